@@ -139,7 +139,9 @@ export function milliseconds(most: number, least = LEAST_MS): z.ZodNumber {
 export function millisecondsOrNone(most: number): z.ZodNumber {
   const error = `It is in milliseconds, 0 or from ${LEAST_MS} to ${most}: 60 seconds are 60000.`;
   const isTime = (time: number): boolean => time === 0 || time >= LEAST_MS;
-  return z.number({ error }).int({ error }).max(most, { error }).refine(isTime, { error });
+  const number = z.number({ error }).int({ error }).max(most, { error }).refine(isTime, { error });
+  // The same as JSON Schema, for the values of the Helm chart.
+  return number.meta({ anyOf: [{ const: 0 }, { minimum: LEAST_MS }] });
 }
 
 /** Longest time, in ms, for a request to a service: less than the timeout of the activity that makes it. */

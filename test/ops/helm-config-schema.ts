@@ -45,14 +45,15 @@ const NETWORK =
 
 /**
  * What a chart can know of `triggers.config.json` before it is installed: which settings there are, of which kinds, and that none of them holds a secret.
- * Texts may be references, so what they must look like is left to the program.
+ * Numbers and lists have the bounds that the program has. Texts may be references, so what they must look like is left to it.
  */
 export function chartConfigSchema(): object {
   const whole = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
   const schema = loosened(whole) as { properties: Record<string, { properties?: Record<string, object> }> }; // An object stays one.
   // The chart says these itself, by variables, which count before the file: there they would be taken and mean nothing.
   const { deployment: _deployment, watch: _watch, ...properties } = schema.properties;
-  const metrics = { type: 'object', properties: { jobs: { type: 'integer' } }, additionalProperties: false };
+  const { jobs } = properties['metrics']?.properties ?? {};
+  const metrics = { type: 'object', properties: { jobs }, additionalProperties: false };
   // A policy is made of these two.
   const network = {
     ...properties['network'],
@@ -64,7 +65,9 @@ export function chartConfigSchema(): object {
   };
   const url = { type: 'string', allOf: [WITHOUT_SECRET, unprinted(HOST_OR_REFERENCE)] };
   const alerts = { ...properties['alerts'], properties: { ...properties['alerts']?.properties, url } };
-  return { ...schema, properties: { ...properties, metrics, network, alerts } };
+  // Blanks at its ends are a mistake that two processes would make differently.
+  const taskQueue = { ...properties['taskQueue'], pattern: '^\\S(.*\\S)?$' };
+  return { ...schema, properties: { ...properties, taskQueue, metrics, network, alerts } };
 }
 
 /** @param secret what its texts must be */
@@ -77,6 +80,7 @@ function loosened(schema: unknown, secret: object = {}): unknown {
     ...(type === undefined ? {} : { type }),
     ...(schema['const'] === undefined ? {} : { const: schema['const'] }),
     ...(schema['enum'] === undefined ? {} : { enum: schema['enum'] }),
+    ...boundsOf(schema),
     ...(type === 'string' ? secret : {}),
     ...(schema['format'] === 'uri' ? WITHOUT_SECRET : {}),
     ...(required === undefined ? {} : { required }),
@@ -86,6 +90,16 @@ function loosened(schema: unknown, secret: object = {}): unknown {
     ...(Array.isArray(choices) ? oneOfThem(choices, secret) : {}),
     ...(allOf === undefined ? {} : { allOf: loosened(allOf, secret) }),
   };
+}
+
+/** Those that a reference keeps, too: it is a text of some length. */
+function boundsOf(schema: Readonly<Record<string, unknown>>): object {
+  const names = ['minimum', 'exclusiveMinimum', 'maximum', 'minLength', 'minItems', 'maxItems'];
+  const bounds = names.map((name) => [name, schema[name]] as const);
+  // Zod says of every integer that it is one that JavaScript can count to.
+  return Object.fromEntries(
+    bounds.filter(([, bound]) => bound !== undefined && Math.abs(Number(bound)) !== Number.MAX_SAFE_INTEGER),
+  );
 }
 
 /** Which of them it is is said by its kind where they have one: what is wrong is then said of that one alone. */
