@@ -43,6 +43,9 @@ const HOST_OR_REFERENCE = `^${HOST}/?$|^(${HOST}/(services/)?)?${REFERENCE}$`;
 const NETWORK =
   '^([0-9]{1,3}(\\.[0-9]{1,3}){3}(/([0-9]|[12][0-9]|3[0-2]))?|[0-9a-fA-F:]*:[0-9a-fA-F:]*(/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$';
 
+/** A port, or a range of ports: `8000-8099`. Kubernetes has no port 0; how large they are is looked at by the templates. */
+const PORTS = '^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$';
+
 /**
  * What a chart can know of `triggers.config.json` before it is installed: which settings there are, of which kinds, and that none of them holds a secret.
  * Numbers and lists have the bounds that the program has. Texts may be references, so what they must look like is left to it.
@@ -60,7 +63,7 @@ export function chartConfigSchema(): object {
     properties: {
       ...properties['network']?.properties,
       allowAddresses: { type: 'array', items: { type: 'string', pattern: NETWORK } },
-      allowPorts: { type: 'array', minItems: 1, items: { type: 'string', pattern: '^[0-9]{1,5}( ?- ?[0-9]{1,5})?$' } },
+      allowPorts: { type: 'array', minItems: 1, items: { type: 'string', pattern: PORTS } },
     },
   };
   const url = { type: 'string', allOf: [WITHOUT_SECRET, unprinted(HOST_OR_REFERENCE)] };

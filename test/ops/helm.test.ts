@@ -7,7 +7,7 @@ import { createProgram } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { isRecord } from '../../src/domain/json.ts';
-import { isPublicAddress } from '../../src/webhook/network-policy.ts';
+import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';
 import { release } from '../../src/worker/release.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { CHART, helm, refusal, rendered, testWithHelm } from '../support/helm.ts';
@@ -367,6 +367,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ]),
   ['a text for a switch', { ...LEAST, setup: { enabled: 'yes' } }, /got string, want boolean/],
   ['an address with a scheme', { ...LEAST, temporal: { address: 'https://temporal:7233' } }, /temporal\/address/],
+  ['an address with port 0', { ...LEAST, temporal: { address: 'temporal:0' } }, /temporal\/address/],
   ['an address without a port', { ...LEAST, temporal: { address: 'temporal' } }, /temporal\/address/],
   ['no namespace', { ...LEAST, temporal: { address: 'temporal:7233', namespace: '' } }, /temporal\/namespace/],
   ['no source', { ...LEAST, config: {} }, /config\.source: a worker needs/],
@@ -627,6 +628,15 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   expect(said).toMatch(says);
   expect(said).not.toMatch(/canary/);
 });
+
+testWithHelm.each(['443', '65535', '65536', '8000-8099', '8000-8000', '8000-7000', '1-65536', '80 - 90', '80-', '0'])(
+  'a port for webhooks, %s, is taken or not as by the program, and by Kubernetes, which knows no port 0',
+  (port) => {
+    const isTaken = portsIn(port) !== undefined && port !== '0';
+    const said = refusal(withConfig({ network: { allowPorts: [port] } }));
+    expect(said).toMatch(isTaken ? /^$/ : /config.network.allowPorts/);
+  },
+);
 
 testWithHelm('near what is refused is what is taken', () => {
   for (const values of [
