@@ -126,16 +126,17 @@ function eachOf(properties: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(
     Object.entries(properties).map(([name, schema]) => {
       // Those of an authorization are secrets, others are by their names.
-      const secret = name === 'headers' && 'origins' in properties ? AS_HEADER : SECRETS.get(name);
+      const isOfAuthorization = name === 'headers' && 'origins' in properties;
+      // With its name beside it, it is what an ingest must be shown; elsewhere a path.
+      const isShown = name === 'value' && 'name' in properties;
+      const secret = isOfAuthorization || isShown ? AS_HEADER : SECRETS.get(name);
       const loose = loosened(schema, secret);
       const named = { [NAMES_OF_SECRETS]: { type: 'string', ...AS_HEADER } };
       // Of an API key: somebody may give the key in its place.
       if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), ...WITHOUT_SECRET }];
-      return [
-        name,
-        name === 'headers' && secret === undefined && isRecord(loose) ? { ...loose, patternProperties: named } : loose,
-      ];
+      const isPerhapsSecret = name === 'headers' && secret === undefined;
+      return [name, isPerhapsSecret && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
     }),
   );
 }

@@ -365,6 +365,11 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ [name as string]: value }),
     new RegExp(`/config/${name as string}.*\n?.*(?:got|does not match|anyOf)`),
   ]),
+  ...['header', 'parameter'].map((part): [string, object, RegExp] => [
+    `a secret that an ingest is shown as a ${part}`,
+    withConfig({ ingests: { crm: { preset: 'segment', [part]: { name: 'a', value: 'canary' } } } }),
+    new RegExp(`${part}/value`),
+  ]),
   ['a text for a switch', { ...LEAST, setup: { enabled: 'yes' } }, /got string, want boolean/],
   ['an address with a scheme', { ...LEAST, temporal: { address: 'https://temporal:7233' } }, /temporal\/address/],
   ['an address with port 0', { ...LEAST, temporal: { address: 'temporal:0' } }, /temporal\/address/],
@@ -657,6 +662,10 @@ testWithHelm('near what is refused is what is taken', () => {
         { authorizations: { crm: { ...CRM, headers: { 'x-api-key': `${scheme}\${env:A}` } } } },
         { secrets: { env: { A: { secret: 'a', key: 'b' } } } },
       ),
+    ),
+    withConfig(
+      { ingests: { crm: { preset: 'segment', header: { name: 'authorization', value: ['Bearer ${env:A}'] } } } },
+      { secrets: { env: { A: { secret: 'a', key: 'b' } } } },
     ),
     withConfig({ payloadKeys: ['2026-11:${env:A}'] }, { secrets: { env: { A: { secret: 'a', key: 'b' } } } }),
     withConfig({ alerts: { url: 'https://alerts.example' } }),
