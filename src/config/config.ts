@@ -26,7 +26,7 @@ import {
   tracingOf,
   tracingSchema,
 } from './service-config.ts';
-import { type SourceConfig, sourceSchema } from './source-config.ts';
+import { isFolder, type SourceConfig, sourceSchema } from './source-config.ts';
 
 const payloadKeys = z
   .array(z.string())
@@ -282,7 +282,7 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
 
 /** What `TRIGGERS_SOURCE` means. */
 function namedSource(text: string): object {
-  return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: resolve(text) };
+  return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: folderFrom('', text) };
 }
 
 /**
@@ -381,7 +381,12 @@ function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, un
 function withFolder(key: string, value: Record<string, unknown>, path: string): Record<string, unknown> {
   const part = value[key];
   if (!isRecord(part) || typeof part['folder'] !== 'string') return {};
-  return { [key]: { ...part, folder: resolve(dirname(path), part['folder']) } };
+  return { [key]: { ...part, folder: folderFrom(dirname(path), part['folder']) } };
+}
+
+/** What cannot be a folder stays as it is, for the schema to refuse. */
+function folderFrom(base: string, text: string): string {
+  return isFolder(text) ? resolve(base, text) : text;
 }
 
 /** The content of the file, with its references not yet replaced. */

@@ -279,11 +279,25 @@ function hasUsers(body: unknown): boolean {
   return body === '{users}';
 }
 
+/**
+ * Begins as a URL does, after what env files leave around a value. A scheme has two letters or more, since `C:/` is a folder. One with `:/` alone was
+ * misspelt, and may have a password all the same.
+ */
+const BEGINS_AS_URL = /^[\s"'`]*[a-z][a-z\d+.-]+:\//i;
+
+/** Whether a text can be meant as a folder. What cannot may hold a password, which a path made from it would show. */
+export function isFolder(text: string): boolean {
+  return !BEGINS_AS_URL.test(text);
+}
+
 /** A folder of files (docs/sources/file.md). */
 export const fileSource = z.strictObject({
   kind: z.literal('file'),
   /** Of NDJSON. */
-  folder: z.string().min(1),
+  folder: z.string().min(1).refine(isFolder, {
+    error:
+      'This looks like a URL, not a folder. A PostgreSQL database is written postgres://… in TRIGGERS_SOURCE, without blanks or quotes around it, or as the "url" of a source of the kind "postgres".',
+  }),
   /** How long, in ms, a file must not have changed before it counts as written to its end; 0: files are only ever replaced by finished ones. */
   quietMs: millisecondsOrNone(600_000).optional(),
   /** How late, in ms, the files may show that somebody has left. Default: 0. */

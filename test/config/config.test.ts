@@ -126,6 +126,46 @@ test('a source given as a URL is a PostgreSQL database with the default schema, 
   expect(wrong).not.toThrow(/s3cret/);
 });
 
+const URL_BEHIND = '//u:s3cret@127.0.0.1/db?key=s3cret';
+
+test.each([
+  `postgresq:${URL_BEHIND}`,
+  'postgres:/u:s3cret@127.0.0.1/db',
+  ` postgres:${URL_BEHIND}`,
+  `"postgres:${URL_BEHIND}"`,
+  `'postgres:${URL_BEHIND}'`,
+  `https:${URL_BEHIND}`,
+])('[S22] what looks like a URL is no folder, and is not repeated: %s', (text) => {
+  const refused = /This looks like a URL, not a folder\..*\n.*at source\.folder/;
+  for (const error of [
+    errorOf({}, { TRIGGERS_SOURCE: text }),
+    errorOf({ source: { kind: 'file', folder: text } }),
+    errorOf({ source: { kind: 'file', folder: '${env:DB}' } }, { DB: text }),
+  ]) {
+    expect(error).toMatch(refused);
+    expect(error).not.toMatch(/s3cret|127\.0\.0\.1/);
+  }
+});
+
+test('[S22] neither is the URL of a database that is given as a folder in the file', () => {
+  const error = errorOf({ source: { kind: 'file', folder: `postgres:${URL_BEHIND}` } });
+  expect(error).toMatch(/looks like a URL, not a folder/);
+  expect(error).not.toContain('s3cret');
+});
+
+test('a folder may have a colon in its name, or a drive before it', () => {
+  for (const name of ['a:b', 'data/postgres:/x', 'C:/data'])
+    expect(loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: name } }).source).toMatchObject({
+      folder: resolve(name),
+    });
+});
+
+test('the scheme of a database URL may be written in capitals', () => {
+  const url = 'Postgres://app:s3cret@db.example.com/crm';
+  const { source } = loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: url } });
+  expect(source && shownSource(source)).toBe('PostgreSQL, db.example.com/crm');
+});
+
 test('the password of a source may be in a file, whatever characters it has', () => {
   const config = file({ source: { kind: 'postgres', url: 'postgres://app@db/crm', password: '${file:password}' } });
   writeFileSync(join(folder, 'password'), 'p@ss/w#rd%\n');

@@ -16,7 +16,8 @@ export type PostgresUrlReading =
   /** `problem` says what is wrong without repeating anything that may be a secret. */
   | { readonly ok: false; readonly problem: string };
 
-export const POSTGRES_URL = /^postgres(?:ql)?:\/\//;
+/** The scheme of a URL may be in capitals. */
+export const POSTGRES_URL = /^postgres(?:ql)?:\/\//i;
 
 /**
  * What `sslmode` means here. In libpq, `require` encrypts without verifying the server; here it verifies, like `verify-full`. `prefer` and `allow` are
