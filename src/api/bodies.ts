@@ -35,6 +35,11 @@ export interface LinesBody {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
+/** What has been read of the body of a request; undefined when it has none, for which Fastify says null. */
+export function bodyOf({ body }: Pick<FastifyRequest, 'body'>): JsonBody | LinesBody | undefined {
+  return (body as JsonBody | LinesBody | null | undefined) ?? undefined; // What `readBodies` makes.
+}
+
 const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
 
 /** Has bodies read as `JsonBody` and `LinesBody`, and others refused: a page of another site can send only those. */

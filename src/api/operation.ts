@@ -7,7 +7,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
-import { type JsonBody, unlessDoubled } from './bodies.ts';
+import { bodyOf, unlessDoubled } from './bodies.ts';
 import { inTime } from './in-time.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
@@ -90,7 +90,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
         caller: request.caller,
         params: given,
         query: queryOf(query, request),
-        body: bodyOf(request, body !== undefined, bodyIsOptional),
+        body: jsonOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
       const doing = run(asked).catch((error: unknown) => {
@@ -130,9 +130,9 @@ export function queryOf<Query extends z.ZodRawShape>(
   return data as z.infer<z.ZodObject<Query>>; // Without a problem there is one, or the schema is an empty one.
 }
 
-function bodyOf({ body }: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {
-  const given = body as JsonBody | { chunks: unknown } | undefined; // What `readBodies` makes.
-  if (given === undefined || given === null) {
+function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {
+  const given = bodyOf(request);
+  if (given === undefined) {
     if (!isTaken || isOptional) return undefined;
     throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   }

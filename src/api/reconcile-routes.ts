@@ -4,13 +4,15 @@ import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
 import { unless } from '../client/push/patiently.ts';
 import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
-import { type JsonBody, type LinesBody, readRows } from './bodies.ts';
+import { bodyOf, readRows } from './bodies.ts';
 import { inTime } from './in-time.ts';
 import { flagParameter, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 
 /** Longest time, in ms, that a list may take to come and to be compared. */
 const LONGEST_MS = 60 * 60_000;
+
+const HOW_TO_SEND = 'Send the list as application/x-ndjson, or as text/csv.';
 
 const reconcileQuery = z.object({
   audience: textParameter.describe(
@@ -34,7 +36,6 @@ const reconciled = z.looseObject({
 
 interface ReconcileRoute {
   Params: { job: string };
-  Body: JsonBody | LinesBody | undefined;
 }
 
 /** Sends a job's endpoint what it has missed, by its own list of members. */
@@ -81,9 +82,9 @@ async function reconcile(
 ): Promise<Answer> {
   const { job } = request.params;
   const { audience, column, dryRun, force } = queryOf(reconcileQuery, request);
-  const { body } = request;
-  if (body === undefined || 'text' in body)
-    throw new Refused(415, 'WrongContentType', 'Send the list as application/x-ndjson, or as text/csv.');
+  const body = bodyOf(request);
+  if (body === undefined) throw new Refused(400, 'NoBody', `The list is missing. ${HOW_TO_SEND}`);
+  if ('text' in body) throw new Refused(415, 'WrongContentType', HOW_TO_SEND);
   const format = isRows(request) ? 'csv' : 'ndjson';
   const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), { audience, signal });
   const isNothing = difference.enters + difference.exits === 0;

@@ -6,7 +6,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import { release } from '../worker/release.ts';
 import { type ApiKeys, type Caller, EVERYTHING, hashOfKey } from './api-keys.ts';
-import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { type Callers, CONSOLE_HEADER, cookieWith, tokenIn } from './callers.ts';
 import { FAILURES, Refused } from './refusal.ts';
 import { FailedSignIns, LONGEST_MS, type Session, type SessionOf, type Sessions } from './sessions.ts';
@@ -84,7 +84,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
     },
     handler: async (request, reply) => {
       refuseUnlessConsole(request);
-      const wish = wishOf(request.body as JsonBody | LinesBody | undefined); // What `readBodies` makes.
+      const wish = wishOf(bodyOf(request));
       if (keys.isOpen) return await Promise.resolve(shown(EVERYTHING, undefined, options));
       const holder = 'link' in wish ? linkHolder(request, wish.link, options) : keyHolder(wish.key, keys);
       if (holder === undefined) throw notLetIn(failed.add(now()), 'link' in wish);
@@ -152,7 +152,8 @@ function refuseUnlessConsole({ headers }: FastifyRequest): void {
 
 /** @throws Refused when it says neither a key nor a link, or something else */
 function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
-  const said = body === undefined || !('text' in body) ? undefined : unlessDoubled(body);
+  if (body === undefined) throw new Refused(400, 'NoBody', 'A JSON body is missing.');
+  const said = 'text' in body ? unlessDoubled(body) : undefined;
   const problems = isRecord(said) ? unknownKeys(said, signIn.keyof().options) : [];
   if (isRecord(said) && problems.length === 0) {
     const { key, link } = said;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, readLines, UnreadableLine } from '../client/push/trigger-lines.ts';
-import { type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
@@ -27,7 +27,6 @@ export interface TriggerRoutesOptions extends IntakeWorld {
 
 interface TriggersRoute {
   Params: { job?: string };
-  Body: JsonBody | LinesBody | undefined;
 }
 
 type TriggersRequest = FastifyRequest<TriggersRoute>;
@@ -36,7 +35,7 @@ type TriggersRequest = FastifyRequest<TriggersRoute>;
 export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOptions): void {
   const take = async (request: TriggersRequest, reply: FastifyReply): Promise<unknown> => {
     const { job } = request.params;
-    const { body } = request;
+    const body = bodyOf(request);
     const { strict } = queryOf(triggersQuery, request);
     if (body === undefined)
       throw new Refused(

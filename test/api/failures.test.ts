@@ -346,6 +346,25 @@ test('a misspelt field of a filter is named with what was meant', async () => {
   });
 });
 
+test.each([
+  '/v1/triggers',
+  '/v1/jobs/crm/triggers',
+  '/v1/jobs/crm/reconcile',
+  '/v1/jobs',
+  '/v1/dead-letters/discard',
+  '/v1/watches',
+  '/v1/render',
+  '/v1/test',
+  '/v1/session',
+])('a body of %s that is missing without a word of what it would be is a missing one, too', async (path) => {
+  const headers = { 'x-triggers-console': '1' };
+  expect(await askOf(api, path, { method: 'POST', headers })).toMatchObject({
+    status: 400,
+    headers: { 'content-type': PROBLEM },
+    body: { code: 'NoBody' },
+  });
+});
+
 test.each(['/v1/triggers', '/v1/jobs'])('an empty body of %s is a missing one', async (path) => {
   expect(await askOf(api, path, { body: '' })).toMatchObject({ status: 400, body: { code: 'NoBody' } });
 });
