@@ -4,7 +4,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import type { SampleWish } from '../contract/sample.ts';
 import { DIFFERENCE_ID } from '../domain/difference.ts';
 import { isRecord } from '../domain/json.ts';
-import { isReservedJobId, JOB_ID_PATTERN, reservedIdText } from '../domain/names.ts';
+import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
 import type { RequestReading } from '../domain/requests.ts';
 import type { ConnectConfig } from './connect.ts';
 import type { DeadLetterFilter } from './dead-letter-filter.ts';
@@ -47,7 +47,7 @@ export function nameJob(definition: unknown, jobId: string | undefined): { jobId
 
 const INVALID: Problem = {
   field: 'id',
-  message: 'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.',
+  message: JOB_ID_RULE,
 };
 
 function unlessReserved(jobId: string): Problem[] {

@@ -39,6 +39,10 @@ const JOB_PREFIX = 'export-job-';
 /** A job id: what people type. Letters, digits, dots, dashes and underscores, 1..100, beginning with a letter or digit. */
 export const JOB_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+/** The same in words. */
+export const JOB_ID_RULE =
+  'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.';
+
 /**
  * Whether a job with this id would have the workflow id of something that stands beside another job: what job `vip` kept is
  * `export-job-vip-kept`, its backfills are `export-job-vip-backfill-1` and so on. One would take the place of the other, or end it.

@@ -1,7 +1,7 @@
 import { expect, jest, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { type EventTrigger, ExportJobs, type Triggers } from '../../src/client/export-jobs.ts';
-import { ServerUnreachable } from '../../src/client/errors.ts';
+import { JobNotFound, ServerUnreachable } from '../../src/client/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';
 import { NOBODY } from '../client/an-easy-worker.ts';
 import { aTerminal } from './a-terminal.ts';
@@ -17,7 +17,7 @@ const OTHER = 'b'.repeat(32);
 async function pushed(
   audiences: readonly string[],
   args: readonly string[],
-  { state = 'running', awayTimes = 0 }: { state?: string; awayTimes?: number } = {},
+  { state = 'running', awayTimes = 0, isThere = true }: { state?: string; awayTimes?: number; isThere?: boolean } = {},
 ) {
   const accepted: EventTrigger[] = [];
   const take = async (triggers: Triggers) => {
@@ -25,7 +25,11 @@ async function pushed(
     return accepted.length;
   };
   const jobs = {
-    slugs: async () => new Slugs(NOBODY, 'q', [{ jobId: 'x', taskQueue: 'q', audiences: [HEARD], state }]),
+    slugs: async (job = 'x') => {
+      if (!isThere) throw new JobNotFound(job);
+      return new Slugs(NOBODY, 'q', [{ jobId: 'x', taskQueue: 'q', audiences: [HEARD], state }]);
+    },
+    list: async () => [],
     push: async (_: string, triggers: Triggers) => ({ accepted: await take(triggers), signals: 1 }),
     publish: async (triggers: Triggers) => {
       const read = await take(triggers);
@@ -78,6 +82,41 @@ test.each([
 ])('of an empty input nothing is pushed, and that is said, with what was empty: %j', async (args, said) => {
   await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said, failed: '' });
 });
+
+test('a job that does not exist is not found, also when there was nothing to push to it', async () => {
+  const gone = { isThere: false };
+  const { code, said, failed } = await pushed([], ['nosuch', '-'], gone);
+  expect({ code, said, failed }).toEqual({
+    code: 1,
+    said: '',
+    failed: 'There is no job "nosuch". See all jobs with: triggers list',
+  });
+  const forMachines = await pushed([], ['nosuch', '--json'], gone);
+  expect(forMachines).toMatchObject({ code: 1, said: '' });
+  expect(JSON.parse(forMachines.failed)).toMatchObject({ error: { name: 'JobNotFound', jobId: 'nosuch' } });
+});
+
+const FILE = 'examples/changes.ndjson';
+
+test.each([
+  [FILE, `There is a file of that name: triggers push vip-to-crm --file ${FILE}`],
+  ['examples/none.ndjson', 'begins with a letter or digit.'],
+  ['', 'begins with a letter or digit.'],
+])(
+  'what can be no job id is refused before anything is read, with a hint at --file for a file: %j',
+  async (job, end) => {
+    for (const audiences of [[], [HEARD.id]])
+      await expect(pushed(audiences, [job])).resolves.toMatchObject({
+        code: 2,
+        accepted: 0,
+        tries: 0,
+        said: '',
+        failed: expect.stringMatching(new RegExp(`^"${job}" cannot be the id of a job\\. A job id has .*${end}$`)),
+      });
+    const { code, failed } = await pushed([], [job, '--json']);
+    expect({ code, ...JSON.parse(failed) }).toMatchObject({ code: 2, error: { name: 'UsageError' } });
+  },
+);
 
 test('standard input is no file, and whoever gives it as one is told how to', async () => {
   await expect(pushed([HEARD.id], ['x', '--file', '-'])).resolves.toMatchObject({

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Ora } from 'ora';
 import type {
   EventTrigger,
@@ -10,6 +10,7 @@ import type {
   PushResult,
   Slugs,
 } from '../../client/export-jobs.ts';
+import { JOB_ID_PATTERN, JOB_ID_RULE } from '../../domain/names.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
@@ -42,7 +43,8 @@ export const pushCommand = command({
       ),
   json: ': what was accepted',
   notes: `What no job listens to is dropped: the rest is pushed all the same, and the exit
-code is 1. Of an empty input everything has been pushed: the exit code is 0.`,
+code is 1. Of an empty input everything has been pushed, if there is such a job:
+the exit code is 0.`,
   examples: [
     'triggers push vip-to-crm --audience vip --enter --user 7076027172059065053',
     `triggers push - < changes.ndjson
@@ -53,6 +55,7 @@ A line looks like this; "at" may be left out:
     if (second !== undefined && (second !== '-' || first === '-'))
       throw new UsageError('After the job comes only "-", for standard input. A file is named with --file.');
     const job = first === '-' ? undefined : first;
+    if (job !== undefined) refuseUnlessJobId(job);
     const isNamed = first === '-' || second === '-';
     const triggers = sourceOf(terminal, isNamed, file, options);
     const again = file !== undefined && isReadableTwice(file) ? () => readTriggers(openFile(file)) : undefined;
@@ -77,6 +80,16 @@ A line looks like this; "at" may be left out:
     if (unheard > 0) throw new PartlyDone(unheardText(job, unheard), read - unheard, unheard);
   },
 });
+
+/**
+ * Before anything is read: of an input that is empty, nothing else would ask about the job.
+ * @throws UsageError
+ */
+function refuseUnlessJobId(job: string): void {
+  if (JOB_ID_PATTERN.test(job)) return;
+  const advice = existsSync(job) ? ` There is a file of that name: triggers push vip-to-crm --file ${job}` : '';
+  throw new UsageError(`"${job}" cannot be the id of a job. ${JOB_ID_RULE}${advice}`);
+}
 
 type Source = Iterable<EventTrigger> | AsyncIterable<EventTrigger>;
 
@@ -185,6 +198,8 @@ async function send(
   });
   if (job !== undefined) {
     const result = await jobs.push(job, triggers, { ...options, onProgress });
+    // Of an empty input nothing has been signalled that the server would have refused without such a job.
+    if (result.accepted === 0) await jobs.slugs(job);
     if (unheard.count === 0) return { ...result, ...remarks([job]) };
     spinner?.clear();
     if (!json) terminal.err(sentences(unheard.text(job), terminal));
