@@ -39,6 +39,13 @@ const payloadKeys = z
   })
   .default([]);
 
+/** Blanks around it would make another queue of it, on which no job is, and which looks the same wherever it is shown. */
+const taskQueue = z
+  .string()
+  .min(1)
+  .refine((name) => name === name.trim(), { error: 'The name of a task queue has no blanks at its ends.' })
+  .default(DEFAULT_TASK_QUEUE);
+
 const PROXY = 'A proxy must look like http://proxy.example.com:3128.';
 
 /** Its path, query and fragment would be ignored; a user name that cannot be decoded would fail every request. */
@@ -54,7 +61,7 @@ function isProxy(text: string): boolean {
 
 /** The settings, each on its own. */
 export const configSchema = z.strictObject({
-  taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
+  taskQueue,
   source: sourceSchema.optional(),
   authorizations: z.record(z.string().min(1).max(100), authorizationSchema).default({}),
   /** `<key id>:<base64 of 32 bytes>`: the first one encrypts what Temporal is given, all of them decrypt. None: nothing is encrypted. */
@@ -273,11 +280,14 @@ function checked({ path, value }: ReturnType<typeof readMerged>): Config {
  */
 export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): string {
   checkVariables(env);
-  if (env['TRIGGERS_TASK_QUEUE']) return env['TRIGGERS_TASK_QUEUE'];
-  const { path, value } = valueInFile('taskQueue', env);
-  const { success, data } = configSchema.shape.taskQueue.safeParse(value);
-  if (!success) throw new ConfigError(`The configuration file ${path} is wrong: "taskQueue" must be a name.`);
-  return data;
+  const named = env['TRIGGERS_TASK_QUEUE'];
+  const { path, value } = named
+    ? { path: 'The variable TRIGGERS_TASK_QUEUE', value: named }
+    : valueInFile('taskQueue', env);
+  const parsed = taskQueue.safeParse(value);
+  if (!parsed.success)
+    throw new ConfigError(`${path} is wrong: "taskQueue" must be a name.\n${problemsOf(parsed.error, taskQueue)}`);
+  return parsed.data;
 }
 
 /** What `TRIGGERS_SOURCE` means. */

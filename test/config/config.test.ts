@@ -295,6 +295,22 @@ test('the task queue has a default, may come from a variable, and is an error wh
 const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
 const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
 
+test('a task queue has no blanks at its ends, wherever it is named and whoever reads it', () => {
+  const message = /The name of a task queue has no blanks at its ends\./;
+  for (const name of [' x', 'x ', ' x ', ' '])
+    for (const env of [
+      { TRIGGERS_CONFIG: file({}), TRIGGERS_TASK_QUEUE: name },
+      { TRIGGERS_CONFIG: file({ taskQueue: name }) },
+    ]) {
+      expect(() => loadConfig({ env })).toThrow(/at taskQueue/);
+      expect(() => loadConfig({ env })).toThrow(message);
+      expect(() => configuredTaskQueue(env)).toThrow(message);
+    }
+  const named = { TRIGGERS_CONFIG: file({}), TRIGGERS_TASK_QUEUE: ' x' };
+  expect(() => configuredTaskQueue(named)).toThrow(/^The variable TRIGGERS_TASK_QUEUE is wrong/);
+  expect(configuredTaskQueue({ ...named, TRIGGERS_TASK_QUEUE: 'two words' })).toBe('two words');
+});
+
 test('payload keys come from the file, its references, or the variable that overrides it; worker and client read the same', () => {
   const path = file({ payloadKeys: ['${env:NEW}', KEY], authorizations: { crm } });
   const fromFile = { TRIGGERS_CONFIG: path, NEW: NEW_KEY };
