@@ -26,7 +26,7 @@ import {
   tracingOf,
   tracingSchema,
 } from './service-config.ts';
-import { isFolder, type SourceConfig, sourceSchema } from './source-config.ts';
+import { folder, isFolder, type SourceConfig, sourceSchema } from './source-config.ts';
 
 const payloadKeys = z
   .array(z.string())
@@ -132,7 +132,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   /** For `triggers watch`: where the members of watched audiences are kept between rounds. Several workers must share one folder. */
-  watch: z.strictObject({ folder: z.string().min(1).optional() }).prefault({}),
+  watch: z.strictObject({ folder: folder().optional() }).prefault({}),
   metrics: metricsSchema,
   tracing: tracingSchema,
   /** For upgrades while jobs are running (docs/operating.md): the version by which Temporal knows this worker. */
@@ -241,7 +241,7 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
     ...(logLevel === undefined ? {} : { logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
-    ...(watchFolder === undefined ? {} : { watch: { folder: resolve(watchFolder) } }),
+    ...(watchFolder === undefined ? {} : { watch: { folder: folderFrom('', watchFolder) } }),
     ...metricsOf(fromFile, given),
     ...tracingOf(fromFile, given),
     ...deploymentOf(fromFile, given),

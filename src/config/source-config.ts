@@ -285,19 +285,26 @@ function hasUsers(body: unknown): boolean {
  */
 const BEGINS_AS_URL = /^[\s"'`]*[a-z][a-z\d+.-]+:\//i;
 
-/** Whether a text can be meant as a folder. What cannot may hold a password, which a path made from it would show. */
+/** A folder as it is written. No message repeats it, since what looks like a URL may hold a password. */
+export function folder(advice = ''): z.ZodString {
+  return z
+    .string()
+    .regex(/\S/, { error: 'A folder must be named: "." is that of the configuration file.', abort: true })
+    .refine((text) => !BEGINS_AS_URL.test(text), { error: `This looks like a URL, not a folder.${advice}` });
+}
+
+/** Whether a text can be meant as a folder: a path made from another would hide what it was, or show a password. */
 export function isFolder(text: string): boolean {
-  return !BEGINS_AS_URL.test(text);
+  return folder().safeParse(text).success;
 }
 
 /** A folder of files (docs/sources/file.md). */
 export const fileSource = z.strictObject({
   kind: z.literal('file'),
   /** Of NDJSON. */
-  folder: z.string().min(1).refine(isFolder, {
-    error:
-      'This looks like a URL, not a folder. A PostgreSQL database is written postgres://… in TRIGGERS_SOURCE, without blanks or quotes around it, or as the "url" of a source of the kind "postgres".',
-  }),
+  folder: folder(
+    ' A PostgreSQL database is written postgres://… in TRIGGERS_SOURCE, without blanks or quotes around it, or as the "url" of a source of the kind "postgres".',
+  ),
   /** How long, in ms, a file must not have changed before it counts as written to its end; 0: files are only ever replaced by finished ones. */
   quietMs: millisecondsOrNone(600_000).optional(),
   /** How late, in ms, the files may show that somebody has left. Default: 0. */

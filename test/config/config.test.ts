@@ -153,6 +153,22 @@ test('[S22] neither is the URL of a database that is given as a folder in the fi
   expect(error).not.toContain('s3cret');
 });
 
+test.each(['', ' ', 'https://u:s3cret@files.example.com/x'])(
+  'what is no folder is none for lists of members, too: %j',
+  (text) => {
+    const error = errorOf({ watch: { folder: text } });
+    expect(error).toMatch(/at watch\.folder/);
+    expect(error).not.toContain('s3cret');
+    if (text !== '') expect(errorOf({}, { TRIGGERS_WATCH_FOLDER: text })).toMatch(/at watch\.folder/);
+  },
+);
+
+test.each(['', ' '])('a folder that is not named is none, and not that of the configuration: %j', (text) => {
+  const message = /A folder must be named.*\n.*at source\.folder/;
+  expect(errorOf({ source: { kind: 'file', folder: text } })).toMatch(message);
+  expect(errorOf({ source: { kind: 'file', folder: '${env:DATA}' } }, { DATA: ' ' })).toMatch(message);
+});
+
 test('a folder may have a colon in its name, or a drive before it', () => {
   for (const name of ['a:b', 'data/postgres:/x', 'C:/data'])
     expect(loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: name } }).source).toMatchObject({
