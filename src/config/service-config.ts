@@ -8,7 +8,16 @@ export const alertsSchema = z
   .strictObject({
     /** A webhook of the operators' own, reached under the same rules as any other. Without it, alerts only appear in the log. */
     url: z
-      .url({ protocol: /^https?$/, error: 'An alert URL looks like https://alerts.example.com/hook.', abort: true })
+      .string()
+      // Before it is parsed, since that takes some of these away.
+      .regex(/^[^\s\p{Cc}\\]*$/u, {
+        error:
+          'The URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.',
+        abort: true,
+      })
+      .pipe(
+        z.url({ protocol: /^https?$/, error: 'An alert URL looks like https://alerts.example.com/hook.', abort: true }),
+      )
       .refine(hasNoUserInfo, {
         error: 'The URL must not contain credentials. Name one of "authorizations" instead, as "authorization".',
       })

@@ -277,6 +277,15 @@ test('a certificate authority that is not a certificate is refused and not repea
   expect(message).not.toContain('s3cret');
 });
 
+test.each(['/s3 cret', '/s3cret ', '/s3\tcret', '\\s3cret'])(
+  'the URL of alerts has nothing in it that would not be sent as it is, as that of a webhook, and is not repeated: %j',
+  (rest) => {
+    const message = errorOf({ alerts: { url: `https://alerts.example.com${rest}` } });
+    expect(message).toMatch(/Write %20 for a blank.*\n.*at alerts\.url/);
+    expect(message).not.toMatch(/s3|cret|example/);
+  },
+);
+
 test('a range of ports that would allow nothing is refused', () => {
   expect(errorOf({ network: { allowPorts: ['2000-1000'] } })).toMatch(/up to 65535.*\n.*at network\.allowPorts\[0\]/);
 });
