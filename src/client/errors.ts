@@ -59,13 +59,18 @@ function runAgain(jobId: string, left: 'kept' | 'recoverable' | undefined): stri
   }
 }
 
-/** A job with this id is already running. */
+/** A job with this id is already running: nothing else can be started under it, and of itself there is nothing to recover. */
 export class JobAlreadyRunning extends TriggersError {
   override readonly name = 'JobAlreadyRunning';
   readonly jobId: string;
-  constructor(jobId: string, options?: ErrorOptions) {
+  constructor(
+    jobId: string,
+    { isRecovery = false, ...options }: ErrorOptions & { readonly isRecovery?: boolean } = {},
+  ) {
     super(
-      `A job "${jobId}" is already running. See it with: triggers status ${jobId}. Change it with: triggers edit ${jobId} …. One that is to run beside it needs another id.`,
+      isRecovery
+        ? `The job "${jobId}" is running, so there is nothing to recover. See it with: triggers status ${jobId}`
+        : `A job "${jobId}" is already running. See it with: triggers status ${jobId}. Change it with: triggers edit ${jobId} …. One that is to run beside it needs another id.`,
       options,
     );
     this.jobId = jobId;

@@ -21,7 +21,7 @@ test.each([
   expect(message).toBe(text);
 });
 
-test('of a job that runs already only that is said which helps whoever wanted to start, resume or recover it', () => {
+test('of a job that runs already only that is said which helps whoever wanted to start or resume it', () => {
   const { message } = new JobAlreadyRunning('vip');
   expect(message).toMatch(/triggers status vip\. .*triggers edit vip …\. .* needs another id\.$/);
   expect(message).not.toContain('--id');

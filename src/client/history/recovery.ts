@@ -57,7 +57,7 @@ const REPLAY_MS = 120_000;
  */
 export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
   const last = await describeLast(client, jobWorkflowId(jobId));
-  if (last !== undefined && isOpen(last)) throw new JobAlreadyRunning(jobId);
+  if (last !== undefined && isOpen(last)) throw new JobAlreadyRunning(jobId, { isRecovery: true });
   if (last !== undefined && endedFromOutside(last.status.name)) await recoverRun(client, jobId, last, options);
   else await recoverKept(client, jobId, last);
   return await settled(queryStatus(client, jobId), ofJob('recover', jobId));
