@@ -15,7 +15,7 @@ afterEach(() => void jest.restoreAllMocks());
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Jobs that can be looked at, and all that was done to them. */
-function someJobs(changed: Partial<JobStatus> = {}) {
+function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator) {
   const did: string[] = [];
   const doing = (name: string) => async () => {
     did.push(name);
@@ -44,7 +44,7 @@ function someJobs(changed: Partial<JobStatus> = {}) {
     stop: doing('stop'),
     edit: asked,
     decideHolder: doing('holder'),
-    deadLetters: { waiting: async function* () {}, discard: decide, redeliver: decide },
+    deadLetters: { waiting: letters ?? async function* () {}, discard: decide, redeliver: decide },
     close: async () => undefined,
   };
   jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What these commands use of one.
@@ -63,6 +63,21 @@ test('a second stop that says nothing new leaves the deadline as it is', async (
   await run(['stop', 'vip', '--deadline', '5m'], terminal);
   await run(['stop', 'vip', '--waiting', 'keep'], terminal);
   expect(did).toEqual(['stop', 'stop']);
+});
+
+test('before the stop of a job that has stopped nothing is foretold, unless it discards what the job kept', async () => {
+  const kept = { waiting: 4, keptAt: '2026-11-27T03:10:00Z' };
+  someJobs({ state: 'stopped', kept }, async function* () {
+    yield 'a letter';
+  });
+  for (const waiting of ['deliver', 'keep', 'discard']) {
+    const { terminal, err } = aTerminal();
+    await run(['stop', 'vip', '--waiting', waiting, '--yes'], terminal);
+    const foretold = ['4 waiting triggers of vip will not be sent', '1 dead letter of vip waits for a decision.'];
+    expect(foretold.filter((text) => err.join(' ').replaceAll(/\s+/g, ' ').includes(text))).toEqual(
+      waiting === 'discard' ? foretold : [],
+    );
+  }
 });
 
 test.each([

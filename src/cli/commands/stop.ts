@@ -60,8 +60,8 @@ type Waiting = NonNullable<StopRequest['waiting']>;
  * What a stop would do that cannot be undone, exactly, in sentences; '' when that is nothing.
  */
 async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waiting: Waiting): Promise<string> {
-  // It has ended and kept nothing: whoever stops it is told so.
-  if (status.state === 'stopped' && status.kept === undefined) return '';
+  // It has ended, and all that can still be asked of it is to discard what it kept: anything else is refused, and changes nothing.
+  if (status.state === 'stopped' && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
   return [
     ...(dropped === undefined ? [] : [`${dropped} of ${job} will not be sent, and cannot be had back.`]),
