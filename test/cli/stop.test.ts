@@ -44,6 +44,21 @@ describe('stop says what will become of what waits', () => {
       'vip had already stopped; what it kept (12 waiting triggers) has been discarded.',
     );
   });
+
+  test('nothing, when the job had stopped and kept nothing', () => {
+    const stopped = { state: 'stopped', waiting: 0 } as const;
+    expect(stopText('vip', stopped, { waiting: 'discard' })).toBe(
+      'vip had already stopped, and had kept nothing that waits. It can no longer be resumed.',
+    );
+    const aside = {
+      ...stopped,
+      unreadableHolders: [{ holder: '12', since: '', reason: 'no key', isAside: true }],
+    } as const;
+    expect(stopText('vip', aside, { waiting: 'discard' })).toContain(
+      'what it kept (what 1 holder that was set aside keeps) has been discarded.',
+    );
+  });
+
   const backfill = {
     n: 1,
     state: 'running',

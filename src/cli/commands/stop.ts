@@ -169,12 +169,13 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 /** What will become of what waits, and of members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  { state, waiting, backfill, quietUntil }: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil'>,
+  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil' | 'unreadableHolders'>,
   request: StopRequest,
 ): string {
+  const { state, waiting, backfill, quietUntil } = status;
+  if (state === 'stopped') return discardedText(job, whatWaits(status));
   const rest = unread(backfill);
   const left = triggersAnd(waiting, rest);
-  if (state === 'stopped') return `${job} had already stopped; what it kept (${left}) has been discarded.`;
   if (waiting === 0 && rest === undefined) {
     const later = request.waiting === 'keep' ? ` Resume it later with: triggers resume ${job}` : '';
     return `Stopping ${job}; nothing is waiting.${later}`;
@@ -187,6 +188,13 @@ export function stopText(
     default:
       return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(quietUntil)} Watch it with: triggers status ${job} --watch`;
   }
+}
+
+/** Whatever it kept, it can be resumed until that is discarded. */
+function discardedText(job: string, kept: string | undefined): string {
+  return kept === undefined
+    ? `${job} had already stopped, and had kept nothing that waits. It can no longer be resumed.`
+    : `${job} had already stopped; what it kept (${kept}) has been discarded.`;
 }
 
 /** What the deadline has to be long enough for. */
