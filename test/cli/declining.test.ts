@@ -40,11 +40,17 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
       throw new JobNotFound(jobId);
     },
     start: doing('start'),
+    pause: doing('pause'),
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
     decideHolder: doing('holder'),
-    deadLetters: { waiting: letters ?? async function* () {}, discard: decide, redeliver: decide },
+    deadLetters: {
+      list: async function* () {},
+      waiting: letters ?? async function* () {},
+      discard: decide,
+      redeliver: decide,
+    },
     close: async () => undefined,
   };
   jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What these commands use of one.
@@ -78,6 +84,14 @@ test('before the stop of a job that has stopped nothing is foretold, unless it d
       waiting === 'discard' ? foretold : [],
     );
   }
+});
+
+test('a second pause says that nothing changed', async () => {
+  const did = someJobs({ state: 'paused', reason: 'Paused by an operator.' });
+  const { terminal, out } = aTerminal();
+  await expect(run(['pause', 'vip'], terminal)).resolves.toBe(0);
+  expect(did).toEqual(['pause']);
+  expect(out.join(' ')).toContain('vip was paused already.');
 });
 
 test.each([
