@@ -86,6 +86,16 @@ test('before the stop of a job that has stopped nothing is foretold, unless it d
   }
 });
 
+test.each([
+  [[], 'No dead letter waits.'],
+  [['--user', '7'], 'No such dead letter waits.'],
+])('only of those that were asked for it is said that no such dead letter waits: %j', async (filter, said) => {
+  someJobs();
+  const { terminal, err } = aTerminal();
+  await expect(run(['dead-letters', 'list', ...filter], terminal)).resolves.toBe(0);
+  expect(err).toEqual([said]);
+});
+
 test('a second pause says that nothing changed', async () => {
   const did = someJobs({ state: 'paused', reason: 'Paused by an operator.' });
   const { terminal, out } = aTerminal();

@@ -42,19 +42,21 @@ const listCommand = command({
   json: ': one dead letter a line',
   examples: ['triggers dead-letters list --failure "HTTP 422" --newer-than 2h'],
   async run(_args, options, { terminal, json, print }) {
+    const filter = filterFrom(options);
     await withJobs(async (jobs) => {
       let found = 0;
-      for await (const letter of jobs.deadLetters.list(filterFrom(options))) {
+      for await (const letter of jobs.deadLetters.list(filter)) {
         found += 1;
         print(letter, () => summaryLines(letter, { nowMs: Date.now(), ...terminal }));
       }
-      if (!json) terminal.err(foundText(found));
+      if (!json) terminal.err(foundText(found, filter));
     });
   },
 });
 
-function foundText(found: number): string {
-  if (found === 0) return 'No such dead letter waits.';
+function foundText(found: number, filter: DeadLetterFilter): string {
+  const isOfAll = Object.values(filter).every((part) => part === undefined);
+  if (found === 0) return isOfAll ? 'No dead letter waits.' : 'No such dead letter waits.';
   return `${counted(found, 'dead letter')}. See one with: triggers dead-letters show <id>`;
 }
 
