@@ -40,7 +40,6 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
       throw new JobNotFound(jobId);
     },
     start: doing('start'),
-    pause: doing('pause'),
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
@@ -94,14 +93,6 @@ test.each([
   const { terminal, err } = aTerminal();
   await expect(run(['dead-letters', 'list', ...filter], terminal)).resolves.toBe(0);
   expect(err).toEqual([said]);
-});
-
-test('a second pause says that nothing changed', async () => {
-  const did = someJobs({ state: 'paused', reason: 'Paused by an operator.' });
-  const { terminal, out } = aTerminal();
-  await expect(run(['pause', 'vip'], terminal)).resolves.toBe(0);
-  expect(did).toEqual(['pause']);
-  expect(out.join(' ')).toContain('vip was paused already.');
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { pausedText, resumedText } from '../../src/cli/commands/pause.ts';
+import { resumedText } from '../../src/cli/commands/pause.ts';
 import { recoveredText } from '../../src/cli/commands/recover.ts';
 
 describe('recover says what is true of the job afterwards', () => {
@@ -58,15 +58,4 @@ test('only what was paused or stopped is said to be resumed', () => {
   expect(resumedText('vip', running, { state: 'stopped', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
   expect(resumedText('vip', running, undefined)).toBe('Resumed vip; 2 triggers waiting.');
   expect(resumedText('vip', running, running)).toBe('vip was not paused; 2 triggers waiting.');
-});
-
-test('only what was not paused is said to be paused now, or what its endpoint had paused', () => {
-  const rest = 'Triggers are still accepted, and wait. Resume it with: triggers resume vip';
-  const paused = { state: 'paused', reason: 'Paused by an operator.', waiting: 2 } as const;
-  expect(pausedText('vip', paused, { state: 'running', waiting: 2 })).toBe(`Paused vip. ${rest}`);
-  expect(pausedText('vip', paused, undefined)).toBe(`Paused vip. ${rest}`);
-  expect(pausedText('vip', paused, { ...paused, reason: 'The endpoint answered 410 Gone.' })).toBe(
-    `Paused vip. ${rest}`,
-  );
-  expect(pausedText('vip', paused, paused)).toBe(`vip was paused already. ${rest}`);
 });

@@ -8,16 +8,23 @@ export const pauseCommand = jobCommand({
   name: 'pause',
   description: 'start no more requests for a job; its triggers wait',
   examples: ['triggers pause vip-to-crm'],
-  before: statusUnlessForgotten,
   ask: (jobs, job) => jobs.pause(job),
-  inWords: pausedText,
+  inWords: (job) => `Paused ${job}. Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
 });
 
 export const resumeCommand = jobCommand({
   name: 'resume',
   description: 'let a paused job send again, or start a stopped one from what it kept',
   examples: ['triggers resume vip-to-crm'],
-  before: statusUnlessForgotten,
+  before: async (jobs, job) => {
+    try {
+      return await jobs.status(job);
+    } catch (error) {
+      // What a stopped job kept can be resumed although the server has forgotten the job.
+      if (error instanceof JobKept) return undefined;
+      throw error;
+    }
+  },
   ask: (jobs, job) => jobs.resume(job),
   inWords: resumedText,
 });
@@ -34,16 +41,6 @@ follow. The job need not wait out what it was asked to wait (Retry-After).`,
       ? `Nothing waits in ${job}, so there was nothing to try.`
       : `${job} tries now; ${counted(waiting, 'trigger')} waiting. See what comes of it: triggers status ${job} --watch`,
 });
-
-/** What a stopped job kept can be resumed although the server has forgotten the job; whatever else is asked of it says so itself. */
-async function statusUnlessForgotten(jobs: ExportJobs, job: string): Promise<JobStatus | undefined> {
-  try {
-    return await jobs.status(job);
-  } catch (error) {
-    if (error instanceof JobKept) return undefined;
-    throw error;
-  }
-}
 
 /** A command that asks a job for one thing, and says how the job is then. */
 function jobCommand({
@@ -72,13 +69,6 @@ function jobCommand({
 }
 
 type Told = Pick<JobStatus, 'state' | 'reason' | 'waiting'>;
-
-/** A job that its endpoint had paused has another reason once a person has. */
-export function pausedText(job: string, { state, reason }: Told, before: Told | undefined): string {
-  const isAsBefore = before?.state === 'paused' && state === 'paused' && before.reason === reason;
-  const did = isAsBefore ? `${job} was paused already` : `Paused ${job}`;
-  return `${did}. Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`;
-}
 
 /**
  * A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same.
