@@ -29,6 +29,8 @@ export class JobNotRunning extends TriggersError {
   readonly jobId: string;
   /** How its workflow ended. */
   readonly ended: string;
+  /** What it can run again with, if there is something. */
+  readonly left: 'kept' | 'recoverable' | undefined;
   /**
    * @param options.left what it can run again with: what it `kept`, or what can be recovered, since it or the workflow of what it kept did not end
    *   normally. Default: nothing.
@@ -45,6 +47,7 @@ export class JobNotRunning extends TriggersError {
     super(`The job "${jobId}" is no longer running (${ended}). ${next}`, rest);
     this.jobId = jobId;
     this.ended = ended;
+    this.left = left;
   }
 }
 

@@ -287,9 +287,11 @@ const BEGINS_AS_URL = /^[\s"'`]*[a-z][a-z\d+.-]+:\//i;
 
 /** A folder as it is written. No message repeats it, since what looks like a URL may hold a password. */
 export function folder(advice = ''): z.ZodString {
+  const error = 'A folder must be named: "." is that of the configuration file.';
   return z
     .string()
-    .regex(/\S/, { error: 'A folder must be named: "." is that of the configuration file.', abort: true })
+    .min(1, { error, abort: true })
+    .regex(/\S/, { error, abort: true })
     .refine((text) => !BEGINS_AS_URL.test(text), { error: `This looks like a URL, not a folder.${advice}` });
 }
 

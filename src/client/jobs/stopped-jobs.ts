@@ -123,7 +123,7 @@ export async function resume(client: Client, jobId: string): Promise<JobStatus> 
     if (isGone(error)) await refuseOverRecoverable(client, jobId);
     if (!isGone(error) && !(error instanceof RequestRefused)) throw error;
     const status = await resumeKept(client, jobId);
-    if (status === undefined) throw await endedKeptOr(client, jobId, error);
+    if (status === undefined) throw await endedKeptOr(client, jobId, orTooLate(jobId, error));
     return status;
   }
 }
@@ -136,7 +136,10 @@ export async function stop(client: Client, jobId: string, request: StopRequest):
     const isDiscard = isGone(error) && request.waiting === 'discard';
     if (isDiscard) await refuseOverRecoverable(client, jobId);
     const kept = isDiscard ? await discardKept(client, jobId) : undefined;
-    if (kept === undefined) throw isGone(error) ? await endedKeptOr(client, jobId, error) : error;
+    if (kept === undefined) {
+      const why = isDiscard ? orTooLate(jobId, error) : error;
+      throw isGone(error) ? await endedKeptOr(client, jobId, why) : error;
+    }
     return { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: kept.waiting };
   }
 }
@@ -157,6 +160,16 @@ async function endedKeptOr(client: Client, jobId: string, error: unknown): Promi
   const last = await describeLast(client, jobWorkflowId(jobId));
   const lost = await recoverableKept(client, jobId, last);
   return lost === undefined ? error : new JobRecoverable(jobId, lost, { cause: lost.cause ?? error });
+}
+
+/**
+ * What is said when there is nothing to decide about: `error`, unless something had been there when that was found. Then somebody else was faster, and
+ * what the error advises is so no more. Exported for its test.
+ */
+export function orTooLate(jobId: string, error: unknown): unknown {
+  if (!(error instanceof JobNotRunning) || error.left !== 'kept') return error;
+  const reason = `Somebody decided about what it kept at the same time, so nothing was done. See what: triggers status ${jobId}`;
+  return new RequestRefused(jobId, reason, { cause: error });
 }
 
 /** A job that was stopped with keep has kept its triggers within moments, and can then be resumed. @throws `refusal` when it keeps running */

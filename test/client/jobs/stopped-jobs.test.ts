@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { defaultFailureConverter } from '@temporalio/common';
-import { withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
+import { JobNotFound, JobNotRunning, RequestRefused } from '../../../src/client/errors.ts';
+import { orTooLate, withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { BackfillStatus } from '../../../src/contract/job-status.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
@@ -79,4 +80,16 @@ test('there is none of a child that has ended or is not there, and of a backfill
   expect(await troubleIn(serverError(GRPC.NOT_FOUND))).toBeUndefined();
   expect(await troubleIn([reading(2, DOWN)], { state: 'finished' })).toBeUndefined();
   expect(await troubleIn([reading(2, DOWN)], { state: 'cancelled' })).toBeUndefined();
+});
+
+test('who decides about what a job kept, and finds it gone, is told that somebody else was faster', () => {
+  expect(orTooLate('vip', new JobNotRunning('vip', 'stopped', { left: 'kept' }))).toEqual(expect.any(RequestRefused));
+});
+
+test.each([
+  new JobNotRunning('vip', 'stopped'),
+  new JobNotRunning('vip', 'terminated', { left: 'recoverable' }),
+  new JobNotFound('vip'),
+])('where nothing had been kept, that is said: %s', (error) => {
+  expect(orTooLate('vip', error)).toBe(error);
 });
