@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
-import { jobRuns } from '../../../src/client/jobs/job-runs.ts';
-import { EXPORT_JOB } from '../../../src/domain/names.ts';
-import { until } from '../../support/patience.ts';
-import { temporal } from '../../support/temporal.ts';
+import { jobRuns } from '../../src/client/jobs/job-runs.ts';
+import { EXPORT_JOB } from '../../src/domain/names.ts';
+import { until } from '../support/patience.ts';
+import { temporal } from '../support/temporal.ts';
 
 let connection: Connection;
 let client: Client;
