@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { IS_MANGLED, MANGLED } from '../contract/webhook-url.ts';
 import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
 import { type Given, numberIn, withGiven } from './environment.ts';
@@ -10,11 +11,7 @@ export const alertsSchema = z
     url: z
       .string()
       // Before it is parsed, since that takes some of these away.
-      .regex(/^[^\s\p{Cc}\\]*$/u, {
-        error:
-          'The URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.',
-        abort: true,
-      })
+      .refine((url) => !MANGLED.test(url), { error: `The URL ${IS_MANGLED}`, abort: true })
       .pipe(
         z.url({ protocol: /^https?$/, error: 'An alert URL looks like https://alerts.example.com/hook.', abort: true }),
       )

@@ -14,8 +14,11 @@ const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
 const TEMPLATED_HOST = 'The host of a webhook URL cannot be a template; only its path and query can be.';
 const HAS_TEMPLATED_HOST = /^[^/]*\/\/[^/?#]*\{[{%]/;
 
-const MANGLED =
-  'The webhook URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
+/** What a URL loses when it is parsed, or has changed by it. */
+export const MANGLED = /[\s\p{Cc}\\]/u;
+/** What is wrong with one that has such a character, after the words for what it is. */
+export const IS_MANGLED =
+  'has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
 const DOTS =
   'The webhook URL has a segment "." or ".." in its path, which would not be sent as it is. Write the path that is meant.';
 const HAS_DOTS = /^[^/]*\/\/[^?#]*?\/(?:\.|%2e){1,2}(?:[/?#]|$)/i;
@@ -34,8 +37,8 @@ export const webhookUrl = z
   .max(2048, 'The webhook URL must have at most 2048 characters.')
   .refine((url) => !HAS_TEMPLATED_HOST.test(url), { error: TEMPLATED_HOST, abort: true })
   // Before it is parsed, since that takes some of these away.
-  .refine((url) => !WEB_ADDRESS.test(url) || isTemplate(url) || !/[\s\p{Cc}\\]/u.test(url), {
-    error: MANGLED,
+  .refine((url) => !WEB_ADDRESS.test(url) || isTemplate(url) || !MANGLED.test(url), {
+    error: `The webhook URL ${IS_MANGLED}`,
     abort: true,
   })
   .pipe(z.url({ protocol: /^https?$/, error: NO_WEB_ADDRESS, abort: true }).regex(WEB_ADDRESS, NO_WEB_ADDRESS))

@@ -105,30 +105,31 @@ export async function keptToSpare(
   jobId: string,
 ): Promise<(KeptTriggers & { readonly letters: number }) | undefined> {
   const kept = await describeKept(client, jobId);
-  const letters = kept === undefined ? 0 : await lettersOfKept(client, jobId, kept);
-  if (kept === undefined || (letters === 0 && (await isOfNothing(client, kept)))) return undefined;
-  return { ...keptTriggersOf(kept), letters };
-}
-
-/** How many dead letters only the kept job can send; 0 also where what it kept cannot be read. */
-async function lettersOfKept(client: Client, jobId: string, kept: WorkflowExecutionDescription): Promise<number> {
-  const carried = await carriedBy(client, kept).catch(() => undefined);
-  if (carried === undefined) return 0;
-  const { subscriptionId } = carried.job;
-  return await ownLetters(client, { jobId, subscriptionId }, kept.taskQueue);
+  if (kept === undefined) return undefined;
+  const carried = await carriedOrNone(client, kept);
+  const letters =
+    carried === undefined
+      ? 0
+      : await ownLetters(client, { jobId, subscriptionId: carried.job.subscriptionId }, kept.taskQueue);
+  return letters === 0 && isOfNothing(kept, carried) ? undefined : { ...keptTriggersOf(kept), letters };
 }
 
 /** Ends what kept nothing, for another job of its id; until that runs, it can still be recovered. */
 export async function dropKeptNothing(client: Client, jobId: string): Promise<void> {
   const kept = await describeKept(client, jobId);
-  if (kept !== undefined && (await isOfNothing(client, kept)))
+  if (kept !== undefined && isOfNothing(kept, await carriedOrNone(client, kept)))
     await endKept(client, kept, 'It kept nothing, and a job of its id is started anew.');
 }
 
+/** Undefined: it cannot be read here. */
+async function carriedOrNone(client: Client, kept: WorkflowExecutionDescription): Promise<CarriedJob | undefined> {
+  return await carriedBy(client, kept).catch(() => undefined);
+}
+
 /** Its memo does not say all, and may not be readable here. What cannot be read may be much. */
-async function isOfNothing(client: Client, kept: WorkflowExecutionDescription): Promise<boolean> {
+function isOfNothing(kept: WorkflowExecutionDescription, carried: CarriedJob | undefined): boolean {
   const { waiting, backfill } = keptTriggersOf(kept);
-  return waiting === 0 && backfill === undefined && (await carriedBy(client, kept).then(keepsNothing, () => false));
+  return waiting === 0 && backfill === undefined && carried !== undefined && keepsNothing(carried);
 }
 
 /** What a kept job kept, as far as it can be read here. */
