@@ -1,7 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { JobAlert } from '../contract/alert.ts';
-import type { Activities, SideWorkflow, SideWorkflows } from '../contract/ports.ts';
-import { ALERT, alertWorkflowId } from '../domain/names.ts';
+import type { RaisedAlert } from '../contract/alert.ts';
+import type { Activities, SideWorkflows } from '../contract/ports.ts';
+import { alertsWorkflowId } from '../domain/names.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { postAuthorized, type Poster } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
@@ -24,28 +24,23 @@ export interface AlertDependencies {
   readonly requestTimeoutMs: number;
 }
 
-/** The activity that logs alerts and starts a workflow for each, which sends it, however long that takes. */
+/** The activity that logs alerts and has a workflow send them, however long that takes. */
 export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDependencies): Activities['raiseAlerts'] {
   return async (alerts) => {
-    for (const jobAlert of alerts) {
-      const { jobId, alert } = jobAlert;
-      const fields = { jobId, alert: alert.kind, state: alert.state, text: alert.text };
+    for (const { job, alert } of alerts) {
+      const fields = { jobId: job.id, alert: alert.kind, state: alert.state, text: alert.text };
       const isGood = alert.state === 'ended' || alert.kind === 'backfill-finished';
       Context.current().log[isGood ? 'info' : 'warn']('alert', fields);
-      if (settings !== undefined) await sideWorkflows.start(alertWorkflow(jobAlert));
     }
+    const [first] = alerts;
+    if (settings !== undefined && first !== undefined)
+      await sideWorkflows.queueAlerts(alertsWorkflowId(first.job.id), alerts);
   };
-}
-
-function alertWorkflow(input: JobAlert): SideWorkflow {
-  const { jobId, subscriptionId, alert } = input;
-  const summary = `${alert.kind} ${alert.state}: ${jobId}`;
-  return { type: ALERT, workflowId: alertWorkflowId(subscriptionId, alert.n), input, summary };
 }
 
 /** The activity that sends one alert: authorized, signed and guarded like every request of ours. Fails unless the webhook accepted it. */
 export function createSendAlert(dependencies: AlertDependencies): Activities['sendAlert'] {
-  return async (jobAlert) => {
+  return async (raised) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
       throw ApplicationFailure.nonRetryable(
@@ -59,7 +54,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
       url,
       timeoutMs: requestTimeoutMs,
       authorization: found.authorization,
-      make: (authorization) => requestOf(jobAlert, authorization, dependencies.userAgent),
+      make: (authorization) => requestOf(raised, authorization, dependencies.userAgent),
     });
     if (!attempt.ok) throw notTaken(attempt);
   };
@@ -74,12 +69,11 @@ function notTaken(failure: { readonly status?: number; readonly code?: string })
 }
 
 function requestOf(
-  { jobId, label, subscriptionId, alert }: JobAlert,
+  { id, job, alert }: RaisedAlert,
   authorization: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
   const { n, kind, state, at, since, text } = alert;
-  const job = { id: jobId, label, subscription_id: subscriptionId };
-  const body = JSON.stringify({ type: 'alert', alert: kind, state, at, since, job, text });
-  return requestWith(body, alertWorkflowId(subscriptionId, n), authorization, userAgent);
+  const body = JSON.stringify({ type: 'alert', number: n, alert: kind, state, at, since, job, text });
+  return requestWith(body, id, authorization, userAgent);
 }

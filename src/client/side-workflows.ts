@@ -1,11 +1,12 @@
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
+import type { RaisedAlert } from '../contract/alert.ts';
 import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
-import { profileHolderPrefix } from '../domain/names.ts';
-import { answerSignal, releaseSignal } from '../workflows/messages.ts';
+import { ALERTS, profileHolderPrefix } from '../domain/names.ts';
+import { alertsSignal, answerSignal, releaseSignal } from '../workflows/messages.ts';
 import { clientForLists } from './client-for-lists.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -35,6 +36,16 @@ export class TemporalSideWorkflows implements SideWorkflows {
       if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
     }
+  }
+
+  async queueAlerts(workflowId: string, alerts: readonly RaisedAlert[]): Promise<void> {
+    await this.#client.workflow.signalWithStart(ALERTS, {
+      workflowId,
+      taskQueue: this.#taskQueue,
+      signal: alertsSignal,
+      signalArgs: [alerts],
+      versioningOverride: 'AUTO_UPGRADE',
+    });
   }
 
   /** One with its id already exists. */

@@ -22,10 +22,10 @@ export interface Alert {
   readonly text: string;
 }
 
-/** An alert as it is sent, with the job that it is about. */
-export interface JobAlert {
-  readonly jobId: string;
-  readonly label: string;
-  readonly subscriptionId: string;
+/** An alert as it is sent, with what it is about. */
+export interface RaisedAlert {
+  /** Its `webhook-id`: the same on every attempt, and no other alert has it. */
+  readonly id: string;
+  readonly job: { readonly id: string; readonly label: string; readonly subscription_id: string };
   readonly alert: Alert;
 }

@@ -1,5 +1,5 @@
 import type { SearchAttribute } from '../domain/shown.ts';
-import type { JobAlert } from './alert.ts';
+import type { RaisedAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
 import type { DifferencePage, MemberIds } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
@@ -105,10 +105,13 @@ export interface Activities {
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
   /** Tells dead letters whether their job took them; leaves out those that have ended. */
   answerLetters(answers: readonly AddressedAnswer[]): Promise<void>;
-  /** Writes each alert to the worker's log and, where one is configured, has it sent to the alert webhook. Calling it again changes nothing. */
-  raiseAlerts(alerts: readonly JobAlert[]): Promise<void>;
+  /**
+   * Writes the alerts of one job to the worker's log and, where one is configured, has them sent to the alert webhook, one after the other.
+   * Calling it again changes nothing while they are under way; later, they are sent again with the same ids.
+   */
+  raiseAlerts(alerts: readonly RaisedAlert[]): Promise<void>;
   /** Sends one alert to the webhook of this worker. Fails unless it was accepted. */
-  sendAlert(alert: JobAlert): Promise<void>;
+  sendAlert(alert: RaisedAlert): Promise<void>;
   /** Whether a person is in an audience now, according to the source. */
   isMember(audience: string, user: string): Promise<boolean>;
   /** Keeps what a stopping job carries (its workflow's input) for a later resume, in place of what was kept of it before. */
@@ -158,6 +161,8 @@ export interface WorkflowRun {
 /** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
 export interface SideWorkflows {
   start(workflow: SideWorkflow): Promise<void>;
+  /** Signals alerts to the workflow with this id that sends them in turn, and starts it where it does not run. */
+  queueAlerts(workflowId: string, alerts: readonly RaisedAlert[]): Promise<void>;
   /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
   inputOf(workflowId: string): Promise<unknown>;
   /** Tells a dead letter whether its job took it; one that is not running is left alone. */

@@ -17,8 +17,8 @@ export const DEAD_LETTER = 'deadLetter';
 /** Keeps what a stopped job carried, until it is resumed or discarded. */
 export const KEPT_JOB = 'keptJob';
 
-/** Sends one alert of a job, however long its webhook is down. */
-export const ALERT = 'alert';
+/** Sends the alerts of one job, one after the other, however long their webhook is down. */
+export const ALERTS = 'alerts';
 
 /** The task queue on which jobs and workers meet, by default. */
 export const DEFAULT_TASK_QUEUE = 'audience-triggers';
@@ -127,8 +127,9 @@ export function deadLetterId(deliveryId: string, redeliveries: number): string {
   return `${deliveryId}-${redeliveries}`;
 }
 
-export function alertWorkflowId(subscriptionId: string, n: number): string {
-  return `alert-${subscriptionId}-${n}`;
+/** The workflow that sends the alerts of a job. */
+export function alertsWorkflowId(jobId: string): string {
+  return `alerts-${jobId}`;
 }
 
 export function keptWorkflowId(jobWorkflow: string): string {

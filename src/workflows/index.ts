@@ -1,4 +1,4 @@
-export { alert } from './alert.ts';
+export { alerts } from './alerts.ts';
 export { askWorker } from './questions.ts';
 export { backfill } from './backfill.ts';
 export { deadLetter } from './dead-letter.ts';

@@ -278,10 +278,10 @@ export class JobErrands {
 
   async #raiseAlerts(alerts: readonly Alert[]): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
-    const job = { jobId: jobIdOf(this.#workflowId), label: definition.label, subscriptionId };
+    const job = { id: jobIdOf(this.#workflowId), label: definition.label, subscription_id: subscriptionId };
     const { raiseAlerts } = patiently(alerts.map(({ kind, state }) => `${kind} ${state}`).join(', '));
     try {
-      await raiseAlerts(alerts.map((alert) => ({ ...job, alert })));
+      await raiseAlerts(alerts.map((alert) => ({ id: `alert-${subscriptionId}-${alert.n}`, job, alert })));
       this.#state.alerts.confirm(alerts);
     } finally {
       this.#state.isAlerting = false;

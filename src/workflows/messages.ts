@@ -1,4 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { RaisedAlert } from '../contract/alert.ts';
 import type { MemberPage, PageTaken } from '../contract/backfill.ts';
 import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
@@ -74,6 +75,8 @@ export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
 export const redeliveredSignal = defineSignal<[Redelivery]>('redeliver');
 /** To a dead letter, from its job: whether it was taken. */
 export const answerSignal = defineSignal<[RedeliveryAnswer]>('answer');
+/** To the workflow that sends a job's alerts: these are to be sent, too. */
+export const alertsSignal = defineSignal<[readonly RaisedAlert[]]>('alerts');
 /** To a holder: the job has its content again. */
 export const releaseSignal = defineSignal('release');
 

@@ -49,7 +49,7 @@ test('what ran today replays: a dead letter that is not redelivered at first, an
     await lab.jobs.enter(job, { audience: 'vip', user: 'taken', profile: {} });
     await lab.arrives('taken');
     await lab.jobs.enter(job, { audience: 'vip', user: 'refused', profile: { id: 1 } });
-    const { subscriptionId } = await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
+    await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
     isRefusing = false;
     const letter = await onlyDeadLetter(lab, job);
     const handle = lab.client.workflow.getHandle(letter);
@@ -59,9 +59,12 @@ test('what ran today replays: a dead letter that is not redelivered at first, an
     await handle.signal('redeliver', { force: true });
     expect(await handle.result()).toBe('redelivered');
     await replays(lab, 'dead-letter', letter);
-    const alert = `alert-${subscriptionId}-1`;
-    await lab.client.workflow.getHandle(alert).result();
-    await replays(lab, 'alert', alert);
+    // A job that stops does not gather dead letters for a minute.
+    await lab.jobs.stop(job);
+    await lab.handle(job).result();
+    const alerts = `alerts-${job}`;
+    await lab.client.workflow.getHandle(alerts).result();
+    await replays(lab, 'alerts', alerts);
   } finally {
     await lab.close();
     await operators.close();

@@ -17,9 +17,12 @@ export interface CarriedAlerts {
   readonly active: Readonly<Partial<Record<AlertKind, number>>>;
   /** Alerts that are not known to be on their way, oldest first. */
   readonly owed: readonly Alert[];
-  /** How many dead letters have been reported, and when (epoch ms). */
+  /** How many dead letters have been reported, how many of them by the last alert, and when that was (epoch ms). */
   readonly deadLetters: number;
+  readonly deadLettersLast: number;
   readonly deadLettersAt: number;
+  /** When the first one came that has not been reported, epoch ms; 0: there is none. */
+  readonly deadLettersSince: number;
   /** Number of the backfill whose end has been reported. */
   readonly backfill: number;
 }
@@ -32,6 +35,7 @@ interface Observed {
   readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
   readonly overflow: { readonly triggers: number; readonly waitingSince: number | undefined };
   readonly counters: { readonly deadLetters: number };
+  readonly stopping?: unknown;
   readonly backfill: Pick<BackfillIntake, 'n' | 'state' | 'counts' | 'expected' | 'isLost' | 'leftOut'> | undefined;
   readonly lastFailure?: LastFailure | undefined;
   readonly unreadable: Pick<UnreadableHolders, 'awaited'>;
@@ -44,12 +48,17 @@ const NO_ALERTS: CarriedAlerts = {
   active: {},
   owed: [],
   deadLetters: 0,
+  deadLettersLast: 0,
   deadLettersAt: 0,
+  deadLettersSince: 0,
   backfill: 0,
 };
 
-/** Dead letters are reported at most this often, in ms, however many there are. */
+/** Dead letters are gathered for this long, in ms, so that a flood is not reported as a handful. */
+const GATHER_MS = 60_000;
+/** They are reported once in this many ms, unless there are many times as many new ones as the last alert said. */
 const DEAD_LETTERS_EVERY_MS = 60 * 60_000;
+const MANY_TIMES = 10;
 /** At most this many are kept while none can be sent; the oldest are dropped. */
 const MOST_OWED = 20;
 
@@ -97,6 +106,16 @@ export class Alerts {
     return Math.max(since, lastQuietEnd(state.job, now)) + state.job.alertBacklogMs;
   }
 
+  /** When new dead letters will be reported, epoch ms; undefined when there are none. A job that stops does not gather them. */
+  deadLettersDueAt({ counters, stopping }: Observed): number | undefined {
+    const { deadLetters, deadLettersLast, deadLettersAt, deadLettersSince } = this.#state;
+    const fresh = counters.deadLetters - deadLetters;
+    if (fresh <= 0) return undefined;
+    if (stopping !== undefined) return 0;
+    const gathered = deadLettersSince + GATHER_MS;
+    return fresh >= MANY_TIMES * deadLettersLast ? gathered : Math.max(gathered, deadLettersAt + DEAD_LETTERS_EVERY_MS);
+  }
+
   #condition(kind: AlertKind, holds: boolean, now: number, text: () => string): void {
     const since = this.#state.active[kind];
     if (holds === (since !== undefined)) return;
@@ -110,17 +129,17 @@ export class Alerts {
     this.#state = { ...this.#state, active };
   }
 
-  #deadLetters({ counters }: Observed, now: number): void {
-    const { deadLetters, deadLettersAt } = this.#state;
-    const fresh = counters.deadLetters - deadLetters;
-    if (fresh <= 0 || now - deadLettersAt < DEAD_LETTERS_EVERY_MS) return;
-    this.#add(
-      'dead-letters',
-      'happened',
-      now,
-      `${counted(fresh, 'new dead letter')} (${shownCount(counters.deadLetters)} so far).`,
-    );
-    this.#state = { ...this.#state, deadLetters: counters.deadLetters, deadLettersAt: now };
+  #deadLetters(state: Observed, now: number): void {
+    const { deadLetters } = state.counters;
+    const fresh = deadLetters - this.#state.deadLetters;
+    if (fresh <= 0) return;
+    if (this.#state.deadLettersSince === 0) this.#state = { ...this.#state, deadLettersSince: now };
+    const due = this.deadLettersDueAt(state);
+    if (due === undefined || due > now) return;
+    const text = `${counted(fresh, 'new dead letter')} (${shownCount(deadLetters)} so far).`;
+    this.#add('dead-letters', 'happened', now, text);
+    const reported = { deadLetters, deadLettersLast: fresh, deadLettersAt: now, deadLettersSince: 0 };
+    this.#state = { ...this.#state, ...reported };
   }
 
   #backfill({ backfill, job }: Observed, now: number): void {

@@ -300,6 +300,8 @@ function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
   // While slices run, something always wakes the job; a timer for each wait would cost more than everything else.
   const backlogDueAt = state.slices.size === 0 ? state.alerts.backlogDueAt(state, now) : undefined;
   if (backlogDueAt !== undefined && backlogDueAt > now) times.push(backlogDueAt);
+  const deadLettersDueAt = state.alerts.deadLettersDueAt(state);
+  if (deadLettersDueAt !== undefined) times.push(deadLettersDueAt);
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
   times.push(...givingUpTimes(state), ...calendarTimes(state, now).filter((at) => at !== undefined));

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { backfillChildGone, operateBackfill, pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
+import { backfillChildGone, operateBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 
@@ -130,19 +130,39 @@ test('a backlog is over when nothing old waits any longer: not when the oldest i
   }
 });
 
-test('dead letters are told of at once, then once an hour at most, with how many there are', () => {
+test('dead letters are gathered for a minute, then reported once an hour, or when ten times as many have come', () => {
   const job = new AJob(1);
-  for (let minute = 0; minute < 4; minute++) {
-    job.signal(String(minute));
+  const refuse = (count: number) => {
+    job.state.counters.deadLetters += count;
     told(job);
-    job.end({ 0: { status: 422 } });
-    job.now += MINUTE_MS;
-  }
+  };
+  refuse(3);
+  expect(job.alerts).toEqual([]);
+  expect(job.waitsMs).toBe(MINUTE_MS);
+  job.now += MINUTE_MS;
   told(job);
-  expect(job.alerts.map(({ text }) => text)).toEqual(['1 new dead letter (1 so far).']);
-  job.now += 60 * MINUTE_MS;
+  expect(job.alerts.map(({ text }) => text)).toEqual(['3 new dead letters (3 so far).']);
+  refuse(29);
+  job.now += 58 * MINUTE_MS;
   told(job);
-  expect(job.alerts.map(({ text }) => text).slice(1)).toEqual(['3 new dead letters (4 so far).']);
+  expect(job.alerts).toHaveLength(1);
+  refuse(1);
+  expect(job.alerts[1]).toMatchObject({ n: 2, text: '30 new dead letters (33 so far).' });
+  refuse(5);
+  job.now += 61 * MINUTE_MS;
+  told(job);
+  expect(job.alerts[2]).toMatchObject({ n: 3, text: '5 new dead letters (38 so far).' });
+});
+
+test('a job that stops reports its dead letters at once', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  told(job);
+  job.end({ 0: { status: 422 } });
+  expect(told(job)).toEqual([]);
+  stopJob(job.state, 'deliver');
+  expect(job.step()).toMatchObject({ kind: 'finish' });
+  expect(job.alerts).toMatchObject([{ kind: 'dead-letters' }]);
 });
 
 test('the end of a backfill is told of once; that one is lost, too, and that it goes on or is given up', () => {
