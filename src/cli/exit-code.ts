@@ -111,7 +111,7 @@ function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
   if (error instanceof InvalidJobFiles)
     return [
       ...wrap(NOTHING_DONE, columns).map((line) => paint('red', line)),
-      ...error.files.flatMap(({ file, problems }) => [`${file}:`, ...problemLines(problems, columns)]),
+      ...error.files.flatMap(({ file, problems }) => [`${printable(file)}:`, ...problemLines(problems, columns)]),
     ];
   return messageOf(error)
     .split('\n')

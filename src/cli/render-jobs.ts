@@ -132,7 +132,7 @@ const ALIKE = ' (what is not shown may have changed)';
 
 /** Problems by field. */
 export function problemLines(problems: readonly Problem[], columns = 80): string[] {
-  const names = problems.map(({ field: name }) => name || 'job');
+  const names = problems.map(({ field: name }) => printable(name) || 'job');
   const width = Math.max(...names.map((name) => name.length)) + 2;
   return problems.flatMap(({ message }, i) =>
     wrap(printable(message), Math.max(20, columns - width - 2)).map(

@@ -55,7 +55,7 @@ function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, wa
         ? `, after ${counted(waiting, 'waiting trigger')}`
         : '';
   return [
-    `${action.padEnd(WIDTH)}${jobId}${more}`,
+    `${action.padEnd(WIDTH)}${printable(jobId)}${more}`,
     ...changeLines(changes).map((line) => `${' '.repeat(WIDTH - 2)}${line}`),
     // What cannot be had back is said once, below all jobs: `extentText`.
     ...warnings.map((text) => `${' '.repeat(WIDTH)}Warning: ${printable(text)}`),

@@ -1,6 +1,6 @@
 import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
-import { duration, shownCount } from '../domain/shown.ts';
+import { duration, printable, shownCount } from '../domain/shown.ts';
 import type { Paint } from './terminal.ts';
 
 // What every command's output is made of: counts and times, fields, sentences and tables, as wide as a terminal is.
@@ -31,10 +31,11 @@ export function wrap(text: string, columns: number): string[] {
   return broken.split('\n').map((line) => indent + line);
 }
 
-/** Sentences for people: each line broken where it is longer than the terminal is wide. */
+/** Sentences for people, safe to show and without colours: each line broken where it is longer than the terminal is wide. */
 export function sentences(text: string, { columns }: { readonly columns: number }): string {
   return text
     .split('\n')
+    .map(printable)
     .flatMap((line) => (stringWidth(line) <= columns ? [line] : wrap(line, columns)))
     .join('\n');
 }

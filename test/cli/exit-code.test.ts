@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { reportFailure } from '../../src/cli/exit-code.ts';
+import { InvalidJobFiles, reportFailure } from '../../src/cli/exit-code.ts';
 import {
   InvalidConnection,
   InvalidJob,
@@ -59,5 +59,8 @@ test('what a failure quotes does nothing to the terminal', () => {
     false,
   );
   reportFailure(new Error('It said \u001b[2J\u202e.'), terminal, false);
+  const problems = [{ field: 'x\u001b[31mEVIL\u202e', message: 'There is no such field.' }];
+  reportFailure(new InvalidJob(problems), terminal, false);
+  reportFailure(new InvalidJobFiles([{ file: 'jobs/\u001b[2J.json', problems }]), terminal, false);
   expect(err.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
 });

@@ -362,6 +362,12 @@ test('a list, and what is printed about a start, cannot control the terminal eit
   expect(lines.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
 });
 
+test('sentences that quote what somebody else wrote do nothing to the terminal', () => {
+  expect(sentences('It listens to "\u001b[2J\u202e".\nNothing else.', { columns: 80 })).toBe(
+    String.raw`It listens to "\u001b[2J\u202e".` + '\nNothing else.',
+  );
+});
+
 test('sentences are broken at spaces where a line is full; lines that fit stay as they are', () => {
   const text = `  two   spaces\n${'word '.repeat(20)}end`;
   const lines = sentences(text, { columns: 40 }).split('\n');

@@ -1,3 +1,4 @@
+import { printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
 
@@ -11,6 +12,6 @@ out, and so is existingUsers, which is about the start of a job.`,
   examples: ['triggers export vip-to-crm > jobs/vip-to-crm.json'],
   async run([job], _options, { print }) {
     const definition = await withJobs((jobs) => jobs.definition(job));
-    print(definition, () => JSON.stringify(definition, null, 2).split('\n'));
+    print(definition, () => JSON.stringify(definition, null, 2).split('\n').map(printable));
   },
 });
