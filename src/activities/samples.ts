@@ -51,14 +51,17 @@ const AUDIENCES_NAMED = 20;
 export async function choosePerson(
   source: AudienceSource,
   audiences: readonly Audience[],
-  { user, audience: name }: SampleWish,
+  { user, audience: name, onlyMembers = false }: SampleWish,
 ): Promise<SamplePerson | SampleProblem> {
   const wanted = name === undefined ? audiences : [findAudience(audiences, name)].filter((one) => one !== undefined);
   const [first] = wanted;
   if (first === undefined) return unknownAudience(audiences, name ?? '');
   if (user !== undefined) {
+    if (onlyMembers && !(await isMemberOfAny(source, wanted, user)))
+      return await anotherUser(source, first, user, `"${user}" is in none of the job's audiences.`);
     const profile = (await source.profiles([user])).get(user);
-    return profile === undefined ? await unknownUser(source, first, user) : { user, audience: first, profile };
+    if (profile !== undefined) return { user, audience: first, profile };
+    return await anotherUser(source, first, user, `The source has no profile of "${user}".`);
   }
   for (const audience of wanted) {
     const found = await firstMember(source, audience.id);
@@ -66,6 +69,11 @@ export async function choosePerson(
   }
   const slugs = wanted.map(({ slug }) => slug).slice(0, AUDIENCES_NAMED);
   return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person: --user` };
+}
+
+async function isMemberOfAny(source: AudienceSource, audiences: readonly Audience[], user: string): Promise<boolean> {
+  for (const { id } of audiences) if (await source.isMember(id, user)) return true;
+  return false;
 }
 
 /** The first member of an audience who has a profile, among as many as are searched. */
@@ -97,12 +105,17 @@ function unknownAudience(audiences: readonly Audience[], name: string): SamplePr
   return { field: 'audience', message: `The job does not listen to "${name}".${hint} Its audiences are: ${known}.` };
 }
 
-async function unknownUser(source: AudienceSource, audience: Audience, user: string): Promise<SampleProblem> {
+async function anotherUser(
+  source: AudienceSource,
+  audience: Audience,
+  user: string,
+  why: string,
+): Promise<SampleProblem> {
   const { ids } = await source.members(audience.id, undefined, MEMBERS_TRIED);
   const near = nearestKey(user, ids);
   const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
   const named = ids.length === 0 ? '' : ` Members of ${audience.slug} are ${ids.slice(0, MEMBERS_NAMED).join(', ')}.`;
-  return { field: 'user', message: `The source has no profile of "${user}".${hint}${named}` };
+  return { field: 'user', message: `${why}${hint}${named}` };
 }
 
 export interface SampleDependencies {

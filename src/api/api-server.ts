@@ -256,9 +256,11 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     const lacking = [right].flat().find((one) => !caller.may(one));
     if (lacking !== undefined)
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);
-    // Of every path with a job in it, whoever serves it.
+    // Whatever serves it: a path or a query that names a job of others must not tell whether there is one.
     const { job } = request.params as { readonly job?: string };
-    if (job !== undefined && !caller.mayJob(job)) throw new NotThisJob(job);
+    const { jobId } = request.query as { readonly jobId?: unknown };
+    for (const named of [job, jobId])
+      if (typeof named === 'string' && !caller.mayJob(named)) throw new NotThisJob(named);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
     done();

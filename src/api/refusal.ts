@@ -36,7 +36,7 @@ export class Refused extends Error {
 /** The caller's key is not for this job. Whether there is one is not said. */
 export class NotThisJob extends Refused {
   constructor(jobId: string) {
-    super(403, 'NotAllowed', `This API key has nothing to do with the job "${jobId}".`);
+    super(403, 'NotAllowed', `This API key has no access to the job "${jobId}".`);
   }
 }
 
@@ -45,6 +45,14 @@ export class NameAJob extends Refused {
   /** @param as how one is named */
   constructor(as: string) {
     super(403, 'NotAllowed', `This API key is for some jobs only: name one of them, as ${as}.`);
+  }
+}
+
+/** The caller's key is for some jobs only, and what is asked for cannot be divided by jobs. */
+export class OfAllJobs extends Refused {
+  /** @param what does what with all of them, such as `metrics count`. */
+  constructor(what: string) {
+    super(403, 'NotAllowed', `This API key is for some jobs only, and ${what} all of them.`);
   }
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { temporalProblem } from '../client/temporal-problem.ts';
 import type { ApiMetrics } from './api-metrics.ts';
 import type { ApiServerOptions } from './api-server.ts';
-import { problem, Refused } from './refusal.ts';
+import { OfAllJobs, problem } from './refusal.ts';
 
 /** What those ask who run the API: whether it lives, whether it can do its work, and what it counts. */
 export function serviceRoutes(
@@ -24,8 +24,7 @@ export function serviceRoutes(
   });
   app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {
     // They name other keys and ingests, and count what goes to other jobs.
-    if (caller.jobs !== undefined)
-      throw new Refused(403, 'NotAllowed', 'This API key is for some jobs only, and the metrics are of all of them.');
+    if (caller.jobs !== undefined) throw new OfAllJobs('metrics count');
     return await reply.type(metrics.contentType).send(await metrics.text());
   });
 }

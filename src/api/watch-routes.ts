@@ -5,7 +5,7 @@ import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
 import { serve } from './operation.ts';
-import { Refused } from './refusal.ts';
+import { OfAllJobs, Refused } from './refusal.ts';
 
 const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
@@ -89,12 +89,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
 
 /** @throws Refused when the key is for some jobs: what a watch finds is told to all that listen */
 function checkAllowed({ jobs }: Caller): void {
-  if (jobs !== undefined)
-    throw new Refused(
-      403,
-      'NotAllowed',
-      'This API key is for some jobs only, and a watch tells every job that listens to its audience.',
-    );
+  if (jobs !== undefined) throw new OfAllJobs('a watch tells');
 }
 
 /** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. Exported for its test. */

@@ -23,6 +23,8 @@ export interface SampleWish {
   readonly event?: TriggerEvent;
   /** The payload format, instead of the job's: true is the old one. */
   readonly userLegacyMessageFormat?: boolean;
+  /** Whether `user` must be a member now of one of these audiences. Default: anybody in the source. */
+  readonly onlyMembers?: boolean;
 }
 
 /** What a worker makes a sample from: a job, by its workflow's id, or a checked definition. */

@@ -92,6 +92,15 @@ test('without a name it is about the first member with a profile, of the first a
   expect(receiver.ledger.requests).toBe(0);
 });
 
+test('[S47] with only members, nothing is shown of somebody who is in none of the audiences', async () => {
+  const { show } = await samples({ profiles: { ...PROFILES, outsider: { email: 'out@example.com' } } });
+  expect(await show({ user: 'outsider' })).toMatchObject({ ok: true });
+  const refused = await show({ user: 'outsider', onlyMembers: true });
+  expect(refused).toMatchObject({ ok: false, problem: { field: 'user' } });
+  expect(JSON.stringify(refused)).not.toContain('out@example.com');
+  expect(await show({ user: 'ann', onlyMembers: true })).toMatchObject({ ok: true, sample: { user: 'ann' } });
+});
+
 test('a sample that is sent carries the body that is shown, once, under an id that marks it', async () => {
   const { send, receiver } = await samples();
   const sent = await send();

@@ -1,16 +1,25 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
+import type { ApiServerOptions } from '../../src/api/api-server.ts';
+import { NoSample } from '../../src/client/errors.ts';
+import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
 import type { Right } from '../../src/config/api-config.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
 /** What an API without Temporal answers to a key: whoever gets past the key waits for Temporal. */
-async function answerTo(may: readonly Right[], jobs: readonly string[] | undefined, path: string, body: object) {
+async function answerTo(
+  may: readonly Right[],
+  jobs: readonly string[] | undefined,
+  path: string,
+  body?: object,
+  more?: Partial<ApiServerOptions>,
+) {
   const secret = 'trg_of-a-test';
   const hash = `sha256:${createHash('sha256').update(secret).digest('hex')}`;
-  const api = await apiWithoutTemporal({
-    crm: { hash, may: [...may], ...(jobs === undefined ? {} : { jobs: [...jobs] }) },
-  });
+  const key = { hash, may: [...may], ...(jobs === undefined ? {} : { jobs: [...jobs] }) };
+  const api = await apiWithoutTemporal({ crm: key }, more);
   try {
     return await askOf(api, path, { body, headers: { authorization: `Bearer ${secret}` } });
   } finally {
@@ -29,11 +38,43 @@ test.each(['redeliver', 'discard'])(
   },
 );
 
+test.each(['render', 'test'])(
+  '[S47] a key for some jobs is shown by %s only members of their audiences, whatever it asks for',
+  async (name) => {
+    const wishes: SampleWish[] = [];
+    const jobs = new ExportJobs(new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) }));
+    const asked = async (_of: SampleOf, wish: SampleWish = {}): Promise<never> => {
+      wishes.push(wish);
+      return await Promise.reject(new NoSample({ field: 'user', message: 'Nobody.' }));
+    };
+    Object.assign(jobs, { sample: asked, test: asked });
+    for (const own of [['crm'], undefined])
+      await answerTo(['read', 'operate'], own, `/v1/${name}`, { jobId: 'crm', onlyMembers: false }, { jobs });
+    expect(wishes).toEqual([{ onlyMembers: true }, { onlyMembers: false }]);
+    await jobs.close();
+  },
+);
+
 test('whoever may not read is not shown a person by a test', async () => {
   expect(await answerTo(['operate'], undefined, '/v1/test', { jobId: 'crm', user: '1' })).toMatchObject({
     status: 403,
     body: { code: 'NotAllowed', detail: expect.stringContaining('"read"') },
   });
+});
+
+test.each(['/v1/dead-letters', '/v1/dead-letters/failures', '/v1/trace'])(
+  '[S47] a key for some jobs that names another at %s is not told whether there is one',
+  async (path) => {
+    expect(await answerTo(['read'], ['crm'], `${path}?jobId=theirs&user=1`)).toMatchObject({
+      status: 403,
+      body: { code: 'NotAllowed' },
+    });
+  },
+);
+
+test('[S47] a key for some jobs is not shown the ingests, which send to all', async () => {
+  expect(await answerTo(['read'], ['crm'], '/v1/ingests')).toMatchObject({ status: 403 });
+  expect(await answerTo(['read'], undefined, '/v1/ingests')).toMatchObject({ status: 200 });
 });
 
 test('a key for some jobs is not shown the metrics, which are of all jobs and keys', async () => {

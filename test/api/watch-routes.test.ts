@@ -84,7 +84,7 @@ test.each(DEEDS)(
       });
       expect(await told(secrets.some)).toMatchObject({
         status: 403,
-        body: { code: 'NotAllowed', detail: expect.stringContaining('a watch tells every job') },
+        body: { code: 'NotAllowed', detail: expect.stringContaining('for some jobs only') },
       });
     } finally {
       await api.close();

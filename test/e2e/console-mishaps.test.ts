@@ -368,7 +368,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByText('nothing waits').waitFor();
     expect((await lab.jobs.status(job)).state).toBe('running');
     keyed.replaceKeys({ shrinking: { hash, may: ['read'], jobs: ['another'] } });
-    await page.getByText('has nothing to do with the job').waitFor();
+    await page.getByText('has no access to the job').waitFor();
     expect(await page.getByText('nothing waits').count()).toBe(0);
     await context.close();
     await keyed.close();

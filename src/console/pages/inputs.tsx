@@ -3,6 +3,7 @@ import { printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
 import { useAsked } from '../asked.ts';
 import { Empty, Loading, Said, Time, Unanswered } from '../parts.tsx';
+import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { Watches } from './watches.tsx';
 
@@ -23,13 +24,15 @@ interface ListedIngest {
 /** How changes come in: what is watched, and who sends. */
 export function InputsPage(): JSX.Element {
   usePageTitle('Inputs');
+  const { jobs } = useSession();
   return (
     <>
       <div class="page-head">
         <h1>Inputs</h1>
       </div>
       <Watches />
-      <Ingests />
+      {/* A key for some jobs is not shown them. */}
+      {jobs === undefined && <Ingests />}
       <section class="panel" aria-labelledby="consumers">
         <header>
           <h2 id="consumers">Consumers, and programs</h2>
