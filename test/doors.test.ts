@@ -284,7 +284,7 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
     'deadLetters.discard options': [decision, (jobs, options) => jobs.deadLetters.discard('a-0', options)],
     'deadLetters.redeliver': [{ ...filter, all: true }, (jobs, which) => jobs.deadLetters.redeliver(which)],
     'deadLetters.redeliver options': [
-      { ...decision, force: true },
+      { ...decision, force: true, limit: 10, perSecond: 2 },
       (jobs, options) => jobs.deadLetters.redeliver('a-0', options),
     ],
     'watches.start': [

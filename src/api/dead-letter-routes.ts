@@ -14,7 +14,13 @@ import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
 const decided = z.object({
   done: z.number().int(),
-  failures: z.array(z.object({ id: z.string(), reason: z.string() })),
+  failures: z.array(
+    z.object({
+      id: z.string(),
+      reason: z.string(),
+      isUnknown: z.literal(true).optional().describe('It may have been done. Asking again is safe.'),
+    }),
+  ),
   extent: z.looseObject({ letters: z.number().int() }).optional().describe('What the filter selects.'),
 });
 const filter = z.object({
@@ -74,6 +80,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
   });
   for (const name of ['redeliver', 'discard'] as const) {
     const force = name === 'redeliver' ? { force: z.boolean().optional() } : {};
+    const many =
+      name === 'redeliver' ? { ...force, limit: z.number().optional(), perSecond: z.number().optional() } : {};
     serve(app, {
       method: 'POST',
       url: `/v1/dead-letters/${name}`,
@@ -81,10 +89,17 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       tag,
       summary:
         name === 'redeliver' ? 'Send again all that a filter selects' : 'Drop for good all that a filter selects',
-      body: filter.extend(force),
+      body: filter.extend(many),
       answers: { 200: decided },
       run: async ({ caller, body, signal }) => {
-        const { expected, dryRun, force: isForced, ...which } = wishOf(body, filter.extend(force).keyof().options);
+        const {
+          expected,
+          dryRun,
+          force: isForced,
+          limit,
+          perSecond,
+          ...which
+        } = wishOf(body, filter.extend(many).keyof().options);
         checkJob(caller, which.jobId);
         let extent: DecisionExtent | undefined;
         const confirm = async (selected: DecisionExtent): Promise<boolean> => {
@@ -92,9 +107,9 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
           checkExtent(selected, expected);
           return await Promise.resolve(dryRun !== true);
         };
-        const options = { confirm, signal, ...(isForced === undefined ? {} : { force: isForced }) };
-        const result = await deadLetters[name](which, options);
-        const failures = result.failures.map(({ id, reason }) => ({ id, reason: inOwnWords(reason) }));
+        const wishes = Object.entries({ force: isForced, limit, perSecond }).filter(([, wish]) => wish !== undefined);
+        const result = await deadLetters[name](which, { confirm, signal, ...Object.fromEntries(wishes) });
+        const failures = result.failures.map((failure) => ({ ...failure, reason: inOwnWords(failure.reason) }));
         return { ...result, failures, ...(extent === undefined ? {} : { extent }) };
       },
     });
@@ -122,6 +137,8 @@ type Wish = Exclude<WhichDeadLetters, string> & {
   readonly expected?: number;
   readonly dryRun?: boolean;
   readonly force?: boolean;
+  readonly limit?: number;
+  readonly perSecond?: number;
 };
 
 /** The options of a decision about one. @throws Refused which names all that is wrong */

@@ -53,15 +53,18 @@ export class InvalidJobFiles extends Error {
 
 const NOTHING_DONE = 'Nothing was started, changed or stopped, since not all of it can be:';
 
-/** Some of what was asked for was done, and some was not: exit code 1. */
+/** Some of what was asked for was done, and some was not, or that is not known: exit code 1. */
 export class PartlyDone extends Error {
   override readonly name = 'PartlyDone';
   readonly done: number;
+  /** Without those of which it is not known. */
   readonly failed: number;
-  constructor(message: string, done: number, failed: number) {
+  readonly unknown: number;
+  constructor(message: string, done: number, failed: number, unknown = 0) {
     super(message);
     this.done = done;
     this.failed = failed;
+    this.unknown = unknown;
   }
 }
 

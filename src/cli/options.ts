@@ -113,6 +113,11 @@ export function requestRate(value: string): number {
   return positive(value, 'It must be a number from 0.01 to 1000.');
 }
 
+/** For an option that is a rate of redeliveries: 10, or 10/s. */
+export function redeliveryRate(value: string): number {
+  return positive(value.replace(/\/s$/, ''), 'It must be a number above 0, such as 10/s.');
+}
+
 /** For an option that is a whole number of at least 0. */
 export function wholeNumber(value: string): number {
   return within(value, 0, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 0 or more.');

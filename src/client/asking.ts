@@ -32,7 +32,12 @@ export async function settled<T>(answer: Promise<T>, { what, findOut }: Commande
 }
 
 function isUnsettled(error: unknown): error is Error {
-  return error instanceof NoWorker || error instanceof UnknownPayloadKey || isTransient(error);
+  return error instanceof UnknownPayloadKey || mayBeAskedAgain(error);
+}
+
+/** Whether there was no answer, and one may come when the same is asked again. */
+export function mayBeAskedAgain(error: unknown): error is Error {
+  return error instanceof NoWorker || isTransient(error);
 }
 
 /** How long, in ms, a worker may take to answer. */

@@ -6,7 +6,7 @@ import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID } from '../domain/names.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
-import { ask, type Commanded, settled } from './asking.ts';
+import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
 import { clientForLists } from './client-for-lists.ts';
 import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
 import {
@@ -118,13 +118,17 @@ export interface RedeliverOptions extends DecisionOptions {
    * listens to it.
    */
   readonly force?: boolean;
+  /** At most so many, those of the oldest triggers; default: all. */
+  readonly limit?: number;
+  /** At most so many are begun per second; default: as many as their jobs take. */
+  readonly perSecond?: number;
 }
 
 /** The outcome of a decision about dead letters. */
 export interface Decided {
   readonly done: number;
-  /** Those that it was not done for, or of which that is not known. */
-  readonly failures: readonly { readonly id: string; readonly reason: string }[];
+  /** Those that it was not done for; with `isUnknown`, it may have been done. Asking again is safe: what was done is no longer waiting. */
+  readonly failures: readonly { readonly id: string; readonly reason: string; readonly isUnknown?: true }[];
 }
 
 /** One, by its id, or all that match a filter; a filter that excludes nothing needs `all`. */
@@ -251,8 +255,13 @@ export class DeadLetters {
    */
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
     checkOptions('redeliver', options);
-    const { force = false, ...rest } = options;
-    return await this.#decide(which, rest, (id) => this.#command(id, 'redelivered', redeliverSignal, [{ force }]));
+    const { force = false, limit, perSecond, ...rest } = options;
+    const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
+    const redeliver = async (id: string): Promise<void> => {
+      await turn?.();
+      await this.#command(id, 'redelivered', redeliverSignal, [{ force }]);
+    };
+    return await this.#decide(which, rest, redeliver, limit);
   }
 
   /**
@@ -268,6 +277,7 @@ export class DeadLetters {
     which: WhichDeadLetters,
     options: DecisionOptions,
     decide: (id: string) => Promise<void>,
+    limit?: number,
   ): Promise<Decided> {
     const { confirm, onProgress, signal } = options;
     if (typeof which === 'string') return await this.#decideOne(bareId(which), options, decide);
@@ -275,13 +285,13 @@ export class DeadLetters {
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
       throw new InvalidFilter('A filter that matches all dead letters must say so: { all: true }.');
-    const { items, extent } = await this.#select(filter);
-    const failures: { id: string; reason: string }[] = [];
+    const { items, extent } = await this.#select(filter, limit);
+    const failures: { id: string; reason: string; isUnknown?: true }[] = [];
     if (items.length === 0 || (await confirm?.(extent)) === false) return { done: 0, failures };
     let done = 0;
     const settle = ({ id }: LaneItem, outcome: Outcome): void => {
       if (outcome.kind === 'done') done += 1;
-      else failures.push({ id, reason: outcome.reason });
+      else failures.push({ id, reason: outcome.reason, ...(outcome.kind === 'unknown' ? { isUnknown: true } : {}) });
       const failure = outcome.kind === 'done' ? {} : { failure: outcome.reason };
       onProgress?.({ id, ...failure, settled: done + failures.length, of: items.length });
     };
@@ -308,13 +318,21 @@ export class DeadLetters {
    * Of each selected one, only what ordering needs is kept: tens of thousands take a few MB.
    * @throws InvalidFilter when a slug stands for several audiences; AudienceMoved when another one has it now
    */
-  async #select(filter: DeadLetterFilter): Promise<{ readonly items: LaneItem[]; readonly extent: DecisionExtent }> {
-    const items: LaneItem[] = [];
+  async #select(
+    filter: DeadLetterFilter,
+    limit: number | undefined,
+  ): Promise<{ readonly items: LaneItem[]; readonly extent: DecisionExtent }> {
+    const items: (LaneItem & { readonly counted?: Counted })[] = [];
     const count = new ExtentCount();
     for await (const letter of this.list(filter)) {
-      const { id, jobId, user, at, diedAt } = letter;
+      const { id, jobId, user, audience, audienceId, at, diedAt } = letter;
       count.add(letter);
-      items.push({ id, lane: JSON.stringify([jobId, user]), place: `${parseInstant(at) ?? at} ${diedAt}` });
+      items.push({
+        id,
+        lane: JSON.stringify([jobId, user]),
+        place: `${parseInstant(at) ?? at} ${diedAt}`,
+        ...(limit === undefined ? {} : { counted: { jobId, user, audience, ...(audienceId && { audienceId }) } }),
+      });
     }
     const extent = count.extent();
     const ids = extent.audiences.map((one) => one.id ?? one.slug);
@@ -324,7 +342,12 @@ export class DeadLetters {
       );
     if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, items[0]?.id, extent.audiences[0]?.id);
     // The list is newest first, but what died first has waited longest.
-    return { items: items.reverse(), extent };
+    if (limit === undefined || items.length <= limit) return { items: items.reverse(), extent };
+    // By their places, so that of one person no later trigger is taken before an earlier one.
+    const first = items.sort((a, b) => (a.place < b.place ? -1 : 1)).slice(0, limit);
+    const few = new ExtentCount();
+    for (const { counted } of first) if (counted !== undefined) few.add(counted);
+    return { items: first, extent: few.extent() };
   }
 
   /**
@@ -354,24 +377,41 @@ export class DeadLetters {
       what: `"${COMMANDS[wished]}" of the dead letter "${id}"`,
       findOut: `triggers dead-letters show ${id}`,
     };
-    await settled(
-      orNotFound(id, () => this.#client.workflow.getHandle(PREFIX + id).signal(signal.name, ...args)),
-      commanded,
-    );
-    await settled(this.#untilDecided(id, wished, commanded), commanded);
+    const { workflow } = this.#client;
+    const send = () => workflow.getHandle(PREFIX + id).signal(signal.name, ...args);
+    await settled(this.#untilDecided(id, wished, send, commanded), commanded);
   }
 
-  async #untilDecided(id: string, wished: Decision, { what, findOut }: Commanded): Promise<void> {
+  /** Asks again as long as there is no answer: a dead letter that is told the same twice does it once. */
+  async #untilDecided(
+    id: string,
+    wished: Decision,
+    send: () => Promise<void>,
+    { what, findOut }: Commanded,
+  ): Promise<void> {
     const refused = REFUSALS[wished];
     const deadline = Date.now() + DECIDED_MS[wished];
+    let isSent = false;
     for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      // A query after the signal sees its effect: `waiting` then means that it could not be done.
-      const { state, notice } = await this.#status(id);
-      if (state === wished) return;
-      if (isEnd(state)) throw refused(id, OVERRULED[state]);
-      if (state === 'waiting') throw refused(id, notice ?? 'It is waiting.');
-      if (Date.now() > deadline)
-        throw new OutcomeUnknown(what, findOut, new Error(notice ?? 'Its source, or its job, has not answered yet.'));
+      const isLate = Date.now() > deadline;
+      try {
+        if (!isSent) await send();
+        isSent = true;
+      } catch (error) {
+        // It may have been told, and have ended since.
+        if (grpcCode(error) !== GRPC.NOT_FOUND && (isLate || !mayBeAskedAgain(error))) throw error;
+      }
+      try {
+        // A query after the signal sees its effect: `waiting` then means that it could not be done.
+        const { state, notice } = await this.#status(id);
+        if (state === wished) return;
+        if (isEnd(state)) throw refused(id, OVERRULED[state]);
+        if (state === 'waiting' && isSent) throw refused(id, notice ?? 'It is waiting.');
+        if (isLate)
+          throw new OutcomeUnknown(what, findOut, new Error(notice ?? 'Its source, or its job, has not answered yet.'));
+      } catch (error) {
+        if (isLate || !mayBeAskedAgain(error)) throw error;
+      }
       await setTimeout(pauseMs);
     }
   }
@@ -418,6 +458,17 @@ async function orNotFound<T>(id: string, call: () => Promise<T>): Promise<T> {
     if (grpcCode(error) === GRPC.NOT_FOUND) throw new DeadLetterNotFound(id, { cause: error });
     throw error;
   }
+}
+
+/** Lets its callers go one after the other, at most so many per second. @throws the reason of the signal, when that is aborted */
+function turns(perSecond: number, signal: AbortSignal | undefined): () => Promise<void> {
+  let nextAt = 0;
+  return async () => {
+    const now = performance.now();
+    const at = Math.max(now, nextAt);
+    nextAt = at + 1000 / perSecond;
+    await setTimeout(at - now, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
+  };
 }
 
 /** The outcome of a single decision, as one of many. */

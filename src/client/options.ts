@@ -75,6 +75,14 @@ const count: Kind = {
   what: 'a whole number, 0 or more',
   isRight: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
 };
+const atLeastOne: Kind = {
+  what: 'a whole number, 1 or more',
+  isRight: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
+};
+const rate: Kind = {
+  what: 'a number above 0',
+  isRight: (value) => typeof value === 'number' && value > 0,
+};
 const ms: Kind = {
   what: 'a number of milliseconds, 0 or more',
   isRight: (value) => typeof value === 'number' && value >= 0,
@@ -143,7 +151,7 @@ const OPTIONS = {
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,
-  redeliver: { ...decision, force: flag } satisfies Kinds<RedeliverOptions>,
+  redeliver: { ...decision, force: flag, limit: atLeastOne, perSecond: rate } satisfies Kinds<RedeliverOptions>,
 } as const;
 
 /**

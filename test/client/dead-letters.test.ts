@@ -299,6 +299,21 @@ describe('all that a filter means', () => {
     await expect(givenBack()).resolves.toEqual([`${member} ${at(1)}`]);
   });
 
+  test('with a limit the oldest triggers go back, and with a rate no faster than that', async () => {
+    const [user, other] = [`first ${randomUUID()}`, `second ${randomUUID()}`];
+    // The later of this person's triggers died first.
+    await keep({ user, at: at(2), diedAt: at(3) }, { user, at: at(1), diedAt: at(4) }, { user: other, at: at(5) });
+    const asked: DecisionExtent[] = [];
+    const confirm = (extent: DecisionExtent) => Promise.resolve(asked.push(extent) > 0);
+    const begunMs = performance.now();
+    const options = { confirm, force: true, limit: 2, perSecond: 2 };
+    await expect(deadLetters.redeliver({ jobId }, options)).resolves.toEqual({ done: 2, failures: [] });
+    expect(performance.now() - begunMs).toBeGreaterThan(490);
+    expect(asked).toMatchObject([{ letters: 2, people: 1 }]);
+    await expect(givenBack()).resolves.toEqual([`${user} ${at(1)}`, `${user} ${at(2)}`]);
+    await expect(listed()).resolves.toHaveLength(1);
+  });
+
   test('nothing is done before it is agreed to exactly what', async () => {
     const user = `twice ${randomUUID()}`;
     const ids = await keep({ user }, { user, at: at(1) }, { audience: NEWS });

@@ -139,7 +139,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   unwanted.delete('sent again');
 
   const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter is with its job again.\n' });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter was returned to its job.\n' });
   await lab.jobs.resume(job);
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const [refused, news, again] = arrivalsOf('sent again');
@@ -179,7 +179,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
     '--yes',
   ]);
   expect(code).toBe(1);
-  expect(stdout).toBe('2 dead letters are with their jobs again.\n');
+  expect(stdout).toBe('2 dead letters were returned to their jobs.\n');
   expect(stderr).toContain(`${ids[2]}: The person is not in the audience today`);
   expect(stderr).toContain('1 dead letter could not be redelivered.');
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
@@ -205,7 +205,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
 test('once discarded they are gone, and the endpoint never gets them', async () => {
   const { job } = await jobWithDeadLettersOf('dropped', 'dropped too');
   const { code, stdout } = await operator.run(['dead-letters', 'discard', '--job', job, '--yes']);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: '2 dead letters are discarded.\n' });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '2 dead letters were discarded.\n' });
   let stdoutOfList = '';
   do stdoutOfList = (await operator.run(['dead-letters', 'list', '--job', job])).stdout;
   while (stdoutOfList !== '');
@@ -384,7 +384,7 @@ test('one that is discarded while the source is still asked about its redelivery
   try {
     while (lab.source.calls.isMember === before) await new Promise((resolve) => setTimeout(resolve, 25));
     const discarded = await operator.run(['dead-letters', 'discard', ids[0] ?? '', '--yes']);
-    expect([discarded.code, discarded.stdout]).toEqual([0, '1 dead letter is discarded.\n']);
+    expect([discarded.code, discarded.stdout]).toEqual([0, '1 dead letter was discarded.\n']);
   } finally {
     answer();
   }

@@ -14,7 +14,7 @@ import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command, commandGroup } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
-import { pastTime } from '../options.ts';
+import { countingNumber, pastTime, redeliveryRate } from '../options.ts';
 import { extentLines, reportLines, summaryLines } from '../render-dead-letters.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
@@ -89,9 +89,8 @@ function whichFrom(id: string | undefined, all: true | undefined, options: Filte
 /** The words for a decision. */
 interface Wording {
   readonly asks: string;
-  /** What dead letters are afterwards: the singular, and the plural. */
-  readonly done: { readonly one: string; readonly many: string };
-  readonly failed: string;
+  /** What was done to them: for one, for many, and after "could not be". */
+  readonly done: { readonly one: string; readonly many: string; readonly past: string };
 }
 
 /**
@@ -100,7 +99,7 @@ interface Wording {
  */
 async function decide(
   terminal: Terminal,
-  { json, yes, ...words }: Wording & { readonly json: boolean; readonly yes: boolean },
+  { json, yes, isDry, ...words }: Wording & { readonly json: boolean; readonly yes: boolean; readonly isDry: boolean },
   carryOut: (deadLetters: ExportJobs['deadLetters'], options: DecisionOptions) => Promise<Decided>,
 ): Promise<void> {
   const stop = interruption();
@@ -121,6 +120,7 @@ async function decide(
     found = extent.letters;
     if (json) terminal.err(JSON.stringify({ extent }));
     else for (const line of extentLines(extent, terminal)) terminal.err(line);
+    if (isDry) return false;
     if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk();
     const agreed = yes || (await confirmed(terminal, `${words.asks} ${found === 1 ? 'it' : 'them'}?`, stop.signal));
     if (agreed) spinner?.start();
@@ -133,9 +133,9 @@ async function decide(
     );
     spinner?.stop();
     if (isDeclined) throw new GivenUp('Nothing was done.');
-    if (!json) terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
-    if (failures.length === 0) return;
-    throw new PartlyDone(`${counted(failures.length, 'dead letter')} ${words.failed}.`, done, failures.length);
+    if (!json && !(isDry && found > 0))
+      terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
+    if (failures.length > 0) throw notAllDone(done, failures, words.done.past);
   } catch (error) {
     spinner?.stop();
     if (!json && far !== '' && !(error instanceof PartlyDone)) terminal.err(`Stopped after ${far}.`);
@@ -146,9 +146,24 @@ async function decide(
   }
 }
 
+/** What to say of those that were not decided, and of those of which that is not known. */
+export function notAllDone(done: number, failures: Decided['failures'], past: string): PartlyDone {
+  const unknown = failures.filter(({ isUnknown }) => isUnknown).length;
+  const failed = failures.length - unknown;
+  const texts = [
+    ...(failed === 0 ? [] : [`${counted(failed, 'dead letter')} could not be ${past}.`]),
+    ...(unknown === 0
+      ? []
+      : [
+          `It is not known whether ${counted(unknown, 'dead letter')} ${unknown === 1 ? 'was' : 'were'} ${past}. To find out, run the command again: nothing is done twice.`,
+        ]),
+  ];
+  return new PartlyDone(texts.join(' '), done, failed, unknown);
+}
+
 function doneText(done: number, words: Wording['done']): string {
   if (done === 0) return 'Nothing was done.';
-  return `${counted(done, 'dead letter')} ${done === 1 ? 'is' : 'are'} ${done === 1 ? words.one : words.many}.`;
+  return `${counted(done, 'dead letter')} ${done === 1 ? words.one : words.many}.`;
 }
 
 const ONE = ['[id]', 'id of one dead letter, as the list shows it'] as const;
@@ -156,8 +171,7 @@ const YES = ['--yes', 'do not ask; needed where nobody can be asked'] as const;
 
 const REDELIVERING = {
   asks: 'Redeliver',
-  done: { one: 'with its job again', many: 'with their jobs again' },
-  failed: 'could not be redelivered',
+  done: { one: 'was returned to its job', many: 'were returned to their jobs', past: 'redelivered' },
 };
 
 const redeliverCommand = command({
@@ -171,21 +185,31 @@ const redeliverCommand = command({
         '--force',
         'also what contradicts who is in the audience today, or is about an audience that the job left',
       )
+      .option('--limit <n>', 'at most so many, those of the oldest triggers', countingNumber)
+      .option('--rate <n/s>', 'at most so many per second', redeliveryRate)
+      .option('--dry-run', 'only show what would be redelivered')
       .option(...YES),
   json: ': one dead letter a line, with a failure when it was not redelivered; on stderr first the extent',
   examples: [
     'triggers dead-letters redeliver 36e243f8fd8f4530bbd330fa7fb1a685-0',
-    'triggers dead-letters redeliver --job vip-to-crm --failure "HTTP 422" --yes',
+    'triggers dead-letters redeliver --job vip-to-crm --failure "HTTP 422" --limit 100 --rate 10/s --yes',
   ],
-  async run([id], { yes, all, force, ...filter }, { terminal, json }) {
+  async run([id], { yes, all, force, limit, rate, dryRun, ...filter }, { terminal, json }) {
     const which = whichFrom(id, all, filter);
-    await decide(terminal, { ...REDELIVERING, json, yes: yes === true }, (deadLetters, options) =>
-      deadLetters.redeliver(which, { ...options, force: force === true }),
+    if (id !== undefined && (limit ?? rate) !== undefined)
+      throw new UsageError('--limit and --rate are about many dead letters, not about one.');
+    const few = { ...(limit === undefined ? {} : { limit }), ...(rate === undefined ? {} : { perSecond: rate }) };
+    const asking = { json, yes: yes === true, isDry: dryRun === true };
+    await decide(terminal, { ...REDELIVERING, ...asking }, (deadLetters, options) =>
+      deadLetters.redeliver(which, { ...options, ...few, force: force === true }),
     );
   },
 });
 
-const DISCARDING = { asks: 'Discard', done: { one: 'discarded', many: 'discarded' }, failed: 'could not be discarded' };
+const DISCARDING = {
+  asks: 'Discard',
+  done: { one: 'was discarded', many: 'were discarded', past: 'discarded' },
+};
 
 const discardCommand = command({
   name: 'discard',
@@ -202,7 +226,7 @@ const discardCommand = command({
   ],
   async run([id], { yes, all, ...filter }, { terminal, json }) {
     const which = whichFrom(id, all, filter);
-    await decide(terminal, { ...DISCARDING, json, yes: yes === true }, (deadLetters, options) =>
+    await decide(terminal, { ...DISCARDING, json, yes: yes === true, isDry: false }, (deadLetters, options) =>
       deadLetters.discard(which, options),
     );
   },

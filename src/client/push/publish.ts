@@ -57,7 +57,7 @@ export async function inLanes<T extends LaneItem>(
 }
 
 const LEFT: Outcome = {
-  kind: 'unknown',
+  kind: 'refused',
   reason: 'not tried, since it must not overtake an earlier one of the same person that is undecided',
 };
 

@@ -71,8 +71,8 @@ test('after one of which nobody knows, the rest of its lane is left alone and sa
   expect(events).not.toContain('+a2');
   expect(settled.map(([id, { kind }]) => [id, kind])).toEqual([
     ['a1', 'unknown'],
-    ['a2', 'unknown'],
-    ['a3', 'unknown'],
+    ['a2', 'refused'],
+    ['a3', 'refused'],
     ['b1', 'done'],
   ]);
 });
