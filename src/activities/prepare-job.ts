@@ -3,7 +3,6 @@ import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/exp
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
 import { instantOf, parseInstant } from '../domain/instant.ts';
-import { NEXT_RULES } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
@@ -51,7 +50,6 @@ export function createPrepareJob(
     const calendar = calendarOf(checked.value, askedAt);
     return {
       ok: true,
-      rules: NEXT_RULES,
       definition: checked.value,
       audiences,
       warnings: audiences.flatMap(windowWarning),

@@ -5,7 +5,7 @@ export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1
 
 /** What few triggers have. */
 export interface PackedMore {
-  /** Its JSON; before rules 4, the object. */
+  /** Its JSON, or the object. */
   readonly profile?: string | JsonObject;
   /** Bytes that the profile takes here; present when there is a profile. */
   readonly profileBytes?: number;

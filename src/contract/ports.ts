@@ -32,11 +32,6 @@ export type PreparedJob =
       readonly requestTimeoutMs: number;
       /** When triggers have waited longer than this, in ms, an alert is sent. */
       readonly alertBacklogMs: number;
-      /**
-       * The rules by which a job that begins with this decides, as its worker knows them: recorded with the result, so that all who replay its
-       * first run decide alike. Absent: the first.
-       */
-      readonly rules?: number;
       /** What the Temporal server allows, as the worker's configuration states it. */
       readonly serverLimits: ServerLimits;
     };

@@ -13,7 +13,7 @@ export interface SliceTrigger {
   readonly event: TriggerEvent;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Its JSON; before rules 4, the object. Absent: the activity reads it from the source, with one look-up for the whole slice. */
+  /** Its JSON, or the object. Absent: the activity reads it from the source, with one look-up for the whole slice. */
   readonly profile?: string | JsonObject;
   /** In place of a profile: where the activity finds it. */
   readonly held?: HeldProfile;

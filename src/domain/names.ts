@@ -83,7 +83,7 @@ export function beganAt(subscriptionId: string): number | undefined {
     : undefined;
 }
 
-/** The id of the activity of a slice, from rules 8 on: the server tells it with the last heartbeat. */
+/** The id of the activity of a slice: the server tells it with the last heartbeat. */
 export function sliceActivityId(sliceId: number): string {
   return `slice-${sliceId}`;
 }

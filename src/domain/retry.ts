@@ -80,11 +80,9 @@ const THROTTLE_MAX_MS = 1 * HOUR;
  * How long an endpoint asked to be left alone with Retry-After, in ms; undefined when it asked for no wait that can be kept.
  *
  * @param retryAfterMs what the header said; 0 for a date that has passed, too.
- * @param rules those of the run.
  */
-export function askedWaitMs(retryAfterMs: number | undefined, rules: number): number | undefined {
-  if (retryAfterMs === undefined || retryAfterMs > 0) return retryAfterMs;
-  return rules < 2 ? THROTTLE_MIN_MS : undefined;
+export function askedWaitMs(retryAfterMs: number | undefined): number | undefined {
+  return retryAfterMs === 0 ? undefined : retryAfterMs;
 }
 
 /**

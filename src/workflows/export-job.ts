@@ -14,7 +14,7 @@ import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
-import { endsQuietly, type RunFacts } from '../domain/job/run-end.ts';
+import type { RunFacts } from '../domain/job/run-end.ts';
 import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,
@@ -236,7 +236,7 @@ class JobRun {
 
   /** The server refuses the end of a run when the run's own timer has just fired, unless the same task cancels it. */
   #dropTimer(): void {
-    if (endsQuietly(this.#state)) this.#timer?.scope.cancel();
+    this.#timer?.scope.cancel();
   }
 
   /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */

@@ -20,7 +20,7 @@ import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
 import type { Holder, Step } from '../domain/job/deciding.ts';
 import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
-import { givesUpSlices, signsSeen } from '../domain/job/giving-up.ts';
+import { signsSeen } from '../domain/job/giving-up.ts';
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
@@ -157,7 +157,7 @@ export class JobErrands {
       heartbeatTimeout: heartbeatTimeoutMs,
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
-      ...(givesUpSlices(this.#state) ? { activityId: sliceActivityId(slice.sliceId) } : {}),
+      activityId: sliceActivityId(slice.sliceId),
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });

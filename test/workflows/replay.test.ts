@@ -1,7 +1,5 @@
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { FORM_FIELDS } from '../../src/domain/job-form.ts';
-import { isRecord } from '../../src/domain/json.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { record, recordings } from '../support/recordings.ts';
@@ -61,49 +59,4 @@ test.each(recordings('histories'))('the history $name that $release recorded rep
   const history: { events: { workflowExecutionStartedEventAttributes?: { workflowId: string } }[] } = JSON.parse(text);
   // A job names its children after itself.
   await replay(history, history.events[0]?.workflowExecutionStartedEventAttributes?.workflowId ?? '');
-});
-
-/** The form before a job could say what its requests look like, when they go, and what answers mean. */
-const FIRST_FORM = [
-  'label',
-  'description',
-  'audiences',
-  'webhookUrl',
-  'authorization',
-  'exportFields',
-  'existingUsers',
-  'userLegacyMessageFormat',
-  'parallelRequestCount',
-  'backfillPerSecond',
-  'backfillParallelCount',
-];
-
-/** Every definition that a history has, of the job and of its edits. */
-function definitionsIn(value: unknown): object[] {
-  if (Array.isArray(value)) return value.flatMap(definitionsIn);
-  if (!isRecord(value)) return [];
-  const { data } = value;
-  const inside =
-    typeof data === 'string' ? [parsedOrNothing(Buffer.from(data, 'base64').toString())] : Object.values(value);
-  return [...('parallelRequestCount' in value ? [value] : []), ...inside.flatMap(definitionsIn)];
-}
-
-function parsedOrNothing(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-test('a run recorded before jobs had methods, templates, events, answers, rates, ends and batches replays', async () => {
-  const [recording] = recordings('histories').filter(({ release }) => release === '0.0.0-first-form');
-  const history: unknown = JSON.parse(recording?.text ?? '');
-  const said = new Set(definitionsIn(history).flatMap((definition) => Object.keys(definition)));
-  expect([...said].filter((field) => FORM_FIELDS.some((name) => name === field))).toEqual(
-    expect.arrayContaining(['webhookUrl', 'parallelRequestCount', 'existingUsers']),
-  );
-  expect(FORM_FIELDS.filter((field) => said.has(field) && !FIRST_FORM.includes(field))).toEqual([]);
-  const [first] = Object(history).events as { workflowExecutionStartedEventAttributes: { workflowId: string } }[];
-  await replay(history, first?.workflowExecutionStartedEventAttributes.workflowId ?? '');
 });

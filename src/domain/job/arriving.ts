@@ -1,13 +1,13 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
 import type { HeldProfile } from '../../contract/holder.ts';
-import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
-import { jsonStringBytes, parseJson, utf8Bytes } from '../json.ts';
+import { jsonStringBytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
 import { isDroppedNow } from './calendar.ts';
@@ -82,7 +82,7 @@ export function admit(
       audience: audience.id,
       event: trigger.event,
       at,
-      ...waitingProfile(state, trigger),
+      ...waitingProfile(trigger),
       ...acceptedNow(at, now),
     });
   } else filterOut(state, trigger.user, audience.id);
@@ -122,21 +122,21 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
   // It comes from its own workflow, so it has been kept, even if that was not confirmed yet.
   state.deadLetters.confirmWhere((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger));
   const { profile: _, ...rest } = trigger;
-  arrive(state, user, { ...rest, ...waitingProfile(state, trigger), ...acceptedNow(trigger.at, now) });
+  arrive(state, user, { ...rest, ...waitingProfile(trigger), ...acceptedNow(trigger.at, now) });
   return undefined;
 }
 
-const WRITTEN_PROFILE_RULES = 4;
-
 /** A profile as it waits: as text, which is a fraction of the work of an object to carry on, a holder, a slice and a history at a time. */
-function waitingProfile(
-  { rules }: DispatcherState,
-  { profile: json, held }: { readonly profile?: string; readonly held?: HeldProfile },
-): Pick<QueuedTrigger, 'profile' | 'profileBytes' | 'held'> {
+function waitingProfile({
+  profile: json,
+  held,
+}: {
+  readonly profile?: string;
+  readonly held?: HeldProfile;
+}): Pick<QueuedTrigger, 'profile' | 'profileBytes' | 'held'> {
   if (held !== undefined) return { held };
   if (json === undefined) return {};
-  if (rules >= WRITTEN_PROFILE_RULES) return { profile: json, profileBytes: jsonStringBytes(json) };
-  return { profile: parseJson(json) as JsonObject, profileBytes: utf8Bytes(json) }; // It was read as an object's.
+  return { profile: json, profileBytes: jsonStringBytes(json) };
 }
 
 /** Why the job does not take a dead letter that is its own; undefined when it does. */

@@ -8,7 +8,7 @@ export interface QueuedTrigger {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at: string;
-  /** Its JSON; before rules 4, the object. */
+  /** Its JSON, or the object. */
   readonly profile?: string | JsonObject;
   /** Bytes that the profile takes in the state; set when there is a profile. */
   readonly profileBytes?: number;

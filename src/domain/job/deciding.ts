@@ -24,7 +24,7 @@ import { endByItself, endDelivering, plannedEnd } from './operating.ts';
 import { releaseUnneeded, straysToRelease } from './profile-holders.ts';
 import { quotaBarsUntil, quotaFreshAt } from './quota.ts';
 import { pacedUntil } from './request-rate.ts';
-import { endsWhenCalm, fits, isCalm, isUndisturbed, phaseOf, type RunFacts } from './run-end.ts';
+import { endsWhenCalm, fits, isCalm, phaseOf, type RunFacts } from './run-end.ts';
 import { makeRoom } from './settling.ts';
 import { type DispatcherState, noteTrend, stayingBytes } from './state.ts';
 
@@ -135,7 +135,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   const calm = isCalm(state, run);
   if (phase.isEnding) {
     // It waits for holders no longer than for slices: one may be a holder that cannot be read.
-    const canEnd = calm && (isUndisturbed(state, run) || now >= (state.endPutOffAt ?? 0));
+    const canEnd = calm && (!run.atHolders || now >= (state.endPutOffAt ?? 0));
     return canEnd ? endRun(state) : wait(state, now, state.endPutOffAt);
   }
   gather(state, now);
@@ -146,7 +146,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
-  if (calm && isUndisturbed(state, run) && endsWhenCalm(state, run) && fits(state)) return endRun(state);
+  if (calm && !run.atHolders && endsWhenCalm(state, run) && fits(state)) return endRun(state);
   return wait(state, now);
 }
 

@@ -12,12 +12,6 @@ import { countLeft, type DispatcherState } from './state.ts';
  * task (it keeps 100 signals for one). So a run that is held up looks for signs of life. A slice that shows none is given up: its people and its
  * permits stay taken until nothing of it can be in flight any more, in the next run if need be, and its triggers then go back.
  */
-const GIVING_UP_RULES = 8;
-
-/** Whether slices may be given up: then each has to be known by its number wherever somebody looks for its signs. */
-export function givesUpSlices({ rules }: DispatcherState): boolean {
-  return rules >= GIVING_UP_RULES;
-}
 
 /** Of the time in which a slice is over, this part without a sign of life: two of its heartbeats. */
 const SILENT_SHARE = 1 / 4;
@@ -32,7 +26,7 @@ function silentMs({ job }: DispatcherState): number {
 export function looksForSigns(state: DispatcherState, isHeldUp: boolean, now: number): boolean {
   const { signs, slices } = state;
   const isFree = [...slices.values()].every(({ overAt }) => overAt !== undefined);
-  if (!givesUpSlices(state) || !isHeldUp || isFree) {
+  if (!isHeldUp || isFree) {
     signs.forget();
     return false;
   }

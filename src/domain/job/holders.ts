@@ -16,7 +16,7 @@ import {
   unpark,
   unparkFailed,
 } from './parked-chains.ts';
-import { endsQuietly, type RunPhase } from './run-end.ts';
+import type { RunPhase } from './run-end.ts';
 import type { DispatcherState } from './state.ts';
 
 /** How many holders are released at once. */
@@ -24,9 +24,10 @@ const RELEASES_AT_ONCE = 50;
 
 /** What is to be put into a holder or read from one, or which holders are to end; nothing while a run is ending, which can hand on what it has. */
 export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunPhase): Step | undefined {
-  if (isEnding && endsQuietly(state)) return undefined;
+  // What happens while a run ends has the server refuse the end, and a worker replay the run.
+  if (isEnding) return undefined;
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
-  return nextHold(state, stayBytes) ?? (isEnding ? undefined : (recallStep(state, now) ?? releaseStep(state)));
+  return nextHold(state, stayBytes) ?? recallStep(state, now) ?? releaseStep(state);
 }
 
 /** What is to be put into a holder now; this many bytes of what came last may stay. */

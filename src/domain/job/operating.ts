@@ -14,11 +14,9 @@ import { Breaker, UNPROVEN } from './breaker.ts';
 import { takeOverQuota } from './quota.ts';
 import {
   beginJob,
-  FIRST_RULES,
   type JobRecord,
   type DispatcherState,
   recordJob,
-  refuseNewerRules,
   setJob,
   type Stopping,
   withoutAnswers,
@@ -28,8 +26,6 @@ import {
  * Begins a job whose definition was checked; with Existing Users, with a backfill.
  *
  * @param subscriptionId 32 hexadecimal digits, new.
- * @throws NewerState when it was checked by a worker of a newer release, whose rules it is to decide by.
- *
  * @param startedAt when the job was started, epoch ms: the `at` of its backfill, which a reset does not change.
  */
 export function beginPreparedJob(
@@ -40,9 +36,7 @@ export function beginPreparedJob(
 ): DispatcherState {
   // The first digits of a run's id are the time at which it began.
   const seed = Number.parseInt(subscriptionId.slice(-8), 16) | 0;
-  const { rules = FIRST_RULES } = prepared;
-  refuseNewerRules(rules);
-  const state = beginJob(recordJob(subscriptionId, prepared), seed, rules);
+  const state = beginJob(recordJob(subscriptionId, prepared), seed);
   const audiences = state.job.audiences.map(({ id }) => id);
   if (prepared.definition.existingUsers) beginBackfill(state, audiences, now, { at: uniqueAt(state, startedAt) });
   return state;

@@ -26,12 +26,6 @@ export interface RunPhase {
   readonly isHeldUp: boolean;
 }
 
-/**
- * Rules from which runs are short. Where triggers come steadily, one nearly always comes while a run is ending: the server then refuses the end, and a
- * worker has to replay the whole run before it can end it. Until then nothing is sent, and who signals waits.
- */
-const SHORT_RUNS_RULES = 5;
-
 /** The server lets no next run begin within a second of the one before (`history.workflowIdReuseMinimalInterval`): an earlier end would be a pause. */
 const LEAST_RUN_MS = 1_500;
 
@@ -52,6 +46,9 @@ type Age = (typeof AGES)[keyof typeof AGES];
  * The phase of a run: one that is to end cuts no slices until those that run have reported. It waits for them as long as slices usually take. One that
  * takes longer (its endpoint hangs, its worker was killed) holds up no others: the run goes on, and ends in the next calm moment. It tries once when it
  * is grown and once when it is old; when it is as old as it may be it waits for all slices.
+ *
+ * Runs are short: where triggers come steadily, one nearly always comes while a run is ending. The server then refuses the end, and a worker has to
+ * replay the whole run before it can end it. Until then nothing is sent, and who signals waits.
  */
 export function phaseOf(state: DispatcherState, now: number, run: RunFacts): RunPhase {
   const age = ageOf(state, now, run);
@@ -59,8 +56,7 @@ export function phaseOf(state: DispatcherState, now: number, run: RunFacts): Run
   if (!isToEnd) return YOUNG;
   // Asked once: in a calm moment it writes the whole state as JSON, and whoever signals meanwhile may be what keeps the run from ending.
   const isEnding = canEnd(state, run);
-  if (state.rules < SHORT_RUNS_RULES || age === AGES.asOldAsItMayBe)
-    return { isOld: true, isEnding, isHeldUp: !isCalm(state, run) };
+  if (age === AGES.asOldAsItMayBe) return { isOld: true, isEnding, isHeldUp: !isCalm(state, run) };
   if (isEnding && age > state.endTried) {
     state.endTried = age;
     state.endPutOffAt = now + usualSliceMs(state);
@@ -79,44 +75,24 @@ function usualSliceMs({ requestMs, job }: DispatcherState): number {
 
 function ageOf(state: DispatcherState, now: number, run: RunFacts): Age {
   const { signals, events, historyBytes } = run;
-  const { budgets, rules } = state;
+  const { budgets } = state;
   const { forcedSignals, forcedEvents, forcedHistoryBytes } = budgets;
   const { mostSignals, mostEvents, mostHistoryBytes } = budgets;
   if (signals >= mostSignals || events >= mostEvents || historyBytes >= mostHistoryBytes) return AGES.asOldAsItMayBe;
-  const mostYoung = rules < SHORT_RUNS_RULES ? mostEvents : forcedEvents;
-  if (signals >= forcedSignals || events >= mostYoung || historyBytes >= forcedHistoryBytes) return AGES.old;
+  if (signals >= forcedSignals || events >= forcedEvents || historyBytes >= forcedHistoryBytes) return AGES.old;
   return isGrown(state, run) && !hasReady(state, now) ? AGES.grown : AGES.young;
 }
 
 /** Whether a run may end early. */
 function isGrown(state: DispatcherState, { events, historyBytes, ageMs }: RunFacts): boolean {
   return (
-    state.rules >= SHORT_RUNS_RULES &&
-    events >= state.budgets.calmEvents &&
-    ageMs >= LEAST_RUN_MS &&
-    historyBytes >= WORTH_ENDING * estimateBytes(state)
+    events >= state.budgets.calmEvents && ageMs >= LEAST_RUN_MS && historyBytes >= WORTH_ENDING * estimateBytes(state)
   );
 }
 
 /** Whether a run is long enough to end in a calm moment. */
 export function endsWhenCalm(state: DispatcherState, run: RunFacts): boolean {
   return run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
-}
-
-/** Rules from which nothing of a run's own happens while it ends. */
-const QUIET_END_RULES = 6;
-
-/**
- * Whether a run cancels its timer when it ends, begins nothing at holders once it is to end, and waits for what it has there. Whatever happens while
- * a run ends has the server refuse the end, and a worker replay the run.
- */
-export function endsQuietly({ rules }: DispatcherState): boolean {
-  return rules >= QUIET_END_RULES;
-}
-
-/** Whether nothing that a run has at holders can come while it ends. */
-export function isUndisturbed(state: DispatcherState, { atHolders }: RunFacts): boolean {
-  return !atHolders || !endsQuietly(state);
 }
 
 /** Whether nothing is under way. What was given up is so in the next run, too. */

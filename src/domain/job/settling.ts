@@ -51,7 +51,7 @@ function nothingKnown({ parts, triggers }: Slice): SliceReport {
 
 /** @param isKnown whether it is known that no request was made for what the report has as unsent. */
 function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isKnown: boolean): void {
-  const failed = new Map(report.failed.map((attempt) => [attempt.index, byRules(state, attempt)]));
+  const failed = new Map(report.failed.map((attempt) => [attempt.index, asAsked(attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
   if (!isKnown || report.failed.length > 0) state.counters.slicesFailed = (state.counters.slicesFailed ?? 0) + 1;
@@ -109,9 +109,9 @@ function isUnclear(attempt: FailedAttempt | undefined): boolean {
   return attempt?.code === ATTEMPT_CODES.reportUnreadable;
 }
 
-/** The attempt with the wait that its endpoint asked for, as this run's rules understand it. */
-function byRules({ rules }: DispatcherState, { retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
-  const askedMs = askedWaitMs(retryAfterMs, rules);
+/** The attempt with the wait that its endpoint asked for. */
+function asAsked({ retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
+  const askedMs = askedWaitMs(retryAfterMs);
   return askedMs === undefined ? attempt : { ...attempt, retryAfterMs: askedMs };
 }
 

@@ -6,7 +6,7 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import type { PreparedJob, ServerLimits } from '../../contract/ports.ts';
 import type { DeliverySettings, SliceTrigger } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
-import { NewerState, refuseNewer } from '../errors.ts';
+import { refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
 import { completed, laterFieldsOf } from '../job-form.ts';
 import { isRecord, stringifyJson, utf8Bytes } from '../json.ts';
@@ -53,35 +53,6 @@ export interface JobRecord {
   /** When triggers have waited longer than this, in ms, an alert is sent. */
   readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
-}
-
-/**
- * The newest rules by which this release can decide. A run of a job decides by the rules that it began with, to its end, since whoever
- * replays it has to decide as it did: what changes a decision raises this number, and asks `state.rules` which way to go.
- *
- * 1. The first.
- * 2. A `Retry-After` of no time, or with a date that has passed, asks for no wait (before: for the shortest one).
- * 3. A job keeps its trend.
- * 4. A profile that came with its trigger waits as JSON text (before: as an object, which takes other bytes).
- * 5. A run ends earlier, and waits for no slice that does not end.
- * 6. A run that ends cancels its timer, begins nothing at holders, and waits for what it has there.
- * 7. As 6. The profiles of triggers may be in holders: whoever does not know that would send what the source says of those people.
- * 8. A slice that shows no sign of life does not hold up the end of its run.
- */
-export const RULES = 8;
-
-/**
- * The rules by which a run that begins now is to decide. Raised one release after `RULES`, so that whoever goes back by one release finds
- * workers that can decide by them.
- */
-export const NEXT_RULES = 8;
-
-/** The rules of a run that nothing says any of. */
-export const FIRST_RULES = 1;
-
-/** @throws NewerState when this release cannot decide by these rules. */
-export function refuseNewerRules(rules: unknown): void {
-  if (typeof rules === 'number' && rules > RULES) throw new NewerState('The state of this job (its rules)', rules);
 }
 
 /** The settings that the requests of a job are made with. */
@@ -171,7 +142,7 @@ export interface Stopping {
 
 /**
  * Whether a job's input is what the previous run carried, rather than a definition.
- * @throws NewerState
+ * @throws NewerState when a newer release carried it.
  */
 export function isCarriedJob(input: unknown): input is CarriedJob {
   refuseNewerJob(input);
@@ -180,11 +151,10 @@ export function isCarriedJob(input: unknown): input is CarriedJob {
 
 /**
  * Refuses a state that this release cannot continue from.
- * @throws NewerState when a newer release carried it, or decided by newer rules.
+ * @throws NewerState when a newer release carried it.
  */
 export function refuseNewerJob(input: unknown): void {
   refuseNewer('The state of this job', input);
-  if (isRecord(input) && 'chains' in input) refuseNewerRules(input['rules']);
 }
 
 /**
@@ -193,8 +163,6 @@ export function refuseNewerJob(input: unknown): void {
  * it. What cannot be optional needs a new `v`.
  */
 interface PlainState {
-  /** The rules by which the run that has this decides (`RULES`); they do not change while it lasts. */
-  readonly rules: number;
   job: JobRecord;
   seed: number;
   lastAt: Instant;
@@ -220,7 +188,6 @@ interface PlainState {
 }
 
 const PLAIN = {
-  rules: true,
   job: true,
   seed: true,
   lastAt: true,
@@ -368,10 +335,9 @@ export interface DispatcherState extends PlainState {
 }
 
 /** The state of a new job. */
-export function beginJob(job: JobRecord, seed: number, rules = NEXT_RULES): DispatcherState {
+export function beginJob(job: JobRecord, seed: number): DispatcherState {
   return restoreJob({
     v: 1,
-    rules,
     job,
     seed,
     lastAt: '',
@@ -520,12 +486,9 @@ function plainOf(from: PlainState): PlainState {
   return { ...(Object.fromEntries(set) as unknown as PlainState), counters };
 }
 
-/**
- * What the next run is given: the state, the rules by which that run is to decide, and whom this one had to do with, as far as there is room
- * for that.
- */
+/** What the next run is given: the state, and whom this one had to do with, as far as there is room for that. */
 export function carryToNextRun(state: DispatcherState, had?: RunPeople): CarriedJob {
-  const carried = { ...carryJob(state), rules: Math.max(state.rules, NEXT_RULES) };
+  const carried = carryJob(state);
   const people = had?.filter(state.budgets.carryBytes - carriedBytes(carried));
   return people === undefined ? carried : { ...carried, people };
 }
@@ -601,12 +564,9 @@ export function waitingTriggers({ chains, overflow, deadLetters, backfill }: Dis
   return chains.triggers + overflow.triggers + deadLetters.size + (backfill?.waitingInPages ?? 0);
 }
 
-const TREND_RULES = 3;
-
 /** Adds what has just happened to the job's trend. */
 export function noteTrend(state: DispatcherState, delivered: number, failed: number, now: number): void {
-  // It is carried, and what is carried counts for what a job decides.
-  if (state.rules >= TREND_RULES) state.trend.count(delivered, failed, waitingTriggers(state), now);
+  state.trend.count(delivered, failed, waitingTriggers(state), now);
 }
 
 /** Permits that running slices own. */

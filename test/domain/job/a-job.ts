@@ -39,8 +39,8 @@ export class AJob {
   readonly alerts: Alert[] = [];
   #facts: Partial<RunFacts> = {};
 
-  constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}, rules?: number) {
-    this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7, rules);
+  constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
+    this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7);
     this.state.breaker = new Breaker();
   }
 

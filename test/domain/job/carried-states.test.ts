@@ -18,10 +18,8 @@ import {
   carryJob,
   carryToNextRun,
   isCarriedJob,
-  NEXT_RULES,
   recordJob,
   restoreJob,
-  RULES,
   setJob,
   type JobRecord,
   type Stopping,
@@ -267,17 +265,6 @@ test('what a later release adds is no obstacle to this one', () => {
   }
 });
 
-test('a run decides by the rules that it was given, and the next one by those that this release begins runs with', () => {
-  for (const { state } of jobs) {
-    const old = { ...state.carried, rules: 1 };
-    expect(restoreJob(old).rules).toBe(1);
-    expect(carryJob(restoreJob(old)).rules).toBe(1);
-    expect(carryToNextRun(restoreJob(old)).rules).toBe(NEXT_RULES);
-    // After somebody went back by one release: never by older rules than before.
-    expect(carryToNextRun({ ...restoreJob(old), rules: RULES + 1 }).rules).toBe(RULES + 1);
-  }
-});
-
 test('whom a run had to do with is told to the next one, if what is carried has room for it', () => {
   for (const { state } of jobs) {
     const had = new RunPeople();
@@ -294,9 +281,7 @@ test('whom a run had to do with is told to the next one, if what is carried has 
   }
 });
 
-test('a state of a newer version, or of newer rules, is refused, and not taken for a definition', () => {
+test('a state of a newer version is refused, and not taken for a definition', () => {
   expect(() => isCarriedJob({ v: 2, anything: true })).toThrow(NewerState);
-  for (const { state } of jobs)
-    expect(() => isCarriedJob({ ...state.carried, rules: RULES + 1 })).toThrow('Nothing is lost');
   expect(isCarriedJob({ label: 'A definition', audiences: ['vip'] })).toBe(false);
 });

@@ -20,12 +20,6 @@ test('a single trigger goes out at once, with one permit', () => {
   expect(job.status).toMatchObject({ received: 1, delivered: 1, waiting: 0, inFlight: 0, retried: 0 });
 });
 
-test('a run by older rules carries a profile as it did: an object, by whose bytes it decides', () => {
-  const job = new AJob(5, {}, 3);
-  job.signal('1', 'enter', { profile: { loyalty: 9007199254740993n } });
-  expect(job.cut()).toMatchObject([{ triggers: [{ user: '1', profile: { loyalty: 9007199254740993n } }] }]);
-});
-
 test('a slug and an id are the same audience; any other is refused with its name', () => {
   const job = new AJob();
   expect(job.signal('1', 'enter', { audience: 'a'.repeat(32) })).toBeUndefined();

@@ -93,12 +93,11 @@ export class DispatcherWorld {
   readonly #tailBytes: number;
 
   /**
-   * @param rules those of its first run.
    * @param tailBytes what may wait behind the chains while the job sends on: with none, more goes through holders.
    */
-  constructor(parallel: number, tailBytes: number, rules: number) {
+  constructor(parallel: number, tailBytes: number) {
     this.#tailBytes = tailBytes;
-    this.state = this.#withTail(beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7, rules));
+    this.state = this.#withTail(beginJob({ ...jobRecord(parallel), serverLimits: SMALL_LIMITS }, 7));
     this.#cap = parallel;
   }
 

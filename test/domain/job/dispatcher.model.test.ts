@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
-import { FIRST_RULES, RULES } from '../../../src/domain/job/state.ts';
 import { DispatcherWorld } from './dispatcher-model.ts';
 import type { Answer } from './model-endpoint.ts';
 import type { End } from './model-holders.ts';
@@ -226,16 +225,15 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
 );
 
-test('[S28] whatever happens, by whichever rules, nothing is lost, doubled, out of order or over the cap', () => {
+test('[S28] whatever happens, nothing is lost, doubled, out of order or over the cap', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),
       fc.constantFrom(0, 0, 2 * 1024, 16 * 1024),
-      fc.integer({ min: FIRST_RULES, max: RULES }),
       fc.constantFrom(null, null, '1m', '10m'),
       fc.array(happening, { minLength: 1, maxLength: 120, size: 'max' }),
-      (parallel, tailBytes, rules, retryFor, happenings) => {
-        const world = new DispatcherWorld(parallel, tailBytes, rules);
+      (parallel, tailBytes, retryFor, happenings) => {
+        const world = new DispatcherWorld(parallel, tailBytes);
         world.editRetry(retryFor);
         for (const happen of happenings) {
           happen(world);

@@ -8,8 +8,8 @@ const OLD = { events: 4096 };
 const OVER_MS = 21_500;
 
 /** A job of which the worker of one slice, the first, is dead, in a run that is to end; and when the job looks for its signs of life first. */
-function heldUp(rules?: number): { readonly job: AJob; readonly diedAt: number } {
-  const job = new AJob(2, {}, rules);
+function heldUp(): { readonly job: AJob; readonly diedAt: number } {
+  const job = new AJob(2);
   job.signal('in doubt');
   job.cut();
   const diedAt = job.now;
@@ -129,11 +129,4 @@ test('whoever is in doubt counts for what is carried', () => {
   const carried = carriedBytes(carryToNextRun(job.state));
   expect(carried).toBeGreaterThan(100_000);
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carried);
-});
-
-test('a run by older rules waits for its slices as before', () => {
-  const { job } = heldUp(7);
-  job.step();
-  job.now += 60_000;
-  expect(job.step().kind).toBe('wait');
 });

@@ -6,8 +6,8 @@ const OLD = { events: 4096 };
 const CONTINUE = { kind: 'continue-as-new' };
 
 /** A job of which one slice does not report, and something waits; its run has grown old. */
-function heldUp(rules?: number): AJob {
-  const job = new AJob(2, {}, rules);
+function heldUp(): AJob {
+  const job = new AJob(2);
   job.signal('hangs');
   job.cut();
   job.signal('waits');
@@ -116,21 +116,6 @@ test('a grown run ends when nobody has to wait for it, slices that run or not, a
   expect(job.step()).toEqual(CONTINUE);
 });
 
-test('a run by older rules waits for its slices however long they take, from 8,192 events on', () => {
-  const job = heldUp(4).facts({ events: 8_191 });
-  expect(job.cutUsers()).toEqual([['waits']]);
-  job.signal('more');
-  job.end();
-  job.facts({ events: 8_192 });
-  expect(job.step()).toEqual({ kind: 'wait' });
-  job.now += 60_000;
-  expect(job.step()).toEqual({ kind: 'wait' });
-  job.end();
-  expect(job.step()).toEqual(CONTINUE);
-  const calm = new AJob(1, {}, 4);
-  expect(calm.facts({ events: 8_191, historyBytes: 1e6 }).step()).toEqual({ kind: 'wait' });
-});
-
 test('a run that ends waits for what it has at holders: when that comes meanwhile, the server refuses the end', () => {
   const job = new AJob(1);
   const old = { events: 4_096, historyBytes: 2 ** 22 };
@@ -146,10 +131,6 @@ test('it does not wait for holders longer than for slices: one may be a holder t
   const step = job.step();
   job.now = step.kind === 'wait' ? (step.until ?? 0) : 0;
   expect(job.step()).toEqual(CONTINUE);
-});
-
-test('a run by older rules does not wait for holders', () => {
-  expect(new AJob(1, {}, 5).facts({ events: 4_096, atHolders: true }).step()).toEqual(CONTINUE);
 });
 
 test('a run that may end at any calm moment does not take one while it has something at holders', () => {

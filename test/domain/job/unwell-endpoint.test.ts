@@ -28,9 +28,9 @@ test('what another slice delivers does not shorten a wait that the endpoint has 
   expect(job.waitsMs).toBe(7000);
 });
 
-/** How long a job that decides by these rules waits after each of three answers that ask for no time, to one person's trigger. */
-function waitsFor(status: number, rules: number): (number | undefined)[] {
-  const job = new AJob(1, {}, rules);
+/** How long a job waits after each of three answers that ask for no time, to one person's trigger. */
+function waitsFor(status: number): (number | undefined)[] {
+  const job = new AJob(1);
   job.signal('1');
   return [1, 2, 3].map(() => {
     job.cut();
@@ -42,14 +42,9 @@ function waitsFor(status: number, rules: number): (number | undefined)[] {
 }
 
 test('a Retry-After whose time has passed asks for no wait: a 429 is waited for as without one, a 503 costs an attempt', () => {
-  expect(waitsFor(429, 2)).toEqual([5000, 10_000, 20_000]);
-  const [first = 0, second = 0] = waitsFor(503, 2);
+  expect(waitsFor(429)).toEqual([5000, 10_000, 20_000]);
+  const [first = 0, second = 0] = waitsFor(503);
   expect([first > 3999, second > 23_000]).toEqual([true, true]);
-});
-
-test('a run that began under the first rules still takes it for the shortest wait', () => {
-  expect(waitsFor(429, 1)).toEqual([1000, 1000, 1000]);
-  expect(waitsFor(503, 1)).toEqual([1000, 1000, 1000]);
 });
 
 test.each([
