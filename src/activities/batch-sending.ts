@@ -6,6 +6,7 @@ import { authorizationAfter, type HttpAttempt } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { type BatchItem, BatchMaker, fitsInto } from '../webhook/batched-request.ts';
 import type { WebhookRequest } from '../webhook/request.ts';
+import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import { asSent, profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
 
@@ -121,10 +122,16 @@ export class BatchSending {
   }
 
   /** Sends a batch, and once more where there is another authorization to try. */
-  async #send(batch: Batch): Promise<void> {
+  async #send(whole: Batch): Promise<void> {
+    let batch = whole;
     for (let isSecond = false; ; isSecond = true) {
       const authorization = this.#authorization;
-      const request = this.#makeRequest(batch, authorization);
+      let request = this.#makeRequest(batch, authorization);
+      while (request instanceof ItemsSkipped) {
+        batch = this.#leaveOut(batch, request);
+        if (batch.places.length === 0) return;
+        request = this.#makeRequest(batch, authorization);
+      }
       if (!('headers' in request)) {
         this.#settleUnmadeBatch(batch, request);
         return;
@@ -151,13 +158,31 @@ export class BatchSending {
     return answersTo(this.#options.slice.settings, first?.event ?? 'enter');
   }
 
-  #makeRequest({ places, items }: Batch, authorization: RequestAuthorization): WebhookRequest | Unmade {
+  /** Settles those whom the template skips. What comes after them of the same people is left unsent. */
+  #leaveOut({ places, items }: Batch, { reasons }: ItemsSkipped): Batch {
+    const { triggers } = this.#options.slice;
+    const people = new Set<string | undefined>();
+    const staying = items.flatMap((item, i) => {
+      const place = places[i] ?? 0;
+      const user = triggers[place]?.user;
+      const answer = reasons.get(item.scope);
+      if (people.has(user)) return [];
+      if (answer === undefined) return [[place, item] as const];
+      people.add(user);
+      this.#queue.leaveOut(place);
+      this.#settleUnmade(place, { code: ATTEMPT_CODES.skipped, answer });
+      return [];
+    });
+    return { places: staying.map(([place]) => place), items: staying.map(([, item]) => item) };
+  }
+
+  #makeRequest({ places, items }: Batch, authorization: RequestAuthorization): WebhookRequest | Unmade | ItemsSkipped {
     const { telemetry, userAgent } = this.#options;
     const traceparent = telemetry.batchBegins(places);
     try {
       return this.#maker.request(items, authorization, userAgent, { traceparent });
     } catch (error) {
-      return unmadeFor(error);
+      return error instanceof ItemsSkipped ? error : unmadeFor(error);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
-import { isForm, isJson, JSON_TYPE } from '../contract/request-shape.ts';
+import { bodyKind, JSON_TYPE } from '../contract/request-shape.ts';
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -109,8 +109,7 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
   const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
     if (typeof source !== 'string' || !isTemplate(source)) return [];
     const batch = isInBatches ? (field === 'body' ? 'body' : 'around') : undefined;
-    const isJson = field === 'body' && isSentAsJson(definition, prefix);
-    const message = templateProblem(source, use, { batch, data, isJson });
+    const message = templateProblem(source, use, { batch, data });
     return message === undefined ? [] : [{ field: prefix + field, message }];
   };
   return [
@@ -118,22 +117,25 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
     ...Object.entries(isRecord(headers) ? headers : {}).flatMap(([name, value]) =>
       problem(`headers.${name}`, value, 'text'),
     ),
-    ...problem('body', body, 'text'),
+    ...kindsOf(definition, prefix)
+      .flatMap((kind) => problem('body', body, kind))
+      .slice(0, 1),
   ];
 }
 
-/** Whether the body that stands there is to be JSON, for one event at least. */
-function isSentAsJson(definition: unknown, prefix: string): boolean {
-  if (!isRecord(definition)) return false;
+/** What the body that stands there is sent as, for one event or the other. */
+function kindsOf(definition: unknown, prefix: string): TemplateUse[] {
+  if (!isRecord(definition)) return [];
   const { envelope, events, contentType } = definition;
-  return (['enter', 'exit'] as const).some((event) => {
+  const kinds = (['enter', 'exit'] as const).flatMap((event) => {
     const name = event === 'enter' ? 'onEnter' : 'onExit';
     const own = isRecord(definition[name]) ? definition[name] : {};
     const isThere = prefix === (own['body'] == null ? '' : `${name}.`);
-    if (!isThere || (Array.isArray(events) && !events.includes(event))) return false;
+    if (!isThere || (Array.isArray(events) && !events.includes(event))) return [];
     const type = own['contentType'] ?? contentType ?? JSON_TYPE;
-    return envelope === 'cloudevents' || (typeof type === 'string' && (isJson(type) || isForm(type)));
+    return typeof type === 'string' ? [bodyKind(type, envelope === 'cloudevents' ? envelope : null)] : [];
   });
+  return kinds.length === 0 ? ['text'] : [...new Set(kinds)];
 }
 
 /** The names that a template finds in `data`; undefined: all that a person has, or it is not known. */

@@ -25,6 +25,7 @@ import type { Authorizations, RequestAuthorization } from '../webhook/authorizat
 import { BatchMaker } from '../webhook/batched-request.ts';
 import { MessageImpossible, type SentTrigger, shownRequest, type WebhookRequest } from '../webhook/request.ts';
 import { destinationOf, requestMaker, urlTemplateOf } from '../webhook/shaped-request.ts';
+import { ItemsSkipped, TemplateFailed } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
 /** Whom a sample is about, and through which audience. */
@@ -186,7 +187,8 @@ async function prepareSample(
   const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
   const settings = { ...ofJob, userLegacyMessageFormat };
   const { audience, people } = await peopleOf(dependencies.source, audiences, wanted, settings);
-  const [first, ...others] = people;
+  const [first] = people;
+  let sent: readonly SampledPerson[] = people;
   const event = wanted.event ?? 'enter';
   const url = destinationOf(settings, event);
   const answers = answersTo(settings, event);
@@ -210,10 +212,19 @@ async function prepareSample(
   const make = (authorization: RequestAuthorization): WebhookRequest => {
     if (batch === undefined)
       return makeRequest(triggerOf(first), audience, first.profile, authorization, userAgent, { id });
-    const items = people.map((one) => batch.item(triggerOf(one), audience, one.profile));
-    return batch.request(items, authorization, userAgent, { id });
+    const items = sent.map((one) => batch.item(triggerOf(one), audience, one.profile));
+    try {
+      return batch.request(items, authorization, userAgent, { id });
+    } catch (error) {
+      if (!(error instanceof ItemsSkipped)) throw error;
+      const [told] = error.reasons.values();
+      sent = sent.filter((_, i) => !error.reasons.has(items[i]?.scope));
+      if (sent.length === 0) throw new MessageImpossible(ATTEMPT_CODES.skipped, 'All are skipped.', undefined, told);
+      return make(authorization);
+    }
   };
   const request = made(() => make(found.authorization));
+  const [user = first.user, ...others] = sent.map((one) => one.user);
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
   const template = urlTemplateOf(settings, event);
   const show = (request: WebhookRequest): ShownRequest =>
@@ -222,8 +233,8 @@ async function prepareSample(
     url,
     timeoutMs: settings.requestTimeoutMs,
     sample: {
-      user: first.user,
-      ...(others.length === 0 ? {} : { others: others.map((one) => one.user) }),
+      user,
+      ...(others.length === 0 ? {} : { others }),
       audience,
       event,
       request: show(request),
@@ -285,7 +296,10 @@ function made(make: () => WebhookRequest): WebhookRequest {
         error.code === ATTEMPT_CODES.templateFailed
           ? 'Correct the template. If it is right for others, try another --user.'
           : 'Try another --user.';
-      throw new Obstacle('message', `Nothing can be sent about this person: ${failureInWords(error)}${why}. ${advice}`);
+      const { excerpt } = error.cause instanceof TemplateFailed ? error.cause : {};
+      const shown = excerpt === undefined ? '' : `\n\nRendered, with the mistake at the caret:\n${excerpt}`;
+      const message = `Nothing can be sent about this person: ${failureInWords(error)}${why}. ${advice}${shown}`;
+      throw new Obstacle('message', message);
     }
     const words = failureInWords({ code: ATTEMPT_CODES.requestNotMade });
     throw new Obstacle('message', `Nothing can be sent: ${words}: ${shownFault(error)}. See docs/errors.md.`);

@@ -192,6 +192,12 @@ export function isJson(contentType: string): boolean {
   return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
 }
 
+/** What the body of a request is, as far as it matters to a template of it. A form is made from JSON. */
+export function bodyKind(contentType: string, envelope: SaidShape['envelope']): 'json' | 'xml' | 'text' {
+  if (envelope === 'cloudevents' || isJson(contentType) || isForm(contentType)) return 'json';
+  return /^[^;]*[/+]xml\s*(?:;|$)/i.test(contentType) ? 'xml' : 'text';
+}
+
 function isOwn(body: EffectiveShape['body']): boolean {
   return body !== 'default' && body !== null;
 }

@@ -100,6 +100,12 @@ export class BatchQueue {
     return places;
   }
 
+  /** One that was taken is not to be sent after all: no later one of that person goes. */
+  leaveOut(place: number): void {
+    const person = this.#personAt[place];
+    if (person !== undefined) person.end = place;
+  }
+
   /** A batch was delivered: what comes after it of its people may go. */
   delivered(places: readonly number[]): void {
     this.#putFirst(places);

@@ -26,11 +26,12 @@ export function parseJsonAsWritten(text: string): Json {
  * that may be a secret or somebody's profile.
  */
 export function jsonMistake(text: string): { readonly line: number; readonly character: number } {
-  const before = text.slice(0, positionOfMistake(text));
+  const before = text.slice(0, placeOfMistake(text));
   return { line: before.split('\n').length, character: before.length - before.lastIndexOf('\n') };
 }
 
-function positionOfMistake(text: string): number {
+/** The place of the character, from 0, at which a text stops being JSON. */
+export function placeOfMistake(text: string): number {
   try {
     parse(text);
   } catch (error) {

@@ -240,7 +240,7 @@ export const ATTEMPT_CODES = {
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
   /** The body has more bytes than are sent; no request was made. */
   payloadTooLarge: 'PAYLOAD_TOO_LARGE',
-  /** A template of the job gave no request for this person; no request was made. */
+  /** A template of the job could not be rendered for this person; no request was made. */
   templateFailed: 'TEMPLATE_FAILED',
   /** A template of the job says that nothing is to be sent about this person; no request was made. */
   skipped: 'SKIPPED',
@@ -270,7 +270,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.workerFault]: 'a fault of the worker (not of the endpoint)',
   [ATTEMPT_CODES.payloadImpossible]: 'the trigger could not be made into a message',
   [ATTEMPT_CODES.payloadTooLarge]: 'the message is too large to be sent',
-  [ATTEMPT_CODES.templateFailed]: 'a template of the job gave no request',
+  [ATTEMPT_CODES.templateFailed]: 'a template of the job could not be rendered',
   [ATTEMPT_CODES.skipped]: 'skipped by a template of the job',
   [ATTEMPT_CODES.givenUpEarly]: 'given up early (too many people had failing triggers)',
   EMFILE: 'the worker has too many files and connections open',

@@ -93,6 +93,7 @@ export class BatchMaker {
    *
    * @param items at least one; where enters and exits have requests of their own, of one event.
    * @throws MessageImpossible also for what could be sent in smaller batches.
+   * @throws ItemsSkipped by their scopes; the others can be sent without them.
    */
   request(
     items: readonly BatchItem[],

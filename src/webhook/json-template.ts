@@ -1,246 +1,189 @@
-import {
-  AssignTag,
-  CaptureTag,
-  CaseTag,
-  CommentTag,
-  DecrementTag,
-  ForTag,
-  IfTag,
-  IncrementTag,
-  InlineCommentTag,
-  Output,
-  type Template,
-  TypeGuards,
-  UnlessTag,
-} from 'liquidjs';
+import { CaptureTag, Output, type Template, TypeGuards } from 'liquidjs';
+import { isRecord, placeOfMistake } from '../domain/json.ts';
+import { printable } from '../domain/shown.ts';
 
-/** Where a template stops giving JSON, whatever the values in it are. */
-export interface JsonImpossible {
-  /** The place in its source; undefined: its end, where something is still open. */
-  readonly offset: number | undefined;
+// What has to hold of a template whose text is JSON.
+
+/** Stands in JSON for a value that is left out with its name. No other JSON can have it. */
+export const OMITTED = '\0';
+
+/** To the end of the text, where it is not closed, so that each character is looked at once. */
+const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)`;
+const LEFT_OUT = new RegExp(String.raw`(${STRING})(\s*:\s*\0\s*,?)?|\0\s*,?`, 'gs');
+const COMMA_AT_END = new RegExp(String.raw`(${STRING})|,(?=\s*[}\]])`, 'gs');
+
+/**
+ * The JSON that a template means: without the names whose values are left out, and without a comma after the last of a list or an object, which a
+ * loop or a condition leaves there. What is JSON stays as it is.
+ */
+export function jsonFrom(rendered: string): string {
+  if (isJson(rendered)) return rendered;
+  return rendered
+    .replace(LEFT_OUT, (_, string: string | undefined, rest: string | undefined) =>
+      rest === undefined ? (string ?? '') : '',
+    )
+    .replace(COMMA_AT_END, '$1');
+}
+
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What of a template is wrong, and why. */
+interface Wrong {
+  readonly template: Template;
+  readonly why: string;
+}
+
+class Found extends Error {
+  readonly wrong: Wrong;
+  constructor(wrong: Wrong) {
+    super();
+    this.wrong = wrong;
+  }
 }
 
 /**
- * Why a template can give JSON for nobody; undefined: it may for somebody, or nothing is certain. Its text is read as JSON, with all that its values
- * may be: of `json` a JSON value, of anything else any text, but for one that closes what the template has opened, or opens what it closes. Of branches
- * any may be taken, and a loop may have any number of rounds.
- *
- * @param isSkip whether a tag leaves the person out.
- * @param hasLocals whether it has variables of its own, which may hold any text.
+ * The first value that a template writes between quotes and that a person could end them with, or that has quotes of its own; undefined: there is
+ * none, as far as that shows.
  */
-export function jsonImpossible(
-  templates: readonly Template[],
-  { isSkip, hasLocals }: { readonly isSkip: (template: Template) => boolean; readonly hasLocals: boolean },
-): JsonImpossible | undefined {
-  const reading = new Reading(isSkip, hasLocals);
+export function outputInQuotes(templates: readonly Template[]): Wrong | undefined {
   try {
-    const states = reading.all(templates, keyed([{ at: 'value', within: '' }]));
-    if ([...states.values()].some(isWhole)) return undefined;
-    if (states.size > 0) return { offset: undefined };
-    return reading.diedAt === undefined ? undefined : { offset: reading.diedAt };
+    follow(templates, false);
+    return undefined;
   } catch (error) {
-    if (error instanceof Uncertain) return undefined;
+    if (error instanceof Found) return error.wrong;
     throw error;
   }
 }
 
+/** Whether what comes next is in quotes; undefined: that depends on the person. */
+type InQuotes = boolean | undefined;
+
+function follow(templates: readonly Template[], before: InQuotes): InQuotes {
+  let inQuotes = before;
+  for (const one of templates) {
+    if (TypeGuards.isHTMLToken(one.token)) {
+      const quotes = one.token.getContent().replaceAll(/\\.|[^"]/gs, '').length;
+      if (quotes % 2 === 1 && inQuotes !== undefined) inQuotes = !inQuotes;
+    } else if (one instanceof Output) {
+      const why = inQuotes === true ? whyNotInQuotes(one) : undefined;
+      if (why !== undefined) throw new Found({ template: one, why });
+    } else if (one instanceof CaptureTag) follow(one.templates, false);
+    else {
+      const ends = new Set(waysThrough(one).map((way) => follow(way, inQuotes)));
+      inQuotes = ends.size > 1 ? undefined : [...ends][0];
+    }
+  }
+  return inQuotes;
+}
+
+/** What may be written in the place of a tag, which may be nothing. */
+function waysThrough(tag: Template): (readonly Template[])[] {
+  const {
+    branches = [],
+    templates,
+    elseTemplates,
+  } = tag as {
+    readonly branches?: readonly { readonly templates: readonly Template[] }[];
+    readonly templates?: readonly Template[];
+    readonly elseTemplates?: readonly Template[];
+  }; // Tags that have others inside have them so.
+  const inBranches = branches.map((branch) => branch.templates);
+  return [...inBranches, ...(templates === undefined ? [] : [templates]), elseTemplates ?? []];
+}
+
+/** Filters after which no text has a quote or a backslash. */
+const SAFE =
+  /^(?:url_encode|cgi_escape|uri_escape|slugify|sha256|sha1|md5|base64|base64_encode|size|abs|ceil|divided_by|floor|minus|modulo|plus|round|times)$/;
+/** What others than us have written: the person, their fields, the default body, the name of the audience. */
+const OTHERS = /^(?:id$|(?:\w+\.)?(?:data|body)(?:\.|$)|(?!audience\.|job\.)\w+\.id$|(?:\w+\.)?audience\.name$)/;
+
+function whyNotInQuotes({ value: { filters, initial } }: Output): string | undefined {
+  // Unless its last filter is raw, LiquidJS has added one.
+  const last = filters.at(-1)?.raw === true ? filters.at(-1) : filters.at(-2);
+  if (last !== undefined && last.name.startsWith('json'))
+    return `the filter ${last.name} writes quotes of its own. Leave out those around it.`;
+  if (last !== undefined && SAFE.test(last.name)) return undefined;
+  const [token] = initial.postfix;
+  if (token === undefined || !TypeGuards.isPropertyAccessToken(token)) return undefined;
+  const names = token.props.map((prop) => ('content' in prop ? String(prop.content) : ''));
+  if (!OTHERS.test(names.join('.'))) return undefined;
+  return 'a value between quotes could end them, and write fields of its own. Write it with the filter json, without quotes around it.';
+}
+
+/** Characters of an excerpt before the place, and after it. */
+const SHOWN_BEFORE = 50;
+const SHOWN_AFTER = 20;
+
+/** A part of a text, and below it a caret at a place in it. */
+export function excerptOf(text: string, place: number): string {
+  const before = printable(text.slice(Math.max(0, place - SHOWN_BEFORE), place));
+  return `  ${before}${printable(text.slice(place, place + SHOWN_AFTER))}\n  ${' '.repeat(before.length)}^`;
+}
+
+/** What stands for each field of a person when a template is tried: text, a number, nothing. */
+const TRIED = ['x', 1, undefined];
+const TIME = '2026-01-01T00:00:00Z';
+const AROUND = { now: TIME, job: { label: 'x', subscription_id: '1' } };
+const PERSON = { id: '1', audience: { id: '1', slug: 'x', name: 'x' }, at: TIME, delivery_id: '1', attempt: 1 };
+
+/** What a template gives for somebody, or why it gives nothing; undefined: it leaves them out. */
+export type Given = { readonly text: string } | { readonly failed: string } | undefined;
+
 /**
- * How far a text has come in JSON: what comes next, or what it is in the middle of. `first`: of a list, `key` of an object, which may end instead;
- * `name`: a key that must come; `in …`: in a string, with what an escape lacks; `word …`: in a number, true, false or null, or (`?`) in one whose
- * beginning is not known.
+ * Why a template gives JSON for nobody, in words: neither for somebody who has all the fields that it names, nor for somebody who has none;
+ * undefined: it may for somebody.
+ *
+ * @param named the paths that it names.
+ * @param give what it gives, with this as its scope.
  */
-interface State {
-  readonly at: string;
-  /** What is open, the innermost first: `{` and `[`. */
-  readonly within: string;
-}
-
-type States = ReadonlyMap<string, State>;
-
-/** Nothing is certain of this template. */
-class Uncertain extends Error {}
-
-const MOST_STATES = 200;
-const MOST_ROUNDS = 20;
-
-function keyed(states: Iterable<State>): States {
-  const all = new Map([...states].map((state) => [`${state.at}\0${state.within}`, state]));
-  if (all.size > MOST_STATES) throw new Uncertain();
-  return all;
-}
-
-function union(...some: readonly States[]): States {
-  return keyed(some.flatMap((states) => [...states.values()]));
-}
-
-/** Filters that write no brackets which were not there, and take none away. */
-const HARMLESS =
-  /^(abs|append|base64|capitalize|ceil|date|default|divided_by|downcase|escape|floor|md5|minus|modulo|plus|prepend|round|sha1|sha256|size|strip|times|upcase|url_encode)$/;
-const WRITES_NOTHING = [AssignTag, CaptureTag, CommentTag, InlineCommentTag] as const;
-
-/** Follows a template through all that it may write. */
-class Reading {
-  /** The furthest place at which nothing was possible any more. */
-  diedAt: number | undefined;
-  readonly #isSkip: (template: Template) => boolean;
-  readonly #hasLocals: boolean;
-
-  constructor(isSkip: (template: Template) => boolean, hasLocals: boolean) {
-    this.#isSkip = isSkip;
-    this.#hasLocals = hasLocals;
-  }
-
-  all(templates: readonly Template[], from: States): States {
-    let states = from;
-    for (const template of templates) {
-      if (states.size === 0) break;
-      states = this.#one(template, states);
-    }
-    return states;
-  }
-
-  #one(template: Template, from: States): States {
-    const { token } = template;
-    if (TypeGuards.isHTMLToken(token)) return this.#text(token.getContent(), token.begin + token.trimLeft, from);
-    if (template instanceof Output) return this.#output(template, from);
-    if (WRITES_NOTHING.some((tag) => template instanceof tag)) return from;
-    if (this.#isSkip(template)) return new Map();
-    if (template instanceof IncrementTag || template instanceof DecrementTag) return anyText(from);
-    if (template instanceof IfTag || template instanceof UnlessTag) {
-      const branches = template.branches.map((branch) => this.all(branch.templates, from));
-      return union(...branches, this.all(template.elseTemplates ?? [], from));
-    }
-    if (template instanceof CaseTag) return this.#case(template, from);
-    if (template instanceof ForTag) return this.#for(template, from);
-    throw new Uncertain();
-  }
-
-  /** Of a `case`, several branches may be written, one after the other. */
-  #case({ branches, elseTemplates }: CaseTag, from: States): States {
-    const taken = branches.reduce((states, branch) => union(states, this.all(branch.templates, states)), from);
-    return union(taken, this.all(elseTemplates, from));
-  }
-
-  #for({ collection, templates, elseTemplates }: ForTag, from: States): States {
-    if (!TypeGuards.isPropertyAccessToken(collection) || collection.variable !== undefined) throw new Uncertain();
-    let states = from;
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      const more = union(states, this.all(templates, states));
-      if (more.size === states.size) return union(states, this.all(elseTemplates, from));
-      states = more;
-    }
-    throw new Uncertain();
-  }
-
-  #text(text: string, offset: number, from: States): States {
-    let states = [...from.values()];
-    for (let index = 0; index < text.length; index++) {
-      const character = text.charAt(index);
-      states = states.flatMap((state) => next(state, character) ?? []);
-      if (states.length === 0) return this.#died(offset + index);
-    }
-    return keyed(states);
-  }
-
-  #output({ value: { filters }, token }: Output, from: States): States {
-    const last = filters.at(-1);
-    if (last !== undefined && /^json(ify)?$/.test(last.name) && last.args.length === 0) {
-      const states = union(...[...from.values()].map(afterJson));
-      return states.size === 0 ? this.#died(token.begin) : states;
-    }
-    const isPlain = filters.every(({ name }) => HARMLESS.test(name)) && !/[[\]{}]/.test(token.getText().slice(2, -2));
-    if (this.#hasLocals || !isPlain) throw new Uncertain();
-    return anyText(from);
-  }
-
-  #died(offset: number): States {
-    this.diedAt = Math.max(this.diedAt ?? 0, offset);
-    return new Map();
-  }
-}
-
-const WORD = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
-const IN_WORD = /[\w.+-]/;
-const BLANK = /[ \t\n\r]/;
-
-function isWord(at: string): boolean {
-  return at === 'word ?' || WORD.test(at.slice('word '.length));
-}
-
-function isWhole({ at, within }: State): boolean {
-  return within === '' && (at === 'after' || (at.startsWith('word ') && isWord(at)));
-}
-
-/** How far it comes with one more character; undefined: that cannot be JSON. */
-function next({ at, within }: State, character: string): State | undefined {
-  if (at.startsWith('in ')) return inString(at, within, character);
-  if (at.startsWith('word ')) {
-    if (IN_WORD.test(character)) return { at: at === 'word ?' ? at : at + character, within };
-    return isWord(at) ? next({ at: 'after', within }, character) : undefined;
-  }
-  if (BLANK.test(character)) return { at, within };
-  const closes = (character === '}' && within.startsWith('{')) || (character === ']' && within.startsWith('['));
-  const mayEnd = at === 'after' || (at === 'key' && character === '}') || (at === 'first' && character === ']');
-  if (closes && mayEnd) return { at: 'after', within: within.slice(1) };
-  switch (at) {
-    case 'value':
-    case 'first':
-      if (character === '{') return { at: 'key', within: `{${within}` };
-      if (character === '[') return { at: 'first', within: `[${within}` };
-      if (character === '"') return { at: 'in value', within };
-      return IN_WORD.test(character) ? { at: `word ${character}`, within } : undefined;
-    case 'key':
-    case 'name':
-      return character === '"' ? { at: 'in name', within } : undefined;
-    case 'colon':
-      return character === ':' ? { at: 'value', within } : undefined;
-    default:
-      if (character !== ',' || within === '') return undefined;
-      return { at: within.startsWith('{') ? 'name' : 'value', within };
-  }
-}
-
-/** `in value`, `in name`; with `\` after a backslash, with `u` for each hexadecimal digit that is to come. */
-function inString(at: string, within: string, character: string): State | undefined {
-  const [, kind = '', lacks = ''] = /^(in \w+)(.*)$/.exec(at) ?? [];
-  const plain = { at: kind, within };
-  if (lacks.startsWith(' u')) return /[\da-f]/i.test(character) ? { at: at.slice(0, -1).trimEnd(), within } : undefined;
-  if (lacks === '\\') {
-    if (character === 'u') return { at: `${kind} uuuu`, within };
-    return /["\\/bfnrt]/.test(character) ? plain : undefined;
-  }
-  if (character === '"') return { at: kind === 'in name' ? 'colon' : 'after', within };
-  if (character === '\\') return { at: `${kind}\\`, within };
-  return character < ' ' ? undefined : plain;
-}
-
-/** What may come of a JSON value, which is never empty. */
-function afterJson(state: State): States {
-  const { at, within } = state;
-  switch (at) {
-    case 'value':
-    case 'first':
-      // Of a number, digits may follow.
-      return keyed(['after', 'word ?'].map((then) => ({ at: then, within })));
-    case 'key':
-    case 'name':
-      return keyed([{ at: 'colon', within }]);
-    case 'colon':
-    case 'after':
-      return new Map();
-    default:
-      return anyText(keyed([state]));
-  }
-}
-
-/** Wherever a text may lead that leaves open what is open, and opens nothing else. */
-function anyText(from: States): States {
-  return union(
-    from,
-    ...[...from.values()].map(({ within }) => {
-      const inObject = ['key', 'name', 'in name', 'colon'];
-      const here = within.startsWith('{') ? inObject : within.startsWith('[') ? ['first'] : [];
-      return keyed([...here, 'value', 'in value', 'after', 'word ?'].map((at) => ({ at, within })));
+export function neverJson(
+  named: readonly (readonly unknown[])[],
+  isBatch: boolean,
+  give: (scope: object) => Given,
+): string | undefined {
+  const given = TRIED.flatMap((value) =>
+    (['enter', 'exit'] as const).map((event) => {
+      const data = dataOf(named, value);
+      const action = event === 'enter' ? 'entered' : 'exited';
+      const person = { ...PERSON, event, action, data, body: { id: PERSON.id, data, meta: {} } };
+      return give(isBatch ? { ...AROUND, items: [person, { ...person }] } : { ...AROUND, ...person });
     }),
   );
+  const texts = given.flatMap((one) => (one !== undefined && 'text' in one ? [one.text] : []));
+  const [first] = texts;
+  if (first === undefined) {
+    const [failure] = given;
+    return given.every((one) => one !== undefined) && failure !== undefined && 'failed' in failure
+      ? failure.failed
+      : undefined;
+  }
+  // Where it writes nothing, it may be about other people.
+  if (texts.some((text) => text.trim() === '' || isJson(text))) return undefined;
+  return `what it gives can never be valid JSON:\n${excerptOf(first, placeOfMistake(first))}`;
+}
+
+/** The data of somebody who has this in each field that is named. */
+function dataOf(named: readonly (readonly unknown[])[], value: unknown): object {
+  const data = Object.create(null) as Record<string, unknown>;
+  if (value === undefined) return data;
+  for (const path of named) {
+    const from = path.indexOf('data') + 1;
+    const end = path.findIndex((name, place) => place >= from && typeof name !== 'string');
+    if (from === 1 || from === 2) put(data, path.slice(from, end === -1 ? undefined : end).map(String), value);
+  }
+  return data;
+}
+
+function put(into: Record<string, unknown>, [name, ...more]: readonly string[], value: unknown): void {
+  if (name === undefined) return;
+  const known = into[name];
+  if (more.length === 0) into[name] ??= value;
+  else put((into[name] = isRecord(known) ? known : (Object.create(null) as Record<string, unknown>)), more, value);
 }

@@ -1,10 +1,11 @@
+import { parseXml, XmlError } from '@rgrove/parse-xml';
 import type { Audience } from '../contract/audience.ts';
 import {
+  bodyKind,
   type EffectiveShape,
   effectiveShape,
   fieldSaying,
   isForm,
-  isJson,
   JSON_TYPE,
   type RequestShape,
 } from '../contract/request-shape.ts';
@@ -12,10 +13,11 @@ import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { doubledKey } from '../domain/json-scan.ts';
-import { isRecord, jsonMistake, parseJson, stringifyJson } from '../domain/json.ts';
+import { isRecord, jsonMistake, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
 import { isTemplate, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
+import { excerptOf, isJson, jsonFrom } from './json-template.ts';
 import {
   defaultBody,
   makeRequest,
@@ -137,7 +139,10 @@ function readShape(said: Said, event: TriggerEvent): ReadShape {
       return { name, place, template: at(place, () => readTemplate(value, 'text')) };
     }),
     body: isRecord(body)
-      ? { place: placeOf('body'), template: at(placeOf('body'), () => readTemplate(body.template, 'text')) }
+      ? {
+          place: placeOf('body'),
+          template: at(placeOf('body'), () => readTemplate(body.template, bodyKind(contentType, said.envelope))),
+        }
       : body,
     wantsData: names('data'),
     wantsBody: names('body'),
@@ -278,25 +283,38 @@ export function bodyOf(
   if (body === 'default') return byDefault();
   return at(body.place, () => {
     const rendered = body.template.render(scope());
-    if (envelope === 'cloudevents' || isJson(contentType)) refuseNoJson(rendered);
-    return isForm(contentType) ? formOf(rendered) : rendered;
+    const kind = bodyKind(contentType, envelope);
+    if (kind === 'xml') refuseNoXml(rendered);
+    if (kind !== 'json') return rendered;
+    const json = jsonFrom(rendered);
+    if (!isJson(json)) throw notJson(json);
+    return isForm(contentType) ? formOf(json) : json;
   });
 }
 
-function refuseNoJson(text: string): void {
+function notJson(text: string): TemplateFailed {
+  const { line, character } = jsonMistake(text);
+  return new TemplateFailed(
+    `the rendered body is not valid JSON (line ${line}, character ${character}). Write each value with the filter json, without quotes around it`,
+    excerptOf(text, placeOfMistake(text)),
+  );
+}
+
+function refuseNoXml(text: string): void {
   try {
-    JSON.parse(text);
-  } catch {
-    const { line, character } = jsonMistake(text);
+    parseXml(text);
+  } catch (error) {
+    if (!(error instanceof XmlError)) throw error;
+    const { line, column, pos } = error;
     throw new TemplateFailed(
-      `what it gives is not JSON: something is wrong in its line ${line}, at character ${character} (the filter json writes a value as JSON)`,
+      `the rendered body is not well-formed XML (line ${line}, character ${column})`,
+      excerptOf(text, pos),
     );
   }
 }
 
 /** The values of a JSON object as a form: a list gives its name several times, null none. */
 function formOf(text: string): string {
-  refuseNoJson(text);
   const doubled = doubledKey(text, 1);
   if (doubled !== undefined)
     throw new TemplateFailed(`a form has "${doubled}" twice; a list gives a name several times`);

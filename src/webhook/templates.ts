@@ -3,6 +3,7 @@ import {
   analyzeSync,
   Context,
   defaultOperators,
+  type Drop,
   type FilterImplOptions,
   Liquid,
   LiquidError,
@@ -19,7 +20,7 @@ import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
-import { jsonImpossible } from './json-template.ts';
+import { type Given, jsonFrom, neverJson, OMITTED, outputInQuotes } from './json-template.ts';
 
 /** What a template may name. */
 export interface TemplateScope {
@@ -73,10 +74,10 @@ const KNOWN_OF_BATCH = { now: KNOWN.now, job: KNOWN.job } as const;
 const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<keyof BatchScope, Known[string]>;
 
 /**
- * Where a template's text goes: with `url`, into the path and query of a URL, where each value that it writes is encoded, so that it can be
- * neither a separator nor a segment of its own, unless it is `raw`.
+ * Where a template's text goes. `url`: into the path and query of a URL, where each value is encoded. `xml`: each value is escaped. `json`: a
+ * value is written by the filter `json`, or has nothing in it that could end a string. Each holds unless the last filter is `raw`.
  */
-export type TemplateUse = 'text' | 'url';
+export type TemplateUse = 'text' | 'url' | 'json' | 'xml';
 
 /** Stands in a URL for a value that was empty, so that a segment which lost its value can be told from one that was written empty. */
 export const EMPTY_VALUE = '\0';
@@ -84,16 +85,33 @@ export const EMPTY_VALUE = '\0';
 /** What is wrong with a template, or with what came of it, in words; never with a value of the person in them. */
 export class TemplateFailed extends Error {
   override readonly name = 'TemplateFailed';
+  /** The part of what it wrote that is wrong, over a caret at the place; it has values of the person. Only for people who ask to see them. */
+  readonly excerpt: string | undefined;
+
+  constructor(message: string, excerpt?: string) {
+    super(message);
+    this.excerpt = excerpt;
+  }
 }
 
 /** `{% skip "reason" %}`: nothing is to be sent about this person. The message is the reason. */
 export class TemplateSkipped extends Error {}
 
+/** The same in a batch: it is to be made without these items, each with the reason. */
+export class ItemsSkipped extends Error {
+  readonly reasons: ReadonlyMap<unknown, string>;
+
+  constructor(reasons: ReadonlyMap<unknown, string>) {
+    super();
+    this.reasons = reasons;
+  }
+}
+
 /** A template that was read. */
 export interface Template {
   /**
    * @throws TemplateFailed with the line
-   * @throws TemplateSkipped
+   * @throws TemplateSkipped, ItemsSkipped
    */
   render(scope: TemplateScope | BatchScope): string;
 }
@@ -122,7 +140,7 @@ const OUT_OF_TIME = /template render limit exceeded/;
  */
 export function readTemplate(source: string, use: TemplateUse): Template {
   if (!isTemplate(source)) return { render: () => source };
-  const liquid = use === 'url' ? forUrls : forText;
+  const liquid = LIQUIDS[use];
   const parsed = trying(() => liquid.parse(source));
   const once = (scope: TemplateScope | BatchScope): string => {
     // A copy, since a template can count in a variable of any name.
@@ -132,6 +150,7 @@ export function readTemplate(source: string, use: TemplateUse): Template {
     const emitter = new BoundedText(context);
     toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
     stepsTaken.set(scope, context.steps);
+    if (context.skipped.size > 0) throw new ItemsSkipped(context.skipped);
     return emitter.buffer;
   };
   const pieces = piecesOf(parsed, use);
@@ -184,13 +203,14 @@ function pathOf({ initial: { postfix } }: Value): string[] | undefined {
 
 /** How a value is written, by no filter or by `json`; undefined for any other. */
 function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => string) | undefined {
-  const isUrl = use === 'url';
-  if (filters.at(-1)?.raw === true) return undefined;
-  // In a URL, the last one is what encodes.
-  const [filter, more] = isUrl ? filters.slice(0, -1) : filters;
-  if (filter === undefined) return isUrl ? encoded : written;
-  if (more !== undefined || filter.name !== 'json' || filter.args.length > 0) return undefined;
-  return isUrl ? (value) => encoded(writtenJson(value)) : writtenJson;
+  const escape = ESCAPES[use];
+  // Unless its last filter is raw, LiquidJS has added the one that escapes.
+  const isEscaped = escape !== undefined && filters.at(-1)?.raw !== true;
+  const [filter, more] = isEscaped ? filters.slice(0, -1) : filters;
+  if (filter === undefined) return escape ?? written;
+  const json = filter.args.length > 0 ? undefined : JSON_FILTERS.get(filter.name);
+  if (more !== undefined || json === undefined) return undefined;
+  return isEscaped ? (value) => escape(json(value)) : json;
 }
 
 /** Pieces joined to what LiquidJS would write; undefined where it would object, which it is to say itself, with the line. */
@@ -219,8 +239,8 @@ function valueAt(path: readonly string[], scope: object): unknown {
 }
 
 /**
- * What is wrong with a template, in words, as far as that shows without a person: its syntax, and names that no scope has.
- * @param of where it stands.
+ * What is wrong with a template, in words, as far as that shows without a person: its syntax, names that no scope has, values that could write
+ * JSON of their own, and JSON that it gives for nobody.
  */
 export function templateProblem(
   source: string,
@@ -228,45 +248,50 @@ export function templateProblem(
   {
     batch,
     data,
-    isJson = false,
   }: {
+    /** Where in a batch; undefined: a request is about one person. */
     readonly batch?: 'body' | 'around' | undefined;
+    /** The names that `data` has; undefined: any. */
     readonly data?: readonly string[] | undefined;
-    /** Whether what it gives has to be JSON. */
-    readonly isJson?: boolean;
   } = {},
 ): string | undefined {
   try {
-    const templates = trying(() => (use === 'url' ? forUrls : forText).parse(source));
-    if (batch !== undefined) trying(() => forBatches.parse(source));
-    const { globals, locals } = analyzeSync(templates, { partials: false });
+    const templates = trying(() => LIQUIDS[use].parse(source));
+    if (batch === 'around') trying(() => aroundBatches.parse(source));
+    const { globals, variables } = analyzeSync(templates, { partials: false });
     const known = knownIn(batch, data);
     for (const variable of Object.values(globals).flat()) {
       const unknown = unknownName(variable.segments, known);
       if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
     }
-    return isJson ? neverJson(source, templates, Object.keys(locals).length > 0) : undefined;
+    if (use !== 'json') return undefined;
+    const quoted = outputInQuotes(templates);
+    if (quoted !== undefined) return placed(quoted);
+    const named = Object.values(variables).flatMap((all) => all.map(({ segments }) => segments));
+    return neverJson(named, batch === 'body', givenBy(source));
   } catch (error) {
     if (error instanceof TemplateFailed) return error.message;
     throw error;
   }
 }
 
-/** Why what a template gives is JSON for nobody, in words; undefined: it may be for somebody. */
-function neverJson(source: string, templates: readonly LiquidTemplate[], hasLocals: boolean): string | undefined {
-  const found = jsonImpossible(templates, { isSkip: (one) => one instanceof SkipTag, hasLocals });
-  if (found === undefined) return undefined;
-  const lines = source.slice(0, found.offset).split('\n');
-  const never = 'what it gives can be JSON for nobody';
-  if (found.offset === undefined) return `Line ${lines.length}: ${never}: at its end, something in it is still open.`;
-  const column = (lines.at(-1)?.length ?? 0) + 1;
-  return `Line ${lines.length}, column ${column}: ${never}: something is wrong there, or just before it (a comma, a quote or a bracket).`;
+function placed({ template, why }: { readonly template: LiquidTemplate; readonly why: string }): string {
+  const [line, column] = template.token.getPosition();
+  return `Line ${line}, column ${column}: ${why}`;
 }
 
-/**
- * @param batch where in a batch; undefined: a request is about one person.
- * @param data the names that `data` has; undefined: any.
- */
+/** What JSON a template gives for somebody. */
+function givenBy(source: string): (scope: object) => Given {
+  const template = readTemplate(source, 'json');
+  return (scope) => {
+    try {
+      return { text: jsonFrom(template.render(scope as TemplateScope)) }; // It has all that a template may name.
+    } catch (error) {
+      return error instanceof TemplateFailed ? { failed: error.message } : undefined;
+    }
+  };
+}
+
 function knownIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): Known {
   if (batch !== undefined) return batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
   return data === undefined ? KNOWN : { ...KNOWN, data };
@@ -283,7 +308,8 @@ function unknownName([root, next]: readonly unknown[], known: Known): string | u
     return `with "batch", a request is about several people, and so has no "${root}" of its own. ${where}`;
   }
   if (below === undefined) return `there is nothing called "${root}". ${advice(root, names)}`;
-  if (below === 'any' || typeof next !== 'string' || below.includes(next) || OWN_MEANING.test(next)) return undefined;
+  if (below === 'any' || typeof next !== 'string' || below.includes(next)) return undefined;
+  if (below === 'none' && OWN_MEANING.test(next)) return undefined;
   if (below === 'none') return `"${root}" has nothing below it, such as "${next}".`;
   if (root === 'data') return `"exportFields" leaves "${next}" out, so it is not in "data". ${advice(next, below)}`;
   return `"${root}" has nothing called "${next}". ${advice(next, below)}`;
@@ -334,10 +360,18 @@ export const NO_NUMBER = 'a number is too large to be written';
 class BoundedContext extends Context {
   mostSteps = MOST_STEPS;
   steps = 0;
+  /** The items of a batch that are left out, with the reason. */
+  readonly skipped = new Map<unknown, string>();
 
   step(count = 1): void {
     this.steps += count;
     if (this.steps > this.mostSteps) throw new RangeError('it repeats too much');
+  }
+
+  override readProperty(value: object, name: string | number | Drop): unknown {
+    // LiquidJS counts the fields of an object that has none of this name.
+    if (name === 'size' && isRecord(value) && !Object.hasOwn(value, name)) return undefined;
+    return super.readProperty(value, name) as unknown;
   }
 }
 
@@ -392,8 +426,16 @@ class SkipTag extends Tag {
   }
 
   *render(context: Context): Generator<unknown, void, unknown> {
-    const reason = this.#reason === undefined ? '' : written(yield this.#reason.value(context, false));
-    throw new TemplateSkipped(reason.slice(0, REASON_LENGTH).toWellFormed());
+    const said = this.#reason === undefined ? '' : written(yield this.#reason.value(context, false));
+    const reason = said.slice(0, REASON_LENGTH).toWellFormed();
+    const { items } = context.environments as { readonly items?: readonly unknown[] };
+    if (items === undefined) throw new TemplateSkipped(reason);
+    // The one that a loop has come to, which is in its variable.
+    const item = Object.values(context.getAll()).findLast((one) => items.includes(one));
+    if (item === undefined)
+      throw new TypeError('in a batch, skip stands in a loop over "items", and skips one of them');
+    if (context instanceof BoundedContext) context.skipped.set(item, reason);
+    context.continueCalled = true;
   }
 
   *arguments(): Generator<Value> {
@@ -403,8 +445,11 @@ class SkipTag extends Tag {
 
 /** Tags that read files. */
 const FILE_TAGS = ['include', 'render', 'layout', 'block'];
-/** Filters that read a text, which may be a person's, as an expression; and two that write JSON in their own way. */
-const OTHER_FILTERS = /_exp$|^inspect$|^sample$/;
+/**
+ * Filters that read a text, which may be a person's, as an expression; two that write JSON in their own way; and one that has a key in the job,
+ * where none may be.
+ */
+const OTHER_FILTERS = /_exp$|^inspect$|^sample$|^hmac_/;
 
 /** As LiquidJS does it, counting what it searches. */
 function* contains(text: unknown, part: unknown, context: Context): Generator<unknown, boolean, unknown> {
@@ -413,16 +458,41 @@ function* contains(text: unknown, part: unknown, context: Context): Generator<un
   return (yield defaultOperators['contains']?.(text, part, context)) === true;
 }
 
-/** A filter that counts the entries of the list that it goes through. */
-function counted(filter: FilterImplOptions): FilterImplOptions {
+/** Filters that take lists or objects. Of one, any other would make the text "[object Object]". */
+const OF_LISTS = new Set(
+  'json json_or_omit jsonify base64 sha256 sha1 md5 default raw size first last join reverse sort sort_natural map where reject has find find_index group_by uniq compact concat push unshift pop shift slice sum array_to_sentence_string'.split(
+    ' ',
+  ),
+);
+/** Of these, the ones that make a text of what is in a list. */
+const JOINING = /^(?:join|slice|array_to_sentence_string)$/;
+const ARITHMETIC = /^(?:abs|at_least|at_most|ceil|divided_by|floor|minus|modulo|plus|round|sum|times|to_integer)$/;
+
+/** A filter that says what it does not take, and counts the entries of the list that it goes through. */
+function bounded(name: string, filter: FilterImplOptions): FilterImplOptions {
   const { handler, raw = false } = typeof filter === 'function' ? { handler: filter } : filter;
+  const isForText = !OF_LISTS.has(name);
   return {
     raw,
     handler(value, ...args) {
-      if (Array.isArray(value) && this.context instanceof BoundedContext) this.context.step(value.length);
+      const isList = Array.isArray(value);
+      if (isList && this.context instanceof BoundedContext) this.context.step(value.length);
+      if (
+        (isForText && [value, ...args].some((one) => isRecord(one) || Array.isArray(one))) ||
+        (JOINING.test(name) && hasObject(value))
+      )
+        throw new TypeError(
+          `the filter "${name}" takes text, and this is an object or a list. Name a field of it, or put the filter json before`,
+        );
+      if (ARITHMETIC.test(name) && [value, ...args].some((one) => typeof one === 'bigint'))
+        throw new RangeError(`the filter "${name}" takes integers up to 9007199254740991, and this one is larger`);
       return handler.call(this, value, ...args) as unknown;
     },
   };
+}
+
+function hasObject(value: unknown): boolean {
+  return Array.isArray(value) ? value.some(hasObject) : isRecord(value);
 }
 
 function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
@@ -442,14 +512,17 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   for (const name of FILE_TAGS) delete liquid.tags[name];
   for (const name of Object.keys(liquid.filters)) if (OTHER_FILTERS.test(name)) liquid.unregisterFilter(name);
   liquid.registerTag('skip', SkipTag);
-  liquid.registerFilter('json', making(writtenJson));
-  liquid.registerFilter('jsonify', making(writtenJson));
+  // What is JSON already is written into JSON as it is.
+  for (const [name, make] of JSON_FILTERS)
+    liquid.registerFilter(name, { handler: making(make), raw: outputEscape === inJson });
+  for (const name of outputEscape === inXml ? ['escape', 'xml_escape'] : ['xml_escape'])
+    liquid.registerFilter(name, { handler: making(inXml), raw: outputEscape === inXml });
   liquid.registerFilter(
     'base64',
     making((value) => Buffer.from(written(value)).toString('base64')),
   );
   for (const algorithm of ['sha256', 'sha1', 'md5']) liquid.registerFilter(algorithm, digest(algorithm));
-  for (const [name, filter] of Object.entries(liquid.filters)) liquid.registerFilter(name, counted(filter));
+  for (const [name, filter] of Object.entries(liquid.filters)) liquid.registerFilter(name, bounded(name, filter));
   // Captures get a text of their own, which would otherwise have no bound.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);
@@ -461,7 +534,46 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   return liquid;
 }
 
-const forText = createLiquid();
+/** A value as JSON, or the mark by which its name is left out with it: of nothing, and of text that is empty or blank. */
+function jsonOrOmitted(value: unknown): string {
+  const isBlank = value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+  return isBlank ? OMITTED : writtenJson(value);
+}
+
+const JSON_FILTERS = new Map([
+  ['json', writtenJson],
+  ['jsonify', writtenJson],
+  ['json_or_omit', jsonOrOmitted],
+]);
+
+/** What may end a string of JSON. */
+const ENDS_STRING = /["\\\p{Cc}]/u;
+
+/** A value that is written into JSON without the filter `json`: a person could otherwise write fields of another system. */
+function inJson(value: unknown): string {
+  const text = written(value);
+  if (!isRecord(value) && ENDS_STRING.test(text))
+    throw new TypeError(
+      'a value has a quote, a backslash or a control character, and would be no JSON. Write it with the filter json, without quotes around it (or with raw, where it is JSON that the template has made)',
+    );
+  return text;
+}
+
+/** All that XML 1.0 cannot hold, in whatever form. */
+const NOT_IN_XML = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu;
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
+
+function inXml(value: unknown): string {
+  return written(value)
+    .replaceAll(NOT_IN_XML, '')
+    .replaceAll(/[&<>"']/g, (one) => ENTITIES[one] ?? one);
+}
 
 /** What `encodeURIComponent` leaves, and RFC 3986 reserves. */
 const percentEncoded = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
@@ -470,17 +582,29 @@ const encoded = (value: unknown): string => {
   const text = written(value);
   return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed()).replaceAll(/[!'()*]/g, percentEncoded);
 };
-const forUrls = createLiquid(encoded);
+
+/** How a value is written whose last filter is not `raw`; absent: as it is. */
+const ESCAPES: Readonly<Partial<Record<TemplateUse, (value: unknown) => string>>> = {
+  url: encoded,
+  json: inJson,
+  xml: inXml,
+};
+const LIQUIDS: Readonly<Record<TemplateUse, Liquid>> = {
+  text: createLiquid(),
+  url: createLiquid(encoded),
+  json: createLiquid(inJson),
+  xml: createLiquid(inXml),
+};
 // What it captures is encoded already, and would be once more where it is written.
-delete forUrls.tags['capture'];
-forUrls.registerFilter('raw', {
+delete LIQUIDS.url.tags['capture'];
+LIQUIDS.url.registerFilter('raw', {
   raw: true,
   handler: (value: unknown) => (written(value) === '' ? EMPTY_VALUE : value),
 });
 
-/** Reads what stands in a batch, of which nothing can be skipped. */
-const forBatches = createLiquid();
-delete forBatches.tags['skip'];
+/** Reads what stands around a batch, where nobody can be skipped. */
+const aroundBatches = createLiquid();
+delete aroundBatches.tags['skip'];
 
 /** Calls LiquidJS, and says in our words what it throws. */
 function trying<T>(call: () => T): T {
@@ -489,7 +613,7 @@ function trying<T>(call: () => T): T {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const cause: unknown = Reflect.get(error, 'originalError') ?? error;
-    if (cause instanceof TemplateSkipped) throw cause;
+    if (cause instanceof TemplateSkipped || cause instanceof ItemsSkipped) throw cause;
     throw new TemplateFailed(`${placeOf(error)}${reasonOf(cause)}`);
   }
 }
@@ -504,9 +628,12 @@ function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : '';
   const plain = message.replace(/(?:, line:\d+, col:\d+)?$/, '').slice(0, REASON_LENGTH);
   const [, filter] = /^undefined filter: (.*)$/s.exec(plain) ?? [];
-  if (filter !== undefined) return `there is no filter "${filter}". ${advice(filter, Object.keys(forText.filters))}`;
+  if (filter?.startsWith('hmac_') === true)
+    return `there is no filter "${filter}", since its key would stand in the job. An authorization signs: docs/authorizations.md.`;
+  if (filter !== undefined)
+    return `there is no filter "${filter}". ${advice(filter, Object.keys(LIQUIDS.text.filters))}`;
   if (plain === 'tag "skip" not found')
-    return 'with "batch", a request is about several people, and skip about one. Leave people out by the audience or by "events".';
+    return 'with "batch", a request is about several people, and skip about one. Only the body can skip one of its "items".';
   if (plain === 'tag "capture" not found')
     return 'capture would encode a value twice in a URL. Use assign, and write the name of what it assigns.';
   if (OUT_OF_TIME.test(plain)) return 'it takes too long';

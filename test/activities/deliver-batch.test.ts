@@ -206,7 +206,7 @@ test('a template makes the list, and one that fails for a person fails for that 
     ...batchesOf(8, { request: { label: 'CRM', body } }),
   });
   expect(report.failed).toMatchObject([
-    { index: 5, code: 'TEMPLATE_FAILED', answer: expect.stringMatching(/^body: .*not JSON/) },
+    { index: 5, code: 'TEMPLATE_FAILED', answer: expect.stringMatching(/^body: .*not valid JSON/) },
   ]);
   expect(report.unsent).toEqual([]);
   // For a quota that asked nobody.
@@ -215,6 +215,41 @@ test('a template makes the list, and one that fails for a person fails for that 
     (JSON.parse(entry.body ?? '') as { attributes: { n: number }[] }).attributes.map(({ n }) => n),
   );
   expect(new Set(sent.flat())).toEqual(new Set([0, 1, 2, 3, 4, 6, 7]));
+});
+
+test('whom a template skips is left out with the reason, as is what comes after it of the same person; the others are sent', async () => {
+  const lab = await SliceLab.open({ keepBodies: true });
+  const body =
+    '[{% for item in items %}{% if item.data.email == blank %}{% skip "no email" %}{% endif %}{"id": {{ item.id | json }}, "event": {{ item.event | json }}},{% endfor %}]';
+  const email = (user: string, event: 'enter' | 'exit', text: string): SliceTrigger =>
+    trigger(user, { event, profile: { email: text } });
+  const triggers = [
+    email('a', 'enter', 'a@example.com'),
+    email('a', 'exit', ''),
+    email('a', 'enter', 'a@example.com'),
+    email('b', 'enter', 'b@example.com'),
+    trigger('c', { profile: {} }),
+    email('a', 'exit', 'a@example.com'),
+  ].toSorted((one, other) => (one.user < other.user ? -1 : 1));
+  const settings = batchesOf(5, { request: { label: 'CRM', body } });
+  const report = await lab.deliver(triggers, { permits: 1, ...settings });
+  const skipped = { code: 'SKIPPED', answer: 'no email' };
+  expect(report.failed).toMatchObject([
+    { index: 1, ...skipped },
+    { index: 5, ...skipped },
+  ]);
+  expect(report.unsent).toEqual([2, 3]);
+  const sent = lab.receiver.ledger.entries.map((entry) => JSON.parse(entry.body ?? '') as object);
+  expect(sent).toEqual([
+    [
+      { id: 'a', event: 'enter' },
+      { id: 'b', event: 'enter' },
+    ],
+  ]);
+  // Nobody is left of this one, so that there is no request.
+  const none = await lab.deliver([trigger('c', { profile: {} }), trigger('d', { profile: {} })], settings);
+  expect(none.failed).toMatchObject([skipped, skipped]);
+  expect(lab.receiver.ledger.requests).toBe(1);
 });
 
 test('where enters and exits have requests of their own, a batch has one of them', async () => {

@@ -50,7 +50,11 @@ test('whoever a template skips, or fails for, is reported with the reason, and n
   expect(report).toMatchObject({
     failed: [
       { index: 0, code: 'SKIPPED', answer: 'no mail', durationMs: 0 },
-      { index: 1, code: 'TEMPLATE_FAILED', answer: expect.stringMatching(/^body: what it gives is not JSON/) },
+      {
+        index: 1,
+        code: 'TEMPLATE_FAILED',
+        answer: expect.stringMatching(/^body: the rendered body is not valid JSON/),
+      },
     ],
     unsent: [],
   });

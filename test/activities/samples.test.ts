@@ -130,6 +130,27 @@ test('where a template fails it is said that others may not help', async () => {
   );
 });
 
+test('what a template rendered that is not JSON is shown, with a caret at the place', async () => {
+  const { show } = await samples();
+  const body = '{"id": {{ id | json }},\n"name": {{ data.name }}, "more": {{ data.more | json }}}';
+  const failing = await show({}, { request: { label: 'x', body } });
+  expect(failing).toMatchObject({ ok: false, problem: { field: 'message' } });
+  const [, line = '', caret = ''] = /(.*)\n( *\^)$/.exec(failing.ok ? '' : failing.problem.message) ?? [];
+  expect(line.slice(caret.length - 1)).toBe('Ann, "more": null}');
+});
+
+test('a sample of a batch is without those whom its template skips', async () => {
+  const { show } = await samples({ profiles: { nobody: {}, ann: { email: 'a' } } });
+  const body =
+    '[{% for item in items %}{% if item.data.email == blank %}{% skip "no email" %}{% endif %}{{ item.id | json }},{% endfor %}]';
+  const changes = { batch: { size: 5 }, request: { label: 'x', body } };
+  const sample = { user: 'ann', request: { body: '["ann"]' } };
+  expect(await show({}, changes)).toMatchObject({ ok: true, sample });
+  expect(await show({ user: 'nobody' }, changes)).toMatchObject({
+    problem: { message: expect.stringContaining('no email') },
+  });
+});
+
 test('what is shown of its answers, and what a test makes of one, is what they mean for its event', async () => {
   const { show, send } = await samples({ answer: () => ({ status: 404 }) });
   const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };

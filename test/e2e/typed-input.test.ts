@@ -43,7 +43,7 @@ async function command(...args: string[]) {
   return { code, out: text(out), err: text(err) };
 }
 
-const MEANT = 'No profile that was looked at has the export field "emial". Did you mean "email"?';
+const MEANT = 'No profile that was looked at has the field "emial". Did you mean "email"?';
 
 test('an export field that nobody has is accepted with a warning that names the nearest, by every command about a job', async () => {
   const file = join(folder, 'job.json');
@@ -56,11 +56,14 @@ test('an export field that nobody has is accepted with a warning that names the 
   expect(started).toMatchObject({ code: 0, out: expect.stringContaining(`Warning: ${MEANT}`) });
   expect(started.out).not.toContain('"name"');
   const edited = await command('edit', id, '--export-field', 'email,name');
-  const several = 'has the export field "email,name". Name each field by itself: "email", "name".';
+  const several = 'has the field "email,name". Name each field by itself: "email", "name".';
   expect(edited).toMatchObject({ code: 0, out: expect.stringContaining(several) });
   expect(await command('render', id)).toMatchObject({ code: 0, err: expect.stringContaining(several) });
   const { warnings } = (await lab.jobs.check({ ...definition, exportFields: ['emial'] })) as { warnings?: string[] };
   expect(warnings).toContain(MEANT);
+  // What a template names is looked at in the same way.
+  const shaped = { ...definition, body: '{"email": {{ data.emial | json }}}' };
+  expect(await lab.jobs.check(shaped)).toMatchObject({ warnings: [MEANT] });
   for (const right of ['email', 'name']) {
     const { out } = await command('edit', id, '--export-field', right);
     expect(out).toMatch(`Changed ${id}:`);

@@ -75,7 +75,9 @@ export function restList(members: Map<string, unknown>): StandIn {
       return members.delete(decodeURIComponent(id)) ? 204 : 404;
     }
     demand(got.method === 'PUT', 'method');
-    members.set(decodeURIComponent(id), jsonIn(got));
+    const member = jsonIn(got);
+    demand(Object.values(member).every(isText), 'each value is a text that is not empty');
+    members.set(decodeURIComponent(id), member);
     return 200;
   };
 }
@@ -91,7 +93,8 @@ export function hubspot(contacts: Map<string, unknown>): StandIn {
       demand(isText(input.id) && input.idProperty === 'email', 'id and idProperty');
       const values = Object.entries(input.properties ?? {});
       demand(
-        values.every(([name, value]) => /^[a-z][a-z0-9_]*$/.test(name) && typeof value === 'string'),
+        // An empty one would clear the property.
+        values.every(([name, value]) => /^[a-z][a-z0-9_]*$/.test(name) && isText(value)),
         'properties',
       );
       return [String(input.id), input.properties] as const;
@@ -101,28 +104,41 @@ export function hubspot(contacts: Map<string, unknown>): StandIn {
   };
 }
 
-/** braze.com, "/users/track": at most 75 objects, each with something that identifies a user. */
+/** What somebody has after an update: null removes what was there, and what is not named stays. A name that begins with `_` is an instruction. */
+function updated(before: unknown, update: Record<string, unknown>): Record<string, unknown> {
+  const all = Object.entries({ ...(before as object | undefined), ...update });
+  return Object.fromEntries(all.filter(([name, value]) => value !== null && !name.startsWith('_')));
+}
+
+/**
+ * braze.com, "/users/track": at most 75 objects, each with something that identifies a user. "User attributes object": null removes an attribute;
+ * with `_update_existing_only`, nobody is created.
+ */
 export function braze(users: Map<string, unknown>): StandIn {
   return (got) => {
     demand(got.method === 'POST' && got.path === '/users/track', 'method and path');
     demand(got.headers.authorization === 'Bearer braze-key', 'authorization');
     const { attributes } = jsonIn(got);
     if (!Array.isArray(attributes) || attributes.length === 0 || attributes.length > 75) throw new Error('attributes');
-    for (const one of attributes as { external_id?: unknown }[]) {
-      demand(isText(one.external_id), 'external_id');
-      users.set(String(one.external_id), one);
+    for (const one of attributes as Record<string, unknown>[]) {
+      const { external_id: id, _update_existing_only: isUpdate } = one;
+      demand(isText(id), 'external_id');
+      if (isUpdate !== true || users.has(String(id))) users.set(String(id), updated(users.get(String(id)), one));
     }
     return 201;
   };
 }
 
-/** docs.customer.io, Track API, "Add or update a customer": by Basic, the attributes of one person. */
+/** docs.customer.io, Track API, "Add or update a customer": by Basic, the attributes of one person; with `_update`, nobody is created. */
 export function customerIo(people: Map<string, unknown>): StandIn {
   return (got) => {
     const [, id = ''] = /^\/api\/v1\/customers\/([^/?]+)$/.exec(got.path) ?? [];
     demand(got.method === 'PUT' && id !== '', 'method and path');
     demand(got.headers.authorization === `Basic ${Buffer.from('site:key').toString('base64')}`, 'authorization');
-    people.set(decodeURIComponent(id), jsonIn(got));
+    const person = decodeURIComponent(id);
+    const update = jsonIn(got);
+    demand(update['email'] === undefined || isText(update['email']), 'an address that is one');
+    if (update['_update'] !== true || people.has(person)) people.set(person, updated(people.get(person), update));
     return 200;
   };
 }
@@ -154,6 +170,7 @@ export function webToLead(leads: Record<string, string>[]): StandIn {
       ['oid', 'last_name', 'company'].every((name) => isText(lead[name])),
       'required fields',
     );
+    demand(Object.values(lead).every(isText), 'no field is empty');
     leads.push(lead);
     return 200;
   };
@@ -171,6 +188,7 @@ export function segment(calls: Map<string, unknown>): StandIn {
       demand(call['type'] === 'track' && isText(call['userId']) && isText(call['event']), 'a track call');
       demand(isText(call['messageId']) && !Number.isNaN(Date.parse(String(call['timestamp']))), 'id and time');
       demand(JSON.stringify(call).length <= 32 * 1024, 'the size of a call');
+      demand(Object.values(call['properties'] ?? {}).every(isText), 'no property is overwritten by nothing');
       calls.set(String(call['messageId']), call);
     }
     return 200;

@@ -146,7 +146,11 @@ test('Braze: at most 75 users a request, each in their order', async () => {
   expect(Math.max(...taken.map(({ body }) => body.split('external_id').length - 1))).toBe(75);
   expect(users.size).toBe(160);
   expect(users.get('person-0')).toEqual({ external_id: 'person-0', email: 'person-0@example.com', in_vip: true });
-  expect(users.get('person-159')).toMatchObject({ in_vip: false });
+  expect(users.get('person-159')).toEqual({
+    external_id: 'person-159',
+    email: 'person-159@example.com',
+    in_vip: false,
+  });
 });
 
 test('Customer.io: attributes of a person, whatever the id', async () => {
@@ -159,7 +163,7 @@ test('Customer.io: attributes of a person, whatever the id', async () => {
   expect(status).toMatchObject({ delivered: 3 });
   expect(Object.fromEntries(people)).toEqual({
     ann: { email: 'ann&bob@example.com', in_vip: true },
-    'a/b c': { email: null, in_vip: false },
+    'a/b c': { in_vip: false },
   });
 });
 

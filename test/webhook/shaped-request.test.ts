@@ -170,9 +170,33 @@ test('a form is encoded from a JSON object of its values', () => {
   );
 });
 
-test('XML and text are sent as they are rendered', () => {
-  expect(make({ contentType: 'application/xml', body: '<m id="{{ id }}"/>\n' }).body).toBe('<m id="7"/>\n');
+test('text is sent as it is rendered', () => {
+  expect(make({ contentType: 'text/plain', body: '{{ data.email }}\n' }, enter, { email: 'a"<&' }).body).toBe('a"<&\n');
 });
+
+test('in XML, values are escaped and lose what XML cannot hold, unless they are raw', () => {
+  const email = `a\0b\u0001<&>"'\ud800\uffff é😀`;
+  const escaped = 'ab&lt;&amp;&gt;&quot;&apos; é😀';
+  for (const contentType of ['application/xml', 'text/xml; charset=utf-8', 'application/soap+xml'])
+    for (const value of ['data.email', 'data.email | xml_escape', 'data.email | escape'])
+      expect(make({ contentType, body: `<m a="{{ ${value} }}">{{ ${value} }}</m>\n` }, enter, { email }).body).toBe(
+        `<m a="${escaped}">${escaped}</m>\n`,
+      );
+  const raw = { contentType: 'application/xml', body: '<m>{{ data.email | raw }}</m>' };
+  expect(make(raw, enter, { email: '<b/>' }).body).toBe('<m><b/></m>');
+  expect(make({ contentType: 'text/plain', body: '{{ data.email | xml_escape }}' }, enter, { email }).body).toBe(
+    escaped,
+  );
+});
+
+test.each(['<a><b></a></b>', '<a>{{ data.email | raw }}</a>', '<a/><b/>', '<a x=1/>', 'no XML', '<a>&nbsp;</a>'])(
+  'what is not well-formed XML is not sent: %s',
+  (body) => {
+    expect(failure({ contentType: 'application/xml', body }, enter, { email: 'a\0&<' })).toEqual(
+      failed(/^body: the rendered body is not well-formed XML \(line 1, character \d+\)$/),
+    );
+  },
+);
 
 test('a message is put into a CloudEvent, which the SDK of CloudEvents reads', () => {
   const made = make({ envelope: 'cloudevents' });
@@ -189,16 +213,18 @@ test('a message is put into a CloudEvent, which the SDK of CloudEvents reads', (
   expect(String(made.body)).toContain(`"time":"${enter.at}"`);
   const own = make({ envelope: 'cloudevents', body: '{"u": {{ id | json }}}' }, exit);
   expect(JSON.parse(String(own.body))).toMatchObject({ type: 'audience.exit', data: { u: '7' } });
-  expect(failure({ envelope: 'cloudevents', body: 'no JSON' })).toEqual(failed(/^body: what it gives is not JSON/));
+  expect(failure({ envelope: 'cloudevents', body: 'no JSON' })).toEqual(
+    failed(/^body: the rendered body is not valid JSON/),
+  );
 });
 
 test('a body of a JSON content type must be JSON; its text is not repeated', () => {
-  expect(failure({ body: '{\n"email": "{{ data.email }}"}' }, enter, { email: 'a"s3cret' })).toEqual(
+  expect(failure({ body: '{\n"n": {{ data.n }}}' }, enter, { n: 's3cret' })).toEqual(
     failed(
-      'body: what it gives is not JSON: something is wrong in its line 2, at character 13 (the filter json writes a value as JSON)',
+      'body: the rendered body is not valid JSON (line 2, character 6). Write each value with the filter json, without quotes around it',
     ),
   );
-  expect(failure({ contentType: 'application/vnd.api+json', body: '{' })).toEqual(failed(/not JSON/));
+  expect(failure({ contentType: 'application/vnd.api+json', body: '{' })).toEqual(failed(/not valid JSON/));
 });
 
 test('a template that fails says in which field and line', () => {

@@ -76,8 +76,11 @@ export async function checkEdit(client: Client, jobId: string, edit: JobEdit): P
   return { warnings: [...warningsOf(before, prepared, loss), ...aboutFields], audiences };
 }
 
-function isAboutFields({ exportFields, audiences }: JobEdit): boolean {
-  return exportFields !== undefined || audiences !== undefined;
+/** Whether an edit says which fields are sent, or of whom. */
+export function isAboutFields(edit: JobEdit): boolean {
+  return (['exportFields', 'audiences', 'webhookUrl', 'headers', 'body', 'onEnter', 'onExit'] as const).some(
+    (field) => edit[field] !== undefined,
+  );
 }
 
 type Prepared = Extract<PreparedJob, { readonly ok: true }>;

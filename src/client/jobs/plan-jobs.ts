@@ -10,7 +10,7 @@ import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen } from '../executions.ts';
 import { prepare } from './ask-worker.ts';
-import { type FieldChange, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
+import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { type WholeJob, wholeJob } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
 import { fieldWarnings, leftBehind } from './start-job.ts';
@@ -149,11 +149,10 @@ async function planOf(
   const { edit } = changed;
   const loss = lossOf(job.status, prepared.audiences);
   const stillSent = stillSentOf(job.status, prepared.audiences);
-  const isAboutFields = edit.exportFields !== undefined || edit.audiences !== undefined;
   const warnings = [
     ...(stillSent === undefined ? [] : [stillSent]),
     ...prepared.warnings,
-    ...(isAboutFields ? await warningsOfFields(client, taskQueue, prepared) : []),
+    ...(isAboutFields(edit) ? await warningsOfFields(client, taskQueue, prepared) : []),
   ];
   return { jobId, action: 'change', ...changed, ...(loss === undefined ? {} : { loss }), warnings };
 }
@@ -183,7 +182,7 @@ async function warningsOfFields(
   taskQueue: string,
   { definition, audiences }: Accepted,
 ): Promise<string[]> {
-  return await fieldWarnings(client, taskQueue, { exportFields: definition.exportFields, audiences });
+  return await fieldWarnings(client, taskQueue, { ...definition, audiences });
 }
 
 /** What a running job cannot be made to be, or not now. Exported for its test. */

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
-import type { ExportField } from '../../contract/request-shape.ts';
+import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
 import { andAside, andLetters } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
@@ -16,7 +16,8 @@ import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
 import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
 
 /** What is to be sent of whom. */
-export interface FieldsOf {
+export interface FieldsOf extends SaidShape {
+  readonly webhookUrl: string;
   readonly exportFields: readonly ExportField[];
   readonly audiences: readonly { readonly id: string }[];
 }
@@ -24,22 +25,42 @@ export interface FieldsOf {
 /** Of how many of the audiences members are looked at. */
 const AUDIENCES_ASKED = 3;
 const ANSWER_MS = 5_000;
-/** Always sent, whatever a profile has. */
-const OURS = 'segment_events';
+/** In the data, whatever a profile has. */
+const OURS = /^(?:segment_events|segments_all|_audience\w*)(?:\.|$)/;
 
 /**
- * What a person should know who names export fields: those that none of the first members has. They may be right all the same, since profiles
+ * What a person should know who names fields in a job: those that none of the first members has. They may be right all the same, since profiles
  * may be sparse. Nothing where no profile can be read.
  */
-export async function fieldWarnings(
-  client: Client,
-  taskQueue: string,
-  { exportFields, audiences }: FieldsOf,
-): Promise<string[]> {
-  if (exportFields.length === 0) return [];
+export async function fieldWarnings(client: Client, taskQueue: string, job: FieldsOf): Promise<string[]> {
+  const { exportFields, audiences } = job;
+  // With export fields, a template can name no others, which a worker has looked at.
+  const named =
+    exportFields.length === 0
+      ? fieldsInTemplates(job)
+      : exportFields.map((one) => (typeof one === 'string' ? one : one.field));
+  if (named.length === 0) return [];
   const asked = audiences.slice(0, AUDIENCES_ASKED).map(({ id }) => fieldsOrNone(client, taskQueue, id));
-  const named = exportFields.map((one) => (typeof one === 'string' ? one : one.field));
   return unknownFields(named, [...new Set((await Promise.all(asked)).flat())]);
+}
+
+const TAG = /\{[{%].*?[}%]\}/gs;
+const TEXT = /"[^"]*"|'[^']*'/g;
+const FIELD = /(?<![\w.-])(?:\w+\.)?data\.([\w-]+(?:\.[\w-]+)*)/g;
+/** What of a list or a text a template can ask for. */
+const OF_LIST = /(?<=.)\.(?:size|first|last)\b.*$/;
+
+/** The fields that a job's templates name, as export fields would name them. */
+export function fieldsInTemplates(job: SaidShape & { readonly webhookUrl?: string | null | undefined }): string[] {
+  const sources = [job, job.onEnter ?? {}, job.onExit ?? {}].flatMap(({ webhookUrl, headers, body }) => [
+    webhookUrl ?? '',
+    ...Object.values(headers ?? {}),
+    body ?? '',
+  ]);
+  const tags = sources.flatMap((source) => source.match(TAG) ?? []).map((tag) => tag.replaceAll(TEXT, ''));
+  return [
+    ...new Set(tags.flatMap((tag) => [...tag.matchAll(FIELD)].map(([, name = '']) => name.replace(OF_LIST, '')))),
+  ];
 }
 
 async function fieldsOrNone(client: Client, taskQueue: string, audience: string): Promise<readonly string[]> {
@@ -55,7 +76,7 @@ async function fieldsOrNone(client: Client, taskQueue: string, audience: string)
 export function unknownFields(exportFields: readonly string[], known: readonly string[]): string[] {
   if (known.length === 0 || known.length >= MOST_FIELDS) return [];
   const isUnknown = (field: string): boolean =>
-    field !== OURS && field.split('.').length <= DEEPEST && !known.includes(field);
+    !OURS.test(field) && field.split('.').length <= DEEPEST && !known.includes(field);
   return exportFields.filter(isUnknown).map((field) => {
     const parts = field.split(',').map((part) => part.trim());
     const near = nearestKey(field, known);
@@ -65,7 +86,7 @@ export function unknownFields(exportFields: readonly string[], known: readonly s
       : near === undefined
         ? ''
         : ` Did you mean "${near}"?`;
-    return `No profile that was looked at has the export field "${field}".${advice}`;
+    return `No profile that was looked at has the field "${field}".${advice}`;
   });
 }
 
