@@ -42,7 +42,7 @@ export interface SliceSendingOptions {
   readonly permits: number;
   /** How their starts are spaced; undefined: not at all. */
   readonly starts: PacedStarts | undefined;
-  /** Aborted when the slice is no longer wanted, because its job was terminated, say. */
+  /** Aborted when the slice is no longer wanted, because its job was paused or terminated, say. */
   readonly cancelled: AbortSignal;
   /** Absent: no permits are given back. */
   readonly returnPermits?: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
@@ -71,10 +71,12 @@ export class SliceCourse {
 
   /** Runs so many lanes at once to their ends, and gives back the permits of those that end long before the others. */
   async run(count: number, lane: () => Promise<void>): Promise<void> {
-    const { slice, starts } = this.#options;
+    const { slice, starts, cancelled } = this.#options;
     this.#openLanes = count;
     const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
     const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
+    // A paused job waits to hear that nothing more is started, not for answers.
+    cancelled.addEventListener('abort', () => this.allStarted(), { once: true });
     const ends = await Promise.allSettled(Array.from({ length: count }, lane));
     clearTimeout(tail);
     clearTimeout(this.#lastStarted);
@@ -99,7 +101,7 @@ export class SliceCourse {
     this.#isUnwell = true;
   }
 
-  /** With a pace: once all are started, the next slice need not wait for the answers. */
+  /** With a pace, once all are started, the next slice need not wait for the answers. */
   allStarted(): void {
     clearTimeout(this.#lastStarted);
     this.#lastStarted = setTimeout(() => this.#returnIdlePermits(), PACED_TAIL_MS);
@@ -141,10 +143,10 @@ export class SliceCourse {
   }
 
   #returnIdlePermits(): void {
-    const { permits, starts, returnPermits } = this.#options;
+    const { permits, starts, returnPermits, cancelled } = this.#options;
     const left = this.#openLanes;
     if (returnPermits === undefined || left === 0) return;
-    if (starts === undefined ? left >= permits : starts.isOver || starts.isAwaited) return;
+    if (!cancelled.aborted && (starts === undefined ? left >= permits : starts.isOver || starts.isAwaited)) return;
     // Best effort: the permits come back with the report anyway.
     const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
     void returnPermits(returned).catch(() => undefined);

@@ -33,7 +33,7 @@ import {
   overview,
   type OverviewOptions,
 } from './jobs/job-list.ts';
-import { describeExecution, endOf, jobSignals, queryTrend, updateJob } from './jobs/job-service.ts';
+import { describeExecution, endOf, jobSignals, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
@@ -382,9 +382,12 @@ export class ExportJobs {
     return attempts(this.#client, jobId, options);
   }
 
-  /** Starts no further request until the job is resumed; triggers wait. */
+  /**
+   * Starts no further request until the job is resumed; triggers wait. Waits until running slices start none either, for at most 5 s: with
+   * `mayStillSend`, that is not known then.
+   */
   async pause(jobId: string): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, pauseUpdate, []);
+    return await untilQuiet(this.#client, jobId, await updateJob(this.#client, jobId, pauseUpdate, []));
   }
 
   /**
@@ -505,8 +508,8 @@ export class ExportJobs {
 
   /**
    * Ends the job. `waiting: 'deliver'` (the default) first sends what is waiting, and keeps what is left at the deadline (by default after
-   * an hour); `'keep'` keeps it for `resume`; `'discard'` drops it, also what a stopped job has kept. Answers at once, though ending may
-   * take long.
+   * an hour); `'keep'` keeps it for `resume`; `'discard'` drops it, also what a stopped job has kept. With `'keep'` and
+   * `'discard'` no further request starts, as with `pause`. Ending may take longer.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
     return await stop(this.#client, jobId, asked(readStopRequest([request])));

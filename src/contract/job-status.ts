@@ -189,6 +189,8 @@ export interface JobStatus extends ShownForm {
   readonly held: number;
   /** Requests that may be in flight now. */
   readonly inFlight: number;
+  /** The job is paused, or stops without sending, and not all workers have confirmed that they begin no further request. Absent: none begins. */
+  readonly mayStillSend?: true;
   /** RFC 3339: when the job accepted the trigger that has waited longest, to a minute. Its `at` may be any time. */
   readonly oldestWaitingAt?: string;
   readonly lastDeliveredAt?: string;

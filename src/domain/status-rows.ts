@@ -94,6 +94,11 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'In flight',
       value: `${shownCount(status.inFlight)} of at most ${shownCount(status.parallelRequestCount)}`,
     },
+    {
+      name: 'Not yet quiet',
+      value: status.mayStillSend && 'not all workers have confirmed that they begin no further request',
+      tone: 'caution',
+    },
     { name: 'Dead letters', value: deadLetters(status), tone: status.deadLettersWaiting === 0 ? 'quiet' : 'bad' },
     { name: 'Endpoint', value: endpoint && endpointText(endpoint, status.parallelRequestCount, time), tone: 'caution' },
     {

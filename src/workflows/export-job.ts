@@ -11,6 +11,7 @@ import {
 import type { JobStatus } from '../contract/job-status.ts';
 import type { RecoveryPart } from '../contract/kept-job.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
+import { isHeldBack } from '../domain/job/cutting.ts';
 import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
@@ -118,6 +119,7 @@ class JobRun {
     for (;;) {
       this.#admitArrivals();
       this.#applyEdit();
+      if (isHeldBack(this.#state)) this.#errands.cancelSlices();
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':

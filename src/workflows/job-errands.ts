@@ -3,6 +3,7 @@ import {
   ApplicationFailure,
   CancellationScope,
   getExternalWorkflowHandle,
+  isCancellation,
   log,
   ParentClosePolicy,
   proxyActivities,
@@ -158,6 +159,8 @@ export class JobErrands {
       startToCloseTimeout: heartbeatTimeoutMs + 60_000,
       retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
       activityId: sliceActivityId(slice.sliceId),
+      // Its report says how far it had come.
+      cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
     });
@@ -168,9 +171,12 @@ export class JobErrands {
       report = await scope.run(() => deliver(packSlice(slice)));
     } catch (error) {
       this.#deliveries.delete(slice.sliceId);
+      const running = this.#state.slices.get(slice.sliceId);
       // It was given up, and cancelled by ourselves.
-      if (this.#state.slices.get(slice.sliceId)?.overAt !== undefined) return;
-      log.error('a slice was lost; what it is not known to have delivered goes back', { slice: slice.sliceId, error });
+      if (running === undefined || running.overAt !== undefined) return;
+      // One that is cancelled before a worker has it is not lost.
+      if (!isCancellation(error))
+        log.error('slice lost; requeued triggers with unknown outcome', { slice: slice.sliceId, error });
       loseSlice(this.#state, slice.sliceId, lastHeartbeat(error), Date.now());
       return this.#wake();
     }
@@ -181,6 +187,11 @@ export class JobErrands {
         slice: slice.sliceId,
       });
     this.#wake();
+  }
+
+  /** Tells running slices to start no further request. */
+  cancelSlices(): void {
+    for (const scope of this.#deliveries.values()) scope.cancel();
   }
 
   /** A slice without a sign of life is taken from its worker, which is told so if it lives after all. */

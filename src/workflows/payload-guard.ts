@@ -3,7 +3,6 @@ import {
   log,
   type Next,
   patched,
-  proxySinks,
   type QueryInput,
   type SignalInput,
   type UpdateInput,
@@ -12,7 +11,6 @@ import {
   workflowInfo,
   type WorkflowInterceptors,
 } from '@temporalio/workflow';
-import type { WorkerSinks } from '../contract/ports.ts';
 import { missingKeyReason, undecodable } from '../domain/errors.ts';
 import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
 
@@ -77,7 +75,6 @@ class PayloadGuard implements WorkflowInboundCallsInterceptor {
 function failWithoutKey(args: readonly unknown[]): void {
   const reason = missingKeyReason(args);
   if (reason === undefined) return;
-  proxySinks<WorkerSinks>().payloadKeys.missing(reason);
   const error = new Error(reason);
   error.name = KEY_MISSING;
   throw error;

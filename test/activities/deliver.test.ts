@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { JsonObject } from '../../src/contract/trigger.ts';
 import { parseJson } from '../../src/domain/json.ts';
 import { SourceError } from '../../src/sources/source.ts';
+import { answerWhen } from '../support/patience.ts';
 import { bare, SliceLab, trigger } from './a-slice.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `person ${i + 1}`);
@@ -236,6 +237,26 @@ test('once it is cancelled it starts nothing more; what is in flight ends, and i
   );
   expect(lab.receiver.ledger.requests).toBe(4);
   expect(report).toMatchObject({ failed: [], unsent: [4, 5, 6, 7, 8] });
+});
+
+test('cancelled while its requests are open, it says at once that it starts nothing more', async () => {
+  const lab = await SliceLab.open({
+    delayMs: 1_000,
+    onArrival: ({ number }) => {
+      if (number === 2) lab.cancel();
+    },
+  });
+  const report = lab.deliver(
+    people(9).map((user) => trigger(user)),
+    { permits: 2 },
+  );
+  await answerWhen(
+    async () => await Promise.resolve(lab.returned),
+    (returned) => returned.length > 0,
+  );
+  expect(lab.returned).toMatchObject([{ sliceId: 7, left: 2 }]);
+  expect(lab.receiver.inFlight).toBe(2);
+  expect((await report).unsent).toHaveLength(7);
 });
 
 test.each([429, 410])('one answer of %i ends the slice', async (status) => {

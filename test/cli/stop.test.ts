@@ -29,6 +29,16 @@ describe('stop says what will become of what waits', () => {
     );
   });
 
+  test('what is in flight apart, since it may arrive; what running slices had not begun is dropped', () => {
+    const status = { ...stopping, waiting: 40, discarded: 11_000, inFlight: 23, batch: null };
+    expect(stopText('vip', status, { waiting: 'discard' })).toBe(
+      'Stopping vip; 11,017 waiting triggers will not be sent. 23 are in flight and may arrive.',
+    );
+    expect(stopText('vip', { ...stopping, inFlight: 2, batch: { size: 5, afterMs: 0 } }, { waiting: 'keep' })).toBe(
+      'Stopping vip; 2 waiting triggers will be kept. 10 are in flight and may arrive. Resume it later with: triggers resume vip',
+    );
+  });
+
   test('nothing when nothing is waiting', () => {
     expect(stopText('vip', { state: 'stopping', waiting: 0 }, {})).toBe('Stopping vip; nothing is waiting.');
   });

@@ -8,6 +8,7 @@ import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
 import {
   ExportJobs,
+  type JobStatus,
   NoWorker,
   OutcomeUnknown,
   RequestRefused,
@@ -19,6 +20,7 @@ import { SourceError } from '../../src/sources/source.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
 import { Lab, type LabOptions, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
@@ -207,3 +209,31 @@ async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]>
   for await (const { id } of jobs.deadLetters.waiting({ jobId })) ids.push(id);
   return ids;
 }
+
+test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
+  ['pause', (jobs, job) => jobs.pause(job)],
+  ['stop with keep', (jobs, job) => jobs.stop(job, { waiting: 'keep' })],
+  ['stop with discard', (jobs, job) => jobs.stop(job, { waiting: 'discard' })],
+])('once %s has answered, no request begins any more, on any worker', async (_, command) => {
+  const begun: number[] = [];
+  await open({ receiver: { delayMs: 20, onArrival: () => void begun.push(performance.now()) }, workers: 2 });
+  const job = await lab.start({ parallelRequestCount: 50 });
+  const people = Array.from({ length: MANY }, (__, n) => `${n}`);
+  const enter = { event: 'enter', audience: 'vip', profile: {} } as const;
+  await lab.jobs.push(
+    job,
+    people.map((user) => ({ ...enter, user })),
+  );
+  await answerWhen(
+    async () => await Promise.resolve(begun.length),
+    (count) => count > 500,
+  );
+  const { mayStillSend } = await command(lab.jobs, job);
+  const answeredAt = performance.now();
+  await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
+  const after = begun.filter((at) => at > answeredAt);
+  expect([mayStillSend, after.length]).toEqual([undefined, 0]);
+  expect(begun.length).toBeLessThan(MANY);
+});
+
+const MANY = 8_000;

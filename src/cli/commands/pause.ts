@@ -2,6 +2,7 @@ import { JobKept } from '../../client/errors.ts';
 import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, type CommandMaker } from '../command.ts';
+import { PartlyDone } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 
 export const pauseCommand = jobCommand({
@@ -9,8 +10,25 @@ export const pauseCommand = jobCommand({
   description: 'start no more requests for a job; its triggers wait',
   examples: ['triggers pause vip-to-crm'],
   ask: (jobs, job) => jobs.pause(job),
-  inWords: (job) => `Paused ${job}. Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
+  inWords: (job, status) =>
+    `Paused ${job}.${inFlightText(status)} Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
 });
+
+/** What was begun before a job was told to begin no more. */
+function inFlightText({ inFlight }: Pick<JobStatus, 'inFlight'>): string {
+  return inFlight === 0 ? '' : ` ${counted(inFlight, 'request')} in flight may still arrive.`;
+}
+
+/** @throws PartlyDone when a job was told to begin no further request, and not all workers have confirmed it */
+export function refuseUnconfirmed(job: string, { mayStillSend }: Pick<JobStatus, 'mayStillSend'>): void {
+  if (mayStillSend === true)
+    throw new PartlyDone(
+      `It is not known whether ${job} begins no further request: not all of its workers have confirmed that within 5 s. Look again: triggers status ${job}`,
+      0,
+      0,
+      1,
+    );
+}
 
 export const resumeCommand = jobCommand({
   name: 'resume',
@@ -64,6 +82,7 @@ function jobCommand({
         status: await ask(jobs, job),
       }));
       print(status, () => inWords(job, status, before));
+      refuseUnconfirmed(job, status);
     },
   });
 }

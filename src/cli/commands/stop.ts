@@ -2,7 +2,7 @@ import { Option } from '@commander-js/extra-typings';
 import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
-import { counted, duration, shownTime } from '../../domain/shown.ts';
+import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -10,6 +10,7 @@ import { withJobs } from '../jobs.ts';
 import { timeSpan } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { sentences } from '../text.ts';
+import { refuseUnconfirmed } from './pause.ts';
 
 const AN_HOUR_MS = 3_600_000;
 
@@ -51,6 +52,7 @@ export const stopCommand = command({
     if (status === undefined) throw new GivenUp('Nothing was done.');
     if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
     print(status, () => stopText(job, status, request));
+    refuseUnconfirmed(job, status);
   },
 });
 
@@ -64,7 +66,9 @@ async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waitin
   if (status.state === 'stopped' && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
   return [
-    ...(dropped === undefined ? [] : [`${dropped} of ${job} will not be sent, and cannot be had back.`]),
+    ...(dropped === undefined
+      ? []
+      : [`${dropped} of ${job} will not be sent, and cannot be had back.${inFlightText(status)}`]),
     ...lettersText(job, await deadLettersOf(jobs, job), waiting),
   ].join(' ');
 }
@@ -130,23 +134,18 @@ async function isMeant(
 }
 
 /** What decides what a stop is about. */
-type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> & {
-  /** True: what else it had cannot be known. */
-  readonly isForgotten?: true;
-};
+type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> &
+  Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>> & {
+    /** True: what else it had cannot be known. */
+    readonly isForgotten?: true;
+  };
 
 /** What a job has accepted or found and not sent yet, in words; of a stopped one, what it kept. Undefined when that is known to be nothing. */
-function whatWaits({
-  state,
-  waiting,
-  backfill,
-  kept,
-  unreadableHolders = [],
-  isForgotten,
-}: Stoppable): string | undefined {
+function whatWaits(status: Stoppable): string | undefined {
+  const { state, waiting, backfill, kept, unreadableHolders = [], isForgotten } = status;
   const rest = unread(kept?.backfill ?? backfill);
   const aside = unreadableHolders.filter(({ isAside }) => isAside === true).length;
-  const count = kept?.waiting ?? waiting;
+  const count = kept?.waiting ?? waiting - triggersInFlight(status);
   const parts = [
     ...(count > 0 || isForgotten === true ? [counted(count, 'waiting trigger')] : []),
     ...(rest === undefined ? [] : [rest]),
@@ -161,6 +160,16 @@ function whatWaits({
   return parts.length === 0 ? undefined : parts.join(', and ');
 }
 
+/** Triggers of requests that may be in flight: these count as waiting, and may arrive all the same. */
+function triggersInFlight({ waiting, inFlight = 0, batch }: Stoppable): number {
+  return Math.min(waiting, inFlight * (batch?.size ?? 1));
+}
+
+function inFlightText(status: Stoppable): string {
+  const count = status.kept === undefined ? triggersInFlight(status) : 0;
+  return count === 0 ? '' : ` ${shownCount(count)} ${count === 1 ? 'is' : 'are'} in flight and may arrive.`;
+}
+
 /** Of a stop that says nothing new: how the job had been asked to stop, and until when, stays. */
 function alreadyStoppingText(job: string, reason: string | undefined): string {
   return `${job} is already stopping, and goes on as it was asked to. ${reason ?? ''} To change that: --deadline, or --waiting.`;
@@ -169,22 +178,27 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 /** What will become of what waits, and of members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil' | 'unreadableHolders'>,
+  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil' | 'unreadableHolders'> &
+    Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'discarded'>>,
   request: StopRequest,
 ): string {
-  const { state, waiting, backfill, quietUntil } = status;
+  const { state, backfill, quietUntil, discarded = 0 } = status;
+  const isSending = (request.waiting ?? 'deliver') === 'deliver';
+  // What running slices had not begun comes back, and is then kept, or discarded as the rest was.
+  const waiting = isSending ? status.waiting : status.waiting + discarded - triggersInFlight(status);
+  const inFlight = isSending ? '' : inFlightText(status);
   if (state === 'stopped') return discardedText(job, whatWaits(status));
   const rest = unread(backfill);
   const left = triggersAnd(waiting, rest);
   if (waiting === 0 && rest === undefined) {
     const later = request.waiting === 'keep' ? ` Resume it later with: triggers resume ${job}` : '';
-    return `Stopping ${job}; nothing is waiting.${later}`;
+    return `Stopping ${job}; nothing is waiting.${inFlight}${later}`;
   }
   switch (request.waiting) {
     case 'discard':
-      return `Stopping ${job}; ${left} will not be sent.`;
+      return `Stopping ${job}; ${left} will not be sent.${inFlight}`;
     case 'keep':
-      return `Stopping ${job}; ${left} will be kept. Resume it later with: triggers resume ${job}`;
+      return `Stopping ${job}; ${left} will be kept.${inFlight} Resume it later with: triggers resume ${job}`;
     default:
       return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(quietUntil)} Watch it with: triggers status ${job} --watch`;
   }

@@ -127,6 +127,20 @@ export async function updateJob(
   }
 }
 
+/** How long, in ms, a command waits for the word of all workers that they begin no further request. */
+const QUIET_MS = 5_000;
+
+/** The status of a job that was told to begin no further request, as soon as none can begin; after 5 s with `mayStillSend`, which says that this is not known. */
+export async function untilQuiet(client: Client, jobId: string, told: JobStatus): Promise<JobStatus> {
+  const deadline = Date.now() + QUIET_MS;
+  for (let last = told; ; await setTimeout(LOOK_AGAIN_MS)) {
+    const answerMs = deadline - Date.now();
+    if (last.mayStillSend !== true || answerMs <= 0) return byNow(last);
+    last = await ask(client, jobWorkflowId(jobId), statusQuery, { answerMs }).catch(() => last);
+  }
+}
+
+const LOOK_AGAIN_MS = 50;
 const SIGNAL_DEADLINE_MS = 30_000;
 
 /** Signals triggers to a job under a request id of ours, which the SDK's own signal call does not let us choose. */

@@ -15,7 +15,7 @@ import { describeLast, describeOpen, endedAs, isOpen } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
 import { type Recoverable, recoverableKept, recoverableOfLast, recoverableUntil } from '../history/recovery.ts';
 
-import { describeExecution, endOf, ofJob, queryStatus, updateJob } from './job-service.ts';
+import { describeExecution, endOf, ofJob, queryStatus, untilQuiet, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
 import { lettersInStatus } from './waiting-letters.ts';
 
@@ -131,7 +131,7 @@ export async function resume(client: Client, jobId: string): Promise<JobStatus> 
 /** Ends a job; what a stopped one kept can only be discarded. */
 export async function stop(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
   try {
-    return await updateJob(client, jobId, stopUpdate, [request]);
+    return await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request]));
   } catch (error) {
     const isDiscard = isGone(error) && request.waiting === 'discard';
     if (isDiscard) await refuseOverRecoverable(client, jobId);

@@ -35,10 +35,15 @@ export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
 }
 
+/** Whether a job is to begin no request at all: then its running slices are cancelled, too. */
+export function isHeldBack({ pause, stopping }: DispatcherState): boolean {
+  return pause !== undefined || stopping?.waiting === 'keep' || stopping?.waiting === 'discard';
+}
+
 /** Whether a job may send at all now, regardless of its endpoint's health. */
 export function maySend(state: DispatcherState, now: number): boolean {
-  const { pause, stopping, throttle } = state;
-  if (pause !== undefined || stopping?.waiting === 'keep') return false;
+  const { throttle } = state;
+  if (isHeldBack(state)) return false;
   return (throttle === undefined || throttle.until <= now) && calendarBarsUntil(state, now) <= now;
 }
 

@@ -11,7 +11,7 @@ import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { afterQuiet, quietTimeAt } from './calendar.ts';
 import { type Chain, isCounted, isOfMembers, type QueuedTrigger } from './chain.ts';
-import { gatheringTimes, gatheringUntil, hasReady, maySend } from './cutting.ts';
+import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './cutting.ts';
 import { parkedHolder } from './parked-chains.ts';
 import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './quota.ts';
 import { nextRequestFrom } from './request-rate.ts';
@@ -44,6 +44,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     overflow: state.overflow.triggers + state.chains.parkedTriggers,
     held: state.chains.heldCount,
     inFlight: permitsInUse(state),
+    ...(isHeldBack(state) && mayStillStart(state) ? { mayStillSend: true } : {}),
     ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
@@ -69,6 +70,11 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     stateBytes: stayingBytes(state),
     stateBudgetBytes: state.budgets.stateBytes,
   };
+}
+
+/** Whether a running slice may start another request. One that was given up may, since nobody hears from its worker. */
+function mayStillStart({ slices }: DispatcherState): boolean {
+  return [...slices.values()].some(({ startsNoMore, overAt }) => startsNoMore !== true || overAt !== undefined);
 }
 
 /**

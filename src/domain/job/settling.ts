@@ -209,10 +209,7 @@ export function settledPlaces({ delivered, failed }: SliceProgress = { delivered
   return settled;
 }
 
-/**
- * A running slice gave back permits that it no longer needs; one that spaces its requests also says that it starts no more. A repeat has no
- * effect, since `left` is how many it keeps.
- */
+/** A running slice starts no further request, and gave back permits that it no longer needs. A repeat has no effect, since `left` is how many it keeps. */
 export function returnPermits(state: DispatcherState, raw: unknown, now: number): undefined {
   if (typeof raw !== 'object' || raw === null) return;
   const { sliceId, left, spacing } = raw as { sliceId?: unknown; left?: unknown; spacing?: unknown };
@@ -221,6 +218,7 @@ export function returnPermits(state: DispatcherState, raw: unknown, now: number)
   slice.permits = Math.min(slice.permits, left);
   const end = readSpacing(spacing);
   if (end !== undefined) spacingEnded(state, slice, end, now);
+  else if (slice.perSecond === undefined) slice.startsNoMore = true;
 }
 
 function firstNotDelivered(

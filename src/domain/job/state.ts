@@ -261,7 +261,7 @@ export interface Slice {
   readonly perSecond?: number;
   /** With a quota: when the period began for which its first attempts count, epoch ms. */
   readonly quotaFrom?: number;
-  /** Whether one that does has started its last request. */
+  /** Whether it has said that it starts no further request. */
   startsNoMore?: boolean;
   /** Permits it still owns. */
   permits: number;

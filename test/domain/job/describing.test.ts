@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { describePerson, describeStarting } from '../../../src/domain/job/describing.ts';
 import { pauseJob } from '../../../src/domain/job/operating.ts';
+import { returnPermits } from '../../../src/domain/job/settling.ts';
 import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { detailsOf } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
@@ -30,6 +31,17 @@ test('a job says of when its rates are, for whoever looks while nothing happens'
   job.now += 30_000;
   expect(job.status.ratePerSecond).toMatchObject({ atMs: job.now, sinceMs: startedAt });
   expect(new AJob().status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
+});
+
+test('a paused job says whether a running slice may still send, until the last has said that it starts nothing more', () => {
+  const job = new AJob();
+  job.signal('one');
+  const [slice] = job.cut();
+  expect(job.status.mayStillSend).toBeUndefined();
+  pauseJob(job.state);
+  expect(job.status.mayStillSend).toBe(true);
+  returnPermits(job.state, { sliceId: slice?.sliceId, left: 1 }, job.now);
+  expect([job.status.mayStillSend, job.status.inFlight]).toEqual([undefined, 1]);
 });
 
 test('what waits is listed in its order, with how many people come before', () => {

@@ -6,6 +6,7 @@ import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
 import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { isHeldBack } from '../../../src/domain/job/cutting.ts';
 import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
@@ -77,6 +78,8 @@ export class DispatcherWorld {
   readonly #keeping = new ModelKeeping();
   readonly #profiles = new ModelProfiles();
   readonly #starts = new ModelStarts();
+  /** Slices that have said that they start nothing more. */
+  readonly #quiet = new Set<number>();
   readonly #quota = new ModelQuota(this.ledger);
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
@@ -394,6 +397,18 @@ export class DispatcherWorld {
     const spacing = this.#starts.end(slice, this.#starts.mostOf(slice, this.now), this.now);
     const returned = { sliceId: slice.sliceId, left: Math.max(0, permits - 1), spacing };
     returnPermits(this.state, JSON.parse(JSON.stringify(returned)), this.now);
+    this.#quiet.add(slice.sliceId);
+  }
+
+  /** The slices of a job that is to begin no request are cancelled: one before a worker had it, one with requests open, one in its middle. */
+  hearOfPause(how: number, answers: readonly Answer[]): void {
+    if (!isHeldBack(this.state)) return;
+    for (const [place, id] of [...this.running.keys()].entries()) {
+      const which = [...this.running.keys()].indexOf(id);
+      if ((how + place) % 3 === 0) this.endSlice(which, ['unsent'], true);
+      else if ((how + place) % 3 === 1) this.returnPermits(which);
+      else this.endSlice(which, [...answers, 'unsent'], false);
+    }
   }
 
   pass(ms: number): void {
@@ -593,7 +608,9 @@ export class DispatcherWorld {
     this.#dead.check(this.state, people, this.now);
     const waiting = whereTriggersWait(this.state, this.holders);
     for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
-    const { oldestWaitingAt } = describeJob(this.state, 'model', this.now);
+    const { oldestWaitingAt, mayStillSend } = describeJob(this.state, 'model', this.now);
+    const mayStart = [...this.running.keys()].some((id) => !this.#quiet.has(id));
+    must(!isHeldBack(this.state) || !mayStart || mayStillSend === true, 'a pause is done when no request can start');
     const members = new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''));
     const { chains, overflow } = this.state;
     const isFound = (user: string) =>

@@ -127,6 +127,14 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.endKeeping()) },
   { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.pause()) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(fc.nat(2), answers).map(
+      ([how, drawn]) =>
+        (world: DispatcherWorld) =>
+          world.hearOfPause(how, drawn),
+    ),
+  },
   { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.resume()) },
   { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.retry()) },
   {
