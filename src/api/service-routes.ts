@@ -4,6 +4,9 @@ import type { ApiMetrics } from './api-metrics.ts';
 import type { ApiServerOptions } from './api-server.ts';
 import { OfAllJobs, problem } from './refusal.ts';
 
+/** How long, in ms, an answer of Temporal is used again, from when it was asked. */
+const KEPT_MS = 5_000;
+
 /** What those ask who run the API: whether it lives, whether it can do its work, and what it counts. */
 export function serviceRoutes(
   app: FastifyInstance,
@@ -14,8 +17,12 @@ export function serviceRoutes(
   }: Pick<ApiServerOptions, 'client' | 'configProblem'> & { readonly metrics: ApiMetrics },
 ): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
+  let asked: { readonly answer: ReturnType<typeof temporalProblem>; readonly atMs: number } | undefined;
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const inTheWay = await temporalProblem(client);
+    // Anybody may ask, however often.
+    if (asked === undefined || performance.now() - asked.atMs >= KEPT_MS)
+      asked = { answer: temporalProblem(client), atMs: performance.now() };
+    const inTheWay = await asked.answer;
     // It serves all the same, by the keys before: whoever took it out of service for that would make an outage of a typing mistake.
     if (inTheWay === undefined) return { ok: true, problem: configProblem() };
     const { code, message: detail } = inTheWay;

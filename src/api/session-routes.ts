@@ -135,7 +135,7 @@ function linkHolder(
   link: string,
   { sessions, now }: SessionRoutesOptions,
 ): Holder | undefined {
-  refuseStrangers(request);
+  refuseStrangers(request, 'A sign-in link works on this machine only, without a proxy. Sign in with an API key.');
   return sessions.takeLink(link, now()) ? { of: 'link', caller: EVERYTHING } : undefined;
 }
 

@@ -14,15 +14,16 @@ export function isPassedOn({ headers, raw }: FastifyRequest): boolean {
   return raw.httpVersion === '1.0' || Object.keys(headers).some((name) => PASSED_ON.test(name));
 }
 
-/** Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name. */
-export function refuseStrangers(request: FastifyRequest): void {
+const NO_KEYS =
+  'The API has no keys, so it is for this machine only, and for nothing that a proxy passes on. Make a key with: triggers secrets new --api-key';
+
+/**
+ * Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name.
+ * @param passedOn what is said of a request that a proxy passed on.
+ */
+export function refuseStrangers(request: FastifyRequest, passedOn = NO_KEYS): void {
   const { headers } = request;
-  if (isPassedOn(request))
-    throw new Refused(
-      403,
-      'PassedOn',
-      'The API has no keys, so it is for this machine only, and for nothing that a proxy passes on. Make a key with: triggers secrets new --api-key',
-    );
+  if (isPassedOn(request)) throw new Refused(403, 'PassedOn', passedOn);
   const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   if (!isLoopback(name))
     throw new Refused(403, 'WrongHost', 'The API is not asked by that name. Use 127.0.0.1 or localhost.');

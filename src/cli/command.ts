@@ -28,6 +28,8 @@ export interface Invocation<Option extends string = never> {
   readonly terminal: Terminal;
   /** A machine reads the results. */
   readonly json: boolean;
+  /** Says a sentence beside the result; with --json as one of the JSON lines on standard error. */
+  readonly note: (text: string) => void;
   /** Prints a result: as JSON, or in words. Sentences are broken where the terminal ends; lines are laid out already. */
   readonly print: (result: unknown, inWords: () => string | readonly string[]) => void;
   /** Prints several: as JSON one a line, or all of them in words. */
@@ -71,6 +73,7 @@ function invocation(terminal: Terminal, json: boolean): Omit<Invocation, 'said' 
   return {
     terminal,
     json,
+    note: (text) => terminal.err(json ? JSON.stringify({ msg: text }) : sentences(text, terminal)),
     print: (result, inWords) => (json ? terminal.out(JSON.stringify(result)) : say(inWords())),
     printEach(results, inWords) {
       if (json) for (const result of results) terminal.out(JSON.stringify(result));

@@ -15,7 +15,7 @@ import { type KafkaConfig, kafkaSchema, type OutboxConfig, outboxSchema } from '
 import { checkVariables } from './environment.ts';
 import { type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
-import { withReferences } from './references.ts';
+import { plainSecrets, withReferences } from './references.ts';
 import {
   alertsSchema,
   deploymentOf,
@@ -250,17 +250,28 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
 }
 
 /**
- * What a person should know of a variable that replaces more than it says: `TRIGGERS_SOURCE` stands for a whole source, so nothing of the file's own
- * applies, its `quietMs`, say. Undefined when the file has none.
+ * What a person should know who starts a program with this configuration. `TRIGGERS_SOURCE` stands for a whole source, so nothing of the file's own
+ * applies, its `quietMs`, say. Secrets in the file are named by their settings.
  * @throws ConfigError
  */
-export function replacedSource(options: ConfigOptions = {}): string | undefined {
+export function configWarnings(options: ConfigOptions = {}): string[] {
   const env = options.env ?? process.env;
   const named = options.path ?? (env['TRIGGERS_CONFIG'] || undefined);
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  if (!env['TRIGGERS_SOURCE'] || (named === undefined && !existsSync(path))) return undefined;
-  if (parseConfigFile(path)['source'] === undefined) return undefined;
-  return `TRIGGERS_SOURCE is set, so the whole "source" of ${path} is not used, with all of its settings.`;
+  if (named === undefined && !existsSync(path)) return [];
+  const file = parseConfigFile(path);
+  const isReplaced = Boolean(env['TRIGGERS_SOURCE']) && file['source'] !== undefined;
+  const plain = plainSecrets(file);
+  return [
+    ...(isReplaced
+      ? [`TRIGGERS_SOURCE is set, so the whole "source" of ${path} is not used, with all of its settings.`]
+      : []),
+    ...(plain.length === 0
+      ? []
+      : [
+          `${path} holds secrets as plain text: ${plain.join(', ')}. Put each into a variable or a file, and refer to it: \${env:NAME}, \${file:PATH}.`,
+        ]),
+  ];
 }
 
 function checked({ path, value }: ReturnType<typeof readMerged>): Config {

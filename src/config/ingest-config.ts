@@ -7,15 +7,29 @@ import { canVerify } from '../ingests/signature.ts';
 
 // No message in this file may repeat a value, since some are secrets.
 
-const secret = z.string().min(1, 'A secret must not be empty.').max(8192);
+const secretOf = (leastCharacters: number) =>
+  z
+    .string()
+    .max(8192)
+    // Not by its type, in which the chart would see the length of a reference.
+    .refine(
+      ({ length }) => length >= leastCharacters,
+      `A secret here must have at least ${leastCharacters} characters.`,
+    );
 /** One, or a new one beside one that is on its way out. */
-const secrets = z.union([secret, z.array(secret).min(1).max(5)], {
-  error: 'This is a secret, or a list of up to five of which any is right.',
-});
+const secretsOf = (secret: z.ZodString) =>
+  z.union([secret, z.array(secret).min(1).max(5)], {
+    error: 'This is a secret, or a list of up to five of which any is right.',
+  });
+
+/** As long as our own signing secrets: whoever has a signed request can try short ones without asking us. */
+const signingSecrets = secretsOf(secretOf(24));
+/** Whoever guesses one has to ask us each time. */
+const shownSecret = secretOf(16);
 
 const headerName = z.string().regex(HEADER_NAME, 'This is not the name of a header.');
 
-const person = z.strictObject({ username: z.string(), password: secret });
+const person = z.strictObject({ username: z.string(), password: shownSecret });
 
 const expression = z
   .string()
@@ -88,7 +102,7 @@ export const ingestSchema = z
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
     signature: z
       .strictObject({
-        secret: secrets,
+        secret: signingSecrets,
         kind: z.enum(['hmac', 'customerio', 'standard-webhooks']).optional(),
         header: headerName.optional(),
         algorithm: z.enum(['sha1', 'sha256']).optional(),
@@ -97,9 +111,9 @@ export const ingestSchema = z
       .optional(),
     /** RFC 7617. */
     basic: z.union([person, z.array(person).min(1).max(5)]).optional(),
-    header: z.strictObject({ name: headerName, value: secrets }).optional(),
+    header: z.strictObject({ name: headerName, value: secretsOf(shownSecret) }).optional(),
     /** Of the URL. It may stand in the logs of whatever is on the way. */
-    parameter: z.strictObject({ name, value: secrets }).optional(),
+    parameter: z.strictObject({ name, value: secretsOf(shownSecret) }).optional(),
   })
   .superRefine((settings, context) => {
     const problem: Problem = (path, message) => context.addIssue({ code: 'custom', path, message });
@@ -116,7 +130,7 @@ export const ingestSchema = z
     if (scheme.kind === 'standard-webhooks' && !all.every(canVerify))
       problem(
         ['signature', 'secret'],
-        'A secret of Standard Webhooks is "whsec_" and base64; of a sender with an ed25519 key, "whpk_" and its public key.',
+        'A secret of Standard Webhooks is "whsec_" and the base64 of 24 bytes or more; of a sender with an ed25519 key, "whpk_" and its public key.',
       );
   });
 

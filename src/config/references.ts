@@ -72,6 +72,31 @@ export function withReferences(value: unknown, context: ReferenceContext, path: 
   );
 }
 
+/** Settings that hold a secret wherever they are: a text, or a list of them. */
+const SECRETS = /^(?:bearer|clientSecret|key|passphrase|password|payloadKeys|secret|signingSecrets|token)$/;
+/** A header or a parameter is secret by its name. */
+const NAMES_OF_SECRETS = /auth|key|token|secret|passw|cookie/i;
+const PASSWORD_IN_URL = /^[a-z][a-z\d+.-]*:\/\/[^/@:]*:[^/@$][^/@]*@/i;
+
+/**
+ * The settings of a configuration, its references not yet replaced, that hold a secret as plain text.
+ * @param isSecret whether a text here is one.
+ */
+export function plainSecrets(value: unknown, path: readonly string[] = [], isSecret = false): string[] {
+  if (typeof value === 'string') {
+    const isPlain = isSecret && value !== '' && !/\$\{(?:env|file):/.test(value);
+    return isPlain || PASSWORD_IN_URL.test(value) ? [shownPath(path)] : [];
+  }
+  if (Array.isArray(value)) return value.flatMap((one, at) => plainSecrets(one, [...path, String(at)], isSecret));
+  if (!isRecord(value)) return [];
+  const isByName = path.at(-1) === 'headers' || path.at(-1) === 'queryParameters';
+  return Object.entries(value).flatMap(([name, one]) => {
+    // With its name beside it, it is what an ingest must be shown; elsewhere a path.
+    const isShown = name === 'value' && 'name' in value;
+    return plainSecrets(one, [...path, name], isShown || (isByName ? NAMES_OF_SECRETS : SECRETS).test(name));
+  });
+}
+
 interface Mark {
   readonly literal?: string;
   readonly kind?: 'env' | 'file';

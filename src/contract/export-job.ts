@@ -62,7 +62,7 @@ function renamedProblems(issue: z.core.$ZodIssue): Problem[] {
  */
 export const jobDefinitionSchema = z.strictObject({
   /** Identifies the job to people; 1..200 characters. */
-  label: text('The label', 200),
+  label: text('The label', 200).regex(/^\P{Cc}*$/u, 'The label must not contain control characters or line breaks.'),
   description: z
     .string({ error: 'The description must be text.' })
     .max(2000, 'The description must have at most 2000 characters.')

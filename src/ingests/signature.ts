@@ -114,13 +114,14 @@ function isStandard(secret: string, signature: string, content: Buffer): boolean
 }
 
 const ED25519_BYTES = 32;
+const MIN_SHARED_BYTES = 24;
 
 /** Whether a secret can verify Standard Webhooks: a shared one, or a public key. */
 export function canVerify(secret: string): boolean {
   const [, kind, encoded = ''] = /^(whsec|whpk)_(.+)$/s.exec(secret) ?? [];
   const bytes = Buffer.from(encoded, 'base64');
   if (kind === undefined || bytes.toString('base64') !== encoded) return false;
-  return kind === 'whsec' || bytes.length === ED25519_BYTES;
+  return kind === 'whsec' ? bytes.length >= MIN_SHARED_BYTES : bytes.length === ED25519_BYTES;
 }
 
 /** Compares in constant time, also when the lengths differ. */

@@ -10,7 +10,7 @@ function open(configured: object) {
   return { ingests: new Ingests(ingestsSchema.parse(configured), log), lines };
 }
 
-const proof = { header: { name: 'x', value: 's' } };
+const proof = { header: { name: 'x', value: 's3cret-of-16-letters' } };
 const change = { user: 'u', event: 'enter', audiences: ['vip'] } as const;
 
 test('the log says which ingest has no secret', () => {

@@ -44,12 +44,24 @@ test('an API whose changed configuration cannot be used says so, and is ready: i
   await api.close();
 });
 
+test('however often somebody asks whether an API is ready, Temporal is asked once in a while', async () => {
+  let questions = 0;
+  const api = await apiAt({}, {}, () => {
+    questions += 1;
+    return NOT_FOUND;
+  });
+  for (let i = 0; i < 20; i++) expect((await askOf(api, '/readyz')).status).toBe(503);
+  expect(questions).toBe(1);
+  await api.close();
+});
+
 /** An API in front of a Temporal that answers so, by method. */
 async function apiAt(
   statuses: Readonly<Record<string, number>>,
   more: Parameters<typeof apiWithoutTemporal>[1] = {},
+  statusOf = (method: string): number => statuses[method] ?? UNIMPLEMENTED,
 ): ReturnType<typeof apiWithoutTemporal> {
-  const server = await startGrpcServer((method) => statuses[method] ?? UNIMPLEMENTED);
+  const server = await startGrpcServer(statusOf);
   const client = new Client({ connection: Connection.lazy({ address: server.address }), namespace: 'ours' });
   const api = await apiWithoutTemporal({}, { client, ...more });
   return {

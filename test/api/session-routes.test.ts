@@ -215,6 +215,11 @@ describe('the link', () => {
     const link = tokenOf(api.invite());
     for (const headers of [{ host: 'evil.example.com' }, { 'x-forwarded-for': '203.0.113.7' }])
       expect(await signedIn(api, { link }, headers)).toMatchObject({ status: 403, cookie: '' });
+    const { body } = await askOf(api, '/v1/session', {
+      body: { link },
+      headers: { 'x-triggers-console': '1', 'x-forwarded-for': '203.0.113.7' },
+    });
+    expect(body).toMatchObject({ code: 'PassedOn', detail: expect.not.stringContaining('no keys') });
     expect((await signedIn(api, { link })).status).toBe(200);
   });
 

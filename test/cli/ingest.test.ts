@@ -11,7 +11,7 @@ const before = process.env['TRIGGERS_CONFIG'];
 beforeAll(() => {
   const path = join(folder, 'triggers.config.json');
   const ingests = {
-    segment: { preset: 'segment', audiences: { vip: 'our-vip' }, signature: { secret: 's3cret' } },
+    segment: { preset: 'segment', audiences: { vip: 'our-vip' }, signature: { secret: 's3cret-of-the-sender-of-it' } },
     any: {
       audience: 'a',
       expressions: { each: 'people', user: 'who', event: 'in', profile: 'fields' },
@@ -92,7 +92,7 @@ test.each([
 
 test('says whether a sender with these headers would be believed', async () => {
   const body = example('segment');
-  const signature = createHmac('sha1', 's3cret').update(body).digest('hex');
+  const signature = createHmac('sha1', 's3cret-of-the-sender-of-it').update(body).digest('hex');
   const right = await tried(['segment', '--header', `X-Signature: ${signature}`], body);
   expect([right.code, right.out]).toEqual([0, expect.stringContaining('is there, and right')]);
   const wrong = await tried(['segment', '--header', 'X-Signature: 00'], body);

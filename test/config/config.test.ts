@@ -5,11 +5,11 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import {
   ConfigError,
+  configWarnings,
   configReader,
   configuredPayloadKeys,
   configuredTaskQueue,
   loadConfig,
-  replacedSource,
 } from '../../src/config/config.ts';
 import { shownSource } from '../../src/config/source-config.ts';
 import { thrownBy } from '../support/thrown-by.ts';
@@ -109,11 +109,19 @@ test('a variable overrides the file', () => {
 
 test('a source that a variable replaces is named, since none of its settings applies any more', () => {
   const path = file({ source: { kind: 'file', folder: 'other', quietMs: 0 } });
-  expect(replacedSource({ path, env: { TRIGGERS_SOURCE: 'data' } })).toContain(
-    `the whole "source" of ${path} is not used`,
-  );
-  expect(replacedSource({ path, env: { TRIGGERS_SOURCE: '' } })).toBeUndefined();
-  expect(replacedSource({ path: file({}), env: { TRIGGERS_SOURCE: 'data' } })).toBeUndefined();
+  expect(configWarnings({ path, env: { TRIGGERS_SOURCE: 'data' } })).toEqual([
+    expect.stringContaining(`the whole "source" of ${path} is not used`),
+  ]);
+  expect(configWarnings({ path, env: { TRIGGERS_SOURCE: '' } })).toEqual([]);
+  expect(configWarnings({ path: file({}), env: { TRIGGERS_SOURCE: 'data' } })).toEqual([]);
+});
+
+test('[S22] a secret that stands in the file is warned of by the name of its setting, and not repeated', () => {
+  const path = file({ authorizations: { crm: { origins: ['https://crm.example'], bearer: 's3cret' } } });
+  const [warning = '', ...others] = configWarnings({ path, env: {} });
+  expect(others).toEqual([]);
+  expect(warning).toContain('authorizations.crm.bearer');
+  expect(warning).not.toContain('s3cret');
 });
 
 test('a source given as a URL is a PostgreSQL database with the default schema, and is shown without user and secrets', () => {

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { ingestsSchema } from '../../src/config/ingest-config.ts';
 import { problemsOf } from '../../src/config/problems.ts';
 
-const SECRET = 's3cret-value';
+const SECRET = 's3cret-value-of-a-sender';
 
 function problemsIn(ingest: object, name = 'one'): string {
   const { error } = ingestsSchema.safeParse({ [name]: ingest });
@@ -40,8 +40,17 @@ test.each<[string, object, RegExp]>([
     { preset: 'standard', signature: { secret: SECRET, algorithm: 'sha1' } },
     /kind "hmac"/,
   ],
-  ['no secret of the standard', { preset: 'standard', signature: { secret: SECRET } }, /"whsec_" and base64/],
-  ['an empty secret', { preset: 'segment', signature: { secret: '' } }, /must not be empty/],
+  ['no secret of the standard', { preset: 'standard', signature: { secret: SECRET } }, /"whsec_" and the base64/],
+  ['an empty secret', { preset: 'segment', signature: { secret: '' } }, /at least 24/],
+  ['a short secret', { preset: 'segment', signature: { secret: 'x'.repeat(23) } }, /at least 24 characters/],
+  [
+    'a short one of the standard',
+    { preset: 'standard', signature: { secret: `whsec_${'A'.repeat(28)}` } },
+    /"whsec_" and the base64 of 24/,
+  ],
+  ['a short header', { preset: 'segment', header: { name: 'a', value: 'x'.repeat(15) } }, /at least 16 characters/],
+  ['a short parameter', { preset: 'segment', parameter: { name: 'a', value: '1' } }, /at least 16 characters/],
+  ['a short password', { preset: 'segment', basic: { username: 'a', password: '1' } }, /at least 16 characters/],
   ['a header with no name', { preset: 'segment', header: { name: 'a b', value: SECRET } }, /not the name of a header/],
   ['another status', { preset: 'segment', badDataStatus: 500 }, /422 or 200/],
 ])('%s is refused, and said', (_, ingest, problem) => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigError } from '../../src/config/problems.ts';
-import { withReferences } from '../../src/config/references.ts';
+import { plainSecrets, withReferences } from '../../src/config/references.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -124,3 +124,31 @@ function messageOf(value: unknown): string {
   }
   throw new Error('It was accepted.');
 }
+
+test('secrets that stand in a configuration are named by their settings, and references are not', () => {
+  const reference = '${env:A}';
+  const configuration = (secret: string) => ({
+    source: { kind: 'postgres', url: `postgres://app:${secret}@db/crm`, password: secret },
+    authorizations: {
+      crm: { bearer: secret, signingSecrets: [secret, { secret, until: '2030-01-01T00:00:00Z' }] },
+      old: { headers: { 'x-api-key': `Key ${secret}` }, queryParameters: { token: secret } },
+    },
+    ingests: { shop: { preset: 'segment', header: { name: 'x', value: secret } } },
+    payloadKeys: [`2026:${secret}`],
+  });
+  expect(plainSecrets(configuration(reference))).toEqual([]);
+  expect(plainSecrets({ ...configuration(reference), taskQueue: 'key', apiKeys: { a: { hash: 'sha256:0' } } })).toEqual(
+    [],
+  );
+  expect(plainSecrets(configuration('s3cret'))).toEqual([
+    'source.url',
+    'source.password',
+    'authorizations.crm.bearer',
+    'authorizations.crm.signingSecrets.0',
+    'authorizations.crm.signingSecrets.1.secret',
+    'authorizations.old.headers.x-api-key',
+    'authorizations.old.queryParameters.token',
+    'ingests.shop.header.value',
+    'payloadKeys.0',
+  ]);
+});

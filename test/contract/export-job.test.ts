@@ -275,6 +275,12 @@ test.each<[what: string, changes: object, field: string, message: string]>([
   ],
   ['a label of null', { label: null }, 'label', 'The label must be text.'],
   ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],
+  [
+    'a label that controls a terminal',
+    { label: '\u001b]0;x\u0007VIP' },
+    'label',
+    'The label must not contain control characters or line breaks.',
+  ],
   ['a long label', { label: 'x'.repeat(201) }, 'label', 'The label must have at most 200 characters.'],
   ['half a character', { label: '\ud800' }, 'label', 'The label contains half of a character, which cannot be sent.'],
   ['a description of 5', { description: 5 }, 'description', 'The description must be text.'],

@@ -21,7 +21,9 @@ function filledIn(text: string): string {
   return text.replaceAll(/\$\{(?:env|file):([^}]+)\}/g, (_, name: string) => {
     if (/payload.?key/i.test(name)) return Buffer.alloc(32, 7).toString('base64');
     if (/database/i.test(name)) return 'postgres://a@b.example.com/c';
-    return /signing|(?:new|old)-secret/i.test(name) ? `whsec_${Buffer.alloc(24, 7).toString('base64')}` : 'x';
+    return /signing|(?:new|old)-secret/i.test(name)
+      ? `whsec_${Buffer.alloc(24, 7).toString('base64')}`
+      : 'x'.repeat(24);
   });
 }
 

@@ -21,7 +21,7 @@ const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
   const mark = randomBytes(4).toString('hex');
   return { id: randomBytes(16).toString('hex'), slug: `own-${n}-${mark}`, name: `Own ${n}`, members: [] };
 });
-const SECRET = 'sh4red';
+const SECRET = 'sh4red-with-the-sender-only';
 const STANDARD = `whsec_${randomBytes(32).toString('base64')}`;
 
 let lab: Lab;
@@ -142,7 +142,7 @@ const PROVED: readonly Case[] = [
   {
     preset: 'rudderstack',
     file: 'rudderstack',
-    proof: { signature: { secret: ['older', SECRET] } },
+    proof: { signature: { secret: ['older-and-on-its-way-out', SECRET] } },
     shown: (text) => ({ 'x-signature': hmac('sha1', text) }),
     told: [`exit ${ROBIN}`],
   },
@@ -182,8 +182,8 @@ const PROVED: readonly Case[] = [
   {
     preset: 'census',
     file: 'census',
-    proof: { header: { name: 'x-key', value: [SECRET, 'next'] } },
-    shown: () => ({ 'x-key': 'next' }),
+    proof: { header: { name: 'x-key', value: [SECRET, 'next-to-be-used-later'] } },
+    shown: () => ({ 'x-key': 'next-to-be-used-later' }),
     told: [`exit ${ROBIN}`],
   },
   {

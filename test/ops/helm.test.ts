@@ -370,6 +370,14 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ ingests: { crm: { preset: 'segment', [part]: { name: 'a', value: 'canary' } } } }),
     new RegExp(`${part}/value`),
   ]),
+  ...[
+    ['secret', { signature: { secret: 'canary-of-24-characters-' } }],
+    ['password', { basic: { username: 'a', password: 'canary-canary-canary' } }],
+  ].map(([at, proof]): [string, object, RegExp] => [
+    `the ${at as string} of an ingest`,
+    withConfig({ ingests: { crm: { preset: 'segment', ...(proof as object) } } }),
+    new RegExp(at as string),
+  ]),
   ['a text for a switch', { ...LEAST, setup: { enabled: 'yes' } }, /got string, want boolean/],
   ['an address with a scheme', { ...LEAST, temporal: { address: 'https://temporal:7233' } }, /temporal\/address/],
   ['an address with port 0', { ...LEAST, temporal: { address: 'temporal:0' } }, /temporal\/address/],

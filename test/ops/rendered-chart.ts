@@ -57,7 +57,7 @@ export function chartOf(manifests: readonly Manifest[]): { readonly pods: readon
 function fakeOf(name: string): string {
   if (name.endsWith('signing')) return `whsec_${Buffer.alloc(32).toString('base64')}`;
   if (name.endsWith('URL')) return 'https://alerts.example.com/hook';
-  return name.endsWith('.crt') ? makeCertificateAuthority().certificate : 'a-secret';
+  return name.endsWith('.crt') ? makeCertificateAuthority().certificate : 'a-secret-of-24-characters';
 }
 
 /** Writes a configuration with files and variables for all that it refers to. */

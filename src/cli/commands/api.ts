@@ -1,4 +1,4 @@
-import { configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
+import { configuredApi, configuredPayloadKeys, configuredTaskQueue, configWarnings } from '../../config/config.ts';
 import { command } from '../command.ts';
 import { portNumber, webUrl } from '../options.ts';
 import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
@@ -16,7 +16,8 @@ export const apiCommand = command({
   notes: `Who may ask what is said by "apiKeys" of the configuration (docs/api.md). Without
 keys, only this machine is served.`,
   examples: ['triggers api --port 7280'],
-  async run(_args, { port, host, temporalUi }, { terminal, print }) {
+  async run(_args, { port, host, temporalUi }, { terminal, note, print }) {
+    configWarnings().forEach(note);
     const stop = interruption();
     const taskQueue = configuredTaskQueue();
     const api = await serveApi({

@@ -1,4 +1,4 @@
-import { ConfigError, configuredPayloadKeys } from '../../config/config.ts';
+import { ConfigError, configuredPayloadKeys, configWarnings } from '../../config/config.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { listening } from '../listening.ts';
@@ -23,7 +23,8 @@ export const codecServerCommand = command({
 digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
 UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
   examples: ['TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server'],
-  async run(_args, { port, host, allowHost = [], uiOrigin = UI_ORIGINS }, { print }) {
+  async run(_args, { port, host, allowHost = [], uiOrigin = UI_ORIGINS }, { note, print }) {
+    configWarnings().forEach(note);
     const payloadKeys = configuredPayloadKeys();
     const token = configuredToken();
     const uiOrigins = uiOrigin.map(originOf);

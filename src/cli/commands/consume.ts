@@ -1,4 +1,4 @@
-import { configuredKafka, configuredOutbox } from '../../config/config.ts';
+import { configuredKafka, configuredOutbox, configWarnings } from '../../config/config.ts';
 import { command, commandGroup, type CommandMaker } from '../command.ts';
 import { portNumber } from '../options.ts';
 import { runConsumer } from '../run-consumer.ts';
@@ -29,6 +29,7 @@ function consumer({ name, description, notes, example, load }: ConsumerTerms): C
     notes,
     examples: [example],
     async run(_args, { port, host }, invocation) {
+      configWarnings().forEach(invocation.note);
       await runConsumer({ ...(await load()), host, port }, invocation);
     },
   });

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, configReader, configuredSource, replacedSource, withThisMachine } from '../../config/config.ts';
+import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { shownSource } from '../../config/source-config.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
 import { command } from '../command.ts';
@@ -32,7 +32,7 @@ export const upCommand = command({
   json: ': one object when everything is ready',
   notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
   examples: ['TRIGGERS_SOURCE=./data triggers up'],
-  async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, json, print, isSaid }) {
+  async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, note, print, isSaid }) {
     refuseOwnServerOptions(isSaid);
     // This command is for trying things out, most often with an endpoint on the same machine.
     const read = configReader(path === undefined ? {} : { path });
@@ -40,10 +40,7 @@ export const upCommand = command({
     const config = readConfig();
     configuredSource(config); // Before a server is started that could not be used.
     const stop = interruption();
-    // With --json the log on standard error is JSON lines, so these are too.
-    const note = (text: string) => terminal.err(json ? JSON.stringify({ msg: text }) : text);
-    const replaced = replacedSource(path === undefined ? {} : { path });
-    if (replaced !== undefined) note(replaced);
+    configWarnings(path === undefined ? {} : { path }).forEach(note);
     const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
     try {
       // A server of our own is started with them.

@@ -1,9 +1,8 @@
-import { configReader, configuredSource, replacedSource } from '../../config/config.ts';
+import { configReader, configuredSource, configWarnings } from '../../config/config.ts';
 import { release } from '../../worker/release.ts';
 import { command } from '../command.ts';
 import { untilStopped } from '../run-worker.ts';
 import { interruption } from '../terminal.ts';
-import { sentences } from '../text.ts';
 
 export const workerCommand = command({
   name: 'worker',
@@ -11,13 +10,11 @@ export const workerCommand = command({
   takes: (it) =>
     it.option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
   examples: ['TEMPORAL_ADDRESS=temporal.example.com:7233 triggers worker'],
-  async run(_args, { config: path }, { terminal, json, print }) {
+  async run(_args, { config: path }, { note, print }) {
     const readConfig = configReader(path === undefined ? {} : { path });
     const config = readConfig();
     configuredSource(config);
-    const replaced = replacedSource(path === undefined ? {} : { path });
-    // With --json the log on standard error is JSON lines, so this is one, too.
-    if (replaced !== undefined) terminal.err(json ? JSON.stringify({ msg: replaced }) : sentences(replaced, terminal));
+    configWarnings(path === undefined ? {} : { path }).forEach(note);
     const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
     const connection = loadConnectConfig();
     const { taskQueue } = config;
