@@ -29,7 +29,7 @@ import { overviewRoutes } from './overview-routes.ts';
 import { SharedOverview } from './overview.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
-import { Closing, ClosingMeanwhile, NotThisJob, Refused } from './refusal.ts';
+import { Closing, ClosingMeanwhile, NoSuchPath, NotThisJob, Refused } from './refusal.ts';
 import { Repeats } from './repeats.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
@@ -160,6 +160,11 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const sessions = new Sessions();
   const callers = new Callers(keys, sessions, now);
   guard(app, keys, callers, metrics);
+  // Before any body is read.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.is404 && !page.isFor(request)) throw new NoSuchPath(request);
+    done();
+  });
   readBodies(app);
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing.signal.aborted) reply.header('connection', 'close');

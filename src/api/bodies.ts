@@ -1,18 +1,24 @@
 import type { IncomingMessage } from 'node:http';
-import { finished, type Readable } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Json } from '../contract/trigger.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
+import type { Caller } from './api-keys.ts';
 import { Refused } from './refusal.ts';
 
 /** Most bytes of a JSON body. */
 const BODY_BYTES = 4 * 1024 * 1024;
 /** Most bytes of all JSON bodies that are being read or answered at a time. */
 const ALL_BODIES_BYTES = 256 * 1024 * 1024;
-/** A JSON body that has not come to its end after this many ms is not waited for. */
+/** The same of callers who have proved nothing yet: for each ingest that looks at signatures, and for signing in. */
+const UNPROVED_BYTES = 8 * 1024 * 1024;
+/** A part of a body takes this much memory besides its bytes. */
+const PART_BYTES = 256;
+/** A JSON body that has not come to its end after this many ms is not waited for; one of an unproved caller, sooner. */
 const BODY_MS = 30_000;
+const UNPROVED_BODY_MS = 5_000;
 
 /** What is left of a body after its answer is read for so long, in ms; then the connection is closed. */
 const DRAIN_MS = 2_000;
@@ -52,7 +58,7 @@ export function readBodies(app: FastifyInstance): void {
     return await Promise.resolve({ chunks: chunksOf(request, payload) });
   });
   app.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => ROOM.free(request));
+    reply.raw.once('close', () => freeRoom(request));
     done();
   });
   app.addHook('onSend', ({ raw }, reply, _payload, done) => {
@@ -88,26 +94,44 @@ function drain(body: IncomingMessage): void {
 }
 
 /** The bytes that JSON bodies take together, from their first byte until they are answered. */
-class BodyRoom {
-  #leftBytes = ALL_BODIES_BYTES;
-  readonly #held = new WeakMap<FastifyRequest, number>();
-
-  /** Takes room for a part of a body. @throws Refused when there is none left */
-  take(request: FastifyRequest, bytes: number): void {
-    this.#leftBytes -= bytes;
-    this.#held.set(request, (this.#held.get(request) ?? 0) + bytes);
-    if (this.#leftBytes < 0)
-      throw new Refused(503, 'Busy', 'Too many large requests are under way. Try again.', { retryAfterS: 2 });
-  }
-
-  free(request: FastifyRequest): void {
-    this.#leftBytes += this.#held.get(request) ?? 0;
-    this.#held.delete(request);
-  }
+interface Room {
+  leftBytes: number;
 }
 
 /** Of the process: its memory is what bodies share. */
-const ROOM = new BodyRoom();
+const ROOM: Room = { leftBytes: ALL_BODIES_BYTES };
+/** Small ones for the unproved, by ingest; '' is for signing in. They take nothing of the room of others. */
+const UNPROVED_ROOMS = new Map<string, Room>();
+const HELD = new WeakMap<FastifyRequest, { readonly room: Room; bytes: number }>();
+
+function isProved({ caller }: FastifyRequest): boolean {
+  return (caller as Caller | undefined) !== undefined; // Until somebody has shown who they are.
+}
+
+function roomFor(request: FastifyRequest): Room {
+  if (isProved(request)) return ROOM;
+  // As it is configured: a URL may spell one name in many ways.
+  const { ingest = '' } = request.params as { readonly ingest?: string };
+  const room = UNPROVED_ROOMS.get(ingest) ?? { leftBytes: UNPROVED_BYTES };
+  UNPROVED_ROOMS.set(ingest, room);
+  return room;
+}
+
+/** Takes room for a part of a body. @throws Refused when there is none left */
+function takeRoom(request: FastifyRequest, bytes: number): void {
+  const held = HELD.get(request) ?? { room: roomFor(request), bytes: 0 };
+  held.bytes += bytes;
+  held.room.leftBytes -= bytes;
+  HELD.set(request, held);
+  if (held.room.leftBytes < 0)
+    throw new Refused(503, 'Busy', 'Too many large requests are under way. Try again.', { retryAfterS: 2 });
+}
+
+function freeRoom(request: FastifyRequest): void {
+  const held = HELD.get(request);
+  if (held !== undefined) held.room.leftBytes += held.bytes;
+  HELD.delete(request);
+}
 
 /** The bytes of a body, unpacked. Whoever stops reading leaves the connection as it is, so that an answer can still be given. */
 async function* chunksOf({ headers }: FastifyRequest, payload: Readable): AsyncGenerator<Uint8Array> {
@@ -155,8 +179,23 @@ function unpackedBy(headers: FastifyRequest['headers'], payload: Readable): Read
  * @throws Refused
  */
 export async function bytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
-  const unpacked = unpackedBy(request.headers, payload);
+  return await allOf(request, unpackedBy(request.headers, payload), payload);
+}
+
+/** The same as they came, of a caller who proves only by them who it is. @throws Refused */
+export async function packedBytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
+  return await allOf(request, payload, payload);
+}
+
+/** What `packedBytesOf` read, unpacked: for a caller who has proved meanwhile who it is. @throws Refused */
+export async function unpackedOf(request: FastifyRequest, packed: Buffer): Promise<Buffer> {
+  freeRoom(request);
+  return await bytesOf(request, Readable.from(packed));
+}
+
+async function allOf(request: FastifyRequest, unpacked: Readable, payload: Readable): Promise<Buffer> {
   const { mostBodyBytes = BODY_BYTES } = request.routeOptions.config;
+  const longestMs = isProved(request) ? BODY_MS : UNPROVED_BODY_MS;
   // By its events, since an iterator costs more than all else that is done for a body with one trigger.
   return await new Promise<Buffer>((resolve, reject) => {
     const parts: Uint8Array[] = [];
@@ -172,14 +211,14 @@ export async function bytesOf(request: FastifyRequest, payload: Readable): Promi
       parts.push(chunk);
       try {
         if (bytes > mostBodyBytes) throw tooLarge(mostBodyBytes);
-        ROOM.take(request, chunk.length);
+        takeRoom(request, chunk.length + PART_BYTES);
       } catch (error) {
         end(error as Refused); // Nothing else is thrown here.
       }
     };
     const breakOff = (): void => end(broken(unpacked !== payload));
     // Also when nothing of it comes any more.
-    const timer = setTimeout(() => end(tooSlow()), BODY_MS);
+    const timer = setTimeout(() => end(tooSlow(longestMs)), longestMs);
     // Errors come after the end, too, when nobody reads any more.
     unpacked.on('data', take).once('end', end).on('error', breakOff).once('close', breakOff);
   });
@@ -195,8 +234,8 @@ function tooLarge(mostBytes: number): Refused {
   );
 }
 
-function tooSlow(): Refused {
-  return new Refused(408, 'BodyTooSlow', `The body did not come within ${BODY_MS / 1000} s.`);
+function tooSlow(longestMs: number): Refused {
+  return new Refused(408, 'BodyTooSlow', `The body did not come within ${longestMs / 1000} s.`);
 }
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });

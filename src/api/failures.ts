@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { codeOf } from '../domain/errors.ts';
 import type { ConsoleFiles } from './console-routes.ts';
-import { problem, type Refusal, Refused, refusalOf } from './refusal.ts';
+import { NoSuchPath, problem, type Refusal, Refused, refusalOf } from './refusal.ts';
 
 /** Says what a request failed with that failed unexpectedly. */
 export type FailureLog = { readonly error: (fields: object, message: string) => void };
@@ -18,8 +18,7 @@ export function answerFailures(app: FastifyInstance, log: FailureLog, page: Cons
       await page.answer(request, reply);
       return;
     }
-    const detail = `There is no ${request.method} ${request.url.split('?')[0] ?? ''}. What there is, is at /docs.`;
-    await answer(reply, { status: 404, code: 'NoSuchPath', detail });
+    throw new NoSuchPath(request); // A file of the console that is not there.
   });
   app.setErrorHandler(async (error, _request, reply) => {
     const refusal = ownRefusal(error) ?? refusalOf(error);

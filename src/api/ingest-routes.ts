@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { type Arrival, type Change, doubledText, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
-import { isProofNeeded, proofProblem } from '../ingests/signature.ts';
+import { headProblem, isProofNeeded, proofProblem } from '../ingests/signature.ts';
 import type { Caller } from './api-keys.ts';
-import { bytesOf, jsonBody, textOf, unlessDoubled } from './bodies.ts';
+import { bytesOf, jsonBody, packedBytesOf, textOf, unlessDoubled, unpackedOf } from './bodies.ts';
 import { inTime } from './in-time.ts';
 import type { IngestRecords } from './ingest-records.ts';
 import type { Ingests } from './ingests.ts';
@@ -31,18 +31,37 @@ export interface IngestRoutesOptions {
 
 interface IngestRoute {
   Params: { ingest: string };
-  Body: Buffer | undefined;
+  Body: Buffer | null;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What it is for, as it was configured when it began, and what of it is no body. */
+    arriving: { readonly ingest: Ingest } & Pick<Arrival, 'headers' | 'query'>;
+  }
 }
 
 /** The way in for what senders such as customer data platforms send anyway. An answer below 300 means that Temporal has what can be had of it. */
 export function ingestRoutes(app: FastifyInstance, options: IngestRoutesOptions): void {
-  // Bodies as they came, since their bytes are signed, whatever they say that they are.
   void app.register(async (scope) => {
+    scope.decorateRequest('arriving', undefined as never);
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', async (request: FastifyRequest, payload: Readable) => bytesOf(request, payload));
+    // Whatever they say that they are. Of a sender who signs, as they came: that is what is signed, and nobody else has anything unpacked.
+    scope.addContentTypeParser('*', async (request: FastifyRequest, payload: Readable) =>
+      request.arriving.ingest.proof.signature === undefined
+        ? bytesOf(request, payload)
+        : packedBytesOf(request, payload),
+    );
     scope.post<IngestRoute>(
       '/v1/ingest/:ingest',
-      { config: { guardsItself: true }, schema: DESCRIBED },
+      {
+        config: { guardsItself: true },
+        schema: DESCRIBED,
+        onRequest: (request, _reply, done) => {
+          judgeHead(request, options);
+          done();
+        },
+      },
       async (request, reply) => await served(request, reply, options),
     );
     await Promise.resolve();
@@ -62,33 +81,56 @@ const DESCRIBED = {
   },
 };
 
-async function served(
-  request: FastifyRequest<IngestRoute>,
-  reply: FastifyReply,
-  options: IngestRoutesOptions,
-): Promise<unknown> {
-  const ingest = options.ingests.named(request.params.ingest);
+/** Refuses before anything of the body is read. @throws Refused */
+function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: IngestRoutesOptions): void {
+  const ingest = ingests.named(request.params.ingest);
   if (ingest === undefined)
     throw new Refused(
       404,
       'NoSuchIngest',
       'The configuration has no ingest of that name: "ingests" (docs/ingests.md).',
     );
-  const { records } = options;
   const { query, doubled } = parametersIn(request.url.split('?')[1] ?? '');
-  const shown = {
-    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
-    query,
-    body: request.body ?? Buffer.alloc(0),
-  };
-  try {
+  const named = Object.entries(request.headers).map(([name, value]) => [name, String(value)]);
+  const headers = Object.fromEntries(named) as Arrival['headers'];
+  request.arriving = { ingest, headers, query };
+  proving(ingest, records, () => {
     if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', doubledText(doubled));
-    checkSender(ingest, request, shown);
+    if (!isProofNeeded(ingest.proof)) refuseOthers(request);
+    const wrong = headProblem(ingest.proof, request.arriving, Date.now());
+    if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
+  });
+  if (ingest.proof.signature === undefined) request.caller = SENDER;
+}
+
+/** Records why somebody has not proved who they are. */
+function proving(ingest: Ingest, records: IngestRecords, prove: () => void): void {
+  try {
+    prove();
   } catch (error) {
     records.ingested(ingest.name, 'unproved');
     records.refused(ingest.name, refusalOf(error).detail);
     throw error;
   }
+}
+
+async function served(
+  request: FastifyRequest<IngestRoute>,
+  reply: FastifyReply,
+  options: IngestRoutesOptions,
+): Promise<unknown> {
+  const { records } = options;
+  const { ingest, headers, query } = request.arriving;
+  let body = request.body ?? Buffer.alloc(0);
+  if (ingest.proof.signature !== undefined) {
+    proving(ingest, records, () => {
+      const wrong = proofProblem(ingest.proof, { headers, query, body }, Date.now());
+      if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
+    });
+    request.caller = SENDER;
+    body = await unpackedOf(request, body);
+  }
+  const shown = { headers, query, body };
   try {
     const answer = await inTime(LONGEST_MS, taken(ingest, shown, options));
     if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
@@ -106,20 +148,15 @@ const RETRY_S = 5;
 
 type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 
-/** @throws Refused */
-function checkSender(ingest: Ingest, request: FastifyRequest<IngestRoute>, shown: Shown): void {
-  if (!isProofNeeded(ingest.proof)) {
-    if (isPassedOn(request) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
-      throw new Refused(
-        403,
-        'IngestIsOpen',
-        'This ingest is configured without a secret, so only this machine may use it, and nothing that a proxy passes on. Give it a signature, basic, header or parameter.',
-      );
-    refuseStrangers(request);
-    return;
-  }
-  const wrong = proofProblem(ingest.proof, shown, Date.now());
-  if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
+/** Who may use an ingest without a secret. @throws Refused */
+function refuseOthers(request: FastifyRequest<IngestRoute>): void {
+  if (isPassedOn(request) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+    throw new Refused(
+      403,
+      'IngestIsOpen',
+      'This ingest is configured without a secret, so only this machine may use it, and nothing that a proxy passes on. Give it a signature, basic, header or parameter.',
+    );
+  refuseStrangers(request);
 }
 
 async function taken(

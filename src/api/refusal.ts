@@ -33,6 +33,14 @@ export class Refused extends Error {
   }
 }
 
+/** There is nothing at that path. */
+export class NoSuchPath extends Refused {
+  constructor({ method, url }: { readonly method: string; readonly url: string }) {
+    const path = (url.split('?')[0] ?? '').slice(0, 255);
+    super(404, 'NoSuchPath', `There is no ${method} ${path}. What there is, is at /docs.`);
+  }
+}
+
 /** The caller's key is not for this job. Whether there is one is not said. */
 export class NotThisJob extends Refused {
   constructor(jobId: string) {

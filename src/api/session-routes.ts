@@ -74,6 +74,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
     method: 'POST',
     url,
     config: { mostBodyBytes: MOST_BODY_BYTES },
+    onRequest: refuseUnlessConsole,
     schema: {
       tags,
       security: [],
@@ -83,7 +84,6 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       response: { 200: who, ...FAILURES },
     },
     handler: async (request, reply) => {
-      refuseUnlessConsole(request);
       const wish = wishOf(bodyOf(request));
       if (keys.isOpen) return await Promise.resolve(shown(EVERYTHING, undefined, options));
       const holder = 'link' in wish ? linkHolder(request, wish.link, options) : keyHolder(wish.key, keys);
@@ -100,6 +100,8 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
   app.route({
     method: 'DELETE',
     url,
+    config: { mostBodyBytes: MOST_BODY_BYTES },
+    onRequest: refuseUnlessConsole,
     schema: {
       tags,
       security: [],
@@ -108,7 +110,6 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       response: { 204: z.undefined().describe('There is no session any more.'), ...FAILURES },
     },
     handler: async (request, reply): Promise<FastifyReply> => {
-      refuseUnlessConsole(request);
       endSession(request, sessions);
       return await reply
         .status(204)
@@ -145,9 +146,10 @@ function endSession(request: FastifyRequest, sessions: Sessions): void {
 }
 
 /** @throws Refused: a page of another site can send everything but a header of our own */
-function refuseUnlessConsole({ headers }: FastifyRequest): void {
+function refuseUnlessConsole({ headers }: FastifyRequest, _reply: FastifyReply, done: () => void): void {
   if (headers[CONSOLE_HEADER] === undefined)
     throw new Refused(403, 'NotFromConsole', `This is for the console: it needs the header "${CONSOLE_HEADER}: 1".`);
+  done();
 }
 
 /** @throws Refused when it says neither a key nor a link, or something else */

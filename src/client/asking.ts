@@ -71,7 +71,7 @@ export async function ask<T, Args extends unknown[] = []>(
       // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
       if (grpcCode(error) === GRPC.FAILED_PRECONDITION || isTimeUp(error)) {
         const { taskQueue } = await handle.describe();
-        const trouble = await noWorker(client, taskQueue, error);
+        const trouble = await noWorker(client, taskQueue, error, answerMs, workflowId);
         if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
       } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
@@ -127,7 +127,7 @@ export async function executeUpdate<T>(
         handle.executeUpdate<T, [unknown, ...unknown[]]>(update.name, options),
       );
     } catch (error) {
-      if (isTimeUp(error)) throw await noWorker(client, taskQueue, error, answerMs);
+      if (isTimeUp(error)) throw await noWorker(client, taskQueue, error, answerMs, workflowId);
       // The server took it back: it came to a run that was ending, and whose end was refused. With the same id it is carried out once.
       if (grpcCode(error) !== GRPC.FAILED_PRECONDITION || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
@@ -135,14 +135,36 @@ export async function executeUpdate<T>(
   }
 }
 
-/** Says that no worker answered, and when one last asked for work. */
+/** Says that no worker answered, when one last asked for work, and why the workflow's last task failed. */
 export async function noWorker(
   client: Client,
   taskQueue: string,
   cause?: unknown,
   waitedMs = ANSWER_MS,
+  workflowId?: string,
 ): Promise<NoWorker> {
-  return new NoWorker(taskQueue, await lastPollMsAgo(client, taskQueue), waitedMs, { cause });
+  const [lastPoll, taskFailure] = await Promise.all([
+    lastPollMsAgo(client, taskQueue),
+    workflowId === undefined ? undefined : taskFailureOf(client, workflowId).catch(() => undefined),
+  ]);
+  return new NoWorker(taskQueue, lastPoll, waitedMs, { cause, taskFailure });
+}
+
+const LAST_EVENTS = 10;
+const FAILURE_LENGTH = 500;
+
+/** Why the last task of a workflow failed; undefined when it did not. The server writes down only the first failure of a row. */
+async function taskFailureOf(client: Client, workflowId: string): Promise<string | undefined> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
+    namespace: client.options.namespace,
+    execution: { workflowId },
+    maximumPageSize: LAST_EVENTS,
+  });
+  const last = history?.events?.find(
+    ({ workflowTaskFailedEventAttributes: failed, workflowTaskCompletedEventAttributes: completed }) =>
+      failed != null || completed != null,
+  );
+  return last?.workflowTaskFailedEventAttributes?.failure?.message?.slice(0, FAILURE_LENGTH);
 }
 
 /** Whether any worker has asked this task queue for work in the last minutes. */

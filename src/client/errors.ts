@@ -252,17 +252,32 @@ export class NoWorker extends TriggersError {
   readonly taskQueue: string;
   /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
   readonly lastPollMsAgo: number | undefined;
-  constructor(taskQueue: string, lastPollMsAgo: number | undefined, waitedMs: number, options?: ErrorOptions) {
-    const one = 'one with: triggers worker (or everything at once: triggers up)';
-    super(
-      lastPollMsAgo === undefined
-        ? `No worker polls the task queue "${taskQueue}". Start ${one}`
-        : `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago). If it still runs, it is busy, or cannot take up what it is given: look into its log, and ask again. If not, start ${one}`,
-      options,
-    );
+  /** Why a worker could not take up the last task of the workflow that was asked; undefined when none failed. */
+  readonly taskFailure: string | undefined;
+  constructor(
+    taskQueue: string,
+    lastPollMsAgo: number | undefined,
+    waitedMs: number,
+    { taskFailure, ...options }: ErrorOptions & { readonly taskFailure?: string | undefined } = {},
+  ) {
+    super(noWorkerText(taskQueue, lastPollMsAgo, waitedMs, taskFailure), options);
     this.taskQueue = taskQueue;
     this.lastPollMsAgo = lastPollMsAgo;
+    this.taskFailure = taskFailure;
   }
+}
+
+function noWorkerText(
+  taskQueue: string,
+  lastPollMsAgo: number | undefined,
+  waitedMs: number,
+  taskFailure: string | undefined,
+): string {
+  const one = 'one with: triggers worker (or everything at once: triggers up)';
+  if (lastPollMsAgo === undefined) return `No worker polls the task queue "${taskQueue}". Start ${one}`;
+  const seen = `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago).`;
+  if (taskFailure !== undefined) return `${seen} Its last task failed: ${taskFailure}`;
+  return `${seen} If it is running, it may be busy: check its log, and ask again. If not, start ${one}`;
 }
 
 /**

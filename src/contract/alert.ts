@@ -5,7 +5,8 @@ export type AlertKind =
   | 'dead-letters'
   | 'backfill-finished'
   | 'backfill-lost'
-  | 'holder-unreadable';
+  | 'holder-unreadable'
+  | 'payload-key-missing';
 
 /** Something about a job that its operators should be told once. */
 export interface Alert {
@@ -26,6 +27,8 @@ export interface Alert {
 export interface RaisedAlert {
   /** Its `webhook-id`: the same on every attempt, and no other alert has it. */
   readonly id: string;
-  readonly job: { readonly id: string; readonly label: string; readonly subscription_id: string };
-  readonly alert: Alert;
+  /** Its label and subscription are not known where its payloads cannot be read. */
+  readonly job: { readonly id: string; readonly label?: string; readonly subscription_id?: string };
+  /** Only a job numbers its alerts. */
+  readonly alert: Omit<Alert, 'n'> & { readonly n?: number };
 }

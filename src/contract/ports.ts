@@ -153,6 +153,14 @@ export interface WorkflowRun {
   readonly runId: string;
 }
 
+/** What workflow code tells the worker that runs it, also while it replays. */
+export type WorkerSinks = {
+  readonly payloadKeys: {
+    /** The workflow needs a payload key that this worker does not have; the reason names the key. */
+    missing(reason: string): void;
+  };
+};
+
 /** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
 export interface SideWorkflows {
   start(workflow: SideWorkflow): Promise<void>;

@@ -37,10 +37,14 @@ export function dataConverterWith(payloadKeys: readonly string[]): DataConverter
 
 /**
  * The same for a worker's workflows and activities: a workflow refuses what it is asked in a key that is not here, instead of failing its tasks.
+ * @param onMissing is told when an activity needs a key that is not here.
  * @throws InvalidPayloadKeys
  */
-export function workerDataConverterWith(payloadKeys: readonly string[]): DataConverter {
-  const codec = new PackingCodec(readPayloadKeys(payloadKeys), { marksMissing: true });
+export function workerDataConverterWith(
+  payloadKeys: readonly string[],
+  onMissing: (workflowId: string, reason: string) => void,
+): DataConverter {
+  const codec = new PackingCodec(readPayloadKeys(payloadKeys), { marksMissing: true, onMissing });
   return { ...dataConverterWith(payloadKeys), payloadCodecs: [codec] };
 }
 

@@ -79,15 +79,24 @@ const CHECK_PATTERN = /^[0-9a-f]{16}$/;
 export class EncryptingCodec implements PayloadCodec {
   readonly #keys: PayloadKeys;
   readonly #marksMissing: boolean;
+  readonly #onMissing: ((workflowId: string, reason: string) => void) | undefined;
 
   /**
    * @param keys if there are none, nothing is encrypted, but a payload that is encrypted is still recognized as such.
    * @param options.marksMissing for workers: what a workflow is given and needs a key that is not here becomes a value that says so, since here nobody
    *   can tell what the workflow itself needs from what somebody asks of it. The workflow can (`workflows/payload-guard.ts`).
+   * @param options.onMissing is told when an activity needs a key that is not here.
    */
-  constructor(keys: PayloadKeys, { marksMissing = false }: { readonly marksMissing?: boolean } = {}) {
+  constructor(
+    keys: PayloadKeys,
+    {
+      marksMissing = false,
+      onMissing,
+    }: { readonly marksMissing?: boolean; readonly onMissing?: (workflowId: string, reason: string) => void } = {},
+  ) {
     this.#keys = keys;
     this.#marksMissing = marksMissing;
+    this.#onMissing = onMissing;
   }
 
   async encode(payloads: Payload[]): Promise<Payload[]> {
@@ -99,11 +108,10 @@ export class EncryptingCodec implements PayloadCodec {
   /** @throws UnknownPayloadKey */
   async decode(payloads: Payload[], context?: SerializationContext): Promise<Payload[]> {
     // What an activity is given, or a workflow gets from one, is needed, whatever it is.
-    const marksMissing = this.#marksMissing && context?.type === 'workflow';
-    return await Promise.all(payloads.map((payload) => this.#open(payload, marksMissing)));
+    return await Promise.all(payloads.map((payload) => this.#open(payload, context)));
   }
 
-  async #open(payload: Payload, marksMissing: boolean): Promise<Payload> {
+  async #open(payload: Payload, context: SerializationContext | undefined): Promise<Payload> {
     const named = keyNamedBy(payload);
     if (named === undefined) return payload;
     const { byId } = this.#keys;
@@ -112,7 +120,9 @@ export class EncryptingCodec implements PayloadCodec {
       if (byId.has(lostAs(named)) || (key === undefined && byId.has(named.id)))
         return unreadable(`it is encrypted with the key "${named.id}", which is configured as lost`);
       const error = new UnknownPayloadKey(named, [...byId.keys()]);
-      if (marksMissing) return payloadConverter.toPayload(keyMissing(error.message));
+      if (this.#marksMissing && context?.type === 'workflow')
+        return payloadConverter.toPayload(keyMissing(error.message));
+      if (context?.workflowId !== undefined) this.#onMissing?.(context.workflowId, error.message);
       throw error;
     }
     try {

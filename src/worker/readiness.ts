@@ -9,6 +9,8 @@ export interface ReadinessOptions {
   readonly sourceAnswers: () => Promise<void>;
   /** Why the configuration, as it is now, cannot be used; undefined when it can. */
   readonly configProblem: () => string | undefined;
+  /** Which jobs wait for a payload key that is not here; undefined when none does. */
+  readonly payloadKeyProblem: () => string | undefined;
 }
 
 /** How long, in ms, an answer of Temporal or of the source is used again, so that whoever asks often costs them nothing. */
@@ -26,7 +28,8 @@ export class Readiness {
   #checks: readonly (() => Promise<string | undefined>)[] = [];
 
   /** From now on the worker works with these. */
-  begin({ isPolling, temporalProblem, sourceAnswers, configProblem }: ReadinessOptions): void {
+  begin(options: ReadinessOptions): void {
+    const { isPolling, temporalProblem, sourceAnswers, configProblem, payloadKeyProblem } = options;
     const source = async (): Promise<string | undefined> => {
       try {
         await sourceAnswers();
@@ -41,6 +44,7 @@ export class Readiness {
       keptAnswer(temporalProblem, TEMPORAL_MS, 'Temporal does not answer.'),
       keptAnswer(source, SOURCE_MS, `The audience source has not answered within ${SOURCE_MS / 1000} s.`),
       () => Promise.resolve(configProblem()),
+      () => Promise.resolve(payloadKeyProblem()),
     ];
   }
 

@@ -2,15 +2,18 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
-import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, Runtime, type InjectedSinks, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { type ActivityDependencies, createActivities } from '../activities/index.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
+import type { RaisedAlert } from '../contract/alert.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
 import { checkDestinations } from '../config/authorization-config.ts';
 import { type Config, configuredSource } from '../config/config.ts';
+import type { WorkerSinks } from '../contract/ports.ts';
+import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { openSource } from '../sources/open-source.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
@@ -23,6 +26,7 @@ import { NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import { type AuthorizationsReload, reloadAuthorizations } from './authorizations-reload.ts';
 import { workerDeployment } from './deployment.ts';
+import { MissingKeys } from './missing-keys.ts';
 import { serveMetrics } from './metrics/metrics-server.ts';
 import type { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { Readiness } from './readiness.ts';
@@ -128,6 +132,7 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
     ...temporalPorts(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
   };
+  const missingKeys = missingKeysOf(dependencies);
   const worker = await Worker.create({
     ...runningLimits(config),
     connection,
@@ -135,7 +140,8 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
     taskQueue,
     ...code,
     ...(deployment === undefined ? {} : { workerDeploymentOptions: deployment.options }),
-    dataConverter: workerDataConverterWith(config.payloadKeys),
+    dataConverter: workerDataConverterWith(config.payloadKeys, (...key) => missingKeys.note(...key)),
+    sinks: sinksTo(missingKeys),
     activities: createActivities(dependencies),
   });
   opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
@@ -149,11 +155,25 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
     // Not the measured one: what is counted is what jobs asked for.
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),
+    payloadKeyProblem: () => missingKeys.problem(),
   });
   return {
     ...running,
     ...(deployment === undefined ? {} : { deploymentVersion: deployment.version }),
     ...(served === undefined ? {} : { metricsUrl: served.url }),
+  };
+}
+
+function missingKeysOf({ alerts, sideWorkflows }: ActivityDependencies): MissingKeys {
+  const raise = (raised: RaisedAlert) => sideWorkflows.queueAlerts(alertsWorkflowId(raised.job.id), [raised]);
+  return new MissingKeys({ log: Runtime.instance().logger, raise: alerts === undefined ? undefined : raise });
+}
+
+function sinksTo(missingKeys: MissingKeys): InjectedSinks<WorkerSinks> {
+  return {
+    payloadKeys: {
+      missing: { fn: ({ workflowId }, reason) => missingKeys.note(workflowId, reason), callDuringReplay: true },
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import {
   log,
   type Next,
   patched,
+  proxySinks,
   type QueryInput,
   type SignalInput,
   type UpdateInput,
@@ -11,6 +12,7 @@ import {
   workflowInfo,
   type WorkflowInterceptors,
 } from '@temporalio/workflow';
+import type { WorkerSinks } from '../contract/ports.ts';
 import { missingKeyReason, undecodable } from '../domain/errors.ts';
 import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
 
@@ -75,6 +77,7 @@ class PayloadGuard implements WorkflowInboundCallsInterceptor {
 function failWithoutKey(args: readonly unknown[]): void {
   const reason = missingKeyReason(args);
   if (reason === undefined) return;
+  proxySinks<WorkerSinks>().payloadKeys.missing(reason);
   const error = new Error(reason);
   error.name = KEY_MISSING;
   throw error;

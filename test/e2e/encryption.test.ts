@@ -9,8 +9,10 @@ import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
 import { ASK_WORKER, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { rawText } from '../support/raw-history.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
@@ -23,13 +25,19 @@ const SECRET = 's3cr3t';
 
 let lab: Lab;
 let operator: Operator;
+let alerts: Receiver;
 /** As a foreign program connects: it knows of no encryption. */
 let foreign: Client;
 let isEndpointUp = true;
 
 beforeAll(async () => {
+  alerts = await startReceiver({ keepBodies: true });
   lab = await Lab.open({
-    config: { payloadKeys: [KEY], requestTimeoutMs: 1000 },
+    config: {
+      payloadKeys: [KEY],
+      requestTimeoutMs: 1000,
+      alerts: { url: alerts.url, authorization: null, backlogMinutes: 15 },
+    },
     content: {
       audiences: [
         { ...VIP, members: [`${SECRET}-member`] },
@@ -47,7 +55,7 @@ beforeAll(async () => {
   operator = new Operator(lab.taskQueue);
   foreign = new Client({ connection: lab.client.connection, namespace: temporal.namespace });
 });
-afterAll(async () => lab.close());
+afterAll(async () => Promise.all([lab.close(), alerts.close()]));
 
 /** What a job of the lab is given: all of it is secret. */
 const SECRET_JOB = { label: `${SECRET} label`, description: `${SECRET} description` };
@@ -280,6 +288,12 @@ test('a job waits for a key that it needs itself and that its workers do not hav
   let failures: string[] = [];
   while (failures.length === 0) failures = await taskFailuresOf(job);
   expect(failures[0]).toMatch(/encrypted with the key "b", which is not among the payload keys here \(a\)\. Add it/);
+  const waitsFor = expect.stringContaining('encrypted with the key "b"');
+  await expect(lab.jobs.status(job)).rejects.toMatchObject({ name: 'NoWorker', taskFailure: waitsFor });
+  await answerWhen(
+    () => alerts.ledger.entries.map(({ body }) => JSON.parse(String(body)) as { job: { id: string }; alert: string }),
+    (raised) => raised.some((one) => one.job.id === job && one.alert === 'payload-key-missing'),
+  );
   // The worker lives, and its other jobs go on.
   const elsewhere = secretUser('elsewhere');
   await lab.jobs.enter(other, { audience: 'vip', user: elsewhere, profile: {} });

@@ -10,6 +10,7 @@ function begun(options: Partial<ReadinessOptions>): Readiness {
     temporalProblem: () => Promise.resolve(undefined),
     sourceAnswers: () => Promise.resolve(),
     configProblem: () => undefined,
+    payloadKeyProblem: () => undefined,
     ...options,
   });
   return readiness;
@@ -29,9 +30,10 @@ test('one that does not ask for work is not ready, and says all that is in the w
     temporalProblem: () => Promise.resolve('Temporal does not answer.'),
     sourceAnswers: () => Promise.reject(new SourceError('/data is not there.')),
     configProblem: () => 'The configuration is wrong.',
+    payloadKeyProblem: () => 'A job waits for a payload key.',
   });
   expect(await readiness.problem()).toBe(
-    'The worker does not ask Temporal for work. Temporal does not answer. The audience source does not answer. /data is not there. The configuration is wrong.',
+    'The worker does not ask Temporal for work. Temporal does not answer. The audience source does not answer. /data is not there. The configuration is wrong. A job waits for a payload key.',
   );
 });
 

@@ -1,0 +1,120 @@
+import { createHmac } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import type { FastifyRequest } from 'fastify';
+import type { ApiServer } from '../../src/api/api-server.ts';
+import { bytesOf } from '../../src/api/bodies.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { apiWithoutTemporal, askOf } from './an-api.ts';
+
+const KEYS: ConfiguredApiKeys = { boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['trigger'] } };
+const SECRET = 'sh4red';
+const INGESTS = ingestsSchema.parse({
+  signed: { preset: 'segment', signature: { secret: SECRET } },
+  other: { preset: 'segment', signature: { secret: SECRET } },
+  standard: { preset: 'standard', signature: { secret: `whsec_${Buffer.alloc(24).toString('base64')}` } },
+  named: { preset: 'segment', header: { name: 'x-key', value: SECRET } },
+});
+/** Tells of no change, so nobody has to be asked about it. */
+const IGNORED = JSON.stringify({ type: 'track', event: 'Signed up', userId: '1' });
+const signed = (body: string | Buffer) => ({
+  'x-signature': createHmac('sha1', SECRET).update(body).digest('hex'),
+});
+
+let api: ApiServer;
+beforeAll(async () => {
+  api = await apiWithoutTemporal(KEYS, { ingests: INGESTS });
+});
+afterAll(async () => {
+  await api.close();
+});
+
+test.each([
+  ['an unknown path', '/v1/nosuch', {}, 404, 'NoSuchPath'],
+  ['an unknown path, of whatever type', '/v1/nosuch', { 'content-type': 'image/png' }, 404, 'NoSuchPath'],
+  ['a key that is missing', '/v1/triggers', {}, 401, 'NotAuthorized'],
+  ['an ingest that is not there', '/v1/ingest/nosuch', {}, 404, 'NoSuchIngest'],
+  ['a header that is wrong', '/v1/ingest/named', { 'x-key': 'wrong' }, 401, 'NotTheSender'],
+  ['a parameter that is there twice', '/v1/ingest/named?a=1&a=2', { 'x-key': SECRET }, 422, 'InvalidRequest'],
+  ['a signature that is missing', '/v1/ingest/signed', {}, 401, 'NotTheSender'],
+  ['a time of signing that is missing', '/v1/ingest/standard', {}, 401, 'NotTheSender'],
+  ['signing in from elsewhere than the console', '/v1/session', {}, 403, 'NotFromConsole'],
+])('[S43] %s is answered before any of the body is read', async (_, path, headers, status, code) => {
+  const body = new PassThrough();
+  const asked = askOf(api, path, { body, headers });
+  // It goes on, and would never end.
+  body.write('{');
+  expect(await asked).toMatchObject({ status, body: { code } });
+  body.end();
+});
+
+test('[S43] bodies of the unproved take a small room of their own, and nothing of that of others', async () => {
+  const server = await apiWithoutTemporal(KEYS, { ingests: INGESTS });
+  const headers = { 'x-signature': 'wrong' };
+  const bodies = Array.from({ length: 3 }, () => new PassThrough());
+  // Each path spells the same ingest.
+  const paths = ['signed', 'sign%65d', 's%69gned'];
+  const asked = bodies.map(async (body, i) => await askOf(server, `/v1/ingest/${paths[i]}`, { body, headers }));
+  for (const body of bodies) body.write(Buffer.alloc(4 * 1024 * 1024 - 1, ' '));
+  expect(await Promise.any(asked)).toMatchObject({ status: 503, body: { code: 'Busy' } });
+  for (const [path, shown] of [
+    ['named', { 'x-key': SECRET }],
+    ['other', signed(IGNORED)],
+  ] as const)
+    expect(await askOf(server, `/v1/ingest/${path}`, { body: IGNORED, headers: shown })).toMatchObject({ status: 202 });
+  for (const body of bodies) body.destroy();
+  await Promise.allSettled(asked);
+  await server.close();
+});
+
+test('[S43] a body of many small parts takes the room that they need in memory', async () => {
+  const body = new PassThrough();
+  const request = { headers: {}, routeOptions: { config: {} }, params: { ingest: 'many' } };
+  const reading = bytesOf(request as unknown as FastifyRequest, body); // What is read of it.
+  for (let i = 0; i < 40_000; i++) body.write(' ');
+  await expect(reading).rejects.toMatchObject({ refusal: { status: 503, code: 'Busy' } });
+});
+
+test('[S43] the body of an unproved caller is waited for five seconds', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'performance'] });
+  try {
+    const request = { headers: {}, routeOptions: { config: {} }, params: {} };
+    const payload = new PassThrough();
+    const reading = bytesOf(request as unknown as FastifyRequest, payload); // What is read of it.
+    payload.write('{');
+    await jest.advanceTimersByTimeAsync(4_999);
+    payload.write(' ');
+    jest.advanceTimersByTime(1);
+    await expect(reading).rejects.toMatchObject({ refusal: { status: 408, code: 'BodyTooSlow' } });
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test('[S36] [S43] a signature is over the bytes as they came, and nothing is unpacked before it is right', async () => {
+  const post = async (body: Buffer, headers: object) =>
+    await askOf(api, '/v1/ingest/signed', {
+      body: PassThrough.from([body]),
+      headers: { 'content-encoding': 'gzip', ...headers },
+    });
+  const packed = gzipSync(IGNORED);
+  expect(await post(packed, signed(packed))).toMatchObject({ status: 202, body: { ignored: 1 } });
+  expect(await post(packed, signed(IGNORED))).toMatchObject({ status: 401 });
+  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, ' '));
+  expect(await post(bomb, { 'x-signature': 'wrong' })).toMatchObject({ status: 401 });
+  expect(await post(bomb, signed(bomb))).toMatchObject({ status: 413, body: { code: 'BodyTooLarge' } });
+});
+
+test('[S43] a header full of signatures costs no more than one', async () => {
+  const headers = {
+    'webhook-id': '1',
+    'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+    'webhook-signature': 'v1,x '.repeat(3_000),
+  };
+  const began = performance.now();
+  const body = ' '.repeat(4 * 1024 * 1024 - 1);
+  expect(await askOf(api, '/v1/ingest/standard', { body, headers })).toMatchObject({ status: 401 });
+  expect(performance.now() - began).toBeLessThan(3_000);
+});
