@@ -3,7 +3,7 @@ import { finished, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Json } from '../contract/trigger.ts';
-import { doubledKey } from '../domain/json-scan.ts';
+import { doubledKey, isNestedDeeper } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
 import { Refused } from './refusal.ts';
@@ -249,13 +249,22 @@ export function textOf(bytes: Uint8Array): string {
   }
 }
 
+/** Most levels of a body: a profile has 200 at most, and a few are around it. */
+const MOST_LEVELS = 250;
+/** In a longer body, it is not looked where it stops being JSON: that takes ten times as long as to parse it. */
+const PLACE_CHARACTERS = 64 * 1024;
+
 /** @throws Refused */
 export function jsonBody(text: string): JsonBody {
   if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
+  // Before it is parsed, which would take a second for each 4 KB that came packed.
+  if (isNestedDeeper(text, MOST_LEVELS))
+    throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_LEVELS} levels deep.`);
   let value: Json;
   try {
     value = parseJson(text);
   } catch {
+    if (text.length > PLACE_CHARACTERS) throw new Refused(400, 'NotJson', 'The body is not JSON.');
     // Only the place: the parser's message quotes the text, which may be somebody's profile.
     const { line, character } = jsonMistake(text);
     throw new Refused(

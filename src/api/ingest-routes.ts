@@ -17,6 +17,8 @@ import { isLoopback, isPassedOn, refuseStrangers } from './strangers.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
+/** What is not read within this many ms never is, and nothing of it is taken: the rest of the time is for Temporal. */
+const READING_MS = 1_500;
 
 /** Whoever has proved to be the sender: what they tell goes to every job that listens. */
 const SENDER: Caller = { may: () => false, mayJob: () => true, mayAudience: () => true };
@@ -132,7 +134,7 @@ async function served(
   }
   const shown = { headers, query, body };
   try {
-    const answer = await inTime(LONGEST_MS, taken(ingest, shown, options));
+    const answer = await inTime(LONGEST_MS, taken(ingest, shown, reply, options));
     if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
     return await reply.status(answer.status).headers(answer.headers).send(answer.body);
   } catch (error) {
@@ -162,10 +164,18 @@ function refuseOthers(request: FastifyRequest<IngestRoute>): void {
 async function taken(
   ingest: Ingest,
   shown: Shown,
+  reply: FastifyReply,
   options: IngestRoutesOptions,
 ): Promise<Answer & { readonly isReplayed: boolean }> {
   const { repeats, records } = options;
-  const reading = await readingOf(ingest, shown, options);
+  const unwanted = new AbortController();
+  const leave = (): void => unwanted.abort();
+  const timer = setTimeout(leave, READING_MS);
+  reply.raw.once('close', leave);
+  const reading = await readingOf(ingest, shown, options, unwanted.signal).finally(() => {
+    clearTimeout(timer);
+    reply.raw.off('close', leave);
+  });
   options.ingests.heard(ingest.name, reading);
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
@@ -191,14 +201,19 @@ function whatIsTold(ingest: Ingest, { changes }: Reading): string {
 }
 
 /** What a request says; one that cannot be read is something bad that it brings. */
-async function readingOf(ingest: Ingest, shown: Shown, { ingests }: IngestRoutesOptions): Promise<Reading> {
+async function readingOf(
+  ingest: Ingest,
+  shown: Shown,
+  { ingests }: IngestRoutesOptions,
+  unwanted: AbortSignal,
+): Promise<Reading> {
   let arrival: Arrival;
   try {
     arrival = { ...shown, body: unlessDoubled(jsonBody(textOf(shown.body))) };
   } catch (error) {
     return { changes: [{ reason: refusalOf(error).detail.replace(/\.$/, '') }], ignored: 0 };
   }
-  return await readArrival(ingest, arrival, ingests.thread);
+  return await readArrival(ingest, arrival, ingests.thread, unwanted);
 }
 
 /** Whether there was something, and all of it was bad. */

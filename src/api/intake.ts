@@ -107,6 +107,8 @@ export class Intake {
       if (!this.#caller.mayAudience(audience)) return `this API key may not send triggers about "${audience}"`;
       const jobId = this.#jobId;
       if (jobId === undefined || (await this.#world.listeners.listens(jobId, audience))) return one;
+      // Of what nobody is told, it is not looked for what may have been meant.
+      if (this.#refused.length >= MOST_REFUSED) return '';
       return unheardText(jobId, audience, await this.#world.listeners.job(jobId));
     } catch (error) {
       if (error instanceof InvalidTrigger) return error.reason;

@@ -121,7 +121,7 @@ export function refusalOf(error: unknown): Refusal {
     return {
       status,
       code: error.name,
-      detail: inOwnWords(error.message),
+      detail: ownText(error.message),
       ...problems,
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
@@ -143,8 +143,19 @@ export function refusalOf(error: unknown): Refusal {
   return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
 }
 
+/** Most problems of one request that are said, and most characters of a text: some repeat what the caller sent, which may be megabytes. */
+const MOST_PROBLEMS = 100;
+const MOST_TEXT = 4_000;
+
 function ownProblems(problems: readonly Problem[]): readonly Problem[] {
-  return problems.map(({ field, message }) => ({ field, message: inOwnWords(message) }));
+  return problems
+    .slice(0, MOST_PROBLEMS)
+    .map(({ field, message }) => ({ field: field.slice(0, MOST_TEXT), message: ownText(message) }));
+}
+
+/** Cut before anything looks for words in it. */
+function ownText(text: string): string {
+  return inOwnWords(text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
 }
 
 /** The answer that a refusal is: `application/problem+json`, with what else is to be said. */

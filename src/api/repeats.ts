@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { PushClock } from '../client/push/push.ts';
 import { instantAfter, parseInstant, withOffset } from '../domain/instant.ts';
+import { isRecord, stringifyJson } from '../domain/json.ts';
 import { Refused } from './refusal.ts';
 
-/** Most requests with a key that are remembered, and for how long, in ms. */
+/** Most requests with a key that are remembered, most bytes of all of them, about, and for how long, in ms. */
 const MOST = 10_000;
+const MOST_BYTES = 32 * 1024 * 1024;
+/** What one takes besides the characters of its answer. */
+const REQUEST_BYTES = 1_000;
+/** Most reasons of an answer that its repeats have, too. */
+const MOST_REASONS = 10;
 const REMEMBERED_MS = 24 * 3_600_000;
 
 /** What a request with an `Idempotency-Key` was answered. */
@@ -21,8 +27,9 @@ interface Remembered {
   /** Of the body; undefined for a stream. */
   readonly fingerprint: string | undefined;
   readonly atOf: (index: number) => string;
-  /** Resolves with what it was answered; undefined when it may be done again. */
-  answer: Promise<Answer | undefined>;
+  /** Resolves with what it was answered, its body as JSON; undefined when it may be done again. */
+  answer: Promise<(Omit<Answer, 'body'> & { readonly json: string }) | undefined>;
+  bytes: number;
 }
 
 /**
@@ -34,7 +41,9 @@ export class Repeats {
   readonly #clock: PushClock;
   readonly #now: () => number;
   readonly #ofOther: 'refuse' | 'act';
+  /** By a digest of their key: a sender's may be as long as a body. */
   readonly #requests = new Map<string, Remembered>();
+  #bytes = 0;
 
   /** @param ofOther what becomes of a key that was used for another body: it is refused, or is a new request, with which the one before is forgotten. */
   constructor(clock: PushClock, now: () => number = Date.now, ofOther: 'refuse' | 'act' = 'refuse') {
@@ -44,21 +53,22 @@ export class Repeats {
   }
 
   /**
-   * @param key what is repeated: the caller, the path and the `Idempotency-Key`; undefined when it is none that may be repeated.
+   * @param named what is repeated: the caller, the path and the `Idempotency-Key`; undefined when it is none that may be repeated.
    * @param body its text; undefined for a stream.
-   * @param act does it. Only what it resolves with below 300 counts as an answer.
+   * @param act does it. Only what it resolves with below 300 counts as an answer; a repeat gets it with the first ten reasons.
    * @throws Refused when the key was used for another body
    */
   async once(
-    key: string | undefined,
+    named: string | undefined,
     body: string | undefined,
     act: (atOf: (index: number) => string) => Promise<Answer>,
   ): Promise<Answer & { readonly isReplayed: boolean }> {
-    if (key === undefined) return { ...(await act(this.#clock)), isReplayed: false };
+    if (named === undefined) return { ...(await act(this.#clock)), isReplayed: false };
     this.#forget();
-    const fingerprint = body === undefined ? undefined : createHash('sha256').update(body).digest('base64');
+    const key = digestOf(named);
+    const fingerprint = body === undefined ? undefined : digestOf(body);
     const found = this.#requests.get(key);
-    if (found?.fingerprint !== fingerprint && this.#ofOther === 'act') this.#requests.delete(key);
+    if (found?.fingerprint !== fingerprint && this.#ofOther === 'act') this.#drop(key);
     const before = this.#requests.get(key);
     if (before !== undefined) {
       if (before.fingerprint !== fingerprint)
@@ -68,34 +78,61 @@ export class Repeats {
           'This Idempotency-Key was used for another request. Use a new one.',
         );
       const answered = await before.answer;
-      if (answered !== undefined) return { ...answered, isReplayed: true };
+      if (answered !== undefined) {
+        const { json, ...rest } = answered;
+        return { ...rest, body: JSON.parse(json) as unknown, isReplayed: true };
+      }
     }
     // Another repeat may have begun it again meanwhile.
     const latest = this.#requests.get(key);
-    if (latest !== undefined && latest !== before) return await this.once(key, body, act);
+    if (latest !== undefined && latest !== before) return await this.once(named, body, act);
     const request: Remembered = {
       since: before?.since ?? this.#now(),
       fingerprint,
       atOf: before?.atOf ?? clockFrom(this.#clock()),
       answer: Promise.resolve(undefined),
+      bytes: REQUEST_BYTES,
     };
     const acting = act(request.atOf);
     request.answer = acting.then(
-      (answer) =>
-        answer.status < 300 && fingerprint !== undefined && answer.isProvisional !== true ? answer : undefined,
+      ({ body: answered, isProvisional, ...answer }) => {
+        if (answer.status >= 300 || fingerprint === undefined || isProvisional === true) return undefined;
+        const json = shortened(answered);
+        if (this.#requests.get(key) === request) this.#bytes += json.length;
+        request.bytes += json.length;
+        return { ...answer, json };
+      },
       () => undefined,
     );
-    this.#requests.delete(key);
+    this.#drop(key);
     this.#requests.set(key, request);
+    this.#bytes += request.bytes;
     return { ...(await acting), isReplayed: false };
   }
 
   #forget(): void {
     for (const [key, { since }] of this.#requests) {
-      if (this.#requests.size <= MOST && since > this.#now() - REMEMBERED_MS) return;
-      this.#requests.delete(key);
+      const isFull = this.#requests.size > MOST || this.#bytes > MOST_BYTES;
+      if (!isFull && since > this.#now() - REMEMBERED_MS) return;
+      this.#drop(key);
     }
   }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#requests.get(key)?.bytes ?? 0;
+    this.#requests.delete(key);
+  }
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
+/** An answer as JSON, with its first few reasons: a hundred of them would take a hundred times as much as all else. */
+function shortened(body: unknown): string {
+  const refused =
+    isRecord(body) && Array.isArray(body['refused']) ? { refused: body['refused'].slice(0, MOST_REASONS) } : {};
+  return stringifyJson(isRecord(body) ? { ...body, ...refused } : {});
 }
 
 /** The `at` of each trigger of a request, a nanosecond apart: the same ones each time it is asked. */

@@ -67,9 +67,18 @@ interface Kind {
 type Kinds<T> = Readonly<Record<keyof T, Kind>>;
 
 const anything: Kind = { what: '', isRight: () => true };
+/** Of a person, an audience or a job: nothing longer is any. */
+const MOST_NAME = 255;
+const name: Kind = {
+  what: `text of 1 to ${MOST_NAME} characters`,
+  isRight: (value) => typeof value === 'string' && value.trim() !== '' && value.length <= MOST_NAME,
+};
 const text: Kind = { what: 'text, not empty', isRight: (value) => typeof value === 'string' && value.trim() !== '' };
 /** Of what is more wrong with a filter, it is said what cannot be meant by it. */
-const anyText: Kind = { what: 'text', isRight: (value) => typeof value === 'string' };
+const anyText: Kind = {
+  what: `text of at most ${MOST_NAME} characters`,
+  isRight: (value) => typeof value === 'string' && value.length <= MOST_NAME,
+};
 const flag: Kind = { what: 'true or false', isRight: (value) => typeof value === 'boolean' };
 const count: Kind = {
   what: 'a whole number, 0 or more',
@@ -119,10 +128,10 @@ const OPTIONS = {
     ExportJobsOptions & { connection: unknown; payloadKeys: unknown }
   >,
   connection: { connectionOptions: record, namespace: text } satisfies Kinds<ConnectConfig>,
-  sampleOf: { jobId: text, definition: anything },
+  sampleOf: { jobId: name, definition: anything },
   sampleWish: {
-    user: text,
-    audience: text,
+    user: name,
+    audience: name,
     event,
     userLegacyMessageFormat: flag,
     onlyMembers: flag,
@@ -131,11 +140,11 @@ const OPTIONS = {
   push,
   publish: { ...push, listAgeMs: ms, onLeftOut: call } satisfies Kinds<PublishOptions>,
   overview: { lastHour: flag } satisfies Kinds<OverviewOptions>,
-  trace: { jobId: text, onlyJobs: texts, since: time, onProgress: call, signal } satisfies Kinds<TraceOptions>,
+  trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal } satisfies Kinds<TraceOptions>,
   attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
   edit: { isMeant: call } satisfies Kinds<EditOptions>,
   plan: { prune: flag } satisfies Kinds<PlanOptions>,
-  compare: { audience: text, signal, onProgress: call } satisfies Kinds<CompareOptions>,
+  compare: { audience: name, signal, onProgress: call } satisfies Kinds<CompareOptions>,
   difference: {
     id: differenceId,
     audience: record,

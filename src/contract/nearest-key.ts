@@ -49,10 +49,14 @@ export interface UnknownKey {
   readonly message: string;
 }
 
-/** The keys of an object that are not among the known ones, each with the one that was most likely meant. */
+/** Most keys that are told so: an object that comes from outside may have as many as its bytes allow. */
+const MOST_UNKNOWN = 100;
+
+/** The first hundred keys of an object that are not among the known ones, each with the one that was most likely meant. */
 export function unknownKeys(given: object, known: readonly string[]): UnknownKey[] {
   return Object.keys(given)
     .filter((key) => !known.includes(key))
+    .slice(0, MOST_UNKNOWN)
     .map((key) => ({ field: key, message: adviceFor(key, known) }));
 }
 

@@ -42,22 +42,41 @@ export function scanMembers(text: string, from: number, to: number): MemberPlace
  * @param levels how deep objects are looked into; 1: only the outermost.
  */
 export function doubledKey(text: string, levels = Infinity): string | undefined {
-  // An array has a place here too, which stays empty: the string of an array is never followed by a colon.
-  const open: Set<string>[] = [];
+  // Each level has a place here, and a set once it has a key: the string of an array is never followed by a colon.
+  const open: (Set<string> | undefined)[] = [];
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    if (unit === OPENING_BRACE || unit === OPENING_BRACKET) open.push(new Set());
+    if (unit === OPENING_BRACE || unit === OPENING_BRACKET) open.push(undefined);
     else if (unit === CLOSING_BRACE || unit === CLOSING_BRACKET) open.pop();
     if (unit !== QUOTE) continue;
     const end = string(text, at, text.length);
     if (end === NONE) return undefined;
-    const keys = open.length > levels || text.charCodeAt(space(text, end)) !== COLON ? undefined : open.at(-1);
-    const key = keys === undefined ? '' : (JSON.parse(text.slice(at, end)) as string); // A string of valid JSON.
-    if (keys?.has(key) === true) return key;
-    keys?.add(key);
+    if (open.length <= levels && text.charCodeAt(space(text, end)) === COLON) {
+      const keys = (open[open.length - 1] ??= new Set());
+      const key = JSON.parse(text.slice(at, end)) as string; // A string of valid JSON.
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
     at = end - 1;
   }
   return undefined;
+}
+
+/** Whether objects and arrays of a text, which need not be JSON, are nested in more than so many levels. To be asked before it is parsed. */
+export function isNestedDeeper(text: string, levels: number): boolean {
+  let open = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === OPENING_BRACE || unit === OPENING_BRACKET) {
+      if (++open > levels) return true;
+    } else if (unit === CLOSING_BRACE || unit === CLOSING_BRACKET) open -= 1;
+    else if (unit === QUOTE) {
+      const end = string(text, at, text.length);
+      if (end === NONE) return false;
+      at = end - 1;
+    }
+  }
+  return false;
 }
 
 /**

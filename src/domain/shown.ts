@@ -15,7 +15,8 @@ export function printable(text: string): string {
 
 /** The same for a reason of ours, which may have several lines, where there is room for one paragraph. */
 export function printableReason(reason: string): string {
-  return printable(reason.replaceAll(/\s*\n\s*/g, ' '));
+  const lines = reason.split('\n').map((line) => line.trim());
+  return printable(lines.filter((line) => line !== '').join(' '));
 }
 
 // A server may refuse a summary of more than 400 bytes. Its quotes and encoding count, and encryption adds up to 190.

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import jsonata from 'jsonata';
 import { isRecord } from '../domain/json.ts';
+import { isDeeperThan } from '../domain/trigger.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import type { Arrival, Change, PresetSettings, Reading, Unreadable } from './arrival.ts';
@@ -35,12 +36,14 @@ export type Evaluation = { readonly json: string } | { readonly failure: string 
 
 /** Longest time for all expressions of one request, in ms. */
 const LONGEST_MS = 500;
-/** Most requests that wait for the thread. */
+/** Most requests of one ingest that wait for the thread. */
 const MOST_WAITING = 1_000;
+/** Most levels of a body. */
+const MOST_LEVELS = 300;
 /** What the thread may take, in MB. */
 const MEMORY = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 };
 
-/** So many requests wait for expressions that another one would wait too long. */
+/** So many requests wait for expressions that this one would wait too long, or has. Nothing of it was read, and nothing will be. */
 export class ExpressionsBusy extends Error {
   constructor() {
     super('Too many requests wait for expressions to be evaluated.');
@@ -89,22 +92,61 @@ function unknownFunction(ast: unknown): string | undefined {
   return `There is no function "$${unknown}".${near === undefined ? '' : ` Did you mean "$${near}"?`}`;
 }
 
+interface Waiting {
+  readonly asked: ToEvaluate;
+  readonly end: (evaluation: Promise<Evaluation>) => void;
+}
+
 /**
- * Evaluates expressions in a thread of its own, one request after the other: a regular expression that searches for minutes, or a list that fills
+ * Evaluates expressions in a thread of its own, one request after the other, of each ingest in turn: a regular expression that searches for minutes, or a list that fills
  * the memory, holds up nobody else for longer than its time, and then the thread is replaced. It begins with the first request.
  */
 export class ExpressionThread {
   #worker: Promise<Worker> | undefined;
-  #waiting = 0;
-  #last: Promise<unknown> = Promise.resolve();
+  /** By ingest; the first has the next turn. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #isBusy = false;
 
-  /** @throws ExpressionsBusy */
-  async evaluate(asked: ToEvaluate): Promise<Evaluation> {
-    if (this.#waiting >= MOST_WAITING) throw new ExpressionsBusy();
-    this.#waiting += 1;
-    const mine = this.#last.then(() => this.#ask(asked));
-    this.#last = mine.catch(() => undefined);
-    return await mine.finally(() => (this.#waiting -= 1));
+  /**
+   * @param ingest whose it is.
+   * @param unwanted aborted when nobody waits for it any more.
+   * @throws ExpressionsBusy
+   */
+  async evaluate(asked: ToEvaluate, ingest = '', unwanted?: AbortSignal): Promise<Evaluation> {
+    const own = this.#waiting.get(ingest) ?? [];
+    if (own.length >= MOST_WAITING || unwanted?.aborted === true) throw new ExpressionsBusy();
+    return await new Promise<Evaluation>((resolve, reject) => {
+      const one: Waiting = { asked, end: resolve };
+      own.push(one);
+      this.#waiting.set(ingest, own);
+      unwanted?.addEventListener('abort', () => {
+        if (own.includes(one)) own.splice(own.indexOf(one), 1);
+        reject(new ExpressionsBusy());
+      });
+      void this.#work();
+    });
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const asking = this.#ask(next.asked);
+      next.end(asking);
+      await asking.catch(() => undefined);
+    }
+    this.#isBusy = false;
+  }
+
+  /** The next one, of the ingest that has had none for longest. */
+  #next(): Waiting | undefined {
+    for (const [ingest, own] of this.#waiting) {
+      this.#waiting.delete(ingest);
+      const next = own.shift();
+      if (own.length > 0) this.#waiting.set(ingest, own);
+      if (next !== undefined) return next;
+    }
+    return undefined;
   }
 
   async close(): Promise<void> {
@@ -114,6 +156,8 @@ export class ExpressionThread {
   }
 
   async #ask(asked: ToEvaluate): Promise<Evaluation> {
+    if (isDeeperThan(asked.body, MOST_LEVELS))
+      return { failure: `the body is nested more than ${MOST_LEVELS} levels deep` };
     this.#worker ??= startedWorker();
     const worker = await this.#worker;
     const evaluation = await answerOf(worker, asked);

@@ -67,18 +67,20 @@ function several<T>(one: T | readonly T[]): readonly T[] {
 
 /**
  * What a request says.
+ * @param unwanted aborted when nobody waits for it any more.
  * @throws ExpressionsBusy
  */
 export async function readArrival(
-  { reads, settings }: Ingest,
+  { name, reads, settings }: Ingest,
   arrival: Arrival,
   thread: ExpressionThread,
+  unwanted?: AbortSignal,
 ): Promise<Reading> {
   if ('by' in reads) return reads.by(arrival, settings);
   const { authorization: _, ...headers } = arrival.headers;
   const { expressions } = reads;
   const { body, query } = arrival;
-  return readingOf(await thread.evaluate({ expressions, body, headers, query }), settings);
+  return readingOf(await thread.evaluate({ expressions, body, headers, query }, name, unwanted), settings);
 }
 
 /** A change as a trigger, and how its audience may be named, in the order in which that is tried. */

@@ -262,7 +262,7 @@ function isFault(error: unknown): boolean {
 
 /** What whoever has to mend a fault needs to know: what it was, and in which line of code. Not its message, which may quote a header. */
 export function shownFault(error: unknown): string {
-  const stack = isRecord(error) && typeof error['stack'] === 'string' ? error['stack'] : '';
+  const stack = isRecord(error) && typeof error['stack'] === 'string' ? error['stack'].slice(0, 2_000) : '';
   const place = /^ +at (?!.*node:).*?([\w.-]+:\d+):\d+\)?$/m.exec(stack)?.[1];
   return `${codeOf(error) ?? classOf(error)}${place === undefined ? '' : ` at ${place}`}`;
 }

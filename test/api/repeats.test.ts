@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from '@jest/globals';
 import { type Answer, Repeats } from '../../src/api/repeats.ts';
 import { createPushClock } from '../../src/client/push/push.ts';
@@ -52,4 +54,40 @@ test('a day later a key is as good as new', async () => {
   await repeats.once('k', 'one', act);
   now = 25 * 3_600_000;
   expect(await repeats.once('k', 'other', act)).toMatchObject({ isReplayed: false });
+});
+
+test('[S44] keys of any length are remembered in a few bytes', async () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void; // What the flag brings.
+  const repeats = new Repeats(createPushClock());
+  const act = async (): Promise<Answer> => await Promise.resolve(accepted);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 50; i++) await repeats.once(String(i).padEnd(2_000_000, 'x'), 'body', act);
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(20_000_000);
+  expect(await repeats.once('49'.padEnd(2_000_000, 'x'), 'body', act)).toMatchObject({ isReplayed: true });
+});
+
+test('a repeat has the first ten reasons of the first answer, and all of its counts', async () => {
+  const repeats = new Repeats(createPushClock());
+  const refused = Array.from({ length: 100 }, (_, index) => ({ index, reason: 'why' }));
+  const act = async (): Promise<Answer> =>
+    await Promise.resolve({ status: 207, headers: {}, body: { accepted: 1, refusedCount: 100, refused } });
+  expect((await repeats.once('k', 'body', act)).body).toMatchObject({ refused });
+  expect(await repeats.once('k', 'body', act)).toEqual({
+    status: 207,
+    headers: {},
+    isReplayed: true,
+    body: { accepted: 1, refusedCount: 100, refused: refused.slice(0, 10) },
+  });
+});
+
+test('[S44] answers are remembered in so many bytes: of more, the oldest are forgotten', async () => {
+  const repeats = new Repeats(createPushClock());
+  const jobs = { [`crm${'x'.repeat(1024 * 1024)}`]: 1 };
+  const act = async (): Promise<Answer> => await Promise.resolve({ ...accepted, body: { jobs } });
+  for (let i = 0; i < 40; i++) await repeats.once(`k${i}`, 'body', act);
+  expect(await repeats.once('k39', 'body', act)).toMatchObject({ isReplayed: true });
+  expect(await repeats.once('k0', 'body', act)).toMatchObject({ isReplayed: false });
 });

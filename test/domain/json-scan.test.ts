@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { doubledKey } from '../../src/domain/json-scan.ts';
+import { doubledKey, isNestedDeeper } from '../../src/domain/json-scan.ts';
 import { jsonText } from './a-json-text.ts';
 
 test.each([
@@ -41,4 +41,15 @@ test('whatever is written by a program has no key twice, and any of its members 
     }),
     { numRuns: 500 },
   );
+});
+
+test.each([
+  ['[[]]', 2, false],
+  ['[[[]]]', 2, true],
+  ['{"a":[{"b":1}],"c":[{}]}', 3, false],
+  ['[],[],[]', 1, false],
+  ['["[[[", "\\"[[["]', 1, false],
+  ['"', 0, false],
+])('whether %s is nested in more than %i levels', (text, levels, isDeeper) => {
+  expect(isNestedDeeper(text, levels)).toBe(isDeeper);
 });

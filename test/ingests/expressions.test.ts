@@ -1,7 +1,13 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import jsonata from 'jsonata';
 import { parseJson } from '../../src/domain/json.ts';
-import { expressionMistake, type Expressions, ExpressionThread, readingOf } from '../../src/ingests/expressions.ts';
+import {
+  expressionMistake,
+  type Expressions,
+  ExpressionsBusy,
+  ExpressionThread,
+  readingOf,
+} from '../../src/ingests/expressions.ts';
 import type { Reading } from '../../src/ingests/arrival.ts';
 
 const thread = new ExpressionThread();
@@ -133,6 +139,46 @@ describe('bounds', () => {
     await read('{"__proto__":{"polluted":true},"who":"u","what":"entered","which":"vip"}', { profile: '$' });
     expect(await reasonFor(change, { user: 'polluted' })).toMatch(/does not say who/);
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+});
+
+describe('turns', () => {
+  const slow = {
+    expressions: { ...PLAIN, user: '$contains(who, /^(a+)+$/)' },
+    body: { ...change, who: `${'a'.repeat(40)}!` },
+    headers: {},
+    query: {},
+  };
+  const plain = { ...slow, expressions: PLAIN, body: change };
+
+  test('[S38] each ingest has its turn, however many requests another one sends', async () => {
+    const own = new ExpressionThread();
+    const ends: string[] = [];
+    const ask = async (asked: typeof slow, ingest: string) =>
+      await own.evaluate(asked, ingest).finally(() => ends.push(ingest));
+    await Promise.all([...Array.from({ length: 5 }, () => ask(slow, 'slow')), ask(plain, 'other')]);
+    await own.close();
+    expect(ends.indexOf('other')).toBeLessThan(3);
+  });
+
+  test('[S38] what nobody waits for any more is refused, and never evaluated', async () => {
+    const own = new ExpressionThread();
+    const first = own.evaluate(slow, 'a');
+    const gone = new AbortController();
+    const waiting = Array.from({ length: 20 }, () => own.evaluate(slow, 'a', gone.signal));
+    gone.abort();
+    for (const one of waiting) await expect(one).rejects.toThrow(ExpressionsBusy);
+    await first;
+    const began = performance.now();
+    expect(await own.evaluate(plain, 'a')).toHaveProperty('json');
+    // Each of the twenty would take half a second.
+    expect(performance.now() - began).toBeLessThan(5_000);
+    await own.close();
+  });
+
+  test('[S38] a body of thousands of levels is bad data', async () => {
+    const deep = `${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}`;
+    expect(await reasonFor(`{"who":"u","what":"entered","which":"vip","x":${deep}}`)).toMatch(/300 levels/);
   });
 });
 

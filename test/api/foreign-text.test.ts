@@ -1,0 +1,85 @@
+import { gzipSync } from 'node:zlib';
+import { PassThrough } from 'node:stream';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ApiServer } from '../../src/api/api-server.ts';
+import { jsonBody } from '../../src/api/bodies.ts';
+import { refusalOf } from '../../src/api/refusal.ts';
+import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
+import { inPageWords } from '../../src/console/page-words.ts';
+import { unknownKeys } from '../../src/contract/nearest-key.ts';
+import { printableReason } from '../../src/domain/shown.ts';
+import { shownFault } from '../../src/webhook/attempt.ts';
+import { apiWithoutTemporal, askOf } from './an-api.ts';
+
+/** The busiest machine needs no longer for what is linear; what is not takes minutes. */
+const SOON_MS = 1_000;
+const soon = (act: () => unknown): void => {
+  const began = performance.now();
+  act();
+  expect(performance.now() - began).toBeLessThan(SOON_MS);
+};
+
+/** Beginnings of what is looked for in texts of failures, without their ends. */
+const HOSTILE = [
+  'triggers dead-letters redeliver … --force (',
+  'triggers stop a --waiting ',
+  'triggers edit a.',
+  'triggers dead-letters show ',
+  'POST /v1/jobs/a.',
+  ' \t',
+  '\n    at a:1',
+].map((text) => text.repeat(100_000));
+
+test.each(HOSTILE)('[S44] an error that repeats megabytes of what a caller sent is said at once, and cut', (text) => {
+  const problems = [{ field: text, message: text }];
+  for (const error of [
+    new JobNotFound(text),
+    new NoSample({ field: 'user', message: text }),
+    new InvalidRequest(problems),
+  ])
+    soon(() => expect(JSON.stringify(refusalOf(error)).length).toBeLessThan(20_000));
+  soon(() => inPageWords(text.slice(0, 20_000)));
+  soon(() => printableReason(text));
+  soon(() => shownFault(Object.assign(new TypeError(), { stack: `TypeError: ${text}` })));
+});
+
+test('[S44] of a hundred thousand unknown fields the first hundred are looked at', () => {
+  const fields = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`jobIds${i}`, 1]));
+  soon(() => expect(unknownKeys(fields, ['jobId', 'definition', 'audience'])).toHaveLength(100));
+});
+
+test.each([
+  ['opening brackets', '['.repeat(4_000_000), 'InvalidRequest'],
+  ['nested objects', '{"a":'.repeat(800_000), 'InvalidRequest'],
+  ['long numbers without an end', `[1234567890123456${',1'.repeat(2_000_000)},`, 'NotJson'],
+  ['a text without an end', `"${'a'.repeat(4_000_000)}`, 'NotJson'],
+])('[S44] a body of %s is refused before it costs anything', (_, text, code) => {
+  soon(() => {
+    expect(() => jsonBody(text)).toThrow(expect.objectContaining({ refusal: expect.objectContaining({ code }) }));
+  });
+});
+
+test('a body of as many levels as a profile may have is read', () => {
+  const profile = `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`;
+  expect(jsonBody(`[{"user":"[[[","profile":${profile}}]`).value).toHaveLength(1);
+});
+
+let api: ApiServer;
+beforeAll(async () => {
+  api = await apiWithoutTemporal();
+});
+afterAll(async () => {
+  await api.close();
+});
+
+test.each(['user', 'audience', 'jobId'])(
+  '[S44] a %s that is too long is refused before anybody is asked',
+  async (field) => {
+    const long = 'triggers dead-letters redeliver … --force ('.repeat(20_000);
+    const packed = gzipSync(JSON.stringify({ jobId: 'crm', [field]: long }));
+    const headers = { 'content-encoding': 'gzip' };
+    const answer = await askOf(api, '/v1/render', { body: PassThrough.from([packed]), headers });
+    expect(answer).toMatchObject({ status: 422, body: { code: 'InvalidRequest', problems: [{ field }] } });
+    expect(await askOf(api, `/v1/trace?${field}=${'x'.repeat(256)}`)).toMatchObject({ status: 422 });
+  },
+);
