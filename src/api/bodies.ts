@@ -87,7 +87,8 @@ function drain(body: IncomingMessage): void {
   body.removeAllListeners('readable');
   body.removeAllListeners('data');
   body.resume();
-  const timer = setTimeout(() => body.destroy(), DRAIN_MS);
+  // The connection of one that has come may be in use for the next request.
+  const timer = setTimeout(() => body.complete || body.destroy(), DRAIN_MS);
   // A body that is answered hears nothing of the end of its connection, and that is what holds the process, not the wait for the rest.
   timer.unref();
   finished(body, () => clearTimeout(timer));

@@ -1,4 +1,6 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
@@ -105,6 +107,26 @@ test('[S36] [S43] a signature is over the bytes as they came, and nothing is unp
   const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, ' '));
   expect(await post(bomb, { 'x-signature': 'wrong' })).toMatchObject({ status: 401 });
   expect(await post(bomb, signed(bomb))).toMatchObject({ status: 413, body: { code: 'BodyTooLarge' } });
+});
+
+test('a connection whose body was refused, and came to its end, serves the next request, however late', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance'] });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const { hostname, port } = new URL(api.url);
+  const ask = async (path: string, method: string) => {
+    const sent = request({ agent, hostname, port, path, method }).end(method === 'POST' ? IGNORED : undefined);
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    await once(answer.resume(), 'end');
+    return [answer.statusCode, sent.reusedSocket];
+  };
+  try {
+    expect(await ask('/v1/nosuch', 'POST')).toEqual([404, false]);
+    jest.advanceTimersByTime(10_000);
+    expect(await ask('/healthz', 'GET')).toEqual([200, true]);
+  } finally {
+    jest.useRealTimers();
+    agent.destroy();
+  }
 });
 
 test('[S43] a header full of signatures costs no more than one', async () => {
