@@ -27,14 +27,19 @@ export interface AlertDependencies {
 /** The activity that logs alerts and has a workflow send them, however long that takes. */
 export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDependencies): Activities['raiseAlerts'] {
   return async (alerts) => {
-    for (const { job, alert } of alerts) {
-      const fields = { jobId: job.id, alert: alert.kind, state: alert.state, text: alert.text };
+    for (const { job, audience, alert } of alerts) {
+      const fields = {
+        jobId: job?.id,
+        audiences: audience?.slug,
+        alert: alert.kind,
+        state: alert.state,
+        text: alert.text,
+      };
       const isGood = alert.state === 'ended' || alert.kind === 'backfill-finished';
       Context.current().log[isGood ? 'info' : 'warn']('alert', fields);
     }
     const [first] = alerts;
-    if (settings !== undefined && first !== undefined)
-      await sideWorkflows.queueAlerts(alertsWorkflowId(first.job.id), alerts);
+    if (settings !== undefined && first !== undefined) await sideWorkflows.queueAlerts(alertsWorkflowId(first), alerts);
   };
 }
 
@@ -69,11 +74,11 @@ function notTaken(failure: { readonly status?: number; readonly code?: string })
 }
 
 function requestOf(
-  { id, job, alert }: RaisedAlert,
+  { id, job, audience, alert }: RaisedAlert,
   authorization: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
   const { n, kind, state, at, since, text } = alert;
-  const body = JSON.stringify({ type: 'alert', number: n, alert: kind, state, at, since, job, text });
+  const body = JSON.stringify({ type: 'alert', number: n, alert: kind, state, at, since, job, audience, text });
   return requestWith(body, id, authorization, userAgent);
 }

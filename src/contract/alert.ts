@@ -1,3 +1,5 @@
+import type { Audience } from './audience.ts';
+
 export type AlertKind =
   | 'endpoint-unwell'
   | 'paused-by-endpoint'
@@ -6,11 +8,13 @@ export type AlertKind =
   | 'backfill-finished'
   | 'backfill-lost'
   | 'holder-unreadable'
-  | 'payload-key-missing';
+  | 'payload-key-missing'
+  | 'watch-failing'
+  | 'watch-held';
 
-/** Something about a job that its operators should be told once. */
+/** Something about a job or a watch that its operators should be told once. */
 export interface Alert {
-  /** The number of this alert of its job, from 1. */
+  /** The number of this alert of its job or watch, from 1. */
   readonly n: number;
   readonly kind: AlertKind;
   /** A condition `began` or `ended`; something without an end `happened`. */
@@ -28,7 +32,9 @@ export interface RaisedAlert {
   /** Its `webhook-id`: the same on every attempt, and no other alert has it. */
   readonly id: string;
   /** Its label and subscription are not known where its payloads cannot be read. */
-  readonly job: { readonly id: string; readonly label?: string; readonly subscription_id?: string };
-  /** Only a job numbers its alerts. */
+  readonly job?: { readonly id: string; readonly label?: string; readonly subscription_id?: string };
+  /** Of a watch: the audience that it watches. */
+  readonly audience?: Audience;
+  /** A worker does not number the alerts that it raises by itself. */
   readonly alert: Omit<Alert, 'n'> & { readonly n?: number };
 }

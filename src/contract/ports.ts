@@ -101,7 +101,7 @@ export interface Activities {
   /** Tells dead letters whether their job took them; leaves out those that have ended. */
   answerLetters(answers: readonly AddressedAnswer[]): Promise<void>;
   /**
-   * Writes the alerts of one job to the worker's log and, where one is configured, has them sent to the alert webhook, one after the other.
+   * Writes the alerts of one job or watch to the worker's log and, where one is configured, has them sent to the alert webhook, one after the other.
    * Calling it again changes nothing while they are under way; later, they are sent again with the same ids.
    */
   raiseAlerts(alerts: readonly RaisedAlert[]): Promise<void>;

@@ -156,6 +156,13 @@ export interface WatchTrouble {
   readonly reason: string;
 }
 
+/** What the operators of a watch have been told: how many alerts, and since when (RFC 3339) which condition holds. */
+export interface WatchAlerts {
+  readonly raised: number;
+  readonly failing?: string;
+  readonly held?: string;
+}
+
 /** Input of the workflow `watchAudience`, which it also hands to its next run. */
 export interface WatchState {
   readonly v: 1;
@@ -173,6 +180,8 @@ export interface WatchState {
   readonly isAccepted?: boolean;
   readonly last?: WatchRound;
   readonly trouble?: WatchTrouble;
+  /** What operators have been told; absent: nothing. */
+  readonly alerts?: WatchAlerts;
   /** Set when a snapshot was lost: no job was told what changed between these times (RFC 3339). */
   readonly missed?: { readonly from: string; readonly to: string };
   /** When the last round began; `at` of its triggers. */

@@ -1,3 +1,4 @@
+import type { RaisedAlert } from '../contract/alert.ts';
 import type { Audience } from '../contract/audience.ts';
 import type { HeldProfiles, PackedTriggers } from '../contract/holder.ts';
 
@@ -127,9 +128,9 @@ export function deadLetterId(deliveryId: string, redeliveries: number): string {
   return `${deliveryId}-${redeliveries}`;
 }
 
-/** The workflow that sends the alerts of a job. */
-export function alertsWorkflowId(jobId: string): string {
-  return `alerts-${jobId}`;
+/** The workflow that sends the alerts of a job, or of the watch of an audience. */
+export function alertsWorkflowId({ job, audience }: Pick<RaisedAlert, 'job' | 'audience'>): string {
+  return job === undefined ? `watch-alerts-${audience?.id ?? ''}` : `alerts-${job.id}`;
 }
 
 export function keptWorkflowId(jobWorkflow: string): string {

@@ -1,5 +1,14 @@
+import type { Alert } from '../contract/alert.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import type { ScanReport, WatchChange, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
+import type {
+  ScanReport,
+  WatchAlerts,
+  WatchChange,
+  WatchOptions,
+  WatchPhase,
+  WatchState,
+  WatchStatus,
+} from '../contract/watch.ts';
 import { LONGEST_MS, SHORTEST_MS } from '../contract/watch-interval.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
 import { isRecord } from './json.ts';
@@ -80,6 +89,44 @@ export function readWatchChange(args: readonly unknown[]): RequestReading<WatchC
 function isWhole(value: unknown, least: number, most: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
+
+/** Rounds that fail in a row before operators are told: the first is mostly over after 5 s. */
+const FAILURES_TOLD = 3;
+
+/**
+ * What operators are to be told of a watch now, and what they have been told then.
+ * @param isOver the watch has ended, and every condition with it.
+ */
+export function watchAlerts(
+  state: WatchState,
+  now: number,
+  isOver = false,
+): { readonly alerts: readonly Alert[]; readonly told: WatchAlerts } {
+  const { trouble, held, snapshot } = state;
+  const at = instantOf(now);
+  const alerts: Alert[] = [];
+  let told: WatchAlerts = state.alerts ?? { raised: 0 };
+  const note = (name: 'failing' | 'held', holds: boolean, text: string): void => {
+    const since = told[name];
+    if (holds === (since !== undefined)) return;
+    const raised = told.raised + 1;
+    const common = { n: raised, kind: `watch-${name}`, at } as const;
+    if (since === undefined) alerts.push({ ...common, state: 'began', text });
+    else alerts.push({ ...common, state: 'ended', since, text: WATCH_ENDED[name] });
+    const { [name]: _, ...rest } = told;
+    told = since === undefined ? { ...rest, raised, [name]: at } : { ...rest, raised };
+  };
+  const isFailing = !isOver && (trouble?.failures ?? 0) >= FAILURES_TOLD;
+  note('failing', isFailing, `Rounds have failed since ${shownTime(trouble?.since ?? at)}: ${trouble?.reason ?? ''}`);
+  const exits = `${shownCount(held?.exits ?? 0)} of ${shownCount(snapshot?.members ?? 0)} members would leave at once.`;
+  note('held', !isOver && held !== undefined, `${exits} The round is held until the next one shows the same.`);
+  return { alerts, told };
+}
+
+const WATCH_ENDED = {
+  failing: 'A round has succeeded again, or the watch was stopped.',
+  held: 'The held exits were signalled or withdrawn, or the watch was stopped.',
+} as const;
 
 /** A watch before its first round. */
 export function newWatch(audience: WatchState['audience'], options: WatchOptions): WatchState {

@@ -1,7 +1,9 @@
 import type { Client } from '@temporalio/client';
 import { jobRuns } from '../client/jobs/job-runs.ts';
 import { quickStatus } from '../client/jobs/job-service.ts';
+import { Watches } from '../client/watches.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import type { WatchPhase } from '../contract/watch.ts';
 
 export interface JobPollerOptions {
   readonly client: Client;
@@ -10,6 +12,8 @@ export interface JobPollerOptions {
   readonly most: number;
   /** Takes what they answered, and how many did not answer. */
   readonly told: (statuses: readonly JobStatus[], untold: number) => void;
+  /** Takes what the watches are doing; undefined for one that did not answer. Absent: they are not asked. */
+  readonly toldWatches?: (phases: readonly (WatchPhase | undefined)[]) => void;
   /** The time in ms since any moment. Default: a clock that is never set. */
   readonly now?: () => number;
 }
@@ -21,8 +25,8 @@ const LOOK_MS = 20_000;
 
 /**
  * Asks the running jobs of a task queue for what only they know: how many triggers are waiting and since when, and the state of their
- * endpoints. It takes one list and a query for each job, one after another; queries leave nothing in a history. Jobs are asked only when
- * somebody scrapes.
+ * endpoints; and the watches how they are. It takes one list and a query for each job, one after another; queries leave nothing in a history.
+ * They are asked only when somebody scrapes, or asks whether the worker is ready.
  */
 export class JobPoller {
   readonly #options: JobPollerOptions;
@@ -68,6 +72,14 @@ export class JobPoller {
       // The server does not answer. Old answers must not be shown as if they were current.
     }
     told(statuses, untold);
+    await this.#askWatches();
+  }
+
+  async #askWatches(): Promise<void> {
+    const { client, taskQueue, toldWatches } = this.#options;
+    if (toldWatches === undefined || this.#isClosed) return;
+    const watches = await new Watches(() => client, taskQueue).list().catch(() => []);
+    toldWatches(watches.map(({ status }) => status?.state));
   }
 
   async #running(): Promise<string[]> {

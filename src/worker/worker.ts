@@ -165,7 +165,7 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
 }
 
 function missingKeysOf({ alerts, sideWorkflows }: ActivityDependencies): MissingKeys {
-  const raise = (raised: RaisedAlert) => sideWorkflows.queueAlerts(alertsWorkflowId(raised.job.id), [raised]);
+  const raise = (raised: RaisedAlert) => sideWorkflows.queueAlerts(alertsWorkflowId(raised), [raised]);
   return new MissingKeys({ log: Runtime.instance().logger, raise: alerts === undefined ? undefined : raise });
 }
 

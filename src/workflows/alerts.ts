@@ -34,7 +34,7 @@ export async function alerts(): Promise<void> {
 }
 
 async function send(raised: RaisedAlert): Promise<void> {
-  const { job, alert } = raised;
+  const { job, audience, alert } = raised;
   const { sendAlert } = proxyActivities<Activities>({
     startToCloseTimeout: '2 minutes',
     scheduleToCloseTimeout: Math.max(LAST_TRY_MS, Date.parse(alert.at) + NEWS_MS - Date.now()),
@@ -44,11 +44,12 @@ async function send(raised: RaisedAlert): Promise<void> {
   try {
     await sendAlert(raised);
   } catch (error) {
-    log.error('an alert could not be sent', { jobId: job.id, alert: alert.kind, state: alert.state, error });
+    const about = { jobId: job?.id, audiences: audience?.slug, alert: alert.kind, state: alert.state };
+    log.error('an alert could not be sent', { ...about, error });
   }
 }
 
 /** Anybody who reaches Temporal can signal anything. */
 function isRaised(one: unknown): one is RaisedAlert {
-  return isRecord(one) && typeof one['id'] === 'string' && isRecord(one['job']) && isRecord(one['alert']);
+  return isRecord(one) && typeof one['id'] === 'string' && isRecord(one['alert']);
 }

@@ -4,6 +4,7 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  log,
   proxyActivities,
   setCurrentDetails,
   uuid4,
@@ -28,6 +29,7 @@ import {
   readWatchChange,
   retryAfterMs,
   roundInstant,
+  watchAlerts,
   watchDetails,
 } from '../domain/watch.ts';
 import { answerQuery, answerUpdate } from './answering.ts';
@@ -48,6 +50,12 @@ const { emitChanges, tellReturned } = proxyActivities<Activities>({
 const { forgetSnapshots } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
   retry: { maximumAttempts: 3 },
+});
+
+// What cannot be raised in time is raised after the next round.
+const { raiseAlerts } = proxyActivities<Activities>({
+  startToCloseTimeout: '20 seconds',
+  scheduleToCloseTimeout: '1 minute',
 });
 
 /** The failure type when a snapshot is not in the folder of the worker that looked for it. */
@@ -126,6 +134,7 @@ class WatchRun {
   async untilDue(): Promise<void> {
     const { trouble, held } = this.#state;
     this.#become(trouble !== undefined ? 'failing' : held !== undefined ? 'held' : 'waiting');
+    await this.#raiseAlerts();
     for (;;) {
       const { nextAt = 0 } = this.#state;
       const waitMs = nextAt - Date.now();
@@ -153,8 +162,23 @@ class WatchRun {
   /** Removes what is left behind, as far as possible. */
   async end(): Promise<WatchStatus> {
     this.#become('stopped');
+    await this.#raiseAlerts();
     await forgetSnapshots(this.#state.audience.id).catch(() => undefined);
     return this.status();
+  }
+
+  async #raiseAlerts(): Promise<void> {
+    const { audience } = this.#state;
+    const { alerts, told } = watchAlerts(this.#state, Date.now(), this.isStopped);
+    if (alerts.length === 0) return;
+    try {
+      await raiseAlerts(
+        alerts.map((alert) => ({ id: `alert-${audience.id}-${Date.parse(alert.at)}-${alert.n}`, audience, alert })),
+      );
+      this.#set({ alerts: told });
+    } catch (error) {
+      log.warn('an alert could not be queued', { error });
+    }
   }
 
   async #scan(): Promise<void> {

@@ -12,6 +12,7 @@ import {
   readWatchChange,
   retryAfterMs,
   roundInstant,
+  watchAlerts,
   watchDetails,
 } from '../../src/domain/watch.ts';
 
@@ -138,4 +139,28 @@ test('the Temporal UI is told what it is doing, what is wrong, and nothing break
   expect(text).toContain('no \\| such table');
   expect(text).toContain('500 exits');
   expect(text).toContain('the snapshot was lost');
+});
+
+test('operators are told once that rounds fail or exits are held, and again when that is over', () => {
+  const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
+  const well = newWatch(audience, { everyMs: 60_000, emitExisting: false, largestExitPercent: 20 });
+  const at = '2026-01-01T00:00:00.000000000Z';
+  const now = Date.parse(at);
+  const failed = (failures: number): WatchState => ({
+    ...well,
+    trouble: { since: at, failures, notHere: 0, reason: 'The source is away.' },
+  });
+  expect(watchAlerts(failed(2), now).alerts).toEqual([]);
+  const { alerts, told } = watchAlerts(failed(3), now);
+  expect(alerts).toMatchObject([{ n: 1, kind: 'watch-failing', state: 'began' }]);
+  expect(watchAlerts({ ...failed(4), alerts: told }, now).alerts).toEqual([]);
+  const held = { ...well, alerts: told, held: { scan: { id: 's', members: 40, at }, exits: 60 } };
+  const next = watchAlerts(held, now);
+  expect(next.alerts).toMatchObject([
+    { n: 2, kind: 'watch-failing', state: 'ended', since: at },
+    { n: 3, kind: 'watch-held', state: 'began' },
+  ]);
+  expect(watchAlerts({ ...held, alerts: next.told }, now, true).alerts).toMatchObject([
+    { n: 4, kind: 'watch-held', state: 'ended' },
+  ]);
 });

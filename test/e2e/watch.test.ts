@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 
@@ -27,7 +28,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function open(members: readonly string[], workers = 1): Promise<void> {
+async function open(members: readonly string[], workers = 1, alertsUrl?: string): Promise<void> {
   const profiles = Object.fromEntries([...members, 'new', 'late'].map((user) => [user, { user }]));
   lab = await Lab.open({
     content: {
@@ -37,7 +38,7 @@ async function open(members: readonly string[], workers = 1): Promise<void> {
       ],
       profiles,
     },
-    config: { watch: { folder } },
+    config: { watch: { folder }, alerts: { url: alertsUrl, authorization: null, backlogMinutes: 15 } },
     workers,
   });
 }
@@ -146,8 +147,9 @@ test('a source that is down, or breaks off, or goes in a circle, makes nobody le
   expect(arrived()).toEqual(['exit 5']);
 });
 
-test('a table that is half empty for a while makes nobody leave', async () => {
-  await open(numbered(100));
+test('a table that is half empty for a while makes nobody leave, and operators are told', async () => {
+  const operators = await startReceiver({ keepBodies: true });
+  await open(numbered(100), 1, operators.url);
   await listener();
   await watch();
   for (const user of numbered(50)) lab.source.exit(audience.id, user);
@@ -162,6 +164,12 @@ test('a table that is half empty for a while makes nobody leave', async () => {
   lab.source.exit(audience.id, '99');
   expect((await round()).held).toBeUndefined();
   await arrives(1);
+  const raised = () => operators.ledger.entries.map(({ body }) => JSON.parse(String(body)) as object);
+  expect(await answerWhen(raised, (alerts) => alerts.length === 2)).toMatchObject([
+    { number: 1, alert: 'watch-held', state: 'began', audience: { slug: audience.slug } },
+    { number: 2, alert: 'watch-held', state: 'ended' },
+  ]);
+  await operators.close();
   expect(arrived()).toEqual(['exit 99']);
 });
 

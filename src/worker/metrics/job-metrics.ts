@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { JobStatus } from '../../contract/job-status.ts';
+import type { WatchPhase } from '../../contract/watch.ts';
 
 /** Numbers of a status that go up and down. */
 const GAUGES: readonly Measure[] = [
@@ -31,14 +32,34 @@ const COUNTERS: readonly Measure[] = [
 type Measure = readonly [name: string, help: string, valueOf: (status: JobStatus) => number | undefined];
 type Registers = Registry[];
 
+/** The states of a watch that a gauge tells apart. */
+const WATCH_STATES: Readonly<Record<WatchPhase | 'unknown', string>> = {
+  scanning: 'running',
+  confirming: 'running',
+  telling: 'running',
+  waiting: 'running',
+  stopped: 'running',
+  held: 'held',
+  failing: 'failing',
+  unknown: 'unknown',
+};
+
 /** What jobs report about themselves. A job that has ended is gone at the next look, together with its series. */
 export class JobMetrics {
   readonly #told;
   readonly #states;
   readonly #gauges;
   readonly #counters;
+  readonly #watches;
+  #watchProblem: string | undefined;
 
   constructor(registers: Registers) {
+    this.#watches = new Gauge({
+      name: 'triggers_watches',
+      help: 'Running watches, by their state when they were last asked.',
+      labelNames: ['state'],
+      registers,
+    });
     this.#told = new Gauge({
       name: 'triggers_jobs',
       help: 'Running jobs of the task queue, by whether they answered when they were last asked.',
@@ -60,6 +81,25 @@ export class JobMetrics {
       metric: new Counter({ name, help, labelNames, registers }),
       valueOf,
     }));
+  }
+
+  /** Why somebody has to look at the watches, as far as is known; undefined: there is no reason. */
+  get watchProblem(): string | undefined {
+    return this.#watchProblem;
+  }
+
+  /** @param phases of all running watches; undefined for one that did not answer. */
+  replaceWatches(phases: readonly (WatchPhase | undefined)[]): void {
+    const states = phases.map((phase) => WATCH_STATES[phase ?? 'unknown']);
+    this.#watches.reset();
+    const count = (state: string) => states.filter((one) => one === state).length;
+    for (const state of new Set(Object.values(WATCH_STATES))) this.#watches.set({ state }, count(state));
+    const troubles = [
+      count('failing') === 0 ? [] : `${count('failing')} failing`,
+      count('held') === 0 ? [] : `${count('held')} holding exits`,
+    ].flat();
+    this.#watchProblem =
+      troubles.length === 0 ? undefined : `Watches need attention: ${troubles.join(', ')}. See: triggers watch --list`;
   }
 
   /**

@@ -14,6 +14,8 @@ export interface MetricsServerOptions {
   readonly text: () => Promise<string>;
   /** Resolves with why the program cannot do its work at the moment; undefined when it can. Never rejects. When given, `/healthz` and `/readyz` are answered, too. */
   readonly problem?: () => Promise<string | undefined>;
+  /** What a person should know, though the program can do its work; said by `/readyz`. */
+  readonly notice?: () => string | undefined;
 }
 
 /** A running metrics server. */
@@ -33,7 +35,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     if (path === '/metrics' && request.method === 'GET') void respond(options, response);
     else if (path === '/healthz' && options.problem !== undefined) answerJson(response, 200, { ok: true });
     else if (path === '/readyz' && options.problem !== undefined)
-      void options.problem().then((problem) => answerReady(response, problem));
+      void options.problem().then((problem) => answerReady(response, problem, options.notice?.()));
     else response.writeHead(404, { 'content-type': 'text/plain' }).end('Metrics are at /metrics.\n');
   });
   server.listen(options.port, options.host);
@@ -52,8 +54,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   };
 }
 
-function answerReady(response: ServerResponse, problem: string | undefined): void {
-  if (problem === undefined) answerJson(response, 200, { ok: true });
+function answerReady(response: ServerResponse, problem: string | undefined, notice: string | undefined): void {
+  if (problem === undefined) answerJson(response, 200, { ok: true, problem: notice });
   else answerJson(response, 503, { ok: false, problem });
 }
 
@@ -118,15 +120,24 @@ export async function serveMetrics({
     const [ours, sdk] = await Promise.all([metrics.text(), sdkText()]);
     return ours + sdk;
   };
-  const server = await listening({ host, port, contentType: metrics.contentType, text, problem });
+  const notice = (): string | undefined => {
+    void jobPoller?.look();
+    return metrics.jobs.watchProblem;
+  };
+  const server = await listening({ host, port, contentType: metrics.contentType, text, problem, notice });
   metrics.tellProcess();
   return {
     metrics,
     url: server.url,
     askJobs: (client, taskQueue) => {
       if (most === 0) return () => Promise.resolve();
-      const told = metrics.jobs.replace.bind(metrics.jobs);
-      const poller = new JobPoller({ client, taskQueue, most, told });
+      const poller = new JobPoller({
+        client,
+        taskQueue,
+        most,
+        told: (...answers) => metrics.jobs.replace(...answers),
+        toldWatches: (phases) => metrics.jobs.replaceWatches(phases),
+      });
       jobPoller = poller;
       return async () => {
         jobPoller = undefined;

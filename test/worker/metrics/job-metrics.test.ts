@@ -27,3 +27,18 @@ test('what jobs told is there by job, and gone when they are: a job that ended r
   // Told anew, not added to what it was.
   expect(sumOf(readExposition(second), 'triggers_job_delivered_total', { job_id: 'well' })).toBe(4);
 });
+
+test('watches are counted by their state, and those that need a person are named', async () => {
+  const registry = new Registry();
+  const jobs = new JobMetrics([registry]);
+  jobs.replaceWatches(['waiting', 'scanning', 'failing', undefined]);
+  const first = readExposition(await registry.metrics());
+  expect(sumOf(first, 'triggers_watches', { state: 'running' })).toBe(2);
+  expect(sumOf(first, 'triggers_watches', { state: 'failing' })).toBe(1);
+  expect(sumOf(first, 'triggers_watches', { state: 'unknown' })).toBe(1);
+  expect(jobs.watchProblem).toMatch(/1 failing/);
+  jobs.replaceWatches(['held']);
+  expect(jobs.watchProblem).toMatch(/1 holding exits/);
+  jobs.replaceWatches(['waiting']);
+  expect(jobs.watchProblem).toBeUndefined();
+});
