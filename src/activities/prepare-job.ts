@@ -8,7 +8,7 @@ import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
-import { listed, type RequestChecks, requestProblems } from './request-problems.ts';
+import { headerWarnings, listed, type RequestChecks, requestProblems } from './request-problems.ts';
 
 export interface PrepareDependencies extends RequestChecks {
   readonly source: AudienceSource;
@@ -52,7 +52,7 @@ export function createPrepareJob(
       ok: true,
       definition: checked.value,
       audiences,
-      warnings: audiences.flatMap(windowWarning),
+      warnings: [...audiences.flatMap(windowWarning), ...headerWarnings(checked.value)],
       ...(calendar === undefined ? {} : { calendar }),
       sourceLagMs: dependencies.source.lagMs,
       missingSearchAttributes: await dependencies.missingSearchAttributes(),

@@ -1,5 +1,5 @@
 import type { Problem } from '../contract/export-job.ts';
-import { bodyKind, JSON_TYPE } from '../contract/request-shape.ts';
+import { bodyKind, JSON_TYPE, type SaidShape } from '../contract/request-shape.ts';
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
@@ -101,6 +101,18 @@ function authorizationProblems(
         })),
     ),
   ];
+}
+
+/** What a secret of an API is commonly called. */
+const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
+
+/** What a person should know of headers that look like secrets, where a job has none. */
+export function headerWarnings({ headers, onEnter, onExit }: SaidShape): string[] {
+  const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
+  return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
+    (name) =>
+      `The header "${name}" looks like a secret. Temporal and "triggers status" show the headers of a job. Put a secret into an authorization, and name that in "authorization".`,
+  );
 }
 
 function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {

@@ -52,7 +52,7 @@ const headers = z
   });
 
 function wrongName(name: string, before: readonly string[]): string | undefined {
-  if (!HEADER_NAME.test(name)) return 'That is no name of a header.';
+  if (!HEADER_NAME.test(name)) return 'This is not a valid header name.';
   if (/^content-type$/i.test(name)) return 'Say it as "contentType".';
   if (CREDENTIALS.test(name))
     return 'That is a secret. Put it into an authorization in the worker\'s configuration, and name that in "authorization".';
@@ -75,6 +75,10 @@ const shape = {
     .refine(
       (said) => !OTHER_CHARSET.test(said),
       'The body is sent in UTF-8. Say charset=utf-8, or leave the charset out.',
+    )
+    .refine(
+      (said) => !/^multipart\//i.test(said) || /;\s*boundary=/i.test(said),
+      'Nobody can read multipart without its boundary. Say the one that "body" has: multipart/form-data; boundary=x.',
     ),
   /** A template of the body; empty: none is sent. */
   body: z

@@ -14,7 +14,8 @@ export interface MemberPlaces {
 
 /**
  * Finds the members of the object that is exactly `text` from `from` to `to`. Undefined when that is not valid JSON, and when it is
- * unusual: a key with an escape, more than 100 levels, a lone surrogate.
+ * unusual: a key with an escape, more than 100 levels, a lone surrogate, a number with a fraction or an exponent that is spelt in another way than
+ * JavaScript does it (`1.10`, `1e400`).
  */
 export function scanMembers(text: string, from: number, to: number): MemberPlaces | undefined {
   if (text.charCodeAt(from) !== OPENING_BRACE || !text.isWellFormed()) return undefined;
@@ -203,7 +204,17 @@ function isEscape(text: string, at: number): boolean {
 
 const HEX = /^[0-9a-fA-F]{4}$/;
 
+/** A number that is spelt as it would be written: of any other, digits would depend on whether it was ever read. */
 function number(text: string, from: number): number {
+  const at = anyNumber(text, from);
+  const isWhole =
+    digits(text, text.charCodeAt(from) === MINUS ? from + 1 : from) === at && !text.startsWith('-0', from);
+  if (at === NONE || isWhole) return at;
+  const spelt = text.slice(from, at);
+  return String(Number(spelt)) === spelt ? at : NONE;
+}
+
+function anyNumber(text: string, from: number): number {
   let at = text.charCodeAt(from) === MINUS ? from + 1 : from;
   at = text.charCodeAt(at) === 0x30 ? at + 1 : digits(text, at);
   if (text.charCodeAt(at) === 0x2e) at = digits(text, at + 1);

@@ -56,6 +56,15 @@ export function stringifyJson(value: Json | object): string {
   }
 }
 
+/** Of a number that is too large to be one, such as 1e400, JSON would make null. */
+export function refuseNoNumber(value: unknown): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(NO_NUMBER);
+  if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) refuseNoNumber(one);
+}
+
+/** Why nothing is written of such a number. */
+export const NO_NUMBER = 'a number is too large to be written';
+
 // Of a repeated key the last value counts, as with JSON.parse.
 const LOSSLESS: ParseOptions = { parseNumber, onDuplicateKey: ({ newValue }) => newValue };
 

@@ -2,7 +2,7 @@ import type { Audience } from '../contract/audience.ts';
 import type { ExportField } from '../contract/request-shape.ts';
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { type MemberPlaces, scanMembers } from './json-scan.ts';
-import { parseJson, stringifyJson } from './json.ts';
+import { parseJson, refuseNoNumber, stringifyJson } from './json.ts';
 
 /** What a message is made of. */
 export interface PayloadParts {
@@ -22,7 +22,7 @@ export interface PayloadParts {
   readonly deliveryId?: string;
 }
 
-/** The body of the default format: `{id, data, meta}`. */
+/** The body of the default format: `{id, data, meta}`. @throws RangeError for a number that is too large to be written. */
 export function newPayload(parts: PayloadParts): string {
   const data = dataOf(parts, { segment_events: segmentEvents(parts), ...segmentsAll(parts) });
   const { subscriptionId, attemptAt, deliveryId } = parts;
@@ -81,7 +81,9 @@ function sortedObject(profile: JsonObject, ours: JsonObject): string {
   let members = '';
   for (const key of keys.sort()) {
     const value = Object.hasOwn(ours, key) ? ours[key] : profile[key];
-    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${stringifyJson(value ?? null)}`;
+    const text = stringifyJson(value ?? null);
+    if (text.includes('null')) refuseNoNumber(value);
+    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${text}`;
   }
   return `{${members}}`;
 }
@@ -107,7 +109,7 @@ export class ProfileText {
 
   /**
    * Reads the JSON object in `text` from `from` to `to`. Undefined when there is none, and when it needs a real parser: a key that is there
-   * twice or has an escape, a lone surrogate, more than a hundred levels.
+   * twice or has an escape, a lone surrogate, more than a hundred levels, a number that is not spelt as it would be written.
    */
   static read(text: string, from = 0, to = text.length): ProfileText | undefined {
     const places = scanMembers(text, from, to);

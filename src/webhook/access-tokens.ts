@@ -38,8 +38,9 @@ const OAUTH_ERRORS =
  * The characters of a token (RFC 6749, A.12), and as many as a header may have. Any other token is refused here, because otherwise each trigger
  * would fail as if the endpoint were at fault.
  */
-const TOKEN = /^[\x20-\x7e]{1,8192}$/;
-/** The reason when a server answered with success, but without a token that we can use. */
+const TOKEN = /^[\x20-\x7e]+$/;
+const TOKEN_LENGTH = 8192;
+/** How the reason begins when a server answered with success, but without a token that we can use. */
 const INVALID_TOKEN = 'INVALID_TOKEN';
 
 export interface TokenEndpointOptions {
@@ -57,6 +58,7 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
   // The library requires an issuer, but compares it only in answers that name one, which client credentials do not.
   const server = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
   const client = { client_id: clientId };
+  let answer = '';
   const authenticate = (clientAuthentication === 'basic' ? httpBasic : ClientSecretPost)(clientSecret);
   try {
     const response = await clientCredentialsGrantRequest(
@@ -65,7 +67,11 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
       authenticate,
       { ...parameters, ...(scope === undefined ? {} : { scope }) },
       {
-        [customFetch]: (url, { headers, body }) => post(agents, identity, new URL(url), headers, body.toString()),
+        [customFetch]: async (url, { headers, body }) => {
+          const given = await post(agents, identity, new URL(url), headers, body.toString());
+          answer = await given.clone().text();
+          return given;
+        },
         // Whether plain http is allowed is decided by the network policy, as for any other request.
         [allowInsecureRequests]: true,
       },
@@ -75,11 +81,32 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
       token_type: type,
       expires_in: seconds,
     } = await processClientCredentialsResponse(server, client, response);
-    if (type !== 'bearer' || !TOKEN.test(value)) throw new TokenUnavailable(INVALID_TOKEN);
+    if (type !== 'bearer' || !isUsable(value)) throw new TokenUnavailable(INVALID_TOKEN);
     return { value, ...(seconds === undefined ? {} : { endsAtMs: Date.now() + seconds * 1000 }) };
   } catch (error) {
-    throw new TokenUnavailable(reasonOf(error));
+    const reason = reasonOf(error);
+    throw new TokenUnavailable(reason === INVALID_TOKEN ? `${reason}: ${whyInvalid(answer)}` : reason);
   }
+}
+
+function isUsable(token: string): boolean {
+  return token.length <= TOKEN_LENGTH && TOKEN.test(token);
+}
+
+/** What is wrong with an answer in words, with nothing of it in them. */
+function whyInvalid(answer: string): string {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(answer);
+  } catch {
+    return 'the answer is not JSON';
+  }
+  const { access_token: token, token_type: type }: Record<string, unknown> = isRecord(parsed) ? parsed : {};
+  if (typeof token !== 'string' || token === '') return 'it has no access_token that is text';
+  if (typeof type !== 'string') return 'it has no token_type';
+  if (type.toLowerCase() !== 'bearer') return 'its token_type is not "Bearer"';
+  if (token.length > TOKEN_LENGTH) return `its access_token has more than ${TOKEN_LENGTH} characters`;
+  return isUsable(token) ? 'its expires_in is not a number of seconds' : 'its access_token cannot be in a header';
 }
 
 /**

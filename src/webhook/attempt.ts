@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { codeOf } from '../domain/errors.ts';
 import { isRecord } from '../domain/json.ts';
 import { parseRetryAfter } from '../domain/retry.ts';
+import { printable, shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { Deadlines, type Expiring } from './answers.ts';
 import type { RequestAuthorization } from './authorizations.ts';
@@ -121,6 +122,8 @@ const SWITCHING_PROTOCOLS = 101;
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Most characters of an answer that are kept, and only of a failed attempt. */
 const ANSWER_LENGTH = 200;
+/** Most characters of a `Location` that are looked at. */
+const MOST_LOCATION = 2000;
 /** Marks the end of an answer that was cut, possibly in the middle of a secret that it echoed (see `withoutSecrets`). */
 export const CUT = '…';
 
@@ -138,6 +141,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #retryAfterMs: number | undefined;
   #bytes = 0;
   #answer: Buffer | undefined;
+  /** Where a redirect leads, which is never followed. */
+  #location: string | undefined;
   #expired = false;
   #isDone = false;
 
@@ -160,6 +165,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     this.#status = status;
     // A header that was sent twice is an array here, despite its type.
     const [retryAfter] = [headers['retry-after']].flat();
+    const [location] = [headers.location].flat();
+    if (status >= 300 && status < 400 && location !== undefined) this.#location = location.slice(0, MOST_LOCATION);
     if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
   }
 
@@ -204,7 +211,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #attempt(error: Error | undefined): HttpAttempt {
     const durationMs = Math.round(performance.now() - this.#startedAtMs);
     if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
-    const answer = this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined);
+    const body = this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined);
+    const answer = this.#location === undefined ? body : shownLocation(this.#location);
     return {
       ok: false,
       durationMs,
@@ -232,6 +240,12 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
       .replace(/\uFFFD+$/, '');
     return `${cut}${CUT}`;
   }
+}
+
+/** Masked as every URL is: a redirect often repeats the one that it was asked for. */
+function shownLocation(location: string): string {
+  const shown = /^https?:/i.test(location) ? printable(shownUrl(location)) : 'a path of the same host';
+  return `Location: ${shown}`.slice(0, ANSWER_LENGTH).toWellFormed();
 }
 
 /** undici's words for an answer whose lengths contradict each other. */

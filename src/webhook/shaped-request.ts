@@ -13,7 +13,7 @@ import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { doubledKey } from '../domain/json-scan.ts';
-import { isRecord, jsonMistake, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
+import { isRecord, jsonMistake, NO_NUMBER, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
 import { isTemplate, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
@@ -33,7 +33,6 @@ import { sha256 } from './signature.ts';
 import {
   type BatchScope,
   EMPTY_VALUE,
-  NO_NUMBER,
   readTemplate,
   speltAs,
   type Template,

@@ -18,7 +18,7 @@ import {
 import { nearestKey } from '../contract/nearest-key.ts';
 import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { isRecord, stringifyJson } from '../domain/json.ts';
+import { isRecord, refuseNoNumber, stringifyJson } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import { type Given, jsonFrom, neverJson, OMITTED, outputInQuotes } from './json-template.ts';
 
@@ -346,15 +346,6 @@ function writtenJson(value: unknown): string {
   if (text.includes('null')) refuseNoNumber(value);
   return text;
 }
-
-/** Of a number that is too large to be one, such as 1e400, nothing is left that could be written. */
-function refuseNoNumber(value: unknown): void {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(NO_NUMBER);
-  if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) refuseNoNumber(one);
-}
-
-/** Why nothing is written of such a number. */
-export const NO_NUMBER = 'a number is too large to be written';
 
 /** One rendering, with all that it has used up so far. */
 class BoundedContext extends Context {

@@ -176,6 +176,19 @@ test('what is wrong with the requests of a job is a problem of it: where they go
   ]);
 });
 
+test('a header that looks like a secret is worth a warning, and others are not', async () => {
+  const headers = { 'X-Api-Key': 'k', 'x-secret-token': 's', 'x-list': '7', 'idempotency-key': '{{ delivery_id }}' };
+  const prepared = await preparing([VIP]).prepare({ ...job, headers, onExit: { headers: { 'X-Api-Key': 'k' } } });
+  expect(prepared).toMatchObject({
+    ok: true,
+    warnings: [
+      expect.stringContaining('15 minutes'),
+      expect.stringContaining('"X-Api-Key"'),
+      expect.stringContaining('"x-secret-token"'),
+    ],
+  });
+});
+
 test('a template that gives JSON for nobody is a problem where it has to, and of the events that are sent', async () => {
   const never = '{"id" {{ id | json }}}';
   const message = expect.stringMatching(/^what it gives can never be valid JSON:\n {2}\{"id" "1"\}\n +\^$/);

@@ -561,6 +561,15 @@ test.each<[said: object, problems: string[][]]>([
     { contentType: 'application/x-www-form-urlencoded', body: '["a"]' },
     [['body', 'A form is made from a JSON object of its values.']],
   ],
+  [
+    { contentType: 'multipart/form-data', body: 'x' },
+    [
+      [
+        'contentType',
+        'Nobody can read multipart without its boundary. Say the one that "body" has: multipart/form-data; boundary=x.',
+      ],
+    ],
+  ],
   ...['text/plain; charset=iso-8859-1', 'text/xml;charset=UTF-16', 'a/b; charset="utf-8-x"; c=d'].map(
     (contentType): [said: object, problems: string[][]] => [
       { contentType, body: 'x' },
@@ -608,6 +617,7 @@ test.each([
   { method: 'GET', onEnter: { method: 'POST' } },
   { body: '"x"', onExit: { method: 'GET', body: '' } },
   { body: 'x', contentType: 'text/plain; charset=UTF-8' },
+  { body: 'x', contentType: 'multipart/form-data; boundary=x' },
   { body: 'x', contentType: 'text/plain; charset="utf-8"; format=flowed' },
   {
     body: '{"a": {{ id }}, oops}',

@@ -10,6 +10,7 @@ import {
   newPayload,
   type PayloadParts,
   type Profile,
+  profileIn as readProfile,
   ProfileText,
   selectFields,
 } from '../../src/domain/message.ts';
@@ -310,9 +311,41 @@ test.each([
 });
 
 test('values go out as they are spelt', () => {
-  const text = String.raw`{"a":1.0,"b":[ -0, 1E400 ],"c":"\u00e9\/","d":9007199254740993,"e":0.10000000000000000000001}`;
+  const text = String.raw`{"a":1.5,"b":[ -7, 1e+21 ],"c":"\u00e9\/","d":9007199254740993,"e":1e-7}`;
   expect(ProfileText.read(text)?.with({})).toBe(text);
 });
+
+test.each([
+  ['1.10', '1.1'],
+  ['1.0', '1'],
+  ['1e3', '1000'],
+  ['-0', '0'],
+  ['-0.0', '0'],
+  ['0.12345678901234567890123', '0.12345678901234568'],
+  ['100000000000000000000000.5', '1.0000000000000001e+23'],
+  ['1E400', undefined],
+])('the number %s is sent as %s, by whatever way it came in', (spelt, sent) => {
+  const text = `{"n":${spelt},"o":{"l":[${spelt}]}}`;
+  const sentOf = (profile: Profile): unknown => {
+    const body = newPayload({ ...NUMBERS, profile });
+    return /"data":\{(.*),"segment_events"/.exec(body)?.[1];
+  };
+  // From a source, which has the text, and with a trigger, which was parsed.
+  for (const profile of [readProfile(text), parseJson(text) as JsonObject]) {
+    if (sent === undefined) expect(() => sentOf(profile)).toThrow(RangeError);
+    else expect(sentOf(profile)).toBe(`"n":${sent},"o":{"l":[${sent}]}`);
+  }
+});
+
+const NUMBERS: Omit<PayloadParts, 'profile'> = {
+  user: '7',
+  event: 'enter',
+  at: '2026-01-01T00:00:00Z',
+  audience: { id: 'a', slug: 'vip', name: 'VIP' },
+  subscriptionId: 's',
+  exportFields: [],
+  attemptAt: '2026-01-01T00:00:00Z',
+};
 
 test('a text is what is between two places', () => {
   const line = '{"user":"1","profile":{"a":1}}';

@@ -248,6 +248,16 @@ test.each([301, 302, 303, 307, 308])(
   },
 );
 
+test.each([
+  ['https://new.example/s3cret/path?key=s3cret', 'Location: https://new.example/…?key=…'],
+  ['http://user:s3cret@new.example/', 'Location: http://new.example/'],
+  ['/s3cret/', 'Location: a path of the same host'],
+  ['//s3cret.example/', 'Location: a path of the same host'],
+  [`https://new.example/${'x'.repeat(5000)}`, 'Location: https://new.example/…'],
+])('[S22] where a redirect leads is shown, masked as every URL is: %.50s', async (location, answer) => {
+  expect(await postTo({ status: 301, headers: { location }, body: '<a href="s3cret">' })).toMatchObject({ answer });
+});
+
 test('[S31] Retry-After is understood in seconds, as a date, and when it is sent twice', async () => {
   const inAMinute = new Date(Date.now() + 60_000).toUTCString();
   expect(await postTo({ status: 429, headers: { 'retry-after': '7' } })).toMatchObject({ retryAfterMs: 7000 });
