@@ -29,8 +29,8 @@ export async function startFileServer(
   dynamicConfig: Readonly<Record<string, DynamicConfigValue>>,
 ): Promise<ChaosServer> {
   let server: LocalTemporal = await startLocalTemporal({ dbFile, dynamicConfig });
-  const { address, namespace, httpUrl } = server;
-  const places = { port: portOf(`http://${address}`), httpPort: portOf(httpUrl) };
+  const { address, namespace } = server;
+  const port = portOf(`http://${address}`);
   return {
     address,
     namespace,
@@ -41,7 +41,7 @@ export async function startFileServer(
       process.kill(server.pid, 'SIGKILL');
       await server.gone;
       await server.stop(); // Lets go of what watches it.
-      server = await startLocalTemporal({ dbFile, dynamicConfig, ...places });
+      server = await startLocalTemporal({ dbFile, dynamicConfig, port });
       return { what, fromMs, toMs: Date.now() };
     },
     databaseBytes: () => [dbFile, `${dbFile}-wal`].reduce((sum, file) => sum + sizeOf(file), 0),

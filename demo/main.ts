@@ -184,7 +184,7 @@ async function main(): Promise<number> {
     if (stop.aborted) return 1;
     if (!options.exit) {
       console.log(
-        `\nConsole       ${consoleLink(stage)}\nTemporal UI   ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}\nIts HTTP API  ${temporal.httpUrl}`,
+        `\nConsole       ${consoleLink(stage)}\nTemporal UI   ${jobLink(temporal.uiUrl)}\nTemporal      ${temporal.address}`,
       );
       console.log('\nEverything stays up. Stop it with Ctrl-C.');
       await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));

@@ -11,6 +11,7 @@ import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
 import type { ConfiguredIngests } from '../config/ingest-config.ts';
 import { stringifyJson } from '../domain/json.ts';
+import { isLoopback } from '../domain/origin-check.ts';
 import { ApiKeys, type Caller } from './api-keys.ts';
 import { ApiMetrics } from './api-metrics.ts';
 import { readBodies } from './bodies.ts';
@@ -35,7 +36,7 @@ import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
 import { streamRoutes } from './stream-routes.ts';
-import { isLoopback, refuseOtherPages, refuseStrangers } from './strangers.ts';
+import { refuseOtherPages, refuseStrangers } from './strangers.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 import { watchRoutes } from './watch-routes.ts';
 

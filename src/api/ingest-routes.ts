@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { isLoopback, isPassedOn } from '../domain/origin-check.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
@@ -13,7 +14,7 @@ import type { Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, Repeats } from './repeats.ts';
-import { isLoopback, isPassedOn, refuseStrangers } from './strangers.ts';
+import { refuseStrangers } from './strangers.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
@@ -152,7 +153,7 @@ type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 
 /** Who may use an ingest without a secret. @throws Refused */
 function refuseOthers(request: FastifyRequest<IngestRoute>): void {
-  if (isPassedOn(request) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+  if (isPassedOn(request.raw) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
     throw new Refused(
       403,
       'IngestIsOpen',

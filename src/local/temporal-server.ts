@@ -1,12 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../domain/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 import { freePorts } from './free-ports.ts';
+import { type Front, openFront } from './front.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 
@@ -15,10 +19,12 @@ export interface LocalTemporal {
   /** host:port for clients and workers. */
   readonly address: string;
   readonly namespace: string;
-  /** Base URL of the server's own HTTP API, without a slash at its end. */
-  readonly httpUrl: string;
+  /** Base URL of the server's own HTTP API, without a slash at its end; absent when it was not asked for. */
+  readonly httpUrl?: string | undefined;
   /** Base URL of the web UI; absent when it was not asked for. */
-  readonly uiUrl?: string;
+  readonly uiUrl?: string | undefined;
+  /** All that listens, as host:port. */
+  readonly places: readonly string[];
   readonly pid: number;
   /** Resolves with the server's last log lines when its process has ended, for whatever reason. */
   readonly gone: Promise<readonly string[]>;
@@ -38,8 +44,8 @@ export interface LocalTemporalOptions {
   readonly namespace?: string;
   /** Port of the gRPC API; default: a free one. */
   readonly port?: number;
-  /** Port of the HTTP API; default: a free one. */
-  readonly httpPort?: number;
+  /** True = the HTTP API on a free port, a number = on that port. Default: no program and no page reaches it. */
+  readonly http?: boolean | number;
   /** True = the web UI on a free port, a number = on that port. Default: no UI. */
   readonly ui?: boolean | number;
   /** Settings of the server that override ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
@@ -117,10 +123,13 @@ export async function startLocalTemporal(options: LocalTemporalOptions = {}): Pr
 async function startOnce(cliPath: string, options: LocalTemporalOptions): Promise<LocalTemporal> {
   const places = await choosePlaces(options);
   const namespace = options.namespace ?? 'default';
+  // The database is full of people's data: nobody else may read it.
+  const umask = process.umask(0o077);
   const child = spawn(cliPath, commandLine(options, places, namespace), {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  process.umask(umask);
   const log = keepLastLines(child);
   await once(child, 'spawn').catch((error: unknown) => {
     throw new LocalTemporalFailed(
@@ -133,24 +142,37 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
   const watchdog = dieWithParent(pid);
   const gone = once(child, 'exit').then(() => log);
   const { dbFile } = options;
+  const fronts: Front[] = [];
   const stop = async (): Promise<void> => {
     watchdog.release();
-    await end(child, gone);
+    await Promise.all([end(child, gone), ...fronts.splice(0).map((front) => front.close())]);
     if (dbFile !== undefined) rmSync(userFileOf(dbFile), { force: true });
   };
-  const httpUrl = `http://${HOST}:${places.http}`;
+  const inFront = async (
+    asked: boolean | number | undefined,
+    to: Place,
+    name?: string,
+  ): Promise<string | undefined> => {
+    if (asked === undefined || asked === false) return undefined;
+    const front = await openFront({ port: asked === true ? 0 : asked, to, name });
+    fronts.push(front);
+    return front.url;
+  };
+  const { grpc, http, ui, metrics, name } = places;
+  const behind = `http://${hostOf(http)}`;
   try {
-    await healthy(httpUrl, namespace, gone, options.startTimeoutMs ?? 60_000);
+    await healthy(behind, namespace, gone, options.startTimeoutMs ?? 60_000, name);
+    const [httpUrl, uiUrl] = [await inFront(options.http, http, name), await inFront(options.ui, ui)];
+    const address = hostOf(grpc);
+    if (dbFile !== undefined)
+      writeFileSync(userFileOf(dbFile), JSON.stringify({ address, httpUrl: behind } satisfies DatabaseUser));
+    const listening = [...[grpc, http, ui, metrics].map(hostOf), ...fronts.map(({ url }) => new URL(url).host)];
+    return { address, namespace, httpUrl, uiUrl, places: listening, pid, gone, stop };
   } catch (error) {
     await stop();
     const why = error instanceof Error ? error.message : String(error);
-    throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}`, log);
+    throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}`, log, { cause: error });
   }
-  const uiUrl = places.ui === undefined ? {} : { uiUrl: `http://${HOST}:${places.ui}` };
-  const address = `${HOST}:${places.grpc}`;
-  if (dbFile !== undefined)
-    writeFileSync(userFileOf(dbFile), JSON.stringify({ address, httpUrl } satisfies DatabaseUser));
-  return { address, namespace, httpUrl, ...uiUrl, pid, gone, stop };
 }
 
 /** The server that has a database open. */
@@ -170,8 +192,8 @@ async function refuseInUse(dbFile: string): Promise<void> {
   try {
     user = JSON.parse(readFileSync(userFileOf(dbFile), 'utf8')) as DatabaseUser; // What we wrote.
     const answer = await fetch(`${user.httpUrl}/api/v1/system-info`, { signal: AbortSignal.timeout(IN_USE_ANSWER_MS) });
-    // Something else may have the port by now.
-    if (!(await answer.text()).includes('serverVersion')) return;
+    // Something else may have the port by now. To us it says no more than this, since we do not know its name.
+    if (!(await answer.text()).includes('Host not allowed')) return;
   } catch {
     return;
   }
@@ -182,26 +204,50 @@ async function refuseInUse(dbFile: string): Promise<void> {
 
 const IN_USE_ANSWER_MS = 2_000;
 
-interface Places {
-  readonly grpc: number;
-  readonly http: number;
-  readonly ui: number | undefined;
+interface Place {
+  readonly host: string;
+  readonly port: number;
 }
 
-async function choosePlaces({ port, httpPort, ui = false }: LocalTemporalOptions): Promise<Places> {
-  for (const given of [port, httpPort, ui]) if (typeof given === 'number') await checkFree(given);
-  const [a = 0, b = 0, c = 0] = await freePorts(3);
-  return { grpc: port ?? a, http: httpPort ?? b, ui: ui === false ? undefined : ui === true ? c : ui };
+const hostOf = ({ host, port }: Place): string => `${host}:${port}`;
+
+interface Places {
+  readonly grpc: Place;
+  readonly http: Place;
+  readonly ui: Place;
+  readonly metrics: Place;
+  /** The only name by which the HTTP API may be asked. No page knows it, and no browser can ask by it: `.invalid` never resolves (RFC 6761). */
+  readonly name: string;
+}
+
+async function choosePlaces({ port, http, ui }: LocalTemporalOptions): Promise<Places> {
+  for (const given of [port, http, ui]) if (typeof given === 'number') await checkFree({ host: HOST, port: given });
+  const [a = 0, b = 0, c = 0, d = 0] = await freePorts(4);
+  const at = (port: number): Place => ({ host: HOST, port });
+  const name = `${randomBytes(16).toString('hex')}.invalid`;
+  return { grpc: at(port ?? a), http: at(b), ui: await hiddenPlace(c), metrics: at(d), name };
+}
+
+/**
+ * The web UI answers whoever finds it, by whatever name. So it listens at an address of loopback that no page can guess, unless there is none but
+ * 127.0.0.1 (macOS).
+ */
+async function hiddenPlace(port: number): Promise<Place> {
+  const hidden = { host: ['127', ...[0, 0, 0].map(() => randomInt(1, 255))].join('.'), port };
+  return await checkFree(hidden).then(
+    () => hidden,
+    () => ({ host: HOST, port }),
+  );
 }
 
 /** Another server on a given port would answer in place of ours, and be taken for it until ours has failed. */
-async function checkFree(port: number): Promise<void> {
-  const server = createServer().listen(port, HOST);
+async function checkFree({ host, port }: Place): Promise<void> {
+  const server = createServer().listen(port, host);
   try {
     await once(server, 'listening');
   } catch (cause) {
     const why = codeOf(cause) === PORT_TAKEN ? 'is taken' : 'cannot be listened on';
-    throw new LocalTemporalFailed(`The local Temporal server did not start: port ${port} of ${HOST} ${why}.`, [], {
+    throw new LocalTemporalFailed(`The local Temporal server did not start: port ${port} of ${host} ${why}.`, [], {
       cause,
     });
   }
@@ -211,16 +257,18 @@ async function checkFree(port: number): Promise<void> {
 function commandLine(options: LocalTemporalOptions, places: Places, namespace: string): string[] {
   const { dbFile } = options;
   const pragmas = { ...(dbFile === undefined ? {} : DB_FILE_PRAGMAS), ...options.sqlitePragmas };
-  const settings = { ...DYNAMIC_CONFIG, ...options.dynamicConfig };
+  const settings = { ...DYNAMIC_CONFIG, ...options.dynamicConfig, 'frontend.httpAllowedHosts': [places.name] };
+  const ui = [`--ui-ip=${places.ui.host}`, `--ui-port=${places.ui.port}`, '--ui-disable-news-fetch'];
   return [
     'server',
     'start-dev',
     `--ip=${HOST}`,
-    `--port=${places.grpc}`,
-    `--http-port=${places.http}`,
+    `--port=${places.grpc.port}`,
+    `--http-port=${places.http.port}`,
+    `--metrics-port=${places.metrics.port}`,
     `--namespace=${namespace}`,
     '--log-level=warn',
-    ...(places.ui === undefined ? ['--headless'] : ['--ui-port', String(places.ui), '--ui-disable-news-fetch']),
+    ...(options.ui === undefined || options.ui === false ? ['--headless'] : ui),
     ...(dbFile === undefined ? [] : ['--db-filename', dbFile]),
     ...Object.entries(pragmas).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
     ...Object.entries(settings).flatMap(([name, value]) => [
@@ -250,6 +298,7 @@ function keepLastLines(child: ChildProcess): string[] {
  * Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health.
  *
  * @param gone resolves when the server's process has ended.
+ * @param name by which it may be asked; default: as in the URL.
  * @throws Error when it has, or when `timeoutMs` are over.
  */
 export async function healthy(
@@ -257,6 +306,7 @@ export async function healthy(
   namespace: string,
   gone: Promise<unknown>,
   timeoutMs: number,
+  name?: string,
 ): Promise<void> {
   const probe = `${httpUrl}/api/v1/namespaces/${encodeURIComponent(namespace)}/workflows/no-such-workflow`;
   const deadline = performance.now() + timeoutMs;
@@ -264,11 +314,22 @@ export async function healthy(
   void gone.then(() => (ended = true));
   while (performance.now() < deadline) {
     if (ended) throw new Error('its process ended.');
-    const answer = await fetch(probe, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
-    if (answer?.status === 404 && /workflow/i.test(await answer.text())) return;
+    const { status, body } = await answerOf(probe, name ?? new URL(httpUrl).host);
+    if (status === 404 && /workflow/i.test(body)) return;
     await sleep(25);
   }
   throw new Error(`it did not answer within ${timeoutMs / 1000} s.`);
+}
+
+/** By a name of our choice, which `fetch` would not send. */
+async function answerOf(url: string, host: string): Promise<{ readonly status?: number; readonly body: string }> {
+  const asking = get(url, { headers: { host }, signal: AbortSignal.timeout(2_000) });
+  try {
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage]; // What a request emits.
+    return { status: answer.statusCode ?? 0, body: await text(answer) };
+  } catch {
+    return { body: '' };
+  }
 }
 
 async function end(child: ChildProcess, gone: Promise<unknown>): Promise<void> {

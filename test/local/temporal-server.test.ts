@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,6 +65,14 @@ test('a database that another server has open is refused, with its address; once
   await start({ dbFile });
 });
 
+test('a new database can be read by nobody else', async () => {
+  const dbFile = join(folder, 'temporal.db');
+  await start({ dbFile });
+  const files = readdirSync(folder).filter((name) => /^temporal\.db(-|$)/.test(name));
+  expect(files).toContain('temporal.db-wal');
+  for (const name of files) expect([name, statSync(join(folder, name)).mode & 0o077]).toEqual([name, 0]);
+});
+
 test('what was accepted is still there after a restart on the same database file', async () => {
   const dbFile = join(folder, 'temporal.db');
   const first = await start({ dbFile });
@@ -101,11 +109,21 @@ test('stop resolves when the process is gone, also the second time', async () =>
   await server.stop();
 });
 
-test('the web UI is there only when asked for', async () => {
-  const [without, withUi] = await Promise.all([start({}), start({ ui: true })]);
-  expect(without.uiUrl).toBeUndefined();
-  expect((await fetch(withUi.uiUrl ?? '')).status).toBe(200);
+test('the web UI and the HTTP API are there only when asked for', async () => {
+  const [without, withBoth] = await Promise.all([start({}), start({ ui: true, http: true })]);
+  expect([without.uiUrl, without.httpUrl]).toEqual([undefined, undefined]);
+  const statuses = await Promise.all(without.places.map((place) => statusOf(`http://${place}/api/v1/system-info`)));
+  expect(statuses).not.toContain(200);
+  expect(await statusOf(withBoth.uiUrl ?? '')).toBe(200);
+  expect(await statusOf(`${withBoth.httpUrl}/api/v1/system-info`)).toBe(200);
 });
+
+/** Undefined where nobody speaks HTTP. */
+const statusOf = async (url: string): Promise<number | undefined> =>
+  await fetch(url).then(
+    ({ status }) => status,
+    () => undefined,
+  );
 
 test('limits of the server can be shrunk', async () => {
   const server = await start({ dynamicConfig: { 'history.maximumSignalsPerExecution': 2 } });
@@ -131,8 +149,8 @@ test('a port that is taken is an error that names it', async () => {
 });
 
 test('another server that answers on the port of the HTTP API is not taken for this one', async () => {
-  const other = await start({});
-  await expect(start({ httpPort: Number(new URL(other.httpUrl).port) })).rejects.toMatchObject({
+  const other = await start({ http: true });
+  await expect(start({ http: Number(new URL(other.httpUrl ?? '').port) })).rejects.toMatchObject({
     name: 'LocalTemporalFailed',
     isPortTaken: true,
   });

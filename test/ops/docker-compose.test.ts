@@ -19,6 +19,8 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 interface Service {
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly volumes?: readonly string[];
+  readonly profiles?: readonly string[];
+  readonly ports?: readonly string[];
   readonly [key: string]: unknown;
 }
 
@@ -87,6 +89,22 @@ test('a service that others wait for to be healthy has a health check', () => {
       if (condition === 'service_healthy') expect(compose.services[on]).toHaveProperty('healthcheck.test');
     }
   }
+});
+
+test('every container keeps no more rights than it needs, and ours write to nothing but what is mounted', () => {
+  for (const [name, service] of Object.entries(compose.services)) {
+    expect([name, service['security_opt']]).toEqual([name, ['no-new-privileges:true']]);
+    // PostgreSQL's image changes the owner of its folder, and then its own user.
+    if (name !== 'postgresql') expect([name, service['cap_drop']]).toEqual([name, ['ALL']]);
+  }
+  for (const name of ['worker', 'api']) expect(compose.services[name]).toMatchObject({ read_only: true });
+});
+
+test('nothing is published that a page could drive or read before somebody asks for it: no HTTP API of Temporal, no web UI', () => {
+  const published = Object.values(compose.services)
+    .filter(({ profiles }) => profiles === undefined)
+    .flatMap(({ ports = [] }) => ports);
+  expect(published).toEqual(['${PUBLISH_IP:-127.0.0.1}:${TEMPORAL_PORT:-7233}:7233']);
 });
 
 test('the worker can be scaled: no name and no port of its own', () => {

@@ -27,9 +27,11 @@ export class TestBrowser {
   readonly mistakes: string[] = [];
   readonly #browser: Browser;
 
-  static async start(): Promise<TestBrowser> {
+  /** @param names that lead to this machine, as after DNS rebinding. */
+  static async start(names: readonly string[] = []): Promise<TestBrowser> {
     // Its sandbox, and its shared memory, want what a container does not have; it sees nothing but pages of these tests.
     const args = ['--no-sandbox', '--disable-dev-shm-usage'];
+    if (names.length > 0) args.push(`--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join(', ')}`);
     return new TestBrowser(await chromium.launch({ executablePath: executablePath ?? '', args }));
   }
 

@@ -11,14 +11,14 @@ import type { TestTemporal } from './temporal.ts';
 export async function startRun(folder: string): Promise<{ facts: TestTemporal; stop: () => Promise<void> }> {
   const cli = await findTemporalCli({ onProgress: (text) => console.error(text) });
   const [server, ...bundles] = await Promise.all([
-    startLocalTemporal({ cliPath: cli.path }),
+    startLocalTemporal({ cliPath: cli.path, http: true }),
     bundleWorkflows(folder, 'workflow-bundle.js'),
     bundleWorkflows(folder, 'encrypting-workflow-bundle.js', {
       failureConverterPath: source('temporal/failure-converter.ts'),
     }),
   ]);
   const [workflowBundle, encryptingWorkflowBundle] = bundles;
-  const { address, namespace, httpUrl } = server;
+  const { address, namespace, httpUrl = '' } = server;
   return {
     facts: { address, namespace, httpUrl, cliPath: cli.path, workflowBundle, encryptingWorkflowBundle },
     stop: async () => {

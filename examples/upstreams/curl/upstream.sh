@@ -4,7 +4,7 @@
 #   echo '{"audience":"vip","user":"7076","at":"2026-11-25T08:30:00.000000001Z"}' | ./upstream.sh JOB enter      (or exit)
 #   ./upstream.sh JOB triggers < batch.json      an array of triggers that say their "event", of at most 64 KiB
 #
-# TEMPORAL_HTTP        where the API is, default http://127.0.0.1:7243
+# TEMPORAL_HTTP        where the API is, default http://127.0.0.1:7243 (triggers up --http-port 7243)
 # TEMPORAL_NAMESPACE   default "default"
 # TEMPORAL_TOKEN       sent as a bearer, if it is set
 # PATIENCE             longest wait, in seconds, default 300

@@ -21,7 +21,11 @@ export const upCommand = command({
       .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
       .option('--port <port>', 'of Temporal; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
-      .option('--http-port <port>', "of Temporal's HTTP API; 0: a free one", portNumber, 7243)
+      .option(
+        '--http-port <port>',
+        "open Temporal's own HTTP API (docs/upstreams.md) there; 0: at a free one",
+        portNumber,
+      )
       .option(
         '--api-port <port>',
         'of our HTTP API and the console (docs/api.md); 0: a free one',
@@ -102,7 +106,7 @@ interface TemporalAtHand {
   readonly address: string;
   readonly connection: ConnectConfig;
   /** Absent for a server that is not ours. */
-  readonly local?: { readonly uiUrl: string | undefined; readonly httpUrl: string; readonly db: string };
+  readonly local?: { readonly uiUrl?: string | undefined; readonly httpUrl?: string | undefined; readonly db: string };
   /** Resolves when a server of our own has ended, for whatever reason. */
   readonly gone?: Promise<Error>;
   stop(): Promise<void>;
@@ -115,7 +119,7 @@ interface LocalOptions {
   readonly db: string;
   readonly port: number;
   readonly uiPort: number;
-  readonly httpPort: number;
+  readonly httpPort: number | undefined;
 }
 
 /** The server that the environment names, or one of our own. */
@@ -133,8 +137,8 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   const local = await startLocalTemporal({
     dbFile: db,
     ...(port === 0 ? {} : { port }),
-    ...(httpPort === 0 ? {} : { httpPort }),
-    ui: uiPort === 0 ? true : uiPort,
+    ...(httpPort === undefined ? {} : { http: httpPort === 0 || httpPort }),
+    ui: uiPort === 0 || uiPort,
     onProgress: note,
   }).catch((error: unknown) => {
     throw error instanceof LocalTemporalFailed ? withAdvice(error) : error;

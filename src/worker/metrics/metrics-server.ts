@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Client } from '@temporalio/client';
 import { type Config, ConfigError } from '../../config/config.ts';
+import { isLoopback, strangePage } from '../../domain/origin-check.ts';
 import { JobPoller } from '../job-poller.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
@@ -32,7 +33,10 @@ export interface MetricsServer {
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer((request, response) => {
     const [path] = (request.url ?? '').split('?');
-    if (path === '/metrics' && request.method === 'GET') void respond(options, response);
+    // Beyond this machine it may have any name.
+    if (isLoopback(options.host) && strangePage(request, false) !== undefined)
+      response.writeHead(403, { 'content-type': 'text/plain' }).end('Ask 127.0.0.1, and from no other page.\n');
+    else if (path === '/metrics' && request.method === 'GET') void respond(options, response);
     else if (path === '/healthz' && options.problem !== undefined) answerJson(response, 200, { ok: true });
     else if (path === '/readyz' && options.problem !== undefined)
       void options.problem().then((problem) => answerReady(response, problem, options.notice?.()));

@@ -1,0 +1,65 @@
+/** What a request says of who sent it. */
+export interface AskedBy {
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly httpVersion: string;
+  readonly method?: string | undefined;
+}
+
+/** Why a request is not from this machine itself, or is from a page of another origin. */
+export type Stranger = 'PassedOn' | 'WrongHost' | 'WrongOrigin';
+
+/** Headers by which proxies, load balancers and tunnels say whom they ask for. */
+const PASSED_ON =
+  /^(?:forwarded|via|x-forwarded.*|x-original-.*|x-real-ip|cf-.*|cdn-loop|x-envoy-.*|x-amzn-trace-id|x-cluster-client-ip|(?:.*-)?(?:client|connecting|user|remote)-?ip)$/;
+
+/**
+ * Whether somebody else asked, and a proxy on this machine passed it on, as far as it shows. One that speaks HTTP/1.1 and adds nothing does not:
+ * what is behind a proxy needs a secret. Proxies that are configured with nothing often speak HTTP/1.0, which hardly anybody else does.
+ */
+export function isPassedOn({ headers, httpVersion }: AskedBy): boolean {
+  return httpVersion === '1.0' || Object.keys(headers).some((name) => PASSED_ON.test(name));
+}
+
+/**
+ * Who may not ask what is for this machine only: whom a proxy passes on, and a page that somebody here has open. A page is known by its origin or,
+ * after DNS rebinding, by the name that it asks for.
+ *
+ * @param isPage whether a link of another page may lead here, since that page sees nothing of the answer.
+ */
+export function strangerIn(by: AskedBy, isPage: boolean): Stranger | undefined {
+  return isPassedOn(by) ? 'PassedOn' : strangePage(by, isPage);
+}
+
+/** The same, but a proxy may ask. */
+export function strangePage(by: AskedBy, isPage: boolean): 'WrongHost' | 'WrongOrigin' | undefined {
+  const { host = '', origin } = by.headers;
+  const name = String(host)
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
+  if (!isLoopback(name)) return 'WrongHost';
+  const isOther = origin !== undefined && origin !== `http://${String(host)}`;
+  return isOther || isOfOtherPage(by, isPage) ? 'WrongOrigin' : undefined;
+}
+
+/** Whether a page of another site asks, as browsers say it. Programs say nothing of the kind. */
+export function isOfOtherPage(by: AskedBy, isPage: boolean): boolean {
+  const { origin, host, 'sec-fetch-site': site, 'x-forwarded-host': asked } = by.headers;
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none' && !(isPage && isFollowedLink(by));
+  // Browsers leave that out where the connection is not safe. A proxy may have put its own name in the place of the one that was asked.
+  if (origin === undefined) return false;
+  const from = hostOf(String(origin));
+  return from === undefined || (from !== host && from !== asked);
+}
+
+function isFollowedLink({ headers, method }: AskedBy): boolean {
+  return method === 'GET' && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+}
+
+function hostOf(origin: string): string | undefined {
+  return /^https?:\/\/([^/]+)$/.exec(origin)?.[1];
+}
+
+/** @param host an address without brackets, or a name. */
+export function isLoopback(host: string): boolean {
+  return host.toLowerCase() === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
