@@ -68,7 +68,9 @@ export async function openDemoStage(
     const config = { ...base, source, logLevel: 'error' as const };
     installRuntime(config);
     const workflowBundle = { codePath: BUNDLE };
-    opened.with(await startWorker({ config, connection, workflowBundle }), (worker) => worker.shutdown());
+    opened.with(await startWorker({ config, connection, workflowBundle, neverTo: temporal.places }), (worker) =>
+      worker.shutdown(),
+    );
 
     const client = opened.with(await connectClient(connection, config.payloadKeys), (one) => one.close());
     const jobs = new ExportJobs(client.client, { taskQueue: config.taskQueue });

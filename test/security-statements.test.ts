@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
-const STATEMENTS = [...Array.from({ length: 45 }, (_, i) => i + 1), 47];
+const STATEMENTS = Array.from({ length: 47 }, (_, i) => i + 1);
 
 /** The rows of the table in SECURITY.md: which files it names for a statement. */
 const named = new Map<number, string[]>();

@@ -13,6 +13,8 @@ export async function untilStopped(
     readonly config: Config;
     readonly readConfig?: (() => Config) | undefined;
     readonly connection: ConnectConfig;
+    /** As host:port: where nothing is sent, besides Temporal and the worker's own ports. */
+    readonly neverTo: readonly string[];
     /** Resolves with a reason when the worker can no longer go on; the whole then rejects with it. */
     readonly gone?: Promise<Error> | undefined;
   },
@@ -37,6 +39,7 @@ async function startRunning(options: {
   config: Config;
   readConfig?: (() => Config) | undefined;
   connection: ConnectConfig;
+  neverTo: readonly string[];
 }): Promise<RunningWorker> {
   // Loaded here: the worker's native library takes half a second, which no other command should wait for.
   const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([

@@ -11,6 +11,7 @@ import {
   literalOf,
   type LookUp,
   NOT_PUBLIC,
+  OURS,
   portOf,
   sharedLookUp,
 } from './network-policy.ts';
@@ -38,6 +39,8 @@ function failureOf(statusCode: number | undefined): Error {
 }
 
 export interface TunnelOptions {
+  /** Judges the address that a name resolved to, together with the port. */
+  readonly policy: ConnectionPolicy;
   readonly lookUp: LookupFunction;
   /** Longest time, in ms, until the proxy has opened the tunnel. */
   readonly timeoutMs: number;
@@ -55,6 +58,7 @@ export function openTunnel(
   callback: (...outcome: [Error, null] | [null, Socket]) => void,
 ): void {
   const through = (address: string) => {
+    if (options.policy.isOurs(address, Number(portOf(to)))) return callback(new AddressRefused(OURS), null);
     const target = `${isIP(address) === 6 ? `[${address}]` : address}:${portOf(to)}`;
     const request = httpRequest({
       createConnection: () => connectToProxy(proxy, options.secureContext),
@@ -142,7 +146,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
   const reach =
     policy.proxy === undefined
       ? directly(policy, timeoutMs, lookUp)
-      : byWayOf(policy.proxy, { timeoutMs, lookUp, secureContext: toProxy });
+      : byWayOf(policy.proxy, { policy, timeoutMs, lookUp, secureContext: toProxy });
   // Verification is set explicitly, which overrides NODE_TLS_REJECT_UNAUTHORIZED. None of our settings turns it off.
   const secure = buildConnector({ timeout: timeoutMs, secureContext, rejectUnauthorized: true, allowH2: false });
   return (to, callback) => {
@@ -184,9 +188,11 @@ function directly(policy: ConnectionPolicy, timeoutMs: number, lookup: LookupFun
     connect({ ...to, protocol: 'http:', port: portOf(to) }, (...[error, socket]) => {
       if (error !== null) return callback(error, null);
       // The final check: what the socket is really connected to.
-      if (policy.allowsAddress(socket.remoteAddress ?? '')) return callback(null, socket);
+      const address = socket.remoteAddress ?? '';
+      const isOurs = policy.isOurs(address, Number(portOf(to)));
+      if (!isOurs && policy.allowsAddress(address)) return callback(null, socket);
       socket.destroy();
-      callback(new AddressRefused(NOT_PUBLIC), null);
+      callback(new AddressRefused(isOurs ? OURS : NOT_PUBLIC), null);
     });
 }
 

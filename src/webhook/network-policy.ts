@@ -1,6 +1,7 @@
 import { lookup, type LookupAddress, promises } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { codeOf } from '../domain/errors.ts';
 
@@ -9,6 +10,9 @@ const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 /** Blocks inside it that are not publicly reachable: IETF protocol assignments, 6to4 and documentation (RFC 9637). */
 const NOT_GLOBAL_IPV6 = ['2001::/23', '2002::/16', '3fff::/20'].map((cidr) => ipaddr.IPv6.parseCIDR(cidr));
 
+/** Azure's own services answer every virtual machine there, keys and certificates included, though the address is public. */
+const AZURE_SERVICES = '168.63.129.16';
+
 /**
  * Whether an address belongs to the public Internet (IANA special-purpose address registries, RFC 6890). An IPv6 address that embeds an IPv4
  * address (mapped, NAT64, 6to4, Teredo) does not count as public.
@@ -16,7 +20,7 @@ const NOT_GLOBAL_IPV6 = ['2001::/23', '2002::/16', '3fff::/20'].map((cidr) => ip
  * @param address as `net.isIP` accepts it: other numeric spellings (`127.1`, `0x7f000001`) do not count as addresses here.
  */
 export function isPublicAddress(address: string): boolean {
-  if (isIP(address) === 0) return false;
+  if (isIP(address) === 0 || address === AZURE_SERVICES) return false;
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== 'unicast') return false;
   if (parsed instanceof ipaddr.IPv4) return true;
@@ -188,12 +192,61 @@ export interface ConnectionPolicy {
   readonly certificateAuthorities: readonly string[];
   /** Asked about the addresses that a name resolved to, and about the one that a socket is connected to. */
   allowsAddress(address: string): boolean;
+  /** Whether this address, or this name, and port are among our own places. Asked like `allowsAddress`, and of every URL. */
+  isOurs(host: string, port: number): boolean;
   /** Why nothing may be sent there, as far as that is known before a name is looked up; undefined when nothing speaks against it. */
   refusalOf(to: Destination): string | undefined;
 }
 
 /** Names of this machine and of private networks (RFC 6761, RFC 8375, RFC 6762; `internal` is reserved by ICANN). */
 const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
+
+/**
+ * Where a worker never sends, whatever `network` allows: Temporal, its own ports and the API's. They trust whoever reaches them, so that a job that
+ * may send there could do what its owner may not.
+ */
+export class OwnPlaces {
+  readonly #addresses = new Map<number, Map<string, AddressSet>>();
+
+  /** @param places as host:port; a host of this machine stands for all its addresses, since a server may listen at each. */
+  constructor(places: readonly string[]) {
+    for (const place of places) {
+      const { protocol, hostname, port } = new URL(`http://${place}`);
+      const number = Number(portOf({ protocol, port }));
+      const literal = literalOf(hostname);
+      const hosts = this.#addresses.get(number) ?? new Map<string, AddressSet>();
+      this.#addresses.set(number, hosts.set(hostname, allOf(literal === undefined ? [] : [literal])));
+    }
+  }
+
+  has(host: string, port: number): boolean {
+    const hosts = this.#addresses.get(port);
+    if (hosts === undefined) return false;
+    const address = literalOf(host);
+    if (address === undefined) return hosts.has(host.toLowerCase().replace(/\.$/, ''));
+    return [...hosts.values()].some((set) => set.has(address));
+  }
+
+  /** Looks the names up again. One that is not known now keeps the addresses that it had. */
+  async lookUp(lookUp: LookUp = sharedLookUp): Promise<void> {
+    const names = [...this.#addresses.values()].flatMap((hosts) => [...hosts.keys()].map((host) => ({ hosts, host })));
+    for (const { hosts, host } of names.filter(({ host }) => literalOf(host) === undefined))
+      await new Promise<void>((resolve) => {
+        lookUp(host, { all: true }, (error, found) => {
+          if (error === null) hosts.set(host, allOf(found.map(({ address }) => address)));
+          resolve();
+        });
+      });
+  }
+}
+
+/** These addresses; if one of them is of this machine, all of this machine, too. */
+function allOf(addresses: readonly string[]): AddressSet {
+  const interfaces = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+  const here = ['127.0.0.0/8', '::1', '0.0.0.0', '::', ...interfaces.filter(isNetwork)];
+  const isHere = addresses.some((address) => new AddressSet(here).has(address));
+  return new AddressSet([...addresses.filter(isNetwork), ...(isHere ? here : [])]);
+}
 
 /** What a worker may connect to. Names are checked before they are looked up, addresses afterwards. */
 export class NetworkPolicy implements ConnectionPolicy {
@@ -202,8 +255,13 @@ export class NetworkPolicy implements ConnectionPolicy {
   readonly #allowHttp: boolean;
   readonly #allowed: AddressSet;
   readonly #ports: readonly (readonly [first: number, last: number])[];
+  readonly #own: OwnPlaces;
 
-  constructor({ allowHttp, allowAddresses, allowPorts, proxy, certificateAuthorities = [] }: NetworkRules) {
+  constructor(
+    { allowHttp, allowAddresses, allowPorts, proxy, certificateAuthorities = [] }: NetworkRules,
+    own = new OwnPlaces([]),
+  ) {
+    this.#own = own;
     this.#allowHttp = allowHttp;
     this.#allowed = new AddressSet(allowAddresses);
     this.#ports = allowPorts.map((range) => {
@@ -219,6 +277,10 @@ export class NetworkPolicy implements ConnectionPolicy {
     return isPublicAddress(address) || this.#allowed.has(address);
   }
 
+  isOurs(host: string, port: number): boolean {
+    return this.#own.has(host, port);
+  }
+
   /**
    * Why nothing may be sent there, in words that name no address other than the given one; undefined when only the addresses that a name
    * resolves to can still forbid it.
@@ -230,6 +292,7 @@ export class NetworkPolicy implements ConnectionPolicy {
     const number = Number(portOf({ protocol, port }));
     if (!this.#ports.some(([first, last]) => number >= first && number <= last))
       return `The worker does not send to port ${number}. (Its operator can allow it: network.allowPorts.)`;
+    if (this.isOurs(hostname, number)) return OURS;
     const address = literalOf(hostname);
     const isForbidden =
       address === undefined ? PRIVATE_NAMES.test(hostname) && this.#allowed.isEmpty : !this.allowsAddress(address);
@@ -240,6 +303,9 @@ export class NetworkPolicy implements ConnectionPolicy {
 /** For a host that is, or resolves to, an address that may not be reached. It does not say which address, since that would reveal private DNS. */
 export const NOT_PUBLIC =
   'The worker sends to public addresses only, and this host does not have one. (Its operator can allow others: network.allowAddresses.)';
+
+/** For what is, or resolves to, one of our own places. */
+export const OURS = 'The worker never sends to Temporal, to its own ports or to those of the API.';
 
 /** The address that a host is written as, without brackets; undefined for a name that has to be looked up. */
 export function literalOf(hostname: string): string | undefined {
@@ -281,6 +347,11 @@ export class OriginPolicy implements ConnectionPolicy {
     return true;
   }
 
+  /** An operator may have the source answer at whatever port. */
+  isOurs(): boolean {
+    return false;
+  }
+
   refusalOf({ protocol, hostname, port }: Destination): string | undefined {
     const to = `${protocol}//${hostname}${port === '' ? '' : `:${port}`}`;
     if (URL.canParse(to) && new URL(to).origin === this.#origin) return undefined;
@@ -301,8 +372,10 @@ export async function refusalBeforehand(
   if (refusal !== undefined || literalOf(url.hostname) !== undefined) return refusal;
   return await new Promise((resolve) => {
     lookUp(url.hostname, { all: true }, (error, addresses) => {
-      const isForbidden = error === null && !addresses.every(({ address }) => policy.allowsAddress(address));
-      resolve(isForbidden ? NOT_PUBLIC : undefined);
+      if (error !== null) return resolve(undefined);
+      const isOurs = addresses.some(({ address }) => policy.isOurs(address, Number(portOf(url))));
+      const isForbidden = !addresses.every(({ address }) => policy.allowsAddress(address));
+      resolve(isOurs ? OURS : isForbidden ? NOT_PUBLIC : undefined);
     });
   });
 }

@@ -7,7 +7,7 @@ import type { AlertSettings } from '../activities/alerts.ts';
 import { type ActivityDependencies, createActivities } from '../activities/index.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
-import type { ConnectConfig } from '../client/connect.ts';
+import { addressOf, type ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
 import { checkDestinations } from '../config/authorization-config.ts';
@@ -22,13 +22,12 @@ import type { WorkerTracing } from '../tracing/worker-tracing.ts';
 import { createPoster } from '../webhook/attempt.ts';
 import { Authorizations } from '../webhook/authorizations.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
-import { NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
+import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import { type AuthorizationsReload, reloadAuthorizations } from './authorizations-reload.ts';
 import { workerDeployment } from './deployment.ts';
 import { MissingKeys } from './missing-keys.ts';
-import { serveMetrics } from './metrics/metrics-server.ts';
-import type { WorkerMetrics } from './metrics/worker-metrics.ts';
+import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
 import { Readiness } from './readiness.ts';
 import { release } from './release.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
@@ -48,6 +47,8 @@ export interface StartWorkerOptions {
   readonly workflowBundle?: WorkerOptions['workflowBundle'];
   /** Where the SDK's own metrics are served, as given to the runtime; they are appended to ours. */
   readonly sdkMetricsAddress?: string | undefined;
+  /** As host:port: where nothing is sent, besides Temporal and the worker's own ports. */
+  readonly neverTo?: readonly string[] | undefined;
 }
 
 export interface RunningWorker {
@@ -63,6 +64,10 @@ export interface RunningWorker {
 
 /** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
+/** How often, in ms, it is looked up where Temporal is, so that nothing is sent there. */
+const OWN_PLACES_MS = 30_000;
+/** Where a Temporal server has its HTTP API unless told otherwise. */
+const TEMPORAL_HTTP_PORT = 7243;
 
 /**
  * Wires up a worker (configuration to source, authorizations and connections, and these to activities) and runs it.
@@ -128,7 +133,7 @@ async function startOpening(opened: Opened, options: StartWorkerOptions): Promis
   const client = new Client({ connection, namespace, dataConverter });
   const source = await openedSource(opened, options);
   const dependencies: ActivityDependencies = {
-    ...(await openWorld(opened, options, source, served?.metrics)),
+    ...(await openWorld(opened, options, source, served)),
     ...temporalPorts(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
   };
@@ -223,12 +228,17 @@ async function openedSource(opened: Opened, { config, source }: StartWorkerOptio
 /** What activities use outside of Temporal, as it is configured: the source, the wire, traces. */
 async function openWorld(
   opened: Opened,
-  { config }: StartWorkerOptions,
+  options: StartWorkerOptions,
   source: AudienceSource,
-  metrics: WorkerMetrics | undefined,
+  served: ServedMetrics | undefined,
 ): Promise<Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes'>> {
+  const { config } = options;
   const { network, requestTimeoutMs } = config;
-  const policy = new NetworkPolicy(network);
+  const metrics = served?.metrics;
+  const own = new OwnPlaces(ownPlaces(options, served?.url));
+  await own.lookUp();
+  opened.with(setInterval(() => void own.lookUp(), OWN_PLACES_MS).unref(), (timer) => clearInterval(timer));
+  const policy = new NetworkPolicy(network, own);
   const agentOptions = { timeoutMs: requestTimeoutMs, policy };
   const poster = opened.with(createPoster(agentOptions), (one) => one.close());
   const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
@@ -253,6 +263,14 @@ async function openWorld(
     serverLimits: config.serverLimits,
     watchFolder: config.watch.folder,
   };
+}
+
+function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerOptions, metricsUrl?: string): string[] {
+  const [, host = '', port = '7233'] = /^(?:[a-z]+:\/+)?(.*?)(?::(\d+))?$/.exec(addressOf(connection)) ?? [];
+  const places = [`${host}:${port}`, `${host}:${TEMPORAL_HTTP_PORT}`, ...neverTo];
+  if (sdkMetricsAddress !== undefined) places.push(sdkMetricsAddress);
+  if (metricsUrl !== undefined) places.push(new URL(metricsUrl).host);
+  return places;
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {

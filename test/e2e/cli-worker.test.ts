@@ -43,10 +43,11 @@ interface Ready {
   readonly address: string;
   readonly uiUrl: string;
   readonly httpUrl: string;
+  readonly apiUrl: string;
   readonly source: string;
 }
 
-test('up brings everything up in one go, ends with Ctrl-C and leaves nothing running; the next one goes on with the same jobs', async () => {
+test('[S46] up brings everything up in one go, sends to none of its own ports, ends with Ctrl-C and leaves nothing running; the next one goes on with the same jobs', async () => {
   const db = join(folder, 'deep', 'temporal.db');
   const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
@@ -63,6 +64,15 @@ test('up brings everything up in one go, ends with Ctrl-C and leaves nothing run
     expect(await triggers(['start', ...job], asOperator)).toMatchObject({ code: 0, stderr: '' });
     const members = sample.audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
     await receiver.ledger.waitFor(({ delivered }) => delivered === members);
+
+    // A job cannot be used to ask what only this machine may ask.
+    for (const url of [ready.httpUrl, ready.uiUrl, ready.apiUrl, `http://localhost:${ready.address.split(':')[1]}`]) {
+      const { code, stderr } = await triggers(
+        ['start', '--label', 'Ours', '--audience', 'vip', '--url', url],
+        asOperator,
+      );
+      expect([url, code, stderr]).toEqual([url, 2, expect.stringContaining('never sends')]);
+    }
 
     const children = await childrenOf(up.pid);
     expect(children.length).toBeGreaterThan(0);

@@ -261,7 +261,15 @@ testWithHelm('a webhook reaches no network that the worker would not reach, and 
   const except = to[0]?.ipBlock?.except ?? [];
   for (const network of except)
     expect([network, isPublicAddress(network.replace(/\/\d+$/, '').replace(/0$/, '1'))]).toEqual([network, false]);
-  for (const address of ['10.0.0.1', '169.254.169.254', '172.31.0.1', '192.168.1.1', '100.64.0.1', '127.0.0.1'])
+  for (const address of [
+    '10.0.0.1',
+    '169.254.169.254',
+    '172.31.0.1',
+    '192.168.1.1',
+    '100.64.0.1',
+    '127.0.0.1',
+    '168.63.129.16',
+  ])
     expect([address, except.some((network) => holds(network, address))]).toEqual([address, true]);
   expect(to.slice(1)).toEqual([{ ipBlock: { cidr: '2000::/3' } }]);
   const network = { allowAddresses: ['10.20.0.0/16', '10.30.0.7', 'fd00::7'], allowPorts: ['443', '8000-8099'] };

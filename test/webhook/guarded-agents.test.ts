@@ -4,7 +4,7 @@ import { judge } from '../../src/domain/verdict.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { type HttpAttempt, createPoster, type Poster } from '../../src/webhook/attempt.ts';
 import { createGuardedConnector } from '../../src/webhook/guarded-agents.ts';
-import { type LookUp, NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { type LookUp, NetworkPolicy, type NetworkRules, OwnPlaces } from '../../src/webhook/network-policy.ts';
 import { startDnsServer } from './a-dns-server.ts';
 import { startProxy } from './a-proxy.ts';
 import { afterwards, closing, startRawServer } from './a-server.ts';
@@ -145,6 +145,29 @@ test('[S8] the address that the socket is really connected to is checked again, 
   expect(await attemptOf(poster, `http://hook.example:${server.url.port}/`, [], '{}')).toMatchObject(REFUSED);
   expect(judged).toEqual(['127.0.0.1', '127.0.0.1']);
   await closing(server.connections);
+});
+
+test('[S46] nothing is sent to our own places, by whatever name or address, nor through a proxy; beside them it is', async () => {
+  const [ours, theirs] = [await receiverOnLoopback(), await receiverOnLoopback()];
+  const proxy = await startProxy();
+  const own = new OwnPlaces([new URL(ours.url).host]);
+  for (const through of [undefined, proxy.url]) {
+    const rules = { ...OPEN, allowAddresses: ['127.0.0.0/8', '::1'], proxy: through };
+    const poster = createPoster({
+      timeoutMs: 3000,
+      policy: new NetworkPolicy(rules, own),
+      lookUp: answersOf('127.0.0.1'),
+    });
+    afterwards(() => poster.close());
+    for (const host of ['127.0.0.1', 'localhost', 'hook.example', '[::ffff:7f00:1]', '0.0.0.0']) {
+      const url = `http://${host}:${new URL(ours.url).port}/`;
+      expect([host, await attemptOf(poster, url, [], '{}')]).toMatchObject([host, REFUSED]);
+    }
+    expect(await attemptOf(poster, `http://hook.example:${new URL(theirs.url).port}/`, [], '{}')).toMatchObject({
+      ok: true,
+    });
+  }
+  expect(ours.ledger.entries).toEqual([]);
 });
 
 test('[S9] http is refused unless the operator allows it', async () => {

@@ -2,7 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -20,6 +20,7 @@ import {
   NetworkPolicy,
   type NetworkRules,
   OriginPolicy,
+  OwnPlaces,
   portsIn,
   refusalBeforehand,
   sharedLookUp,
@@ -38,6 +39,7 @@ test.each([
   '192.168.0.1',
   '169.254.169.254',
   '100.64.0.1',
+  '168.63.129.16',
   '198.18.0.1',
   '198.19.255.255',
   '192.0.0.1',
@@ -220,6 +222,50 @@ test.each([
   ['https://example.com/', answering('8.8.8.8', '10.0.0.1'), /public addresses only/],
 ])('[S1] [S9] %s is refused in advance', async (url, lookUp, reason) => {
   expect(await refusalBeforehand(policy, new URL(url), lookUp)).toMatch(reason);
+});
+
+const EVERYWHERE: NetworkRules = { allowHttp: true, allowAddresses: ['0.0.0.0/0', '::/0'], allowPorts: ['1-65535'] };
+
+/** Whether something is sent to this URL before a name is looked up, where everything is allowed but this. */
+async function isOurs(own: OwnPlaces, url: string, lookUp = answering('8.8.8.8')): Promise<boolean> {
+  const refusal = await refusalBeforehand(new NetworkPolicy(EVERYWHERE, own), new URL(url), lookUp);
+  if (refusal !== undefined) expect(refusal).toMatch(/never sends to Temporal/);
+  return refusal !== undefined;
+}
+
+test('[S46] a port of this machine is refused at each of its addresses, since a server may listen at all of them', async () => {
+  const own = new OwnPlaces(['127.0.0.1:7233', '[::1]:7243', '0.0.0.0:9464']);
+  const interfaces = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+  const outside = interfaces.find((address) => isIP(address) === 4 && !address.startsWith('127.'));
+  const hosts = ['127.0.0.1', '127.9.9.9', '[::1]', '0.0.0.0', '[::]', '[::ffff:127.0.0.1]', '2130706433', outside];
+  for (const host of hosts.filter((host) => host !== undefined)) {
+    for (const port of [7233, 7243, 9464])
+      expect([host, port, await isOurs(own, `http://${host}:${port}/`)]).toEqual([host, port, true]);
+    expect([host, await isOurs(own, `http://${host}:9000/`)]).toEqual([host, false]);
+  }
+  expect(await isOurs(own, 'http://10.0.0.7:7233/')).toBe(false);
+  // By whatever name.
+  expect(await isOurs(own, 'http://hook.example:7233/', answering('8.8.8.8', '127.0.0.1'))).toBe(true);
+  expect(await isOurs(own, 'http://hook.example:9000/', answering('8.8.8.8', '127.0.0.1'))).toBe(false);
+});
+
+test('[S46] Temporal on another machine is refused by its name, and by each address that the name has now', async () => {
+  const own = new OwnPlaces(['Temporal.example:7233', '10.0.0.5:443']);
+  await own.lookUp(answering('10.0.0.6'));
+  expect(await isOurs(own, 'http://temporal.example:7233/')).toBe(true);
+  expect(await isOurs(own, 'http://temporal.example.:7233/')).toBe(true);
+  expect(await isOurs(own, 'http://temporal.example:9000/')).toBe(false);
+  expect(await isOurs(own, 'http://10.0.0.6:7233/')).toBe(true);
+  expect(await isOurs(own, 'http://[::ffff:10.0.0.6]:7233/')).toBe(true);
+  expect(await isOurs(own, 'https://10.0.0.5/')).toBe(true);
+  await own.lookUp(answering('10.0.0.8'));
+  expect(await isOurs(own, 'http://10.0.0.6:7233/')).toBe(false);
+  // While its name cannot be looked up, it stays where it was.
+  await own.lookUp((_, __, callback) => callback(new Error('no answer'), []));
+  expect(await isOurs(own, 'http://hook.example:7233/', answering('10.0.0.8'))).toBe(true);
+  // A name of this machine is this machine.
+  await own.lookUp(answering('127.0.0.1'));
+  expect(await isOurs(own, 'http://[::1]:7233/')).toBe(true);
 });
 
 test('a name that cannot be looked up now is not refused, since it may exist later', async () => {

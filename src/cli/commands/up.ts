@@ -4,6 +4,7 @@ import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { shownSource } from '../../config/source-config.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
+import type { LocalTemporal } from '../../local/temporal-server.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { portNumber } from '../options.ts';
@@ -49,7 +50,6 @@ export const upCommand = command({
     try {
       // A server of our own is started with them.
       if (server.local === undefined) await registerAttributes(server.connection, note);
-      const parts = { config, readConfig, connection: server.connection, gone: server.gone };
       const { connection } = server;
       const api = await serveApi({
         connection,
@@ -63,10 +63,15 @@ export const upCommand = command({
         terminal,
       });
       try {
-        await untilStopped(parts, stop.signal, ({ metricsUrl }) => {
-          const urls = { apiUrl: api.url, consoleUrl: api.invite(), metricsUrl };
-          print({ ...readyJson(server, config), ...urls }, () => [readyText(server, config, urls)]);
-        });
+        const neverTo = [new URL(api.url).host, ...(server.local?.places ?? [])];
+        await untilStopped(
+          { config, readConfig, connection, gone: server.gone, neverTo },
+          stop.signal,
+          ({ metricsUrl }) => {
+            const urls = { apiUrl: api.url, consoleUrl: api.invite(), metricsUrl };
+            print({ ...readyJson(server, config), ...urls }, () => [readyText(server, config, urls)]);
+          },
+        );
       } finally {
         await api.close();
       }
@@ -106,7 +111,7 @@ interface TemporalAtHand {
   readonly address: string;
   readonly connection: ConnectConfig;
   /** Absent for a server that is not ours. */
-  readonly local?: { readonly uiUrl?: string | undefined; readonly httpUrl?: string | undefined; readonly db: string };
+  readonly local?: Pick<LocalTemporal, 'uiUrl' | 'httpUrl' | 'places'> & { readonly db: string };
   /** Resolves when a server of our own has ended, for whatever reason. */
   readonly gone?: Promise<Error>;
   stop(): Promise<void>;
@@ -146,7 +151,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   return {
     address: local.address,
     connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
-    local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, db },
+    local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, places: local.places, db },
     gone: local.gone.then((log) => withAdvice(new LocalTemporalFailed(ENDED, log))),
     stop: () => local.stop(),
   };

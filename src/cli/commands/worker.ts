@@ -2,6 +2,7 @@ import { configReader, configuredSource, configWarnings } from '../../config/con
 import { release } from '../../worker/release.ts';
 import { command } from '../command.ts';
 import { untilStopped } from '../run-worker.ts';
+import { DEFAULT_API_PORT } from '../serve-api.ts';
 import { interruption } from '../terminal.ts';
 
 export const workerCommand = command({
@@ -21,12 +22,15 @@ export const workerCommand = command({
     const { namespace } = connection;
     const address = addressOf(connection);
     const stop = interruption();
-    await untilStopped({ config, readConfig, connection }, stop.signal, ({ deploymentVersion, metricsUrl }) =>
-      print({ address, namespace, taskQueue, release: release(), deploymentVersion, metricsUrl }, () => {
-        const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
-        const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
-        return `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
-      }),
+    await untilStopped(
+      { config, readConfig, connection, neverTo: [`127.0.0.1:${DEFAULT_API_PORT}`] },
+      stop.signal,
+      ({ deploymentVersion, metricsUrl }) =>
+        print({ address, namespace, taskQueue, release: release(), deploymentVersion, metricsUrl }, () => {
+          const metrics = metricsUrl === undefined ? '' : ` Metrics: ${metricsUrl}.`;
+          const place = `${address}, namespace ${namespace}, task queue ${taskQueue}`;
+          return `Worker ready: ${place}, release ${release()}.${versionText(deploymentVersion)}${metrics} Stop it with Ctrl-C.`;
+        }),
     );
     stop.dispose();
   },
