@@ -2,10 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { get, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../domain/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
@@ -148,24 +146,23 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
     await Promise.all([end(child, gone), ...fronts.splice(0).map((front) => front.close())]);
     if (dbFile !== undefined) rmSync(userFileOf(dbFile), { force: true });
   };
-  const inFront = async (
-    asked: boolean | number | undefined,
-    to: Place,
-    name?: string,
-  ): Promise<string | undefined> => {
-    if (asked === undefined || asked === false) return undefined;
-    const front = await openFront({ port: asked === true ? 0 : asked, to, name });
+  const inFront = async (asked: boolean | number | undefined, to: Place, name?: string): Promise<string> => {
+    const front = await openFront({ port: typeof asked === 'number' ? asked : 0, to, name });
     fronts.push(front);
     return front.url;
   };
   const { grpc, http, ui, metrics, name } = places;
-  const behind = `http://${hostOf(http)}`;
   try {
-    await healthy(behind, namespace, gone, options.startTimeoutMs ?? 60_000, name);
-    const [httpUrl, uiUrl] = [await inFront(options.http, http, name), await inFront(options.ui, ui)];
+    let httpUrl: string | undefined = await inFront(options.http, http, name);
+    await healthy(httpUrl, namespace, gone, options.startTimeoutMs ?? 60_000);
+    if (!options.http) {
+      await fronts.pop()?.close();
+      httpUrl = undefined;
+    }
+    const uiUrl = options.ui ? await inFront(options.ui, ui) : undefined;
     const address = hostOf(grpc);
-    if (dbFile !== undefined)
-      writeFileSync(userFileOf(dbFile), JSON.stringify({ address, httpUrl: behind } satisfies DatabaseUser));
+    const user = { address, httpUrl: `http://${hostOf(http)}` } satisfies DatabaseUser;
+    if (dbFile !== undefined) writeFileSync(userFileOf(dbFile), JSON.stringify(user));
     const listening = [...[grpc, http, ui, metrics].map(hostOf), ...fronts.map(({ url }) => new URL(url).host)];
     return { address, namespace, httpUrl, uiUrl, places: listening, pid, gone, stop };
   } catch (error) {
@@ -268,7 +265,7 @@ function commandLine(options: LocalTemporalOptions, places: Places, namespace: s
     `--metrics-port=${places.metrics.port}`,
     `--namespace=${namespace}`,
     '--log-level=warn',
-    ...(options.ui === undefined || options.ui === false ? ['--headless'] : ui),
+    ...(options.ui ? ui : ['--headless']),
     ...(dbFile === undefined ? [] : ['--db-filename', dbFile]),
     ...Object.entries(pragmas).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
     ...Object.entries(settings).flatMap(([name, value]) => [
@@ -298,7 +295,6 @@ function keepLastLines(child: ChildProcess): string[] {
  * Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health.
  *
  * @param gone resolves when the server's process has ended.
- * @param name by which it may be asked; default: as in the URL.
  * @throws Error when it has, or when `timeoutMs` are over.
  */
 export async function healthy(
@@ -306,7 +302,6 @@ export async function healthy(
   namespace: string,
   gone: Promise<unknown>,
   timeoutMs: number,
-  name?: string,
 ): Promise<void> {
   const probe = `${httpUrl}/api/v1/namespaces/${encodeURIComponent(namespace)}/workflows/no-such-workflow`;
   const deadline = performance.now() + timeoutMs;
@@ -314,22 +309,11 @@ export async function healthy(
   void gone.then(() => (ended = true));
   while (performance.now() < deadline) {
     if (ended) throw new Error('its process ended.');
-    const { status, body } = await answerOf(probe, name ?? new URL(httpUrl).host);
-    if (status === 404 && /workflow/i.test(body)) return;
+    const answer = await fetch(probe, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+    if (answer?.status === 404 && /workflow/i.test(await answer.text())) return;
     await sleep(25);
   }
   throw new Error(`it did not answer within ${timeoutMs / 1000} s.`);
-}
-
-/** By a name of our choice, which `fetch` would not send. */
-async function answerOf(url: string, host: string): Promise<{ readonly status?: number; readonly body: string }> {
-  const asking = get(url, { headers: { host }, signal: AbortSignal.timeout(2_000) });
-  try {
-    const [answer] = (await once(asking, 'response')) as [IncomingMessage]; // What a request emits.
-    return { status: answer.statusCode ?? 0, body: await text(answer) };
-  } catch {
-    return { body: '' };
-  }
 }
 
 async function end(child: ChildProcess, gone: Promise<unknown>): Promise<void> {

@@ -206,34 +206,31 @@ const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|
  * may send there could do what its owner may not.
  */
 export class OwnPlaces {
-  readonly #addresses = new Map<number, Map<string, AddressSet>>();
+  readonly #places: { readonly host: string; readonly port: number; addresses: AddressSet }[];
 
   /** @param places as host:port; a host of this machine stands for all its addresses, since a server may listen at each. */
   constructor(places: readonly string[]) {
-    for (const place of places) {
+    this.#places = places.map((place) => {
       const { protocol, hostname, port } = new URL(`http://${place}`);
-      const number = Number(portOf({ protocol, port }));
       const literal = literalOf(hostname);
-      const hosts = this.#addresses.get(number) ?? new Map<string, AddressSet>();
-      this.#addresses.set(number, hosts.set(hostname, allOf(literal === undefined ? [] : [literal])));
-    }
+      const addresses = allOf(literal === undefined ? [] : [literal]);
+      return { host: hostname, port: Number(portOf({ protocol, port })), addresses };
+    });
   }
 
   has(host: string, port: number): boolean {
-    const hosts = this.#addresses.get(port);
-    if (hosts === undefined) return false;
-    const address = literalOf(host);
-    if (address === undefined) return hosts.has(host.toLowerCase().replace(/\.$/, ''));
-    return [...hosts.values()].some((set) => set.has(address));
+    const [address, name] = [literalOf(host), host.toLowerCase().replace(/\.$/, '')];
+    const isAt = (one: { readonly host: string; readonly addresses: AddressSet }) =>
+      address === undefined ? one.host === name : one.addresses.has(address);
+    return this.#places.some((one) => one.port === port && isAt(one));
   }
 
   /** Looks the names up again. One that is not known now keeps the addresses that it had. */
   async lookUp(lookUp: LookUp = sharedLookUp): Promise<void> {
-    const names = [...this.#addresses.values()].flatMap((hosts) => [...hosts.keys()].map((host) => ({ hosts, host })));
-    for (const { hosts, host } of names.filter(({ host }) => literalOf(host) === undefined))
+    for (const one of this.#places.filter(({ host }) => literalOf(host) === undefined))
       await new Promise<void>((resolve) => {
-        lookUp(host, { all: true }, (error, found) => {
-          if (error === null) hosts.set(host, allOf(found.map(({ address }) => address)));
+        lookUp(one.host, { all: true }, (error, found) => {
+          if (error === null) one.addresses = allOf(found.map(({ address }) => address));
           resolve();
         });
       });
