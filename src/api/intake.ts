@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
-import type { Listener, Listeners } from '../client/push/listeners.ts';
+import { type Listener, type Listeners, tellListeners } from '../client/push/listeners.ts';
 import { checked, type CheckedTrigger } from '../client/push/push.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Caller } from './api-keys.ts';
@@ -131,24 +131,12 @@ export class Intake {
 
   async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
     if (triggers.length > 0) await this.#checkJobs();
-    const ofJob = new Map<string, CheckedTrigger[]>();
-    let heard = 0;
-    for (const one of triggers) {
-      const listening = (await this.#world.listeners.of(one.trigger.audience)).filter(({ jobId }) =>
-        this.#caller.mayJob(jobId),
-      );
-      if (listening.length === 0) this.#unheard += 1;
-      else heard += 1;
-      for (const { jobId } of listening) {
-        const own = ofJob.get(jobId);
-        if (own === undefined) ofJob.set(jobId, [one]);
-        else own.push(one);
-      }
-    }
-    const failures = await Promise.all([...ofJob].map(([jobId, own]) => this.#sendTo(jobId, own)));
-    const [failure] = failures.filter((one) => one !== undefined);
-    if (failure !== undefined) throw new NotEverywhere(failure);
-    this.#accepted += heard;
+    const listening = async (audience: string): Promise<string[]> =>
+      (await this.#world.listeners.of(audience)).map(({ jobId }) => jobId).filter((one) => this.#caller.mayJob(one));
+    const tell = async (jobId: string, own: readonly CheckedTrigger[]) => await this.#sendTo(jobId, own);
+    const unheard = await tellListeners(triggers, listening, tell);
+    this.#unheard += unheard.length;
+    this.#accepted += triggers.length - unheard.length;
   }
 
   /** @throws Refused when the key is for some jobs, and none of them runs: one of them may be misspelt in it */
@@ -161,19 +149,19 @@ export class Intake {
     throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
-  /** Why a job did not take everything; undefined when it did, or has ended since it was listed. */
-  async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<unknown> {
+  /** How many of them a job took; fewer than all when it has ended since it was listed. @throws NotEverywhere */
+  async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<number> {
     const before = this.#jobs.get(jobId) ?? 0;
     try {
       await this.#world.signal(jobId, triggers);
       this.#jobs.set(jobId, before + triggers.length);
-      return undefined;
+      return triggers.length;
     } catch (error) {
-      if (!(error instanceof PushInterrupted)) return error;
+      if (!(error instanceof PushInterrupted)) throw new NotEverywhere(error);
       if (error.accepted > 0) this.#jobs.set(jobId, before + error.accepted);
-      if (!(error.cause instanceof JobNotRunning)) return error;
+      if (!(error.cause instanceof JobNotRunning)) throw new NotEverywhere(error);
       this.#world.listeners.forget();
-      return undefined;
+      return error.accepted;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { isTransient } from '../client/server-errors.ts';
-import type { Listeners } from '../client/push/listeners.ts';
+import { type Listeners, tellListeners } from '../client/push/listeners.ts';
 import { sleep, unless } from '../client/push/patiently.ts';
 import type { CheckedTrigger } from '../client/push/push.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
@@ -65,24 +65,12 @@ export class Handover {
   async #give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
     const { jobs, metrics } = this.#options;
     const beganAt = performance.now();
-    const heard = new Map<string, readonly string[]>();
-    const ofJob = new Map<string, CheckedTrigger[]>();
-    const unheard: CheckedTrigger[] = [];
-    for (const one of triggers) {
-      const { audience } = one.trigger;
-      const listening = heard.get(audience) ?? (await this.#listeningTo(audience, stop));
-      heard.set(audience, listening);
+    const listening = async (audience: string): Promise<readonly string[]> => {
+      const jobIds = await this.#listeningTo(audience, stop);
       // What none of the only jobs listens to any more they count, and show in their status, instead of nobody.
-      const jobIds = listening.length === 0 && jobs !== undefined ? jobs : listening;
-      if (jobIds.length === 0) unheard.push(one);
-      for (const jobId of jobIds) {
-        const own = ofJob.get(jobId);
-        if (own === undefined) ofJob.set(jobId, [one]);
-        else own.push(one);
-      }
-    }
-    const ends = await Promise.allSettled([...ofJob].map(([jobId, own]) => this.#untilAccepted(jobId, own, stop)));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+      return jobIds.length === 0 && jobs !== undefined ? jobs : jobIds;
+    };
+    const unheard = await tellListeners(triggers, listening, (jobId, own) => this.#untilAccepted(jobId, own, stop));
     metrics.handedOver(
       { accepted: triggers.length - unheard.length, unheard: unheard.length },
       (performance.now() - beganAt) / 1000,
@@ -192,21 +180,25 @@ export class Handover {
     }
   }
 
-  async #untilAccepted(jobId: string, triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<void> {
+  /** How many of them the job took; fewer than all when it has ended, and is not one of the only ones. */
+  async #untilAccepted(jobId: string, triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<number> {
     const { listeners, signal, jobs } = this.#options;
     let left = triggers;
     try {
       for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
         try {
           await signal(jobId, left);
-          return this.#accepts(jobId);
+          this.#accepts(jobId);
+          return triggers.length;
         } catch (error) {
           if (!(error instanceof PushInterrupted)) throw error;
           left = left.slice(error.accepted);
           const hasEnded = error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound;
           if (hasEnded) listeners.forget();
-          // It listens no more, as when the next ones come.
-          if (hasEnded && jobs === undefined) return this.#accepts(jobId);
+          if (hasEnded && jobs === undefined) {
+            this.#accepts(jobId);
+            return triggers.length - left.length;
+          }
           this.#waitsFor(jobId, triggers, error.cause);
         }
         await sleep(pauseMs, stop);

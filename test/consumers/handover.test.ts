@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { JobFull, JobNotFound, PushInterrupted } from '../../src/client/errors.ts';
+import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
 import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
 import { Listeners } from '../../src/client/push/listeners.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
@@ -60,6 +60,26 @@ test('what a job has accepted of some is not given to it again with the rest', a
     ['a', 'b', 'c'],
     ['b', 'c'],
   ]);
+});
+
+test('what a job has not taken when it ends goes to the one that took its place, though the list was made before', async () => {
+  const taken: string[] = [];
+  let running = ['old'];
+  const all = async () => await Promise.resolve(running.map((jobId) => ({ jobId, audiences: ['vip'] })));
+  const signal = async (jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> => {
+    await Promise.resolve();
+    if (!running.includes(jobId)) throw new PushInterrupted(jobId, 0, 0, new JobNotRunning(jobId, 'stopped'));
+    taken.push(...triggers.map(({ trigger: { user } }) => `${user} to ${jobId}`));
+  };
+  const listeners = new Listeners({ all, one: never });
+  const handover = new Handover({ listeners, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const { signal: stop } = new AbortController();
+  expect(await handover.give([trigger], stop)).toEqual([]);
+  running = ['new'];
+  expect(await handover.give([trigger], stop)).toEqual([]);
+  running = [];
+  expect(await handover.give([trigger], stop)).toEqual([trigger]);
+  expect(taken).toEqual(['u to old', 'u to new']);
 });
 
 test('says why it waits for a job, and of what is given up that it waits no more', async () => {

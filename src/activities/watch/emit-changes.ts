@@ -202,16 +202,30 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
     // Before anybody hears of the round: whoever comes back meanwhile is owed it.
     await absent.save();
     const teller = new Teller(dependencies, audience, absent);
-    await teller.tellAll(jobIds, async (jobId) => {
-      const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
-      if (!(await teller.catchUp(jobId)) || isOwed) return;
-      const from = progress.of(jobId);
-      const onAccepted = (accepted: number): void => progress.set(jobId, from + accepted);
-      if (await teller.tell(jobId, changes, { at, from, onAccepted })) return;
-      await absent.miss(jobId, round, progress.of(jobId));
-    });
+    const listed = new Set(jobIds);
+    let from = 0;
+    for (let toTell = jobIds; toTell.length > 0;) {
+      /** How much of the round each had that has ended meanwhile. */
+      const ended: number[] = [];
+      await teller.tellAll(toTell, async (jobId) => {
+        const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
+        if (from > progress.of(jobId)) progress.set(jobId, from);
+        if (await teller.catchUp(jobId)) {
+          const begin = progress.of(jobId);
+          const onAccepted = (accepted: number): void => progress.set(jobId, begin + accepted);
+          if (isOwed || (await teller.tell(jobId, changes, { at, from: begin, onAccepted }))) return;
+        }
+        ended.push(progress.of(jobId));
+        if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
+      });
+      // A job that was started since may have taken the place of one that has ended.
+      toTell = ended.length === 0 ? [] : (await listeners.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
+      from = Math.min(...ended);
+      for (const jobId of toTell) listed.add(jobId);
+      absent.hear([...listed]);
+    }
     await progress.close();
-    return await teller.report(jobIds.length, unreadable);
+    return await teller.report(listed.size, unreadable);
   };
 }
 

@@ -58,6 +58,8 @@ export class JobPusher {
   readonly jobId: string;
   accepted = 0;
   signals = 0;
+  /** What it had been given and the job has not accepted, in order, once that has failed. */
+  readonly left: CheckedTrigger[] = [];
   readonly #signals: PatientSignals;
   readonly #onProgress: (progress: PushProgress) => void;
   readonly #gatherMs: number;
@@ -165,7 +167,7 @@ export class JobPusher {
       this.#wake();
     }
     // What is left after a failure is sent by nobody, and must not take the others' room.
-    while (this.#take() !== undefined);
+    for (let batch = this.#take(); batch !== undefined; batch = this.#take()) this.left.push(...batch.triggers);
     this.#sending = undefined;
   }
 
@@ -200,6 +202,7 @@ export class JobPusher {
     if (failure?.isTooLarge === true) return this.#divide(batch);
     if (failure !== undefined) {
       const unconfirmed = failure.isUnconfirmed ? triggers.length : 0;
+      this.left.push(...triggers);
       this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, failure.cause);
       return;
     }

@@ -1,4 +1,5 @@
 import type { ListeningJob } from './publish.ts';
+import type { CheckedTrigger } from './push.ts';
 
 /** A job, and how its audiences may be named; null when that is not known here. */
 export interface Listener {
@@ -90,6 +91,50 @@ export class Listeners {
   #isOlder({ at }: Known<unknown>, ageMs: number): boolean {
     return this.#now() - at > ageMs;
   }
+}
+
+/**
+ * Tells each trigger to every job that listens. What a job has not taken when it ends is told to those that listen by then: where another job takes
+ * its place, and was listed before it ended, nothing falls between the two, however old a list is.
+ *
+ * @param listening which jobs are told about an audience; from a list made anew after a job has ended.
+ * @param tell resolves with how many of them the job took, from the first on: fewer than all when it has ended.
+ * @returns those that no job took.
+ * @throws what `tell` throws, once all are over.
+ */
+export async function tellListeners(
+  triggers: readonly CheckedTrigger[],
+  listening: (audience: string) => Promise<readonly string[]>,
+  tell: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<number>,
+): Promise<CheckedTrigger[]> {
+  const untaken = new Set(triggers);
+  /** By audience. */
+  const told = new Map<string, Set<string>>();
+  for (let rest: readonly CheckedTrigger[] = triggers; rest.length > 0;) {
+    const ofJob = new Map<string, CheckedTrigger[]>();
+    const toTell = new Map<string, readonly string[]>();
+    for (const one of rest) {
+      const { audience } = one.trigger;
+      const before = told.get(audience) ?? new Set();
+      const jobIds = toTell.get(audience) ?? (await listening(audience)).filter((jobId) => !before.has(jobId));
+      toTell.set(audience, jobIds);
+      for (const jobId of jobIds) {
+        const own = ofJob.get(jobId);
+        if (own === undefined) ofJob.set(jobId, [one]);
+        else own.push(one);
+      }
+    }
+    for (const [audience, jobIds] of toTell) told.set(audience, new Set([...(told.get(audience) ?? []), ...jobIds]));
+    const left = new Set<CheckedTrigger>();
+    const telling = [...ofJob].map(async ([jobId, own]) => {
+      const taken = await tell(jobId, own);
+      for (const one of own.slice(0, taken)) untaken.delete(one);
+      for (const one of own.slice(taken)) left.add(one);
+    });
+    for (const end of await Promise.allSettled(telling)) if (end.status === 'rejected') throw end.reason;
+    rest = triggers.filter((one) => left.has(one));
+  }
+  return [...untaken];
 }
 
 interface Known<T> {

@@ -147,6 +147,8 @@ export async function publishTo(
 /** A job that listens, across all its runs while we publish. */
 interface Listener {
   readonly jobId: string;
+  /** The place of the first trigger that it is told since it was last found. */
+  readonly from: number;
   pusher: JobPusher;
   state: 'told' | 'ended' | 'left out';
   /** What it accepted before it ended and ran again. */
@@ -161,8 +163,11 @@ class Publication {
   readonly #jobs = new Map<string, Listener>();
   readonly #failures: Error[] = [];
   readonly #unreadable = new Set<string>();
+  /** Of what is on its way: how many were read before it. */
+  readonly #places = new WeakMap<CheckedTrigger, number>();
   #listeners = new Map<string, Listener[]>();
   #listedAt = -Infinity;
+  #hasHandedOn = false;
   #read = 0;
   #unheard = 0;
 
@@ -180,12 +185,18 @@ class Publication {
 
   /** @throws what ends the publication: jobs cannot be listed, or no job is left that accepts anything. */
   async offer(one: CheckedTrigger): Promise<void> {
-    if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) await this.#list();
+    if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) {
+      await this.#list(this.#read);
+      // One that is listed no more may have taken less than it was given.
+      for (const listener of this.#told())
+        if (listener.pusher.left.length > 0) await this.#try(listener, () => listener.pusher.finish());
+    }
+    this.#places.set(one, this.#read);
     const listeners = this.#listeners.get(one.trigger.audience) ?? [];
     if (listeners.every(({ state }) => state === 'ended')) this.#unheard += 1;
     for (const listener of listeners) {
       if (listener.state !== 'told') continue;
-      await this.#try(listener, () => listener.pusher.add(one));
+      await this.#try(listener, () => listener.pusher.add(one), one);
     }
     this.#read += 1;
     const [failure] = this.#failures;
@@ -194,7 +205,10 @@ class Publication {
 
   /** Waits for every job; throws if any failed or `reason` is given. */
   async finish(reason?: unknown): Promise<void> {
-    await Promise.all(this.#told().map((listener) => this.#try(listener, () => listener.pusher.finish())));
+    do {
+      this.#hasHandedOn = false;
+      await Promise.all(this.#told().map((listener) => this.#try(listener, () => listener.pusher.finish())));
+    } while (this.#hasHandedOn);
     const failures = [...(reason === undefined ? [] : [asError(reason)]), ...this.#failures];
     if (failures.length > 0) throw new PublishInterrupted(this.#read, [...new Set(failures)]);
   }
@@ -210,14 +224,16 @@ class Publication {
     return [...this.#jobs.values()].filter(({ state }) => state === 'told');
   }
 
-  async #try(listener: Listener, step: () => Promise<void>): Promise<void> {
+  /** @param given what it takes with this step, unless it throws. */
+  async #try(listener: Listener, step: () => Promise<void>, ...given: CheckedTrigger[]): Promise<void> {
     try {
       await step();
     } catch (error) {
       if (!(error instanceof PushInterrupted)) throw error;
+      const left = listener.pusher.left.splice(0);
       if (error.cause instanceof JobNotRunning) {
         listener.state = 'ended';
-        return;
+        return await this.#handOn([...left, ...given]);
       }
       listener.state = 'left out';
       this.#failures.push(error);
@@ -225,7 +241,23 @@ class Publication {
     }
   }
 
-  async #list(): Promise<void> {
+  /** What a job did not take before it ended is told to those that have been listed since: one of them may have taken its place. */
+  async #handOn(left: readonly CheckedTrigger[]): Promise<void> {
+    // Everything read so far would be new to whoever is found now.
+    await this.#list(this.#read + 1, false);
+    for (const one of left)
+      for (const listener of this.#listeners.get(one.trigger.audience) ?? []) {
+        if (listener.state !== 'told' || listener.from <= (this.#places.get(one) ?? 0)) continue;
+        this.#hasHandedOn = true;
+        await this.#try(listener, () => listener.pusher.add(one), one);
+      }
+  }
+
+  /**
+   * @param from the place of the first trigger that those are told which were not listed before.
+   * @param mayReturn whether a job that has ended and is listed runs again, rather than still.
+   */
+  async #list(from: number, mayReturn = true): Promise<void> {
     const { patienceMs = PATIENCE_MS, signal } = this.#options;
     const deadlineMs = performance.now() + patienceMs;
     // An older list would serve the jobs that are on it, but not one that was started since.
@@ -236,7 +268,7 @@ class Publication {
         this.#unreadable.add(jobId);
         continue;
       }
-      const listener = this.#listenerOf(jobId);
+      const listener = this.#listenerOf(jobId, from, mayReturn);
       for (const audience of new Set(audiences)) {
         listeners.set(audience, [...(listeners.get(audience) ?? []), listener]);
       }
@@ -245,15 +277,17 @@ class Publication {
     this.#listedAt = performance.now();
   }
 
-  #listenerOf(jobId: string): Listener {
+  #listenerOf(jobId: string, from: number, mayReturn: boolean): Listener {
     const open = () => this.#open(jobId, ({ waitingFor }) => this.#report(waitingFor), this.#room);
     const known = this.#jobs.get(jobId);
     if (known === undefined) {
-      const listener: Listener = { jobId, pusher: open(), state: 'told', before: { accepted: 0, signals: 0 } };
+      const before = { accepted: 0, signals: 0 };
+      const listener: Listener = { jobId, from, pusher: open(), state: 'told', before };
       this.#jobs.set(jobId, listener);
       return listener;
     }
-    if (known.state === 'ended') Object.assign(known, { before: sumOf(known), pusher: open(), state: 'told' });
+    if (known.state === 'ended' && mayReturn)
+      Object.assign(known, { from, before: sumOf(known), pusher: open(), state: 'told' });
     return known;
   }
 

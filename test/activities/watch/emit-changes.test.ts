@@ -166,3 +166,16 @@ test('what is not confirmed is not told', async () => {
   const { scanId } = await lab.scan({ emitExisting: true });
   await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
+
+test('a job that was started in the place of one that ends in a round is told what that one has not taken', async () => {
+  const { lab, scanId } = await confirmed();
+  const { listeners } = lab;
+  listeners.ending.set('crm', 5);
+  const of = listeners.of.bind(listeners);
+  let lists = 0;
+  listeners.of = async () => (lists++ === 0 ? await of() : { jobIds: ['crm', 'crm-2'], unreadable: [] });
+  expect(await lab.emit(scanId, AT)).toMatchObject({ jobs: 2 });
+  expect(lab.told('crm')).toHaveLength(5);
+  expect(new Set([...lab.told('crm'), ...lab.told('crm-2')]).size).toBe(23);
+  expect(lab.told('crm-2')).toHaveLength(18);
+});

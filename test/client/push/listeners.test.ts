@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { Listeners } from '../../../src/client/push/listeners.ts';
+import { Listeners, tellListeners } from '../../../src/client/push/listeners.ts';
+import { checked, createPushClock } from '../../../src/client/push/push.ts';
 import type { ListeningJob } from '../../../src/client/push/publish.ts';
 
 class World {
@@ -61,4 +62,38 @@ test('what could not be found out is asked anew', async () => {
   isAway = false;
   expect(await listeners.of('vip')).toEqual([]);
   expect(await listeners.listens('crm', 'vip')).toBe(true);
+});
+
+const about = (user: string, audience: string) => checked({ event: 'enter', audience, user }, createPushClock());
+
+test('what a job has not taken when it ends is told to those that were listed by then, and nothing twice', async () => {
+  const triggers = [about('1', 'vip'), about('2', 'news'), about('3', 'vip')];
+  const lists: Record<string, string[]>[] = [
+    { vip: ['old', 'other'], news: ['old', 'new'] },
+    { vip: ['old', 'other', 'new'], news: ['old', 'new'] },
+  ];
+  const told: [string, string[]][] = [];
+  const untaken = await tellListeners(
+    triggers,
+    async (audience) => await Promise.resolve(lists[0]?.[audience] ?? []),
+    async (jobId, own) => {
+      told.push([jobId, own.map(({ trigger }) => trigger.user)]);
+      if (jobId !== 'old') return await Promise.resolve(own.length);
+      lists.shift();
+      return 1;
+    },
+  );
+  expect(told).toEqual([
+    ['old', ['1', '2', '3']],
+    ['other', ['1', '3']],
+    ['new', ['2']],
+    ['new', ['3']],
+  ]);
+  expect(untaken).toEqual([]);
+});
+
+test('of what no job took it is known that none did', async () => {
+  const triggers = [about('1', 'vip'), about('2', 'else')];
+  const listening = async (audience: string) => await Promise.resolve(audience === 'vip' ? ['old'] : []);
+  expect(await tellListeners(triggers, listening, async () => await Promise.resolve(0))).toEqual(triggers);
 });

@@ -239,6 +239,41 @@ test('a job that ended is told again when it runs again, and what it accepted is
   expect(jobs.crm.accepted).toBeGreaterThan(1);
 });
 
+test('what a job has not taken when it ends goes to the one that took its place, once and in order', async () => {
+  let isOver = false;
+  const old = new RecordedJob({ fail: () => (isOver ? new JobNotRunning('old', 'stopped') : undefined) });
+  const jobs = { old, other: new RecordedJob(), new: new RecordedJob() };
+  const listening: Record<string, string[]> = { old: ['vip'], other: ['vip'] };
+  const { running, open } = world(jobs, listening);
+  async function* stream(): AsyncGenerator<EventTrigger> {
+    yield trigger('1');
+    await old.hasAccepted(1);
+    isOver = true;
+    yield trigger('2');
+    yield trigger('3');
+    listening['new'] = ['vip'];
+    while (old.batches.length < 2) await setTimeout(1);
+    yield trigger('4');
+    yield trigger('5');
+  }
+  const result = await publishTo(running, open, stream());
+  expect(old.accepted).toBe(1);
+  expect(jobs.new.users()).toEqual(['2', '3', '4', '5']);
+  expect(jobs.other.users()).toEqual(['1', '2', '3', '4', '5']);
+  expect(result).toMatchObject({ read: 5, unheard: 0 });
+});
+
+test('what was on its way at the end of the input reaches the one that took its place, too', async () => {
+  const old = new RecordedJob({ fail: () => new JobNotRunning('old', 'stopped') });
+  const jobs = { old, new: new RecordedJob() };
+  let lists = 0;
+  const { open } = world(jobs, {});
+  const running = async () =>
+    await Promise.resolve((lists++ === 0 ? ['old'] : ['old', 'new']).map((jobId) => ({ jobId, audiences: ['vip'] })));
+  await publishTo(running, open, [trigger('1'), trigger('2')]);
+  expect(jobs.new.users()).toEqual(['1', '2']);
+});
+
 test('a list that cannot be had for a while is waited for, not done without', async () => {
   const jobs = { crm: new RecordedJob() };
   const { running, open } = world(jobs, { crm: ['vip'] });
