@@ -6,6 +6,7 @@ import { nameJob } from '../client/options.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../domain/search.ts';
+import { twinText } from '../domain/twins.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, flagParameter, listOf, type Operation, serve, textParameter } from './operation.ts';
 import { NotThisJob, Refused } from './refusal.ts';
@@ -89,7 +90,12 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
       checkAllowed(caller, nameJob(body, id).jobId, body);
       if (validateOnly) return await validated(jobs, body, nameJob(body, id));
       const definition = body as unknown as JobDefinitionInput; // The worker checks what it is.
-      return await changing(jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }));
+      const made = await changing(
+        jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }),
+      );
+      // A key for some jobs does not learn the ids of others.
+      const twins = made.twins.filter((jobId) => caller.mayJob(jobId));
+      return { ...made, twins, warnings: [...made.warnings, ...twins.map(twinText)] };
     },
   });
   serve(app, {

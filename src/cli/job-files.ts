@@ -1,9 +1,9 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type FileProblems, UsageError } from './exit-code.ts';
-import { readJsonObject } from './job-options.ts';
+import { readJobFile } from './job-options.ts';
 
-/** The job files of a folder: the name of each, without `.json`, is the id of its job. */
+/** The job files of a folder: the `id` in each, or else its name without `.json`, is the id of its job. */
 export interface JobFiles {
   /** Where each job's file is, by job id. */
   readonly paths: ReadonlyMap<string, string>;
@@ -22,19 +22,22 @@ export function readJobFiles(folder: string): JobFiles {
   // A wrong path, most likely; and with --prune, it would mean to stop everything.
   if (files.length === 0) throw new UsageError(`There is no job file (…/JOB.json) in the folder ${folder}.`);
   const paths = new Map<string, string>();
+  // Where capital letters make no difference to file names, REC.json and rec.json are one file.
+  const seen = new Map<string, string>();
   const definitions: [string, unknown][] = [];
   const problems: FileProblems[] = [];
   for (const file of files) {
-    const jobId = basename(file).slice(0, -ENDING.length);
-    const other = paths.get(jobId);
-    if (other !== undefined) {
-      const message = `${other} has the same name, which is the id of its job. Each job has one file.`;
-      problems.push({ file, problems: [{ field: 'id', message }] });
-      continue;
-    }
-    paths.set(jobId, file);
     try {
-      definitions.push([jobId, readJsonObject(file)]);
+      const { id: jobId = basename(file).slice(0, -ENDING.length), fields } = readJobFile(file);
+      const other = seen.get(jobId.toLowerCase());
+      if (other !== undefined) {
+        const message = `${other} has the same id ("${jobId}"), capital letters or not. Each job has one file, and its id is the "id" in the file, or else the file's name.`;
+        problems.push({ file, problems: [{ field: 'id', message }] });
+        continue;
+      }
+      seen.set(jobId.toLowerCase(), file);
+      paths.set(jobId, file);
+      definitions.push([jobId, fields]);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       problems.push({ file, problems: [{ field: '', message: error.message }] });

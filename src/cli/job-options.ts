@@ -161,7 +161,7 @@ export function definitionFrom(file: string | undefined, said: Said): JobDefinit
 
 function fieldsFrom(file: string | undefined, said: Said): object {
   const fields = fieldsFromOptions(said);
-  if (file !== undefined) return { ...readJsonObject(file), ...fields };
+  if (file !== undefined) return { ...readJobFile(file).fields, ...fields };
   if (Object.keys(fields).length === 0) {
     throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
   }
@@ -175,6 +175,22 @@ function fieldsFrom(file: string | undefined, said: Said): object {
 export function sampleOf(argument: string): SampleOf {
   const isFile = /\.json$|[/\\]/i.test(argument);
   return isFile ? { definition: definitionFrom(argument, {}) } : { jobId: argument };
+}
+
+/**
+ * Reads a job file: the fields of the form, and the id of the job, where the file says it.
+ * @throws UsageError
+ */
+export function readJobFile(file: string): {
+  readonly id: string | undefined;
+  readonly fields: Readonly<Record<string, unknown>>;
+} {
+  const { id, ...fields } = readJsonObject(file);
+  if (id !== undefined && typeof id !== 'string')
+    throw new UsageError(
+      `The file ${file} has an "id" that is not text. It is the id of the job, such as "vip-to-crm".`,
+    );
+  return { id, fields };
 }
 
 /**

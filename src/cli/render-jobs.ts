@@ -3,6 +3,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
 import { statusRows, type Tone } from '../domain/status-rows.ts';
+import { twinText } from '../domain/twins.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 import { count, field, fromNow, headed, wrap } from './text.ts';
 
@@ -99,7 +100,9 @@ export function startedLines(
   const members = existingUsers === '' ? '' : ` ${existingUsers}`;
   const lines = [
     `${paint('green', 'Started')} ${paint('bold', job.jobId)}, listening to ${audiences.join(', ')}.${members}`,
-    ...job.warnings.map((warning) => `${paint('yellow', 'Warning:')} ${printable(warning)}`),
+    ...[...job.warnings, ...job.twins.map(twinText)].map(
+      (warning) => `${paint('yellow', 'Warning:')} ${printable(warning)}`,
+    ),
     ...(job.missingSearchAttributes.length === 0
       ? []
       : [

@@ -14,6 +14,8 @@ export interface ShownJob {
   readonly warnings?: readonly string[];
   /** Whether everybody is sent first who is a member. */
   readonly existingUsers?: boolean;
+  /** The job that it was before its file was renamed, most likely; that one is stopped. */
+  readonly renames?: string;
   /** Triggers that wait in a job that is stopped. */
   readonly waiting?: number;
   readonly deadLettersWaiting?: number;
@@ -24,7 +26,12 @@ export function shownJob(job: PlannedJob, file: string | undefined): ShownJob {
   const named = { jobId, ...(file === undefined ? {} : { file }), action };
   switch (job.action) {
     case 'create':
-      return { ...named, existingUsers: job.existingUsers, warnings: job.warnings };
+      return {
+        ...named,
+        existingUsers: job.existingUsers,
+        ...(job.renames === undefined ? {} : { renames: job.renames }),
+        warnings: job.warnings,
+      };
     case 'change': {
       const { changes, loss, warnings } = job;
       return { ...named, changes, ...(loss === undefined ? {} : { loss }), warnings };
@@ -85,7 +92,10 @@ export function countsText(jobs: readonly ShownJob[], how: 'would be' | 'was'): 
     const count = jobs.filter((job) => job.action === action).length;
     return count === 0 ? [] : [`${counted(count, 'job')} ${how === 'was' && count > 1 ? 'were' : how} ${word}`];
   });
-  return parts.length === 0 ? 'All jobs are like that already.' : `${parts.join(', ')}.`;
+  const renamed = jobs.flatMap(({ jobId, renames }) =>
+    renames === undefined ? [] : [` ${jobId} ${how === 'was' ? 'took' : 'would take'} the place of ${renames}.`],
+  );
+  return parts.length === 0 ? 'All jobs are like that already.' : `${parts.join(', ')}.${renamed.join('')}`;
 }
 
 const ACTIONS = [

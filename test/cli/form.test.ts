@@ -91,7 +91,15 @@ function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
         if (error !== undefined) throw error;
         did.push(['start', definition, jobId]);
         const id = jobId ?? 'vip';
-        return { jobId: id, workflowId: '', runId: '', audiences: [VIP], warnings: [], missingSearchAttributes: [] };
+        return {
+          jobId: id,
+          workflowId: '',
+          runId: '',
+          audiences: [VIP],
+          warnings: [],
+          twins: [],
+          missingSearchAttributes: [],
+        };
       },
     },
   };

@@ -43,6 +43,28 @@ test('the end of a name may be written in capital letters: no job is overlooked,
   expect(readJobFiles(folder).problems).toHaveLength(1);
 });
 
+test('a file may name its job, so that its own name means nothing', () => {
+  write('renamed.json', '{"id":"crm","label":"CRM"}');
+  const { paths, definitions } = readJobFiles(folder);
+  expect(paths).toEqual(new Map([['crm', join(folder, 'renamed.json')]]));
+  expect(definitions).toEqual({ crm: { label: 'CRM' } });
+  write('number.json', '{"id":7}');
+  expect(readJobFiles(folder).problems).toHaveLength(1);
+});
+
+test.each([
+  ['the same in both', 'a', 'b', '{"id":"crm"}'],
+  ["the other's name", 'a', 'crm', '{"id":"crm"}'],
+  ['the same but for capital letters', 'a', 'CRM', '{"id":"crm"}'],
+])('two files of one id are a problem by both names: %s', (_, one, other, text) => {
+  write(`${one}.json`, text);
+  mkdirSync(join(folder, 'z'));
+  write(`z/${other}.json`, other === 'b' ? text : '{}');
+  const { problems } = readJobFiles(folder);
+  expect(problems).toMatchObject([{ file: join(folder, 'z', `${other}.json`), problems: [{ field: 'id' }] }]);
+  expect(problems[0]?.problems[0]?.message).toContain(join(folder, `${one}.json`));
+});
+
 test('what cannot be read, and a second file for a job, are problems of their files, and the others are read', () => {
   write('a.json');
   write('b.json', '[');

@@ -354,6 +354,7 @@ test('a list, and what is printed about a start, cannot control the terminal eit
           { id: 'b', slug: hostile, name: hostile, size: 3 },
         ],
         warnings: [hostile],
+        twins: [],
         missingSearchAttributes: [],
       },
       '',

@@ -2,15 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { startApi } from '../../src/api/api-server.ts';
 import { carryOut } from '../../src/cli/commands/apply.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
 import { shownJob } from '../../src/cli/render-plan.ts';
 import type { JobDefinitionInput } from '../../src/client/export-jobs.ts';
+import { askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 let lab: Lab;
@@ -308,6 +312,59 @@ test('a folder that has few of the jobs that run stops the others only with --fo
     const forced = await here.run(['apply', folder, '--prune', '--force', '--yes']);
     expect(forced).toMatchObject({ code: 0, stdout: '4 jobs were stopped.\n' });
   } finally {
+    await there.close();
+  }
+});
+
+test('a renamed file loses no change while its job starts anew, and is said to be one; a file that names its job only moves', async () => {
+  // Nobody else's job on this server listens to it.
+  const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };
+  const there = await Lab.open({ receiver, content: { audiences: [own] } });
+  const here = new Operator(there.taskQueue);
+  const { client, jobs, taskQueue } = there;
+  const log = { error: () => undefined, warn: () => undefined };
+  const api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+  const name = a('renamed');
+  const definition = simple({ webhookUrl: there.receiver.url, audiences: [own.slug] });
+  const sent: string[] = [];
+  const stop = new AbortController();
+  const send = async (): Promise<void> => {
+    for (let n = 0; !stop.signal.aborted; n++, await setTimeout(10)) {
+      const user = `${name}-${n}`;
+      sent.push(user);
+      const body = { event: 'enter', audience: own.slug, user, profile: {} };
+      expect(await askOf(api, '/v1/triggers', { body })).toMatchObject({ status: 202, body: { unheard: 0 } });
+    }
+  };
+  try {
+    file(name, definition);
+    await here.json(['apply', folder]);
+    await until(async () => (await jobs.list()).some(({ jobId, running }) => jobId === name && running));
+    const sending = send();
+    for (const n of [1, 2, 3]) {
+      const [old, fresh] = [n === 1 ? name : `${name}-${n - 1}`, `${name}-${n}`];
+      rmSync(join(folder, `${old}.json`));
+      file(fresh, definition);
+      const applied = await here.run(['apply', folder, '--prune', '--yes']);
+      expect(applied).toMatchObject({ code: 0 });
+      expect(unwrapped(applied.stdout)).toContain(
+        `1 job was started, 1 job was stopped. ${fresh} took the place of ${old}.`,
+      );
+      expect(unwrapped(applied.stderr)).toContain(`If only the file was renamed, say in it "id": "${old}".`);
+    }
+    stop.abort();
+    await sending;
+    const arrived = () => new Set(there.receiver.ledger.entries.map(({ message }) => message?.user));
+    await until(() => arrived().size === sent.length);
+
+    rmSync(join(folder, `${name}-3.json`));
+    file('another-name', { id: `${name}-3`, ...definition });
+    expect(actions(await here.json<Applied>(['apply', folder, '--prune']))).toEqual({ [`${name}-3`]: 'unchanged' });
+    const twin = ['start', join(folder, 'another-name.json'), '--id', a('twin')];
+    expect(await here.json(twin)).toMatchObject({ twins: [`${name}-3`] });
+  } finally {
+    stop.abort();
+    await api.close();
     await there.close();
   }
 });

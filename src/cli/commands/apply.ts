@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/prune.ts';
 import { counted } from '../../domain/shown.ts';
@@ -88,8 +89,10 @@ const NAMED = 10;
 
 /** What speaks against carrying out a plan without a person who says that it is meant. */
 function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
-  const stops = shown.filter(({ action }) => action === 'stop').map(({ jobId }) => jobId);
-  const wanted = shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
+  // Whoever has a job under another name has it.
+  const renamed = new Set(shown.flatMap(({ renames }) => renames ?? []));
+  const stops = shown.flatMap(({ action, jobId }) => (action === 'stop' && !renamed.has(jobId) ? [jobId] : []));
+  const wanted = renamed.size + shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
   const doubt = pruneDoubt(stops.length, wanted);
   return doubt === undefined ? undefined : new PruneDoubtful(doubt, stops, wanted);
 }
@@ -153,8 +156,13 @@ export async function carryOut(
   planned: readonly PlannedJob[],
   shown: readonly ShownJob[],
 ): Promise<void> {
+  let areListed = false;
   for (const [place, job] of planned.entries()) {
     try {
+      if (job.action === 'stop' && !areListed) {
+        await untilListed(jobs, planned);
+        areListed = true;
+      }
       await carryOutOne(jobs, job);
     } catch (error) {
       const isWork = ({ action }: ShownJob): boolean => action !== 'unchanged';
@@ -167,6 +175,25 @@ export async function carryOut(
         error,
       );
     }
+  }
+}
+
+/** How long a job may take to be listed, in ms, and how often that is looked at. */
+const LISTED_MS = 30_000;
+const LOOK_MS = 250;
+
+/**
+ * Resolves once Temporal lists the jobs that stay: whoever publishes finds them there, when a job that is stopped takes no more.
+ * @throws Error when one is not listed for 30 s: nothing was stopped
+ */
+async function untilListed(jobs: ExportJobs, planned: readonly PlannedJob[]): Promise<void> {
+  const stay = planned.filter(({ action }) => action !== 'stop');
+  for (const endsAt = performance.now() + LISTED_MS; ; await setTimeout(LOOK_MS)) {
+    const listed = new Set((await jobs.list()).filter(({ running }) => running).map(({ jobId }) => jobId));
+    const missing = stay.find(({ jobId }) => !listed.has(jobId));
+    if (missing === undefined) return;
+    if (performance.now() > endsAt)
+      throw new Error(`Temporal does not list the job "${missing.jobId}" yet, so nothing was stopped.`);
   }
 }
 

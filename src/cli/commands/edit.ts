@@ -4,7 +4,7 @@ import { printable } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { fieldsFromOptions, readJsonObject, withFields } from '../job-options.ts';
+import { fieldsFromOptions, readJobFile, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { changeLines } from '../render-jobs.ts';
 import { sentences } from '../text.ts';
@@ -21,7 +21,9 @@ export const editCommand = command({
 replaced as a whole: give all of it.`,
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
   async run([job, file], { yes }, { terminal, print, said }) {
-    const edit = { ...(file === undefined ? {} : readJsonObject(file)), ...fieldsFromOptions(said) };
+    const { id = job, fields } = file === undefined ? { fields: {} } : readJobFile(file);
+    if (id !== job) throw new UsageError(`The file is about the job "${id}", and not "${job}".`);
+    const edit = { ...fields, ...fieldsFromOptions(said) };
     if (Object.keys(edit).length === 0) {
       throw new UsageError(`Give what to change, for example: triggers edit ${job} --parallel 50`);
     }

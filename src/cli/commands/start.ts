@@ -5,7 +5,7 @@ import { counted, shownUrl } from '../../domain/shown.ts';
 import { confirmed, GivenUp } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { definitionFrom, withFields } from '../job-options.ts';
+import { definitionFrom, readJobFile, withFields } from '../job-options.ts';
 import { withJobs } from '../jobs.ts';
 import { countingNumber } from '../options.ts';
 import { startedLines } from '../render-jobs.ts';
@@ -19,7 +19,10 @@ export const startCommand = command({
     withFields(
       it
         .argument('[file]', 'job file: JSON with the fields of the job form')
-        .option('--id <id>', 'what the job is called in other commands; default: made from the label'),
+        .option(
+          '--id <id>',
+          'what the job is called in other commands; default: the "id" of the file, or made from the label',
+        ),
       FORM_FIELDS,
     )
       .option(
@@ -43,7 +46,7 @@ export const startCommand = command({
     const started = await withJobs((jobs) =>
       startAsAsked(jobs, definition, {
         terminal,
-        start: { jobId: id, discardRecoverable },
+        start: { jobId: id ?? (file === undefined ? undefined : readJobFile(file).id), discardRecoverable },
         sample,
         yes: yes === true || json,
       }),

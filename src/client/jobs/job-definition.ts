@@ -6,8 +6,9 @@ import { editableOf, FORM_DEFAULTS, FORM_FIELDS } from '../../domain/job-form.ts
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settingsQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
+import type { Destination } from '../../domain/twins.ts';
 import { RequestRefused } from '../errors.ts';
-import { statusWhen } from './job-service.ts';
+import { queryQuickly, quickStatus, statusWhen } from './job-service.ts';
 import { START_WAIT_MS } from './start-job.ts';
 
 /** A job, with its form as it goes by it now: webhook URLs in full, audiences by the slugs that it knows them by. */
@@ -43,6 +44,18 @@ export async function wholeJob(client: Client, jobId: string): Promise<WholeJob>
     if (told.settings.revision === status.revision) return { status, form: formOf(status, told) };
   }
   throw new RequestRefused(jobId, 'It was edited each time it was asked. Ask again.');
+}
+
+/** What a running job sends where; undefined when it is stopping, or does not say so within 2 s. */
+export async function quickDestination(client: Client, jobId: string): Promise<Destination | undefined> {
+  const workflowId = jobWorkflowId(jobId);
+  const [status, told] = await Promise.all([
+    quickStatus(client, workflowId),
+    queryQuickly(client, workflowId, settingsQuery),
+  ]);
+  return status && told && status.state !== 'stopping'
+    ? { jobId, form: formOf(status, told), audiences: status.audiences }
+    : undefined;
 }
 
 /** What a status shows of a form, with the URLs that it masks. A status of an older release may lack fields: they have their defaults. */

@@ -6,6 +6,7 @@ import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { shownForm } from '../../domain/job/describing.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
+import { areTwins, type Destination, isRenamed, twinText } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen } from '../executions.ts';
@@ -13,7 +14,7 @@ import { prepare } from './ask-worker.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { type WholeJob, wholeJob } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
-import { fieldWarnings, leftBehind } from './start-job.ts';
+import { destinationsBeside, fieldWarnings, leftBehind } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
 
 /** What is to be done so that jobs are as they are wanted. */
@@ -26,6 +27,8 @@ interface CreatedJob {
   readonly audiences: readonly AudienceListing[];
   /** Whether everybody is sent who is a member when it starts. */
   readonly existingUsers: boolean;
+  /** The job that is stopped and told the same URLs of the same audiences: most likely this one, before its file was renamed. */
+  readonly renames?: string;
   readonly warnings: readonly string[];
 }
 
@@ -84,8 +87,9 @@ export async function planJobs(
   wanted: Readonly<Record<string, unknown>>,
   { prune = false }: PlanOptions,
 ): Promise<JobsPlan> {
+  const destinations: Destination[] = [];
   const planned = await concurrently(Object.entries(wanted), async ([jobId, definition]) =>
-    orProblems(jobId, async () => await planOf(client, taskQueue, jobId, definition)),
+    orProblems(jobId, async () => await planOf(client, taskQueue, jobId, definition, destinations)),
   );
   const unwanted = prune ? await unwantedJobs(client, taskQueue, wanted) : [];
   const stopped = await concurrently(unwanted, async (jobId) =>
@@ -94,7 +98,52 @@ export async function planJobs(
   const all = [...planned, ...stopped.filter((one) => one !== undefined)];
   const problems = all.filter((one) => 'problems' in one);
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, jobs: all.filter((one) => 'action' in one) };
+  const jobs = all.filter((one) => 'action' in one);
+  if (!jobs.some(isNews)) return { ok: true, jobs };
+  const others = await destinationsBeside(client, taskQueue, destinations);
+  return { ok: true, jobs: withTwins(jobs, destinations, others) };
+}
+
+/** Whether a job may be told from now on what another is told. */
+function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {
+  if (job.action === 'create') return true;
+  return job.action === 'change' && TOLD.some((field) => job.edit[field] !== undefined);
+}
+const TOLD = ['webhookUrl', 'audiences', 'events', 'onEnter', 'onExit'] as const;
+
+/**
+ * The plan with what is to be known of jobs that tell one URL of the same changes; exported for its test.
+ * @param wanted what the jobs of the plan send where, those that are stopped apart
+ * @param others the same of other running jobs, also of those that are stopped
+ */
+export function withTwins(
+  jobs: readonly PlannedJob[],
+  wanted: readonly Destination[],
+  others: readonly Destination[],
+): readonly PlannedJob[] {
+  const stopped = new Set(jobs.filter(({ action }) => action === 'stop').map(({ jobId }) => jobId));
+  const stay = others.filter(({ jobId }) => !stopped.has(jobId));
+  return jobs.map((job) => {
+    const one = wanted.find(({ jobId }) => jobId === job.jobId);
+    if (one === undefined || !isNews(job)) return job;
+    const former = job.action === 'create' ? others.find((other) => isRenamed(one, other)) : undefined;
+    const renames = former !== undefined && stopped.delete(former.jobId) ? { renames: former.jobId } : {};
+    const twins = [...wanted, ...stay].filter((other) => other.jobId !== one.jobId && areTwins(one, other));
+    const warnings = [
+      ...job.warnings,
+      ...twins.map(({ jobId }) => (jobId === former?.jobId ? `${twinText(jobId)} ${idText(jobId)}` : twinText(jobId))),
+      ...(renames.renames === undefined ? [] : [renameText(renames.renames)]),
+    ];
+    return { ...job, ...renames, warnings };
+  });
+}
+
+function renameText(jobId: string): string {
+  return `This looks like the job "${jobId}" under another name. It starts as another job: its members are not sent, its webhook-ids are new, and the dead letters of "${jobId}" stay behind. ${idText(jobId)}`;
+}
+
+function idText(jobId: string): string {
+  return `If only the file was renamed, say in it "id": "${jobId}".`;
 }
 
 async function concurrently<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
@@ -124,11 +173,13 @@ async function planOf(
   taskQueue: string,
   jobId: string,
   definition: unknown,
+  destinations: Destination[],
 ): Promise<PlannedJob | UnplannedJob> {
   const ofName = nameProblems(jobId);
   const prepared = await prepare(client, taskQueue, definition);
   if (!prepared.ok || ofName.length > 0)
     return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
+  destinations.push({ jobId, form: prepared.definition, audiences: prepared.audiences });
   const said = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
   if (found === undefined || !isOpen(found)) {

@@ -6,12 +6,15 @@ import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
 import { andAside, andLetters } from '../../domain/kept-job.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
+import { areTwins, type Destination } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobKept, JobRecoverable, TriggersError } from '../errors.ts';
 import { type Recoverable, recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { listProfileFields, prepare } from './ask-worker.ts';
+import { quickDestination } from './job-definition.ts';
+import { reachableJobs } from './job-list.ts';
 import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
 import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
 
@@ -98,6 +101,8 @@ export interface StartedJob {
   readonly audiences: readonly AudienceListing[];
   /** What a person should know: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];
+  /** Running jobs of this task queue that tell the same URL of changes of the same audience, as far as they say so within 2 s. */
+  readonly twins: readonly string[];
   /** Search attributes that the namespace does not have: `triggers setup` registers them. */
   readonly missingSearchAttributes: readonly string[];
 }
@@ -129,11 +134,11 @@ export async function startJob(
   const { jobId } = naming;
   const { audiences, missingSearchAttributes } = prepared;
   const left = await leftBehind(client, jobId, discardRecoverable);
-  const warnings = [
-    ...prepared.warnings,
-    ...(await fieldWarnings(client, taskQueue, { ...prepared.definition, audiences })),
-    ...(left === undefined ? [] : [discardedText(jobId, left)]),
-  ];
+  const [ofFields, twins] = await Promise.all([
+    fieldWarnings(client, taskQueue, { ...prepared.definition, audiences }),
+    twinsOf(client, taskQueue, { jobId, form: prepared.definition, audiences }),
+  ]);
+  const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
   // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
   await dropKeptNothing(client, jobId);
@@ -149,7 +154,30 @@ export async function startJob(
     const sideWorkflows = new TemporalSideWorkflows(client, taskQueue);
     await sideWorkflows.releaseProfiles(jobId, startedAt).catch(() => undefined);
   }
-  return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, missingSearchAttributes };
+  return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, twins, missingSearchAttributes };
+}
+
+async function twinsOf(client: Client, taskQueue: string, one: Destination): Promise<string[]> {
+  const others = await destinationsBeside(client, taskQueue, [one]);
+  return others.filter((other) => areTwins(one, other)).map(({ jobId }) => jobId);
+}
+
+/** Most jobs that are asked where they send. */
+const MOST_ASKED = 50;
+
+/** What the other running jobs of a task queue send where, of those that listen to an audience of these, and answer within 2 s. */
+export async function destinationsBeside(
+  client: Client,
+  taskQueue: string,
+  these: readonly Destination[],
+): Promise<Destination[]> {
+  const own = new Set(these.map(({ jobId }) => jobId));
+  const ids = new Set(these.flatMap(({ audiences }) => audiences.map(({ id }) => id)));
+  const others = (await reachableJobs(client)).filter(
+    (job) => job.taskQueue === taskQueue && !own.has(job.jobId) && job.audiences?.some(({ id }) => ids.has(id)),
+  );
+  const asked = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId));
+  return (await Promise.all(asked)).filter((one) => one !== undefined);
 }
 
 /**
