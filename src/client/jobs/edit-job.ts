@@ -10,8 +10,8 @@ import { counted } from '../../domain/shown.ts';
 import { editUpdate } from '../../workflows/messages.ts';
 import { AudienceMoved, InvalidJob } from '../errors.ts';
 import { prepare } from './ask-worker.ts';
-import { describeExecution, statusWhen, updateJob } from './job-service.ts';
-import { fieldWarnings, START_WAIT_MS } from './start-job.ts';
+import { describeExecution, START_WAIT_MS, statusWhen, updateJob } from './job-service.ts';
+import { fieldWarnings } from './start-job.ts';
 
 export interface EditedJob {
   readonly status: JobStatus;

@@ -4,12 +4,11 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobSettings } from '../../contract/sample.ts';
 import { editableOf, FORM_DEFAULTS, FORM_FIELDS } from '../../domain/job-form.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { settingsQuery } from '../../workflows/messages.ts';
+import { settingsQuery, statusQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
 import type { Destination } from '../../domain/twins.ts';
 import { RequestRefused } from '../errors.ts';
-import { queryQuickly, quickStatus, statusWhen } from './job-service.ts';
-import { START_WAIT_MS } from './start-job.ts';
+import { queryQuickly, START_WAIT_MS, statusWhen } from './job-service.ts';
 
 /** A job, with its form as it goes by it now: webhook URLs in full, audiences by the slugs that it knows them by. */
 export interface WholeJob {
@@ -46,12 +45,16 @@ export async function wholeJob(client: Client, jobId: string): Promise<WholeJob>
   throw new RequestRefused(jobId, 'It was edited each time it was asked. Ask again.');
 }
 
-/** What a running job sends where; undefined when it is stopping, or does not say so within 2 s. */
-export async function quickDestination(client: Client, jobId: string): Promise<Destination | undefined> {
+/** What a running job sends where; undefined when it is stopping, or does not say so in time. */
+export async function quickDestination(
+  client: Client,
+  jobId: string,
+  timeoutMs: number,
+): Promise<Destination | undefined> {
   const workflowId = jobWorkflowId(jobId);
   const [status, told] = await Promise.all([
-    quickStatus(client, workflowId),
-    queryQuickly(client, workflowId, settingsQuery),
+    queryQuickly(client, workflowId, statusQuery, timeoutMs),
+    queryQuickly(client, workflowId, settingsQuery, timeoutMs),
   ]);
   return status && told && status.state !== 'stopping'
     ? { jobId, form: formOf(status, told), audiences: status.audiences }

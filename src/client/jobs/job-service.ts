@@ -67,6 +67,9 @@ export async function queryTrend(client: Client, jobId: string): Promise<JobTren
   return trendUntil(trend, Date.now());
 }
 
+/** How long, in ms, to wait for a new job to begin before answering anyway. */
+export const START_WAIT_MS = 10_000;
+
 /** The job's status as soon as `isAsWanted` holds, or as it is after `timeoutMs`. */
 export async function statusWhen(
   client: Client,
@@ -87,14 +90,15 @@ export async function quickStatus(client: Client, workflowId: string): Promise<J
   return await queryQuickly(client, workflowId, statusQuery);
 }
 
-/** What a job answers within 2 s; undefined when it does not, has ended, or cannot be read here. For those who ask many, and can do without one. */
+/** What a job answers in time, by default 2 s; undefined when it does not, has ended, or cannot be read here. For those who ask many, and can do without one. */
 export async function queryQuickly<T>(
   client: Client,
   workflowId: string,
   query: QueryDefinition<T>,
+  timeoutMs = QUICK_MS,
 ): Promise<T | undefined> {
   try {
-    return await client.withDeadline(Date.now() + QUICK_MS, () => client.workflow.getHandle(workflowId).query(query));
+    return await client.withDeadline(Date.now() + timeoutMs, () => client.workflow.getHandle(workflowId).query(query));
   } catch {
     return undefined;
   }

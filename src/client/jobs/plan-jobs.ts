@@ -100,9 +100,12 @@ export async function planJobs(
   if (problems.length > 0) return { ok: false, problems };
   const jobs = all.filter((one) => 'action' in one);
   if (!jobs.some(isNews)) return { ok: true, jobs };
-  const others = await destinationsBeside(client, taskQueue, destinations);
+  const others = await destinationsBeside(client, taskQueue, destinations, OTHERS_MS);
   return { ok: true, jobs: withTwins(jobs, destinations, others) };
 }
+
+/** How long, in ms, a plan waits for jobs without a file to say where they send. */
+const OTHERS_MS = 10_000;
 
 /** Whether a job may be told from now on what another is told. */
 function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {

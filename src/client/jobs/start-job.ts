@@ -15,7 +15,7 @@ import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { listProfileFields, prepare } from './ask-worker.ts';
 import { quickDestination } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
-import { ofJob, startJobWorkflow, statusWhen } from './job-service.ts';
+import { ofJob, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
 import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
 
 /** What is to be sent of whom. */
@@ -107,9 +107,6 @@ export interface StartedJob {
   readonly missingSearchAttributes: readonly string[];
 }
 
-/** How long, in ms, to wait for a new job to begin before answering anyway. */
-export const START_WAIT_MS = 10_000;
-
 export interface StartOptions {
   /** Its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; default: made from the label. */
   readonly jobId?: string | undefined;
@@ -158,25 +155,28 @@ export async function startJob(
 }
 
 async function twinsOf(client: Client, taskQueue: string, one: Destination): Promise<string[]> {
-  const others = await destinationsBeside(client, taskQueue, [one]);
+  const others = await destinationsBeside(client, taskQueue, [one], TWINS_MS);
   return others.filter((other) => areTwins(one, other)).map(({ jobId }) => jobId);
 }
 
+/** How long, in ms, a start waits for other jobs to say where they send. */
+const TWINS_MS = 2_000;
 /** Most jobs that are asked where they send. */
 const MOST_ASKED = 50;
 
-/** What the other running jobs of a task queue send where, of those that listen to an audience of these, and answer within 2 s. */
+/** What the other running jobs of a task queue send where, of those that listen to an audience of these, and answer in time. */
 export async function destinationsBeside(
   client: Client,
   taskQueue: string,
   these: readonly Destination[],
+  timeoutMs: number,
 ): Promise<Destination[]> {
   const own = new Set(these.map(({ jobId }) => jobId));
   const ids = new Set(these.flatMap(({ audiences }) => audiences.map(({ id }) => id)));
   const others = (await reachableJobs(client)).filter(
     (job) => job.taskQueue === taskQueue && !own.has(job.jobId) && job.audiences?.some(({ id }) => ids.has(id)),
   );
-  const asked = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId));
+  const asked = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId, timeoutMs));
   return (await Promise.all(asked)).filter((one) => one !== undefined);
 }
 

@@ -5,9 +5,8 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import { findAudience } from '../../domain/names.ts';
 import { InvalidRequest } from '../errors.ts';
 import { askWorker } from '../jobs/ask-worker.ts';
-import { runningJob, statusWhen } from '../jobs/job-service.ts';
+import { runningJob, START_WAIT_MS, statusWhen } from '../jobs/job-service.ts';
 import { meantBy } from '../jobs/slugs.ts';
-import { START_WAIT_MS } from '../jobs/start-job.ts';
 
 export interface CompareOptions {
   /** Slug or id of the audience that the list is about. Default: the only one of the job. */
