@@ -223,7 +223,7 @@ async function prepareSample(
       return make(authorization);
     }
   };
-  const request = made(() => make(found.authorization));
+  const request = made(() => make(found.authorization), people.length > 1);
   const [user = first.user, ...others] = sent.map((one) => one.user);
   const mostBytes = Math.floor(dependencies.serverLimits.payloadBytes * BODY_SHARE);
   const template = urlTemplateOf(settings, event);
@@ -285,7 +285,7 @@ async function peopleOf(
   }
 }
 
-function made(make: () => WebhookRequest): WebhookRequest {
+function made(make: () => WebhookRequest, several: boolean): WebhookRequest {
   try {
     return make();
   } catch (error) {
@@ -298,7 +298,8 @@ function made(make: () => WebhookRequest): WebhookRequest {
           : 'Try another --user.';
       const { excerpt } = error.cause instanceof TemplateFailed ? error.cause : {};
       const shown = excerpt === undefined ? '' : `\n\nRendered, with the mistake at the caret:\n${excerpt}`;
-      const message = `Nothing can be sent about this person: ${failureInWords(error)}${why}. ${advice}${shown}`;
+      const whom = several ? 'these people' : 'this person';
+      const message = `Nothing can be sent about ${whom}: ${failureInWords(error)}${why}. ${advice}${shown}`;
       throw new Obstacle('message', message);
     }
     const words = failureInWords({ code: ATTEMPT_CODES.requestNotMade });

@@ -138,9 +138,10 @@ export function problemLines(problems: readonly Problem[], columns = 80): string
   const names = problems.map(({ field: name }) => printable(name) || 'job');
   const width = Math.max(...names.map((name) => name.length)) + 2;
   return problems.flatMap(({ message }, i) =>
-    wrap(printable(message), Math.max(20, columns - width - 2)).map(
-      (line, row) => `  ${(row === 0 ? (names[i] ?? '') : '').padEnd(width)}${line}`,
-    ),
+    message
+      .split('\n')
+      .flatMap((line) => wrap(printable(line), Math.max(20, columns - width - 2)))
+      .map((line, row) => `  ${(row === 0 ? (names[i] ?? '') : '').padEnd(width)}${line}`),
   );
 }
 

@@ -118,7 +118,7 @@ function whyNotInQuotes({ value: { filters, initial } }: Output): string | undef
 }
 
 /** Characters of an excerpt before the place, and after it. */
-const SHOWN_BEFORE = 50;
+const SHOWN_BEFORE = 40;
 const SHOWN_AFTER = 20;
 
 /** A part of a text, and below it a caret at a place in it. */

@@ -399,3 +399,12 @@ test('a coloured text that is broken is coloured on each of its lines', () => {
   const red = (text: string): string => `\u001B[31m${text}\u001B[39m`;
   expect(wrap(red('one two'), 4)).toEqual([red('one'), red('two')]);
 });
+
+test('a problem of several lines keeps them, so that a caret stays below its place', () => {
+  const message = 'it can never be valid JSON:\n  {"a" \u00071}\n       ^';
+  expect(problemLines([{ field: 'body', message }])).toEqual([
+    '  body  it can never be valid JSON:',
+    '          {"a" \\u00071}',
+    '               ^',
+  ]);
+});
