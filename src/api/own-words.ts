@@ -11,11 +11,6 @@ const REQUESTS: readonly (readonly [command: RegExp, request: string])[] = [
   [/triggers start\b/g, 'POST /v1/jobs'],
   [/triggers dead-letters list\b/g, 'GET /v1/dead-letters'],
   [/triggers dead-letters show (\S+)/g, 'GET /v1/dead-letters/$1'],
-  // What it says of Temporal's UI, it says of whoever is there.
-  [
-    /triggers dead-letters redeliver … --force \([^()]{0,200}\)/g,
-    'POST /v1/dead-letters/{id}/redeliver with {"force":true}',
-  ],
   [/triggers backfill JOB --(pause|resume|cancel)\b/g, 'POST /v1/jobs/{job}/backfill with {"action":"$1"}'],
   [/triggers backfill\b/g, 'POST /v1/jobs/{job}/backfill'],
   [/triggers edit JOB --all-events\b/g, 'PATCH /v1/jobs/{job} with {"events":null}'],

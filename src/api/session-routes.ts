@@ -171,8 +171,8 @@ function notLetIn(retryAfterS: number | undefined, isLink: boolean): Refused {
   if (retryAfterS !== undefined)
     return new Refused(429, 'TooManySignIns', 'Too many sign-ins have failed. Try again later.', { retryAfterS });
   const detail = isLink
-    ? 'The link was used before, or is too old. Sign in with an API key, or start "triggers up" again for another one.'
-    : 'This is none of the API keys.';
+    ? 'This link has been used, is older than 10 minutes, or is not complete. Start "triggers up" again for a new one, or sign in with an API key.'
+    : 'This API key is not known here.';
   return new Refused(401, 'NotAuthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
 }
 

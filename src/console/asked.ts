@@ -15,8 +15,10 @@ export interface Asked<T> {
 
 /** While there is no answer, it is asked again at least this often, in ms. */
 const RETRY_MS = 10_000;
-/** What a page asks again and again is answered within this many ms, or not: it is not to show what was as what is. */
-const LATEST_MS = 8_000;
+/** An answer to what a page asks again and again takes at most so long, in ms: the API itself waits 10 s for a worker, and then says which part is silent. */
+const LATEST_MS = 15_000;
+/** A second press within this many ms is a double click, and is meant for the button that was there before. */
+const DOUBLE_PRESS_MS = 500;
 
 /**
  * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
@@ -73,7 +75,7 @@ export function asFailure(error: unknown): ApiFailure {
 /** Whatever was asked may have been done although nobody heard so. */
 function ofDeed(failure: ApiFailure): ApiFailure {
   if (failure.code !== 'NoAnswer') return failure;
-  const detail = `${failure.message} Whether it was done is not known: look, before you do it again.`;
+  const detail = 'No answer. It may or may not have been done: check before you try again.';
   return new ApiFailure(0, { ...failure.said, detail });
 }
 
@@ -141,6 +143,19 @@ export function useSettled<T>(value: T, ms = 400): T {
     return () => clearTimeout(timer);
   }, [value, ms]);
   return settled;
+}
+
+/** Whether a button has stood there for as long as a double click takes, in this step of what is done: until then a press is not meant for it. */
+export function useSteady(step?: unknown): boolean {
+  const [isSteady, setSteady] = useState(false);
+  useLayoutEffect(() => {
+    const timer = setTimeout(() => setSteady(true), DOUBLE_PRESS_MS);
+    return () => {
+      clearTimeout(timer);
+      setSteady(false);
+    };
+  }, [step]);
+  return isSteady;
 }
 
 /** The time, anew every second or so: for what is said as seen from now. */

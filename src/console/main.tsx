@@ -20,7 +20,7 @@ const PLACES = [
 
 function Header(): JSX.Element {
   const { path } = useLocation();
-  const { name } = useSession();
+  const { name, isOpen } = useSession();
   const isHere = (place: string): boolean =>
     place === '/' ? path === '/' || path.startsWith('/jobs') || path === '/new' : path.startsWith(place);
   return (
@@ -42,9 +42,9 @@ function Header(): JSX.Element {
           </a>
         ))}
       </nav>
-      {name !== undefined && (
+      {!isOpen && (
         <span class="who">
-          <bdi>{name}</bdi>
+          <bdi>{name ?? 'signed in by link'}</bdi>
           <button type="button" class="plain" onClick={() => void signOut()}>
             Sign out
           </button>

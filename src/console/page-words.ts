@@ -6,7 +6,6 @@ const about = (request: string): RegExp => new RegExp(request.replace('JOB', JOB
 /** Requests, each with where a person does the same; the first that fits counts. */
 const PLACES: readonly (readonly [request: RegExp, place: string])[] = [
   [/POST \/v1\/jobs\?discardRecoverable=1/g, '“Start, and give that up”'],
-  [/POST \/v1\/dead-letters\/\{id\}\/redeliver with \{"force":true\}/g, '“Send it although …”, then “Redeliver”'],
   [/GET \/v1\/dead-letters(?:\/[\w{}-]+)?/g, 'the page “Dead letters”'],
   [about('POST JOB/backfill with {"action":"pause"}'), '“Pause backfill” on the page of the job'],
   [about('POST JOB/backfill with {"action":"resume"}'), '“Resume backfill” on the page of the job'],

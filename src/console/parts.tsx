@@ -3,7 +3,7 @@ import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { type ApiFailure } from './api.ts';
-import { type Asked, useNow } from './asked.ts';
+import { type Asked, useNow, useSettled, useSteady } from './asked.ts';
 import { ago, clockTime, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
@@ -62,6 +62,16 @@ export function State({
   );
 }
 
+/** A job's state. It is green only while its endpoint takes what is sent. */
+export function StateOfJob({ state, isUnhealthy }: { readonly state: string; readonly isUnhealthy: boolean }) {
+  if (!isUnhealthy) return <State state={state} />;
+  return (
+    <>
+      <State state={state} tone="quiet" /> <State state="unhealthy" tone="bad" />
+    </>
+  );
+}
+
 /** A time as seen from now, or with `clock` as the clock here says; with its UTC. */
 export function Time({ at, clock = false }: { readonly at: string; readonly clock?: boolean }): JSX.Element {
   const now = useNow(clock ? 60_000 : 1000);
@@ -79,7 +89,7 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
   return (
     <div class="notice bad" role="alert">
       <p>
-        <Said text={said} /> <code class="quiet">{failure.code}</code>
+        <Said text={said} /> {failure.status !== 401 && <code class="quiet">{failure.code}</code>}
       </p>
       <ProblemList problems={failure.problems} />
       {failure.problems.length === 0 &&
@@ -104,8 +114,9 @@ export function Unanswered({ asked }: { readonly asked: Asked<unknown> }): JSX.E
   return (
     <div class="notice caution" role="status">
       <p>
-        <Said text={failure.message} /> What you see is of <Time at={new Date(answeredAtMs).toISOString()} clock />, and
-        is asked for again. <code class="quiet">{failure.code}</code>
+        <Said text={failure.status === 401 ? 'You have been signed out.' : failure.message} /> This page shows the state
+        at <Time at={new Date(answeredAtMs).toISOString()} clock />, and asks again.{' '}
+        {failure.status !== 401 && <code class="quiet">{failure.code}</code>}
       </p>
     </div>
   );
@@ -117,7 +128,8 @@ export function ProblemList({ problems }: { readonly problems: readonly Problem[
     <ul>
       {problems.map(({ field, message }) => (
         <li key={field + message}>
-          {field !== '' && <code>{printable(field)}</code>} <Said text={message} />
+          {/* A place in a list says nothing to those who write no JSON. */}
+          {field !== '' && !field.endsWith(']') && <code>{printable(field)}</code>} <Said text={message} />
         </li>
       ))}
     </ul>
@@ -173,6 +185,9 @@ export function Command({ children }: { readonly children: string }): JSX.Elemen
   );
 }
 
+/** After so long, in ms, somebody who waits is told that it may go on. */
+const SLOW_MS = 5_000;
+
 export interface DialogProps extends Children {
   readonly title: string;
   readonly onClose: () => void;
@@ -200,6 +215,8 @@ export function Dialog(props: DialogProps): JSX.Element {
   const isGone = useRef(false);
   const cancel = useRef<HTMLButtonElement>(null);
   const submit = useRef<HTMLButtonElement>(null);
+  const isSteady = useSteady(`${isBusy} ${isDangerous}`);
+  const isSlow = useSettled(isBusy, SLOW_MS) && isBusy;
   // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was. An effect that is none of the layout ends too late for that.
   useLayoutEffect(() => {
     const dialog = ref.current;
@@ -214,7 +231,7 @@ export function Dialog(props: DialogProps): JSX.Element {
     const at = document.activeElement;
     const isLost = at === document.body || at === submit.current;
     if (!isBusy && isLost && (isDangerous || isDisabled)) cancel.current?.focus();
-  }, [isBusy]);
+  }, [isBusy, isDangerous]);
   return (
     <dialog
       ref={ref}
@@ -237,12 +254,17 @@ export function Dialog(props: DialogProps): JSX.Element {
         }}
         onSubmit={(event) => {
           event.preventDefault();
-          if (!isBusy && !isDisabled) onDeed?.();
+          if (!isBusy && !isDisabled && isSteady) onDeed?.();
         }}
       >
         <h2 id={id}>{title}</h2>
         {props.children}
         <Failure failure={props.failure} />
+        {isSlow && (
+          <p class="quiet" role="status">
+            Still waiting for an answer. It can take up to 90 s.
+          </p>
+        )}
         {props.command !== undefined && (
           <>
             <p class="quiet small">The same in a terminal:</p>
@@ -259,6 +281,7 @@ export function Dialog(props: DialogProps): JSX.Element {
               type="submit"
               class={isDangerous ? 'danger' : 'primary'}
               disabled={isBusy || isDisabled}
+              aria-disabled={!isSteady}
               autofocus={props.isOnlyAsking === true}
             >
               {isBusy ? '…' : deed}

@@ -1,6 +1,6 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { ApiFailure, ask, whenRefused } from './api.ts';
+import { type ApiFailure, ask, whenRefused } from './api.ts';
 import { asFailure, useDeed } from './asked.ts';
 import { Failure, Loading } from './parts.tsx';
 
@@ -8,7 +8,9 @@ export type Right = 'read' | 'trigger' | 'operate';
 
 /** Who asks, and what they may. */
 export interface Session {
-  /** The name of the key; absent: the API has no keys, and is for whoever is on its machine. */
+  /** The API has no keys, so that there is nobody to sign out. */
+  readonly isOpen: boolean;
+  /** The name of the key; absent: there is none, or a link signed in. */
   readonly name?: string;
   readonly may: readonly Right[];
   /** Only these; absent: all. */
@@ -18,7 +20,7 @@ export interface Session {
   readonly temporalWorkflowsUrl?: string;
 }
 
-const Current = createContext<Session>({ may: [], version: '' });
+const Current = createContext<Session>({ isOpen: true, may: [], version: '' });
 
 export function useSession(): Session & { readonly may: readonly Right[]; readonly mayOperate: boolean } {
   const session = useContext(Current);
@@ -30,13 +32,19 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
   const [session, setSession] = useState<Session>();
   const [isSignedOut, setSignedOut] = useState(false);
   const [failure, setFailure] = useState<ApiFailure>();
+  const [refusedLink, setRefusedLink] = useState<ApiFailure>();
   const look = useCallback(async () => {
     setFailure(undefined);
+    setRefusedLink(undefined);
+    const link = takenLink();
     try {
-      setSession(await withLink());
+      setSession(link === undefined ? await ask<Session>('/v1/session') : await withLink(link));
+      setSignedOut(false);
     } catch (error) {
-      if (error instanceof ApiFailure && error.status === 401) setSignedOut(true);
-      else setFailure(asFailure(error));
+      const why = asFailure(error);
+      if (link !== undefined) setRefusedLink(why);
+      if (link !== undefined || why.status === 401) setSignedOut(true);
+      else setFailure(why);
     }
   }, []);
   useEffect(() => {
@@ -46,6 +54,10 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
       else void ask<Session>('/v1/session', { isRepeated: true }).then(setSession, () => undefined);
     });
     void look();
+    // A link that is pasted into a tab with the console changes nothing but what is behind the `#`.
+    const pasted = (): void => void (LINK.test(location.hash) && look());
+    addEventListener('hashchange', pasted);
+    return () => removeEventListener('hashchange', pasted);
   }, [look]);
   if (failure !== undefined)
     return (
@@ -56,8 +68,9 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
   const signed = (one: Session): void => {
     setSession(one);
     setSignedOut(false);
+    setRefusedLink(undefined);
   };
-  if (session === undefined && isSignedOut) return <SignIn onSigned={signed} />;
+  if (session === undefined && isSignedOut) return <SignIn onSigned={signed} refused={refusedLink} />;
   if (session === undefined)
     return (
       <main class="narrow">
@@ -70,13 +83,13 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
       <Current.Provider key={session.name ?? ''} value={session}>
         {children}
       </Current.Provider>
-      {isSignedOut && <SignInAgain onSigned={signed} />}
+      {isSignedOut && <SignInAgain onSigned={signed} refused={refusedLink} isByLink={session.name === undefined} />}
     </>
   );
 }
 
 /** Covers the page, and a dialogue that may be open on it. */
-function SignInAgain({ onSigned }: { readonly onSigned: (session: Session) => void }): JSX.Element {
+function SignInAgain(props: SignInProps): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const dialog = ref.current;
@@ -90,26 +103,40 @@ function SignInAgain({ onSigned }: { readonly onSigned: (session: Session) => vo
   }, []);
   return (
     <dialog ref={ref} class="cover" aria-label="Sign in">
-      <SignIn onSigned={onSigned} isAgain />
+      <SignIn {...props} isAgain />
     </dialog>
   );
 }
 
-/** A link that the terminal printed signs in, once. It stands after the `#`, so that it is in no log, and leaves the address at once. */
-async function withLink(): Promise<Session> {
-  const link = /^#token=([\w-]+)$/.exec(location.hash)?.[1];
-  if (link === undefined) return await ask<Session>('/v1/session');
-  history.replaceState(null, '', location.pathname + location.search);
-  // Whoever is signed in already need not be signed in again by a link that was used.
-  return await ask<Session>('/v1/session', { method: 'POST', body: { link } }).catch(() => ask<Session>('/v1/session'));
+/** A link that the terminal printed signs in, once. It stands after the `#`, so that it is in no log. */
+const LINK = /^#token=(.*)$/;
+
+/** The token of the link by which somebody came; it leaves the address at once. */
+function takenLink(): string | undefined {
+  const [, link] = LINK.exec(location.hash) ?? [];
+  if (link !== undefined) history.replaceState(null, '', location.pathname + location.search);
+  return link;
+}
+
+/** @throws ApiFailure why the link does not sign in, unless a session goes on: it needs none */
+async function withLink(link: string): Promise<Session> {
+  try {
+    return await ask<Session>('/v1/session', { method: 'POST', body: { link } });
+  } catch (error) {
+    return await ask<Session>('/v1/session').catch(() => Promise.reject(asFailure(error)));
+  }
 }
 
 interface SignInProps {
   readonly onSigned: (session: Session) => void;
+  /** Why the link did not sign in by which somebody came. */
+  readonly refused: ApiFailure | undefined;
   readonly isAgain?: boolean;
+  /** Whether the session that ended was one by link. */
+  readonly isByLink?: boolean;
 }
 
-function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
+function SignIn({ onSigned, refused, isAgain = false, isByLink = false }: SignInProps): JSX.Element {
   const [key, setKey] = useState('');
   const { isBusy, failure, run } = useDeed();
   const field = useRef<HTMLInputElement>(null);
@@ -126,7 +153,12 @@ function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
   return (
     <Place class="narrow sign-in">
       <h1>Audience triggers</h1>
-      {isAgain && <p>Your session has ended. Sign in with the same key, and you can go on where you were.</p>}
+      {isAgain && (
+        <p>
+          Your session has ended. {isByLink ? 'Open a new link here' : 'Sign in with the same key'} to continue where
+          you were.
+        </p>
+      )}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -143,10 +175,11 @@ function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
           onInput={(event) => setKey(event.currentTarget.value)}
         />
         <p class="hint">
-          Whoever runs the API makes one with <code>triggers secrets new --api-key</code>. It is kept by the API until
-          you sign out, or do nothing for half an hour; this page does not keep it.
+          Whoever runs the API makes one with <code>triggers secrets new --api-key</code>. Or start{' '}
+          <code>triggers up</code> again, and open the link that it prints. You stay signed in until you sign out or are
+          idle for 30 minutes. Your key is not saved in the browser.
         </p>
-        <Failure failure={failure} />
+        <Failure failure={failure ?? refused} />
         <button type="submit" class="primary" disabled={isBusy || key.trim() === ''}>
           Sign in
         </button>
@@ -158,5 +191,6 @@ function SignIn({ onSigned, isAgain = false }: SignInProps): JSX.Element {
 /** Ends the session, here and in the API. */
 export async function signOut(): Promise<void> {
   await ask('/v1/session', { method: 'DELETE' }).catch(() => undefined);
+  sessionStorage.clear();
   location.assign('/');
 }

@@ -58,6 +58,11 @@ export function clockTime(at: string, now: number): string {
   return isToday ? clock : `${time.toLocaleDateString(undefined, { month: 'short', day: 'numeric' })}, ${clock}`;
 }
 
+/** The same text with the times in it by the viewer's clock. */
+export function inLocalTime(text: string, now: number): string {
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z/g, (at) => clockTime(at, now));
+}
+
 /** For whoever points at a time. */
 export function utc(at: string): string {
   const time = new Date(at);
@@ -67,8 +72,11 @@ export function utc(at: string): string {
 /** What a job does now, in one sentence; what is wrong comes first. */
 export function jobSentence(status: JobStatus, now: number): string {
   const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure, throttledUntil, quietUntil } = status;
-  const waits = waiting === 0 ? 'nothing waits' : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
-  const why = status.reason === undefined ? undefined : printableReason(status.reason);
+  const letters = status.deadLettersWaiting ?? 0;
+  const apart = letters === 0 ? '' : ` apart from ${counted(letters, 'dead letter')}`;
+  const waits =
+    waiting === 0 ? `nothing is waiting${apart}` : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
+  const why = status.reason === undefined ? undefined : inLocalTime(printableReason(status.reason), now);
   if (state === 'paused') return why === undefined ? `Paused: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
   if (state === 'stopped') return stoppedSentence(status, why);
   if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
@@ -85,7 +93,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (quietUntil !== undefined) return `Quiet hours, which end ${ago(quietUntil, now)}: ${waits}.`;
   if (status.quotaUntil !== undefined)
     return `The quota is used; more is sent ${ago(status.quotaUntil, now)}. ${capital(waits)}.`;
-  if (waiting === 0) return 'Sends what comes as it comes; nothing waits.';
+  if (waiting === 0) return `Up to date: ${waits}.`;
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
   return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person', 'people')} for the next attempt` : ''}.`;

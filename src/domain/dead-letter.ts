@@ -50,8 +50,8 @@ function failureAttribute({ status, code }: DeadLetter['failure']): string {
   return (status === undefined ? (code ?? 'NO_ANSWER') : `HTTP ${status}`).slice(0, 255);
 }
 
-const OR_FORCE =
-  'Discard it, or send it all the same: triggers dead-letters redeliver … --force (in the Temporal UI: signal redeliver with {"force": true}).';
+/** Command, API, console and the Temporal UI each have a `force` of theirs. */
+const OR_FORCE = 'Discard it, or redeliver it with force.';
 
 /** Why a trigger should not be sent: it would tell the endpoint the opposite of what is true today. Undefined when it may be sent. */
 export function membershipObstacle(event: TriggerEvent, isMember: boolean): string | undefined {
@@ -71,7 +71,7 @@ export function refusalText({ jobWorkflowId, audience }: DeadLetter, refusal: Re
     case 'discarding':
       return `The job ${job} is stopping and drops what waits, so it takes nothing more.`;
     case 'withdrawn':
-      return 'It was discarded while the job was asked. Signal redeliver again.';
+      return 'It was discarded while the job was asked. Redeliver it again.';
     case 'unreadable':
       return `The job ${job} could not read it; its status says why, among what it rejected.`;
   }
@@ -81,8 +81,8 @@ export function refusalText({ jobWorkflowId, audience }: DeadLetter, refusal: Re
 export function unaskableText({ jobWorkflowId }: DeadLetter, why: 'not-running' | 'full'): string {
   const job = `The job ${jobIdOf(jobWorkflowId)}`;
   return why === 'full'
-    ? `${job} takes no more signals until it continues as a new run. Is a worker running? Signal redeliver again in a minute.`
-    : `${job} did not take it: it is not running. If it can be resumed or recovered (triggers status ${jobIdOf(jobWorkflowId)}), do that, then signal redeliver again. Otherwise discard this, and push the trigger to another job: one that is started anew under this id is another one, too.`;
+    ? `${job} takes no more signals until it continues as a new run. Is a worker running? Redeliver it again in a minute.`
+    : `${job} did not take it: it is not running. If it can be resumed or recovered, do that, then redeliver it again. Otherwise discard this, and push the trigger to another job: one that is started anew under this id is another one, too.`;
 }
 
 /** The job has been asked, and nothing is heard of it. */
@@ -93,7 +93,7 @@ export function unansweredText({ jobWorkflowId }: DeadLetter): string {
 /** The job was asked and ended from outside before its answer came, so that it may have been among what was waiting there. */
 export function doubtText({ jobWorkflowId }: DeadLetter): string {
   const job = jobIdOf(jobWorkflowId);
-  return `It is not known whether it will be sent: the job ${job} was asked to take it and was ended before it answered, so it may be among what "triggers recover ${job}" sends. Recover or start the job, then decide again: it will be asked.`;
+  return `It is not known whether it will be sent: the job ${job} was asked to take it and was ended before it answered, so it may be among what a recovery of the job sends. Recover or start the job, then decide again: it will be asked.`;
 }
 
 /** The signal to the job that sends it after all. */

@@ -201,7 +201,7 @@ class Keeping {
       return membershipObstacle(event, await isMember(audience.id, user));
     } catch (error) {
       if (isCancellation(error)) throw error;
-      return `The source could not say whether the person is in ${audience.slug} today. Signal redeliver again when it can, or with {"force": true} to send it all the same.`;
+      return `The source could not say whether the person is in ${audience.slug} today. Redeliver it again when it can, or with force.`;
     }
   }
 

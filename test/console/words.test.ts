@@ -42,7 +42,10 @@ describe('what a job does, in one sentence', () => {
   const said = (more: Partial<JobStatus>): string => jobSentence(status(more), NOW);
 
   test.each<[string, Partial<JobStatus>]>([
-    ['Sends what comes as it comes; nothing waits.', {}],
+    ['Up to date: nothing is waiting.', {}],
+    // What is left for a person to decide about is no part of what waits, and is not passed over.
+    ['Up to date: nothing is waiting apart from 5 dead letters.', { deadLettersWaiting: 5 }],
+    ['Paused: nothing is waiting apart from 1 dead letter.', { state: 'paused', deadLettersWaiting: 1 }],
     ['Sending: 1 request of at most 5 in flight, 1 trigger waits.', { waiting: 1, inFlight: 1 }],
     ['2 triggers wait, of 1 person for the next attempt.', { waiting: 2, held: 1 }],
     ['3 triggers wait, of 2 people for the next attempt.', { waiting: 3, held: 2 }],
@@ -50,7 +53,7 @@ describe('what a job does, in one sentence', () => {
       'Paused by an operator. Triggers are accepted and kept. 2 triggers wait.',
       { state: 'paused', reason: 'Paused by an operator. Triggers are accepted and kept.', waiting: 2 },
     ],
-    ['Paused: nothing waits.', { state: 'paused' }],
+    ['Paused: nothing is waiting.', { state: 'paused' }],
     ['Stopped. It takes no more triggers.', { state: 'stopped' }],
     ['Stopped. The label is missing. It takes no more triggers.', { state: 'stopped', reason: 'The label is missing' }],
     [
@@ -66,7 +69,7 @@ describe('what a job does, in one sentence', () => {
       'Stopped. Its definition is wrong. It takes no more triggers.',
       { state: 'stopped', reason: 'Its definition is wrong.', recoverableUntil: at(3600), problems: [] },
     ],
-    ['Stopping: nothing waits.', { state: 'stopping' }],
+    ['Stopping: nothing is waiting.', { state: 'stopping' }],
     [
       'Asked to stop; what is waiting is kept for a later resume. 1 trigger waits.',
       { state: 'stopping', reason: 'Asked to stop; what is waiting is kept for a later resume.', waiting: 1 },
@@ -78,6 +81,13 @@ describe('what a job does, in one sentence', () => {
     ['Quiet hours, which end in 2 h: 1 trigger waits.', { waiting: 1, quietUntil: at(7200) }],
   ])('%s', (sentence, more) => {
     expect(said(more)).toBe(sentence);
+  });
+
+  test('times in a reason are by the clock of whoever looks', () => {
+    const reason = `Asked to stop; what is left at ${at(-60)} is kept.`;
+    expect(said({ state: 'stopping', reason })).toBe(
+      `Asked to stop; what is left at ${clockTime(at(-60), NOW)} is kept. Nothing is waiting.`,
+    );
   });
 
   test('what is wrong comes before what is going on', () => {

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
-import { describeWithBrowser, looked, NARROW, TestBrowser } from '../support/browser.ts';
+import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { startTriggers } from '../support/triggers-cli.ts';
@@ -47,6 +47,11 @@ async function cutOff(page: Page): Promise<() => Promise<void>> {
   return async () => await page.unroute('**/v1/**');
 }
 
+/** In what colour the page of a job says its state. */
+async function colour(page: Page): Promise<string> {
+  return await page.evaluate<string>("getComputedStyle(document.querySelector('h1 .state')).color");
+}
+
 async function filled(page: Page, label: string): Promise<void> {
   await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
   await page.getByLabel('Label', { exact: true }).fill(label);
@@ -70,13 +75,13 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   test('says of when it is what it shows while the API does not answer, and goes on by itself', async () => {
     const job = await started('Cut off');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
-    await page.getByText('nothing waits').waitFor();
+    await page.getByText('nothing is waiting').waitFor();
     const connect = await cutOff(page);
     await page.getByText('The API does not answer.').waitFor();
-    await page.getByText(/What you see is of \d/).waitFor();
+    await page.getByText(/This page shows the state at \d/).waitFor();
     // One notice is enough, and what was there stays.
     expect(await page.getByText('The API does not answer.').count()).toBe(1);
-    await page.getByText('nothing waits').waitFor();
+    await page.getByText('nothing is waiting').waitFor();
     await looked(page, 'cut-off');
     await trigger(job, 'meanwhile');
     await connect();
@@ -85,12 +90,66 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('says so, too, where a question hangs: the page does not show for as long what was as what is', async () => {
+  test('waits for as long as the API does for a worker, says that none answers, and shows meanwhile as old what is', async () => {
     const job = await started('Hanging');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
-    await page.getByText('nothing waits').waitFor();
-    await page.route('**/v1/**', () => undefined);
-    await page.getByText(/What you see is of \d/).waitFor({ timeout: 20_000 });
+    await page.getByText('nothing is waiting').waitFor();
+    const green = await colour(page);
+    await page.route('**/v1/jobs/*', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 10_100));
+      const json = { status: 503, code: 'NoWorker', detail: 'No worker answered within 10 s.' };
+      await route.fulfill({ status: 503, json });
+    });
+    await until(async () => (await colour(page)) !== green);
+    await page.getByText('No worker answered within 10 s.').waitFor();
+    await page.getByText(/This page shows the state at \d/).waitFor();
+    await looked(page, 'no-worker');
+    await context.close();
+  });
+
+  test('a job whose endpoint fails is not shown in green, and “Try now” says what it does', async () => {
+    const job = await started('Failing');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByText('nothing is waiting').waitFor();
+    const green = await colour(page);
+    const failing = { endpoint: { state: 'unwell' }, waiting: 300, held: 3 };
+    await page.route(`**/v1/jobs/${job}`, async (route) => {
+      const status = (await (await route.fetch()).json()) as object;
+      await route.fulfill({ json: { ...status, ...failing } });
+    });
+    await page.getByText('unhealthy').waitFor();
+    expect(await colour(page)).not.toBe(green);
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.getByText('the other 299 follow').waitFor();
+    await looked(page, 'unhealthy');
+    await context.close();
+  });
+
+  test('a form that is half filled in is there again after a reload, without what may be secret, and asks before it is left', async () => {
+    const { page, context } = await browser.open(`${api.url}/new`);
+    await filled(page, 'Half filled in');
+    await page.reload();
+    await page.getByText('This is what you typed before.').waitFor();
+    const label = page.getByLabel('Label', { exact: true });
+    expect([await label.inputValue(), await page.getByLabel('Webhook URL').inputValue()]).toEqual([
+      'Half filled in',
+      '',
+    ]);
+    expect(await page.evaluate<string>('JSON.stringify(sessionStorage)')).not.toContain('http');
+    await looked(page, 'restored');
+    const asked: string[] = [];
+    page.on('dialog', async (dialog) => {
+      asked.push(dialog.type());
+      await dialog.dismiss();
+    });
+    await page.getByRole('link', { name: 'Inputs' }).click();
+    expect([asked, page.url()]).toEqual([['confirm'], `${api.url}/new`]);
+    await page.getByRole('button', { name: 'Start over' }).click();
+    await until(async () => (await label.inputValue()) === '');
+    await page.getByRole('link', { name: 'Inputs' }).click();
+    await page.getByRole('heading', { name: 'Inputs' }).waitFor();
+    await page.goto(`${api.url}/new`);
+    expect(await label.inputValue()).toBe('');
     await context.close();
   });
 
@@ -101,7 +160,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const dialog = page.getByRole('dialog');
     await cutOff(page);
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
-    await dialog.getByText('Whether it was done is not known').waitFor();
+    await dialog.getByText('It may or may not have been done').waitFor();
     await page.unroute('**/v1/**');
     await page.route('**/v1/jobs/*/pause', () => undefined);
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
@@ -125,15 +184,18 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     });
     const failed = (code: string) => ({ status: 422, json: { status: 422, code, detail: 'It was not done.' } });
     answer = failed('InvalidList');
+    await pressable(page, 'Compare');
     await page.getByRole('button', { name: 'Compare' }).press('Enter');
     await page.getByText('It was not done.').waitFor();
     expect(await page.evaluate(FOCUSED)).toBe('Compare');
+    await pressable(page, 'Compare');
     const difference = { theirs: 1, members: 0, both: 0, enters: 0, exits: 1 };
     answer = { status: 200, json: { difference } };
     await page.keyboard.press('Enter');
     await page.getByText('Exits to send').waitFor();
     expect(await page.evaluate(FOCUSED)).toBe('Send 0 enters and 1 exit');
     answer = failed('DifferenceDoubtful');
+    await pressable(page, 'Send 0 enters and 1 exit');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Send it all the same' }).waitFor();
     expect(await page.evaluate(FOCUSED)).toBe('Cancel');
@@ -165,8 +227,16 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     expect(await page.getByRole('dialog').count()).toBe(0);
     await connect();
     await page.getByRole('button', { name: 'Start Export' }).click();
-    await page.getByRole('dialog').getByText('Nobody is sent now.').waitFor();
+    await page.getByRole('dialog').getByText('Existing members are not sent.').waitFor();
     expect(await page.getByText('It could not be checked').count()).toBe(0);
+    await page.keyboard.press('Escape');
+    // What is wrong where nobody sees it is unfolded, and has the focus.
+    await page.getByText('More', { exact: true }).click();
+    await page.getByLabel('Tries for').fill('3 weeks');
+    await page.getByText('More', { exact: true }).click();
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await until(async () => (await page.evaluate('document.activeElement.id')) === 'field-retryFor');
+    await page.locator('#retryFor-problem').waitFor();
     await context.close();
   });
 
@@ -216,7 +286,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.goto(`${api.url}/?text=numbers:`);
     const row = (label: string) => page.getByRole('row').filter({ hasText: label });
     await row('not asked').getByText('not asked, among so many').waitFor();
-    await row('silent').getByText('does not say').waitFor();
+    await row('silent').getByText('status unknown').waitFor();
     await row('to come').getByText('…').waitFor();
     for (const label of labels)
       expect([label, await row(label).locator('[data-name="Waiting"]').textContent()]).toEqual([
@@ -230,13 +300,13 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   test('of what is gone, nothing is shown any more', async () => {
     const job = await started('Gone meanwhile');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
-    await page.getByText('nothing waits').waitFor();
+    await page.getByText('nothing is waiting').waitFor();
     await page.route(`**/v1/jobs/${job}`, async (route) => {
       const json = { status: 404, code: 'JobNotFound', detail: 'There is no such job any more.' };
       await route.fulfill({ status: 404, json });
     });
     await page.getByText('There is no such job any more.').waitFor();
-    expect(await page.getByText('nothing waits').count()).toBe(0);
+    expect(await page.getByText('nothing is waiting').count()).toBe(0);
     expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
     await looked(page, 'gone');
     await context.close();
@@ -365,11 +435,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();
     // The buttons go, and the dialogue with them.
     await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'detached' });
-    await page.getByText('nothing waits').waitFor();
+    await page.getByText('nothing is waiting').waitFor();
     expect((await lab.jobs.status(job)).state).toBe('running');
     keyed.replaceKeys({ shrinking: { hash, may: ['read'], jobs: ['another'] } });
     await page.getByText('has no access to the job').waitFor();
-    expect(await page.getByText('nothing waits').count()).toBe(0);
+    expect(await page.getByText('nothing is waiting').count()).toBe(0);
     await context.close();
     await keyed.close();
   });

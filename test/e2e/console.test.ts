@@ -7,7 +7,7 @@ import type { Locator, Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
-import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../support/browser.ts';
+import { describeWithBrowser, looked, NARROW, pressable, TestBrowser, WIDE } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 
@@ -149,7 +149,7 @@ describeWithBrowser('the console', () => {
     await looked(page, 'edit');
     await page.getByRole('button', { name: 'Save 2 changes' }).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByText('parallelRequestCount', { exact: true }).waitFor();
+    await dialog.getByText('Parallel request count', { exact: true }).waitFor();
     await looked(page, 'edit-changes');
     await dialog.getByRole('button', { name: 'Save', exact: true }).click();
     await page.getByRole('heading', { name: 'Failing' }).waitFor();
@@ -177,8 +177,14 @@ describeWithBrowser('the console', () => {
     const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
     await page.getByRole('button', { name: 'Show the dead letter of two' }).waitFor();
     await looked(page, 'dead-letters');
-    await page.getByRole('button', { name: 'Show the dead letter of two' }).click();
+    // A double click is one press: it neither redelivers nor discards what nobody has read yet.
+    await page.getByRole('button', { name: 'Show the dead letter of two' }).dblclick();
     await page.getByText('two@example.com').waitFor();
+    const decisions = watchDecisions(page);
+    await page.getByRole('button', { name: 'Discard …' }).dblclick();
+    await page.getByText('this cannot be undone').waitFor();
+    await looked(page, 'dead-letter-discard');
+    await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByText(/^triggers dead-letters redeliver [\w-]+$/).waitFor();
     await looked(page, 'dead-letter');
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
@@ -188,8 +194,27 @@ describeWithBrowser('the console', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
     await until(() => endpoint.ledger.entries.filter(({ message }) => message?.user === 'two').length === 2);
 
-    await page.getByRole('button', { name: 'Discard these' }).click();
+    await page.getByRole('button', { name: 'Redeliver these' }).click();
     await page.getByRole('button', { name: 'Count them' }).click();
+    await page.getByRole('button', { name: /^Redeliver [23]$/ }).click();
+    // It says why and who, in one group, and not how that is done over HTTP or in a terminal.
+    await page.getByText(/dead letters were not: The person is not in the audience today/).waitFor();
+    await page.getByRole('dialog').getByRole('link', { name: 'three' }).waitFor();
+    expect(await page.getByText('POST /v1').or(page.getByText('--force')).count()).toBe(0);
+    await looked(page, 'not-redelivered');
+    await page.getByRole('dialog').getByRole('link', { name: 'three' }).click();
+    await page.getByText('three@example.com').waitFor();
+    await page
+      .getByRole('button', { name: 'Close' })
+      .or(page.getByRole('button', { name: 'Cancel' }))
+      .click();
+    await page.goto(`${api.url}/dead-letters?job=${job}`);
+
+    await page.getByRole('button', { name: 'Discard these' }).click();
+    await page.getByRole('button', { name: 'Count them' }).dblclick();
+    await page.getByText('This cannot be undone.').waitFor();
+    // The second press of that double click discarded nothing: they were only counted.
+    expect(decisions).toEqual(['redeliver', 'redeliver', 'redeliver', 'redeliver', 'discard']);
     await page.getByRole('button', { name: /^Discard [23]$/ }).click();
     await page.getByText(/dead letters? discarded/).waitFor();
     await looked(page, 'discarded');
@@ -213,12 +238,12 @@ describeWithBrowser('the console', () => {
     const dialog = page.getByRole('dialog');
     await page.getByRole('button', { name: 'Watch an audience' }).click();
     await dialog.getByLabel('Audience', { exact: true }).fill(WATCHED.slug);
-    await dialog.getByLabel('From one round to the next').fill('8d');
+    await dialog.getByLabel('Check every').fill('8d');
     expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
-    await dialog.getByLabel('From one round to the next').fill('2h');
+    await dialog.getByLabel('Check every').fill('2h');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
     for (const [field, wrong, right] of [
-      [/The largest exit/, '0', '20'],
+      [/^Hold back when more/, '0', '20'],
       ['Audience', ' ', WATCHED.slug],
     ] as const) {
       await dialog.getByLabel(field, { exact: true }).fill(wrong);
@@ -252,7 +277,7 @@ describeWithBrowser('the console', () => {
     await deed('Change').click();
     expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
-    await dialog.getByLabel(/The largest exit/).fill('100');
+    await dialog.getByLabel(/^Hold back when more/).fill('100');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
     await dialog.getByLabel(/Report everybody as entering/).check();
     await dialog
@@ -288,7 +313,7 @@ describeWithBrowser('the console', () => {
     await lab.jobs.edit(job, { parallelRequestCount: 9, memberships: true });
     await page.getByRole('button', { name: 'Save 1 change' }).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByText('Somebody else has changed parallelRequestCount').waitFor();
+    await dialog.getByText('Somebody else has changed Parallel request count').waitFor();
     await dialog.getByRole('cell', { name: '9', exact: true }).waitFor();
     await dialog.getByRole('button', { name: 'Save all the same' }).click();
     await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
@@ -337,7 +362,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'paused' }).click();
     await page.getByRole('link', { name: 'Far behind' }).waitFor();
     await page.getByLabel('Search jobs').fill('nothing is called that');
-    await page.getByText('No job is like that.').waitFor();
+    await page.getByText('No matching jobs.').waitFor();
     await context.close();
   });
 
@@ -350,7 +375,7 @@ describeWithBrowser('the console', () => {
     const { page, context } = await browser.open(reading.url);
     await page.getByLabel('API key').fill('trg_wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('none of the API keys').waitFor();
+    await page.getByText('not known here').waitFor();
     await looked(page, 'sign-in');
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -380,10 +405,16 @@ describeWithBrowser('the console', () => {
     const { page, context } = await browser.open(link);
     await page.getByRole('link', { name: 'New job' }).waitFor();
     expect(page.url()).toBe(`${invited.url}/`);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('API key').waitFor();
+    // Pasted into a tab that has the console open, it is no other page, and signs in all the same; once.
+    const pasted = async (url: string): Promise<void> => await page.evaluate(`location.href = ${JSON.stringify(url)}`);
+    await pasted(link);
+    await page.getByText('This link has been used').waitFor();
+    await pasted(invited.invite());
+    await page.getByText('signed in by link').waitFor();
+    expect(page.url()).toBe(`${invited.url}/`);
     await context.close();
-    const second = await browser.open(link);
-    await second.page.getByLabel('API key').waitFor();
-    await second.context.close();
     await invited.close();
   });
 
@@ -440,7 +471,7 @@ describeWithBrowser('the console', () => {
     await page.keyboard.type(lab.receiver.url);
     await tabTo(page, /^Start Export$/);
     await page.keyboard.press('Enter');
-    await page.getByRole('dialog').waitFor();
+    await pressable(page, 'Start Export');
     await tabTo(page, /^Start Export$/);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'By hand' }).waitFor();
@@ -452,7 +483,7 @@ describeWithBrowser('the console', () => {
     ] as const) {
       if (deed === 'Pause') await tabTo(page, /^Pause$/);
       await page.keyboard.press('Enter');
-      await page.getByRole('dialog').waitFor();
+      await pressable(page, deed);
       await page.keyboard.press('Enter');
       await page.getByRole('button', { name: next, exact: true }).waitFor();
       await until(async () => (await page.evaluate(FOCUSED)) === next);
@@ -483,6 +514,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('dialog').waitFor();
     await page.keyboard.press('ArrowUp');
     await tabTo(page, /^Stop$/);
+    await pressable(page, 'Stop');
     await page.keyboard.press('Enter');
     await page
       .getByText(/^Stopped/)
@@ -509,9 +541,13 @@ describeWithBrowser('the console', () => {
     await other.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();
     await page.bringToFront();
     await page.getByRole('button', { name: 'Resume' }).waitFor();
+    // It may start none but its own jobs, and is offered no other.
+    await other.goto(`${keyed.url}/new`);
+    expect(await other.getByLabel('Id').locator('option').allTextContents()).toEqual([job]);
+    expect(await other.getByRole('heading', { name: 'The message' }).count()).toBe(0);
     // A watch tells every job that listens, so that a key for some jobs may not begin one.
     await other.getByRole('link', { name: 'Inputs' }).click();
-    await other.getByText('No other system sends here').waitFor();
+    await other.getByText('No audience is watched').or(other.getByRole('cell').first()).first().waitFor();
     expect(await other.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await other.bringToFront();
@@ -524,6 +560,15 @@ describeWithBrowser('the console', () => {
     expect(browser.mistakes).toEqual([]);
   });
 });
+
+/** From now on, what is asked for about dead letters and changes something, also if only a count is asked for first. */
+function watchDecisions(page: Page): string[] {
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    if (request.method() === 'POST') asked.push(request.url().replace(/.*\//, ''));
+  });
+  return asked;
+}
 
 /** Presses Tab until what is called so has the focus. */
 async function tabTo(page: Page, name: RegExp): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect } from '@jest/globals';
 import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { PATIENCE_MS } from './patience.ts';
+import { PATIENCE_MS, until } from './patience.ts';
 
 const NAMES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 /** The browser of this machine; CHROMIUM names another one. */
@@ -70,6 +70,12 @@ export async function looked(page: Page, name: string): Promise<void> {
     await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
     expect(await violations(page)).toEqual([]);
   }
+}
+
+/** A button of a dialogue has stood there for as long as a double click takes, so that a key presses it. */
+export async function pressable(page: Page, name: string): Promise<void> {
+  const button = page.getByRole('dialog').getByRole('button', { name, exact: true });
+  await until(async () => (await button.getAttribute('aria-disabled')) === 'false');
 }
 
 interface AxeResult {

@@ -174,6 +174,8 @@ function placeOf(names: readonly string[], column: string | undefined): number |
   const wanted = column === undefined ? usualIn(names) : names.filter((name) => name.trim() === column);
   const [name, ...more] = wanted;
   if (name !== undefined && more.length === 0) return names.indexOf(name);
+  if (names.length === 1 && name === undefined && names[0]?.includes(';') === true)
+    return 'its columns are separated by ";": save it with "," between them';
   const shown = names
     .slice(0, NAMED)
     .map((one) => `"${one.slice(0, 50)}"`)

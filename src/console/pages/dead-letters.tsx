@@ -1,4 +1,4 @@
-import type { JSX } from 'preact';
+import { Fragment, type JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
@@ -8,7 +8,8 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useNow } from '../asked.ts';
-import { Command, Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
+import { inPageWords } from '../page-words.ts';
+import { Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
@@ -35,14 +36,10 @@ export function DeadLettersPage(): JSX.Element {
   const { mayOperate, jobs: onlyJobs } = useSession();
   const { query, route } = useLocation();
   const { job, failure: meantFailure, user, letter } = query;
-  const filter: Filter = {
-    ...(job === undefined ? {} : { job }),
-    ...(meantFailure === undefined ? {} : { failure: meantFailure }),
-    ...(user === undefined ? {} : { user }),
-  };
+  const filter: Filter = said({ job, failure: meantFailure, user });
   const change = (more: Record<string, string | undefined>): void => {
-    const said = Object.entries({ ...filter, ...more }).filter((one): one is [string, string] => (one[1] ?? '') !== '');
-    route(said.length === 0 ? '/dead-letters' : `/dead-letters?${new URLSearchParams(said).toString()}`);
+    const search = new URLSearchParams(said({ ...filter, ...more })).toString();
+    route(search === '' ? '/dead-letters' : `/dead-letters?${search}`);
   };
   const needsJob = onlyJobs !== undefined && job === undefined;
   const path = pathOf(['dead-letters'], { jobId: job, failure: meantFailure, user, limit: MOST });
@@ -87,10 +84,10 @@ export function DeadLettersPage(): JSX.Element {
       <Unanswered asked={list} />
       {value === undefined && failure === undefined && !needsJob && <Loading what="dead letters" />}
       {value !== undefined && letters.length === 0 && (
-        <Empty title={isFiltered ? 'No dead letter is like that' : 'No dead letter waits'}>
+        <Empty title={isFiltered ? 'No matching dead letters' : 'No dead letters'}>
           <p>
-            What an endpoint refuses for good, or does not take until the end of the retries, waits here for 30 days for
-            a person to decide: to send it after all, or to drop it.
+            A trigger that an endpoint refuses for good, or does not take until the end of the retries, is kept here for
+            30 days. Redeliver it, or discard it.
           </p>
         </Empty>
       )}
@@ -103,10 +100,22 @@ export function DeadLettersPage(): JSX.Element {
       )}
       {letter !== undefined && <Letter id={letter} onDone={again} onClose={() => change({})} />}
       {decision !== undefined && (
-        <Decide what={decision} filter={filter} onDone={again} onClose={() => setDecision(undefined)} />
+        <Decide
+          key={decision}
+          what={decision}
+          {...{ filter, letters }}
+          onDone={again}
+          onClose={() => setDecision(undefined)}
+        />
       )}
     </>
   );
+}
+
+/** Without what is not said, or empty. */
+function said(wish: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const entries = Object.entries(wish).filter((one): one is [string, string] => (one[1] ?? '') !== '');
+  return Object.fromEntries(entries);
 }
 
 function withLetter(query: Record<string, string>, letter: string): string {
@@ -116,7 +125,7 @@ function withLetter(query: Record<string, string>, letter: string): string {
 function JobChoice({ jobs, choose }: { readonly jobs: readonly string[]; readonly choose: (job: string) => void }) {
   return (
     <div class="filters">
-      <span class="quiet">Your key is for some jobs. Of which?</span>
+      <span class="quiet">Your key covers certain jobs. Choose one:</span>
       {jobs.map((one) => (
         <button type="button" key={one} onClick={() => choose(one)}>
           {printable(one)}
@@ -193,7 +202,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
       <table class="lines">
         <thead>
           <tr>
-            <th scope="col">Given up</th>
+            <th scope="col">Failed at</th>
             <th scope="col">Person</th>
             <th scope="col">Event</th>
             <th scope="col">Job</th>
@@ -209,8 +218,8 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
         <tbody>
           {props.letters.map(({ id, diedAt, user, event, audience, jobId, failure, attempts, notice }) => (
             <tr key={id}>
-              <td data-name="Given up">
-                <Time at={diedAt} />
+              <td data-name="Failed at">
+                <Time at={diedAt} clock />
               </td>
               <td data-name="Person">
                 <a href={`/people?user=${encodeURIComponent(user)}`}>
@@ -225,7 +234,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
               </td>
               <td data-name="Failure">
                 <Said text={failure} most={80} />
-                {notice !== undefined && <p class="hint caution">{printable(notice)}</p>}
+                {notice !== undefined && <p class="hint caution">{printable(inPageWords(notice))}</p>}
               </td>
               <td data-name="Attempts" class="number">
                 {attempts}
@@ -261,8 +270,11 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const deed = useDeed();
   const [isForced, setForced] = useState(false);
   const [isDiscarding, setDiscarding] = useState(false);
-  const decide = async (what: 'redeliver' | 'discard'): Promise<void> => {
-    const body = what === 'redeliver' && isForced ? { body: { force: true } } : {};
+  const mayDecide = mayOperate && letter?.state === 'waiting';
+  const what = isDiscarding ? 'discard' : 'redeliver';
+  const force = isForced && !isDiscarding;
+  const decide = async (): Promise<void> => {
+    const body = force ? { body: { force } } : {};
     const isDone = await deed.run(async () =>
       oneDone(await ask(pathOf(['dead-letters', id, what]), { method: 'POST', ...body })),
     );
@@ -272,7 +284,17 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
     else again();
   };
   return (
-    <Dialog title="A dead letter" onClose={onClose} isWide failure={failure ?? deed.failure}>
+    <Dialog
+      title={isDiscarding ? 'Discard this dead letter' : 'A dead letter'}
+      isWide
+      isDangerous={isDiscarding}
+      isBusy={deed.isBusy}
+      failure={failure ?? deed.failure}
+      onClose={isDiscarding ? () => setDiscarding(false) : onClose}
+      onDeed={() => void decide()}
+      {...(mayDecide ? { deed: isDiscarding ? 'Discard it for good' : 'Redeliver' } : {})}
+      {...(mayDecide ? { command: `triggers dead-letters ${what} ${id}${force ? ' --force' : ''}` } : {})}
+    >
       {letter === undefined && failure === undefined && <Loading what="the dead letter" />}
       {letter !== undefined && (
         <>
@@ -317,7 +339,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               <>
                 <dt>Not redelivered</dt>
                 <dd class="caution">
-                  <Said text={letter.notice} />
+                  <Said text={inPageWords(letter.notice)} />
                 </dd>
               </>
             )}
@@ -328,39 +350,31 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               <pre tabIndex={0}>{indentedJson(stringifyJson(letter.profile).slice(0, 20_000)).join('\n')}</pre>
             </>
           )}
-          {mayOperate && letter.state === 'waiting' && (
+          {mayDecide && isDiscarding && <p class="bad">It is never sent, and this cannot be undone.</p>}
+          {mayDecide && !isDiscarding && (
             <>
-              {letter.forceable === true && (
-                <label class="option">
-                  <input
-                    type="checkbox"
-                    checked={isForced}
-                    onChange={(event) => setForced(event.currentTarget.checked)}
-                  />
-                  Send it although it contradicts what the source says now
-                </label>
-              )}
-              <div class="buttons">
-                <button type="button" class="primary" disabled={deed.isBusy} onClick={() => void decide('redeliver')}>
-                  Redeliver
-                </button>
-                {isDiscarding ? (
-                  <button type="button" class="danger" disabled={deed.isBusy} onClick={() => void decide('discard')}>
-                    Discard it for good
-                  </button>
-                ) : (
-                  <button type="button" onClick={() => setDiscarding(true)}>
-                    Discard …
-                  </button>
-                )}
-              </div>
-              <p class="quiet small">The same in a terminal:</p>
-              <Command>{`triggers dead-letters ${isDiscarding ? 'discard' : 'redeliver'} ${id}${isForced && !isDiscarding ? ' --force' : ''}`}</Command>
+              {letter.forceable === true && <Force isForced={isForced} setForced={setForced} />}
+              <button type="button" onClick={() => setDiscarding(true)}>
+                Discard …
+              </button>
             </>
           )}
         </>
       )}
     </Dialog>
+  );
+}
+
+function Force(props: { readonly isForced: boolean; readonly setForced: (isForced: boolean) => void }): JSX.Element {
+  return (
+    <label class="option">
+      <input
+        type="checkbox"
+        checked={props.isForced}
+        onChange={(event) => props.setForced(event.currentTarget.checked)}
+      />
+      Send it although it contradicts what the source says now (force)
+    </label>
   );
 }
 
@@ -372,26 +386,40 @@ interface Decided {
 
 /** @throws Error with the reason why it was not done */
 function oneDone({ failures: [first] }: Decided): void {
-  if (first !== undefined) throw new Error(first.reason);
+  if (first !== undefined) throw new Error(inPageWords(first.reason));
+}
+
+/** So many of those that were not decided about are named with a link, for each reason. */
+const MOST_NAMED = 20;
+
+/** By why it was not done, the most first. */
+function grouped(failures: Decided['failures']): [reason: string, ids: string[]][] {
+  const groups = new Map<string, string[]>();
+  for (const { id, reason } of failures) {
+    const words = inPageWords(reason);
+    groups.set(words, [...(groups.get(words) ?? []), id]);
+  }
+  return [...groups].sort(([, one], [, other]) => other.length - one.length);
 }
 
 interface DecideProps {
   readonly what: 'redeliver' | 'discard';
   readonly filter: Filter;
+  /** Of these, it is known whom they are about. */
+  readonly letters: readonly DeadLetterSummary[];
   readonly onDone: () => void;
   readonly onClose: () => void;
 }
 
 /** What the filter selects is counted first; then it is done only if that is still so many. */
-function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, onClose }: DecideProps): JSX.Element {
-  const filter = {
-    ...(job === undefined ? {} : { jobId: job }),
-    ...(meantFailure === undefined ? {} : { failure: meantFailure }),
-    ...(user === undefined ? {} : { user }),
-  };
+function Decide({ what, filter: { job, failure: meantFailure, user }, letters, onDone, onClose }: DecideProps) {
+  const filter = said({ jobId: job, failure: meantFailure, user });
   const which = Object.keys(filter).length === 0 ? { all: true } : filter;
   const [extent, setExtent] = useState<DecisionExtent>();
   const [result, setResult] = useState<Decided>();
+  const [isForced, setForced] = useState(false);
+  // The list is read anew when they are decided about, and has the others no more.
+  const [users] = useState(() => new Map(letters.map(({ id, user: one }) => [id, one])));
   const { isBusy, failure, run } = useDeed();
   const url = pathOf(['dead-letters', what]);
   const count = async (): Promise<void> => {
@@ -403,7 +431,8 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
   const decide = async (): Promise<void> => {
     await run(async () => {
       try {
-        setResult(await ask<Decided>(url, { method: 'POST', body: { ...which, expected: extent?.letters } }));
+        const force = isForced ? { force: true } : {};
+        setResult(await ask<Decided>(url, { method: 'POST', body: { ...which, ...force, expected: extent?.letters } }));
       } catch (error) {
         // They are other ones by now: they are counted anew.
         if (error instanceof ApiFailure && error.code === 'NotAsExpected') setExtent(undefined);
@@ -418,6 +447,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
     meantFailure === undefined ? '' : ` --failure ${shellWord(meantFailure)}`,
     user === undefined ? '' : ` --user ${shellWord(user)}`,
   ].join('');
+  const force = isForced ? ' --force' : '';
   const deed = extent === undefined ? 'Count them' : `${name} ${shownCount(extent.letters)}`;
   return (
     <Dialog
@@ -426,7 +456,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
       {...{ onClose, isBusy, failure }}
       {...(result === undefined ? { deed } : {})}
       isDisabled={extent?.letters === 0}
-      command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}`}
+      command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}${force}`}
       onDeed={() => void (extent === undefined ? count() : decide())}
     >
       {result !== undefined ? (
@@ -434,18 +464,23 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
           <p>
             {counted(result.done, 'dead letter')} {what === 'redeliver' ? 'redelivered' : 'discarded'}.
           </p>
-          {result.failures.length > 0 && (
-            <>
-              <p class="bad">{shownCount(result.failures.length)} were not:</p>
-              <ul>
-                {result.failures.slice(0, 20).map(({ id, reason }) => (
-                  <li key={id}>
-                    <Said text={reason} />
-                  </li>
+          {grouped(result.failures).map(([reason, ids]) => (
+            <div key={reason} class="notice caution">
+              <p>
+                {counted(ids.length, 'dead letter')} {ids.length === 1 ? 'was' : 'were'} not: <Said text={reason} />
+              </p>
+              <p>
+                {ids.slice(0, MOST_NAMED).map((id) => (
+                  <Fragment key={id}>
+                    <a href={`/dead-letters?letter=${encodeURIComponent(id)}`} onClick={onClose}>
+                      <Said text={users.get(id) ?? id} most={40} />
+                    </a>{' '}
+                  </Fragment>
                 ))}
-              </ul>
-            </>
-          )}
+                {ids.length > MOST_NAMED && <span class="quiet">and {shownCount(ids.length - MOST_NAMED)} more</span>}
+              </p>
+            </div>
+          ))}
         </>
       ) : extent === undefined ? (
         <p>
@@ -465,7 +500,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
               </li>
             ))}
           </ul>
-          {what === 'discard' && <p>This cannot be undone.</p>}
+          {what === 'discard' ? <p>This cannot be undone.</p> : <Force isForced={isForced} setForced={setForced} />}
         </>
       )}
     </Dialog>

@@ -10,6 +10,7 @@ import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.
 import { Dialog, Failure, Loading, Said } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
+import { capital } from '../words.ts';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 import { useForm } from './use-form.ts';
@@ -26,7 +27,7 @@ export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Elemen
 }
 
 function EditForm({ job, before }: { readonly job: string; readonly before: JobDefinitionInput }): JSX.Element {
-  const { draft, change, told, touch, checkAll, definition, problems, others, unchecked } = useForm(
+  const form = useForm(
     draftOf(before),
     (after) => ({
       path: pathOf(['jobs', job], { validateOnly: true }),
@@ -35,6 +36,8 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
     }),
     (typed) => editedOf(before, typed),
   );
+  const { jobs } = useSession();
+  const { told, checkAll, definition, problems, others, unchecked } = form;
   const [isSaving, setSaving] = useState(false);
   const changes = changesOf(before, definition);
   const home = `/jobs/${encodeURIComponent(job)}`;
@@ -57,20 +60,22 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
             if (changes.length > 0) void checkAll().then((isRight) => setSaving(isRight));
           }}
         >
-          <JobForm {...{ draft, change, problems, told, touch }} isNew={false} />
+          <JobForm {...form} isNew={false} />
           {told === 'all' && <NotYet what="saved" {...{ problems, others, unchecked }} />}
           <div class="buttons">
             <button type="submit" class="primary" disabled={changes.length === 0}>
               {changes.length === 0 ? 'Nothing is changed' : `Save ${counted(changes.length, 'change')}`}
             </button>
-            <a class="button" href={home}>
+            <a class="button" href={home} onClick={form.forget}>
               Cancel
             </a>
           </div>
         </form>
-        <Preview definition={definition} isReady />
+        {jobs === undefined && <Preview definition={definition} isReady />}
       </div>
-      {isSaving && <SaveDialog {...{ job, before, changes, home }} onClose={() => setSaving(false)} />}
+      {isSaving && (
+        <SaveDialog {...{ job, before, changes, home, onSaved: form.forget }} onClose={() => setSaving(false)} />
+      )}
     </>
   );
 }
@@ -81,13 +86,14 @@ interface SaveProps {
   readonly before: JobDefinitionInput;
   readonly changes: readonly FieldChange[];
   readonly home: string;
+  readonly onSaved: () => void;
   readonly onClose: () => void;
 }
 
-function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Element {
+function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps): JSX.Element {
   const { route } = useLocation();
   // Somebody else may have changed it since.
-  const { value: current } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  const { value: current, failure: unread } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
   const others = new Map(
     changesOf(before, current ?? before)
       .filter(({ field }) => changes.some((one) => one.field === field))
@@ -96,7 +102,9 @@ function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Ele
   const { isBusy, failure, run } = useDeed();
   const save = async (): Promise<void> => {
     const isDone = await run(() => ask(pathOf(['jobs', job]), { method: 'PATCH', body: editOf(changes) }));
-    if (isDone) route(home);
+    if (!isDone) return;
+    onSaved();
+    route(home);
   };
   return (
     <Dialog
@@ -104,14 +112,15 @@ function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Ele
       deed={others.size > 0 ? 'Save all the same' : 'Save'}
       isWide
       {...{ onClose, isBusy, failure }}
+      isDisabled={current === undefined && unread === undefined}
       command={`triggers edit ${job} changes.json`}
       onDeed={() => void save()}
     >
-      <p>What waits is sent by the new form. Requests in flight are finished by the old one.</p>
+      <p>Waiting triggers are sent by the new form. Requests in flight are finished by the old one.</p>
       {others.size > 0 && (
         <p class="notice caution" role="alert">
-          Somebody else has changed {[...others.keys()].join(', ')} since you opened the form. Save, and what you see
-          here takes the place of that.
+          Somebody else has changed {[...others.keys()].map(formName).join(', ')} since you opened the form. Saving
+          replaces their change.
         </p>
       )}
       <div class="scroll" tabIndex={0} role="group" aria-label="Changes">
@@ -126,9 +135,7 @@ function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Ele
           <tbody>
             {changes.map(({ field, from, to }) => (
               <tr key={field}>
-                <td>
-                  <code>{field}</code>
-                </td>
+                <td>{formName(field)}</td>
                 <td class="quiet">
                   <Said text={shown(others.has(field) ? others.get(field) : from)} />
                 </td>
@@ -148,7 +155,13 @@ function SaveDialog({ job, before, changes, home, onClose }: SaveProps): JSX.Ele
   );
 }
 
+/** `parallelRequestCount` as people read it. */
+function formName(field: string): string {
+  return capital(field.replaceAll(/[A-Z]+/g, ' $&').toLowerCase());
+}
+
 function shown(value: unknown): string {
   if (value === null) return 'none';
+  if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value.join(', ');
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

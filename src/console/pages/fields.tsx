@@ -11,6 +11,8 @@ export interface JobFormProps {
   /** Fields whose problems are told already: those that somebody has been in, or all. */
   readonly told: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
+  readonly isRestored: boolean;
+  readonly forget: () => void;
   /** Whether a job is begun, and not changed: that has an id to choose, and existing users to send. */
   readonly isNew: boolean;
 }
@@ -18,13 +20,18 @@ export interface JobFormProps {
 interface FieldProps extends JobFormProps {
   readonly field: string;
   readonly legend: string;
+  /** One of several is chosen. */
+  readonly isChoice?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** Several inputs that say one thing together. */
-export function Field({ field, legend, problems, told, touch, children }: FieldProps): JSX.Element {
+export function Field({ field, legend, isChoice, problems, told, touch, children }: FieldProps): JSX.Element {
+  const isWrong = isToldWrong(field, problems, told);
+  const aria = isWrong ? { 'aria-describedby': `${field}-problem` } : {};
+  const choice = isChoice === true ? { role: 'radiogroup' as const, 'aria-invalid': isWrong } : {};
   return (
-    <fieldset class="field" onFocusOut={() => touch(field)}>
+    <fieldset class="field" {...aria} {...choice} onFocusOut={() => touch(field)}>
       <legend>{legend}</legend>
       {children}
       <FieldProblems {...{ field, problems, told }} />
@@ -32,13 +39,16 @@ export function Field({ field, legend, problems, told, touch, children }: FieldP
   );
 }
 
+function isToldWrong(field: string, problems: readonly Problem[], told: JobFormProps['told']): boolean {
+  return (told === 'all' || told.has(field)) && problems.some((one) => fieldOf(one) === field);
+}
+
 function FieldProblems(
   props: Pick<JobFormProps, 'problems' | 'told'> & { readonly field: string },
 ): JSX.Element | null {
   const { field, problems, told } = props;
-  if (told !== 'all' && !told.has(field)) return null;
+  if (!isToldWrong(field, problems, told)) return null;
   const own = problems.filter((one) => fieldOf(one) === field);
-  if (own.length === 0) return null;
   return (
     <ul class="problem" id={`${field}-problem`} role="alert">
       {own.map((one) => (
@@ -74,7 +84,7 @@ interface TextFieldProps extends JobFormProps {
 
 export function TextField(props: TextFieldProps): JSX.Element {
   const { draft, change, touch, field, of = field, label, hint, placeholder, inputMode = 'text', rows } = props;
-  const isWrong = (props.told === 'all' || props.told.has(of)) && props.problems.some((one) => fieldOf(one) === of);
+  const isWrong = isToldWrong(of, props.problems, props.told);
   const common = {
     id: `field-${field}`,
     value: draft[field],

@@ -5,7 +5,7 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
-import { useAsked, useDeed } from '../asked.ts';
+import { useAsked, useDeed, useSteady } from '../asked.ts';
 import { Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { shellWord } from '../words.ts';
@@ -35,14 +35,11 @@ export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
   const buttons = useFocusAfterDeeds(open !== undefined);
   if (!mayOperate) return null;
   const close = (): void => setOpen(undefined);
-  const deedDialog = {
-    pause: <Plain deed="pause" status={status} onDone={onDone} onClose={close} />,
-    resume: <Plain deed="resume" status={status} onDone={onDone} onClose={close} />,
-    recover: <Plain deed="recover" status={status} onDone={onDone} onClose={close} />,
-    retry: <Plain deed="retry" status={status} onDone={onDone} onClose={close} />,
-    backfill: <BackfillDialog status={status} onDone={onDone} onClose={close} />,
-    reconcile: <ReconcileDialog status={status} onDone={onDone} onClose={close} />,
-    stop: <StopDialog status={status} onDone={onDone} onClose={close} />,
+  const opened = { status, onDone, onClose: close };
+  const own = {
+    backfill: <BackfillDialog {...opened} />,
+    reconcile: <ReconcileDialog {...opened} />,
+    stop: <StopDialog {...opened} />,
   };
   return (
     <div class="buttons" ref={buttons} tabIndex={-1}>
@@ -56,7 +53,10 @@ export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
           Edit
         </a>
       )}
-      {open !== undefined && deedDialog[open]}
+      {(open === 'backfill' || open === 'reconcile' || open === 'stop') && own[open]}
+      {(open === 'pause' || open === 'resume' || open === 'recover' || open === 'retry') && (
+        <Plain deed={open} {...opened} />
+      )}
     </div>
   );
 }
@@ -100,8 +100,12 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
   resume: ({ kept, waiting }) =>
     `What waits is sent: ${counted(kept?.waiting ?? waiting, 'trigger')} now. Then the job goes on as before.`,
   recover: () => 'The job is started again with what it had not delivered when it was ended from outside.',
-  retry: ({ held }) =>
-    `What ${counted(held, 'person')} wait${held === 1 ? 's' : ''} for is tried now, and not at its time.`,
+  retry: ({ held, waiting, endpoint }) => {
+    if (endpoint?.state !== 'unwell')
+      return `Retry ${held === 1 ? "1 person's trigger" : `the triggers of ${shownCount(held)} people`} now instead of waiting.`;
+    const others = waiting > 1 ? ` If the endpoint takes it, the other ${shownCount(waiting - 1)} follow.` : '';
+    return `One request is sent now.${others}`;
+  },
 };
 
 /** A command that needs nothing but a yes. */
@@ -228,7 +232,7 @@ function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
       onDeed={() => void doIt()}
     >
       <p>
-        {whom} sent as an <code>enter</code>, at most {pace}. Who was sent before is sent again.
+        {whom} sent as an <code>enter</code>, at most {pace}. People who were already sent are sent again.
       </p>
       {slugs.length > 1 && (
         <fieldset class="field">
@@ -272,8 +276,11 @@ export function BackfillDeeds({ status, onDone }: Deeds): JSX.Element | null {
   const [isCancelling, setCancelling] = useState(false);
   const { backfill, jobId } = status;
   const state = backfill?.state;
+  // What pauses it is what resumes it a moment later.
+  const isSteady = useSteady(state);
   if (!mayOperate || (state !== 'running' && state !== 'paused' && state !== 'lost')) return null;
   const act = async (action: 'pause' | 'resume' | 'cancel'): Promise<void> => {
+    if (!isSteady) return;
     const isDone = await run(() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body: { action } }));
     if (isDone) onDone();
     if (isDone) setCancelling(false);
@@ -296,7 +303,7 @@ export function BackfillDeeds({ status, onDone }: Deeds): JSX.Element | null {
           command={`triggers backfill ${jobId} --cancel`}
           onDeed={() => void act('cancel')}
         >
-          <p>Whoever has not been sent yet is left out. Who was sent stays so, and live triggers go on.</p>
+          <p>People who have not been sent yet are left out. This cannot be undone. Live triggers go on.</p>
         </Dialog>
       ) : (
         <Failure failure={failure} />
@@ -309,6 +316,12 @@ interface Compared {
   readonly difference: Difference;
 }
 
+/** A list with an id a line, as the API takes it. */
+function ndjsonOf(lines: string): string {
+  const ids = lines.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
+  return ids.map((id) => JSON.stringify(id)).join('\n');
+}
+
 /** Two steps: what the list would send, by numbers; then to send it. The list goes to the API each time, and nowhere else. */
 function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
   const { isBusy, failure, run } = useDeed();
@@ -318,15 +331,17 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
   const [found, setFound] = useState<Difference>();
   const { jobId, label, audiences } = status;
   useEffect(() => setFound(undefined), [file, audience, typedColumn]);
-  const isCsv = file !== undefined && /\.csv$/i.test(file.name);
+  const ending = /\.(csv|txt|xlsx?)$/i.exec(file?.name ?? '')?.[1]?.toLowerCase() ?? '';
+  const isExcel = ending.startsWith('xls');
   const column = typedColumn.trim();
   const isDoubtful = failure?.code === 'DifferenceDoubtful';
   const send = async (dryRun: boolean): Promise<void> => {
     if (file === undefined) return;
-    const type = isCsv ? 'text/csv' : 'application/x-ndjson';
+    const type = ending === 'csv' ? 'text/csv' : 'application/x-ndjson';
+    const content = ending === 'txt' ? new Blob([ndjsonOf(await file.text())]) : file;
     const path = pathOf(['jobs', jobId, 'reconcile'], { audience, column, dryRun, force: !dryRun && isDoubtful });
     const isDone = await run(async () => {
-      const { difference } = await ask<Compared>(path, { method: 'POST', file: { type, content: file } });
+      const { difference } = await ask<Compared>(path, { method: 'POST', file: { type, content } });
       setFound(difference);
     });
     if (!isDone || dryRun) return;
@@ -350,17 +365,17 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
       }
       isDangerous={isDoubtful}
       {...{ onClose, isBusy, failure }}
-      isDisabled={file === undefined || isNothing}
+      isDisabled={file === undefined || isExcel || isNothing}
       command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${options.join('')}`}
       onDeed={() => void send(found === undefined)}
     >
       <p>
-        Give the list of whom the endpoint has. It is compared with the members now, and what differs can be sent:
-        enters for who is missing there, exits for who is no member any more.
+        Give the list of people that the endpoint has. It is compared with the members now, and the difference can be
+        sent: enters for people missing there, exits for people who are no longer members.
       </p>
       {audiences.length > 1 && (
         <div class="field">
-          <label for="of">The list is about</label>
+          <label for="of">Audience</label>
           <select id="of" value={audience} onChange={(event) => setAudience(event.currentTarget.value)}>
             {audiences.map(({ slug }) => (
               <option key={slug} value={slug}>
@@ -375,11 +390,13 @@ function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
         <input
           id="list"
           type="file"
-          accept=".csv,.ndjson,.jsonl"
+          accept=".csv,.ndjson,.jsonl,.txt"
           onChange={(event) => setFile(event.currentTarget.files?.[0])}
         />
-        <p class="hint">
-          CSV with the names of its columns first, or NDJSON with an id, or an object with one, a line.
+        <p class={isExcel ? 'problem' : 'hint'}>
+          {isExcel
+            ? 'This is an Excel file. Save it as CSV first, with commas between the columns.'
+            : 'A CSV that begins with the names of its columns; a text file with an id a line; or NDJSON with an id, or an object with one, a line.'}
         </p>
       </div>
       <div class="field">

@@ -7,17 +7,27 @@ import { useAsked } from '../asked.ts';
 import { hasField, withField } from '../form.ts';
 import { Empty, Failure, ProblemList, Said } from '../parts.tsx';
 import { Audiences, ExistingUsers } from './audience-fields.tsx';
+import { useSession } from '../session.tsx';
 import { Check, Field, type JobFormProps, TextField } from './fields.tsx';
 import { More } from './more-fields.tsx';
 
 /** The form in the order of its steps, then what else a job can say. */
 export function JobForm(props: JobFormProps): JSX.Element {
   const { draft, isNew } = props;
+  const { jobs } = useSession();
   const { value: audiences, failure, again } = useAsked<AudienceList>(pathOf(['audiences']));
   const { value: known } = useAsked<{ authorizations: AuthorizationListing[] }>(pathOf(['authorizations']));
   const firstAudience = draft.audiences[0];
   return (
     <>
+      {props.isRestored && (
+        <p class="notice" role="status">
+          This is what you typed before. The webhook URL was not kept.{' '}
+          <button type="button" class="plain" onClick={props.forget}>
+            Start over
+          </button>
+        </p>
+      )}
       <dl class="rows field">
         <dt>Provider</dt>
         <dd>Webhooks</dd>
@@ -26,13 +36,27 @@ export function JobForm(props: JobFormProps): JSX.Element {
       </dl>
       <Failure failure={failure} retry={again} />
       <Authorization {...props} authorizations={known?.authorizations} />
-      <TextField {...props} field="label" label="Label" hint="By which people tell this job from others." />
-      {isNew && (
+      <TextField {...props} field="label" label="Label" hint="A name people will recognise." />
+      {isNew && jobs !== undefined && (
+        <Field {...props} field="id" legend="Id">
+          <select
+            aria-label="Id"
+            value={draft.id}
+            onChange={(event) => props.change({ id: event.currentTarget.value })}
+          >
+            {jobs.map((one) => (
+              <option key={one}>{one}</option>
+            ))}
+          </select>
+          <p class="hint">Your key may start these jobs only.</p>
+        </Field>
+      )}
+      {isNew && jobs === undefined && (
         <TextField
           {...props}
           field="id"
           label="Id (optional)"
-          hint="Its name in commands and URLs; else it is made from the label."
+          hint="Used in commands and URLs. Leave empty to derive it from the label."
         />
       )}
       <TextField {...props} field="description" label="Description (optional)" rows={2} />
@@ -81,7 +105,7 @@ function Authorization(
     </label>
   );
   return (
-    <Field {...props} field="authorization" legend="Authorization">
+    <Field {...props} field="authorization" legend="Authorization" isChoice>
       {authorizations.map(({ name, kinds, origins }) =>
         option(
           name,

@@ -9,20 +9,22 @@ import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useAsked, useNow } from '../asked.ts';
-import { Failure, Loading, Progress, Said, State, Time, Unanswered } from '../parts.tsx';
+import { Failure, Loading, Progress, Said, State, StateOfJob, Time, Unanswered } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
-import { ago, backfillSentence, jobSentence } from '../words.ts';
+import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
 import { BackfillDeeds, JobDeeds } from './job-deeds.tsx';
 
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
 const TREND_MS = 10_000;
+/** A status this many ms old is shown as old, also while nobody knows yet whether it will be answered. */
+const OLD_MS = 5_000;
 
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   const asked = useAsked<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
-  const { value: status, failure, again } = asked;
+  const { value: status, answeredAtMs = 0, failure, again } = asked;
   const isRunning = status !== undefined && status.state !== 'stopped';
   const { value: trend } = useAsked<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
@@ -34,15 +36,17 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
         {failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />}
       </>
     );
+  const isOld = failure !== undefined || now - answeredAtMs > OLD_MS;
+  const isUnhealthy = status.endpoint?.state === 'unwell';
   return (
-    <>
+    <div class={isOld ? 'old' : ''}>
       <p class="quiet small">
         <a href="/">Jobs</a> / <span class="id">{printable(job)}</span>
       </p>
       <div class="page-head">
         <div>
           <h1>
-            <bdi>{printable(status.label)}</bdi> <State state={status.state} />
+            <bdi>{printable(status.label)}</bdi> <StateOfJob state={status.state} isUnhealthy={isUnhealthy} />
           </h1>
         </div>
         <JobDeeds status={status} onDone={again} />
@@ -52,7 +56,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
           <Said text={status.description} />
         </p>
       )}
-      <p class="sentence" aria-live="polite">
+      <p class={`sentence ${isUnhealthy ? 'bad' : ''}`} aria-live="polite">
         {jobSentence(status, now)}
       </p>
       <Unanswered asked={asked} />
@@ -64,7 +68,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
         <Attempts job={job} isToldAbove={failure !== undefined} />
         <Facts status={status} />
       </div>
-    </>
+    </div>
   );
 }
 
@@ -99,7 +103,7 @@ function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onD
   return (
     <section class="panel" aria-labelledby="backfill">
       <header>
-        <h2 id="backfill">{what} of existing users</h2>
+        <h2 id="backfill">{difference === undefined ? 'Backfill of existing users' : 'Reconcile'}</h2>
         <State state={backfill.state} />
       </header>
       <Progress done={done} of={expected} what={`${what}: ${done} of ${expected ?? 'an unknown number'}`} />
@@ -161,9 +165,9 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
   const now = useNow();
   const { temporalWorkflowsUrl, mayOperate } = useSession();
   const sentence = jobSentence(status, now);
-  const rows = statusRows(status, { time: (at) => ago(at, now) }).filter(
-    ({ name, value }) => !SHOWN_ELSEWHERE.has(name) && !(name === 'Why' && sentence.includes(value)),
-  );
+  const rows = statusRows(status, { time: (at) => ago(at, now) })
+    .map((row) => ({ ...row, value: inLocalTime(row.value, now) }))
+    .filter(({ name, value }) => !SHOWN_ELSEWHERE.has(name) && !(name === 'Why' && sentence.includes(value)));
   return (
     <section class="panel" aria-labelledby="facts">
       <header>
@@ -233,7 +237,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
         <p class="quiet">
           {isFailed
             ? 'None of the last attempts failed.'
-            : 'Nobody was sent yet. An attempt shows up here as it begins.'}
+            : 'Nothing has been sent yet. An attempt shows up here as it begins.'}
         </p>
       )}
       {attempts !== undefined && attempts.length > 0 && (

@@ -7,7 +7,7 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useAsked, useSettled } from '../asked.ts';
-import { Empty, Loading, State, Time, Unanswered } from '../parts.tsx';
+import { Empty, Loading, StateOfJob, Time, Unanswered } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
@@ -62,7 +62,7 @@ export function JobsPage(): JSX.Element {
         <>
           <Filters states={value.states} state={state} text={text} filter={filter} />
           <div class="table-wrap">
-            <table class="jobs">
+            <table class={failure === undefined ? 'jobs' : 'jobs old'}>
               <thead>
                 <tr>
                   <th scope="col">State</th>
@@ -86,7 +86,7 @@ export function JobsPage(): JSX.Element {
             </table>
           </div>
           {isSearching && <p class="quiet">Searching all jobs…</p>}
-          {found.length === 0 && !isSearching && <p class="quiet">No job is like that.</p>}
+          {found.length === 0 && !isSearching && <p class="quiet">No matching jobs.</p>}
           {found.length > shown && (
             <p class="quiet">
               These are {shown} of {found.length}.{' '}
@@ -157,7 +157,7 @@ function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
           Start the first one
         </a>
       ) : (
-        <p>Your key may look, and not start one.</p>
+        <p>Your key may look, but not start one.</p>
       )}
     </Empty>
   );
@@ -168,14 +168,14 @@ const SHOWN_AUDIENCES = 3;
 /** One job; what it is doing now, once that is known. */
 function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean }): JSX.Element {
   const { audiences = [], numbers, lastHour } = job;
-  const isUnwell = numbers?.endpoint === 'unwell';
+  const isUnhealthy = numbers?.endpoint === 'unwell';
+  const isSilent = job.running && numbers === undefined && isKnown && job.isNotAsked !== true;
   const waiting = numbers?.waiting ?? job.kept?.waiting;
   const { lastFailure, oldestWaitingAt, deadLettersWaiting = 0, deadLettersOfEarlierJobs = 0 } = numbers ?? {};
   return (
     <tr>
-      <td data-name="State">
-        <State state={job.state} />
-        {isUnwell && <State state="unwell" tone="bad" />}
+      <td data-name="State" class={isSilent ? 'old' : ''}>
+        <StateOfJob state={job.state} isUnhealthy={isUnhealthy} />
       </td>
       <td class="name" data-name="Job">
         <a href={`/jobs/${encodeURIComponent(job.jobId)}`}>
@@ -194,16 +194,14 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
       <td data-name="Delivered, last hour">
         {lastHour !== undefined && <Spark hour={lastHour} />}
         {job.running && numbers === undefined && (
-          <span class="quiet">
-            {!isKnown ? '…' : job.isNotAsked === true ? 'not asked, among so many' : 'does not say'}
-          </span>
+          <span class="quiet">{!isKnown ? '…' : isSilent ? 'status unknown' : 'not asked, among so many'}</span>
         )}
       </td>
       <td data-name="Waiting" class="number">
         {waiting === undefined ? '' : shownCount(waiting)}
         {job.kept !== undefined && <span class="quiet"> kept</span>}
       </td>
-      <td data-name="Last failure" class={isUnwell ? 'bad' : ''}>
+      <td data-name="Last failure" class={isUnhealthy ? 'bad' : ''}>
         {lastFailure !== undefined && (
           <>
             {failureInWords(lastFailure)}{' '}

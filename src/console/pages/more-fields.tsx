@@ -1,14 +1,13 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Method } from '../../contract/request-shape.ts';
-import { type Draft, fieldOf } from '../form.ts';
+import { type Draft, EMPTY_DRAFT } from '../form.ts';
 import { Check, Field, type JobFormProps, TextField } from './fields.tsx';
 
 export function More(props: JobFormProps): JSX.Element {
-  const { draft, change, problems, told } = props;
-  const isWrong = problems.some((one) => MORE_FIELDS.has(fieldOf(one)) && (told === 'all' || told.has(fieldOf(one))));
+  const { draft, change } = props;
   const [isOpen, setOpen] = useState(false);
-  const isNeeded = isWrong || isMoreSaid(draft);
+  const isNeeded = isMoreSaid(draft);
   // It opens by itself, and never closes: somebody may be in the field that they just emptied.
   useEffect(() => {
     if (isNeeded) setOpen(true);
@@ -17,7 +16,7 @@ export function More(props: JobFormProps): JSX.Element {
     <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>More</summary>
       <h3>What is sent</h3>
-      <Field {...props} field="events" legend="Events">
+      <Field {...props} field="events" legend="Events" isChoice>
         {(
           [
             ['both', 'Enters and exits'],
@@ -181,45 +180,13 @@ export function More(props: JobFormProps): JSX.Element {
 /** Other than the usual one. */
 const OTHER_METHODS: readonly Method[] = ['PUT', 'PATCH', 'DELETE', 'GET'];
 
-const MORE_FIELDS = new Set([
-  'events',
-  'memberships',
-  'method',
-  'headers',
-  'contentType',
-  'body',
-  'onEnter',
-  'onExit',
-  'envelope',
-  'batch',
-  'requestsPerSecond',
-  'backfillPerSecond',
-  'backfillParallelCount',
-  'quietHours',
-  'quota',
-  'endsAt',
-  'answers',
-  'retryFor',
-]);
+/** These stand above it. */
+const ABOVE = new Set(['id', 'label', 'description', 'audiences', 'webhookUrl', 'authorization', 'exportFields'])
+  .add('existingUsers')
+  .add('userLegacyMessageFormat')
+  .add('parallelRequestCount');
 
 function isMoreSaid(draft: Draft): boolean {
-  const { events, memberships, envelope, hasNoBody } = draft;
-  const texts = [
-    draft.method,
-    draft.headers,
-    draft.contentType,
-    draft.body,
-    draft.onEnter,
-    draft.onExit,
-    draft.batchSize,
-  ];
-  const others = [draft.requestsPerSecond, draft.backfillPerSecond, draft.backfillParallelCount, draft.quietHours];
-  const last = [draft.quota, draft.endsAt, draft.answers, draft.retryFor];
-  return (
-    events !== 'both' ||
-    memberships ||
-    envelope ||
-    hasNoBody ||
-    [...texts, ...others, ...last].some((one) => one !== '')
-  );
+  const usual = Object.entries(EMPTY_DRAFT);
+  return usual.some(([field, value]) => !ABOVE.has(field) && Reflect.get(draft, field) !== value);
 }

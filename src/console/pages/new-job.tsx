@@ -19,11 +19,9 @@ import { type Question, useForm } from './use-form.ts';
 /** The form, with the message that it makes beside it. */
 export function NewJobPage(): JSX.Element {
   usePageTitle('New job');
-  const { mayOperate } = useSession();
-  const { draft, change, told, touch, checkAll, definition, problems, others, unchecked } = useForm(
-    EMPTY_DRAFT,
-    aboutStart,
-  );
+  const { mayOperate, jobs } = useSession();
+  const form = useForm({ ...EMPTY_DRAFT, id: jobs?.[0] ?? '' }, aboutStart);
+  const { draft, told, checkAll, definition, problems, others, unchecked } = form;
   const [isStarting, setStarting] = useState(false);
   if (!mayOperate) return <MayNot what="start" />;
   return (
@@ -43,7 +41,7 @@ export function NewJobPage(): JSX.Element {
             void checkAll().then((isRight) => setStarting(isRight));
           }}
         >
-          <JobForm {...{ draft, change, problems, told, touch }} isNew />
+          <JobForm {...form} isNew />
           {told === 'all' && <NotYet what="started" {...{ problems, others, unchecked }} />}
           <button type="submit" class="primary">
             Start Export
@@ -54,9 +52,17 @@ export function NewJobPage(): JSX.Element {
             <Command>{`triggers start job.json${draft.id.trim() === '' ? '' : ` --id ${draft.id.trim()}`}`}</Command>
           </details>
         </form>
-        <Preview definition={definition} isReady={draft.audiences.length > 0 && draft.webhookUrl.trim() !== ''} />
+        {/* A key for some jobs may make no samples of others. */}
+        {jobs === undefined && (
+          <Preview definition={definition} isReady={draft.audiences.length > 0 && draft.webhookUrl.trim() !== ''} />
+        )}
       </div>
-      {isStarting && <StartDialog definition={definition} id={draft.id.trim()} onClose={() => setStarting(false)} />}
+      {isStarting && (
+        <StartDialog
+          {...{ definition, id: draft.id.trim(), onStarted: form.forget }}
+          onClose={() => setStarting(false)}
+        />
+      )}
     </>
   );
 }
@@ -69,6 +75,7 @@ function aboutStart(definition: JobDefinitionInput, { id }: Draft): Question {
 interface StartProps {
   readonly definition: JobDefinitionInput;
   readonly id: string;
+  readonly onStarted: () => void;
   readonly onClose: () => void;
 }
 
@@ -91,7 +98,7 @@ function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () =
 }
 
 /** Says how many people will be sent what, and starts it. */
-function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
+function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.Element {
   const { route } = useLocation();
   const { isBusy, failure, run } = useDeed();
   const { value: list } = useAsked<AudienceList>(pathOf(['audiences']));
@@ -104,6 +111,7 @@ function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
     const path = pathOf(['jobs'], { id, discardRecoverable: isGivenUp });
     await run(async () => {
       const answer = await ask<Started>(path, { method: 'POST', body: definition });
+      onStarted();
       if (answer.warnings.length === 0) show(answer);
       else setStarted(answer);
     });
@@ -132,7 +140,7 @@ function StartDialog({ definition, id, onClose }: StartProps): JSX.Element {
           {counted(parallelRequestCount, 'request')} at a time.
         </p>
       ) : (
-        <p>Nobody is sent now.</p>
+        <p>Existing members are not sent.</p>
       )}
       <p>
         From now on {definition.events?.length === 1 ? `each ${definition.events[0]}` : 'each enter and exit'} of{' '}

@@ -197,7 +197,7 @@ function lineOf(event: TraceEvent): Shown {
         ),
         more: (
           <p class="hint">
-            {capital(event.state)}
+            {event.state === 'waiting' ? 'Waiting for a decision' : capital(event.state)}
             {event.notice === undefined ? '' : `: ${printable(event.notice)}`}
           </p>
         ),
@@ -274,7 +274,7 @@ function standing(now: PersonStanding | undefined, notice: string | undefined): 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
   const now = useNow();
   const { waiting, waitingCount, chain, state, dying, inPages } = standing;
-  if (!isWaiting(standing)) return <>Nothing of this person waits now.</>;
+  if (!isWaiting(standing)) return <>Nothing about this person is waiting to be sent.</>;
   const why: readonly (string | false | undefined)[] = [
     state !== 'running' && `the job is ${state}`,
     standing.endpoint?.state === 'unwell' && 'the endpoint is unwell, and single requests are tried',

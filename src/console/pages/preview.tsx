@@ -39,7 +39,7 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
         </div>
       </header>
       {!isReady ? (
-        <p class="quiet">Choose an audience and a webhook URL: here is then the message about a real member.</p>
+        <p class="quiet">Choose an audience and a webhook URL to preview the message for a real member.</p>
       ) : (
         <>
           <div class="field">
@@ -54,7 +54,7 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
             />
           </div>
           {failure?.code === 'InvalidJob' ? (
-            <p class="quiet">The message is here once what the form still lacks is said: it stands at the fields.</p>
+            <p class="quiet">Fix the fields marked in red to see the message.</p>
           ) : (
             <Failure failure={failure} />
           )}
@@ -128,7 +128,7 @@ function Request({
       <pre tabIndex={0} aria-label="The request">
         {[...head.map(printable), '', ...text].join('\n')}
       </pre>
-      <p class="hint">{shownCount(bodyBytes)} bytes. Secrets and the path of the URL are masked here, and sent.</p>
+      <p class="hint">{shownCount(bodyBytes)} bytes. Secrets and the URL&apos;s path are hidden here but are sent.</p>
     </>
   );
 }
@@ -175,7 +175,7 @@ function Answer(sent: SentSample): JSX.Element {
   return (
     <>
       <p>
-        <State state={verdict} tone={verdict === 'delivered' ? 'good' : 'bad'} /> {failureInWords(answer)}{' '}
+        <State state={verdict === 'delivered' ? 'delivered' : 'failed'} /> {failureInWords(answer)}{' '}
         <span class="quiet">after {shownCount(durationMs)} ms</span>
       </p>
       {text !== undefined && text !== '' && (

@@ -4,6 +4,66 @@ import { isRecord } from '../../domain/json.ts';
 import { ApiFailure, ask } from '../api.ts';
 import { asFailure, useSettled } from '../asked.ts';
 import { definitionOf, type Draft, EMPTY_DRAFT, fieldOf } from '../form.ts';
+import { useSession } from '../session.tsx';
+
+/** These may hold secrets, which no browser is to keep: a URL's path is often one. */
+const NEVER_KEPT = ['webhookUrl', 'onEnter', 'onExit'] as const;
+
+function keptOf(draft: Draft): Partial<Draft> {
+  return Object.fromEntries(Object.entries(draft).filter(([field]) => !NEVER_KEPT.some((one) => one === field)));
+}
+
+/**
+ * What is typed. The browser keeps it for this tab and this key until it is used, so that it is there again after a reload; with another form to begin
+ * with, it is dropped. Leaving by a link, or closing the tab, has to be confirmed.
+ */
+function useDraft(before: Draft) {
+  const { name = '' } = useSession();
+  const [{ initial, key, basis }] = useState({
+    initial: before,
+    key: `draft of ${name}: ${location.pathname}`,
+    basis: JSON.stringify(keptOf(before)),
+  });
+  const [restored, setRestored] = useState(() => restoredFrom(sessionStorage.getItem(key), basis));
+  const [draft, setDraft] = useState<Draft>({ ...initial, ...restored });
+  const text = JSON.stringify(draft);
+  const isChanged = text !== JSON.stringify(initial);
+  useEffect(() => {
+    if (isChanged) sessionStorage.setItem(key, JSON.stringify({ basis, kept: keptOf(draft) }));
+    else sessionStorage.removeItem(key);
+  }, [text]);
+  useEffect(() => (isChanged ? whenLeft() : undefined), [isChanged]);
+  const forget = useCallback(() => {
+    setDraft(initial);
+    setRestored(undefined);
+    // This form may be gone before it is drawn once more.
+    sessionStorage.removeItem(key);
+  }, []);
+  return { draft, setDraft, isRestored: restored !== undefined, forget };
+}
+
+function restoredFrom(stored: string | null, basis: string): Partial<Draft> | undefined {
+  const said = JSON.parse(stored ?? 'null') as { readonly basis: string; readonly kept: Partial<Draft> } | null; // As it was written above.
+  return said?.basis === basis ? said.kept : undefined;
+}
+
+/** Asks before what was typed is left; returns what ends that. */
+function whenLeft(): () => void {
+  const ending = new AbortController();
+  const { signal } = ending;
+  addEventListener('beforeunload', (event) => event.preventDefault(), { signal });
+  const clicked = (event: MouseEvent): void => {
+    const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>('a[href]') : null;
+    const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || link?.target === '_blank';
+    // The form's own way out, and what leads to another place of this page, need no question.
+    if (link === null || isElsewhere || link.closest('form') !== null || link.hash !== '') return;
+    if (confirm('Leave this form? It has changes that are not saved.')) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  document.addEventListener('click', clicked, { signal, capture: true });
+  return () => ending.abort();
+}
 
 /** A click is over by then. */
 const TELL_MS = 250;
@@ -11,6 +71,10 @@ const TELL_MS = 250;
 export interface Form {
   readonly draft: Draft;
   readonly change: (more: Partial<Draft>) => void;
+  /** Whether it was typed before the page was loaded anew. */
+  readonly isRestored: boolean;
+  /** Begins anew; also once it was used. */
+  readonly forget: () => void;
   readonly told: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
   /** Tells the problems of all fields from now on; returns whether there are none. */
@@ -29,7 +93,7 @@ export function useForm(
   about: (definition: JobDefinitionInput, draft: Draft) => Question,
   read: typeof definitionOf = definitionOf,
 ): Form {
-  const [draft, setDraft] = useState(initial);
+  const { draft, setDraft, isRestored, forget } = useDraft(initial);
   const [told, setTold] = useState<'all' | ReadonlySet<string>>(new Set<string>());
   const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
   const touch = useCallback((field: string) => {
@@ -55,14 +119,18 @@ export function useForm(
     if (!isRight) setTimeout(showFirstProblem);
     return isRight;
   };
-  return { draft, change, told, touch, checkAll, definition, problems, others, unchecked };
+  return { draft, change, isRestored, forget, told, touch, checkAll, definition, problems, others, unchecked };
 }
 
 const KNOWN_FIELDS = new Set<string>([...Object.keys(EMPTY_DRAFT), 'batch']);
 
 /** Whoever pressed a button below a long form sees what is wrong, and can go on typing there. */
 function showFirstProblem(): void {
-  const first = document.querySelector('.field .problem')?.closest('.field');
+  const wrong = [...document.querySelectorAll('.field .problem')].map((one) => one.closest('.field'));
+  // Also what is folded away.
+  for (const field of wrong)
+    for (const fold of [field?.closest('details'), field?.querySelector('details')]) fold?.setAttribute('open', '');
+  const [first] = wrong;
   first?.querySelector<HTMLElement>('input, textarea, select')?.focus();
   first?.scrollIntoView({ block: 'nearest' });
 }
@@ -104,7 +172,7 @@ export interface Question {
   readonly body: unknown;
 }
 
-/** Or why that cannot be known now. What is refused without a problem, since a job of that id runs, say, is told whoever goes on. */
+/** Or why that cannot be known now. What else is refused without a problem is told to those who go on. */
 async function problemsOf(
   { path, method, body }: Question,
   signal?: AbortSignal,
@@ -114,7 +182,8 @@ async function problemsOf(
     return [];
   } catch (error) {
     const failure = asFailure(error);
-    const { status, problems } = failure;
+    const { status, code, problems, message } = failure;
+    if (code === 'JobAlreadyRunning') return [{ field: 'id', message }];
     return problems.length > 0 || status === 404 || status === 409 ? problems : failure;
   }
 }

@@ -111,6 +111,7 @@ export function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Elem
   const [percent, setPercent] = useState(String(before.largestExitPercent));
   const [emitExisting, setEmitExisting] = useState(before.emitExisting);
   const [begun, setBegun] = useState<Begun>();
+  const [refused, setRefused] = useState('');
   const everyMs = readDuration(every.trim());
   const isEveryWrong = everyMs === undefined || everyMs < SHORTEST_MS || everyMs > LONGEST_MS;
   const isPercentWrong = !/^(?:[1-9]\d?|100)$/.test(percent.trim());
@@ -134,17 +135,18 @@ export function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Elem
       if (answer.watches.every(({ warnings }) => warnings.length === 0)) onClose();
     });
     if (isDone) onDone();
+    else setRefused(command);
   };
+  const command = `triggers watch ${name === '' ? 'AUDIENCE' : shellWord(name)}${options}`;
   const isNothing = status !== undefined && Object.keys(change).length === 0;
   return (
     <Dialog
       title={status === undefined ? 'Watch an audience' : `Change the watch of “${printable(status.audience.name)}”`}
       {...(begun === undefined ? { deed: status === undefined ? 'Watch it' : 'Change it' } : {})}
       isDisabled={name === '' || isEveryWrong || isPercentWrong || isNothing}
-      {...{ onClose, isBusy, failure }}
-      {...(begun === undefined
-        ? { command: `triggers watch ${name === '' ? 'AUDIENCE' : shellWord(name)}${options}` }
-        : {})}
+      {...{ onClose, isBusy }}
+      failure={command === refused ? failure : undefined}
+      {...(begun === undefined ? { command } : {})}
       onDeed={() => void doIt()}
     >
       {begun !== undefined ? (
@@ -164,27 +166,33 @@ export function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Elem
         <>
           {status === undefined && <AudienceField value={audience} onInput={setAudience} />}
           <div class="field">
-            <label for="every">From one round to the next</label>
+            <label for="every">Check every</label>
             <input
               id="every"
+              aria-invalid={isEveryWrong}
+              aria-describedby="every-hint"
               value={every}
               autocomplete="off"
               onInput={(event) => setEvery(event.currentTarget.value)}
             />
-            <p class={isEveryWrong ? 'problem' : 'hint'}>Such as 90s, 5m or 2h; from 1s to 7d.</p>
+            <p id="every-hint" class={isEveryWrong ? 'problem' : 'hint'}>
+              {isEveryWrong ? 'This is not a time like' : 'Such as'} 90s, 5m or 2h; from 1s to 7d.
+            </p>
           </div>
           <div class="field">
-            <label for="largest-exit">The largest exit, in percent of the members</label>
+            <label for="largest-exit">Hold back when more than this % leave at once</label>
             <input
               id="largest-exit"
+              aria-invalid={isPercentWrong}
+              aria-describedby="largest-exit-hint"
               inputMode="numeric"
               value={percent}
               autocomplete="off"
               onInput={(event) => setPercent(event.currentTarget.value)}
             />
-            <p class={isPercentWrong ? 'problem' : 'hint'}>
-              When more than that leave at once, nobody is told until it is seen twice. From 1 to 100; with 100 nothing
-              is held.
+            <p id="largest-exit-hint" class={isPercentWrong ? 'problem' : 'hint'}>
+              {isPercentWrong && 'This is not a whole number. '}From 1 to 100; with 100 nothing is held back. Exits that
+              are held back are sent once a second reading confirms them.
             </p>
           </div>
           <div class="field">

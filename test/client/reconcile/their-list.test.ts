@@ -149,6 +149,12 @@ test.each([
   expect(problem).toMatch(words);
 });
 
+test('a CSV with semicolons, as spreadsheets write it in half of Europe, is told so', async () => {
+  expect(await problemsOf('id;mail\n1;a@b\n', { format: 'csv' })).toEqual([
+    'line 1: its columns are separated by ";": save it with "," between them',
+  ]);
+});
+
 test.each(['lines', 'csv', 'ndjson'] as const)('%s that are not UTF-8 are nobody', async (format) => {
   const text = Buffer.concat([Buffer.from(format === 'csv' ? 'id\n' : '1\n'), Buffer.from([0xff, 0x0a])]);
   expect((await problemsOf(text, { format })).join()).toMatch(/UTF-8/);
