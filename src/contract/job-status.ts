@@ -75,6 +75,10 @@ export interface EndpointStatus {
   readonly state: 'new' | 'unwell' | 'recovering';
   /** RFC 3339: when the next probe is sent. */
   readonly nextProbeAt?: string;
+  /** While `unwell`: how many different people in a row it did not accept; no more than 120 are counted. */
+  readonly refusedInRow?: number;
+  /** RFC 3339: when it last accepted somebody; absent: never, since its URL or authorization last changed. */
+  readonly acceptedAt?: string;
   /** What a person should do, when only a person can correct what is wrong. */
   readonly advice?: string;
 }

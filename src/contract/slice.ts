@@ -46,7 +46,7 @@ export interface DeliverySettings extends KnownAnswers {
   readonly batch?: { readonly size: number };
 }
 
-/** What a slice was cut from: signalled triggers, or members that a backfill found. */
+/** What a slice was cut from: signalled triggers, or what goes behind them, members that a backfill found and dead letters that came back. */
 export type SliceKind = 'live' | 'backfill';
 
 /** How a slice spaces the starts of its requests (`domain/spacing.ts`). */

@@ -53,10 +53,7 @@ export type AttemptVerdict = 'delivered' | Verdict;
 /** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unwell. */
 export type FailureRow = 'failed' | 'refused';
 
-/**
- * How many people make a row long enough: the slice in which they fail ends, and the job's breaker opens. A refusal may be about its payload
- * alone; when so many people are refused, the payloads are not what is wrong.
- */
+/** How long a row ends the slice in which it is. A job's breaker opens at as many people who fail, and at far more who are refused (`job/breaker.ts`). */
 export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, refused: 10 };
 
 /** What a verdict means to everybody who has to know more than its name; what becomes of the trigger is in `job/settling.ts`. */

@@ -5,6 +5,7 @@ import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
+import { type Breaker, refusalInWords } from './breaker.ts';
 import { lastQuietEnd } from './calendar.ts';
 import type { JobRecord, Pause } from './state.ts';
 import { asSentence, type UnreadableHolders } from './unreadable.ts';
@@ -30,7 +31,7 @@ export interface CarriedAlerts {
 /** The part of a job that alerts are about. */
 interface Observed {
   readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences' | 'calendar'>;
-  readonly breaker: { readonly isOpen: boolean; readonly isSetup: boolean };
+  readonly breaker: Pick<Breaker, 'isOpen' | 'isSetup' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>;
   readonly pause?: Pause | undefined;
   readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
   readonly overflow: { readonly triggers: number; readonly waitingSince: number | undefined };
@@ -86,7 +87,7 @@ export class Alerts {
 
   /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
-    this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state));
+    this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state, now));
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
     const due = this.backlogDueAt(state, now);
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
@@ -171,12 +172,13 @@ const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
   'backfill-lost': 'The backfill goes on, or was given up.',
 };
 
-function unwellText({ breaker, lastFailure }: Observed): string {
+function unwellText({ breaker, lastFailure }: Observed, now: number): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)
     return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Single ones are tried; everything is kept.';
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
-    ? `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`
+    ? (refusalInWords(breaker, lastFailure, now) ??
+        `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`)
     : `The endpoint is unwell${said}. It is probed with single requests; everything is kept.`;
 }
 

@@ -1,27 +1,39 @@
+import type { LastFailure } from '../../contract/job-status.ts';
 import { spread } from '../retry.ts';
-import { ROW_LIMITS, type Verdict, VERDICTS } from '../verdict.ts';
+import { duration, shownCount } from '../shown.ts';
+import { failureInWords, judge, ROW_LIMITS, type Verdict, VERDICTS } from '../verdict.ts';
+import { hashOf } from './run-people.ts';
 
-/** When half of this many last attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
+/** When half of this many last first attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
 const WINDOW = 20;
+/** After so many different people in a row whom it did not accept, one a second is tried: it may be that it accepts nobody any more. */
+const DOUBTFUL = 60;
+const DOUBT_WAIT_MS = 1_000;
+/** After so many, it opens. */
+const HOPELESS = 2 * DOUBTFUL;
 const FIRST_WAIT_MS = 5_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
 
 export interface CarriedBreaker {
-  /** People whose attempts failed since the last success. */
+  /** People whose first attempts failed since the last success. */
   readonly failed: readonly string[];
+  /** Short hashes of all people whose attempts failed or were refused since then. */
   readonly refused: readonly string[];
-  /** Recent attempts, fading: successes and failures, together at most `WINDOW`. */
+  /** Recent first attempts, fading: successes and failures, together at most `WINDOW`. */
   readonly successes: number;
   readonly failures: number;
   /** Times in a row that it opened without a success between; 0 = closed. */
   readonly openings: number;
   /** Epoch ms of the next probe; set while it is open, or while nothing can be sent to a new endpoint. */
   readonly openUntil: number;
+  /** Epoch ms from which somebody who has never failed may be a probe: earlier, if only people who had failed before were tried since it opened. */
+  readonly freshFrom?: number;
+  /** Epoch ms of the last success; absent: none. */
+  readonly acceptedAt?: number;
   /** True when only a person can correct what is wrong. */
   readonly isSetup: boolean;
   /** Permits that may be used after a recovery; 0 = all. */
   readonly allowed: number;
-  readonly probes: number;
   /** True while it is not known whether the endpoint accepts anything. */
   readonly isUnproven?: boolean;
 }
@@ -35,13 +47,19 @@ const CLOSED: CarriedBreaker = {
   openUntil: 0,
   isSetup: false,
   allowed: 0,
-  probes: 0,
 };
 
 /** What one slice shows about its endpoint. */
 interface SliceEvidence {
   readonly delivered: number;
-  readonly failures: readonly { readonly user: string; readonly verdict: Verdict }[];
+  readonly failures: readonly {
+    readonly user: string;
+    readonly verdict: Verdict;
+    /** It had failed before, so that it may be what is wrong. */
+    readonly isAgain?: boolean;
+    /** It was a dead letter: that it is refused again shows nothing. */
+    readonly isRedelivered?: boolean;
+  }[];
 }
 
 /** For an endpoint that has accepted nothing yet: one request at a time until its first 2xx, so that a wrong URL is not flooded. */
@@ -81,20 +99,46 @@ export class Breaker {
     return this.#now.openUntil;
   }
 
-  /** No slice is cut before this time; epoch ms, in the past when one may be cut now. */
-  get barredUntil(): number {
-    return this.isOpen || this.isUnproven ? this.#now.openUntil : 0;
+  /** When somebody may probe who has never failed, while it is open. */
+  get freshFrom(): number {
+    return Math.min(this.#now.freshFrom ?? Infinity, this.#now.openUntil);
   }
 
-  /** Whether the next probe should be a trigger that has never failed, if there is one: the others may be what is wrong. */
-  get probesFresh(): boolean {
-    return this.#now.probes % 2 === 1;
+  /** No slice is cut before this time; epoch ms, in the past when one may be cut now. */
+  get barredUntil(): number {
+    return this.isOpen || this.isCautious ? this.#now.openUntil : 0;
+  }
+
+  /** Whether one request at a time is sent: it has yet to accept its first, or accepts nobody lately. */
+  get isCautious(): boolean {
+    return this.isUnproven || this.isDoubtful;
+  }
+
+  get isDoubtful(): boolean {
+    return this.inRow >= DOUBTFUL;
+  }
+
+  /** How many different people it did not accept since it last accepted somebody; no more are counted than open it. */
+  get inRow(): number {
+    return this.#now.refused.length;
+  }
+
+  /** When it last accepted somebody, epoch ms; undefined: never, since its URL or authorization last changed. */
+  get acceptedAt(): number | undefined {
+    return this.#now.acceptedAt;
   }
 
   /** How many of these permits may be used now. */
   allowedOf(permits: number): number {
-    if (this.isOpen || this.isUnproven) return Math.min(1, permits);
+    if (this.isOpen || this.isCautious) return Math.min(1, permits);
     return this.#now.allowed === 0 ? permits : Math.min(permits, this.#now.allowed);
+  }
+
+  /** The same endpoint, its failures forgotten. */
+  anew(): Breaker {
+    const { isUnproven, acceptedAt } = this.#now;
+    if (isUnproven === true) return new Breaker(UNPROVEN);
+    return new Breaker(acceptedAt === undefined ? undefined : { ...CLOSED, acceptedAt });
   }
 
   /** The same, but the next probe may go at this time, if it was to go later; epoch ms. */
@@ -105,33 +149,43 @@ export class Breaker {
   /** A slice reported. `chance` spreads the wait if it opens. */
   learn({ delivered, failures }: SliceEvidence, permits: number, now: number, chance: number): void {
     const unwell = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'failed');
-    const refused = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'refused');
-    if (delivered > 0) this.#succeeded(permits);
-    this.#count(delivered, unwell.length + refused.length);
+    const refused = failures.filter(
+      ({ verdict, isRedelivered }) => VERDICTS[verdict].row === 'refused' && isRedelivered !== true,
+    );
+    const isFresh = [...unwell, ...refused].some(({ isAgain }) => isAgain !== true);
+    const first = unwell.filter(({ isAgain }) => isAgain !== true);
+    if (delivered > 0) this.#succeeded(permits, now);
+    this.#count(delivered, first.length);
     // The order within a slice is not known: when there were successes, only the share of failures means anything.
-    if (delivered === 0) this.#lengthenRow(unwell, refused);
-    const { failed, refused: refusedRow } = this.#now;
-    const isRow = failed.length >= ROW_LIMITS.failed || refusedRow.length >= ROW_LIMITS.refused;
+    if (delivered === 0) this.#lengthenRow(first, [...unwell, ...refused]);
+    const isRow = this.#now.failed.length >= ROW_LIMITS.failed || this.inRow >= HOPELESS;
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
     // With one request at a time, trying each person although nothing can be sent for anybody would cost thousands of slices.
     const isOfEverybody = failures.some(({ verdict }) => VERDICTS[verdict].isOfEverybody);
     // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
-    const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= this.#now.openUntil;
-    if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, now, chance);
+    const dueAt = isFresh ? this.freshFrom : this.#now.openUntil;
+    const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= dueAt;
+    if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, isFresh, now, chance);
     // A probe that never reached the endpoint (for lack of a profile, say) shows nothing, so the next one waits too.
-    else if (this.isOpen ? now >= this.#now.openUntil : this.isUnproven && isOfEverybody)
-      this.#now = { ...this.#now, openUntil: now + FIRST_WAIT_MS };
+    else if (this.isOpen ? now >= this.freshFrom : this.isUnproven && isOfEverybody)
+      this.#now = {
+        ...this.#now,
+        openUntil: Math.max(this.#now.openUntil, now + FIRST_WAIT_MS),
+        freshFrom: now + FIRST_WAIT_MS,
+      };
+    else if (!this.isOpen && this.isDoubtful) this.#now = { ...this.#now, openUntil: now + DOUBT_WAIT_MS };
   }
 
   carry(): CarriedBreaker | undefined {
     return this.#now === CLOSED ? undefined : this.#now;
   }
 
-  #succeeded(permits: number): void {
-    const { openings, allowed } = this.#now;
-    const grown = openings > 0 ? 1 : allowed * 2;
+  #succeeded(permits: number, now: number): void {
+    const { openings, allowed, freshFrom: _, ...rest } = this.#now;
+    const grown = openings > 0 || this.isDoubtful ? 1 : allowed * 2;
     this.#now = {
-      ...this.#now,
+      ...rest,
+      acceptedAt: now,
       failed: [],
       refused: [],
       ...(openings > 0 ? { successes: 0, failures: 0 } : {}),
@@ -153,27 +207,60 @@ export class Breaker {
     };
   }
 
-  #lengthenRow(unwell: SliceEvidence['failures'], refused: SliceEvidence['failures']): void {
-    const add = (row: readonly string[], more: SliceEvidence['failures'], most: number) =>
-      [...new Set([...row, ...more.map(({ user }) => user)])].slice(0, most);
+  #lengthenRow(first: SliceEvidence['failures'], all: SliceEvidence['failures']): void {
+    const add = (row: readonly string[], more: readonly string[], most: number) =>
+      [...new Set([...row, ...more])].slice(0, most);
     this.#now = {
       ...this.#now,
-      failed: add(this.#now.failed, unwell, ROW_LIMITS.failed),
-      refused: add(this.#now.refused, refused, ROW_LIMITS.refused),
+      failed: add(
+        this.#now.failed,
+        first.map(({ user }) => user),
+        ROW_LIMITS.failed,
+      ),
+      refused: add(
+        this.#now.refused,
+        all.map(({ user }) => hashOf(user).toString(36)),
+        HOPELESS,
+      ),
     };
   }
 
-  #open(unwell: SliceEvidence['failures'], now: number, chance: number): void {
+  /** @param isFresh whether somebody failed who had never failed before; otherwise such a person may probe at once. */
+  #open(unwell: SliceEvidence['failures'], isFresh: boolean, now: number, chance: number): void {
     const openings = this.#now.openings + 1;
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** (openings - 1), LONGEST_WAIT_MS);
+    const openUntil = now + spread(waitMs, chance);
     this.#now = {
       ...this.#now,
       openings,
-      openUntil: now + spread(waitMs, chance),
+      openUntil,
+      freshFrom: isFresh ? openUntil : (this.#now.freshFrom ?? now),
       // When everybody is refused, the set-up is wrong too.
       isSetup: unwell.every(({ verdict }) => VERDICTS[verdict].isSetup),
       allowed: 0,
-      probes: this.#now.probes + 1,
     };
   }
 }
+
+/** How an endpoint stands that does not accept what a job sends, in words and numbers; undefined while that is not known to be so. */
+export function refusalInWords(
+  breaker: Pick<Breaker, 'isOpen' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>,
+  lastFailure: LastFailure | undefined,
+  now: number,
+): string | undefined {
+  const { isOpen, isDoubtful, isUnproven, inRow, acceptedAt } = breaker;
+  const { status } = lastFailure ?? {};
+  if (lastFailure === undefined || status === undefined || !(isOpen || isDoubtful)) return undefined;
+  if (!isDoubtful && acceptedAt === undefined) return undefined;
+  if (!ABOUT_PEOPLE.has(judge(lastFailure))) return undefined;
+  const accepted =
+    acceptedAt === undefined
+      ? 'it has accepted nobody since its URL or authorization last changed'
+      : `it last accepted somebody ${duration(now - acceptedAt)} ago`;
+  const isKept = isOpen || isUnproven;
+  const next = isKept ? 'every trigger is kept' : 'one a second is tried, and what is refused becomes a dead letter';
+  return `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. Check the webhook URL, the authorization and the templates; ${next}. If they are right, set such people aside: triggers edit JOB --answer ${status}=dead-letter`;
+}
+
+/** Answers that may be about the people alone. */
+const ABOUT_PEOPLE: ReadonlySet<Verdict> = new Set(['refused', 'setup']);

@@ -155,6 +155,8 @@ export interface Chain {
   running: number;
   /** How many of them come from a backfill. */
   fromBackfill: number;
+  /** How many of them were dead letters. */
+  redelivered: number;
   /** Bytes that it takes when carried. */
   bytes: number;
   failures: number;
@@ -171,6 +173,7 @@ export function newChain(user: string): Chain {
     place: 'ready',
     running: 0,
     fromBackfill: 0,
+    redelivered: 0,
     bytes: 0,
     failures: 0,
     profileTries: 0,
@@ -193,9 +196,9 @@ export function isCounted({ triggers, failures }: Chain, place: number): boolean
   return triggers[place]?.counted === true || (place === 0 && failures > 0);
 }
 
-/** Whether it contains only members that a backfill found. */
-export function isOfMembers(chain: Chain): boolean {
-  return chain.fromBackfill > 0 && chain.fromBackfill === chain.triggers.length && chain.parked === undefined;
+/** Whether it contains nothing live, only members that a backfill found and dead letters that came back. */
+export function isOfMembers({ fromBackfill, redelivered, triggers, parked }: Chain): boolean {
+  return triggers.length > 0 && fromBackfill + redelivered === triggers.length && parked === undefined;
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {

@@ -187,6 +187,11 @@ export class Chains {
     return this.#ready.firstMember();
   }
 
+  /** The ready chain whose oldest trigger failed least often, of the first that go; one with a live trigger, if there is one. */
+  leastFailed(mayBegin: boolean): Chain | undefined {
+    return this.#ready.leastFailed(mayBegin);
+  }
+
   /** A ready chain with a live trigger whose oldest trigger has been tried before. */
   firstRetry(): Chain | undefined {
     return this.#ready.firstRetry();
@@ -481,6 +486,7 @@ export class Chains {
     else this.#times.remove(waitsSince(trigger));
     this.#addBytes(chain, sign * queuedBytes(chain.user, trigger));
     if (trigger.backfill !== undefined) chain.fromBackfill += sign;
+    else if (trigger.redelivery !== undefined) chain.redelivered += sign;
   }
 
   /** All chains, the ready ones first and in the order in which they go. */

@@ -54,12 +54,17 @@ export function isSending(state: DispatcherState, now: number): boolean {
 
 /** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
 export function canCut(state: DispatcherState, now: number): boolean {
-  if (!maySend(state, now) || state.breaker.barredUntil > now || !rateAllows(state, now)) return false;
-  if (state.breaker.isOpen) return state.slices.size === 0 && hasProbe(state, now);
+  const { breaker, chains } = state;
+  if (!maySend(state, now) || !rateAllows(state, now)) return false;
+  if (breaker.isOpen) {
+    if (state.slices.size > 0) return false;
+    if (breaker.openUntil <= now) return hasProbe(state, now);
+    return breaker.freshFrom <= now && chains.freshCount > 0 && quotaLeft(state, now) > 0;
+  }
+  if (breaker.barredUntil > now) return false;
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
-  // A new endpoint gets one trigger, so there is nothing to wait for.
-  if (state.breaker.isUnproven)
-    return liveReady(state, now) > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
+  // One trigger at a time goes, so there is nothing to wait for.
+  if (breaker.isCautious) return liveReady(state, now) > 0 || (members(state, now) > 0 && backfillPermits(state) > 0);
   return mayTakeLive(state, now) || mayTakeMembers(state, now);
 }
 
@@ -90,8 +95,8 @@ export function gatheringTimes(
   state: DispatcherState,
   now: number,
 ): { readonly live?: number | undefined; readonly members?: number | undefined } {
-  const { isOpen, isUnproven } = state.breaker;
-  if (!isInBatches(state) || isOpen || isUnproven || slicesLeft(state) <= 0) return {};
+  const { isOpen, isCautious } = state.breaker;
+  if (!isInBatches(state) || isOpen || isCautious || slicesLeft(state) <= 0) return {};
   const count = members(state, now);
   const toCome = (isReady: boolean, from: number) => (isReady && from > now ? from : undefined);
   return {
@@ -130,7 +135,7 @@ interface CutSlice {
  * the state has changed nevertheless.
  */
 export function cutSlice(state: DispatcherState, now: number): CutSlice | undefined {
-  if (state.breaker.isOpen || state.breaker.isUnproven) return cutProbe(state, now);
+  if (state.breaker.isOpen || state.breaker.isCautious) return cutProbe(state, now);
   const isBackfill = takesFromBackfill(state, now);
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
   const perSecond = state.job.definition.requestsPerSecond;
@@ -173,18 +178,22 @@ function singlesOf(
   return { permits, requests };
 }
 
-/** Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything. */
+/**
+ * Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything: of somebody who has never failed, if there
+ * is one, since the others may be what is wrong, else of who failed least.
+ */
 function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
-  const { chains, breaker } = state;
+  const { chains } = state;
   const cut = new Cut(state, 1, quotaLeft(state, now));
-  const fresh = breaker.probesFresh ? chains.firstFresh() : undefined;
-  const chain = cut.mayBegin ? (fresh ?? chains.firstReady()) : (chains.firstRetry() ?? chains.firstMemberRetry());
+  const fresh = cut.mayBegin ? chains.firstFresh() : undefined;
+  if (fresh === undefined) takePages(state, cut, now);
+  if (cut.parts.length > 0) return finish(state, cut, 1, now);
+  const chain = fresh ?? chains.leastFailed(cut.mayBegin);
   if (chain !== undefined) {
     cut.take(chain);
     return finish(state, cut, 1, now, { notDueBefore: chain.notBefore });
   }
-  takeMembers(state, cut, now);
-  if (cut.parts.length > 0 || chains.readyCount > 0) return finish(state, cut, 1, now);
+  if (chains.readyCount > 0) return undefined;
   const early = chains.releaseFirst(state.lastProbe);
   state.lastProbe = early?.user;
   if (early !== undefined) cut.take(early);
@@ -405,12 +414,17 @@ function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
 
 /** First members that a slice gave back, then those of pages. */
 function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
-  const { backfill, chains } = state;
-  const perSecond = state.job.definition.backfillPerSecond ?? undefined;
+  const { chains } = state;
   const next = () => (cut.mayBegin ? chains.firstMember() : chains.firstMemberRetry());
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
   }
+  takePages(state, cut, now);
+}
+
+function takePages(state: DispatcherState, cut: Cut, now: number): void {
+  const { backfill, chains } = state;
+  const perSecond = state.job.definition.backfillPerSecond ?? undefined;
   if (backfill === undefined) return;
   let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
   while (!cut.isFull && cut.mayBegin && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {

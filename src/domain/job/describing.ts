@@ -1,6 +1,6 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
-import type { HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
+import type { EndpointStatus, HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
 import type { ChainStanding, PersonAnswer, PersonDropped, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
 import { editableOf, FORM_DEFAULTS } from '../job-form.ts';
@@ -9,6 +9,7 @@ import { shownUrl } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords, judge, VERDICTS } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
+import { type Breaker, refusalInWords } from './breaker.ts';
 import { afterQuiet, quietTimeAt } from './calendar.ts';
 import { type Chain, isCounted, isOfMembers, type QueuedTrigger } from './chain.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './cutting.ts';
@@ -129,9 +130,12 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
   const all = job.definition.parallelRequestCount;
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const isTemplate = lastFailure?.code === ATTEMPT_CODES.templateFailed;
+  const refusal = refusalInWords(breaker, lastFailure, now);
   const advice = isTemplate
     ? `A template of the job gives no request${lastFailure.answer === undefined ? '' : ` (${lastFailure.answer})`}, and the endpoint has accepted nothing yet. Correct the template, or leave such people out with {% skip %}; every trigger is kept.`
-    : `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`;
+    : (refusal ??
+      `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`);
+  const row = breaker.isOpen || breaker.isDoubtful ? rowOf(breaker) : {};
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};
     // While anything is ready, the next request goes at once.
@@ -141,19 +145,25 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
       endpoint: {
         state: 'new',
         ...(next > now ? { nextProbeAt: instantOf(afterQuiet(job, next)) } : {}),
-        ...(isSetup ? { advice } : {}),
+        ...row,
+        ...(isSetup || refusal !== undefined ? { advice } : {}),
       },
     };
   }
-  if (!breaker.isOpen)
+  if (!breaker.isOpen && !breaker.isDoubtful)
     return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
   return {
     endpoint: {
       state: 'unwell',
       nextProbeAt: instantOf(afterQuiet(job, breaker.openUntil)),
-      ...(breaker.isSetup ? { advice } : {}),
+      ...row,
+      ...(breaker.isSetup || refusal !== undefined ? { advice } : {}),
     },
   };
+}
+
+function rowOf({ inRow, acceptedAt }: Breaker): Pick<EndpointStatus, 'refusedInRow' | 'acceptedAt'> {
+  return { refusedInRow: inRow, ...(acceptedAt === undefined ? {} : { acceptedAt: instantOf(acceptedAt) }) };
 }
 
 /** The status of a job whose definition is not checked yet, so that nothing in it can be relied on. */

@@ -56,7 +56,7 @@ export function resumeJob(state: DispatcherState): void {
   state.changes++;
   state.pause = undefined;
   state.throttle = undefined;
-  state.breaker = new Breaker(state.breaker.isUnproven ? UNPROVEN : undefined);
+  state.breaker = state.breaker.anew();
 }
 
 /**
@@ -102,7 +102,14 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
   state.editProblem = undefined;
   takeOverQuota(state, now);
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
-  if (isSameEndpoint(before, job.definition)) return;
+  if (isSameEndpoint(before, job.definition)) {
+    // What the answers mean now, the failures of before do not show.
+    const { isOpen, isDoubtful } = state.breaker;
+    if (isSameJudge(before, job.definition) || !(isOpen || isDoubtful)) return;
+    state.breaker = state.breaker.anew();
+    state.chains.releaseAll();
+    return;
+  }
   // Another endpoint, or other requests to it: what was answered to the old ones says nothing about these.
   state.throttle = undefined;
   state.breaker = new Breaker(UNPROVEN);
@@ -121,6 +128,11 @@ export function calendarRead(state: DispatcherState, revision: number, calendar:
 function isSameEndpoint(a: JobDefinition, b: JobDefinition): boolean {
   if (a.webhookUrl !== b.webhookUrl || a.authorization !== b.authorization) return false;
   return JSON.stringify(requestsOf(a)) === JSON.stringify(requestsOf(b));
+}
+
+function isSameJudge(a: JobDefinition, b: JobDefinition): boolean {
+  const answersOf = ({ answers, onEnter, onExit }: JobDefinition) => [answers, onEnter?.answers, onExit?.answers];
+  return JSON.stringify(answersOf(a)) === JSON.stringify(answersOf(b));
 }
 
 /** What requests are like; what their answers mean is no part of it. */

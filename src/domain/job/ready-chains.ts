@@ -1,7 +1,7 @@
 import { type Chain, isOfMembers, isCounted } from './chain.ts';
 
-/** How many chains of members are searched for one whose oldest trigger has never failed. */
-const FRESH_LOOKS = 1000;
+/** How many chains are searched for one whose oldest trigger has never failed, or failed least. */
+const LOOKS = 1000;
 
 /** The ready chains, in the order in which they go. */
 export class ReadyChains {
@@ -89,12 +89,20 @@ export class ReadyChains {
   firstFresh(): Chain | undefined {
     const live = this.firstFreshLive();
     if (live !== undefined) return live;
-    let looks = FRESH_LOOKS;
+    let looks = LOOKS;
     for (const chain of this.#members) {
-      if (chain.failures === 0) return chain;
+      if (chain.failures === 0 && chain.triggers[0]?.redelivery === undefined) return chain;
       if (--looks === 0) return undefined;
     }
     return undefined;
+  }
+
+  /** The one whose oldest trigger failed least often, of the first that go; one with a live trigger, if there is one. */
+  leastFailed(mayBegin: boolean): Chain | undefined {
+    const live = mayBegin ? this.live() : this.#retries;
+    return (
+      leastFailedOf(live) ?? leastFailedOf(this.#memberRetries) ?? (mayBegin ? leastFailedOf(this.#members) : undefined)
+    );
   }
 
   /** The chains with a live trigger. */
@@ -109,6 +117,16 @@ export class ReadyChains {
     yield* this.#memberRetries;
     yield* this.#members;
   }
+}
+
+function leastFailedOf(chains: Iterable<Chain>): Chain | undefined {
+  let least: Chain | undefined;
+  let looks = LOOKS;
+  for (const chain of chains) {
+    if (least === undefined || chain.failures < least.failures) least = chain;
+    if (least.failures === 0 || --looks === 0) break;
+  }
+  return least;
 }
 
 function firstOf(chains: ReadonlySet<Chain>): Chain | undefined {

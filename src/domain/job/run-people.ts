@@ -101,7 +101,7 @@ function placeOf(hash: number, i: number, size: number): number {
 }
 
 /** FNV-1a over UTF-16 units, mixed as MurmurHash3 ends: cheap in the sandbox, where SHA-256 would take longer than all else that is decided about a trigger. */
-function hashOf(text: string): number {
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = imul(hash ^ text.charCodeAt(i), 0x01000193);
   return mixed(hash);

@@ -74,9 +74,12 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
   if (delivered > 0) state.lastDeliveredAt = now;
   // An answer to a batch is one, however many people it is about.
-  const failures = parts.flatMap(({ chain, attempt, verdict }) =>
-    verdict === undefined || attempt?.like !== undefined ? [] : [{ user: chain.user, verdict }],
-  );
+  const failures = parts.flatMap(({ chain, delivered: before, attempt, verdict }) => {
+    if (verdict === undefined || attempt === undefined || attempt.like !== undefined) return [];
+    const isRedelivered = slice.triggers[attempt.index]?.redelivery !== undefined;
+    const isAgain = isRedelivered || (before === 0 && chain.failures > 0);
+    return [{ user: chain.user, verdict, isAgain, isRedelivered }];
+  });
   const size = batchSize(state);
   // Before the failures are settled, because only this tells whether a refusal is about one payload or about everybody.
   if (isCurrent && delivered + failures.length > 0) {

@@ -18,7 +18,7 @@ class Endpoint {
     return this.report(0, [{ user, verdict }]);
   }
 
-  report(delivered: number, failures: { user: string; verdict: Verdict }[]): this {
+  report(delivered: number, failures: Parameters<Breaker['learn']>[0]['failures']): this {
     this.now += 1000;
     this.breaker.learn({ delivered, failures }, PERMITS, this.now, NO_SPREAD);
     return this;
@@ -78,12 +78,58 @@ test('a success that is long ago does not outweigh failures of today', () => {
   expect(endpoint.breaker.isOpen).toBe(true);
 });
 
-test('refusals open it only when ten different people are refused in a row', () => {
+/** So many different people are refused, one after the other. */
+function refused(count: number, endpoint = new Endpoint()): Endpoint {
+  for (let i = 0; i < count; i++) endpoint.failed(`person ${i}`, 'refused');
+  return endpoint;
+}
+
+test('after 60 different people in a row are refused, one a second is tried; after 120 it opens', () => {
+  expect([refused(59).allowed, refused(59).breaker.isOpen]).toEqual([PERMITS, false]);
+  const doubtful = refused(60);
+  expect([doubtful.allowed, doubtful.waitMs, doubtful.breaker.isOpen]).toEqual([1, 1000, false]);
+  const endpoint = refused(120);
+  expect([endpoint.breaker.isOpen, endpoint.breaker.isSetup, endpoint.waitMs]).toEqual([true, true, 5000]);
+});
+
+test('one person who is accepted shows that refusals are about the others; the permits grow back', () => {
+  const endpoint = refused(119).delivered();
+  expect([endpoint.allowed, endpoint.breaker.inRow, endpoint.breaker.barredUntil]).toEqual([1, 0, 0]);
+  expect(refused(59, endpoint.delivered().delivered().delivered()).allowed).toBe(PERMITS);
+});
+
+test('however many are refused beside others that are accepted, nothing opens', () => {
   const endpoint = new Endpoint();
-  for (let i = 0; i < 9; i++) endpoint.failed(`person ${i}`, 'refused');
+  for (let i = 0; i < 50; i++) refused(20, endpoint).delivered();
+  expect([endpoint.breaker.isOpen, endpoint.allowed]).toEqual([false, PERMITS]);
+});
+
+test('a dead letter that is refused again shows nothing', () => {
+  const endpoint = new Endpoint();
+  for (let i = 0; i < 200; i++)
+    endpoint.report(0, [{ user: `person ${i}`, verdict: 'refused', isAgain: true, isRedelivered: true }]);
+  expect(endpoint.allowed).toBe(PERMITS);
+});
+
+const again = (i: number) => [{ user: `person ${i}`, verdict: 'transient' as const, isAgain: true }];
+
+test('people who fail again open nothing, unless there are 120 of them and nobody is accepted', () => {
+  const endpoint = new Endpoint();
+  for (let i = 0; i < 119; i++) endpoint.report(0, again(i));
   expect(endpoint.breaker.isOpen).toBe(false);
-  endpoint.failed('person 9', 'refused');
-  expect([endpoint.breaker.isOpen, endpoint.breaker.isSetup]).toEqual([true, true]);
+  expect(endpoint.report(0, again(119)).breaker.isOpen).toBe(true);
+});
+
+test('somebody who has never failed probes at once, if only people who had failed before showed that it is unwell', () => {
+  const endpoint = new Endpoint();
+  for (let i = 0; i < 120; i++) endpoint.report(0, again(i));
+  endpoint.now = endpoint.breaker.openUntil;
+  endpoint.report(0, again(0));
+  expect(endpoint.breaker.freshFrom).toBeLessThan(endpoint.now);
+  expect(endpoint.breaker.openUntil).toBeGreaterThan(endpoint.now);
+  endpoint.failed('new');
+  expect(endpoint.breaker.freshFrom).toBe(endpoint.breaker.openUntil);
+  expect(open().breaker.freshFrom).toBe(open().breaker.openUntil);
 });
 
 test.each<Verdict>(['source', 'profile-missing', 'ours', 'unsendable', 'throttled', 'gone', 'pausing', 'given-up'])(
@@ -143,11 +189,17 @@ test('a probe that never reached the endpoint waits 5 s and counts as none', () 
   expect(endpoint.probeFails('e').waitMs).toBe(10_000);
 });
 
-test('every second probe is to be somebody who never failed', () => {
-  const endpoint = open();
-  const fresh = [endpoint.breaker.probesFresh];
-  for (let i = 0; i < 3; i++) fresh.push(endpoint.probeFails(`probe ${i}`).breaker.probesFresh);
-  expect(fresh).toEqual([true, false, true, false]);
+test('a probe of somebody new that never reached the endpoint does not shorten the wait of the others', () => {
+  const endpoint = new Endpoint();
+  for (let i = 0; i < 120; i++) endpoint.report(0, again(i));
+  for (let i = 0; i < 4; i++) {
+    endpoint.now = endpoint.breaker.openUntil - 1000;
+    endpoint.report(0, again(0));
+  }
+  const { openUntil } = endpoint.breaker;
+  endpoint.failed('new', 'source');
+  expect(endpoint.breaker.openUntil).toBe(openUntil);
+  expect(endpoint.breaker.freshFrom).toBe(endpoint.now + 5000);
 });
 
 test('after a success the permits grow back: 1, 2, 4, all', () => {

@@ -170,7 +170,7 @@ const OPTIONAL: {
     people: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
-  breaker: { isUnproven: true },
+  breaker: { acceptedAt: true, freshFrom: true, isUnproven: true },
   pace: { paused: true, sampleLeft: true },
   // Not `parked`: it says where triggers are.
   head: { failures: true, profileTries: true, notBefore: true, batchMost: true },

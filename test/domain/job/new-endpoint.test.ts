@@ -67,13 +67,18 @@ test('[S27] while it refuses, it gets one request at a time, and after three peo
 });
 
 test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
-  const job = newJob();
-  for (let refusal = 0; refusal < 10; refusal++) {
+  const job = newJob(130);
+  for (let refusal = 0; refusal < 120; refusal++) {
     expect(cut(job)).toEqual([1]);
     job.end({ 0: { status: 422 } });
+    if (refusal >= 59) job.now += 1000;
   }
-  expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 20]);
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 130]);
+  expect(job.status.endpoint).toMatchObject({
+    state: 'unwell',
+    refusedInRow: 120,
+    advice: expect.stringMatching(/^All of the last 120 people were refused .* it has accepted nobody since/),
+  });
 });
 
 test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(

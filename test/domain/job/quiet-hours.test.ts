@@ -105,7 +105,9 @@ test('a job that drops what comes meanwhile counts it as filtered; what waited b
   job.signal('2');
   job.now += 1;
   job.signal('3');
-  expect(job.cutUsers().flat()).toEqual(['before', '1', '3'].slice(0, 3));
+  expect(job.cutUsers().flat()).toEqual(['before', '3']);
+  while (job.running.length > 0) job.end();
+  expect(job.cutUsers().flat()).toEqual(['1']);
   expect(job.status).toMatchObject({ received: 5, filtered: 3 });
 });
 

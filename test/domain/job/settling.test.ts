@@ -3,7 +3,7 @@ import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts'
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/job/dying.ts';
-import { pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
+import { applyEdit, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
@@ -163,18 +163,65 @@ test('a job that says how long it tries gives up then, and an edit counts from t
   expect(job.dead).toMatchObject([{}, { user: '1', attempts: 6 }]);
 });
 
-test('an endpoint that refuses everybody is wrongly set up: its triggers are kept', () => {
+/** A job whose endpoint has accepted somebody, and then refuses so many, one after the other, as fast as the job tries them. */
+function refusing(people: number): AJob {
   const job = new AJob(10);
-  for (let i = 0; i < 30; i++) job.signal(`person ${i}`);
+  job.signal('accepted');
   job.cut();
-  while (job.running.length > 0) {
-    const all = job.running[0]?.triggers.map((_, index) => [index, { status: 422 }]) ?? [];
-    job.end(Object.fromEntries(all));
+  job.end();
+  for (let i = 0; i < people; i++) {
+    job.signal(`person ${i}`);
+    const { isOpen, barredUntil } = job.state.breaker;
+    if (!isOpen) job.now = Math.max(job.now, barredUntil);
+    job.cut();
+    if (job.running.length > 0) job.end({ 0: { status: 422 } });
+  }
+  return job;
+}
+
+test('an endpoint that accepts others refuses some dozens of people: they are dead letters at once, and the next ones are sent', () => {
+  const job = refusing(59);
+  job.signal('next');
+  expect(job.cutUsers()).toEqual([['next']]);
+  expect(job.dead).toHaveLength(59);
+  expect(job.status).not.toHaveProperty('endpoint');
+});
+
+test('an endpoint that refuses everybody gets single probes: no further dead letters, and the status and an alert say why and what to do', () => {
+  const job = refusing(130);
+  job.cut();
+  expect(job.dead).toHaveLength(119);
+  expect(job.status.waiting).toBe(11);
+  const said = (ago: string) =>
+    `All of the last 120 people were refused (HTTP 422); it last accepted somebody ${ago} ago. Check the webhook URL, the authorization and the templates; every trigger is kept. If they are right, set such people aside: triggers edit JOB --answer 422=dead-letter`;
+  const text = job.alerts.at(-1)?.text ?? '';
+  expect(text).toBe(said('60 s'));
+  expect(job.status.endpoint).toMatchObject({
+    state: 'unwell',
+    refusedInRow: 120,
+    acceptedAt: '2026-01-01T00:00:00.000000000Z',
+    advice: expect.stringMatching(/^All of the last 120 people were refused \(HTTP 422\)/),
+  });
+  const { job: record } = job.state;
+  const definition = { ...record.definition, answers: { 422: 'dead-letter' as const } };
+  applyEdit(job.state, { ...record, revision: 2, definition }, job.now);
+  expect(job.cut().length).toBeGreaterThan(1);
+});
+
+test('500 dead letters that are refused again hold up nobody who is live', () => {
+  const job = new AJob(10);
+  for (let i = 0; i < 500; i++)
+    job.redeliver(DEAD, { user: `person ${i}`, asking: { workflowId: `d${i}`, runId: `${i}`, question: 1 } });
+  for (let rounds = 0; rounds < 200 && job.state.chains.count > 0; rounds++) {
+    job.signal(`live ${rounds}`);
+    expect(job.cutUsers()[0]).toEqual([`live ${rounds}`]);
+    job.end();
+    while (job.running.length > 0)
+      job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 422 }])));
+    expect(job.status).not.toHaveProperty('endpoint');
   }
   job.cut();
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell', advice: expect.stringMatching(/wrongly set up/) });
-  expect(job.dead.length).toBeLessThan(10);
-  expect(job.status.waiting + job.dead.length).toBe(30);
+  expect(job.dead).toHaveLength(500);
 });
 
 test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
@@ -223,8 +270,8 @@ test('a slice says which of its triggers came back, and how often', () => {
   job.signal('2', 'enter');
   const triggers = [...job.cut(), ...endedAndCut(job)].flatMap((slice) => slice.triggers);
   expect(triggers.map(({ user, redelivery }) => [user, redelivery])).toEqual([
-    ['1', 3],
     ['2', undefined],
+    ['1', 3],
   ]);
 });
 

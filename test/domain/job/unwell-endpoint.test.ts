@@ -61,6 +61,12 @@ test.each([
   expect(job.cutUsers()).toEqual([['1']]);
 });
 
+/** Its endpoint has just failed for three others. */
+function isUnwell(job: AJob): void {
+  const failures = ['x', 'y', 'z'].map((user) => ({ user, verdict: 'transient' as const }));
+  job.state.breaker.learn({ delivered: 0, failures }, 3, job.now, 0.5);
+}
+
 test('an unwell endpoint that only has people who failed is probed by different ones in turn', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {
@@ -69,6 +75,7 @@ test('an unwell endpoint that only has people who failed is probed by different 
     // So far down the schedule that none of them is due while the endpoint is probed.
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
+  isUnwell(job);
   for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
   const probes: string[] = [];
   while (probes.length < 6) {
@@ -82,11 +89,10 @@ test('an unwell endpoint that only has people who failed is probed by different 
 test('an unwell endpoint that has one person alone is probed by that one', () => {
   const job = new AJob(1);
   for (let i = 0; i < 4; i++) job.signal('1');
-  // One person does not make an endpoint unwell, but half of the last attempts do.
-  for (let failures = 1; failures <= 20; failures++) {
-    job.fail({ status: 500 });
-    job.now += 13 * 60 * 60 * 1000;
-  }
+  job.cut();
+  isUnwell(job);
+  job.end({ 0: { status: 500 } });
+  job.now += job.waitsMs ?? 0;
   expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
   for (let i = 0; i < 3; i++) {
     expect(job.cutUsers()).toEqual([['1']]);
@@ -122,6 +128,7 @@ test('an unwell endpoint is probed though all who wait for their next attempt ar
     for (let i = 0; i < 4; i++) job.signal(user, 'exit', large);
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
+  isUnwell(job);
   while (job.running.length > 0) job.end({ 0: { status: 500 } });
   expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
   expect(job.state.chains.parkedCount).toBe(3);
@@ -151,4 +158,49 @@ test('an unwell endpoint is not probed while a request of before is still open: 
   job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
   expect(job.cutUsers()).toHaveLength(1);
+});
+
+test('five people whose messages fail for good hold up nobody else, and only a single one is tried once all fail', () => {
+  const job = new AJob(5);
+  const users = ['1', '2', '3', '4', '5'];
+  for (const user of users) {
+    job.signal(user);
+    job.signal('fine');
+    for (job.cut(); job.running.length > 0; job.cut())
+      job.end(job.running[0]?.triggers[0]?.user === 'fine' ? {} : { 0: { status: 500 } });
+  }
+  for (let minutes = 0; minutes < 60; minutes++) {
+    job.now += 60_000;
+    for (job.cut(); job.running.length > 0; job.cut())
+      job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+    expect(job.status).not.toHaveProperty('endpoint');
+  }
+  job.signal('healthy');
+  expect(job.cutUsers().flat()).toContain('healthy');
+});
+
+test('an unwell endpoint is probed by whoever has the best chance: never tried before, else failed least, live before dead letters', () => {
+  const job = new AJob(1);
+  const dead = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
+  for (const [user, failures] of [
+    ['thrice', 3],
+    ['once', 1],
+  ] as const) {
+    job.signal(user);
+    job.cut();
+    Object.assign(job.state.chains.get(user) ?? {}, { failures: failures - 1 });
+    job.end({ 0: { status: 500 } });
+  }
+  job.redeliver(dead, { user: 'dead' });
+  job.signal('new');
+  isUnwell(job);
+  job.now += 6 * 60 * 60 * 1000;
+  const probes: string[] = [];
+  while (probes.length < 4) {
+    probes.push(...job.cutUsers().flat());
+    job.end({ 0: { status: 422 } });
+    job.now = job.state.breaker.openUntil;
+  }
+  expect(probes.slice(0, 2)).toEqual(['new', 'once']);
+  expect(probes).not.toContain('dead');
 });
