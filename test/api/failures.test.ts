@@ -324,7 +324,7 @@ test.each([
     '/v1/test',
     { xyz: 1 },
     ['xyz'],
-    'The fields are jobId, definition, user, audience, event, userLegacyMessageFormat.',
+    'The fields are jobId, definition, user, audience, event, userLegacyMessageFormat, onlyMembers.',
   ],
 ])('%s with %j is told all fields that the body may have', async (path, body, fields, advice) => {
   const answer = await askOf(api, path, { body });
