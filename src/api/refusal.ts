@@ -1,7 +1,6 @@
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { z } from 'zod';
 import * as errors from '../client/errors.ts';
-import { isTransient } from '../client/server-errors.ts';
 import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { inOwnWords } from './own-words.ts';
@@ -133,13 +132,8 @@ export function refusalOf(error: unknown): Refusal {
   }
   const notLetIn = errors.NotLetIn.of(error);
   if (notLetIn !== undefined) return refusalOf(notLetIn);
-  if (isTransient(error))
-    return {
-      status: 503,
-      code: 'ServerUnreachable',
-      detail: 'Temporal does not answer at the moment. Try again.',
-      retryAfterS: SOON_S,
-    };
+  const trouble = errors.ServerUnreachable.of(error);
+  if (trouble !== undefined) return refusalOf(trouble);
   return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
 }
 

@@ -11,6 +11,7 @@ import {
   NotLetIn,
   PublishInterrupted,
   PushInterrupted,
+  ServerUnreachable,
   TriggersError,
 } from '../client/errors.ts';
 import { ConfigError } from '../config/config.ts';
@@ -75,7 +76,8 @@ export type ExitCode = 0 | 1 | 2;
 export function reportFailure(thrown: unknown, terminal: Terminal, json: boolean): ExitCode {
   // Commander has already printed everything.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error = thrown instanceof TriggersError ? thrown : (NotLetIn.of(thrown) ?? thrown);
+  const error =
+    thrown instanceof TriggersError ? thrown : (NotLetIn.of(thrown) ?? ServerUnreachable.of(thrown) ?? thrown);
   if (json) terminal.err(JSON.stringify({ error: asJson(error) }));
   else for (const line of failureLines(error, terminal)) terminal.err(line);
   return exitCodeOf(error);

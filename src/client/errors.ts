@@ -4,7 +4,7 @@ import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
 import { andAside, andLetters, keptBackfillInWords } from '../domain/kept-job.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
 export abstract class TriggersError extends Error {}
@@ -294,7 +294,7 @@ export class OutcomeUnknown extends TriggersError {
     super(
       [
         `It is not known what became of the ${command}: it was sent, but its answer did not come, or cannot be read. It may have been done, and may still be done later. Before you ask again, find out: ${findOut}`,
-        `Why there is no answer: ${cause.message}`,
+        `Why there is no answer: ${(ServerUnreachable.of(cause) ?? cause).message}`,
       ].join('\n'),
       { cause },
     );
@@ -330,13 +330,23 @@ export class InvalidConnection extends TriggersError {
   override readonly name = 'InvalidConnection';
 }
 
-/** No Temporal server answers. */
+/** No Temporal server answers, or it cannot do anything at the moment. */
 export class ServerUnreachable extends TriggersError {
   override readonly name = 'ServerUnreachable';
-  readonly address: string;
-  constructor(address: string, cause?: unknown) {
+  /** Where none answers; undefined when one answered that it cannot do anything. */
+  readonly address: string | undefined;
+
+  /** A failure that is trouble of the server, which may be over soon; undefined when it is none. */
+  static of(error: unknown): ServerUnreachable | undefined {
+    if (error instanceof ServerUnreachable) return error;
+    return error instanceof TriggersError || !isTransient(error) ? undefined : new ServerUnreachable(undefined, error);
+  }
+
+  constructor(address: string | undefined, cause?: unknown) {
     super(
-      `No Temporal server answers at ${address}. Start one here with: triggers up. Or set TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS… if it needs them).`,
+      address === undefined
+        ? 'Temporal does not work at the moment. Check that it is running and that its database has disk space, then try again.'
+        : `No Temporal server answers at ${address}. Start one here with: triggers up. Or set TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS… if it needs them).`,
       { cause },
     );
     this.address = address;
@@ -561,7 +571,7 @@ export class PushInterrupted extends TriggersError {
   readonly accepted: number;
   readonly unconfirmed: number;
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
-    const said = NotLetIn.of(cause) ?? cause;
+    const said = NotLetIn.of(cause) ?? ServerUnreachable.of(cause) ?? cause;
     const why = said instanceof Error ? said.message : String(said);
     super(
       accepted + unconfirmed === 0

@@ -51,6 +51,23 @@ test('what Temporal does not let somebody do is said as that, whatever the call 
   expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'NotLetIn' } });
 });
 
+test('trouble of the server is not told in the words of its SDK', () => {
+  const trouble = Object.assign(new Error('14 UNAVAILABLE: shard status unknown'), {
+    code: 14,
+    details: '',
+    metadata: {},
+  });
+  const thrown = new Error('Failed to start Workflow', { cause: trouble });
+  for (const error of [thrown, new PushInterrupted('vip', 0, 0, thrown)]) {
+    const { terminal, err } = aTerminal();
+    expect(reportFailure(error, terminal, true)).toBe(1);
+    expect(err.join('')).not.toMatch(/Workflow|shard/);
+  }
+  const { terminal, err } = aTerminal();
+  reportFailure(thrown, terminal, true);
+  expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'ServerUnreachable' } });
+});
+
 test('what a failure quotes does nothing to the terminal', () => {
   const { terminal, err } = aTerminal();
   reportFailure(

@@ -156,20 +156,20 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
     const { taskQueue } = (found ??= await runningJob(client, jobId));
     return new TemporalSideWorkflows(client, taskQueue);
   };
-  const inTime = async <T>(call: () => Promise<T>): Promise<T> =>
-    await client.withDeadline(Date.now() + SIGNAL_DEADLINE_MS, call);
+  const inTime = async <T>(call: () => Promise<T>, withinMs = SIGNAL_DEADLINE_MS): Promise<T> =>
+    await client.withDeadline(Date.now() + Math.min(withinMs, SIGNAL_DEADLINE_MS), call);
   return {
-    async hold(triggers: readonly RunTrigger[], requestId: string) {
+    async hold(triggers: readonly RunTrigger[], requestId: string, withinMs: number) {
       const name = profileHolderName(requestId);
       const { content } = heldRun(triggers, name);
-      const workflows = await holders();
-      await inTime(() => workflows.start(profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content)));
+      const holder = profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content);
+      await inTime(async () => (await holders()).start(holder), withinMs);
     },
     async release(requestId: string) {
       const workflows = await holders();
       await inTime(() => workflows.release(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
     },
-    async signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean) {
+    async signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean, withinMs: number) {
       const run = isHeld ? heldRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
       let payloads = [converter.payloadConverter.toPayload(run)];
       for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
@@ -182,14 +182,14 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
         input: { payloads },
       };
       try {
-        await inTime(() => client.workflowService.signalWorkflowExecution(request));
+        await inTime(() => client.workflowService.signalWorkflowExecution(request), withinMs);
       } catch (error) {
         if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
         throw error;
       }
     },
-    async history() {
-      found = await runningJob(client, jobId);
+    async history(withinMs: number) {
+      found = await inTime(() => runningJob(client, jobId), withinMs);
       const { historySize, historyLength } = found;
       return { bytes: historySize ?? 0, events: historyLength };
     },

@@ -55,14 +55,15 @@ export interface JobSignals {
    * Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer.
    *
    * @param isHeld whether its profiles are held, rather than signalled.
+   * @param withinMs the longest that it may take.
    */
-  signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean): Promise<void>;
+  signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean, withinMs: number): Promise<void>;
   /** Starts the holder of a batch's profiles. Rejects when the job is not running. */
-  hold(triggers: readonly RunTrigger[], requestId: string): Promise<void>;
+  hold(triggers: readonly RunTrigger[], requestId: string, withinMs: number): Promise<void>;
   /** Lets that holder end. */
   release(requestId: string): Promise<void>;
   /** The size of the job's current run. Rejects when the job is not running. */
-  history(): Promise<{ readonly bytes: number; readonly events: number }>;
+  history(withinMs: number): Promise<{ readonly bytes: number; readonly events: number }>;
 }
 
 /** Why a batch was not sent, as far as is known. */
@@ -122,7 +123,7 @@ export class PatientSignals {
       if (isHeld && !(await this.#isHeld(batch, requestId)))
         return { cause: undefined, isUnconfirmed, isTooLarge: true };
       await this.#untilAccepted(
-        () => this.#signals.signal(batch, requestId, isHeld),
+        (withinMs) => this.#signals.signal(batch, requestId, isHeld, withinMs),
         () => (isUnconfirmed = true),
       );
     } catch (cause) {
@@ -137,7 +138,8 @@ export class PatientSignals {
   /** Once they are held; false where the server takes no payload that is so large. */
   async #isHeld(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
     try {
-      await patiently(() => this.#signals.hold(batch, requestId), this.#patience(performance.now() + this.#patienceMs));
+      const deadlineMs = performance.now() + this.#patienceMs;
+      await patiently((withinMs) => this.#signals.hold(batch, requestId, withinMs), this.#patience(deadlineMs));
     } catch (error) {
       if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       this.#holds = false;
@@ -147,7 +149,7 @@ export class PatientSignals {
 
   async #untilThereIsRoom(): Promise<void> {
     const deadlineMs = performance.now() + this.#patienceMs;
-    const look = () => patiently(() => this.#signals.history(), this.#patience(deadlineMs));
+    const look = () => patiently((withinMs) => this.#signals.history(withinMs), this.#patience(deadlineMs));
     while (!this.#gauge.sees(await look())) {
       if (performance.now() > deadlineMs) throw new JobFull(this.#jobId);
       this.#onWait('history');
@@ -155,7 +157,7 @@ export class PatientSignals {
     }
   }
 
-  async #untilAccepted(signal: () => Promise<void>, onDoubt: () => void): Promise<void> {
+  async #untilAccepted(signal: (withinMs: number) => Promise<void>, onDoubt: () => void): Promise<void> {
     const sending = patiently(signal, {
       ...this.#patience(performance.now() + this.#patienceMs),
       // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.

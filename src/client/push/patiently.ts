@@ -6,6 +6,8 @@ export const PATIENCE_MS = 5 * 60_000;
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
+/** What a call gets, in ms, however little patience is left. */
+const SHORTEST_MS = 1_000;
 
 export interface Patience {
   /** When to give up, in terms of `performance.now()`. */
@@ -18,12 +20,15 @@ export interface Patience {
   readonly onPause?: () => void;
 }
 
-/** Asks again and again, after 100 ms, doubling up to 5 s, as long as that may help; then throws the last error. */
-export async function patiently<T>(ask: () => Promise<T>, patience: Patience): Promise<T> {
+/**
+ * Asks again and again, after 100 ms, doubling up to 5 s, as long as that may help; then throws the last error.
+ * @param ask is given how long it may take, in ms.
+ */
+export async function patiently<T>(ask: (withinMs: number) => Promise<T>, patience: Patience): Promise<T> {
   const { deadlineMs, signal, mayHelp = isTransient, onPause } = patience;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
-      return await ask();
+      return await ask(Math.max(SHORTEST_MS, deadlineMs - performance.now()));
     } catch (error) {
       if (!mayHelp(error) || performance.now() + pauseMs > deadlineMs) throw error;
       onPause?.();

@@ -332,3 +332,20 @@ test('a number that no program can hold is refused, rather than sent as null; a 
     expect(() => checked(withProfile(json), clock)).toThrow('too large');
   expect(checked(withProfile('{"n":123456789012345678901234567890}'), clock).trigger.profile).toContain('4567890');
 });
+
+test('no call to the server gets more time than the patience of a push', async () => {
+  const within: number[] = [];
+  const job = new RecordedJob();
+  const slow = {
+    hold: () => Promise.resolve(),
+    release: () => Promise.resolve(),
+    history: (withinMs: number) => (within.push(withinMs), job.history()),
+    signal: (...[batch, requestId, , withinMs]: Parameters<JobSignals['signal']>) => (
+      within.push(withinMs),
+      job.signal(batch, requestId)
+    ),
+  };
+  await pushTo(new JobPusher('vip', slow, { patienceMs: 8_000 }), triggers(1));
+  expect(within).toHaveLength(2);
+  for (const ms of within) expect(ms).toBeLessThanOrEqual(8_000);
+});
