@@ -190,7 +190,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   const ingests = new Ingests(options.ingests ?? {}, options.log);
   // Some senders have one id for several changes: to drop one of them would lose it.
-  const records = new IngestRecords(metrics);
+  const records = new IngestRecords(metrics, options.log);
   ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), records });
   const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
   const onChange = (): void => {

@@ -17,14 +17,26 @@ const NOTHING: IngestRecord = {
   triggers: { accepted: 0, refused: 0, unheard: 0, ignored: 0 },
 };
 
-/** Hears what comes to ingests, for the metrics and for people. */
+const SAID_EVERY_MS = 60_000;
+const UNMATCHED = 'nobody was told, since no running job listens';
+const REFUSED = 'an ingest refused changes';
+
+/** Hears what comes to ingests, for the metrics, the log and people. */
 export class IngestRecords {
   readonly #metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>;
+  readonly #log: { readonly warn: (fields: object, message: string) => void };
   readonly #now: () => number;
   readonly #records = new Map<string, IngestRecord>();
+  /** By ingest and message: when the log said so last, and how much came since. */
+  readonly #said = new Map<string, { readonly atMs: number; readonly count: number }>();
 
-  constructor(metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>, now: () => number = Date.now) {
+  constructor(
+    metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>,
+    log: { readonly warn: (fields: object, message: string) => void },
+    now: () => number = Date.now,
+  ) {
     this.#metrics = metrics;
+    this.#log = log;
     this.#now = now;
   }
 
@@ -40,8 +52,17 @@ export class IngestRecords {
     this.#records.set(ingest, { ...before, requests, lastAt: this.#at() });
   }
 
-  takenInBy(ingest: string, counts: TriggerCounts): void {
+  /**
+   * @param told some audiences that no running job listens to, and why something was refused, without anything that was said of a person.
+   */
+  takenInBy(
+    ingest: string,
+    counts: TriggerCounts,
+    told: { readonly audiences: readonly string[]; readonly reason: string | undefined },
+  ): void {
     this.#metrics.takenInBy(ingest, counts);
+    this.#says(UNMATCHED, ingest, counts.unheard, { audiences: told.audiences });
+    this.#says(REFUSED, ingest, counts.refused, { reason: told.reason });
     const before = this.of(ingest);
     const { accepted, refused, unheard, ignored } = before.triggers;
     const triggers = {
@@ -56,6 +77,16 @@ export class IngestRecords {
   /** @param reason in words, without anything that was said of a person. */
   refused(ingest: string, reason: string): void {
     this.#records.set(ingest, { ...this.of(ingest), lastRefusal: { at: this.#at(), reason } });
+  }
+
+  /** Once a minute at most: a sender may send thousands. */
+  #says(message: string, ingest: string, more: number, fields: object): void {
+    if (more === 0) return;
+    const key = `${ingest} ${message}`;
+    const { atMs, count } = this.#said.get(key) ?? { atMs: -Infinity, count: 0 };
+    const isTime = this.#now() - atMs >= SAID_EVERY_MS;
+    if (isTime) this.#log.warn({ ingest, count: count + more, ...fields }, message);
+    this.#said.set(key, isTime ? { atMs: this.#now(), count: 0 } : { atMs, count: count + more });
   }
 
   #at(): string {

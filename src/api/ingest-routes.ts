@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { isLoopback, isPassedOn } from '../domain/origin-check.ts';
-import { type Arrival, type Change, doubledText, parametersIn, type Reading } from '../ingests/arrival.ts';
+import { type Arrival, type Change, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
 import { headProblem, isProofNeeded, proofProblem } from '../ingests/signature.ts';
@@ -23,6 +23,11 @@ const READING_MS = 1_500;
 
 /** Whoever has proved to be the sender: what they tell goes to every job that listens. */
 const SENDER: Caller = { may: () => false, mayJob: () => true, mayAudience: () => true };
+
+/** The same, of an ingest that tells some jobs only. */
+function senderOf({ jobs }: Ingest): Caller {
+  return jobs === undefined ? SENDER : { ...SENDER, needs: jobs, mayJob: (jobId) => jobs.includes(jobId) };
+}
 
 export interface IngestRoutesOptions {
   readonly intake: IntakeWorld;
@@ -98,7 +103,8 @@ function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: I
   const headers = Object.fromEntries(named) as Arrival['headers'];
   request.arriving = { ingest, headers, query };
   proving(ingest, records, () => {
-    if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', doubledText(doubled));
+    // Not which, since the operators' pages show the last refusal, and anybody could write on them.
+    if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', 'The URL has a parameter twice.');
     if (!isProofNeeded(ingest.proof)) refuseOthers(request);
     const wrong = headProblem(ingest.proof, request.arriving, Date.now());
     if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
@@ -181,7 +187,7 @@ async function taken(
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
   const answer = await repeats.once(key, whatIsTold(ingest, reading), async (atOf) => {
-    const intake = new Intake(options.intake, SENDER, undefined, atOf);
+    const intake = new Intake(options.intake, senderOf(ingest), undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);
     records.ingested(ingest.name, isBad ? 'refused' : 'taken');
     return answerTo(ingest, reading, intake.takenIn, isBad);
@@ -212,7 +218,10 @@ async function readingOf(
   try {
     arrival = { ...shown, body: unlessDoubled(jsonBody(textOf(shown.body))) };
   } catch (error) {
-    return { changes: [{ reason: refusalOf(error).detail.replace(/\.$/, '') }], ignored: 0 };
+    const { code, detail } = refusalOf(error);
+    // A key of somebody else's data may be an address.
+    const reason = code === 'KeyTwice' ? 'an object of the body has a key twice' : detail.replace(/\.$/, '');
+    return { changes: [{ reason }], ignored: 0 };
   }
   return await readArrival(ingest, arrival, ingests.thread, unwanted);
 }
@@ -229,7 +238,8 @@ async function takenBy(
     const [only, ...others] = audiences;
     if (others.length > 0)
       for (const audience of audiences)
-        if ((await listeners.of(audience)).length > 0) return { raw: { ...rest, audience } };
+        if ((await listeners.of(audience)).some(({ jobId }) => ingest.jobs?.includes(jobId) ?? true))
+          return { raw: { ...rest, audience } };
     return { raw: { ...rest, audience: only } };
   };
   const items: Item[] = [];
@@ -240,7 +250,8 @@ async function takenBy(
     const { accepted, unheard = 0, refusedCount, refused } = intake.takenIn;
     const [first] = refused;
     if (first !== undefined) records.refused(ingest.name, first.reason);
-    records.takenInBy(ingest.name, { accepted, unheard, refused: refusedCount, ignored });
+    const counts = { accepted, unheard, refused: refusedCount, ignored };
+    records.takenInBy(ingest.name, counts, { audiences: [...intake.unheardAudiences], reason: first?.reason });
   }
   const { refusedCount } = intake.takenIn;
   return refusedCount > 0 && refusedCount === changes.length;

@@ -38,6 +38,8 @@ export interface IntakeWorld {
 }
 
 const MOST_REFUSED = 100;
+/** Most audiences that a line of the log names. */
+const MOST_NAMED = 20;
 /** After so many, others that are served have their turn. */
 const ITEMS_AT_ONCE = 200;
 
@@ -47,6 +49,8 @@ export class Intake {
   readonly #caller: Caller;
   readonly #jobId: string | undefined;
   readonly #atOf: (index: number) => string;
+  /** Some of those that no running job listens to. */
+  readonly unheardAudiences = new Set<string>();
   readonly #refused: RefusedItem[] = [];
   readonly #jobs = new Map<string, number>();
   #read = 0;
@@ -81,6 +85,7 @@ export class Intake {
    * @throws Refused, and what the client throws: what `takenIn` counts was accepted all the same.
    */
   async take(items: readonly Item[], strict = false): Promise<void> {
+    await this.#checkNeeded();
     const right: CheckedTrigger[] = [];
     for (const item of items) {
       const index = this.#read++;
@@ -106,6 +111,11 @@ export class Intake {
       const { audience } = one.trigger;
       if (!this.#caller.mayAudience(audience)) return `this API key may not send triggers about "${audience}"`;
       const jobId = this.#jobId;
+      const { needs } = this.#caller;
+      if (needs !== undefined && (await this.#listening(audience)).length === 0) {
+        await this.#checkNeeded();
+        return `none of the jobs of this ingest listens to "${audience}"`;
+      }
       if (jobId === undefined || (await this.#world.listeners.listens(jobId, audience))) return one;
       // Of what nobody is told, it is not looked for what may have been meant.
       if (this.#refused.length >= MOST_REFUSED) return '';
@@ -131,12 +141,26 @@ export class Intake {
 
   async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
     if (triggers.length > 0) await this.#checkJobs();
-    const listening = async (audience: string): Promise<string[]> =>
-      (await this.#world.listeners.of(audience)).map(({ jobId }) => jobId).filter((one) => this.#caller.mayJob(one));
     const tell = async (jobId: string, own: readonly CheckedTrigger[]) => await this.#sendTo(jobId, own);
-    const unheard = await tellListeners(triggers, listening, tell);
+    const unheard = await tellListeners(triggers, (audience) => this.#listening(audience), tell);
+    for (const { trigger } of unheard.slice(0, MOST_NAMED)) this.unheardAudiences.add(trigger.audience);
     this.#unheard += unheard.length;
     this.#accepted += triggers.length - unheard.length;
+  }
+
+  async #listening(audience: string): Promise<string[]> {
+    return (await this.#world.listeners.of(audience))
+      .map(({ jobId }) => jobId)
+      .filter((one) => this.#caller.mayJob(one));
+  }
+
+  /** @throws Refused while one of the jobs that must run does not: what was taken now, it would never be told */
+  async #checkNeeded(): Promise<void> {
+    const { needs } = this.#caller;
+    if (needs === undefined) return;
+    const running = await this.#world.listeners.running();
+    const away = needs.find((jobId) => !running.has(jobId));
+    if (away !== undefined) throw new JobAway(away);
   }
 
   /** @throws Refused when the key is for some jobs, and none of them runs: one of them may be misspelt in it */
@@ -161,8 +185,17 @@ export class Intake {
       if (error.accepted > 0) this.#jobs.set(jobId, before + error.accepted);
       if (!(error.cause instanceof JobNotRunning)) throw new NotEverywhere(error);
       this.#world.listeners.forget();
+      if (this.#caller.needs !== undefined) throw new NotEverywhere(new JobAway(jobId));
       return error.accepted;
     }
+  }
+}
+
+/** A job that an ingest needs does not run. */
+class JobAway extends Refused {
+  constructor(jobId: string) {
+    const detail = `The job "${jobId}", one of the "jobs" of this ingest, does not run. Send it again later.`;
+    super(503, 'JobNotRunning', detail, { retryAfterS: 5 });
   }
 }
 

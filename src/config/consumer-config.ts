@@ -1,16 +1,8 @@
 import { z } from 'zod';
-import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { clientCertificate } from './authorization-config.ts';
-import { streamIngestSchema } from './ingest-config.ts';
+import { onlyJobs, streamIngestSchema } from './ingest-config.ts';
 import { milliseconds } from './service-config.ts';
 import { certificateAuthorities, postgresUrl, table } from './source-config.ts';
-
-/** The only jobs that are told, each also while it does not run. Default: every running job that listens. */
-const jobs = z
-  .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id, as "triggers list" shows it.'))
-  .min(1, 'Leave "jobs" out to tell every running job that listens.')
-  .refine((ids) => new Set(ids).size === ids.length, 'A job is named twice.')
-  .optional();
 
 /** A table of a PostgreSQL database that an application writes membership changes to (docs/consumers.md). */
 export const outboxSchema = z.strictObject({
@@ -19,7 +11,7 @@ export const outboxSchema = z.strictObject({
   password: z.string().min(1).optional(),
   certificateAuthorities,
   table: table.default('audience_changes'),
-  jobs,
+  jobs: onlyJobs,
   /** What becomes of a row that Temporal has: it is deleted, or gets its `accepted_at`. */
   accepted: z.enum(['delete', 'mark'], { error: 'It is "delete" or "mark".' }).default('delete'),
   /** What becomes of a row that is no trigger: it gets its `problem` and stays, or nothing is sent until somebody has corrected it. */
@@ -62,7 +54,7 @@ export const kafkaSchema = z
       .min(1, 'Name at least one topic.'),
     /** Consumers of one group share the partitions, and the group remembers how far each of them is read. */
     group: z.string({ error: GROUP }).regex(/^\S{1,249}$/, GROUP),
-    jobs,
+    jobs: onlyJobs,
     /** What messages say, by a preset or expressions. Default: JSON triggers, one or a list in each message. */
     ingest: streamIngestSchema.optional(),
     /** Where a group begins that has read nothing yet. */

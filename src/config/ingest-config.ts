@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HEADER_NAME } from '../contract/request-shape.ts';
+import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { expressionMistake } from '../ingests/expressions.ts';
 import { schemeOf } from '../ingests/ingest.ts';
 import { PRESET_NAMES, presetNamed } from '../ingests/presets.ts';
@@ -30,6 +31,13 @@ const shownSecret = secretOf(16);
 const headerName = z.string().regex(HEADER_NAME, 'This is not the name of a header.');
 
 const person = z.strictObject({ username: z.string(), password: shownSecret });
+
+/** The only jobs that are told: while one of them does not run, all that is for them waits. Default: every running job that listens. */
+export const onlyJobs = z
+  .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id, as "triggers list" shows it.'))
+  .min(1, 'Leave "jobs" out to tell every running job that listens.')
+  .refine((ids) => new Set(ids).size === ids.length, 'A job is named twice.')
+  .optional();
 
 const expression = z
   .string()
@@ -98,6 +106,7 @@ export const ingestSchema = z
   .strictObject({
     ...readingShape,
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
+    jobs: onlyJobs,
     /** What bad data is answered with. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
     signature: z
@@ -107,6 +116,8 @@ export const ingestSchema = z
         header: headerName.optional(),
         algorithm: z.enum(['sha1', 'sha256']).optional(),
         encoding: z.enum(['hex', 'base64']).optional(),
+        /** What of the body is signed. With `first-event`, nothing proves the others of a batch. Default: all of it. */
+        covers: z.enum(['body', 'first-event'], { error: 'This is "body" or "first-event".' }).optional(),
       })
       .optional(),
     /** RFC 7617. */
@@ -124,7 +135,7 @@ export const ingestSchema = z
     if (scheme === undefined)
       return problem(['signature', 'header'], 'Say which header has the signature: this sender is not known to sign.');
     if (scheme.kind !== 'hmac')
-      for (const part of ['header', 'algorithm', 'encoding'] as const)
+      for (const part of ['header', 'algorithm', 'encoding', 'covers'] as const)
         if (signature[part] !== undefined) problem(['signature', part], 'This is only for a signature of kind "hmac".');
     const all = typeof signature.secret === 'string' ? [signature.secret] : signature.secret;
     if (scheme.kind === 'standard-webhooks' && !all.every(canVerify))

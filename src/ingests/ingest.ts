@@ -13,6 +13,8 @@ export interface Ingest {
   readonly settings: PresetSettings;
   readonly proof: Proof;
   readonly badDataStatus: 422 | 200;
+  /** The only jobs that are told; undefined: all that listen. */
+  readonly jobs: readonly string[] | undefined;
   /** Whether what it says of a person is sent; otherwise their profile comes from the audience source. */
   readonly takesProfiles: boolean;
 }
@@ -29,13 +31,14 @@ export function ingestOf(name: string, config: IngestConfig | StreamIngestConfig
     settings: { userField, audience, audiences },
     proof: proofOf(config, preset?.signature),
     badDataStatus: ('badDataStatus' in config ? config.badDataStatus : undefined) ?? preset?.badDataStatus ?? 422,
+    jobs: 'jobs' in config ? config.jobs : undefined,
     takesProfiles: config.profiles === 'from-body',
   };
 }
 
 /** How a sender signs: what its preset says, and what the configuration says otherwise. Undefined: that is not said. */
 export function schemeOf(
-  { kind, header, algorithm, encoding }: NonNullable<IngestConfig['signature']>,
+  { kind, header, algorithm, encoding, covers }: NonNullable<IngestConfig['signature']>,
   known: SignatureScheme | undefined,
 ): SignatureScheme | undefined {
   const chosen = kind ?? known?.kind ?? 'hmac';
@@ -48,6 +51,7 @@ export function schemeOf(
     header: name.toLowerCase(),
     algorithm: algorithm ?? before?.algorithm ?? 'sha256',
     encoding: encoding ?? before?.encoding ?? 'hex',
+    covers,
   };
 }
 

@@ -8,6 +8,8 @@ export type SignatureScheme =
       readonly header: string;
       readonly algorithm: 'sha1' | 'sha256';
       readonly encoding: 'hex' | 'base64';
+      /** Of a list, perhaps only its first element. Default: the whole body. */
+      readonly covers?: 'body' | 'first-event' | undefined;
     }
   /** HMAC-SHA256 of `v0:<x-cio-timestamp>:<body>`, in hex. */
   | { readonly kind: 'customerio' }
@@ -86,11 +88,44 @@ function signatureProblem(
     const expected = secrets.map((secret) => createHmac('sha256', secret).update(head).update(body).digest('hex'));
     return isOneOf(headers['x-cio-signature'], expected) ? undefined : wrong('x-cio-signature');
   }
-  const { header, algorithm, encoding } = scheme;
+  const { header, algorithm, encoding, covers = 'body' } = scheme;
   const given = headers[header]?.trim().replace(/^sha(1|256)=/i, '');
-  const expected = secrets.map((secret) => createHmac(algorithm, secret).update(body).digest(encoding));
-  return isOneOf(encoding === 'hex' ? given?.toLowerCase() : given, expected) ? undefined : wrong(header);
+  const isOf = (bytes: Uint8Array): boolean => {
+    const expected = secrets.map((secret) => createHmac(algorithm, secret).update(bytes).digest(encoding));
+    return isOneOf(encoding === 'hex' ? given?.toLowerCase() : given, expected);
+  };
+  const first = firstOf(body);
+  if (isOf(covers === 'body' ? body : first)) return undefined;
+  return first.length < body.length && isOf(first)
+    ? `The signature in "${header}" is of the first event of this batch only. Send one event at a time, or see "covers" in docs/ingests.md.`
+    : wrong(header);
 }
+
+/** The bytes of the first element of a list in JSON; all of what is no list of objects. Nothing is parsed: nobody knows yet who has sent it. */
+function firstOf(body: Uint8Array): Uint8Array {
+  const bracket = afterBlanks(body, 0);
+  if (body[bracket] !== BRACKET) return body;
+  const begin = afterBlanks(body, bracket + 1);
+  let depth = 0;
+  let isText = false;
+  for (let at = begin; at < body.length; at++) {
+    const mark = body[at];
+    if (isText && mark === BACKSLASH) at++;
+    else if (mark === QUOTE) isText = !isText;
+    else if (isText) continue;
+    else if (mark === BRACE || mark === BRACKET) depth++;
+    else if ((mark === CLOSING_BRACE || mark === CLOSING_BRACKET) && --depth === 0) return body.subarray(begin, at + 1);
+  }
+  return body;
+}
+
+function afterBlanks(body: Uint8Array, from: number): number {
+  let at = from;
+  while ((body[at] ?? Infinity) <= SPACE) at++;
+  return at;
+}
+
+const [SPACE = 0, QUOTE, BACKSLASH, BRACE, CLOSING_BRACE, BRACKET, CLOSING_BRACKET] = Buffer.from(' "\\{}[]');
 
 function wrong(header: string): string {
   return `The signature in "${header}" is missing, or it is not that of this body with the secret that is configured here.`;

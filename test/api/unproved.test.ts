@@ -12,7 +12,7 @@ import { ingestsSchema } from '../../src/config/ingest-config.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
 const KEYS: ConfiguredApiKeys = { boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['trigger'] } };
-const SECRET = 'sh4red';
+const SECRET = 's3cret-of-twenty-four-letters';
 const INGESTS = ingestsSchema.parse({
   signed: { preset: 'segment', signature: { secret: SECRET } },
   other: { preset: 'segment', signature: { secret: SECRET } },

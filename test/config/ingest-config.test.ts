@@ -51,6 +51,12 @@ test.each<[string, object, RegExp]>([
   ['a short header', { preset: 'segment', header: { name: 'a', value: 'x'.repeat(15) } }, /at least 16 characters/],
   ['a short parameter', { preset: 'segment', parameter: { name: 'a', value: '1' } }, /at least 16 characters/],
   ['a short password', { preset: 'segment', basic: { username: 'a', password: '1' } }, /at least 16 characters/],
+  ['no job', { preset: 'segment', jobs: [] }, /Leave "jobs" out/],
+  [
+    'what is signed, of a sender with one way',
+    { preset: 'standard', signature: { secret: SECRET, covers: 'first-event' } },
+    /kind "hmac"/,
+  ],
   ['a header with no name', { preset: 'segment', header: { name: 'a b', value: SECRET } }, /not the name of a header/],
   ['another status', { preset: 'segment', badDataStatus: 500 }, /422 or 200/],
 ])('%s is refused, and said', (_, ingest, problem) => {

@@ -335,6 +335,48 @@ describe('repeats and refusals', () => {
       });
   });
 
+  test('with jobs, nothing is taken while one of them does not run, and what none of them listens to is bad data', async () => {
+    const { name, job, slug } = await served(18, { preset: 'hightouch' });
+    const rows = async (query: string) => await post(`${name}?event=enter&${query}`, '{"user_id":"kept"}');
+    const jobs = (...ids: string[]) =>
+      api.replaceIngests(configured({ [name]: { preset: 'hightouch', audiences: { vip: slug }, jobs: ids } }));
+    jobs(job, 'not-started-yet');
+    const refused = await answerWhen(
+      async () => await rows('audience=vip'),
+      ({ body }) => String(body['detail']).includes('not-started-yet'),
+      1100,
+    );
+    expect(refused).toMatchObject({ status: 503, retryAfter: '5', body: { code: 'JobNotRunning' } });
+    jobs(job);
+    expect(await rows('audience=vipp')).toMatchObject({ status: 200, body: { accepted: 0, refusedCount: 1 } });
+    await lab.jobs.stop(job, { waiting: 'keep' });
+    // What comes while it stops is kept.
+    const away = await answerWhen(
+      async () => await rows('audience=vip'),
+      ({ status }) => status !== 202,
+    );
+    expect(away).toMatchObject({ status: 503, body: { code: 'JobNotRunning' } });
+    await lab.jobs.resume(job);
+    await answerWhen(
+      async () => await rows('audience=vip'),
+      ({ status, body }) => status === 202 && body['accepted'] === 1,
+      1100,
+    );
+    expect(await arrived(slug, 1)).toContain('enter kept');
+  });
+
+  test('a last refusal repeats neither a parameter of anybody nor a key of the data', async () => {
+    api.replaceIngests(configured({ quiet: { preset: 'hightouch' } }));
+    await post('quiet?free-advert=1&free-advert=2', '{}');
+    const lastRefusal = async () =>
+      (await (await request(`${api.url}/v1/ingests`)).body.text()).split('lastRefusal')[1];
+    expect(await lastRefusal()).toContain('twice');
+    expect(await lastRefusal()).not.toContain('advert');
+    await post('quiet', '{"sam@example.com":1,"sam@example.com":2}');
+    expect(await lastRefusal()).toContain('twice');
+    expect(await lastRefusal()).not.toContain('sam@');
+  });
+
   test('a body that says another charset than UTF-8 is refused', async () => {
     api.replaceIngests(configured({ strict: { preset: 'segment' } }));
     const latin = { 'content-type': 'application/json; charset=latin1' };

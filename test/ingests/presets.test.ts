@@ -95,6 +95,14 @@ describe('segment', () => {
     properties: { audience_key: 'big_spenders', big_spenders: true },
   };
 
+  test('Track that says by its event and by its audience different things is refused', () => {
+    const changesOf = (properties: object) => read('segment', { ...track, properties }).changes;
+    expect(changesOf({ audience_key: 'big_spenders', big_spenders: false })).toEqual([
+      { reason: expect.stringContaining('different things') },
+    ]);
+    expect(changesOf({ audience_key: 'big_spenders' })).toEqual([expect.objectContaining({ event: 'enter' })]);
+  });
+
   test('Track says who entered or left', () => {
     expect(read('segment', track)).toEqual({
       changes: [
@@ -109,7 +117,10 @@ describe('segment', () => {
       ignored: 0,
       messageId: 'personas_1',
     });
-    expect(read('segment', { ...track, event: 'Audience Exited' }).changes).toMatchObject([{ event: 'exit' }]);
+    const left = { audience_key: 'big_spenders', big_spenders: false };
+    expect(read('segment', { ...track, event: 'Audience Exited', properties: left }).changes).toMatchObject([
+      { event: 'exit' },
+    ]);
   });
 
   test('Identify says it by a boolean trait of the computed audience, or of one that is configured', () => {

@@ -32,6 +32,31 @@ describe('HMAC over the bytes of the body', () => {
     expect(problemOf(proof, { 'x-signature': '' })).toMatch(/missing/);
   });
 
+  describe('of a batch of which the sender signs only the first event, as Segment does', () => {
+    const first = '{"userId":"Zoë \\"]}","traits":{"a":[1,{}]}}';
+    const batch = Buffer.from(` [ ${first} , {"userId":"other"}]`);
+    const byFirst: Proof = { signature: { scheme: { ...scheme, covers: 'first-event' }, secrets: ['new'] } };
+
+    test('it is refused unless the configuration says so, in words that name the setting', () => {
+      const signedFirst = signed('new', Buffer.from(first));
+      expect(problemOf(proof, signedFirst, {}, batch)).toMatch(/"covers"/);
+      expect(problemOf(proof, signed('other', Buffer.from(first)), {}, batch)).not.toMatch(/"covers"/);
+      expect(problemOf(byFirst, signedFirst, {}, batch)).toBeUndefined();
+    });
+
+    test('[S36] with that setting, another first event, another secret, and the whole batch are refused', () => {
+      const others = Buffer.from(`[{"userId":"other"},${first}]`);
+      expect(problemOf(byFirst, signed('new', Buffer.from(first)), {}, others)).toMatch(/x-signature/);
+      expect(problemOf(byFirst, signed('other', Buffer.from(first)), {}, batch)).toMatch(/x-signature/);
+      expect(problemOf(byFirst, signed('new', batch), {}, batch)).toMatch(/x-signature/);
+    });
+
+    test('a body that is no batch, or is cut off, is signed as a whole', () => {
+      for (const bytes of [body, Buffer.from('[]'), Buffer.from('[{"a":1'), Buffer.from(''), Buffer.from('7')])
+        expect(problemOf(byFirst, signed('new', bytes), {}, bytes)).toBeUndefined();
+    });
+  });
+
   test('no secret and nothing that was sent is repeated', () => {
     expect(problemOf(proof, { 'x-signature': 'f00' })).not.toMatch(/f00|new\b.*old/);
   });

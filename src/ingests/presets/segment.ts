@@ -34,6 +34,9 @@ function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadab
   const computed = objectAt(context, 'personas');
   const properties = objectAt(call, 'properties');
   const traits = objectAt(context, 'traits');
+  const isIn = own(properties, idOf(own(properties, 'audience_key')) ?? '');
+  if (typeof isIn === 'boolean' && isIn !== (event === 'enter'))
+    return [{ reason: 'its "event" and the property of its audience\'s key say different things' }];
   const audiences = [
     own(properties, 'audience_key'),
     own(computed, 'computation_key'),
