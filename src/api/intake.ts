@@ -1,8 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
-import { type Listener, type Listeners, tellListeners } from '../client/push/listeners.ts';
+import { type Listeners, tellListeners, unheardText } from '../client/push/listeners.ts';
 import { checked, type CheckedTrigger } from '../client/push/push.ts';
-import { nearestKey } from '../contract/nearest-key.ts';
 import type { Caller } from './api-keys.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
@@ -207,9 +206,4 @@ class NotEverywhere extends Refused {
       'Send the whole request again: a job recognises, by person, audience, event and "at", what it was sent before. With an Idempotency-Key that holds for triggers without an "at", too.';
     super(status, code, `${detail} ${advice}`, more);
   }
-}
-
-function unheardText(jobId: string, audience: string, job: Listener | undefined): string {
-  const near = nearestKey(audience, [...(job?.audiences ?? [])]);
-  return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
 }

@@ -8,7 +8,7 @@ import type {
 } from '../client/export-jobs.ts';
 import { DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
-import { counted, printable, shownUrl } from '../domain/shown.ts';
+import { counted, printable, printableReason, shownUrl } from '../domain/shown.ts';
 import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
@@ -133,7 +133,7 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
   } catch (error) {
     if (!(error instanceof NoSample)) throw error;
     // Its own text advises an option, which the form does not have.
-    const why = error.problem.field === 'user' ? 'no member has a profile yet.' : printable(error.message);
+    const why = error.problem.field === 'user' ? 'no member has a profile yet.' : printableReason(error.message);
     say(`The payloads cannot be shown: ${why}`);
   }
   draft.userLegacyMessageFormat = await ask.yes({
@@ -309,7 +309,7 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
       // Everything that was typed is still there, so what failed can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       hasFailed = true;
-      options.say(printable(error.message));
+      options.say(printableReason(error.message));
     }
   }
 }
@@ -341,7 +341,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
       return await jobs.start(definition, jobId === undefined ? {} : { jobId });
     } catch (error) {
       const isTaken = error instanceof JobAlreadyRunning || error instanceof JobKept || error instanceof JobRecoverable;
-      if (isTaken) say(printable(error.message));
+      if (isTaken) say(printableReason(error.message));
       else if (error instanceof InvalidJob && error.problems.every((problem) => problem.field === 'id'))
         problemLines(error.problems, columns).forEach((line) => say(line));
       else throw error;
@@ -369,7 +369,7 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
       say(`The file ${printable(file)} already exists. Choose another name.`);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      say(printable(error.message));
+      say(printableReason(error.message));
     }
   }
 }

@@ -11,7 +11,7 @@ export interface Meaning {
   readonly again: (() => AsyncIterable<EventTrigger>) | undefined;
   /** Called once when it is not known which audiences have the slugs now; what is sent means what the jobs take it for. */
   readonly onUnchecked: (slug: string, why: Error) => void;
-  /** Called for each trigger about an audience that no job listens to, as far as it is known, with the slug that was most likely meant. */
+  /** Called in place of each trigger about an audience that no job listens to, as far as it is known, with the slug that was most likely meant. */
   readonly onUnheard?: ((audience: string, near: string | undefined) => void) | undefined;
 }
 
@@ -42,8 +42,9 @@ export async function* withMeantAudiences(
         isTold = true;
       }
     }
-    if (slugs?.mayListen(audience) === false) onUnheard?.(trigger.audience, nearestKey(trigger.audience, slugs.known));
-    yield audience === trigger.audience ? trigger : { ...trigger, audience };
+    if (onUnheard !== undefined && slugs?.mayListen(audience) === false)
+      onUnheard(trigger.audience, nearestKey(trigger.audience, slugs.known));
+    else yield audience === trigger.audience ? trigger : { ...trigger, audience };
   }
 }
 

@@ -18,7 +18,7 @@ import { readBackfillRequest, readHolderRequest, readStopRequest } from '../doma
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed, DifferenceDoubtful, InvalidRequest } from './errors.ts';
+import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger } from './errors.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
@@ -26,6 +26,7 @@ import { listAudiences, listAuthorizations, listProfileFields, prepare } from '.
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import {
+  jobListeners,
   type JobOverview,
   type JobSummary,
   listeningJobs,
@@ -42,11 +43,13 @@ import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { asked, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals } from './push/grouped-signals.ts';
 import { JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { type Listeners, unheardText } from './push/listeners.ts';
 import { PATIENCE_MS } from './push/patiently.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {
   checked,
   checkedAll,
+  type CheckedTrigger,
   createPushClock,
   type PushResult,
   pushTo,
@@ -127,6 +130,7 @@ export class ExportJobs {
   readonly watches: Watches;
   readonly #given: Client;
   #isClosed = false;
+  readonly #listeners: Listeners;
   readonly #grouped: GroupedSignals;
   readonly #taskQueue: string;
   readonly #clock = createPushClock();
@@ -142,6 +146,7 @@ export class ExportJobs {
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
+    this.#listeners = jobListeners(client, this.#taskQueue);
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
     this.#close = options.close ?? (() => Promise.resolve());
   }
@@ -231,7 +236,7 @@ export class ExportJobs {
     return await startJob(this.#client, this.#taskQueue, definition, options);
   }
 
-  /** Signals that one person entered. Without `at`, the present time counts. */
+  /** Signals that one person entered. Without `at`, the present time counts. @throws InvalidTrigger, also when the job does not listen to the audience */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
     await this.#signalOne(jobId, withEvent(trigger, 'enter'));
   }
@@ -252,7 +257,9 @@ export class ExportJobs {
       throw new InvalidRequest([
         { field: 'triggers', message: 'This must be a list of triggers. For a stream there is push.' },
       ]);
-    await this.#grouped.signal(jobId, checkedAll(triggers, this.#clock));
+    const all = checkedAll(triggers, this.#clock);
+    for (const [i, one] of all.entries()) await this.#refuseUnheard(jobId, one, i + 1);
+    await this.#grouped.signal(jobId, all);
   }
 
   /**
@@ -263,7 +270,12 @@ export class ExportJobs {
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
     checkOptions('push', options);
-    return await pushTo(this.#pusher(jobId, options), triggers, options.signal, this.#clock);
+    const heard = new Set<string>();
+    const check = async (one: CheckedTrigger): Promise<void> => {
+      if (!heard.has(one.trigger.audience)) await this.#refuseUnheard(jobId, one);
+      heard.add(one.trigger.audience);
+    };
+    return await pushTo(this.#pusher(jobId, options), triggers, options.signal, this.#clock, check);
   }
 
   /**
@@ -428,7 +440,9 @@ export class ExportJobs {
   async edit(jobId: string, edit: JobEdit, options: EditOptions): Promise<EditedJob | undefined>;
   async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
     checkOptions('edit', options);
-    return await editJob(this.#client, jobId, edit, options);
+    const edited = await editJob(this.#client, jobId, edit, options);
+    this.#listeners.forget();
+    return edited;
   }
 
   /**
@@ -522,10 +536,19 @@ export class ExportJobs {
   async #signalOne(jobId: string, trigger: EventTrigger): Promise<void> {
     this.#refuseWhenClosed();
     try {
-      await this.#grouped.signal(jobId, [checked(trigger, this.#clock)]);
+      const one = checked(trigger, this.#clock);
+      await this.#refuseUnheard(jobId, one);
+      await this.#grouped.signal(jobId, [one]);
     } catch (error) {
       throw reasonOf(error);
     }
+  }
+
+  /** The job would reject it. Where that cannot be found out, it decides itself. @throws InvalidTrigger */
+  async #refuseUnheard(jobId: string, { trigger: { audience } }: CheckedTrigger, line?: number): Promise<void> {
+    if (await this.#listeners.listens(jobId, audience).catch(() => true)) return;
+    const reason = unheardText(jobId, audience, await this.#listeners.job(jobId));
+    throw new InvalidTrigger(reason, line === undefined ? {} : { line });
   }
 
   #pusher(jobId: string, options: PushOptions, room?: PushRoom): JobPusher {

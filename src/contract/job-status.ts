@@ -73,7 +73,7 @@ export interface EndpointStatus {
    * `recovering`: permits grow back to the full number.
    */
   readonly state: 'new' | 'unwell' | 'recovering';
-  /** RFC 3339: when the next probe is sent. */
+  /** RFC 3339: when the next probe is sent; absent: one is under way, or nothing is to be sent. */
   readonly nextProbeAt?: string;
   /** While `unwell`: how many different people in a row it did not accept; no more than 120 are counted. */
   readonly refusedInRow?: number;
@@ -134,6 +134,8 @@ export interface JobStatus extends ShownForm {
   readonly state: JobState;
   /** Why it is in this state, when that is not obvious. */
   readonly reason?: string;
+  /** It stops, or has stopped, since its end (`endsAt`) came. */
+  readonly hasReachedEnd?: true;
   readonly audiences: readonly Audience[];
   /**
    * As people may see it, with its path and the values of its query masked: `https://hooks.example.com/…?token=…`. Only the job itself has

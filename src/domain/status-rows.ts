@@ -100,7 +100,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       tone: 'caution',
     },
     { name: 'Dead letters', value: deadLetters(status), tone: status.deadLettersWaiting === 0 ? 'quiet' : 'bad' },
-    { name: 'Endpoint', value: endpoint && endpointText(endpoint, status.parallelRequestCount, time), tone: 'caution' },
+    { name: 'Endpoint', value: endpoint && endpointText(endpoint, status, time), tone: 'caution' },
     {
       name: 'Throttled',
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
@@ -257,7 +257,9 @@ function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId
 
 /** How many wait for a decision, where that is known, and how many there have been. */
 function deadLetters(status: JobStatus): string | undefined {
-  const { deadLetters: all, deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0, jobId } = status;
+  const { deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0, jobId } = status;
+  // The server lists one before the job has heard that it is kept.
+  const all = Math.max(status.deadLetters, (open ?? 0) - earlier);
   if (all === 0 && (open ?? 0) === 0) return undefined;
   if (open === 0) return `none waits for a decision; ${shownCount(all)} so far`;
   const whose = earlier === 0 ? '' : ` (${shownCount(earlier)} of them of an earlier job of this id)`;
@@ -271,11 +273,12 @@ const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request a
 /** What it is like, what happens next, and what a person can do about it. */
 function endpointText(
   { state, nextProbeAt, advice }: EndpointStatus,
-  parallelRequestCount: number,
+  { parallelRequestCount, state: phase, inFlight }: JobStatus,
   time: Telling['time'],
 ): string {
   if (state === 'recovering') return `recovering; requests in flight grow back to ${shownCount(parallelRequestCount)}`;
-  const next = nextProbeAt === undefined ? '' : `, the next one ${time(nextProbeAt)}`;
+  const now = phase === 'paused' ? ', and none while the job is paused' : inFlight > 0 ? ', one is being sent now' : '';
+  const next = nextProbeAt === undefined ? now : `, the next one ${time(nextProbeAt)}`;
   const like = state === 'new' ? NEW_ENDPOINT : 'unwell; only single probes are sent';
   return `${like}${next}${advice === undefined ? '' : `. ${advice}`}`;
 }

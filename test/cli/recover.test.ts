@@ -56,6 +56,9 @@ test('only what was paused or stopped is said to be resumed', () => {
   const running = { state: 'running', waiting: 2 } as const;
   expect(resumedText('vip', running, { state: 'paused', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
   expect(resumedText('vip', running, { state: 'stopped', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
+  expect(resumedText('vip', { ...running, waiting: 0 }, { state: 'stopped', waiting: 0, kept: { waiting: 5 } })).toBe(
+    'Resumed vip, with 5 triggers that it had kept.',
+  );
   expect(resumedText('vip', running, undefined)).toBe('Resumed vip; 2 triggers waiting.');
   expect(resumedText('vip', running, running)).toBe('vip was not paused; 2 triggers waiting.');
 });

@@ -210,3 +210,14 @@ test('however long its parts are, the whole is valid Unicode under the 20,000 by
   expect(Buffer.byteLength(details)).toBeLessThan(20_000);
   expect(details.isWellFormed()).toBe(true);
 });
+
+test('a probe that is due is under way, or nothing is sent while the job is paused; no time of the past is named', () => {
+  const unwell = { ...status, endpoint: { state: 'unwell' } } as const;
+  expect(detailsOf({ ...unwell, inFlight: 1 })).toContain('only single probes are sent, one is being sent now |');
+  expect(detailsOf({ ...unwell, state: 'paused' })).toContain('probes are sent, and none while the job is paused |');
+});
+
+test('no fewer dead letters have been than wait', () => {
+  const letters = { ...status, deadLetters: 464, deadLettersWaiting: 808 };
+  expect(detailsOf(letters)).toContain('808 wait for a decision, 808 so far');
+});

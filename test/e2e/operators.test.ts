@@ -49,7 +49,7 @@ test('an edit takes effect from the next slice: another URL, other fields, anoth
       '_audience_name',
       'name',
     ]);
-    await lab.jobs.enter(job, { audience: 'vip', user: 'gone' });
+    await lab.handle(job).signal('enter', { audience: 'vip', user: 'gone' });
     expect((await lab.statusWhen(job, ({ rejected }) => rejected === 1)).rejects[0]?.reason).toMatch(
       /does not listen to audience "vip"/,
     );
@@ -255,7 +255,7 @@ test('stop with discard drops what is waiting', async () => {
 });
 
 test('what is being dropped is not said to be kept when it is asked for afterwards', async () => {
-  const own = await Lab.open({ receiver: { delayMs: 3_000 } });
+  const own = await Lab.open({ receiver: { delayMs: 8_000 } });
   try {
     const job = await own.start();
     await own.jobs.enter(job, { audience: 'vip', user: 'under way', profile: {} });

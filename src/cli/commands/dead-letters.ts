@@ -9,7 +9,7 @@ import type {
   WhichDeadLetters,
 } from '../../client/export-jobs.ts';
 import { stringifyJson } from '../../domain/json.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, printableReason } from '../../domain/shown.ts';
 import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
 import { command, commandGroup } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
@@ -110,7 +110,7 @@ async function decide(
     if (json) terminal.out(JSON.stringify({ id, ...(failure === undefined ? {} : { failure }) }));
     else if (failure !== undefined) {
       spinner?.clear();
-      terminal.err(sentences(printable(`${id}: ${failure}`), terminal));
+      terminal.err(sentences(printableReason(`${id}: ${failure}`), terminal));
     }
     if (spinner !== undefined) spinner.text = far;
   };

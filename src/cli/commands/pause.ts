@@ -1,5 +1,6 @@
 import { JobKept } from '../../client/errors.ts';
 import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
+import type { KeptTriggers } from '../../contract/job-status.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, type CommandMaker } from '../command.ts';
 import { PartlyDone } from '../exit-code.ts';
@@ -39,7 +40,7 @@ export const resumeCommand = jobCommand({
       return await jobs.status(job);
     } catch (error) {
       // What a stopped job kept can be resumed although the server has forgotten the job.
-      if (error instanceof JobKept) return undefined;
+      if (error instanceof JobKept) return { state: 'stopped', waiting: error.waiting, kept: error };
       throw error;
     }
   },
@@ -68,9 +69,9 @@ function jobCommand({
   ...terms
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
   /** How the job was, where that matters for what is said. */
-  readonly before?: (jobs: ExportJobs, job: string) => Promise<JobStatus | undefined>;
+  readonly before?: (jobs: ExportJobs, job: string) => Promise<Told | undefined>;
   readonly ask: (jobs: ExportJobs, job: string) => Promise<JobStatus>;
-  readonly inWords: (job: string, status: JobStatus, before: JobStatus | undefined) => string;
+  readonly inWords: (job: string, status: JobStatus, before: Told | undefined) => string;
 }): CommandMaker {
   return command({
     ...terms,
@@ -87,12 +88,12 @@ function jobCommand({
   });
 }
 
-type Told = Pick<JobStatus, 'state' | 'reason' | 'waiting'>;
+type Told = Pick<JobStatus, 'state' | 'reason' | 'waiting'> & { readonly kept?: Pick<KeptTriggers, 'waiting'> };
 
 /**
  * A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same.
  *
- * @param before undefined: it had stopped, and the server has forgotten it.
+ * @param before with what it had kept, if it had stopped: some of that may have been sent by now.
  */
 export function resumedText(job: string, { state, reason, waiting }: Told, before: Told | undefined): string {
   const much = `${counted(waiting, 'trigger')} waiting.`;
@@ -101,6 +102,8 @@ export function resumedText(job: string, { state, reason, waiting }: Told, befor
     const did = before?.reason === reason ? `${job} was not paused` : `${job} sends again`;
     return `${did}, and is still stopping; ${much} ${reason ?? ''} To undo the stop: triggers stop ${job} --waiting keep, then triggers resume ${job}`;
   }
+  if (before?.kept !== undefined)
+    return `Resumed ${job}, with ${counted(before.kept.waiting, 'trigger')} that it had kept.`;
   if (before?.state === 'running') return `${job} was not paused; ${much}`;
   return `Resumed ${job}; ${much}`;
 }

@@ -72,7 +72,7 @@ A line looks like this; "at" may be left out:
       terminal.stdin.destroy();
     });
     const { unheard = 0 } = result;
-    const read = 'jobs' in result ? result.read : result.accepted;
+    const read = 'jobs' in result ? result.read : result.accepted + unheard;
     print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () =>
       read === 0 ? nothingText(file, isNamed) : pushedText(job, result),
     );
@@ -139,7 +139,7 @@ function waitForServer({ patienceMs = 0, spinner, signal }: Stage, job: string |
 interface Remarks {
   /** Why it was not checked what slugs mean. */
   readonly unchecked?: string;
-  /** Triggers about audiences that the job does not listen to: it rejects them. */
+  /** Triggers about audiences that the job does not listen to: they were not sent. */
   readonly unheard?: number;
   /** What was sent as it was given, and was hardly meant so, in words. */
   readonly doubts?: readonly string[];
@@ -259,15 +259,16 @@ class Unheard {
     const named = [...this.#near].map(([audience, near]) =>
       near === undefined ? `"${audience}"` : `"${audience}" (did you mean "${near}"?)`,
     );
-    return `${counted(this.count, 'trigger')} of these will be rejected, since ${job} does not listen to ${named.join(', ')}.`;
+    return `${job} does not listen to ${named.join(', ')}.`;
   }
 }
 
 /** Why a push did not do all that it was asked for. */
 function unheardText(job: string | undefined, unheard: number): string {
+  const were = `${counted(unheard, 'trigger')} ${unheard === 1 ? 'was' : 'were'}`;
   return job === undefined
-    ? `${counted(unheard, 'trigger')} ${unheard === 1 ? 'was' : 'were'} sent to no job.`
-    : `${counted(unheard, 'trigger')} will be rejected. See the reasons with: triggers status ${job}`;
+    ? `${were} sent to no job.`
+    : `${were} not sent. See what it listens to: triggers status ${job}`;
 }
 
 function uncheckedText(slug: string, why: string): string {
@@ -288,8 +289,8 @@ export function progressText(progress: PushProgress | PublishProgress, elapsedMs
 }
 
 function acceptedText(job: string, { accepted, unheard = 0 }: PushResult & Remarks): string {
-  if (unheard === 0) return `${counted(accepted, 'trigger')} accepted by ${job}.`;
-  return `${counted(accepted, 'trigger')} sent to ${job}: ${count(accepted - unheard)} accepted, ${count(unheard)} will be rejected.`;
+  const rest = unheard === 0 ? '' : ` ${count(unheard)} not sent.`;
+  return `${counted(accepted, 'trigger')} accepted by ${job}.${rest}`;
 }
 
 function stoppingText({ stopping = [] }: Remarks): string[] {

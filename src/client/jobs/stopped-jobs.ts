@@ -76,11 +76,22 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   return {
     ...rest,
     state: 'stopped',
+    inFlight: 0,
+    ...backfillAtEnd(status),
+    ...(status.hasReachedEnd === true ? { reason: 'Its end ("endsAt") came.' } : {}),
     ...(until === undefined ? {} : { recoverableUntil: instantOf(until) }),
     ...endedBadly(jobId, found.status.name, until !== undefined, wrong),
     ...(kept === undefined ? {} : { kept }),
     ...(lost === undefined ? {} : { recoverableUntil: lost.recoverableUntil, reason: keptIsGone(jobId, lost) }),
   };
+}
+
+/** What was left of a backfill when its job ended goes on with the job. */
+function backfillAtEnd({ backfill }: JobStatus): Pick<JobStatus, 'backfill'> {
+  if (backfill === undefined) return {};
+  const { secondsLeft: _seconds, lastFrom: _last, ...rest } = backfill;
+  const wasUnderWay = rest.state === 'running' || rest.state === 'paused';
+  return { backfill: { ...rest, ratePerSecond: 0, ...(wasUnderWay ? { state: 'kept' } : {}) } };
 }
 
 /** Why a job that has ended did not end normally, and what to do. */

@@ -1,3 +1,4 @@
+import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ListeningJob } from './publish.ts';
 import type { CheckedTrigger } from './push.ts';
 
@@ -135,6 +136,12 @@ export async function tellListeners(
     rest = triggers.filter((one) => left.has(one));
   }
   return [...untaken];
+}
+
+/** Why a trigger is not one of the job's. */
+export function unheardText(jobId: string, audience: string, job: Listener | undefined): string {
+  const near = nearestKey(audience, [...(job?.audiences ?? [])]);
+  return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
 }
 
 interface Known<T> {

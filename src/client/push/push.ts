@@ -55,6 +55,7 @@ export interface PushResult {
 
 /**
  * Sends triggers to one job.
+ * @param check rejects when the job would not take a trigger.
  * @throws PushInterrupted when it could not be done to the end: what was accepted and what not.
  */
 export async function pushTo(
@@ -62,10 +63,13 @@ export async function pushTo(
   triggers: Triggers,
   signal?: AbortSignal,
   clock: PushClock = createPushClock(),
+  check: (one: CheckedTrigger) => Promise<void> = async () => undefined,
 ): Promise<PushResult> {
   try {
     for await (const raw of until(signal, triggers)) {
-      await pusher.add(checked(raw, clock));
+      const one = checked(raw, clock);
+      await check(one);
+      await pusher.add(one);
     }
   } catch (error) {
     if (error instanceof PushInterrupted) throw error;

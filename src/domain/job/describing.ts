@@ -37,6 +37,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     subscriptionId,
     state: phase,
     ...(reason === undefined ? {} : { reason }),
+    ...(state.stopping?.isPlanned === true ? { hasReachedEnd: true } : {}),
     ...shownForm(definition, audiences),
     revision,
     ...state.counters,
@@ -126,7 +127,8 @@ function gatheringOf(state: DispatcherState, now: number): Pick<JobStatus, 'gath
 /** A shorter wait is over before somebody has read of it. */
 const SHOWN_WAIT_MS = 1000;
 
-function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
+function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
+  const { breaker, job, lastFailure, chains } = state;
   const all = job.definition.parallelRequestCount;
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const isTemplate = lastFailure?.code === ATTEMPT_CODES.templateFailed;
@@ -152,10 +154,11 @@ function endpointOf({ breaker, job, lastFailure, chains }: DispatcherState, now:
   }
   if (!breaker.isOpen && !breaker.isDoubtful)
     return breaker.isRecovering && breaker.allowedOf(all) < all ? { endpoint: { state: 'recovering' } } : {};
+  const probeAt = afterQuiet(job, breaker.openUntil);
   return {
     endpoint: {
       state: 'unwell',
-      nextProbeAt: instantOf(afterQuiet(job, breaker.openUntil)),
+      ...(probeAt > now && !isHeldBack(state) ? { nextProbeAt: instantOf(probeAt) } : {}),
       ...row,
       ...(breaker.isSetup || refusal !== undefined ? { advice } : {}),
     },

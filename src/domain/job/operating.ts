@@ -288,7 +288,7 @@ export function endDelivering(state: DispatcherState, now: number): void {
   const isUndecided = backfill?.isHeldBack === true || unreadable.aside.length > 0;
   if (!isOver && !(isSent && isUndecided)) return;
   state.changes++;
-  state.stopping = { waiting: 'keep' };
+  state.stopping = { waiting: 'keep', ...(stopping.isPlanned === true ? { isPlanned: true } : {}) };
   suspendBackfill(state);
 }
 

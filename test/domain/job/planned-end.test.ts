@@ -49,6 +49,8 @@ test('what an endpoint does not take within an hour is kept, and whoever resumes
   job.fail({ status: 500 });
   job.now += STOP_DEADLINE_MS;
   const step = job.step();
+  // So that its last status says who stopped it.
+  expect(job.status.hasReachedEnd).toBe(true);
   if (step.kind !== 'keep-job') throw new Error(`It does ${step.kind}.`);
   const { stopping: _, ...kept } = carryJob(job.state);
   jobKept(job.state, step.changes);
