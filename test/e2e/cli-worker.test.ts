@@ -203,6 +203,17 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
   );
 });
 
+test('up whose database is removed says so and ends, since what it accepted then would be lost', async () => {
+  const db = join(folder, 'removed.db');
+  const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
+  const up = start(['up', '--db', db, '--port', '0', '--ui-port', '0', '--api-port', '0', '--json'], env);
+  await up.says(({ stdout }) => stdout.endsWith('\n'));
+  rmSync(db);
+  const { code, stderr } = await up.end();
+  expect(code).toBe(1);
+  expect(unwrapped(stderr)).toContain('removed.db was removed or replaced');
+});
+
 test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {
   const taskQueue = `cli-up-${randomUUID()}`;
   const up = start(['up', '--api-port', '0', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });

@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { shownSource } from '../../config/source-config.ts';
@@ -152,10 +153,24 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
     address: local.address,
     connection: { connectionOptions: { address: local.address }, namespace: local.namespace },
     local: { uiUrl: local.uiUrl, httpUrl: local.httpUrl, places: local.places, db },
-    gone: local.gone.then((log) => withAdvice(new LocalTemporalFailed(ENDED, log))),
+    gone: Promise.race([
+      local.gone.then((log) => withAdvice(new LocalTemporalFailed(ENDED, log))),
+      databaseGone(db).then(() => new LocalTemporalFailed(`The database ${db} ${DATABASE_GONE}`)),
+    ]),
     stop: () => local.stop(),
   };
 }
+
+/** Resolves once the file that the server has open is no longer at its path. */
+async function databaseGone(db: string): Promise<void> {
+  const { ino } = statSync(db);
+  do await setTimeout(DATABASE_LOOK_MS, undefined, { ref: false });
+  while (statSync(db, { throwIfNoEntry: false })?.ino === ino);
+}
+
+const DATABASE_LOOK_MS = 1_000;
+const DATABASE_GONE =
+  'was removed or replaced while Temporal had it open. Nothing more is accepted, since it would be lost. Put the file back from a backup, or start with an empty one: triggers up';
 
 /** The folder that is ours alone holds people's data: nobody else may read it, and git leaves it out. */
 function makeFolder(folder: string): void {
