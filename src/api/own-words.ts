@@ -13,6 +13,7 @@ const REQUESTS: readonly (readonly [command: RegExp, request: string])[] = [
   [/triggers dead-letters show (\S+)/g, 'GET /v1/dead-letters/$1'],
   [/triggers backfill JOB --(pause|resume|cancel)\b/g, 'POST /v1/jobs/{job}/backfill with {"action":"$1"}'],
   [/triggers backfill\b/g, 'POST /v1/jobs/{job}/backfill'],
+  [/triggers edit JOB --answer (\w{3})=dead-letter/g, 'PATCH /v1/jobs/{job} with {"answers":{"$1":"dead-letter"}}'],
   [/triggers edit JOB --all-events\b/g, 'PATCH /v1/jobs/{job} with {"events":null}'],
   [new RegExp(`triggers edit ${JOB} …`, 'g'), 'PATCH /v1/jobs/$1'],
   [/triggers edit\b/g, 'PATCH /v1/jobs/{job}'],

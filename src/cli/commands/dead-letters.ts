@@ -192,7 +192,7 @@ const redeliverCommand = command({
   json: ': one dead letter a line, with a failure when it was not redelivered; on stderr first the extent',
   examples: [
     'triggers dead-letters redeliver 36e243f8fd8f4530bbd330fa7fb1a685-0',
-    'triggers dead-letters redeliver --job vip-to-crm --failure "HTTP 422" --limit 100 --rate 10/s --yes',
+    'triggers dead-letters redeliver --job vip-to-crm --limit 100 --rate 10/s --yes',
   ],
   async run([id], { yes, all, force, limit, rate, dryRun, ...filter }, { terminal, json }) {
     const which = whichFrom(id, all, filter);
