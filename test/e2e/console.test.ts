@@ -88,7 +88,7 @@ describeWithBrowser('the console', () => {
     // What is missing stands at its field.
     await page.getByText('Choose at least one audience.').waitFor();
     await page.getByLabel(VIPS.name).check();
-    await page.getByLabel('Webhook URL').fill(lab.receiver.url);
+    await page.getByLabel('Webhook URL').fill(`${lab.receiver.url}${width}`);
     await page.getByLabel('email', { exact: true }).check();
     await page.getByLabel(/First send the 230 users/).check();
     await page.getByLabel('The request').getByText('"email": "member-').waitFor();
