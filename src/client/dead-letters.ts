@@ -460,15 +460,21 @@ async function orNotFound<T>(id: string, call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Lets its callers go one after the other, at most so many per second. @throws the reason of the signal, when that is aborted */
+/**
+ * Lets its callers go one after the other, at most so many per second. Only the first in line has a timer: Node warns of more than ten listeners
+ * at one signal.
+ * @throws the reason of the signal, when that is aborted
+ */
 function turns(perSecond: number, signal: AbortSignal | undefined): () => Promise<void> {
   let nextAt = 0;
-  return async () => {
+  let last = Promise.resolve();
+  const turn = async (): Promise<void> => {
     const now = performance.now();
     const at = Math.max(now, nextAt);
     nextAt = at + 1000 / perSecond;
     await setTimeout(at - now, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
   };
+  return () => (last = last.then(turn));
 }
 
 /** The outcome of a single decision, as one of many. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
@@ -232,7 +233,7 @@ describe('one of them, by its id', () => {
     await expect(deadLetters.discard(id)).rejects.toBeInstanceOf(DiscardRefused);
     const refusal = await deadLetters.discard(id).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(DiscardRefused);
-    expect(String(refusal)).toContain(`may be among what "triggers recover ${muteId}" sends`);
+    expect(String(refusal)).toContain(`the job ${muteId} was asked to take it and was ended before it answered`);
     await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
     // Another job of this id says that it does not have it.
     const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
@@ -312,6 +313,16 @@ describe('all that a filter means', () => {
     expect(asked).toMatchObject([{ letters: 2, people: 1 }]);
     await expect(givenBack()).resolves.toEqual([`${user} ${at(1)}`, `${user} ${at(2)}`]);
     await expect(listed()).resolves.toHaveLength(1);
+  });
+
+  test('with a rate, however many wait for their turn, one timer listens to the signal', async () => {
+    await keep(...Array.from({ length: 12 }, (_, i) => ({ user: `in turn ${i} ${randomUUID()}` })));
+    const { signal } = new AbortController();
+    const listeners: number[] = [];
+    const onProgress = () => void listeners.push(getEventListeners(signal, 'abort').length);
+    const options = { force: true, perSecond: 5, signal, onProgress };
+    await expect(deadLetters.redeliver({ jobId }, options)).resolves.toEqual({ done: 12, failures: [] });
+    expect(Math.max(...listeners)).toBeLessThanOrEqual(1);
   });
 
   test('nothing is done before it is agreed to exactly what', async () => {
