@@ -146,7 +146,10 @@ export class Alerts {
   #backfill({ backfill, job }: Observed, now: number): void {
     if (backfill === undefined || backfill.n === this.#state.backfill) return;
     if (backfill.state !== 'finished') return;
-    const text = `Backfill ${backfill.n} is finished: ${backfill.counts.delivered} people were sent.`;
+    const { delivered, dead } = backfill.counts;
+    const sent = `${counted(delivered, 'person was', 'people were')} sent.`;
+    const others = dead === 0 ? '' : ` ${counted(dead, 'person became a dead letter', 'people became dead letters')}.`;
+    const text = `Backfill ${backfill.n} is finished: ${sent}${others}`;
     const leftOut = leftOutInWords(backfill, job);
     this.#add('backfill-finished', 'happened', now, leftOut === undefined ? text : `${text} ${leftOut}`);
     this.#state = { ...this.#state, backfill: backfill.n };

@@ -165,6 +165,21 @@ test('a job that stops reports its dead letters at once', () => {
   expect(job.alerts).toMatchObject([{ kind: 'dead-letters' }]);
 });
 
+test('the end of a backfill says how many of its people became dead letters', () => {
+  const job = new AJob(5);
+  job.signal('earlier');
+  told(job);
+  job.end();
+  job.backfill(['1', '2', '3']);
+  told(job);
+  job.end({ 0: { status: 422 } });
+  while (job.running.length > 0) job.end();
+  told(job);
+  expect(job.alerts.find(({ kind }) => kind === 'backfill-finished')?.text).toBe(
+    'Backfill 1 is finished: 2 people were sent. 1 person became a dead letter.',
+  );
+});
+
 test('the end of a backfill is told of once; that one is lost, too, and that it goes on or is given up', () => {
   const job = new AJob(5);
   job.backfill(['1', '2']);

@@ -178,7 +178,7 @@ test('an audience that comes back in the middle of a backfill is not said to be 
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1, leftOut: leftOut(1), notice });
   expect(job.alerts.at(-1)).toMatchObject({
     kind: 'backfill-finished',
-    text: `Backfill 1 is finished: 1 people were sent. ${notice}`,
+    text: `Backfill 1 is finished: 1 person was sent. ${notice}`,
   });
 });
 
