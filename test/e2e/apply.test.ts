@@ -256,7 +256,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
     const strangers = await here.run(['apply', folder, '--prune', '--yes']);
     expect(strangers.code).toBe(1);
     expect(unwrapped(strangers.stderr)).toContain(
-      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is another one's. Nothing was done. If it is right all the same, say so: --force`,
+      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is the wrong folder. Nothing was done. If it is right all the same, say so: --force`,
     );
     expect((await there.jobs.status(unwanted)).state).toBe('paused');
     const done = await here.run(['apply', folder, '--prune', '--force', '--yes']);
@@ -292,7 +292,7 @@ test('a folder that has few of the jobs that run stops the others only with --fo
     const why = /^This would stop 4 of the 5 running jobs of this task queue \(running-1.*\): most likely .*\.$/;
     expect(await dryRun()).toMatchObject({ dryRun: true, doubt: expect.stringMatching(why) });
     expect(unwrapped((await here.run(['apply', folder, '--prune', '--dry-run'])).stdout)).toMatch(
-      /not whole\. So without --force it would be refused\. 4 jobs would be stopped\.$/,
+      /files are missing\. Without --force it would be refused\. 4 jobs would be stopped\.$/,
     );
     const refused = await here.run(['apply', folder, '--prune', '--yes', '--json']);
     expect(refused.code).toBe(1);

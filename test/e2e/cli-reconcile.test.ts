@@ -110,7 +110,7 @@ test('what is wrong is said with its line, and a list that cannot be right is re
   expect(unwrapped(ofFolder.stderr)).toBe(`${folder} is a folder. Name a file.`);
   const dry = await operator.run(['reconcile', job, '--they-have', others, '--dry-run']);
   expect(unwrapped(dry.stdout)).toContain('is a member');
-  expect(unwrapped(dry.stdout)).toContain('So without --force it would be refused. Nothing was sent.');
+  expect(unwrapped(dry.stdout)).toContain('Without --force it would be refused. Nothing was sent.');
   expect(unwrapped(doubtful.stderr)).toContain('None of the 2 people on the list is a member');
   for (const args of [[], ['--they-have', join(folder, 'none')], ['--they-have', others, '--column', 'id']])
     expect(await operator.run(['reconcile', job, ...args])).toMatchObject({ code: 2 });

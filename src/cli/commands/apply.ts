@@ -52,7 +52,7 @@ function dryRunLines(shown: readonly ShownJob[], refusal: PruneDoubtful | undefi
   return [
     ...planLines(shown),
     ...(extent === '' ? [] : [sentences(extent, terminal)]),
-    ...(refusal === undefined ? [] : [sentences(`${refusal.why} So without --force it would be refused.`, terminal)]),
+    ...(refusal === undefined ? [] : [sentences(`${refusal.why} Without --force it would be refused.`, terminal)]),
     countsText(shown, 'would be'),
   ];
 }
@@ -81,8 +81,8 @@ function doubtText(doubt: PruneDoubt, stops: readonly string[], wanted: number):
   const named = stops.slice(0, NAMED).join(', ') + (stops.length > NAMED ? ', …' : '');
   const running = counted(stops.length + wanted, 'running job');
   return doubt === 'strangers'
-    ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is another one's.`
-    : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely the folder is another one's, or not whole.`;
+    ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is the wrong folder.`
+    : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely it is the wrong folder, or files are missing.`;
 }
 /** How many jobs a doubt names. */
 const NAMED = 10;

@@ -24,7 +24,7 @@ function inFlightText({ inFlight }: Pick<JobStatus, 'inFlight'>): string {
 export function refuseUnconfirmed(job: string, { mayStillSend }: Pick<JobStatus, 'mayStillSend'>): void {
   if (mayStillSend === true)
     throw new PartlyDone(
-      `It is not known whether ${job} begins no further request: not all of its workers have confirmed that within 5 s. Look again: triggers status ${job}`,
+      `${job} may still begin requests: not all of its workers confirmed within 5 s that they have stopped. Look again: triggers status ${job}`,
       0,
       0,
       1,

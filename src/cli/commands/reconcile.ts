@@ -153,7 +153,7 @@ function doneText(job: string, { difference, doubts = [], status }: Reconciled):
     return theirs === both && members === both
       ? 'There is nothing to send: they have the members, and nobody else.'
       : `There is nothing to send: ${count(members - both)} are missing there and ${count(theirs - both)} are no members, but of these the job sends nothing (its "events").`;
-  if (doubts.length > 0) return `${doubts.join(' ')} So without --force it would be refused. Nothing was sent.`;
+  if (doubts.length > 0) return `${doubts.join(' ')} Without --force it would be refused. Nothing was sent.`;
   if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
   return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. See how it goes with: triggers status ${job} --watch`;
 }
