@@ -97,10 +97,12 @@ function drain(body: IncomingMessage): void {
 /** The bytes that JSON bodies take together, from their first byte until they are answered. */
 interface Room {
   leftBytes: number;
+  /** What ends the reading of a body that may have to give way to others, the one that has been coming longest first. */
+  readonly giveWay: Map<FastifyRequest, (refused: Refused) => void>;
 }
 
 /** Of the process: its memory is what bodies share. */
-const ROOM: Room = { leftBytes: ALL_BODIES_BYTES };
+const ROOM: Room = { leftBytes: ALL_BODIES_BYTES, giveWay: new Map() };
 /** Small ones for the unproved, by ingest; '' is for signing in. They take nothing of the room of others. */
 const UNPROVED_ROOMS = new Map<string, Room>();
 const HELD = new WeakMap<FastifyRequest, { readonly room: Room; bytes: number }>();
@@ -113,19 +115,30 @@ function roomFor(request: FastifyRequest): Room {
   if (isProved(request)) return ROOM;
   // As it is configured: a URL may spell one name in many ways.
   const { ingest = '' } = request.params as { readonly ingest?: string };
-  const room = UNPROVED_ROOMS.get(ingest) ?? { leftBytes: UNPROVED_BYTES };
+  const room = UNPROVED_ROOMS.get(ingest) ?? { leftBytes: UNPROVED_BYTES, giveWay: new Map() };
   UNPROVED_ROOMS.set(ingest, room);
   return room;
 }
 
-/** Takes room for a part of a body. @throws Refused when there is none left */
+/**
+ * Takes room for a part of a body. Where there is none left, the unproved body that has been coming longest gives way: senders need no such time, and
+ * somebody who holds the room on purpose would otherwise keep them out.
+ * @throws Refused when there is none left, and nobody to give way
+ */
 function takeRoom(request: FastifyRequest, bytes: number): void {
   const held = HELD.get(request) ?? { room: roomFor(request), bytes: 0 };
+  const { room } = held;
   held.bytes += bytes;
-  held.room.leftBytes -= bytes;
+  room.leftBytes -= bytes;
   HELD.set(request, held);
-  if (held.room.leftBytes < 0)
-    throw new Refused(503, 'Busy', 'Too many large requests are under way. Try again.', { retryAfterS: 2 });
+  while (room.leftBytes < 0) {
+    const busy = new Refused(503, 'Busy', 'Too many large requests are under way. Try again.', { retryAfterS: 2 });
+    const [longest] = room.giveWay;
+    if (longest === undefined) throw busy;
+    const [other, end] = longest;
+    end(busy);
+    freeRoom(other);
+  }
 }
 
 function freeRoom(request: FastifyRequest): void {
@@ -197,12 +210,14 @@ export async function unpackedOf(request: FastifyRequest, packed: Buffer): Promi
 async function allOf(request: FastifyRequest, unpacked: Readable, payload: Readable): Promise<Buffer> {
   const { mostBodyBytes = BODY_BYTES } = request.routeOptions.config;
   const longestMs = isProved(request) ? BODY_MS : UNPROVED_BODY_MS;
+  const { giveWay } = roomFor(request);
   // By its events, since an iterator costs more than all else that is done for a body with one trigger.
   return await new Promise<Buffer>((resolve, reject) => {
     const parts: Uint8Array[] = [];
     let bytes = 0;
     const end = (refused?: Refused): void => {
       clearTimeout(timer);
+      giveWay.delete(request);
       unpacked.off('data', take).off('end', end).off('close', breakOff).pause();
       if (refused === undefined) resolve(Buffer.concat(parts));
       else reject(refused);
@@ -220,6 +235,7 @@ async function allOf(request: FastifyRequest, unpacked: Readable, payload: Reada
     const breakOff = (): void => end(broken(unpacked !== payload));
     // Also when nothing of it comes any more.
     const timer = setTimeout(() => end(tooSlow(longestMs)), longestMs);
+    if (!isProved(request)) giveWay.set(request, end);
     // Errors come after the end, too, when nobody reads any more.
     unpacked.on('data', take).once('end', end).on('error', breakOff).once('close', breakOff);
   });

@@ -71,6 +71,20 @@ test('[S43] bodies of the unproved take a small room of their own, and nothing o
   await server.close();
 });
 
+test('[S43] where the room is taken, the unproved body that has been coming longest gives way', async () => {
+  const request = () => ({ headers: {}, routeOptions: { config: {} }, params: { ingest: 'held' } });
+  const read = async (body: PassThrough) => await bytesOf(request() as unknown as FastifyRequest, body); // What is read of it.
+  const [oldest, older, signedOne] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const readings = [read(oldest), read(older)] as const;
+  for (const body of [oldest, older]) body.write(Buffer.alloc(4 * 1024 * 1024 - 1024, ' '));
+  signedOne.end(Buffer.alloc(2048, ' '));
+  const reading = read(signedOne);
+  await expect(Promise.race([readings[0], reading])).rejects.toMatchObject({ refusal: { status: 503, code: 'Busy' } });
+  expect(await reading).toHaveLength(2048);
+  older.end();
+  expect(await readings[1]).toHaveLength(4 * 1024 * 1024 - 1024);
+});
+
 test('[S43] a body of many small parts takes the room that they need in memory', async () => {
   const body = new PassThrough();
   const request = { headers: {}, routeOptions: { config: {} }, params: { ingest: 'many' } };
