@@ -227,7 +227,8 @@ test('with --prune, jobs of this task queue without a file are stopped when some
   const here = new Operator(there.taskQueue);
   const [wanted, unwanted, foreign] = [a('wanted'), a('unwanted'), a('foreign')];
   try {
-    file(wanted, simple({ webhookUrl: there.receiver.url }));
+    // Another URL, so that it is no rename of the other one.
+    file(wanted, simple({ webhookUrl: `${there.receiver.url}wanted` }));
     await there.jobs.start(simple({ webhookUrl: there.receiver.url }), { jobId: unwanted });
     await there.jobs.pause(unwanted);
     await there.jobs.enter(unwanted, { audience: 'vip', user: NEVER, profile: {} });
