@@ -342,27 +342,27 @@ test('a renamed file loses no change while its job starts anew, and is said to b
     await here.json(['apply', folder]);
     await until(async () => (await jobs.list()).some(({ jobId, running }) => jobId === name && running));
     const sending = send();
-    for (const n of [1, 2, 3]) {
-      const [old, fresh] = [n === 1 ? name : `${name}-${n - 1}`, `${name}-${n}`];
-      rmSync(join(folder, `${old}.json`));
-      file(fresh, definition);
-      const applied = await here.run(['apply', folder, '--prune', '--yes']);
-      expect(applied).toMatchObject({ code: 0 });
-      expect(unwrapped(applied.stdout)).toContain(
-        `1 job was started, 1 job was stopped. ${fresh} took the place of ${old}.`,
-      );
-      expect(unwrapped(applied.stderr)).toContain(`If only the file was renamed, say in it "id": "${old}".`);
-    }
+    const fresh = `${name}-1`;
+    rmSync(join(folder, `${name}.json`));
+    file(fresh, definition);
+    const applied = await here.run(['apply', folder, '--prune', '--yes']);
+    expect({ code: applied.code, stderr: unwrapped(applied.stderr) }).toEqual({
+      code: 0,
+      stderr: expect.stringContaining(`If only the file was renamed, say in it "id": "${name}".`),
+    });
+    expect(unwrapped(applied.stdout)).toContain(
+      `1 job was started, 1 job was stopped. ${fresh} took the place of ${name}.`,
+    );
     stop.abort();
     await sending;
     const arrived = () => new Set(there.receiver.ledger.entries.map(({ message }) => message?.user));
     await until(() => arrived().size === sent.length);
 
-    rmSync(join(folder, `${name}-3.json`));
-    file('another-name', { id: `${name}-3`, ...definition });
-    expect(actions(await here.json<Applied>(['apply', folder, '--prune']))).toEqual({ [`${name}-3`]: 'unchanged' });
+    rmSync(join(folder, `${fresh}.json`));
+    file('another-name', { id: fresh, ...definition });
+    expect(actions(await here.json<Applied>(['apply', folder, '--prune']))).toEqual({ [fresh]: 'unchanged' });
     const twin = ['start', join(folder, 'another-name.json'), '--id', a('twin')];
-    expect(await here.json(twin)).toMatchObject({ twins: [`${name}-3`] });
+    expect(await here.json(twin)).toMatchObject({ twins: [fresh] });
   } finally {
     stop.abort();
     await api.close();
