@@ -1,6 +1,7 @@
 import type { FieldChange, PlannedJob } from '../client/export-jobs.ts';
 import { counted, printable } from '../domain/shown.ts';
 import { changeLines } from './render-jobs.ts';
+import { wrap } from './text.ts';
 
 /** What there is to do about a job, as it is printed: without the secrets that its definition may have. */
 export interface ShownJob {
@@ -46,15 +47,18 @@ export function shownJob(job: PlannedJob, file: string | undefined): ShownJob {
 }
 
 /** What is to be done, a job a line, with each change of a field; of what stays as it is, only how much that is. */
-export function planLines(jobs: readonly ShownJob[]): string[] {
-  const lines = jobs.flatMap((job) => (job.action === 'unchanged' ? [] : linesOf(job)));
+export function planLines(jobs: readonly ShownJob[], columns: number): string[] {
+  const lines = jobs.flatMap((job) => (job.action === 'unchanged' ? [] : linesOf(job, columns)));
   const unchanged = jobs.filter(({ action }) => action === 'unchanged').length;
   return unchanged === 0 ? lines : [...lines, `${'unchanged'.padEnd(WIDTH)}${counted(unchanged, 'job')}`];
 }
 
 const WIDTH = 11;
 
-function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, waiting = 0 }: ShownJob): string[] {
+function linesOf(
+  { jobId, action, changes = [], warnings = [], existingUsers, waiting = 0 }: ShownJob,
+  columns: number,
+): string[] {
   const more =
     existingUsers === true
       ? ', and send everybody first who is a member'
@@ -65,7 +69,7 @@ function linesOf({ jobId, action, changes = [], warnings = [], existingUsers, wa
     `${action.padEnd(WIDTH)}${printable(jobId)}${more}`,
     ...changeLines(changes).map((line) => `${' '.repeat(WIDTH - 2)}${line}`),
     // What cannot be had back is said once, below all jobs: `extentText`.
-    ...warnings.map((text) => `${' '.repeat(WIDTH)}Warning: ${printable(text)}`),
+    ...warnings.flatMap((text) => wrap(`${' '.repeat(WIDTH)}Warning: ${printable(text)}`, columns)),
   ];
 }
 

@@ -4,6 +4,7 @@ import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
 import { andAside, andLetters, keptBackfillInWords } from '../domain/kept-job.ts';
+import { shownTime } from '../domain/shown.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /** What the client throws: one class per failure, each with its data. `name` is stable. */
@@ -151,7 +152,7 @@ export class JobRecoverable extends TriggersError {
       ? `What is kept under this id besides waits for that. To give it up for good, recover it first, and then: triggers stop ${jobId} --waiting discard.`
       : 'To give it up for good: triggers start … --discard-recoverable.';
     super(
-      `The last job "${jobId}" ${kept ? keptAndEnded(left) : endedWith(left)}. Until ${recoverableUntil} you can run it again with all of it: triggers recover ${jobId}. ${giveUp} A new job beside it needs another id.`,
+      `The last job "${jobId}" ${kept ? keptAndEnded(left) : endedWith(left)}. Until ${shownTime(recoverableUntil)} you can run it again with all of it: triggers recover ${jobId}. ${giveUp} A new job beside it needs another id.`,
       rest,
     );
     this.besideKept = besideKept;

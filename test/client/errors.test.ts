@@ -1,5 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { JobAlreadyRunning, JobFull, JobNotRunning, NoWorker, WorkerFailed } from '../../src/client/errors.ts';
+import {
+  JobAlreadyRunning,
+  JobFull,
+  JobNotRunning,
+  JobRecoverable,
+  NoWorker,
+  WorkerFailed,
+} from '../../src/client/errors.ts';
 
 test.each([
   [
@@ -25,6 +32,22 @@ test('of a job that runs already only that is said which helps whoever wanted to
   const { message } = new JobAlreadyRunning('vip');
   expect(message).toMatch(/triggers status vip\. .*triggers edit vip …\. .* needs another id\.$/);
   expect(message).not.toContain('--id');
+});
+
+test('until when a job can be recovered is said as a person reads it, and kept as it was', () => {
+  const recoverableUntil = '2026-11-30T14:10:42.283000000Z';
+  const left = {
+    ended: 'terminated',
+    kept: false,
+    waiting: 8,
+    backfill: false,
+    aside: 0,
+    letters: 0,
+    recoverableUntil,
+  };
+  const error = new JobRecoverable('vip', left);
+  expect(error.message).toContain('Until 2026-11-30 14:10:42 UTC you can');
+  expect(error).toMatchObject({ recoverableUntil });
 });
 
 test('a job that is full says which, and what the server said', () => {

@@ -38,7 +38,7 @@ can be, and applying twice changes nothing.`,
         print({ dryRun: true, jobs: shown, ...doubt }, () => dryRunLines(shown, refusal, terminal));
         return;
       }
-      if (!json) for (const line of planLines(shown)) terminal.err(line);
+      if (!json) for (const line of planLines(shown, terminal.columns)) terminal.err(line);
       if (refusal !== undefined) throw refusal;
       if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new GivenUp('Nothing was done.');
       await carryOut(jobs, planned, shown);
@@ -50,7 +50,7 @@ can be, and applying twice changes nothing.`,
 function dryRunLines(shown: readonly ShownJob[], refusal: PruneDoubtful | undefined, terminal: Terminal): string[] {
   const extent = extentText(shown);
   return [
-    ...planLines(shown),
+    ...planLines(shown, terminal.columns),
     ...(extent === '' ? [] : [sentences(extent, terminal)]),
     ...(refusal === undefined ? [] : [sentences(`${refusal.why} Without --force it would be refused.`, terminal)]),
     countsText(shown, 'would be'),
