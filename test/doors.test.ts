@@ -151,6 +151,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
   retryFor: orNull((value) => value === '6h' || value === '5m'),
   batch: (value) => value === null,
   endsAt: orNull((value) => value === RIGHT.endsAt),
+  stale: (value) => value === 'send' || value === 'drop',
 };
 
 test('a definition is taken as it is meant, or not at all', async () => {

@@ -133,6 +133,15 @@ export const FURTHER_FIELDS: readonly FurtherField[] = [
     ask: asksJson('quota', 'Quota', '{"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}'),
   },
   {
+    field: 'stale',
+    name: 'Late changes',
+    description: 'Drop a change that is older than the last one of that person',
+    ask: async (draft, ask) => {
+      const message = 'Late changes: drop a change that is older than the last one of that person?';
+      draft.stale = (await ask.yes({ message, initial: true })) ? 'drop' : 'send';
+    },
+  },
+  {
     field: 'endsAt',
     name: 'Ends',
     description: 'When the job stops by itself',

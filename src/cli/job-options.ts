@@ -99,6 +99,9 @@ const FIELD_OPTIONS: Readonly<Record<Field, FieldOptions>> = {
   batch: [[new Option('--no-batch', 'a request for each trigger'), null]],
   quietHours: [[new Option('--no-quiet-hours', 'send at any hour'), null]],
   quota: [[new Option('--no-quota', 'send to any number of people'), null]],
+  stale: [
+    new Option('--stale <what>', 'send or drop what is older than the last of that person').choices(['send', 'drop']),
+  ],
 };
 
 /** Gives a command the options of these fields. */

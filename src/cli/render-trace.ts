@@ -232,13 +232,15 @@ const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redel
 };
 
 function receivedText(
-  { event, audience, triggerAt, redelivery, refused }: EventOf<'received'>,
+  { event, audience, triggerAt, redelivery, newerAt, refused }: EventOf<'received'>,
   isAgain: boolean,
 ): string {
   const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
   const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
   if (refused !== undefined) return `${printable(what)} rejected: ${printable(refused)}`;
   if (redelivery !== undefined) return `${printable(what)} back from its dead letter${at}`;
+  if (newerAt !== undefined)
+    return `${printable(what)} received late${at} and dropped: the job had accepted a newer change, of ${printable(newerAt)}`;
   return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;
 }
 

@@ -19,6 +19,8 @@ export interface Draft {
   readonly userLegacyMessageFormat: boolean;
   readonly memberships: boolean;
   readonly envelope: boolean;
+  /** What is older than the last change of that person is dropped. */
+  readonly stale: boolean;
   readonly events: 'both' | 'enter' | 'exit';
   readonly method: string;
   /** A header a line: `x-list: 7`. */
@@ -55,6 +57,7 @@ export const EMPTY_DRAFT: Draft = {
   userLegacyMessageFormat: false,
   memberships: false,
   envelope: false,
+  stale: false,
   events: 'both',
   method: '',
   headers: '',
@@ -99,6 +102,7 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
     if (draft[field]) said[field] = true;
   if (draft.events !== 'both') said['events'] = [draft.events];
   if (draft.envelope) said['envelope'] = 'cloudevents';
+  if (draft.stale) said['stale'] = 'drop';
   for (const field of NUMBERS) {
     if (draft[field].trim() === '') continue;
     const number = numberOf(draft[field]);
@@ -215,6 +219,7 @@ export function draftOf(definition: JobDefinitionInput): Draft {
     userLegacyMessageFormat: definition.userLegacyMessageFormat ?? false,
     memberships: definition.memberships ?? false,
     envelope: definition.envelope === 'cloudevents',
+    stale: definition.stale === 'drop',
     hasNoBody: definition.body === '',
     events: only ?? 'both',
     headers: Object.entries(headers ?? {})

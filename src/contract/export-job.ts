@@ -144,6 +144,8 @@ export const jobDefinitionSchema = z.strictObject({
   batch,
   quietHours,
   quota,
+  /** Whether a trigger is sent or dropped whose `at` is older than the person's last change of that audience that the job accepted. */
+  stale: z.enum(['send', 'drop'], { error: 'Write "send" or "drop".' }).default('send'),
 });
 
 /** A job with every default filled in. */

@@ -165,6 +165,8 @@ export interface JobStatus extends ShownForm {
   readonly repeated: number;
   /** Triggers that the job's form leaves out (`events`, `quietHours`), or a template skips, and that were not sent. They count as received. Absent: none. */
   readonly filtered?: number;
+  /** Triggers that came after a newer one, and that the job dropped (`stale`). They count as received. Absent: none. */
+  readonly staleDropped?: number;
   /**
    * What was waiting when the job was stopped with `discard`, and so was dropped: triggers, and members that a backfill had read. Holders that had been
    * set aside are not counted. Absent: none.

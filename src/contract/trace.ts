@@ -46,6 +46,8 @@ export interface TriggerReceived extends TraceLine {
   readonly triggerAt?: string;
   /** How often it has been redelivered as a dead letter, including this time. */
   readonly redelivery?: number;
+  /** The job dropped it (`stale`), since it had accepted a change that happened then. RFC 3339 */
+  readonly newerAt?: string;
   /** Why it was not a trigger for this job, in words. */
   readonly refused?: string;
 }

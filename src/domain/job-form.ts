@@ -44,6 +44,7 @@ const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDef
   batch: null,
   quietHours: null,
   quota: null,
+  stale: 'send',
 };
 
 /** The names of the form's fields, in its order. */

@@ -31,6 +31,8 @@ export interface Budgets {
   readonly rememberedDeliveries: number;
   /** How many dead letters that came back a job remembers, to recognise one that asks again. */
   readonly rememberedLetters: number;
+  /** Of how many people, by audience, a job that drops what comes late remembers the newest change. */
+  readonly rememberedChanges: number;
   /** Most bytes of waiting members from a backfill. */
   readonly backfillBytes: number;
   /** Most bytes of commands in one workflow task. */
@@ -64,6 +66,7 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),
     rememberedLetters: Math.min(REMEMBERED_LETTERS, Math.floor(payloadBytes / 2048)),
+    rememberedChanges: Math.min(REMEMBERED_CHANGES, Math.floor(payloadBytes / 512)),
     backfillBytes: Math.floor((payloadBytes * 3) / 32),
     // One transaction may have 4 MiB, including the signals that the server buffers during a task (2 MiB); beyond that, the server
     // terminates the job.
@@ -100,5 +103,7 @@ export const PAGES_AHEAD = 4;
 export const REMEMBERED_ARRIVALS = 4096;
 /** Most deliveries that a job remembers, however much its server allows. */
 export const REMEMBERED_DELIVERIES = 4096;
+/** Most changes that a job with `stale: "drop"` remembers, however much its server allows. */
+export const REMEMBERED_CHANGES = 4096;
 /** Most dead letters that came back that a job remembers, however much its server allows. */
 const REMEMBERED_LETTERS = 1024;

@@ -15,6 +15,7 @@ import { deliveryId } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import type { Arrival } from './job/arriving.ts';
 import { unpackTrigger } from './job/chain.ts';
+import { type NewestChanges, newerChange } from './job/memory.ts';
 import { type CarriedJob, isCarriedJob } from './job/state.ts';
 import { isRecord } from './json.ts';
 import { deadLetterId, findAudience } from './names.ts';
@@ -44,6 +45,9 @@ export class PersonTrace {
   #subscriptionId: string | undefined;
   /** First runs of the dead letters that came back. */
   readonly #takenLetters = new Set<string>();
+  /** Whether the job drops what comes late, and what it compares that with. */
+  #dropsStale = false;
+  #newest: NewestChanges = new Map();
   #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
@@ -81,7 +85,9 @@ export class PersonTrace {
     }
   }
 
-  #carriedOn({ job, chains, audiences }: CarriedJob): void {
+  #carriedOn({ job, chains, audiences, newest }: CarriedJob): void {
+    this.#dropsStale = job.definition.stale === 'drop';
+    if (this.#dropsStale) this.#newest = new Map(newest);
     this.#audiences = job.audiences;
     this.#subscriptionId = job.subscriptionId;
     this.#names = [...job.audiences, ...job.formerAudiences];
@@ -97,6 +103,7 @@ export class PersonTrace {
     if (!isRecord(result) || !Array.isArray(result['audiences'])) return [];
     this.#audiences = result['audiences'] as readonly Audience[]; // What our own `prepareJob` returned.
     this.#names = [...this.#audiences, ...this.#names];
+    this.#dropsStale = isRecord(result['definition']) && result['definition']['stale'] === 'drop';
     return this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
   }
 
@@ -147,11 +154,15 @@ export class PersonTrace {
     const { trigger } = reading;
     const audience = findAudience(this.#audiences ?? [], trigger.audience);
     const isOthers = this.#audiences !== undefined && audience === undefined;
+    const change = { user: this.#user, audience: audience?.id ?? '', at: trigger.at ?? line.at };
+    const newer = audience === undefined ? undefined : newerChange(this.#newest, change);
+    const isLate = this.#dropsStale && trigger.at !== undefined && newer !== undefined;
     return {
       ...line,
       event: trigger.event,
       audience: audience?.slug ?? trigger.audience,
       ...(trigger.at === undefined ? {} : { triggerAt: trigger.at }),
+      ...(isLate ? { newerAt: newer } : {}),
       ...(isOthers ? { refused: `the job does not listen to audience "${trigger.audience}"` } : {}),
     };
   }

@@ -213,13 +213,16 @@ function end({ endsAt }: JobStatus): string | undefined {
   return endsAt == null ? undefined : `by itself, at ${shownTime(parseInstant(endsAt) ?? endsAt)}`;
 }
 
-function received({ received: all, repeated, filtered = 0, rejected }: JobStatus): string {
+function received({ received: all, repeated, filtered = 0, staleDropped = 0, rejected }: JobStatus): string {
   const parts = [
     shownCount(all),
     ...(repeated > 0
       ? [`of which ${shownCount(repeated)} ${repeated === 1 ? 'was a repeat' : 'were repeats'} and not sent again`]
       : []),
     ...(filtered > 0 ? [`of which ${shownCount(filtered)} ${filtered === 1 ? 'was' : 'were'} left out`] : []),
+    ...(staleDropped > 0
+      ? [`of which ${shownCount(staleDropped)} came too late and ${staleDropped === 1 ? 'was' : 'were'} dropped`]
+      : []),
     ...(rejected > 0 ? [`beside ${shownCount(rejected)} that ${rejected === 1 ? 'was' : 'were'} rejected`] : []),
   ];
   return parts.join(', ');

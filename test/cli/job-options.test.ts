@@ -78,6 +78,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     batch: false,
     quietHours: false,
     quota: false,
+    stale: 'send',
   };
   const fields = {
     label: 'VIP',
@@ -107,6 +108,7 @@ test('each field of the form has an option, and "no" says of one that a job file
     batch: null,
     quietHours: null,
     quota: null,
+    stale: 'send',
   };
   expect(fieldsFromOptions(said)).toEqual(fields);
   expect(Object.keys(fields)).toEqual(JOB_FIELDS);

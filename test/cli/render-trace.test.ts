@@ -106,6 +106,13 @@ test('what was signalled twice is called a repeat the second time, however its t
   expect(last(received, received)).not.toContain('repeat');
 });
 
+test('what came late and was dropped is told with the newer change', () => {
+  const late = { ...received, triggerAt: '2026-11-25T09:00:00Z', newerAt: '2026-11-25T10:00:00.000000000Z' };
+  expect(last(late)).toContain(
+    '14:03:21 enter vip received late (at 2026-11-25T09:00:00Z) and dropped: the job had accepted a newer change, of 2026-11-25T10:00:00.000000000Z',
+  );
+});
+
 test('a story: when, what, what came of it, and where things stand now', () => {
   const story = told(
     { ...received, triggerAt: '2026-11-25T14:03:20.118Z' },

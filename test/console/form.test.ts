@@ -47,6 +47,7 @@ const EVERYTHING: JobDefinitionInput = {
   batch: { size: 10, afterMs: 0 },
   quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' },
   quota: { people: 1000, per: 'day', timeZone: 'UTC' },
+  stale: 'drop',
 };
 
 /** What a job may say, and the form has no means to say in the same words. */
@@ -261,6 +262,7 @@ describe('an edit', () => {
       userLegacyMessageFormat: false,
       memberships: false,
       parallelRequestCount: 5,
+      stale: 'send',
       ...Object.fromEntries(
         ['backfillPerSecond', 'backfillParallelCount', 'events', 'method', 'headers', 'contentType', 'body']
           .concat(['onEnter', 'onExit', 'envelope', 'requestsPerSecond', 'answers', 'endsAt', 'retryFor', 'batch'])

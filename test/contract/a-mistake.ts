@@ -35,6 +35,7 @@ export const RIGHT: Required<JobDefinitionInput> = {
   batch: null,
   quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', days: ['mon', 'fri'], meanwhile: 'wait' },
   quota: { people: 1000, per: 'day', timeZone: 'Europe/Berlin' },
+  stale: 'drop',
 };
 
 /** Values that a field must not take, by what is wrong with them. */
@@ -162,6 +163,7 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
     unit: [{ method: 'GET' }, { methd: 'PUT' }, { answers: { '2xx': 'retry' } }],
     empty: [{ answers: {} }],
   },
+  stale: { type: [7, true, {}, [], null, ['drop']], unit: ['Drop', 'keep', 'drop '], empty: [''] },
   envelope: { type: [7, true, {}, []], unit: ['CloudEvents', 'cloudevent'], empty: [''] },
   requestsPerSecond: { type: NO_NUMBER, unit: [0, -1, 0.009, 1001, '10/s', '10 per second'] },
   batch: {

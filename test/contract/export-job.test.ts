@@ -35,6 +35,7 @@ test('a job needs four fields, and the rest has defaults', () => {
       batch: null,
       quietHours: null,
       quota: null,
+      stale: 'send',
     },
   });
 });
@@ -68,6 +69,7 @@ test('every field may be said, and stays as it was said', () => {
     batch: null,
     quietHours: { from: '00:00', to: '23:59', timeZone: 'UTC', days: ['sun'], meanwhile: 'drop' },
     quota: { people: 1, per: 'hour', timeZone: 'UTC' },
+    stale: 'drop',
   };
   expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
   expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());

@@ -5,7 +5,7 @@ import { carryJob } from '../../src/domain/job/state.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { AJob } from './job/a-job.ts';
-import { AUDIENCES } from './job/a-record.ts';
+import { AUDIENCES, jobRecord } from './job/a-record.ts';
 
 const [A] = AUDIENCES;
 const came = { runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
@@ -172,4 +172,30 @@ test('of a job that has begun, only its run knows what a stop dropped', () => {
   made.take(entered({ user: 'p', audience: 'a' }));
   made.take({ ...came, kind: 'stop-asked', waiting: 'discard' });
   expect(made.take({ ...came, kind: 'closed' })).toEqual([]);
+});
+
+test('what a job drops since it came late is told with the newer change, also when an earlier run took that', () => {
+  const definition = { ...jobRecord(1).definition, stale: 'drop' as const };
+  const newerAt = '2026-11-25T08:30:00.000000001Z';
+  const job = new AJob(1, { definition });
+  job.signal('p', 'exit', { at: newerAt });
+  const given = [carryJob(job.state)];
+  const earlier = [{ ...came, kind: 'began' as const, given }];
+  const live = [
+    { ...prepared, result: { ok: true, audiences: AUDIENCES, definition } },
+    entered({ user: 'p', audience: 'a', at: newerAt }),
+  ];
+  for (const facts of [earlier, live]) {
+    const told = new PersonTrace('job', 'p');
+    for (const fact of facts) told.take(fact);
+    expect(told.take(entered({ user: 'p', audience: 'a' }))).toMatchObject([{ triggerAt: at, newerAt }]);
+    for (const more of [{ audience: 'b' }, { audience: 'a', at: newerAt }, { audience: 'a', at: null }])
+      expect(told.take(entered({ user: 'p', ...more }))[0]).not.toHaveProperty('newerAt');
+  }
+});
+
+test('a job that sends what comes late is not said to drop it', () => {
+  const told = trace();
+  for (const later of ['2026-11-25T08:30:01Z', at])
+    expect(told.take(entered({ user: 'p', audience: 'a', at: later }))[0]).not.toHaveProperty('newerAt');
 });

@@ -128,6 +128,11 @@ test('which events a job sends stands there where it says so, and how many were 
   expect(details).toMatch(/Received \| 3, .*of which 2 were left out/);
 });
 
+test('a status says how many came after a newer change and were dropped, once there is one', () => {
+  expect(detailsOf(status)).not.toContain('too late');
+  expect(detailsOf({ ...status, received: 3, staleDropped: 2 })).toContain('of which 2 came too late and were dropped');
+});
+
 test('what answers mean stands there where it is not the usual', () => {
   expect(detailsOf(status)).not.toContain('Answers');
   const answers = { '404': 'delivered', '5xx': 'dead-letter', '409': 'delivered' } as const;

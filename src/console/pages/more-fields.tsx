@@ -149,6 +149,9 @@ export function More(props: JobFormProps): JSX.Element {
         isCode
         placeholder='{"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}'
       />
+      <Field {...props} field="stale" legend="Late changes">
+        <Check {...props} field="stale" text="Drop a change that is older than the last one of that person" />
+      </Field>
       <TextField
         {...props}
         field="endsAt"

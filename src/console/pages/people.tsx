@@ -171,6 +171,7 @@ function lineOf(event: TraceEvent): Shown {
         said: (
           <>
             {again}: {event.event} <Tag text={event.audience ?? ''} />
+            {event.newerAt !== undefined && ', dropped since a newer change had been accepted'}
           </>
         ),
       };

@@ -12,7 +12,7 @@ import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
 import { isDroppedNow } from './calendar.ts';
 import { acceptedNow, type QueuedTrigger } from './chain.ts';
-import { isRepeat, isSameDelivery } from './memory.ts';
+import { comesLate, isRepeat, isSameDelivery } from './memory.ts';
 import { chainRoom, hasRoom } from './overflow.ts';
 import { returnPermits } from './settling.ts';
 import { countLeft, type DispatcherState } from './state.ts';
@@ -69,25 +69,38 @@ export function admit(
   const { trigger } = reading;
   if (trigger.held !== undefined) state.profileHolders.straysSince ??= now;
   const audience = findAudience(state.job.audiences, trigger.audience);
-  const isWanted =
-    audience !== undefined && wantsEvent(state.job.definition, trigger.event) && !isDroppedNow(state, now);
-  // It is as if it had been in a chain for a moment; with others before it, that moment would come too soon.
-  if (!isWanted && state.overflow.isEmpty) state.profileHolders.enters(trigger);
-  if (audience === undefined) return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
-
+  if (audience === undefined) {
+    leaves(state, trigger);
+    return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
+  }
   state.counters.received++;
+  const { user, event: happened } = trigger;
   const at = trigger.at ?? uniqueAt(state, now);
-  if (isWanted) {
-    arrive(state, trigger.user, {
+  if (comesLate(state, { user, audience: audience.id, at }, trigger.at !== undefined)) {
+    leaves(state, trigger);
+    state.changes++;
+    state.counters.staleDropped = (state.counters.staleDropped ?? 0) + 1;
+    return undefined;
+  }
+  if (wantsEvent(state.job.definition, happened) && !isDroppedNow(state, now)) {
+    arrive(state, user, {
       audience: audience.id,
-      event: trigger.event,
+      event: happened,
       at,
       ...waitingProfile(trigger),
       ...acceptedNow(at, now),
     });
-  } else filterOut(state, trigger.user, audience.id);
-  if (needsMemory(state)) state.arrived.remember(membershipText(trigger.user, audience.id), now);
+  } else {
+    leaves(state, trigger);
+    filterOut(state, user, audience.id);
+  }
+  if (needsMemory(state)) state.arrived.remember(membershipText(user, audience.id), now);
   return undefined;
+}
+
+/** A trigger does not get into a chain: it is as if it had been in one for a moment; with others before it, that moment would come too soon. */
+function leaves(state: DispatcherState, trigger: { readonly held?: HeldProfile }): void {
+  if (state.overflow.isEmpty) state.profileHolders.enters(trigger);
 }
 
 /** A trigger leaves without a request, since the job does not want it. It is still news: a backfill does not send what it makes untrue. */

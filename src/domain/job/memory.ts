@@ -1,4 +1,4 @@
-import { deliveryText, shortKey } from '../delivery-id.ts';
+import { deliveryText, membershipText, shortKey } from '../delivery-id.ts';
 import { type Instant, knownInstant } from '../instant.ts';
 import type { QueuedTrigger } from './chain.ts';
 import type { DispatcherState } from './state.ts';
@@ -97,4 +97,53 @@ export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTr
 /** Remembers that a trigger was delivered: if it is signalled again soon, that is a repeat. */
 export function rememberDelivery(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
   state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
+}
+
+/** When the newest change happened, by person and audience as a short key; the one that was remembered first is the first. */
+export type NewestChanges = Map<string, Instant>;
+
+/** One person's change of one audience, at an RFC 3339 time. */
+interface Change {
+  readonly user: string;
+  readonly audience: string;
+  readonly at: string;
+}
+
+/**
+ * When a newer change than this one happened, if one is known. Otherwise this one is remembered as the newest, and of more than `most` the first is
+ * forgotten.
+ *
+ * @param waiting when the newest change happened that waits, which may have been forgotten.
+ */
+export function newerChange(
+  newest: NewestChanges,
+  { user, audience, at }: Change,
+  { most = Infinity, waiting = '' }: { readonly most?: number; readonly waiting?: Instant } = {},
+): Instant | undefined {
+  const key = shortKey(membershipText(user, audience));
+  const instant = knownInstant(at) ?? at;
+  const known = newest.get(key) ?? '';
+  const latest = known > waiting ? known : waiting;
+  if (latest > instant) return latest;
+  newest.delete(key);
+  newest.set(key, instant);
+  const [first] = newest.keys();
+  if (first !== undefined && newest.size > most) newest.delete(first);
+  return undefined;
+}
+
+/**
+ * Whether a job that drops what comes late has accepted a newer change. A change without a time of its own is never late, but others are that are
+ * older.
+ */
+export function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
+  if (state.job.definition.stale !== 'drop') return false;
+  let waiting = '';
+  for (const one of state.chains.get(change.user)?.triggers ?? []) {
+    if (one.audience !== change.audience || one.backfill !== undefined) continue;
+    const instant = instantIn(state.instants, one) ?? '';
+    if (instant > waiting) waiting = instant;
+  }
+  const newer = newerChange(state.newest, change, { most: state.budgets.rememberedChanges, waiting });
+  return isDated && newer !== undefined;
 }

@@ -24,7 +24,7 @@ import { AudienceTable, type CarriedChain, type Chain, type QueuedTrigger } from
 import { Chains } from './chains.ts';
 import type { Dropped } from './discarding.ts';
 import { DeadLetters, type DeadTrigger } from './dying.ts';
-import { type KnownInstants, RecentMemory } from './memory.ts';
+import { type KnownInstants, type NewestChanges, RecentMemory } from './memory.ts';
 import { type CarriedLostSlice, carryLost, lostBytes, restoreLost, SliceSigns } from './lost-slices.ts';
 import { type CarriedOverflow, Overflow } from './overflow.ts';
 import { FIRST_REQUEST_MS } from './pace.ts';
@@ -119,6 +119,8 @@ interface Counters {
   slicesFailed?: number;
   /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
   filtered?: number;
+  /** Triggers that came after a newer one and were dropped; absent: none. They count as received. */
+  staleDropped?: number;
   /** What a stop dropped, with the members that a backfill had read; absent: nothing. Nothing is decided by it. */
   discarded?: number;
 }
@@ -237,6 +239,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly arrivals: readonly (readonly [key: string, at: number])[];
   /** Epoch ms up to which the memory of live arrivals has lost something. */
   readonly arrivalsForgottenUntil: number;
+  /** With `stale: "drop"`, the newest changes, those that came first first: membership key and instant. Absent: none. */
+  readonly newest?: readonly (readonly [key: string, at: Instant])[];
   readonly breaker?: CarriedBreaker;
   readonly meter: CarriedMeter;
   /** Absent: nothing has happened yet. */
@@ -298,6 +302,8 @@ export interface DispatcherState extends PlainState {
   readonly delivered: RecentMemory;
   /** The last live triggers, by person and audience: a page of members that was read before one came is older news about them. */
   readonly arrived: RecentMemory;
+  /** With `stale: "drop"`: when the newest change happened that came, by membership key. */
+  readonly newest: NewestChanges;
   readonly instants: KnownInstants;
   readonly slices: Map<number, Slice>;
   readonly signs: SliceSigns;
@@ -413,6 +419,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     releasing: false,
     delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
     arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
+    newest: new Map(carried.newest),
     instants: new WeakMap(),
     slices: restoreLost(carried.lostSlices, chains, carried.job.revision),
     signs: new SliceSigns(),
@@ -470,6 +477,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     backfillRequests: state.backfillRequests.carry(),
     arrivals: state.arrived.carry(),
     arrivalsForgottenUntil: state.arrived.forgottenUntil,
+    ...(state.newest.size === 0 ? {} : { newest: [...state.newest] }),
     ...(breaker === undefined ? {} : { breaker }),
     meter: state.meter.carry(),
     ...(trend === undefined ? {} : { trend }),
@@ -497,6 +505,7 @@ export function carryToNextRun(state: DispatcherState, had?: RunPeople): Carried
 export function setJob(state: DispatcherState, job: JobRecord): void {
   state.job = completedJob(job);
   state.jobBytes = jsonBytes(job);
+  if (state.job.definition.stale === 'send') state.newest.clear();
 }
 
 /**
@@ -536,6 +545,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.trend.bytes +
     state.backfillRequests.bytes +
     state.arrived.size * 40 +
+    state.newest.size * 56 +
     (state.delivered.size + state.takenLetters.size) * 21
   );
 }

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { refuseEdit } from '../../../src/domain/job/operating.ts';
-import { carryJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
 
 test('why an edit did not take effect is kept as it is, unless it is long', () => {
   const job = new AJob(1);
@@ -33,7 +34,8 @@ test.each([16, 64, 128, 2048])(
   'under a payload limit of %i KiB a backfill gets on, however many live triggers come meanwhile',
   (kib) => {
     const serverLimits = { payloadBytes: kib * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
-    const job = new AJob(1, { serverLimits });
+    // It remembers all that a job can.
+    const job = new AJob(1, { serverLimits, definition: { ...jobRecord(1).definition, stale: 'drop' } });
     job.backfill([], { last: false });
     expect([job.step().kind, job.step().kind]).toEqual(['start-backfill', 'answer-page']);
     // All are delivered, but remembered while pages are to come.
@@ -46,6 +48,8 @@ test.each([16, 64, 128, 2048])(
     job.page(2, [], { last: false });
     expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 2 } });
     expect(job.status.notices).toEqual([]);
+    expect(carriedBytes(carryJob(job.state))).toBeLessThan(job.status.stateBytes);
+    expect(job.status.stateBytes).toBeLessThan(job.status.stateBudgetBytes);
     expect(job.facts({ signals: 1000 }).step()).toEqual({ kind: 'continue-as-new' });
   },
 );

@@ -168,6 +168,7 @@ const OPTIONAL: {
     profileHolders: true,
     lostSlices: true,
     people: true,
+    newest: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
   breaker: { acceptedAt: true, freshFrom: true, isUnproven: true },

@@ -87,6 +87,8 @@ export class DispatcherWorld {
   /** Of whom the job was told something last that it does not want. */
   readonly #untold = new Set<string>();
   #filtered = 0;
+  /** When the newest change of a person in an audience happened: of all, and of those that came since the job drops what is older. */
+  readonly #newest = { ever: new Map<string, string>(), known: new Map<string, string>() };
   // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
   #sequence = 100_000;
   #letters = 0;
@@ -135,10 +137,11 @@ export class DispatcherWorld {
     const at = new Date(this.now - agoMs).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
     const id = audience.repeat(32);
     const isHonest = this.#listensTo(id);
+    const dropped = this.state.counters.staleDropped;
     const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
     must((refusal === undefined) === isHonest, `an honest trigger is accepted, no other (${refusal})`);
     // Nothing changes in this world that nobody may speak of.
-    if (!isHonest) return;
+    if (!isHonest || this.#wasLate(`${user} ${id}`, at, this.state.counters.staleDropped !== dropped)) return;
     this.membership.set(`${user} ${id}`, event === 'enter');
     if (this.#isSent(event)) {
       this.#untold.delete(`${user} ${id}`);
@@ -149,12 +152,24 @@ export class DispatcherWorld {
     }
   }
 
+  /** Whether a change was dropped, which is so when the job drops what is older than another, and knows of one. */
+  #wasLate(who: string, at: string, isDropped: boolean): boolean {
+    const { ever, known } = this.#newest;
+    const drops = this.state.job.definition.stale === 'drop';
+    must(!isDropped || (drops && (ever.get(who) ?? '') > at), 'nothing is dropped than what is older');
+    must(isDropped || !drops || (known.get(who) ?? '') <= at, 'what is older than a change that is known is dropped');
+    if (isDropped) return true;
+    for (const newest of drops ? [ever, known] : [ever]) if ((newest.get(who) ?? '') < at) newest.set(who, at);
+    return false;
+  }
+
   /** An upstream says again what it said before, since it did not hear that it was accepted. */
   signalAgain(user: string, which: number): void {
     const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
     if (!this.#listensTo(audience)) return;
+    const dropped = this.state.counters.staleDropped;
     this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
-    if (!this.#isSent(event)) this.#filtered++;
+    if (!this.#isSent(event) && dropped === this.state.counters.staleDropped) this.#filtered++;
   }
 
   /** Somebody lets a dead letter be sent after all. */
@@ -526,6 +541,12 @@ export class DispatcherWorld {
   /** An edit limits the requests of the whole job, or lets them go. */
   editRate(requestsPerSecond: number | null): void {
     this.#edit({ definition: { ...this.state.job.definition, requestsPerSecond } });
+  }
+
+  /** An edit says whether what is older than the person's newest change is sent. */
+  editStale(stale: 'send' | 'drop'): void {
+    this.#edit({ definition: { ...this.state.job.definition, stale } });
+    if (this.state.job.definition.stale === 'send') this.#newest.known.clear();
   }
 
   /** An edit says how long a trigger is tried. */

@@ -197,6 +197,12 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
+      .constantFrom('send' as const, 'drop' as const)
+      .map((stale) => (world: DispatcherWorld) => world.editStale(stale)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
       .constantFrom(null, '1m', '10m', '7d')
       .map((retryFor) => (world: DispatcherWorld) => world.editRetry(retryFor)),
   },

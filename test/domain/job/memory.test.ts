@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { RecentMemory } from '../../../src/domain/job/memory.ts';
-import { REMEMBERED_ARRIVALS, REMEMBERED_DELIVERIES } from '../../../src/domain/limits.ts';
+import { REMEMBERED_ARRIVALS, REMEMBERED_CHANGES, REMEMBERED_DELIVERIES } from '../../../src/domain/limits.ts';
+import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
+import { jobRecord } from './a-record.ts';
 
 test('it knows who came at or after a time', () => {
   const memory = new RecentMemory(REMEMBERED_ARRIVALS);
@@ -154,4 +156,110 @@ test('thousands of triggers of one person are told apart in no time', () => {
   expect(job.status).toMatchObject({ repeated: 1, waiting: 4500 });
   // A workflow has five seconds for all that an activation brings. Of the processor's time, since other tests run beside this one.
   expect(process.cpuUsage(from).user / 1000).toBeLessThan(3000);
+});
+
+/** A job that drops what comes late, with an exit at ten o'clock. */
+function afterAnExit(more: object = {}): AJob {
+  const job = new AJob(5, { definition: { ...jobRecord(5).definition, stale: 'drop' } });
+  job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z', ...more });
+  return job;
+}
+
+const EARLIER = { at: '2026-01-01T10:00:00.000000004Z' };
+
+test('a change that comes after a newer one of that person and audience is dropped, and counted', () => {
+  const job = afterAnExit();
+  expect(job.signal('1', 'enter', EARLIER)).toBeUndefined();
+  expect(job.cutMessages()).toEqual(['1 exit a']);
+  job.end();
+  job.signal('1', 'enter', { at: '2026-01-01T10:30:00+01:00' });
+  expect(job.status).toMatchObject({ received: 3, staleDropped: 2, delivered: 1, waiting: 0, rejected: 0 });
+});
+
+test.each([
+  ['at the same instant', '1', { at: '2026-01-01T11:00:00.000000005+01:00' }],
+  ['of another audience', '1', { ...EARLIER, audience: 'b' }],
+  ['of another person', '2', EARLIER],
+  ['without a time', '1', {}],
+])('a change %s is sent', (_, user, more) => {
+  const job = afterAnExit();
+  job.signal(user, 'enter', more);
+  expect(job.status).toMatchObject({ waiting: 2 });
+  expect(job.status).not.toHaveProperty('staleDropped');
+});
+
+test('a job that does not drop what comes late sends it, and remembers nothing for that', () => {
+  const job = new AJob(5);
+  job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
+  job.signal('1', 'enter', EARLIER);
+  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  expect(carryJob(job.state)).not.toHaveProperty('newest');
+  const edited = afterAnExit();
+  setJob(edited.state, job.state.job);
+  expect(carryJob(edited.state)).not.toHaveProperty('newest');
+});
+
+test('what a job drops is told by the next run as well, by the nanosecond', () => {
+  const job = afterAnExit();
+  job.cut();
+  job.end();
+  const carried = structuredClone(carryJob(job.state));
+  expect(carried.newest).toEqual([[expect.stringMatching(/^[0-9a-f]{18}$/), '2026-01-01T10:00:00.000000005Z']]);
+  job.state = restoreJob(carried);
+  job.signal('1', 'enter', EARLIER);
+  job.signal('1', 'enter', { at: '2026-01-01T10:00:00.000000006Z' });
+  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.status).toMatchObject({ staleDropped: 1 });
+});
+
+test('a change that the job leaves out makes older ones late all the same', () => {
+  const job = afterAnExit();
+  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, events: ['enter'] } });
+  job.signal('2', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
+  job.signal('2', 'enter', EARLIER);
+  expect(job.status).toMatchObject({ filtered: 1, staleDropped: 1 });
+});
+
+test('what waits counts, also when it came before the job was told to drop what comes late', () => {
+  const job = new AJob(5);
+  job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
+  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, stale: 'drop' } });
+  job.signal('1', 'enter', EARLIER);
+  expect(job.status).toMatchObject({ waiting: 1, staleDropped: 1 });
+  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, stale: 'send' } });
+  job.signal('1', 'enter', EARLIER);
+  expect(job.status).toMatchObject({ waiting: 2, staleDropped: 1 });
+});
+
+test('a dead letter that somebody redelivers is sent, however old it is', () => {
+  const job = afterAnExit();
+  job.redeliver({ audience: 'a'.repeat(32), event: 'enter', at: '2025-01-01T00:00:00Z', redelivery: 1 });
+  expect(job.status).toMatchObject({ waiting: 2 });
+  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+});
+
+test('a member whom a backfill finds is sent, and makes nothing late', () => {
+  const job = afterAnExit({ at: '2027-01-01T00:00:00Z' });
+  job.cut();
+  job.end();
+  job.backfill(['1', '2']);
+  job.cut();
+  job.signal('2', 'exit', EARLIER);
+  while (job.running.length > 0) job.end();
+  expect(job.cutMessages()).toEqual(['2 exit a']);
+  expect(job.status).toMatchObject({ delivered: 3 });
+  expect(job.status).not.toHaveProperty('staleDropped');
+});
+
+test(`the last ${REMEMBERED_CHANGES} changes are remembered`, () => {
+  const job = afterAnExit();
+  job.cut();
+  job.end();
+  for (let i = 1; i < REMEMBERED_CHANGES; i++) job.signal(`other ${i}`);
+  job.signal('1', 'enter', EARLIER);
+  expect(job.status).toMatchObject({ staleDropped: 1 });
+  job.signal('one more');
+  job.signal('1', 'enter', EARLIER);
+  expect(job.status).toMatchObject({ staleDropped: 1 });
+  expect(job.state.newest.size).toBe(REMEMBERED_CHANGES);
 });
