@@ -170,7 +170,7 @@ function pausedText({ pause }: Observed): string {
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
   'endpoint-unwell': 'The endpoint takes requests again.',
   'paused-by-endpoint': 'The job goes on.',
-  'backlog-old': 'What is waiting is recent again.',
+  'backlog-old': 'No trigger waits for that long any more.',
   'holder-unreadable': 'Nothing waits any longer for a holder that cannot be read.',
   'backfill-lost': 'The backfill goes on, or was given up.',
 };
