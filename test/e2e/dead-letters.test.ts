@@ -99,7 +99,7 @@ test.each([
   const { notice, forceable } = await statusWhen(handle, isRefused);
   expect(forceable).toBe(true);
   expect(notice).toContain(why);
-  expect(notice).toContain('{"force": true}');
+  expect(notice).toContain('redeliver it with force');
   const { memo, status } = await handle.describe();
   expect(status.name).toBe('RUNNING');
   expect(memo).toMatchObject({ person: letter.user, notice });
