@@ -104,7 +104,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
     await lab.jobs.push(down, enters('waiting', 150));
     // What waits for the other audience is still sent; what comes for it is refused.
     await lab.jobs.edit(down, { audiences: ['vip'], parallelRequestCount: 7 });
-    await lab.jobs.push(down, enters('late', 6));
+    await lab.handle(down).signal('triggers', enters('late', 6));
     const unwell = await lab.statusWhen(
       down,
       ({ endpoint, overflow, backfill }) =>
