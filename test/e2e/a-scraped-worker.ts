@@ -43,7 +43,7 @@ export class ScrapedWorker {
     const unwell = await soonAnswering(503);
     const refusing = await soonAnswering(422);
     const lab = await Lab.open({ workers: 0 });
-    const oauth2 = { tokenUrl: tokens.url, clientId: 'me', clientSecret: 'a-secret' };
+    const oauth2 = { tokenUrl: tokens.url, clientId: 'me', clientSecret: '${env:CRM_SECRET}' };
     const origins = [new URL(lab.receiver.url).origin];
     const config = {
       taskQueue: lab.taskQueue,
@@ -54,7 +54,9 @@ export class ScrapedWorker {
     };
     const configFile = join(folder, 'triggers.config.json');
     writeFileSync(configFile, JSON.stringify(config));
-    const program = startTriggers(['worker', '--json'], { env: { TRIGGERS_CONFIG: configFile } });
+    const program = startTriggers(['worker', '--json'], {
+      env: { TRIGGERS_CONFIG: configFile, CRM_SECRET: 'a-secret' },
+    });
     await program.says(({ stdout }) => stdout.endsWith('\n'));
     const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string };
     const jobs = {

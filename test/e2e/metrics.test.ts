@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type ScrapedMetric, sumOf } from '../support/exposition.ts';
+import { ApiMetrics } from '../../src/api/api-metrics.ts';
+import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';
@@ -13,11 +14,16 @@ const OF_THE_SCRAPE = ['job', 'instance'];
 let worker: ScrapedWorker;
 let text: string;
 let metrics: ReadonlyMap<string, ScrapedMetric>;
+/** Of the API, which has taken nothing but one request of an ingest. */
+let ofTheApi: ReadonlyMap<string, ScrapedMetric>;
 
 beforeAll(async () => {
   worker = await ScrapedWorker.open();
   await worker.work();
   ({ text, metrics } = await worker.scrape());
+  const api = new ApiMetrics();
+  api.takenInBy('shop', { accepted: 0, refused: 0, unheard: 0, ignored: 0 });
+  ofTheApi = readExposition(await api.text());
 });
 afterAll(async () => worker.close());
 
@@ -62,7 +68,7 @@ test.each(queries)('the query of "%s" asks for metrics, labels and values that t
   const left = new Set([...OF_THE_SCRAPE, 'le']);
   for (const { metric, matchers } of selectors) {
     if (metric === 'up') continue; // Prometheus' own.
-    const found = metrics.get(metric) ?? metrics.get(metric.replace(/_bucket$/, ''));
+    const found = metrics.get(metric) ?? metrics.get(metric.replace(/_bucket$/, '')) ?? ofTheApi.get(metric);
     expect([metric, found?.samples.some(({ name }) => name === metric)]).toEqual([metric, true]);
     for (const label of found?.labels ?? []) left.add(label);
     for (const { label, operator, value } of matchers) {
