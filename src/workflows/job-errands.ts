@@ -194,12 +194,13 @@ export class JobErrands {
     for (const scope of this.#deliveries.values()) scope.cancel();
   }
 
-  /** A slice without a sign of life is taken from its worker, which is told so if it lives after all. */
+  /** A slice without a sign of life is taken from its worker. If that lives after all, what it reports counts for nothing. */
   async #lookForSigns(): Promise<void> {
     const signs = await lookForSigns().catch(() => undefined);
     for (const slice of signsSeen(this.#state, signs, Date.now())) {
       log.warn('a worker shows no sign of life; what it had is sent again later', { slice });
-      this.#deliveries.get(slice)?.cancel();
+      // Not cancelled: a run waits for the end of a cancelled slice, which a dead worker never reports.
+      this.#deliveries.delete(slice);
     }
   }
 
