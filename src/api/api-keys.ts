@@ -7,7 +7,7 @@ export interface Caller {
   readonly name?: string;
   /** The jobs that it is for; undefined: all. */
   readonly jobs?: readonly string[] | undefined;
-  /** Of an ingest with `jobs`: those that must all run, or nothing is taken. */
+  /** The jobs of an ingest that names them: unless all of them run, nothing is taken. */
   readonly needs?: readonly string[] | undefined;
   may(right: Right): boolean;
   /** Whether they may have to do with this job. */

@@ -101,7 +101,7 @@ interface Room {
   readonly giveWay: Map<FastifyRequest, (refused: Refused) => void>;
 }
 
-/** Of the process: its memory is what bodies share. */
+/** All bodies of the process share its memory. */
 const ROOM: Room = { leftBytes: ALL_BODIES_BYTES, giveWay: new Map() };
 /** Small ones for the unproved, by ingest; '' is for signing in. They take nothing of the room of others. */
 const UNPROVED_ROOMS = new Map<string, Room>();

@@ -18,7 +18,7 @@ import { refuseStrangers } from './strangers.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
-/** What is not read within this many ms never is, and nothing of it is taken: the rest of the time is for Temporal. */
+/** A body has this many ms to be read; a later one is refused whole. The rest of the time is for Temporal. */
 const READING_MS = 1_500;
 
 /** Whoever has proved to be the sender: what they tell goes to every job that listens. */
