@@ -14,6 +14,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     fixedBytes: 16 * KIB,
     rememberedArrivals: 4096,
     rememberedDeliveries: 4096,
+    rememberedChanges: 4096,
     rememberedLetters: 1024,
     carryBytes: 1920 * KIB,
     backfillBytes: 192 * KIB,

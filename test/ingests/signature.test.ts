@@ -88,6 +88,13 @@ describe('Standard Webhooks', () => {
     expect(problemOf(proof, beside)).toBeUndefined();
   });
 
+  test('[S43] the first five signatures are compared: a header has room for thousands, which would cost the API seconds', () => {
+    const headers = headersAt(NOW);
+    const behind = (others: number): string => `${'v1,AAAA '.repeat(others)}${headers['webhook-signature']}`;
+    expect(problemOf(proof, { ...headers, 'webhook-signature': behind(4) })).toBeUndefined();
+    expect(problemOf(proof, { ...headers, 'webhook-signature': behind(5) })).toMatch(/webhook-signature/);
+  });
+
   test('more than five minutes ago, or ahead, is refused', () => {
     expect(problemOf(proof, headersAt(NOW - 299_000))).toBeUndefined();
     expect(problemOf(proof, headersAt(NOW - 301_000))).toMatch(/five minutes/);
