@@ -1,4 +1,4 @@
-// node scripts/fresh.mjs demo|test|quick|bench|many-jobs|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
+// node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,19 +9,20 @@ import { root, sourceStamp, stampFile } from './source-stamp.mjs';
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const PROGRAMS = {
   demo: ['--import', 'tsx', 'demo/main.ts'],
-  test: JEST,
-  quick: [...JEST, '--config', 'jest.quick.config.mjs'],
+  test: [...JEST, '--selectProjects', 'quick', 'core'],
+  all: [...JEST, '--selectProjects', 'slow', 'properties'],
+  quick: [...JEST, '--selectProjects', 'quick'],
   bench: ['--import', 'tsx', 'bench/main.ts'],
   'many-jobs': ['--import', 'tsx', 'bench/many-jobs.ts'],
   chaos: ['--import', 'tsx', 'chaos/main.ts'],
   soak: ['--import', 'tsx', 'chaos/soak.ts'],
 };
 /** The packed package, which a test installs, the demo, the bench's workers, and the APIs of chaos are made from lib. */
-const NEEDS_BUILD = new Set(['demo', 'test', 'bench', 'many-jobs', 'chaos']);
+const NEEDS_BUILD = new Set(['demo', 'test', 'all', 'bench', 'many-jobs', 'chaos']);
 
 const [what, ...args] = process.argv.slice(2);
 if (!Object.hasOwn(PROGRAMS, what ?? '')) {
-  console.error('Usage: node scripts/fresh.mjs demo|test|quick|bench|many-jobs|chaos|soak [arguments]');
+  console.error('Usage: node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|soak [arguments]');
   process.exit(2);
 }
 if (!isNewEnough(process.versions.node)) {
@@ -45,7 +46,10 @@ if (NEEDS_BUILD.has(what)) {
     await must(process.execPath, ['scripts/build.mjs']);
   }
 }
-process.exit(await run(process.execPath, [...PROGRAMS[what], ...args]));
+if (what === 'all') process.env.PROPERTY_TIMES ??= '10';
+// Whoever names files wants those, whichever command runs them by itself.
+const namesFiles = what === 'test' && args.some((arg) => !arg.startsWith('-'));
+process.exit(await run(process.execPath, [...(namesFiles ? JEST : PROGRAMS[what]), ...args]));
 
 /** npm writes node_modules/.package-lock.json at the end of every install: it must hold what package-lock.json asks for. */
 function dependenciesAreFresh() {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { TIERS } from './tiers.mjs';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const STATEMENTS = Array.from({ length: 47 }, (_, i) => i + 1);
@@ -37,6 +38,19 @@ test.each(STATEMENTS)(
     expect(files.filter((file) => tested.get(statement)?.includes(file) !== true)).toEqual([]);
   },
 );
+
+/** Files that only `npm run test:all` runs. */
+const slow = new Set<string>(TIERS.slow);
+
+test.each(STATEMENTS)('`npm test` runs a test of statement %i', (statement) => {
+  expect(named.get(statement)?.filter((file) => !slow.has(file))).not.toEqual([]);
+});
+
+test('SECURITY.md says which files only `npm run test:all` runs', () => {
+  const [, list = ''] = /`npm run test:all` adds those in ([^.]*)\./.exec(security) ?? [];
+  const said = [...list.matchAll(/`([^`]+)`/g)].map(([, file]) => file);
+  expect(said).toEqual([...new Set([...named.values()].flat())].filter((file) => slow.has(file)).sort());
+});
 
 test('no test is named after a statement that does not exist', () => {
   expect([...tested.keys()].filter((statement) => !STATEMENTS.includes(statement))).toEqual([]);

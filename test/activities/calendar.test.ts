@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { calendarOf } from '../../src/activities/calendar.ts';
 import { DAYS, type QuietHours, type Quota } from '../../src/contract/timing.ts';
+import { always } from '../support/properties.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -108,7 +109,7 @@ function wallAt(zone: string, ms: number): { day: number; time: string } {
 }
 
 test('all year round it is quiet whenever clocks show so, and at no other time but when they are put back', () => {
-  fc.assert(
+  always(
     fc.property(
       fc.constantFrom(...ZONES),
       minute,
@@ -135,7 +136,7 @@ test('all year round it is quiet whenever clocks show so, and at no other time b
         }
       },
     ),
-    { numRuns: 60 },
+    20,
   );
   expect(true).toBe(true);
 });

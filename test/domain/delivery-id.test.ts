@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { deliveryId, membershipText, rootSpanId, shortKey, traceparentOf } from '../../src/domain/delivery-id.ts';
+import { always } from '../support/properties.ts';
 import { instantOf } from '../../src/domain/instant.ts';
 
 const SUBSCRIPTION = '6d0e47b98c1f4a35b2c7d8e90f1a2b3c';
@@ -41,7 +42,7 @@ test('another job has other ids', () => {
 
 test('no two people and audiences run together into one id', () => {
   const part = fc.string({ unit: fc.constantFrom('1', ':', 'a'), minLength: 1, maxLength: 6 });
-  fc.assert(
+  always(
     fc.property(part, part, part, part, (user, audience, otherUser, otherAudience) => {
       fc.pre(user !== otherUser || audience !== otherAudience);
       expect(deliveryId(SUBSCRIPTION, { ...trigger, user, audience })).not.toBe(
@@ -49,7 +50,7 @@ test('no two people and audiences run together into one id', () => {
       );
       expect(membershipText(user, audience)).not.toBe(membershipText(otherUser, otherAudience));
     }),
-    { numRuns: 500 },
+    100,
   );
 });
 

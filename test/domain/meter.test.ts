@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Meter, ratesBy } from '../../src/domain/meter.ts';
+import { always } from '../support/properties.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -44,7 +45,7 @@ test('what a job has answered is said as it is by the time that somebody reads i
 });
 
 test('read later, rates are what the meter itself would say then, also by a clock that goes back', () => {
-  fc.assert(
+  always(
     fc.property(fc.nat(1000), fc.nat(600), fc.integer({ min: -5000, max: 600_000 }), (speed, seconds, laterMs) => {
       const { meter, now } = steady(speed, seconds);
       const said = ratesBy(meter.dated(now), now + laterMs);
@@ -62,7 +63,7 @@ test('rates of a job on an older release, which does not say when they were so, 
 
 test('carried in between, or by a clock that goes back, it says a number that is none too large', () => {
   const steps = fc.array(fc.tuple(fc.nat(1000), fc.integer({ min: -5000, max: 60_000 })), { maxLength: 30 });
-  fc.assert(
+  always(
     fc.property(steps, (all) => {
       let meter = new Meter();
       let now = NOW;

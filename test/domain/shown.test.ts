@@ -6,6 +6,7 @@ import { describeDeadLetter } from '../../src/domain/dead-letter.ts';
 import { FORM_DEFAULTS } from '../../src/domain/job-form.ts';
 import { deadLetterDetails, printable, printableReason, shownToPeople, shownUrl } from '../../src/domain/shown.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
+import { always } from '../support/properties.ts';
 
 const started = Date.UTC(2026, 10, 25);
 
@@ -133,7 +134,7 @@ test('[S23] of whatever the form takes, people see the origin, nothing of path a
   const secret = fc
     .string({ minLength: 1, unit: fc.constantFrom(...'Xy0%/@:=;.\\ \u202e') })
     .map((text) => `S${text}S`);
-  fc.assert(
+  always(
     fc.property(fc.constantFrom('/', '/a/', '?k=', '/?&a=1&b='), secret, (middle, text) => {
       const url = `https://hooks.example.com:8443${middle}${text}`;
       const base = { label: 'VIP', audiences: ['vip'], authorization: null };

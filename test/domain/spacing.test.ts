@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { intervalMs, RequestSpacing } from '../../src/domain/spacing.ts';
+import { always } from '../support/properties.ts';
 
 const rate = fc.oneof(
   fc.double({ min: 0.01, max: 1000, noNaN: true }),
@@ -20,7 +21,7 @@ function startsOf(perSecond: number, delaysMs: readonly number[]): number[] {
 
 test('whatever holds requests up, within any time no more start than the rate allows, and half a second’s worth at once', () => {
   const delays = fc.array(fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, fc.nat(3000)), { maxLength: 150 });
-  fc.assert(
+  always(
     fc.property(rate, delays, (perSecond, delaysMs) => {
       const times = startsOf(perSecond, delaysMs);
       const burst = Math.max(1, perSecond / 2);
@@ -34,7 +35,7 @@ test('whatever holds requests up, within any time no more start than the rate al
 });
 
 test('whoever is held up for less than half a second again and again still reaches the rate, to a twentieth over ten seconds', () => {
-  fc.assert(
+  always(
     fc.property(
       fc.double({ min: 2, max: 1000, noNaN: true }),
       fc.array(fc.nat(400), { minLength: 20 }),
@@ -75,7 +76,7 @@ test.each([
 });
 
 test('how many may start by some time is how many do', () => {
-  fc.assert(
+  always(
     fc.property(
       rate,
       fc.integer({ min: 0, max: 3000 }),

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { Trend, trendUntil } from '../../src/domain/trend.ts';
+import { always } from '../support/properties.ts';
 
 const MINUTE_MS = 60_000;
 const T = Date.UTC(2026, 10, 27, 8, 30);
@@ -63,7 +64,7 @@ test('carried on, it goes on; and it is never much larger than it says', () => {
     waiting: fc.nat(1_000_000),
     afterMs: fc.nat(20 * MINUTE_MS),
   });
-  fc.assert(
+  always(
     fc.property(fc.array(count, { maxLength: 300 }), (counts) => {
       const [whole, carried] = [new Trend(), { trend: new Trend() }];
       let now = T;
@@ -77,7 +78,7 @@ test('carried on, it goes on; and it is never much larger than it says', () => {
       expect(whole.bytes).toBeLessThanOrEqual(158 * 32);
       expect(stringifyJson(whole.carry() ?? {}).length).toBeLessThanOrEqual(whole.bytes + 30);
     }),
-    { numRuns: 100 },
+    100,
   );
 });
 
@@ -86,7 +87,7 @@ test('a trend that ends with the last thing that happened goes on up to now, wit
     minLength: 1,
     maxLength: 30,
   });
-  fc.assert(
+  always(
     fc.property(events, fc.nat(3 * 24 * 60 * MINUTE_MS), (told, laterMs) => {
       const trend = new Trend();
       let now = T;

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { newSigningSecret } from '../../src/config/references.ts';
 import { isSigningSecret, readSigningSecret, signBody } from '../../src/webhook/signature.ts';
+import { always } from '../support/properties.ts';
 
 const secretOf = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
 const OLD = secretOf(new Uint8Array(32).fill(1));
@@ -20,7 +21,7 @@ function signed(secrets: string[], body: string): Record<string, string> {
 
 test('[S26] whatever the body, a receiver with the Standard Webhooks library accepts the signature', () => {
   const secret = fc.uint8Array({ minLength: 24, maxLength: 64 });
-  fc.assert(
+  always(
     fc.property(secret, fc.jsonValue(), (bytes, value) => {
       const body = JSON.stringify(value);
       expect(new Webhook(secretOf(bytes)).verify(body, signed([secretOf(bytes)], body))).toEqual(JSON.parse(body));
@@ -37,7 +38,7 @@ test.each([
 
 test('[S26] the body that is sent is the one that was signed, byte for byte, with every key that signs it', () => {
   const keys = [OLD, NEW].map(readSigningSecret);
-  fc.assert(
+  always(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const [one, both] = [keys.slice(0, 1), keys].map((keys) => signBody(keys, id, 1_790_000_000, text));
       expect(both?.body).toEqual(Buffer.from(text));

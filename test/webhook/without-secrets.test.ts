@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { secretsIn, withoutSecrets } from '../../src/webhook/without-secrets.ts';
+import { always } from '../support/properties.ts';
 
 const TOKEN = 'Bearer sk/live+12"34 56&78=';
 const BARE = TOKEN.slice('Bearer '.length);
@@ -41,7 +42,7 @@ test.each(['secret', 'p@ss!(word)~*', `it's a "key"!`])(
 
 test('a secret is removed from base64 wherever it is in the text, except for characters shared with its neighbours', () => {
   const secret = fc.string({ minLength: 6, maxLength: 40 });
-  fc.assert(
+  always(
     fc.property(
       secret,
       fc.string({ maxLength: 5 }),

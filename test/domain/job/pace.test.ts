@@ -4,6 +4,7 @@ import { operateBackfill } from '../../../src/domain/job/operating.ts';
 import { BackfillPace, slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/pace.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
+import { always } from '../../support/properties.ts';
 
 const people = (count: number): string[] => Array.from({ length: count }, (_, index) => `member-${index}`);
 
@@ -74,7 +75,7 @@ describe('a rate', () => {
 
   test('however members come and time goes, never more is handed out than it allows', () => {
     const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.nat(500)), { minLength: 1, maxLength: 40 });
-    fc.assert(
+    always(
       fc.property(fc.double({ min: 0.1, max: 300, noNaN: true }), steps, (perSecond, all) => {
         let pace = new BackfillPace({ granted: 0, since: 0 });
         let now = 0;
@@ -212,7 +213,7 @@ test('slices that are cut together do not end together', () => {
 
 test('a slice takes between its permits and a thousand triggers, whatever was measured', () => {
   const count = fc.integer({ min: 1, max: 500 });
-  fc.assert(
+  always(
     fc.property(
       count,
       count,
