@@ -16,10 +16,9 @@ import { nextStep, type Step } from '../domain/job/deciding.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
-import { RunPeople } from '../domain/job/run-people.ts';
 import {
   type CarriedJob,
-  carryToNextRun,
+  carryJob,
   deliverySettings,
   isCarriedJob,
   type DispatcherState,
@@ -71,7 +70,6 @@ class JobRun {
   readonly #inbox: JobInbox;
   readonly #errands: JobErrands;
   readonly #board: JobBoard;
-  readonly #people = new RunPeople();
   readonly #jobId: string;
   readonly #startedAt: number;
   readonly #endsAt: number;
@@ -141,7 +139,6 @@ class JobRun {
           await this.#waitUntil(step.until);
           break;
         default:
-          this.#people.did(step);
           this.#errands.run(step);
           this.#commandBytes += bytesOf(step);
           await this.#endTaskIfFull();
@@ -152,9 +149,7 @@ class JobRun {
   /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
   async #continueAsNew(): Promise<void> {
     this.#dropTimer();
-    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(
-      carryToNextRun(this.#state, this.#people),
-    );
+    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
   }
 
   #facts(): RunFacts {
@@ -177,7 +172,6 @@ class JobRun {
       if (arrival === undefined) break;
       this.#arrivals++;
       this.#admitted++;
-      this.#people.arrived(arrival);
       const refusal = admitArrival(this.#state, arrival, now);
       if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
         log.warn('rejected what was signalled', { reason: refusal });
@@ -191,7 +185,7 @@ class JobRun {
     const state: RecoveryState = {
       admitted: this.#admitted,
       running: [...slices.keys()],
-      carried: carryToNextRun(this.#state),
+      carried: carryJob(this.#state),
     };
     return partOf(stringifyJson(state), part, this.#state.job.serverLimits.payloadBytes);
   }

@@ -35,7 +35,7 @@ import {
 import { isSlow } from '../domain/job/pace.ts';
 import { straysReleased } from '../domain/job/profile-holders.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
-import { carryToNextRun, type DispatcherState, recordJob } from '../domain/job/state.ts';
+import { carryJob, type DispatcherState, recordJob } from '../domain/job/state.ts';
 import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
@@ -311,7 +311,7 @@ export class JobErrands {
   }
 
   async #keepJob(changes: number): Promise<void> {
-    const { stopping: _, ...carried } = carryToNextRun(this.#state);
+    const { stopping: _, ...carried } = carryJob(this.#state);
     const { keepJob } = patiently('what waits, until the job is resumed');
     await keepJob(this.#workflowId, carried);
     jobKept(this.#state, changes);

@@ -10,7 +10,7 @@ import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
-// A trace reads only the runs that may have had to do with its person, so it must say what one that reads all of them says.
+// A trace parses only what may name its person, so it must say what one that parses everything says.
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
 const MEMBERS = Array.from({ length: 60 }, (_, i) => `m${i}`);
@@ -136,36 +136,26 @@ function fromHistories(events: readonly TraceEvent[]): unknown[] {
 }
 
 async function traced(user: string, job: string): Promise<TraceEvent[]> {
-  read.clear();
   const events: TraceEvent[] = [];
   for await (const event of lab.jobs.trace(user, { jobId: job })) events.push(event);
   return events;
 }
 
-test('through backfill, retries, dead letters, edits, holders, a recovery and a reset, a trace says of everybody what all runs say, failed attempts are all found, and few runs are read', async () => {
+test('through backfill, retries, dead letters, edits, holders, a recovery and a reset, a trace says of everybody what all runs say, and failed attempts are all found in few runs', async () => {
   const job = await eventfulJob();
   const facts = await allFacts(job);
   const runs = await runsOf(lab.client, job);
   expect(runs.length).toBeGreaterThan(12);
   const people = ['flaky', 'refused', 'odd', 'odder', 'last', 'm7', 'm31', 'q0', 'q700', 'q1499'];
   const passersBy = ['a', 'b', 'c', 'd', 'e'].flatMap((prefix) => [`${prefix}0`, `${prefix}13`]);
-  let reads = 0;
   for (const user of [...people, ...passersBy]) {
     const said = await saidByAll(job, user, facts);
     expect([user, said.length > 0]).toEqual([user, true]);
     expect([user, fromHistories(await traced(user, job))]).toEqual([user, said]);
-    const own = facts.flatMap((fact) =>
-      fact.kind === 'slice' && fact.slice.triggers.some((one) => one.user === user) ? [fact.runId] : [],
-    );
-    expect([...read]).toEqual(expect.arrayContaining(own));
-    reads += read.size;
   }
-  expect(reads / (people.length + passersBy.length)).toBeLessThan(runs.length / 2);
 
   const stranger = await traced('stranger', job);
   expect(stranger.map(({ kind }) => kind)).toEqual(['stands']);
-  // The newest, the terminated, the one that was reset, the one that met garbage of which nobody knows whom it is about, and one by mistake.
-  expect(read.size).toBeLessThanOrEqual(5);
 
   const attempts = async (failed: boolean): Promise<Attempt[]> => {
     read.clear();

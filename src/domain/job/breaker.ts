@@ -2,7 +2,6 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import { spread } from '../retry.ts';
 import { duration, shownCount } from '../shown.ts';
 import { failureInWords, judge, ROW_LIMITS, type Verdict, VERDICTS } from '../verdict.ts';
-import { hashOf } from './run-people.ts';
 
 /** When half of this many last first attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
 const WINDOW = 20;
@@ -264,3 +263,15 @@ export function refusalInWords(
 
 /** Answers that may be about the people alone. */
 const ABOUT_PEOPLE: ReadonlySet<Verdict> = new Set(['refused', 'setup']);
+
+/** By itself, since the sandbox takes longer to look up a global, such as `Math`, than to hash ten letters. */
+const { imul } = Math;
+
+/** FNV-1a over UTF-16 units, mixed as MurmurHash3 ends: SHA-256 would take longer than all else that is decided about a trigger. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = imul(hash ^ text.charCodeAt(i), 0x01000193);
+  let bits = imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  bits = imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
+}

@@ -31,7 +31,6 @@ import { FIRST_REQUEST_MS } from './pace.ts';
 import { parkedHolder, Parking } from './parked-chains.ts';
 import type { CarriedQuota } from './quota.ts';
 import type { CarriedSpacing } from './request-rate.ts';
-import type { PeopleFilter, RunPeople } from './run-people.ts';
 import { type CarriedProfileHolders, neededIn, ProfileHolders } from './profile-holders.ts';
 import { type UnreadableHolder, UnreadableHolders } from './unreadable.ts';
 
@@ -246,8 +245,6 @@ export interface CarriedJob extends Readonly<PlainState> {
   /** Absent: nothing has happened yet. */
   readonly trend?: CarriedTrend;
   readonly alerts?: CarriedAlerts;
-  /** Whom the run that carried this had to do with. Nothing is decided by it: a trace need not read a run that a person was not in. */
-  readonly people?: PeopleFilter;
 }
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */
@@ -492,13 +489,6 @@ function plainOf(from: PlainState): PlainState {
   const counters = { ...from.counters, slicesFailed: from.counters.slicesFailed ?? 0 };
   // With these names and values, it is one again.
   return { ...(Object.fromEntries(set) as unknown as PlainState), counters };
-}
-
-/** What the next run is given: the state, and whom this one had to do with, as far as there is room for that. */
-export function carryToNextRun(state: DispatcherState, had?: RunPeople): CarriedJob {
-  const carried = carryJob(state);
-  const people = had?.filter(state.budgets.carryBytes - carriedBytes(carried));
-  return people === undefined ? carried : { ...carried, people };
 }
 
 /** Puts a checked definition into effect. */

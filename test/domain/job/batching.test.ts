@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
 import { applyEdit, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
-import { type CarriedJob, carryToNextRun, estimateBytes, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, estimateBytes, restoreJob, setJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 import { answerSlice } from './model-endpoint.ts';
@@ -96,7 +96,7 @@ test('what waits is carried to the next run, with since when', () => {
   const job = jobOf({ size: 10, afterMs: 5000 });
   signal(job, 1);
   job.cut();
-  job.state = restoreJob(JSON.parse(JSON.stringify(carryToNextRun(job.state))) as CarriedJob);
+  job.state = restoreJob(JSON.parse(JSON.stringify(carryJob(job.state))) as CarriedJob);
   job.now += 1000;
   expect([job.cut(), job.waitsMs]).toEqual([[], 4000]);
 });
@@ -249,7 +249,7 @@ test('how far a batch was halved goes with its people: into the next slice, and 
   const report = { failed: [], unsent: [0, 1, 2, 3], sendingMs: 1, halved: [[0, 1], [1, 1], [2, 2], [9, 1], 'x'] };
   settleSlice(job.state, slice?.sliceId ?? 0, report, job.now);
   const before = job.state.chains.bytes;
-  const carried = carryToNextRun(job.state);
+  const carried = carryJob(job.state);
   expect(JSON.stringify(carried).length).toBeLessThanOrEqual(estimateBytes(job.state));
   job.state = restoreJob(JSON.parse(JSON.stringify(carried)) as CarriedJob);
   expect(job.state.chains.bytes).toBe(before);

@@ -11,12 +11,9 @@ import type { CarriedHead, ParkedTriggers } from '../../../src/domain/job/chain.
 import { operateBackfill, resumeJob } from '../../../src/domain/job/operating.ts';
 import type { CarriedOverflow } from '../../../src/domain/job/overflow.ts';
 import type { CarriedPace } from '../../../src/domain/job/pace.ts';
-import { mayHaveHad, RunPeople } from '../../../src/domain/job/run-people.ts';
 import {
-  carriedBytes,
   type CarriedJob,
   carryJob,
-  carryToNextRun,
   isCarriedJob,
   recordJob,
   restoreJob,
@@ -167,7 +164,6 @@ const OPTIONAL: {
     trend: true,
     profileHolders: true,
     lostSlices: true,
-    people: true,
     newest: true,
   },
   backfill: { requestId: true, expected: true, restarts: true, leftOut: true, difference: true, exitPages: true },
@@ -263,22 +259,6 @@ test('what a later release adds is no obstacle to this one', () => {
   for (const { state } of jobs) {
     const carried = { ...state.carried, added: { later: [1] }, job: { ...state.carried.job, added: true } };
     expect(keptTriggers(carryJob(restoreJob(carried)))).toBe(keptTriggers(state.carried));
-  }
-});
-
-test('whom a run had to do with is told to the next one, if what is carried has room for it', () => {
-  for (const { state } of jobs) {
-    const had = new RunPeople();
-    for (let i = 0; i < 1000; i++) had.arrived({ kind: 'trigger', raw: { user: `u${i}` }, event: 'enter' });
-    const restored = restoreJob(state.carried);
-    const bytes = carriedBytes(carryToNextRun(restored));
-    const within = (carryBytes: number) =>
-      carryToNextRun({ ...restored, budgets: { ...restored.budgets, carryBytes } }, had);
-    expect(mayHaveHad(within(bytes + 3000).people, 'u7')).toBe(true);
-    expect(mayHaveHad(within(bytes + 3000).people, 'nobody')).toBe(false);
-    expect(carriedBytes(within(bytes + 3000))).toBeLessThanOrEqual(bytes + 3000);
-    expect(within(bytes + 2000)).not.toHaveProperty('people');
-    expect(carryJob(restoreJob(within(bytes + 3000)))).not.toHaveProperty('people');
   }
 });
 

@@ -32,7 +32,7 @@ import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/s
 import {
   beginJob,
   type CarriedJob,
-  carryToNextRun,
+  carryJob,
   estimateBytes,
   type JobRecord,
   type DispatcherState,
@@ -316,7 +316,7 @@ export class DispatcherWorld {
   /** @param happens whether what was under way happens all the same. */
   continueAsNew(happens = false): void {
     if ([...this.state.slices.values()].some(({ overAt }) => overAt === undefined) || this.#isBusy) return;
-    const carried = JSON.stringify(carryToNextRun(this.state));
+    const carried = JSON.stringify(carryJob(this.state));
     must(carried.length <= estimateBytes(this.state), 'a state is never larger than it is estimated');
     // The job itself waits as long as what is on its way to holders, or is to go there, does not fit.
     const isShrinking = !this.holders.isQuiet || this.state.overflow.surplusBytes > 0;
@@ -333,7 +333,7 @@ export class DispatcherWorld {
    */
   terminate(answers: readonly Answer[], happens: boolean): void {
     this.#batches.forget();
-    const carried = JSON.parse(JSON.stringify(carryToNextRun(this.state))) as CarriedJob;
+    const carried = JSON.parse(JSON.stringify(carryJob(this.state))) as CarriedJob;
     const reports: { slice: SliceInput; report: SliceReport }[] = [];
     for (const [index, slice] of [...this.running.values()].entries()) {
       const { report, delivered } = this.#answer(slice, answers);
@@ -678,7 +678,7 @@ export class DispatcherWorld {
     const { chains, overflow, backfill } = this.state;
     must(chains.triggers === 0 && overflow.isEmpty, 'a job that delivers does not end before all is delivered');
     must(backfill?.isUnfinished !== true, 'nor before its backfill is through');
-    return restoreJob(resumedJob(carryToNextRun(this.state), 0));
+    return restoreJob(resumedJob(carryJob(this.state), 0));
   }
 
   get #isBusy(): boolean {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { signsSeen } from '../../../src/domain/job/giving-up.ts';
-import { carriedBytes, carryToNextRun, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 
 const OLD = { events: 4096 };
@@ -84,7 +84,7 @@ test('one that no worker has taken yet, or that nobody could look for, is not gi
 test('one without a sign is given up: the run ends, and in the next its person and its permit are taken until it is over', () => {
   const { job, diedAt } = givenUp();
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
-  job.state = restoreJob(JSON.parse(JSON.stringify(carryToNextRun(job.state))) as ReturnType<typeof carryToNextRun>);
+  job.state = restoreJob(JSON.parse(JSON.stringify(carryJob(job.state))) as ReturnType<typeof carryJob>);
   job.facts({});
   for (const user of ['1', '2']) job.signal(user);
   expect(job.cut()).toMatchObject([{ permits: 1, triggers: [{ user: '1' }, { user: '2' }] }]);
@@ -126,7 +126,7 @@ test('whoever is in doubt counts for what is carried', () => {
     signsSeen(job.state, [sign], job.now);
     job.now += OVER_MS / 4;
   }
-  const carried = carriedBytes(carryToNextRun(job.state));
+  const carried = carriedBytes(carryJob(job.state));
   expect(carried).toBeGreaterThan(100_000);
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carried);
 });

@@ -1,5 +1,5 @@
 import { jobKept } from '../../../src/domain/job/operating.ts';
-import { type CarriedJob, carryToNextRun, type DispatcherState, restoreJob } from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, type DispatcherState, restoreJob } from '../../../src/domain/job/state.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { must } from './model-ledger.ts';
 
@@ -13,7 +13,7 @@ export class ModelKeeping {
   }
 
   begin(state: DispatcherState, changes: number): void {
-    const carried = JSON.stringify(carryToNextRun(state));
+    const carried = JSON.stringify(carryJob(state));
     must(carried.length <= state.budgets.carryBytes, 'what is kept is never too large');
     this.#underWay = { carried, changes };
   }

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/deciding.ts';
 import { confirmHold } from '../../../src/domain/job/holders.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, carryToNextRun, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };
@@ -87,7 +87,7 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   expect(filled.length).toBeGreaterThan(2);
   expect(estimateBytes(job.state)).toBeGreaterThan(job.state.budgets.carryBytes * 0.9);
   expect(step.kind).toBe('continue-as-new');
-  job.state = restoreJob(carryToNextRun(job.state));
+  job.state = restoreJob(carryJob(job.state));
   job.facts({});
   expect(job.rawStep().kind).toBe('recall');
   let next = job.rawStep().kind;

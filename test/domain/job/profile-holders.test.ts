@@ -4,7 +4,7 @@ import { setHolderAside } from '../../../src/domain/job/holders.ts';
 import { parkedBytes } from '../../../src/domain/job/chain.ts';
 import { ProfileHolders } from '../../../src/domain/job/profile-holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { carryToNextRun, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
 import { AJob, failForEach } from './a-job.ts';
@@ -63,7 +63,7 @@ test('while somebody else waits, those that nobody needs are let go where the ru
   expect(job.released).toEqual([]);
   job.facts({ continueSuggested: true });
   expect(job.step().kind).toBe('continue-as-new');
-  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
   job.facts({});
   job.cut();
   expect(job.released).toEqual([nameOf(2)]);
@@ -77,7 +77,7 @@ test('a holder whose other triggers wait behind the chains is kept for them', ()
   let users = 0;
   while (job.state.overflow.isEmpty) job.signal(`${users++}`, 'enter', heldIn(1, users));
   for (let i = 0; i < 100; i++) job.signal(`${users++}`, 'enter', heldIn(2, i));
-  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
   const told: string[] = [];
   for (job.cut(); job.running.length > 0; job.cut()) {
     const waiting = job.running.flatMap(({ triggers }) => triggers.flatMap(({ held }) => held?.[0] ?? []));
@@ -104,7 +104,7 @@ test('parked triggers keep their profiles, over the end of a run, too', () => {
   expect(job.holders.size).toBeGreaterThan(0);
   job.facts({ continueSuggested: true });
   expect(job.step().kind).toBe('continue-as-new');
-  job.state = restoreJob(structuredClone(carryToNextRun(job.state)));
+  job.state = restoreJob(structuredClone(carryJob(job.state)));
   job.facts({});
   job.cut();
   expect(job.released).toEqual([]);
@@ -224,7 +224,7 @@ test('with others before it, a trigger that the job does not want changes nothin
   let users = 0;
   while (job.state.overflow.isEmpty) job.signal(`${users++}`, 'enter', heldIn(1, users));
   job.signal('unwanted', 'enter', { ...heldIn(2), audience: 'unknown' });
-  expect(carryToNextRun(job.state).profileHolders).toMatchObject({ last: nameOf(1) });
+  expect(carryJob(job.state).profileHolders).toMatchObject({ last: nameOf(1) });
 });
 
 const enter = (holders: ProfileHolders, signal: number) => holders.enters({ held: [nameOf(signal), 0] });

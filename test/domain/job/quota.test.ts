@@ -6,7 +6,7 @@ import { describePerson } from '../../../src/domain/job/describing.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, carryToNextRun, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
@@ -194,7 +194,7 @@ test('a job that is recovered goes on with its quota: what is known not to have 
   const [slice] = job.cut();
   if (slice === undefined) throw new Error('Nothing is cut.');
   expect(slice).toMatchObject({ quotaFrom: STARTED });
-  const carried = structuredClone(carryToNextRun(job.state));
+  const carried = structuredClone(carryJob(job.state));
   const report = { failed: [{ index: 0, status: 429, retryAfterMs: 2000, durationMs: 1 }], unsent: [1], sendingMs: 1 };
   job.running.length = 0;
   job.state = recoverJob({ carried, reports: [{ slice, report }], arrivals: [] }, false, job.now);
@@ -206,7 +206,7 @@ test('a job that is recovered goes on with its quota: what is known not to have 
   const lost = jobWith(3);
   signalAll(lost, ['1', '2', '3', '4']);
   lost.cut();
-  const left = structuredClone(carryToNextRun(lost.state));
+  const left = structuredClone(carryJob(lost.state));
   lost.running.length = 0;
   lost.state = recoverJob({ carried: left, reports: [], arrivals: [] }, false, lost.now);
   expect(lost.status).toMatchObject({ quotaUsed: 3 });
