@@ -3,7 +3,8 @@ import { bodyKind, JSON_TYPE, type SaidShape } from '../contract/request-shape.t
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
-import { templateProblem, type TemplateUse } from '../webhook/templates.ts';
+import type { TemplateUse } from '../webhook/template-values.ts';
+import { templateProblem } from '../webhook/templates.ts';
 
 /** What a worker knows about where requests may go. */
 export interface RequestChecks {

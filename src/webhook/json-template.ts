@@ -1,11 +1,10 @@
-import { CaptureTag, Output, type Template, TypeGuards } from 'liquidjs';
+import { CaptureTag, CycleTag, EchoTag, Output, type Template, TypeGuards, type Value } from 'liquidjs';
+import type { JsonObject } from '../contract/trigger.ts';
 import { isRecord, placeOfMistake } from '../domain/json.ts';
 import { printable } from '../domain/shown.ts';
+import { speltAs } from './template-values.ts';
 
 // What has to hold of a template whose text is JSON.
-
-/** Stands in JSON for a value that is left out with its name. No other JSON can have it. */
-export const OMITTED = '\0';
 
 /** To the end of the text, where it is not closed, so that each character is looked at once. */
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)`;
@@ -71,8 +70,9 @@ function follow(templates: readonly Template[], before: InQuotes): InQuotes {
     if (TypeGuards.isHTMLToken(one.token)) {
       const quotes = one.token.getContent().replaceAll(/\\.|[^"]/gs, '').length;
       if (quotes % 2 === 1 && inQuotes !== undefined) inQuotes = !inQuotes;
-    } else if (one instanceof Output) {
-      const why = inQuotes === true ? whyNotInQuotes(one) : undefined;
+    } else if (one instanceof Output || one instanceof EchoTag || one instanceof CycleTag) {
+      const values = inQuotes === true ? [...(one.arguments() as Iterable<Value>)] : [];
+      const why = values.map(whyNotInQuotes).find((reason) => reason !== undefined);
       if (why !== undefined) throw new Found({ template: one, why });
     } else if (one instanceof CaptureTag) follow(one.templates, false);
     else {
@@ -104,13 +104,16 @@ const SAFE =
 /** What others than us have written: the person, their fields, the default body, the name of the audience. */
 const OTHERS = /^(?:id$|(?:\w+\.)?(?:data|body)(?:\.|$)|(?!audience\.|job\.)\w+\.id$|(?:\w+\.)?audience\.name$)/;
 
-function whyNotInQuotes({ value: { filters, initial } }: Output): string | undefined {
-  // Unless its last filter is raw, LiquidJS has added one.
-  const last = filters.at(-1)?.raw === true ? filters.at(-1) : filters.at(-2);
+/** What LiquidJS calls a filter that it adds itself. */
+const ADDED = '[object Function]';
+
+function whyNotInQuotes({ filters = [], initial }: Partial<Value>): string | undefined {
+  // LiquidJS may have added one, which has no name.
+  const last = filters.findLast(({ name }) => name !== ADDED);
   if (last !== undefined && last.name.startsWith('json'))
     return `the filter ${last.name} writes quotes of its own. Leave out those around it.`;
   if (last !== undefined && SAFE.test(last.name)) return undefined;
-  const [token] = initial.postfix;
+  const [token] = initial?.postfix ?? [];
   if (token === undefined || !TypeGuards.isPropertyAccessToken(token)) return undefined;
   const names = token.props.map((prop) => ('content' in prop ? String(prop.content) : ''));
   if (!OTHERS.test(names.join('.'))) return undefined;
@@ -150,9 +153,10 @@ export function neverJson(
 ): string | undefined {
   const given = TRIED.flatMap((value) =>
     (['enter', 'exit'] as const).map((event) => {
-      const data = dataOf(named, value);
+      const data = dataOf(named, value) as JsonObject; // Of texts and numbers.
       const action = event === 'enter' ? 'entered' : 'exited';
-      const person = { ...PERSON, event, action, data, body: { id: PERSON.id, data, meta: {} } };
+      const body = speltAs({ id: PERSON.id, data, meta: {} }, '{}');
+      const person = { ...PERSON, event, action, data, body };
       return give(isBatch ? { ...AROUND, items: [person, { ...person }] } : { ...AROUND, ...person });
     }),
   );

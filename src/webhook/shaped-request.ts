@@ -32,14 +32,13 @@ import {
 import { sha256 } from './signature.ts';
 import {
   type BatchScope,
-  EMPTY_VALUE,
   readTemplate,
-  speltAs,
   type Template,
   TemplateFailed,
   TemplateSkipped,
   type TemplateScope,
 } from './templates.ts';
+import { EMPTY_VALUE, speltAs } from './template-values.ts';
 
 /**
  * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.

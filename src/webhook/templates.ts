@@ -18,9 +18,19 @@ import {
 import { nearestKey } from '../contract/nearest-key.ts';
 import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { isRecord, refuseNoNumber, stringifyJson } from '../domain/json.ts';
+import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
-import { type Given, jsonFrom, neverJson, OMITTED, outputInQuotes } from './json-template.ts';
+import { type Given, jsonFrom, neverJson, outputInQuotes } from './json-template.ts';
+import {
+  EMPTY_VALUE,
+  encoded,
+  ESCAPES,
+  inJson,
+  inXml,
+  JSON_FILTERS,
+  type TemplateUse,
+  written,
+} from './template-values.ts';
 
 /** What a template may name. */
 export interface TemplateScope {
@@ -72,15 +82,6 @@ const KNOWN = {
 /** Of the URL and the headers of a batch, and of its body. */
 const KNOWN_OF_BATCH = { now: KNOWN.now, job: KNOWN.job } as const;
 const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<keyof BatchScope, Known[string]>;
-
-/**
- * Where a template's text goes. `url`: into the path and query of a URL, where each value is encoded. `xml`: each value is escaped. `json`: a
- * value is written by the filter `json`, or has nothing in it that could end a string. Each holds unless the last filter is `raw`.
- */
-export type TemplateUse = 'text' | 'url' | 'json' | 'xml';
-
-/** Stands in a URL for a value that was empty, so that a segment which lost its value can be told from one that was written empty. */
-export const EMPTY_VALUE = '\0';
 
 /** What is wrong with a template, or with what came of it, in words; never with a value of the person in them. */
 export class TemplateFailed extends Error {
@@ -320,33 +321,6 @@ function advice(name: string, known: readonly string[]): string {
   return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
 }
 
-// The text of a default body by the object that a template gets of it, so that it is written as it is.
-const spelt = new WeakMap<object, string>();
-
-/** An object that is written as this text. */
-export function speltAs(value: JsonObject, text: string): JsonObject {
-  spelt.set(value, text);
-  return value;
-}
-
-/** A value as a template writes it. An object is written as JSON. */
-function written(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number') refuseNoNumber(value);
-  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
-  if (value === undefined || value === null) return '';
-  return Array.isArray(value) ? value.map(written).join('') : writtenJson(value);
-}
-
-function writtenJson(value: unknown): string {
-  const known = isRecord(value) ? spelt.get(value) : undefined;
-  if (known !== undefined) return known;
-  const text = stringifyJson(value ?? null);
-  // A number that JSON cannot write becomes null there.
-  if (text.includes('null')) refuseNoNumber(value);
-  return text;
-}
-
 /** One rendering, with all that it has used up so far. */
 class BoundedContext extends Context {
   mostSteps = MOST_STEPS;
@@ -525,61 +499,6 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   return liquid;
 }
 
-/** A value as JSON, or the mark by which its name is left out with it: of nothing, and of text that is empty or blank. */
-function jsonOrOmitted(value: unknown): string {
-  const isBlank = value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
-  return isBlank ? OMITTED : writtenJson(value);
-}
-
-const JSON_FILTERS = new Map([
-  ['json', writtenJson],
-  ['jsonify', writtenJson],
-  ['json_or_omit', jsonOrOmitted],
-]);
-
-/** What may end a string of JSON. */
-const ENDS_STRING = /["\\\p{Cc}]/u;
-
-/** A value that is written into JSON without the filter `json`: a person could otherwise write fields of another system. */
-function inJson(value: unknown): string {
-  const text = written(value);
-  if (!isRecord(value) && ENDS_STRING.test(text))
-    throw new TypeError(
-      'a value has a quote, a backslash or a control character, and would be no JSON. Write it with the filter json, without quotes around it (or with raw, where it is JSON that the template has made)',
-    );
-  return text;
-}
-
-/** All that XML 1.0 cannot hold, in whatever form. */
-const NOT_IN_XML = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu;
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&apos;',
-};
-
-function inXml(value: unknown): string {
-  return written(value)
-    .replaceAll(NOT_IN_XML, '')
-    .replaceAll(/[&<>"']/g, (one) => ENTITIES[one] ?? one);
-}
-
-/** What `encodeURIComponent` leaves, and RFC 3986 reserves. */
-const percentEncoded = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-
-const encoded = (value: unknown): string => {
-  const text = written(value);
-  return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed()).replaceAll(/[!'()*]/g, percentEncoded);
-};
-
-/** How a value is written whose last filter is not `raw`; absent: as it is. */
-const ESCAPES: Readonly<Partial<Record<TemplateUse, (value: unknown) => string>>> = {
-  url: encoded,
-  json: inJson,
-  xml: inXml,
-};
 const LIQUIDS: Readonly<Record<TemplateUse, Liquid>> = {
   text: createLiquid(),
   url: createLiquid(encoded),

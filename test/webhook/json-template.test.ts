@@ -164,3 +164,25 @@ test('whatever a person has in a field, they write no field of their own', () =>
     100,
   );
 });
+
+test.each([
+  '{{ data.o }}',
+  '{% assign o = data.o %}{{ o }}',
+  '{{ data.none | default: data.o }}',
+  '{% assign none = data.none %}{{ none | default: data.o }}',
+  '{% for o in data.list %}{{ o }}{% endfor %}',
+  '{% for o in data.list %}{% echo o | json %}{% endfor %}',
+  '{% echo data.o %}',
+  '{% echo data.o | json %}',
+  '{% echo data.text | json %}',
+  '{% cycle data.o %}',
+  '{% cycle data.o | json %}',
+])('nothing that a person has in a field leaves the quotes around %s', (piece) => {
+  const body = `["${piece}"]`;
+  if (problemOf(body)?.includes('quotes') === true) return;
+  // Names and values that are JSON where the quotes around them are taken for others.
+  for (const o of [{ ',': ',' }, { ',': 1, ':': ',' }]) {
+    const data = { o, list: [o], text: ',' };
+    expect(() => readTemplate(body, 'json').render({ data } as never)).toThrow(TemplateFailed);
+  }
+});

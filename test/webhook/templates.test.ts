@@ -2,16 +2,14 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseJson } from '../../src/domain/json.ts';
 import {
-  EMPTY_VALUE,
   ItemsSkipped,
   readTemplate,
-  speltAs,
   TemplateFailed,
   templateProblem,
   type TemplateScope,
   TemplateSkipped,
-  type TemplateUse,
 } from '../../src/webhook/templates.ts';
+import { EMPTY_VALUE, speltAs, type TemplateUse } from '../../src/webhook/template-values.ts';
 import { jsonKey, jsonText, objectText } from '../domain/a-json-text.ts';
 import { always } from '../support/properties.ts';
 
