@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { ServiceError } from '@temporalio/client';
-import type { JobSignals } from '../../src/client/push/patient-signals.ts';
+import type { JobSignals } from '../../src/client/push/signal-sender.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import type { RunTrigger } from '../../src/domain/trigger-run.ts';
 

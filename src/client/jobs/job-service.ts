@@ -27,7 +27,7 @@ import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../askin
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
-import type { JobSignals } from '../push/patient-signals.ts';
+import type { JobSignals } from '../push/signal-sender.ts';
 import { patiently } from '../push/patiently.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';

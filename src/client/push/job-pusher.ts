@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { bytesAfter, RUN_FRAME_BYTES } from '../../domain/trigger-run.ts';
 import { PushInterrupted } from '../errors.ts';
-import { HistoryGauge, type JobSignals, PatientSignals, type SignalSize } from './patient-signals.ts';
+import { HistoryGauge, type JobSignals, SignalSender, type SignalSize } from './signal-sender.ts';
 import { PATIENCE_MS } from './patiently.ts';
 import type { CheckedTrigger } from './push.ts';
 
@@ -38,6 +38,21 @@ interface Batch {
   profileBytes: number;
 }
 
+/** What the pushers of one job, or of one input, have in common. */
+export interface SharedByPushers {
+  /** Shared by all that signal this job: one check of its history then serves all of them. */
+  readonly gauge?: HistoryGauge;
+  /** Shared by all that take from one input, so that the others go on while one job accepts nothing. Default: no room. */
+  readonly room?: PushRoom;
+  /**
+   * How long the next signal waits for more, in ms, unless it is full. Default: until `gatherMs` have passed since the signal before.
+   * @param bytes what waits for it.
+   */
+  readonly waitMs?: (bytes: number) => number;
+  /** Called when the job accepts nothing more; `left` then has what it did not take. */
+  readonly onFailure?: (failure: PushInterrupted) => void;
+}
+
 const GATHER_MS = 100;
 
 const NO_TRIGGERS: Readonly<Batch> = { triggers: [], bytes: RUN_FRAME_BYTES, profileBytes: 0 };
@@ -52,72 +67,68 @@ function sizeWith({ triggers, bytes, profileBytes }: Readonly<Batch>, one: Check
 
 /**
  * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB, and
- * beside it profiles of a MiB. So a lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
+ * beside it profiles of a MiB. A lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
  */
 export class JobPusher {
   readonly jobId: string;
   accepted = 0;
   signals = 0;
-  /** What it had been given and the job has not accepted, in order, once that has failed. */
+  /** What it was given and the job has not accepted, in order, once that has failed. */
   readonly left: CheckedTrigger[] = [];
-  readonly #signals: PatientSignals;
+  readonly #signals: SignalSender;
   readonly #onProgress: (progress: PushProgress) => void;
-  readonly #gatherMs: number;
+  readonly #onFailure: ((failure: PushInterrupted) => void) | undefined;
+  readonly #waitMs: (bytes: number) => number;
   /** What has not been sent yet, a signal each; all but the last are full. */
   #batches: Batch[] = [];
   readonly #room: PushRoom;
   #sending: Promise<void> | undefined;
-  /** Wakes whoever waits in `add`, when a batch was taken or sent, or the job is waited for. */
+  /** Wakes `add`, when a batch was taken or sent, or the job is waited for. */
   #wake: () => void = () => undefined;
-  /** The job takes nothing at the moment, so its input is not to be held up for it. */
+  /** The job accepts nothing at the moment, and its input is not to be held up for it. */
   #isWaitedFor = false;
   #failure: PushInterrupted | undefined;
   #signalledAt = -Infinity;
-  /** The first batch need not wait for more, because nothing more fits. */
-  #isComplete = false;
   /** Nothing more will come. */
   #isFinished = false;
   /** Ends the wait for more. */
   #goOn: (() => void) | undefined;
 
-  /**
-   * @param gauge shared by all who signal this job, so that none has to check what another has just seen.
-   * @param room shared by all who get their triggers from one input, so that the others go on while one waits; by default there is none.
-   */
-  constructor(
-    jobId: string,
-    signals: JobSignals,
-    options: PushOptions = {},
-    { gauge = new HistoryGauge(), room = { leftBytes: 0 } }: { gauge?: HistoryGauge; room?: PushRoom } = {},
-  ) {
+  constructor(jobId: string, signals: JobSignals, options: PushOptions = {}, shared: SharedByPushers = {}) {
+    const { onProgress = () => undefined, patienceMs = PATIENCE_MS, gatherMs = GATHER_MS, signal } = options;
     this.jobId = jobId;
-    this.#signals = new PatientSignals(jobId, signals, {
-      gauge,
-      patienceMs: options.patienceMs ?? PATIENCE_MS,
-      signal: options.signal,
+    this.#signals = new SignalSender(jobId, signals, {
+      gauge: shared.gauge ?? new HistoryGauge(),
+      patienceMs,
+      signal,
       onWait: (waitingFor) => this.#report(waitingFor),
     });
-    this.#room = room;
-    this.#onProgress = options.onProgress ?? (() => undefined);
-    this.#gatherMs = options.gatherMs ?? GATHER_MS;
+    this.#room = shared.room ?? { leftBytes: 0 };
+    this.#onProgress = onProgress;
+    this.#onFailure = shared.onFailure;
+    this.#waitMs = shared.waitMs ?? (() => this.#signalledAt + gatherMs - performance.now());
   }
 
   /**
    * Takes a trigger; resolves as soon as there is room for another.
-   * @throws PushInterrupted when an earlier one could not be sent.
+   * @throws PushInterrupted when one could not be sent: then it is in `left`.
    */
   async add(one: CheckedTrigger): Promise<void> {
-    while (!this.#fits(one) && this.#failure === undefined) {
-      this.#complete();
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+    this.put(one);
+    while (this.#isFull && this.#failure === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#put(one) > 1) this.#complete();
+  }
+
+  /** Takes a trigger, whether or not there is room. */
+  put(one: CheckedTrigger): void {
+    if (this.#failure !== undefined) return void this.left.push(one);
+    this.#append(one);
+    if (!this.#mustWait) this.#goOn?.();
     this.#sending ??= this.#drain();
   }
 
-  /** Puts a trigger into the last batch, or behind that. Returns how many there are. */
-  #put(one: CheckedTrigger): number {
+  /** Puts a trigger into the last batch, or behind that. */
+  #append(one: CheckedTrigger): void {
     const last = this.#batches.at(-1);
     const size = sizeWith(last ?? NO_TRIGGERS, one);
     if (last !== undefined && this.#signals.fits(size)) {
@@ -129,15 +140,12 @@ export class JobPusher {
       this.#batches.push({ triggers: [one], ...alone });
       this.#room.leftBytes -= alone.bytes;
     }
-    return this.#batches.length;
   }
 
   /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
-  #fits(one: CheckedTrigger): boolean {
-    const [first, second] = this.#batches;
-    if (first === undefined) return true;
-    if (second === undefined && this.#signals.fits(sizeWith(first, one))) return true;
-    return (this.#isWaitedFor || second !== undefined) && this.#room.leftBytes > one.bytes;
+  get #isFull(): boolean {
+    const { length } = this.#batches;
+    return length > 1 && !((this.#isWaitedFor || length > 2) && this.#room.leftBytes > 0);
   }
 
   /**
@@ -151,23 +159,15 @@ export class JobPusher {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #complete(): void {
-    this.#isComplete = true;
-    this.#goOn?.();
-  }
-
   async #drain(): Promise<void> {
     while (this.#batches.length > 0 && this.#failure === undefined) {
       await this.#gather();
       const batch = this.#take();
       if (batch === undefined) break;
-      this.#isComplete = this.#batches.length > 1;
       this.#wake();
       await this.#send(batch);
       this.#wake();
     }
-    // What is left after a failure is sent by nobody, and must not take the others' room.
-    for (let batch = this.#take(); batch !== undefined; batch = this.#take()) this.left.push(...batch.triggers);
     this.#sending = undefined;
   }
 
@@ -177,13 +177,17 @@ export class JobPusher {
     return batch;
   }
 
+  get #mustWait(): boolean {
+    const [first, second] = this.#batches;
+    return first !== undefined && second === undefined && !this.#isFinished && this.#waitMs(first.bytes) > 0;
+  }
+
   async #gather(): Promise<void> {
     // What is added in the same turn of the event loop belongs in the first batch.
     await setImmediate();
-    const waitMs = this.#signalledAt + this.#gatherMs - performance.now();
-    if (waitMs <= 0 || this.#isComplete || this.#isFinished) return;
+    if (!this.#mustWait) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, waitMs);
+      const timer = setTimeout(resolve, this.#waitMs(this.#batches[0]?.bytes ?? 0));
       this.#goOn = () => {
         clearTimeout(timer);
         resolve();
@@ -202,9 +206,7 @@ export class JobPusher {
     if (failure?.isTooLarge === true) return this.#divide(batch);
     if (failure !== undefined) {
       const unconfirmed = failure.isUnconfirmed ? triggers.length : 0;
-      this.left.push(...triggers);
-      this.#failure = new PushInterrupted(this.jobId, this.accepted, unconfirmed, failure.cause);
-      return;
+      return this.#fail(batch, new PushInterrupted(this.jobId, this.accepted, unconfirmed, failure.cause));
     }
     this.accepted += triggers.length;
     this.signals += 1;
@@ -213,11 +215,18 @@ export class JobPusher {
     this.#report();
   }
 
+  #fail(batch: Batch, failure: PushInterrupted): void {
+    this.#failure = failure;
+    // What is left is sent no more, and must not take the others' room.
+    for (let next: Batch | undefined = batch; next !== undefined; next = this.#take()) this.left.push(...next.triggers);
+    this.#onFailure?.(failure);
+  }
+
   /** Puts everything into smaller batches, in its order. */
   #divide(batch: Batch): void {
     const all = [batch, ...this.#batches];
     while (this.#take() !== undefined);
-    for (const { triggers } of all) for (const one of triggers) this.#put(one);
+    for (const { triggers } of all) for (const one of triggers) this.#append(one);
   }
 
   #report(waitingFor?: 'server' | 'history'): void {

@@ -196,7 +196,7 @@ class Publication {
     if (listeners.every(({ state }) => state === 'ended')) this.#unheard += 1;
     for (const listener of listeners) {
       if (listener.state !== 'told') continue;
-      await this.#try(listener, () => listener.pusher.add(one), one);
+      await this.#try(listener, () => listener.pusher.add(one));
     }
     this.#read += 1;
     const [failure] = this.#failures;
@@ -224,8 +224,7 @@ class Publication {
     return [...this.#jobs.values()].filter(({ state }) => state === 'told');
   }
 
-  /** @param given what it takes with this step, unless it throws. */
-  async #try(listener: Listener, step: () => Promise<void>, ...given: CheckedTrigger[]): Promise<void> {
+  async #try(listener: Listener, step: () => Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
@@ -233,7 +232,7 @@ class Publication {
       const left = listener.pusher.left.splice(0);
       if (error.cause instanceof JobNotRunning) {
         listener.state = 'ended';
-        return await this.#handOn([...left, ...given]);
+        return await this.#handOn(left);
       }
       listener.state = 'left out';
       this.#failures.push(error);
@@ -249,7 +248,7 @@ class Publication {
       for (const listener of this.#listeners.get(one.trigger.audience) ?? []) {
         if (listener.state !== 'told' || listener.from <= (this.#places.get(one) ?? 0)) continue;
         this.#hasHandedOn = true;
-        await this.#try(listener, () => listener.pusher.add(one), one);
+        await this.#try(listener, () => listener.pusher.add(one));
       }
   }
 

@@ -6,7 +6,7 @@ import { PLACE_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { JobPusher } from './job-pusher.ts';
-import type { SignalSize } from './patient-signals.ts';
+import type { SignalSize } from './signal-sender.ts';
 import { asError } from './patiently.ts';
 import { withLine } from './trigger-lines.ts';
 

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
 import { GroupedSignals } from '../../../src/client/push/grouped-signals.ts';
-import { SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
+import { SIGNAL_BYTES } from '../../../src/client/push/signal-sender.ts';
 import { type CheckedTrigger, checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import { profileHolderName } from '../../../src/domain/held-profile.ts';

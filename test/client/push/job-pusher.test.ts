@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
 import { JobPusher, type PushProgress } from '../../../src/client/push/job-pusher.ts';
-import { type JobSignals, SIGNAL_BYTES } from '../../../src/client/push/patient-signals.ts';
+import { type JobSignals, SIGNAL_BYTES } from '../../../src/client/push/signal-sender.ts';
 import { checked, createPushClock, pushTo, withEvent } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';

@@ -76,7 +76,7 @@ export interface NotSignalled {
 }
 
 /** Signals one job, and waits while the server is in trouble or the job's history is near its limit. */
-export class PatientSignals {
+export class SignalSender {
   readonly #jobId: string;
   readonly #signals: JobSignals;
   readonly #gauge: HistoryGauge;
