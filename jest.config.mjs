@@ -13,8 +13,6 @@ const project = {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' }, sourceMaps: 'inline' },
     ],
   },
-  // Above the patience of what tests wait for (test/support/patience.ts), so that those say what is not as wanted.
-  testTimeout: 240_000,
 };
 
 const withServer = {
@@ -46,6 +44,8 @@ export default {
   maxWorkers: 2,
   // What a file leaves in a worker's heap slows the files after it: two to three GB at the end of a run otherwise.
   workerIdleMemoryLimit: '1GB',
+  // Above the patience of what tests wait for (test/support/patience.ts), so that those say what is not as wanted.
+  testTimeout: 240_000,
 };
 
 function withProperties() {
