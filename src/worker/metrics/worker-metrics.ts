@@ -1,6 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { SliceKind } from '../../contract/slice.ts';
-import { Histogram } from './histogram.ts';
 import { JobMetrics } from './job-metrics.ts';
 
 /** From a nearby endpoint to the longest request that a worker can be configured for, in seconds. */
@@ -39,16 +38,16 @@ export class WorkerMetrics {
     this.#requestSeconds = new Histogram({
       name: 'triggers_request_duration_seconds',
       help: "From a request's start to the end of its answer.",
-      label: 'status_class',
+      labelNames: ['status_class'],
       buckets: REQUEST_BUCKETS,
-      registry: this.#registry,
+      registers,
     });
     this.#ageSeconds = new Histogram({
       name: 'triggers_delivery_age_seconds',
       help: 'Age of a trigger when it was delivered, from its "at".',
-      label: 'kind',
+      labelNames: ['kind'],
       buckets: AGE_BUCKETS,
-      registry: this.#registry,
+      registers,
     });
     this.#sourceCalls = new Counter({
       name: 'triggers_source_calls_total',
@@ -59,9 +58,9 @@ export class WorkerMetrics {
     this.#sourceSeconds = new Histogram({
       name: 'triggers_source_call_duration_seconds',
       help: 'How long calls of the audience source took.',
-      label: 'call',
+      labelNames: ['call'],
       buckets: SOURCE_BUCKETS,
-      registry: this.#registry,
+      registers,
     });
     this.#tokenFetches = new Counter({
       name: 'triggers_token_fetches_total',
@@ -107,7 +106,7 @@ export class WorkerMetrics {
 
   requestEnded(statusClass: string, durationMs: number): void {
     this.#requests--;
-    this.#requestSeconds.observe(statusClass, durationMs / 1000);
+    this.#requestSeconds.observe({ status_class: statusClass }, durationMs / 1000);
   }
 
   attempted(kind: SliceKind, verdict: string, statusClass: string, count: number): void {
@@ -115,12 +114,13 @@ export class WorkerMetrics {
   }
 
   delivered(kind: SliceKind, ageMs: number): void {
-    this.#ageSeconds.observe(kind, ageMs / 1000);
+    // prom-client throws for any other number, and that would fail a delivery.
+    if (Number.isFinite(ageMs)) this.#ageSeconds.observe({ kind }, ageMs / 1000);
   }
 
   sourceCalled(call: string, isAnswered: boolean, durationMs: number): void {
     this.#sourceCalls.inc({ call, outcome: outcomeOf(isAnswered) });
-    this.#sourceSeconds.observe(call, durationMs / 1000);
+    this.#sourceSeconds.observe({ call }, durationMs / 1000);
   }
 
   tokenFetched(isFetched: boolean): void {
