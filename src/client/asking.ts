@@ -71,7 +71,7 @@ export async function ask<T, Args extends unknown[] = []>(
       // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
       if (grpcCode(error) === GRPC.FAILED_PRECONDITION || isTimeUp(error)) {
         const { taskQueue } = await handle.describe();
-        const trouble = await noWorker(client, taskQueue, error, answerMs, workflowId);
+        const trouble = await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
         if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
       } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
@@ -127,7 +127,7 @@ export async function executeUpdate<T>(
         handle.executeUpdate<T, [unknown, ...unknown[]]>(update.name, options),
       );
     } catch (error) {
-      if (isTimeUp(error)) throw await noWorker(client, taskQueue, error, answerMs, workflowId);
+      if (isTimeUp(error)) throw await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
       // The server took it back: it came to a run that was ending, and whose end was refused. With the same id it is carried out once.
       if (grpcCode(error) !== GRPC.FAILED_PRECONDITION || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
@@ -139,9 +139,11 @@ export async function executeUpdate<T>(
 export async function noWorker(
   client: Client,
   taskQueue: string,
-  cause?: unknown,
-  waitedMs = ANSWER_MS,
-  workflowId?: string,
+  {
+    cause,
+    waitedMs = ANSWER_MS,
+    workflowId,
+  }: { readonly cause?: unknown; readonly waitedMs?: number; readonly workflowId?: string } = {},
 ): Promise<NoWorker> {
   const [lastPoll, taskFailure] = await Promise.all([
     lastPollMsAgo(client, taskQueue),

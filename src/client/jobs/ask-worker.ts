@@ -187,7 +187,8 @@ export async function askWorker<Q extends Question>(
     const { failure, isBegun = false } = isOver ? { failure: error.cause } : await lastTry(client, handle.workflowId);
     if (!isOver) await handle.terminate('nobody answered in time').catch(() => undefined);
     if (failure === undefined && isBegun) throw new WorkerFailed(taskQueue, silence(answerMs), { cause: error });
-    if (failure === undefined || isUntaken(failure)) throw await noWorker(client, taskQueue, error, answerMs);
+    if (failure === undefined || isUntaken(failure))
+      throw await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs });
     throw new WorkerFailed(taskQueue, rootCause(failure) ?? failure.message, { cause: failure });
   }
 }

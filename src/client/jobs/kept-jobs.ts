@@ -266,7 +266,7 @@ async function lookAgainSoon(
   { taskQueue }: WorkflowExecutionDescription,
   deadline: number,
 ): Promise<void> {
-  if (Date.now() > deadline) throw await noWorker(client, taskQueue, undefined, DECIDED_MS);
+  if (Date.now() > deadline) throw await noWorker(client, taskQueue, { waitedMs: DECIDED_MS });
   await setTimeout(LOOK_AGAIN_MS);
 }
 
