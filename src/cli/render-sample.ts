@@ -1,7 +1,7 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import type { Answers } from '../contract/answers.ts';
 import { indentedJson } from '../domain/indented-json.ts';
-import { meaningOf, verdictFor } from '../domain/sample-meaning.ts';
+import { meaningOf } from '../domain/sample-meaning.ts';
 import { duration, printable } from '../domain/shown.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { plain, type Terminal } from './terminal.ts';
@@ -53,7 +53,7 @@ export function answerLines(
   const { durationMs, retryAfterMs, isSecond } = answer;
   const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
   const rows: (readonly [string, string | undefined])[] = [
-    ['Answer', paint(verdictFor(answer) === 'delivered' ? 'green' : 'red', outcomeOf(answer))],
+    ['Answer', paint(answer.verdict === 'delivered' ? 'green' : 'red', outcomeOf(answer))],
     [
       '',
       isSecond ? 'to a second request, which was sent with a new token after the first was answered 401' : undefined,

@@ -53,8 +53,8 @@ export interface SampleAnswer {
   readonly status?: number;
   /** What went wrong where there is no status; see `domain/verdict.ts`. */
   readonly code?: string;
-  /** What it would mean for the job, by the job's `answers`; absent from a worker of an older release. */
-  readonly verdict?: AttemptVerdict;
+  /** What it would mean for the job, by the job's `answers`. */
+  readonly verdict: AttemptVerdict;
   readonly retryAfterMs?: number;
   /** From the request's start to the end of its answer, connecting included. */
   readonly durationMs: number;

@@ -187,7 +187,7 @@ export interface PersonAnswer extends PersonStanding {
   readonly audiences: readonly Audience[];
   /** There when triggers, whose is not known, are in holders or on their way there. */
   readonly overflow?: PersonOverflow;
-  /** With a job that was stopped with `discard`: what this run of it has dropped. A worker of an older release does not say. */
+  /** With a job that was stopped with `discard`: what this run of it has dropped. */
   readonly discarded?: readonly PersonDropped[];
 }
 

@@ -1,7 +1,7 @@
 import type { Sample, SampleAnswer } from '../contract/sample.ts';
 import { retryDelaysMs } from './retry.ts';
 import { duration } from './shown.ts';
-import { type AttemptVerdict, verdictOf } from './verdict.ts';
+import type { AttemptVerdict } from './verdict.ts';
 
 /** What becomes of what is to be tried again, by a job that tries for so long. */
 function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
@@ -32,12 +32,6 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
 };
 
 /** What an answer to a test would mean for the job that it is a sample of, in words. */
-export function meaningOf(answer: SampleAnswer, sample: Pick<Sample, 'retryFor'> = {}): string {
-  const verdict = verdictFor(answer);
+export function meaningOf({ verdict }: Pick<SampleAnswer, 'verdict'>, sample: Pick<Sample, 'retryFor'> = {}): string {
   return MEANING[verdict] + (verdict === 'transient' || verdict === 'setup' ? again(sample) : '');
-}
-
-/** What an answer would mean for the job: as its worker said or, if that is of an older release, as it means to any job. */
-export function verdictFor(answer: SampleAnswer): AttemptVerdict {
-  return answer.verdict ?? verdictOf(answer);
 }

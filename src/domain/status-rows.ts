@@ -149,7 +149,7 @@ export function fieldName(field: ExportField): string {
   return typeof field === 'string' ? field : `${field.field} as ${field.as}`;
 }
 
-/** How the requests differ from a POST of the default body, in few words; templates are in `status --json`. An older release says nothing of it. */
+/** How the requests differ from a POST of the default body, in few words; templates are in `status --json`. */
 function shape(status: SaidShape): string | undefined {
   const { method, contentType, headers, body, envelope, onEnter, onExit } = status;
   const parts = [
@@ -208,9 +208,9 @@ function tries({ retryFor }: JobStatus): string | undefined {
 
 const SHOWN_DELAYS = 9;
 
-/** When it stops by itself. The status of a job on an older worker does not have it. */
+/** When it stops by itself. */
 function end({ endsAt }: JobStatus): string | undefined {
-  return endsAt == null ? undefined : `by itself, at ${shownTime(parseInstant(endsAt) ?? endsAt)}`;
+  return endsAt === null ? undefined : `by itself, at ${shownTime(parseInstant(endsAt) ?? endsAt)}`;
 }
 
 function received({ received: all, repeated, filtered = 0, staleDropped = 0, rejected }: JobStatus): string {
@@ -248,7 +248,7 @@ function waiting({ waiting: all, held, overflow, oldestWaitingAt }: JobStatus, t
   return parts.join(', ');
 }
 
-/** What a stop dropped; an older release did not count that. */
+/** What a stop dropped. */
 function discarded({ discarded: count = 0 }: JobStatus): string | undefined {
   return count === 0 ? undefined : `${shownCount(count)} that waited when the job was stopped with "discard"`;
 }
@@ -329,8 +329,7 @@ function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: 
 
 /** When the job sends nothing and, while that is so, until when. */
 function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
-  // The status of a job on an older worker does not have it.
-  if (quietHours == null) return undefined;
+  if (quietHours === null) return undefined;
   const { from, to, timeZone, days, meanwhile } = quietHours;
   const when = `${from} to ${to} in ${timeZone}${days === undefined ? '' : `, from ${days.join(', ')}`}`;
   const what = `what comes meanwhile ${meanwhile === 'drop' ? 'is not sent' : 'waits'}`;
@@ -340,8 +339,7 @@ function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
 
 /** How many people the endpoint is told about at most, how far that is used and, once it is, when it goes on. */
 function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefined {
-  // The status of a job on an older worker does not have it.
-  if (quota == null) return undefined;
+  if (quota === null) return undefined;
   const { people, per, timeZone } = quota;
   const limit = `at most ${counted(people, 'person', 'people')} ${per === 'hour' ? 'an' : 'a'} ${per} in ${timeZone}`;
   const used = quotaUsed === undefined ? '' : `, ${shownCount(quotaUsed)} so far in this one`;
@@ -351,15 +349,14 @@ function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefi
 
 /** What all requests of the job are limited to, and what that makes wait. */
 function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, time: Telling['time']) {
-  // The status of a job on an older worker does not have it.
-  if (requestsPerSecond == null) return undefined;
+  if (requestsPerSecond === null) return undefined;
   const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;
   return until === undefined ? limit : `${limit}; the next one goes ${time(until)}`;
 }
 
 /** How many triggers a request carries, and what the next one waits for. */
 function batches({ batch, gatheringUntil: until }: JobStatus, time: Telling['time']): string | undefined {
-  if (batch == null) return undefined;
+  if (batch === null) return undefined;
   const after = batch.afterMs === 0 ? '' : `, or what is there after ${duration(batch.afterMs)}`;
   const next = until === undefined ? '' : `; the next one goes when it is full, or ${time(until)}`;
   return `at most ${shownCount(batch.size)} in a request${after}${next}`;

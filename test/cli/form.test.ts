@@ -6,6 +6,7 @@ import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoSample, NoWorker } fro
 import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/client/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { verdictOf } from '../../src/domain/verdict.ts';
 import { aPerson, CTRL_C } from './a-person.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', size: 1200 };
@@ -41,7 +42,13 @@ function dialogue(answers: Parameters<typeof aPerson>[0], world: World = {}) {
     audience: VIP,
     event: 'enter',
     request: { method: 'POST', url: '', headers: [], body: isLegacy ? '{"old":1}' : '{"new":1}', bodyBytes: 9 },
-    answer: { ok: status < 300, status, durationMs: 5, isSecond: false },
+    answer: {
+      ok: status < 300,
+      status,
+      verdict: verdictOf({ ok: status < 300, status }),
+      durationMs: 5,
+      isSecond: false,
+    },
   });
   const options: NewJobOptions = {
     ask: person.ask,

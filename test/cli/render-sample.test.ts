@@ -47,6 +47,7 @@ test('an answer says what came, how long it took, what was asked, and what it wo
   const answer = {
     ok: false,
     status: 429,
+    verdict: 'throttled' as const,
     retryAfterMs: 90_000,
     durationMs: 1234,
     answer: 'slow\u001Bdown',
@@ -65,25 +66,25 @@ test('an answer says what came, how long it took, what was asked, and what it wo
 });
 
 test('where no request was made, that is said', () => {
-  const answer = { ok: false, code: 'ADDRESS_REFUSED', durationMs: 0, isSecond: false };
+  const answer = { ok: false, code: 'ADDRESS_REFUSED', verdict: 'ours' as const, durationMs: 0, isSecond: false };
   expect(answerLines({ answer })[0]).toContain('the worker may not connect to this address');
   expect(meaningOf(answer)).toContain('The request was not made');
 });
 
 test('a message that never reached the endpoint was tried, not sent', () => {
-  const answer = { ok: false, durationMs: 1, isSecond: false };
+  const answer = { ok: false, verdict: 'transient' as const, durationMs: 1, isSecond: false };
   const testedBy = (more: object): string => testedText({ ...sample, answer: { ...answer, ...more } });
   expect(testedBy({ status: 503 })).toBe('1 enters vip. It was sent once, as a test.');
   expect(testedBy({ code: 'ENOTFOUND' })).toBe('1 enters vip. It was tried once, as a test.');
 });
 
 test('what a refusal means depends on whether the endpoint ever took anything, and that is said', () => {
-  const meaning = meaningOf({ ok: false, status: 422, durationMs: 1, isSecond: false });
+  const meaning = meaningOf({ verdict: 'refused' });
   expect(meaning).toMatch(/a dead letter at once.*has accepted nothing at all/);
 });
 
 test('how often a job would send it again, and for how long, is said by how long it tries', () => {
-  const answer = { ok: false, status: 500, durationMs: 1, isSecond: false };
+  const answer = { ok: false, status: 500, verdict: 'transient' as const, durationMs: 1, isSecond: false };
   const again = (times: string) =>
     `The endpoint is unwell. A job would send it again ${times}, then make it a dead letter.`;
   expect(meaningOf(answer)).toBe(again('9 times over 28 h'));
@@ -106,9 +107,8 @@ test('what answers mean is shown by statuses, and a class for the rest of its ow
 });
 
 test('a meaning is the one that the worker says, where the job has answers of its own, and the table shows them', () => {
-  const answer = { ok: false, status: 404, durationMs: 1, isSecond: false };
-  expect(meaningOf({ ...answer, verdict: 'delivered' })).toBe('A job would count it as delivered.');
-  expect(meaningOf(answer)).toMatch(/Only a person can fix this/);
+  expect(meaningOf({ verdict: 'delivered' })).toBe('A job would count it as delivered.');
+  expect(meaningOf({ verdict: 'setup' })).toMatch(/Only a person can fix this/);
   const lines = tableLines({ ...sample, answers: { '404': 'delivered', '5xx': 'dead-letter', '423': 'pause' } });
   expect(lines).toEqual(
     expect.arrayContaining(['  Delivered     2xx, 404', '  Pauses        410, 423', '  Dead letter   5xx']),

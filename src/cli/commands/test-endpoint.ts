@@ -4,7 +4,7 @@ import { withJobs } from '../jobs.ts';
 import { sampleOf } from '../job-options.ts';
 import { sampleWords, wishFrom } from '../options.ts';
 import { answerLines, noteLines, outcomeOf, requestLines, testedText, warningLines } from '../render-sample.ts';
-import { meaningOf, verdictFor } from '../../domain/sample-meaning.ts';
+import { meaningOf } from '../../domain/sample-meaning.ts';
 
 export const testCommand = command({
   name: 'test',
@@ -23,11 +23,11 @@ answers say otherwise.`,
       for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);
       for (const line of warningLines(sent, terminal)) terminal.err(line);
     }
-    print({ ...sent, verdict: verdictFor(answer), meaning: meaningOf(answer, sent) }, () => [
+    print({ ...sent, verdict: answer.verdict, meaning: meaningOf(answer, sent) }, () => [
       ...requestLines(sent, terminal),
       '',
       ...answerLines(sent, terminal),
     ]);
-    if (verdictFor(answer) !== 'delivered') throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
+    if (answer.verdict !== 'delivered') throw new NotTaken(`The endpoint did not accept it: ${outcomeOf(answer)}.`);
   },
 });

@@ -6,7 +6,6 @@ import { isDiscarding } from '../../domain/person-trace.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
 import { NoWorker } from '../errors.ts';
-import { GRPC, grpcCode } from '../server-errors.ts';
 import { holderContents, MOST_HOLDERS } from './holder-contents.ts';
 
 /** A run of a job, and whose triggers are asked about. */
@@ -49,30 +48,23 @@ export async function droppedBy(
     // It had not begun: its history says all.
     if (answer === null) return { events: [], notices: [] };
     const { discarded, subscriptionId, audiences } = answer;
-    if (discarded === undefined) return unknown(OLDER_WORKER);
     const events: TriggerDiscarded[] = [];
     const add = (at: string, { event, audience, at: triggerAt, backfill }: WaitingTrigger): void => {
       const from = backfill === undefined ? {} : { backfill };
       events.push({ kind: 'discarded', jobId, runId, at, event, audience, triggerAt, ...from });
     };
-    for (const { at, triggers, holders } of discarded) {
+    for (const { at, triggers, holders } of discarded ?? []) {
       for (const one of triggers) add(at, one);
       for await (const content of holderContents(client, subscriptionId, holders))
         for (const one of content.triggers) if (one.user === user) add(at, waitingTrigger(audiences, one.trigger));
     }
-    return { events, notices: discarded.flatMap(noticesOf) };
+    return { events, notices: (discarded ?? []).flatMap(noticesOf) };
   } catch (error) {
-    if (error instanceof NoWorker) {
-      silent.set(error.taskQueue, error.message);
-      return unknown(error.message);
-    }
-    // A worker of an older release does not know this query.
-    if (grpcCode(error) === GRPC.INVALID_ARGUMENT) return unknown(OLDER_WORKER);
-    throw error;
+    if (!(error instanceof NoWorker)) throw error;
+    silent.set(error.taskQueue, error.message);
+    return unknown(error.message);
   }
 }
-
-const OLDER_WORKER = 'Its worker is of an older release and cannot say it.';
 
 function noticesOf({ triggers, count, holders }: PersonDropped): string[] {
   const unlisted = count - triggers.length;

@@ -69,13 +69,9 @@ export async function standingOf(
     if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
     return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
   } catch (error) {
-    if (error instanceof NoWorker) {
-      silent.set(error.taskQueue, error.message);
-      return { kind: 'stands', jobId, at: now, notice: error.message };
-    }
-    // A worker of an older release does not know this query.
-    if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
-    return { kind: 'stands', jobId, at: now, notice: 'Its worker is of an older release and cannot say what waits.' };
+    if (!(error instanceof NoWorker)) throw error;
+    silent.set(error.taskQueue, error.message);
+    return { kind: 'stands', jobId, at: now, notice: error.message };
   }
 }
 

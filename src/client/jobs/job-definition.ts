@@ -61,7 +61,7 @@ export async function quickDestination(
     : undefined;
 }
 
-/** What a status shows of a form, with the URLs that it masks. A status of an older release may lack fields: they have their defaults. */
+/** What a status shows of a form, with the URLs that it masks. `existingUsers` is about a start alone. */
 function formOf(status: JobStatus, { settings: { webhookUrl, request } }: JobSettings): JobDefinition {
   const { onEnter, onExit } = status;
   return {

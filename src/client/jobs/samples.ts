@@ -115,8 +115,7 @@ async function toldOf(
   job: FieldsOf & Pick<JobDefinition, 'retryFor' | 'events'>,
   wanted: TriggerEvent | undefined,
 ): Promise<Pick<Meant, 'event' | 'unsent' | 'warnings' | 'retryFor'>> {
-  // The status of a job on an older worker has neither.
-  const { retryFor, events } = { retryFor: job.retryFor ?? null, events: job.events ?? null };
+  const { retryFor, events } = job;
   const event = wanted ?? (wantsEvent({ events }, 'enter') ? 'enter' : 'exit');
   return {
     event,

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import type { Sample, SentSample, ShownRequest } from '../../contract/sample.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
-import { meaningOf, verdictFor } from '../../domain/sample-meaning.ts';
+import { meaningOf } from '../../domain/sample-meaning.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { type ApiFailure, ask, pathOf } from '../api.ts';
@@ -170,8 +170,7 @@ function TestDialog({ wish, command, about, isCurrent, onClose }: TestProps): JS
 
 function Answer(sent: SentSample): JSX.Element {
   const { answer } = sent;
-  const { durationMs, answer: text } = answer;
-  const verdict = verdictFor(answer);
+  const { durationMs, verdict, answer: text } = answer;
   return (
     <>
       <p>
