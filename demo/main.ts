@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import ora, { type Ora } from 'ora';
+import type { ExpectedTrigger } from './expected-triggers.ts';
 import type { ExportJobs } from '../src/client/export-jobs.ts';
 import { jobWorkflowId } from '../src/domain/names.ts';
 import { failureInWords } from '../src/domain/verdict.ts';
-import type { ExpectedTrigger } from '../src/local/ledger.ts';
 import { liveTriggers } from './live-triggers.ts';
 import { SAMPLE_AUDIENCES, samplePeople } from './sample-people.ts';
 import { DEMO_SOURCES, type DemoSource, type DemoStage, openDemoStage } from './stage.ts';

@@ -1,5 +1,6 @@
+import { type ExpectedTrigger, missingFrom, violationsIn } from './expected-triggers.ts';
 import type { JobStatus } from '../src/contract/job-status.ts';
-import type { ExpectedTrigger, Ledger } from '../src/local/ledger.ts';
+import type { Ledger } from '../src/local/ledger.ts';
 
 export interface DemoOutcome {
   /** Existing memberships that were to be sent. */
@@ -18,8 +19,8 @@ export function demoSummary(outcome: DemoOutcome): { readonly text: string; read
 
 function byLedger({ members, expected, status }: DemoOutcome, ledger: Ledger): { text: string; isComplete: boolean } {
   const summary = ledger.summary();
-  const missing = ledger.missing(expected);
-  const violations = ledger.violations(expected);
+  const missing = missingFrom(ledger, expected);
+  const violations = violationsIn(ledger, expected);
   const wanted = members + expected.length;
   const isComplete = summary.delivered === wanted && missing.length === 0;
   const audiences = Object.entries(summary.byAudience)

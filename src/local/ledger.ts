@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import type { ReceivedElement, ReceivedMessage } from './receiver.ts';
 
@@ -26,15 +25,6 @@ export interface ReceivedRequest {
   readonly answered: number | 'reset' | 'half' | 'aborted' | undefined;
   /** When that was, epoch ms; undefined while it is open. */
   readonly endedAtMs: number | undefined;
-}
-
-/** A trigger that a test expects to arrive. */
-export interface ExpectedTrigger {
-  readonly user: string;
-  /** Slug or id. */
-  readonly audience: string;
-  readonly event: TriggerEvent;
-  readonly at: string;
 }
 
 export interface LedgerSummary {
@@ -183,31 +173,6 @@ export class Ledger {
     return [...expected].filter((id) => !this.#deliveredIds.has(id));
   }
 
-  /** Those of the expected triggers that were never answered 2xx. */
-  missing(expected: Iterable<ExpectedTrigger>): ExpectedTrigger[] {
-    const arrived = new Set(this.#firstSuccesses().flatMap(keysOf));
-    return [...expected].filter((trigger) => !arrived.has(keyOf(trigger, trigger.audience)));
-  }
-
-  /**
-   * Where the order per person is not the one in which the triggers are listed here: one text for each message that came
-   * before an older one of its person. Triggers that never arrived are `missing`, not here; so are messages nobody expected.
-   */
-  violations(expected: Iterable<ExpectedTrigger>): string[] {
-    const rank = new Map<string, number>();
-    for (const trigger of expected) rank.set(keyOf(trigger, trigger.audience), rank.size);
-    const youngest = new Map<string, { rank: number; message: ReceivedMessage }>();
-    const found: string[] = [];
-    for (const message of this.#firstSuccesses()) {
-      const own = keysOf(message).flatMap((key) => rank.get(key) ?? [])[0];
-      if (own === undefined) continue;
-      const before = youngest.get(message.user);
-      if (before === undefined || own > before.rank) youngest.set(message.user, { rank: own, message });
-      else found.push(`person ${message.user}: ${inWords(message)} arrived after ${inWords(before.message)}`);
-    }
-    return found;
-  }
-
   #look(): void {
     for (const look of this.#waiting) look();
   }
@@ -227,17 +192,6 @@ export class Ledger {
     if (before === message.at) return;
     if (before !== undefined && instant(message.at) < instant(before)) this.#outOfOrder += 1;
     this.#lastAt.set(message.user, message.at);
-  }
-
-  /** The messages answered 2xx, each delivery id once, in the order in which their requests arrived. */
-  #firstSuccesses(): ReceivedMessage[] {
-    const seen = new Set<string>();
-    const successes = this.entries.filter(({ answered }) => isSuccess(answered)).flatMap(elementsOf);
-    return successes.flatMap(({ deliveryId, message }) => {
-      if (message === undefined || (deliveryId !== undefined && seen.has(deliveryId))) return [];
-      if (deliveryId !== undefined) seen.add(deliveryId);
-      return message;
-    });
   }
 }
 
@@ -261,17 +215,4 @@ function isSuccess(answered: ReceivedRequest['answered']): boolean {
 
 function instant(at: string): string {
   return parseInstant(at) ?? at;
-}
-
-function keyOf({ user, event, at }: Pick<ExpectedTrigger, 'user' | 'event' | 'at'>, audience: string): string {
-  return JSON.stringify([user, audience, event, instant(at)]);
-}
-
-/** A message's audience is known by id and by slug, a test's expectation names one of them. */
-function keysOf(message: ReceivedMessage): string[] {
-  return [keyOf(message, message.audience), keyOf(message, message.slug)];
-}
-
-function inWords({ event, slug, at }: ReceivedMessage): string {
-  return `${event} ${slug} (${at})`;
 }

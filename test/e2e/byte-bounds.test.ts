@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
@@ -71,8 +72,8 @@ async function expectAllInOrder(
   address = temporal.address,
 ) {
   await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length);
-  expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
-  expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+  expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
+  expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
   expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
   await lab.statusWhen(job, ({ waiting }) => waiting === 0);
   expect(await brokenTasks(address, job)).toEqual([]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
@@ -57,8 +58,8 @@ test('continue-as-new in the middle of a stream of signals loses nothing and kee
     }
     for (const trigger of triggers) await signalUntilTaken(() => handle.signal('triggers', [trigger]));
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length);
-    expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
-    expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
+    expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
+    expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
     expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
     expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(6);
     const { received, delivered } = await lab.statusWhen(job, ({ waiting }) => waiting === 0);

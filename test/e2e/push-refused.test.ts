@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import type { Ended } from '../support/cli-hosts.ts';
@@ -80,8 +81,8 @@ async function expectEachOnce({ lab, jobId, triggers }: AbandonedJob, repeated: 
   await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length);
   const status = await lab.statusWhen(jobId, ({ waiting }) => waiting === 0);
   expect(status).toMatchObject({ delivered: triggers.length, repeated, received: triggers.length + repeated });
-  expect(lab.receiver.ledger.missing(triggers)).toEqual([]);
-  expect(lab.receiver.ledger.violations(triggers)).toEqual([]);
+  expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
+  expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
   expect(lab.receiver.ledger.summary()).toMatchObject({ requests: triggers.length, duplicates: 0 });
 }
 

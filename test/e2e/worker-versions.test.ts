@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import { Deployment } from '../support/deployment.ts';
@@ -99,8 +100,8 @@ test('a new build takes over running jobs and all that stands beside them: in or
     // On a busy machine a page may have to be read again after a minute: these jobs remember but few arrivals.
     await lab.statusWhen(busy, (status) => status.waiting === 0 && status.backfill?.state === 'finished');
     for (const expected of [live, waiting]) {
-      expect(lab.receiver.ledger.violations(expected)).toEqual([]);
-      expect(lab.receiver.ledger.missing(expected)).toEqual([]);
+      expect(violationsIn(lab.receiver.ledger, expected)).toEqual([]);
+      expect(missingFrom(lab.receiver.ledger, expected)).toEqual([]);
     }
     expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
   } finally {
