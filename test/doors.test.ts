@@ -24,6 +24,7 @@ import { readWatchChange } from '../src/domain/watch.ts';
 import { aTerminal } from './cli/a-terminal.ts';
 import { anEasyWorker, NOBODY, ServerAsked } from './client/an-easy-worker.ts';
 import { RIGHT } from './contract/a-mistake.ts';
+import { tries } from './support/properties.ts';
 
 // What goes in by any door is what was meant, or it is refused: keys that are misspelt, missing, doubled or too many, and values of another type.
 // Nothing here needs a server: what is wrong has to be refused before anybody is asked.
@@ -155,7 +156,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 test('a definition is taken as it is meant, or not at all', async () => {
-  for (let i = 0; i < 3_000; i++) {
+  for (let i = 0; i < tries(300); i++) {
     const { wrong, isKeyWrong } = damaged(RIGHT, JOB_FIELDS);
     const given = dice.chance() < 0.3 ? damaged(wrong, JOB_FIELDS).wrong : wrong;
     const { client } = anEasyWorker();
@@ -208,7 +209,7 @@ const UPDATES: Readonly<Record<string, Update>> = {
 test('the argument of an update or a signal is taken as it is meant, or not at all', () => {
   for (const [name, { read, right, meant }] of Object.entries(UPDATES)) {
     expect(read([right])).toEqual({ ok: true, request: right });
-    for (let i = 0; i < 4_000; i++) {
+    for (let i = 0; i < tries(400); i++) {
       const { wrong, isKeyWrong } = damaged(right, Object.keys(right));
       const args = dice.chance() < 0.1 ? [wrong, right] : [wrong];
       const reading = read(args);
@@ -311,7 +312,7 @@ test('the options of a method are taken as they are meant, or nobody is asked an
     // With no trigger nothing is asked.
     if (name !== 'push')
       expect([name, await outcomeOf(() => call(jobs, right as never))]).toEqual([name, expect.any(ServerAsked)]);
-    for (let i = 0; i < 500; i++) {
+    for (let i = 0; i < tries(50); i++) {
       const { wrong, isKeyWrong } = damaged(right, Object.keys(right));
       if (!isKeyWrong) continue;
       const outcome = await outcomeOf(() => call(jobs, wrong as never));
@@ -390,7 +391,7 @@ function aWrongLine({ path, command }: Path): string[] {
 
 test('a command line with a mistake ends with 2, before anybody is asked', async () => {
   const commands = commandsIn(createProgram(aTerminal().terminal));
-  for (let i = 0; i < 2_000; i++) {
+  for (let i = 0; i < tries(300); i++) {
     const args = aWrongLine(dice.oneOf(commands));
     const { terminal, out } = aTerminal();
     expect([args, await run(args, terminal), out]).toEqual([args, 2, []]);
@@ -564,7 +565,7 @@ test('a setting is taken as it is meant, or nothing starts', () => {
   for (const source of SOURCES) {
     const right = configOf(source);
     expect(load(JSON.stringify(right))).toMatchObject({ taskQueue: 'mine' });
-    for (let i = 0; i < 750; i++) {
+    for (let i = 0; i < tries(75); i++) {
       const config = structuredClone(right);
       const place = dice.oneOf(settingsIn(config));
       const key = dice.oneOf(Object.keys(place));
@@ -588,7 +589,7 @@ test('a misspelt variable of ours stops whoever reads it', () => {
   const path = join(folder, 'empty.json');
   writeFileSync(path, '{}');
   const all = VARIABLES.map((name) => name.slice('TRIGGERS_'.length));
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < tries(60); i++) {
     const name = `TRIGGERS_${misspelt(dice.oneOf(all), all)}`;
     const env = { TRIGGERS_CONFIG: path, [name]: '9464' };
     for (const read of [() => loadConfig({ env }), () => configuredTaskQueue(env), () => configuredPayloadKeys(env)])

@@ -72,44 +72,6 @@ describeWithBrowser('the console', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test.each([
-    ['wide', WIDE],
-    ['narrow', NARROW],
-  ])('starts a job by the form, with existing users, and shows them arrive (%s)', async (width, viewport) => {
-    const { page, context } = await browser.open(api.url, { viewport });
-    await page
-      .getByRole('link', { name: 'New job' })
-      .or(page.getByRole('link', { name: 'Start the first one' }))
-      .first()
-      .click();
-    await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
-    await page.getByLabel('Label', { exact: true }).fill(`Console ${width}`);
-    await page.getByRole('button', { name: 'Start Export' }).click();
-    // What is missing stands at its field.
-    await page.getByText('Choose at least one audience.').waitFor();
-    await page.getByLabel(VIPS.name).check();
-    await page.getByLabel('Webhook URL').fill(`${lab.receiver.url}${width}`);
-    await page.getByLabel('email', { exact: true }).check();
-    await page.getByLabel(/First send the 230 users/).check();
-    await page.getByLabel('The request').getByText('"email": "member-').waitFor();
-    await looked(page, `new-job-${width}`);
-    await page.getByRole('button', { name: 'Start Export' }).click();
-    await page.getByText(/are sent as an/).waitFor();
-    await page.getByRole('button', { name: 'Send 230 users, and start' }).click();
-    await page.getByText('230 of 230').waitFor();
-    await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
-    await page.getByRole('link', { name: 'member-' }).first().waitFor();
-    await looked(page, `job-${width}`);
-    const jobId = new URL(page.url()).pathname.replace('/jobs/', '');
-    expect((await lab.jobs.status(jobId)).exportFields).toEqual(['email']);
-    await page.getByRole('link', { name: 'Jobs', exact: true }).first().click();
-    await page.getByRole('button', { name: /^all \d/ }).waitFor();
-    await looked(page, `jobs-${width}`);
-    await (await findJob(page, `Console ${width}`)).waitFor();
-    await page.getByRole('img', { name: '230 delivered, 0 failed' }).waitFor();
-    await context.close();
-  });
-
   test('sends a test, and says what its answer would mean', async () => {
     const endpoint = await startReceiver({ answer: () => ({ status: 404 }) });
     const { page, context } = await browser.open(`${api.url}/new`);
@@ -397,25 +359,6 @@ describeWithBrowser('the console', () => {
     expect(await statusOf(page, '/v1/jobs')).toBe(401);
     await context.close();
     await reading.close();
-  });
-
-  test('a link from the terminal signs in once, and leaves the address at once', async () => {
-    const invited = await openApi({ others: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } });
-    const link = invited.invite();
-    const { page, context } = await browser.open(link);
-    await page.getByRole('link', { name: 'New job' }).waitFor();
-    expect(page.url()).toBe(`${invited.url}/`);
-    await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.getByLabel('API key').waitFor();
-    // Pasted into a tab that has the console open, it is no other page, and signs in all the same; once.
-    const pasted = async (url: string): Promise<void> => await page.evaluate(`location.href = ${JSON.stringify(url)}`);
-    await pasted(link);
-    await page.getByText('This link has been used').waitFor();
-    await pasted(invited.invite());
-    await page.getByText('signed in by link').waitFor();
-    expect(page.url()).toBe(`${invited.url}/`);
-    await context.close();
-    await invited.close();
   });
 
   test('shows what is hostile as text, wherever it comes from', async () => {

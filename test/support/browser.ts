@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from '@jest/globals';
 import axe from 'axe-core';
@@ -16,8 +15,8 @@ if (executablePath === undefined)
 
 export const describeWithBrowser = executablePath === undefined ? describe.skip : describe;
 
-/** Where pictures of pages go, for people to look at; PICTURES names another folder. */
-const pictures = process.env['PICTURES'] ?? mkdtempSync(join(tmpdir(), 'console-pictures-'));
+/** Where pictures of pages go, for people to look at; without PICTURES none are taken. */
+const pictures = process.env['PICTURES'];
 
 export const WIDE = { width: 1280, height: 900 };
 export const NARROW = { width: 390, height: 800 };
@@ -37,7 +36,7 @@ export class TestBrowser {
 
   private constructor(browser: Browser) {
     this.#browser = browser;
-    mkdirSync(pictures, { recursive: true });
+    if (pictures !== undefined) mkdirSync(pictures, { recursive: true });
   }
 
   /** A page of somebody of whom the browser knows nothing yet. */
@@ -63,11 +62,12 @@ export class TestBrowser {
   }
 }
 
-/** Takes a picture of a page in both schemes, and has axe-core look at it. */
+/** Has axe-core look at a page in both schemes, and takes pictures of it if those are wanted. */
 export async function looked(page: Page, name: string): Promise<void> {
   for (const colorScheme of ['dark', 'light'] as const) {
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
+    if (pictures !== undefined)
+      await page.screenshot({ path: join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
     expect(await violations(page)).toEqual([]);
   }
 }

@@ -16,9 +16,6 @@ export const temporal: TestTemporal = readFacts();
 
 function readFacts(): TestTemporal {
   const facts = process.env['TEST_TEMPORAL'];
-  if (facts === undefined)
-    throw new Error(
-      'There is no test server: run the tests by jest with jest.config.mjs, or name this one in jest.quick.config.mjs.',
-    );
+  if (facts === undefined) throw new Error('There is no test server: name this file in test/tiers.mjs.');
   return JSON.parse(facts) as TestTemporal; // written by global-setup.mjs of the same run
 }
