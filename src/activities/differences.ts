@@ -272,7 +272,7 @@ function folderOf(root: string | undefined, differenceId: string): string {
 function notHere(cause?: unknown): ApplicationFailure {
   return ApplicationFailure.create({
     message:
-      'The difference is not in this worker\'s folder, or is damaged. If there are several workers, "watch.folder" must be one folder that they share. If it is lost, cancel the backfill (triggers backfill JOB --cancel), and reconcile again.',
+      'The difference is not in this worker\'s folder, or is damaged. If there are several workers, "watch.folder" must be one folder that they share. If it is lost, cancel the backfill, and reconcile again.',
     type: 'DifferenceNotHere',
     ...(cause instanceof Error ? { cause } : {}),
   });

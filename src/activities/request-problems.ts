@@ -112,7 +112,7 @@ export function headerWarnings({ headers, onEnter, onExit }: SaidShape): string[
   const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
   return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
     (name) =>
-      `The header "${name}" looks like a secret. Temporal and "triggers status" show the headers of a job. Put a secret into an authorization, and name that in "authorization".`,
+      `The header "${name}" looks like a secret. Temporal and the job's status show its headers. Put a secret into an authorization, and name that in "authorization".`,
   );
 }
 

@@ -69,7 +69,7 @@ export async function choosePerson(
     if (found !== undefined) return { ...found, audience };
   }
   const slugs = wanted.map(({ slug }) => slug).slice(0, AUDIENCES_NAMED);
-  return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person: --user` };
+  return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person.` };
 }
 
 async function isMemberOfAny(source: AudienceSource, audiences: readonly Audience[], user: string): Promise<boolean> {
@@ -256,8 +256,8 @@ async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInp
   throw new Obstacle(
     'job',
     found === null
-      ? 'The job has not begun yet: its audiences are being looked up. Try again in a moment; "triggers status" says what it waits for.'
-      : 'The job is no longer known. See all jobs with: triggers list',
+      ? 'The job has not begun yet: its audiences are being looked up. Try again in a moment; its status says what it waits for.'
+      : 'The job is no longer known.',
   );
 }
 
@@ -294,8 +294,8 @@ function made(make: () => WebhookRequest, several: boolean): WebhookRequest {
       // What a template lacks, it may lack for everybody.
       const advice =
         error.code === ATTEMPT_CODES.templateFailed
-          ? 'Correct the template. If it is right for others, try another --user.'
-          : 'Try another --user.';
+          ? 'Correct the template. If it is right for others, try another person.'
+          : 'Try another person.';
       const { excerpt } = error.cause instanceof TemplateFailed ? error.cause : {};
       const shown = excerpt === undefined ? '' : `\n\nRendered, with the mistake at the caret:\n${excerpt}`;
       const whom = several ? 'these people' : 'this person';

@@ -8,7 +8,6 @@ import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
 import { countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
-import { inOwnWords } from './own-words.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
@@ -109,8 +108,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
         };
         const wishes = Object.entries({ force: isForced, limit, perSecond }).filter(([, wish]) => wish !== undefined);
         const result = await deadLetters[name](which, { confirm, signal, ...Object.fromEntries(wishes) });
-        const failures = result.failures.map((failure) => ({ ...failure, reason: inOwnWords(failure.reason) }));
-        return { ...result, failures, ...(extent === undefined ? {} : { extent }) };
+        return { ...result, ...(extent === undefined ? {} : { extent }) };
       },
     });
     serve(app, {

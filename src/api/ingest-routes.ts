@@ -220,7 +220,7 @@ async function readingOf(
   } catch (error) {
     const { code, detail } = refusalOf(error);
     // A key of somebody else's data may be an address.
-    const reason = code === 'KeyTwice' ? 'an object of the body has a key twice' : detail.replace(/\.$/, '');
+    const reason = code === 'KeyTwice' ? 'An object of the body has a key twice.' : detail;
     return { changes: [{ reason }], ignored: 0 };
   }
   return await readArrival(ingest, arrival, ingests.thread, unwanted);
@@ -265,7 +265,7 @@ function answerTo(ingest: Ingest, reading: Reading, takenIn: TakenIn, isBad: boo
   if (!isBad) return { status: takenIn.refusedCount > 0 ? 207 : 202, headers: {}, body, isProvisional };
   if (ingest.badDataStatus === 200) return { status: 200, headers: {}, body };
   const [first] = takenIn.refused;
-  const detail = `Nothing was accepted: ${first?.reason ?? 'there is no change in it'}. Do not send it again as it is.`;
+  const detail = `Nothing was accepted (${first?.reason ?? 'there is no change in it'}). Do not send it again as it is.`;
   const { status, headers, body: said } = problem({ status: 422, code: 'BadData', detail }, { ...takenIn, ignored });
   return { status, headers, body: said };
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import * as errors from '../client/errors.ts';
 import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
-import { inOwnWords } from './own-words.ts';
+import { type AnsweredRemedy, answered, remediesSchema } from './remedies.ts';
 
 /** What a request is refused with: RFC 9457 problem details. Nothing in it is a secret, or says anything of people that the caller did not send. */
 export interface Refusal {
@@ -12,6 +12,7 @@ export interface Refusal {
   readonly code: string;
   readonly detail: string;
   readonly problems?: readonly Problem[];
+  readonly remedies?: readonly AnsweredRemedy[];
   /** Seconds after which the same request may succeed. */
   readonly retryAfterS?: number;
   /** What else its answer says of itself. */
@@ -109,19 +110,19 @@ const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
   [504, [errors.OutcomeUnknown]],
 ];
 
-/** What a failure is answered with. The code is that of the client and the command line, and so are the words, but for what to do. */
+/** What a failure is answered with: code and words as the client and the command line have them. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   if (error instanceof errors.PushInterrupted || error instanceof errors.PublishInterrupted)
     return refusalOf(error.cause);
   if (error instanceof errors.TriggersError) {
     const status = STATUS.find(([, classes]) => classes.some((one) => error instanceof one))?.[0] ?? 422;
-    const problems = 'problems' in error ? { problems: ownProblems(error.problems as readonly Problem[]) } : {}; // Of all errors that have them.
     return {
       status,
       code: error.name,
-      detail: ownText(error.message),
-      ...problems,
+      detail: cut(error instanceof errors.ProblemsError ? error.headline : error.message),
+      ...(error instanceof errors.ProblemsError ? { problems: shownProblems(error.problems) } : {}),
+      ...(error.remedies.length > 0 ? { remedies: error.remedies.map(answered) } : {}),
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
   }
@@ -141,30 +142,29 @@ export function refusalOf(error: unknown): Refusal {
 const MOST_PROBLEMS = 100;
 const MOST_TEXT = 4_000;
 
-function ownProblems(problems: readonly Problem[]): readonly Problem[] {
+function shownProblems(problems: readonly Problem[]): readonly Problem[] {
   return problems
     .slice(0, MOST_PROBLEMS)
-    .map(({ field, message }) => ({ field: field.slice(0, MOST_TEXT), message: ownText(message) }));
+    .map(({ field, message }) => ({ field: field.slice(0, MOST_TEXT), message: cut(message) }));
 }
 
-/** Cut before anything looks for words in it. */
-function ownText(text: string): string {
-  return inOwnWords(text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
+function cut(text: string): string {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
 }
 
 /** The answer that a refusal is: `application/problem+json`, with what else is to be said. */
 export function problem(
-  { status, code, detail, problems, retryAfterS, headers = {} }: Refusal,
+  { retryAfterS, headers = {}, ...refusal }: Refusal,
   more: Readonly<Record<string, unknown>> = {},
 ): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: unknown } {
   return {
-    status,
+    status: refusal.status,
     headers: {
       ...headers,
       'content-type': PROBLEM_TYPE,
       ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
     },
-    body: { status, code, detail, ...(problems === undefined ? {} : { problems }), ...more },
+    body: { ...refusal, ...more },
   };
 }
 
@@ -173,11 +173,12 @@ const problemBody = z
   .looseObject({
     status: z.number().int(),
     code: z.string().describe('Stable: the name of the error, as in docs/errors.md.'),
-    detail: z.string().describe('What happened, and what to do.'),
+    detail: z.string().describe('What happened.'),
     problems: z
       .array(z.object({ field: z.string(), message: z.string() }))
       .optional()
       .describe('All that is wrong, by field.'),
+    remedies: remediesSchema,
   })
   .describe('It was not done, or not all of it.');
 

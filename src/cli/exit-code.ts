@@ -9,6 +9,7 @@ import {
   InvalidTrigger,
   InvalidWatch,
   NotLetIn,
+  ProblemsError,
   PublishInterrupted,
   PushInterrupted,
   ServerUnreachable,
@@ -18,6 +19,7 @@ import { ConfigError } from '../config/config.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
+import { remedyLines } from './remedies.ts';
 import { problemLines } from './render-jobs.ts';
 import type { Terminal } from './terminal.ts';
 import { wrap } from './text.ts';
@@ -103,25 +105,24 @@ function exitCodeOf(error: unknown): ExitCode {
 }
 
 function failureLines(error: unknown, { columns, paint }: Terminal): string[] {
-  if (error instanceof InvalidJob) {
-    const [what = ''] = error.message.split('\n');
-    return [...wrap(what, columns).map((line) => paint('red', line)), ...problemLines(error.problems, columns)];
-  }
-  if (error instanceof InvalidRequest) {
-    return [paint('red', 'The request was not accepted:'), ...problemLines(error.problems, columns)];
-  }
-  if (error instanceof InvalidWatch) {
-    return [paint('red', 'The watch was not accepted:'), ...problemLines(error.problems, columns)];
-  }
+  if (error instanceof ProblemsError)
+    return [
+      ...wrap(error.headline, columns).map((line) => paint('red', line)),
+      ...problemLines(error.problems, columns),
+    ];
   if (error instanceof InvalidJobFiles)
     return [
       ...wrap(NOTHING_DONE, columns).map((line) => paint('red', line)),
       ...error.files.flatMap(({ file, problems }) => [`${printable(file)}:`, ...problemLines(problems, columns)]),
     ];
-  return messageOf(error)
-    .split('\n')
-    .flatMap((line) => wrap(printable(line), columns))
-    .map((line) => paint('red', line));
+  const shown = (line: string): string[] => wrap(printable(line), columns);
+  return [
+    ...messageOf(error)
+      .split('\n')
+      .flatMap(shown)
+      .map((line) => paint('red', line)),
+    ...remedyLines(error).flatMap(shown),
+  ];
 }
 
 function messageOf(error: unknown): string {

@@ -10,16 +10,9 @@ export function problemOf(field: string, value: unknown): string | undefined {
   return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
 }
 
-/** What is wrong with an answer as it was typed: the form's own messages are about JSON, its quotes and its null. */
-export function problemOfTyped(field: string, value: unknown): string | undefined {
-  return problemOf(field, value)
-    ?.replaceAll(' (without quotes)', '')
-    .replace(/; null .*$/s, '.');
-}
-
 /** What is wrong with a number as it was typed. */
 export function problemOfNumber(field: string, text: string, valueOf = (number: number): unknown => number) {
   const number = text.trim() === '' ? NaN : Number(text);
   if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';
-  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOfTyped(field, valueOf(number));
+  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, valueOf(number));
 }

@@ -14,6 +14,7 @@ import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
 import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
 import { FURTHER_FIELDS, furtherRows } from './further-fields.ts';
+import { withRemedies } from './remedies.ts';
 import { problemLines } from './render-jobs.ts';
 import { answerLines, testedText } from './render-sample.ts';
 import { indentedJson } from '../domain/indented-json.ts';
@@ -309,9 +310,14 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
       // Everything that was typed is still there, so what failed can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       hasFailed = true;
-      options.say(printableReason(error.message));
+      told(error, options.say);
     }
   }
+}
+
+/** Says what happened, and what to do. */
+function told(error: Error, say: (line: string) => void): void {
+  for (const line of withRemedies(error).split('\n')) say(printable(line));
 }
 
 /** What the job will be. */
@@ -341,7 +347,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
       return await jobs.start(definition, jobId === undefined ? {} : { jobId });
     } catch (error) {
       const isTaken = error instanceof JobAlreadyRunning || error instanceof JobKept || error instanceof JobRecoverable;
-      if (isTaken) say(printableReason(error.message));
+      if (isTaken) told(error, say);
       else if (error instanceof InvalidJob && error.problems.every((problem) => problem.field === 'id'))
         problemLines(error.problems, columns).forEach((line) => say(line));
       else throw error;
@@ -369,7 +375,7 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
       say(`The file ${printable(file)} already exists. Choose another name.`);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      say(printableReason(error.message));
+      told(error, say);
     }
   }
 }

@@ -3,7 +3,7 @@ import type { JobDefinition } from '../contract/export-job.ts';
 import { METHODS } from '../contract/request-shape.ts';
 import { shownUrl } from '../domain/shown.ts';
 import type { Ask } from './ask.ts';
-import { type Draft, problemOf, problemOfNumber, problemOfTyped } from './form-answers.ts';
+import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
 
 /** A field that the dialogue asks for only where somebody wants more than the usual. */
 export interface FurtherField {
@@ -152,7 +152,7 @@ export const FURTHER_FIELDS: readonly FurtherField[] = [
 /** Asks for a line; an empty one means the usual. */
 function asksText(field: 'body' | 'contentType' | 'retryFor' | 'endsAt', message: string): FurtherField['ask'] {
   return async (draft, ask) => {
-    const check = (typed: string) => (typed.trim() === '' ? undefined : problemOfTyped(field, typed.trim()));
+    const check = (typed: string) => (typed.trim() === '' ? undefined : problemOf(field, typed.trim()));
     const typed = await ask.text({ message, check });
     draft[field] = typed.trim() === '' ? null : typed.trim();
   };

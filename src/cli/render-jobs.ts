@@ -4,6 +4,7 @@ import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-st
 import { counted, duration, printable } from '../domain/shown.ts';
 import { statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
+import { commandLine } from './remedies.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 import { count, field, fromNow, headed, wrap } from './text.ts';
 
@@ -137,9 +138,8 @@ const ALIKE = ' (what is not shown may have changed)';
 export function problemLines(problems: readonly Problem[], columns = 80): string[] {
   const names = problems.map(({ field: name }) => printable(name) || 'job');
   const width = Math.max(...names.map((name) => name.length)) + 2;
-  return problems.flatMap(({ message }, i) =>
-    message
-      .split('\n')
+  return problems.flatMap(({ message, remedies = [] }, i) =>
+    [...message.split('\n'), ...remedies.map(commandLine)]
       .flatMap((line) => wrap(printable(line), Math.max(20, columns - width - 2)))
       .map((line, row) => `  ${(row === 0 ? (names[i] ?? '') : '').padEnd(width)}${line}`),
   );

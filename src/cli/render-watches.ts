@@ -3,6 +3,7 @@ import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchStatus, WatchSummary } from '../client/export-jobs.ts';
 import type { MissedRounds } from '../contract/watch.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { withRemedies } from './remedies.ts';
 import { statusLine, statusLines } from './render-jobs.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 import { count, field, fromNow, sentences } from './text.ts';
@@ -45,7 +46,7 @@ async function answerOf(
     return await jobs.status(jobId);
   } catch (error) {
     if (!(error instanceof NoWorker)) throw error;
-    terminal.err(sentences(error.message, terminal));
+    terminal.err(sentences(withRemedies(error), terminal));
     return undefined;
   }
 }

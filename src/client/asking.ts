@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Client, QueryDefinition, WorkflowHandle } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+import type { Remedy } from '../domain/remedy.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
 
@@ -14,8 +15,8 @@ import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
 export interface Commanded {
   /** What was asked, of whom: `stop of the job "vip"`. */
   readonly what: string;
-  /** How to find out what became of it: a command of ours, where there is one. */
-  readonly findOut: string;
+  /** How to find out what became of it. */
+  readonly findOut: Remedy;
 }
 
 /**

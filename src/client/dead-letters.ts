@@ -375,7 +375,7 @@ export class DeadLetters {
     if (isEnd(state)) throw new DeadLetterNotFound(id);
     const commanded: Commanded = {
       what: `"${COMMANDS[wished]}" of the dead letter "${id}"`,
-      findOut: `triggers dead-letters show ${id}`,
+      findOut: { action: 'deadLetter', id },
     };
     const { workflow } = this.#client;
     const send = () => workflow.getHandle(PREFIX + id).signal(signal.name, ...args);

@@ -41,7 +41,7 @@ export function nameJob(definition: unknown, jobId: string | undefined): { jobId
   const label: unknown = typeof definition === 'object' && definition !== null ? Reflect.get(definition, 'label') : '';
   const made = typeof label === 'string' ? jobIdFromLabel(label) : '';
   if (made !== undefined) return { jobId: made, problems: unlessReserved(made) };
-  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Give one (--id).';
+  const message = 'No job id can be made from this label: it has neither letters (a to z) nor digits. Give an id.';
   return { jobId: '', problems: label === '' ? [] : [{ field: 'id', message }] };
 }
 
@@ -52,7 +52,7 @@ const INVALID: Problem = {
 
 function unlessReserved(jobId: string): Problem[] {
   if (!isReservedJobId(jobId)) return [];
-  return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one (--id).` }];
+  return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one.` }];
 }
 
 // The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly

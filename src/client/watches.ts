@@ -260,7 +260,7 @@ function windowWarning({ slug, windowMinutes }: AudienceListing, { everyMs }: Wa
 }
 
 function ofWatch(command: string, audience: string): Commanded {
-  return { what: `"${command}" of the watch of "${audience}"`, findOut: 'triggers watch --list' };
+  return { what: `"${command}" of the watch of "${audience}"`, findOut: { action: 'listWatches' } };
 }
 
 /** How long, in ms, one watch without a worker may keep the whole list waiting. */

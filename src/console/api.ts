@@ -1,12 +1,13 @@
 import type { Problem } from '../contract/export-job.ts';
 import { parseJson } from '../domain/json.ts';
-import { inPageWords } from './page-words.ts';
+import type { Remedy } from '../domain/remedy.ts';
 
 /** `application/problem+json`; some have more than this. */
 interface SaidProblem {
   readonly code: string;
   readonly detail: string;
   readonly problems?: readonly Problem[];
+  readonly remedies?: readonly Remedy[];
   readonly [more: string]: unknown;
 }
 
@@ -17,14 +18,17 @@ export class ApiFailure extends Error {
   readonly code: string;
   /** What is wrong, by field. */
   readonly problems: readonly Problem[];
+  /** What a person can do about it. */
+  readonly remedies: readonly Remedy[];
   /** All that was answered. */
   readonly said: SaidProblem;
 
   constructor(status: number, said: SaidProblem) {
-    super(inPageWords(said.detail));
+    super(said.detail);
     this.status = status;
     this.code = said.code;
-    this.problems = (said.problems ?? []).map(({ field, message }) => ({ field, message: inPageWords(message) }));
+    this.problems = said.problems ?? [];
+    this.remedies = said.remedies ?? [];
     this.said = said;
   }
 }

@@ -4,6 +4,7 @@ import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { type ApiFailure } from './api.ts';
 import { type Asked, useNow, useSettled, useSteady } from './asked.ts';
+import { remedyOnPage } from './remedies.ts';
 import { ago, clockTime, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
@@ -84,20 +85,19 @@ export function Time({ at, clock = false }: { readonly at: string; readonly cloc
 
 export function Failure({ failure, retry }: { readonly failure: ApiFailure | undefined; readonly retry?: () => void }) {
   if (failure === undefined) return null;
-  // Problems are told line by line, and stand below by themselves.
-  const [said = '', ...others] = failure.message.split('\n');
   return (
     <div class="notice bad" role="alert">
-      <p>
-        <Said text={said} /> {failure.status !== 401 && <code class="quiet">{failure.code}</code>}
-      </p>
+      {failure.message.split('\n').map((line, i) => (
+        <p key={line}>
+          <Said text={line} /> {i === 0 && failure.status !== 401 && <code class="quiet">{failure.code}</code>}
+        </p>
+      ))}
       <ProblemList problems={failure.problems} />
-      {failure.problems.length === 0 &&
-        others.map((line) => (
-          <p key={line}>
-            <Said text={line} />
-          </p>
-        ))}
+      {failure.remedies.map((remedy) => (
+        <p key={remedy.action}>
+          <Said text={remedyOnPage(remedy)} />
+        </p>
+      ))}
       {retry !== undefined && (
         <button type="button" onClick={retry}>
           Try again

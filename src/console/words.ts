@@ -77,9 +77,9 @@ export function jobSentence(status: JobStatus, now: number): string {
   const waits =
     waiting === 0 ? `nothing is waiting${apart}` : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
   const why = status.reason === undefined ? undefined : inLocalTime(printableReason(status.reason), now);
-  if (state === 'paused') return why === undefined ? `Paused: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
+  if (state === 'paused') return why === undefined ? `Paused: ${waits}.` : `${why} ${capital(waits)}.`;
   if (state === 'stopped') return stoppedSentence(status, why);
-  if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${sentence(why)} ${capital(waits)}.`;
+  if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${why} ${capital(waits)}.`;
   if (state === 'starting') return 'Starting: a worker is checking it.';
   if (endpoint?.state === 'unwell') {
     const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
@@ -103,14 +103,10 @@ function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: s
   // One that has problems never began. Of all others the reason says how to recover them in a terminal; here is a button.
   if (recoverableUntil !== undefined && problems === undefined)
     return 'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.';
-  if (why !== undefined) return `Stopped. ${sentence(why)} It takes no more triggers.`;
+  if (why !== undefined) return `Stopped. ${why} It takes no more triggers.`;
   if (kept === undefined) return 'Stopped. It takes no more triggers.';
   const { waiting } = kept;
   return `Stopped. It keeps ${counted(waiting, 'trigger')} for when it is resumed, and takes no more until then.`;
-}
-
-function sentence(text: string): string {
-  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 export function capital(text: string): string {
@@ -131,11 +127,6 @@ export function backfillSentence(backfill: BackfillStatus): string {
     state === 'running' && secondsLeft !== undefined && `${duration(secondsLeft * 1000)} left`,
   ];
   return parts.filter((part) => part !== false).join(', ');
-}
-
-/** What is wrong with a field, for whoever fills in a form and writes no JSON: there, what is left empty is none. */
-export function inForm(problem: string): string {
-  return problem.replace(/; null \(without quotes\) means [^.]*/g, '').replaceAll(' (without quotes)', '');
 }
 
 /** A word of a command, quoted where a shell would take it for more than one. */

@@ -29,8 +29,7 @@ export function answersTo({ answers, eventAnswers }: KnownAnswers, event: Trigge
   return eventAnswers?.[event] ?? answers;
 }
 
-const TABLE =
-  'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';
+const TABLE = 'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}.';
 const KEYS = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 const SUCCESS = 'Only a single status can be another than delivered: name those that are meant, such as "202".';
 const CHOICE = `Write ${ANSWER_MEANINGS.slice(0, -1)

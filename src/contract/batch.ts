@@ -5,10 +5,9 @@ const MOST_IN_BATCH = 1000;
 /** Longest time, in ms, that a batch waits to be filled. */
 const LONGEST_GATHERING_MS = 300_000;
 
-const BATCH =
-  'A batch is an object, such as {"size": 100, "afterMs": 5000}; null (without quotes) means a request for each trigger.';
-const SIZE = `The size of a batch must be a whole number of triggers, from 1 to ${MOST_IN_BATCH} (without quotes).`;
-const AFTER = `The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to ${LONGEST_GATHERING_MS} (without quotes).`;
+const BATCH = 'A batch is an object, such as {"size": 100, "afterMs": 5000}.';
+const SIZE = `The size of a batch must be a whole number of triggers, from 1 to ${MOST_IN_BATCH}.`;
+const AFTER = `The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to ${LONGEST_GATHERING_MS}.`;
 
 const whole = (message: string, least: number, most: number) =>
   z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Remedy } from '../domain/remedy.ts';
 import { answersSchema } from './answers.ts';
 import { batch } from './batch.ts';
 import { unknownKeys } from './nearest-key.ts';
@@ -14,13 +15,13 @@ export const MAX_PARALLEL_REQUESTS = 500;
 export const DEFAULT_PARALLEL_REQUESTS = 5;
 
 const MISSING_AUTHORIZATION =
-  'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
-const WHOLE_NUMBER = 'The parallel request count must be a whole number (without quotes).';
-const WHOLE_BACKFILL_NUMBER = 'The parallel count of the backfill must be a whole number (without quotes).';
+  'Name an authorization of the worker, or give null if the webhook endpoint does not require authorization.';
+const WHOLE_NUMBER = 'The parallel request count must be a whole number.';
+const WHOLE_BACKFILL_NUMBER = 'The parallel count of the backfill must be a whole number.';
 
-const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0 (without quotes).';
+const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0.';
 
-const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
+const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"].';
 
 const NO_ENTERS =
   'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.';
@@ -33,7 +34,7 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
     .max(max, `${what} must have at most ${max} characters.`)
     .refine((value) => value.isWellFormed(), `${what} contains half of a character, which cannot be sent.`);
 
-const flag = (what: string) => z.boolean({ error: `${what} must be true or false (without quotes).` });
+const flag = (what: string) => z.boolean({ error: `${what} must be true or false.` });
 
 const renamedField = z.strictObject({
   field: text('An export field', 255),
@@ -160,6 +161,8 @@ export interface Problem {
   /** The field as a person would find it: `webhookUrl`, `audiences[2]`; empty when it is the whole. */
   readonly field: string;
   readonly message: string;
+  /** What a person can do about it, where that is known. */
+  readonly remedies?: readonly Remedy[];
 }
 
 export type Checked<T> =
@@ -206,7 +209,7 @@ const OF_EVENTS = [
   ['onEnter', 'enter'],
   ['onExit', 'exit'],
 ] as const;
-const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null (without quotes).';
+const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null.';
 
 /** How deep the objects of a form stand in each other below it: `onEnter`, its `headers`. */
 const LEVELS = 2;

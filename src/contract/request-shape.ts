@@ -117,7 +117,7 @@ export const requestShapeFields = {
   onExit: ofEvent,
   /** What is put around the body; null: nothing. */
   envelope: z
-    .literal('cloudevents', { error: 'The envelope must be "cloudevents", or null (without quotes) for none.' })
+    .literal('cloudevents', { error: 'The envelope must be "cloudevents", or null for none.' })
     .nullable()
     .default(null),
 };

@@ -6,8 +6,7 @@ import { nearestKey } from './nearest-key.ts';
 const LEAST_PER_SECOND = 0.01;
 const MOST_PER_SECOND = 1000;
 
-const END =
-  'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z"; null (without quotes) means none.';
+const END = 'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z".';
 
 // Dates that there are not look alike; times without seconds, or without a zone, are none of RFC 3339.
 const A_TIME = z.iso.datetime({ offset: true });
@@ -17,10 +16,9 @@ const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d
 const LEAST_RETRY_MS = 60_000;
 const MOST_RETRY_MS = 7 * 86_400_000;
 
-const RETRY =
-  'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d"; null (without quotes) means the usual 28 hours.';
+const RETRY = 'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".';
 
-const RATE = 'The request rate must be a number of requests a second (without quotes).';
+const RATE = 'The request rate must be a number of requests a second.';
 
 /** Most requests a second of a job, live and backfill together, over all workers; null: as many as the endpoint accepts. */
 export const requestsPerSecond = z
@@ -53,8 +51,7 @@ export const retryFor = z
 /** The days of a week, as `quietHours` names them. */
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 
-const QUIET =
-  'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const QUIET = 'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}.';
 const TIME_OF_DAY = 'Write a time of day as hours and minutes, from "00:00" to "23:59".';
 const DAY_NAMES = `Days must be a list of ${DAYS.map((day) => `"${day}"`).join(', ')}: those on which quiet hours begin. Leave it out for every day.`;
 const MEANWHILE = 'Write "wait" (what comes meanwhile is sent afterwards) or "drop" (it is not sent).';
@@ -111,9 +108,8 @@ function zoneFor(input: unknown): string {
   return near === undefined ? ZONE : `${ZONE} Did you mean "${near}"?`;
 }
 
-const QUOTA =
-  'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
-const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000 (without quotes).';
+const QUOTA = 'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}.';
+const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000.';
 const PER = 'Write "hour", "day" or "week".';
 
 /** How many people a job tells its endpoint about in a period at most: triggers, by their first attempts. */

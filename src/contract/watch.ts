@@ -12,7 +12,7 @@ export const watchOptionsSchema = z.strictObject({
   /** From the start of one round to the start of the next, in ms; 1 s to 7 days. After a round that takes longer the next one starts at once. */
   everyMs: z.int({ error: EVERY }).min(SHORTEST_MS, EVERY).max(LONGEST_MS, EVERY).default(300_000),
   /** Whether every member is reported as entering when there is no snapshot to compare with: in the first round, and after the last one was lost. */
-  emitExisting: z.boolean({ error: 'This must be true or false (without quotes).' }).default(false),
+  emitExisting: z.boolean({ error: 'This must be true or false.' }).default(false),
   /**
    * The largest share of the members, in percent, that may leave in one round. If more leave (and more than 10 people), the round is held until the
    * next one shows the same. 100: no round is held.

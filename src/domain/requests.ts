@@ -100,7 +100,7 @@ export function notEditableIn(edit: object): Problem[] {
   const editable: readonly string[] = EDITABLE_FIELDS;
   return FORM_FIELDS.filter((field) => field in edit && !editable.includes(field)).map((field) => ({
     field,
-    message: 'This can only be given when a job is started. To send everybody who is a member now: triggers backfill',
+    message: 'This can only be given when a job is started. To send all current members, start a backfill.',
   }));
 }
 

@@ -78,7 +78,7 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
       ? { name: 'Waiting', value: waiting(status, time) }
-      : { name: 'Kept', value: keptText(kept, status.jobId, time) },
+      : { name: 'Kept', value: keptText(kept, time) },
     { name: 'Discarded', value: discarded(status), tone: 'caution' },
     {
       name: 'Reset',
@@ -253,14 +253,15 @@ function discarded({ discarded: count = 0 }: JobStatus): string | undefined {
   return count === 0 ? undefined : `${shownCount(count)} that waited when the job was stopped with "discard"`;
 }
 
-function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, jobId: string, time: Telling['time']) {
+function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, time: Telling['time']) {
   const more = rest === undefined ? '' : ` and the rest of ${keptBackfillInWords(rest)}`;
-  return `${counted(left, 'trigger')}${more}, ${time(keptAt)}; resume it with: triggers resume ${jobId}`;
+  const next = left === 0 && rest === undefined ? '' : '; resume the job to send them';
+  return `${counted(left, 'trigger')}${more}, ${time(keptAt)}${next}`;
 }
 
 /** How many wait for a decision, where that is known, and how many there have been. */
 function deadLetters(status: JobStatus): string | undefined {
-  const { deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0, jobId } = status;
+  const { deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0 } = status;
   // The server lists one before the job has heard that it is kept.
   const all = Math.max(status.deadLetters, (open ?? 0) - earlier);
   if (all === 0 && (open ?? 0) === 0) return undefined;
@@ -268,7 +269,7 @@ function deadLetters(status: JobStatus): string | undefined {
   const whose = earlier === 0 ? '' : ` (${shownCount(earlier)} of them of an earlier job of this id)`;
   const which =
     open === undefined ? '' : `${open === 1 ? '1 waits' : `${shownCount(open)} wait`} for a decision${whose}, `;
-  return `${which}${shownCount(all)} so far; see: triggers dead-letters list --job ${jobId}`;
+  return `${which}${shownCount(all)} so far`;
 }
 
 const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';

@@ -288,7 +288,7 @@ export class KnownAudiences<T extends { readonly id: string }> {
     const found = this.#trusted()?.find((one) => one.id === id) ?? (await this.list()).find((one) => one.id === id);
     if (found !== undefined) return found;
     throw new SourceError(
-      `${this.#service} has no audience with the id ${id}. It may have been deleted; "triggers edit" can remove it from a job.`,
+      `${this.#service} has no audience with the id ${id}. It may have been deleted; edit the job to remove it.`,
     );
   }
 

@@ -152,7 +152,7 @@ async function readPage(
   const audience = audiences[from.audience];
   if (audience === undefined)
     throw ApplicationFailure.nonRetryable(
-      'A backfill needs an audience, and its input has none. Ask a job for one: triggers backfill',
+      'A backfill needs an audience, and its input has none. Ask a job for one.',
       'NoAudience',
     );
   // Taken before the source is asked: what changes while it reads may or may not be in its answer.

@@ -36,7 +36,6 @@ import { isSlow } from '../domain/job/pace.ts';
 import { straysReleased } from '../domain/job/profile-holders.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { carryJob, type DispatcherState, recordJob } from '../domain/job/state.ts';
-import { asSentence } from '../domain/job/unreadable.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
 import {
@@ -398,7 +397,7 @@ export class JobErrands {
       }
     } catch (error) {
       log.warn('an edit could not be checked', { error });
-      const problem = `The edit could not be checked: ${whyUnchecked(error)} Edit again when that is mended.`;
+      const problem = `The edit could not be checked (${whyUnchecked(error)}). Edit again when that is fixed.`;
       refuse(problem, ApplicationFailure.nonRetryable(problem, 'EditNotChecked'));
     }
     this.#isEditing = false;
@@ -425,8 +424,8 @@ export class JobErrands {
 function whyUnchecked(error: unknown): string {
   const timeout = error instanceof ActivityFailure && error.cause instanceof TimeoutFailure ? error.cause : undefined;
   const last = timeout === undefined ? error : timeout.cause;
-  if (last === undefined) return 'the source did not answer within a minute.';
-  return asSentence(reasonOf(last));
+  if (last === undefined) return 'the source did not answer within a minute';
+  return reasonOf(last);
 }
 
 /** Why an activity failed, in words. */

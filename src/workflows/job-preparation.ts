@@ -84,7 +84,7 @@ export async function beginNewJob(
     const left = waitingForIt(definition, inbox);
     if (left !== undefined && waiting !== 'discard')
       throw notBegun(
-        `The job has not begun, since its source has not answered yet, and ${left} for it. Stop it once it runs, or drop them now: triggers stop ${jobId} --waiting discard`,
+        `The job has not begun, since its source has not answered yet, and ${left} for it. Stop it once it runs, or stop it with "discard" to drop them now.`,
       );
     return waiting;
   };
@@ -107,7 +107,7 @@ export async function beginNewJob(
     // One that failed can be recovered; one that ended in order, never.
     if (waitingForIt(definition, inbox) !== undefined && stopped !== 'discard')
       throw notBegun(
-        `The job was cancelled before it began, while triggers or existing users were waiting for it. They are not lost: triggers recover ${jobId}`,
+        'The job was cancelled before it began, while triggers or existing users were waiting for it. They are not lost: recover the job.',
       );
     return undefined;
   }

@@ -5,7 +5,6 @@ import type { ApiServer } from '../../src/api/api-server.ts';
 import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
 import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
-import { inPageWords } from '../../src/console/page-words.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
 import { printableReason } from '../../src/domain/shown.ts';
 import { shownFault } from '../../src/webhook/attempt.ts';
@@ -38,7 +37,6 @@ test.each(HOSTILE)('[S44] an error that repeats megabytes of what a caller sent 
     new InvalidRequest(problems),
   ])
     soon(() => expect(JSON.stringify(refusalOf(error)).length).toBeLessThan(20_000));
-  soon(() => inPageWords(text.slice(0, 20_000)));
   soon(() => printableReason(text));
   soon(() => shownFault(Object.assign(new TypeError(), { stack: `TypeError: ${text}` })));
 });

@@ -72,7 +72,7 @@ test('the list, its column, the audience and what is meant all the same are pass
 });
 
 const doubtful = new DifferenceDoubtful(DIFFERENCE, ['exits']);
-const unknown = new OutcomeUnknown('backfill', 'look.', new Error('no answer'));
+const unknown = new OutcomeUnknown('backfill', { action: 'status', job: 'crm' }, new Error('no answer'));
 test.each([
   ['that is asked for only', { query: '?dryRun=1' }, 200, [FORGOTTEN]],
   ['that is none', { difference: NOTHING }, 200, [['forget', 'crm', id]]],

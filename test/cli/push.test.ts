@@ -96,7 +96,7 @@ test('a job that does not exist is not found, also when there was nothing to pus
   expect({ code, said, failed }).toEqual({
     code: 1,
     said: '',
-    failed: 'There is no job "nosuch". See all jobs with: triggers list',
+    failed: 'There is no job "nosuch". See all jobs: triggers list',
   });
   const forMachines = await pushed([], ['nosuch', '--json'], gone);
   expect(forMachines).toMatchObject({ code: 1, said: '' });

@@ -35,10 +35,10 @@ describe('a status for people', () => {
     expect(text).toContain('HTTP 503, 60 s ago: try later');
     expect(text).toContain('60 min ago: "user" must be a string');
     expect(text).toContain('The endpoint is gone.');
-    expect(text).toMatch(/Dead letters +2 so far; see: triggers dead-letters list --job vip-to-crm/);
+    expect(text).toMatch(/Dead letters +2 so far/);
     const letters = (deadLettersWaiting: number): string =>
       statusLines(aStatus({ deadLetters: 2, deadLettersWaiting }), { nowMs, columns: 120 }).join('\n');
-    expect(letters(1)).toMatch(/Dead letters +1 waits for a decision, 2 so far; see: triggers dead-letters list/);
+    expect(letters(1)).toMatch(/Dead letters +1 waits for a decision, 2 so far/);
     expect(letters(0)).toMatch(/Dead letters +none waits for a decision; 2 so far$/m);
     expect(text).toMatch(/Why +the endpoint said 410/);
   });
@@ -79,8 +79,10 @@ describe('a status for people', () => {
   test('says what a stopped job kept, and how to go on', () => {
     const kept = { waiting: 45, keptAt: '2026-11-25T10:00:00Z' };
     const text = statusLines(aStatus({ state: 'stopped', kept }), { nowMs }).join('\n');
-    expect(text).toMatch(/Kept +45 triggers, 2 h ago; resume it with: triggers resume vip-to-crm/);
+    expect(text).toMatch(/Kept +45 triggers, 2 h ago; resume the job to send them/);
     expect(text).not.toContain('Waiting');
+    const nothing = statusLines(aStatus({ state: 'stopped', kept: { ...kept, waiting: 0 } }), { nowMs }).join('\n');
+    expect(nothing).toMatch(/Kept +0 triggers, 2 h ago$/m);
   });
 
   test('draws how far a backfill is', () => {

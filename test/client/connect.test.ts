@@ -44,7 +44,7 @@ test('where no server answers, the error says the address and what to do, within
   );
   expect(error).toBeInstanceOf(ServerUnreachable);
   expect(String(error)).toContain(address);
-  expect(String(error)).toContain('triggers up');
+  expect(error).toMatchObject({ address, remedies: [{ action: 'startTemporal' }] });
   expect(performance.now() - begun).toBeLessThan(10_000);
 });
 

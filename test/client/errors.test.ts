@@ -1,68 +1,66 @@
 import { expect, test } from '@jest/globals';
 import {
+  InvalidJob,
   JobAlreadyRunning,
   JobFull,
+  JobKept,
+  JobNotFound,
   JobNotRunning,
   JobRecoverable,
   NoWorker,
-  WorkerFailed,
+  PushInterrupted,
+  TriggersError,
 } from '../../src/client/errors.ts';
+import type { Remedy } from '../../src/domain/remedy.ts';
+
+const LEFT = {
+  ended: 'terminated',
+  kept: false,
+  waiting: 8,
+  backfill: false,
+  aside: 0,
+  letters: 0,
+  recoverableUntil: '2026-11-30T14:10:42.283000000Z',
+};
+const actions = ({ remedies }: { readonly remedies: readonly Remedy[] }) => remedies.map(({ action }) => action);
 
 test.each([
-  [
-    'did not end in order is to be recovered before it is started again: what it had not delivered would be lost',
-    new JobNotRunning('vip', 'terminated', { left: 'recoverable' }),
-    'The job "vip" is no longer running (terminated). Before you start it again, recover it: triggers recover vip',
-  ],
-  [
-    'has kept what waited is to be resumed: nothing else starts under its id',
-    new JobNotRunning('vip', 'stopped', { left: 'kept' }),
-    'The job "vip" is no longer running (stopped). It goes on with what it kept after: triggers resume vip',
-  ],
-  [
-    'kept nothing is to be started again: there is nothing to resume',
-    new JobNotRunning('vip', 'stopped'),
-    'The job "vip" is no longer running (stopped). It kept nothing. Start it again with: triggers start',
-  ],
-])('a job that is not running and %s', (_, { message }, text) => {
-  expect(message).toBe(text);
+  ['kept', 'resume'],
+  ['recoverable', 'recover'],
+  [undefined, 'start'],
+] as const)('a job that is not running and has left %s says to %s it', (left, action) => {
+  expect(new JobNotRunning('vip', 'stopped', { left }).remedies).toEqual([{ action, job: 'vip' }]);
 });
 
-test('of a job that runs already only that is said which helps whoever wanted to start or resume it', () => {
-  const { message } = new JobAlreadyRunning('vip');
-  expect(message).toMatch(/triggers status vip\. .*triggers edit vip …\. .* needs another id\.$/);
-  expect(message).not.toContain('--id');
+test('a job whose definition is wrong is to be started again, whatever it left', () => {
+  expect(actions(new JobNotRunning('vip', 'failed', { left: 'recoverable', why: 'Its label is missing.' }))).toEqual([
+    'start',
+  ]);
 });
 
-test('until when a job can be recovered is said as a person reads it, and kept as it was', () => {
-  const recoverableUntil = '2026-11-30T14:10:42.283000000Z';
-  const left = {
-    ended: 'terminated',
-    kept: false,
-    waiting: 8,
-    backfill: false,
-    aside: 0,
-    letters: 0,
-    recoverableUntil,
-  };
-  const error = new JobRecoverable('vip', left);
-  expect(error.message).toContain('Until 2026-11-30 14:10:42 UTC you can');
-  expect(error).toMatchObject({ recoverableUntil });
+test('each failure says what to do as data, best first', () => {
+  expect(actions(new JobNotFound('vip'))).toEqual(['listJobs']);
+  expect(actions(new JobAlreadyRunning('vip'))).toEqual(['status', 'edit']);
+  expect(actions(new JobKept('vip', { waiting: 1, keptAt: '' }))).toEqual(['resume', 'discard']);
+  expect(actions(new JobRecoverable('vip', LEFT))).toEqual(['recover', 'discardRecoverable']);
+  expect(actions(new JobFull('vip'))).toEqual(['startWorker']);
+  expect(actions(new NoWorker('q', undefined, 10_000))).toEqual(['startWorker']);
 });
 
-test('a job that is full says which, and what the server said', () => {
-  expect(new JobFull('vip').message).toMatch(/^The job "vip" takes no more .* processed\. Is a worker running\?/);
-  expect(new JobFull('vip', { cause: new Error('limit reached') }).message).toContain('(limit reached)');
+test('where something else is kept besides, a job is recovered first, and then discarded', () => {
+  expect(actions(new JobRecoverable('vip', LEFT, { besideKept: true }))).toEqual(['recover', 'discard']);
 });
 
-test('what a worker failed of is said with where that was, and what to do', () => {
-  const { message } = new WorkerFailed('q', 'data/members.ndjson cannot be read.');
-  expect(message).toMatch(/^A worker of the task queue "q" could not do it: data.* cannot be read\.\n.*try again/);
+test('a push that ended early says what helps against its cause', () => {
+  expect(actions(new PushInterrupted('vip', 1, 0, new JobFull('vip')))).toEqual(['startWorker']);
+  expect(actions(new PushInterrupted('vip', 1, 0, new Error('gone')))).toEqual([]);
 });
 
-test('where a worker was seen a moment ago, it is not said that one has to be started', () => {
-  expect(new NoWorker('q', undefined, 10_000).message).toMatch(/^No worker polls the task queue "q"\. Start one with/);
-  expect(new NoWorker('q', 1_000, 10_000).message).toMatch(
-    /^No worker .*seen 1 s ago\)\. If it .* ask again\. If not,/,
-  );
+test('an error has the data of its class', () => {
+  expect(new JobRecoverable('vip', LEFT)).toMatchObject({ jobId: 'vip', ...LEFT, besideKept: false });
+  expect(new InvalidJob([{ field: 'label', message: 'It is missing.' }])).toMatchObject({
+    message: 'The job was not accepted:\n  label: It is missing.',
+    headline: 'The job was not accepted:',
+  });
+  expect(new JobFull('vip', { cause: new Error('limit reached') })).toBeInstanceOf(TriggersError);
 });

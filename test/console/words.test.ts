@@ -3,7 +3,6 @@ import {
   ago,
   backfillSentence,
   clockTime,
-  inForm,
   jobSentence,
   shellWord,
   spanWord,
@@ -55,7 +54,10 @@ describe('what a job does, in one sentence', () => {
     ],
     ['Paused: nothing is waiting.', { state: 'paused' }],
     ['Stopped. It takes no more triggers.', { state: 'stopped' }],
-    ['Stopped. The label is missing. It takes no more triggers.', { state: 'stopped', reason: 'The label is missing' }],
+    [
+      'Stopped. The label is missing. It takes no more triggers.',
+      { state: 'stopped', reason: 'The label is missing.' },
+    ],
     [
       'Stopped. It keeps 1 trigger for when it is resumed, and takes no more until then.',
       { state: 'stopped', kept: { waiting: 1, keptAt: at(-60) } },
@@ -63,7 +65,7 @@ describe('what a job does, in one sentence', () => {
     // How to do so in a terminal is not said where there is a button.
     [
       'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.',
-      { state: 'stopped', reason: 'Recover it: triggers recover crm', recoverableUntil: at(3600) },
+      { state: 'stopped', reason: 'Recover it before you start it again.', recoverableUntil: at(3600) },
     ],
     [
       'Stopped. Its definition is wrong. It takes no more triggers.',
@@ -105,14 +107,6 @@ test('a backfill says what became of everybody, and its pace only while it runs'
     '1,200 delivered, 3 waiting, 1 left out, since something newer is known of them, 1 dead letter, 40 a second, 30 s left',
   );
   expect(said({ state: 'finished', waiting: 0, superseded: 0, deadLetters: 0 })).toBe('1,200 delivered');
-});
-
-test('a form speaks of no quotes and no null', () => {
-  expect(inForm('It must be like "6h" or "2d"; null (without quotes) means the usual 28 hours.')).toBe(
-    'It must be like "6h" or "2d".',
-  );
-  expect(inForm('The count must be a whole number (without quotes).')).toBe('The count must be a whole number.');
-  expect(inForm('The label must not be empty.')).toBe('The label must not be empty.');
 });
 
 test.each([

@@ -150,7 +150,7 @@ describe('an error', () => {
   test('has the words of the broker, what to do, and whether only a change helps', () => {
     const { message, code, isLasting } = of('GROUP_AUTHORIZATION_FAILED');
     expect([code, isLasting]).toEqual(['GROUP_AUTHORIZATION_FAILED', true]);
-    expect(message).toMatch(/^Kafka \(b:1\) cannot be read: GROUP_AUTHORIZATION_FAILED: .+ Its user needs READ/);
+    expect(message).toMatch(/^Kafka \(b:1\) cannot be read \(GROUP_AUTHORIZATION_FAILED: .+\)\. Its user needs READ/);
   });
 
   test.each([

@@ -578,7 +578,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await lab.arrives(user);
     await kafka.broker.kill();
     await until(() => consumer.problem !== undefined);
-    expect(consumer.problem).toContain('cannot be read: ');
+    expect(consumer.problem).toContain('cannot be read (');
     await kafka.broker.startAgain();
     const backAt = performance.now();
     await until(() => consumer.problem === undefined);
@@ -592,7 +592,7 @@ describeWithKafka('a consumer of Kafka', () => {
 
   test('a topic that is not there is said at the start', async () => {
     await expect(consume('no-such-topic')).rejects.toThrow(
-      'cannot be read: there is no topic "no-such-topic". Make the topic, or correct "kafka".',
+      'cannot be read (there is no topic "no-such-topic"). Make the topic, or correct "kafka".',
     );
   });
 });

@@ -305,7 +305,7 @@ describe('what is no trigger', () => {
   test.each([
     ['a profile that is not JSON', "profile = 'not json'", 'its "profile" is not JSON'],
     ['a time that is none', "changed_at = 'infinity'", 'its "changed_at" is no time between the years 100 and 9999'],
-    ['a person without a name', "user_id = ''", '"user_id" must have 1 to 255 characters'],
+    ['a person without a name', "user_id = ''", '"user" must have 1 to 255 characters'],
   ])('%s is set aside, and what is after it is told', async (_, wrong, problem) => {
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_profile_check');
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_user_id_check');

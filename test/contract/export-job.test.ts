@@ -120,38 +120,32 @@ test('blanks around a label, an audience, a web address and an authorization do 
 });
 
 const SAY_NULL =
-  'Name an authorization of the worker, or give null (without quotes) if the webhook endpoint does not require authorization.';
+  'Name an authorization of the worker, or give null if the webhook endpoint does not require authorization.';
 
-const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"]; null (without quotes) means both.';
+const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"].';
 
-const BATCH =
-  'A batch is an object, such as {"size": 100, "afterMs": 5000}; null (without quotes) means a request for each trigger.';
-const BATCH_SIZE = 'The size of a batch must be a whole number of triggers, from 1 to 1000 (without quotes).';
+const BATCH = 'A batch is an object, such as {"size": 100, "afterMs": 5000}.';
+const BATCH_SIZE = 'The size of a batch must be a whole number of triggers, from 1 to 1000.';
 const BATCH_AFTER =
-  'The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to 300000 (without quotes).';
+  'The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to 300000.';
 
-const TABLE =
-  'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}; null (without quotes) means the usual.';
+const TABLE = 'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}.';
 const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
 const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
 
 const quotaOf = (more: object) => ({ quota: { people: 1000, per: 'day', timeZone: 'UTC', ...more } });
-const QUOTA =
-  'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
-const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000 (without quotes).';
+const QUOTA = 'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}.';
+const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000.';
 const quiet = (more: object) => ({ quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', ...more } });
-const QUIET =
-  'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}; null (without quotes) means none.';
+const QUIET = 'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}.';
 const TIME = 'Write a time of day as hours and minutes, from "00:00" to "23:59".';
 const ZONE = 'Name a time zone of the IANA database, such as "Europe/Berlin" or "UTC".';
 const DAYS =
   'Days must be a list of "mon", "tue", "wed", "thu", "fri", "sat", "sun": those on which quiet hours begin. Leave it out for every day.';
 
-const DURATION =
-  'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d"; null (without quotes) means the usual 28 hours.';
+const DURATION = 'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".';
 
-const END =
-  'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z"; null (without quotes) means none.';
+const END = 'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z".';
 
 const NO_HOST =
   'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
@@ -349,29 +343,24 @@ test.each<[what: string, changes: object, field: string, message: string]>([
     'Export fields must be a list of field names, such as ["email", "first_name"].',
   ],
   ['an export field of null', { exportFields: [null] }, 'exportFields[0]', 'An export field must be text.'],
-  [
-    'existing users in quotes',
-    { existingUsers: 'true' },
-    'existingUsers',
-    'Existing users must be true or false (without quotes).',
-  ],
+  ['existing users in quotes', { existingUsers: 'true' }, 'existingUsers', 'Existing users must be true or false.'],
   [
     'the legacy format as null',
     { userLegacyMessageFormat: null },
     'userLegacyMessageFormat',
-    'User legacy message format must be true or false (without quotes).',
+    'User legacy message format must be true or false.',
   ],
   ...[null, '5', 2.5, 0.5, 500.5, Number.NaN, Infinity].map((count): [string, object, string, string] => [
     `a count of ${String(count)}`,
     { parallelRequestCount: count },
     'parallelRequestCount',
-    'The parallel request count must be a whole number (without quotes).',
+    'The parallel request count must be a whole number.',
   ]),
   ...['3', 1.5].map((count): [string, object, string, string] => [
     `a count of the backfill of ${String(count)}`,
     { backfillParallelCount: count },
     'backfillParallelCount',
-    'The parallel count of the backfill must be a whole number (without quotes).',
+    'The parallel count of the backfill must be a whole number.',
   ]),
   [
     'a count of 0',
@@ -469,7 +458,7 @@ test.each([
 
 const NO_ASCII =
   'The value of a header may have no characters but those of ASCII. Encode it, or have a template do it: {{ audience.name | url_encode }}.';
-const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null (without quotes).';
+const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null.';
 const NO_JSON = 'The body is not JSON, which its content type says that it is.';
 
 test.each<[said: object, problems: string[][]]>([

@@ -109,6 +109,6 @@ test('an audience is watched, read when asked, believed, watched otherwise, and 
   for (const name of ['now', 'accept', 'stop'])
     expect(await ask(`/${WATCHED.slug}/${name}`, POST)).toMatchObject({
       status: 404,
-      body: { code: 'WatchNotFound', detail: expect.stringContaining('GET /v1/watches') },
+      body: { code: 'WatchNotFound', remedies: [{ action: 'listWatches', request: 'GET /v1/watches' }] },
     });
 });

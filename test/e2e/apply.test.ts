@@ -211,8 +211,8 @@ test('a job that cannot be changed or started now is said to be, before anything
     const { files } = error as { readonly files: readonly { problems: readonly { message: string }[] }[] };
     expect(files.map(({ problems }) => problems[0]?.message)).toEqual([
       expect.stringContaining('runs on another task queue'),
-      expect.stringContaining(`triggers recover ${gone}`),
-      expect.stringContaining(`triggers resume ${kept}`),
+      expect.stringContaining('can be recovered'),
+      expect.stringContaining('was stopped and kept'),
       expect.stringContaining('It is stopping'),
     ]);
     await expect(lab.jobs.status(fresh)).rejects.toThrow('There is no job');

@@ -204,7 +204,7 @@ describe('push', () => {
     expect(unknown).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: 'Nothing was sent to "no-such-job": There is no job "no-such-job". See all jobs\nwith: triggers list\n',
+      stderr: 'Nothing was sent to "no-such-job": There is no job "no-such-job".\nSee all jobs: triggers list\n',
     });
     const unread = await operator.run(['push', 'any', '--file', 'none.ndjson']);
     expect(unread).toMatchObject({ code: 2, stderr: 'The file none.ndjson cannot be read. Check its path.\n' });

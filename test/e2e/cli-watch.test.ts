@@ -66,7 +66,7 @@ test('a watch from its start to its end: each for people and for machines', asyn
   const late = await operator.run(['watch', slug, '--now']);
   expect([late.code, unwrapped(late.stderr)]).toEqual([
     1,
-    `The audience "${slug}" is not watched. See those that are: triggers watch --list`,
+    `The audience "${slug}" is not watched. See all watches: triggers watch --list`,
   ]);
 });
 

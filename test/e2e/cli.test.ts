@@ -128,7 +128,7 @@ describe('a job from pause to stop', () => {
       const { code, stderr } = await operator.run([name, 'no-such-job']);
       expect({ code, stderr }).toEqual({
         code: 1,
-        stderr: 'There is no job "no-such-job". See all jobs with: triggers list\n',
+        stderr: 'There is no job "no-such-job".\nSee all jobs: triggers list\n',
       });
     },
   );
@@ -174,7 +174,7 @@ test('when no worker polls the task queue, that is said, and what to do', async 
   const { code, stderr } = await operator.run(args, { env: { TRIGGERS_TASK_QUEUE: 'nobody-polls-this' } });
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(
-    'No worker polls the task queue "nobody-polls-this". Start one with: triggers worker (or everything at once: triggers up)',
+    'No worker polls the task queue "nobody-polls-this". Start a worker: triggers worker (or everything at once: triggers up)',
   );
 });
 

@@ -46,7 +46,7 @@ test('an edit that takes an audience out of a running backfill says so before it
     superseded: 0,
     delivered: 6001 - members,
     leftOut: [{ audience: 'vip', members }],
-    notice: expect.stringContaining('triggers backfill JOB --audience vip'),
+    notice: expect.stringContaining('start a backfill of vip'),
   });
   const { stdout } = await operator.run(['status', job]);
   expect(unwrapped(stdout)).toContain('left out (vip was removed)');

@@ -33,10 +33,10 @@ test('a lost backfill is noticed within moments, asks for a decision, and goes o
   const job = await jobWithLostBackfill();
   const status = await operator.run(['status', job]);
   expect(unwrapped(status.stdout)).toMatch(/Backfill 1 was lost after [\d,]+ of 12,?000 members were read/);
-  expect(unwrapped(status.stdout)).toContain('triggers backfill JOB --resume');
+  expect(unwrapped(status.stdout)).toContain('Resume it to go on where it was');
   const another = await operator.run(['backfill', job]);
   expect(another.code).toBe(1);
-  expect(unwrapped(another.stderr)).toMatch(/was lost.*--resume.*--cancel/);
+  expect(unwrapped(another.stderr)).toMatch(/was lost.*Resume it.*cancel it/);
 
   // Those who were read are sent, whatever is decided.
   const lost = await lab.statusWhen(job, ({ waiting }) => waiting === 0);

@@ -92,7 +92,7 @@ test('a push that the server refuses says what was accepted, what was not and wh
     const first = await refusedPush(job, job.jobId, '-');
     const text = unwrapped(first.stderr);
     expect(text).toContain(`The push to "${job.jobId}" ended early: The job "${job.jobId}" takes no more signals`);
-    expect(text).toContain('Is a worker running? Start one with: triggers worker');
+    expect(text).toContain('Start a worker: triggers worker');
     const [, accepted = ''] = /(\d+) triggers were accepted\. Nothing after that was sent\./.exec(text) ?? [];
     expect(text).toContain(`Push again from trigger ${Number(accepted) + 1} on.`);
 

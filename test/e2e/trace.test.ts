@@ -144,7 +144,7 @@ test('what a paused and what a terminated job would have sent waits, and why is 
   await lab.handle(job).terminate('to see what is told of it');
   const [, stands] = await traced('other', { jobId: job });
   expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
-  expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
+  expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
 test('what a job kept and somebody ended is not said to be nothing', async () => {
@@ -157,7 +157,7 @@ test('what a job kept and somebody ended is not said to be nothing', async () =>
   await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).terminate('by mistake');
   const [, stands] = await traced('kept', { jobId: job });
   expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
-  expect(story([stands as TraceEvent])).toContain(`triggers recover ${job}`);
+  expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
 test('what a stop with discard dropped is told of whose it was, and when; the status says how much', async () => {

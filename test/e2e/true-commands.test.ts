@@ -124,7 +124,7 @@ test('a command whose answer does not come in time is not called given up: it is
   });
   const error = await lab.jobs.pause(jobId).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(OutcomeUnknown);
-  expect(error).toMatchObject({ findOut: `triggers status ${jobId}` });
+  expect(error).toMatchObject({ remedies: [{ action: 'status', job: jobId }] });
   lab.source.failure = undefined;
   await lab.statusWhen(jobId, ({ state }) => state === 'paused');
   await starting.terminate();

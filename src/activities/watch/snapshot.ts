@@ -257,10 +257,7 @@ export function audienceFolder(root: string | undefined, audience: string): stri
       type: 'NoWatchFolder',
     });
   if (!AUDIENCE_ID.test(audience))
-    throw ApplicationFailure.nonRetryable(
-      'An audience is watched by its id, 32 hex digits. Start watches with: triggers watch',
-      'NoAudienceId',
-    );
+    throw ApplicationFailure.nonRetryable('An audience is watched by its id, 32 hex digits.', 'NoAudienceId');
   return join(root, audience);
 }
 

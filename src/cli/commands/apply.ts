@@ -7,6 +7,7 @@ import { command } from '../command.ts';
 import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
 import { type JobFiles, readJobFiles } from '../job-files.ts';
 import { withJobs } from '../jobs.ts';
+import { withRemedies } from '../remedies.ts';
 import { countsText, extentText, planLines, type ShownJob, shownJob } from '../render-plan.ts';
 import type { Terminal } from '../terminal.ts';
 import { sentences } from '../text.ts';
@@ -133,7 +134,7 @@ class PartlyApplied extends Error {
   /** What was not begun. */
   readonly left: readonly ShownJob[];
   constructor(done: readonly ShownJob[], failed: ShownJob, left: readonly ShownJob[], cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = cause instanceof Error ? withRemedies(cause) : String(cause);
     const named = (jobs: readonly ShownJob[]): string =>
       jobs.map(({ jobId, action }) => `${action} ${jobId}`).join(', ') || 'nothing';
     super(

@@ -4,6 +4,7 @@ import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import { collect, countingNumber } from '../options.ts';
+import { inFlightText } from './pause.ts';
 
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -36,7 +37,7 @@ export const backfillCommand = command({
       ...(requestId === undefined ? {} : { requestId }),
     };
     const status = await withJobs((jobs) => jobs.backfill(job, request));
-    print(status, () => askedText(job, action, sample, status.askedBefore));
+    print(status, () => askedText(job, action, sample, status));
   },
 });
 
@@ -44,14 +45,14 @@ function askedText(
   job: string,
   action: Action | undefined,
   sample: number | undefined,
-  askedBefore: JobStatus['askedBefore'],
+  { askedBefore, inFlight }: Pick<JobStatus, 'askedBefore' | 'inFlight'>,
 ): string {
   const watch = `See how it goes with: triggers status ${job} --watch`;
   if (askedBefore !== undefined)
     return `Backfill ${askedBefore.n} of ${job} had been asked for under this request id, and is ${askedBefore.state}. No other was started. ${watch}`;
   switch (action) {
     case 'pause':
-      return `The backfill of ${job} is paused. Resume it with: triggers backfill ${job} --resume`;
+      return `The backfill of ${job} is paused.${inFlightText({ inFlight })} Resume it with: triggers backfill ${job} --resume`;
     case 'resume':
       return `The backfill of ${job} goes on. ${watch}`;
     case 'cancel':

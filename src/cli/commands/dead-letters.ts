@@ -105,13 +105,11 @@ async function decide(
   const stop = interruption();
   const spinner = spinnerOn(terminal, json);
   let far = '';
+  const failed = new Map<string, string[]>();
   const onProgress = ({ id, failure, settled, of }: DecisionProgress): void => {
     far = `${count(settled)} of ${count(of)}`;
     if (json) terminal.out(JSON.stringify({ id, ...(failure === undefined ? {} : { failure }) }));
-    else if (failure !== undefined) {
-      spinner?.clear();
-      terminal.err(sentences(printableReason(`${id}: ${failure}`), terminal));
-    }
+    else if (failure !== undefined) failed.set(failure, [...(failed.get(failure) ?? []), id]);
     if (spinner !== undefined) spinner.text = far;
   };
   let found = 0;
@@ -142,9 +140,17 @@ async function decide(
     throw error;
   } finally {
     spinner?.stop();
+    for (const [reason, ids] of failed) terminal.err(sentences(failedText(reason, ids), terminal));
     stop.dispose();
   }
 }
+
+/** Each reason is said once, with those that it is about. */
+function failedText(reason: string, ids: readonly string[]): string {
+  const more = ids.length > MOST_NAMED ? ` and ${count(ids.length - MOST_NAMED)} more` : '';
+  return printableReason(`${ids.slice(0, MOST_NAMED).join(', ')}${more}: ${reason}`);
+}
+const MOST_NAMED = 20;
 
 /** What to say of those that were not decided, and of those of which that is not known. */
 export function notAllDone(done: number, failures: Decided['failures'], past: string): PartlyDone {

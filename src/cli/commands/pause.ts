@@ -16,7 +16,7 @@ export const pauseCommand = jobCommand({
 });
 
 /** What was begun before a job was told to begin no more. */
-function inFlightText({ inFlight }: Pick<JobStatus, 'inFlight'>): string {
+export function inFlightText({ inFlight }: Pick<JobStatus, 'inFlight'>): string {
   return inFlight === 0 ? '' : ` ${counted(inFlight, 'request')} in flight may still arrive.`;
 }
 

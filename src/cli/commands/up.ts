@@ -9,6 +9,7 @@ import type { LocalTemporal } from '../../local/temporal-server.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { portNumber } from '../options.ts';
+import { withRemedies } from '../remedies.ts';
 import { untilStopped } from '../run-worker.ts';
 import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
 import { interruption } from '../terminal.ts';
@@ -199,7 +200,7 @@ async function registerAttributes(config: ConnectConfig, note: Note): Promise<vo
   try {
     await registerSearchAttributes(connection, config.namespace);
   } catch (error) {
-    note(error instanceof Error ? error.message : String(error));
+    note(error instanceof Error ? withRemedies(error) : String(error));
   } finally {
     await connection.close();
   }

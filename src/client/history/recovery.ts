@@ -29,7 +29,7 @@ import {
 import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover } from '../errors.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover, type Recoverable } from '../errors.ts';
 import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { listAuthorizations, prepare } from '../jobs/ask-worker.ts';
 import { ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
@@ -112,25 +112,6 @@ export async function recoverableUntil(
   if (!endedFromOutside(ended.status.name)) return undefined;
   if ((await neverBegun(client, ended))?.mayBegin === false) return undefined;
   return await knownUntil(client, ended);
-}
-
-/** What would be lost if another job took the place of one that did not end normally. */
-export interface Recoverable {
-  readonly ended: string;
-  /** True: the job was stopped in order, and it is what it kept that ended so. */
-  readonly kept: boolean;
-  /** Triggers that are not known to be delivered; undefined when the history could not be read. */
-  readonly waiting: number | undefined;
-  /** Whether members are left that its backfill has yet to read. */
-  readonly backfill: boolean;
-  /** Holders that were set aside, with triggers that `waiting` does not count. */
-  readonly aside: number;
-  /** Dead letters that wait for a decision, and that only this job can send. */
-  readonly letters: number;
-  /** RFC 3339 */
-  readonly recoverableUntil: string;
-  /** Why the history could not be read. */
-  readonly cause?: unknown;
 }
 
 /**

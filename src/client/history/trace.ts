@@ -90,7 +90,7 @@ async function ownAnswer(
     const carried = isRecord(input) ? input['carried'] : undefined;
     if (isCarriedJob(carried)) {
       const answer = describePerson(restoreJob(carried), user, Date.now());
-      return ended(answer, `It was stopped, and kept its waiting triggers. Resume it with: triggers resume ${jobId}`);
+      return ended(answer, 'It was stopped, and kept its waiting triggers. Resume the job to send them.');
     }
   }
   const lost = await endedKeptOf(client, jobId, found);
@@ -98,13 +98,13 @@ async function ownAnswer(
     if ('cause' in lost.content) throw lost.content.cause;
     const answer = describePerson(restoreJob(lost.content.carried), user, Date.now());
     const how = `It was stopped, and what it kept was ended from outside: ${lost.ended}.`;
-    return ended(answer, `${how} What waits can be recovered with: triggers recover ${jobId}`);
+    return ended(answer, `${how} Recover the job to send what waits.`);
   }
   // It ended normally and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
   const answer = await ask(client, workflowId, personQuery, { args: [user] });
   const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
-  return answer && ended(answer, `${how} What waits can be recovered with: triggers recover ${jobId}`);
+  return answer && ended(answer, `${how} Recover the job to send what waits.`);
 }
 
 const NOTHING_WAITS: PersonAnswer = {

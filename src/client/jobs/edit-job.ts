@@ -136,7 +136,7 @@ export function stillSentOf(
 ): string | undefined {
   const removed = audiences.filter(({ id }) => !next.some((one) => one.id === id)).map(({ slug }) => slug);
   if (removed.length === 0 || waiting === 0) return undefined;
-  return `${counted(waiting, 'waiting trigger')} stay with the job: those about ${removed.join(', ')} are still sent, to wherever the job sends by then. To drop what waits: triggers stop --waiting discard`;
+  return `${counted(waiting, 'waiting trigger')} stay with the job: those about ${removed.join(', ')} are still sent, to wherever the job sends by then. To drop what waits, stop the job and discard it.`;
 }
 
 /** Whom the backfill under way would leave out because the job no longer listens to their audience, in words; undefined: nobody. */

@@ -34,7 +34,7 @@ import { TemporalSideWorkflows } from '../side-workflows.ts';
 
 /** A command to a job. */
 export function ofJob(command: string, jobId: string): Commanded {
-  return { what: `"${command}" of the job "${jobId}"`, findOut: `triggers status ${jobId}` };
+  return { what: `"${command}" of the job "${jobId}"`, findOut: { action: 'status', job: jobId } };
 }
 
 /**
@@ -305,5 +305,6 @@ function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {
   if (cause instanceof ApplicationFailure && cause.type === 'InvalidJob') {
     return new InvalidJob((cause.details?.[0] ?? []) as readonly Problem[], { isEdit: true }); // The workflow's own failure type carries them.
   }
-  return new RequestRefused(jobId, cause?.message ?? error.message, { cause: error });
+  const code = cause instanceof ApplicationFailure ? (cause.type ?? undefined) : undefined;
+  return new RequestRefused(jobId, cause?.message ?? error.message, { code, cause: error });
 }

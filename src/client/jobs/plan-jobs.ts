@@ -8,7 +8,7 @@ import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
 import { areTwins, type Destination, isRenamed, twinText } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
+import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen } from '../executions.ts';
 import { prepare } from './ask-worker.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
@@ -167,7 +167,8 @@ async function orProblems<T>(jobId: string, plan: () => Promise<T | UnplannedJob
     return await plan();
   } catch (error) {
     if (!(error instanceof Error) || !OF_ONE_JOB.some((kind) => error instanceof kind)) throw error;
-    return { jobId, problems: [{ field: error instanceof AudienceMoved ? 'audiences' : '', message: error.message }] };
+    const field = error instanceof AudienceMoved ? 'audiences' : '';
+    return { jobId, problems: [{ field, message: error.message, remedies: remediesOf(error) }] };
   }
 }
 
@@ -212,7 +213,7 @@ async function planOf(
 }
 
 const STOPPING =
-  'It is stopping, so it takes no change. When it has stopped it can be created again; to undo the stop: triggers stop JOB --waiting keep, then triggers resume JOB.';
+  'It is stopping, so it takes no change. Create it again once it has stopped. To undo the stop, stop it with "keep", then resume it.';
 
 function ofJob(jobId: string, message: string): UnplannedJob {
   return { jobId, problems: [{ field: '', message }] };
@@ -254,7 +255,7 @@ export function unchangeable(
 const TOO_LATE: Problem = {
   field: 'existingUsers',
   message:
-    'This can only be given when a job is started, and this one runs without. To send everybody who is a member now: triggers backfill',
+    'This can only be given when a job is started, and this one runs without. To send all current members, start a backfill.',
 };
 
 /** The fields in which a running job is not as it is wanted; exported for its test. */

@@ -62,12 +62,11 @@ export async function sendSample(
   wish: SampleWish,
 ): Promise<SentSample> {
   const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
-  if (unsent !== undefined)
-    throw new NoSample({ field: 'event', message: `${unsent} Leave --event out, or see it with: triggers render` });
+  if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
   const sent = settled(askWorker(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
     what: 'message that was to be sent once',
-    findOut: 'see whether the endpoint got a request whose `webhook-id` begins with `test-`',
+    findOut: { action: 'findTest' },
   });
   return withTold(sampleOf(await sent), warnings, retryFor);
 }

@@ -10,10 +10,10 @@ import { andAside, andLetters } from '../../domain/kept-job.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../domain/names.ts';
 import { resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
 import { settled } from '../asking.ts';
-import { JobKept, JobNotFound, JobNotRunning, JobRecoverable, RequestRefused } from '../errors.ts';
+import { JobKept, JobNotFound, JobNotRunning, JobRecoverable, type Recoverable, RequestRefused } from '../errors.ts';
 import { describeLast, describeOpen, endedAs, isOpen } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
-import { type Recoverable, recoverableKept, recoverableOfLast, recoverableUntil } from '../history/recovery.ts';
+import { recoverableKept, recoverableOfLast, recoverableUntil } from '../history/recovery.ts';
 
 import { describeExecution, endOf, ofJob, queryStatus, untilQuiet, updateJob } from './job-service.ts';
 import { discardKept, keptOf, resumeKept } from './kept-jobs.ts';
@@ -80,9 +80,9 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
     ...backfillAtEnd(status),
     ...(status.hasReachedEnd === true ? { reason: 'Its end ("endsAt") came.' } : {}),
     ...(until === undefined ? {} : { recoverableUntil: instantOf(until) }),
-    ...endedBadly(jobId, found.status.name, until !== undefined, wrong),
+    ...endedBadly(found.status.name, until !== undefined, wrong),
     ...(kept === undefined ? {} : { kept }),
-    ...(lost === undefined ? {} : { recoverableUntil: lost.recoverableUntil, reason: keptIsGone(jobId, lost) }),
+    ...(lost === undefined ? {} : { recoverableUntil: lost.recoverableUntil, reason: keptIsGone(lost) }),
   };
 }
 
@@ -96,27 +96,26 @@ function backfillAtEnd({ backfill }: JobStatus): Pick<JobStatus, 'backfill'> {
 
 /** Why a job that has ended did not end normally, and what to do. */
 function endedBadly(
-  jobId: string,
   ended: string,
   isRecoverable: boolean,
   wrong: NeverBegun | undefined,
 ): Pick<JobStatus, 'reason' | 'problems'> {
   if (wrong !== undefined) {
-    const later = wrong.mayBegin ? ` Or, once the worker knows what it names: triggers recover ${jobId}` : '';
-    const reason = `${wrongDefinition(wrong)} Start it again with a correct definition: triggers start.${later}`;
+    const later = wrong.mayBegin ? ' Or recover it once the worker knows what it names.' : '';
+    const reason = `${wrongDefinition(wrong)} Start it again with a correct definition.${later}`;
     return { reason, problems: wrong.problems };
   }
   if (!isRecoverable) return {};
   const how = `Its workflow did not end normally: ${endedAs(ended)}.`;
-  return { reason: `${how} Recover it before you start it again: triggers recover ${jobId}` };
+  return { reason: `${how} Recover it before you start it again.` };
 }
 
-function keptIsGone(jobId: string, { ended, waiting, backfill, aside, letters }: Recoverable): string {
+function keptIsGone({ ended, waiting, backfill, aside, letters }: Recoverable): string {
   const much =
     waiting === undefined
       ? 'how much that is could not be read'
       : `${waiting === 1 ? '1 trigger' : `${waiting} triggers`}${backfill ? ' and the rest of its backfill' : ''}`;
-  return `What it kept when it was stopped was ended from outside (${ended}): ${much}${andAside(aside)}${andLetters(letters)}. Recover it before you start it again: triggers recover ${jobId}`;
+  return `What it kept when it was stopped was ended from outside (${ended}): ${much}${andAside(aside)}${andLetters(letters)}. Recover it before you start it again.`;
 }
 
 /** Only the server knows: the run itself goes through the same as one that was not reset. */
@@ -179,7 +178,7 @@ async function endedKeptOr(client: Client, jobId: string, error: unknown): Promi
  */
 export function orTooLate(jobId: string, error: unknown): unknown {
   if (!(error instanceof JobNotRunning) || error.left !== 'kept') return error;
-  const reason = `Somebody decided about what it kept at the same time, so nothing was done. See what: triggers status ${jobId}`;
+  const reason = 'Somebody else decided at the same time about what it kept, so nothing was done. See its status.';
   return new RequestRefused(jobId, reason, { cause: error });
 }
 

@@ -8,7 +8,6 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useAsked, useDeed, useNow } from '../asked.ts';
-import { inPageWords } from '../page-words.ts';
 import { Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
@@ -234,7 +233,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
               </td>
               <td data-name="Failure">
                 <Said text={failure} most={80} />
-                {notice !== undefined && <p class="hint caution">{printable(inPageWords(notice))}</p>}
+                {notice !== undefined && <p class="hint caution">{printable(notice)}</p>}
               </td>
               <td data-name="Attempts" class="number">
                 {attempts}
@@ -339,7 +338,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               <>
                 <dt>Not redelivered</dt>
                 <dd class="caution">
-                  <Said text={inPageWords(letter.notice)} />
+                  <Said text={letter.notice} />
                 </dd>
               </>
             )}
@@ -386,7 +385,7 @@ interface Decided {
 
 /** @throws Error with the reason why it was not done */
 function oneDone({ failures: [first] }: Decided): void {
-  if (first !== undefined) throw new Error(inPageWords(first.reason));
+  if (first !== undefined) throw new Error(first.reason);
 }
 
 /** So many of those that were not decided about are named with a link, for each reason. */
@@ -395,10 +394,7 @@ const MOST_NAMED = 20;
 /** By why it was not done, the most first. */
 function grouped(failures: Decided['failures']): [reason: string, ids: string[]][] {
   const groups = new Map<string, string[]>();
-  for (const { id, reason } of failures) {
-    const words = inPageWords(reason);
-    groups.set(words, [...(groups.get(words) ?? []), id]);
-  }
+  for (const { id, reason } of failures) groups.set(reason, [...(groups.get(reason) ?? []), id]);
   return [...groups].sort(([, one], [, other]) => other.length - one.length);
 }
 

@@ -2,7 +2,6 @@ import type { ComponentChildren, JSX } from 'preact';
 import type { Problem } from '../../contract/export-job.ts';
 import { type Draft, fieldOf } from '../form.ts';
 import { Said } from '../parts.tsx';
-import { inForm } from '../words.ts';
 
 export interface JobFormProps {
   readonly draft: Draft;
@@ -54,7 +53,7 @@ function FieldProblems(
       {own.map((one) => (
         <li key={one.field + one.message}>
           {one.field !== field && <code>{one.field.slice(field.length).replace(/^\./, '')}: </code>}
-          <Said text={inForm(one.message)} />
+          <Said text={one.message} />
         </li>
       ))}
     </ul>

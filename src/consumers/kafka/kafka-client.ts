@@ -15,9 +15,7 @@ export class KafkaError extends Error {
   constructor(brokers: readonly string[], error: unknown, what = 'cannot be read') {
     const { code, words } = rootOf(error);
     const [, advice, isLasting = false] = ADVICE.find(([pattern]) => pattern.test(code)) ?? [];
-    super(
-      `Kafka (${brokers.join(', ')}) ${what}: ${words.replace(/[.\s]+$/, '')}.${advice === undefined ? '' : ` ${advice}`}`,
-    );
+    super(`Kafka (${brokers.join(', ')}) ${what} (${words}).${advice === undefined ? '' : ` ${advice}`}`);
     this.code = code;
     this.isLasting = isLasting;
   }

@@ -193,8 +193,7 @@ class Outbox implements RunningConsumer {
     try {
       return checked({ audience, user, event, at, profile: fields }, this.#clock);
     } catch (error) {
-      // By the names of the columns.
-      if (error instanceof InvalidTrigger) return error.reason.replace('"user"', '"user_id"');
+      if (error instanceof InvalidTrigger) return error.reason;
       throw error;
     }
   }

@@ -8,7 +8,7 @@ import type { BackfillIntake } from './backfill.ts';
 import { type Breaker, refusalInWords } from './breaker.ts';
 import { lastQuietEnd } from './calendar.ts';
 import type { JobRecord, Pause } from './state.ts';
-import { asSentence, type UnreadableHolders } from './unreadable.ts';
+import type { UnreadableHolders } from './unreadable.ts';
 
 /** What a job carries of its alerts; plain JSON. */
 export interface CarriedAlerts {
@@ -192,7 +192,7 @@ function lostText({ backfill }: Observed): string {
 function holdersText({ unreadable }: Observed): string {
   const [{ name, reason } = { name: '', reason: '' }, ...others] = unreadable.awaited;
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  return `The holder ${name} cannot be read: ${asSentence(reason)}${more} What stands behind it waits. See: triggers holders JOB`;
+  return `The holder ${name} cannot be read (${reason})${more}: triggers behind it wait. See: triggers holders JOB`;
 }
 
 function backlogText(state: Observed): string {

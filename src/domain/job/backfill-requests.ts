@@ -101,8 +101,7 @@ export function lostInWords({ n, counts, expected }: Pick<BackfillIntake, 'n' | 
 }
 
 /** What a person may do about it. */
-export const WHEN_LOST =
-  'Go on where it was (triggers backfill JOB --resume), or give up those who are left (triggers backfill JOB --cancel).';
+export const WHEN_LOST = 'Resume it to go on where it was, or cancel it to give up those who are left.';
 
 /** What was left out of it since an edit removed its audience, and how it can be made up for, in words; undefined when nothing was. */
 export function leftOutInWords(
@@ -117,7 +116,7 @@ export function leftOutInWords(
   const advice =
     back.length === 0
       ? 'The job no longer listens to it.'
-      : `To send everybody who is in it now: triggers backfill JOB ${back.map((slug) => `--audience ${slug}`).join(' ')}`;
+      : `To send everybody who is in it now, start a backfill of ${back.join(', ')}.`;
   return `While backfill ${n} ran, an edit removed ${slugs.join(', ')}: ${them} left out. ${advice}`;
 }
 
@@ -131,6 +130,7 @@ function slugOf(job: Audiences, id: string): string {
  * A backfill as the status of its job shows it.
  *
  * @param isJobKept whether the job stops and keeps what waits: then the rest of its backfill, too.
+ * @param held people of the job who wait for their next attempt; default: nobody.
  * @param reachesAt when the quota of the job lets the last of so many members be sent, epoch ms; undefined: now.
  */
 export function describeBackfill(
@@ -139,8 +139,13 @@ export function describeBackfill(
   now: number,
   {
     isJobKept = false,
+    held = 0,
     reachesAt = () => undefined,
-  }: { readonly isJobKept?: boolean; readonly reachesAt?: (members: number) => number | undefined } = {},
+  }: {
+    readonly isJobKept?: boolean;
+    readonly held?: number;
+    readonly reachesAt?: (members: number) => number | undefined;
+  } = {},
 ): BackfillStatus {
   const { taken, delivered, superseded, dead, filtered = 0 } = backfill.counts;
   const { paused } = backfill.pace;
@@ -177,8 +182,10 @@ export function describeBackfill(
     waiting: backfill.waiting,
     ratePerSecond,
     ...(lastFrom === undefined ? {} : { lastFrom: instantOf(lastFrom) }),
-    // Its rate says nothing of how long the quota makes it wait.
-    ...(goesOn && lastFrom === undefined && ratePerSecond > 0 ? { secondsLeft: Math.ceil(left / ratePerSecond) } : {}),
+    // Its rate says nothing of how long the quota makes it wait, nor of how long people wait for their next attempt.
+    ...(goesOn && lastFrom === undefined && ratePerSecond > 0 && left > held
+      ? { secondsLeft: Math.ceil(left / ratePerSecond) }
+      : {}),
     ...(notice === '' ? {} : { notice }),
   };
 }

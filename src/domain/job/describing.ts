@@ -24,7 +24,7 @@ import {
   type Stopping,
   waitingTriggers,
 } from './state.ts';
-import { asSentence, type UnreadableHolder } from './unreadable.ts';
+import type { UnreadableHolder } from './unreadable.ts';
 
 /** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {
@@ -63,6 +63,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
       : {
           backfill: describeBackfill(state.backfill, state.job, now, {
             isJobKept: state.stopping?.waiting === 'keep',
+            held: state.chains.heldCount,
             reachesAt: (members) => quotaReachesAt(state, members, now),
           }),
         }),
@@ -267,7 +268,7 @@ function noticesOf(state: DispatcherState): string[] {
   if (state.loss !== undefined) notices.push(state.loss);
   for (const { name, reason, retryAt } of state.unreadable.awaited.slice(0, HOLDERS_SHOWN))
     notices.push(
-      `The holder ${name} cannot be read: ${asSentence(reason)} What stands behind it waits; it is read again at ${instantOf(retryAt).slice(0, 19)}Z. If it will never be readable: triggers holders JOB --set-aside ${name}`,
+      `The holder ${name} cannot be read (${reason}). Triggers behind it wait; it is read again at ${instantOf(retryAt).slice(0, 19)}Z. If it will never be readable: triggers holders JOB --set-aside ${name}`,
     );
   for (const { name } of state.unreadable.aside.slice(0, HOLDERS_SHOWN))
     notices.push(

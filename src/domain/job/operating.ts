@@ -85,7 +85,7 @@ export function eventsObstacle(
   if (unwanted === undefined) return undefined;
   return {
     field: 'events',
-    message: `Backfill ${n} sends ${unwanted}s and is not over. Wait for its end, or cancel it first (triggers backfill JOB --cancel).`,
+    message: `Backfill ${n} sends ${unwanted}s and is not over. Wait for its end, or cancel it first.`,
   };
 }
 
@@ -160,7 +160,7 @@ const PROBLEM_LENGTH = 1000;
 
 /** Why a stopping job accepts no further requests from operators. */
 export const STOPPING =
-  'The job is stopping. To undo that, unless it drops what waits, stop it with "keep" (triggers stop JOB --waiting keep), and then resume it (triggers resume JOB). Otherwise start it again then.';
+  'The job is stopping. To undo that, unless it drops what waits, stop it with "keep", and then resume it. Otherwise start it again then.';
 
 /** Why a backfill cannot begin now, in words; undefined when it can. */
 export function backfillObstacle(state: DispatcherState, difference?: DifferenceToSend): string | undefined {
@@ -171,7 +171,7 @@ export function backfillObstacle(state: DispatcherState, difference?: Difference
   const unwanted = eventsOf(difference).find((event) => !wantsEvent(state.job.definition, event));
   if (unwanted === undefined) return undefined;
   return difference === undefined
-    ? 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends them (triggers edit JOB --all-events).'
+    ? 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends both events.'
     : `This difference has ${unwanted}s, and the job leaves them out ("events"). Reconcile it again: only what it sends is compared then.`;
 }
 

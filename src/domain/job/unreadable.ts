@@ -27,11 +27,6 @@ const REASON_LENGTH = 200;
 /** Most bytes of one as it is carried: its reason, whatever its characters, and the rest. */
 const BYTES = 3 * REASON_LENGTH + 150;
 
-/** A reason with a full stop, where it has none. */
-export function asSentence(reason: string): string {
-  return /[.!?…]$/.test(reason) ? reason : `${reason}.`;
-}
-
 /** The holders that could not be read, and when they are read again. What waits behind them does so until they are read, or set aside. */
 export class UnreadableHolders {
   readonly #holders: Map<string, UnreadableHolder>;

@@ -8,6 +8,6 @@ test('of a job that runs there is nothing to recover, and that is said in place 
   } as unknown as Client; // What recover uses of one before it refuses.
   await expect(recover(client, 'vip')).rejects.toMatchObject({
     name: 'JobAlreadyRunning',
-    message: 'The job "vip" is running, so there is nothing to recover. See it with: triggers status vip',
+    message: expect.stringContaining('There is nothing to recover.'),
   });
 });

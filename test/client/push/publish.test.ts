@@ -295,7 +295,7 @@ test('a list that cannot be had at all ends it, and says what was sent', async (
 });
 
 test.each([
-  ['where only a line is wrong, from that line on', 7, /Mend it, and push again from line 7 on\.$/],
+  ['where only a line is wrong, from that line on', 7, /Fix the line, and push again from line 7 on\.$/],
   [
     'otherwise, the whole input, which repeats what has no "at"',
     undefined,

@@ -174,7 +174,7 @@ test('an audience that comes back in the middle of a backfill is not said to be 
   job.end();
   job.cut();
   const notice =
-    'While backfill 1 ran, an edit removed a: 1 member was left out. To send everybody who is in it now: triggers backfill JOB --audience a';
+    'While backfill 1 ran, an edit removed a: 1 member was left out. To send everybody who is in it now, start a backfill of a.';
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1, leftOut: leftOut(1), notice });
   expect(job.alerts.at(-1)).toMatchObject({
     kind: 'backfill-finished',

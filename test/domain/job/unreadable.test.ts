@@ -61,10 +61,10 @@ test('what stands before a holder that cannot be read is sent, what stands behin
     state: 'running',
     reason: expect.stringMatching(/holder that cannot be read/),
     unreadableHolders: [{ holder: '2', reason: WHY, nextTryAt: expect.any(String) }],
-    notices: [expect.stringMatching(/^The holder 2 cannot be read: The payload key.*--set-aside 2$/)],
+    notices: [expect.stringMatching(/^The holder 2 cannot be read \(The payload key.*--set-aside 2$/)],
   });
   expect(job.alerts.filter(({ kind }) => kind === 'holder-unreadable')).toMatchObject([
-    { state: 'began', text: expect.stringMatching(/^The holder 2 cannot be read: The payload key/) },
+    { state: 'began', text: expect.stringMatching(/^The holder 2 cannot be read \(The payload key/) },
   ]);
 });
 

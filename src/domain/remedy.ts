@@ -1,0 +1,43 @@
+/**
+ * The beginning of a line that says what a person can do about a failure, by action. Each door ends the line in its own words: the command line with a
+ * command, the API with a request, the console with a button.
+ */
+export const REMEDIES = {
+  listJobs: 'See all jobs',
+  status: 'See the job',
+  start: 'Start it again',
+  edit: 'Change it',
+  resume: 'Resume it',
+  recover: 'Recover it',
+  discard: 'Discard what it kept',
+  discardRecoverable: 'Give it up for good',
+  listWatches: 'See all watches',
+  listDeadLetters: 'See all dead letters',
+  deadLetter: 'See the dead letter',
+  force: 'Send it all the same',
+  render: 'See the message without sending it',
+  startWorker: 'Start a worker',
+  startTemporal: 'Start Temporal on this machine',
+  findTest: 'See whether the endpoint got a request whose "webhook-id" begins with "test-"',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type RemedyAction = keyof typeof REMEDIES;
+
+/** What a person can do about a failure. */
+export interface Remedy {
+  readonly action: RemedyAction;
+  /** The job that it is done to. */
+  readonly job?: string;
+  /** The dead letter. */
+  readonly id?: string;
+}
+
+/** How one door says where each is done; undefined where there is nothing to add. */
+export type RemedyWords = Readonly<Record<RemedyAction, (remedy: Remedy) => string | undefined>>;
+
+/** A remedy as a line: `Resume it: triggers resume crm`. */
+export function remedyLine(remedy: Remedy, words: RemedyWords): string {
+  const where = words[remedy.action](remedy);
+  const lead = REMEDIES[remedy.action];
+  return where === undefined ? `${lead}.` : `${lead}: ${where}`;
+}
