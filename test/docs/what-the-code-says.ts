@@ -29,19 +29,32 @@ function nodesOf(path: string): readonly ts.Node[] {
   return [...nodes(file)];
 }
 
-/** Classes that extend Error, by name of the class, with the `name` that they give themselves. */
-export function errorClasses(): ReadonlyMap<string, string | undefined> {
+interface ErrorClass {
+  /** The `name` that it gives itself. */
+  readonly ownName: string | undefined;
+  /** When it is thrown: the beginning of its docstring, up to the first full stop, semicolon or colon. */
+  readonly when: string;
+}
+
+/** Classes that extend Error, by name of the class. */
+export function errorClasses(): ReadonlyMap<string, ErrorClass> {
   const classes = all.filter(ts.isClassDeclaration);
   const parents = new Map(classes.map((one) => [one.name?.text ?? '', parentOf(one)]));
   const isError = (name: string): boolean =>
     name === 'Error' || (parents.has(name) && isError(parents.get(name) ?? ''));
   const errors = classes.filter((one) => isError(one.name?.text ?? ''));
-  return new Map(errors.map((one) => [one.name?.text ?? '', ownName(one)]));
+  return new Map(errors.map((one) => [one.name?.text ?? '', { ownName: ownName(one), when: whenOf(one) }]));
 }
 
 function parentOf({ heritageClauses = [] }: { readonly heritageClauses?: Iterable<ts.HeritageClause> }): string {
   const [clause] = [...heritageClauses].filter(({ token }) => token === ts.SyntaxKind.ExtendsKeyword);
   return clause?.types[0]?.expression.getText() ?? '';
+}
+
+function whenOf(one: ts.ClassDeclaration): string {
+  const [{ comment } = {}] = ts.getJSDocCommentsAndTags(one);
+  const text = (ts.getTextOfJSDocComment(comment) ?? '').replaceAll(/\s+/g, ' ');
+  return text.split(/[.;:](?= |$)/)[0] ?? '';
 }
 
 function ownName({ members }: ts.ClassDeclaration): string | undefined {
@@ -91,17 +104,6 @@ function literalsOf(expression: ts.Expression | undefined): string[] {
   return calls.flatMap((call) => literalsOf(call.arguments[place]));
 }
 
-/** What a worker logs at `warn` and `error`. */
-export function logLines(): ReadonlySet<string> {
-  const calls = all.filter(ts.isCallExpression).filter(({ expression }) => isLoud(expression));
-  return new Set(calls.flatMap(({ arguments: [first] }) => (first && literal(first)) ?? []));
-}
-
-function isLoud(callee: ts.Expression): boolean {
-  if (ts.isPropertyAccessExpression(callee)) return ['warn', 'error'].includes(callee.name.text);
-  return ts.isElementAccessExpression(callee) && /'(?:warn|error)'/.test(callee.argumentExpression.getText());
-}
-
 /** The literals of a type that is a union of them, or of other such types of its file. */
 export function unionOf(path: string, name: string): ReadonlySet<string> {
   const alias = nodesOf(path)
@@ -127,29 +129,6 @@ export function keysOf(path: string, constant: string): ReadonlySet<string> {
   return new Set(value.properties.map((one) => one.name?.getText() ?? ''));
 }
 
-/** The texts that calls of these functions are given first or second, with `…` for what differs. */
-export function textsGivenTo(path: string, callee: string): ReadonlySet<string> {
-  const calls = nodesOf(path)
-    .filter(ts.isCallExpression)
-    .filter(({ expression }) => expression.getText() === callee);
-  return new Set(calls.flatMap(({ arguments: args }) => args.flatMap((one) => pattern(one) ?? [])));
-}
-
-/** The texts that are assigned to something. */
-export function textsAssignedTo(path: string, target: string): ReadonlySet<string> {
-  const assignments = nodesOf(path)
-    .filter(ts.isBinaryExpression)
-    .filter(({ left, operatorToken }) => operatorToken.kind === ts.SyntaxKind.EqualsToken && left.getText() === target);
-  return new Set(assignments.flatMap(({ right }) => pattern(right) ?? []));
-}
-
 function literal(expression: ts.Expression): string | undefined {
   return ts.isStringLiteral(expression) || ts.isNoSubstitutionTemplateLiteral(expression) ? expression.text : undefined;
-}
-
-function pattern(expression: ts.Expression): string | undefined {
-  if (!ts.isTemplateExpression(expression)) return literal(expression);
-  const { head, templateSpans } = expression;
-  const text = head.text + templateSpans.map((span) => `…${span.literal.text}`).join('');
-  return text.replaceAll(/…(?:\s*…)+/g, '…');
 }
