@@ -215,7 +215,7 @@ test('an audience without a member that has a profile asks for a name', async ()
   const { show } = await samples();
   expect(await show({ audience: 'empty' })).toEqual({
     ok: false,
-    problem: { field: 'user', message: 'No member of empty has a profile. Name a person: --user' },
+    problem: { field: 'user', message: 'No member of empty has a profile. Name a person.' },
   });
 });
 

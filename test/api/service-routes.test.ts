@@ -8,8 +8,8 @@ const { NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE } = GRPC;
 const OK = 0;
 
 test.each([
-  ['does not know who it is', UNAUTHENTICATED, UNAUTHENTICATED, 'NotLetIn', /^Temporal does not let this program/],
-  ['lets it only look', OK, PERMISSION_DENIED, 'NotLetIn', /^Temporal does not let this program/],
+  ['does not know who it is', UNAUTHENTICATED, UNAUTHENTICATED, 'NotLetIn', /^Temporal denies permission/],
+  ['lets it only look', OK, PERMISSION_DENIED, 'NotLetIn', /^Temporal denies permission/],
   ['has no such namespace', NOT_FOUND, NOT_FOUND, 'NamespaceNotFoundError', /^Temporal has no namespace "ours"\.$/],
   ['is away', UNAVAILABLE, UNAVAILABLE, 'ServerUnreachable', /^Temporal does not answer\.$/],
 ])(

@@ -104,7 +104,7 @@ test.each([
   const { terminal, err } = aTerminal();
   await expect(run(['retry', typed], terminal)).resolves.toBe(1);
   const asks = near === undefined ? '' : ` Did you mean "${near}"?`;
-  expect(err.join(' ').replaceAll(/\s+/g, ' ')).toBe(`There is no job "${typed}".${asks}\nSee all jobs: triggers list`);
+  expect(err.join(' ').replaceAll(/\s+/g, ' ')).toBe(`There is no job "${typed}".${asks} See all jobs: triggers list`);
 });
 
 const START = ['start', '--label', 'VIP', '--audience', 'vip', '--url', 'https://example.com/'];

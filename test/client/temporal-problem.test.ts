@@ -39,7 +39,7 @@ test.each([
 ])('whoever %s cannot work, and is told that it is about who they are', async (_, described, signalled) => {
   expect(await problemWhen(described, signalled)).toEqual({
     code: 'NotLetIn',
-    message: expect.stringMatching(/does not let this program do that.*TEMPORAL_API_KEY/),
+    message: expect.stringMatching(/denies permission.*TEMPORAL_API_KEY/),
   });
 });
 
@@ -79,7 +79,7 @@ test('a push that was not let in says so, whatever its calls were', async () => 
     .catch((error: unknown) => error);
   expect(NotLetIn.of(refusal)).toBeInstanceOf(NotLetIn);
   expect(new PushInterrupted('vip', 0, 0, refusal).message).toMatch(
-    /^Nothing was sent to "vip": Temporal does not let/,
+    /^Nothing was sent to "vip": Temporal denies permission/,
   );
   expect(await notLetIn(client, 'ours')).toBeInstanceOf(NotLetIn);
   expect(NotLetIn.of(new Error('gone'))).toBeUndefined();

@@ -252,8 +252,8 @@ test('a lost backfill shows in the state of the job, and no other begins before 
     reason: expect.stringMatching(/^Backfill 1 was lost after 2 of 4 members were read.*A person has to decide/),
     backfill: { state: 'lost', waiting: 2 },
   });
-  expect(backfillObstacle(job.state)).toMatch(/--resume.*--cancel/);
-  expect(operateBackfill(job.state, 'pause')).toMatch(/--resume/);
+  expect(backfillObstacle(job.state)).toMatch(/Resume it .* cancel it/);
+  expect(operateBackfill(job.state, 'pause')).toMatch(/Resume it/);
   expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a']);
 });
 

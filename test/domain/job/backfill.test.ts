@@ -166,7 +166,7 @@ test('lost, it hands out whom it has read, takes no page, and says what a person
     state: 'lost',
     delivered: 2,
     waiting: 0,
-    notice: expect.stringMatching(/lost after 2 of 9 members were read.*--resume.*--cancel/),
+    notice: expect.stringMatching(/lost after 2 of 9 members were read.*Resume it .* cancel it/),
   });
 });
 
