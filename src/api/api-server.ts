@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { jobListeners } from '../client/jobs/job-list.ts';
+import { jobDirectory } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
 import { unless } from '../client/push/patiently.ts';
@@ -177,9 +177,9 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
   const clock = createPushClock();
   const grouped = new GroupedSignals((jobId) => jobSignals(client, jobId), PATIENCE_MS);
-  const listeners = jobListeners(client, taskQueue, over.signal);
+  const directory = jobDirectory(client, taskQueue, over.signal);
   const intake: IntakeWorld = {
-    listeners,
+    directory,
     signal: async (jobId, triggers) => await inTime(SIGNAL_MS, unless(over.signal, grouped.signal(jobId, triggers))),
   };
   triggerRoutes(app, {
@@ -194,7 +194,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), records });
   const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
   const onChange = (): void => {
-    listeners.forget();
+    directory.forget();
     overview.forget();
   };
   jobRoutes(app, { jobs: options.jobs, onChange });

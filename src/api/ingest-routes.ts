@@ -231,14 +231,14 @@ async function takenBy(
   ingest: Ingest,
   { changes, ignored }: Reading,
   intake: Intake,
-  { intake: { listeners }, records }: IngestRoutesOptions,
+  { intake: { directory }, records }: IngestRoutesOptions,
 ): Promise<boolean> {
   const itemOf = async (change: Change): Promise<Item> => {
     const { audiences, ...rest } = mapped(ingest, change);
     const [only, ...others] = audiences;
     if (others.length > 0)
       for (const audience of audiences)
-        if ((await listeners.of(audience)).some(({ jobId }) => ingest.jobs?.includes(jobId) ?? true))
+        if ((await directory.subscribers(audience)).some((jobId) => ingest.jobs?.includes(jobId) ?? true))
           return { raw: { ...rest, audience } };
     return { raw: { ...rest, audience: only } };
   };

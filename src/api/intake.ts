@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { InvalidTrigger, JobNotRunning, PushInterrupted } from '../client/errors.ts';
-import { type Listeners, tellListeners, unheardText } from '../client/push/listeners.ts';
+import { InvalidTrigger, PushInterrupted } from '../client/errors.ts';
+import { type JobDirectory, unmatchedText } from '../client/push/job-directory.ts';
+import { hasEnded, publishList } from '../client/push/publish.ts';
 import { checked, type CheckedTrigger } from '../client/push/push.ts';
 import type { Caller } from './api-keys.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
@@ -31,7 +32,7 @@ export interface TakenIn {
 }
 
 export interface IntakeWorld {
-  readonly listeners: Listeners;
+  readonly directory: JobDirectory;
   /** Resolves once the job has accepted all of them. @throws PushInterrupted */
   readonly signal: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<void>;
 }
@@ -111,14 +112,14 @@ export class Intake {
       if (!this.#caller.mayAudience(audience)) return `this API key may not send triggers about "${audience}"`;
       const jobId = this.#jobId;
       const { needs } = this.#caller;
-      if (needs !== undefined && (await this.#listening(audience)).length === 0) {
+      if (needs !== undefined && (await this.#subscribers(audience)).length === 0) {
         await this.#checkNeeded();
         return `none of the jobs of this ingest listens to "${audience}"`;
       }
-      if (jobId === undefined || (await this.#world.listeners.listens(jobId, audience))) return one;
-      // Of what nobody is told, it is not looked for what may have been meant.
+      if (jobId === undefined || (await this.#world.directory.subscribes(jobId, audience))) return one;
+      // No advice for a refusal that is not shown: it costs time.
       if (this.#refused.length >= MOST_REFUSED) return '';
-      return unheardText(jobId, audience, await this.#world.listeners.job(jobId));
+      return unmatchedText(jobId, audience, await this.#world.directory.job(jobId));
     } catch (error) {
       if (error instanceof InvalidTrigger) return error.reason;
       throw error;
@@ -140,24 +141,29 @@ export class Intake {
 
   async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
     if (triggers.length > 0) await this.#checkJobs();
-    const tell = async (jobId: string, own: readonly CheckedTrigger[]) => await this.#sendTo(jobId, own);
-    const unheard = await tellListeners(triggers, (audience) => this.#listening(audience), tell);
+    const unheard = await publishList(
+      triggers,
+      (audience) => this.#subscribers(audience),
+      (jobId, own) => this.#sendTo(jobId, own),
+    );
     for (const { trigger } of unheard.slice(0, MOST_NAMED)) this.unheardAudiences.add(trigger.audience);
     this.#unheard += unheard.length;
     this.#accepted += triggers.length - unheard.length;
   }
 
-  async #listening(audience: string): Promise<string[]> {
-    return (await this.#world.listeners.of(audience))
-      .map(({ jobId }) => jobId)
-      .filter((one) => this.#caller.mayJob(one));
+  async #subscribers(audience: string): Promise<readonly string[]> {
+    const { directory } = this.#world;
+    const { needs } = this.#caller;
+    if (needs === undefined) return await directory.subscribers(audience, (jobId) => this.#caller.mayJob(jobId));
+    // Each by itself: one that is stopping must get everything, too.
+    return (await Promise.all(needs.map((jobId) => directory.subscribers(audience, (one) => one === jobId)))).flat();
   }
 
-  /** @throws Refused while one of the jobs that must run does not: what was taken now, it would never be told */
+  /** @throws Refused while one of the jobs that must run does not: what was taken now, that job would never get */
   async #checkNeeded(): Promise<void> {
     const { needs } = this.#caller;
     if (needs === undefined) return;
-    const running = await this.#world.listeners.running();
+    const running = await this.#world.directory.running();
     const away = needs.find((jobId) => !running.has(jobId));
     if (away !== undefined) throw new JobAway(away);
   }
@@ -166,26 +172,26 @@ export class Intake {
   async #checkJobs(): Promise<void> {
     const { jobs } = this.#caller;
     if (jobs === undefined) return;
-    const running = await this.#world.listeners.running();
+    const running = await this.#world.directory.running();
     if (jobs.some((jobId) => running.has(jobId))) return;
     const named = jobs.map((jobId) => `"${jobId}"`).join(', ');
     throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
-  /** How many of them a job took; fewer than all when it has ended since it was listed. @throws NotEverywhere */
-  async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<number> {
+  /** Those that a job did not take, since it has ended since it was listed. @throws NotEverywhere */
+  async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<readonly CheckedTrigger[]> {
     const before = this.#jobs.get(jobId) ?? 0;
     try {
       await this.#world.signal(jobId, triggers);
       this.#jobs.set(jobId, before + triggers.length);
-      return triggers.length;
+      return [];
     } catch (error) {
-      if (!(error instanceof PushInterrupted)) throw new NotEverywhere(error);
-      if (error.accepted > 0) this.#jobs.set(jobId, before + error.accepted);
-      if (!(error.cause instanceof JobNotRunning)) throw new NotEverywhere(error);
-      this.#world.listeners.forget();
+      const accepted = error instanceof PushInterrupted ? error.accepted : 0;
+      if (accepted > 0) this.#jobs.set(jobId, before + accepted);
+      if (!hasEnded(error)) throw new NotEverywhere(error);
+      this.#world.directory.forget();
       if (this.#caller.needs !== undefined) throw new NotEverywhere(new JobAway(jobId));
-      return error.accepted;
+      return triggers.slice(accepted);
     }
   }
 }

@@ -60,12 +60,12 @@ export async function runConsumer(
   try {
     const log = inSdkOrder(logs.createLog('info', { write: (line) => terminal.err(line.trimEnd()) }));
     const metrics = new metric.ConsumerMetrics();
-    const listeners = lists.jobListeners(client, taskQueue);
-    // What cannot be read here would be told nothing, and nobody would hear of it.
-    await listeners.of('');
+    const directory = lists.jobDirectory(client, taskQueue);
+    // A job that cannot be read here would get nothing, unseen: this throws.
+    await directory.list();
     const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS);
     const signal = signals.signal.bind(signals);
-    const handover = new handovers.Handover({ listeners, signal, jobs, log, metrics });
+    const handover = new handovers.Handover({ directory, signal, jobs, log, metrics });
     await handover.lookAtJobs();
     const consumer = await start({ handover, log, metrics });
     // A Temporal that is there and never answers would keep it, and the process, for as long as a call may take.

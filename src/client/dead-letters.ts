@@ -22,7 +22,7 @@ import { describeLast, isOpen } from './executions.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
 import { checkOptions } from './options.ts';
-import { inLanes, type LaneItem, type Outcome } from './push/publish.ts';
+import { inLanes, type LaneItem, type Outcome } from './in-lanes.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** What a decision about dead letters is about, exactly. */

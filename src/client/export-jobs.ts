@@ -26,10 +26,9 @@ import { listAudiences, listAuthorizations, listProfileFields, prepare } from '.
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import {
-  jobListeners,
+  jobDirectory,
   type JobOverview,
   type JobSummary,
-  listeningJobs,
   listJobs,
   overview,
   type OverviewOptions,
@@ -42,8 +41,8 @@ import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './j
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { asked, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals } from './push/grouped-signals.ts';
+import { type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
-import { type Listeners, unheardText } from './push/listeners.ts';
 import { PATIENCE_MS } from './push/patiently.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {
@@ -130,7 +129,7 @@ export class ExportJobs {
   readonly watches: Watches;
   readonly #given: Client;
   #isClosed = false;
-  readonly #listeners: Listeners;
+  readonly #directory: JobDirectory;
   readonly #grouped: GroupedSignals;
   readonly #taskQueue: string;
   readonly #clock = createPushClock();
@@ -146,7 +145,7 @@ export class ExportJobs {
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
-    this.#listeners = jobListeners(client, this.#taskQueue);
+    this.#directory = jobDirectory(client, this.#taskQueue);
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
     this.#close = options.close ?? (() => Promise.resolve());
   }
@@ -258,7 +257,7 @@ export class ExportJobs {
         { field: 'triggers', message: 'This must be a list of triggers. For a stream there is push.' },
       ]);
     const all = checkedAll(triggers, this.#clock);
-    for (const [i, one] of all.entries()) await this.#refuseUnheard(jobId, one, i + 1);
+    for (const [i, one] of all.entries()) await this.#refuseUnmatched(jobId, one, i + 1);
     await this.#grouped.signal(jobId, all);
   }
 
@@ -272,7 +271,7 @@ export class ExportJobs {
     checkOptions('push', options);
     const heard = new Set<string>();
     const check = async (one: CheckedTrigger): Promise<void> => {
-      if (!heard.has(one.trigger.audience)) await this.#refuseUnheard(jobId, one);
+      if (!heard.has(one.trigger.audience)) await this.#refuseUnmatched(jobId, one);
       heard.add(one.trigger.audience);
     };
     return await pushTo(this.#pusher(jobId, options), triggers, options.signal, this.#clock, check);
@@ -288,16 +287,10 @@ export class ExportJobs {
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
     checkOptions('publish', options);
-    const client = this.#client;
     const { onProgress: _ofAll, ...ofEach } = options;
-    let isFirst = true;
     return await publishTo(
-      async () => {
-        // Only before anything is sent: one that is started later must not end a push that is under way.
-        const jobs = await listeningJobs(client, isFirst ? this.#taskQueue : undefined);
-        isFirst = false;
-        return jobs;
-      },
+      // One of its own, which looks only at first whether all jobs can be read: one that is started later must not end a push that is under way.
+      jobDirectory(this.#client, this.#taskQueue),
       (jobId, onProgress, room) => this.#pusher(jobId, { ...ofEach, onProgress }, room),
       triggers,
       options,
@@ -441,7 +434,7 @@ export class ExportJobs {
   async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
     checkOptions('edit', options);
     const edited = await editJob(this.#client, jobId, edit, options);
-    this.#listeners.forget();
+    this.#directory.forget();
     return edited;
   }
 
@@ -537,7 +530,7 @@ export class ExportJobs {
     this.#refuseWhenClosed();
     try {
       const one = checked(trigger, this.#clock);
-      await this.#refuseUnheard(jobId, one);
+      await this.#refuseUnmatched(jobId, one);
       await this.#grouped.signal(jobId, [one]);
     } catch (error) {
       throw reasonOf(error);
@@ -545,9 +538,9 @@ export class ExportJobs {
   }
 
   /** The job would reject it. Where that cannot be found out, it decides itself. @throws InvalidTrigger */
-  async #refuseUnheard(jobId: string, { trigger: { audience } }: CheckedTrigger, line?: number): Promise<void> {
-    if (await this.#listeners.listens(jobId, audience).catch(() => true)) return;
-    const reason = unheardText(jobId, audience, await this.#listeners.job(jobId));
+  async #refuseUnmatched(jobId: string, { trigger: { audience } }: CheckedTrigger, line?: number): Promise<void> {
+    if (await this.#directory.subscribes(jobId, audience).catch(() => true)) return;
+    const reason = unmatchedText(jobId, audience, await this.#directory.job(jobId));
     throw new InvalidTrigger(reason, line === undefined ? {} : { line });
   }
 

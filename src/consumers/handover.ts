@@ -1,8 +1,9 @@
-import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
-import { isTransient } from '../client/server-errors.ts';
-import { type Listeners, tellListeners } from '../client/push/listeners.ts';
-import { sleep, unless } from '../client/push/patiently.ts';
+import { JobNotFound, PushInterrupted } from '../client/errors.ts';
+import type { JobDirectory } from '../client/push/job-directory.ts';
+import { patiently, unless } from '../client/push/patiently.ts';
+import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/push.ts';
+import { isTransient } from '../client/server-errors.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';
 
@@ -14,17 +15,15 @@ export interface ConsumerLog {
 }
 
 export interface HandoverOptions {
-  readonly listeners: Listeners;
+  readonly directory: JobDirectory;
   /** Resolves once the job has accepted all of them, in their order. @throws PushInterrupted */
   readonly signal: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<void>;
-  /** The only jobs that are told, each also while it does not run: then what it is to be told waits. Undefined: every running job that listens. */
+  /** The only jobs that get anything. What is for one that does not run waits until it does. Undefined: every running job that subscribes. */
   readonly jobs?: readonly string[] | undefined;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }
 
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 5_000;
 const UNHEARD_EVERY_MS = 60_000;
 /** Most audiences in one line of the log. */
 const MOST_NAMED = 20;
@@ -53,9 +52,9 @@ export class Handover {
   }
 
   /**
-   * Resolves once each job that listens has accepted all of them, in their order. A job that is full, and a Temporal that does not answer, are
+   * Resolves once each job that subscribes has accepted all of them, in their order. A job that is full, and a Temporal that does not answer, are
    * waited for.
-   * @returns those to whose audience nobody listens: they were told to nobody. With `jobs`, whoever gives asks `hears` before.
+   * @returns those to which no job subscribes: they are dropped, counted and logged.
    * @throws the reason of `stop`, as soon as that is aborted: some may have been accepted, and are to be given again
    */
   async give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
@@ -63,15 +62,13 @@ export class Handover {
   }
 
   async #give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
-    const { jobs, metrics } = this.#options;
     const beganAt = performance.now();
-    const listening = async (audience: string): Promise<readonly string[]> => {
-      const jobIds = await this.#listeningTo(audience, stop);
-      // What none of the only jobs listens to any more they count, and show in their status, instead of nobody.
-      return jobIds.length === 0 && jobs !== undefined ? jobs : jobIds;
-    };
-    const unheard = await tellListeners(triggers, listening, (jobId, own) => this.#untilAccepted(jobId, own, stop));
-    metrics.handedOver(
+    const unheard = await publishList(
+      triggers,
+      (audience) => this.#subscribers(audience, stop),
+      (jobId, own) => this.#untilAccepted(jobId, own, stop),
+    );
+    this.#options.metrics.handedOver(
       { accepted: triggers.length - unheard.length, unheard: unheard.length },
       (performance.now() - beganAt) / 1000,
     );
@@ -81,13 +78,13 @@ export class Handover {
 
   /** Says which of `jobs` do not run: a misspelt one would be waited for, and that would be seen with the first message only. */
   async lookAtJobs(): Promise<void> {
-    const { jobs = [], listeners, log } = this.#options;
+    const { jobs = [], directory, log } = this.#options;
     for (const jobId of jobs) {
-      const problem = await listeners.job(jobId).then(
+      const problem = await directory.job(jobId).then(
         (job) => (job === undefined ? `The job "${jobId}" has ended.` : undefined),
         async (error: unknown) => {
           if (!(error instanceof JobNotFound)) throw error;
-          const near = nearestKey(jobId, [...(await listeners.running())]);
+          const near = nearestKey(jobId, [...(await directory.running())]);
           return new JobNotFound(jobId, { near }).message;
         },
       );
@@ -97,35 +94,12 @@ export class Handover {
   }
 
   /**
-   * False: with `jobs`, each of them runs, and none listens to the audience, as was found out just now.
+   * False: with `jobs`, each of them runs, and none subscribes to the audience, as was found out just now.
    * @throws the reason of `stop`, once that is aborted
    */
   async hears(audience: string, stop: AbortSignal): Promise<boolean> {
     if (this.#options.jobs === undefined) return true;
-    const listening = async () => await unless(stop, this.#listeningTo(audience, stop));
-    if ((await listening()).length > 0) return true;
-    // A job that was edited a moment ago may listen by now.
-    this.#options.listeners.forget();
-    return (await listening()).length > 0;
-  }
-
-  /**
-   * Those about audiences to which one of `jobs` listens; of the others it is counted, and said, that nobody was told. Without `jobs`, all of them: `give`
-   * says so of itself.
-   * @throws the reason of `stop`, once that is aborted
-   */
-  async heardOf(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
-    const { jobs, metrics } = this.#options;
-    if (jobs === undefined) return triggers;
-    const isHeard = new Map<string, boolean>();
-    for (const { trigger } of triggers)
-      if (!isHeard.has(trigger.audience)) isHeard.set(trigger.audience, await this.hears(trigger.audience, stop));
-    const [heard, unheard] = [true, false].map((wanted) =>
-      triggers.filter(({ trigger }) => isHeard.get(trigger.audience) === wanted),
-    ) as [CheckedTrigger[], CheckedTrigger[]];
-    metrics.handedOver({ accepted: 0, unheard: unheard.length }, 0);
-    this.#saysUnheard(unheard);
-    return heard;
+    return (await unless(stop, this.#subscribers(audience, stop))).length > 0;
   }
 
   /** Once a minute at most. */
@@ -143,68 +117,76 @@ export class Handover {
   }
 
   /**
-   * Which of several names of an audience counts: the first that a job listens to, or else the first.
+   * Which of several names of an audience counts: the first to which a job subscribes, or else the first.
    * @throws the reason of `stop`, once that is aborted
    */
   async nameOf(names: readonly [string, ...string[]], stop: AbortSignal): Promise<string> {
     if (names.length > 1)
-      for (const name of names) if ((await unless(stop, this.#listeningTo(name, stop))).length > 0) return name;
+      for (const name of names) if ((await unless(stop, this.#known(name, stop))).length > 0) return name;
     return names[0];
   }
 
-  async #listeningTo(audience: string, stop: AbortSignal): Promise<readonly string[]> {
-    const { listeners, jobs, log } = this.#options;
-    const ask = async (): Promise<readonly string[]> => {
-      if (jobs === undefined) return (await listeners.of(audience)).map(({ jobId }) => jobId);
-      const isHeard = await Promise.all(jobs.map(async (jobId) => await this.#mayListen(jobId, audience)));
-      return jobs.filter((_, i) => isHeard[i]);
-    };
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (pauseMs === FIRST_PAUSE_MS)
-          log.warn('which jobs listen cannot be read; what they are to be told waits', { problem: wordsOf(error) });
-      }
-      await sleep(pauseMs, stop);
-    }
+  async #subscribers(audience: string, stop: AbortSignal): Promise<readonly string[]> {
+    const { directory, jobs } = this.#options;
+    const known = await this.#known(audience, stop);
+    if (known.length > 0 || jobs === undefined) return known;
+    // A job that was edited a moment ago may subscribe by now.
+    directory.forget();
+    return await this.#known(audience, stop);
   }
 
-  /** One that is not there yet may listen once it is. */
-  async #mayListen(jobId: string, audience: string): Promise<boolean> {
+  async #known(audience: string, stop: AbortSignal): Promise<readonly string[]> {
+    const { directory, jobs, log } = this.#options;
+    const ask = async (): Promise<readonly string[]> => {
+      if (jobs === undefined) return await directory.subscribers(audience);
+      const may = await Promise.all(jobs.map(async (jobId) => await this.#maySubscribe(jobId, audience)));
+      return jobs.filter((_, i) => may[i]);
+    };
+    let isSaid = false;
+    const onPause = (error: unknown): void => {
+      const problem = wordsOf(error);
+      if (!isSaid) log.warn('which jobs listen cannot be read; what they are to be told waits', { problem });
+      isSaid = true;
+    };
+    return await patiently(ask, { ...WITHOUT_END, signal: stop, onPause });
+  }
+
+  /** One that is not there yet may subscribe once it is. */
+  async #maySubscribe(jobId: string, audience: string): Promise<boolean> {
     try {
-      return await this.#options.listeners.listens(jobId, audience);
+      return await this.#options.directory.subscribes(jobId, audience);
     } catch (error) {
       if (error instanceof JobNotFound) return true;
       throw error;
     }
   }
 
-  /** How many of them the job took; fewer than all when it has ended, and is not one of the only ones. */
-  async #untilAccepted(jobId: string, triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<number> {
-    const { listeners, signal, jobs } = this.#options;
+  /** Those that the job did not take, since it has ended and is not one of the only ones. */
+  async #untilAccepted(
+    jobId: string,
+    triggers: readonly CheckedTrigger[],
+    stop: AbortSignal,
+  ): Promise<readonly CheckedTrigger[]> {
+    const { directory, signal, jobs } = this.#options;
     let left = triggers;
+    const mayHelp = (error: unknown): boolean => {
+      if (!(error instanceof PushInterrupted)) return false;
+      left = left.slice(error.accepted);
+      if (!hasEnded(error)) return true;
+      directory.forget();
+      return jobs !== undefined;
+    };
+    const onPause = (error: unknown): void => this.#waitsFor(jobId, triggers, (error as PushInterrupted).cause); // Or it may not help.
     try {
-      for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = longer(pauseMs)) {
-        try {
-          await signal(jobId, left);
-          this.#accepts(jobId);
-          return triggers.length;
-        } catch (error) {
-          if (!(error instanceof PushInterrupted)) throw error;
-          left = left.slice(error.accepted);
-          const hasEnded = error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound;
-          if (hasEnded) listeners.forget();
-          if (hasEnded && jobs === undefined) {
-            this.#accepts(jobId);
-            return triggers.length - left.length;
-          }
-          this.#waitsFor(jobId, triggers, error.cause);
-        }
-        await sleep(pauseMs, stop);
-      }
+      await patiently(() => signal(jobId, left), { ...WITHOUT_END, signal: stop, mayHelp, onPause });
+      this.#accepts(jobId);
+      return [];
+    } catch (error) {
+      if (jobs !== undefined || !hasEnded(error)) throw error;
+      this.#accepts(jobId);
+      return left;
     } finally {
-      // What is given up waits no more, though the job takes nothing.
+      // A batch that is given up waits no more, though the job accepts nothing.
       const { waiting } = this.#waitedFor.get(jobId) ?? {};
       if (waiting?.delete(triggers) === true && waiting.size === 0) this.#waitsNoMoreFor(jobId);
     }
@@ -230,9 +212,8 @@ export class Handover {
   }
 }
 
-function longer(pauseMs: number): number {
-  return Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
-}
+/** Until it is stopped. */
+const WITHOUT_END = { deadlineMs: Infinity, mayHelp: () => true };
 
 function wordsOf(error: unknown): string {
   if (isTransient(error)) return 'Temporal does not answer.';

@@ -1,22 +1,22 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies } from '../activities/index.ts';
-import type { FoundListeners, Listeners, TellOptions } from '../activities/watch/emit-changes.ts';
-import { JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import type { FoundSubscribers, PublishOptions, Subscribers } from '../activities/watch/emit-changes.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
 import { sliceSigns } from '../client/history/events.ts';
-import { keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
+import { type JobSummary, keptJobs, listedJob, reachableJobs } from '../client/jobs/job-list.ts';
 import { mayRunAgain } from '../client/jobs/job-service.ts';
+import { type ListedJob, subscribersOf } from '../client/push/job-directory.ts';
+import { hasEnded } from '../client/push/publish.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';
 import type { WorkflowStanding } from '../contract/ports.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
-import { findAudience } from '../domain/names.ts';
 import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 
 /** The part of what activities need that is other workflows. */
 export type TemporalPorts = Pick<
   ActivityDependencies,
-  'lookUpWorkflow' | 'sliceSigns' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'listeners'
+  'lookUpWorkflow' | 'sliceSigns' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
 >;
 
 /** What activities want of other workflows, through a Temporal client. */
@@ -28,7 +28,7 @@ export function temporalPorts(client: Client, taskQueue: string): TemporalPorts 
     returnPermits: (workflowId, returned) =>
       client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, returned),
     sideWorkflows: new TemporalSideWorkflows(client, taskQueue),
-    listeners: new TemporalListeners(client, taskQueue),
+    subscribers: new TemporalSubscribers(client, taskQueue),
   };
 }
 
@@ -60,7 +60,7 @@ async function jobSettings(client: Client, workflowId: string): Promise<JobSetti
 const PATIENCE_MS = 60_000;
 
 /** The running jobs of a task queue, signalled as any publisher would signal them. Those of another have another source, and other keys. */
-export class TemporalListeners implements Listeners {
+export class TemporalSubscribers implements Subscribers {
   readonly #client: Client;
   readonly #taskQueue: string;
   readonly #jobs: ExportJobs;
@@ -71,41 +71,36 @@ export class TemporalListeners implements Listeners {
     this.#jobs = new ExportJobs(client);
   }
 
-  async of(audience: string): Promise<FoundListeners> {
-    const jobs = (await reachableJobs(this.#client)).filter(({ taskQueue }) => taskQueue === this.#taskQueue);
-    const readable = jobs.filter(({ unreadable }) => unreadable === undefined);
-    return {
-      jobIds: readable
-        .filter(({ audiences = [] }) => findAudience(audiences, audience) !== undefined)
-        .map(({ jobId }) => jobId),
-      unreadable: jobs.filter(({ unreadable }) => unreadable !== undefined).map(({ jobId }) => jobId),
-    };
+  async of(audience: string): Promise<FoundSubscribers> {
+    const jobs = this.#own(await reachableJobs(this.#client));
+    const unreadable = jobs.filter((job) => job.audiences === null).map(({ jobId }) => jobId);
+    const jobIds = subscribersOf(jobs, audience);
+    const stopping = jobs.filter(
+      ({ jobId, audiences }) => audiences?.has(audience) === true && !jobIds.includes(jobId),
+    );
+    return { jobIds, stopping: stopping.map(({ jobId }) => jobId), unreadable };
   }
 
   async kept(audience: string): Promise<readonly string[]> {
-    const jobs = (await keptJobs(this.#client)).filter(({ taskQueue }) => taskQueue === this.#taskQueue);
-    return jobs
-      .filter(({ audiences = [] }) => findAudience(audiences, audience) !== undefined)
-      .map(({ jobId }) => jobId);
+    return subscribersOf(this.#own(await keptJobs(this.#client)), audience);
+  }
+
+  #own(jobs: readonly JobSummary[]): ListedJob[] {
+    return jobs.filter(({ taskQueue }) => taskQueue === this.#taskQueue).map(listedJob);
   }
 
   async mayReturn(jobId: string): Promise<boolean> {
     return await mayRunAgain(this.#client, jobId);
   }
 
-  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<boolean> {
+  async publish(jobId: string, triggers: AsyncIterable<EventTrigger>, options: PublishOptions): Promise<boolean> {
     const { signal, onAccepted } = options;
+    const onProgress = ({ accepted }: { readonly accepted: number }): void => onAccepted(accepted);
     try {
-      await this.#jobs.push(jobId, triggers, {
-        signal,
-        patienceMs: PATIENCE_MS,
-        onProgress: ({ accepted }) => onAccepted(accepted),
-      });
+      await this.#jobs.push(jobId, triggers, { signal, patienceMs: PATIENCE_MS, onProgress });
       return true;
     } catch (error) {
-      // It has ended, so it gets nothing more now.
-      const cause = error instanceof PushInterrupted ? error.cause : undefined;
-      if (!(cause instanceof JobNotRunning || cause instanceof JobNotFound)) throw error;
+      if (!hasEnded(error)) throw error;
       return false;
     }
   }

@@ -1,4 +1,4 @@
-import { jobListeners } from '../../src/client/jobs/job-list.ts';
+import { jobDirectory } from '../../src/client/jobs/job-list.ts';
 import { jobSignals } from '../../src/client/jobs/job-service.ts';
 import { GroupedSignals } from '../../src/client/push/grouped-signals.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
@@ -19,7 +19,7 @@ export function worldOf(lab: Lab, jobs?: readonly string[]) {
   const metrics = new ConsumerMetrics();
   const signals = new GroupedSignals((jobId) => jobSignals(lab.client, jobId), 5_000);
   const handover = new Handover({
-    listeners: jobListeners(lab.client, lab.taskQueue),
+    directory: jobDirectory(lab.client, lab.taskQueue),
     signal: signals.signal.bind(signals),
     jobs,
     log,

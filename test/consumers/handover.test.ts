@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
 import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
-import { Listeners } from '../../src/client/push/listeners.ts';
+import { JobDirectory } from '../../src/client/push/job-directory.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
 import { Handover } from '../../src/consumers/handover.ts';
 import { until } from '../support/patience.ts';
@@ -9,18 +9,18 @@ import { Said } from './a-consumer.ts';
 
 const trigger = checked({ audience: 'vip', user: 'u', event: 'enter' }, createPushClock());
 const never = async (): Promise<never> => await new Promise(() => undefined);
-const heard = new Listeners({
-  all: async () => await Promise.resolve([{ jobId: 'crm', audiences: ['vip'] }]),
+const heard = new JobDirectory({
+  all: async () => await Promise.resolve([{ jobId: 'crm', audiences: new Set(['vip']) }]),
   one: never,
 });
-const hanging = new Listeners({ all: never, one: never });
+const hanging = new JobDirectory({ all: never, one: never });
 
 test.each([
   ['a job that hangs', heard, undefined],
   ['a Temporal that does not say which jobs listen', hanging, undefined],
   ['a job that cannot be asked', hanging, ['crm']],
-])('%s holds up nobody who stops waiting', async (_, listeners, jobs) => {
-  const handover = new Handover({ listeners, signal: never, jobs, log: new Said(), metrics: new ConsumerMetrics() });
+])('%s holds up nobody who stops waiting', async (_, directory, jobs) => {
+  const handover = new Handover({ directory, signal: never, jobs, log: new Said(), metrics: new ConsumerMetrics() });
   const stop = new AbortController();
   const doing = [handover.give([trigger], stop.signal), handover.nameOf(['other', 'vip'], stop.signal)];
   const reason = new Error('The consumer was ended.');
@@ -29,15 +29,15 @@ test.each([
 });
 
 test('whoever has stopped waiting before waits for nothing', async () => {
-  const handover = new Handover({ listeners: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = new Handover({ directory: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics() });
   await expect(handover.give([trigger], AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
 });
 
 test('a job that was edited a moment ago is asked once more before it is said not to listen', async () => {
   const audiences = ['news'];
-  const one = async () => await Promise.resolve({ jobId: 'crm', audiences: [...audiences] });
-  const listeners = new Listeners({ all: never, one });
-  const options = { listeners, signal: never, log: new Said(), metrics: new ConsumerMetrics() };
+  const one = async () => await Promise.resolve({ jobId: 'crm', audiences: new Set(audiences) });
+  const directory = new JobDirectory({ all: never, one });
+  const options = { directory, signal: never, log: new Said(), metrics: new ConsumerMetrics() };
   const handover = new Handover({ ...options, jobs: ['crm'] });
   const { signal } = new AbortController();
   expect(await handover.hears('vip', signal)).toBe(false);
@@ -52,7 +52,7 @@ test('what a job has accepted of some is not given to it again with the rest', a
     await Promise.resolve();
     if (given.length === 1) throw new PushInterrupted(jobId, 1, 0, new Error('It is full.'));
   };
-  const handover = new Handover({ listeners: heard, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = new Handover({ directory: heard, signal, log: new Said(), metrics: new ConsumerMetrics() });
   const clock = createPushClock();
   const [a, b, c] = ['a', 'b', 'c'].map((user) => checked({ audience: 'vip', user, event: 'enter' }, clock));
   expect(await handover.give([a!, b!, c!], new AbortController().signal)).toEqual([]);
@@ -65,14 +65,14 @@ test('what a job has accepted of some is not given to it again with the rest', a
 test('what a job has not taken when it ends goes to the one that took its place, though the list was made before', async () => {
   const taken: string[] = [];
   let running = ['old'];
-  const all = async () => await Promise.resolve(running.map((jobId) => ({ jobId, audiences: ['vip'] })));
+  const all = async () => await Promise.resolve(running.map((jobId) => ({ jobId, audiences: new Set(['vip']) })));
   const signal = async (jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> => {
     await Promise.resolve();
     if (!running.includes(jobId)) throw new PushInterrupted(jobId, 0, 0, new JobNotRunning(jobId, 'stopped'));
     taken.push(...triggers.map(({ trigger: { user } }) => `${user} to ${jobId}`));
   };
-  const listeners = new Listeners({ all, one: never });
-  const handover = new Handover({ listeners, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const directory = new JobDirectory({ all, one: never });
+  const handover = new Handover({ directory, signal, log: new Said(), metrics: new ConsumerMetrics() });
   const { signal: stop } = new AbortController();
   expect(await handover.give([trigger], stop)).toEqual([]);
   running = ['new'];
@@ -90,7 +90,7 @@ test('says why it waits for a job, and of what is given up that it waits no more
     await Promise.resolve();
     if (isFull) throw new PushInterrupted(jobId, 0, 0, new JobFull(jobId));
   };
-  const handover = new Handover({ listeners: heard, signal, log, metrics });
+  const handover = new Handover({ directory: heard, signal, log, metrics });
   const waits = async () => [handover.problem, (await metrics.text()).match(/jobs_waited_for (\d)/)?.[1]];
   const why = ['A job takes nothing. ' + new JobFull('crm').message, '1'];
   const stop = new AbortController();
@@ -120,11 +120,11 @@ test('which of the only jobs do not run is said before there is anything to tell
   const log = new Said();
   const one = async (jobId: string) => {
     if (jobId === 'misspelt') throw new JobNotFound(jobId);
-    return await Promise.resolve(jobId === 'ended' ? undefined : { jobId, audiences: ['vip'] });
+    return await Promise.resolve(jobId === 'ended' ? undefined : { jobId, audiences: new Set(['vip']) });
   };
-  const all = async () => await Promise.resolve([{ jobId: 'misspell', audiences: ['vip'] }]);
-  const listeners = new Listeners({ all, one });
-  const options = { listeners, signal: never, log, metrics: new ConsumerMetrics() };
+  const all = async () => await Promise.resolve([{ jobId: 'misspell', audiences: new Set(['vip']) }]);
+  const directory = new JobDirectory({ all, one });
+  const options = { directory, signal: never, log, metrics: new ConsumerMetrics() };
   await new Handover({ ...options, jobs: ['crm', 'misspelt', 'ended'] }).lookAtJobs();
   await new Handover(options).lookAtJobs();
   const line = 'warn a job that is to be told does not run; what it is to be told will wait';
@@ -133,8 +133,8 @@ test('which of the only jobs do not run is said before there is anything to tell
 
 test('what nobody listens to is said once a minute, with how much that was', async () => {
   const log = new Said();
-  const listeners = new Listeners({ all: async () => await Promise.resolve([]), one: never });
-  const handover = new Handover({ listeners, signal: never, log, metrics: new ConsumerMetrics() });
+  const directory = new JobDirectory({ all: async () => await Promise.resolve([]), one: never });
+  const handover = new Handover({ directory, signal: never, log, metrics: new ConsumerMetrics() });
   const { signal } = new AbortController();
   for (let i = 0; i < 3; i++) expect(await handover.give([trigger], signal)).toEqual([trigger]);
   expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);

@@ -119,7 +119,7 @@ describe('the connection', () => {
       config,
       world: {
         reader: new MessageReader(undefined),
-        handover: { give: nobody, heardOf: nobody, nameOf: nobody },
+        handover: { give: nobody, nameOf: nobody },
         onPoison: () => undefined,
         onNothing: () => undefined,
       },

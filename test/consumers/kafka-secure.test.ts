@@ -76,7 +76,6 @@ describeWithKafka('a broker that wants to know who asks', () => {
         taken.push(...triggers);
         return await Promise.resolve([]);
       },
-      heardOf: async (triggers: readonly CheckedTrigger[]) => await Promise.resolve(triggers),
       nameOf: async ([name]: readonly [string, ...string[]]) => await Promise.resolve(name),
     };
     const consumer = await startKafka({ config, handover, log: new Said(), metrics: new ConsumerMetrics() });

@@ -428,7 +428,6 @@ describeWithKafka('a consumer of Kafka', () => {
           await new Promise<void>((resolve) => (accept = resolve));
           return [];
         },
-        heardOf: async (triggers) => await Promise.resolve(triggers),
         nameOf: async ([name]) => await Promise.resolve(name),
       },
       log,
@@ -463,7 +462,6 @@ describeWithKafka('a consumer of Kafka', () => {
           given.push(...triggers.map(({ trigger: { user } }) => `${user}${kafka.knowsOfGroup ? '' : ', too early'}`));
           return await Promise.resolve([]);
         },
-        heardOf: async (triggers) => await Promise.resolve(triggers),
         nameOf: async ([name]) => await Promise.resolve(name),
       },
       log,
@@ -506,7 +504,6 @@ describeWithKafka('a consumer of Kafka', () => {
             for (const signal of [stop, over.signal]) signal.addEventListener('abort', giveUp, { once: true });
           });
         },
-        heardOf: async (triggers) => await Promise.resolve(triggers),
         nameOf: async ([name]) => await Promise.resolve(name),
       },
       log,

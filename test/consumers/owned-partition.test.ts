@@ -28,7 +28,6 @@ function held(changes: Partial<PartitionWorld> = {}) {
         await gate();
         return [];
       },
-      heardOf: async (triggers) => await Promise.resolve(triggers),
       nameOf: async ([name]) => await Promise.resolve(name),
     },
     deadLetters: undefined,

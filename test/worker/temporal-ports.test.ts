@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { TemporalListeners } from '../../src/worker/temporal-ports.ts';
+import { TemporalSubscribers } from '../../src/worker/temporal-ports.ts';
 import { temporal } from '../support/temporal.ts';
 
 let connection: Connection;
@@ -32,7 +32,7 @@ test('a watch tells the jobs of its own task queue: those of another have anothe
   const queues = [`one-${randomUUID()}`, `other-${randomUUID()}`] as const;
   const [one, other] = [await start(queues[0]), await start(queues[1])];
   try {
-    const heard = async (taskQueue: string) => (await new TemporalListeners(client, taskQueue).of(audience)).jobIds;
+    const heard = async (taskQueue: string) => (await new TemporalSubscribers(client, taskQueue).of(audience)).jobIds;
     while ((await heard(queues[0])).length === 0 || (await heard(queues[1])).length === 0);
     expect(await heard(queues[0])).toEqual([one.jobId]);
     expect(await heard(queues[1])).toEqual([other.jobId]);

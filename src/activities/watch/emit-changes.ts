@@ -133,24 +133,26 @@ function lines(event: 'enter' | 'exit', users: readonly string[]): string {
   return users.map((user) => `${JSON.stringify([event, user])}\n`).join('');
 }
 
-/** The running jobs that listen to an audience. */
-export interface FoundListeners {
+/** The running jobs that subscribe to an audience. */
+export interface FoundSubscribers {
   readonly jobIds: readonly string[];
+  /** Jobs that are stopping and left out of `jobIds`, since others subscribe. */
+  readonly stopping: readonly string[];
   /** Running jobs that are encrypted with a key that is not here, so that it is not known whether they listen. */
   readonly unreadable: readonly string[];
 }
 
-export interface TellOptions {
+export interface PublishOptions {
   /** When aborted, nothing more is sent. */
   readonly signal: AbortSignal;
   /** Called whenever the job has accepted more, and while it is waited for, with how many of these it has. */
   readonly onAccepted: (accepted: number) => void;
 }
 
-/** The jobs that changes are signalled to, as activities reach them. */
-export interface Listeners {
-  of(audience: string): Promise<FoundListeners>;
-  /** The jobs that listen to an audience and have been stopped with what they kept, so that they may run again. */
+/** The jobs that changes are published to, as activities reach them. */
+export interface Subscribers {
+  of(audience: string): Promise<FoundSubscribers>;
+  /** The jobs that subscribe to an audience and have been stopped with what they kept: they may run again. */
   kept(audience: string): Promise<readonly string[]>;
   /** Whether a job that does not run may run again from where it was. */
   mayReturn(jobId: string): Promise<boolean>;
@@ -159,11 +161,11 @@ export interface Listeners {
    * and `at` may be signalled twice.
    * @throws when they cannot be signalled to it now.
    */
-  tell(jobId: string, triggers: AsyncIterable<EventTrigger>, options: TellOptions): Promise<boolean>;
+  publish(jobId: string, triggers: AsyncIterable<EventTrigger>, options: PublishOptions): Promise<boolean>;
 }
 
 export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
-  readonly listeners: Listeners;
+  readonly subscribers: Subscribers;
   /** Whether this worker was frozen until a moment ago, so that a task it receives may be stale. */
   readonly hasStalled: () => boolean;
 }
@@ -182,18 +184,18 @@ const UNREADABLE_NAMED = 20;
  * @throws ApplicationFailure of type JobsNotTold
  */
 export function createEmitChanges(dependencies: EmitDependencies): Activities['emitChanges'] {
-  const { watchFolder, listeners } = dependencies;
+  const { watchFolder, subscribers } = dependencies;
   return async (audience, scanId, at) => {
     const folder = audienceFolder(watchFolder, audience);
     const scan = new Snapshot(folder, scanId);
     const changes = await scan.whole(await scan.sealed(), CHANGES);
     const progress = await EmissionProgress.open(scan.path('told.json'));
     const absent = await AbsentJobs.open(folder);
-    const { jobIds, unreadable } = await listeners.of(audience);
+    const { jobIds, stopping, unreadable } = await subscribers.of(audience);
     const round = { scanId, at, changes };
-    const away = [...absent.known, ...(await listeners.kept(audience))];
+    const away = [...absent.known, ...stopping, ...(await subscribers.kept(audience))];
     for (const jobId of new Set(away.filter((one) => !jobIds.includes(one) && !unreadable.includes(one)))) {
-      if (!(await listeners.mayReturn(jobId))) absent.forget(jobId);
+      if (!(await subscribers.mayReturn(jobId))) absent.forget(jobId);
       // What it has of this round, it has from an earlier try.
       else if (absent.roundsOf(jobId).every((one) => one.scanId !== scanId))
         await absent.miss(jobId, round, progress.of(jobId));
@@ -219,7 +221,7 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
         if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
       });
       // A job that was started since may have taken the place of one that has ended.
-      toTell = ended.length === 0 ? [] : (await listeners.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
+      toTell = ended.length === 0 ? [] : (await subscribers.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
       from = Math.min(...ended);
       for (const jobId of toTell) listed.add(jobId);
       absent.hear([...listed]);
@@ -235,13 +237,13 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
  * @throws ApplicationFailure of type JobsNotTold
  */
 export function createTellReturned(dependencies: EmitDependencies): Activities['tellReturned'] {
-  const { watchFolder, listeners } = dependencies;
+  const { watchFolder, subscribers } = dependencies;
   return async (audience) => {
     const absent = await AbsentJobs.open(audienceFolder(watchFolder, audience));
-    const { jobIds, unreadable } = await listeners.of(audience);
+    const { jobIds, unreadable } = await subscribers.of(audience);
     const back = absent.owed.filter((jobId) => jobIds.includes(jobId));
     for (const jobId of absent.owed)
-      if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await listeners.mayReturn(jobId)))
+      if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await subscribers.mayReturn(jobId)))
         absent.forget(jobId);
     const teller = new Teller(dependencies, audience, absent);
     await teller.tellAll(back, async (jobId) => void (await teller.catchUp(jobId)));
@@ -281,9 +283,9 @@ class Teller {
     changes: string,
     { at, from, onAccepted }: { at: string; from: number; onAccepted: (accepted: number) => void },
   ): Promise<boolean> {
-    const { listeners, hasStalled } = this.#dependencies;
+    const { subscribers, hasStalled } = this.#dependencies;
     const triggers = triggersOf(changes, { audience: this.#audience, at, from, hasStalled });
-    return await listeners.tell(jobId, triggers, { signal: this.#context.cancellationSignal, onAccepted });
+    return await subscribers.publish(jobId, triggers, { signal: this.#context.cancellationSignal, onAccepted });
   }
 
   /** Tells a job what it has missed, round by round; false when it has ended meanwhile. */

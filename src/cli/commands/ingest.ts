@@ -138,18 +138,20 @@ const CONNECT_MS = 1_000;
 /** The audiences that no running job listens to; undefined when that cannot be found out. */
 async function unheardOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
   if (triggers.length === 0) return undefined;
-  const [{ connectClient, loadConnectConfig }, { jobListeners }] = await Promise.all([
+  const [{ connectClient, loadConnectConfig }, { jobDirectory }] = await Promise.all([
     import('../../client/connect.ts'),
     import('../../client/jobs/job-list.ts'),
   ]);
   try {
     const { client, close } = await connectClient(loadConnectConfig(), configuredPayloadKeys(), CONNECT_MS);
     try {
-      const listeners = jobListeners(client, configuredTaskQueue());
+      const directory = jobDirectory(client, configuredTaskQueue());
       const unheard = new Set<string>();
       for (const { audience, orAudience = [] } of triggers) {
-        const heard = await Promise.all([audience, ...orAudience].map(async (name) => await listeners.of(name)));
-        if (heard.every((jobs) => jobs.length === 0)) unheard.add(audience);
+        const found = await Promise.all(
+          [audience, ...orAudience].map(async (name) => await directory.subscribers(name)),
+        );
+        if (found.every((jobs) => jobs.length === 0)) unheard.add(audience);
       }
       return [...unheard];
     } finally {

@@ -10,9 +10,8 @@ import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { JobsUnreadable, type Recoverable } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { recoverableKept } from '../history/recovery.ts';
-import { Listeners } from '../push/listeners.ts';
+import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
 import { unless } from '../push/patiently.ts';
-import type { ListeningJob } from '../push/publish.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { jobRuns, type ListedRun } from './job-runs.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
@@ -125,7 +124,7 @@ async function recoverableOrWhyNot(
  * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
  * @throws JobsUnreadable
  */
-export async function listeningJobs(client: Client, mustRead?: string): Promise<ListeningJob[]> {
+export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
   const jobs = await reachableJobs(client);
   const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
   const [first] = unreadable;
@@ -134,38 +133,43 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
       unreadable.map(({ jobId }) => jobId),
       first.unreadable,
     );
-  return jobs.map(({ jobId, audiences = [], unreadable }) => ({
-    jobId,
-    audiences: unreadable !== undefined ? null : audiences.flatMap(({ id, slug }) => [id, slug]),
-  }));
+  return jobs.map(listedJob);
 }
 
-/** Longest wait, in ms, for Temporal to say which jobs listen. */
-const LISTENERS_MS = 10_000;
+/** A running job as directories list it. */
+export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob): ListedJob {
+  const names = audiences.flatMap(({ id, slug }) => [id, slug]);
+  return { jobId, audiences: unreadable === undefined ? new Set(names) : null, isStopping: state === 'stopping' };
+}
+
+type ShownJob = Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>;
+
+/** Longest wait, in ms, for Temporal to say which jobs run. */
+const DIRECTORY_MS = 10_000;
 
 /**
- * Which jobs run and what they listen to, for a program that serves for long.
+ * Which jobs run and what they subscribe to.
  * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
  * @param stop aborting it ends every wait, with its reason.
  */
-export function jobListeners(
+export function jobDirectory(
   client: Client,
   taskQueue: string,
   stop: AbortSignal = new AbortController().signal,
-): Listeners {
+): JobDirectory {
   let isFirst = true;
   // A server that is there and never answers would be waited for without end.
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
-    await unless(stop, client.withDeadline(Date.now() + LISTENERS_MS, ask));
-  return new Listeners({
+    await unless(stop, client.withDeadline(Date.now() + DIRECTORY_MS, ask));
+  return new JobDirectory({
     all: async () => {
-      const listed = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
+      const jobs = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
       isFirst = false;
-      return listed;
+      return jobs;
     },
     one: async (jobId) => {
       const job = await inTime(async () => await knowingJob(client, jobId));
-      return job && { jobId, audiences: job.audiences.flatMap(({ id, slug }) => [id, slug]) };
+      return job && listedJob(job);
     },
   });
 }

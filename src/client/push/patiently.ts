@@ -16,8 +16,8 @@ export interface Patience {
   readonly signal?: AbortSignal | undefined;
   /** Whether asking again may help after this error. Default: after trouble with the server. */
   readonly mayHelp?: (error: unknown) => boolean;
-  /** Called before each pause. */
-  readonly onPause?: () => void;
+  /** Called before each pause, with the error. */
+  readonly onPause?: (error: unknown) => void;
 }
 
 /**
@@ -31,7 +31,7 @@ export async function patiently<T>(ask: (withinMs: number) => Promise<T>, patien
       return await ask(Math.max(SHORTEST_MS, deadlineMs - performance.now()));
     } catch (error) {
       if (!mayHelp(error) || performance.now() + pauseMs > deadlineMs) throw error;
-      onPause?.();
+      onPause?.(error);
       await sleep(pauseMs, signal);
     }
   }

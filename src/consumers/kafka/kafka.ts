@@ -15,7 +15,7 @@ import type { OwnedPartition, PoisonMessage } from './owned-partition.ts';
 
 export interface KafkaOptions {
   readonly config: KafkaConfig;
-  readonly handover: Pick<Handover, 'give' | 'heardOf' | 'nameOf'>;
+  readonly handover: Pick<Handover, 'give' | 'nameOf'>;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }

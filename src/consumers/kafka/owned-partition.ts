@@ -1,4 +1,3 @@
-import type { CheckedTrigger } from '../../client/push/push.ts';
 import type { Handover } from '../handover.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { FetchedRecords, KafkaMessage } from './record-batches.ts';
@@ -20,7 +19,7 @@ export interface PartitionWorld {
   readonly reader: MessageReader;
   /** Most messages that are handed over at a time. */
   readonly messagesAtOnce: number;
-  readonly handover: Pick<Handover, 'give' | 'heardOf' | 'nameOf'>;
+  readonly handover: Pick<Handover, 'give' | 'nameOf'>;
   /** Undefined: a message of which nothing can be made stops its partition. */
   readonly deadLetters: DeadLetterTopic | undefined;
   /** Resolves as soon as the group still counts on this consumer, as far as is known. */
@@ -132,7 +131,7 @@ export class OwnedPartition {
         }
       }
     }
-    await Promise.all([this.#give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons, over)]);
+    await Promise.all([handover.give(triggers, over), poisons.length > 0 && deadLetters?.send(poisons, over)]);
     onNothing(nothing);
     for (const poison of poisons) onPoison(poison, false);
     if (stop !== undefined) {
@@ -140,11 +139,6 @@ export class OwnedPartition {
       onPoison(stop, true);
     }
     this.#isDone(stop?.message.offset ?? (batch.at(-1)?.offset ?? -1n) + 1n);
-  }
-
-  async #give(triggers: readonly CheckedTrigger[], over: AbortSignal): Promise<void> {
-    const { handover } = this.#world;
-    await handover.give(await handover.heardOf(triggers, over), over);
   }
 
   #isDone(offset: bigint): void {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import type { FoundListeners, Listeners, TellOptions } from '../../../src/activities/watch/emit-changes.ts';
+import type { FoundSubscribers, PublishOptions, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
 import { createWatchActivities } from '../../../src/activities/watch/index.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
@@ -14,16 +14,18 @@ export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const AT = '2026-11-25T08:30:00.000000000Z';
 
 /** Jobs that write down what they are told. */
-export class RecordedListeners implements Listeners {
+export class RecordedSubscribers implements Subscribers {
   jobIds: string[] = ['crm'];
   readonly told = new Map<string, EventTrigger[]>();
   /** The job of this name fails when it has taken so many. */
   failing: { jobId: string; after: number } | undefined;
 
-  async of(): Promise<FoundListeners> {
-    return { jobIds: this.jobIds, unreadable: [] };
+  async of(): Promise<FoundSubscribers> {
+    return { jobIds: this.jobIds, stopping: this.stoppingIds, unreadable: [] };
   }
 
+  /** Jobs that are stopping, beside others that subscribe. */
+  stoppingIds: string[] = [];
   /** Jobs that were stopped and kept what waits. */
   keptIds: string[] = [];
   /** Jobs that were terminated. */
@@ -36,10 +38,14 @@ export class RecordedListeners implements Listeners {
   }
 
   async mayReturn(jobId: string): Promise<boolean> {
-    return [...this.keptIds, ...this.recoverable].includes(jobId);
+    return [...this.stoppingIds, ...this.keptIds, ...this.recoverable].includes(jobId);
   }
 
-  async tell(jobId: string, triggers: AsyncIterable<EventTrigger>, { onAccepted }: TellOptions): Promise<boolean> {
+  async publish(
+    jobId: string,
+    triggers: AsyncIterable<EventTrigger>,
+    { onAccepted }: PublishOptions,
+  ): Promise<boolean> {
     const told = this.told.get(jobId) ?? [];
     this.told.set(jobId, told);
     let accepted = 0;
@@ -57,7 +63,7 @@ export class RecordedListeners implements Listeners {
 export class WatchLab {
   readonly root = mkdtempSync(join(tmpdir(), 'watch-'));
   readonly folder = join(this.root, VIP.id);
-  readonly listeners = new RecordedListeners();
+  readonly subscribers = new RecordedSubscribers();
   /** Set: the worker has just stood still. */
   hasStalled = false;
   base: string | null = null;
@@ -68,7 +74,7 @@ export class WatchLab {
     this.#activities = createWatchActivities({
       source,
       watchFolder: this.root,
-      listeners: this.listeners,
+      subscribers: this.subscribers,
       hasStalled: () => this.hasStalled,
     });
     open.push(this);
@@ -113,7 +119,7 @@ export class WatchLab {
   }
 
   told(jobId = 'crm'): string[] {
-    return (this.listeners.told.get(jobId) ?? []).map(({ event, user }) => `${event} ${user}`);
+    return (this.subscribers.told.get(jobId) ?? []).map(({ event, user }) => `${event} ${user}`);
   }
 
   /** The snapshots in the folder. */

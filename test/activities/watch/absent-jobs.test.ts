@@ -12,7 +12,7 @@ const at = (round: number) => `2026-11-25T08:30:0${round}.000000000Z`;
 async function watching(): Promise<{ lab: WatchLab; source: MemorySource; turn: (round: number) => Promise<unknown> }> {
   const source = new MemorySource({ audiences: [{ ...VIP, members: numbered(10) }] });
   const lab = new WatchLab(source);
-  lab.listeners.jobIds = ['crm', 'ads'];
+  lab.subscribers.jobIds = ['crm', 'ads'];
   await lab.round();
   const turn = async (round: number): Promise<unknown> => {
     const { scanId } = await lab.scan();
@@ -28,8 +28,8 @@ const missedFiles = (lab: WatchLab) => readdirSync(lab.folder).filter((name) => 
 
 test('a job that was stopped is told, once it runs again, what it missed, in order and with the times of then', async () => {
   const { lab, source, turn } = await watching();
-  lab.listeners.jobIds = ['crm'];
-  lab.listeners.keptIds = ['ads'];
+  lab.subscribers.jobIds = ['crm'];
+  lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
   expect(await turn(1)).toMatchObject({ jobs: 1, absent: ['ads'] });
   source.enter(VIP.id, '1');
@@ -37,24 +37,35 @@ test('a job that was stopped is told, once it runs again, what it missed, in ord
   expect(await turn(2)).toMatchObject({ absent: ['ads'] });
   expect(missedFiles(lab)).toHaveLength(2);
   // It is back in a round that has changes of its own.
-  lab.listeners.jobIds = ['crm', 'ads'];
-  lab.listeners.keptIds = [];
+  lab.subscribers.jobIds = ['crm', 'ads'];
+  lab.subscribers.keptIds = [];
   source.exit(VIP.id, '3');
   expect(await turn(3)).toEqual({ jobs: 2, unreadable: [] });
   expect(lab.told('ads')).toEqual(['exit 1', 'exit 2', 'enter 1', 'exit 3']);
-  expect(lab.listeners.told.get('ads')?.map(({ at: then = '' }) => then.slice(18, 19))).toEqual(['1', '2', '2', '3']);
+  expect(lab.subscribers.told.get('ads')?.map(({ at: then = '' }) => then.slice(18, 19))).toEqual(['1', '2', '2', '3']);
   expect(lab.told('ads')).toEqual(lab.told('crm'));
   expect(missedFiles(lab)).toEqual([]);
 });
 
+test('a job that is stopping beside another is owed the round, and is forgotten once it cannot run again', async () => {
+  const { lab, source, turn } = await watching();
+  lab.subscribers.jobIds = ['crm'];
+  lab.subscribers.stoppingIds = ['ads', 'new'];
+  source.exit(VIP.id, '1');
+  expect(await turn(1)).toMatchObject({ jobs: 1, absent: ['ads', 'new'] });
+  lab.subscribers.stoppingIds = [];
+  expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
+  expect([lab.told('ads'), lab.told('new')]).toEqual([[], []]);
+});
+
 test('a round without changes tells it, too; told once, it is owed nothing', async () => {
   const { lab, source, turn } = await watching();
-  lab.listeners.jobIds = ['crm'];
-  lab.listeners.keptIds = ['ads'];
+  lab.subscribers.jobIds = ['crm'];
+  lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
   await turn(1);
   expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [], absent: ['ads'] });
-  lab.listeners.jobIds = ['ads'];
+  lab.subscribers.jobIds = ['ads'];
   expect(await lab.tellReturned()).toEqual({ jobs: 1, unreadable: [] });
   expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
   expect(lab.told('ads')).toEqual(['exit 1']);
@@ -62,12 +73,12 @@ test('a round without changes tells it, too; told once, it is owed nothing', asy
 
 test('a job that is stopped in the middle of a round is told the rest of it later', async () => {
   const { lab, source, turn } = await watching();
-  lab.listeners.ending.set('ads', 2);
+  lab.subscribers.ending.set('ads', 2);
   for (const user of ['1', '2', '3', '4']) source.exit(VIP.id, user);
-  lab.listeners.keptIds = ['ads'];
+  lab.subscribers.keptIds = ['ads'];
   expect(await turn(1)).toMatchObject({ absent: ['ads'] });
   expect(lab.told('ads')).toHaveLength(2);
-  lab.listeners.ending.clear();
+  lab.subscribers.ending.clear();
   await lab.tellReturned();
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
@@ -76,30 +87,30 @@ test('a job that heard the last round may come back from a termination; one that
   const { lab, source, turn } = await watching();
   source.exit(VIP.id, '1');
   await turn(1);
-  lab.listeners.jobIds = ['crm'];
+  lab.subscribers.jobIds = ['crm'];
   // It is not kept, but can be recovered.
-  lab.listeners.recoverable = ['ads'];
+  lab.subscribers.recoverable = ['ads'];
   source.exit(VIP.id, '2');
   expect(await turn(2)).toMatchObject({ absent: ['ads'] });
-  lab.listeners.recoverable = [];
+  lab.subscribers.recoverable = [];
   expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
   expect(missedFiles(lab)).toEqual([]);
-  lab.listeners.jobIds = ['ads'];
+  lab.subscribers.jobIds = ['ads'];
   await lab.tellReturned();
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
 test('what is owed and damaged is not told in part: the report says which rounds a job has missed for good', async () => {
   const { lab, source, turn } = await watching();
-  lab.listeners.jobIds = ['crm'];
-  lab.listeners.keptIds = ['ads'];
+  lab.subscribers.jobIds = ['crm'];
+  lab.subscribers.keptIds = ['ads'];
   for (const round of [1, 2]) {
     source.exit(VIP.id, String(round));
     await turn(round);
   }
   writeFileSync(join(lab.folder, missedFiles(lab)[0] ?? ''), 'damaged');
   writeFileSync(join(lab.folder, missedFiles(lab)[1] ?? ''), 'damaged');
-  lab.listeners.jobIds = ['crm', 'ads'];
+  lab.subscribers.jobIds = ['crm', 'ads'];
   const lost = [{ jobId: 'ads', from: at(1), to: at(2) }];
   expect(await lab.tellReturned()).toEqual({ jobs: 1, unreadable: [], lost });
   expect(lab.told('ads')).toEqual([]);
@@ -144,16 +155,16 @@ test('of more than 256 MiB of changes the oldest rounds are lost, too', async ()
 
 test('a try that failed after some were told owes each job the round once', async () => {
   const { lab, source } = await watching();
-  lab.listeners.jobIds = ['crm'];
-  lab.listeners.keptIds = ['ads'];
+  lab.subscribers.jobIds = ['crm'];
+  lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
   const { scanId } = await lab.scan();
   await lab.confirm(scanId);
-  lab.listeners.failing = { jobId: 'crm', after: 0 };
+  lab.subscribers.failing = { jobId: 'crm', after: 0 };
   await expect(lab.emit(scanId, at(1))).rejects.toMatchObject({ type: 'JobsNotTold' });
-  lab.listeners.failing = undefined;
+  lab.subscribers.failing = undefined;
   // It is back before the round is told again.
-  lab.listeners.jobIds = ['crm', 'ads'];
+  lab.subscribers.jobIds = ['crm', 'ads'];
   expect(await lab.emit(scanId, at(1))).toEqual({ jobs: 2, unreadable: [] });
   expect(lab.told('ads')).toEqual(['exit 1']);
   expect(lab.told('crm')).toEqual(['exit 1']);

@@ -114,9 +114,9 @@ async function confirmed(): Promise<{ lab: WatchLab; scanId: string }> {
 
 test('every job that listens is told all of it, by the id of the audience, at the time of the round', async () => {
   const { lab, scanId } = await confirmed();
-  lab.listeners.jobIds = ['crm', 'ads'];
+  lab.subscribers.jobIds = ['crm', 'ads'];
   expect(await lab.emit(scanId, AT)).toEqual({ jobs: 2, unreadable: [] });
-  expect(lab.listeners.told.get('crm')).toContainEqual({
+  expect(lab.subscribers.told.get('crm')).toContainEqual({
     audience: VIP.id,
     user: 'a',
     event: 'exit',
@@ -128,14 +128,14 @@ test('every job that listens is told all of it, by the id of the audience, at th
 
 test('one that cannot be told keeps no other from it, and gets the rest, and only that, when it can', async () => {
   const { lab, scanId } = await confirmed();
-  lab.listeners.jobIds = ['ads', 'crm'];
-  lab.listeners.failing = { jobId: 'ads', after: 7 };
+  lab.subscribers.jobIds = ['ads', 'crm'];
+  lab.subscribers.failing = { jobId: 'ads', after: 7 };
   await expect(lab.emit(scanId)).rejects.toMatchObject({
     type: 'JobsNotTold',
     message: 'Some jobs could not be told; all others were, and these are tried again. ads: ads takes no more',
   });
   expect([lab.told('crm').length, lab.told('ads').length]).toEqual([23, 7]);
-  lab.listeners.failing = undefined;
+  lab.subscribers.failing = undefined;
   await lab.emit(scanId);
   expect(lab.told('crm')).toHaveLength(23);
   expect(lab.told('ads')).toEqual(lab.told('crm'));
@@ -147,11 +147,11 @@ test.each([
 ])('how far it was is only a hint: if it is %s all is told again, the same at the same time', async (_, damaged) => {
   const { lab, scanId } = await confirmed();
   await lab.emit(scanId);
-  const first = lab.listeners.told.get('crm')?.slice() ?? [];
+  const first = lab.subscribers.told.get('crm')?.slice() ?? [];
   const path = join(lab.folder, scanId, 'told.json');
   writeFileSync(path, damaged(readFileSync(path, 'utf8')));
   await lab.emit(scanId);
-  expect(lab.listeners.told.get('crm')?.slice(first.length)).toEqual(first);
+  expect(lab.subscribers.told.get('crm')?.slice(first.length)).toEqual(first);
 });
 
 test('a worker that stood still tells no more: what it has may be old news by now', async () => {
@@ -169,11 +169,12 @@ test('what is not confirmed is not told', async () => {
 
 test('a job that was started in the place of one that ends in a round is told what that one has not taken', async () => {
   const { lab, scanId } = await confirmed();
-  const { listeners } = lab;
-  listeners.ending.set('crm', 5);
-  const of = listeners.of.bind(listeners);
+  const { subscribers } = lab;
+  subscribers.ending.set('crm', 5);
+  const of = subscribers.of.bind(subscribers);
   let lists = 0;
-  listeners.of = async () => (lists++ === 0 ? await of() : { jobIds: ['crm', 'crm-2'], unreadable: [] });
+  subscribers.of = async () =>
+    lists++ === 0 ? await of() : { jobIds: ['crm', 'crm-2'], stopping: [], unreadable: [] };
   expect(await lab.emit(scanId, AT)).toMatchObject({ jobs: 2 });
   expect(lab.told('crm')).toHaveLength(5);
   expect(new Set([...lab.told('crm'), ...lab.told('crm-2')]).size).toBe(23);

@@ -32,7 +32,7 @@ class Rounds {
   #number = 0;
 
   constructor() {
-    this.lab.listeners.jobIds = ['crm', 'ads'];
+    this.lab.subscribers.jobIds = ['crm', 'ads'];
     const members = this.source.members.bind(this.source);
     const isMember = this.source.isMember.bind(this.source);
     let pages = 0;
@@ -52,7 +52,7 @@ class Rounds {
   async until(faults: readonly Fault[]): Promise<void> {
     for (const one of [...faults, { at: 'nowhere', after: 0 }]) {
       this.#fault = one;
-      this.lab.listeners.failing = one.at === 'job' ? { jobId: 'ads', after: one.after } : undefined;
+      this.lab.subscribers.failing = one.at === 'job' ? { jobId: 'ads', after: one.after } : undefined;
       const isDone = await this.#turn().then(
         () => true,
         (error: Error) => {
@@ -109,7 +109,7 @@ test('wherever rounds are cut off, each job hears of every change once, or again
       for (const jobId of ['crm', 'ads']) {
         const heard = new Map<string, string[]>();
         const known = new Set<string>();
-        for (const { user, event, at = '' } of run.lab.listeners.told.get(jobId) ?? []) {
+        for (const { user, event, at = '' } of run.lab.subscribers.told.get(jobId) ?? []) {
           if (known.has(`${user} ${event} ${at}`)) continue;
           known.add(`${user} ${event} ${at}`);
           heard.set(user, [...(heard.get(user) ?? []), event]);

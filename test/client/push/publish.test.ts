@@ -1,104 +1,23 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { InvalidTrigger, JobNotRunning, PublishInterrupted } from '../../../src/client/errors.ts';
+import { JobDirectory, type ListedJob } from '../../../src/client/push/job-directory.ts';
 import { JobPusher } from '../../../src/client/push/job-pusher.ts';
-import {
-  inLanes,
-  type LaneItem,
-  type OpenPusher,
-  type Outcome,
-  type PublishProgress,
-  publishTo,
-} from '../../../src/client/push/publish.ts';
+import { type OpenPusher, type PublishProgress, publishTo } from '../../../src/client/push/publish.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
-const DONE: Outcome = { kind: 'done' };
-
-function item(lane: string, place: number): LaneItem {
-  return { id: `${lane}${place}`, lane, place: String(place) };
-}
-
-/** What was begun and ended, in order, and the most that was under way at once. */
-function record(outcomeOf: (item: LaneItem) => Outcome | Error = () => DONE) {
-  const events: string[] = [];
-  const settled: [string, Outcome][] = [];
-  let open = 0;
-  const record = { events, settled, most: 0 };
-  return Object.assign(record, {
-    act: async (item: LaneItem): Promise<Outcome> => {
-      events.push(`+${item.id}`);
-      open += 1;
-      record.most = Math.max(record.most, open);
-      await setImmediate();
-      open -= 1;
-      events.push(`-${item.id}`);
-      const outcome = outcomeOf(item);
-      if (outcome instanceof Error) throw outcome;
-      return outcome;
-    },
-    settle: (item: LaneItem, outcome: Outcome) => void settled.push([item.id, outcome]),
-  });
-}
-
-test('within a lane one goes after another, in the order of their places, however they came', async () => {
-  const { act, settle, events } = record();
-  await inLanes([item('a', 3), item('a', 1), item('a', 2)], act, settle, { atOnce: 10 });
-  expect(events).toEqual(['+a1', '-a1', '+a2', '-a2', '+a3', '-a3']);
-});
-
-test('lanes run side by side, no more of them than asked for', async () => {
-  const lanes = [...'abcdefgh'].map((lane) => item(lane, 1));
-  const many = record();
-  await inLanes(lanes, many.act, many.settle, { atOnce: 3 });
-  expect(many.most).toBe(3);
-  expect(many.settled.map(([id]) => id).sort()).toEqual(lanes.map(({ id }) => id));
-});
-
-test('one that is refused does not keep the next one of its lane', async () => {
-  const { act, settle, settled } = record(({ id }) => (id === 'a1' ? { kind: 'refused', reason: 'no' } : DONE));
-  await inLanes([item('a', 1), item('a', 2)], act, settle, { atOnce: 2 });
-  expect(settled).toEqual([
-    ['a1', { kind: 'refused', reason: 'no' }],
-    ['a2', DONE],
-  ]);
-});
-
-test('after one of which nobody knows, the rest of its lane is left alone and said so; other lanes go on', async () => {
-  const { act, settle, settled, events } = record(({ id }) => (id === 'a1' ? { kind: 'unknown', reason: '?' } : DONE));
-  await inLanes([item('a', 1), item('a', 2), item('a', 3), item('b', 1)], act, settle, { atOnce: 1 });
-  expect(events).not.toContain('+a2');
-  expect(settled.map(([id, { kind }]) => [id, kind])).toEqual([
-    ['a1', 'unknown'],
-    ['a2', 'refused'],
-    ['a3', 'refused'],
-    ['b1', 'done'],
-  ]);
-});
-
-test('a failure begins no more, and is thrown when what was begun is over', async () => {
-  const { act, settle, events } = record(({ id }) => (id === 'a1' ? new Error('gone') : DONE));
-  const lanes = [...'abcd'].map((lane) => item(lane, 1));
-  await expect(inLanes(lanes, act, settle, { atOnce: 2 })).rejects.toThrow('gone');
-  expect(events).toEqual(['+a1', '+b1', '-a1', '-b1']);
-});
-
-test('an abort begins no more', async () => {
-  const controller = new AbortController();
-  const { act, settled, settle } = record(() => {
-    controller.abort(new Error('interrupted'));
-    return DONE;
-  });
-  const running = inLanes([item('a', 1), item('a', 2)], act, settle, { atOnce: 2, signal: controller.signal });
-  await expect(running).rejects.toThrow('interrupted');
-  expect(settled).toEqual([['a1', DONE]]);
-});
-
 const VIP_ID = '42976a269a5e6b9d06c681b1c27292df';
 
+const directoryOf = (all: () => Promise<readonly ListedJob[]>) =>
+  new JobDirectory({ all, one: () => Promise.reject(new Error('No job is asked for by itself.')) });
+
 function world(jobs: Record<string, RecordedJob>, listening: Record<string, string[]>) {
-  const running = () => Promise.resolve(Object.entries(listening).map(([jobId, audiences]) => ({ jobId, audiences })));
+  const running = async () =>
+    await Promise.resolve(
+      Object.entries(listening).map(([jobId, audiences]) => ({ jobId, audiences: new Set(audiences) })),
+    );
   const open: OpenPusher = (jobId, onProgress, room) =>
     new JobPusher(jobId, jobs[jobId] ?? new RecordedJob(), { onProgress, patienceMs: 150 }, { room });
   return { running, open };
@@ -107,7 +26,11 @@ function world(jobs: Record<string, RecordedJob>, listening: Record<string, stri
 test('every running job that listens to the audience gets the trigger, by slug or by id', async () => {
   const jobs = { crm: new RecordedJob(), mail: new RecordedJob(), other: new RecordedJob() };
   const { running, open } = world(jobs, { crm: [VIP_ID, 'vip'], mail: [VIP_ID, 'vip', 'news'], other: ['else'] });
-  const result = await publishTo(running, open, [trigger('1'), trigger('2', VIP_ID), trigger('3', 'news')]);
+  const result = await publishTo(directoryOf(running), open, [
+    trigger('1'),
+    trigger('2', VIP_ID),
+    trigger('3', 'news'),
+  ]);
   expect(jobs.crm.users()).toEqual(['1', '2']);
   expect(jobs.mail.users()).toEqual(['1', '2', '3']);
   expect(jobs.other.users()).toEqual([]);
@@ -120,7 +43,7 @@ test('every running job that listens to the audience gets the trigger, by slug o
 
 test('triggers that nobody listens to are counted', async () => {
   const { running, open } = world({}, { crm: ['vip'] });
-  await expect(publishTo(running, open, [trigger('1', 'unknown')])).resolves.toEqual({
+  await expect(publishTo(directoryOf(running), open, [trigger('1', 'unknown')])).resolves.toEqual({
     read: 1,
     unheard: 1,
     jobs: [],
@@ -131,7 +54,7 @@ test('triggers that nobody listens to are counted', async () => {
 test('a job that ends meanwhile is left out, and the others get theirs', async () => {
   const jobs = { crm: new RecordedJob({ fail: () => new JobNotRunning('crm', 'stopped') }), mail: new RecordedJob() };
   const { running, open } = world(jobs, { crm: ['vip'], mail: ['vip'] });
-  const result = await publishTo(running, open, [trigger('1'), trigger('2')]);
+  const result = await publishTo(directoryOf(running), open, [trigger('1'), trigger('2')]);
   expect(result.jobs).toMatchObject([{ jobId: 'mail', accepted: 2 }]);
 });
 
@@ -151,7 +74,7 @@ test('a job that accepts no more is left out and named, and the others get every
       yield next;
     }
   }
-  const error = await publishTo(running, open, untilLeftOut(), {
+  const error = await publishTo(directoryOf(running), open, untilLeftOut(), {
     onLeftOut: ({ jobId }) => leftOut.push(jobId),
   }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(PublishInterrupted);
@@ -170,7 +93,7 @@ test('while one job takes nothing, the others get theirs at once, and it gets it
   const { running } = world(jobs, { crm: ['vip'], mail: ['vip'] });
   const open: OpenPusher = (jobId, onProgress, room) =>
     new JobPusher(jobId, jobs[jobId as 'crm' | 'mail'], { onProgress }, { room });
-  const publishing = publishTo(running, open, triggers(5_000));
+  const publishing = publishTo(directoryOf(running), open, triggers(5_000));
   await jobs.mail.hasAccepted(5_000);
   expect(crm.accepted).toBe(0);
   isFull = false;
@@ -195,7 +118,7 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
     }
   }
   const room = { leftBytes: 256 * 1024 };
-  const publishing = publishTo(running, open, counted(), {}, undefined, room);
+  const publishing = publishTo(directoryOf(running), open, counted(), {}, undefined, room);
   // It stands still once the other job has all that was read but the one that must wait.
   const standsStill = () => read >= 2_000 && jobs.mail.accepted >= read - 1;
   while (!standsStill()) await setTimeout(5);
@@ -212,7 +135,7 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
 test('the input is read no further when no job is left that takes anything', async () => {
   const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }) };
   const { running, open } = world(jobs, { crm: ['vip'] });
-  const error = await publishTo(running, open, triggers(50_000)).catch((e: unknown) => e);
+  const error = await publishTo(directoryOf(running), open, triggers(50_000)).catch((e: unknown) => e);
   expect((error as PublishInterrupted).read).toBeLessThan(2_000);
   expect(String(error)).toContain('"crm"');
 });
@@ -233,7 +156,7 @@ test('a job that ended is told again when it runs again, and what it accepted is
       await setTimeout(1);
     }
   }
-  const result = await publishTo(running, open, stream(), { listAgeMs: 0 });
+  const result = await publishTo(directoryOf(running), open, stream(), { listAgeMs: 0 });
   expect(result.jobs).toMatchObject([{ jobId: 'crm' }]);
   expect(result.jobs[0]?.accepted).toBe(jobs.crm.accepted);
   expect(jobs.crm.accepted).toBeGreaterThan(1);
@@ -256,7 +179,7 @@ test('what a job has not taken when it ends goes to the one that took its place,
     yield trigger('4');
     yield trigger('5');
   }
-  const result = await publishTo(running, open, stream());
+  const result = await publishTo(directoryOf(running), open, stream());
   expect(old.accepted).toBe(1);
   expect(jobs.new.users()).toEqual(['2', '3', '4', '5']);
   expect(jobs.other.users()).toEqual(['1', '2', '3', '4', '5']);
@@ -269,8 +192,10 @@ test('what was on its way at the end of the input reaches the one that took its 
   let lists = 0;
   const { open } = world(jobs, {});
   const running = async () =>
-    await Promise.resolve((lists++ === 0 ? ['old'] : ['old', 'new']).map((jobId) => ({ jobId, audiences: ['vip'] })));
-  await publishTo(running, open, [trigger('1'), trigger('2')]);
+    await Promise.resolve(
+      (lists++ === 0 ? ['old'] : ['old', 'new']).map((jobId) => ({ jobId, audiences: new Set(['vip']) })),
+    );
+  await publishTo(directoryOf(running), open, [trigger('1'), trigger('2')]);
   expect(jobs.new.users()).toEqual(['1', '2']);
 });
 
@@ -281,7 +206,7 @@ test('a list that cannot be had for a while is waited for, not done without', as
   const waits: unknown[] = [];
   const troubled = () => (++asked < 3 ? Promise.reject(serverError(GRPC.UNAVAILABLE)) : running());
   const onProgress = ({ waitingFor }: { waitingFor?: string }) => void waits.push(waitingFor);
-  const result = await publishTo(troubled, open, [trigger('1')], { onProgress });
+  const result = await publishTo(directoryOf(troubled), open, [trigger('1')], { onProgress });
   expect(result.jobs).toMatchObject([{ jobId: 'crm', accepted: 1 }]);
   expect(waits).toEqual(['server', 'server', undefined]);
 });
@@ -289,7 +214,9 @@ test('a list that cannot be had for a while is waited for, not done without', as
 test('a list that cannot be had at all ends it, and says what was sent', async () => {
   const { open } = world({}, {});
   const troubled = () => Promise.reject(serverError(GRPC.UNAVAILABLE));
-  const error = await publishTo(troubled, open, [trigger('1')], { patienceMs: 50 }).catch((e: unknown) => e);
+  const error = await publishTo(directoryOf(troubled), open, [trigger('1')], { patienceMs: 50 }).catch(
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(PublishInterrupted);
   expect(error).toMatchObject({ read: 0 });
 });
@@ -307,7 +234,7 @@ test.each([
     yield trigger('1');
     throw line === undefined ? new Error('The disk is gone.') : new InvalidTrigger('it is not JSON', { line });
   }
-  const error = await publishTo(running, open, input()).catch((e: unknown) => e);
+  const error = await publishTo(directoryOf(running), open, input()).catch((e: unknown) => e);
   expect((error as PublishInterrupted).message).toMatch(how);
 });
 
@@ -315,7 +242,7 @@ test('progress is that of all jobs together', async () => {
   const jobs = { crm: new RecordedJob(), mail: new RecordedJob(), other: new RecordedJob() };
   const { running, open } = world(jobs, { crm: ['vip'], mail: ['vip'], other: ['else'] });
   let last: PublishProgress | undefined;
-  await publishTo(running, open, triggers(3_000), { onProgress: (progress) => (last = progress) });
+  await publishTo(directoryOf(running), open, triggers(3_000), { onProgress: (progress) => (last = progress) });
   const signals = jobs.crm.batches.length + jobs.mail.batches.length;
   expect(last).toEqual({ read: 3_000, jobs: 3, accepted: 6_000, signals });
 });
@@ -329,7 +256,9 @@ test('an interruption leaves no job out: it ends the input', async () => {
   void setTimeout(30).then(() => stop.abort(new Error('It was interrupted.')));
   const open: OpenPusher = (jobId) => new JobPusher(jobId, jobs.crm, { signal });
   const onLeftOut = (failure: unknown) => void leftOut.push(failure);
-  const error = await publishTo(running, open, triggers(50_000), { signal, onLeftOut }).catch((e: unknown) => e);
+  const error = await publishTo(directoryOf(running), open, triggers(50_000), { signal, onLeftOut }).catch(
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(PublishInterrupted);
   expect(String(error)).toContain('It was interrupted.');
   expect(leftOut).toEqual([]);
@@ -338,7 +267,7 @@ test('an interruption leaves no job out: it ends the input', async () => {
 test('a job whose audiences cannot be read here is told nothing, and named', async () => {
   const { running, open } = world({ crm: new RecordedJob() }, { crm: ['vip'] });
   const unreadable = async () => [...(await running()), { jobId: 'secret', audiences: null }];
-  const result = await publishTo(unreadable, open, [trigger('1', 'vip')]);
+  const result = await publishTo(directoryOf(unreadable), open, [trigger('1', 'vip')]);
   expect(result.unreadable).toEqual(['secret']);
   expect(result.jobs.map(({ jobId }) => jobId)).not.toContain('secret');
 });
@@ -358,8 +287,42 @@ test('an input that is not read to its end is closed, also where it may be inter
       isOpen = false;
     }
   }
-  await expect(publishTo(running, open, input(), { signal: new AbortController().signal })).rejects.toThrow(
-    PublishInterrupted,
-  );
+  await expect(
+    publishTo(directoryOf(running), open, input(), { signal: new AbortController().signal }),
+  ).rejects.toThrow(PublishInterrupted);
   expect(isOpen).toBe(false);
+});
+
+test('a job that is stopping gets nothing more where another subscribes, and gets it again when that one ends', async () => {
+  let isOver = false;
+  const [old, next] = [
+    new RecordedJob(),
+    new RecordedJob({ fail: () => (isOver ? new JobNotRunning('new', 'stopped') : undefined) }),
+  ];
+  const { open } = world({ old, new: next }, {});
+  const audiences = new Set(['vip']);
+  const listed: ListedJob[] = [{ jobId: 'old', audiences }];
+  async function* stream(): AsyncGenerator<EventTrigger> {
+    yield trigger('1');
+    await old.hasAccepted(1);
+    listed.splice(0, 1, { jobId: 'old', audiences, isStopping: true });
+    yield trigger('2');
+    await old.hasAccepted(2);
+    listed.push({ jobId: 'new', audiences });
+    yield trigger('3');
+    await next.hasAccepted(1);
+    isOver = true;
+    yield trigger('4');
+  }
+  const result = await publishTo(
+    directoryOf(async () => await Promise.resolve([...listed])),
+    open,
+    stream(),
+    {
+      listAgeMs: 0,
+    },
+  );
+  expect(old.users()).toEqual(['1', '2', '4']);
+  expect(next.users()).toEqual(['3', '4']);
+  expect(result).toMatchObject({ read: 4, unheard: 0, jobs: [{ jobId: 'old', accepted: 3 }, { accepted: 1 }] });
 });

@@ -1,0 +1,65 @@
+/** Something to be done, and its place in the order. */
+export interface LaneItem {
+  readonly id: string;
+  /** Items of one lane go one after another, … */
+  readonly lane: string;
+  /** … in the order of this text, then of `id`. */
+  readonly place: string;
+}
+
+/** The outcome of an item: done; refused, which does not stop the later items of its lane; or unknown, which does. */
+export type Outcome = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unknown'; readonly reason: string };
+
+/**
+ * Does something for each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is
+ * unknown, the rest of its lane is left alone.
+ *
+ * @param act returns the outcome of an item. When it rejects, nothing more is begun, and the error is thrown once everything begun is over.
+ * @param settled called for each item, as soon as it is over.
+ * @throws what `act` rejects with; the signal's reason, when it is aborted.
+ */
+export async function inLanes<T extends LaneItem>(
+  items: Iterable<T>,
+  act: (item: T) => Promise<Outcome>,
+  settled: (item: T, outcome: Outcome) => void,
+  { atOnce, signal }: { readonly atOnce: number; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  const lanes = lanesOf(items).values();
+  const failures: unknown[] = [];
+  const runner = async (): Promise<void> => {
+    for (const lane of lanes) {
+      let isClear = true;
+      for (const item of lane) {
+        if (failures.length > 0 || signal?.aborted === true) return;
+        const outcome: Outcome = isClear ? await act(item) : LEFT;
+        settled(item, outcome);
+        isClear &&= outcome.kind !== 'unknown';
+      }
+    }
+  };
+  const guarded = () => runner().catch((error: unknown) => failures.push(error));
+  await Promise.all(Array.from({ length: atOnce }, guarded));
+  if (failures.length > 0) throw failures[0];
+  signal?.throwIfAborted();
+}
+
+const LEFT: Outcome = {
+  kind: 'refused',
+  reason: 'not tried, since it must not overtake an earlier one of the same person that is undecided',
+};
+
+/** Lanes in the order in which their first items came. */
+function lanesOf<T extends LaneItem>(items: Iterable<T>): Map<string, T[]> {
+  const lanes = new Map<string, T[]>();
+  for (const item of items) {
+    const lane = lanes.get(item.lane);
+    if (lane === undefined) lanes.set(item.lane, [item]);
+    else lane.push(item);
+  }
+  for (const lane of lanes.values()) lane.sort((a, b) => compare(a.place, b.place) || compare(a.id, b.id));
+  return lanes;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,124 @@
+import { nearestKey } from '../../contract/nearest-key.ts';
+
+/** A running job as it is listed. */
+export interface ListedJob {
+  readonly jobId: string;
+  /** The slugs and ids by which its audiences may be named; null when they cannot be read here. */
+  readonly audiences: ReadonlySet<string> | null;
+  /** It still accepts triggers, and ends soon. */
+  readonly isStopping?: boolean;
+}
+
+export interface DirectorySource {
+  /** All running jobs. A new one shows up in it within about a second. */
+  readonly all: () => Promise<readonly ListedJob[]>;
+  /** One job; undefined when it has ended. @throws JobNotFound */
+  readonly one: (jobId: string) => Promise<ListedJob | undefined>;
+  /** Ms by a clock that is never set. */
+  readonly now?: () => number;
+}
+
+/** How old, in ms, an answer may be when it is yes; and when it is no, since a job or an audience may have come since. */
+const KNOWN_MS = 10_000;
+const DOUBTED_MS = 1_000;
+/** Jobs that are remembered one by one. */
+const MOST = 1_000;
+
+/** Which jobs run and what they subscribe to. One look-up serves all requests for some seconds. */
+export class JobDirectory {
+  readonly #source: DirectorySource;
+  readonly #now: () => number;
+  #list: Known<readonly ListedJob[]> | undefined;
+  readonly #jobs = new Map<string, Known<ListedJob | undefined>>();
+
+  constructor(source: DirectorySource) {
+    this.#source = source;
+    this.#now = source.now ?? (() => performance.now());
+  }
+
+  /**
+   * The ids of the running jobs that subscribe to an audience; see `subscribersOf`.
+   * @param may whether a job counts at all. Default: each does.
+   */
+  async subscribers(audience: string, may: (jobId: string) => boolean = () => true): Promise<string[]> {
+    const found = async (ageMs: number) =>
+      subscribersOf(
+        (await this.list(ageMs)).filter(({ jobId }) => may(jobId)),
+        audience,
+      );
+    const known = await found(KNOWN_MS);
+    return known.length > 0 ? known : await found(DOUBTED_MS);
+  }
+
+  /** The ids of the running jobs. */
+  async running(): Promise<ReadonlySet<string>> {
+    return new Set((await this.list(DOUBTED_MS)).map(({ jobId }) => jobId));
+  }
+
+  /** Whether the job subscribes to the audience, as far as is known. @throws JobNotFound */
+  async subscribes(jobId: string, audience: string): Promise<boolean> {
+    // A job that says nothing of its audiences was started by a foreign client, and has not been checked yet.
+    const may = ({ audiences = null }: Partial<ListedJob> = {}): boolean =>
+      audiences === null || audiences.size === 0 || audiences.has(audience);
+    return may(await this.job(jobId)) || may(await this.job(jobId, DOUBTED_MS));
+  }
+
+  /** The job with this id; undefined when it has ended. @throws JobNotFound */
+  async job(jobId: string, ageMs = KNOWN_MS): Promise<ListedJob | undefined> {
+    let known = this.#jobs.get(jobId);
+    if (known === undefined || this.#isOlder(known, ageMs)) {
+      known = { at: this.#now(), value: this.#source.one(jobId) };
+      this.#remember(jobId, known);
+    }
+    return await known.value;
+  }
+
+  /** A job was started, changed or stopped. */
+  forget(): void {
+    this.#list = undefined;
+    this.#jobs.clear();
+  }
+
+  /** The running jobs, as they were at most so many ms ago. */
+  async list(ageMs = KNOWN_MS): Promise<readonly ListedJob[]> {
+    if (this.#list === undefined || this.#isOlder(this.#list, ageMs)) {
+      const list = { at: this.#now(), value: this.#source.all() };
+      this.#list = list;
+      list.value.catch(() => this.#list === list && (this.#list = undefined));
+    }
+    return await this.#list.value;
+  }
+
+  #remember(jobId: string, known: Known<ListedJob | undefined>): void {
+    this.#jobs.delete(jobId);
+    this.#jobs.set(jobId, known);
+    known.value.catch(() => this.#jobs.get(jobId) === known && this.#jobs.delete(jobId));
+    const [oldest] = this.#jobs.keys();
+    if (this.#jobs.size > MOST && oldest !== undefined) this.#jobs.delete(oldest);
+  }
+
+  #isOlder({ at }: Known<unknown>, ageMs: number): boolean {
+    return this.#now() - at > ageMs;
+  }
+}
+
+/**
+ * The ids of the jobs that subscribe to an audience. A job that is stopping counts only where no other does: mostly another has taken its place,
+ * and the endpoint would get everything twice.
+ */
+export function subscribersOf(jobs: readonly ListedJob[], audience: string): string[] {
+  const all = jobs.filter(({ audiences }) => audiences?.has(audience) === true);
+  const staying = all.filter(({ isStopping }) => isStopping !== true);
+  return (staying.length > 0 ? staying : all).map(({ jobId }) => jobId);
+}
+
+interface Known<T> {
+  readonly at: number;
+  readonly value: Promise<T>;
+}
+
+/** Why a trigger is not one of the job's. */
+export function unmatchedText(jobId: string, audience: string, job: ListedJob | undefined): string {
+  const near = nearestKey(audience, [...(job?.audiences ?? [])]);
+  return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
+}

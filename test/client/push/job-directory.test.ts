@@ -1,0 +1,111 @@
+import { expect, test } from '@jest/globals';
+import { JobDirectory, type ListedJob } from '../../../src/client/push/job-directory.ts';
+import { publishList } from '../../../src/client/push/publish.ts';
+import { checked, type CheckedTrigger, createPushClock } from '../../../src/client/push/push.ts';
+
+class World {
+  jobs: ListedJob[] = [];
+  now = 0;
+  asked = { all: 0, one: 0 };
+  readonly directory = new JobDirectory({
+    all: async () => {
+      this.asked.all += 1;
+      return await Promise.resolve(this.jobs);
+    },
+    one: async (jobId) => {
+      this.asked.one += 1;
+      return await Promise.resolve(this.jobs.find((job) => job.jobId === jobId));
+    },
+    now: () => this.now,
+  });
+}
+
+test('one list serves many requests for ten seconds', async () => {
+  const world = new World();
+  world.jobs = [{ jobId: 'crm', audiences: new Set(['vip', '0a']) }];
+  const found = await Promise.all(Array.from({ length: 20 }, () => world.directory.subscribers('vip')));
+  expect(found.every(([jobId]) => jobId === 'crm')).toBe(true);
+  world.now = 9_000;
+  await world.directory.subscribers('0a');
+  expect(world.asked.all).toBe(1);
+  world.now = 11_000;
+  await world.directory.subscribers('vip');
+  expect(world.asked.all).toBe(2);
+});
+
+test('who says no is asked again after a second: a job or an audience may have come since', async () => {
+  const world = new World();
+  world.jobs = [{ jobId: 'crm', audiences: new Set(['vip']) }];
+  expect(await world.directory.subscribes('crm', 'news')).toBe(false);
+  expect(await world.directory.subscribers('news')).toEqual([]);
+  world.jobs = [{ jobId: 'crm', audiences: new Set(['vip', 'news']) }];
+  world.now = 1_500;
+  expect(await world.directory.subscribes('crm', 'news')).toBe(true);
+  expect(await world.directory.subscribers('news')).toEqual(['crm']);
+});
+
+test('a job of which it is not known what it listens to is sent to when it is named, and not otherwise', async () => {
+  const world = new World();
+  world.jobs = [{ jobId: 'foreign', audiences: new Set([]) }];
+  expect(await world.directory.subscribes('foreign', 'vip')).toBe(true);
+  expect(await world.directory.subscribers('vip')).toEqual([]);
+});
+
+test('what could not be found out is asked anew', async () => {
+  let isAway = true;
+  const directory = new JobDirectory({
+    all: async () => await (isAway ? Promise.reject(new Error('away')) : Promise.resolve([])),
+    one: async () => await (isAway ? Promise.reject(new Error('away')) : Promise.resolve(undefined)),
+  });
+  await expect(directory.subscribers('vip')).rejects.toThrow('away');
+  await expect(directory.subscribes('crm', 'vip')).rejects.toThrow('away');
+  isAway = false;
+  expect(await directory.subscribers('vip')).toEqual([]);
+  expect(await directory.subscribes('crm', 'vip')).toBe(true);
+});
+
+test('a job that is stopping counts only where no other job subscribes, of those that count at all', async () => {
+  const world = new World();
+  world.jobs = [
+    { jobId: 'old', audiences: new Set(['vip', 'news']), isStopping: true },
+    { jobId: 'new', audiences: new Set(['vip']) },
+  ];
+  expect(await world.directory.subscribers('vip')).toEqual(['new']);
+  expect(await world.directory.subscribers('news')).toEqual(['old']);
+  expect(await world.directory.subscribers('vip', (jobId) => jobId === 'old')).toEqual(['old']);
+});
+
+const about = (user: string, audience: string) => checked({ event: 'enter', audience, user }, createPushClock());
+
+test('what a job has not taken when it ends is told to those that were listed by then, and nothing twice', async () => {
+  const triggers = [about('1', 'vip'), about('2', 'news'), about('3', 'vip')];
+  const lists: Record<string, string[]>[] = [
+    { vip: ['old', 'other'], news: ['old', 'new'] },
+    { vip: ['old', 'other', 'new'], news: ['old', 'new'] },
+  ];
+  const told: [string, string[]][] = [];
+  const untaken = await publishList(
+    triggers,
+    async (audience) => await Promise.resolve(lists[0]?.[audience] ?? []),
+    async (jobId, own) => {
+      told.push([jobId, own.map(({ trigger }) => trigger.user)]);
+      if (jobId !== 'old') return await Promise.resolve([]);
+      lists.shift();
+      return own.slice(1);
+    },
+  );
+  expect(told).toEqual([
+    ['old', ['1', '2', '3']],
+    ['other', ['1', '3']],
+    ['new', ['2']],
+    ['new', ['3']],
+  ]);
+  expect(untaken).toEqual([]);
+});
+
+test('of what no job took it is known that none did', async () => {
+  const triggers = [about('1', 'vip'), about('2', 'else')];
+  const listening = async (audience: string) => await Promise.resolve(audience === 'vip' ? ['old'] : []);
+  const send = async (_: string, own: readonly CheckedTrigger[]) => await Promise.resolve(own);
+  expect(await publishList(triggers, listening, send)).toEqual(triggers);
+});
