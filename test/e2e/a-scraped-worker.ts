@@ -18,6 +18,9 @@ export interface Jobs {
   readonly refusing: string;
 }
 
+/** Of the jobs, and of the watches, which are asked after them. */
+const TOLD = ['triggers_job_waiting{', 'triggers_watches{'];
+
 /** A worker as `triggers worker` runs it, serving its metrics, after it has done work of every kind. */
 export class ScrapedWorker {
   readonly lab: Lab;
@@ -106,10 +109,10 @@ export class ScrapedWorker {
     await lab.statusWhen(jobs.refusing, ({ deadLetters }) => deadLetters > 0);
   }
 
-  /** A scrape with the answers of the jobs, which the first scrape causes to be asked. */
+  /** A scrape with the answers of jobs and watches, which the first scrape causes to be asked. */
   async scrape(): Promise<{ readonly text: string; readonly metrics: ReadonlyMap<string, ScrapedMetric> }> {
     const read = async () => (await fetch(this.url)).text();
-    const text = await answerWhen(read, (scraped) => scraped.includes('triggers_job_waiting{'), 100);
+    const text = await answerWhen(read, (scraped) => TOLD.every((metric) => scraped.includes(metric)), 100);
     return { text, metrics: readExposition(text) };
   }
 
