@@ -257,7 +257,7 @@ test('what is read as a text is valid JSON, whatever was done to it', () => {
     }),
     500,
   );
-  expect(Math.min(valid, broken)).toBeGreaterThan(1000);
+  expect(Math.min(valid, broken)).toBeGreaterThan((valid + broken) / 5);
 });
 
 test.each([
