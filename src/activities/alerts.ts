@@ -1,4 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { JSON_TYPE } from '../contract/request-shape.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
 import type { Activities, SideWorkflows } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
@@ -59,7 +60,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
       url,
       timeoutMs: requestTimeoutMs,
       authorization: found.authorization,
-      make: (authorization) => requestOf(raised, authorization, dependencies.userAgent),
+      make: (authorization) => requestOf(raised, url, authorization, dependencies.userAgent),
     });
     if (!attempt.ok) throw notTaken(attempt);
   };
@@ -75,10 +76,12 @@ function notTaken(failure: { readonly status?: number; readonly code?: string })
 
 function requestOf(
   { id, job, audience, alert }: RaisedAlert,
+  url: URL,
   authorization: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
   const { n, kind, state, at, since, text } = alert;
   const body = JSON.stringify({ type: 'alert', number: n, alert: kind, state, at, since, job, audience, text });
-  return requestWith(body, id, authorization, userAgent);
+  const parts = { body, id, traceparent: undefined, contentType: JSON_TYPE, method: 'POST', url, more: [] } as const;
+  return requestWith(parts, authorization, userAgent);
 }

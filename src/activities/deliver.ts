@@ -11,7 +11,6 @@ import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import type { HeldProfileReader } from './held-profiles.ts';
-import { BatchSending } from './batch-sending.ts';
 import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers } from './settled-triggers.ts';
 import type { SliceSendingOptions } from './slice-course.ts';
@@ -140,12 +139,11 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
         }
       : { permits: 1 }),
   };
-  const { batch } = slice.settings;
-  const batches = batch === undefined ? undefined : new BatchSending(options, batch.size);
+  const sender = new SliceSending(options);
   const startedAt = performance.now();
-  await (batches ?? new SliceSending(options)).run();
+  await sender.run();
   const sendingMs = performance.now() - startedAt;
-  return batches === undefined ? { sendingMs } : { sendingMs, requests: batches.requests };
+  return slice.settings.batch === undefined ? { sendingMs } : { sendingMs, requests: sender.requests };
 }
 
 /** Nothing can be sent, for the same reason. */

@@ -22,9 +22,9 @@ import { ATTEMPT_CODES, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
-import { BatchMaker } from '../webhook/batched-request.ts';
 import { MessageImpossible, type SentTrigger, shownRequest, type WebhookRequest } from '../webhook/request.ts';
-import { destinationOf, requestMaker, urlTemplateOf } from '../webhook/shaped-request.ts';
+import { type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
+import { destinationOf, urlTemplateOf } from '../webhook/shaped-request.ts';
 import { ItemsSkipped, TemplateFailed } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
@@ -207,14 +207,14 @@ async function prepareSample(
     at,
     memberships,
   });
-  const makeRequest = requestMaker(settings);
-  const batch = settings.batch === undefined ? undefined : new BatchMaker(settings);
+  const maker = new RequestMaker(settings);
+  const itemId = settings.batch === undefined ? id : undefined;
   const make = (authorization: RequestAuthorization): WebhookRequest => {
-    if (batch === undefined)
-      return makeRequest(triggerOf(first), audience, first.profile, authorization, userAgent, { id });
-    const items = sent.map((one) => batch.item(triggerOf(one), audience, one.profile));
+    const itemOf = (one: SampledPerson): RequestItem => maker.item(triggerOf(one), audience, one.profile, itemId);
+    const [one = first, ...others] = sent;
+    const items = [itemOf(one), ...others.map(itemOf)] as const;
     try {
-      return batch.request(items, authorization, userAgent, { id });
+      return maker.request(items, authorization, userAgent, { id });
     } catch (error) {
       if (!(error instanceof ItemsSkipped)) throw error;
       const [told] = error.reasons.values();

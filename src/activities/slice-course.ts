@@ -107,13 +107,6 @@ export class SliceCourse {
     this.#lastStarted = setTimeout(() => this.#returnIdlePermits(), PACED_TAIL_MS);
   }
 
-  /** Writes the attempt for one trigger down. */
-  settle(index: number, attempt: HttpAttempt, verdict: AttemptVerdict): void {
-    // A template that gives no request for somebody says nothing of the endpoint.
-    if (attempt.ok || attempt.code !== ATTEMPT_CODES.templateFailed) this.learn(verdict);
-    this.record(index, attempt, verdict);
-  }
-
   /** What a request has come to decides whether there is another one. */
   learn(verdict: AttemptVerdict): void {
     if (verdict === 'delivered') {

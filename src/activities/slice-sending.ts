@@ -1,89 +1,89 @@
-import { type Answers, answersTo } from '../contract/answers.ts';
+import { answersTo } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
-import type { SliceTrigger } from '../contract/slice.ts';
+import { BatchQueue } from '../domain/batch-queue.ts';
 import { ATTEMPT_CODES, type AttemptVerdict, verdictOf } from '../domain/verdict.ts';
 import { authorizationAfter, type HttpAttempt } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import type { WebhookRequest } from '../webhook/request.ts';
-import { type MakeRequest, requestMaker } from '../webhook/shaped-request.ts';
+import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
+import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import { asSent, profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
 
-/** A request that has ended, and what came of it: judged once, where it ends. */
-interface Ended {
-  readonly attempt: HttpAttempt;
-  readonly verdict: AttemptVerdict;
+/** The triggers of a request: their places, and what it has of each. Without batches there is one. */
+interface Batch {
+  readonly places: readonly number[];
+  readonly items: readonly RequestItem[];
 }
 
-/** One permit in use: the place of its trigger, and where its person's triggers end. */
+const NOBODY: Batch = { places: [], items: [] };
+
+/** One permit in use, and its open request. */
 interface Lane {
-  next: number;
-  end: number;
-  /** What the open request carries. */
+  batch: Batch;
   authorization: RequestAuthorization;
-  /** Whether the open request is the second one for its trigger, with another token than the first. */
+  /** Whether it is the second one for its batch, with another token than the first; before it is made: whether it is to be. */
   isSecond: boolean;
-  /** Where the open request goes, if that is a URL of its own. */
   url: URL | undefined;
 }
 
 /**
- * Sends the triggers of one slice. There are as many lanes as permits; each takes one person after another and sends their triggers one
- * after another, so that a person's triggers never overtake each other. After a trigger that did not get through, the person's later ones
- * stay unsent.
+ * Sends the triggers of one slice, one in each request or in batches. There are as many lanes as permits; each sends one request after
+ * another. A person is in one request at a time, so that their triggers never overtake each other; after a trigger that did not get through,
+ * their later ones stay unsent. A batch that is refused as a message, or of which no request can be made, is halved until what cannot be
+ * accepted is alone.
  */
 export class SliceSending {
   readonly #options: SliceSendingOptions;
-  readonly #audiences: ReadonlyMap<string, Audience>;
-  /** Where each person's triggers begin; a person's triggers are adjacent. */
-  readonly #people: number[] = [];
-  #nextPerson = 0;
   readonly #course: SliceCourse;
+  readonly #queue: BatchQueue;
+  readonly #maker: RequestMaker;
+  readonly #audiences: ReadonlyMap<string, Audience>;
+  readonly #inUrl: readonly string[];
   #authorization: RequestAuthorization;
   /** Triggers that nobody has tried to send yet. */
   #unstarted: number;
-  readonly #inUrl: readonly string[];
-  readonly #make: MakeRequest;
+  #requests = 0;
 
   constructor(options: SliceSendingOptions) {
-    const { triggers, audiences } = options.slice;
+    const { slice, settled } = options;
     this.#options = options;
+    this.#course = new SliceCourse(options);
+    this.#maker = new RequestMaker(slice.settings);
+    this.#queue = new BatchQueue({
+      triggers: slice.triggers,
+      size: slice.settings.batch?.size ?? 1,
+      isByEvent: this.#maker.isByEvent,
+      isDelivered: (place) => settled.isDelivered(place),
+      // What an earlier attempt of this activity failed to deliver is not tried again: the workflow decides when to.
+      isFailed: (place) => settled.failed.has(place),
+      halved: settled.halved,
+    });
+    this.#audiences = new Map(slice.audiences.map((audience) => [audience.id, audience]));
     this.#authorization = options.authorization;
     this.#inUrl = secretsIn(options.url);
-    this.#make = requestMaker(options.slice.settings);
-    this.#audiences = new Map(audiences.map((audience) => [audience.id, audience]));
-    for (const [index, { user }] of triggers.entries()) {
-      if (user !== triggers[index - 1]?.user) this.#people.push(index);
-    }
-    this.#course = new SliceCourse(options);
-    this.#unstarted = triggers.length - options.settled.count;
+    this.#unstarted = slice.triggers.length - settled.count;
+  }
+
+  /** How many requests were made. */
+  get requests(): number {
+    return this.#requests;
   }
 
   run(): Promise<void> {
-    const lanes = Math.min(this.#options.permits, this.#people.length);
-    return this.#course.run(lanes, () => this.#runLane());
+    return this.#course.run(Math.min(this.#options.permits, this.#queue.people), () => this.#runLane());
   }
 
-  /** Sends one person after another, and each person's triggers one after another, until nobody is left or nothing more may be started. */
+  /** Sends one request after another, until there is none that may be started. With callbacks: with promises, a delivery took twice the processor time. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
         this.#course.end(); // The other lanes start nothing more.
         reject(error);
       };
-      const lane: Lane = { next: 0, end: 0, authorization: this.#authorization, isSecond: false, url: undefined };
-      const goOn = (last?: Ended): void => {
+      const lane: Lane = { batch: NOBODY, authorization: this.#authorization, isSecond: false, url: undefined };
+      const goOn = (): void => {
         try {
-          if (last !== undefined) {
-            const { attempt, verdict } = last;
-            const other = lane.isSecond ? undefined : authorizationAfter(attempt, lane.authorization);
-            if (other !== undefined) {
-              this.#goOnWith(other, lane, last, goOn).catch(fail);
-              return;
-            }
-            this.#course.settle(lane.next, this.#withoutEcho(attempt, lane), verdict);
-            if (attempt.ok) lane.authorization.taken();
-          }
           if (this.#startNext(lane, ended, goOn)) return;
           this.#course.laneEnded();
           resolve();
@@ -91,106 +91,220 @@ export class SliceSending {
           fail(error); // The connection, which calls this, would take it for its own.
         }
       };
+      const settle = (attempt: HttpAttempt, verdict: AttemptVerdict): void => {
+        this.#settle(lane, attempt, verdict);
+        goOn();
+      };
       const ended = (attempt: HttpAttempt): void => {
-        const verdict = verdictOf(attempt, this.#answersTo(lane.next));
-        this.#options.telemetry.requestEnded(lane.next, attempt, verdict);
-        goOn({ attempt, verdict });
+        try {
+          const verdict = this.#judge(lane, attempt);
+          const instead = lane.isSecond ? undefined : authorizationAfter(attempt, lane.authorization);
+          if (instead === undefined) settle(attempt, verdict);
+          else this.#goOnWith(instead, lane, () => settle(attempt, verdict), goOn).catch(fail);
+        } catch (error) {
+          fail(error);
+        }
       };
       goOn();
     });
   }
 
+  /** The endpoint did not accept the authorization: if that was a token that may have expired, the batch is sent once more, with another. */
+  async #goOnWith(
+    awaited: Promise<RequestAuthorization | undefined>,
+    lane: Lane,
+    settle: () => void,
+    goOn: () => void,
+  ): Promise<void> {
+    const other = await awaited;
+    if (other === undefined) {
+      settle();
+      return;
+    }
+    this.#authorization = other;
+    // Left unsent because there is another token to send, if it may not be sent any more.
+    lane.isSecond = true;
+    goOn();
+  }
+
   /** Starts the lane's next request, or has it called again when that may be; false when there is none to start. */
   #startNext(lane: Lane, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
-    const { slice, poster, url, telemetry, starts } = this.#options;
-    for (;;) {
-      const trigger = this.#moveOn(lane);
-      if (trigger === undefined || !this.#course.mayStart) return false;
+    const { starts } = this.#options;
+    while (lane.isSecond || !this.#queue.isEmpty) {
+      if (!this.#course.mayStart) return false;
       if (starts !== undefined && starts.from > performance.now()) {
         if (starts.from >= this.#course.endsAtMs) return false;
         starts.wait(later);
         return true;
       }
-      lane.authorization = this.#authorization;
-      const request = this.#makeRequest(trigger, lane.next);
-      if ('headers' in request) {
-        lane.url = request.url;
-        telemetry.requestBegan();
-        starts?.start();
-        this.#countStarted(lane);
-        poster.post(url, request, slice.settings.requestTimeoutMs, done);
-        return true;
-      }
-      const attempt = { ok: false, ...request, durationMs: 0 } as const;
-      const verdict = verdictOf(attempt);
-      telemetry.attempted(lane.next, attempt, verdict);
-      this.#countStarted(lane);
-      this.#course.settle(lane.next, attempt, verdict);
-    }
-  }
-
-  /** The endpoint did not accept the authorization: if that was a token that may have expired, the trigger is sent once more, with another. */
-  async #goOnWith(
-    awaited: Promise<RequestAuthorization | undefined>,
-    lane: Lane,
-    refused: Ended,
-    goOn: (last?: Ended) => void,
-  ): Promise<void> {
-    const other = await awaited;
-    if (other !== undefined) this.#authorization = other;
-    lane.isSecond = true;
-    // Either settled, or left unsent because there is another token to send: then the lane takes up the same trigger again, if it still
-    // may.
-    goOn(other === undefined ? refused : undefined);
-  }
-
-  #answersTo(index: number): Answers | undefined {
-    const { settings, triggers } = this.#options.slice;
-    return answersTo(settings, triggers[index]?.event ?? 'enter');
-  }
-
-  /** Moves a lane to its next trigger: of its person until one did not get through, then of another. Undefined when nobody is left. */
-  #moveOn(lane: Lane): SliceTrigger | undefined {
-    const { settled, slice } = this.#options;
-    for (;;) {
-      while (lane.next < lane.end && settled.isDelivered(lane.next)) {
-        lane.next++;
-        lane.isSecond = false;
-      }
-      // What an earlier attempt of this activity failed to deliver is not tried again either: the workflow decides when to.
-      if (lane.next < lane.end && !settled.failed.has(lane.next)) return slice.triggers[lane.next];
-      const person = this.#people[this.#nextPerson];
-      if (person === undefined) return undefined;
-      this.#nextPerson++;
+      const batch = lane.isSecond ? this.#madeAgain(lane.batch) : this.#nextBatch();
+      if (this.#post(lane, batch, done)) return true;
       lane.isSecond = false;
-      lane.next = person;
-      lane.end = this.#people[this.#nextPerson] ?? slice.triggers.length;
     }
+    return false;
   }
 
-  #withoutEcho(attempt: HttpAttempt, { authorization, url }: Lane): HttpAttempt {
-    if (attempt.ok) return attempt;
-    return withoutEcho(attempt, authorization.secrets, url === undefined ? this.#inUrl : secretsIn(url));
+  /** Takes the next batch; settles whoever no request can be made for. */
+  #nextBatch(): Batch {
+    const items: RequestItem[] = [];
+    let bytes = 0;
+    const places = this.#queue.next((place) => {
+      const item = this.#itemAt(place);
+      if (!('id' in item)) {
+        this.#settleUnmade(place, item);
+        return 'out';
+      }
+      if (!fitsInto(bytes, item)) return 'full';
+      items.push(item);
+      bytes += item.bytes;
+      return 'in';
+    });
+    return { places, items };
   }
 
-  /** The request, or why there is none. */
-  #makeRequest(trigger: SliceTrigger, index: number): WebhookRequest | Unmade {
-    const { userAgent, telemetry } = this.#options;
-    const found = profileOf(index, trigger, this.#options);
+  #itemAt(place: number): RequestItem | Unmade {
+    const { slice } = this.#options;
+    const trigger = slice.triggers[place];
+    const audience = trigger === undefined ? undefined : this.#audiences.get(trigger.audience);
+    if (trigger === undefined || audience === undefined) return { code: ATTEMPT_CODES.payloadImpossible };
+    const found = profileOf(place, trigger, this.#options);
     if (found.profile === undefined) return found;
-    const { profile } = found;
-    const audience = this.#audiences.get(trigger.audience);
-    if (audience === undefined) return { code: ATTEMPT_CODES.payloadImpossible };
-    const marks = telemetry.requestBegins(index);
     try {
-      return this.#make(asSent(trigger, this.#options), audience, profile, this.#authorization, userAgent, marks);
+      return this.#maker.item(asSent(trigger, this.#options), audience, found.profile);
     } catch (error) {
       return unmadeFor(error);
     }
   }
 
-  #countStarted({ isSecond }: Lane): void {
-    if (isSecond || this.#options.starts === undefined || --this.#unstarted > 0) return;
-    this.#course.allStarted();
+  /** Sends a batch without those whom its template skips; false where there is nothing to send. */
+  #post(lane: Lane, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
+    const { slice, poster, url, telemetry, starts } = this.#options;
+    const authorization = this.#authorization;
+    let batch = whole;
+    let request = this.#makeRequest(batch, authorization);
+    while (request instanceof ItemsSkipped) {
+      batch = this.#leaveOut(batch, request);
+      request = this.#makeRequest(batch, authorization);
+    }
+    if (request === undefined) return false;
+    if (!('headers' in request)) {
+      this.#settleUnmadeBatch(batch, request);
+      return false;
+    }
+    lane.batch = batch;
+    lane.authorization = authorization;
+    lane.url = request.url;
+    this.#requests++;
+    telemetry.requestBegan();
+    starts?.start();
+    if (!lane.isSecond) this.#countStarted(batch.places.length);
+    poster.post(url, request, slice.settings.requestTimeoutMs, done);
+    return true;
   }
+
+  /** The same with a new time, since each request is an attempt of its own. */
+  #madeAgain({ places, items }: Batch): Batch {
+    return {
+      places,
+      items: places.map((place, i) => {
+        const again = this.#itemAt(place);
+        return 'id' in again ? again : (items[i] as RequestItem); // It could be made before.
+      }),
+    };
+  }
+
+  #judge({ batch: { places, items } }: Lane, attempt: HttpAttempt): AttemptVerdict {
+    const answers = answersTo(this.#options.slice.settings, items[0]?.trigger.event ?? 'enter');
+    const verdict = verdictOf(attempt, answers);
+    this.#options.telemetry.requestEnded(places, attempt, verdict, !isHalved(places, verdict));
+    return verdict;
+  }
+
+  /** Settles those whom the template skips. What comes after them of the same people is left unsent. */
+  #leaveOut({ places, items }: Batch, { reasons }: ItemsSkipped): Batch {
+    const { triggers } = this.#options.slice;
+    const people = new Set<string | undefined>();
+    const staying = items.flatMap((item, i) => {
+      const place = places[i] ?? 0;
+      const user = triggers[place]?.user;
+      const answer = reasons.get(item.scope);
+      if (people.has(user)) return [];
+      if (answer === undefined) return [[place, item] as const];
+      people.add(user);
+      this.#queue.leaveOut(place);
+      this.#settleUnmade(place, { code: ATTEMPT_CODES.skipped, answer });
+      return [];
+    });
+    return { places: staying.map(([place]) => place), items: staying.map(([, item]) => item) };
+  }
+
+  /** The request, or why there is none; undefined: it would be about nobody. */
+  #makeRequest(
+    { places, items }: Batch,
+    authorization: RequestAuthorization,
+  ): WebhookRequest | Unmade | ItemsSkipped | undefined {
+    if (items.length === 0) return undefined;
+    const { telemetry, userAgent } = this.#options;
+    const traceparent = telemetry.requestBegins(places);
+    try {
+      return this.#maker.request(items, authorization, userAgent, { traceparent });
+    } catch (error) {
+      return error instanceof ItemsSkipped ? error : unmadeFor(error);
+    }
+  }
+
+  #countStarted(count: number): void {
+    this.#unstarted -= count;
+    if (this.#options.starts !== undefined && this.#unstarted <= 0) this.#course.allStarted();
+  }
+
+  /** An attempt as people may see it. */
+  #shownOf(attempt: HttpAttempt, { authorization: { secrets }, url }: Lane): HttpAttempt {
+    if (attempt.ok) return attempt;
+    const isUsual = url === undefined || url.href === this.#options.url.href;
+    return withoutEcho(attempt, secrets, isUsual ? this.#inUrl : secretsIn(url));
+  }
+
+  #settle(lane: Lane, attempt: HttpAttempt, verdict: AttemptVerdict): void {
+    const { places } = lane.batch;
+    lane.isSecond = false;
+    if (attempt.ok) lane.authorization.taken();
+    if (isHalved(places, verdict)) {
+      this.#unstarted += places.length;
+      this.#halve(places, true);
+      return;
+    }
+    const shown = this.#shownOf(attempt, lane);
+    const [first] = places;
+    this.#course.learn(verdict);
+    for (const place of places) this.#course.record(place, shown, verdict, place === first ? undefined : first);
+    if (verdict === 'delivered') this.#queue.delivered(places);
+  }
+
+  #halve(places: readonly number[], wasAsked: boolean): void {
+    this.#queue.halve(places, wasAsked);
+    this.#options.settled.halved = this.#queue.halved;
+  }
+
+  #settleUnmadeBatch({ places }: Batch, unmade: Unmade): void {
+    const [first = 0, ...more] = places;
+    // Only what is wrong with what a message says is not wrong with every message.
+    if (more.length > 0 && unmade.code !== ATTEMPT_CODES.requestNotMade) this.#halve(places, false);
+    else for (const place of [first, ...more]) this.#settleUnmade(place, unmade);
+  }
+
+  #settleUnmade(place: number, unmade: Unmade): void {
+    const attempt = { ok: false, ...unmade, durationMs: 0 } as const;
+    const verdict = verdictOf(attempt);
+    this.#options.telemetry.attempted(place, attempt, verdict);
+    this.#countStarted(1);
+    // A template that gives no request for somebody says nothing of the endpoint.
+    if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#course.learn(verdict);
+    this.#course.record(place, attempt, verdict);
+  }
+}
+
+/** Whether a batch goes once more, in two: it was refused as a message. */
+function isHalved({ length }: readonly number[], verdict: AttemptVerdict): boolean {
+  return length > 1 && (verdict === 'refused' || verdict === 'given-up');
 }

@@ -3,7 +3,6 @@ import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import type { AttemptVerdict } from '../domain/verdict.ts';
-import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/signature.ts';
 
 /** An attempt, as far as it is traced. */
@@ -13,8 +12,8 @@ export type TracedAttempt = { readonly verdict: AttemptVerdict } & Pick<FailedAt
 export interface SliceTracing {
   /** The source was asked for the profiles of those who came without one. @param startedAtMs epoch ms. */
   profilesRead(startedAtMs: number, isAnswered: boolean): void;
-  /** A request is about to be made; returns the trace context that it carries. */
-  requestBegins(index: number): RequestMarks;
+  /** A request is about to be made; returns the trace context that it carries, if any. */
+  requestBegins(index: number): string | undefined;
   requestEnded(index: number, attempt: TracedAttempt): void;
   /** The attempt ended without a request. */
   attempted(index: number, attempt: TracedAttempt): void;
@@ -81,26 +80,15 @@ export class SliceTelemetry {
     options.metrics?.sliceBegan(options.slice.permits);
   }
 
-  /** A request for the trigger at this place is about to be made. Returns the trace context that it carries, where there are traces. */
-  requestBegins(index: number): RequestMarks | undefined {
-    return this.#options.tracing?.requestBegins(index);
-  }
-
   requestBegan(): void {
     this.#options.metrics?.requestBegan();
   }
 
-  /** The request for the trigger at this place has ended. */
-  requestEnded(index: number, attempt: Ended, verdict: AttemptVerdict): void {
-    const { metrics, tracing } = this.#options;
-    tracing?.requestEnded(index, { ...attempt, verdict });
-    metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
-    this.#settled(index, attempt, verdict);
-  }
-
-  /** One request for the triggers at these places is about to be made. Returns the trace context that it carries, where there are traces. */
-  batchBegins(places: readonly number[]): string | undefined {
-    const carried = places.flatMap((place) => this.requestBegins(place)?.traceparent ?? []);
+  /** A request for the triggers at these places is about to be made. Returns the trace context that it carries, where there are traces. */
+  requestBegins(places: readonly number[]): string | undefined {
+    const { tracing } = this.#options;
+    if (tracing === undefined) return undefined;
+    const carried = places.flatMap((place) => tracing.requestBegins(place) ?? []);
     return carried.find(isSampled) ?? carried[0];
   }
 
@@ -108,7 +96,7 @@ export class SliceTelemetry {
    * The request for the triggers at these places has ended.
    * @param isAttempt whether it was an attempt for each of them; one that is refused is not, when they are then sent in smaller batches.
    */
-  batchEnded(places: readonly number[], attempt: Ended, verdict: AttemptVerdict, isAttempt: boolean): void {
+  requestEnded(places: readonly number[], attempt: Ended, verdict: AttemptVerdict, isAttempt = true): void {
     const { metrics, tracing } = this.#options;
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     for (const place of places) {

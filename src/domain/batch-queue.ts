@@ -61,7 +61,11 @@ export class BatchQueue {
     this.#people = people.filter(({ next, end }) => next < end && !isFailed(next));
   }
 
-  /** Whether nobody is waiting to be put into a batch; somebody may be again when one ends. */
+  /** How many people wait to be put into a batch; one of whom a trigger was delivered may wait again. */
+  get people(): number {
+    return this.#people.length;
+  }
+
   get isEmpty(): boolean {
     return this.#people.length === 0;
   }
@@ -76,7 +80,10 @@ export class BatchQueue {
     let most = this.#options.size;
     let event: string | undefined;
     let isFull = false;
+    let offered = 0;
     for (const person of this.#people) {
+      if (isFull) break;
+      offered++;
       const from = places.length;
       let isOut = false;
       while (!isFull && !isOut && person.next < person.end) {
@@ -96,7 +103,9 @@ export class BatchQueue {
       }
       if (places.length === from && !isOut) left.push(person);
     }
-    this.#people.splice(0, this.#people.length, ...left);
+    // Most batches are of one.
+    if (offered === 1 && left.length === 0) this.#people.shift();
+    else this.#people.splice(0, offered, ...left);
     return places;
   }
 
@@ -135,8 +144,13 @@ export class BatchQueue {
   }
 
   #putFirst(places: readonly number[]): void {
-    const people = new Set(places.flatMap((place) => this.#personAt[place] ?? []));
-    this.#people.unshift(...[...people].filter(({ next, end }) => next < end));
+    const people: Person[] = [];
+    for (const place of places) {
+      const person = this.#personAt[place];
+      // In a batch, the triggers of one person are adjacent.
+      if (person !== undefined && person.next < person.end && person !== people.at(-1)) people.push(person);
+    }
+    if (people.length > 0) this.#people.unshift(...people);
   }
 
   #mostAt(place: number): number {

@@ -2,7 +2,6 @@ import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
-import type { RequestMarks } from '../webhook/request.ts';
 import { sha256 } from '../webhook/signature.ts';
 
 /** A span that has ended. See docs/tracing.md for their names and attributes. */
@@ -100,16 +99,15 @@ export class SliceSpans implements SliceTracing {
     this.#lookUp = { startMs: startedAtMs, endMs: Date.now(), isError: !isAnswered };
   }
 
-  /** What the request carries: the header `webhook-id`, and `traceparent` where that is asked for. */
-  requestBegins(index: number): RequestMarks {
+  /** The header `traceparent` of the request, where that is asked for. */
+  requestBegins(index: number): string | undefined {
     const { sendsTraceparent, newSpanId } = this.#options;
     const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));
     const isSampled = this.#options.isSampled(deliveryId);
-    if (!isSampled && !sendsTraceparent) return { id: deliveryId }; // Most, where few are sampled.
+    if (!isSampled && !sendsTraceparent) return undefined; // Most, where few are sampled.
     const spanId = newSpanId();
     if (isSampled) this.#open.set(index, { deliveryId, spanId, startMs: Date.now(), startedAt: performance.now() });
-    if (!sendsTraceparent) return { id: deliveryId };
-    return { id: deliveryId, traceparent: traceparentOf(deliveryId, spanId, isSampled) };
+    return sendsTraceparent ? traceparentOf(deliveryId, spanId, isSampled) : undefined;
   }
 
   requestEnded(index: number, attempt: TracedAttempt): void {

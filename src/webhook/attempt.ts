@@ -14,7 +14,7 @@ import type { WebhookRequest } from './request.ts';
 export interface Poster {
   /**
    * One request, and only one attempt, whatever happens. It goes to its own URL where it has one. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
-   * returning; `done` must not throw. It is a callback because promises would make a delivery a tenth more expensive.
+   * returning; `done` must not throw. It is a callback, since promises cost much more (`SliceSending`).
    */
   post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
   /** Closes idle connections and waits for requests in flight. */

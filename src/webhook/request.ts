@@ -1,15 +1,12 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { Audience } from '../contract/audience.ts';
-import { JSON_TYPE, type Method } from '../contract/request-shape.ts';
+import type { Method } from '../contract/request-shape.ts';
 import type { ShownRequest } from '../contract/sample.ts';
-import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
-import { deliveryId } from '../domain/delivery-id.ts';
-import { legacyPayload, newPayload, type PayloadParts, type Profile } from '../domain/message.ts';
+import type { SliceTrigger } from '../contract/slice.ts';
 import { shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { joined } from './attempt.ts';
 import type { RequestAuthorization } from './authorizations.ts';
-import { sha256, signBody } from './signature.ts';
+import { signBody } from './signature.ts';
 import type { ClientIdentity } from './tls.ts';
 
 const DRIFT_MS = 2;
@@ -86,49 +83,10 @@ export interface SentTrigger extends SliceTrigger {
 
 /** What identifies a request in headers, besides its content. */
 export interface RequestMarks {
-  /** Value of the header `webhook-id`; must not contain a dot. Default: the trigger's delivery id. */
+  /** Value of the header `webhook-id`; must not contain a dot. Default: the trigger's delivery id, or one of the batch. */
   readonly id?: string | undefined;
   /** Value of the header `traceparent`; absent: the header is not sent. */
   readonly traceparent?: string | undefined;
-}
-
-/**
- * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.
- *
- * @throws MessageImpossible for a body that cannot be written, or has more than 2 MiB.
- */
-export function makeRequest(
-  settings: DeliverySettings,
-  trigger: SentTrigger,
-  audience: Audience,
-  profile: Profile,
-  authorization: RequestAuthorization,
-  userAgent: string,
-  { id = deliveryId(settings.subscriptionId, trigger, sha256), traceparent }: RequestMarks = {},
-): WebhookRequest {
-  const body = defaultBody(payloadParts(settings, trigger, audience, profile), settings.userLegacyMessageFormat);
-  refuseTooLong(body);
-  return requestWith(body, id, authorization, userAgent, traceparent);
-}
-
-/** What the messages of one attempt are made of, with its time. */
-export function payloadParts(
-  { subscriptionId, exportFields }: DeliverySettings,
-  { user, event, at, memberships }: SentTrigger,
-  audience: Audience,
-  profile: Profile,
-): PayloadParts {
-  const attemptAt = nowInNanoseconds();
-  return { user, event, at, audience, profile, subscriptionId, exportFields, memberships, attemptAt };
-}
-
-/** @throws MessageImpossible */
-export function defaultBody(parts: PayloadParts, isLegacy: boolean): string {
-  try {
-    return isLegacy ? legacyPayload(parts) : newPayload(parts);
-  } catch (error) {
-    throw new MessageImpossible(ATTEMPT_CODES.payloadImpossible, 'The message cannot be written.', error);
-  }
 }
 
 /** @throws MessageImpossible */
@@ -137,19 +95,24 @@ export function refuseTooLong(body: string): void {
     throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
 }
 
-/**
- * Makes a request with this body, authorized and signed with the current time; without one, the signature is that of an empty body.
- * @param id value of the header `webhook-id`; must not contain a dot.
- * @param more further headers: name, value, name, value …
- */
+/** What a request is made of, besides who sends it. */
+export interface RequestParts {
+  readonly body: string | null;
+  /** Value of the header `webhook-id`; must not contain a dot. */
+  readonly id: string;
+  readonly traceparent: string | undefined;
+  readonly contentType: string;
+  readonly method: Method;
+  readonly url: URL;
+  /** Further headers: name, value, name, value … */
+  readonly more: readonly string[];
+}
+
+/** Makes a request, authorized and signed with the current time; without a body, the signature is that of an empty one. */
 export function requestWith(
-  body: string | null,
-  id: string,
+  { body, id, traceparent, contentType, method, url, more }: RequestParts,
   { headers, query, identity, signingKeys }: RequestAuthorization,
   userAgent: string,
-  traceparent?: string,
-  contentType = JSON_TYPE,
-  more: readonly string[] = [],
 ): WebhookRequest {
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
@@ -165,10 +128,10 @@ export function requestWith(
   ];
   if (traceparent !== undefined) all.push('traceparent', traceparent);
   const own = more.length === 0 ? NONE : new Set(more.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
-  if (signingKeys.length === 0) return { headers: all, query, identity, body, own };
+  if (signingKeys.length === 0) return { headers: all, query, identity, body, own, method, url };
   const signed = signBody(signingKeys, id, timestampSeconds, body ?? '');
   all.push('webhook-signature', signed.signature);
-  return { headers: all, query, identity, body: body === null ? null : signed.body, own };
+  return { headers: all, query, identity, body: body === null ? null : signed.body, own, method, url };
 }
 
 const NONE: ReadonlySet<string> = new Set();

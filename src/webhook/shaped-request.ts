@@ -1,5 +1,4 @@
 import { parseXml, XmlError } from '@rgrove/parse-xml';
-import type { Audience } from '../contract/audience.ts';
 import {
   bodyKind,
   type EffectiveShape,
@@ -11,25 +10,13 @@ import {
 } from '../contract/request-shape.ts';
 import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { deliveryId } from '../domain/delivery-id.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { isRecord, jsonMistake, NO_NUMBER, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
-import { isTemplate, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
+import { isTemplate } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { excerptOf, isJson, jsonFrom } from './json-template.ts';
-import {
-  defaultBody,
-  makeRequest,
-  MessageImpossible,
-  payloadParts,
-  refuseTooLong,
-  type RequestMarks,
-  requestWith,
-  type SentTrigger,
-  type WebhookRequest,
-} from './request.ts';
-import { sha256 } from './signature.ts';
+import { MessageImpossible } from './request.ts';
 import {
   type BatchScope,
   readTemplate,
@@ -39,28 +26,6 @@ import {
   type TemplateScope,
 } from './templates.ts';
 import { EMPTY_VALUE, speltAs } from './template-values.ts';
-
-/**
- * Makes the request for one attempt of a trigger. Every attempt has the same id, but its own time and signature.
- *
- * @throws MessageImpossible
- */
-export type MakeRequest = (
-  trigger: SentTrigger,
-  audience: Audience,
-  profile: Profile,
-  authorization: RequestAuthorization,
-  userAgent: string,
-  marks?: RequestMarks,
-) => WebhookRequest;
-
-/** How the requests of a job are made. What it says about them is read once for each revision. */
-export function requestMaker(settings: DeliverySettings): MakeRequest {
-  const { request } = settings;
-  if (request === undefined) return (...args) => makeRequest(settings, ...args);
-  const shapes = shapesOf({ ...request, webhookUrl: settings.webhookUrl });
-  return (trigger, ...rest) => shapedRequest(settings, request, shapes(trigger.event), trigger, ...rest);
-}
 
 /** The URLs that a job sends to. */
 export function destinationsOf(settings: DeliverySettings): readonly URL[] {
@@ -92,7 +57,8 @@ export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'
   readonly url: (scope: () => AnyScope) => URL;
   readonly headers: readonly (PlacedTemplate & { readonly name: string })[];
   readonly body: PlacedTemplate | 'default' | null;
-  /** Which of the costly parts of a scope its templates may name. */
+  /** Whether it has templates, and which of the costly parts of a scope they may name. */
+  readonly isTemplated: boolean;
   readonly wantsData: boolean;
   readonly wantsBody: boolean;
 }
@@ -112,7 +78,9 @@ export function shapesOf(said: Said): Shapes {
   if (found !== undefined) return found;
   const read = new Map<TriggerEvent, ReadShape>();
   const shapes: Shapes = (event) => {
-    const shape = read.get(event) ?? readShape(said, event);
+    const before = read.get(event);
+    if (before !== undefined) return before;
+    const shape = readShape(said, event);
     read.set(event, shape);
     return shape;
   };
@@ -142,6 +110,7 @@ function readShape(said: Said, event: TriggerEvent): ReadShape {
           template: at(placeOf('body'), () => readTemplate(body.template, bodyKind(contentType, said.envelope))),
         }
       : body,
+    isTemplated: sources.some(isTemplate),
     wantsData: names('data'),
     wantsBody: names('body'),
   };
@@ -188,65 +157,12 @@ function urlOf(origin: string, expected: string, source: string, rendered: strin
   return url;
 }
 
-function shapedRequest(
-  settings: DeliverySettings,
-  said: RequestShape,
-  shape: ReadShape,
-  trigger: SentTrigger,
-  audience: Audience,
-  profile: Profile,
-  authorization: RequestAuthorization,
-  userAgent: string,
-  { id = deliveryId(settings.subscriptionId, trigger, sha256), traceparent }: RequestMarks = {},
-): WebhookRequest {
-  const parts = payloadParts(settings, trigger, audience, profile);
-  let made: string | undefined;
-  const byDefault = (): string => (made ??= defaultBody(parts, settings.userLegacyMessageFormat));
-  let scoped: TemplateScope | undefined;
-  const scope = (): TemplateScope => (scoped ??= scopeOf(settings, said, shape, trigger, parts, id, byDefault));
-  const url = shape.url(scope);
-  const headers = headersOf(shape, scope, authorization);
-  const body = bodyOf(shape, said, scope, byDefault);
-  const sent = body !== null && said.envelope === 'cloudevents' ? cloudEvent(body, id, settings, trigger) : body;
-  if (sent !== null) refuseTooLong(sent);
-  return {
-    ...requestWith(sent, id, authorization, userAgent, traceparent, shape.contentType, headers),
-    method: shape.method,
-    url,
-  };
-}
-
 /** The headers that a job says itself: name, value, name, value … */
 export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization: RequestAuthorization): string[] {
   return shape.headers.flatMap(({ name, place, template }) => {
     const value = at(place, () => headerOf(template.render(scope())));
     return value === '' || carries(authorization, name) ? [] : [name, value];
   });
-}
-
-function scopeOf(
-  { subscriptionId }: DeliverySettings,
-  { label }: RequestShape,
-  { wantsData, wantsBody }: ReadShape,
-  { event, at: when, failures = 0 }: SliceTrigger,
-  parts: PayloadParts,
-  id: string,
-  byDefault: () => string,
-): TemplateScope {
-  const { user, audience, attemptAt } = parts;
-  return {
-    id: user,
-    data: wantsData ? templateData(parts) : {},
-    event,
-    action: event === 'enter' ? 'entered' : 'exited',
-    audience,
-    at: when,
-    now: attemptAt,
-    delivery_id: id,
-    attempt: failures + 1,
-    job: { label, subscription_id: subscriptionId },
-    body: wantsBody ? readBody(byDefault()) : {},
-  };
 }
 
 /** A default body as templates have it. */
@@ -270,15 +186,13 @@ function carries({ headers }: RequestAuthorization, name: string): boolean {
   return headers.some((other, i) => i % 2 === 0 && other.toLowerCase() === name.toLowerCase());
 }
 
-/** The body, without its envelope. */
+/** What the template of a body gives, without an envelope; null: there is none. */
 export function bodyOf(
   { body, contentType }: Pick<ReadShape, 'body' | 'contentType'>,
   { envelope }: Pick<RequestShape, 'envelope'>,
   scope: () => AnyScope,
-  byDefault: () => string,
 ): string | null {
-  if (body === null) return null;
-  if (body === 'default') return byDefault();
+  if (body === null || body === 'default') return null;
   return at(body.place, () => {
     const rendered = body.template.render(scope());
     const kind = bodyKind(contentType, envelope);
@@ -336,8 +250,8 @@ function formOf(text: string): string {
 export function cloudEvent(
   data: string,
   id: string,
-  { subscriptionId }: DeliverySettings,
   { user, event, at: time }: SliceTrigger,
+  subscriptionId: string,
 ): string {
   const attributes = {
     specversion: '1.0',

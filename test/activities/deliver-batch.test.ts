@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { batchId } from '../../src/webhook/batched-request.ts';
+import { batchId } from '../../src/webhook/request-maker.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
 import { bare, SliceLab, trigger } from './a-slice.ts';
 

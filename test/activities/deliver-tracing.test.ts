@@ -12,7 +12,7 @@ async function openLab(options: ReceiverOptions = {}): Promise<{ lab: SliceLab; 
       profilesRead: (startedAtMs, isAnswered) => told.push(['profiles', startedAtMs <= Date.now(), isAnswered]),
       requestBegins: (index) => {
         told.push(['begins', index]);
-        return { id: `id-${index}`, traceparent: `trace-${index}` };
+        return `trace-${index}`;
       },
       requestEnded: (index, { verdict, status }) => told.push(['ended', index, verdict, status]),
       attempted: (index, { code }) => told.push(['attempted', index, code]),
@@ -37,7 +37,6 @@ test('each request carries what its trace says of it, and its end is told', asyn
     ['ended', 1, 'transient', 503],
   ]);
   expect(headersOf(lab, 'traceparent')).toEqual(['trace-0', 'trace-1']);
-  expect(headersOf(lab, 'webhook-id')).toEqual(['id-0', 'id-1']);
 });
 
 test('the look-up is told, and who came to nothing without a request', async () => {

@@ -47,13 +47,13 @@ const refused = { status: 422, durationMs: 5 } as const;
 
 test('a thousand deliveries write no line, and a thousand refusals one, with how many there were', () => {
   const well = telemetryOf();
-  for (let i = 0; i < 1000; i++) well.telemetry.requestEnded(i, delivered, 'delivered');
+  for (let i = 0; i < 1000; i++) well.telemetry.requestEnded([i], delivered, 'delivered');
   well.telemetry.close();
   expect(well.lines).toEqual([]);
 
   const { telemetry, lines } = telemetryOf();
-  for (let i = 0; i < 999; i++) telemetry.requestEnded(i, refused, 'refused');
-  telemetry.requestEnded(999, { ...refused, durationMs: 70 }, 'refused');
+  for (let i = 0; i < 999; i++) telemetry.requestEnded([i], refused, 'refused');
+  telemetry.requestEnded([999], { ...refused, durationMs: 70 }, 'refused');
   telemetry.close();
   expect(lines).toMatchObject([
     {
@@ -66,9 +66,9 @@ test('a thousand deliveries write no line, and a thousand refusals one, with how
 
 test('each kind of failure has a line of its own: by status, or by code where there was none', () => {
   const { telemetry, lines } = telemetryOf();
-  telemetry.requestEnded(0, refused, 'refused');
-  telemetry.requestEnded(1, { status: 503, durationMs: 1 }, 'transient');
-  telemetry.requestEnded(2, { code: 'ECONNREFUSED', durationMs: 1 }, 'transient');
+  telemetry.requestEnded([0], refused, 'refused');
+  telemetry.requestEnded([1], { status: 503, durationMs: 1 }, 'transient');
+  telemetry.requestEnded([2], { code: 'ECONNREFUSED', durationMs: 1 }, 'transient');
   telemetry.attempted(3, { code: 'PROFILE_MISSING', durationMs: 0 }, 'profile-missing');
   telemetry.attempted(4, { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 }, 'ours');
   telemetry.close();
@@ -83,8 +83,8 @@ test('each kind of failure has a line of its own: by status, or by code where th
 
 test('a status that asked to wait only some of the time has a line, and a count, for each of its verdicts', async () => {
   const { telemetry, lines, scrape } = telemetryOf();
-  telemetry.requestEnded(0, { status: 503, durationMs: 1 }, 'transient');
-  telemetry.requestEnded(1, { status: 503, durationMs: 1 }, 'throttled');
+  telemetry.requestEnded([0], { status: 503, durationMs: 1 }, 'transient');
+  telemetry.requestEnded([1], { status: 503, durationMs: 1 }, 'throttled');
   telemetry.close();
   expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status']])).toEqual([
     ['transient', 503],
@@ -97,8 +97,8 @@ test('a status that asked to wait only some of the time has a line, and a count,
 
 test('at debug each attempt has a line, under the id that its endpoint was sent', () => {
   const { telemetry, lines } = telemetryOf({ logsAttempts: true });
-  telemetry.requestEnded(0, delivered, 'delivered');
-  telemetry.requestEnded(1, refused, 'refused');
+  telemetry.requestEnded([0], delivered, 'delivered');
+  telemetry.requestEnded([1], refused, 'refused');
   expect(lines).toMatchObject([
     { level: 'DEBUG', message: 'attempted', meta: { verdict: 'delivered', status: 204, durationMs: 12 } },
     { level: 'DEBUG', message: 'attempted', meta: { verdict: 'refused', status: 422, durationMs: 5 } },
@@ -108,8 +108,8 @@ test('at debug each attempt has a line, under the id that its endpoint was sent'
 
 test('[S23] no line names a person or holds anything of the URL, at any level', () => {
   const { telemetry, lines } = telemetryOf({ logsAttempts: true });
-  telemetry.requestEnded(0, delivered, 'delivered');
-  telemetry.requestEnded(1, refused, 'refused');
+  telemetry.requestEnded([0], delivered, 'delivered');
+  telemetry.requestEnded([1], refused, 'refused');
   telemetry.close();
   expect(lines).toHaveLength(3);
   const text = JSON.stringify(lines, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
@@ -119,9 +119,9 @@ test('[S23] no line names a person or holds anything of the URL, at any level', 
 test('attempts are counted by verdict, status class and kind, requests by how long they took', async () => {
   const { telemetry, scrape } = telemetryOf({ kind: 'backfill' });
   for (let i = 0; i < 4; i++) telemetry.requestBegan();
-  telemetry.requestEnded(0, delivered, 'delivered');
-  telemetry.requestEnded(1, refused, 'refused');
-  telemetry.requestEnded(2, { code: 'ECONNREFUSED', durationMs: 1 }, 'transient');
+  telemetry.requestEnded([0], delivered, 'delivered');
+  telemetry.requestEnded([1], refused, 'refused');
+  telemetry.requestEnded([2], { code: 'ECONNREFUSED', durationMs: 1 }, 'transient');
   telemetry.attempted(3, { code: 'PROFILE_MISSING', durationMs: 0 }, 'profile-missing');
   const during = await scrape();
   expect(sumOf(during, 'triggers_requests_in_flight')).toBe(1);
@@ -144,8 +144,8 @@ test('attempts are counted by verdict, status class and kind, requests by how lo
 
 test('the age of a delivery is counted from its "at", of what was delivered alone', async () => {
   const { telemetry, scrape } = telemetryOf();
-  telemetry.requestEnded(0, delivered, 'delivered');
-  telemetry.requestEnded(1, refused, 'refused');
+  telemetry.requestEnded([0], delivered, 'delivered');
+  telemetry.requestEnded([1], refused, 'refused');
   const metrics = await scrape();
   expect(sumOf(metrics, 'triggers_delivery_age_seconds_count', { kind: 'live' })).toBe(1);
   const seconds = sumOf(metrics, 'triggers_delivery_age_seconds_sum');
@@ -160,7 +160,7 @@ test.each([
   [599, '5xx'],
 ])('an answer with the status %i is one of %s', async (status, status_class) => {
   const { telemetry, scrape } = telemetryOf();
-  telemetry.requestEnded(0, { status, durationMs: 1 }, verdictOf({ ok: status < 300, status }));
+  telemetry.requestEnded([0], { status, durationMs: 1 }, verdictOf({ ok: status < 300, status }));
   telemetry.close();
   const metrics = await scrape();
   expect(sumOf(metrics, 'triggers_attempts_total', { status_class, kind: 'live' })).toBe(1);

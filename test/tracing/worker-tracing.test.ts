@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { rootSpanId } from '../../src/domain/delivery-id.ts';
+import { deliveryId, rootSpanId } from '../../src/domain/delivery-id.ts';
 import { WorkerTracing } from '../../src/tracing/worker-tracing.ts';
 import { trigger, VIP } from '../activities/a-slice.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
@@ -58,9 +58,10 @@ test('every worker tells the same triggers, about as many as it is asked to; eac
 test('at 0 nothing is told, and each request says so to its endpoint', async () => {
   const collector = await startCollector();
   const tracing = tracingOf(collector, 0);
-  const spans = tracing.sliceBegan(sliceOf(1), 'job');
-  const { id, traceparent } = spans.requestBegins(0);
-  expect(traceparent).toMatch(new RegExp(`^00-${id}-[0-9a-f]{16}-00$`));
+  const slice = sliceOf(1);
+  const spans = tracing.sliceBegan(slice, 'job');
+  const [id] = slice.triggers.map((one) => deliveryId(slice.settings.subscriptionId, one));
+  expect(spans.requestBegins(0)).toMatch(new RegExp(`^00-${id}-[0-9a-f]{16}-00$`));
   spans.requestEnded(0, { verdict: 'delivered', status: 200 });
   tracing.died(aDeadLetter());
   await tracing.close();

@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../../src/contract/trigger.ts';
-import { BatchMaker } from '../../src/webhook/batched-request.ts';
 import { MessageImpossible, type WebhookRequest } from '../../src/webhook/request.ts';
-import { requestMaker } from '../../src/webhook/shaped-request.ts';
+import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { ItemsSkipped } from '../../src/webhook/templates.ts';
 import { authorizationsOf } from './an-authorization.ts';
 import {
@@ -35,13 +34,12 @@ function requestOf(file: string, event: TriggerEvent, user: string, profile: Jso
     userLegacyMessageFormat: false,
     requestTimeoutMs: 15_000,
     request: job,
+    ...(job['batch'] === undefined ? {} : { batch: job['batch'] }),
   } as unknown as DeliverySettings; // A job's own fields are its request's.
   const trigger: SliceTrigger = { user, audience: audience.id, event, at: '2026-01-01T00:00:00Z' };
   if (!none.ok) throw new Error(none.code);
   try {
-    if (job['batch'] === undefined)
-      return requestMaker(settings)(trigger, audience, profile, none.authorization, 'x/1');
-    const maker = new BatchMaker(settings);
+    const maker = new RequestMaker(settings);
     return maker.request([maker.item(trigger, audience, profile)], none.authorization, 'x/1');
   } catch (error) {
     const isSkipped = error instanceof ItemsSkipped || (error instanceof MessageImpossible && error.code === 'SKIPPED');

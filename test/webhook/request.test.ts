@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { parseInstant } from '../../src/domain/instant.ts';
-import { createNanosecondClock, makeRequest, type RequestMarks, shownRequest } from '../../src/webhook/request.ts';
+import { createNanosecondClock, type RequestMarks, shownRequest } from '../../src/webhook/request.ts';
+import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { authorizationsOf } from './an-authorization.ts';
 
 test('it tells the wall-clock time, with nine digits and an offset', () => {
@@ -47,15 +48,9 @@ async function requestWith(
   }).lookUp('crm', new URL(origins[0] ?? ''));
   if (!found.ok) throw new Error(found.code);
   const profile = { email: 'e', name: 'n' };
-  const made = makeRequest(
-    { ...settings, ...changes },
-    trigger,
-    audience,
-    profile,
-    found.authorization,
-    'audience-triggers/1.2.3',
-    marks,
-  );
+  const maker = new RequestMaker({ ...settings, ...changes });
+  const item = maker.item(trigger, audience, profile);
+  const made = maker.request([item], found.authorization, 'audience-triggers/1.2.3', marks);
   const pairs = made.headers.flatMap((text, i, all) => (i % 2 === 0 ? [[text, all[i + 1]] as const] : []));
   expect(new Set(pairs.map(([name]) => name)).size).toBe(pairs.length);
   // Each name is followed by its value.

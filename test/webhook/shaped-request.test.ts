@@ -2,9 +2,10 @@ import { expect, test } from '@jest/globals';
 import { CloudEvent, HTTP } from 'cloudevents';
 import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { ProfileText } from '../../src/domain/message.ts';
-import { makeRequest, MessageImpossible, shownRequest, type WebhookRequest } from '../../src/webhook/request.ts';
-import { destinationsOf, requestMaker, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
+import { type Profile, ProfileText } from '../../src/domain/message.ts';
+import { MessageImpossible, shownRequest, type WebhookRequest } from '../../src/webhook/request.ts';
+import { RequestMaker } from '../../src/webhook/request-maker.ts';
+import { destinationsOf, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -27,13 +28,17 @@ const noAuthorization = await authorizationsOf({}).lookUp(null, new URL(plain.we
 function make(
   { method, headers, contentType, body, onEnter, onExit, envelope, ...settings }: Shape,
   trigger = enter,
-  profile: Parameters<typeof makeRequest>[3] = { email: 'ann@example.com' },
+  profile: Profile = { email: 'ann@example.com' },
   authorization = noAuthorization,
 ): WebhookRequest {
   if (!authorization.ok) throw new Error(authorization.code);
   const request = { label: 'CRM', method, headers, contentType, body, onEnter, onExit, envelope };
-  const maker = requestMaker({ ...plain, request, ...settings });
-  return maker(trigger, audience, profile, authorization.authorization, 'audience-triggers/1.2.3');
+  const maker = new RequestMaker({ ...plain, request, ...settings });
+  return maker.request(
+    [maker.item(trigger, audience, profile)],
+    authorization.authorization,
+    'audience-triggers/1.2.3',
+  );
 }
 
 function headersOf({ headers }: WebhookRequest): Record<string, string> {
@@ -58,14 +63,11 @@ const failed = (told: string | RegExp): object => ({
 
 test('a job that says nothing about its requests sends what it always sent', () => {
   if (!noAuthorization.ok) throw new Error('There is none.');
-  const made = requestMaker(plain)(enter, audience, { email: 'e' }, noAuthorization.authorization, 'x/1');
-  const before = makeRequest(plain, enter, audience, { email: 'e' }, noAuthorization.authorization, 'x/1');
-  const untimed = ({ headers, body }: WebhookRequest): unknown => ({
-    headers: headers.filter((_, i) => headers[i - 1] !== 'webhook-timestamp'),
-    body: String(body).replace(/"timestamp":"[^"]*"/, ''),
-  });
-  expect(untimed(made)).toEqual(untimed(before));
-  expect([made.method, made.url]).toEqual([undefined, undefined]);
+  const maker = new RequestMaker(plain);
+  const item = maker.item(enter, audience, { email: 'e' });
+  const made = maker.request([item], noAuthorization.authorization, 'x/1');
+  expect(JSON.parse(String(made.body))).toMatchObject({ id: enter.user, data: { email: 'e' } });
+  expect([made.method, made.url?.href]).toEqual(['POST', plain.webhookUrl]);
   expect(made.headers.slice(0, 2)).toEqual(['content-type', 'application/json']);
 });
 
@@ -363,7 +365,8 @@ test('[S22] the value of a header that an authorization has, too, is the authori
   const settings = { ...plain, request: { label: 'CRM', headers: { 'X-Team': 'job', 'X-List': '7' } } };
   if (!noAuthorization.ok) throw new Error(noAuthorization.code);
   const authorization = { ...noAuthorization.authorization, headers: ['x-team', 's3cret'] };
-  const made = requestMaker(settings)(enter, audience, {}, authorization, 'audience-triggers/1.2.3');
+  const maker = new RequestMaker(settings);
+  const made = maker.request([maker.item(enter, audience, {})], authorization, 'audience-triggers/1.2.3');
   const shown = shownRequest(new URL(plain.webhookUrl), made, 100);
   expect(shown.headers).toContainEqual(['x-team', '…']);
   expect(shown.headers).toContainEqual(['X-List', '7']);

@@ -3,8 +3,8 @@ import { CloudEvent, HTTP } from 'cloudevents';
 import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { ProfileText } from '../../src/domain/message.ts';
-import { BatchMaker } from '../../src/webhook/batched-request.ts';
-import { makeRequest, MessageImpossible, type WebhookRequest } from '../../src/webhook/request.ts';
+import { MessageImpossible, type WebhookRequest } from '../../src/webhook/request.ts';
+import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { authorizationsOf } from './an-authorization.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -35,7 +35,7 @@ function make(
   settings: Partial<DeliverySettings> = {},
 ): WebhookRequest {
   const request = shape === undefined ? {} : { request: { label: 'CRM', ...shape } };
-  const maker = new BatchMaker({ ...plain, ...settings, ...request });
+  const maker = new RequestMaker({ ...plain, ...settings, ...request });
   const items = triggers.map((trigger) => maker.item(trigger, audience, { email: `${trigger.user}@example.com` }));
   return maker.request(items, authorization, 'audience-triggers/1.2.3');
 }
@@ -48,7 +48,9 @@ const bodyOf = ({ body }: WebhookRequest): unknown => JSON.parse(String(body));
 
 test('each element is the default body, with the delivery id that its request would have', () => {
   const elements = bodyOf(make(undefined)) as { id: string; meta: object }[];
-  const alone = makeRequest(plain, ann, audience, { email: '7@example.com' }, authorization, 'x/1');
+  const { batch: _, ...without } = plain;
+  const maker = new RequestMaker(without);
+  const alone = maker.request([maker.item(ann, audience, { email: '7@example.com' })], authorization, 'x/1');
   const { meta, ...same } = JSON.parse(String(alone.body)) as { meta: object };
   expect(elements[0]).toMatchObject(same);
   expect(Object.keys(elements[0]?.meta ?? {})).toEqual([...Object.keys(meta), 'delivery_id']);
@@ -100,7 +102,7 @@ test('a template has all of each item, and of its job what is not about one', ()
 });
 
 test('a whole item can be written, with integers of any length', () => {
-  const maker = new BatchMaker({ ...plain, request: { label: 'CRM', body: '{{ items | json }}' } });
+  const maker = new RequestMaker({ ...plain, request: { label: 'CRM', body: '{{ items | json }}' } });
   const profile = ProfileText.read('{"n":12345678901234567890123}');
   if (profile === undefined) throw new Error('That is JSON.');
   const request = maker.request([maker.item(ann, audience, profile)], authorization, 'x/1');
@@ -126,7 +128,7 @@ test('values of people are never read as templates', () => {
 });
 
 test('a batch has one event where requests, or what their answers mean, differ by it', () => {
-  const isByEvent = (settings: Partial<DeliverySettings>) => new BatchMaker({ ...plain, ...settings }).isByEvent;
+  const isByEvent = (settings: Partial<DeliverySettings>) => new RequestMaker({ ...plain, ...settings }).isByEvent;
   expect(isByEvent({})).toBe(false);
   expect(isByEvent({ request: { label: 'CRM', method: 'PUT' } })).toBe(false);
   expect(isByEvent({ request: { label: 'CRM', onEnter: { method: 'PUT' } } })).toBe(true);

@@ -1,0 +1,197 @@
+import type { Audience } from '../contract/audience.ts';
+import type { DeliverySettings } from '../contract/slice.ts';
+import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
+import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
+import { ATTEMPT_CODES } from '../domain/verdict.ts';
+import type { RequestAuthorization } from './authorizations.ts';
+import {
+  MAX_BODY_BYTES,
+  MessageImpossible,
+  nowInNanoseconds,
+  refuseTooLong,
+  type RequestMarks,
+  requestWith,
+  type SentTrigger,
+  type WebhookRequest,
+} from './request.ts';
+import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
+import { sha256 } from './signature.ts';
+import type { BatchScope, ItemScope, TemplateScope } from './templates.ts';
+
+/** What of a batch is around the bodies of its triggers, in bytes. */
+const BRACKETS_BYTES = 2;
+const COMMA_BYTES = 1;
+
+/** A trigger, ready to be put into a request. */
+export interface RequestItem {
+  /** Its delivery id. */
+  readonly id: string;
+  readonly trigger: SentTrigger;
+  /** Its default body, with its envelope; undefined: the body is a template, or there is none. */
+  readonly text: string | undefined;
+  /** What templates may name of it; undefined: there are none. */
+  readonly scope: TemplateScope | ItemScope | undefined;
+  /** How many bytes it takes at least, where it shares its request. */
+  readonly bytes: number;
+}
+
+/** Whether a batch that has so many bytes already has room for another item. */
+export function fitsInto(bytes: number, item: RequestItem): boolean {
+  return BRACKETS_BYTES + bytes + item.bytes <= MAX_BODY_BYTES;
+}
+
+/**
+ * Makes the requests of a job, of one trigger each or of a batch. Where a job says nothing about them, each is a POST of the default body.
+ * What it says is read once for each revision.
+ */
+export class RequestMaker {
+  /** Whether a batch has either enters or exits. */
+  readonly isByEvent: boolean;
+  readonly #settings: DeliverySettings;
+  readonly #isBatch: boolean;
+  readonly #isEvent: boolean;
+  readonly #job: TemplateScope['job'];
+  readonly #shapes: (event: TriggerEvent) => ReadShape;
+
+  constructor(settings: DeliverySettings) {
+    const { request = { label: '' }, webhookUrl, eventAnswers, subscriptionId, batch } = settings;
+    this.#settings = settings;
+    this.#isBatch = batch !== undefined;
+    this.#isEvent = request.envelope === 'cloudevents';
+    this.#job = { label: request.label, subscription_id: subscriptionId };
+    this.isByEvent = request.onEnter != null || request.onExit != null || eventAnswers !== undefined;
+    this.#shapes = shapesOf({ ...request, webhookUrl });
+  }
+
+  /**
+   * @param id its delivery id; default: the one that all its attempts have.
+   * @throws MessageImpossible
+   */
+  item(trigger: SentTrigger, audience: Audience, profile: Profile, id = this.#idOf(trigger)): RequestItem {
+    const { user, event, at, memberships } = trigger;
+    const { subscriptionId, exportFields, userLegacyMessageFormat: isLegacy } = this.#settings;
+    const attemptAt = nowInNanoseconds();
+    const alone = { user, event, at, audience, profile, subscriptionId, exportFields, memberships, attemptAt };
+    const parts = this.#isBatch ? { ...alone, deliveryId: id } : alone;
+    const shape = this.#shapes(event);
+    const byDefault = (): string => defaultBody(parts, isLegacy);
+    const text = shape.body === 'default' ? this.#wrapped(byDefault(), id, trigger) : undefined;
+    if (this.#isBatch) {
+      if (text !== undefined) refuseTooLong(`[${text}]`);
+      const bytes = text === undefined ? 0 : Buffer.byteLength(text) + COMMA_BYTES;
+      return {
+        id,
+        trigger,
+        text,
+        bytes,
+        scope: text === undefined ? itemScope(trigger, id, parts, byDefault) : undefined,
+      };
+    }
+    const scope = shape.isTemplated ? this.#scopeOf(trigger, id, parts, byDefault) : undefined;
+    return { id, trigger, text, bytes: 0, scope };
+  }
+
+  /**
+   * The request for one item, or for a batch of them. With the same content it has the same id, but its own time and signature.
+   *
+   * @param items at least one; where enters and exits have requests of their own, of one event.
+   * @throws MessageImpossible also for what could be sent in smaller batches.
+   * @throws ItemsSkipped by their scopes; the others can be sent without them.
+   */
+  request(
+    items: readonly RequestItem[],
+    authorization: RequestAuthorization,
+    userAgent: string,
+    marks: RequestMarks = {},
+  ): WebhookRequest {
+    const [first] = items;
+    if (first === undefined) throw new RangeError('A request is about somebody.');
+    const { id = this.#isBatch ? batchId(items) : first.id, traceparent } = marks;
+    const shape = this.#shapes(first.trigger.event);
+    const around = this.#isBatch ? { items: [], now: nowInNanoseconds(), job: this.#job } : first.scope;
+    // It is there wherever there are templates.
+    const scope = (): TemplateScope | BatchScope => around as TemplateScope | BatchScope;
+    const { method } = shape;
+    const url = shape.url(scope);
+    const more = shape.headers.length === 0 ? NO_HEADERS : headersOf(shape, scope, authorization);
+    const body = this.#isBatch ? this.#list(shape, items, scope()) : this.#bodyOf(shape, first, scope);
+    if (body !== null) refuseTooLong(body);
+    const contentType = this.#isBatch && this.#isEvent ? CLOUD_EVENTS : shape.contentType;
+    return requestWith({ body, id, traceparent, contentType, method, url, more }, authorization, userAgent);
+  }
+
+  #bodyOf(shape: ReadShape, item: RequestItem, scope: () => TemplateScope | BatchScope): string | null {
+    if (item.text !== undefined) return item.text;
+    const body = bodyOf(shape, this.#settings.request ?? {}, scope);
+    return body === null ? null : this.#wrapped(body, item.id, item.trigger);
+  }
+
+  #list(shape: ReadShape, items: readonly RequestItem[], around: TemplateScope | BatchScope): string | null {
+    if (shape.body === 'default') return `[${items.map(({ text = '' }) => text).join(',')}]`;
+    const inside = { ...around, items: items.flatMap(({ scope }) => scope ?? []) };
+    return bodyOf(shape, this.#settings.request ?? {}, () => inside);
+  }
+
+  #scopeOf(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): TemplateScope {
+    const { wantsData, wantsBody } = this.#shapes(trigger.event);
+    return {
+      ...known(trigger, id, parts),
+      data: wantsData ? templateData(parts) : {},
+      now: parts.attemptAt,
+      job: this.#job,
+      body: wantsBody ? readBody(byDefault()) : {},
+    };
+  }
+
+  #wrapped(body: string, id: string, trigger: SentTrigger): string {
+    return this.#isEvent ? cloudEvent(body, id, trigger, this.#settings.subscriptionId) : body;
+  }
+
+  #idOf(trigger: SentTrigger): string {
+    return deliveryId(this.#settings.subscriptionId, trigger, sha256);
+  }
+}
+
+function known(
+  { user, event, at, failures = 0 }: SentTrigger,
+  id: string,
+  { audience }: PayloadParts,
+): Omit<ItemScope, 'data' | 'body'> {
+  const action = event === 'enter' ? 'entered' : 'exited';
+  return { id: user, event, action, audience, at, delivery_id: id, attempt: failures + 1 };
+}
+
+/** The costly parts are made when a template comes to them: it may write a whole item, so its text does not tell whether it does. */
+function itemScope(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): ItemScope {
+  let data: JsonObject | undefined;
+  let body: JsonObject | undefined;
+  return {
+    ...known(trigger, id, parts),
+    get data() {
+      return (data ??= templateData(parts));
+    },
+    get body() {
+      return (body ??= readBody(byDefault()));
+    },
+  };
+}
+
+/** @throws MessageImpossible */
+function defaultBody(parts: PayloadParts, isLegacy: boolean): string {
+  try {
+    return isLegacy ? legacyPayload(parts) : newPayload(parts);
+  } catch (error) {
+    throw new MessageImpossible(ATTEMPT_CODES.payloadImpossible, 'The message cannot be written.', error);
+  }
+}
+
+const NO_HEADERS: readonly string[] = [];
+
+/** CloudEvents, JSON Batch Format. */
+const CLOUD_EVENTS = 'application/cloudevents-batch+json';
+
+/** What identifies a batch: the same for the same triggers, in the same order. */
+export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {
+  return sha256(items.map(({ id }) => id).join(',')).slice(0, 32);
+}
