@@ -164,7 +164,7 @@ export function profileOf(
   if (trigger.held !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
   if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
     return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
-  const found = typeof profile === 'string' ? profileIn(profile) : (profile ?? profiles?.get(user));
+  const found = profile === undefined ? profiles?.get(user) : profileIn(profile);
   if (found !== undefined) return { profile: found };
   return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
 }

@@ -57,10 +57,7 @@ export interface MemberPage {
   /** When the source was asked, or earlier; epoch ms by the server's clock, which also dates live triggers. */
   readonly readAt: number;
   readonly ids: readonly string[];
-  /**
-   * People who are no members, to be sent as exits; absent: none. By itself, and not beside each id: a release that knows no exits in pages then leaves
-   * these people out, and does not say that they entered.
-   */
+  /** People who are no members, to be sent as exits; absent: none. */
   readonly exits?: readonly string[];
   /** How many more of a difference were read, and are as it says no longer; absent: none. */
   readonly outdated?: number;

@@ -1,12 +1,10 @@
-import type { JsonObject } from './trigger.ts';
-
 /** A trigger in few bytes: its audience by its place in a table, `1` for enter, `0` for exit. */
 export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1, more?: PackedMore];
 
 /** What few triggers have. */
 export interface PackedMore {
-  /** Its JSON, or the object. */
-  readonly profile?: string | JsonObject;
+  /** Its JSON. */
+  readonly profile?: string;
   /** Bytes that the profile takes here; present when there is a profile. */
   readonly profileBytes?: number;
   /** In place of a profile: where it is. */

@@ -3,7 +3,7 @@ import type { KnownAnswers } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { HeldProfile } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
-import type { JsonObject, TriggerEvent } from './trigger.ts';
+import type { TriggerEvent } from './trigger.ts';
 
 /** One trigger as a slice carries it: with the id of its audience, and its time decided. */
 export interface SliceTrigger {
@@ -13,8 +13,8 @@ export interface SliceTrigger {
   readonly event: TriggerEvent;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Its JSON, or the object. Absent: the activity reads it from the source, with one look-up for the whole slice. */
-  readonly profile?: string | JsonObject;
+  /** Its JSON. Absent: the activity reads it from the source, with one look-up for the whole slice. */
+  readonly profile?: string;
   /** In place of a profile: where the activity finds it. */
   readonly held?: HeldProfile;
   /** True: send with `segment_events` alone if the source does not know the person. */

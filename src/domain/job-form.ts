@@ -70,23 +70,6 @@ export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: Tri
   return events === null || events.includes(event);
 }
 
-/** A definition with all that the form has: one that was accepted before there was a field has the field's default. */
-export function completed(definition: JobDefinition): JobDefinition {
-  const isComplete = FORM_FIELDS.every((field) => FORM[field] === undefined || definition[field] !== undefined);
-  // Those that it has stay where they are, since it is carried on like that.
-  return isComplete ? definition : { ...definition, ...FORM_DEFAULTS, ...definedOf(definition) };
-}
-
-/** A definition as far as this release has the form: what a later one carried may have more, which the check of an edit would refuse. */
-export function withoutLaterFields(definition: JobDefinition): object {
-  return Object.fromEntries(Object.entries(definition).filter(([name]) => Object.hasOwn(FORM, name)));
-}
-
-/** What a later release's form has more, so that an edit does not lose it. */
-export function laterFieldsOf(definition: JobDefinition): object {
-  return Object.fromEntries(Object.entries(definition).filter(([name]) => !Object.hasOwn(FORM, name)));
-}
-
 /** An object without what is undefined in it. */
 function definedOf<T extends object>(of: T): T {
   // What is optional may be absent, too.

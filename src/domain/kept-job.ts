@@ -18,8 +18,7 @@ export interface KeptJob {
 /** Waiting triggers of a job that is not running. */
 export function keptTriggers({ chains, overflow, dying, backfill }: CarriedJob): number {
   const inChains = chains.reduce((sum, [, triggers, more]) => sum + triggers.length + (more?.parked?.count ?? 0), 0);
-  const pages = [...(backfill?.pages ?? []), ...(backfill?.exitPages ?? [])];
-  const inPages = pages.reduce((sum, { ids }) => sum + ids.length, 0);
+  const inPages = (backfill?.pages ?? []).reduce((sum, { ids }) => sum + ids.length, 0);
   return inChains + overflow.held + overflow.tail.triggers.length + dying.length + inPages;
 }
 

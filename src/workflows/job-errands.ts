@@ -46,7 +46,6 @@ import {
   profileHolderWorkflowId,
   sliceActivityId,
 } from '../domain/names.ts';
-import { completed, withoutLaterFields } from '../domain/job-form.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
@@ -376,7 +375,7 @@ export class JobErrands {
     // By their ids, not as they were named: another audience may have that name by now.
     // Existing Users is about the start: an edit that it would stand in the way of may be right by now.
     const { existingUsers } = definition;
-    const now = { ...withoutLaterFields(definition), audiences: audiences.map(({ id }) => id), existingUsers: false };
+    const now = { ...definition, audiences: audiences.map(({ id }) => id), existingUsers: false };
     const refuse = (problem: string, refusal: ApplicationFailure): void => {
       refuseEdit(this.#state, problem);
       settle(refusal);
@@ -387,7 +386,7 @@ export class JobErrands {
     };
     try {
       const prepared = await prepareJob({ ...now, ...changes });
-      const obstacle = prepared.ok ? editObstacle(this.#state, completed(prepared.definition)) : undefined;
+      const obstacle = prepared.ok ? editObstacle(this.#state, prepared.definition) : undefined;
       if (!prepared.ok) refuseFor(prepared.problems);
       else if (obstacle !== undefined) refuseFor([obstacle]);
       else {

@@ -23,7 +23,7 @@ export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 /** A trigger of somebody, with a profile unless it says otherwise; each has a time of its own. */
 export function trigger(user: string, more: Partial<SliceTrigger> = {}): SliceTrigger {
   const at = `2026-01-01T00:00:00.${String(times++).padStart(9, '0')}Z`;
-  return { user, audience: VIP.id, event: 'enter', at, profile: {}, ...more };
+  return { user, audience: VIP.id, event: 'enter', at, profile: '{}', ...more };
 }
 
 let times = 0;

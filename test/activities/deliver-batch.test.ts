@@ -200,7 +200,7 @@ test('a template makes the list, and one that fails for a person fails for that 
   const lab = await SliceLab.open({ keepBodies: true });
   const body =
     '{"attributes": [{% for item in items %}{"external_id": {{ item.id | json }}, "n": {{ item.data.n }}}{% unless forloop.last %},{% endunless %}{% endfor %}]}';
-  const triggers = people(8).map((one, n) => ({ ...one, profile: n === 5 ? {} : { n } }));
+  const triggers = people(8).map((one, n) => ({ ...one, profile: n === 5 ? '{}' : JSON.stringify({ n }) }));
   const report = await lab.deliver(triggers, {
     permits: 1,
     ...batchesOf(8, { request: { label: 'CRM', body } }),
@@ -222,13 +222,13 @@ test('whom a template skips is left out with the reason, as is what comes after 
   const body =
     '[{% for item in items %}{% if item.data.email == blank %}{% skip "no email" %}{% endif %}{"id": {{ item.id | json }}, "event": {{ item.event | json }}},{% endfor %}]';
   const email = (user: string, event: 'enter' | 'exit', text: string): SliceTrigger =>
-    trigger(user, { event, profile: { email: text } });
+    trigger(user, { event, profile: JSON.stringify({ email: text }) });
   const triggers = [
     email('a', 'enter', 'a@example.com'),
     email('a', 'exit', ''),
     email('a', 'enter', 'a@example.com'),
     email('b', 'enter', 'b@example.com'),
-    trigger('c', { profile: {} }),
+    trigger('c', { profile: '{}' }),
     email('a', 'exit', 'a@example.com'),
   ].toSorted((one, other) => (one.user < other.user ? -1 : 1));
   const settings = batchesOf(3, { request: { label: 'CRM', body } });
@@ -242,7 +242,7 @@ test('whom a template skips is left out with the reason, as is what comes after 
   const sent = lab.receiver.ledger.entries.map((entry) => JSON.parse(entry.body ?? '') as object);
   expect(sent).toEqual([[{ id: 'a', event: 'enter' }], [{ id: 'b', event: 'enter' }]]);
   // Nobody is left of this one, so that there is no request.
-  const none = await lab.deliver([trigger('c', { profile: {} }), trigger('d', { profile: {} })], settings);
+  const none = await lab.deliver([trigger('c', { profile: '{}' }), trigger('d', { profile: '{}' })], settings);
   expect(none.failed).toMatchObject([skipped, skipped]);
   expect(lab.receiver.ledger.requests).toBe(2);
 });

@@ -44,7 +44,7 @@ test('whoever a template skips, or fails for, is reported with the reason, and n
     body: '{% unless data.email %}{% skip "no mail" %}{% endunless %}{"email": {{ data.email }}}',
   };
   const report = await lab.deliver(
-    [trigger('1'), trigger('2', { profile: { email: 'no JSON' } }), trigger('3', { profile: { email: 3 } })],
+    [trigger('1'), trigger('2', { profile: '{"email":"no JSON"}' }), trigger('3', { profile: '{"email":3}' })],
     { settings: { request } },
   );
   expect(report).toMatchObject({

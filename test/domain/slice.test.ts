@@ -30,7 +30,7 @@ const anyTrigger: fc.Arbitrary<SliceTrigger> = fc.record(
     audience: fc.constantFrom('a', 'b', 'of long ago'),
     event: fc.constantFrom('enter', 'exit'),
     at: fc.constantFrom(AT, '2026-11-25T08:30:00Z', '2026-11-25t09:30:00+01:00'),
-    profile: fc.constantFrom({}, { email: 'ada@example.com' }),
+    profile: fc.constantFrom('{}', '{"email":"ada@example.com"}'),
     profileOptional: fc.constant(true as const),
   },
   { requiredKeys: ['user', 'audience', 'event', 'at'] },

@@ -64,7 +64,7 @@ test('what is held is recalled as it was: every digit of an integer, every chara
   const content: PackedTriggers = {
     audiences: [VIP.id],
     triggers: [
-      ['7076027172059065053', ['2020-10-14T13:27:33.916374949-07:00', 0, 1, { profile: { id: 9007199254740993n } }]],
+      ['7076027172059065053', ['2020-10-14T13:27:33.916374949-07:00', 0, 1, { profile: '{"id":9007199254740993}' }]],
       ['zoë "Z"\n', ['2020-10-14T13:27:34Z', 0, 0, { redelivery: 2 }]],
     ],
   };

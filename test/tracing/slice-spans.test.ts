@@ -24,7 +24,7 @@ function telling(
     audience: VIP.id,
     event: 'enter',
     at: AT,
-    profile: {},
+    profile: '{}',
     ...one,
   }));
   const input: SliceInput = {
@@ -171,7 +171,7 @@ test.each([
 });
 
 test('[S23] no span names a person, or holds anything of a URL but its host and port', () => {
-  const { slice, spans } = telling([{ profile: { email: 'profile-s3cret' } }]);
+  const { slice, spans } = telling([{ profile: '{"email":"profile-s3cret"}' }]);
   slice.requestBegins(0);
   slice.requestEnded(0, { verdict: 'refused', status: 422 });
   slice.requestBegins(0);

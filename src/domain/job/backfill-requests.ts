@@ -12,8 +12,8 @@ export interface CarriedBackfillRequest {
   readonly id: string;
   /** The number of that backfill. */
   readonly n: number;
-  /** What was asked for (`askedFor`). A job of an older release does not say. */
-  readonly asked?: string;
+  /** What was asked for (`askedFor`). */
+  readonly asked: string;
   /** How it ended, once it is no longer the last one. */
   readonly ended?: BackfillStatus['state'];
 }
@@ -52,18 +52,14 @@ export class BackfillRequests {
 
   /** The backfill that was asked for under this id, and how it stands; undefined when none was, as far as is remembered. */
   standing(id: string, last: BackfillIntake | undefined): Pick<BackfillStatus, 'n' | 'state'> | undefined {
-    // A job of an older release remembers only the id of its last backfill.
-    const found =
-      this.#known.find((known) => known.id === id) ??
-      (last !== undefined && last.requestId === id ? { n: last.n } : undefined);
+    const found = this.#known.find((known) => known.id === id);
     if (found === undefined) return undefined;
-    const ended = 'ended' in found ? found.ended : undefined;
-    return { n: found.n, state: last?.n === found.n ? last.state : (ended ?? 'finished') };
+    return { n: found.n, state: last?.n === found.n ? last.state : (found.ended ?? 'finished') };
   }
 
   /** The number of the backfill that was asked for under this id and was another than this; undefined when none was, as far as is remembered. */
   otherThan(id: string, asked: string): number | undefined {
-    return this.#known.find((known) => known.id === id && known.asked !== undefined && known.asked !== asked)?.n;
+    return this.#known.find((known) => known.id === id && known.asked !== asked)?.n;
   }
 
   /** Remembers under which id a new backfill was asked for, and what it is, and how the last one ended. */

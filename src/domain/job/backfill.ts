@@ -9,6 +9,8 @@ interface CarriedPage {
   readonly number: number;
   readonly audience: string;
   readonly ids: readonly string[];
+  /** True: these people are to be sent as exits. */
+  readonly isOfExits?: true;
 }
 
 /** Members of a backfill, by what became of them. */
@@ -23,7 +25,6 @@ interface BackfillCounts {
 
 export interface CarriedBackfill {
   readonly n: number;
-  readonly requestId?: string;
   readonly audiences: readonly string[];
   readonly at: string;
   readonly state: BackfillStatus['state'];
@@ -37,8 +38,6 @@ export interface CarriedBackfill {
   readonly acknowledged: number;
   readonly lastPageSeen: boolean;
   readonly pages: readonly CarriedPage[];
-  /** The same of people who are to be sent as exits. For themselves, so that a release that knows no exits in pages does not send them as enters. Absent: none. */
-  readonly exitPages?: readonly CarriedPage[];
   /** Triggers of this backfill in chains. */
   readonly inChains: number;
   readonly counts: Readonly<BackfillCounts>;
@@ -73,7 +72,6 @@ type PageReply = 'taken' | 'read-again' | 'ignored' | 'gap';
 /** The job's side of one backfill: takes pages in order, once, and hands out their members. */
 export class BackfillIntake {
   readonly n: number;
-  readonly requestId: string | undefined;
   readonly audiences: readonly string[];
   /** What it sends in place of all members; undefined: all members. */
   readonly difference: DifferenceToSend | undefined;
@@ -99,7 +97,6 @@ export class BackfillIntake {
 
   constructor(carried: CarriedBackfill) {
     this.n = carried.n;
-    this.requestId = carried.requestId;
     this.audiences = carried.audiences;
     this.difference = carried.difference;
     this.at = carried.at;
@@ -110,7 +107,7 @@ export class BackfillIntake {
     this.#cursor = carried.cursor;
     this.#acknowledged = carried.acknowledged;
     this.#lastPageSeen = carried.lastPageSeen;
-    this.#pages = new WaitingPages(carried.pages, carried.exitPages);
+    this.#pages = new WaitingPages(carried.pages);
     this.#inChains = carried.inChains;
     this.#counts = { ...carried.counts };
     this.meter = new Meter(carried.meter);
@@ -123,7 +120,6 @@ export class BackfillIntake {
 
   static begin(request: {
     n: number;
-    requestId?: string;
     audiences: readonly string[];
     at: string;
     now: number;
@@ -134,7 +130,6 @@ export class BackfillIntake {
     const { sample, now, difference } = request;
     return new BackfillIntake({
       n: request.n,
-      ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
       audiences: request.audiences,
       ...(difference === undefined ? {} : { difference }),
       at: request.at,
@@ -373,7 +368,6 @@ export class BackfillIntake {
   carry(): CarriedBackfill {
     return {
       n: this.n,
-      ...(this.requestId === undefined ? {} : { requestId: this.requestId }),
       audiences: this.audiences,
       ...(this.difference === undefined ? {} : { difference: this.difference }),
       at: this.at,
@@ -383,7 +377,7 @@ export class BackfillIntake {
       cursor: this.#cursor,
       acknowledged: this.#acknowledged,
       lastPageSeen: this.#lastPageSeen,
-      ...this.#pages.carry(),
+      pages: this.#pages.carry(),
       inChains: this.#inChains,
       counts: { ...this.#counts },
       meter: this.meter.carry(),
@@ -429,17 +423,14 @@ class WaitingPages {
   readonly #pages: Page[];
   #members = 0;
 
-  constructor(carried: CarriedBackfill['pages'], exits: CarriedBackfill['exitPages'] = []) {
-    const restored = (event: TriggerEvent) => (page: CarriedPage) => ({
-      ...page,
-      event,
-      ids: new Set(page.ids),
-      bytes: idsBytes(page.ids),
-    });
-    // In the order in which they came: of one page, exits came first.
-    this.#pages = [...exits.map(restored('exit')), ...carried.map(restored('enter'))].sort(
-      (a, b) => a.number - b.number,
-    );
+  constructor(carried: readonly CarriedPage[]) {
+    this.#pages = carried.map(({ number, audience, ids, isOfExits }) => ({
+      number,
+      audience,
+      event: isOfExits === true ? 'exit' : 'enter',
+      ids: new Set(ids),
+      bytes: idsBytes(ids),
+    }));
     for (const page of this.#pages) this.#members += page.ids.size;
   }
 
@@ -521,14 +512,13 @@ class WaitingPages {
     this.#members = 0;
   }
 
-  carry(): Pick<CarriedBackfill, 'pages' | 'exitPages'> {
-    const exitPages = this.#carried('exit');
-    return { pages: this.#carried('enter'), ...(exitPages.length === 0 ? {} : { exitPages }) };
-  }
-
-  #carried(of: TriggerEvent): CarriedPage[] {
-    const pages = this.#pages.filter(({ event }) => event === of);
-    return pages.map(({ number, audience, ids }) => ({ number, audience, ids: [...ids] }));
+  carry(): CarriedPage[] {
+    return this.#pages.map(({ number, audience, event, ids }) => ({
+      number,
+      audience,
+      ids: [...ids],
+      ...(event === 'exit' ? { isOfExits: true } : {}),
+    }));
   }
 
   #of(audience: string): Page[] {

@@ -1,5 +1,5 @@
 import type { HeldProfile, PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
-import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 import { epochMsOf } from '../instant.ts';
 import { jsonStringBytes } from '../json.ts';
 
@@ -8,8 +8,8 @@ export interface QueuedTrigger {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at: string;
-  /** Its JSON, or the object. */
-  readonly profile?: string | JsonObject;
+  /** Its JSON. */
+  readonly profile?: string;
   /** Bytes that the profile takes in the state; set when there is a profile. */
   readonly profileBytes?: number;
   /** In place of a profile: where it is. */
@@ -124,8 +124,8 @@ export interface ParkedTriggers {
   readonly bytes: number;
   /** The profile holders that they need; absent: none. */
   readonly profileHolders?: readonly string[];
-  /** Since when the one that has waited longest waits, epoch ms. A job of an older release does not say. */
-  readonly since?: number;
+  /** Since when the one that has waited longest waits, epoch ms. */
+  readonly since: number;
 }
 
 /** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */

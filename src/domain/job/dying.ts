@@ -118,7 +118,7 @@ export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: s
     ...(profile === undefined
       ? {}
       : {
-          profile: typeof profile === 'string' ? (parseJson(profile) as JsonObject) : profile,
+          profile: parseJson(profile) as JsonObject,
           profileBytes: profileBytes ?? 0,
         }),
     ...(held === undefined ? {} : { held }),

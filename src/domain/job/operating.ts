@@ -146,8 +146,7 @@ function requestsOf({
   envelope,
   batch,
 }: JobDefinition): unknown[] {
-  // What a worker of an older release checked has no batch at all.
-  const isList = (batch ?? null) !== null;
+  const isList = batch !== null;
   return [method, headers, contentType, body, withoutAnswers(onEnter), withoutAnswers(onExit), envelope, isList];
 }
 
@@ -202,9 +201,8 @@ export function beginBackfill(
   const n = (state.backfill?.n ?? 0) + 1;
   state.backfillRequests.remember(requestId, asked, n, state.backfill);
   const at = given ?? uniqueAt(state, now);
-  const id = requestId === undefined ? {} : { requestId };
   const few = sample === undefined ? {} : { sample };
-  state.backfill = BackfillIntake.begin({ n, ...id, ...few, audiences, at, now, difference });
+  state.backfill = BackfillIntake.begin({ n, ...few, audiences, at, now, difference });
 }
 
 /**

@@ -8,7 +8,7 @@ export interface CarriedOverflow {
   readonly next: number;
   /** Triggers in holders. */
   readonly held: number;
-  /** While there are holders: since when what is in the oldest waits, epoch ms, or a little earlier. A job of an older release does not say. */
+  /** While there are holders: since when what is in the oldest waits, epoch ms, or a little earlier. */
   readonly heldSince?: number;
   /** Content that holders are not yet confirmed to keep, by number. */
   readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];

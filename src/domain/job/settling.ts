@@ -54,7 +54,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const failed = new Map(report.failed.map((attempt) => [attempt.index, asAsked(attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
-  if (!isKnown || report.failed.length > 0) state.counters.slicesFailed = (state.counters.slicesFailed ?? 0) + 1;
+  if (!isKnown || report.failed.length > 0) state.counters.slicesFailed++;
   spacingEnded(state, slice, report.spacing, now);
   // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;

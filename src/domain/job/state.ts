@@ -8,7 +8,6 @@ import type { DeliverySettings, SliceTrigger } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import { refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
-import { completed, laterFieldsOf } from '../job-form.ts';
 import { isRecord, stringifyJson, utf8Bytes } from '../json.ts';
 import { isTemplate } from '../message.ts';
 import { type Budgets, budgetsOf } from '../limits.ts';
@@ -115,7 +114,7 @@ interface Counters {
   /** Triggers that became dead letters. */
   deadLetters: number;
   /** Slices of which an attempt failed or may have failed. Where two runs were given the same, the first has no failed attempt to look for. */
-  slicesFailed?: number;
+  slicesFailed: number;
   /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
   filtered?: number;
   /** Triggers that came after a newer one and were dropped; absent: none. They count as received. */
@@ -160,8 +159,8 @@ export function refuseNewerJob(input: unknown): void {
 
 /**
  * The part of a job's state that is plain data, and carried as it is. A new field of this kind stands here and in `PLAIN`, and in `beginJob`
- * where a new job has it. What a later release adds is optional, here and in all that is carried, because jobs of older releases do not have
- * it. What cannot be optional needs a new `v`.
+ * where a new job has it. What is added after a release is optional, here and in all that is carried: running jobs do not have it. What
+ * cannot be optional needs a new `v`.
  */
 interface PlainState {
   job: JobRecord;
@@ -353,7 +352,7 @@ export function beginJob(job: JobRecord, seed: number): DispatcherState {
     deliveredKeys: [],
     arrivals: [],
     arrivalsForgottenUntil: 0,
-    counters: { received: 0, delivered: 0, retried: 0, rejected: 0, repeated: 0, deadLetters: 0 },
+    counters: { received: 0, delivered: 0, retried: 0, rejected: 0, repeated: 0, deadLetters: 0, slicesFailed: 0 },
     rejects: [],
     nextSliceId: 1,
     requestMs: FIRST_REQUEST_MS,
@@ -373,9 +372,7 @@ export function recordJob(
   return {
     subscriptionId,
     revision: (before?.revision ?? 0) + 1,
-    // An edit keeps what it does not know of a later release's form, for when the job goes on there.
-    definition:
-      before === undefined ? prepared.definition : { ...laterFieldsOf(before.definition), ...prepared.definition },
+    definition: prepared.definition,
     audiences,
     formerAudiences: former
       .filter(
@@ -439,7 +436,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     keptAtChange: undefined,
     dropped: [],
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
-    ...plainOf({ ...carried, job: completedJob(carried.job) }),
+    ...plainOf(carried),
   };
 }
 
@@ -485,26 +482,15 @@ export function carryJob(state: DispatcherState): CarriedJob {
 /** The fields of `PLAIN` that are set, so that nobody else changes them. */
 function plainOf(from: PlainState): PlainState {
   const set = Object.entries(from).filter(([name, value]) => name in PLAIN && value !== undefined);
-  // A job of an older release did not count slices with failures.
-  const counters = { ...from.counters, slicesFailed: from.counters.slicesFailed ?? 0 };
   // With these names and values, it is one again.
-  return { ...(Object.fromEntries(set) as unknown as PlainState), counters };
+  return { ...(Object.fromEntries(set) as unknown as PlainState), counters: { ...from.counters } };
 }
 
 /** Puts a checked definition into effect. */
 export function setJob(state: DispatcherState, job: JobRecord): void {
-  state.job = completedJob(job);
+  state.job = job;
   state.jobBytes = jsonBytes(job);
-  if (state.job.definition.stale === 'send') state.newest.clear();
-}
-
-/**
- * A record in which no field of the form is missing: what an older release carried, or an older worker checked, has not those that came
- * later. Its bytes are counted as it came, since a replay has to count as the older release did.
- */
-function completedJob(job: JobRecord): JobRecord {
-  const definition = completed(job.definition);
-  return definition === job.definition ? job : { ...job, definition };
+  if (job.definition.stale === 'send') state.newest.clear();
 }
 
 function jsonBytes(value: object): number {

@@ -8,9 +8,8 @@ import { AJob } from './a-job.ts';
 const AUDIENCE = 'a'.repeat(32);
 const NOW = Date.parse('2026-11-25T08:30:00Z');
 
-function backfill(n: number, requestId?: string): BackfillIntake {
-  const id = requestId === undefined ? {} : { requestId };
-  return BackfillIntake.begin({ n, ...id, audiences: [AUDIENCE], at: '2026-11-25T08:30:00Z', now: NOW });
+function backfill(n: number): BackfillIntake {
+  return BackfillIntake.begin({ n, audiences: [AUDIENCE], at: '2026-11-25T08:30:00Z', now: NOW });
 }
 
 test('a backfill that was asked for is known by its id when others have run since, and so is how it ended', () => {
@@ -20,7 +19,7 @@ test('a backfill that was asked for is known by its id when others have run sinc
   beginBackfill(state, [AUDIENCE], NOW, { requestId: 'r2' });
   backfillChildGone(state, 2);
   beginBackfill(state, [AUDIENCE], NOW, { requestId: 'r1' });
-  expect(state.backfill).toMatchObject({ n: 2, requestId: 'r2' });
+  expect(state.backfill).toMatchObject({ n: 2 });
   const { backfillRequests } = restoreJob(carryJob(state));
   expect(backfillRequests.standing('r1', state.backfill)).toEqual({ n: 1, state: 'cancelled' });
   expect(backfillRequests.standing('r2', state.backfill)).toEqual({ n: 2, state: 'lost' });
@@ -41,12 +40,6 @@ test('what was asked for under an id is told from anything else, also by the nex
   ])
     expect(backfillRequests.otherThan('r1', other)).toBe(1);
   expect(backfillRequests.otherThan('r2', askedFor([AUDIENCE], 5))).toBeUndefined();
-  expect(new BackfillRequests([{ id: 'r1', n: 1 }]).otherThan('r1', askedFor([AUDIENCE], 5))).toBeUndefined();
-});
-
-test('a job of an older release knows the id of its last backfill', () => {
-  expect(new BackfillRequests().standing('r1', backfill(7, 'r1'))).toEqual({ n: 7, state: 'running' });
-  expect(new BackfillRequests().standing('r2', backfill(7, 'r1'))).toBeUndefined();
 });
 
 test('the last 64 ids are remembered, fewer where they are long, and what they take is counted', () => {

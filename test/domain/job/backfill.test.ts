@@ -6,8 +6,7 @@ import { BackfillIntake, READ_AGAIN_AT_ONCE } from '../../../src/domain/job/back
 const A = 'a'.repeat(32);
 const NOBODY = () => false;
 
-const begin = () =>
-  BackfillIntake.begin({ n: 1, audiences: [A], at: '2026-01-01T00:00:00.000000000Z', now: 0, requestId: 'r' });
+const begin = () => BackfillIntake.begin({ n: 1, audiences: [A], at: '2026-01-01T00:00:00.000000000Z', now: 0 });
 
 function page(number: number, ids: string[], more: Partial<MemberPage> = {}): MemberPage {
   return { subscriptionId: 's', n: 1, number, audience: A, readAt: 0, ids, last: false, ...more };
@@ -41,13 +40,15 @@ test('pages of another backfill are none of ours', () => {
   expect(take(begin(), page(1, ['1'], { n: 2 }))).toBe('ignored');
 });
 
-test('exits of a page are handed out as exits, and carried for themselves, so that nobody takes them for enters', () => {
+test('exits of a page are handed out as exits, also by the next run', () => {
   const intake = begin();
   take(intake, page(1, ['in'], { exits: ['out', 'gone'], outdated: 3 }));
   take(intake, page(2, ['in too'], { last: true }), (user) => user === 'in too');
   const carried = intake.carry();
-  expect(carried.pages).toEqual([{ number: 1, audience: A, ids: ['in'] }]);
-  expect(carried.exitPages).toEqual([{ number: 1, audience: A, ids: ['out', 'gone'] }]);
+  expect(carried.pages).toEqual([
+    { number: 1, audience: A, ids: ['out', 'gone'], isOfExits: true },
+    { number: 1, audience: A, ids: ['in'] },
+  ]);
   const restored = new BackfillIntake(carried);
   const handed = [1, 2, 3, 4].map(() => restored.shift(undefined, 0));
   expect(handed).toEqual([
@@ -210,6 +211,6 @@ test('what is carried goes on where it was', () => {
   intake.shift(undefined, 0);
   const again = new BackfillIntake(structuredClone(intake.carry()));
   expect(again.carry()).toEqual(intake.carry());
-  expect([again.waitingInPages, again.shift(undefined, 0)?.user, again.requestId]).toEqual([2, '2', 'r']);
+  expect([again.waitingInPages, again.shift(undefined, 0)?.user]).toEqual([2, '2']);
   expect(take(again, page(2, ['4'], { last: true }))).toBe('taken');
 });

@@ -165,7 +165,7 @@ test('what is carried comes back in the same order, place and patience', () => {
 
 test('the bytes that are counted are never fewer than those that are carried', () => {
   const chains = new Chains();
-  const profile = { name: 'Linnéa', note: 'x'.repeat(500) };
+  const profile = JSON.stringify({ name: 'Linnéa', note: 'x'.repeat(500) });
   const profileBytes = Buffer.byteLength(JSON.stringify(profile));
   for (let i = 0; i < 100; i++) {
     chains.addLive('ü'.repeat(i + 1), { ...live('2026-01-01T00:00:00.000000001+00:00'), profile, profileBytes });

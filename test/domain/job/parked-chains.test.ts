@@ -96,7 +96,13 @@ test('however many parked people are due at once, no more is read than the state
   const audience = 'a'.repeat(32);
   for (let i = 0; i < 30; i++) {
     for (const at of ['2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z'])
-      chains.addLive(`failing ${i}`, { audience, event: 'enter', at, ...LARGE, profileBytes: 60_011 });
+      chains.addLive(`failing ${i}`, {
+        audience,
+        event: 'enter',
+        at,
+        profile: JSON.stringify(LARGE.profile),
+        profileBytes: 60_011,
+      });
     const chain = chains.get(`failing ${i}`);
     if (chain === undefined) throw new Error('Nobody waits.');
     chains.startRunning(chain, 2);
