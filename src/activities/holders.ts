@@ -5,7 +5,7 @@ import type { JsonObject } from '../contract/trigger.ts';
 import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
-import type { CarriedJob } from '../domain/job/state.ts';
+import type { CarriedJob } from '../domain/job/carrying.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
 import {

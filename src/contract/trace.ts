@@ -1,4 +1,4 @@
-import type { Arrival } from '../domain/job/arriving.ts';
+import type { Arrival } from '../domain/job/steps.ts';
 import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
 import type { DeadLetter, DeadLetterState } from './dead-letter.ts';

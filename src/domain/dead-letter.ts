@@ -6,11 +6,14 @@ import type {
   Redelivery,
   RedeliveryRefusal,
 } from '../contract/dead-letter.ts';
-import type { TriggerEvent } from '../contract/trigger.ts';
+import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { deliveryId } from './delivery-id.ts';
 import { heldProfile } from './held-profile.ts';
 import { instantOf } from './instant.ts';
-import { isRecord } from './json.ts';
-import { audienceAttribute, jobIdOf } from './names.ts';
+import type { JobRecord } from './job/job.ts';
+import type { DeadTrigger } from './job/queue/dying.ts';
+import { isRecord, parseJson } from './json.ts';
+import { audienceAttribute, audienceById, jobIdOf } from './names.ts';
 import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';
 import { ProfileElsewhere, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
@@ -201,4 +204,33 @@ function isId(value: unknown): value is string {
 
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+}
+
+/** What the workflow of a dead letter is given. */
+export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: string, now: number): DeadLetter {
+  const { user, trigger, failure, attempts } = dead;
+  const { audience: audienceId, event, at, profile, profileBytes, held, redelivery = 0 } = trigger;
+  const audience = audienceById(job, audienceId) ?? { id: audienceId, slug: audienceId, name: audienceId };
+  return {
+    v: 1,
+    jobWorkflowId,
+    subscriptionId: job.subscriptionId,
+    deliveryId: deliveryId(job.subscriptionId, { user, ...trigger }),
+    redeliveries: redelivery,
+    user,
+    audience,
+    event,
+    at,
+    ...(profile === undefined
+      ? {}
+      : {
+          profile: parseJson(profile) as JsonObject,
+          profileBytes: profileBytes ?? 0,
+        }),
+    ...(held === undefined ? {} : { held }),
+    failure,
+    attempts,
+    diedAt: instantOf(now),
+    hasSearchAttributes: job.missingSearchAttributes.length === 0,
+  };
 }

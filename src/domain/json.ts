@@ -86,6 +86,11 @@ export function jsonStringBytes(text: string): number {
   return PLAIN.test(text) ? text.length + 2 : utf8Bytes(JSON.stringify(text));
 }
 
+/** Bytes of a value as JSON. */
+export function jsonBytes(value: Json | object): number {
+  return utf8Bytes(stringifyJson(value));
+}
+
 /** Bytes of a text in UTF-8. */
 export function utf8Bytes(text: string): number {
   let bytes = text.length;

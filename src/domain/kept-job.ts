@@ -1,9 +1,8 @@
-import { parseInstant } from './instant.ts';
+import { instantOf, parseInstant } from './instant.ts';
 import type { KeptBackfill } from '../contract/job-status.ts';
 import type { KeptJobState, KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
-import { instantOf } from './instant.ts';
 import { BackfillIntake } from './job/backfill.ts';
-import type { CarriedJob } from './job/state.ts';
+import type { CarriedJob } from './job/carrying.ts';
 import { audienceAttribute, jobIdOf } from './names.ts';
 import { detailsTable, jobMemo, keyword, keywordList, shownCount, shownTime, summaryOf } from './shown.ts';
 

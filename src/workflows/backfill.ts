@@ -22,7 +22,7 @@ import { refuseNewer } from '../domain/errors.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
 import { pageAgainMs } from '../domain/retry.ts';
 import { INTERNAL, isFull } from './answering.ts';
-import { continueAsNewOnCurrentBuild, isNextRunWanted } from './export-job.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
 
 // A source that is down is asked again and again: a backfill waits rather than give up.

@@ -1,29 +1,16 @@
-import {
-  CancellationScope,
-  condition,
-  isCancellation,
-  log,
-  makeContinueAsNewFunc,
-  sleep,
-  type Workflow,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { RecoveryPart } from '../contract/kept-job.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { isHeldBack } from '../domain/job/cutting.ts';
-import { nextStep, type Step } from '../domain/job/deciding.ts';
+import { nextStep } from '../domain/job/deciding.ts';
+import type { Step } from '../domain/job/steps.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
-import {
-  type CarriedJob,
-  carryJob,
-  deliverySettings,
-  isCarriedJob,
-  type DispatcherState,
-  restoreJob,
-} from '../domain/job/state.ts';
+import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
+import { deliverySettings } from '../domain/job/delivery-settings.ts';
+import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { partOf, type RecoveryState } from '../domain/kept-job.ts';
 import { jobIdOf } from '../domain/names.ts';
@@ -33,21 +20,8 @@ import { JobDesk } from './job-desk.ts';
 import { JobErrands } from './job-errands.ts';
 import { JobInbox } from './job-inbox.ts';
 import { beginNewJob } from './job-preparation.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { personQuery, recoveryQuery, settingsQuery, trendQuery } from './messages.ts';
-
-/**
- * Continues as new on the build that is current at that time: a run stays on the build that began it, and where it ends the workflow moves
- * on. Without worker versioning, it continues on any worker.
- */
-export function continueAsNewOnCurrentBuild<F extends Workflow>(...args: Parameters<F>): Promise<never> {
-  return makeContinueAsNewFunc<F>({ initialVersioningBehavior: 'AUTO_UPGRADE' })(...args);
-}
-
-/** Whether a run should end soon, because it is getting long or another build is current. Changes only between workflow tasks. */
-export function isNextRunWanted(): boolean {
-  const { continueAsNewSuggested, targetWorkerDeploymentVersionChanged } = workflowInfo();
-  return continueAsNewSuggested || targetWorkerDeploymentVersionChanged;
-}
 
 /** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;

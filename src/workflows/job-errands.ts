@@ -19,10 +19,18 @@ import type { Activities } from '../contract/ports.ts';
 import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
-import type { Holder, Step } from '../domain/job/deciding.ts';
-import { deadLetterOf, type DeadTrigger } from '../domain/job/dying.ts';
+import type { Holder, Step } from '../domain/job/steps.ts';
+import { deadLetterOf } from '../domain/dead-letter.ts';
+import type { DeadTrigger } from '../domain/job/queue/dying.ts';
 import { signsSeen } from '../domain/job/giving-up.ts';
-import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
+import {
+  confirmHold,
+  holderRead,
+  holdersReleased,
+  holdFailed,
+  recallFailed,
+  straysReleased,
+} from '../domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -32,10 +40,10 @@ import {
   missBackfill,
   refuseEdit,
 } from '../domain/job/operating.ts';
-import { isSlow } from '../domain/job/pace.ts';
-import { straysReleased } from '../domain/job/profile-holders.ts';
+import { isSlow } from '../domain/job/throttles/pace.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
-import { carryJob, type DispatcherState, recordJob } from '../domain/job/state.ts';
+import { carryJob, recordJob } from '../domain/job/carrying.ts';
+import type { DispatcherState } from '../domain/job/state.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
 import {

@@ -1,7 +1,7 @@
 import type { SignalDefinition } from '@temporalio/common';
 import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import type { Arrival } from '../domain/job/arriving.ts';
+import type { Arrival } from '../domain/job/steps.ts';
 import { hasMore } from '../domain/requests.ts';
 import { triggersIn } from '../domain/trigger-run.ts';
 import { INTERNAL } from './answering.ts';

@@ -10,7 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { KeptJobEnd, KeptJobState } from '../contract/kept-job.ts';
 import { refuseNewer } from '../domain/errors.ts';
-import { type CarriedJob, refuseNewerJob } from '../domain/job/state.ts';
+import { type CarriedJob, refuseNewerJob } from '../domain/job/carrying.ts';
 import { describeKeptJob, discardedJob, type KeptJob, keptJobDetails, resumedJob } from '../domain/kept-job.ts';
 import { EXPORT_JOB, jobIdOf } from '../domain/names.ts';
 import { problemsText, readNothing } from '../domain/requests.ts';

@@ -33,7 +33,7 @@ import {
   watchDetails,
 } from '../domain/watch.ts';
 import { answerQuery, answerUpdate } from './answering.ts';
-import { continueAsNewOnCurrentBuild, isNextRunWanted } from './export-job.ts';
+import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
 // Retried by the watch itself, which reports that, and which takes a new time for a new scan. A page of the source may take long.

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createKeepJob } from '../../src/activities/holders.ts';
-import { beginJob, carryJob } from '../../src/domain/job/state.ts';
+import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { BackfillIntake } from '../../src/domain/job/backfill.ts';
-import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/state.ts';
+import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/carrying.ts';
 import {
   describeKeptJob,
   discardedJob,

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { SliceReport } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
-import { carryJob } from '../../src/domain/job/state.ts';
+import { carryJob } from '../../src/domain/job/carrying.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { AJob } from './job/a-job.ts';

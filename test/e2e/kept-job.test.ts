@@ -5,7 +5,7 @@ import { createKeepJob } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
 import { admit } from '../../src/domain/job/arriving.ts';
-import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/state.ts';
+import { beginJob, type CarriedJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { HOLDER, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, VIP } from '../support/lab.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createHolders } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { NewerState } from '../../src/domain/errors.ts';
-import { beginJob, carryJob } from '../../src/domain/job/state.ts';
+import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { BACKFILL, DEAD_LETTER, EXPORT_JOB, jobWorkflowId, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, VIP } from '../support/lab.ts';

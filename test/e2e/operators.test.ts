@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { ExportJobs, JobAlreadyRunning } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
-import type { CarriedJob } from '../../src/domain/job/state.ts';
+import type { CarriedJob } from '../../src/domain/job/carrying.ts';
 import type { RecoveryState } from '../../src/domain/kept-job.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';

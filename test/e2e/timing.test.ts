@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { admit } from '../../src/domain/job/arriving.ts';
-import { beginJob, carryJob } from '../../src/domain/job/state.ts';
+import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';

@@ -7,7 +7,7 @@ import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { RecoveryPart } from '../../src/contract/kept-job.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
-import { parkedHolder } from '../../src/domain/job/parked-chains.ts';
+import { parkedHolder } from '../../src/domain/job/queue/parking.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/kept-job.ts';
 import { holderWorkflowId, jobWorkflowId, keptWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';

@@ -13,7 +13,7 @@ import type { WorkflowRun } from '../../contract/ports.ts';
 import type { PackedSlice, SliceProgress, SliceSign } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import type { Arrival } from '../../domain/job/arriving.ts';
+import type { Arrival } from '../../domain/job/steps.ts';
 import { isRecord } from '../../domain/json.ts';
 import { sliceOfActivity } from '../../domain/names.ts';
 import { hasMore } from '../../domain/requests.ts';

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { PackedTriggers } from '../../contract/holder.ts';
-import { type PersonTrigger, unpackTriggers } from '../../domain/job/chain.ts';
+import { type PersonTrigger, unpackTriggers } from '../../domain/job/queue/chain.ts';
 import { isRecord } from '../../domain/json.ts';
 import { holderWorkflowId } from '../../domain/names.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';

@@ -4,18 +4,13 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
-import type { Arrival } from '../../domain/job/arriving.ts';
+import type { Arrival } from '../../domain/job/steps.ts';
 import { sliceEndsWithinMs } from '../../domain/job/cutting.ts';
 import { confirmHold, nextHold } from '../../domain/job/holders.ts';
 import { beginPreparedJob } from '../../domain/job/operating.ts';
 import { recoverJob, type Remains } from '../../domain/job/recovering.ts';
-import {
-  type CarriedJob,
-  carryJob,
-  isCarriedJob,
-  type DispatcherState,
-  refuseNewerJob,
-} from '../../domain/job/state.ts';
+import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
+import type { DispatcherState } from '../../domain/job/state.ts';
 import { parseJson } from '../../domain/json.ts';
 import { keptAside, keptBackfill, keptTriggers, type RecoveryState, resumedJob } from '../../domain/kept-job.ts';
 import {

@@ -14,7 +14,7 @@ import type {
 } from '../../contract/trace.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { describePerson, LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
-import { isCarriedJob, restoreJob } from '../../domain/job/state.ts';
+import { isCarriedJob, restoreJob } from '../../domain/job/carrying.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';

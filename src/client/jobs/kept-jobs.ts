@@ -3,7 +3,7 @@ import type { Client, WorkflowExecutionDescription, WorkflowExecutionInfo } from
 import type { JobStatus, KeptBackfill, KeptTriggers } from '../../contract/job-status.ts';
 import type { KeptJobEnd } from '../../contract/kept-job.ts';
 import { refuseNewer, undecodableReason } from '../../domain/errors.ts';
-import { type CarriedJob, isCarriedJob } from '../../domain/job/state.ts';
+import { type CarriedJob, isCarriedJob } from '../../domain/job/carrying.ts';
 import { isRecord } from '../../domain/json.ts';
 import { type KeptJob, keepsNothing } from '../../domain/kept-job.ts';
 import { jobWorkflowId, KEPT_JOB, keptWorkflowId, subscriptionIdOf } from '../../domain/names.ts';

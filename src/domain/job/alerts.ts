@@ -3,12 +3,12 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
 import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
-import { leftOutInWords, lostInWords, WHEN_LOST } from './backfill-requests.ts';
+import { WHEN_LOST, leftOutInWords, lostInWords } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
-import { type Breaker, refusalInWords } from './breaker.ts';
-import { lastQuietEnd } from './calendar.ts';
-import type { JobRecord, Pause } from './state.ts';
-import type { UnreadableHolders } from './unreadable.ts';
+import type { JobRecord, Pause } from './job.ts';
+import type { UnreadableHolders } from './queue/unreadable.ts';
+import { type Breaker, refusalInWords } from './throttles/breaker.ts';
+import { lastQuietEnd } from './throttles/calendar.ts';
 
 /** What a job carries of its alerts; plain JSON. */
 export interface CarriedAlerts {

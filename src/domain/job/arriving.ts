@@ -3,19 +3,19 @@ import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../con
 import type { HeldProfile } from '../../contract/holder.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
-import { membershipText } from '../delivery-id.ts';
+import { deliveryText, membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { jsonStringBytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
-import { isDroppedNow } from './calendar.ts';
-import { acceptedNow, type QueuedTrigger } from './chain.ts';
-import { comesLate, isRepeat, isSameDelivery } from './memory.ts';
-import { chainRoom, hasRoom } from './overflow.ts';
+import { type QueuedTrigger, acceptedNow } from './queue/chain.ts';
+import { type Change, instantIn, isSameDelivery, newerChange } from './queue/memory.ts';
 import { returnPermits } from './settling.ts';
-import { countLeft, type DispatcherState } from './state.ts';
+import { type DispatcherState, chainRoom, countLeft, hasRoom } from './state.ts';
+import type { Arrival } from './steps.ts';
+import { isDroppedNow } from './throttles/calendar.ts';
 
 /** How many of the last rejects `status` shows. */
 const REJECTS_KEPT = 10;
@@ -26,16 +26,6 @@ const REASON_LENGTH = 200;
  * hosts has several clocks. Allowing more is harmless, since the live trigger about a member that is left out is sent anyway.
  */
 const CLOCK_MARGIN_MS = 10_000;
-
-/** One thing that was signalled, as it came; nothing in it has been checked yet. */
-export type Arrival =
-  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
-  | { readonly kind: 'redelivery'; readonly raw: unknown }
-  | { readonly kind: 'page'; readonly raw: unknown }
-  | { readonly kind: 'permits'; readonly raw: unknown }
-  | { readonly kind: 'unknown'; readonly name: string }
-  /** A signal that takes one argument, with more than that. */
-  | { readonly kind: 'surplus'; readonly name: string };
 
 /** Takes in something that was signalled. Returns why it was rejected, if it was. */
 export function admitArrival(state: DispatcherState, arrival: Arrival, now: number): string | undefined {
@@ -295,4 +285,30 @@ function isMemberPage(raw: unknown): raw is MemberPage {
 
 function isIds(ids: unknown): boolean {
   return Array.isArray(ids) && ids.every((id) => typeof id === 'string');
+}
+
+/** Whether this trigger is already waiting, in a chain, in a slice or on its way to a dead letter, or was among the last few thousand delivered. */
+export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
+  if (trigger.redelivery !== undefined) return false;
+  const chain = state.chains.get(user);
+  if (chain?.triggers.some((one) => isSameDelivery(state.instants, trigger, one)) === true) return true;
+  if (state.deadLetters.some((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger)))
+    return true;
+  return state.delivered.knows(deliveryText(state.job.subscriptionId, { user, ...trigger }));
+}
+
+/**
+ * Whether a job that drops what comes late has accepted a newer change. A change without a time of its own is never late, but others are that are
+ * older.
+ */
+export function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
+  if (state.job.definition.stale !== 'drop') return false;
+  let waiting = '';
+  for (const one of state.chains.get(change.user)?.triggers ?? []) {
+    if (one.audience !== change.audience || one.backfill !== undefined) continue;
+    const instant = instantIn(state.instants, one) ?? '';
+    if (instant > waiting) waiting = instant;
+  }
+  const newer = newerChange(state.newest, change, { most: state.budgets.rememberedChanges, waiting });
+  return isDated && newer !== undefined;
 }

@@ -2,10 +2,10 @@ import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { shortKey } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
-import { stringifyJson, utf8Bytes } from '../json.ts';
+import { jsonStringBytes, stringifyJson } from '../json.ts';
 import { audienceById } from '../names.ts';
 import type { BackfillIntake } from './backfill.ts';
-import type { JobRecord } from './state.ts';
+import type { JobRecord } from './job.ts';
 
 /** A backfill that was asked for under an id of the asker's. */
 export interface CarriedBackfillRequest {
@@ -68,23 +68,19 @@ export class BackfillRequests {
     const all = id === undefined ? before : [...before, { id, n, asked }];
     let bytes = 0;
     const fits = all.toReversed().findIndex(({ id }, index) => {
-      bytes += bytesOf(id);
+      bytes += jsonStringBytes(id);
       return index === MOST || bytes > MOST_BYTES;
     });
     this.#known = fits === -1 ? all : all.slice(all.length - fits);
   }
 
   get bytes(): number {
-    return this.#known.reduce((sum, { id }) => sum + bytesOf(id) + ENTRY_BYTES, 0);
+    return this.#known.reduce((sum, { id }) => sum + jsonStringBytes(id) + ENTRY_BYTES, 0);
   }
 
   carry(): readonly CarriedBackfillRequest[] {
     return this.#known;
   }
-}
-
-function bytesOf(id: string): number {
-  return utf8Bytes(stringifyJson(id));
 }
 
 // {"id":,"n":1234567,"asked":"0123456789abcdef01","ended":"cancelled"},

@@ -3,7 +3,7 @@ import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type CarriedMeter, Meter } from '../meter.ts';
-import { BackfillPace, type CarriedPace } from './pace.ts';
+import { BackfillPace, type CarriedPace } from './throttles/pace.ts';
 
 interface CarriedPage {
   readonly number: number;

@@ -2,9 +2,13 @@ import type { Audience } from '../../contract/audience.ts';
 import type { HeldProfile } from '../../contract/holder.ts';
 import type { SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
-import { SLICE_MS, SLICE_TRIGGERS, SLICES, STALL_MARGIN_MS } from '../limits.ts';
+import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
+import { deliverySettings } from './delivery-settings.ts';
+import type { Slice } from './job.ts';
+import { type Chain, HELD_BYTES, acceptedNow, isCounted } from './queue/chain.ts';
+import { type DispatcherState, permitsInUse } from './state.ts';
 import {
   batchesOf,
   gather as gatherFrom,
@@ -13,13 +17,11 @@ import {
   membersFrom,
   requestsOf,
   triggersOf,
-} from './batching.ts';
-import { calendarBarsUntil, mayStartUntil } from './calendar.ts';
-import { acceptedNow, type Chain, HELD_BYTES, isCounted } from './chain.ts';
-import { slicePermits, sliceSize } from './pace.ts';
-import { quotaLeft, quotaLeftForMembers, spendQuota } from './quota.ts';
-import { pacedSize, paceOf, rateAllows } from './request-rate.ts';
-import { deliverySettings, type DispatcherState, permitsInUse, type Slice } from './state.ts';
+} from './throttles/batching.ts';
+import { calendarBarsUntil, mayStartUntil } from './throttles/calendar.ts';
+import { slicePermits, sliceSize } from './throttles/pace.ts';
+import { quotaLeft, quotaLeftForMembers, spendQuota } from './throttles/quota.ts';
+import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;

@@ -3,28 +3,23 @@ import type { JobDefinition } from '../../contract/export-job.ts';
 import type { EndpointStatus, HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
 import type { ChainStanding, PersonAnswer, PersonDropped, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
-import { editableOf, FORM_DEFAULTS } from '../job-form.ts';
+import { FORM_DEFAULTS, editableOf } from '../job-form.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../shown.ts';
-import { ATTEMPT_CODES, failureInWords, judge, VERDICTS } from '../verdict.ts';
+import { ATTEMPT_CODES, VERDICTS, failureInWords, judge } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
-import { type Breaker, refusalInWords } from './breaker.ts';
-import { afterQuiet, quietTimeAt } from './calendar.ts';
-import { type Chain, isCounted, isOfMembers, type QueuedTrigger } from './chain.ts';
+import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './cutting.ts';
-import { parkedHolder } from './parked-chains.ts';
-import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './quota.ts';
-import { nextRequestFrom } from './request-rate.ts';
-import {
-  type DispatcherState,
-  type Pause,
-  permitsInUse,
-  stayingBytes,
-  type Stopping,
-  waitingTriggers,
-} from './state.ts';
-import type { UnreadableHolder } from './unreadable.ts';
+import type { Pause, Stopping } from './job.ts';
+import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
+import { parkedHolder } from './queue/parking.ts';
+import type { UnreadableHolder } from './queue/unreadable.ts';
+import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
+import { type Breaker, refusalInWords } from './throttles/breaker.ts';
+import { afterQuiet, quietTimeAt } from './throttles/calendar.ts';
+import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './throttles/quota.ts';
+import { nextRequestFrom } from './throttles/request-rate.ts';
 
 /** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {

@@ -1,21 +1,7 @@
 import { cancelBackfill } from './operating.ts';
-import type { PersonTrigger } from './chain.ts';
-import { parkedHolder } from './parked-chains.ts';
-import { countLeft, type DispatcherState, waitingTriggers } from './state.ts';
-
-/**
- * What a stop dropped at one time. A trace asks the run for it, also once that has ended: a replay drops the same. It is not carried, and nothing is
- * decided by it.
- */
-export interface Dropped {
-  /** Epoch ms. */
-  readonly at: number;
-  readonly triggers: readonly PersonTrigger[];
-  /** Holders of one person's triggers. */
-  readonly parked: readonly { readonly user: string; readonly holder: string }[];
-  /** Holders of anybody's. */
-  readonly holders: readonly string[];
-}
+import type { PersonTrigger } from './queue/chain.ts';
+import { parkedHolder } from './queue/parking.ts';
+import { type DispatcherState, type Dropped, countLeft, waitingTriggers } from './state.ts';
 
 /** Drops everything that is waiting, wherever it is, and members that a backfill has found. What is in a slice is dropped when that gives it back. */
 export function discardWaiting(state: DispatcherState, now: number): void {

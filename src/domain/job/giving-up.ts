@@ -1,10 +1,10 @@
 import type { SliceSign } from '../../contract/slice.ts';
 import { readProgress } from '../slice.ts';
-import { gatherNoLonger } from './batching.ts';
 import { sliceEndsWithinMs } from './cutting.ts';
 import { givenUp } from './lost-slices.ts';
 import { loseSlice, settledPlaces } from './settling.ts';
-import { countLeft, type DispatcherState } from './state.ts';
+import { type DispatcherState, countLeft } from './state.ts';
+import { gatherNoLonger } from './throttles/batching.ts';
 
 /**
  * A worker that was killed has slices which end only when the server has not heard of them for as long as a request of theirs may be open. A run

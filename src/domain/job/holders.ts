@@ -1,23 +1,23 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { instantOf } from '../instant.ts';
 import { ATTEMPT_CODES } from '../verdict.ts';
-import { type Chain, type PersonTrigger, unpackTriggers } from './chain.ts';
 import { isSending, lacksProbe } from './cutting.ts';
-import type { Holder, HoldStep, Step } from './deciding.ts';
-import { chainRoom } from './overflow.ts';
 import {
   confirmPark,
   nextPark,
   nextUnpark,
-  parkedHolder,
-  parkedIn,
   parkFailed,
+  parkedIn,
   passParkedBy,
   unpark,
   unparkFailed,
 } from './parked-chains.ts';
+import { type Chain, type PersonTrigger, unpackTriggers } from './queue/chain.ts';
+import { parkedHolder } from './queue/parking.ts';
+import { neededIn } from './queue/profile-holders.ts';
 import type { RunPhase } from './run-end.ts';
-import type { DispatcherState } from './state.ts';
+import { type DispatcherState, chainRoom } from './state.ts';
+import type { HoldStep, Holder, Step } from './steps.ts';
 
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
@@ -169,4 +169,35 @@ export function holdersReleased(state: DispatcherState, holders: readonly string
 
 function noteLoss(state: DispatcherState, { name }: Holder): void {
   state.loss = `The holder ${name} is gone: its workflow was deleted. What it held is lost.`;
+}
+
+/** Has those let go that no trigger needs any more. */
+export function releaseUnneeded(state: DispatcherState): void {
+  const { profileHolders, chains, deadLetters, overflow } = state;
+  if (profileHolders.size === 0) return;
+  const needed = neededIn(chains.all(), deadLetters.carry());
+  state.owedReleases.push(...profileHolders.takeUnneeded(needed, !overflow.isEmpty));
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Before when strays were started that are to be let go now, epoch ms; undefined: none are. A job that ends leaves none. */
+export function straysToRelease(state: DispatcherState, now: number): number | undefined {
+  const { profileHolders, stopping } = state;
+  const { straysSince, isLookingForStrays } = profileHolders;
+  if (straysSince === undefined || isLookingForStrays || mayNeedAny(state)) return undefined;
+  if (stopping !== undefined) return stopping.waiting === 'keep' ? undefined : now;
+  // Whoever starts one signals at once: what a day has passed by is not under way.
+  return now - straysSince >= DAY_MS ? now - DAY_MS : undefined;
+}
+
+function mayNeedAny({ chains, overflow, deadLetters, unreadable, owedReleases }: DispatcherState): boolean {
+  const waits = chains.triggers > 0 || !overflow.isEmpty || deadLetters.size > 0 || unreadable.aside.length > 0;
+  return waits || owedReleases.length > 0;
+}
+
+/** Strays were let go, or could not be found. */
+export function straysReleased({ profileHolders, stopping }: DispatcherState, now: number): void {
+  profileHolders.isLookingForStrays = false;
+  profileHolders.straysSince = stopping === undefined ? now : undefined;
 }

@@ -1,6 +1,6 @@
-import type { Chains } from './chains.ts';
-import type { Slice } from './state.ts';
 import { jsonStringBytes } from '../json.ts';
+import type { Slice } from './job.ts';
+import type { Chains } from './queue/chains.ts';
 
 /** A slice that was given up, as it is carried (`giving-up.ts`). */
 export interface CarriedLostSlice {

@@ -6,21 +6,16 @@ import type { TriggerEvent } from '../../contract/trigger.ts';
 import { parseInstant } from '../instant.ts';
 import { wantsEvent } from '../job-form.ts';
 import { uniqueAt } from './arriving.ts';
-import { askedFor, lostInWords, WHEN_LOST } from './backfill-requests.ts';
+import { WHEN_LOST, askedFor, lostInWords } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
-import { gatherNoLonger } from './batching.ts';
-import { calendarBarsUntil } from './calendar.ts';
-import { Breaker, UNPROVEN } from './breaker.ts';
-import { takeOverQuota } from './quota.ts';
-import {
-  beginJob,
-  type JobRecord,
-  type DispatcherState,
-  recordJob,
-  setJob,
-  type Stopping,
-  withoutAnswers,
-} from './state.ts';
+import { beginJob, recordJob } from './carrying.ts';
+import { withoutAnswers } from './delivery-settings.ts';
+import type { JobRecord, Stopping } from './job.ts';
+import { type DispatcherState, setJob } from './state.ts';
+import { gatherNoLonger } from './throttles/batching.ts';
+import { Breaker, UNPROVEN } from './throttles/breaker.ts';
+import { calendarBarsUntil } from './throttles/calendar.ts';
+import { takeOverQuota } from './throttles/quota.ts';
 
 /**
  * Begins a job whose definition was checked; with Existing Users, with a backfill.

@@ -1,8 +1,11 @@
 import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
-import { admitArrival, type Arrival } from './arriving.ts';
-import { spacingUnknown } from './request-rate.ts';
+import { admitArrival } from './arriving.ts';
+import { type CarriedJob, restoreJob } from './carrying.ts';
+import type { Slice } from './job.ts';
 import { settleSlice } from './settling.ts';
-import { type CarriedJob, type DispatcherState, restoreJob, type Slice } from './state.ts';
+import type { DispatcherState } from './state.ts';
+import type { Arrival } from './steps.ts';
+import { spacingUnknown } from './throttles/request-rate.ts';
 
 /** What is left of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
 export interface Remains {

@@ -1,5 +1,6 @@
-import { hasReady, SLICE_BUDGET_MS, sliceEndsWithinMs } from './cutting.ts';
-import { carriedBytes, carryJob, type DispatcherState, estimateBytes } from './state.ts';
+import { carriedBytes, carryJob, estimateBytes } from './carrying.ts';
+import { SLICE_BUDGET_MS, hasReady, sliceEndsWithinMs } from './cutting.ts';
+import type { DispatcherState } from './state.ts';
 
 /** What the workflow knows of its run and the dispatcher does not. */
 export interface RunFacts {

@@ -1,26 +1,26 @@
 import type { LastFailure } from '../../contract/job-status.ts';
 import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
+import { deliveryText } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
 import {
-  askedWaitMs,
   OURS_DELAY_MS,
   PROFILE_DELAYS_MS,
-  retryDelayMs,
   SOURCE_DELAY_MS,
+  askedWaitMs,
+  retryDelayMs,
   spread,
   throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
-import { ATTEMPT_CODES, judge, judgeFor, type Verdict, VERDICTS, wasAsked } from '../verdict.ts';
-import { batchSize, gatherNoLonger } from './batching.ts';
-import type { Chain, QueuedTrigger } from './chain.ts';
+import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasAsked } from '../verdict.ts';
 import { maySend } from './cutting.ts';
-import { rememberDelivery } from './memory.ts';
-import { chainRoom, isCrowdedOut } from './overflow.ts';
-import { updateRequestMs } from './pace.ts';
-import { refundQuota } from './quota.ts';
-import { spacingEnded } from './request-rate.ts';
-import { countLeft, drawChance, type DispatcherState, noteTrend, type Slice } from './state.ts';
+import type { Slice } from './job.ts';
+import type { Chain, QueuedTrigger } from './queue/chain.ts';
+import { type DispatcherState, chainRoom, countLeft, drawChance, isCrowdedOut, noteTrend } from './state.ts';
+import { batchSize, gatherNoLonger } from './throttles/batching.ts';
+import { updateRequestMs } from './throttles/pace.ts';
+import { refundQuota } from './throttles/quota.ts';
+import { spacingEnded } from './throttles/request-rate.ts';
 
 /**
  * A slice ended: removes its delivered triggers; the rest waits as the verdicts say. A report that does not say for certain what became of
@@ -427,4 +427,9 @@ function giveUpMostFailed(state: DispatcherState, now: number, leastFailures: nu
     const failure = { at: instantOf(now), code: ATTEMPT_CODES.givenUpEarly };
     if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure, attempts });
   }
+}
+
+/** Remembers that a trigger was delivered: if it is signalled again soon, that is a repeat. */
+export function rememberDelivery(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+  state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }

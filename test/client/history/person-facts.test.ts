@@ -5,7 +5,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import { personFacts, type TraceProgress } from '../../../src/client/history/person-facts.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { JobFact } from '../../../src/contract/trace.ts';
-import type { Arrival } from '../../../src/domain/job/arriving.ts';
+import type { Arrival } from '../../../src/domain/job/steps.ts';
 import { isRecord } from '../../../src/domain/json.ts';
 import { UnknownPayloadKey } from '../../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';

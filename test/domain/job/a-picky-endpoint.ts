@@ -1,5 +1,5 @@
 import type { FailedAttempt, SliceInput } from '../../../src/contract/slice.ts';
-import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { judge, ROW_LIMITS, VERDICTS } from '../../../src/domain/verdict.ts';
 import { AJob } from './a-job.ts';

@@ -1,4 +1,4 @@
-import type { JobRecord } from '../../../src/domain/job/state.ts';
+import type { JobRecord } from '../../../src/domain/job/job.ts';
 import { FORM_DEFAULTS } from '../../../src/domain/job-form.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { backfillChildGone, operateBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const MINUTE_MS = 60_000;

@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { beginBackfill, stopJob } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
-import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 

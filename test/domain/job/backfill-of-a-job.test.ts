@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { MemberPage } from '../../../src/contract/backfill.ts';
-import type { Holder } from '../../../src/domain/job/deciding.ts';
+import type { Holder } from '../../../src/domain/job/steps.ts';
 import { confirmHold } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
@@ -12,7 +12,7 @@ import {
   operateBackfill,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { askedFor, BackfillRequests } from '../../../src/domain/job/backfill-requests.ts';
 import { BackfillIntake } from '../../../src/domain/job/backfill.ts';
 import { backfillChildGone, beginBackfill, cancelBackfill } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const AUDIENCE = 'a'.repeat(32);

@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
 import { applyEdit, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
-import { type CarriedJob, carryJob, estimateBytes, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { setJob } from '../../../src/domain/job/state.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 import { answerSlice } from './model-endpoint.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { refuseEdit } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 

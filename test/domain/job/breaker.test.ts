@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Breaker } from '../../../src/domain/job/breaker.ts';
+import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
 import type { Verdict } from '../../../src/domain/verdict.ts';
 
 const PERMITS = 8;

@@ -5,7 +5,7 @@ import type { WatchState } from '../../../src/contract/watch.ts';
 import { describeDeadLetter, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { NewerState } from '../../../src/domain/errors.ts';
 import { operateBackfill, resumeJob } from '../../../src/domain/job/operating.ts';
-import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { parseJson } from '../../../src/domain/json.ts';
 import { describeKeptJob, type KeptJob, keptTriggers, resumedJob } from '../../../src/domain/kept-job.ts';
 import { describeWatch } from '../../../src/domain/watch.ts';

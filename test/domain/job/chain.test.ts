@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { acceptedNow, WaitingTimes, waitsSince } from '../../../src/domain/job/chain.ts';
+import { acceptedNow, WaitingTimes, waitsSince } from '../../../src/domain/job/queue/chain.ts';
 import { always } from '../../support/properties.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

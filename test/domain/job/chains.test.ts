@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { AudienceTable, type QueuedTrigger } from '../../../src/domain/job/chain.ts';
-import { Chains } from '../../../src/domain/job/chains.ts';
+import { AudienceTable, type QueuedTrigger } from '../../../src/domain/job/queue/chain.ts';
+import { Chains } from '../../../src/domain/job/queue/chains.ts';
 
 const A = 'a'.repeat(32);
 const B = 'b'.repeat(32);

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
 import { holdFailed, setHolderAside } from '../../../src/domain/job/holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob, failForEach } from './a-job.ts';
 
 /** So small that a few thousand triggers need holders. */

@@ -3,16 +3,16 @@ import type { BackfillRequest } from '../../../src/contract/requests.ts';
 import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
-import { redeliveryOf } from '../../../src/domain/dead-letter.ts';
+import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
-import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import { isHeldBack } from '../../../src/domain/job/cutting.ts';
-import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
+import { nextStep } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
-import { deadLetterOf } from '../../../src/domain/job/dying.ts';
 import { signsSeen } from '../../../src/domain/job/giving-up.ts';
-import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
+import { readHolderNow, setHolderAside, straysReleased } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -26,19 +26,11 @@ import {
   retryNow,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
-import { straysReleased } from '../../../src/domain/job/profile-holders.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
-import {
-  beginJob,
-  type CarriedJob,
-  carryJob,
-  estimateBytes,
-  type JobRecord,
-  type DispatcherState,
-  permitsInUse,
-  restoreJob,
-} from '../../../src/domain/job/state.ts';
+import { beginJob, type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import type { JobRecord } from '../../../src/domain/job/job.ts';
+import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { signsSeen } from '../../../src/domain/job/giving-up.ts';
-import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const OLD = { events: 4096 };

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { RecentMemory } from '../../../src/domain/job/memory.ts';
+import { RecentMemory } from '../../../src/domain/job/queue/memory.ts';
 import { REMEMBERED_ARRIVALS, REMEMBERED_CHANGES, REMEMBERED_DELIVERIES } from '../../../src/domain/limits.ts';
-import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 

@@ -1,6 +1,6 @@
 import type { SliceInput, SliceReport, SliceTrigger } from '../../../src/contract/slice.ts';
 import { canCut, maySend } from '../../../src/domain/job/cutting.ts';
-import { quotaLeft } from '../../../src/domain/job/quota.ts';
+import { quotaLeft } from '../../../src/domain/job/throttles/quota.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { keyOf, must } from './model-ledger.ts';
 

@@ -1,11 +1,6 @@
 import { describeBackfill } from '../../../src/domain/job/backfill-requests.ts';
-import {
-  type CarriedJob,
-  carryJob,
-  estimateBytes,
-  type DispatcherState,
-  restoreJob,
-} from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { must } from './model-ledger.ts';
 
 /** What is counted step by step is what it comes to when it is counted anew, and the estimate is no less than the bytes. */

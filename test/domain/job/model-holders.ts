@@ -1,5 +1,5 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import type { Holder, Step } from '../../../src/domain/job/deciding.ts';
+import type { Holder, Step } from '../../../src/domain/job/steps.ts';
 import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../../../src/domain/job/holders.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { type ModelLedger, must } from './model-ledger.ts';

@@ -1,5 +1,6 @@
 import { jobKept } from '../../../src/domain/job/operating.ts';
-import { type CarriedJob, carryJob, type DispatcherState, restoreJob } from '../../../src/domain/job/state.ts';
+import { type CarriedJob, carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { must } from './model-ledger.ts';
 

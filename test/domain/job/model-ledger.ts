@@ -1,4 +1,4 @@
-import type { DeadTrigger } from '../../../src/domain/job/dying.ts';
+import type { DeadTrigger } from '../../../src/domain/job/queue/dying.ts';
 
 export interface Delivery {
   readonly user: string;

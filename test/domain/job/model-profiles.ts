@@ -1,4 +1,4 @@
-import { unpackTriggers } from '../../../src/domain/job/chain.ts';
+import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { isProfileHolder } from '../../../src/domain/held-profile.ts';
 import { ProfileElsewhere } from '../../../src/domain/trigger.ts';

@@ -1,6 +1,6 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import { type QueuedTrigger, unpackTriggers } from '../../../src/domain/job/chain.ts';
-import { parkedHolder } from '../../../src/domain/job/parked-chains.ts';
+import { type QueuedTrigger, unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
+import { parkedHolder } from '../../../src/domain/job/queue/parking.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import type { ModelHolders } from './model-holders.ts';
 import { keyOf, must, type Waiting } from './model-ledger.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
 import { applyEdit, pauseJob, resumeJob, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 /** A job that has not sent anything yet, with as many people waiting. */

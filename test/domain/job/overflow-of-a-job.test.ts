@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import type { Step } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import { confirmHold } from '../../../src/domain/job/holders.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Fifo } from '../../../src/domain/job/overflow.ts';
+import { Fifo } from '../../../src/domain/job/queue/overflow.ts';
 import { always } from '../../support/properties.ts';
 
 test('whatever is put in and taken out, it does as an array does', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { operateBackfill } from '../../../src/domain/job/operating.ts';
-import { BackfillPace, slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/pace.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { BackfillPace, slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/throttles/pace.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { always } from '../../support/properties.ts';
 

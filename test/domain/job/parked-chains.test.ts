@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import type { Step } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import { holderRead } from '../../../src/domain/job/holders.ts';
 import { jobKept, stopJob } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob, failForEach } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { applyEdit, jobKept, pauseJob, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';

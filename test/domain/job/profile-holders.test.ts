@@ -1,10 +1,11 @@
 import { expect, test } from '@jest/globals';
-import { nextStep, type Step } from '../../../src/domain/job/deciding.ts';
+import { nextStep } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import { setHolderAside } from '../../../src/domain/job/holders.ts';
-import { parkedBytes } from '../../../src/domain/job/chain.ts';
-import { ProfileHolders } from '../../../src/domain/job/profile-holders.ts';
+import { parkedBytes } from '../../../src/domain/job/queue/chain.ts';
+import { ProfileHolders } from '../../../src/domain/job/queue/profile-holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
 import { AJob, failForEach } from './a-job.ts';

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { QuietHours } from '../../../src/contract/timing.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
 import { applyEdit, calendarRead, pauseJob, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import type { FailedAttempt } from '../../../src/contract/slice.ts';
 import type { Quota } from '../../../src/contract/timing.ts';
-import { Breaker } from '../../../src/domain/job/breaker.ts';
+import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
 import type { SliceInput } from '../../../src/contract/slice.ts';
-import type { Arrival } from '../../../src/domain/job/arriving.ts';
+import type { Arrival } from '../../../src/domain/job/steps.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { recoverJob, type Remains } from '../../../src/domain/job/recovering.ts';
-import { carryJob } from '../../../src/domain/job/state.ts';
+import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 /** The job goes on after its run was ended from outside. */

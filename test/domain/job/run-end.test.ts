@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { estimateBytes } from '../../../src/domain/job/state.ts';
+import { estimateBytes } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const OLD = { events: 4096 };

@@ -8,7 +8,8 @@ import {
   stopJob,
 } from '../../../src/domain/job/operating.ts';
 import { loseSlice, returnPermits } from '../../../src/domain/job/settling.ts';
-import { carryJob, permitsInUse, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { permitsInUse } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 

@@ -1,11 +1,12 @@
 import { expect, test } from '@jest/globals';
 import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
-import { Breaker, UNPROVEN } from '../../../src/domain/job/breaker.ts';
-import { deadLetterOf } from '../../../src/domain/job/dying.ts';
+import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
+import { deadLetterOf } from '../../../src/domain/dead-letter.ts';
 import { applyEdit, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, restoreJob, setJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { setJob } from '../../../src/domain/job/state.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import type { Step } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import { confirmHold, holderRead } from '../../../src/domain/job/holders.ts';
 import { backfillChildGone, jobKept, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { discardedJob, keptBackfill, resumedJob } from '../../../src/domain/kept-job.ts';
 import { AJob } from './a-job.ts';
 

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
-import type { Step } from '../../../src/domain/job/deciding.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
 import { readHolderNow, recallFailed, setHolderAside } from '../../../src/domain/job/holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/state.ts';
-import { UnreadableHolders } from '../../../src/domain/job/unreadable.ts';
+import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { UnreadableHolders } from '../../../src/domain/job/queue/unreadable.ts';
 import { AJob, failForEach } from './a-job.ts';
 
 const PEOPLE = 6_000;

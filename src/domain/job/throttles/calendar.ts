@@ -1,5 +1,6 @@
-import type { CalendarSettings } from '../../contract/timing.ts';
-import type { DispatcherState, JobRecord } from './state.ts';
+import type { CalendarSettings } from '../../../contract/timing.ts';
+import type { JobRecord } from '../job.ts';
+import type { Throttled } from './throttled.ts';
 
 /** Nothing is cut so shortly before a time in which nothing may be started, in ms: a slice takes a moment to reach its worker. */
 const LEAST_MS = 1000;
@@ -8,26 +9,26 @@ const LEAST_MS = 1000;
 const AGAIN_BEFORE_MS = 12 * 60 * 60_000;
 
 /** What a calendar is made of; undefined when nothing of the job depends on one. */
-function calendarSettings({ job }: DispatcherState): CalendarSettings | undefined {
+function calendarSettings({ job }: Throttled): CalendarSettings | undefined {
   const { quietHours, quota } = job.definition;
   return quietHours === null && quota === null ? undefined : { quietHours, quota };
 }
 
 /** When the calendar is to be read, epoch ms; undefined when the job needs none. */
-function readAt(state: DispatcherState): number | undefined {
+function readAt(state: Throttled): number | undefined {
   if (calendarSettings(state) === undefined) return undefined;
   const { calendar } = state.job;
   return calendar === undefined ? 0 : calendar.untilMs - AGAIN_BEFORE_MS;
 }
 
 /** What the calendar is to be read for now; undefined: it need not be. One at a time. */
-export function calendarToRead(state: DispatcherState, now: number): CalendarSettings | undefined {
+export function calendarToRead(state: Throttled, now: number): CalendarSettings | undefined {
   const at = readAt(state);
   return at === undefined || at > now || state.isReadingCalendar ? undefined : calendarSettings(state);
 }
 
 /** When it will have to be read, epoch ms; undefined when it need not be, or is being read. */
-export function nextCalendarAt(state: DispatcherState): number | undefined {
+export function nextCalendarAt(state: Throttled): number | undefined {
   return state.isReadingCalendar ? undefined : readAt(state);
 }
 
@@ -55,7 +56,7 @@ export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: num
  * No slice is cut before this time because of the calendar; epoch ms, in the past when one may be cut now. As long as the calendar is not
  * known, that is not known, either: `Infinity`.
  */
-export function calendarBarsUntil(state: DispatcherState, now: number): number {
+export function calendarBarsUntil(state: Throttled, now: number): number {
   if (calendarSettings(state) === undefined) return 0;
   const { calendar } = state.job;
   if (calendar === undefined || calendar.untilMs <= now + LEAST_MS) return Infinity;
@@ -77,7 +78,7 @@ export function calendarPeriodAt(
 }
 
 /** Until when a slice that is cut now may start requests, epoch ms; undefined: the calendar does not say. */
-export function mayStartUntil({ job }: DispatcherState, now: number): number | undefined {
+export function mayStartUntil({ job }: Throttled, now: number): number | undefined {
   if (job.calendar === undefined) return undefined;
   const { quiet, untilMs } = job.calendar;
   const quietFrom = quiet.find(([from]) => from > now)?.[0] ?? untilMs;
@@ -86,6 +87,6 @@ export function mayStartUntil({ job }: DispatcherState, now: number): number | u
 }
 
 /** Whether what comes now is not to be sent, since these are quiet hours in which the job drops it. */
-export function isDroppedNow({ job }: DispatcherState, now: number): boolean {
+export function isDroppedNow({ job }: Throttled, now: number): boolean {
   return job.definition.quietHours?.meanwhile === 'drop' && quietTimeAt(job, now) !== undefined;
 }

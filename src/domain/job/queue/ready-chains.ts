@@ -1,4 +1,4 @@
-import { type Chain, isOfMembers, isCounted } from './chain.ts';
+import { type Chain, isCounted, isOfMembers } from './chain.ts';
 
 /** How many chains are searched for one whose oldest trigger has never failed, or failed least. */
 const LOOKS = 1000;

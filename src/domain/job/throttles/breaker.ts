@@ -1,7 +1,7 @@
-import type { LastFailure } from '../../contract/job-status.ts';
-import { spread } from '../retry.ts';
-import { duration, shownCount } from '../shown.ts';
-import { failureInWords, judge, ROW_LIMITS, type Verdict, VERDICTS } from '../verdict.ts';
+import type { LastFailure } from '../../../contract/job-status.ts';
+import { spread } from '../../retry.ts';
+import { duration, shownCount } from '../../shown.ts';
+import { ROW_LIMITS, VERDICTS, type Verdict, failureInWords, judge } from '../../verdict.ts';
 
 /** When half of this many last first attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
 const WINDOW = 20;

@@ -1,13 +1,8 @@
-import type { SlicePace, SpacingEnd } from '../../contract/slice.ts';
-import { SLICE_MS } from '../limits.ts';
-import { intervalMs, RequestSpacing } from '../spacing.ts';
-import type { DispatcherState, Slice } from './state.ts';
-
-/** What a job with a request rate remembers between two slices; plain JSON. */
-export interface CarriedSpacing extends SpacingEnd {
-  /** Epoch ms, by the job's clock, at which a slice said so. */
-  readonly at: number;
-}
+import type { SlicePace, SpacingEnd } from '../../../contract/slice.ts';
+import { SLICE_MS } from '../../limits.ts';
+import { RequestSpacing, intervalMs } from '../../spacing.ts';
+import type { Slice } from '../job.ts';
+import type { Throttled } from './throttled.ts';
 
 /**
  * A slice may be cut this long before its first request may start, in ms, and waits for that itself: timers of the server fire up to a
@@ -16,12 +11,12 @@ export interface CarriedSpacing extends SpacingEnd {
 const MOST_AHEAD_MS = 1000;
 
 /** Requests a second that the job is limited to; undefined: to none. */
-function rateOf({ job }: DispatcherState): number | undefined {
+function rateOf({ job }: Throttled): number | undefined {
   return job.definition.requestsPerSecond ?? undefined;
 }
 
 /** When the next request may start, epoch ms by the job's clock; in the past when it may start now. */
-export function nextRequestFrom(state: DispatcherState): number {
+export function nextRequestFrom(state: Throttled): number {
   const { spacing } = state;
   const rate = rateOf(state);
   if (rate === undefined || spacing === undefined) return 0;
@@ -30,19 +25,19 @@ export function nextRequestFrom(state: DispatcherState): number {
 }
 
 /** No slice is cut before this time because of the request rate; epoch ms, in the past when one may be cut now. */
-export function pacedUntil(state: DispatcherState): number {
+export function pacedUntil(state: Throttled): number {
   const rate = rateOf(state);
   return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
 }
 
 /** Whether the request rate allows another slice now: only when none is left that may start requests beside it. */
-export function rateAllows(state: DispatcherState, now: number): boolean {
+export function rateAllows(state: Throttled, now: number): boolean {
   if (rateOf(state) === undefined) return true;
   return pacedUntil(state) <= now && [...state.slices.values()].every(({ startsNoMore }) => startsNoMore === true);
 }
 
 /** How a slice that is cut now has to space its requests; undefined: not at all. */
-export function paceOf(state: DispatcherState): SlicePace | undefined {
+export function paceOf(state: Throttled): SlicePace | undefined {
   const perSecond = rateOf(state);
   if (perSecond === undefined) return undefined;
   const { spacing } = state;
@@ -50,7 +45,7 @@ export function paceOf(state: DispatcherState): SlicePace | undefined {
 }
 
 /** The most triggers that a slice may take at this rate: as many as it can start while a slice lasts. */
-export function pacedSize(state: DispatcherState, perSecond: number, now: number): number {
+export function pacedSize(state: Throttled, perSecond: number, now: number): number {
   const from = state.spacing === undefined ? -Infinity : nextRequestFrom(state) + Math.min(0, state.spacing.inMs);
   return new RequestSpacing(perSecond, from).mostUntil(now + SLICE_MS, now);
 }
@@ -60,7 +55,7 @@ export function pacedSize(state: DispatcherState, perSecond: number, now: number
  *
  * @param end where its spacing ended; undefined: nothing is known of it, and its last request may have started just now.
  */
-export function spacingEnded(state: DispatcherState, slice: Slice, end: SpacingEnd | undefined, now: number): void {
+export function spacingEnded(state: Throttled, slice: Slice, end: SpacingEnd | undefined, now: number): void {
   if (slice.perSecond === undefined || slice.startsNoMore === true) return;
   slice.startsNoMore = true;
   if (end === undefined) spacingUnknown(state, slice.perSecond, now);
@@ -68,7 +63,7 @@ export function spacingEnded(state: DispatcherState, slice: Slice, end: SpacingE
 }
 
 /** A request may have started just now: the next one waits for a whole interval. */
-export function spacingUnknown(state: DispatcherState, perSecond: number | undefined, now: number): void {
+export function spacingUnknown(state: Throttled, perSecond: number | undefined, now: number): void {
   if (perSecond === undefined) return;
   const inMs = intervalMs(perSecond);
   state.spacing = { nextAtMs: now + inMs, inMs, at: now };

@@ -1,7 +1,7 @@
-import type { HeldProfile, PackedTrigger, PackedTriggers } from '../../contract/holder.ts';
-import type { TriggerEvent } from '../../contract/trigger.ts';
-import { epochMsOf } from '../instant.ts';
-import { jsonStringBytes } from '../json.ts';
+import type { HeldProfile, PackedTrigger, PackedTriggers } from '../../../contract/holder.ts';
+import type { TriggerEvent } from '../../../contract/trigger.ts';
+import { epochMsOf } from '../../instant.ts';
+import { jsonStringBytes } from '../../json.ts';
 
 /** A trigger in its person's chain. */
 export interface QueuedTrigger {

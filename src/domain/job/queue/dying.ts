@@ -1,12 +1,6 @@
-import type { DeadLetter } from '../../contract/dead-letter.ts';
-import type { LastFailure } from '../../contract/job-status.ts';
-import type { JsonObject } from '../../contract/trigger.ts';
-import { deliveryId } from '../delivery-id.ts';
-import { instantOf } from '../instant.ts';
-import { parseJson, stringifyJson, utf8Bytes } from '../json.ts';
-import { audienceById } from '../names.ts';
+import type { LastFailure } from '../../../contract/job-status.ts';
+import { jsonBytes } from '../../json.ts';
 import type { QueuedTrigger } from './chain.ts';
-import type { JobRecord } from './state.ts';
 
 /** A trigger that will not be sent unless a person decides so. */
 export interface DeadTrigger {
@@ -52,7 +46,7 @@ export class DeadLetters {
 
   add(dead: DeadTrigger): void {
     this.#dying.set(this.#nextKey++, dead);
-    this.#bytes += bytesOf(dead);
+    this.#bytes += jsonBytes(dead);
   }
 
   /** Those to be kept next, by key; undefined when all are on their way. */
@@ -61,9 +55,9 @@ export class DeadLetters {
     let bytes = 0;
     for (const [key, dead] of this.#dying) {
       if (this.#leaving.has(key)) continue;
-      if (letters.size > 0 && (letters.size >= MOST_AT_ONCE || bytes + bytesOf(dead) > mostBytes)) break;
+      if (letters.size > 0 && (letters.size >= MOST_AT_ONCE || bytes + jsonBytes(dead) > mostBytes)) break;
       letters.set(key, dead);
-      bytes += bytesOf(dead);
+      bytes += jsonBytes(dead);
     }
     if (letters.size === 0) return undefined;
     for (const key of letters.keys()) this.#leaving.add(key);
@@ -75,7 +69,7 @@ export class DeadLetters {
     for (const key of keys) {
       const dead = this.#dying.get(key);
       if (dead === undefined) continue;
-      this.#bytes -= bytesOf(dead);
+      this.#bytes -= jsonBytes(dead);
       this.#dying.delete(key);
       this.#leaving.delete(key);
     }
@@ -94,37 +88,4 @@ export class DeadLetters {
   carry(): DeadTrigger[] {
     return [...this.#dying.values()];
   }
-}
-
-function bytesOf(dead: DeadTrigger): number {
-  return utf8Bytes(stringifyJson(dead));
-}
-
-/** What the workflow of a dead letter is given. */
-export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: string, now: number): DeadLetter {
-  const { user, trigger, failure, attempts } = dead;
-  const { audience: audienceId, event, at, profile, profileBytes, held, redelivery = 0 } = trigger;
-  const audience = audienceById(job, audienceId) ?? { id: audienceId, slug: audienceId, name: audienceId };
-  return {
-    v: 1,
-    jobWorkflowId,
-    subscriptionId: job.subscriptionId,
-    deliveryId: deliveryId(job.subscriptionId, { user, ...trigger }),
-    redeliveries: redelivery,
-    user,
-    audience,
-    event,
-    at,
-    ...(profile === undefined
-      ? {}
-      : {
-          profile: parseJson(profile) as JsonObject,
-          profileBytes: profileBytes ?? 0,
-        }),
-    ...(held === undefined ? {} : { held }),
-    failure,
-    attempts,
-    diedAt: instantOf(now),
-    hasSearchAttributes: job.missingSearchAttributes.length === 0,
-  };
 }

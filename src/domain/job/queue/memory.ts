@@ -1,7 +1,6 @@
-import { deliveryText, membershipText, shortKey } from '../delivery-id.ts';
-import { type Instant, knownInstant } from '../instant.ts';
+import { membershipText, shortKey } from '../../delivery-id.ts';
+import { type Instant, knownInstant } from '../../instant.ts';
 import type { QueuedTrigger } from './chain.ts';
-import type { DispatcherState } from './state.ts';
 
 /**
  * The last few thousand texts, with the time at which each came last; the oldest are forgotten first. Those of this run are kept in full and
@@ -77,33 +76,18 @@ export function isSameDelivery(known: KnownInstants, one: QueuedTrigger, other: 
   return at === other.at || instantIn(known, one) === instantIn(known, other);
 }
 
-function instantIn(known: KnownInstants, trigger: QueuedTrigger): Instant | undefined {
+export function instantIn(known: KnownInstants, trigger: QueuedTrigger): Instant | undefined {
   if (known.has(trigger)) return known.get(trigger);
   const instant = knownInstant(trigger.at);
   known.set(trigger, instant);
   return instant;
 }
 
-/** Whether this trigger is already waiting, in a chain, in a slice or on its way to a dead letter, or was among the last few thousand delivered. */
-export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
-  if (trigger.redelivery !== undefined) return false;
-  const chain = state.chains.get(user);
-  if (chain?.triggers.some((one) => isSameDelivery(state.instants, trigger, one)) === true) return true;
-  if (state.deadLetters.some((dead) => dead.user === user && isSameDelivery(state.instants, dead.trigger, trigger)))
-    return true;
-  return state.delivered.knows(deliveryText(state.job.subscriptionId, { user, ...trigger }));
-}
-
-/** Remembers that a trigger was delivered: if it is signalled again soon, that is a repeat. */
-export function rememberDelivery(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
-  state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
-}
-
 /** When the newest change happened, by person and audience as a short key; the one that was remembered first is the first. */
 export type NewestChanges = Map<string, Instant>;
 
 /** One person's change of one audience, at an RFC 3339 time. */
-interface Change {
+export interface Change {
   readonly user: string;
   readonly audience: string;
   readonly at: string;
@@ -130,20 +114,4 @@ export function newerChange(
   const [first] = newest.keys();
   if (first !== undefined && newest.size > most) newest.delete(first);
   return undefined;
-}
-
-/**
- * Whether a job that drops what comes late has accepted a newer change. A change without a time of its own is never late, but others are that are
- * older.
- */
-export function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
-  if (state.job.definition.stale !== 'drop') return false;
-  let waiting = '';
-  for (const one of state.chains.get(change.user)?.triggers ?? []) {
-    if (one.audience !== change.audience || one.backfill !== undefined) continue;
-    const instant = instantIn(state.instants, one) ?? '';
-    if (instant > waiting) waiting = instant;
-  }
-  const newer = newerChange(state.newest, change, { most: state.budgets.rememberedChanges, waiting });
-  return isDated && newer !== undefined;
 }

@@ -1,11 +1,6 @@
-import { SLICE_MS, SLICE_TRIGGERS } from '../limits.ts';
-import type { DispatcherState, Slice } from './state.ts';
-
-/** Since when what is ready waits until it fills a batch, epoch ms; absent: nothing waits. Plain JSON. */
-export interface CarriedGathering {
-  readonly live?: number;
-  readonly members?: number;
-}
+import { SLICE_MS, SLICE_TRIGGERS } from '../../limits.ts';
+import type { Slice } from '../job.ts';
+import type { Throttled } from './throttled.ts';
 
 /**
  * Members wait this long, in ms, for the next page of their backfill, even if the job waits for nothing else: its batches are full but for the
@@ -14,12 +9,12 @@ export interface CarriedGathering {
 const PAGE_WAIT_MS = 5_000;
 
 /** Most triggers in one request. */
-export function batchSize({ job }: DispatcherState): number {
+export function batchSize({ job }: Throttled): number {
   return job.definition.batch?.size ?? 1;
 }
 
 /** Notes since when what is ready waits, in a job with batches. To be called whenever that may have changed, before anything is cut. */
-export function gather(state: DispatcherState, members: number, now: number): void {
+export function gather(state: Throttled, members: number, now: number): void {
   const { chains, gathering } = state;
   const isLive = chains.liveCount > 0;
   const isOfMembers = members > 0;
@@ -33,18 +28,18 @@ export function gather(state: DispatcherState, members: number, now: number): vo
 }
 
 /** What is ready has waited long enough, whatever it has waited for. */
-export function gatherNoLonger(state: DispatcherState): void {
+export function gatherNoLonger(state: Throttled): void {
   if (state.job.definition.batch !== null) state.gathering = { live: 0, members: 0 };
 }
 
 /** When live triggers go although they fill no batch, epoch ms; in the past when they may now. */
-function liveDueAt({ gathering, job, stopping }: DispatcherState): number {
+function liveDueAt({ gathering, job, stopping }: Throttled): number {
   const { batch } = job.definition;
   return batch === null || batch.afterMs === 0 || stopping !== undefined ? 0 : (gathering?.live ?? 0) + batch.afterMs;
 }
 
 /** The same for members, of whom so many are ready. */
-function membersDueAt({ gathering, job, stopping, backfill, chains }: DispatcherState, members: number): number {
+function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled, members: number): number {
   const { batch } = job.definition;
   // Who is still to be read is waited for; not who is let go by the pace of the backfill.
   const isMoreToCome = backfill?.expectsPages === true && members >= chains.memberCount + backfill.waitingInPages;
@@ -53,19 +48,19 @@ function membersDueAt({ gathering, job, stopping, backfill, chains }: Dispatcher
 }
 
 /** When the live triggers that are ready may be cut, epoch ms; in the past when they may now. */
-export function liveFrom(state: DispatcherState): number {
+export function liveFrom(state: Throttled): number {
   const dueAt = liveDueAt(state);
   const size = batchSize(state);
   return dueAt === 0 || state.chains.liveTriggers(size) >= size ? 0 : dueAt;
 }
 
 /** The same for members, of whom so many are ready. */
-export function membersFrom(state: DispatcherState, members: number): number {
+export function membersFrom(state: Throttled, members: number): number {
   return members >= batchSize(state) ? 0 : membersDueAt(state, members);
 }
 
 /** Whether what is ready goes although it fills no batch. */
-export function goesUnfilled(state: DispatcherState, members: number | undefined, now: number): boolean {
+export function goesUnfilled(state: Throttled, members: number | undefined, now: number): boolean {
   return (members === undefined ? liveDueAt(state) : membersDueAt(state, members)) <= now;
 }
 
@@ -74,7 +69,7 @@ export function goesUnfilled(state: DispatcherState, members: number | undefined
  * so there are as few as can hold all that is ready, or use all permits for a second.
  */
 export function batchesOf(
-  state: DispatcherState,
+  state: Throttled,
   { ready, free, slicesLeft }: { readonly ready: number; readonly free: number; readonly slicesLeft: number },
 ): { readonly permits: number; readonly requests: number } {
   const size = batchSize(state);
@@ -92,7 +87,7 @@ export function batchesOf(
  *
  * @param isOver whether what is ready need not fill a batch.
  */
-export function triggersOf(state: DispatcherState, requests: number, ready: number, isOver: boolean): number {
+export function triggersOf(state: Throttled, requests: number, ready: number, isOver: boolean): number {
   const size = batchSize(state);
   const whole = (triggers: number): number => Math.floor(triggers / size) * size;
   const most = Math.min(requests * size, whole(SLICE_TRIGGERS));
@@ -100,7 +95,7 @@ export function triggersOf(state: DispatcherState, requests: number, ready: numb
 }
 
 /** How many requests the triggers of a slice make, if all goes well. */
-export function requestsOf(state: DispatcherState, triggers: Slice['triggers']): number {
+export function requestsOf(state: Throttled, triggers: Slice['triggers']): number {
   const size = batchSize(state);
   return Math.ceil(triggers.reduce((sum, { batchMost = size }) => sum + 1 / Math.min(size, batchMost), 0) - 1e-9);
 }

@@ -1,5 +1,5 @@
-import TinyQueue from 'tinyqueue';
 import type { Chain } from './chain.ts';
+import TinyQueue from 'tinyqueue';
 
 interface HeldEntry {
   readonly chain: Chain;

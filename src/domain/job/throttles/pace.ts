@@ -1,4 +1,4 @@
-import { SLICE_MS, SLICE_TRIGGERS } from '../limits.ts';
+import { SLICE_MS, SLICE_TRIGGERS } from '../../limits.ts';
 
 /**
  * How long one request is assumed to take before any was made, in ms. Too low an estimate costs nothing: a slice ends on time, and gives

@@ -1,45 +1,36 @@
+import type { Slice } from '../job.ts';
+import { isCounted } from '../queue/chain.ts';
+import type { Throttled } from './throttled.ts';
 import { calendarPeriodAt } from './calendar.ts';
-import { isCounted } from './chain.ts';
-import type { DispatcherState, Slice } from './state.ts';
-
-/** How much of a job's quota is used; plain JSON. */
-export interface CarriedQuota {
-  /** When the period began that it is of; epoch ms. */
-  readonly from: number;
-  /** When it ends; epoch ms. */
-  readonly until?: number;
-  /** Triggers whose first attempt was in it, or may have been. */
-  readonly used: number;
-}
 
 /** How many triggers may have their first attempt in the period of now; `Infinity` without a quota. */
-export function quotaLeft(state: DispatcherState, now: number): number {
+export function quotaLeft(state: Throttled, now: number): number {
   const { quota } = state.job.definition;
   if (quota === null) return Infinity;
   return Math.max(0, quota.people - quotaUsed(state, now));
 }
 
 /** How many have had it in the period of now, or may have. */
-export function quotaUsed(state: DispatcherState, now: number): number {
+export function quotaUsed(state: Throttled, now: number): number {
   const [from] = calendarPeriodAt(state.job, now) ?? [];
   return state.quota?.from === from ? (state.quota?.used ?? 0) : 0;
 }
 
 /** How many new members of a backfill may have their first attempt now: a backfill gets what the live triggers leave that could be sent. */
-export function quotaLeftForMembers(state: DispatcherState, now: number): number {
+export function quotaLeftForMembers(state: Throttled, now: number): number {
   const left = quotaLeft(state, now);
   return left === Infinity ? left : left - state.chains.uncountedLive(left);
 }
 
 /** When first attempts may be made again, epoch ms; undefined while they may be now. */
-export function quotaBarsUntil(state: DispatcherState, now: number): number | undefined {
+export function quotaBarsUntil(state: Throttled, now: number): number | undefined {
   return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
 }
 
 const PERIOD_MS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
 
 /** When the period begins in which the last of so many members can be sent if no live triggers come, epoch ms; undefined: it is the present one. */
-export function quotaReachesAt(state: DispatcherState, members: number, now: number): number | undefined {
+export function quotaReachesAt(state: Throttled, members: number, now: number): number | undefined {
   const { quota } = state.job.definition;
   const over = members - quotaLeftForMembers(state, now);
   const begins = state.job.calendar?.periods?.filter((from) => from > now) ?? [];
@@ -51,12 +42,12 @@ export function quotaReachesAt(state: DispatcherState, members: number, now: num
 }
 
 /** When nothing of the quota is used any more, epoch ms; undefined: nothing is. */
-export function quotaFreshAt(state: DispatcherState, now: number): number | undefined {
+export function quotaFreshAt(state: Throttled, now: number): number | undefined {
   return quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined;
 }
 
 /** So many first attempts are about to be made. Returns the period that they count for; undefined without a quota. */
-export function spendQuota(state: DispatcherState, firsts: number, now: number): number | undefined {
+export function spendQuota(state: Throttled, firsts: number, now: number): number | undefined {
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
   if (state.job.definition.quota === null || from === undefined || until === undefined) return undefined;
   state.quota = { from, until, used: quotaUsed(state, now) + firsts };
@@ -67,7 +58,7 @@ export function spendQuota(state: DispatcherState, firsts: number, now: number):
  * The job was edited, and its quota may be of other periods: what was used of one that overlaps the present one counts for that, since
  * nothing is known of when in it that was. While there is no quota, nothing changes: it may be set again.
  */
-export function takeOverQuota(state: DispatcherState, now: number): void {
+export function takeOverQuota(state: Throttled, now: number): void {
   const { quota } = state;
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
   if (quota === undefined || from === undefined || until === undefined) return;
@@ -81,7 +72,7 @@ export function takeOverQuota(state: DispatcherState, now: number): void {
  *
  * @param wasAsked whether a request may have been made for the trigger at a place in the slice.
  */
-export function refundQuota(state: DispatcherState, slice: Slice, wasAsked: (index: number) => boolean): void {
+export function refundQuota(state: Throttled, slice: Slice, wasAsked: (index: number) => boolean): void {
   const { quota } = state;
   if (slice.quotaFrom === undefined || quota?.from !== slice.quotaFrom) return;
   let unasked = 0;

@@ -1,6 +1,5 @@
-import type { PackedTriggers } from '../../contract/holder.ts';
-import { packTriggers, type PersonTrigger, queuedBytes, unpackTriggers, waitsSince } from './chain.ts';
-import type { DispatcherState } from './state.ts';
+import type { PackedTriggers } from '../../../contract/holder.ts';
+import { type PersonTrigger, packTriggers, queuedBytes, unpackTriggers, waitsSince } from './chain.ts';
 
 export interface CarriedOverflow {
   /** Numbers of the oldest holder and of the next one to be made; all in between exist. */
@@ -307,23 +306,4 @@ export class Fifo<T> implements Iterable<T> {
     this.#items.splice(0, this.#first);
     this.#first = 0;
   }
-}
-
-/** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */
-export function isCrowdedOut({ chains, slices }: DispatcherState): boolean {
-  return slices.size === 0 && chains.freshCount === 0;
-}
-
-/**
- * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unwell or
- * just does not accept these.
- */
-export function chainRoom(state: DispatcherState): number {
-  const { chainBytes, sliceBytes } = state.budgets;
-  return isCrowdedOut(state) ? chainBytes + 2 * sliceBytes : chainBytes;
-}
-
-/** Whether chains may take in more. */
-export function hasRoom(state: DispatcherState): boolean {
-  return state.chains.bytes < chainRoom(state);
 }

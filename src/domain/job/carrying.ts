@@ -1,0 +1,284 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
+import { refuseNewer } from '../errors.ts';
+import type { Instant } from '../instant.ts';
+import { isRecord, jsonBytes } from '../json.ts';
+import { budgetsOf } from '../limits.ts';
+import { type CarriedMeter, Meter } from '../meter.ts';
+import { type CarriedTrend, Trend } from '../trend.ts';
+import { Alerts, type CarriedAlerts } from './alerts.ts';
+import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
+import { BackfillIntake, type CarriedBackfill } from './backfill.ts';
+import type { JobRecord } from './job.ts';
+import { type CarriedLostSlice, SliceSigns, carryLost, lostBytes, restoreLost } from './lost-slices.ts';
+import { AudienceTable, type CarriedChain } from './queue/chain.ts';
+import { Chains } from './queue/chains.ts';
+import { DeadLetters, type DeadTrigger } from './queue/dying.ts';
+import { RecentMemory } from './queue/memory.ts';
+import { type CarriedOverflow, Overflow } from './queue/overflow.ts';
+import { Parking, parkedHolder } from './queue/parking.ts';
+import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/profile-holders.ts';
+import { type UnreadableHolder, UnreadableHolders } from './queue/unreadable.ts';
+import type { DispatcherState, PlainState } from './state.ts';
+import { Breaker, type CarriedBreaker, UNPROVEN } from './throttles/breaker.ts';
+import { FIRST_REQUEST_MS } from './throttles/pace.ts';
+
+/**
+ * Whether a job's input is what the previous run carried, rather than a definition.
+ * @throws NewerState when a newer release carried it.
+ */
+export function isCarriedJob(input: unknown): input is CarriedJob {
+  refuseNewerJob(input);
+  return isRecord(input) && input['v'] === 1 && 'chains' in input;
+}
+
+/**
+ * Refuses a state that this release cannot continue from.
+ * @throws NewerState when a newer release carried it.
+ */
+export function refuseNewerJob(input: unknown): void {
+  refuseNewer('The state of this job', input);
+}
+
+const PLAIN = {
+  job: true,
+  seed: true,
+  lastAt: true,
+  counters: true,
+  rejects: true,
+  nextSliceId: true,
+  requestMs: true,
+  pause: true,
+  stopping: true,
+  throttle: true,
+  spacing: true,
+  quota: true,
+  gathering: true,
+  lastDeliveredAt: true,
+  lastFailure: true,
+  editProblem: true,
+  loss: true,
+} as const satisfies Record<keyof PlainState, true>;
+
+/** Everything that a job carries from run to run; plain JSON. */
+export interface CarriedJob extends Readonly<PlainState> {
+  readonly v: 1;
+  /** The audiences that the chains name. */
+  readonly audiences: readonly string[];
+  readonly chains: readonly CarriedChain[];
+  readonly overflow: CarriedOverflow;
+  /** Holders that could not be read; absent: none. */
+  readonly unreadable?: readonly UnreadableHolder[];
+  /** Absent: no trigger needed any. */
+  readonly profileHolders?: CarriedProfileHolders;
+  /** Slices that were given up and are not over; absent: none. */
+  readonly lostSlices?: readonly CarriedLostSlice[];
+  /** Number of the next holder for parked triggers. */
+  readonly nextParked: number;
+  /** Holders that are no longer needed and have yet to be released. */
+  readonly owedReleases: readonly string[];
+  /** Dead triggers that are not yet confirmed to be kept. */
+  readonly dying: readonly DeadTrigger[];
+  /** Keys of the last dead letters that came back, oldest first. */
+  readonly takenLetters?: readonly string[];
+  /** Keys of the last deliveries, oldest first. */
+  readonly deliveredKeys: readonly string[];
+  readonly backfill?: CarriedBackfill;
+  /** Oldest first. */
+  readonly backfillRequests?: readonly CarriedBackfillRequest[];
+  /** Live arrivals remembered, oldest first: membership key and epoch ms. */
+  readonly arrivals: readonly (readonly [key: string, at: number])[];
+  /** Epoch ms up to which the memory of live arrivals has lost something. */
+  readonly arrivalsForgottenUntil: number;
+  /** With `stale: "drop"`, the newest changes, those that came first first: membership key and instant. Absent: none. */
+  readonly newest?: readonly (readonly [key: string, at: Instant])[];
+  readonly breaker?: CarriedBreaker;
+  readonly meter: CarriedMeter;
+  /** Absent: nothing has happened yet. */
+  readonly trend?: CarriedTrend;
+  readonly alerts?: CarriedAlerts;
+}
+
+/** The state of a new job. */
+export function beginJob(job: JobRecord, seed: number): DispatcherState {
+  return restoreJob({
+    v: 1,
+    job,
+    seed,
+    lastAt: '',
+    audiences: [],
+    chains: [],
+    overflow: { first: 1, next: 1, held: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
+    nextParked: 1,
+    owedReleases: [],
+    dying: [],
+    deliveredKeys: [],
+    arrivals: [],
+    arrivalsForgottenUntil: 0,
+    counters: { received: 0, delivered: 0, retried: 0, rejected: 0, repeated: 0, deadLetters: 0, slicesFailed: 0 },
+    rejects: [],
+    nextSliceId: 1,
+    requestMs: FIRST_REQUEST_MS,
+    breaker: UNPROVEN,
+    meter: new Meter().carry(),
+  });
+}
+
+/** The record of a job whose definition was checked. */
+export function recordJob(
+  subscriptionId: string,
+  prepared: Extract<PreparedJob, { ok: true }>,
+  before?: JobRecord,
+): JobRecord {
+  const audiences = prepared.audiences.map(({ id, slug, name }): Audience => ({ id, slug, name }));
+  const former = [...(before?.audiences ?? []), ...(before?.formerAudiences ?? [])];
+  return {
+    subscriptionId,
+    revision: (before?.revision ?? 0) + 1,
+    definition: prepared.definition,
+    audiences,
+    formerAudiences: former
+      .filter(
+        ({ id }, index) =>
+          !audiences.some((now) => now.id === id) && former.findIndex((one) => one.id === id) === index,
+      )
+      .slice(0, MAX_FORMER_AUDIENCES),
+    sourceLagMs: prepared.sourceLagMs,
+    missingSearchAttributes: prepared.missingSearchAttributes,
+    warnings: prepared.warnings,
+    requestTimeoutMs: prepared.requestTimeoutMs,
+    ...(prepared.calendar === undefined ? {} : { calendar: prepared.calendar }),
+    alertBacklogMs: prepared.alertBacklogMs,
+    serverLimits: prepared.serverLimits,
+  };
+}
+
+const MAX_FORMER_AUDIENCES = 100;
+
+/** The state that a run was given. */
+export function restoreJob(carried: CarriedJob): DispatcherState {
+  const chains = new Chains();
+  chains.restore(carried.chains, carried.audiences);
+  const budgets = budgetsOf(carried.job.serverLimits);
+  return {
+    budgets,
+    jobBytes: jsonBytes(carried.job),
+    chains,
+    overflow: new Overflow(budgets.sliceBytes, carried.overflow),
+    parking: new Parking(carried.nextParked),
+    unreadable: new UnreadableHolders(carried.unreadable),
+    profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
+    deadLetters: new DeadLetters(carried.dying),
+    takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
+    owedAnswers: [],
+    isAnswering: false,
+    owedReleases: [...carried.owedReleases],
+    releasing: false,
+    delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
+    arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
+    newest: new Map(carried.newest),
+    instants: new WeakMap(),
+    slices: restoreLost(carried.lostSlices, chains, carried.job.revision),
+    signs: new SliceSigns(),
+    backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
+    backfillRequests: new BackfillRequests(carried.backfillRequests),
+    pageToReadAgain: undefined,
+    unwantedPage: undefined,
+    lastProbe: undefined,
+    backfillToCancel: undefined,
+    liveStreak: 0,
+    endTried: 0,
+    endPutOffAt: undefined,
+    breaker: new Breaker(carried.breaker),
+    meter: new Meter(carried.meter),
+    trend: new Trend(carried.trend),
+    alerts: new Alerts(carried.alerts),
+    isReadingCalendar: false,
+    isAlerting: false,
+    changes: 0,
+    keptAtChange: undefined,
+    dropped: [],
+    // Last, since what stands before a spread is found faster: this is asked for with every trigger.
+    ...plainOf(carried),
+  };
+}
+
+function untimed(keys: readonly string[]): [key: string, at: number][] {
+  return keys.map((key) => [key, 0]);
+}
+
+/** The state as plain JSON. Of running slices, only those that were given up are carried as such. */
+export function carryJob(state: DispatcherState): CarriedJob {
+  const breaker = state.breaker.carry();
+  const trend = state.trend.carry();
+  const table = new AudienceTable();
+  const chains = state.chains.carry(table);
+  const profileHolders = state.profileHolders.carry(!state.overflow.isEmpty);
+  const lostSlices = carryLost(state.slices);
+  return {
+    v: 1,
+    ...plainOf(state),
+    audiences: table.ids,
+    chains,
+    overflow: state.overflow.carry(),
+    nextParked: state.parking.next,
+    ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
+    ...(profileHolders === undefined ? {} : { profileHolders }),
+    ...(lostSlices.length === 0 ? {} : { lostSlices }),
+    // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
+    owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
+    dying: state.deadLetters.carry(),
+    takenLetters: state.takenLetters.carryKeys(),
+    deliveredKeys: state.delivered.carryKeys(),
+    ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),
+    backfillRequests: state.backfillRequests.carry(),
+    arrivals: state.arrived.carry(),
+    arrivalsForgottenUntil: state.arrived.forgottenUntil,
+    ...(state.newest.size === 0 ? {} : { newest: [...state.newest] }),
+    ...(breaker === undefined ? {} : { breaker }),
+    meter: state.meter.carry(),
+    ...(trend === undefined ? {} : { trend }),
+    alerts: state.alerts.carry(),
+  };
+}
+
+/** The fields of `PLAIN` that are set, so that nobody else changes them. */
+function plainOf(from: PlainState): PlainState {
+  const set = Object.entries(from).filter(([name, value]) => name in PLAIN && value !== undefined);
+  // With these names and values, it is one again.
+  return { ...(Object.fromEntries(set) as unknown as PlainState), counters: { ...from.counters } };
+}
+
+/** The size of `carryJob` as JSON in bytes, measured. */
+export function carriedBytes(carried: CarriedJob): number {
+  return jsonBytes(carried);
+}
+
+// "1234567890",
+const OWED_BYTES = 13;
+
+/** A cheap estimate of what `carriedBytes` would measure; never much below it. */
+export function estimateBytes(state: DispatcherState): number {
+  return (
+    state.budgets.fixedBytes +
+    state.jobBytes +
+    state.chains.bytes +
+    state.overflow.bytes +
+    state.deadLetters.bytes +
+    state.unreadable.bytes +
+    state.profileHolders.bytes +
+    state.owedReleases.length * OWED_BYTES +
+    lostBytes(state.slices) +
+    (state.backfill?.waitingBytes ?? 0) +
+    state.trend.bytes +
+    state.backfillRequests.bytes +
+    state.arrived.size * 40 +
+    state.newest.size * 56 +
+    (state.delivered.size + state.takenLetters.size) * 21
+  );
+}
+
+/** An estimate of what remains of that after what is waiting behind the chains has been put into holders, as happens before a run ends. */
+export function stayingBytes(state: DispatcherState): number {
+  return estimateBytes(state) - state.overflow.surplusBytes;
+}

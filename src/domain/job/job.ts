@@ -1,0 +1,85 @@
+import type { Audience } from '../../contract/audience.ts';
+import type { JobDefinition } from '../../contract/export-job.ts';
+import type { ServerLimits } from '../../contract/ports.ts';
+import type { SliceTrigger } from '../../contract/slice.ts';
+import type { Calendar } from '../../contract/timing.ts';
+import type { Chain } from './queue/chain.ts';
+
+/** What is recorded of an accepted definition. */
+export interface JobRecord {
+  readonly subscriptionId: string;
+  readonly revision: number;
+  readonly definition: JobDefinition;
+  /** The audiences listened to. */
+  readonly audiences: readonly Audience[];
+  /** Audiences listened to before, whose triggers may still be waiting. */
+  readonly formerAudiences: readonly Audience[];
+  readonly sourceLagMs: number;
+  readonly missingSearchAttributes: readonly string[];
+  readonly warnings: readonly string[];
+  readonly requestTimeoutMs: number;
+  /** When something begins and ends by the job's calendar; absent when nothing depends on one. */
+  readonly calendar?: Calendar;
+  /** When triggers have waited longer than this, in ms, an alert is sent. */
+  readonly alertBacklogMs: number;
+  readonly serverLimits: ServerLimits;
+}
+
+export interface Counters {
+  received: number;
+  delivered: number;
+  retried: number;
+  rejected: number;
+  /** Triggers signalled again while the first was waiting or had just been delivered; they count as received too. */
+  repeated: number;
+  /** Triggers that became dead letters. */
+  deadLetters: number;
+  /** Slices of which an attempt failed or may have failed. Where two runs were given the same, the first has no failed attempt to look for. */
+  slicesFailed: number;
+  /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
+  filtered?: number;
+  /** Triggers that came after a newer one and were dropped; absent: none. They count as received. */
+  staleDropped?: number;
+  /** What a stop dropped, with the members that a backfill had read; absent: nothing. Nothing is decided by it. */
+  discarded?: number;
+}
+
+/** Why a job does not send although triggers wait. */
+export interface Pause {
+  readonly by: 'operator' | 'endpoint';
+  /** With `endpoint`: the status at which the job's `answers` have it pause; absent: it was a 410, whatever they say. */
+  readonly status?: number;
+}
+
+/** How a job ends. */
+export interface Stopping {
+  /** What becomes of the triggers that wait: sent first, kept for a later resume, or dropped. */
+  readonly waiting: 'deliver' | 'keep' | 'discard';
+  /** Epoch ms at which what is still waiting is kept. Set with `deliver`. */
+  readonly deadlineAt?: number;
+  /** True: nobody asked for it, its end (`endsAt`) had come. */
+  readonly isPlanned?: true;
+}
+
+/** A running slice: which triggers of which chains went into it, in the order of its input. */
+export interface Slice {
+  readonly id: number;
+  readonly revision: number;
+  readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
+  readonly triggers: readonly SliceTrigger[];
+  readonly cutPermits: number;
+  /** For a probe that was not due yet: when it was due, so that failing costs it no step of its schedule. */
+  readonly notDueBefore?: number;
+  /** Whether it contains members that a backfill found. */
+  readonly isBackfill?: boolean;
+  /** The rate at which it spaces its requests, if it does. */
+  readonly perSecond?: number;
+  /** With a quota: when the period began for which its first attempts count, epoch ms. */
+  readonly quotaFrom?: number;
+  /** Whether it has said that it starts no further request. */
+  startsNoMore?: boolean;
+  /** Permits it still owns. */
+  permits: number;
+  /** It was given up (`lost-slices.ts`): until then, something of it may be in flight, epoch ms. Its triggers are not known any more. */
+  readonly overAt?: number;
+}

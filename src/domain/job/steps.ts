@@ -1,0 +1,85 @@
+import type { Alert } from '../../contract/alert.ts';
+import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
+import type { AddressedAnswer } from '../../contract/dead-letter.ts';
+import type { DifferenceToSend } from '../../contract/difference.ts';
+import type { PackedTriggers } from '../../contract/holder.ts';
+import type { SliceInput } from '../../contract/slice.ts';
+import type { CalendarSettings } from '../../contract/timing.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
+import type { Chain } from './queue/chain.ts';
+import type { DeadTrigger } from './queue/dying.ts';
+
+/** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
+export type Holder =
+  | { readonly name: string; readonly of: 'aside' }
+  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
+  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
+
+/** Start the holder of this name with its content; `confirmHold` when it has it. */
+export interface HoldStep {
+  readonly kind: 'hold';
+  readonly holder: Holder;
+  readonly content: PackedTriggers;
+  readonly bytes: number;
+}
+
+/** What the workflow is to do next. */
+export type Step =
+  | {
+      readonly kind: 'deliver';
+      readonly slice: SliceInput;
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: 'start-backfill';
+      readonly n: number;
+      readonly audiences: readonly string[];
+      readonly from: BackfillCursor;
+      readonly restarts: number;
+      readonly difference: DifferenceToSend | undefined;
+    }
+  | { readonly kind: 'answer-page'; readonly answer: PageTaken }
+  | { readonly kind: 'cancel-backfill'; readonly n: number }
+  | { readonly kind: 'look-for-backfill'; readonly n: number }
+  | HoldStep
+  /** Read a holder; `holderRead` with its content. */
+  | { readonly kind: 'recall'; readonly holder: Holder }
+  /** Let holders end that are no longer needed. */
+  | { readonly kind: 'release'; readonly holders: readonly string[] }
+  /** Ask the server for the last signs of life of slices; `signsSeen` with them. */
+  | { readonly kind: 'look-for-signs' }
+  /** Let profile holders end that were started before this time, epoch ms; `straysReleased` afterwards. */
+  | { readonly kind: 'release-strays'; readonly before: number }
+  /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
+  | {
+      readonly kind: 'keep-dead-letters';
+      readonly letters: ReadonlyMap<number, DeadTrigger>;
+      readonly bytes: number;
+    }
+  /** Tell dead letters whether the job took them; `answersGone` afterwards. */
+  | { readonly kind: 'answer-letters'; readonly answers: readonly AddressedAnswer[] }
+  /** Tell operators; `alerts.confirm` when they are on their way. */
+  | { readonly kind: 'raise-alerts'; readonly alerts: readonly Alert[] }
+  /** Read the job's calendar; `calendarRead` with it. */
+  | {
+      readonly kind: 'read-calendar';
+      readonly settings: CalendarSettings;
+      readonly from: number;
+      readonly revision: number;
+    }
+  /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
+  | { readonly kind: 'keep-job'; readonly changes: number }
+  | { readonly kind: 'continue-as-new' }
+  | { readonly kind: 'finish' }
+  /** Nothing to do until something happens, or until `until` (epoch ms). */
+  | { readonly kind: 'wait'; readonly until?: number };
+
+/** One thing that was signalled, as it came; nothing in it has been checked yet. */
+export type Arrival =
+  | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
+  | { readonly kind: 'redelivery'; readonly raw: unknown }
+  | { readonly kind: 'page'; readonly raw: unknown }
+  | { readonly kind: 'permits'; readonly raw: unknown }
+  | { readonly kind: 'unknown'; readonly name: string }
+  /** A signal that takes one argument, with more than that. */
+  | { readonly kind: 'surplus'; readonly name: string };
