@@ -236,8 +236,8 @@ test('an old run ends when no slice happens to run; a very old one cuts no more 
 
 test('a state that is larger than it is estimated never brings the job to a standstill', () => {
   const job = new AJob(1);
-  // Nobody counts the bytes of a request id.
-  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'r'.repeat(1_900_000) });
+  // No estimate counts the bytes of its time.
+  beginBackfill(job.state, ['a'.repeat(32)], job.now, { at: '2'.repeat(1_900_000) });
   expect(job.step().kind).toBe('start-backfill');
   for (const user of numbered('person', 3)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(60_000) } });
   job.facts({ signals: 9999 });
