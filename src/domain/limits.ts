@@ -72,7 +72,7 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     // terminates the job.
     commandBytes: Math.floor((payloadBytes * 3) / 4),
     calmSignals: Math.ceil(signalsPerRun * 0.1),
-    calmEvents: Math.ceil(eventsPerRun * 0.01),
+    calmEvents: Math.ceil(eventsPerRun * 0.005),
     forcedSignals: Math.ceil(signalsPerRun * 0.4),
     forcedEvents: Math.ceil(eventsPerRun * 0.08),
     forcedHistoryBytes: payloadBytes * 4,

@@ -15,6 +15,7 @@ import {
 import type { WorkerSinks } from '../contract/ports.ts';
 import { missingKeyReason, undecodable } from '../domain/errors.ts';
 import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
+import { traceMistakes } from './stack-traces.ts';
 
 /** With this name the message of an error is not encrypted, since whoever has to read it may not have the key either (`failure-converter.ts`). */
 const KEY_MISSING = 'UnknownPayloadKey';
@@ -32,7 +33,12 @@ class PayloadGuard implements WorkflowInboundCallsInterceptor {
 
   async execute(input: WorkflowExecuteInput, next: Next<WorkflowInboundCallsInterceptor, 'execute'>): Promise<unknown> {
     failWithoutKey(input.args);
-    return await next(input);
+    try {
+      return await next(input);
+    } catch (error) {
+      traceMistakes(error);
+      throw error;
+    }
   }
 
   async handleSignal(input: SignalInput, next: Next<WorkflowInboundCallsInterceptor, 'handleSignal'>): Promise<void> {

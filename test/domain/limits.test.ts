@@ -20,7 +20,7 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     backfillBytes: 192 * KIB,
     commandBytes: 1.5 * KIB * KIB,
     calmSignals: 1000,
-    calmEvents: 512,
+    calmEvents: 256,
     forcedSignals: 4000,
     forcedEvents: 4096,
     forcedHistoryBytes: 8 * KIB * KIB,

@@ -76,24 +76,24 @@ test('what arrives while an end is put off stays in memory, as in a young run', 
   expect(job.holders.size).toBeGreaterThan(0);
 });
 
-test('a run ends in a calm moment from 512 events on, if its history is twice what it hands on, but not within a second and a half', () => {
+test('a run ends in a calm moment from 256 events on, if its history is twice what it hands on, but not within a second and a half', () => {
   const job = new AJob(1);
   const bytes = 2 * estimateBytes(job.state);
-  expect(job.facts({ events: 511, historyBytes: bytes }).step()).toEqual({ kind: 'wait' });
-  expect(job.facts({ events: 512, historyBytes: bytes - 1 }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ events: 255, historyBytes: bytes }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ events: 256, historyBytes: bytes - 1 }).step()).toEqual({ kind: 'wait' });
   // The server would let the next one wait.
-  expect(job.facts({ events: 512, historyBytes: bytes, ageMs: 1_499 }).step()).toEqual({ kind: 'wait' });
-  expect(job.facts({ events: 512, historyBytes: bytes, ageMs: 1_500 }).step()).toEqual(CONTINUE);
+  expect(job.facts({ events: 256, historyBytes: bytes, ageMs: 1_499 }).step()).toEqual({ kind: 'wait' });
+  expect(job.facts({ events: 256, historyBytes: bytes, ageMs: 1_500 }).step()).toEqual(CONTINUE);
   // What waits for its next attempt makes more to hand on.
   const waiting = new AJob(1);
   waiting.signal('1', 'enter', { profile: { text: 'x'.repeat(60_000) } });
   waiting.fail({ status: 500 });
-  expect(waiting.facts({ events: 512, historyBytes: bytes }).step().kind).toBe('wait');
+  expect(waiting.facts({ events: 256, historyBytes: bytes }).step().kind).toBe('wait');
 });
 
 test('a grown run ends when nobody has to wait for it, slices that run or not, and tries that once', () => {
   const job = new AJob(3);
-  const grown = { events: 512, historyBytes: 10 * estimateBytes(job.state) };
+  const grown = { events: 256, historyBytes: 10 * estimateBytes(job.state) };
   job.signal('hangs');
   job.cut();
   job.signal('waits');
