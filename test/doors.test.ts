@@ -8,7 +8,6 @@ import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/cli/program.ts';
 import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { prepare } from '../src/client/jobs/ask-worker.ts';
 import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config/config.ts';
 import { VARIABLES } from '../src/config/environment.ts';
 import { JOB_FIELDS } from '../src/contract/export-job.ts';
@@ -22,7 +21,7 @@ import {
 } from '../src/domain/requests.ts';
 import { readWatchChange } from '../src/domain/watch.ts';
 import { aTerminal } from './cli/a-terminal.ts';
-import { anEasyWorker, NOBODY, ServerAsked } from './client/an-easy-worker.ts';
+import { NOBODY, ServerAsked } from './client/an-easy-worker.ts';
 import { RIGHT } from './contract/a-mistake.ts';
 import { tries } from './support/properties.ts';
 
@@ -118,56 +117,7 @@ const isNumber = (least: number, most: number) => (value: unknown) =>
   typeof value === 'number' && value >= least && value <= most;
 const isWhole = (least: number, most: number) => (value: unknown) =>
   isNumber(least, most)(value) && Number.isInteger(value);
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isFlag = (value: unknown) => typeof value === 'boolean';
-const orNull = (isRight: (value: unknown) => boolean) => (value: unknown) => value === null || isRight(value);
-
-/** What each field means, said once more, by other means than the form's own. */
-const MEANT: Readonly<Record<string, (value: unknown) => boolean>> = {
-  label: isText(200),
-  description: (value) => typeof value === 'string',
-  audiences: isTexts(1),
-  webhookUrl: (value) => typeof value === 'string' && value.startsWith('https://'),
-  authorization: orNull(isText(100)),
-  exportFields: isTexts(0),
-  existingUsers: isFlag,
-  userLegacyMessageFormat: isFlag,
-  memberships: isFlag,
-  parallelRequestCount: isWhole(1, 500),
-  backfillPerSecond: orNull((value) => isNumber(0, 100_000)(value) && value !== 0),
-  backfillParallelCount: orNull(isWhole(1, 500)),
-  method: orNull((value) => value === 'PUT'),
-  headers: orNull((value) => isObject(value) && Object.values(value).every((one) => typeof one === 'string')),
-  contentType: orNull((value) => value === 'application/json'),
-  body: orNull((value) => typeof value === 'string'),
-  onEnter: orNull((value) => isObject(value) && String(Object.keys(value)) === 'method'),
-  onExit: orNull((value) => isObject(value) && Object.keys(value).length > 0 && !Object.hasOwn(value, 'a')),
-  envelope: (value) => value === null,
-  answers: orNull((value) => JSON.stringify(value) === '{"404":"delivered"}'),
-  events: orNull((value) => isTexts(1)(value) && ['enter', 'exit', 'enter,exit', 'exit,enter'].includes(String(value))),
-  requestsPerSecond: orNull(isNumber(0.01, 1000)),
-  quota: orNull((value) => JSON.stringify(value) === JSON.stringify(RIGHT.quota)),
-  quietHours: orNull((value) => JSON.stringify(value) === JSON.stringify(RIGHT.quietHours)),
-  retryFor: orNull((value) => value === '6h' || value === '5m'),
-  batch: (value) => value === null,
-  endsAt: orNull((value) => value === RIGHT.endsAt),
-  stale: (value) => value === 'send' || value === 'drop',
-};
-
-test('a definition is taken as it is meant, or not at all', async () => {
-  for (let i = 0; i < tries(300); i++) {
-    const { wrong, isKeyWrong } = damaged(RIGHT, JOB_FIELDS);
-    const given = dice.chance() < 0.3 ? damaged(wrong, JOB_FIELDS).wrong : wrong;
-    const { client } = anEasyWorker();
-    const prepared = await prepare(client, 'queue', given);
-    const isMeant = Object.entries(given).every(([key, value]) => MEANT[key]?.(value) === true);
-    if (prepared.ok !== (isMeant && !isKeyWrong) && (prepared.ok || !isKeyWrong))
-      throw new Error(`${prepared.ok ? 'Accepted' : 'Refused'}: ${JSON.stringify(given)} ${JSON.stringify(prepared)}`);
-    if (prepared.ok) expect(prepared.definition).toMatchObject(given);
-    count('definitions');
-  }
-});
 
 interface Update {
   readonly read: (args: readonly unknown[]) => RequestReading<object>;
@@ -201,7 +151,7 @@ const UPDATES: Readonly<Record<string, Update>> = {
     read: readEdit,
     right: Object.fromEntries(Object.entries(RIGHT).filter(([key]) => key !== 'existingUsers')),
     // Their values are checked by a worker.
-    meant: Object.fromEntries(Object.keys(MEANT).map((key) => [key, () => true])),
+    meant: Object.fromEntries(JOB_FIELDS.map((key) => [key, () => true])),
   },
   pause: { read: readNothing, right: {}, meant: {} },
 };

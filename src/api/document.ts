@@ -3,6 +3,7 @@ import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
 import { release } from '../worker/release.ts';
 import { isRecord } from '../domain/json.ts';
+import { capital } from '../domain/shown.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -67,10 +68,6 @@ function nameOf(method: string | readonly string[], url: string): string {
     verb.toLowerCase() +
     words.map((word) => (word.startsWith(':') ? `By${capital(word.slice(1))}` : capital(word))).join('')
   );
-}
-
-function capital(word: string): string {
-  return word.slice(0, 1).toUpperCase() + word.slice(1);
 }
 
 /** Says of an operation's body what schemas of routes cannot: that it may be left out, and what else it may be. */

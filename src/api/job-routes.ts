@@ -3,12 +3,12 @@ import { z } from 'zod';
 import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary } from '../client/export-jobs.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
-import { jobDefinitionSchema } from '../contract/export-job.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../domain/search.ts';
 import { twinText } from '../domain/twins.ts';
 import type { Caller } from './api-keys.ts';
-import { countParameter, flagParameter, listOf, type Operation, serve, textParameter } from './operation.ts';
+import { countParameter, flagParameter, formOf, listOf, type Operation, serve, textParameter } from './operation.ts';
 import { NotThisJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
 
@@ -33,7 +33,6 @@ const STATES = [
 const status = z
   .looseObject({ jobId: z.string(), state: z.string() })
   .describe('The status, as `triggers status --json`.');
-const edit = jobDefinitionSchema.omit({ existingUsers: true }).partial();
 const trendPoint = z
   .object({ at: z.string(), delivered: z.number(), failed: z.number(), waiting: z.number() })
   .describe('When it began; triggers delivered, attempts that failed, triggers that waited at its end.');
@@ -83,7 +82,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
       validateOnly: flagParameter.describe('Only say what is wrong with it, or that nothing is.'),
       discardRecoverable: flagParameter.describe('Give up what the last job of this id had not delivered.'),
     }),
-    body: jobDefinitionSchema.describe('The form: docs/jobs.md.'),
+    body: formOf(FORM_FIELDS).describe('The form: docs/jobs.md.'),
     status: ({ validateOnly }) => (validateOnly ? 200 : 201),
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
     run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
@@ -126,7 +125,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     query: z.object({
       validateOnly: flagParameter.describe('Only say what is wrong with it, or what is to be known about it.'),
     }),
-    body: edit.describe('The fields to change; null takes an optional one away.'),
+    body: formOf(EDITABLE_FIELDS).partial().describe('The fields to change; null takes an optional one away.'),
     answers: {
       200: z
         .looseObject({

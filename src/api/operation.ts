@@ -3,8 +3,11 @@ import { z } from 'zod';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/patiently.ts';
 import type { Right } from '../config/api-config.ts';
+import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
+import { helpOf } from '../domain/form-fields.ts';
+import type { FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './api-keys.ts';
 import { bodyOf, unlessDoubled } from './bodies.ts';
@@ -151,6 +154,12 @@ function withFieldsOf(schema: z.ZodType | undefined, body: Json | undefined, err
   const unknown = new Map(unknownKeys(body, Object.keys(schema.shape)).map((one) => [one.field, one]));
   const problems = error.problems.map((one) => unknown.get(one.field) ?? one);
   return error instanceof InvalidWatch ? new InvalidWatch(problems) : new InvalidRequest(problems);
+}
+
+/** These fields of the form, with what they are. */
+export function formOf(fields: typeof FORM_FIELDS) {
+  const described = fields.map((field) => [field, jobDefinitionSchema.shape[field].describe(helpOf(field))] as const);
+  return z.strictObject(Object.fromEntries(described));
 }
 
 /** All that comes, as a list. */

@@ -2,18 +2,18 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { AudienceList } from '../contract/audience.ts';
-import { jobDefinitionSchema } from '../contract/export-job.ts';
+import { FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './api-keys.ts';
-import { listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
+import { formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
   jobId: z.string().optional().describe('Of a job; or `definition`.'),
-  definition: jobDefinitionSchema.optional(),
+  definition: formOf(FORM_FIELDS).optional(),
   user: z.string().optional(),
   audience: z.string().optional(),
   event: z.enum(['enter', 'exit']).optional(),

@@ -11,8 +11,8 @@ export function problemOf(field: string, value: unknown): string | undefined {
 }
 
 /** What is wrong with a number as it was typed. */
-export function problemOfNumber(field: string, text: string, valueOf = (number: number): unknown => number) {
+export function problemOfNumber(field: string, text: string): string | undefined {
   const number = text.trim() === '' ? NaN : Number(text);
   if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';
-  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, valueOf(number));
+  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, number);
 }

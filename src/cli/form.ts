@@ -13,7 +13,7 @@ import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
 import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
-import { FURTHER_FIELDS, furtherRows } from './further-fields.ts';
+import { askField, FURTHER_CHOICES, furtherRows } from './further-fields.ts';
 import { withRemedies } from './remedies.ts';
 import { problemLines } from './render-jobs.ts';
 import { answerLines, testedText } from './render-sample.ts';
@@ -160,10 +160,10 @@ const askRate: Step = async (draft, { ask }) => {
 
 /** What else there is, for whoever wants it; none of it is needed. */
 const askMore: Step = async (draft, options, known) => {
-  const choices = FURTHER_FIELDS.map(({ field, name, description }) => ({ name, value: field, description }));
-  const chosen = await options.ask.some({ message: 'More (optional; none: as usual)', choices, least: 0 });
+  const message = 'More (optional; none: as usual)';
+  const chosen = await options.ask.some({ message, choices: FURTHER_CHOICES, least: 0 });
   if (chosen.length === 0) return;
-  for (const { field, ask } of FURTHER_FIELDS) if (chosen.includes(field)) await ask(draft, options.ask);
+  for (const { value: field } of FURTHER_CHOICES) if (chosen.includes(field)) await askField(field, draft, options.ask);
   await mend(draft, options, known);
 };
 
@@ -178,9 +178,9 @@ const MENDING: Readonly<Record<string, readonly Step[]>> = {
   authorization: [askAuthorization, askUrl],
   existingUsers: [askExistingUsers, askRate],
   ...Object.fromEntries(
-    FURTHER_FIELDS.map(({ field, ask }): [string, Step[]] => [
+    FURTHER_CHOICES.map(({ value: field }): [string, Step[]] => [
       field,
-      [async (draft, options) => await ask(draft, options.ask)],
+      [async (draft, { ask }) => await askField(field, draft, ask)],
     ]),
   ),
 };

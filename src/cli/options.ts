@@ -1,7 +1,6 @@
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { SampleWish } from '../client/export-jobs.ts';
 import { readDuration } from '../contract/duration.ts';
-import { MAX_PARALLEL_REQUESTS } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { UsageError } from './exit-code.ts';
@@ -103,14 +102,9 @@ export function pastTime(value: string): Date {
   return time;
 }
 
-/** For an option that is a rate of a backfill. One that is too high is left to the check of the form, which finds everything at once. */
-export function backfillRate(value: string): number {
-  return positive(value, 'It must be a number above 0, at most 100000.');
-}
-
-/** For an option that is a rate of requests; one out of range is left to the check of the form, too. */
-export function requestRate(value: string): number {
-  return positive(value, 'It must be a number from 0.01 to 1000.');
+/** For an option that is a rate, or another amount. */
+export function positiveNumber(value: string): number {
+  return positive(value, 'It must be a number above 0.');
 }
 
 /** For an option that is a rate of redeliveries: 10, or 10/s. */
@@ -121,11 +115,6 @@ export function redeliveryRate(value: string): number {
 /** For an option that is a whole number of at least 0. */
 export function wholeNumber(value: string): number {
   return within(value, 0, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 0 or more.');
-}
-
-/** For an option that is a number of requests in flight. One out of range is left to the check of the form, which finds everything at once. */
-export function parallelCount(value: string): number {
-  return within(value, 0, Number.MAX_SAFE_INTEGER, `It must be a whole number from 1 to ${MAX_PARALLEL_REQUESTS}.`);
 }
 
 /** For an option that is a share in percent. */

@@ -1,141 +1,175 @@
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { ExportField } from '../contract/request-shape.ts';
-import { EDITABLE_FIELDS, FORM_DEFAULTS } from '../domain/job-form.ts';
+import { FORM } from '../domain/form-fields.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/job-form.ts';
+import { isRecord } from '../domain/json.ts';
 import { doubledKey } from '../domain/json-scan.ts';
-import { printable } from '../domain/shown.ts';
+import { capital, printable } from '../domain/shown.ts';
 
-/** What was typed, field by field. What has no value of its own yet is an empty text. */
+export type Field = keyof JobDefinitionInput;
+
+type Typed = string | boolean | readonly string[] | null | undefined;
+
+/** What was typed, by input. What has no value of its own yet is an empty text. */
 export interface Draft {
   readonly id: string;
-  readonly label: string;
-  readonly description: string;
   readonly audiences: readonly string[];
   readonly webhookUrl: string;
   /** Undefined: nothing was chosen; null: the endpoint needs none. */
   readonly authorization: string | null | undefined;
   /** A field a line: `email`, or `email as mail`. */
   readonly exportFields: string;
-  readonly existingUsers: boolean;
-  readonly userLegacyMessageFormat: boolean;
-  readonly memberships: boolean;
-  readonly envelope: boolean;
-  /** What is older than the last change of that person is dropped. */
-  readonly stale: boolean;
-  readonly events: 'both' | 'enter' | 'exit';
-  readonly method: string;
-  /** A header a line: `x-list: 7`. */
-  readonly headers: string;
-  readonly batchSize: string;
-  readonly batchAfterMs: string;
-  readonly parallelRequestCount: string;
-  readonly backfillPerSecond: string;
-  readonly backfillParallelCount: string;
-  readonly requestsPerSecond: string;
-  readonly contentType: string;
-  readonly body: string;
-  /** Nothing is sent but the request itself. */
-  readonly hasNoBody: boolean;
-  readonly retryFor: string;
-  readonly endsAt: string;
-  /** As a job file has them. */
-  readonly onEnter: string;
-  readonly onExit: string;
-  readonly answers: string;
-  readonly quietHours: string;
-  readonly quota: string;
+  /** The other inputs: see `draftOfField`. */
+  readonly [input: string]: Typed;
+}
+
+export function textIn(draft: Draft, input: string): string {
+  const typed = draft[input];
+  return typeof typed === 'string' ? typed : '';
+}
+
+export function isTicked(draft: Draft, input: string): boolean {
+  return draft[input] === true;
+}
+
+/** The inputs of a field of several numbers: `batchSize`. */
+export function partInput(field: Field, part: string): string {
+  return field + capital(part);
+}
+
+/** The box that says that a text is empty, and not left out. */
+export function emptyInput(field: Field): string {
+  return `${field}IsEmpty`;
+}
+
+/** What is in the inputs of a field that has this value. */
+function draftOfField(field: Field, value: unknown): Readonly<Record<string, Typed>> {
+  const { input } = FORM[field];
+  switch (input.kind) {
+    case 'flag':
+      return { [field]: value === input.on };
+    case 'choice':
+      return { [field]: input.choices.find(([, , one]) => sameJson(one, value))?.[0] ?? '' };
+    case 'json':
+      return { [field]: value === null ? '' : JSON.stringify(value, null, 2) };
+    case 'headers':
+      return { [field]: linesOfHeaders(value) };
+    case 'numbers': {
+      const numbers = isRecord(value) ? value : {};
+      return Object.fromEntries(input.parts.map(({ name }) => [partInput(field, name), shownText(numbers[name])]));
+    }
+    case 'text':
+      return { [field]: shownText(value), ...(input.empty === undefined ? {} : { [emptyInput(field)]: value === '' }) };
+    case 'line':
+    case 'number':
+      return { [field]: shownText(value) };
+    case 'own':
+      return {};
+  }
+}
+
+function shownText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+/** The draft of the fields that have no input of their own kind. */
+function plainDraft(definition: Partial<JobDefinitionInput>): Readonly<Record<string, Typed>> {
+  const drafts = FORM_FIELDS.map((field) => draftOfField(field, definition[field] ?? FORM[field].default ?? null));
+  return Object.assign({}, ...drafts) as Record<string, Typed>; // Just these.
 }
 
 export const EMPTY_DRAFT: Draft = {
   id: '',
-  label: '',
-  description: '',
   audiences: [],
   webhookUrl: '',
   authorization: undefined,
   exportFields: '',
-  existingUsers: false,
-  userLegacyMessageFormat: false,
-  memberships: false,
-  envelope: false,
-  stale: false,
-  events: 'both',
-  method: '',
-  headers: '',
-  batchSize: '',
-  batchAfterMs: '',
-  parallelRequestCount: String(FORM_DEFAULTS.parallelRequestCount),
-  backfillPerSecond: '',
-  backfillParallelCount: '',
-  requestsPerSecond: '',
-  contentType: '',
-  body: '',
-  hasNoBody: false,
-  retryFor: '',
-  endsAt: '',
-  onEnter: '',
-  onExit: '',
-  answers: '',
-  quietHours: '',
-  quota: '',
+  ...plainDraft({}),
 };
+
+/** The inputs of a field. */
+export function inputsOf(field: Field): readonly string[] {
+  return FORM[field].input.kind === 'own' ? [field] : Object.keys(draftOfField(field, null));
+}
 
 const NO_AUTHORIZATION = 'Choose one, or say that the endpoint does not require authorization.';
 const NO_NUMBER = 'Enter a number.';
 
-const NUMBERS = ['parallelRequestCount', 'backfillPerSecond', 'backfillParallelCount', 'requestsPerSecond'] as const;
-const WORDS = ['contentType', 'retryFor', 'endsAt', 'method'] as const;
-const OBJECTS = ['onEnter', 'onExit', 'answers', 'quietHours', 'quota'] as const;
-
 /** The job file that the draft says; what cannot be read as what it should be is a problem of its field, and left out. */
 export function definitionOf(draft: Draft): { readonly definition: JobDefinitionInput; readonly problems: Problem[] } {
   const problems: Problem[] = [];
-  const said: Record<string, unknown> = {
-    label: draft.label.trim(),
-    ...(draft.description.trim() === '' ? {} : { description: draft.description }),
-    audiences: draft.audiences,
-    webhookUrl: draft.webhookUrl.trim(),
-    ...(draft.authorization === undefined ? {} : { authorization: draft.authorization }),
-    exportFields: fieldsOf(draft.exportFields),
+  const wrong = (field: Field) => (message: string) => {
+    problems.push({ field, message });
+    return undefined;
   };
-  if (draft.authorization === undefined) problems.push({ field: 'authorization', message: NO_AUTHORIZATION });
-  for (const field of ['existingUsers', 'userLegacyMessageFormat', 'memberships'] as const)
-    if (draft[field]) said[field] = true;
-  if (draft.events !== 'both') said['events'] = [draft.events];
-  if (draft.envelope) said['envelope'] = 'cloudevents';
-  if (draft.stale) said['stale'] = 'drop';
-  for (const field of NUMBERS) {
-    if (draft[field].trim() === '') continue;
-    const number = numberOf(draft[field]);
-    if (number === undefined) problems.push({ field, message: NO_NUMBER });
-    else said[field] = number;
-  }
-  for (const field of WORDS) if (draft[field].trim() !== '') said[field] = draft[field].trim();
-  if (draft.hasNoBody) said['body'] = '';
-  else if (draft.body.trim() !== '') said['body'] = draft.body;
-  if (draft.headers.trim() !== '') said['headers'] = headersOf(draft.headers, problems);
-  if (draft.batchSize.trim() !== '') {
-    const size = numberOf(draft.batchSize);
-    const hasTime = draft.batchAfterMs.trim() !== '';
-    const afterMs = hasTime ? numberOf(draft.batchAfterMs) : 0;
-    if (size === undefined || afterMs === undefined) problems.push({ field: 'batch', message: NO_NUMBER });
-    else said['batch'] = { size, ...(hasTime ? { afterMs } : {}) };
-  } else if (draft.batchAfterMs.trim() !== '') {
-    problems.push({ field: 'batch', message: 'Say how many triggers a batch has, too.' });
-  }
-  for (const field of OBJECTS) {
-    if (draft[field].trim() === '') continue;
-    try {
-      said[field] = JSON.parse(draft[field]);
-    } catch {
-      problems.push({ field, message: 'Write it as in a job file: an object, {"name": "value"}.' });
-      continue;
-    }
-    const doubled = doubledKey(draft[field]);
-    if (doubled !== undefined)
-      problems.push({ field, message: `"${printable(doubled)}" is there twice. Leave one of them.` });
-  }
+  const said = FORM_FIELDS.map((field): [string, unknown] => [field, saidIn(draft, field, wrong(field))]);
+  const definition = Object.fromEntries(said.filter(([, value]) => value !== undefined));
   // The API checks what it is.
-  return { definition: said as unknown as JobDefinitionInput, problems };
+  return { definition: definition as unknown as JobDefinitionInput, problems };
+}
+
+/** What the inputs of a field say; undefined: nothing, or nothing that can be read. */
+function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
+  const { input, default: byDefault, isOptional } = FORM[field];
+  const typed = textIn(draft, field);
+  const isBlank = typed.trim() === '';
+  switch (input.kind) {
+    case 'own':
+      return saidInOwn(draft, field, wrong);
+    case 'flag':
+      return isTicked(draft, field) ? input.on : undefined;
+    case 'choice':
+      return typed === '' ? undefined : input.choices.find(([key]) => key === typed)?.[2];
+    case 'numbers':
+      return numbersIn(draft, field, input.parts, wrong);
+    case 'text':
+      if (isTicked(draft, emptyInput(field))) return '';
+      return isBlank ? undefined : typed;
+    case 'line': {
+      const isRequired = byDefault === undefined && isOptional !== true;
+      return isBlank && !isRequired ? undefined : typed.trim();
+    }
+    case 'number':
+      return isBlank ? undefined : (numberOf(typed) ?? wrong(NO_NUMBER));
+    case 'headers':
+      return isBlank ? undefined : headersOf(typed, wrong);
+    case 'json':
+      return isBlank ? undefined : jsonOf(typed, wrong);
+  }
+}
+
+function saidInOwn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
+  if (field === 'exportFields') return fieldsOf(draft.exportFields);
+  if (field === 'authorization' && draft.authorization === undefined) return wrong(NO_AUTHORIZATION);
+  return draft[field];
+}
+
+/** An object of the numbers that were typed, of which the first has to be there. */
+function numbersIn(
+  draft: Draft,
+  field: Field,
+  parts: readonly { name: string }[],
+  wrong: (message: string) => undefined,
+) {
+  const typed = parts.flatMap(({ name }): [string, string][] => {
+    const text = textIn(draft, partInput(field, name));
+    return text.trim() === '' ? [] : [[name, text]];
+  });
+  if (typed.length === 0) return undefined;
+  if (typed[0]?.[0] !== parts[0]?.name) return wrong(`Give "${parts[0]?.name}", too.`);
+  const numbers = typed.map(([name, text]) => [name, numberOf(text)] as const);
+  return numbers.some(([, number]) => number === undefined) ? wrong(NO_NUMBER) : Object.fromEntries(numbers);
+}
+
+function jsonOf(typed: string, wrong: (message: string) => undefined): unknown {
+  try {
+    const value: unknown = JSON.parse(typed);
+    const doubled = doubledKey(typed);
+    if (doubled !== undefined) wrong(`"${printable(doubled)}" is there twice. Leave one of them.`);
+    return value;
+  } catch {
+    return wrong('Write it as in a job file: an object, {"name": "value"}.');
+  }
 }
 
 /** As people write one; `Infinity` is none, nor is what only a program would read as one. */
@@ -188,54 +222,35 @@ export function hasField(lines: string, field: string): boolean {
   return fieldsOf(lines).includes(field);
 }
 
-function headersOf(text: string, problems: Problem[]): Record<string, string> {
+function headersOf(text: string, wrong: (message: string) => undefined): Record<string, string> {
   const headers = new Map<string, string>();
   for (const line of linesOf(text)) {
     const colon = line.indexOf(':');
     const name = colon === -1 ? '' : line.slice(0, colon).trim();
     const isTwice = [...headers.keys()].some((one) => one.toLowerCase() === name.toLowerCase());
-    if (name === '') problems.push({ field: 'headers', message: 'Write one header a line: name: value' });
-    else if (isTwice) problems.push({ field: 'headers', message: `The header ${name} is there twice.` });
+    if (name === '') wrong('Write one header a line: name: value');
+    else if (isTwice) wrong(`The header ${name} is there twice.`);
     else headers.set(name, line.slice(colon + 1).trim());
   }
   return Object.fromEntries(headers);
 }
 
-/** What was typed for a definition that there is. */
-export function draftOf(definition: JobDefinitionInput): Draft {
-  const text = (value: string | number | null | undefined): string => String(value ?? '');
-  const json = (value: unknown): string =>
-    value === undefined || value === null ? '' : JSON.stringify(value, null, 2);
-  const { events, headers, batch, exportFields = [], authorization } = definition;
-  const [only] = events?.length === 1 ? events : [];
-  return {
-    ...EMPTY_DRAFT,
-    label: definition.label,
-    description: definition.description ?? '',
-    audiences: definition.audiences,
-    webhookUrl: definition.webhookUrl,
-    authorization,
-    exportFields: exportFields.map(lineOf).join('\n'),
-    userLegacyMessageFormat: definition.userLegacyMessageFormat ?? false,
-    memberships: definition.memberships ?? false,
-    envelope: definition.envelope === 'cloudevents',
-    stale: definition.stale === 'drop',
-    hasNoBody: definition.body === '',
-    events: only ?? 'both',
-    headers: Object.entries(headers ?? {})
-      .map(([name, value]) => `${name}: ${value}`)
-      .join('\n'),
-    batchSize: text(batch?.size),
-    batchAfterMs: text(batch?.afterMs),
-    ...pick([...NUMBERS, ...WORDS, 'body'], (field) => text(definition[field])),
-    parallelRequestCount: text(definition.parallelRequestCount ?? FORM_DEFAULTS.parallelRequestCount),
-    method: definition.method === 'POST' ? '' : text(definition.method),
-    ...pick(OBJECTS, (field) => json(definition[field])),
-  };
+function linesOfHeaders(headers: unknown): string {
+  return Object.entries(isRecord(headers) ? headers : {})
+    .map(([name, value]) => `${name}: ${shownText(value)}`)
+    .join('\n');
 }
 
-function pick<K extends string>(fields: readonly K[], valueOf: (field: K) => string): Record<K, string> {
-  return Object.fromEntries(fields.map((field) => [field, valueOf(field)])) as Record<K, string>; // Just these.
+/** What was typed for a definition that there is. A start alone is asked about existing users. */
+export function draftOf(definition: JobDefinitionInput): Draft {
+  const { audiences, authorization, exportFields = [], webhookUrl, ...rest } = definition;
+  return {
+    ...EMPTY_DRAFT,
+    ...plainDraft({ ...rest, webhookUrl, existingUsers: false }),
+    audiences,
+    authorization,
+    exportFields: exportFields.map(lineOf).join('\n'),
+  };
 }
 
 /**
@@ -262,7 +277,7 @@ export interface FieldChange {
 /** What an edit would change, field by field in the form's order. */
 export function changesOf(before: JobDefinitionInput, after: JobDefinitionInput): FieldChange[] {
   const valueIn = (definition: JobDefinitionInput, field: keyof JobEdit): unknown =>
-    definition[field] ?? Reflect.get(FORM_DEFAULTS, field) ?? null;
+    definition[field] ?? FORM[field].default ?? null;
   return EDITABLE_FIELDS.flatMap((field) => {
     const [from, to] = [valueIn(before, field), valueIn(after, field)];
     return sameJson(from, to) ? [] : [{ field, from, to }];

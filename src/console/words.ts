@@ -1,5 +1,5 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
-import { counted, duration, printable, printableReason, shownCount } from '../domain/shown.ts';
+import { capital, counted, duration, printable, printableReason, shownCount } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 
 /** How a state is meant: its colour and shape. What is not listed is bad: a workflow that failed or was terminated. */
@@ -107,10 +107,6 @@ function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: s
   if (kept === undefined) return 'Stopped. It takes no more triggers.';
   const { waiting } = kept;
   return `Stopped. It keeps ${counted(waiting, 'trigger')} for when it is resumed, and takes no more until then.`;
-}
-
-export function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** How a backfill goes, after its bar. */

@@ -10,7 +10,7 @@ import { endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
-export const MAX_PARALLEL_REQUESTS = 500;
+const MAX_PARALLEL_REQUESTS = 500;
 /** Requests that a job may have in flight unless it says otherwise. */
 export const DEFAULT_PARALLEL_REQUESTS = 5;
 
@@ -99,8 +99,6 @@ export const jobDefinitionSchema = z.strictObject({
   existingUsers: flag('Existing users').default(false),
   /** The old payload. */
   userLegacyMessageFormat: flag('User legacy message format').default(false),
-  /** Say in each message which audiences the person is in, by their slugs: `segments_all`. */
-  memberships: flag('Memberships').default(false),
   /** Most requests in flight for this job, over all workers; 1..500. */
   parallelRequestCount: z
     .number({ error: WHOLE_NUMBER })
@@ -108,6 +106,24 @@ export const jobDefinitionSchema = z.strictObject({
     .min(1, 'The parallel request count must be at least 1.')
     .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .default(DEFAULT_PARALLEL_REQUESTS),
+  /** Which membership changes are sent; null: both. The others are counted as filtered. */
+  events: z
+    .array(
+      z.enum(['enter', 'exit'], {
+        error: ({ input }) => (typeof input === 'string' ? 'There are two events, "enter" and "exit".' : EVENTS),
+      }),
+      { error: EVENTS },
+    )
+    .min(1, 'Name at least one event: a job that sends neither enters nor exits sends nothing.')
+    .refine((named) => new Set(named).size === named.length, 'Name each event once.')
+    .readonly()
+    .nullable()
+    .default(null),
+  /** Say in each message which audiences the person is in, by their slugs: `segments_all`. */
+  memberships: flag('Memberships').default(false),
+  ...requestShapeFields,
+  batch,
+  requestsPerSecond,
   /** Most members a second that a backfill sends; null: as many as the endpoint accepts. */
   backfillPerSecond: z
     .number({ error: BACKFILL_RATE })
@@ -123,30 +139,14 @@ export const jobDefinitionSchema = z.strictObject({
     .max(MAX_PARALLEL_REQUESTS, `The parallel count of the backfill must be at most ${MAX_PARALLEL_REQUESTS}.`)
     .nullable()
     .default(null),
-  /** Which membership changes are sent; null: both. The others are counted as filtered. */
-  events: z
-    .array(
-      z.enum(['enter', 'exit'], {
-        error: ({ input }) => (typeof input === 'string' ? 'There are two events, "enter" and "exit".' : EVENTS),
-      }),
-      { error: EVENTS },
-    )
-    .min(1, 'Name at least one event: a job that sends neither enters nor exits sends nothing.')
-    .refine((named) => new Set(named).size === named.length, 'Name each event once.')
-    .readonly()
-    .nullable()
-    .default(null),
-  ...requestShapeFields,
-  requestsPerSecond,
-  /** What answers mean, where it is not the usual; null: the usual everywhere. */
-  answers: answersSchema.nullable().default(null),
-  endsAt,
-  retryFor,
-  batch,
   quietHours,
   quota,
   /** Whether a trigger is sent or dropped whose `at` is older than the person's last change of that audience that the job accepted. */
   stale: z.enum(['send', 'drop'], { error: 'Write "send" or "drop".' }).default('send'),
+  endsAt,
+  /** What answers mean, where it is not the usual; null: the usual everywhere. */
+  answers: answersSchema.nullable().default(null),
+  retryFor,
 });
 
 /** A job with every default filled in. */

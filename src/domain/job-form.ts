@@ -1,5 +1,6 @@
 import type { JobDefinition, JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
+import { FORM } from './form-fields.ts';
 
 /** Fields that a job file may leave out and a checked job always has. */
 type FieldWithDefault = {
@@ -12,51 +13,19 @@ type FieldWithDefault = {
 
 type Defaults = { readonly [Field in FieldWithDefault]: Readonly<JobDefinition[Field]> };
 
-/**
- * The fields of the form in its order, each with its default; undefined: it has none. Workflows need them and do not load the schema, so
- * they stand here once more; a test holds them to it.
- */
-const FORM: Defaults & Readonly<Record<Exclude<keyof JobDefinition, FieldWithDefault>, undefined>> = {
-  label: undefined,
-  description: undefined,
-  audiences: undefined,
-  webhookUrl: undefined,
-  authorization: undefined,
-  exportFields: [],
-  existingUsers: false,
-  userLegacyMessageFormat: false,
-  memberships: false,
-  parallelRequestCount: 5,
-  backfillPerSecond: null,
-  backfillParallelCount: null,
-  events: null,
-  method: null,
-  headers: null,
-  contentType: null,
-  body: null,
-  onEnter: null,
-  onExit: null,
-  envelope: null,
-  requestsPerSecond: null,
-  answers: null,
-  endsAt: null,
-  retryFor: null,
-  batch: null,
-  quietHours: null,
-  quota: null,
-  stale: 'send',
-};
-
 /** The names of the form's fields, in its order. */
 export const FORM_FIELDS = Object.keys(FORM) as readonly (keyof JobDefinition)[]; // They are all its keys.
 
-/** The form's defaults, of the fields that have one. */
-export const FORM_DEFAULTS: Defaults = definedOf(FORM);
-
-const AT_START_ONLY: Readonly<Record<Exclude<keyof JobDefinition, keyof JobEdit>, true>> = { existingUsers: true };
+/** The form's defaults, of the fields that have one. A test compares them with the schema, which workflows do not load. */
+export const FORM_DEFAULTS = definedOf(
+  Object.fromEntries(FORM_FIELDS.map((field) => [field, FORM[field].default])),
+) as Defaults;
 
 /** What an edit may name, in the form's order: all of the form but what can only be said when a job is started. */
-export const EDITABLE_FIELDS = FORM_FIELDS.filter((field): field is keyof JobEdit => !(field in AT_START_ONLY));
+export const EDITABLE_FIELDS = FORM_FIELDS.filter((field): field is keyof JobEdit => FORM[field].isForStart !== true);
+
+/** The fields that may hold a secret as part of a URL. */
+export const FIELDS_WITH_URL = FORM_FIELDS.filter((field) => FORM[field].secret === 'url');
 
 /** The editable fields, in the form's order, of anything that has fields of the form under their names; what is undefined is left out. */
 export function editableOf<T extends object>(from: T): Pick<T, keyof JobEdit & keyof T> {

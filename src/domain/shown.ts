@@ -56,6 +56,11 @@ function shownParameter(parameter: string): string {
   return name === undefined ? MASK : `${name}=${MASK}`;
 }
 
+/** The text with its first letter as a capital. */
+export function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 /** A title and rows as the small Markdown table that the Temporal UI shows with a workflow. At most 20,000 bytes (server limit). */
 export function detailsTable(title: string, rows: readonly (readonly [name: string, value: string])[]): string {
   const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);

@@ -1,7 +1,10 @@
 import type { Answers } from '../contract/answers.ts';
+import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
+import { FORM } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
+import { EDITABLE_FIELDS } from './job-form.ts';
 import { keptBackfillInWords } from './kept-job.ts';
 import { retryDelaysMs } from './retry.ts';
 import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
@@ -54,26 +57,13 @@ const TONES: Readonly<Record<JobState, Tone>> = {
 };
 
 /** A job's status, row by row; what there is nothing to say about is left out. Nothing in it can control a terminal. */
-export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity }: Telling): StatusRow[] {
+export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
+  const { time, rate } = telling;
   const { kept, resetAt, endpoint, backfill, throttledUntil, lastFailure, recoverableUntil } = status;
-  const rows: (Omit<StatusRow, 'value'> & { readonly value: string | undefined })[] = [
+  const rows: Row[] = [
     { name: 'State', value: status.state, tone: TONES[status.state] },
     { name: 'Why', value: status.reason && printableReason(status.reason) },
-    {
-      name: 'Audiences',
-      value: names(
-        status.audiences.map(({ slug }) => slug),
-        mostNames,
-      ),
-    },
-    { name: 'Sends to', value: printable(status.webhookUrl) },
-    { name: 'Authorization', value: printable(status.authorization ?? 'none') },
-    { name: 'Format', value: format(status, mostNames) },
-    { name: 'Events', value: status.events?.join(' and ') },
-    { name: 'Request', value: shape(status) },
-    { name: 'Answers', value: answers(status) },
-    { name: 'Tries', value: tries(status) },
-    { name: 'Ends', value: end(status) },
+    ...fieldRows(status, telling),
     { name: 'Received', value: received(status) },
     { name: 'Delivered', value: delivered(status, time, rate) },
     kept === undefined
@@ -105,10 +95,6 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
       name: 'Throttled',
       value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
     },
-    { name: 'Quiet hours', value: quiet(status) },
-    { name: 'Quota', value: quotaText(status) },
-    { name: 'Rate limit', value: rateLimit(status, time) },
-    { name: 'Batches', value: batches(status, time) },
     {
       name: 'Last failure',
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
@@ -129,7 +115,47 @@ export function statusRows(status: JobStatus, { time, rate, mostNames = Infinity
 
 const SHOWN_REJECTS = 3;
 
-function names(all: readonly string[], most: number): string {
+type Row = Omit<StatusRow, 'value'> & { readonly value: string | undefined };
+
+/** What the job is, field by field, as far as that is not as usual. */
+function fieldRows(status: JobStatus, telling: Telling): Row[] {
+  return EDITABLE_FIELDS.filter((field) => FORM[field].row !== null).map((field) => {
+    const { row, label } = FORM[field];
+    const tell = TOLD[field] ?? plainly(field);
+    return { name: row ?? label, value: tell(status, telling) };
+  });
+}
+
+type Tell = (status: JobStatus, telling: Telling) => string | undefined;
+
+function plainly(field: keyof JobEdit): Tell {
+  return ({ [field]: value }) => {
+    if (value == null || value === FORM[field].default) return undefined;
+    return printable(typeof value === 'string' ? value : JSON.stringify(value));
+  };
+}
+
+/** Fields of which there is more to tell than their value. */
+const TOLD: { readonly [Field in keyof JobEdit]?: Tell } = {
+  audiences: ({ audiences }, { mostNames }) =>
+    names(
+      audiences.map(({ slug }) => slug),
+      mostNames,
+    ),
+  authorization: ({ authorization }) => printable(authorization ?? 'none'),
+  exportFields: format,
+  events: ({ events }) => events?.join(' and '),
+  method: shape,
+  batch: batches,
+  requestsPerSecond: rateLimit,
+  quietHours: quiet,
+  quota: quotaText,
+  endsAt: end,
+  answers,
+  retryFor: tries,
+};
+
+function names(all: readonly string[], most = Infinity): string {
   const more = all.length - most;
   return printable(`${all.slice(0, most).join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
 }
@@ -138,7 +164,7 @@ function after(mark: string, text: string | undefined): string {
   return text === undefined || text === '' ? '' : `${mark}${printable(text)}`;
 }
 
-function format({ userLegacyMessageFormat, exportFields, memberships }: JobStatus, mostNames: number): string {
+function format({ userLegacyMessageFormat, exportFields, memberships }: JobStatus, { mostNames }: Telling): string {
   const kind = userLegacyMessageFormat ? 'legacy' : 'new';
   const fields = exportFields.length === 0 ? 'all fields' : names(exportFields.map(fieldName), mostNames);
   return `${kind}, ${fields}${memberships ? ', and all memberships' : ''}`;
@@ -349,14 +375,14 @@ function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefi
 }
 
 /** What all requests of the job are limited to, and what that makes wait. */
-function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, time: Telling['time']) {
+function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, { time }: Telling) {
   if (requestsPerSecond === null) return undefined;
   const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;
   return until === undefined ? limit : `${limit}; the next one goes ${time(until)}`;
 }
 
 /** How many triggers a request carries, and what the next one waits for. */
-function batches({ batch, gatheringUntil: until }: JobStatus, time: Telling['time']): string | undefined {
+function batches({ batch, gatheringUntil: until }: JobStatus, { time }: Telling): string | undefined {
   if (batch === null) return undefined;
   const after = batch.afterMs === 0 ? '' : `, or what is there after ${duration(batch.afterMs)}`;
   const next = until === undefined ? '' : `; the next one goes when it is full, or ${time(until)}`;

@@ -392,10 +392,22 @@ test('the summary shows no path of the webhook URL', async () => {
 });
 
 test('what else there is can be said in a line each, is checked as it is typed, and shown in the summary', async () => {
-  const more = ['Memberships', 'Events', 'Method', 'Body', 'CloudEvents', 'Batch', 'Rate', 'Tried for', 'Ends'];
-  const typed = [true, 'Enters only', 'PUT', '{"id": {{ id | json }}}', false, '0', '1.5', '75', 'many', '0.5'];
+  const more = [
+    'Events',
+    'Memberships',
+    'Method',
+    'Body',
+    'CloudEvents',
+    'Batch',
+    'Requests a second',
+    'Ends',
+    'Tries for',
+  ];
+  const batch = ['0', '{"size": 0}', '{"size": 75}'];
   const end = '2030-01-01T00:00:00Z';
-  const answers = [...SHORT.slice(0, -1), more, ...typed, '5', '6h', 'tomorrow', end, 'Start Export'];
+  const first = ['Enters only', true, 'PUT', '{"id": {{ id | json }}}', false];
+  const typed = [...first, ...batch, 'many', '0.5', 'tomorrow', end, '5', '6h'];
+  const answers = [...SHORT.slice(0, -1), more, ...typed, 'Start Export'];
   const { run, did, said, asked, left } = dialogue(answers);
   await run();
   expect(left).toEqual([]);
@@ -412,17 +424,17 @@ test('what else there is can be said in a line each, is checked as it is typed, 
   };
   expect(did).toMatchObject([['start', definition, undefined]]);
   expect(asked.flatMap((one) => one.refused)).toEqual([
+    expect.stringMatching(/^A batch is an object/),
+    expect.stringMatching(/^The size of a batch/),
     'Enter a number above 0.',
-    'The size of a batch must be a whole number of triggers, from 1 to 1000.',
-    'Enter a number above 0.',
-    'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".',
     expect.stringMatching(/^The end must be a time with its zone, such as .*Z"\.$/),
+    'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".',
   ]);
   expect(said).toEqual(
     expect.arrayContaining([
       '  Memberships   yes',
       '  Events        ["enter"]',
-      '  Tried for     6h',
+      '  Tries for     6h',
       `  Ends          ${end}`,
     ]),
   );
@@ -436,9 +448,9 @@ test('what is an object in a job file is typed as it stands there, is checked, a
     Body: '{{ id }}',
     'For enters': '',
     'For exits': '{"webhookUrl": "https://hooks.example.com/s3cret", "method": "DELETE", "body": ""}',
-    Answers: '{"404": "delivered"}',
     'Quiet hours': '{"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}',
     Quota: '{"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}',
+    Answers: '{"404": "delivered"}',
   };
   const wrong = ['{x-list: 7}', '{"webhook-id": "7"}'];
   const answers = [...SHORT.slice(0, -1), Object.keys(typed), ...wrong, ...Object.values(typed), 'Start Export'];
@@ -468,8 +480,8 @@ test('what is an object in a job file is typed as it stands there, is checked, a
 test('what does not go together is asked again, and what was said can be taken back', async () => {
   const problems = ({ memberships }: JobDefinitionInput): Problem[] =>
     memberships === true ? [{ field: 'memberships', message: 'The source does not say.' }] : [];
-  const first = [...SHORT.slice(0, 6), true, false, '', '', ['Events', 'Memberships'], true, 'Exits only'];
-  const again = ['Change an answer', 'More', ['Events', 'Rate'], 'Enters and exits', ''];
+  const first = [...SHORT.slice(0, 6), true, false, '', '', ['Events', 'Memberships'], 'Exits only', true];
+  const again = ['Change an answer', 'More', ['Events', 'Requests a second'], 'Enters and exits', ''];
   const { run, did, said, left } = dialogue([...first, false, false, ...again, 'Start Export'], { problems });
   await run();
   expect(left).toEqual([]);

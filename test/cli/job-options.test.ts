@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Command } from '@commander-js/extra-typings';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
-import { definitionFrom, fieldsFromOptions, readJsonObject } from '../../src/cli/job-options.ts';
+import { definitionFrom, fieldsFromOptions, readJsonObject, withFields } from '../../src/cli/job-options.ts';
 import { createProgram } from '../../src/cli/program.ts';
-import { JOB_FIELDS } from '../../src/contract/export-job.ts';
+import { FORM } from '../../src/domain/form-fields.ts';
+import { FORM_FIELDS } from '../../src/domain/job-form.ts';
 import { aTerminal } from './a-terminal.ts';
 
 let folder = '';
@@ -45,78 +47,34 @@ test('a job file that names no authorization stays so, for the check to say', ()
   expect(definitionFrom(file('{"label":"VIP"}'), {})).not.toHaveProperty('authorization');
 });
 
-test('"no authorization" is null', () => {
-  expect(fieldsFromOptions({ authorization: false })).toEqual({ authorization: null });
+/** The fields that a command line says. */
+function saidBy(...words: string[]): object {
+  const command = withFields(new Command(), FORM_FIELDS).parse(words, { from: 'user' });
+  return fieldsFromOptions(command.opts());
+}
+
+/** A word for the option of a field, and what it says. */
+function sampleOf(field: (typeof FORM_FIELDS)[number]): [words: string[], value: unknown] {
+  const { option, input } = FORM[field];
+  if (option.takes === 'table') return [['404=delivered'], { '404': 'delivered' }];
+  if (option.takes === 'list') return [['some'], ['some']];
+  if (option.takes !== undefined) return [option.takes.slice(0, 1), option.takes[0]];
+  if (input.kind === 'flag') return [[], input.on];
+  return input.kind === 'number' ? [['7'], 7] : [['some'], 'some'];
+}
+
+test.each(FORM_FIELDS)('the command line can say %s, or take it back to its default', (field) => {
+  const { option, default: byDefault = null } = FORM[field];
+  expect(option.say ?? option.back).toBeDefined();
+  if (option.back !== undefined) expect(saidBy(option.back)).toEqual({ [field]: byDefault });
+  const [words, value] = sampleOf(field);
+  if (option.say !== undefined) expect(saidBy(option.say.replace(/ .*/, ''), ...words)).toEqual({ [field]: value });
 });
 
-test('each field of the form has an option, and "no" says of one that a job file has set that it is not', () => {
-  const said = {
-    label: 'VIP',
-    description: '',
-    audience: ['vip'],
-    url: 'https://example.com',
-    authorization: false,
-    allFields: true,
-    existingUsers: false,
-    legacyFormat: false,
-    memberships: false,
-    parallel: 5,
-    backfillRate: false,
-    backfillParallel: false,
-    allEvents: true,
-    method: false,
-    headers: false,
-    contentType: false,
-    defaultBody: true,
-    onEnter: false,
-    onExit: false,
-    envelope: false,
-    requestsPerSecond: false,
-    answer: ['404=delivered', '5xx=retry'],
-    endsAt: false,
-    retryFor: false,
-    batch: false,
-    quietHours: false,
-    quota: false,
-    stale: 'send',
-  };
-  const fields = {
-    label: 'VIP',
-    description: '',
-    audiences: ['vip'],
-    webhookUrl: 'https://example.com',
-    authorization: null,
-    exportFields: [],
-    existingUsers: false,
-    userLegacyMessageFormat: false,
-    memberships: false,
-    parallelRequestCount: 5,
-    backfillPerSecond: null,
-    backfillParallelCount: null,
-    events: null,
-    method: null,
-    headers: null,
-    contentType: null,
-    body: null,
-    onEnter: null,
-    onExit: null,
-    envelope: null,
-    requestsPerSecond: null,
-    answers: { '404': 'delivered', '5xx': 'retry' },
-    endsAt: null,
-    retryFor: null,
-    batch: null,
-    quietHours: null,
-    quota: null,
-    stale: 'send',
-  };
-  expect(fieldsFromOptions(said)).toEqual(fields);
-  expect(Object.keys(fields)).toEqual(JOB_FIELDS);
-  expect(fieldsFromOptions({ exportField: ['email'], legacyFormat: true, backfillRate: 0.5 })).toEqual({
-    exportFields: ['email'],
-    userLegacyMessageFormat: true,
-    backfillPerSecond: 0.5,
-  });
+test('an option that is said several times has all its values', () => {
+  expect(
+    saidBy('--answer', '404=delivered', '--answer', '5xx=retry', '--export-field', 'a', '--export-field', 'b'),
+  ).toEqual({ exportFields: ['a', 'b'], answers: { '404': 'delivered', '5xx': 'retry' } });
 });
 
 test('start and edit take the same options of the form; only a start takes existing users', () => {

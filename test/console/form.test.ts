@@ -12,7 +12,8 @@ import {
   withField,
 } from '../../src/console/form.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
-import { EDITABLE_FIELDS } from '../../src/domain/job-form.ts';
+import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
+import { RIGHT } from '../contract/a-mistake.ts';
 
 const PLAIN: JobDefinitionInput = {
   label: 'VIPs',
@@ -21,33 +22,21 @@ const PLAIN: JobDefinitionInput = {
   authorization: null,
 };
 
-/** Says something in every field of the form, in the words that the form itself uses. */
+const { existingUsers: _, ...EDITABLE } = RIGHT;
+
+/** Says something in every field of the form that an edit takes, in the words that the form itself uses. */
 const EVERYTHING: JobDefinitionInput = {
-  ...PLAIN,
-  description: 'Two\nlines',
+  ...EDITABLE,
   authorization: 'crm',
+  description: 'Two\nlines',
   exportFields: ['email', { field: 'first_name', as: 'given' }],
   userLegacyMessageFormat: true,
-  memberships: true,
   parallelRequestCount: 7,
-  backfillPerSecond: 0.5,
-  backfillParallelCount: 3,
   events: ['exit'],
-  method: 'PUT',
   headers: { 'x-list': '7', 'x-colon': 'a: b', 'x-empty': '' },
-  contentType: 'text/plain; charset=utf-8',
   body: '  {{ id }}\n ',
-  onEnter: { method: 'PATCH' },
-  onExit: { method: 'DELETE', body: '', answers: { '404': 'delivered' } },
   envelope: 'cloudevents',
-  requestsPerSecond: 2.5,
-  answers: { '5xx': 'retry' },
-  endsAt: '2030-01-01T00:00:00+01:00',
-  retryFor: '1h30m',
   batch: { size: 10, afterMs: 0 },
-  quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' },
-  quota: { people: 1000, per: 'day', timeZone: 'UTC' },
-  stale: 'drop',
 };
 
 /** What a job may say, and the form has no means to say in the same words. */
@@ -67,7 +56,8 @@ const typed = (more: Partial<Draft>) => definitionOf(draft(more));
 
 describe('what is typed is what a job says', () => {
   test('every field of a job comes back from the form as it was', () => {
-    expect(Object.keys(EVERYTHING).toSorted()).toEqual([...EDITABLE_FIELDS].toSorted());
+    for (const field of EDITABLE_FIELDS)
+      expect([field, EVERYTHING[field]]).not.toEqual([field, Reflect.get(FORM_DEFAULTS, field)]);
     expect(definitionOf(draftOf(EVERYTHING))).toEqual({ definition: EVERYTHING, problems: [] });
   });
 
@@ -108,8 +98,8 @@ describe('what is typed is what a job says', () => {
   );
 
   test('no body is said by its box, whatever stands in the field', () => {
-    expect(typed({ body: 'text', hasNoBody: true }).definition.body).toBe('');
-    expect(draftOf({ ...PLAIN, body: '' })).toMatchObject({ body: '', hasNoBody: true });
+    expect(typed({ body: 'text', bodyIsEmpty: true }).definition.body).toBe('');
+    expect(draftOf({ ...PLAIN, body: '' })).toMatchObject({ body: '', bodyIsEmpty: true });
   });
 
   test('an endpoint that needs no authorization is another thing than none that was chosen', () => {
@@ -255,20 +245,11 @@ describe('an edit', () => {
   });
 
   test('takes away what is emptied', () => {
-    const { definition } = editedOf(EVERYTHING, { ...draftOf(PLAIN), authorization: 'crm' });
+    const emptied = { ...PLAIN, label: EVERYTHING.label, webhookUrl: EVERYTHING.webhookUrl, authorization: 'crm' };
+    const { definition } = editedOf(EVERYTHING, draftOf(emptied));
     expect(editOf(changesOf(EVERYTHING, definition))).toEqual({
       description: null,
-      exportFields: [],
-      userLegacyMessageFormat: false,
-      memberships: false,
-      parallelRequestCount: 5,
-      stale: 'send',
-      ...Object.fromEntries(
-        ['backfillPerSecond', 'backfillParallelCount', 'events', 'method', 'headers', 'contentType', 'body']
-          .concat(['onEnter', 'onExit', 'envelope', 'requestsPerSecond', 'answers', 'endsAt', 'retryFor', 'batch'])
-          .concat(['quietHours', 'quota'])
-          .map((field) => [field, null]),
-      ),
+      ...editableOf(FORM_DEFAULTS),
     });
   });
 

@@ -55,11 +55,25 @@ const QUIET = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' };
 const QUOTA = { people: 1000, per: 'day', timeZone: 'Europe/Berlin' };
 
 /** Typed, so that a new field of the form cannot be forgotten here. */
-const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
-  label: { type: NO_TEXT, unit: ['x'.repeat(201), '\ud800'], empty: ['', '  '] },
+export const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
+  label: { type: NO_TEXT, unit: ['x'.repeat(201), '\ud800', '\u001b]0;x\u0007VIP'], empty: ['', '  '] },
   description: { type: NO_TEXT, unit: ['x'.repeat(2001)] },
   audiences: { type: NO_LIST, unit: [Array<string>(101).fill('vip')], empty: [[], [''], ['vip', ' ']] },
-  webhookUrl: { type: NO_TEXT, unit: ['a.example/hook', 'ftp://a.example/', 'https://me:pw@a.example/'], empty: [''] },
+  webhookUrl: {
+    type: NO_TEXT,
+    unit: [
+      'a.example/hook',
+      'ftp://a.example/',
+      'mailto:a@example.com',
+      'https://me:pw@a.example/',
+      'https://a.example/?key=a#b',
+      `https://${'a'.repeat(64)}.example.com/`,
+      `https://${'a.'.repeat(126)}bc/`,
+      'https://hooks..example.com/',
+      `https://a.example/${'x'.repeat(2048)}`,
+    ],
+    empty: ['', ' '],
+  },
   authorization: { type: [7, true, {}, []], unit: ['x'.repeat(101)], empty: ['', ' '] },
   exportFields: {
     type: NO_LIST,
@@ -69,12 +83,20 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   existingUsers: { type: NO_FLAG },
   userLegacyMessageFormat: { type: NO_FLAG },
   memberships: { type: NO_FLAG },
-  parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 501, '5 parallel', '50%'] },
+  parallelRequestCount: { type: [...NO_NUMBER, null], unit: [0, -1, 2.5, 0.5, 500.5, 501, '5 parallel', '50%'] },
   backfillPerSecond: { type: NO_NUMBER, unit: [0, -1, 100_001, '100/s', '100 per second'] },
   backfillParallelCount: { type: NO_NUMBER, unit: [0, -1, 2.5, 501, '50%'] },
   answers: {
     type: [7, 'delivered', true, [], { '404': 7 }, { '404': null }, ['404']],
-    unit: [{ '2xx': 'retry' }, { '404': 'ok' }, { 404.5: 'retry' }, { '199': 'retry' }, { '4XX': 'retry' }],
+    unit: [
+      { '2xx': 'retry' },
+      { '404': 'ok' },
+      { '404': 'deliverd' },
+      { '600': 'retry' },
+      { 404.5: 'retry' },
+      { '199': 'retry' },
+      { '4XX': 'retry' },
+    ],
     empty: [{}],
   },
   retryFor: {
@@ -92,6 +114,7 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
       { ...QUOTA, per: 'days' },
       { ...QUOTA, timeZone: 'EST' },
       { ...QUOTA, perDay: 5 },
+      { ...QUOTA, zone: 'UTC' },
       { people: 1000, per: 'day' },
     ],
     empty: [{ ...QUOTA, timeZone: '' }],
@@ -121,6 +144,7 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
       { ...QUIET, days: ['mon', 'mon'] },
       { ...QUIET, meanwhile: 'hold' },
       { ...QUIET, until: '08:00' },
+      { ...QUIET, timezone: 'UTC' },
       { from: '22:00', to: '08:00' },
     ],
     empty: [
@@ -168,7 +192,15 @@ const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   requestsPerSecond: { type: NO_NUMBER, unit: [0, -1, 0.009, 1001, '10/s', '10 per second'] },
   batch: {
     type: [7, true, '100', [100], { size: '100' }, { size: 100, afterMs: '5s' }],
-    unit: [{ size: 0 }, { size: 1001 }, { size: 2.5 }, { size: 100, afterMs: 300_001 }, { sze: 100 }, { afterMs: 5 }],
+    unit: [
+      { size: 0 },
+      { size: 1001 },
+      { size: 2.5 },
+      { size: 100, afterMs: 300_001 },
+      { size: 100, after: 5000 },
+      { sze: 100 },
+      { afterMs: 5 },
+    ],
     empty: [{}],
   },
 };

@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
+import { FORM_FIELDS } from '../../src/domain/job-form.ts';
+import { RIGHT, WRONG } from './a-mistake.ts';
 
 const LEAST = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/hook', authorization: null };
 
@@ -8,71 +10,8 @@ function problemsOf(input: unknown): [field: string, message: string][] {
   return checked.ok ? [] : checked.problems.map(({ field, message }) => [field, message]);
 }
 
-test('a job needs four fields, and the rest has defaults', () => {
-  expect(checkJobDefinition(LEAST)).toEqual({
-    ok: true,
-    value: {
-      ...LEAST,
-      exportFields: [],
-      existingUsers: false,
-      userLegacyMessageFormat: false,
-      memberships: false,
-      parallelRequestCount: 5,
-      backfillPerSecond: null,
-      backfillParallelCount: null,
-      events: null,
-      method: null,
-      headers: null,
-      contentType: null,
-      body: null,
-      onEnter: null,
-      onExit: null,
-      envelope: null,
-      requestsPerSecond: null,
-      answers: null,
-      endsAt: null,
-      retryFor: null,
-      batch: null,
-      quietHours: null,
-      quota: null,
-      stale: 'send',
-    },
-  });
-});
-
 test('every field may be said, and stays as it was said', () => {
-  const full = {
-    label: 'VIP to CRM',
-    description: 'For the sales team',
-    audiences: ['vip', 'ab'.repeat(16)],
-    webhookUrl: 'https://example.com:8443/hook?tenant=1',
-    authorization: 'crm',
-    exportFields: ['email', { field: 'user_attributes.value', as: 'contact.value' }],
-    existingUsers: true,
-    userLegacyMessageFormat: true,
-    memberships: true,
-    parallelRequestCount: 500,
-    backfillPerSecond: 0.5,
-    backfillParallelCount: 2,
-    events: ['exit', 'enter'],
-    method: 'PUT',
-    headers: { 'x-list': '{{ audience.slug }}' },
-    contentType: 'application/json; charset=utf-8',
-    body: '{"email": {{ data.email | json }}}',
-    onEnter: { headers: {} },
-    onExit: { webhookUrl: 'https://example.com/members/{{ id }}', method: 'DELETE', body: '' },
-    envelope: null,
-    requestsPerSecond: 0.1,
-    answers: { '404': 'delivered', '5xx': 'dead-letter' },
-    endsAt: '2030-01-01T00:00:00.000000001+01:00',
-    retryFor: '1h30m',
-    batch: null,
-    quietHours: { from: '00:00', to: '23:59', timeZone: 'UTC', days: ['sun'], meanwhile: 'drop' },
-    quota: { people: 1, per: 'hour', timeZone: 'UTC' },
-    stale: 'drop',
-  };
-  expect(checkJobDefinition(full)).toEqual({ ok: true, value: full });
-  expect(Object.keys(full).toSorted()).toEqual(JOB_FIELDS.toSorted());
+  expect(checkJobDefinition(RIGHT)).toEqual({ ok: true, value: RIGHT });
 });
 
 test.each([
@@ -119,262 +58,49 @@ test('blanks around a label, an audience, a web address and an authorization do 
   });
 });
 
-const SAY_NULL =
-  'Name an authorization of the worker, or give null if the webhook endpoint does not require authorization.';
+test.each(FORM_FIELDS)('%s: each wrong value is a problem at its place', (field) => {
+  const { type, unit = [], empty = [] } = WRONG[field];
+  for (const value of [...type, ...unit, ...empty]) {
+    const places = problemsOf({ ...RIGHT, [field]: value }).map(([place]) => place.replace(/[.[].*/s, ''));
+    expect({ value, places }).toEqual({ value, places: expect.arrayContaining([field]) });
+  }
+});
 
-const EVENTS = 'Events must be a list of "enter", "exit" or both, such as ["enter"].';
-
-const BATCH = 'A batch is an object, such as {"size": 100, "afterMs": 5000}.';
-const BATCH_SIZE = 'The size of a batch must be a whole number of triggers, from 1 to 1000.';
-const BATCH_AFTER =
-  'The time after which a batch goes although it is not full must be a whole number of milliseconds, from 0 to 300000.';
-
-const TABLE = 'Answers must be an object that says what statuses mean, such as {"404": "delivered", "5xx": "retry"}.';
-const MEANINGS = 'Write "delivered", "retry", "dead-letter" or "pause".';
-const STATUSES = 'Name a status from 200 to 599, such as "404", or a class: "3xx", "4xx" or "5xx".';
-
-const quotaOf = (more: object) => ({ quota: { people: 1000, per: 'day', timeZone: 'UTC', ...more } });
-const QUOTA = 'A quota must be an object such as {"people": 1000, "per": "day", "timeZone": "Europe/Berlin"}.';
-const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000.';
-const quiet = (more: object) => ({ quietHours: { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin', ...more } });
-const QUIET = 'Quiet hours must be an object such as {"from": "22:00", "to": "08:00", "timeZone": "Europe/Berlin"}.';
-const TIME = 'Write a time of day as hours and minutes, from "00:00" to "23:59".';
-const ZONE = 'Name a time zone of the IANA database, such as "Europe/Berlin" or "UTC".';
-const DAYS =
-  'Days must be a list of "mon", "tue", "wed", "thu", "fri", "sat", "sun": those on which quiet hours begin. Leave it out for every day.';
-
-const DURATION = 'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".';
-
-const END = 'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z".';
-
-const NO_HOST =
-  'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
-
-test.each<[what: string, changes: object, field: string, message: string]>([
-  ['a host part of 64 characters', { webhookUrl: `https://${'a'.repeat(64)}.example.com/` }, 'webhookUrl', NO_HOST],
-  ['a host name of 254 characters', { webhookUrl: `https://${'a.'.repeat(126)}bc/` }, 'webhookUrl', NO_HOST],
-  ['a host name with nothing between two dots', { webhookUrl: 'https://hooks..example.com/' }, 'webhookUrl', NO_HOST],
-  ['no label', { label: undefined }, 'label', 'Give the job a label, so that people can tell it from others.'],
-  [
-    'no event',
-    { events: [] },
-    'events',
-    'Name at least one event: a job that sends neither enters nor exits sends nothing.',
-  ],
-  ['an event twice', { events: ['exit', 'exit'] }, 'events', 'Name each event once.'],
-  ['another event', { events: ['enters'] }, 'events[0]', 'There are two events, "enter" and "exit".'],
-  ['an event of 5', { events: [5] }, 'events[0]', EVENTS],
-  ['one event without a list', { events: 'enter' }, 'events', EVENTS],
-  [
-    'existing users without enters',
-    { existingUsers: true, events: ['exit'] },
-    'existingUsers',
-    'Existing users are sent as enters, and "events" leaves those out. Add "enter" to it, or leave existing users out.',
-  ],
-  ['quiet hours as text', { quietHours: '22:00-08:00' }, 'quietHours', QUIET],
-  ['an hour alone', quiet({ from: '22' }), 'quietHours.from', TIME],
-  ['an end at midnight as 24', quiet({ to: '24:00' }), 'quietHours.to', TIME],
-  ['no end of quiet hours', quiet({ to: undefined }), 'quietHours.to', TIME],
-  [
-    'quiet hours of no time',
-    quiet({ to: '22:00' }),
-    'quietHours.to',
-    'Quiet hours that end when they begin would be none, or all day. Pause the job to send nothing.',
-  ],
-  ['a city', quiet({ timeZone: 'Berlin' }), 'quietHours.timeZone', `${ZONE} Did you mean "Europe/Berlin"?`],
-  ['an abbreviation', quiet({ timeZone: 'CET' }), 'quietHours.timeZone', ZONE],
-  ['an offset', quiet({ timeZone: '+01:00' }), 'quietHours.timeZone', ZONE],
-  [
-    'a misspelt time zone',
-    quiet({ timeZone: 'Europe/Berlinn' }),
-    'quietHours.timeZone',
-    `${ZONE} Did you mean "Europe/Berlin"?`,
-  ],
-  ['a day as in a calendar', quiet({ days: ['monday'] }), 'quietHours.days[0]', DAYS],
-  ['no day', quiet({ days: [] }), 'quietHours.days', DAYS],
-  ['a day twice', quiet({ days: ['mon', 'mon'] }), 'quietHours.days', 'Name each day once.'],
-  [
-    'another thing to do meanwhile',
-    quiet({ meanwhile: 'hold' }),
-    'quietHours.meanwhile',
-    'Write "wait" (what comes meanwhile is sent afterwards) or "drop" (it is not sent).',
-  ],
-  [
-    'a misspelt part of quiet hours',
-    quiet({ timezone: 'UTC' }),
-    'quietHours.timezone',
-    'There is no such field. Did you mean "timeZone"?',
-  ],
-  ['a quota of a number', { quota: 1000 }, 'quota', QUOTA],
-  ['a quota of nobody', quotaOf({ people: 0 }), 'quota.people', PEOPLE],
-  ['a quota of half a person', quotaOf({ people: 0.5 }), 'quota.people', PEOPLE],
-  ['a quota of text', quotaOf({ people: '1000' }), 'quota.people', PEOPLE],
-  ['a quota a month', quotaOf({ per: 'month' }), 'quota.per', 'Write "hour", "day" or "week".'],
-  ['a quota without a zone', quotaOf({ timeZone: undefined }), 'quota.timeZone', ZONE],
-  [
-    'a misspelt part of a quota',
-    quotaOf({ zone: 'UTC' }),
-    'quota.zone',
-    'There is no such field. Did you mean "timeZone"?',
-  ],
-  ['28 of what', { retryFor: 28 }, 'retryFor', DURATION],
-  ['28 of what, as text', { retryFor: '28' }, 'retryFor', DURATION],
-  ['a week and more', { retryFor: '7d1s' }, 'retryFor', 'A trigger must be tried for at most seven days ("7d").'],
-  ['less than a minute', { retryFor: '59s' }, 'retryFor', 'A trigger must be tried for at least a minute ("1m").'],
-  ['an end without a zone', { endsAt: '2030-01-01T00:00:00' }, 'endsAt', END],
-  ['an end without seconds', { endsAt: '2030-01-01T00:00Z' }, 'endsAt', END],
-  ['an end on a day that there is not', { endsAt: '2030-02-29T00:00:00Z' }, 'endsAt', END],
-  ['an end in ms', { endsAt: 1893452400000 }, 'endsAt', END],
-  ['a batch of 5', { batch: 5 }, 'batch', BATCH],
-  ['a batch without a size', { batch: {} }, 'batch.size', BATCH_SIZE],
-  ['a batch of nobody', { batch: { size: 0 } }, 'batch.size', BATCH_SIZE],
-  ['a batch of 1001', { batch: { size: 1001 } }, 'batch.size', BATCH_SIZE],
-  ['a batch in quotes', { batch: { size: '100' } }, 'batch.size', BATCH_SIZE],
-  ['a batch that waits too long', { batch: { size: 100, afterMs: 300_001 } }, 'batch.afterMs', BATCH_AFTER],
-  ['a batch that waits for a text', { batch: { size: 100, afterMs: '5s' } }, 'batch.afterMs', BATCH_AFTER],
-  [
-    'a misspelt part of a batch',
-    { batch: { size: 100, after: 5000 } },
-    'batch.after',
-    'There is no such field. Did you mean "afterMs"?',
-  ],
-  ['a batch by GET', { batch: { size: 100 }, method: 'GET' }, 'method', 'A GET has no body. Leave out "batch".'],
-  [
-    'a batch without a body for exits',
-    { batch: { size: 100 }, onExit: { method: 'DELETE' } },
-    'body',
-    'A batch is a body. Say in "body" what it looks like, or leave "batch" out.',
-  ],
-  [
-    'a batch whose body is empty',
-    { batch: { size: 100 }, onExit: { body: '' } },
-    'onExit.body',
-    'A batch is a body. Say in "body" what it looks like, or leave "batch" out.',
-  ],
-  [
-    'a batch of events with a body of its own',
-    { batch: { size: 100 }, envelope: 'cloudevents', body: '[]' },
-    'body',
-    'In a batch, the envelope is put around the default body of each. Leave "body" out, or the envelope.',
-  ],
-  ['no answer', { answers: {} }, 'answers', TABLE],
-  ['a list of answers', { answers: ['404'] }, 'answers', TABLE],
-  ['an answer without a meaning', { answers: { '404': null } }, 'answers.404', MEANINGS],
-  ['a misspelt meaning', { answers: { '404': 'deliverd' } }, 'answers.404', `${MEANINGS} Did you mean "delivered"?`],
-  ['a misspelt class', { answers: { '4XX': 'retry' } }, 'answers.4XX', `${STATUSES} Did you mean "4xx"?`],
-  ['a status that is none', { answers: { '600': 'retry' } }, 'answers.600', STATUSES],
-  [
-    'all successes as failures',
-    { answers: { '2xx': 'retry' } },
-    'answers.2xx',
-    'Only a single status can be another than delivered: name those that are meant, such as "202".',
-  ],
-  ['a label of null', { label: null }, 'label', 'The label must be text.'],
-  ['a label of blanks', { label: '  ' }, 'label', 'The label must not be empty.'],
-  [
-    'a label that controls a terminal',
-    { label: '\u001b]0;x\u0007VIP' },
-    'label',
-    'The label must not contain control characters or line breaks.',
-  ],
-  ['a long label', { label: 'x'.repeat(201) }, 'label', 'The label must have at most 200 characters.'],
-  ['half a character', { label: '\ud800' }, 'label', 'The label contains half of a character, which cannot be sent.'],
-  ['a description of 5', { description: 5 }, 'description', 'The description must be text.'],
-  ['no audiences', { audiences: undefined }, 'audiences', 'Choose at least one audience.'],
-  ['an empty list of audiences', { audiences: [] }, 'audiences', 'Choose at least one audience.'],
-  [
-    'one audience without a list',
-    { audiences: 'vip' },
-    'audiences',
-    'Audiences must be a list of audience slugs or ids, such as ["vip"].',
-  ],
-  [
-    'too many audiences',
-    { audiences: Array.from({ length: 101 }, (_, i) => `a${i}`) },
-    'audiences',
-    'Choose at most 100 audiences.',
-  ],
-  ['an audience of 5', { audiences: ['vip', 5] }, 'audiences[1]', 'An audience must be text.'],
-  ['an audience without a name', { audiences: [''] }, 'audiences[0]', 'An audience must not be empty.'],
-  [
-    'no web address',
-    { webhookUrl: undefined },
-    'webhookUrl',
-    'Give the webhook URL that receives the messages, such as https://example.com/hook.',
-  ],
-  [
-    'an empty web address',
-    { webhookUrl: ' ' },
-    'webhookUrl',
-    'Give the webhook URL that receives the messages, such as https://example.com/hook.',
-  ],
-  ['a web address of 5', { webhookUrl: 5 }, 'webhookUrl', 'The webhook URL must be text.'],
-  [
-    'an address of mail',
-    { webhookUrl: 'mailto:a@example.com' },
-    'webhookUrl',
-    'The webhook URL is not a web address. It should look like https://example.com/hook.',
-  ],
-  [
-    'an address without https',
-    { webhookUrl: 'example.com/hook' },
-    'webhookUrl',
-    'The webhook URL is not a web address. It should look like https://example.com/hook.',
-  ],
-  [
-    'a fragment in the address',
-    { webhookUrl: 'https://example.com/?key=a#b' },
-    'webhookUrl',
-    'The webhook URL must not contain a #: what follows it is never sent to a server. Leave it out, or write %23 if it belongs to a value.',
-  ],
-  [
-    'a long web address',
-    { webhookUrl: `https://example.com/${'x'.repeat(2048)}` },
-    'webhookUrl',
-    'The webhook URL must have at most 2048 characters.',
-  ],
-  ['no word about authorization', { authorization: undefined }, 'authorization', SAY_NULL],
-  ['an authorization of true', { authorization: true }, 'authorization', SAY_NULL],
-  ['an authorization without a name', { authorization: '' }, 'authorization', 'The authorization must not be empty.'],
-  [
-    'one field without a list',
-    { exportFields: 'email' },
-    'exportFields',
-    'Export fields must be a list of field names, such as ["email", "first_name"].',
-  ],
-  ['an export field of null', { exportFields: [null] }, 'exportFields[0]', 'An export field must be text.'],
-  ['existing users in quotes', { existingUsers: 'true' }, 'existingUsers', 'Existing users must be true or false.'],
-  [
-    'the legacy format as null',
-    { userLegacyMessageFormat: null },
-    'userLegacyMessageFormat',
-    'User legacy message format must be true or false.',
-  ],
-  ...[null, '5', 2.5, 0.5, 500.5, Number.NaN, Infinity].map((count): [string, object, string, string] => [
-    `a count of ${String(count)}`,
-    { parallelRequestCount: count },
-    'parallelRequestCount',
-    'The parallel request count must be a whole number.',
-  ]),
-  ...['3', 1.5].map((count): [string, object, string, string] => [
-    `a count of the backfill of ${String(count)}`,
-    { backfillParallelCount: count },
-    'backfillParallelCount',
-    'The parallel count of the backfill must be a whole number.',
-  ]),
-  [
-    'a count of 0',
-    { parallelRequestCount: 0 },
-    'parallelRequestCount',
-    'The parallel request count must be at least 1.',
-  ],
-  ...[501, 1e20].map((count): [string, object, string, string] => [
+test.each<[what: string, changes: object, field: string]>([
+  ['no label', { label: undefined }, 'label'],
+  ['no audiences', { audiences: undefined }, 'audiences'],
+  ['no web address', { webhookUrl: undefined }, 'webhookUrl'],
+  ['no word about authorization', { authorization: undefined }, 'authorization'],
+  ['existing users without enters', { existingUsers: true, events: ['exit'] }, 'existingUsers'],
+  ['a batch by GET', { batch: { size: 100 }, method: 'GET' }, 'method'],
+  ['a batch without a body for exits', { batch: { size: 100 }, onExit: { method: 'DELETE' } }, 'body'],
+  ['a batch whose body is empty', { batch: { size: 100 }, onExit: { body: '' } }, 'onExit.body'],
+  ['a batch of events with its own body', { batch: { size: 9 }, envelope: 'cloudevents', body: '[]' }, 'body'],
+  ['the second audience', { audiences: ['vip', 5] }, 'audiences[1]'],
+  ['a part of an object', { batch: { size: 100, afterMs: '5s' } }, 'batch.afterMs'],
+  ['an entry of a table', { answers: { '404': null } }, 'answers.404'],
+  ['quiet hours of no time', { quietHours: { from: '22:00', to: '22:00', timeZone: 'UTC' } }, 'quietHours.to'],
+  ...[Number.NaN, Infinity, 1e20].map((count): [string, object, string] => [
     `a count of ${count}`,
     { parallelRequestCount: count },
     'parallelRequestCount',
-    'The parallel request count must be at most 500.',
   ]),
-])('%s is one problem, at its field, in words that say what to write', (_, changes, field, message) => {
+])('%s is one problem, at its field', (_, changes, field) => {
+  expect(problemsOf({ ...LEAST, ...changes }).map(([place]) => place)).toEqual([field]);
+});
+
+const quiet = { from: '22:00', to: '08:00' };
+
+test.each<[changes: object, field: string, near: string]>([
+  [{ quietHours: { ...quiet, timeZone: 'Berlin' } }, 'quietHours.timeZone', 'Europe/Berlin'],
+  [{ quietHours: { ...quiet, timeZone: 'Europe/Berlinn' } }, 'quietHours.timeZone', 'Europe/Berlin'],
+  [{ quietHours: { ...quiet, timeZone: 'UTC', timezone: 1 } }, 'quietHours.timezone', 'timeZone'],
+  [{ quota: { people: 1, per: 'day', timeZone: 'UTC', timezone: 'UTC' } }, 'quota.timezone', 'timeZone'],
+  [{ batch: { size: 100, after: 5000 } }, 'batch.after', 'afterMs'],
+  [{ answers: { '404': 'deliverd' } }, 'answers.404', 'delivered'],
+  [{ answers: { '4XX': 'retry' } }, 'answers.4XX', '4xx'],
+])('of %j, what was meant is told', (changes, field, near) => {
+  const message = expect.stringMatching(new RegExp(`Did you mean "${near}"\\?$`));
   expect(problemsOf({ ...LEAST, ...changes })).toEqual([[field, message]]);
 });
 

@@ -4,6 +4,8 @@ import { rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../../contract/export-job.ts';
+import { FORM } from '../../domain/form-fields.ts';
+import { FORM_FIELDS } from '../../domain/job-form.ts';
 import type { Answer, PreparedJob, Question, QuestionArgument } from '../../contract/ports.ts';
 import type { PreparedWatch } from '../../contract/watch.ts';
 import { isRecord } from '../../domain/json.ts';
@@ -37,7 +39,7 @@ export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob
 }
 
 /** Fields that may contain a secret when they are wrong. */
-const SENSITIVE: readonly string[] = ['webhookUrl', 'authorization', 'headers', 'onEnter', 'onExit'];
+const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[field].secret !== undefined);
 
 /**
  * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and

@@ -3,7 +3,7 @@ import type { Audience, AudienceListing } from '../../contract/audience.ts';
 import type { JobEdit } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
-import { EDITABLE_FIELDS, editableOf } from '../../domain/job-form.ts';
+import { EDITABLE_FIELDS, editableOf, FIELDS_WITH_URL } from '../../domain/job-form.ts';
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
 import { counted } from '../../domain/shown.ts';
@@ -112,15 +112,13 @@ async function checkedEdit(
   return { before, taskQueue, prepared, loss: lossOf(before, prepared.audiences) };
 }
 
-const HAS_URL: readonly (keyof JobEdit)[] = ['webhookUrl', 'onEnter', 'onExit'];
-
 /** What is different after an edit, in the order of the form; exported for its test. */
 export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): FieldChange[] {
   const [from, to] = [shownFields(before), shownFields(after)];
   return EDITABLE_FIELDS.flatMap((field) => {
     const isSame = JSON.stringify(from[field]) === JSON.stringify(to[field]);
     // Two URLs may look alike.
-    const isDifferent = !isSame || (HAS_URL.includes(field) && edit[field] != null);
+    const isDifferent = !isSame || (FIELDS_WITH_URL.includes(field) && edit[field] != null);
     return isDifferent ? [{ field, from: from[field] ?? null, to: to[field] ?? null }] : [];
   });
 }

@@ -127,7 +127,7 @@ export function ExistingUsers(props: JobFormProps & { readonly list: AudienceLis
         : `the ${shownCount(members)} users who are already part of the audience`;
   return (
     <Field {...props} field="existingUsers" legend="Existing Users (optional)">
-      <Check {...props} field="existingUsers" text={`First send ${who}, as entered`} />
+      <Check {...props} input="existingUsers" text={`First send ${who}, as entered`} />
     </Field>
   );
 }

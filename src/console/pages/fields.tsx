@@ -1,6 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
 import type { Problem } from '../../contract/export-job.ts';
-import { type Draft, fieldOf } from '../form.ts';
+import { FORM, plain } from '../../domain/form-fields.ts';
+import { capital } from '../../domain/shown.ts';
+import { type Draft, emptyInput, type Field as JobField, fieldOf, isTicked, partInput, textIn } from '../form.ts';
 import { Said } from '../parts.tsx';
 
 export interface JobFormProps {
@@ -60,14 +62,10 @@ function FieldProblems(
   );
 }
 
-type TextOf = {
-  [K in keyof Draft]: Draft[K] extends string ? (string extends Draft[K] ? K : never) : never;
-}[keyof Draft];
-
 interface TextFieldProps extends JobFormProps {
-  /** What it fills in. */
-  readonly field: TextOf;
-  /** Whose problems it shows, if another's. */
+  /** The input that it fills in. */
+  readonly input: string;
+  /** Whose problems it shows, if not those of a field of this name. */
   readonly of?: string;
   /** Whether another input says the problems of both. */
   readonly isSecond?: boolean;
@@ -76,26 +74,26 @@ interface TextFieldProps extends JobFormProps {
   readonly placeholder?: string | undefined;
   readonly inputMode?: 'text' | 'url' | 'decimal';
   /** More than a line. */
-  readonly rows?: number;
+  readonly rows?: number | undefined;
   readonly isCode?: boolean;
   readonly isDisabled?: boolean;
 }
 
 export function TextField(props: TextFieldProps): JSX.Element {
-  const { draft, change, touch, field, of = field, label, hint, placeholder, inputMode = 'text', rows } = props;
+  const { draft, change, touch, input, of = input, label, hint, placeholder, inputMode = 'text', rows } = props;
   const isWrong = isToldWrong(of, props.problems, props.told);
   const common = {
-    id: `field-${field}`,
-    value: draft[field],
+    id: `field-${input}`,
+    value: textIn(draft, input),
     disabled: props.isDisabled === true,
     ...(placeholder === undefined ? {} : { placeholder }),
     'aria-invalid': isWrong,
-    'aria-describedby': isWrong ? `${of}-problem` : `${field}-hint`,
+    'aria-describedby': isWrong ? `${of}-problem` : `${input}-hint`,
     autocomplete: 'off' as const,
     spellcheck: false,
     onBlur: () => touch(of),
   };
-  const typed = (text: string): void => change({ [field]: text });
+  const typed = (text: string): void => change({ [input]: text });
   return (
     <div class="field">
       <label for={common.id}>{label}</label>
@@ -109,7 +107,7 @@ export function TextField(props: TextFieldProps): JSX.Element {
           onInput={(event) => typed(event.currentTarget.value)}
         />
       )}
-      <p class="hint" id={`${field}-hint`}>
+      <p class="hint" id={`${input}-hint`}>
         {hint}
       </p>
       {props.isSecond !== true && <FieldProblems field={of} problems={props.problems} told={props.told} />}
@@ -117,17 +115,109 @@ export function TextField(props: TextFieldProps): JSX.Element {
   );
 }
 
-type FlagOf = { [K in keyof Draft]: Draft[K] extends boolean ? K : never }[keyof Draft];
-
-export function Check(props: JobFormProps & { readonly field: FlagOf; readonly text: ComponentChildren }): JSX.Element {
+export function Check(props: JobFormProps & { readonly input: string; readonly text: ComponentChildren }): JSX.Element {
   return (
     <label class="option">
       <input
         type="checkbox"
-        checked={props.draft[props.field]}
-        onChange={(event) => props.change({ [props.field]: event.currentTarget.checked })}
+        checked={isTicked(props.draft, props.input)}
+        onChange={(event) => props.change({ [props.input]: event.currentTarget.checked })}
       />
       <span>{props.text}</span>
     </label>
+  );
+}
+
+/** A field of the form, as its descriptor says. `label` is what this form calls it, if anything else. */
+export function FormInput(props: JobFormProps & { readonly field: JobField; readonly label?: string }): JSX.Element {
+  const { draft, field } = props;
+  const { input, what, without, example: placeholder, section, ...shown } = FORM[field];
+  const { label = shown.label } = props;
+  const usual = without === undefined ? '' : `; empty: ${plain(without)}`;
+  const { hint = section === undefined ? undefined : `${capital(plain(what))}${usual}.` } = shown;
+  const common = { ...props, label, input: field, hint, placeholder };
+  switch (input.kind) {
+    case 'flag':
+      return (
+        <Field {...props} legend={label}>
+          <Check {...props} input={field} text={capital(plain(what))} />
+        </Field>
+      );
+    case 'choice':
+      return <ChoiceField {...props} label={label} choices={input.choices} />;
+    case 'numbers':
+      return (
+        <>
+          {input.parts.map(({ name, ...part }, index) => (
+            <TextField
+              {...props}
+              {...part}
+              key={name}
+              input={partInput(field, name)}
+              of={field}
+              isSecond={index > 0}
+              inputMode="decimal"
+            />
+          ))}
+        </>
+      );
+    case 'text': {
+      const { rows, empty } = input;
+      if (empty === undefined) return <TextField {...common} rows={rows} />;
+      const box = emptyInput(field);
+      return (
+        <>
+          <TextField {...common} rows={rows} isCode isDisabled={isTicked(draft, box)} />
+          <Field {...props} field={box} legend={empty.legend}>
+            <Check {...props} input={box} text={empty.text} />
+          </Field>
+        </>
+      );
+    }
+    case 'json':
+      return <TextField {...common} rows={input.rows} isCode />;
+    case 'headers':
+      return <TextField {...common} rows={input.rows} placeholder="x-list: 7" isCode />;
+    case 'number':
+      return <TextField {...common} inputMode="decimal" />;
+    case 'line':
+    case 'own':
+      return <TextField {...common} inputMode={shown.secret === 'url' ? 'url' : 'text'} />;
+  }
+}
+
+/** A short list of choices is seen at a glance; a longer one opens. */
+const AT_A_GLANCE = 3;
+
+function ChoiceField(
+  props: JobFormProps & {
+    readonly field: JobField;
+    readonly label: string;
+    readonly choices: readonly (readonly [key: string, text: string, value: unknown])[];
+  },
+): JSX.Element {
+  const { draft, change, field, label, choices } = props;
+  const chosen = textIn(draft, field);
+  if (choices.length > AT_A_GLANCE)
+    return (
+      <Field {...props} legend={label}>
+        <select aria-label={label} value={chosen} onChange={(event) => change({ [field]: event.currentTarget.value })}>
+          {choices.map(([key, text]) => (
+            <option key={key} value={key}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </Field>
+    );
+  return (
+    <Field {...props} legend={label} isChoice>
+      {choices.map(([key, text]) => (
+        <label key={key} class="option">
+          <input type="radio" name={field} checked={chosen === key} onChange={() => change({ [field]: key })} />
+          <span>{text}</span>
+        </label>
+      ))}
+    </Field>
   );
 }

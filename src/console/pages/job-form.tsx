@@ -8,7 +8,7 @@ import { hasField, withField } from '../form.ts';
 import { Empty, Failure, ProblemList, Said } from '../parts.tsx';
 import { Audiences, ExistingUsers } from './audience-fields.tsx';
 import { useSession } from '../session.tsx';
-import { Check, Field, type JobFormProps, TextField } from './fields.tsx';
+import { Field, FormInput, type JobFormProps, TextField } from './fields.tsx';
 import { More } from './more-fields.tsx';
 
 /** The form in the order of its steps, then what else a job can say. */
@@ -36,7 +36,7 @@ export function JobForm(props: JobFormProps): JSX.Element {
       </dl>
       <Failure failure={failure} retry={again} />
       <Authorization {...props} authorizations={known?.authorizations} />
-      <TextField {...props} field="label" label="Label" hint="A name people will recognise." />
+      <FormInput {...props} field="label" />
       {isNew && jobs !== undefined && (
         <Field {...props} field="id" legend="Id">
           <select
@@ -54,32 +54,18 @@ export function JobForm(props: JobFormProps): JSX.Element {
       {isNew && jobs === undefined && (
         <TextField
           {...props}
-          field="id"
+          input="id"
           label="Id (optional)"
           hint="Used in commands and URLs. Leave empty to derive it from the label."
         />
       )}
-      <TextField {...props} field="description" label="Description (optional)" rows={2} />
+      <FormInput {...props} field="description" label="Description (optional)" />
       <Audiences {...props} list={audiences} />
-      <TextField
-        {...props}
-        field="webhookUrl"
-        label="Webhook URL"
-        inputMode="url"
-        placeholder="https://hooks.example.com/audiences"
-      />
+      <FormInput {...props} field="webhookUrl" />
       <ExportFields {...props} audience={firstAudience} />
       {isNew && <ExistingUsers {...props} list={audiences} />}
-      <Field {...props} field="userLegacyMessageFormat" legend="User Legacy Message Format (optional)">
-        <Check {...props} field="userLegacyMessageFormat" text="Use the old format for the payload" />
-      </Field>
-      <TextField
-        {...props}
-        field="parallelRequestCount"
-        label="Parallel Request Count (optional)"
-        inputMode="decimal"
-        hint="How many requests the endpoint can take at a time: never more are in flight."
-      />
+      <FormInput {...props} field="userLegacyMessageFormat" label="User Legacy Message Format (optional)" />
+      <FormInput {...props} field="parallelRequestCount" label="Parallel Request Count (optional)" />
       <More {...props} />
     </>
   );

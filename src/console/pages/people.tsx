@@ -2,13 +2,13 @@ import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { capital, counted, printable } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useAsked, useNow } from '../asked.ts';
 import { Command, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
 import { usePageTitle } from '../title.ts';
-import { ago, capital, shellWord } from '../words.ts';
+import { ago, shellWord } from '../words.ts';
 
 /** What every job did about a person, and what waits and why. */
 export function PeoplePage(): JSX.Element {

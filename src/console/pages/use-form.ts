@@ -1,16 +1,15 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
+import { FIELDS_WITH_URL, FORM_FIELDS } from '../../domain/job-form.ts';
 import { isRecord } from '../../domain/json.ts';
 import { ApiFailure, ask } from '../api.ts';
 import { asFailure, useSettled } from '../asked.ts';
-import { definitionOf, type Draft, EMPTY_DRAFT, fieldOf } from '../form.ts';
+import { definitionOf, type Draft, fieldOf } from '../form.ts';
 import { useSession } from '../session.tsx';
 
-/** These may hold secrets, which no browser is to keep: a URL's path is often one. */
-const NEVER_KEPT = ['webhookUrl', 'onEnter', 'onExit'] as const;
-
+/** What no browser is to keep: a URL's path is often a secret. */
 function keptOf(draft: Draft): Partial<Draft> {
-  return Object.fromEntries(Object.entries(draft).filter(([field]) => !NEVER_KEPT.some((one) => one === field)));
+  return Object.fromEntries(Object.entries(draft).filter(([input]) => !FIELDS_WITH_URL.some((one) => one === input)));
 }
 
 /**
@@ -122,7 +121,7 @@ export function useForm(
   return { draft, change, isRestored, forget, told, touch, checkAll, definition, problems, others, unchecked };
 }
 
-const KNOWN_FIELDS = new Set<string>([...Object.keys(EMPTY_DRAFT), 'batch']);
+const KNOWN_FIELDS = new Set<string>(['id', ...FORM_FIELDS]);
 
 /** Whoever pressed a button below a long form sees what is wrong, and can go on typing there. */
 function showFirstProblem(): void {
