@@ -6,13 +6,14 @@ import type {
   JobDefinitionInput,
   StartedJob,
 } from '../client/export-jobs.ts';
-import { DEFAULT_PARALLEL_REQUESTS, JOB_FIELDS } from '../contract/export-job.ts';
+import { FORM } from '../domain/form-fields.ts';
+import { FORM_DEFAULTS, FORM_FIELDS } from '../domain/job-form.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { counted, printable, printableReason, shownUrl } from '../domain/shown.ts';
 import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
-import { type Draft, problemOf, problemOfNumber } from './form-answers.ts';
+import { type Draft, problemOf } from './form-answers.ts';
 import { askField, FURTHER_CHOICES, furtherRows } from './further-fields.ts';
 import { withRemedies } from './remedies.ts';
 import { problemLines } from './render-jobs.ts';
@@ -30,6 +31,8 @@ export interface FormOptions {
   readonly say: (line: string) => void;
   readonly columns: number;
 }
+
+type Field = keyof JobDefinitionInput;
 
 /** What there is to choose from. */
 interface Known {
@@ -49,9 +52,10 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   if (known.audiences.total === 0)
     throw new UsageError('The source has no audience to choose from: see docs/sources/file.md.');
   const draft: Draft = {};
-  for (const step of [askAuthorization, askLabel, askDescription, askAudiences, askUrl])
+  for (const step of [askAuthorization, plainly('label'), plainly('description'), askAudiences, askUrl])
     await step(draft, options, known);
   await mend(draft, options, known);
+  const askParallel = plainly('parallelRequestCount');
   for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate, askMore])
     await step(draft, options, known);
   return complete(draft);
@@ -63,6 +67,13 @@ async function whatIsKnown(jobs: FormJobs): Promise<Known> {
 
 type Step = (draft: Draft, options: FormOptions, known: Known) => Promise<void>;
 
+/** Asks for a field by its descriptor alone. */
+function plainly(field: Field): Step {
+  return async (draft, { ask }) => await askField(field, draft, ask);
+}
+
+const askUrl = plainly('webhookUrl');
+
 const askAuthorization: Step = async (draft, { ask }, { authorizations }) => {
   const named = authorizations.map(({ name, kinds, origins }) => ({
     name: printable(name),
@@ -71,18 +82,6 @@ const askAuthorization: Step = async (draft, { ask }, { authorizations }) => {
   }));
   const none = { name: 'Webhook endpoint does not require authorization', value: null };
   draft.authorization = await ask.one<string | null>({ message: 'Authorization', choices: [...named, none] });
-};
-
-const askLabel: Step = async (draft, { ask }) => {
-  const check = (text: string): string | undefined => problemOf('label', text);
-  draft.label = await ask.text({ message: 'Label', ...initially(draft.label), check });
-};
-
-const askDescription: Step = async (draft, { ask }) => {
-  const check = (text: string): string | undefined => problemOf('description', text);
-  const said = await ask.text({ message: 'Description (optional)', check });
-  if (said === '') delete draft.description;
-  else draft.description = said;
 };
 
 const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences, total } }) => {
@@ -96,11 +95,6 @@ const askAudiences: Step = async (draft, { ask, say }, { audiences: { audiences,
     description: printable(name),
   }));
   draft.audiences = await someOf('audiences', () => ask.some({ message: 'Audiences', choices, least: 1 }), say);
-};
-
-const askUrl: Step = async (draft, { ask }) => {
-  const check = (text: string): string | undefined => problemOf('webhookUrl', text);
-  draft.webhookUrl = await ask.text({ message: 'Webhook URL', ...initially(draft.webhookUrl), check });
 };
 
 const askFields: Step = async (draft, { ask, jobs, say }) => {
@@ -143,19 +137,9 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
   });
 };
 
-const askParallel: Step = async (draft, { ask }) => {
-  const check = (text: string): string | undefined => problemOfNumber('parallelRequestCount', text);
-  const initial = String(draft.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS);
-  draft.parallelRequestCount = Number(await ask.text({ message: 'Parallel Request Count (optional)', initial, check }));
-};
-
 const askRate: Step = async (draft, { ask }) => {
   delete draft.backfillPerSecond;
-  if (draft.existingUsers !== true) return;
-  const check = (text: string): string | undefined =>
-    text.trim() === '' ? undefined : problemOfNumber('backfillPerSecond', text);
-  const said = await ask.text({ message: 'Most existing users per second (optional)', check });
-  if (said.trim() !== '') draft.backfillPerSecond = Number(said);
+  if (draft.existingUsers === true) await askField('backfillPerSecond', draft, ask);
 };
 
 /** What else there is, for whoever wants it; none of it is needed. */
@@ -168,36 +152,21 @@ const askMore: Step = async (draft, options, known) => {
 };
 
 /**
- * What a worker may find wrong, with the questions that correct it. Where an authorization may not be sent to a URL, the authorization may
- * be right and the URL misspelt.
+ * The questions that correct a field, where that takes more than its own input. Where an authorization may not be sent to a URL, the
+ * authorization may be right and the URL misspelt.
  */
-const MENDING: Readonly<Record<string, readonly Step[]>> = {
-  label: [askLabel],
+const AGAIN: { readonly [field in Field]?: readonly Step[] } = {
+  authorization: [askAuthorization, askUrl],
   audiences: [askAudiences],
   webhookUrl: [askUrl],
-  authorization: [askAuthorization, askUrl],
+  exportFields: [askFields],
   existingUsers: [askExistingUsers, askRate],
-  ...Object.fromEntries(
-    FURTHER_CHOICES.map(({ value: field }): [string, Step[]] => [
-      field,
-      [async (draft, { ask }) => await askField(field, draft, ask)],
-    ]),
-  ),
+  userLegacyMessageFormat: [askFormat],
 };
 
-/** What can be changed once everything has been asked, with the questions for it. */
-const ANSWERS: Readonly<Record<string, readonly Step[]>> = {
-  Authorization: [askAuthorization, askUrl],
-  Label: [askLabel],
-  Description: [askDescription],
-  Audiences: [askAudiences],
-  'Webhook URL': [askUrl],
-  'Export Fields': [askFields],
-  'Existing Users': [askExistingUsers, askRate],
-  'User Legacy Message Format': [askFormat],
-  'Parallel Request Count': [askParallel],
-  More: [askMore],
-};
+function stepsFor(field: Field): readonly Step[] {
+  return AGAIN[field] ?? [plainly(field)];
+}
 
 /**
  * Asks one question of the form again, with what a worker then finds wrong.
@@ -205,8 +174,10 @@ const ANSWERS: Readonly<Record<string, readonly Step[]>> = {
  * @throws NoWorker
  */
 export async function changeAnswer(definition: JobDefinitionInput, options: FormOptions): Promise<JobDefinitionInput> {
-  const choices = Object.entries(ANSWERS).map(([name, value]) => ({ name, value }));
-  const steps = await options.ask.one({ message: 'Which answer?', choices });
+  const first = FORM_FIELDS.filter((field) => FORM[field].section === undefined);
+  const choices = first.map((field) => ({ name: FORM[field].label, value: stepsFor(field) }));
+  const more = { name: 'More', value: [askMore] };
+  const steps = await options.ask.one({ message: 'Which answer?', choices: [...choices, more] });
   const known = await whatIsKnown(options.jobs);
   const draft: Draft = { ...definition };
   for (const step of steps) await step(draft, options, known);
@@ -220,8 +191,8 @@ async function mend(draft: Draft, options: FormOptions, known: Known): Promise<v
     const prepared = await options.jobs.check(complete(draft));
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));
     problemLines(prepared.problems, options.columns).forEach((line) => options.say(line));
-    const fields = new Set(prepared.problems.map(({ field }) => field.replace(/[.[].*$/s, '')));
-    const steps = new Set([...fields].flatMap((field) => MENDING[field] ?? []));
+    const places = prepared.problems.map(({ field }) => field.replace(/[.[].*$/s, ''));
+    const steps = new Set(FORM_FIELDS.filter((field) => places.includes(field)).flatMap(stepsFor));
     if (steps.size === 0) throw new InvalidJob(prepared.problems);
     for (const step of steps) await step(draft, options, known);
   }
@@ -245,17 +216,11 @@ async function fieldsOfAMember(jobs: FormJobs, audiences: readonly string[]): Pr
   return [];
 }
 
-/** The answer so far, when a question is asked again. */
-function initially(answer: string | undefined): { readonly initial?: string } {
-  return answer === undefined ? {} : { initial: answer };
-}
-
 /** The answers in the form's order, as a job file has them. */
 function complete(draft: Draft): JobDefinitionInput {
-  const order = JOB_FIELDS as readonly (keyof JobDefinitionInput)[]; // The schema's own keys.
   // The check reports missing fields; here all required ones have been asked.
   return Object.fromEntries(
-    order.flatMap((key) => (draft[key] === undefined ? [] : [[key, draft[key]]])),
+    FORM_FIELDS.flatMap((key) => (draft[key] === undefined ? [] : [[key, draft[key]]])),
   ) as unknown as JobDefinitionInput;
 }
 
@@ -333,7 +298,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
     ['Fields', exportFields.length === 0 ? 'all' : exportFields.map(fieldName).join(', ')],
     ['Existing', existingUsers === true ? `sent first, as entered${rate}` : 'not sent'],
     ['Format', userLegacyMessageFormat === true ? 'old' : 'new'],
-    ['In parallel', `at most ${definition.parallelRequestCount ?? DEFAULT_PARALLEL_REQUESTS}`],
+    ['In parallel', `at most ${definition.parallelRequestCount ?? FORM_DEFAULTS.parallelRequestCount}`],
     ...furtherRows(definition),
   ];
   return ['', ...rows.flatMap(([name, value]) => field(name, printable(value), columns)), ''];

@@ -17,26 +17,38 @@ export const FURTHER_CHOICES = FURTHER_FIELDS.map((field) => ({
   description: capital(plain(FORM[field].what)),
 }));
 
-/** Asks for a field as its input says: in a line, as people type it, or as a job file says it. */
+/** Asks for a field as its input says: in a line, as people type it, or as a job file says it. An empty line means the default. */
 export async function askField(field: Field, draft: Draft, ask: Ask): Promise<void> {
   // As the form's own rules took it.
-  Object.assign(draft, { [field]: await answerFor(field, ask) });
+  Object.assign(draft, { [field]: await answerFor(field, draft, ask) });
 }
 
-async function answerFor(field: Field, ask: Ask): Promise<unknown> {
-  const { input, label, what, without = 'none', example, default: byDefault = null } = FORM[field];
+async function answerFor(field: Field, draft: Draft, ask: Ask): Promise<unknown> {
+  const { input, label, what, section, default: byDefault } = FORM[field];
   if (input.kind === 'flag') {
     const isWanted = await ask.yes({ message: `${label}: ${plain(what)}?`, initial: true });
     return isWanted ? input.on : byDefault;
   }
   if (input.kind === 'choice')
     return await ask.one({ message: label, choices: input.choices.map(([, name, value]) => ({ name, value })) });
-  const such = example === undefined ? '' : `, such as ${example}`;
+  const before = section === undefined ? (draft[field] ?? byDefault) : undefined;
   const typed = await ask.text({
-    message: `${label}${such} (empty: ${plain(without)})`,
-    check: (text) => (text.trim() === '' ? undefined : problemIn(field, text.trim())),
+    message: questionFor(field),
+    ...(before === undefined ? {} : { initial: String(before) }),
+    check: (text) => (text.trim() === '' && !isRequired(field) ? undefined : problemIn(field, text.trim())),
   });
   return typed.trim() === '' ? byDefault : valueOf(field, typed.trim());
+}
+
+function questionFor(field: Field): string {
+  const { label, section, example, without = 'none' } = FORM[field];
+  if (section === undefined) return isRequired(field) ? label : `${label} (optional)`;
+  return `${label}${example === undefined ? '' : `, such as ${example}`} (empty: ${plain(without)})`;
+}
+
+function isRequired(field: Field): boolean {
+  const { default: byDefault, isOptional } = FORM[field];
+  return byDefault === undefined && isOptional !== true;
 }
 
 /** What is wrong with a line that was typed. */

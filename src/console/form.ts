@@ -87,11 +87,6 @@ export const EMPTY_DRAFT: Draft = {
   ...plainDraft({}),
 };
 
-/** The inputs of a field. */
-export function inputsOf(field: Field): readonly string[] {
-  return FORM[field].input.kind === 'own' ? [field] : Object.keys(draftOfField(field, null));
-}
-
 const NO_AUTHORIZATION = 'Choose one, or say that the endpoint does not require authorization.';
 const NO_NUMBER = 'Enter a number.';
 

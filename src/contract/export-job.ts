@@ -11,13 +11,9 @@ import { endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing
 export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
 const MAX_PARALLEL_REQUESTS = 500;
-/** Requests that a job may have in flight unless it says otherwise. */
-export const DEFAULT_PARALLEL_REQUESTS = 5;
 
 const MISSING_AUTHORIZATION =
   'Name an authorization of the worker, or give null if the webhook endpoint does not require authorization.';
-const WHOLE_NUMBER = 'The parallel request count must be a whole number.';
-const WHOLE_BACKFILL_NUMBER = 'The parallel count of the backfill must be a whole number.';
 
 const BACKFILL_RATE = 'The backfill rate must be a number of members a second, above 0.';
 
@@ -35,6 +31,13 @@ const text = (what: string, max: number, error = `${what} must be text.`) =>
     .refine((value) => value.isWellFormed(), `${what} contains half of a character, which cannot be sent.`);
 
 const flag = (what: string) => z.boolean({ error: `${what} must be true or false.` });
+
+const parallel = (what: string) =>
+  z
+    .number({ error: `${what} must be a whole number.` })
+    .refine(Number.isInteger, { error: `${what} must be a whole number.`, abort: true })
+    .min(1, `${what} must be at least 1.`)
+    .max(MAX_PARALLEL_REQUESTS, `${what} must be at most ${MAX_PARALLEL_REQUESTS}.`);
 
 const renamedField = z.strictObject({
   field: text('An export field', 255),
@@ -100,12 +103,7 @@ export const jobDefinitionSchema = z.strictObject({
   /** The old payload. */
   userLegacyMessageFormat: flag('User legacy message format').default(false),
   /** Most requests in flight for this job, over all workers; 1..500. */
-  parallelRequestCount: z
-    .number({ error: WHOLE_NUMBER })
-    .refine(Number.isInteger, { error: WHOLE_NUMBER, abort: true })
-    .min(1, 'The parallel request count must be at least 1.')
-    .max(MAX_PARALLEL_REQUESTS, `The parallel request count must be at most ${MAX_PARALLEL_REQUESTS}.`)
-    .default(DEFAULT_PARALLEL_REQUESTS),
+  parallelRequestCount: parallel('The parallel request count').default(5),
   /** Which membership changes are sent; null: both. The others are counted as filtered. */
   events: z
     .array(
@@ -132,13 +130,7 @@ export const jobDefinitionSchema = z.strictObject({
     .nullable()
     .default(null),
   /** Most requests in flight for a backfill, so that live triggers find free ones; null: all of the job's. */
-  backfillParallelCount: z
-    .number({ error: WHOLE_BACKFILL_NUMBER })
-    .refine(Number.isInteger, { error: WHOLE_BACKFILL_NUMBER, abort: true })
-    .min(1, 'The parallel count of the backfill must be at least 1.')
-    .max(MAX_PARALLEL_REQUESTS, `The parallel count of the backfill must be at most ${MAX_PARALLEL_REQUESTS}.`)
-    .nullable()
-    .default(null),
+  backfillParallelCount: parallel('The parallel count of the backfill').nullable().default(null),
   quietHours,
   quota,
   /** Whether a trigger is sent or dropped whose `at` is older than the person's last change of that audience that the job accepted. */

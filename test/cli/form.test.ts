@@ -139,7 +139,7 @@ test('asks the steps of the form in the order and the words of the page, and sta
     'Existing Users: first send the 1,200 users who are already part of the audience, as entered?',
     'User Legacy Message Format: use the old format?',
     'Parallel Request Count (optional)',
-    'Most existing users per second (optional)',
+    'Existing users a second (empty: no limit)',
     'More (optional; none: as usual)',
     'What next?',
   ]);
@@ -164,7 +164,7 @@ test('what the page calls optional may be left out, and an endpoint need not req
   await run();
   expect(did).toMatchObject([['start', { authorization: null, exportFields: [], parallelRequestCount: 5 }, undefined]]);
   expect(did).not.toHaveProperty('0.1.description');
-  expect(asked.map(({ message }) => message)).not.toContain('Most existing users per second (optional)');
+  expect(asked.map(({ message }) => message)).not.toContain('Existing users a second (empty: no limit)');
 });
 
 test('a line that the form does not take is refused as it is typed, in the form’s words', async () => {

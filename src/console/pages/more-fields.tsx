@@ -2,7 +2,7 @@ import { Fragment, type JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { FORM, FORM_SECTIONS } from '../../domain/form-fields.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
-import { type Draft, EMPTY_DRAFT, inputsOf } from '../form.ts';
+import { definitionOf, type Draft, fieldOf } from '../form.ts';
 import { FormInput, type JobFormProps } from './fields.tsx';
 
 export function More(props: JobFormProps): JSX.Element {
@@ -29,6 +29,8 @@ export function More(props: JobFormProps): JSX.Element {
 
 const MORE_FIELDS = FORM_FIELDS.filter((field) => FORM[field].section !== undefined);
 
+/** Whether anything is said there, or typed that cannot be read. */
 function isMoreSaid(draft: Draft): boolean {
-  return MORE_FIELDS.flatMap(inputsOf).some((input) => draft[input] !== EMPTY_DRAFT[input]);
+  const { definition, problems } = definitionOf(draft);
+  return MORE_FIELDS.some((field) => definition[field] !== undefined || problems.some((one) => fieldOf(one) === field));
 }
