@@ -34,7 +34,7 @@ async function answerFor(field: Field, draft: Draft, ask: Ask): Promise<unknown>
   const before = section === undefined ? (draft[field] ?? byDefault) : undefined;
   const typed = await ask.text({
     message: questionFor(field),
-    ...(before === undefined ? {} : { initial: String(before) }),
+    ...(typeof before === 'string' || typeof before === 'number' ? { initial: String(before) } : {}),
     check: (text) => (text.trim() === '' && !isRequired(field) ? undefined : problemIn(field, text.trim())),
   });
   return typed.trim() === '' ? byDefault : valueOf(field, typed.trim());

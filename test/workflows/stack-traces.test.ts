@@ -16,7 +16,7 @@ test('workflow code collects no stacks: the SDK would, for each promise', () => 
 });
 
 test('after a mistake in workflow code, errors say where they come from; after what ends a run in order, they do not', async () => {
-  await run(new ContinueAsNew({ workflowType: 'exportJob' } as ContinueAsNew['command']));
+  await run(new ContinueAsNew({ workflowType: 'exportJob' }));
   await run(ApplicationFailure.nonRetryable('The webhook is gone.'));
   expect(Error.stackTraceLimit).toBeUndefined();
   await run(new TypeError('x is undefined'));

@@ -192,7 +192,7 @@ function lostText({ backfill }: Observed): string {
 function holdersText({ unreadable }: Observed): string {
   const [{ name, reason } = { name: '', reason: '' }, ...others] = unreadable.awaited;
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  return `The holder ${name} cannot be read (${reason})${more}: triggers behind it wait. See: triggers holders JOB`;
+  return `The holder ${name} cannot be read (${reason})${more}. The triggers behind it wait. See: triggers holders JOB`;
 }
 
 function backlogText(state: Observed): string {

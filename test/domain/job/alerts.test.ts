@@ -190,7 +190,7 @@ test('the end of a backfill is told of once; that one is lost, too, and that it 
   job.backfill(['1'], { last: false });
   backfillChildGone(job.state, 2);
   expect(told(job)).toEqual(['backfill-lost began']);
-  expect(job.alerts.at(-1)?.text).toMatch(/^Backfill 2 was lost after some members were read: .* --resume/);
+  expect(job.alerts.at(-1)?.text).toMatch(/^Backfill 2 was lost after some members were read: .*Resume it/);
   operateBackfill(job.state, 'resume');
   expect(told(job)).toEqual(['backfill-lost ended']);
   backfillChildGone(job.state, 2);
