@@ -451,7 +451,8 @@ export class InvalidList extends ProblemsError {
   /** How many lines are wrong; `problems` has the first of them. */
   declare readonly wrong: number;
   constructor(problems: readonly Problem[], wrong: number) {
-    super(`The list cannot be used (${counted(wrong, 'problem')}); nothing was sent.`, problems, { wrong });
+    const first = wrong > problems.length ? `, the first ${problems.length} here` : '';
+    super(`The list cannot be used (${counted(wrong, 'problem')}${first}); nothing was sent.`, problems, { wrong });
   }
 }
 

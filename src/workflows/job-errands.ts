@@ -404,7 +404,7 @@ export class JobErrands {
       }
     } catch (error) {
       log.warn('an edit could not be checked', { error });
-      const problem = `The edit could not be checked (${whyUnchecked(error)}). Edit again when that is fixed.`;
+      const problem = `The edit could not be checked. Edit again when this is fixed: ${whyUnchecked(error)}`;
       refuse(problem, ApplicationFailure.nonRetryable(problem, 'EditNotChecked'));
     }
     this.#isEditing = false;

@@ -63,7 +63,7 @@ describe('start', () => {
 
     const again = await operator.run(['start', path, '--id', id]);
     expect(again).toMatchObject({ code: 1, stdout: '' });
-    expect(unwrapped(again.stderr)).toContain(`A job "${id}" is already running.`);
+    expect(unwrapped(again.stderr)).toContain(`"${id}" is already running.`);
     const forMachines = await operator.run(['start', path, '--id', id, '--json']);
     expect(JSON.parse(forMachines.stderr)).toMatchObject({ error: { name: 'JobAlreadyRunning', jobId: id } });
   });
@@ -132,7 +132,7 @@ describe('push', () => {
       const text = unwrapped(stderr);
       expect(text).toContain(`Line 3 is not a trigger: ${why}`);
       expect(text).toContain(
-        '1 trigger was accepted. Nothing after that was sent. Mend it, and push again from line 3 on.',
+        '1 trigger was accepted. Nothing after that was sent. Fix it, and push again from line 3 on.',
       );
     }
   });

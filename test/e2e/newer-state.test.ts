@@ -3,10 +3,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createHolders } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { NewerState } from '../../src/domain/errors.ts';
-import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
-import { BACKFILL, DEAD_LETTER, EXPORT_JOB, jobWorkflowId, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
-import { jobRecord } from '../domain/job/a-record.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { BACKFILL, DEAD_LETTER, EXPORT_JOB, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
+import { Lab } from '../support/lab.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -47,18 +45,4 @@ test('a holder that a newer release filled is not read as if it were empty', asy
   const { workflowId } = await start('holder', { v: 2, audiences: [], triggers: [] });
   await expect(recall(workflowId)).rejects.toBeInstanceOf(NewerState);
   await lab.client.workflow.getHandle(workflowId).terminate();
-});
-
-test('a job that has come back from a newer release, with a field that the form does not have here, can be edited', async () => {
-  const jobId = `lab-${randomUUID()}`;
-  const record = jobRecord(1);
-  const definition = { ...record.definition, audiences: ['vip'], webhookUrl: lab.receiver.url, later: 'kept' };
-  const job = { ...record, subscriptionId: randomUUID().replaceAll('-', ''), definition, audiences: [VIP] };
-  const start = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [carryJob(beginJob(job, 7))] };
-  await lab.client.workflow.start(EXPORT_JOB, start);
-  await lab.jobs.edit(jobId, { label: 'Edited' });
-  expect(await lab.jobs.edit(jobId, { parallelRequestCount: 3 })).toMatchObject({
-    status: { label: 'Edited', parallelRequestCount: 3, revision: 3 },
-  });
-  await lab.jobs.stop(jobId, { waiting: 'discard' });
 });

@@ -114,7 +114,7 @@ test('an edit that the source cannot check is refused as such, changes nothing, 
       revision: 1,
       notices: expect.arrayContaining([
         expect.stringMatching(
-          /^The last edit did not take effect: The edit could not be checked: The source is down\. Edit again/,
+          /^The last edit did not take effect: The edit could not be checked\. .*The source is down\./,
         ),
       ]),
     });
