@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { elementsOf } from '../src/local/ledger.ts';
-import { type Answer, type ReceivedElement, type Receiver, startReceiver } from '../src/local/receiver.ts';
+import type { ReceivedElement } from '../src/local/ledger.ts';
+import { type Answer, type Receiver, startReceiver } from '../src/local/receiver.ts';
 import { changeKey, type SeenRequest } from './judge.ts';
 import type { Trouble } from './trouble.ts';
 import { EVERYONE, memberChange } from './workload.ts';

@@ -1,3 +1,4 @@
+import { DIFFERENCE_ID } from '../domain/names.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +8,6 @@ import type { DifferencePage } from '../contract/backfill.ts';
 import type { ComparedMembers, Comparison } from '../contract/difference.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { DIFFERENCE_ID } from '../domain/difference.ts';
 import { PAGE_IDS } from '../domain/limits.ts';
 import { BUCKETS, differenceOf } from '../domain/watch.ts';
 import type { AudienceSource } from '../sources/source.ts';

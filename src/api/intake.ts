@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import { InvalidTrigger, PushInterrupted } from '../client/errors.ts';
 import { type JobDirectory, unmatchedText } from '../client/push/job-directory.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
-import { checked, type CheckedTrigger } from '../client/push/push.ts';
+import type { CheckedTrigger } from '../client/push/job-pusher.ts';
+import { checked } from '../client/push/push.ts';
 import type { Caller } from './api-keys.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 

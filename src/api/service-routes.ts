@@ -1,7 +1,7 @@
+import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
 import { temporalProblem } from '../client/temporal-problem.ts';
 import type { ApiMetrics } from './api-metrics.ts';
-import type { ApiServerOptions } from './api-server.ts';
 import { OfAllJobs, problem } from './refusal.ts';
 
 /** How long, in ms, an answer of Temporal is used again, from when it was asked. */
@@ -14,7 +14,11 @@ export function serviceRoutes(
     client,
     metrics,
     configProblem = () => undefined,
-  }: Pick<ApiServerOptions, 'client' | 'configProblem'> & { readonly metrics: ApiMetrics },
+  }: {
+    readonly client: Client;
+    readonly metrics: ApiMetrics;
+    readonly configProblem?: (() => string | undefined) | undefined;
+  },
 ): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
   let asked: { readonly answer: ReturnType<typeof temporalProblem>; readonly atMs: number } | undefined;

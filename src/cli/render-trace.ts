@@ -2,8 +2,7 @@ import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.
 import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason, shownTime } from '../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
-import type { ReceivedRequest } from '../local/ledger.ts';
-import type { ReceivedElement } from '../local/receiver.ts';
+import type { ReceivedElement, ReceivedRequest } from '../local/ledger.ts';
 import { type Paint, plain } from './terminal.ts';
 import { count, fromNow, wrap } from './text.ts';
 

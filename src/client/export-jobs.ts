@@ -42,13 +42,12 @@ import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { asked, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals } from './push/grouped-signals.ts';
 import { type JobDirectory, unmatchedText } from './push/job-directory.ts';
-import { JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { PATIENCE_MS } from './push/patiently.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {
   checked,
   checkedAll,
-  type CheckedTrigger,
   createPushClock,
   type PushResult,
   pushTo,

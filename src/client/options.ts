@@ -1,26 +1,10 @@
 import type { Difference } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import type { SampleWish } from '../contract/sample.ts';
-import { DIFFERENCE_ID } from '../domain/difference.ts';
 import { isRecord } from '../domain/json.ts';
-import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
+import { DIFFERENCE_ID, isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
 import type { RequestReading } from '../domain/requests.ts';
-import type { ConnectConfig } from './connect.ts';
-import type { DeadLetterFilter } from './dead-letter-filter.ts';
-import type { DecisionOptions, RedeliverOptions } from './dead-letters.ts';
 import { InvalidRequest } from './errors.ts';
-import type { ExportJobsOptions, ReconcileOptions } from './export-jobs.ts';
-import type { AttemptsOptions } from './history/attempts.ts';
-import type { RecoverOptions } from './history/recovery.ts';
-import type { TraceOptions } from './history/trace.ts';
-import type { EditOptions } from './jobs/edit-job.ts';
-import type { OverviewOptions } from './jobs/job-list.ts';
-import type { PlanOptions } from './jobs/plan-jobs.ts';
-import type { StartOptions } from './jobs/start-job.ts';
-import type { PushOptions } from './push/job-pusher.ts';
-import type { PublishOptions } from './push/publish.ts';
-import type { CompareOptions } from './reconcile/compare.ts';
 
 /**
  * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
@@ -62,9 +46,6 @@ interface Kind {
   readonly what: string;
   readonly isRight: (value: unknown) => boolean;
 }
-
-/** Typed, so that an option cannot be added without saying here what it may be. */
-type Kinds<T> = Readonly<Record<keyof T, Kind>>;
 
 const anything: Kind = { what: '', isRight: () => true };
 /** Of a person, an audience or a job: nothing longer is any. */
@@ -111,7 +92,7 @@ const differenceId: Kind = {
   isRight: (value) => typeof value === 'string' && DIFFERENCE_ID.test(value),
 };
 
-const deadLetterFilter: Kinds<DeadLetterFilter> = {
+const deadLetterFilter = {
   jobId: anyText,
   user: anyText,
   audience: anyText,
@@ -119,15 +100,13 @@ const deadLetterFilter: Kinds<DeadLetterFilter> = {
   olderThan: time,
   newerThan: time,
 };
-const decision: Kinds<DecisionOptions> = { confirm: call, onProgress: call, signal };
-const push: Kinds<PushOptions> = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
+const decision = { confirm: call, onProgress: call, signal };
+const push = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
 
 const OPTIONS = {
-  client: { taskQueue: text, patienceMs: ms, close: call } satisfies Kinds<ExportJobsOptions & { close: unknown }>,
-  connect: { taskQueue: text, patienceMs: ms, connection: record, payloadKeys: texts } satisfies Kinds<
-    ExportJobsOptions & { connection: unknown; payloadKeys: unknown }
-  >,
-  connection: { connectionOptions: record, namespace: text } satisfies Kinds<ConnectConfig>,
+  client: { taskQueue: text, patienceMs: ms, close: call },
+  connect: { taskQueue: text, patienceMs: ms, connection: record, payloadKeys: texts },
+  connection: { connectionOptions: record, namespace: text },
   sampleOf: { jobId: name, definition: anything },
   sampleWish: {
     user: name,
@@ -135,16 +114,16 @@ const OPTIONS = {
     event,
     userLegacyMessageFormat: flag,
     onlyMembers: flag,
-  } satisfies Kinds<SampleWish>,
-  start: { jobId: text, discardRecoverable: flag } satisfies Kinds<StartOptions>,
+  },
+  start: { jobId: text, discardRecoverable: flag },
   push,
-  publish: { ...push, listAgeMs: ms, onLeftOut: call } satisfies Kinds<PublishOptions>,
-  overview: { lastHour: flag } satisfies Kinds<OverviewOptions>,
-  trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal } satisfies Kinds<TraceOptions>,
-  attempts: { failed: flag, last: count, follow: signal } satisfies Kinds<AttemptsOptions>,
-  edit: { isMeant: call } satisfies Kinds<EditOptions>,
-  plan: { prune: flag } satisfies Kinds<PlanOptions>,
-  compare: { audience: name, signal, onProgress: call } satisfies Kinds<CompareOptions>,
+  publish: { ...push, listAgeMs: ms, onLeftOut: call },
+  overview: { lastHour: flag },
+  trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal },
+  attempts: { failed: flag, last: count, follow: signal },
+  edit: { isMeant: call },
+  plan: { prune: flag },
+  compare: { audience: name, signal, onProgress: call },
   difference: {
     id: differenceId,
     audience: record,
@@ -154,20 +133,29 @@ const OPTIONS = {
     both: count,
     enters: count,
     exits: count,
-  } satisfies Kinds<Difference>,
-  reconcile: { force: flag } satisfies Kinds<ReconcileOptions>,
-  recover: { onWait: call } satisfies Kinds<RecoverOptions>,
+  },
+  reconcile: { force: flag },
+  recover: { onWait: call },
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,
-  redeliver: { ...decision, force: flag, limit: atLeastOne, perSecond: rate } satisfies Kinds<RedeliverOptions>,
+  redeliver: { ...decision, force: flag, limit: atLeastOne, perSecond: rate },
 } as const;
+
+/** An option that is not listed above is of type never: none can be added without saying there what it may be. */
+type Listed<Method extends keyof typeof OPTIONS, Given> = unknown extends Given
+  ? unknown
+  : Given & Partial<Record<Exclude<keyof Given, keyof (typeof OPTIONS)[Method]>, never>>;
 
 /**
  * Checks the options of a method; what is undefined counts as left out.
  * @throws InvalidRequest with every problem at once
  */
-export function checkOptions(method: keyof typeof OPTIONS, given: unknown): void {
+export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
+  method: Method,
+  options: Listed<Method, Given>,
+): void {
+  const given: unknown = options;
   const kinds: Readonly<Record<string, Kind>> = OPTIONS[method];
   if (!isRecord(given)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
   const problems: Problem[] = unknownKeys(given, Object.keys(kinds));

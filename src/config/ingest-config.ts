@@ -2,9 +2,8 @@ import { z } from 'zod';
 import { HEADER_NAME } from '../contract/request-shape.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { expressionMistake } from '../ingests/expressions.ts';
-import { schemeOf } from '../ingests/ingest.ts';
 import { PRESET_NAMES, presetNamed } from '../ingests/presets.ts';
-import { canVerify } from '../ingests/signature.ts';
+import { canVerify, schemeOf } from '../ingests/signature.ts';
 
 // No message in this file may repeat a value, since some are secrets.
 

@@ -2,7 +2,7 @@ import { JobNotFound, PushInterrupted } from '../client/errors.ts';
 import type { JobDirectory } from '../client/push/job-directory.ts';
 import { patiently, unless } from '../client/push/patiently.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
-import type { CheckedTrigger } from '../client/push/push.ts';
+import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { isTransient } from '../client/server-errors.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { ConsumerMetrics } from './consumer-metrics.ts';

@@ -16,6 +16,9 @@ export type AnswerMeaning = (typeof ANSWER_MEANINGS)[number];
 /** What answers mean, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Any other means what it means by default. */
 export type Answers = Readonly<Record<string, AnswerMeaning>>;
 
+/** What the answers of a job can make of one that does not count as delivered. */
+export type DecidedVerdict = 'transient' | 'pausing' | 'given-up';
+
 /** What a slice needs to know of it. */
 export interface KnownAnswers {
   /** Where it is not the usual; absent: the usual everywhere. */

@@ -1,4 +1,4 @@
-import type { DecidedVerdict } from '../domain/verdict.ts';
+import type { DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { DifferenceToSend } from './difference.ts';
 import type { JobDefinition, JobEdit, Problem } from './export-job.ts';

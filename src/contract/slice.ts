@@ -1,5 +1,4 @@
-import type { DecidedVerdict } from '../domain/verdict.ts';
-import type { KnownAnswers } from './answers.ts';
+import type { KnownAnswers, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { HeldProfile } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';

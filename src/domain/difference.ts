@@ -2,9 +2,6 @@ import type { DifferenceCounts } from '../contract/difference.ts';
 import { shownCount } from './shown.ts';
 import { isTooLarge } from './watch.ts';
 
-/** What identifies a difference: a UUID. It is also the name of its folder. */
-export const DIFFERENCE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /** The largest share of the people on the list, in percent, that is believed to have left. */
 export const LARGEST_EXIT_PERCENT = 20;
 /** The largest share of the members, in percent, that is believed to be missing there. */

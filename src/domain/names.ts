@@ -180,3 +180,6 @@ export function audienceById(
 ): Audience | undefined {
   return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
 }
+
+/** What identifies a difference: a UUID. It is also the name of its folder. */
+export const DIFFERENCE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

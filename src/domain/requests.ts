@@ -1,10 +1,10 @@
+import { DIFFERENCE_ID } from './names.ts';
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { DifferenceToSend } from '../contract/difference.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import { undecodableReason } from './errors.ts';
-import { DIFFERENCE_ID } from './difference.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';
 import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';

@@ -1,4 +1,4 @@
-import type { AnswerMeaning, Answers } from '../contract/answers.ts';
+import type { AnswerMeaning, Answers, DecidedVerdict } from '../contract/answers.ts';
 import type { FailedAttempt } from '../contract/slice.ts';
 
 /**
@@ -31,9 +31,6 @@ export type Verdict =
   | 'profile-missing'
   | 'skipped'
   | 'ours';
-
-/** What the `answers` of a job can make of an answer that does not count as delivered. */
-export type DecidedVerdict = Extract<Verdict, 'transient' | 'pausing' | 'given-up'>;
 
 const DECIDED: Readonly<Record<AnswerMeaning, DecidedVerdict | 'delivered'>> = {
   delivered: 'delivered',

@@ -2,7 +2,7 @@ import type { IngestConfig, StreamIngestConfig } from '../config/ingest-config.t
 import type { Arrival, Change, PresetSettings, ReadArrival, Reading } from './arrival.ts';
 import { type ExpressionThread, type Expressions, readingOf } from './expressions.ts';
 import { type PresetName, presetNamed } from './presets.ts';
-import type { Proof, SignatureScheme } from './signature.ts';
+import { type Proof, schemeOf, type SignatureScheme } from './signature.ts';
 
 /** A sender that is listened to, ready for its requests. */
 export interface Ingest {
@@ -33,25 +33,6 @@ export function ingestOf(name: string, config: IngestConfig | StreamIngestConfig
     badDataStatus: ('badDataStatus' in config ? config.badDataStatus : undefined) ?? preset?.badDataStatus ?? 422,
     jobs: 'jobs' in config ? config.jobs : undefined,
     takesProfiles: config.profiles === 'from-body',
-  };
-}
-
-/** How a sender signs: what its preset says, and what the configuration says otherwise. Undefined: that is not said. */
-export function schemeOf(
-  { kind, header, algorithm, encoding, covers }: NonNullable<IngestConfig['signature']>,
-  known: SignatureScheme | undefined,
-): SignatureScheme | undefined {
-  const chosen = kind ?? known?.kind ?? 'hmac';
-  if (chosen !== 'hmac') return { kind: chosen };
-  const before = known?.kind === 'hmac' ? known : undefined;
-  const name = header ?? before?.header;
-  if (name === undefined) return undefined;
-  return {
-    kind: 'hmac',
-    header: name.toLowerCase(),
-    algorithm: algorithm ?? before?.algorithm ?? 'sha256',
-    encoding: encoding ?? before?.encoding ?? 'hex',
-    covers,
   };
 }
 

@@ -16,6 +16,35 @@ export type SignatureScheme =
   /** Standard Webhooks 1.0, with `whsec_` or the public `whpk_`. */
   | { readonly kind: 'standard-webhooks' };
 
+/** What a configuration says of it. */
+interface ConfiguredSignature {
+  readonly kind?: SignatureScheme['kind'] | undefined;
+  readonly header?: string | undefined;
+  readonly algorithm?: Hmac['algorithm'] | undefined;
+  readonly encoding?: Hmac['encoding'] | undefined;
+  readonly covers?: Hmac['covers'];
+}
+type Hmac = Extract<SignatureScheme, { kind: 'hmac' }>;
+
+/** How a sender signs: what its preset says, and what the configuration says otherwise. Undefined: that is not said. */
+export function schemeOf(
+  { kind, header, algorithm, encoding, covers }: ConfiguredSignature,
+  known: SignatureScheme | undefined,
+): SignatureScheme | undefined {
+  const chosen = kind ?? known?.kind ?? 'hmac';
+  if (chosen !== 'hmac') return { kind: chosen };
+  const before = known?.kind === 'hmac' ? known : undefined;
+  const name = header ?? before?.header;
+  if (name === undefined) return undefined;
+  return {
+    kind: 'hmac',
+    header: name.toLowerCase(),
+    algorithm: algorithm ?? before?.algorithm ?? 'sha256',
+    encoding: encoding ?? before?.encoding ?? 'hex',
+    covers,
+  };
+}
+
 /** What a request has to show, all of it. Nothing: anybody's is taken. */
 export interface Proof {
   readonly signature?: { readonly scheme: SignatureScheme; readonly secrets: readonly string[] } | undefined;

@@ -1,6 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { parseInstant } from '../domain/instant.ts';
-import type { ReceivedElement, ReceivedMessage } from './receiver.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+
+/** What a body of either payload format says happened. */
+export interface ReceivedMessage {
+  readonly user: string;
+  /** 32-hex id of the audience. */
+  readonly audience: string;
+  readonly slug: string;
+  readonly event: TriggerEvent;
+  /** When it happened, as spelt in the body. */
+  readonly at: string;
+}
+
+/** One trigger of a batch. */
+export interface ReceivedElement {
+  /** As it says itself; undefined when it says none. */
+  readonly deliveryId: string | undefined;
+  /** Undefined when it is neither payload format. */
+  readonly message: ReceivedMessage | undefined;
+}
 
 /** One request that arrived, from its last byte on. */
 export interface ReceivedRequest {

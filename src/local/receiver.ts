@@ -1,25 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { TriggerEvent } from '../contract/trigger.ts';
-import { type ReceivedRequest, Ledger } from './ledger.ts';
-
-/** What a body of either payload format says happened. */
-export interface ReceivedMessage {
-  readonly user: string;
-  /** 32-hex id of the audience. */
-  readonly audience: string;
-  readonly slug: string;
-  readonly event: TriggerEvent;
-  /** When it happened, as spelt in the body. */
-  readonly at: string;
-}
-
-/** One trigger of a batch. */
-export interface ReceivedElement {
-  /** As it says itself; undefined when it says none. */
-  readonly deliveryId: string | undefined;
-  /** Undefined when it is neither payload format. */
-  readonly message: ReceivedMessage | undefined;
-}
+import { Ledger, type ReceivedElement, type ReceivedMessage, type ReceivedRequest } from './ledger.ts';
 
 /** What a body says: one message or, if it is a list, each of its elements. Never throws. */
 export function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {

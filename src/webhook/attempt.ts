@@ -8,7 +8,7 @@ import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { Deadlines, type Expiring } from './answers.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
-import type { WebhookRequest } from './request.ts';
+import { joined, type WebhookRequest } from './request.ts';
 
 /** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
 export interface Poster {
@@ -42,12 +42,6 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
       deadlines.close();
     },
   };
-}
-
-/** A query with more parameters appended; what is already in the URL stays exactly as it was written. */
-export function joined(search: string, more = ''): string {
-  if (more === '') return search;
-  return search === '' ? `?${more}` : `${search}&${more}`;
 }
 
 const UNAUTHORIZED = 401;

@@ -4,7 +4,6 @@ import type { ShownRequest } from '../contract/sample.ts';
 import type { SliceTrigger } from '../contract/slice.ts';
 import { shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { joined } from './attempt.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { signBody } from './signature.ts';
 import type { ClientIdentity } from './tls.ts';
@@ -226,4 +225,10 @@ function shownValue(name: string, value: string, own: ReadonlySet<string>): stri
 
 function masked(value: string): string {
   return `${KIND.exec(value)?.[0] ?? ''}${MASK}`;
+}
+
+/** A query with more parameters appended; what is already in the URL stays exactly as it was written. */
+export function joined(search: string, more = ''): string {
+  if (more === '') return search;
+  return search === '' ? `?${more}` : `${search}&${more}`;
 }

@@ -10,7 +10,7 @@ import type { RaisedAlert } from '../contract/alert.ts';
 import { addressOf, type ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
-import { checkDestinations } from '../config/authorization-config.ts';
+import { checkDestinations } from '../config/destinations.ts';
 import { type Config, configuredSource } from '../config/config.ts';
 import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';

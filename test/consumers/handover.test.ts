@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
-import { checked, type CheckedTrigger, createPushClock } from '../../src/client/push/push.ts';
+import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
+import { checked, createPushClock } from '../../src/client/push/push.ts';
 import { JobDirectory } from '../../src/client/push/job-directory.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
 import { Handover } from '../../src/consumers/handover.ts';

@@ -4,7 +4,7 @@ import { AclOperations, AclPermissionTypes, ResourcePatternTypes, ResourceTypes 
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
 import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
-import type { CheckedTrigger } from '../../src/client/push/push.ts';
+import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
 import { freePort } from '../../src/local/free-ports.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
 import { until } from '../support/patience.ts';

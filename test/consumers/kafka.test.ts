@@ -119,7 +119,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await kafka.write(topic, [change(user)]);
     if ('zstdDecompressSync' in zlib) return await lab.arrives(user);
     await until(() => consumer.problem !== undefined);
-    expect(consumer.problem).toContain('zstd is not supported in the current Node.js version. It needs Node 22.15');
+    expect(consumer.problem).toContain('It needs Node 22.15');
   });
 
   test('ignores and counts a tombstone', async () => {
@@ -386,7 +386,7 @@ describeWithKafka('a consumer of Kafka', () => {
     const { consumer, log } = await consume(topic, { poisoned: { deadLetterTopic } });
     await until(() => consumer.problem !== undefined);
     expect(consumer.problem).toMatch(
-      new RegExp(`takes nothing for the topic "${deadLetterTopic}": MESSAGE_TOO_LARGE: .* Raise "max.message.bytes"`),
+      new RegExp(`takes nothing for the topic "${deadLetterTopic}" .*MESSAGE_TOO_LARGE: .* Raise "max.message.bytes"`),
     );
     const elsewhere = person();
     await kafka.write(topic, [{ ...change(elsewhere), partition: 1 }]);

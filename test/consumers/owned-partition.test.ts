@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { CheckedTrigger } from '../../src/client/push/push.ts';
+import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
 import { MessageReader } from '../../src/consumers/kafka/message-reader.ts';
 import { OwnedPartition, type PartitionWorld } from '../../src/consumers/kafka/owned-partition.ts';
 import type { KafkaMessage } from '../../src/consumers/kafka/record-batches.ts';

@@ -98,7 +98,7 @@ test('a job that is ended before it began loses no trigger and no existing user 
   lab.source.failure = new Error('The source is down.');
   try {
     const cancelled = await start('cancelled-early', 'kept-for-recovery');
-    await expect(lab.jobs.stop('cancelled-early', { waiting: 'keep' })).rejects.toThrow('--waiting discard');
+    await expect(lab.jobs.stop('cancelled-early', { waiting: 'keep' })).rejects.toThrow('has not begun');
     expect((await lab.jobs.status('cancelled-early')).state).toBe('starting');
     await cancelled.cancel();
     await expect(cancelled.result()).rejects.toMatchObject({ cause: { type: 'JobNotBegun' } });

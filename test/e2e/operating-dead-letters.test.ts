@@ -80,7 +80,7 @@ test('letters of an earlier job of the same id are told apart: this one cannot s
   // Also while it has none of its own.
   await lab.statusWhen(job, ({ deadLettersOfEarlierJobs }) => deadLettersOfEarlierJobs === 2);
   expect(unwrapped((await operator.run(['status', job])).stdout)).toContain(
-    'Dead letters 2 wait for a decision (2 of them of an earlier job of this id), 0 so far;',
+    'Dead letters 2 wait for a decision (2 of them of an earlier job of this id), 0 so far',
   );
   expect((await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job))).toContain(
     '2 (2 earlier)',
@@ -92,7 +92,7 @@ test('letters of an earlier job of the same id are told apart: this one cannot s
   if (!isCounted(status)) throw new Error('The test server has the search attributes.');
   expect(status).toMatchObject({ deadLetters: 1, deadLettersOfEarlierJobs: 2 });
   expect(unwrapped((await operator.run(['status', job])).stdout)).toContain(
-    'Dead letters 3 wait for a decision (2 of them of an earlier job of this id), 1 so far;',
+    'Dead letters 3 wait for a decision (2 of them of an earlier job of this id), 1 so far',
   );
   const line = (await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job));
   expect(line).toContain('3 (2 earlier)');

@@ -16,7 +16,6 @@ import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { jobRuns, type ListedRun } from './job-runs.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
 import { trendQuery } from '../../workflows/messages.ts';
-import type { KnowingJob } from './slugs.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
 /** A job as the list shows it; ask `status` for more. */
@@ -178,6 +177,14 @@ export function jobDirectory(
 export async function reachableJobs(client: Client): Promise<JobSummary[]> {
   const jobs = await listJobs(client, { areRunning: true });
   return jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
+}
+
+/** A job, and its audiences by the slugs that it knows them by. */
+export interface KnowingJob {
+  readonly jobId: string;
+  readonly taskQueue: string;
+  readonly audiences: readonly AudienceName[];
+  readonly state: JobSummary['state'];
 }
 
 /** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey */

@@ -6,7 +6,7 @@ import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
 import { listAudiences } from './ask-worker.ts';
-import { type AudienceName, type JobSummary, knowingJob, listJobs, reachableJobs } from './job-list.ts';
+import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
 
 /**
@@ -70,14 +70,6 @@ export async function audiencesOfSource(
 
 // A job knows its audiences by the slugs that they had when it was started or last edited, and takes what is signalled by those. A person who
 // types a slug means the audience that has it now.
-
-/** A job, and its audiences by the slugs that it knows them by. */
-export interface KnowingJob {
-  readonly jobId: string;
-  readonly taskQueue: string;
-  readonly audiences: readonly AudienceName[];
-  readonly state: JobSummary['state'];
-}
 
 /** How long, in ms, a source may take to say which audiences it has. */
 const ANSWER_MS = 5_000;

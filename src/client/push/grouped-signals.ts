@@ -1,6 +1,5 @@
 import { PushInterrupted } from '../errors.ts';
-import { JobPusher, type PushProgress, type SharedByPushers } from './job-pusher.ts';
-import type { CheckedTrigger } from './push.ts';
+import { type CheckedTrigger, JobPusher, type PushProgress, type SharedByPushers } from './job-pusher.ts';
 import { HistoryGauge, type JobSignals, SIGNAL_BYTES } from './signal-sender.ts';
 
 /** Jobs of which it is remembered how full their history was, and how many call. */

@@ -1,16 +1,8 @@
 import { JobNotFound, JobNotRunning, PublishInterrupted, PushInterrupted } from '../errors.ts';
 import { type JobDirectory, type ListedJob, subscribersOf } from './job-directory.ts';
-import type { JobPusher, PushOptions, PushProgress, PushRoom } from './job-pusher.ts';
+import type { CheckedTrigger, JobPusher, PushOptions, PushProgress, PushRoom } from './job-pusher.ts';
 import { asError, PATIENCE_MS, patiently } from './patiently.ts';
-import {
-  checked,
-  type CheckedTrigger,
-  createPushClock,
-  type PushClock,
-  type PushResult,
-  type Triggers,
-  until,
-} from './push.ts';
+import { checked, createPushClock, type PushClock, type PushResult, type Triggers, until } from './push.ts';
 
 /**
  * Publishes each trigger of a list to every job that subscribes to it. What a job has not taken when it ends goes to the jobs that subscribe by

@@ -2,11 +2,10 @@ import { randomInt } from 'node:crypto';
 import { type EventTrigger, misspeltInTrigger, type Trigger, type TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
-import { PLACE_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
+import { PLACE_BYTES } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
-import type { JobPusher } from './job-pusher.ts';
-import type { SignalSize } from './signal-sender.ts';
+import type { CheckedTrigger, JobPusher } from './job-pusher.ts';
 import { asError } from './patiently.ts';
 import { withLine } from './trigger-lines.ts';
 
@@ -122,11 +121,6 @@ export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
   if (said !== undefined && said !== event)
     throw new InvalidTrigger(`it is for "${event}", and its "event" is another`);
   return { ...trigger, event };
-}
-
-/** A valid trigger, as it was given, with an `at`. */
-export interface CheckedTrigger extends SignalSize {
-  readonly trigger: RunTrigger;
 }
 
 /** @throws InvalidTrigger */

@@ -1,5 +1,6 @@
 import { InvalidTrigger } from '../../client/errors.ts';
-import { checked, type CheckedTrigger } from '../../client/push/push.ts';
+import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
+import { checked } from '../../client/push/push.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { instantAfter, instantOf, withOffset } from '../../domain/instant.ts';
 import { doubledKey } from '../../domain/json-scan.ts';

@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { Gauge } from 'prom-client';
 import { InvalidTrigger } from '../../client/errors.ts';
-import { checked, type CheckedTrigger, createPushClock } from '../../client/push/push.ts';
+import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
+import { checked, createPushClock } from '../../client/push/push.ts';
 import type { OutboxConfig } from '../../config/consumer-config.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { parseInstant } from '../../domain/instant.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { JobDirectory, type ListedJob } from '../../../src/client/push/job-directory.ts';
 import { publishList } from '../../../src/client/push/publish.ts';
-import { checked, type CheckedTrigger, createPushClock } from '../../../src/client/push/push.ts';
+import type { CheckedTrigger } from '../../../src/client/push/job-pusher.ts';
+import { checked, createPushClock } from '../../../src/client/push/push.ts';
 
 class World {
   jobs: ListedJob[] = [];
