@@ -7,7 +7,7 @@ import { until } from '../support/patience.ts';
 import { httpSource, WorkerProcesses } from '../support/worker-processes.ts';
 
 const AUDIENCE = { id: randomUUID().replaceAll('-', ''), slug: `slug-${randomUUID()}`, name: 'Of one test' };
-/** A run is to end from 50 events on. */
+/** A run is to end from 25 events on. */
 const LIMITS = { eventsPerRun: 5_000 };
 /** Between two triggers. */
 const PACE_MS = 40;
