@@ -74,7 +74,7 @@ export class SliceSending {
     return this.#course.run(Math.min(this.#options.permits, this.#queue.people), () => this.#runLane());
   }
 
-  /** Sends one request after another, until there is none that may be started. With callbacks: with promises, a delivery took twice the processor time. */
+  /** Sends one request after another, until there is none that may be started. With callbacks: promises cost processor time for each delivery. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
@@ -220,7 +220,7 @@ export class SliceSending {
     return verdict;
   }
 
-  /** Settles those whom the template skips. What comes after them of the same people is left unsent. */
+  /** Settles those whom the template skips. Later triggers of the same people are left unsent. */
   #leaveOut({ places, items }: Batch, { reasons }: ItemsSkipped): Batch {
     const { triggers } = this.#options.slice;
     const people = new Set<string | undefined>();

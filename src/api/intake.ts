@@ -179,7 +179,7 @@ export class Intake {
     throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
-  /** Those that a job did not take, since it has ended since it was listed. @throws NotEverywhere */
+  /** The triggers that a job did not take because it has ended meanwhile. @throws NotEverywhere */
   async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<readonly CheckedTrigger[]> {
     const before = this.#jobs.get(jobId) ?? 0;
     try {

@@ -1,5 +1,5 @@
 import type { JobDefinitionInput } from '../client/export-jobs.ts';
-import { FORM, plain } from '../domain/form-fields.ts';
+import { defaultOf, FORM, isRequired, plain } from '../domain/form-fields.ts';
 import { FORM_FIELDS } from '../domain/job-form.ts';
 import { capital, shownUrl } from '../domain/shown.ts';
 import type { Ask } from './ask.ts';
@@ -46,12 +46,7 @@ function questionFor(field: Field): string {
   return `${label}${example === undefined ? '' : `, such as ${example}`} (empty: ${plain(without)})`;
 }
 
-function isRequired(field: Field): boolean {
-  const { default: byDefault, isOptional } = FORM[field];
-  return byDefault === undefined && isOptional !== true;
-}
-
-/** What is wrong with a line that was typed. */
+/** The problem of a line that was typed. */
 function problemIn(field: Field, typed: string): string | undefined {
   const { input, example = '' } = FORM[field];
   if (input.kind === 'number') return problemOfNumber(field, typed);
@@ -75,9 +70,9 @@ function isTypedAsJson(field: Field): boolean {
 /** What was said of these fields, for the summary. */
 export function furtherRows(definition: JobDefinitionInput): (readonly [name: string, value: string])[] {
   return FURTHER_FIELDS.flatMap((field) => {
-    const { label, default: byDefault = null } = FORM[field];
+    const { label } = FORM[field];
     const value = definition[field] ?? null;
-    if (value === byDefault) return [];
+    if (value === defaultOf(field)) return [];
     const shown = value === true ? 'yes' : typeof value === 'string' ? value : JSON.stringify(value, shownUrls);
     return [[label, shown] as const];
   });

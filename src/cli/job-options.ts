@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import type { SampleOf } from '../client/export-jobs.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
-import { FORM, plain } from '../domain/form-fields.ts';
+import { defaultOf, FORM, plain } from '../domain/form-fields.ts';
 import { FORM_FIELDS } from '../domain/job-form.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
@@ -35,8 +35,8 @@ function reading(field: Field, option: Option): Option {
 
 /** What the field is by an option that stood on the command line. */
 function valueBy({ long }: Option, field: Field, value: unknown): unknown {
-  const { option, default: byDefault = null } = FORM[field];
-  if (long === option.back) return byDefault;
+  const { option } = FORM[field];
+  if (long === option.back) return defaultOf(field);
   return option.takes === 'table' && Array.isArray(value) ? tableOf(long, value.map(String)) : value;
 }
 

@@ -57,7 +57,7 @@ export class JobNotRunning extends TriggersError {
   override readonly name = 'JobNotRunning';
   declare readonly jobId: string;
   declare readonly ended: string;
-  /** What it can run again with, if there is something: what it `kept`, or what can be recovered. */
+  /** How it can run again, if it can: with what it `kept`, or with what can be recovered. */
   declare readonly left: 'kept' | 'recoverable' | undefined;
   /** @param options.why it never began and never can, for this reason. */
   constructor(

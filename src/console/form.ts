@@ -1,6 +1,6 @@
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { ExportField } from '../contract/request-shape.ts';
-import { FORM } from '../domain/form-fields.ts';
+import { defaultOf, FORM, isRequired } from '../domain/form-fields.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
 import { doubledKey } from '../domain/json-scan.ts';
@@ -10,7 +10,7 @@ export type Field = keyof JobDefinitionInput;
 
 type Typed = string | boolean | readonly string[] | null | undefined;
 
-/** What was typed, by input. What has no value of its own yet is an empty text. */
+/** The typed values, by input. An input without a value is an empty text. */
 export interface Draft {
   readonly id: string;
   readonly audiences: readonly string[];
@@ -42,7 +42,7 @@ export function emptyInput(field: Field): string {
   return `${field}IsEmpty`;
 }
 
-/** What is in the inputs of a field that has this value. */
+/** The inputs of a field, filled with this value. */
 function draftOfField(field: Field, value: unknown): Readonly<Record<string, Typed>> {
   const { input } = FORM[field];
   switch (input.kind) {
@@ -74,7 +74,7 @@ function shownText(value: unknown): string {
 
 /** The draft of the fields that have no input of their own kind. */
 function plainDraft(definition: Partial<JobDefinitionInput>): Readonly<Record<string, Typed>> {
-  const drafts = FORM_FIELDS.map((field) => draftOfField(field, definition[field] ?? FORM[field].default ?? null));
+  const drafts = FORM_FIELDS.map((field) => draftOfField(field, definition[field] ?? defaultOf(field)));
   return Object.assign({}, ...drafts) as Record<string, Typed>; // Just these.
 }
 
@@ -105,7 +105,7 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
 
 /** What the inputs of a field say; undefined: nothing, or nothing that can be read. */
 function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
-  const { input, default: byDefault, isOptional } = FORM[field];
+  const { input } = FORM[field];
   const typed = textIn(draft, field);
   const isBlank = typed.trim() === '';
   switch (input.kind) {
@@ -120,10 +120,8 @@ function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefine
     case 'text':
       if (isTicked(draft, emptyInput(field))) return '';
       return isBlank ? undefined : typed;
-    case 'line': {
-      const isRequired = byDefault === undefined && isOptional !== true;
-      return isBlank && !isRequired ? undefined : typed.trim();
-    }
+    case 'line':
+      return isBlank && !isRequired(field) ? undefined : typed.trim();
     case 'number':
       return isBlank ? undefined : (numberOf(typed) ?? wrong(NO_NUMBER));
     case 'headers':
@@ -272,7 +270,7 @@ export interface FieldChange {
 /** What an edit would change, field by field in the form's order. */
 export function changesOf(before: JobDefinitionInput, after: JobDefinitionInput): FieldChange[] {
   const valueIn = (definition: JobDefinitionInput, field: keyof JobEdit): unknown =>
-    definition[field] ?? FORM[field].default ?? null;
+    definition[field] ?? defaultOf(field);
   return EDITABLE_FIELDS.flatMap((field) => {
     const [from, to] = [valueIn(before, field), valueIn(after, field)];
     return sameJson(from, to) ? [] : [{ field, from, to }];

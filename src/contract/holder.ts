@@ -1,7 +1,7 @@
 /** A trigger in few bytes: its audience by its place in a table, `1` for enter, `0` for exit. */
 export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1, more?: PackedMore];
 
-/** What few triggers have. */
+/** Fields that few triggers have. Each is absent where it does not apply: a live trigger has no backfill. */
 export interface PackedMore {
   /** Its JSON. */
   readonly profile?: string;
@@ -11,9 +11,9 @@ export interface PackedMore {
   readonly held?: HeldProfile;
   /** The number of the backfill that it comes from. */
   readonly backfill?: number;
-  /** How often it has been redelivered as a dead letter. */
+  /** How often it has been redelivered as a dead letter; absent: never. */
   readonly redelivery?: number;
-  /** When the job accepted it, epoch ms; absent where that was at about `at`. */
+  /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
   readonly since?: number;
   /** True: a request was made for it that a quota counted. */
   readonly counted?: true;

@@ -376,10 +376,21 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
   },
 };
 
+/** Whether a start has to say the field. */
+export function isRequired(field: keyof JobDefinition): boolean {
+  const { default: byDefault, isOptional } = FORM[field];
+  return byDefault === undefined && isOptional !== true;
+}
+
+/** The value of a field that nobody has said; null where it has no default. */
+export function defaultOf(field: keyof JobDefinition): unknown {
+  return FORM[field].default ?? null;
+}
+
 /** What a field is, and what leaving it out means, in a line. */
 export function helpOf(field: keyof JobDefinition): string {
-  const { what, without, default: byDefault = null } = FORM[field];
-  return plain(without === undefined ? what : `${what}; ${JSON.stringify(byDefault)}: ${without}`);
+  const { what, without } = FORM[field];
+  return plain(without === undefined ? what : `${what}; ${JSON.stringify(defaultOf(field))}: ${without}`);
 }
 
 /** Text of a field without its Markdown. */

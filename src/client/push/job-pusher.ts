@@ -77,7 +77,7 @@ export class JobPusher {
   readonly jobId: string;
   accepted = 0;
   signals = 0;
-  /** What it was given and the job has not accepted, in order, once that has failed. */
+  /** After a failure: the triggers that the job has not accepted, in order. */
   readonly left: CheckedTrigger[] = [];
   readonly #signals: SignalSender;
   readonly #onProgress: (progress: PushProgress) => void;
@@ -221,7 +221,7 @@ export class JobPusher {
 
   #fail(batch: Batch, failure: PushInterrupted): void {
     this.#failure = failure;
-    // What is left is sent no more, and must not take the others' room.
+    // The rest is sent no more, and must not take the others' room.
     for (let next: Batch | undefined = batch; next !== undefined; next = this.#take()) this.left.push(...next.triggers);
     this.#onFailure?.(failure);
   }

@@ -133,7 +133,7 @@ class Publication {
   readonly #present = new Map<string, Lane>();
   readonly #failures: Error[] = [];
   readonly #unreadable = new Set<string>();
-  /** Of what is on its way: the lanes that it was given to. */
+  /** The lanes that a trigger on its way was given to. */
   readonly #given = new WeakMap<CheckedTrigger, readonly Lane[]>();
   #listed: readonly ListedJob[] = [];
   #listedAt = -Infinity;

@@ -1,27 +1,13 @@
-import type { HeldProfile, PackedTrigger, PackedTriggers } from '../../../contract/holder.ts';
+import type { PackedMore, PackedTrigger, PackedTriggers } from '../../../contract/holder.ts';
 import type { TriggerEvent } from '../../../contract/trigger.ts';
 import { epochMsOf } from '../../instant.ts';
 import { jsonStringBytes } from '../../json.ts';
 
 /** A trigger in its person's chain. */
-export interface QueuedTrigger {
+export interface QueuedTrigger extends PackedMore {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at: string;
-  /** Its JSON. */
-  readonly profile?: string;
-  /** Bytes that the profile takes in the state; set when there is a profile. */
-  readonly profileBytes?: number;
-  /** In place of a profile: where it is. */
-  readonly held?: HeldProfile;
-  /** The number of the backfill that it comes from; absent for a live trigger. */
-  readonly backfill?: number;
-  /** How often it has been redelivered as a dead letter; absent = never. */
-  readonly redelivery?: number;
-  /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
-  readonly since?: number;
-  /** True: a request was made for it that a quota counted. */
-  readonly counted?: true;
 }
 
 /** As long as `at` is no further from the time of acceptance than this, in ms, it stands for it: that saves a quarter of a trigger's bytes. */
