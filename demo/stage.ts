@@ -9,7 +9,7 @@ import { loadConfig, withThisMachine } from '../src/config/config.ts';
 import { type Receiver, startReceiver } from '../src/local/receiver.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
 import { installRuntime } from '../src/worker/runtime.ts';
-import { Opened, startWorker } from '../src/worker/worker.ts';
+import { OpenResources, startWorker } from '../src/worker/worker.ts';
 import { writeSampleSource } from './sample-data.ts';
 
 /** What `npm run demo` builds first, so that its worker starts at once. */
@@ -43,7 +43,7 @@ export async function openDemoStage(
   options: { readonly people: number; readonly url?: string | undefined; readonly source: DemoSource },
   onStep: (text: string) => void,
 ): Promise<DemoStage> {
-  const opened = new Opened();
+  const opened = new OpenResources();
   const close = (): Promise<void> => opened.close();
   try {
     const folder = opened.with(mkdtempSync(join(tmpdir(), 'audience-triggers-demo-')), (made) =>

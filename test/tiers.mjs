@@ -98,7 +98,7 @@ export const TIERS = {
     'docs/setup',
     'docs/upstreams',
     'e2e/apply',
-    'e2e/ask-worker',
+    'e2e/worker-rpc',
     'e2e/backfill-child',
     'e2e/backfill-killed',
     'e2e/backfill-race',

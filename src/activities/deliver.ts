@@ -13,7 +13,7 @@ import { destinationsOf } from '../webhook/shaped-request.ts';
 import type { HeldProfileReader } from './held-profiles.ts';
 import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers } from './settled-triggers.ts';
-import type { SliceSendingOptions } from './slice-course.ts';
+import type { SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 

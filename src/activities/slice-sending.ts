@@ -8,7 +8,7 @@ import type { WebhookRequest } from '../webhook/request.ts';
 import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
 import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
-import { asSent, profileOf, SliceCourse, type SliceSendingOptions, type Unmade, unmadeFor } from './slice-course.ts';
+import { asSent, profileOf, SendBudget, type SliceSendingOptions, type BuildError, unmadeFor } from './send-budget.ts';
 
 /** The triggers of a request: their places, and what it has of each. Without batches there is one. */
 interface Batch {
@@ -35,7 +35,7 @@ interface Lane {
  */
 export class SliceSending {
   readonly #options: SliceSendingOptions;
-  readonly #course: SliceCourse;
+  readonly #course: SendBudget;
   readonly #queue: BatchQueue;
   readonly #maker: RequestMaker;
   readonly #audiences: ReadonlyMap<string, Audience>;
@@ -48,7 +48,7 @@ export class SliceSending {
   constructor(options: SliceSendingOptions) {
     const { slice, settled } = options;
     this.#options = options;
-    this.#course = new SliceCourse(options);
+    this.#course = new SendBudget(options);
     this.#maker = new RequestMaker(slice.settings);
     this.#queue = new BatchQueue({
       triggers: slice.triggers,
@@ -162,7 +162,7 @@ export class SliceSending {
     return { places, items };
   }
 
-  #itemAt(place: number): RequestItem | Unmade {
+  #itemAt(place: number): RequestItem | BuildError {
     const { slice } = this.#options;
     const trigger = slice.triggers[place];
     const audience = trigger === undefined ? undefined : this.#audiences.get(trigger.audience);
@@ -242,7 +242,7 @@ export class SliceSending {
   #makeRequest(
     { places, items }: Batch,
     authorization: RequestAuthorization,
-  ): WebhookRequest | Unmade | ItemsSkipped | undefined {
+  ): WebhookRequest | BuildError | ItemsSkipped | undefined {
     if (items.length === 0) return undefined;
     const { telemetry, userAgent } = this.#options;
     const traceparent = telemetry.requestBegins(places);
@@ -286,14 +286,14 @@ export class SliceSending {
     this.#options.settled.halved = this.#queue.halved;
   }
 
-  #settleUnmadeBatch({ places }: Batch, unmade: Unmade): void {
+  #settleUnmadeBatch({ places }: Batch, unmade: BuildError): void {
     const [first = 0, ...more] = places;
     // Only what is wrong with what a message says is not wrong with every message.
     if (more.length > 0 && unmade.code !== ATTEMPT_CODES.requestNotMade) this.#halve(places, false);
     else for (const place of [first, ...more]) this.#settleUnmade(place, unmade);
   }
 
-  #settleUnmade(place: number, unmade: Unmade): void {
+  #settleUnmade(place: number, unmade: BuildError): void {
     const attempt = { ok: false, ...unmade, durationMs: 0 } as const;
     const verdict = verdictOf(attempt);
     this.#options.telemetry.attempted(place, attempt, verdict);

@@ -45,7 +45,7 @@ export class ApiMetrics {
       labelNames: ['ingest', 'outcome'],
       registers,
     });
-    for (const outcome of ['accepted', 'refused', 'unheard']) this.#triggers.inc({ outcome }, 0);
+    for (const outcome of ['accepted', 'refused', 'unmatched']) this.#triggers.inc({ outcome }, 0);
   }
 
   get contentType(): string {
@@ -64,10 +64,10 @@ export class ApiMetrics {
     );
   }
 
-  takenIn({ accepted, refused, unheard }: { accepted: number; refused: number; unheard: number }): void {
+  takenIn({ accepted, refused, unmatched }: { accepted: number; refused: number; unmatched: number }): void {
     this.#triggers.inc({ outcome: 'accepted' }, accepted);
     this.#triggers.inc({ outcome: 'refused' }, refused);
-    this.#triggers.inc({ outcome: 'unheard' }, unheard);
+    this.#triggers.inc({ outcome: 'unmatched' }, unmatched);
   }
 
   keyUsed(name: string): void {
@@ -79,7 +79,7 @@ export class ApiMetrics {
     this.#ingestRequests.inc({ ingest, outcome });
   }
 
-  takenInBy(ingest: string, counts: Readonly<Record<'accepted' | 'refused' | 'unheard' | 'ignored', number>>): void {
+  takenInBy(ingest: string, counts: Readonly<Record<'accepted' | 'refused' | 'unmatched' | 'ignored', number>>): void {
     for (const [outcome, count] of Object.entries(counts)) this.#ingestTriggers.inc({ ingest, outcome }, count);
   }
 }

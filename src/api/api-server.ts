@@ -6,7 +6,7 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { jobDirectory } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
-import { unless } from '../client/push/patiently.ts';
+import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
 import type { ConfiguredIngests } from '../config/ingest-config.ts';
@@ -31,12 +31,12 @@ import { SharedOverview } from './overview.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
 import { Closing, ClosingMeanwhile, NoSuchPath, NotThisJob, Refused } from './refusal.ts';
-import { Repeats } from './repeats.ts';
+import { IdempotencyStore } from './idempotency-store.ts';
 import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
 import { Sessions } from './sessions.ts';
 import { streamRoutes } from './stream-routes.ts';
-import { refuseOtherPages, refuseStrangers } from './strangers.ts';
+import { rejectCrossSite, rejectForeignOrigin } from './cross-site.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 import { watchRoutes } from './watch-routes.ts';
 
@@ -184,14 +184,14 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   };
   triggerRoutes(app, {
     ...intake,
-    repeats: new Repeats(clock),
+    repeats: new IdempotencyStore(clock),
     closing: closing.signal,
     onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
   const ingests = new Ingests(options.ingests ?? {}, options.log);
   // Some senders have one id for several changes: to drop one of them would lose it.
   const records = new IngestRecords(metrics, options.log);
-  ingestRoutes(app, { intake, ingests, repeats: new Repeats(clock, Date.now, 'act'), records });
+  ingestRoutes(app, { intake, ingests, repeats: new IdempotencyStore(clock, Date.now, 'act'), records });
   const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
   const onChange = (): void => {
     directory.forget();
@@ -245,9 +245,9 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { right, guardsItself = false } = request.routeOptions.config;
     if (guardsItself) return done();
-    if (keys.isOpen) refuseStrangers(request);
+    if (keys.isOpen) rejectForeignOrigin(request);
     // A page cannot send a key that it does not have.
-    else if (request.headers.authorization === undefined) refuseOtherPages(request);
+    else if (request.headers.authorization === undefined) rejectCrossSite(request);
     if (right === undefined) return done();
     const caller = callers.serving(request);
     if (caller === undefined)

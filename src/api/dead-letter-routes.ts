@@ -131,7 +131,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
   }
 }
 
-type Wish = Exclude<WhichDeadLetters, string> & {
+type DeadLetterRequest = Exclude<WhichDeadLetters, string> & {
   readonly expected?: number;
   readonly dryRun?: boolean;
   readonly force?: boolean;
@@ -161,7 +161,7 @@ function refuseFor(problems: readonly Problem[]): void {
 }
 
 /** What was wished, its times as such. The client checks what they say. */
-function wishOf(body: Json | undefined, known: readonly string[]): Wish {
+function wishOf(body: Json | undefined, known: readonly string[]): DeadLetterRequest {
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with a filter: {"jobId":"crm"}.');
   const { expected, dryRun, ...which } = body;

@@ -1,6 +1,6 @@
 import type { ApiMetrics, IngestOutcome } from './api-metrics.ts';
 
-type TriggerCounts = Readonly<Record<'accepted' | 'refused' | 'unheard' | 'ignored', number>>;
+type TriggerCounts = Readonly<Record<'accepted' | 'refused' | 'unmatched' | 'ignored', number>>;
 
 /** What came to an ingest since this process began, or since it has had this name. Nothing in it is about people. */
 export interface IngestRecord {
@@ -14,7 +14,7 @@ export interface IngestRecord {
 
 const NOTHING: IngestRecord = {
   requests: { taken: 0, repeated: 0, refused: 0, unproved: 0, unavailable: 0 },
-  triggers: { accepted: 0, refused: 0, unheard: 0, ignored: 0 },
+  triggers: { accepted: 0, refused: 0, unmatched: 0, ignored: 0 },
 };
 
 const SAID_EVERY_MS = 60_000;
@@ -61,14 +61,14 @@ export class IngestRecords {
     told: { readonly audiences: readonly string[]; readonly reason: string | undefined },
   ): void {
     this.#metrics.takenInBy(ingest, counts);
-    this.#says(UNMATCHED, ingest, counts.unheard, { audiences: told.audiences });
+    this.#says(UNMATCHED, ingest, counts.unmatched, { audiences: told.audiences });
     this.#says(REFUSED, ingest, counts.refused, { reason: told.reason });
     const before = this.of(ingest);
-    const { accepted, refused, unheard, ignored } = before.triggers;
+    const { accepted, refused, unmatched, ignored } = before.triggers;
     const triggers = {
       accepted: accepted + counts.accepted,
       refused: refused + counts.refused,
-      unheard: unheard + counts.unheard,
+      unmatched: unmatched + counts.unmatched,
       ignored: ignored + counts.ignored,
     };
     this.#records.set(ingest, { ...before, triggers });

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { isLoopback, isPassedOn } from '../domain/origin-check.ts';
+import { isLoopback, isProxied } from '../domain/origin-check.ts';
 import { type Arrival, type Change, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
@@ -13,8 +13,8 @@ import type { IngestRecords } from './ingest-records.ts';
 import type { Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
-import type { Answer, Repeats } from './repeats.ts';
-import { refuseStrangers } from './strangers.ts';
+import type { Answer, IdempotencyStore } from './idempotency-store.ts';
+import { rejectForeignOrigin } from './cross-site.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
@@ -33,7 +33,7 @@ export interface IngestRoutesOptions {
   readonly intake: IntakeWorld;
   readonly ingests: Ingests;
   /** Its own, since a sender's message ids are not the keys of a caller of the API. */
-  readonly repeats: Repeats;
+  readonly repeats: IdempotencyStore;
   readonly records: IngestRecords;
 }
 
@@ -159,13 +159,13 @@ type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 
 /** Who may use an ingest without a secret. @throws Refused */
 function refuseOthers(request: FastifyRequest<IngestRoute>): void {
-  if (isPassedOn(request.raw) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+  if (isProxied(request.raw) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
     throw new Refused(
       403,
       'IngestIsOpen',
       'This ingest is configured without a secret, so only this machine may use it, and nothing that a proxy passes on. Give it a signature, basic, header or parameter.',
     );
-  refuseStrangers(request);
+  rejectForeignOrigin(request);
 }
 
 async function taken(
@@ -247,11 +247,11 @@ async function takenBy(
   try {
     await intake.take(items);
   } finally {
-    const { accepted, unheard = 0, refusedCount, refused } = intake.takenIn;
+    const { accepted, unmatched = 0, refusedCount, refused } = intake.takenIn;
     const [first] = refused;
     if (first !== undefined) records.refused(ingest.name, first.reason);
-    const counts = { accepted, unheard, refused: refusedCount, ignored };
-    records.takenInBy(ingest.name, counts, { audiences: [...intake.unheardAudiences], reason: first?.reason });
+    const counts = { accepted, unmatched, refused: refusedCount, ignored };
+    records.takenInBy(ingest.name, counts, { audiences: [...intake.unmatchedAudiences], reason: first?.reason });
   }
   const { refusedCount } = intake.takenIn;
   return refusedCount > 0 && refusedCount === changes.length;
@@ -261,7 +261,7 @@ function answerTo(ingest: Ingest, reading: Reading, takenIn: TakenIn, isBad: boo
   const { ignored, answer = {} } = reading;
   const body = { ...answer, ...takenIn, ignored };
   // Somebody may listen by the time that it is repeated.
-  const isProvisional = (takenIn.unheard ?? 0) > 0;
+  const isProvisional = (takenIn.unmatched ?? 0) > 0;
   if (!isBad) return { status: takenIn.refusedCount > 0 ? 207 : 202, headers: {}, body, isProvisional };
   if (ingest.badDataStatus === 200) return { status: 200, headers: {}, body };
   const [first] = takenIn.refused;

@@ -22,7 +22,7 @@ export interface TakenIn {
   /** Triggers that Temporal has, for each job that listens. */
   readonly accepted: number;
   /** Triggers whose audience no running job listens to. Only without a job. */
-  readonly unheard?: number;
+  readonly unmatched?: number;
   readonly refusedCount: number;
   /** The first hundred of them. */
   readonly refused: readonly RefusedItem[];
@@ -51,12 +51,12 @@ export class Intake {
   readonly #jobId: string | undefined;
   readonly #atOf: (index: number) => string;
   /** Some of those that no running job listens to. */
-  readonly unheardAudiences = new Set<string>();
+  readonly unmatchedAudiences = new Set<string>();
   readonly #refused: RefusedItem[] = [];
   readonly #jobs = new Map<string, number>();
   #read = 0;
   #accepted = 0;
-  #unheard = 0;
+  #unmatched = 0;
   #refusedCount = 0;
   #unconfirmed = 0;
 
@@ -74,7 +74,7 @@ export class Intake {
   get takenIn(): TakenIn {
     return {
       accepted: this.#accepted,
-      ...(this.#jobId === undefined ? { unheard: this.#unheard, jobs: Object.fromEntries(this.#jobs) } : {}),
+      ...(this.#jobId === undefined ? { unmatched: this.#unmatched, jobs: Object.fromEntries(this.#jobs) } : {}),
       refusedCount: this.#refusedCount,
       refused: this.#refused,
       ...(this.#unconfirmed === 0 ? {} : { unconfirmed: this.#unconfirmed }),
@@ -142,14 +142,14 @@ export class Intake {
 
   async #publish(triggers: readonly CheckedTrigger[]): Promise<void> {
     if (triggers.length > 0) await this.#checkJobs();
-    const unheard = await publishList(
+    const unmatched = await publishList(
       triggers,
       (audience) => this.#subscribers(audience),
       (jobId, own) => this.#sendTo(jobId, own),
     );
-    for (const { trigger } of unheard.slice(0, MOST_NAMED)) this.unheardAudiences.add(trigger.audience);
-    this.#unheard += unheard.length;
-    this.#accepted += triggers.length - unheard.length;
+    for (const { trigger } of unmatched.slice(0, MOST_NAMED)) this.unmatchedAudiences.add(trigger.audience);
+    this.#unmatched += unmatched.length;
+    this.#accepted += triggers.length - unmatched.length;
   }
 
   async #subscribers(audience: string): Promise<readonly string[]> {

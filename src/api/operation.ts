@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
-import { unless } from '../client/push/patiently.ts';
+import { unless } from '../client/push/with-retries.ts';
 import type { Right } from '../config/api-config.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
@@ -36,11 +36,11 @@ export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly answers: Readonly<Record<number, z.ZodType>>;
   /** Longest wait for it, in ms. Default: 90 s, since an edit may take 75. */
   readonly longestMs?: number;
-  readonly run: (asked: Asked<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
+  readonly run: (asked: ParsedRequest<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
 }
 
 /** A request, read. */
-export interface Asked<Query> {
+export interface ParsedRequest<Query> {
   readonly caller: Caller;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;

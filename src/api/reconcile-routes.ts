@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
-import { unless } from '../client/push/patiently.ts';
+import { unless } from '../client/push/with-retries.ts';
 import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
 import { bodyOf, readRows } from './bodies.ts';

@@ -10,7 +10,7 @@ import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.t
 import { type Callers, CONSOLE_HEADER, cookieWith, tokenIn } from './callers.ts';
 import { FAILURES, Refused } from './refusal.ts';
 import { FailedSignIns, LONGEST_MS, type Session, type SessionOf, type Sessions } from './sessions.ts';
-import { refuseStrangers } from './strangers.ts';
+import { rejectForeignOrigin } from './cross-site.ts';
 
 /** A key, or a link's token, is shorter. */
 const MOST_BODY_BYTES = 4 * 1024;
@@ -136,7 +136,7 @@ function linkHolder(
   link: string,
   { sessions, now }: SessionRoutesOptions,
 ): Holder | undefined {
-  refuseStrangers(request, 'A sign-in link works on this machine only, without a proxy. Sign in with an API key.');
+  rejectForeignOrigin(request, 'A sign-in link works on this machine only, without a proxy. Sign in with an API key.');
   return sessions.takeLink(link, now()) ? { of: 'link', caller: EVERYTHING } : undefined;
 }
 

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { AttemptsOptions, ExportJobs } from '../client/export-jobs.ts';
-import { unless } from '../client/push/patiently.ts';
+import { unless } from '../client/push/with-retries.ts';
 import { type EventStream, eventStream } from './event-stream.ts';
 import { countParameter, flagParameter, queryOf } from './operation.ts';
 import { FAILURES, refusalOf } from './refusal.ts';

@@ -8,7 +8,7 @@ import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.t
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
-import type { Answer, Repeats } from './repeats.ts';
+import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 
 /** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
 const LINES_AT_ONCE = 500;
@@ -19,10 +19,10 @@ const MOST_IN_LIST = 10_000;
 const TRIGGER_DEPTH = 2;
 
 export interface TriggerRoutesOptions extends IntakeWorld {
-  readonly repeats: Repeats;
+  readonly repeats: IdempotencyStore;
   /** Aborted when nothing more is taken, with what is then answered. */
   readonly closing: AbortSignal;
-  readonly onTakenIn: (counts: { accepted: number; refused: number; unheard: number }) => void;
+  readonly onTakenIn: (counts: { accepted: number; refused: number; unmatched: number }) => void;
 }
 
 interface TriggersRoute {
@@ -49,8 +49,8 @@ export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOption
       async (atOf) => {
         const intake = new Intake(options, request.caller, job, atOf);
         const answer = await taken(intake, body, strict, options.closing);
-        const { accepted, unheard = 0, refusedCount } = intake.takenIn;
-        options.onTakenIn({ accepted, unheard, refused: refusedCount });
+        const { accepted, unmatched = 0, refusedCount } = intake.takenIn;
+        options.onTakenIn({ accepted, unmatched, refused: refusedCount });
         return answer;
       },
     );
@@ -143,11 +143,11 @@ async function taken(
 }
 
 function answerTo(takenIn: TakenIn): Answer {
-  const { accepted, unheard = 0, refusedCount } = takenIn;
+  const { accepted, unmatched = 0, refusedCount } = takenIn;
   // What nobody heard may be heard when it is repeated.
-  const answer = { headers: {}, body: takenIn, isProvisional: unheard > 0 };
+  const answer = { headers: {}, body: takenIn, isProvisional: unmatched > 0 };
   if (refusedCount === 0) return { status: 202, ...answer };
-  if (accepted + unheard > 0) return { status: 207, ...answer };
+  if (accepted + unmatched > 0) return { status: 207, ...answer };
   const detail = `Nothing was accepted: ${refusedCount === 1 ? 'it is' : 'they are, or one of them is,'} not a trigger that can be sent. "refused" says why.`;
   return problem({ status: 422, code: 'InvalidTrigger', detail }, { ...takenIn });
 }

@@ -11,7 +11,7 @@ export interface Choice<T> {
   readonly description?: string;
 }
 
-/** What a person at a terminal can be asked. Every question rejects with `GivenUp` when they press Ctrl-C. */
+/** What a person at a terminal can be asked. Every question rejects with `UserAborted` when they press Ctrl-C. */
 export interface Ask {
   /** A line; an empty one is an answer too. When `check` returns a problem, it is shown and the question is asked again. */
   text(question: {
@@ -35,8 +35,8 @@ export interface Ask {
 }
 
 /** The person at the terminal decided against it, or pressed Ctrl-C at a question: exit code 1, and the message says what was not done. */
-export class GivenUp extends Error {
-  override readonly name = 'GivenUp';
+export class UserAborted extends Error {
+  override readonly name = 'UserAborted';
 }
 
 /** A list of up to this many choices can be looked through; a longer one is searched. */
@@ -55,7 +55,7 @@ export async function terminalAsk(streams: { readonly input: Readable; readonly 
       return await answer;
     } catch (error) {
       // Compared by name, because the library's classes differ between its versions.
-      if (error instanceof Error && error.name === 'ExitPromptError') throw new GivenUp('Nothing was started.');
+      if (error instanceof Error && error.name === 'ExitPromptError') throw new UserAborted('Nothing was started.');
       throw error;
     }
   };

@@ -35,14 +35,14 @@ export interface FormOptions {
 type Field = keyof JobDefinitionInput;
 
 /** What there is to choose from. */
-interface Known {
+interface KnownAnswers {
   readonly authorizations: readonly AuthorizationListing[];
   readonly audiences: AudienceList;
 }
 
 /**
  * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), then what only we have. What a worker
- * finds wrong is shown and asked again, so the definition that is returned can be started. Rejects with `GivenUp` at Ctrl-C.
+ * finds wrong is shown and asked again, so the definition that is returned can be started. Rejects with `UserAborted` at Ctrl-C.
  *
  * @throws UsageError when there is no audience to choose; NoWorker
  */
@@ -61,11 +61,11 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   return complete(draft);
 }
 
-async function whatIsKnown(jobs: FormJobs): Promise<Known> {
+async function whatIsKnown(jobs: FormJobs): Promise<KnownAnswers> {
   return { authorizations: await jobs.authorizations(), audiences: await jobs.audiences() };
 }
 
-type Step = (draft: Draft, options: FormOptions, known: Known) => Promise<void>;
+type Step = (draft: Draft, options: FormOptions, known: KnownAnswers) => Promise<void>;
 
 /** Asks for a field by its descriptor alone. */
 function plainly(field: Field): Step {
@@ -186,7 +186,7 @@ export async function changeAnswer(definition: JobDefinitionInput, options: Form
 }
 
 /** Asks again until a worker finds nothing wrong. */
-async function mend(draft: Draft, options: FormOptions, known: Known): Promise<void> {
+async function mend(draft: Draft, options: FormOptions, known: KnownAnswers): Promise<void> {
   for (;;) {
     const prepared = await options.jobs.check(complete(draft));
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));

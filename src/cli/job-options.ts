@@ -11,7 +11,7 @@ import { collect, positiveNumber, wholeNumber } from './options.ts';
 
 type Field = keyof JobDefinitionInput;
 /** The options that stood on a command line, with their values. */
-type Said = Readonly<Record<string, unknown>>;
+type OptionValues = Readonly<Record<string, unknown>>;
 
 /** How each field is said on a command line, and taken back there, whatever a job file says of it. */
 function optionsOf(field: Field): readonly Option[] {
@@ -50,7 +50,7 @@ export function withFields<It extends CommandUnknownOpts>(command: It, fields: r
  * The fields that options name.
  * @throws UsageError when two options that are no negation of each other are about one field.
  */
-export function fieldsFromOptions(said: Said): Record<string, unknown> {
+export function fieldsFromOptions(said: OptionValues): Record<string, unknown> {
   const fields = FORM_FIELDS.flatMap((field): [string, unknown][] => {
     const [first, second] = optionsOf(field).filter((option) => isSaid(option, said));
     if (first === undefined) return [];
@@ -74,7 +74,7 @@ function tableOf(long: string | undefined, said: readonly string[]): Record<stri
 }
 
 /** An option and its negation have one name: of a negated one, the value is false. */
-function isSaid(option: Option, said: Said): boolean {
+function isSaid(option: Option, said: OptionValues): boolean {
   const value = said[option.attributeName()];
   return value !== undefined && (value === false) === option.negate;
 }
@@ -84,12 +84,12 @@ function isSaid(option: Option, said: Said): boolean {
  * authorization has none.
  * @throws UsageError
  */
-export function definitionFrom(file: string | undefined, said: Said): JobDefinitionInput {
+export function definitionFrom(file: string | undefined, said: OptionValues): JobDefinitionInput {
   // Not checked here: where the job is started, it is checked for every problem at once.
   return fieldsFrom(file, said) as JobDefinitionInput;
 }
 
-function fieldsFrom(file: string | undefined, said: Said): object {
+function fieldsFrom(file: string | undefined, said: OptionValues): object {
   const fields = fieldsFromOptions(said);
   if (file !== undefined) return { ...readJobFile(file).fields, ...fields };
   if (Object.keys(fields).length === 0) {

@@ -21,11 +21,13 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   const payloadKeys = configuredPayloadKeys();
   // Loaded here, so that help and usage errors do not wait for gRPC.
   const { ExportJobs } = await import('../client/export-jobs.ts');
-  const { patiently, unless } = await import('../client/push/patiently.ts');
+  const { withRetries, unless } = await import('../client/push/with-retries.ts');
   const connect = async () => await ExportJobs.connect({ taskQueue, payloadKeys });
   const mayHelp = (error: unknown) => error instanceof ServerUnreachable;
   const jobs =
-    wait === undefined ? await connect() : await patiently(() => unless(wait.signal, connect()), { ...wait, mayHelp });
+    wait === undefined
+      ? await connect()
+      : await withRetries(() => unless(wait.signal, connect()), { ...wait, mayHelp });
   try {
     return await use(jobs);
   } catch (error) {

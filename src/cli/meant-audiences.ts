@@ -12,7 +12,7 @@ export interface Meaning {
   /** Called once when it is not known which audiences have the slugs now; what is sent means what the jobs take it for. */
   readonly onUnchecked: (slug: string, why: Error) => void;
   /** Called in place of each trigger about an audience that no job listens to, as far as it is known, with the slug that was most likely meant. */
-  readonly onUnheard?: ((audience: string, near: string | undefined) => void) | undefined;
+  readonly onUnmatched?: ((audience: string, near: string | undefined) => void) | undefined;
 }
 
 /**
@@ -21,14 +21,14 @@ export interface Meaning {
  */
 export async function* withMeantAudiences(
   triggers: Iterable<EventTrigger> | AsyncIterable<EventTrigger>,
-  { slugs: open, again, onUnchecked, onUnheard }: Meaning,
+  { slugs: open, again, onUnchecked, onUnmatched }: Meaning,
 ): AsyncGenerator<EventTrigger> {
   let slugs: Slugs | undefined;
   let isAsked = false;
   let isTold = false;
   for await (const trigger of triggers) {
     let { audience } = trigger;
-    if (onUnheard !== undefined) slugs ??= await open();
+    if (onUnmatched !== undefined) slugs ??= await open();
     if (!AUDIENCE_ID.test(audience)) {
       const isFirst = !isAsked;
       isAsked = true;
@@ -42,8 +42,8 @@ export async function* withMeantAudiences(
         isTold = true;
       }
     }
-    if (onUnheard !== undefined && slugs?.mayListen(audience) === false)
-      onUnheard(trigger.audience, nearestKey(trigger.audience, slugs.known));
+    if (onUnmatched !== undefined && slugs?.mayListen(audience) === false)
+      onUnmatched(trigger.audience, nearestKey(trigger.audience, slugs.known));
     else yield audience === trigger.audience ? trigger : { ...trigger, audience };
   }
 }

@@ -90,9 +90,9 @@ const AGAIN = 'Tried again';
 const IN_SHORT: readonly (readonly [name: string, verdicts: readonly AttemptVerdict[], more?: string])[] = [
   ['Delivered', ['delivered']],
   [AGAIN, ['transient']],
-  ['Set up wrong', ['setup'], '; tried again'],
+  ['Set up wrong', ['misconfigured'], '; tried again'],
   ['Waits', ['throttled']],
-  ['Pauses', ['gone', 'pausing']],
+  ['Pauses', ['endpoint-gone', 'pausing']],
   ['Refused', ['refused'], '; a dead letter, unless the endpoint has accepted nothing or refuses everybody'],
   ['Dead letter', ['given-up']],
 ];

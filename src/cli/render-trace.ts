@@ -304,13 +304,13 @@ function blocked(standing: PersonStanding, nowMs: number) {
     return `The job's quota is used; first attempts are made again from ${shownTime(quotaUntil)} on (${fromNow(quotaUntil, nowMs)}).`;
   if (throttledUntil !== undefined)
     return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
-  if (endpoint?.state !== 'unwell') return undefined;
+  if (endpoint?.state !== 'unhealthy') return undefined;
   const last = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const next =
     endpoint.nextProbeAt === undefined
       ? ''
       : `, the next one at ${timeOfDay(endpoint.nextProbeAt)} (${fromNow(endpoint.nextProbeAt, nowMs)})`;
-  return `The endpoint is unwell${last}; only single probes are sent${next}. ${endpoint.advice ?? ''}`.trimEnd();
+  return `The endpoint is unhealthy${last}; only single probes are sent${next}. ${endpoint.advice ?? ''}`.trimEnd();
 }
 
 function chainText(standing: PersonStanding, nowMs: number, lastFailure: string | undefined): string {

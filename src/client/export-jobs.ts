@@ -22,7 +22,7 @@ import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger } from
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
-import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/ask-worker.ts';
+import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/worker-rpc.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import {
@@ -39,11 +39,11 @@ import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/sa
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { asked, checkDifference, checkOptions } from './options.ts';
+import { parsed, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals } from './push/grouped-signals.ts';
 import { type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
-import { PATIENCE_MS } from './push/patiently.ts';
+import { PATIENCE_MS } from './push/with-retries.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {
   checked,
@@ -403,7 +403,7 @@ export class ExportJobs {
   }
 
   /**
-   * Tries now, instead of at the next attempt that is due: an endpoint that is unwell or asked to wait gets its next request at once, and if it
+   * Tries now, instead of at the next attempt that is due: an endpoint that is unhealthy or asked to wait gets its next request at once, and if it
    * takes it, everybody who waits for their next attempt follows. Costs nothing when nothing waits.
    * @throws RequestRefused when the job is paused, or is stopping without delivering.
    */
@@ -452,7 +452,7 @@ export class ExportJobs {
    *   been cancelled, or was lost
    */
   async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
-    const wish = asked(readBackfillRequest([request]));
+    const wish = parsed(readBackfillRequest([request]));
     const audiences = wish.audiences && {
       audiences: await meantBy(this.#client, this.#taskQueue, jobId, wish.audiences),
     };
@@ -509,7 +509,7 @@ export class ExportJobs {
    * @throws RequestRefused when that holder is not one of them, or others come before it
    */
   async decideHolder(jobId: string, request: HolderRequest): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, holderUpdate, [asked(readHolderRequest([request]))]);
+    return await updateJob(this.#client, jobId, holderUpdate, [parsed(readHolderRequest([request]))]);
   }
 
   /**
@@ -518,7 +518,7 @@ export class ExportJobs {
    * `'discard'` no further request starts, as with `pause`. Ending may take longer.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
-    return await stop(this.#client, jobId, asked(readStopRequest([request])));
+    return await stop(this.#client, jobId, parsed(readStopRequest([request])));
   }
 
   #refuseWhenClosed(): void {

@@ -176,7 +176,7 @@ export function checkDifference(given: Difference): void {
 }
 
 /** What was asked for. @throws InvalidRequest with everything that is wrong with it */
-export function asked<T>(reading: RequestReading<T>): T {
+export function parsed<T>(reading: RequestReading<T>): T {
   if (!reading.ok) throw new InvalidRequest(reading.problems);
   return reading.request;
 }

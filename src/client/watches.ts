@@ -16,7 +16,7 @@ import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking
 import { clientForLists } from './client-for-lists.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
 import { describeLast, isOpen } from './executions.ts';
-import { prepareWatch } from './jobs/ask-worker.ts';
+import { prepareWatch } from './jobs/worker-rpc.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A watch as the list shows it. */

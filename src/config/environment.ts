@@ -42,7 +42,7 @@ export function checkVariables(env: NodeJS.ProcessEnv): void {
 }
 
 /** Returns the value of an environment variable; undefined when it is not set or is empty. */
-export type Given = (name: string) => string | undefined;
+export type Env = (name: string) => string | undefined;
 
 /** A part of the configuration file, overridden by what the environment gives. */
 export function withGiven(part: unknown, given: Readonly<Record<string, unknown>>): Record<string, unknown> {

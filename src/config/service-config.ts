@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { IS_MANGLED, MANGLED } from '../contract/webhook-url.ts';
 import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
-import { type Given, numberIn, withGiven } from './environment.ts';
+import { type Env, numberIn, withGiven } from './environment.ts';
 
 /** What operators are told, and where. */
 export const alertsSchema = z
@@ -43,7 +43,7 @@ export const metricsSchema = z
   .optional();
 
 /** A port alone turns metrics on; a host only changes where the metrics that the file configures are served. */
-export function metricsOf({ metrics }: Record<string, unknown>, given: Given): object {
+export function metricsOf({ metrics }: Record<string, unknown>, given: Env): object {
   const port = given('TRIGGERS_METRICS_PORT');
   if (port === undefined && !isRecord(metrics)) return {};
   return { metrics: withGiven(metrics, { port: port && numberIn(port), host: given('TRIGGERS_METRICS_HOST') }) };
@@ -73,7 +73,7 @@ export const tracingSchema = z
   .optional();
 
 /** An endpoint alone turns traces on; a ratio only changes how many are made if the file configures them. */
-export function tracingOf({ tracing }: Record<string, unknown>, given: Given): object {
+export function tracingOf({ tracing }: Record<string, unknown>, given: Env): object {
   const base = given('OTEL_EXPORTER_OTLP_ENDPOINT');
   // According to the OpenTelemetry specification, the variable for traces is the whole URL, and the general one is its base.
   const endpoint =
@@ -102,7 +102,7 @@ export const deploymentSchema = z
   .optional();
 
 /** The deployment in the file, overridden by the environment. A build id without a name is left for the schema to reject. */
-export function deploymentOf({ deployment }: Record<string, unknown>, given: Given): object {
+export function deploymentOf({ deployment }: Record<string, unknown>, given: Env): object {
   const name = given('TRIGGERS_DEPLOYMENT_NAME');
   const buildId = given('TRIGGERS_BUILD_ID');
   if (name === undefined && buildId === undefined) return {};

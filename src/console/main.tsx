@@ -8,7 +8,7 @@ import { JobPage } from './pages/job.tsx';
 import { JobsPage } from './pages/jobs.tsx';
 import { NewJobPage } from './pages/new-job.tsx';
 import { PeoplePage } from './pages/people.tsx';
-import { Empty, Said } from './parts.tsx';
+import { Empty, Clipped } from './parts.tsx';
 import { Signed, signOut, useSession } from './session.tsx';
 
 const PLACES = [
@@ -68,7 +68,7 @@ function Guarded({ children }: { readonly children: ComponentChildren }): Compon
           <code>triggers</code> command, too.
         </p>
         <p class="quiet">
-          <Said text={error instanceof Error ? error.message : String(error)} />
+          <Clipped text={error instanceof Error ? error.message : String(error)} />
         </p>
         <div class="buttons">
           <button type="button" class="primary" onClick={forget}>

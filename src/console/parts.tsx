@@ -3,7 +3,7 @@ import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import { type ApiFailure } from './api.ts';
-import { type Asked, useNow, useSettled, useSteady } from './asked.ts';
+import { type Fetched, useNow, useSettled, useSteady } from './fetched.ts';
 import { remedyOnPage } from './remedies.ts';
 import { ago, clockTime, toneOf, utc } from './words.ts';
 
@@ -13,7 +13,7 @@ type Children = { readonly children?: ComponentChildren };
 const SHOWN_LENGTH = 400;
 
 /** Text from outside: nothing in it can disguise what follows, and a long one is cut until somebody wants all of it. */
-export function Said({ text, most = SHOWN_LENGTH }: { readonly text: string; readonly most?: number }): JSX.Element {
+export function Clipped({ text, most = SHOWN_LENGTH }: { readonly text: string; readonly most?: number }): JSX.Element {
   const [isWhole, setWhole] = useState(false);
   const isLong = text.length > most;
   const shown = printable(isLong && !isWhole ? text.slice(0, most) : text.slice(0, 100_000));
@@ -89,13 +89,13 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
     <div class="notice bad" role="alert">
       {failure.message.split('\n').map((line, i) => (
         <p key={line}>
-          <Said text={line} /> {i === 0 && failure.status !== 401 && <code class="quiet">{failure.code}</code>}
+          <Clipped text={line} /> {i === 0 && failure.status !== 401 && <code class="quiet">{failure.code}</code>}
         </p>
       ))}
       <ProblemList problems={failure.problems} />
       {failure.remedies.map((remedy) => (
         <p key={remedy.action}>
-          <Said text={remedyOnPage(remedy)} />
+          <Clipped text={remedyOnPage(remedy)} />
         </p>
       ))}
       {retry !== undefined && (
@@ -108,14 +108,14 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
 }
 
 /** That what is shown could not be read anew, and of when it is; where nothing is shown yet, why. */
-export function Unanswered({ asked }: { readonly asked: Asked<unknown> }): JSX.Element | null {
+export function Unanswered({ asked }: { readonly asked: Fetched<unknown> }): JSX.Element | null {
   const { failure, answeredAtMs, again } = asked;
   if (failure === undefined || answeredAtMs === undefined) return <Failure failure={failure} retry={again} />;
   return (
     <div class="notice caution" role="status">
       <p>
-        <Said text={failure.status === 401 ? 'You have been signed out.' : failure.message} /> This page shows the state
-        at <Time at={new Date(answeredAtMs).toISOString()} clock />, and asks again.{' '}
+        <Clipped text={failure.status === 401 ? 'You have been signed out.' : failure.message} /> This page shows the
+        state at <Time at={new Date(answeredAtMs).toISOString()} clock />, and asks again.{' '}
         {failure.status !== 401 && <code class="quiet">{failure.code}</code>}
       </p>
     </div>
@@ -129,7 +129,7 @@ export function ProblemList({ problems }: { readonly problems: readonly Problem[
       {problems.map(({ field, message }) => (
         <li key={field + message}>
           {/* A place in a list says nothing to those who write no JSON. */}
-          {field !== '' && !field.endsWith(']') && <code>{printable(field)}</code>} <Said text={message} />
+          {field !== '' && !field.endsWith(']') && <code>{printable(field)}</code>} <Clipped text={message} />
         </li>
       ))}
     </ul>

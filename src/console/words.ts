@@ -81,7 +81,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (state === 'stopped') return stoppedSentence(status, why);
   if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${why} ${capital(waits)}.`;
   if (state === 'starting') return 'Starting: a worker is checking it.';
-  if (endpoint?.state === 'unwell') {
+  if (endpoint?.state === 'unhealthy') {
     const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
     const probe = endpoint.nextProbeAt === undefined ? '' : `; the next try is ${ago(endpoint.nextProbeAt, now)}`;
     return `The endpoint does not take what is sent${failure}: ${waits}${probe}.`;

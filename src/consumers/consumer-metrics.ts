@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 /** From an idle job's answer to the longest wait for one that is full, in seconds. */
 const HANDOVER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-const OUTCOMES = ['accepted', 'unheard', 'poisoned', 'ignored'] as const;
+const OUTCOMES = ['accepted', 'unmatched', 'poisoned', 'ignored'] as const;
 
 /** What a consumer counts, for Prometheus. No label contains anything of a person. docs/metrics.md says what each means. */
 export class ConsumerMetrics {
@@ -42,9 +42,12 @@ export class ConsumerMetrics {
     return await this.registry.metrics();
   }
 
-  handedOver({ accepted, unheard }: { readonly accepted: number; readonly unheard: number }, seconds: number): void {
+  handedOver(
+    { accepted, unmatched }: { readonly accepted: number; readonly unmatched: number },
+    seconds: number,
+  ): void {
     this.#triggers.inc({ outcome: 'accepted' }, accepted);
-    this.#triggers.inc({ outcome: 'unheard' }, unheard);
+    this.#triggers.inc({ outcome: 'unmatched' }, unmatched);
     if (accepted > 0) this.#handover.observe(seconds);
   }
 

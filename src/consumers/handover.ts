@@ -1,6 +1,6 @@
 import { JobNotFound, PushInterrupted } from '../client/errors.ts';
 import type { JobDirectory } from '../client/push/job-directory.ts';
-import { patiently, unless } from '../client/push/patiently.ts';
+import { withRetries, unless } from '../client/push/with-retries.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { isTransient } from '../client/server-errors.ts';
@@ -37,9 +37,9 @@ export class Handover {
     { readonly problem: string; readonly waiting: Set<readonly CheckedTrigger[]> }
   >();
   /** Audiences to which nobody listened, and triggers about them, since that was last said. */
-  readonly #unheard = new Set<string>();
-  #unheardCount = 0;
-  #saysUnheardAtMs = 0;
+  readonly #unmatched = new Set<string>();
+  #unmatchedCount = 0;
+  #saysUnmatchedAtMs = 0;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
@@ -63,17 +63,17 @@ export class Handover {
 
   async #give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
     const beganAt = performance.now();
-    const unheard = await publishList(
+    const unmatched = await publishList(
       triggers,
       (audience) => this.#subscribers(audience, stop),
       (jobId, own) => this.#untilAccepted(jobId, own, stop),
     );
     this.#options.metrics.handedOver(
-      { accepted: triggers.length - unheard.length, unheard: unheard.length },
+      { accepted: triggers.length - unmatched.length, unmatched: unmatched.length },
       (performance.now() - beganAt) / 1000,
     );
-    this.#saysUnheard(unheard);
-    return unheard;
+    this.#saysUnmatched(unmatched);
+    return unmatched;
   }
 
   /** Says which of `jobs` do not run: a misspelt one would be waited for, and that would be seen with the first message only. */
@@ -103,17 +103,17 @@ export class Handover {
   }
 
   /** Once a minute at most. */
-  #saysUnheard(triggers: readonly CheckedTrigger[]): void {
-    for (const { trigger } of triggers) if (this.#unheard.size < MOST_NAMED) this.#unheard.add(trigger.audience);
-    this.#unheardCount += triggers.length;
-    if (this.#unheardCount === 0 || performance.now() < this.#saysUnheardAtMs) return;
-    this.#saysUnheardAtMs = performance.now() + UNHEARD_EVERY_MS;
+  #saysUnmatched(triggers: readonly CheckedTrigger[]): void {
+    for (const { trigger } of triggers) if (this.#unmatched.size < MOST_NAMED) this.#unmatched.add(trigger.audience);
+    this.#unmatchedCount += triggers.length;
+    if (this.#unmatchedCount === 0 || performance.now() < this.#saysUnmatchedAtMs) return;
+    this.#saysUnmatchedAtMs = performance.now() + UNHEARD_EVERY_MS;
     this.#options.log.warn('nobody was told, since no running job listens', {
-      audiences: [...this.#unheard],
-      count: this.#unheardCount,
+      audiences: [...this.#unmatched],
+      count: this.#unmatchedCount,
     });
-    this.#unheard.clear();
-    this.#unheardCount = 0;
+    this.#unmatched.clear();
+    this.#unmatchedCount = 0;
   }
 
   /**
@@ -148,7 +148,7 @@ export class Handover {
       if (!isSaid) log.warn('which jobs listen cannot be read; what they are to be told waits', { problem });
       isSaid = true;
     };
-    return await patiently(ask, { ...WITHOUT_END, signal: stop, onPause });
+    return await withRetries(ask, { ...WITHOUT_END, signal: stop, onPause });
   }
 
   /** One that is not there yet may subscribe once it is. */
@@ -178,7 +178,7 @@ export class Handover {
     };
     const onPause = (error: unknown): void => this.#waitsFor(jobId, triggers, (error as PushInterrupted).cause); // Or it may not help.
     try {
-      await patiently(() => signal(jobId, left), { ...WITHOUT_END, signal: stop, mayHelp, onPause });
+      await withRetries(() => signal(jobId, left), { ...WITHOUT_END, signal: stop, mayHelp, onPause });
       this.#accepts(jobId);
       return [];
     } catch (error) {

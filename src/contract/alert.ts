@@ -1,7 +1,7 @@
 import type { Audience } from './audience.ts';
 
 export type AlertKind =
-  | 'endpoint-unwell'
+  | 'endpoint-unhealthy'
   | 'paused-by-endpoint'
   | 'backlog-old'
   | 'dead-letters'

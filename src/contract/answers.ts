@@ -6,7 +6,7 @@ import type { TriggerEvent } from './trigger.ts';
  * What a job may make of an answer.
  *
  * - `delivered`: the trigger is delivered.
- * - `retry`: the endpoint is unwell; the trigger's next attempt follows the retry schedule.
+ * - `retry`: the endpoint is unhealthy; the trigger's next attempt follows the retry schedule.
  * - `dead-letter`: the trigger becomes a dead letter at once, whatever the endpoint has accepted before.
  * - `pause`: the job pauses, with everything kept, until a person resumes it.
  */

@@ -69,13 +69,13 @@ export interface LastFailure {
 
 export interface EndpointStatus {
   /**
-   * `new`: it has accepted nothing yet, so one request at a time is tried, and what it refuses is kept; `unwell`: only probes are sent;
+   * `new`: it has accepted nothing yet, so one request at a time is tried, and what it refuses is kept; `unhealthy`: only probes are sent;
    * `recovering`: permits grow back to the full number.
    */
-  readonly state: 'new' | 'unwell' | 'recovering';
+  readonly state: 'new' | 'unhealthy' | 'recovering';
   /** RFC 3339: when the next probe is sent; absent: one is under way, or nothing is to be sent. */
   readonly nextProbeAt?: string;
-  /** While `unwell`: how many different people in a row it did not accept; no more than 120 are counted. */
+  /** While `unhealthy`: how many different people in a row it did not accept; no more than 120 are counted. */
   readonly refusedInRow?: number;
   /** RFC 3339: when it last accepted somebody; absent: never, since its URL or authorization last changed. */
   readonly acceptedAt?: string;
@@ -215,7 +215,7 @@ export interface JobStatus extends ShownForm {
   readonly rateLimitedUntil?: string;
   /** With `batch`: what is ready goes then although it fills no batch, or as soon as it does (RFC 3339). Absent when nothing waits for that. */
   readonly gatheringUntil?: string;
-  /** Present while the endpoint is unwell or recovering, or while something is waiting for a new one. */
+  /** Present while the endpoint is unhealthy or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;
   /** Only in an answer to `backfill`: the one that had been asked for under the same request id. Nothing was started. */

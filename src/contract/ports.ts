@@ -177,7 +177,7 @@ export interface SideWorkflows {
 }
 
 /** The activities that a client may have a workflow run for it: each answers a question about a worker. */
-export type Question =
+export type RpcMethod =
   | 'prepareJob'
   | 'prepareWatch'
   | 'keepTheirMembers'
@@ -190,9 +190,10 @@ export type Question =
   | 'sendSample';
 
 /** What a question is about; null when it takes nothing. */
-export type QuestionArgument<Q extends Question> = Parameters<Activities[Q]> extends [infer Argument] ? Argument : null;
+export type QuestionArgument<Q extends RpcMethod> =
+  Parameters<Activities[Q]> extends [infer Argument] ? Argument : null;
 
-export type Answer<Q extends Question> = Awaited<ReturnType<Activities[Q]>>;
+export type Answer<Q extends RpcMethod> = Awaited<ReturnType<Activities[Q]>>;
 
 /** What the workflow is given. */
-export type Asked = { [Q in Question]: [question: Q, argument: QuestionArgument<Q>] }[Question];
+export type RpcCall = { [Q in RpcMethod]: [question: Q, argument: QuestionArgument<Q>] }[RpcMethod];

@@ -6,7 +6,7 @@ import type { HeldProfiles, PackedTriggers } from '../contract/holder.ts';
 export const EXPORT_JOB = 'exportJob';
 export const BACKFILL = 'backfill';
 /** Returns a worker's answer to a question, and starts nothing. */
-export const ASK_WORKER = 'askWorker';
+export const WORKER_RPC = 'workerRpc';
 
 /** Finds the changes of an audience whose source has no event stream. */
 export const WATCH_AUDIENCE = 'watchAudience';

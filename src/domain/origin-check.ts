@@ -16,7 +16,7 @@ const PASSED_ON =
  * Whether somebody else asked, and a proxy on this machine passed it on, as far as it shows. One that speaks HTTP/1.1 and adds nothing does not:
  * what is behind a proxy needs a secret. Proxies that are configured with nothing often speak HTTP/1.0, which hardly anybody else does.
  */
-export function isPassedOn({ headers, httpVersion }: AskedBy): boolean {
+export function isProxied({ headers, httpVersion }: AskedBy): boolean {
   return httpVersion === '1.0' || Object.keys(headers).some((name) => PASSED_ON.test(name));
 }
 
@@ -26,8 +26,8 @@ export function isPassedOn({ headers, httpVersion }: AskedBy): boolean {
  *
  * @param isPage whether a link of another page may lead here, since that page sees nothing of the answer.
  */
-export function strangerIn(by: AskedBy, isPage: boolean): Stranger | undefined {
-  return isPassedOn(by) ? 'PassedOn' : strangePage(by, isPage);
+export function originFault(by: AskedBy, isPage: boolean): Stranger | undefined {
+  return isProxied(by) ? 'PassedOn' : strangePage(by, isPage);
 }
 
 /** The same, but a proxy may ask. */

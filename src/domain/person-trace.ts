@@ -29,7 +29,7 @@ export type Traced =
 
 type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
 /** Where and when something came. */
-type Came = Pick<JobFact, 'runId' | 'atMs'>;
+type EventMoment = Pick<JobFact, 'runId' | 'atMs'>;
 
 /**
  * Picks what is about one person from the facts of a job's runs, in their order. It remembers little: how often each waiting trigger was
@@ -48,7 +48,7 @@ export class PersonTrace {
   /** Whether the job drops what comes late, and what it compares that with. */
   #dropsStale = false;
   #newest: NewestChanges = new Map();
-  #early: { readonly came: Came; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
+  #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
   /** Before the job's definition was checked: whether it was stopped, and told to drop what waits. What a job drops that has begun, only its run knows. */
@@ -129,7 +129,7 @@ export class PersonTrace {
     return [...received, ...dropped];
   }
 
-  #arrived(came: Came, arrival: Arrival): Traced[] {
+  #arrived(came: EventMoment, arrival: Arrival): Traced[] {
     switch (arrival.kind) {
       case 'trigger': {
         const { raw, event } = arrival;
@@ -147,7 +147,7 @@ export class PersonTrace {
     }
   }
 
-  #received({ runId, atMs }: Came, raw: unknown, event: TriggerEvent | undefined): TriggerReceived {
+  #received({ runId, atMs }: EventMoment, raw: unknown, event: TriggerEvent | undefined): TriggerReceived {
     const line = { kind: 'received' as const, jobId: this.#jobId, runId, at: instantOf(atMs) };
     const reading = readTrigger(raw, event);
     if (!reading.ok) return { ...line, ...(event === undefined ? {} : { event }), refused: reading.reason };
@@ -167,7 +167,7 @@ export class PersonTrace {
     };
   }
 
-  #redelivered({ runId, atMs }: Came, raw: unknown): Traced[] {
+  #redelivered({ runId, atMs }: EventMoment, raw: unknown): Traced[] {
     const reading = readRedelivery(raw, MAX_TRIGGER_BYTES);
     if (!reading.ok || reading.redelivery.user !== this.#user) return [];
     const { asking, trigger, force, isWithdrawn, subscriptionId } = reading.redelivery;
@@ -197,7 +197,7 @@ export class PersonTrace {
     ];
   }
 
-  #page({ runId, atMs }: Came, raw: unknown): Traced[] {
+  #page({ runId, atMs }: EventMoment, raw: unknown): Traced[] {
     if (!isRecord(raw)) return [];
     const { ids, exits = [], audience, n, number } = raw;
     if (!Array.isArray(ids) || typeof n !== 'number' || typeof audience !== 'string') return [];

@@ -12,19 +12,20 @@ function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
 
 /**
  * What an answer would mean for a job. The last three are here for completeness: where there is no message to send, a test has no answer but a
- * `NoSample`. `ours` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`, `PROXY_FAILED`, `EMFILE` …).
+ * `NoSample`. `worker-fault` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`, `PROXY_FAILED`, `EMFILE` …).
  */
 const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   delivered: 'A job would count it as delivered.',
-  transient: 'The endpoint is unwell.',
-  setup: 'Only a person can fix this: check the webhook URL and the authorization.',
+  transient: 'The endpoint is unhealthy.',
+  misconfigured: 'Only a person can fix this: check the webhook URL and the authorization.',
   throttled: 'The endpoint asks to wait. A job would wait that long with all its triggers; no attempt is counted.',
-  gone: 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
+  'endpoint-gone': 'The endpoint asks never to be called again. A job would pause itself and keep everything.',
   pausing: 'A job would pause itself and keep everything, as its "answers" say.',
   'given-up': 'A job would make it a dead letter at once, as its "answers" say, and go on with the next one.',
   refused:
     'This message is refused. A job would make it a dead letter at once, and go on with the next one; but as long as its endpoint has accepted nothing at all, or refuses everybody, it would send it again.',
-  ours: "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
+  'worker-fault':
+    "The request was not made, for a reason of the worker's own: its configuration, its machine or a fault in it. A job would keep its triggers and count no attempt.",
   skipped: 'A template skips this person. A job would send nothing, and count it as filtered.',
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
@@ -33,5 +34,5 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
 
 /** What an answer to a test would mean for the job that it is a sample of, in words. */
 export function meaningOf({ verdict }: Pick<SampleAnswer, 'verdict'>, sample: Pick<Sample, 'retryFor'> = {}): string {
-  return MEANING[verdict] + (verdict === 'transient' || verdict === 'setup' ? again(sample) : '');
+  return MEANING[verdict] + (verdict === 'transient' || verdict === 'misconfigured' ? again(sample) : '');
 }

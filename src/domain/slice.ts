@@ -150,7 +150,10 @@ function readMs(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
-type Came = Pick<Attempt, 'outcome' | 'verdict' | 'status' | 'code' | 'answer' | 'durationMs' | 'retryAfterMs'>;
+type ReportedAttempt = Pick<
+  Attempt,
+  'outcome' | 'verdict' | 'status' | 'code' | 'answer' | 'durationMs' | 'retryAfterMs'
+>;
 
 /** Where a slice ran. */
 interface SlicePlace {
@@ -168,7 +171,7 @@ interface SlicePlace {
 export function attemptsOf(
   place: SlicePlace,
   { slice, end, startedAtMs }: SliceRun,
-  isMeant: (index: number, came: Came['outcome']) => boolean,
+  isMeant: (index: number, came: ReportedAttempt['outcome']) => boolean,
   hash?: Sha256,
 ): Attempt[] {
   const outcomeOf = outcomes(end);
@@ -198,7 +201,7 @@ export function didAsk({ outcome, verdict, code }: Pick<Attempt, 'outcome' | 've
   return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict, code));
 }
 
-function outcomes(end: SliceEnd): (index: number) => Came {
+function outcomes(end: SliceEnd): (index: number) => ReportedAttempt {
   if (end.kind === 'reported') {
     const failed = byPlace(end.report.failed);
     const unsent = new Set(end.report.unsent);
@@ -224,7 +227,7 @@ function isDelivered(progress: SliceProgress | undefined, index: number): boolea
   return progress?.delivered.some(([first, last]) => first <= index && index <= last) ?? false;
 }
 
-function failedAs(attempt: FailedAttempt): Came {
+function failedAs(attempt: FailedAttempt): ReportedAttempt {
   const { index: _, as: __, like: ___, ...failure } = attempt;
   const verdict = judge(attempt);
   return { outcome: verdict === 'skipped' ? 'skipped' : 'failed', verdict, ...failure };

@@ -309,7 +309,7 @@ function endpointText(
   if (state === 'recovering') return `recovering; requests in flight grow back to ${shownCount(parallelRequestCount)}`;
   const now = phase === 'paused' ? ', and none while the job is paused' : inFlight > 0 ? ', one is being sent now' : '';
   const next = nextProbeAt === undefined ? now : `, the next one ${time(nextProbeAt)}`;
-  const like = state === 'new' ? NEW_ENDPOINT : 'unwell; only single probes are sent';
+  const like = state === 'new' ? NEW_ENDPOINT : 'unhealthy; only single probes are sent';
   return `${like}${next}${advice === undefined ? '' : `. ${advice}`}`;
 }
 

@@ -4,10 +4,10 @@ import type { FailedAttempt } from '../contract/slice.ts';
 /**
  * What an attempt that did not deliver means.
  *
- * - `transient`: the endpoint is unwell; the trigger's next attempt follows the retry schedule.
- * - `setup`: like transient, but a failure that only a person can put right (a wrong URL, an expired token).
+ * - `transient`: the endpoint is unhealthy; the trigger's next attempt follows the retry schedule.
+ * - `misconfigured`: like transient, but a failure that only a person can put right (a wrong URL, an expired token).
  * - `throttled`: the endpoint asks for a pause; costs the trigger no attempt.
- * - `gone`: the endpoint asks never to be called again (410); the job pauses.
+ * - `endpoint-gone`: the endpoint asks never to be called again (410); the job pauses.
  * - `pausing`: the job is to pause at this answer, as its `answers` say.
  * - `refused`: this payload will never be accepted.
  * - `given-up`: what is answered so is to become a dead letter, as the job's `answers` say.
@@ -15,14 +15,14 @@ import type { FailedAttempt } from '../contract/slice.ts';
  * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
  * - `skipped`: a template of the job says that nothing is to be sent; no request was made.
- * - `ours`: this worker's configuration, its machine or a fault in it prevents sending, so that no request was made; or it did not say
+ * - `worker-fault`: this worker's configuration, its machine or a fault in it prevents sending, so that no request was made; or it did not say
  *   what came of one.
  */
 export type Verdict =
   | 'transient'
-  | 'setup'
+  | 'misconfigured'
   | 'throttled'
-  | 'gone'
+  | 'endpoint-gone'
   | 'pausing'
   | 'refused'
   | 'given-up'
@@ -30,7 +30,7 @@ export type Verdict =
   | 'source'
   | 'profile-missing'
   | 'skipped'
-  | 'ours';
+  | 'worker-fault';
 
 const DECIDED: Readonly<Record<AnswerMeaning, DecidedVerdict | 'delivered'>> = {
   delivered: 'delivered',
@@ -47,7 +47,7 @@ export function isDecidedVerdict(value: unknown): value is DecidedVerdict {
 /** What an attempt came to: it delivered, or what it means that it did not. */
 export type AttemptVerdict = 'delivered' | Verdict;
 
-/** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unwell. */
+/** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unhealthy. */
 export type FailureRow = 'failed' | 'refused';
 
 /** How long a row ends the slice in which it is. A job's breaker opens at as many people who fail, and at far more who are refused (`job/breaker.ts`). */
@@ -75,9 +75,9 @@ const ASKED = { ...NOT_ASKED, wasAsked: true };
 /** A line for each verdict. Whoever decides by one asks this table, or has a switch or a record that the compiler knows to be complete. */
 export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   transient: { ...ASKED, row: 'failed' },
-  setup: { ...ASKED, row: 'failed', isSetup: true },
+  misconfigured: { ...ASKED, row: 'failed', isSetup: true },
   throttled: { ...ASKED, asksTo: 'wait' },
-  gone: { ...ASKED, asksTo: 'end' },
+  'endpoint-gone': { ...ASKED, asksTo: 'end' },
   pausing: { ...ASKED, asksTo: 'pause' },
   refused: { ...ASKED, row: 'refused' },
   // Whoever gives a trigger up at an answer says that it is about that trigger, and not about the endpoint.
@@ -88,7 +88,7 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   'profile-missing': { ...NOT_ASKED, isShown: false },
   // It is what the job is meant to do.
   skipped: { ...NOT_ASKED, isShown: false },
-  ours: { ...NOT_ASKED, isOfEverybody: true },
+  'worker-fault': { ...NOT_ASKED, isOfEverybody: true },
 };
 
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
@@ -146,7 +146,7 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'r
     case 'ENOMEM':
     case 'EADDRNOTAVAIL':
     case ATTEMPT_CODES.reportUnreadable:
-      return 'ours';
+      return 'worker-fault';
     case ATTEMPT_CODES.profileLost:
     case ATTEMPT_CODES.payloadImpossible:
     case ATTEMPT_CODES.payloadTooLarge:
@@ -157,17 +157,17 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'r
     case ATTEMPT_CODES.skipped:
       return 'skipped';
     default:
-      return isSetupCode(attempt.code ?? '') ? 'setup' : 'transient';
+      return isSetupCode(attempt.code ?? '') ? 'misconfigured' : 'transient';
   }
 }
 
 function judgeStatus(status: number, asksToWait: boolean): Verdict {
   if (status === 429) return 'throttled';
   if (status === 503 && asksToWait) return 'throttled';
-  if (status === 410) return 'gone';
+  if (status === 410) return 'endpoint-gone';
   if (status === 408 || status === 425 || status >= 500 || status < 300) return 'transient';
-  if (status < 400) return 'setup'; // Redirects are never followed (CloudEvents webhook spec; the target was not checked).
-  if (status === 401 || status === 403 || status === 404 || status === 405 || status === 407) return 'setup';
+  if (status < 400) return 'misconfigured'; // Redirects are never followed (CloudEvents webhook spec; the target was not checked).
+  if (status === 401 || status === 403 || status === 404 || status === 405 || status === 407) return 'misconfigured';
   return 'refused';
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
-import { type Stranger, strangerIn } from '../domain/origin-check.ts';
+import { type Stranger, originFault } from '../domain/origin-check.ts';
 
 /** Stands on loopback in front of a server that does not ask whose pages it answers. */
 export interface Front {
@@ -34,7 +34,7 @@ const WORDS: Readonly<Record<Stranger, string>> = {
  */
 export async function openFront({ port, to, name }: FrontOptions): Promise<Front> {
   const server = createServer((request, response) => {
-    const stranger = strangerIn(request, true);
+    const stranger = originFault(request, true);
     if (stranger !== undefined) {
       // The rest of the body is not read.
       const headers = { 'content-type': 'application/json', connection: 'close' };

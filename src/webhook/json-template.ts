@@ -137,7 +137,7 @@ const AROUND = { now: TIME, job: { label: 'x', subscription_id: '1' } };
 const PERSON = { id: '1', audience: { id: '1', slug: 'x', name: 'x' }, at: TIME, delivery_id: '1', attempt: 1 };
 
 /** What a template gives for somebody, or why it gives nothing; undefined: it leaves them out. */
-export type Given = { readonly text: string } | { readonly failed: string } | undefined;
+export type Rendered = { readonly text: string } | { readonly failed: string } | undefined;
 
 /**
  * Why a template gives JSON for nobody, in words: neither for somebody who has all the fields that it names, nor for somebody who has none;
@@ -149,7 +149,7 @@ export type Given = { readonly text: string } | { readonly failed: string } | un
 export function neverJson(
   named: readonly (readonly unknown[])[],
   isBatch: boolean,
-  give: (scope: object) => Given,
+  give: (scope: object) => Rendered,
 ): string | undefined {
   const given = TRIED.flatMap((value) =>
     (['enter', 'exit'] as const).map((event) => {

@@ -64,7 +64,7 @@ export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'
 }
 
 /** What a job says about its requests and where they go. */
-export type Said = RequestShape & { readonly webhookUrl: string };
+export type RequestSpec = RequestShape & { readonly webhookUrl: string };
 type Shapes = (event: TriggerEvent) => ReadShape;
 
 /** By what they say, so that a job has one for each revision, and a sample has its own. */
@@ -72,7 +72,7 @@ const known = new Map<string, Shapes>();
 const MOST_KNOWN = 200;
 
 /** What the requests of each event look like. It is read once for each revision. */
-export function shapesOf(said: Said): Shapes {
+export function shapesOf(said: RequestSpec): Shapes {
   const key = JSON.stringify(said);
   const found = known.get(key);
   if (found !== undefined) return found;
@@ -90,7 +90,7 @@ export function shapesOf(said: Said): Shapes {
   return shapes;
 }
 
-function readShape(said: Said, event: TriggerEvent): ReadShape {
+function readShape(said: RequestSpec, event: TriggerEvent): ReadShape {
   const shape = effectiveShape(said, event);
   const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => fieldSaying(said, event, field);
   const { method, contentType, body } = shape;

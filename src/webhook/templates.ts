@@ -20,7 +20,7 @@ import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
-import { type Given, jsonFrom, neverJson, outputInQuotes } from './json-template.ts';
+import { type Rendered, jsonFrom, neverJson, outputInQuotes } from './json-template.ts';
 import {
   EMPTY_VALUE,
   encoded,
@@ -63,7 +63,7 @@ export interface BatchScope extends Pick<TemplateScope, 'now' | 'job'> {
 }
 
 /** The names of a scope; `data` and `body` have the person's own below them. */
-type Known = Readonly<Record<string, readonly string[] | 'any' | 'none'>>;
+type KnownFields = Readonly<Record<string, readonly string[] | 'any' | 'none'>>;
 
 const KNOWN = {
   id: 'none',
@@ -77,11 +77,14 @@ const KNOWN = {
   attempt: 'none',
   job: ['label', 'subscription_id'],
   body: 'any',
-} as const satisfies Record<keyof TemplateScope, Known[string]>;
+} as const satisfies Record<keyof TemplateScope, KnownFields[string]>;
 
 /** Of the URL and the headers of a batch, and of its body. */
 const KNOWN_OF_BATCH = { now: KNOWN.now, job: KNOWN.job } as const;
-const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<keyof BatchScope, Known[string]>;
+const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<
+  keyof BatchScope,
+  KnownFields[string]
+>;
 
 /** What is wrong with a template, or with what came of it, in words; never with a value of the person in them. */
 export class TemplateFailed extends Error {
@@ -282,7 +285,7 @@ function placed({ template, why }: { readonly template: LiquidTemplate; readonly
 }
 
 /** What JSON a template gives for somebody. */
-function givenBy(source: string): (scope: object) => Given {
+function givenBy(source: string): (scope: object) => Rendered {
   const template = readTemplate(source, 'json');
   return (scope) => {
     try {
@@ -293,12 +296,12 @@ function givenBy(source: string): (scope: object) => Given {
   };
 }
 
-function knownIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): Known {
+function knownIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): KnownFields {
   if (batch !== undefined) return batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
   return data === undefined ? KNOWN : { ...KNOWN, data };
 }
 
-function unknownName([root, next]: readonly unknown[], known: Known): string | undefined {
+function unknownName([root, next]: readonly unknown[], known: KnownFields): string | undefined {
   const names = Object.keys(known);
   if (typeof root !== 'string') return undefined;
   const below = Object.hasOwn(known, root) ? known[root] : undefined;

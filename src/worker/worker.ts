@@ -77,7 +77,7 @@ const TEMPORAL_HTTP_PORT = 7243;
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   checkDestinations(options.config);
-  const opened = new Opened();
+  const opened = new OpenResources();
   try {
     return await startOpening(opened, options);
   } catch (error) {
@@ -88,7 +88,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 }
 
 /** What has been opened so far: closed in reverse order, each whatever becomes of the others, so that nothing keeps the process from ending. */
-export class Opened {
+export class OpenResources {
   readonly #closes: (() => unknown)[] = [];
 
   with<T>(one: T, close: (one: T) => unknown): T {
@@ -110,7 +110,7 @@ export class Opened {
   }
 }
 
-async function startOpening(opened: Opened, options: StartWorkerOptions): Promise<RunningWorker> {
+async function startOpening(opened: OpenResources, options: StartWorkerOptions): Promise<RunningWorker> {
   const { sdkMetricsAddress, config, readConfig } = options;
   const { metrics: metricsConfig, taskQueue } = config;
   const readiness = new Readiness();
@@ -182,7 +182,10 @@ function sinksTo(missingKeys: MissingKeys): InjectedSinks<WorkerSinks> {
   };
 }
 
-async function connectTo(opened: Opened, { connectionOptions, namespace }: ConnectConfig): Promise<NativeConnection> {
+async function connectTo(
+  opened: OpenResources,
+  { connectionOptions, namespace }: ConnectConfig,
+): Promise<NativeConnection> {
   const connection = opened.with(await NativeConnection.connect(connectionOptions), (one) => one.close());
   await checkNamespace(connection, namespace);
   return connection;
@@ -217,7 +220,7 @@ function bundledCode(
 
 const logProblem = (text: string): void => Runtime.instance().logger.warn(text);
 
-async function openedSource(opened: Opened, { config, source }: StartWorkerOptions): Promise<AudienceSource> {
+async function openedSource(opened: OpenResources, { config, source }: StartWorkerOptions): Promise<AudienceSource> {
   if (source !== undefined) return source;
   const { network } = config;
   return opened.with(await openSource(configuredSource(config), { network, onProblem: logProblem }), (one) =>
@@ -227,7 +230,7 @@ async function openedSource(opened: Opened, { config, source }: StartWorkerOptio
 
 /** What activities use outside of Temporal, as it is configured: the source, the wire, traces. */
 async function openWorld(
-  opened: Opened,
+  opened: OpenResources,
   options: StartWorkerOptions,
   source: AudienceSource,
   served: ServedMetrics | undefined,
@@ -323,7 +326,7 @@ function isPolling(worker: Worker): boolean {
   return runState === 'RUNNING' && workflowPollerState === 'POLLING' && activityPollerState === 'POLLING';
 }
 
-function run(worker: Worker, opened: Opened, readiness: Readiness): Pick<RunningWorker, 'failed' | 'shutdown'> {
+function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<RunningWorker, 'failed' | 'shutdown'> {
   const running = worker.run();
   const failed = new Promise<never>((_, reject) => {
     running.catch(reject);

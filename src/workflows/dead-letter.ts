@@ -43,7 +43,7 @@ const { isMember } = proxyActivities<Activities>({
 const ASK_AGAIN_MS = [15_000, 120_000, 1_800_000];
 
 /** What a person asked for. */
-type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
+type Decision = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
 /**
  * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts. It
@@ -52,10 +52,10 @@ type Wish = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonl
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   refuseNewer('This dead letter', letter);
-  return await new Keeping(letter).untilDecided();
+  return await new DeadLetterWorkflow(letter).untilDecided();
 }
 
-class Keeping {
+class DeadLetterWorkflow {
   readonly #letter: DeadLetter;
   readonly #runId = workflowInfo().firstExecutionRunId;
   readonly #startedAt = Date.now();
@@ -65,7 +65,7 @@ class Keeping {
   #isForceable = false;
   /** Its job has refused it as one of an earlier job. */
   #isOfEarlierJob = false;
-  #wish: Wish | undefined;
+  #wish: Decision | undefined;
   #isExpired = false;
   #questions = 0;
   /** The job was asked and has not answered: it may have the trigger. */
@@ -126,7 +126,7 @@ class Keeping {
   }
 
   /** How it ended; undefined when it goes on waiting. */
-  async #carryOut(wish: Wish): Promise<DeadLetterEnd | undefined> {
+  async #carryOut(wish: Decision): Promise<DeadLetterEnd | undefined> {
     if (wish.kind === 'redeliver' && !wish.force) {
       const isDiscarded = () => this.#wish?.kind === 'discard';
       const obstacle = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
@@ -139,7 +139,7 @@ class Keeping {
   }
 
   /** Asks the job until it has answered. */
-  async #askJob(first: Wish): Promise<DeadLetterEnd | undefined> {
+  async #askJob(first: Decision): Promise<DeadLetterEnd | undefined> {
     let wish = first;
     for (let round = 0; ; round++) {
       wish = this.#takeWish() ?? wish;
@@ -156,7 +156,7 @@ class Keeping {
     }
   }
 
-  #refused(wish: Wish, refusal: RedeliveryRefusal): DeadLetterEnd | undefined {
+  #refused(wish: Decision, refusal: RedeliveryRefusal): DeadLetterEnd | undefined {
     this.#isInDoubt = false;
     if (wish.kind === 'discard') return 'discarded';
     this.#notice = refusalText(this.#letter, refusal);
@@ -166,7 +166,7 @@ class Keeping {
   }
 
   /** Puts a question to the job; returns why that cannot be done. */
-  async #ask(wish: Wish): Promise<string | undefined> {
+  async #ask(wish: Decision): Promise<string | undefined> {
     this.#questions++;
     this.#refusal = undefined;
     const { workflowId } = workflowInfo();
@@ -209,7 +209,7 @@ class Keeping {
     await (ms === undefined ? condition(isSo) : condition(isSo, ms));
   }
 
-  #takeWish(): Wish | undefined {
+  #takeWish(): Decision | undefined {
     const taken = this.#wish;
     this.#wish = undefined;
     return taken;

@@ -2,7 +2,7 @@ import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo 
 import type { JobStatus } from '../contract/job-status.ts';
 import type { RecoveryPart } from '../contract/kept-job.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
-import { isHeldBack } from '../domain/job/cutting.ts';
+import { isHeldBack } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
@@ -15,9 +15,9 @@ import { stringifyJson } from '../domain/json.ts';
 import { partOf, type RecoveryState } from '../domain/kept-job.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
-import { JobBoard } from './job-board.ts';
-import { JobDesk } from './job-desk.ts';
-import { JobErrands } from './job-errands.ts';
+import { JobVisibility } from './job-visibility.ts';
+import { JobUpdateHandlers } from './job-update-handlers.ts';
+import { StepRunner } from './step-runner.ts';
 import { JobInbox } from './job-inbox.ts';
 import { beginNewJob } from './job-preparation.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
@@ -39,11 +39,11 @@ const TREND =
  */
 class JobRun {
   /** Answers operators while this run lasts. */
-  readonly desk: JobDesk;
+  readonly desk: JobUpdateHandlers;
   readonly #state: DispatcherState;
   readonly #inbox: JobInbox;
-  readonly #errands: JobErrands;
-  readonly #board: JobBoard;
+  readonly #steps: StepRunner;
+  readonly #board: JobVisibility;
   readonly #jobId: string;
   readonly #startedAt: number;
   readonly #endsAt: number;
@@ -63,9 +63,9 @@ class JobRun {
     this.#startedAt = runStartTime.getTime();
     this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
-    this.#errands = new JobErrands(state, wake);
-    this.#board = new JobBoard();
-    this.desk = new JobDesk(state, { wake, status: () => this.status() });
+    this.#steps = new StepRunner(state, wake);
+    this.#board = new JobVisibility();
+    this.desk = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
     answerQuery(personQuery, 1, INTERNAL, (user) => describePerson(state, user, Date.now()));
@@ -91,7 +91,7 @@ class JobRun {
     for (;;) {
       this.#admitArrivals();
       this.#applyEdit();
-      if (isHeldBack(this.#state)) this.#errands.cancelSlices();
+      if (isHeldBack(this.#state)) this.#steps.cancelSlices();
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':
@@ -102,7 +102,7 @@ class JobRun {
             break;
           }
           if (step.kind === 'continue-as-new') return this.#continueAsNew();
-          this.#errands.run(step);
+          this.#steps.run(step);
           await this.#untilWoken();
           break;
         case 'finish':
@@ -113,7 +113,7 @@ class JobRun {
           await this.#waitUntil(step.until);
           break;
         default:
-          this.#errands.run(step);
+          this.#steps.run(step);
           this.#commandBytes += bytesOf(step);
           await this.#endTaskIfFull();
       }
@@ -134,8 +134,8 @@ class JobRun {
       historyBytes: historySize,
       ageMs: Date.now() - this.#startedAt,
       continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
-      busy: this.#errands.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
-      atHolders: this.#errands.atHolders > 0,
+      busy: this.#steps.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
+      atHolders: this.#steps.atHolders > 0,
     };
   }
 
@@ -169,8 +169,8 @@ class JobRun {
   }
 
   #applyEdit(): void {
-    const asked = this.#errands.isEditing ? undefined : this.desk.takeEdit();
-    if (asked !== undefined) this.#errands.edit(asked);
+    const asked = this.#steps.isEditing ? undefined : this.desk.takeEdit();
+    if (asked !== undefined) this.#steps.edit(asked);
   }
 
   /** Sleeps until something happens, or until `until`. */
@@ -261,8 +261,8 @@ interface ExportJobResult {
  */
 export async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
   const inbox = new JobInbox();
-  let openDesk: (desk: JobDesk) => void = () => undefined;
-  const desk = new Promise<JobDesk>((resolve) => (openDesk = resolve));
+  let openDesk: (desk: JobUpdateHandlers) => void = () => undefined;
+  const desk = new Promise<JobUpdateHandlers>((resolve) => (openDesk = resolve));
   const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, desk);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);

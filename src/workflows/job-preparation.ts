@@ -23,7 +23,7 @@ import {
   readNothing,
 } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
-import { asked, DESK, type JobDesk, readStop } from './job-desk.ts';
+import { parsed, UPDATE_DESCRIPTIONS, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
 import type { JobInbox } from './job-inbox.ts';
 import {
   backfillUpdate,
@@ -62,7 +62,7 @@ const { prepareJob } = proxyActivities<Activities>({
 export async function beginNewJob(
   args: readonly unknown[],
   inbox: JobInbox,
-  desk: Promise<JobDesk>,
+  desk: Promise<JobUpdateHandlers>,
 ): Promise<DispatcherState | undefined> {
   const [definition] = args;
   const { workflowId, firstExecutionRunId, startTime } = workflowInfo();
@@ -70,7 +70,7 @@ export async function beginNewJob(
   const scope = new CancellationScope();
   let stopped: StopRequest['waiting'];
   const status = () => describeStarting(definition, jobId, inbox.waitingTriggers, stopped !== undefined);
-  answerQuery(statusQuery, 0, DESK.status, status);
+  answerQuery(statusQuery, 0, UPDATE_DESCRIPTIONS.status, status);
   answerQuery(recoveryQuery, 1, INTERNAL, () => null);
   answerQuery(personQuery, 1, INTERNAL, () => null);
   answerQuery(trendQuery, 0, INTERNAL, () => null);
@@ -89,7 +89,7 @@ export async function beginNewJob(
     return waiting;
   };
   answerUpdate(stopUpdate, {
-    description: DESK.stop,
+    description: UPDATE_DESCRIPTIONS.stop,
     check: mayStop,
     answer: (args) => {
       stopped = mayStop(args);
@@ -117,36 +117,36 @@ export async function beginNewJob(
 }
 
 /** While the job is starting, what is asked of it waits, unless it could never be done; once it runs, its desk answers at once. */
-function whenItRuns(desk: Promise<JobDesk>): void {
-  const nothing = (args: readonly unknown[]): unknown => asked(readNothing(args), 'InvalidRequest');
+function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
+  const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidRequest');
   answerUpdate(pauseUpdate, {
-    description: DESK.pause,
+    description: UPDATE_DESCRIPTIONS.pause,
     check: nothing,
     answer: async (args) => (await desk).pause(args),
   });
   answerUpdate(resumeUpdate, {
-    description: DESK.resume,
+    description: UPDATE_DESCRIPTIONS.resume,
     check: nothing,
     answer: async (args) => (await desk).resume(args),
   });
   answerUpdate(retryUpdate, {
-    description: DESK.retry,
+    description: UPDATE_DESCRIPTIONS.retry,
     check: nothing,
     answer: async (args) => (await desk).retry(args),
   });
   answerUpdate(editUpdate, {
-    description: DESK.edit,
-    check: (args) => asked(readEdit(args), 'InvalidEdit'),
+    description: UPDATE_DESCRIPTIONS.edit,
+    check: (args) => parsed(readEdit(args), 'InvalidEdit'),
     answer: async (args) => (await desk).edit(args),
   });
   answerUpdate(backfillUpdate, {
-    description: DESK.backfill,
-    check: (args) => asked(readBackfillRequest(args), 'InvalidBackfill'),
+    description: UPDATE_DESCRIPTIONS.backfill,
+    check: (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
     answer: async (args) => (await desk).backfill(args),
   });
   answerUpdate(holderUpdate, {
-    description: DESK.holder,
-    check: (args) => asked(readHolderRequest(args), 'InvalidHolderRequest'),
+    description: UPDATE_DESCRIPTIONS.holder,
+    check: (args) => parsed(readHolderRequest(args), 'InvalidHolderRequest'),
     answer: async (args) => (await desk).decideHolder(args),
   });
 }

@@ -1,5 +1,5 @@
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
-import type { Activities, Asked } from '../contract/ports.ts';
+import type { Activities, RpcCall } from '../contract/ports.ts';
 
 const worker = proxyActivities<Activities>({ startToCloseTimeout: '20 seconds', scheduleToCloseTimeout: '1 minute' });
 // Reads all members. A worker that is lost, or a source that fails for a while, costs another try.
@@ -16,7 +16,7 @@ const sender = proxyActivities<Activities>({
 });
 
 /** Asks a worker what only it knows: this is how a client that reaches only Temporal learns of its source and its authorizations. */
-export async function askWorker(...[question, argument]: Asked): Promise<unknown> {
+export async function workerRpc(...[question, argument]: RpcCall): Promise<unknown> {
   switch (question) {
     case 'prepareJob':
       return await worker.prepareJob(argument);

@@ -78,10 +78,10 @@ class WatchRun {
     answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
     answerUpdate(changeWatchUpdate, {
       description: 'Changes how it watches: {"everyMs": 300000}. What is not named stays.',
-      check: (args) => asked(readWatchChange(args)),
-      answer: (args) => this.#change(asked(readWatchChange(args))),
+      check: (args) => parsed(readWatchChange(args)),
+      answer: (args) => this.#change(parsed(readWatchChange(args))),
     });
-    const nothing = (args: readonly unknown[]): unknown => asked(readNothing(args));
+    const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args));
     answerUpdate(scanNowUpdate, {
       description: 'Begins a round now or, when one is under way, as soon as it is over.',
       check: nothing,
@@ -329,7 +329,7 @@ class WatchRun {
 }
 
 /** What was asked for. @throws ApplicationFailure `InvalidWatch`; nothing is done then. */
-function asked<T>(reading: RequestReading<T>): T {
+function parsed<T>(reading: RequestReading<T>): T {
   if (reading.ok) return reading.request;
   throw ApplicationFailure.nonRetryable(problemsText(reading.problems), 'InvalidWatch');
 }

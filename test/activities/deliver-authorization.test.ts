@@ -59,7 +59,7 @@ test('every request is counted, and of one that is sent again with another token
   const { deliver, lab } = await guardedEndpoint((token) => token !== 'token-1');
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
   const metrics = readExposition(await lab.metrics.text());
-  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'setup', status_class: '4xx' })).toBe(1);
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'misconfigured', status_class: '4xx' })).toBe(1);
   expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'delivered' })).toBe(3);
   expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(4);
   expect(sumOf(metrics, 'triggers_requests_in_flight')).toBe(0);
@@ -74,7 +74,7 @@ test('tokens that were asked for are counted, those that were not given too', as
   expect([await fetches('answered'), await fetches('failed')]).toEqual([0, 1]);
   // Nothing was sent, and the endpoint is not said to have failed.
   const metrics = readExposition(await lab.metrics.text());
-  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'ours', status_class: 'none' })).toBe(2);
+  expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'worker-fault', status_class: 'none' })).toBe(2);
   expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(0);
 });
 
@@ -142,7 +142,7 @@ test('an endpoint that refuses every token is asked twice for a trigger, and no 
   const { seen, deliver } = await guardedEndpoint(() => false);
   const { failed, unsent } = await deliver(5);
   expect(failed.map(({ status }) => status)).toEqual([401, 401, 401]);
-  expect(unsent).toEqual([3, 4]); // Three people in a row: the endpoint is unwell.
+  expect(unsent).toEqual([3, 4]); // Three people in a row: the endpoint is unhealthy.
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
 });
 

@@ -156,7 +156,7 @@ test('what is shown of its answers, and what a test makes of one, is what they m
   const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };
   expect(await show({ event: 'enter' }, settings)).toMatchObject({ sample: { answers: settings.answers } });
   expect(await show({ event: 'exit' }, settings)).toMatchObject({ sample: { answers: settings.eventAnswers.exit } });
-  expect(await send({ event: 'enter' }, settings)).toMatchObject({ sample: { answer: { verdict: 'setup' } } });
+  expect(await send({ event: 'enter' }, settings)).toMatchObject({ sample: { answer: { verdict: 'misconfigured' } } });
   expect(await send({ event: 'exit' }, settings)).toMatchObject({ sample: { answer: { verdict: 'delivered' } } });
 });
 

@@ -70,14 +70,14 @@ test('each kind of failure has a line of its own: by status, or by code where th
   telemetry.requestEnded([1], { status: 503, durationMs: 1 }, 'transient');
   telemetry.requestEnded([2], { code: 'ECONNREFUSED', durationMs: 1 }, 'transient');
   telemetry.attempted(3, { code: 'PROFILE_MISSING', durationMs: 0 }, 'profile-missing');
-  telemetry.attempted(4, { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 }, 'ours');
+  telemetry.attempted(4, { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', durationMs: 0 }, 'worker-fault');
   telemetry.close();
   expect(lines.map(({ meta }) => [meta?.['verdict'], meta?.['status'] ?? meta?.['code'], meta?.['reason']])).toEqual([
     ['refused', 422, undefined],
     ['transient', 503, undefined],
     ['transient', 'ECONNREFUSED', undefined],
     ['profile-missing', 'PROFILE_MISSING', undefined],
-    ['ours', 'TOKEN_UNAVAILABLE', 'invalid_client'],
+    ['worker-fault', 'TOKEN_UNAVAILABLE', 'invalid_client'],
   ]);
 });
 

@@ -41,8 +41,8 @@ test('what an ingest refuses, and what no running job listens to, the log says o
   const log = { warn: (fields: object, message: string) => void lines.push({ ...fields, message }) };
   const records = new IngestRecords(new ApiMetrics(), log, () => now);
   const told = { audiences: ['newslettr'], reason: 'it does not say which audience it is about' };
-  const taken = (ingest: string, unheard: number, refused: number) =>
-    records.takenInBy(ingest, { accepted: 1, ignored: 1, unheard, refused }, told);
+  const taken = (ingest: string, unmatched: number, refused: number) =>
+    records.takenInBy(ingest, { accepted: 1, ignored: 1, unmatched, refused }, told);
   taken('shop', 0, 0);
   expect(lines).toEqual([]);
   for (let i = 0; i < 10; i++) taken('shop', 2, 1);

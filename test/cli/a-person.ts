@@ -1,4 +1,4 @@
-import { type Ask, type Choice, GivenUp } from '../../src/cli/ask.ts';
+import { type Ask, type Choice, UserAborted } from '../../src/cli/ask.ts';
 
 /** One question as it was asked. */
 export interface Asked {
@@ -23,7 +23,7 @@ export function aPerson(answers: readonly Answer[]) {
   const left = [...answers];
   const next = (message: string): Exclude<Answer, typeof CTRL_C> => {
     const answer = left.shift();
-    if (answer === CTRL_C) throw new GivenUp('Nothing was started.');
+    if (answer === CTRL_C) throw new UserAborted('Nothing was started.');
     if (answer === undefined) throw new Error(`Nobody answers: ${message}`);
     return answer;
   };

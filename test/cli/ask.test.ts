@@ -75,7 +75,7 @@ test.each([
   ['yes', (ask: Awaited<ReturnType<typeof terminalAsk>>) => ask.yes({ message: 'It', initial: false })],
 ])('Ctrl-C gives up (%s)', async (_, question) => {
   const { ask } = await keyboard([['It', '\u0003']]);
-  await expect(question(ask)).rejects.toMatchObject({ name: 'GivenUp' });
+  await expect(question(ask)).rejects.toMatchObject({ name: 'UserAborted' });
 });
 
 function aPersonWhoTypes(...lines: string[]) {

@@ -379,7 +379,7 @@ test.each(SHORT.map((_, question) => question).concat(SHORT.length))(
   'Ctrl-C at question %i starts, sends and saves nothing',
   async (question) => {
     const { run, did } = dialogue([...SHORT.slice(0, question), CTRL_C]);
-    await expect(run()).rejects.toMatchObject({ name: 'GivenUp', message: 'Nothing was started.' });
+    await expect(run()).rejects.toMatchObject({ name: 'UserAborted', message: 'Nothing was started.' });
     expect(did).toEqual([]);
   },
 );

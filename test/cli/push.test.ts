@@ -35,7 +35,7 @@ async function pushed(
       const read = await take(triggers);
       const heard = accepted.filter(({ audience }) => audience === HEARD.id).length;
       const told = heard === 0 ? [] : [{ jobId: 'x', accepted: heard, signals: 1 }];
-      return { read, unheard: read - heard, jobs: told, unreadable: [] };
+      return { read, unmatched: read - heard, jobs: told, unreadable: [] };
     },
     close: async () => undefined,
   };
@@ -65,7 +65,9 @@ test.each([
     expect(failed).toContain(`${fails} See what it listens to: triggers status x`);
     const forMachines = await pushed(audiences, ['x', '-', '--json']);
     expect(forMachines.code).toBe(1);
-    expect(JSON.parse(forMachines.result)).toMatchObject({ unheard: audiences.filter((one) => one === OTHER).length });
+    expect(JSON.parse(forMachines.result)).toMatchObject({
+      unmatched: audiences.filter((one) => one === OTHER).length,
+    });
   },
 );
 

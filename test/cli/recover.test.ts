@@ -29,7 +29,7 @@ describe('recover says what is true of the job afterwards', () => {
     );
   });
 
-  test.each([{ endpoint: { state: 'unwell' } as const }, { throttledUntil: '2026-11-25T09:30:00Z' }])(
+  test.each([{ endpoint: { state: 'unhealthy' } as const }, { throttledUntil: '2026-11-25T09:30:00Z' }])(
     'its endpoint takes no requests: %j',
     (more) => {
       expect(recoveredText('vip', { state: 'running', waiting: 12, ...more })).toBe(

@@ -49,11 +49,11 @@ describe('a status for people', () => {
     expect(text).toMatch(/Last failure +the audience source does not know the person \(yet\), 8 s ago/);
   });
 
-  test('says that the endpoint is unwell, when it is tried again, and what a person can do', () => {
-    const endpoint = { state: 'unwell', nextProbeAt: '2026-11-25T12:00:20Z', advice: 'Check the URL.' } as const;
+  test('says that the endpoint is unhealthy, when it is tried again, and what a person can do', () => {
+    const endpoint = { state: 'unhealthy', nextProbeAt: '2026-11-25T12:00:20Z', advice: 'Check the URL.' } as const;
     const text = statusLines(aStatus({ endpoint }), { nowMs, columns: 120 }).join('\n');
-    expect(text).toMatch(/Endpoint +unwell; only single probes are sent, the next one in 20 s\. Check the URL\./);
-    expect(statusLine(aStatus({ endpoint }))).toContain('endpoint unwell');
+    expect(text).toMatch(/Endpoint +unhealthy; only single probes are sent, the next one in 20 s\. Check the URL\./);
+    expect(statusLine(aStatus({ endpoint }))).toContain('endpoint unhealthy');
   });
 
   test('says what a new endpoint gets, and why nothing it refuses is given up', () => {
@@ -186,11 +186,11 @@ function listed(jobs: readonly JobOverview[]): string[] {
   return jobTable(jobs, { nowMs });
 }
 
-test('the list of jobs says of each running one what waits, was delivered and died, and whether its endpoint is unwell', () => {
+test('the list of jobs says of each running one what waits, was delivered and died, and whether its endpoint is unhealthy', () => {
   const job = { workflowId: 'w', taskQueue: 'q', state: 'running', running: true, startedAt: new Date(nowMs) };
   const lines = listed([
     { ...job, jobId: 'well', numbers: { waiting: 0, delivered: 12_345, lastDeliveredAt: '2026-11-25T11:59:30Z' } },
-    { ...job, jobId: 'ill', numbers: { waiting: 7, delivered: 0, endpoint: 'unwell', deadLettersWaiting: 2 } },
+    { ...job, jobId: 'ill', numbers: { waiting: 7, delivered: 0, endpoint: 'unhealthy', deadLettersWaiting: 2 } },
     {
       ...job,
       jobId: 'again',
@@ -200,7 +200,7 @@ test('the list of jobs says of each running one what waits, was delivered and di
   ]);
   expect(lines.slice(1).map((line) => line.split(/ {2,}/))).toEqual([
     ['well', 'running', '0', '12,345', '30 s ago'],
-    ['ill', 'running, endpoint unwell', '7', '0', 'never', '2'],
+    ['ill', 'running, endpoint unhealthy', '7', '0', 'never', '2'],
     ['again', 'running', '0', '0', 'never', '3 (2 earlier)'],
     ['silent', 'running', '?', '?', '?', '?'],
   ]);

@@ -66,7 +66,13 @@ test('an answer says what came, how long it took, what was asked, and what it wo
 });
 
 test('where no request was made, that is said', () => {
-  const answer = { ok: false, code: 'ADDRESS_REFUSED', verdict: 'ours' as const, durationMs: 0, isSecond: false };
+  const answer = {
+    ok: false,
+    code: 'ADDRESS_REFUSED',
+    verdict: 'worker-fault' as const,
+    durationMs: 0,
+    isSecond: false,
+  };
   expect(answerLines({ answer })[0]).toContain('the worker may not connect to this address');
   expect(meaningOf(answer)).toContain('The request was not made');
 });
@@ -86,7 +92,7 @@ test('what a refusal means depends on whether the endpoint ever took anything, a
 test('how often a job would send it again, and for how long, is said by how long it tries', () => {
   const answer = { ok: false, status: 500, verdict: 'transient' as const, durationMs: 1, isSecond: false };
   const again = (times: string) =>
-    `The endpoint is unwell. A job would send it again ${times}, then make it a dead letter.`;
+    `The endpoint is unhealthy. A job would send it again ${times}, then make it a dead letter.`;
   expect(meaningOf(answer)).toBe(again('9 times over 28 h'));
   expect(meaningOf(answer, { retryFor: '1h' })).toBe(again('6 times over 60 min'));
   expect(answerLines({ answer, retryFor: '7d' }).join(' ').replaceAll(/ +/g, ' ')).toContain('23 times over 7 days');
@@ -108,7 +114,7 @@ test('what answers mean is shown by statuses, and a class for the rest of its ow
 
 test('a meaning is the one that the worker says, where the job has answers of its own, and the table shows them', () => {
   expect(meaningOf({ verdict: 'delivered' })).toBe('A job would count it as delivered.');
-  expect(meaningOf({ verdict: 'setup' })).toMatch(/Only a person can fix this/);
+  expect(meaningOf({ verdict: 'misconfigured' })).toMatch(/Only a person can fix this/);
   const lines = tableLines({ ...sample, answers: { '404': 'delivered', '5xx': 'dead-letter', '423': 'pause' } });
   expect(lines).toEqual(
     expect.arrayContaining(['  Delivered     2xx, 404', '  Pauses        410, 423', '  Dead letter   5xx']),

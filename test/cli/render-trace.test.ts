@@ -199,12 +199,12 @@ describe('how it stands now', () => {
       'what it sends waits for its turn. Their batch goes when it is full, or at 14:03:32 (in 10 s).',
     ],
     [
-      'unwell',
+      'unhealthy',
       {
-        endpoint: { state: 'unwell', nextProbeAt: '2026-11-25T14:03:32.000000000Z' },
+        endpoint: { state: 'unhealthy', nextProbeAt: '2026-11-25T14:03:32.000000000Z' },
         lastFailure: { at, code: 'ECONNREFUSED' },
       },
-      'The endpoint is unwell (connection refused); only single probes are sent, the next one at 14:03:32 (in 10 s).',
+      'The endpoint is unhealthy (connection refused); only single probes are sent, the next one at 14:03:32 (in 10 s).',
     ],
     ['in a holder', { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] }, 'in holder 7, behind'],
     [
@@ -277,7 +277,7 @@ test('an attempt of the list: whose, what came of it, and its webhook-id', () =>
 
 test.each<[Partial<Attempt>, string]>([
   [{ verdict: 'throttled', status: 429, retryAfterMs: 30_000 }, 'asks the whole job to wait 30 s'],
-  [{ verdict: 'gone', status: 410 }, 'asks never to be called again'],
+  [{ verdict: 'endpoint-gone', status: 410 }, 'asks never to be called again'],
   [
     { verdict: 'unsendable', status: undefined as never, code: 'PAYLOAD_TOO_LARGE', durationMs: 0 },
     'too large to be sent;',

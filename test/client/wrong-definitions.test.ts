@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { prepare } from '../../src/client/jobs/ask-worker.ts';
+import { prepare } from '../../src/client/jobs/worker-rpc.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { mistakesWith, RIGHT } from '../contract/a-mistake.ts';
 import { anEasyWorker } from './an-easy-worker.ts';

@@ -93,7 +93,7 @@ describe('what a job does, in one sentence', () => {
   });
 
   test('what is wrong comes before what is going on', () => {
-    const endpoint = { state: 'unwell', nextProbeAt: at(5) } as const;
+    const endpoint = { state: 'unhealthy', nextProbeAt: at(5) } as const;
     expect(said({ endpoint, waiting: 4, inFlight: 1, lastFailure: { at: at(-1), status: 503 } })).toBe(
       'The endpoint does not take what is sent (HTTP 503): 4 triggers wait; the next try is in 5 s.',
     );

@@ -199,7 +199,7 @@ describeWithKafka('a consumer of Kafka', () => {
     const { metrics, log } = await consume(topic);
     await until(() => told(after).length === 1);
     expect(told(before)).toEqual([]);
-    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unheard"} 1');
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unmatched"} 1');
     expect(log.lines).toContain('warn nobody was told, since no running job listens');
     expect(await lab.jobs.status(job)).toMatchObject({ received: 1, rejected: 0 });
   });

@@ -291,7 +291,7 @@ describe('what is no trigger', () => {
     const { consumer, log, metrics } = await consume({}, null);
     for (let i = 0; i < 3; i++) await database.query(INSERT, [audience, person(), 'enter', '{}']);
     await until(async () => (await rows()).length === 0);
-    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unheard"} 3');
+    expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unmatched"} 3');
     expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);
     await consumer.stop();
     await consume({ accepted: 'mark' }, null);

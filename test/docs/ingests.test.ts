@@ -55,7 +55,7 @@ test('from a clone, a body of Segment comes out at a webhook, by the lines of do
     const post = async () =>
       await promisify(execFile)('sh', ['-c', curl.replace('http://127.0.0.1:7280', apiUrl)], { cwd: folder });
     // It is known a second or so after its start that the job listens.
-    const { stdout } = await answerWhen(post, (said) => said.stdout.includes('"unheard":0'), 1100);
+    const { stdout } = await answerWhen(post, (said) => said.stdout.includes('"unmatched":0'), 1100);
     expect(JSON.parse(stdout)).toMatchObject({ accepted: 1 });
     await received.says((program) => /exit {3}3318840061257794210 {2}vip/.test(program.stdout));
   } finally {

@@ -125,7 +125,7 @@ test.each([
   [{ outcome: 'delivered' }, true],
   [{ outcome: 'failed', verdict: 'throttled' }, true],
   [{ outcome: 'failed', verdict: 'source' }, false],
-  [{ outcome: 'failed', verdict: 'ours' }, false],
+  [{ outcome: 'failed', verdict: 'worker-fault' }, false],
   [{ outcome: 'unsent' }, false],
   [{ outcome: 'unknown' }, false],
 ] as const)('whether the endpoint was asked, of %j: %s', (attempt, asked) => {

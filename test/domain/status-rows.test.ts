@@ -83,7 +83,7 @@ test('what is amiss has a line each', () => {
     throttledUntil: '2026-01-01T00:00:00Z',
     lastDeliveredAt: '2026-01-01T00:00:01Z',
     lastFailure: { at: '2026-01-01T00:00:02Z', code: 'ECONNREFUSED' },
-    endpoint: { state: 'unwell', nextProbeAt: '2026-01-01T00:00:03Z', advice: 'Check the URL.' },
+    endpoint: { state: 'unhealthy', nextProbeAt: '2026-01-01T00:00:03Z', advice: 'Check the URL.' },
     backfill: {
       n: 1,
       state: 'running',
@@ -112,7 +112,7 @@ test('what is amiss has a line each', () => {
     "| Waiting | 2, 3 people wait for the next attempt, 1 outside the job's own state |",
     '| In flight | 2 of at most 5 |',
     '| Dead letters | 4 so far |',
-    '| Endpoint | unwell; only single probes are sent, the next one at 2026-01-01 00:00:03 UTC. Check the URL. |',
+    '| Endpoint | unhealthy; only single probes are sent, the next one at 2026-01-01 00:00:03 UTC. Check the URL. |',
     '| Throttled | the endpoint asked to wait; the next request goes at 2026-01-01 00:00:00 UTC |',
     '| Last failure | connection refused, at 2026-01-01 00:00:02 UTC |',
     '| Backfill | ████████████████████████ running, 6 sent of 10 read, 1 left out (newer live trigger), 1 left out (news was removed), 2 dead letters |',
@@ -218,9 +218,9 @@ test('however long its parts are, the whole is valid Unicode under the 20,000 by
 });
 
 test('a probe that is due is under way, or nothing is sent while the job is paused; no time of the past is named', () => {
-  const unwell = { ...status, endpoint: { state: 'unwell' } } as const;
-  expect(detailsOf({ ...unwell, inFlight: 1 })).toContain('only single probes are sent, one is being sent now |');
-  expect(detailsOf({ ...unwell, state: 'paused' })).toContain('probes are sent, and none while the job is paused |');
+  const unhealthy = { ...status, endpoint: { state: 'unhealthy' } } as const;
+  expect(detailsOf({ ...unhealthy, inFlight: 1 })).toContain('only single probes are sent, one is being sent now |');
+  expect(detailsOf({ ...unhealthy, state: 'paused' })).toContain('probes are sent, and none while the job is paused |');
 });
 
 test('no fewer dead letters have been than wait', () => {

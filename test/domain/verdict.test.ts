@@ -17,9 +17,9 @@ test.each([
 
 const statuses: [verdict: Verdict, statuses: number[]][] = [
   ['transient', [408, 425, 500, 501, 502, 503, 504, 507, 599, 999]],
-  ['setup', [300, 301, 302, 303, 304, 307, 308, 401, 403, 404, 405, 407]],
+  ['misconfigured', [300, 301, 302, 303, 304, 307, 308, 401, 403, 404, 405, 407]],
   ['throttled', [429]],
-  ['gone', [410]],
+  ['endpoint-gone', [410]],
   ['refused', [400, 402, 406, 409, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 424, 426, 428, 431, 451, 499]],
 ];
 
@@ -48,7 +48,7 @@ test.each<[status: number, verdict: string]>([
   [503, 'transient'],
   [202, 'transient'],
   [200, 'delivered'],
-  [301, 'setup'],
+  [301, 'misconfigured'],
 ])('where a job says what answers mean, a status counts before its class, and %i is %s', (status, verdict) => {
   const answers = { '4xx': 'dead-letter', '404': 'delivered', '423': 'pause', '5xx': 'retry', '202': 'retry' } as const;
   expect(verdictOf({ ok: status < 300, status, retryAfterMs: 1 }, answers)).toBe(verdict);
@@ -72,17 +72,17 @@ test.each<[string | undefined, Verdict]>([
   ['UNKNOWN', 'transient'],
   [undefined, 'transient'],
   ['EAI_AGAIN', 'transient'],
-  ['ENOTFOUND', 'setup'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'setup'],
-  ['SELF_SIGNED_CERT_IN_CHAIN', 'setup'],
-  ['CERT_HAS_EXPIRED', 'setup'],
-  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'setup'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'setup'],
-  ['ERR_SSL_WRONG_VERSION_NUMBER', 'setup'],
+  ['ENOTFOUND', 'misconfigured'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'misconfigured'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'misconfigured'],
+  ['CERT_HAS_EXPIRED', 'misconfigured'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'misconfigured'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'misconfigured'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'misconfigured'],
   ['SOURCE_UNAVAILABLE', 'source'],
   ['PROFILE_MISSING', 'profile-missing'],
-  ['AUTHORIZATION_UNKNOWN', 'ours'],
-  ['AUTHORIZATION_ELSEWHERE', 'ours'],
+  ['AUTHORIZATION_UNKNOWN', 'worker-fault'],
+  ['AUTHORIZATION_ELSEWHERE', 'worker-fault'],
   ['PAYLOAD_IMPOSSIBLE', 'unsendable'],
   ['PAYLOAD_TOO_LARGE', 'unsendable'],
   ['ANSWER_TOO_LONG', 'transient'],

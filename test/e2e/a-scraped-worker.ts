@@ -14,7 +14,7 @@ export const CANARY = 'canary-7f3a@example.com';
 /** The jobs of the stage, by what their endpoints do. */
 export interface Jobs {
   readonly well: string;
-  readonly unwell: string;
+  readonly unhealthy: string;
   readonly refusing: string;
 }
 
@@ -43,7 +43,7 @@ export class ScrapedWorker {
     const token = JSON.stringify({ access_token: 'a-token', token_type: 'bearer', expires_in: 3600 });
     const headers = { 'content-type': 'application/json' };
     const tokens = await startReceiver({ answer: () => ({ status: 200, headers, body: token }) });
-    const unwell = await soonAnswering(503);
+    const unhealthy = await soonAnswering(503);
     const refusing = await soonAnswering(422);
     const lab = await Lab.open({ workers: 0 });
     const oauth2 = { tokenUrl: tokens.url, clientId: 'me', clientSecret: '${env:CRM_SECRET}' };
@@ -64,11 +64,11 @@ export class ScrapedWorker {
     const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string };
     const jobs = {
       well: await lab.start({ audiences: ['vip'], authorization: 'crm', existingUsers: true }),
-      unwell: await lab.start({ audiences: ['vip'], webhookUrl: unwell.url }),
+      unhealthy: await lab.start({ audiences: ['vip'], webhookUrl: unhealthy.url }),
       refusing: await lab.start({ audiences: ['vip'], webhookUrl: refusing.url }),
     };
     const stage = { lab, program, url: metricsUrl, jobs, source, members };
-    return new ScrapedWorker(stage, tokens, [lab.receiver, unwell, refusing], folder);
+    return new ScrapedWorker(stage, tokens, [lab.receiver, unhealthy, refusing], folder);
   }
 
   private constructor(
@@ -95,7 +95,7 @@ export class ScrapedWorker {
   /** Signals live triggers to all jobs; resolves when each job has done with them what it can. */
   async work(): Promise<void> {
     const { lab, jobs } = this;
-    for (const job of [jobs.unwell, jobs.refusing]) {
+    for (const job of [jobs.unhealthy, jobs.refusing]) {
       await lab.jobs.enter(job, { audience: 'vip', user: 'a', profile: {} });
       await lab.statusWhen(job, ({ delivered }) => delivered === 1);
     }
@@ -105,7 +105,7 @@ export class ScrapedWorker {
     const enters = users.map((user) => ({ audience: 'vip', user, event: 'enter', profile: {} }) as const);
     for (const job of Object.values(jobs)) await lab.jobs.push(job, enters);
     await lab.statusWhen(jobs.well, ({ backfill, waiting }) => backfill?.state === 'finished' && waiting === 0);
-    await lab.statusWhen(jobs.unwell, ({ endpoint }) => endpoint?.state === 'unwell');
+    await lab.statusWhen(jobs.unhealthy, ({ endpoint }) => endpoint?.state === 'unhealthy');
     await lab.statusWhen(jobs.refusing, ({ deadLetters }) => deadLetters > 0);
   }
 

@@ -22,7 +22,7 @@ let lab: Lab;
 let operators: Receiver;
 /** What the operators' webhook accepted, in order; and whether it accepts anything now. */
 const told: Told[] = [];
-const world = { operatorsTake: true, refused: 0, isUnwell: false };
+const world = { operatorsTake: true, refused: 0, isUnhealthy: false };
 
 beforeAll(async () => {
   operators = await startReceiver({
@@ -42,7 +42,7 @@ beforeAll(async () => {
   lab = await Lab.open({
     receiver: {
       answer: ({ message }) =>
-        world.isUnwell ? { status: 503 } : message?.user === 'bad' ? { status: 422 } : undefined,
+        world.isUnhealthy ? { status: 503 } : message?.user === 'bad' ? { status: 422 } : undefined,
     },
     config: {
       alerts: { url: operators.url, authorization: 'operators', backlogMinutes: 15 },
@@ -67,19 +67,19 @@ test('alerts of a job arrive signed, once and one after the other, though their 
   const job = await lab.start({ parallelRequestCount: 3 });
   await lab.jobs.enter(job, { audience: 'vip', user: 'first', profile: {} });
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-  world.isUnwell = true;
+  world.isUnhealthy = true;
   world.operatorsTake = false;
   for (const user of ['a', 'b', 'c']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
-  await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unwell');
+  await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unhealthy');
   await answerWhen(
     () => world.refused,
     (refused) => refused > 0,
   );
-  world.isUnwell = false;
+  world.isUnhealthy = false;
   await lab.jobs.resume(job);
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
   world.operatorsTake = true;
-  const ended = await until(job, 'endpoint-unwell', 'ended');
+  const ended = await until(job, 'endpoint-unhealthy', 'ended');
   const ofJob = told.filter((one) => one.job.id === job);
   expect(ofJob).toMatchObject([
     { number: 1, state: 'began', isGenuine: true, text: expect.stringContaining('HTTP 503') },

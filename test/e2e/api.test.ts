@@ -138,7 +138,7 @@ describe('triggers', () => {
     const headers = { 'idempotency-key': slug };
     const user = person();
     const body = enter(user, { audience: slug });
-    expect(await ask('/v1/triggers', { headers, body })).toMatchObject({ status: 202, body: { unheard: 1 } });
+    expect(await ask('/v1/triggers', { headers, body })).toMatchObject({ status: 202, body: { unmatched: 1 } });
     await lab.start({ audiences: [slug] });
     await answerWhen(
       async () => await ask('/v1/triggers', { headers, body }),
@@ -161,7 +161,7 @@ describe('triggers', () => {
       ({ body: { jobs: told } }) => jobs.every((job) => job in told),
       1100,
     );
-    expect(answer).toMatchObject({ status: 202, body: { accepted: 2, unheard: 1 } });
+    expect(answer).toMatchObject({ status: 202, body: { accepted: 2, unmatched: 1 } });
     expect(answer.body.jobs).toEqual(Object.fromEntries(jobs.map((job) => [job, 2])));
   });
 

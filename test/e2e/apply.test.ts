@@ -334,7 +334,7 @@ test('a renamed file loses no change while its job starts anew, and is said to b
       const user = `${name}-${n}`;
       sent.push(user);
       const body = { event: 'enter', audience: own.slug, user, profile: {} };
-      expect(await askOf(api, '/v1/triggers', { body })).toMatchObject({ status: 202, body: { unheard: 0 } });
+      expect(await askOf(api, '/v1/triggers', { body })).toMatchObject({ status: 202, body: { unmatched: 0 } });
     }
   };
   try {

@@ -5,7 +5,7 @@ import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, patiently } from '../support/lab.ts';
+import { Lab, withRetries } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
@@ -124,9 +124,9 @@ test('11 MB of triggers with profiles for an endpoint that is dead: when the job
     const job = await lab.start({ parallelRequestCount: 20, webhookUrl });
     const triggers = stream(8_000, 2_000, 1_300);
     await lab.jobs.push(job, triggers);
-    await lab.statusWhen(job, ({ received, endpoint }) => received === 8_000 && endpoint?.state === 'unwell');
+    await lab.statusWhen(job, ({ received, endpoint }) => received === 8_000 && endpoint?.state === 'unhealthy');
     // A new URL is tried at once; the old one would be asked again after a wait.
-    await patiently(() => lab.jobs.edit(job, { webhookUrl: lab.receiver.url }));
+    await withRetries(() => lab.jobs.edit(job, { webhookUrl: lab.receiver.url }));
     await expectAllInOrder(lab, job, triggers);
   } finally {
     await lab.close();

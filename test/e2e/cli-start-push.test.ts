@@ -147,9 +147,9 @@ describe('push', () => {
     const nobody = JSON.stringify({ event: 'exit', audience: 'nobody-listens', user: 'a' });
     const path = file('changes.ndjson', [...lines, nobody].join('\n'));
     const { code, stdout: json } = await operator.run(['push', '--file', path, '--json']);
-    const pushed = JSON.parse(json) as { read: number; unheard: number; jobs: unknown[] };
+    const pushed = JSON.parse(json) as { read: number; unmatched: number; jobs: unknown[] };
     expect(code).toBe(1);
-    expect(pushed).toMatchObject({ read: 3, unheard: 1 });
+    expect(pushed).toMatchObject({ read: 3, unmatched: 1 });
     expect(pushed.jobs).toEqual(
       expect.arrayContaining([one, other].map((jobId) => expect.objectContaining({ jobId, accepted: 2 }))),
     );
@@ -168,9 +168,9 @@ describe('push', () => {
     });
     expect(await lab.jobs.status(job)).toMatchObject({ received: 0, rejected: 0 });
     const lines = ['vip', 'vpi', 'news', 'vpi'].map((audience, i) =>
-      JSON.stringify({ event: 'exit', audience, user: `unheard ${i}` }),
+      JSON.stringify({ event: 'exit', audience, user: `unmatched ${i}` }),
     );
-    const many = await operator.run(['push', job, '--file', file('unheard.ndjson', lines.join('\n'))]);
+    const many = await operator.run(['push', job, '--file', file('unmatched.ndjson', lines.join('\n'))]);
     expect({ code: many.code, stdout: unwrapped(many.stdout) }).toEqual({
       code: 1,
       stdout: `1 trigger accepted by ${job}. 3 not sent.`,
@@ -179,9 +179,9 @@ describe('push', () => {
       `${job} does not listen to "vpi" (did you mean "vip"?), "news". 3 triggers were not sent. See what it listens to: triggers status ${job}`,
     );
     expect(await lab.statusWhen(job, ({ received }) => received === 1)).toMatchObject({ rejected: 0 });
-    const again = await operator.run(['push', job, '--file', file('unheard.ndjson', lines.join('\n')), '--json']);
+    const again = await operator.run(['push', job, '--file', file('unmatched.ndjson', lines.join('\n')), '--json']);
     expect(again.code).toBe(1);
-    expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 1, unheard: 3 });
+    expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 1, unmatched: 3 });
   });
 
   test('where nothing at all was sent, since nobody listens, that is no success', async () => {

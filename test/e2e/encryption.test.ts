@@ -8,7 +8,7 @@ import { Client } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
-import { ASK_WORKER, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { WORKER_RPC, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
@@ -393,7 +393,7 @@ test('an activity waits for a key that its worker does not have yet', async () =
   const connection = await NativeConnection.connect({ address: temporal.address });
   const activities = { prepareJob: async (definition: unknown) => definition };
   const workflows = await workerWith([NEXT_KEY, KEY], { workflowBundle: temporal.encryptingWorkflowBundle });
-  const handle = await clientWith(NEXT_KEY).workflow.start(ASK_WORKER, {
+  const handle = await clientWith(NEXT_KEY).workflow.start(WORKER_RPC, {
     taskQueue,
     workflowId: randomUUID(),
     args: ['prepareJob', { label: 'x' }],

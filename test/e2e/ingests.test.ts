@@ -232,7 +232,7 @@ describe('from a body to the receiver', () => {
       });
       const answered = await answerWhen(
         async () => await post(path, text, shown(text)),
-        ({ status, body }) => status !== 202 || body['unheard'] === 0,
+        ({ status, body }) => status !== 202 || body['unmatched'] === 0,
         1100,
       );
       expect(answered).toMatchObject({ status: 202, body: { accepted: told.length, refusedCount: 0, ...answer } });
@@ -253,7 +253,7 @@ describe('from a body to the receiver', () => {
     const { name, slug } = await served(11, { expressions });
     const answered = await answerWhen(
       async () => await post(name, example('any').replace('m-81', randomBytes(4).toString('hex'))),
-      ({ body }) => body['unheard'] === 0,
+      ({ body }) => body['unmatched'] === 0,
       1100,
     );
     expect(answered).toMatchObject({ status: 202, body: { accepted: 2 } });
@@ -270,7 +270,7 @@ describe('from a body to the receiver', () => {
     // Until it is known that a job listens, what comes is answered and counted, and goes nowhere.
     await answerWhen(
       async () => await post(name, JSON.stringify({ event: 'enter', user: 'before', audience: first.id, profile: {} })),
-      ({ body }) => body['unheard'] === 0,
+      ({ body }) => body['unmatched'] === 0,
       1100,
     );
     const at = '2026-11-27T08:30:00.000000007Z';
@@ -287,7 +287,7 @@ describe('repeats and refusals', () => {
       example('mixpanel').replace('9d0a6f', `session-${job}`).replace('"mixpanel_cohort_description": ""', about);
     const first = await answerWhen(
       async () => await post(name, page('"x": 1').replace(`session-${job}`, randomBytes(4).toString('hex'))),
-      ({ body }) => body['unheard'] === 0,
+      ({ body }) => body['unmatched'] === 0,
       1100,
     );
     expect(first).toMatchObject({ status: 202, body: { accepted: 2 } });
@@ -434,11 +434,11 @@ describe('repeats and refusals', () => {
     };
     expect(await post('batch', JSON.stringify({ batch: [good, 7] }))).toMatchObject({
       status: 207,
-      body: { accepted: 0, unheard: 1, refusedCount: 1, refused: [{ index: 1 }], ignored: 0 },
+      body: { accepted: 0, unmatched: 1, refusedCount: 1, refused: [{ index: 1 }], ignored: 0 },
     });
-    expect(await post('batch', JSON.stringify(good))).toMatchObject({ status: 202, body: { unheard: 1 } });
+    expect(await post('batch', JSON.stringify(good))).toMatchObject({ status: 202, body: { unmatched: 1 } });
     const metrics = await (await request(`${api.url}/metrics`)).body.text();
-    expect(metrics).toMatch(/triggers_api_ingest_triggers_total\{ingest="batch",outcome="unheard"\} 2/);
+    expect(metrics).toMatch(/triggers_api_ingest_triggers_total\{ingest="batch",outcome="unmatched"\} 2/);
     expect(metrics).toMatch(/triggers_api_ingest_triggers_total\{ingest="batch",outcome="refused"\} 1/);
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="strict",outcome="refused"\} \d/);
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
@@ -455,11 +455,11 @@ describe('repeats and refusals', () => {
       context: { personas },
       properties: { audience_key: 'theirs' },
     });
-    expect(await post('names', text)).toMatchObject({ status: 202, body: { accepted: 0, unheard: 1 } });
+    expect(await post('names', text)).toMatchObject({ status: 202, body: { accepted: 0, unmatched: 1 } });
     const job = await lab.start({ audiences: [slug] });
     const answered = await answerWhen(
       async () => await post('names', text),
-      ({ body }) => body['unheard'] === 0,
+      ({ body }) => body['unmatched'] === 0,
       1100,
     );
     expect(answered).toMatchObject({ status: 202, body: { accepted: 1, jobs: { [job]: 1 } } });
@@ -504,11 +504,11 @@ test('ingest try names an audience that no running job listens to, if Temporal a
       stdin: example('segment'),
     }).end();
   try {
-    const unheard = await tried();
-    expect([unheard.code, JSON.parse(unheard.stdout)]).toEqual([0, expect.objectContaining({ unheard: [slug] })]);
-    expect(unheard.stderr).toContain(`No running job listens to "${slug}"`);
+    const unmatched = await tried();
+    expect([unmatched.code, JSON.parse(unmatched.stdout)]).toEqual([0, expect.objectContaining({ unmatched: [slug] })]);
+    expect(unmatched.stderr).toContain(`No running job listens to "${slug}"`);
     await lab.start({ audiences: [slug] });
-    const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unheard":[]'), 1100);
+    const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched":[]'), 1100);
     expect(heard.stderr).toBe('');
   } finally {
     rmSync(folder, { recursive: true });

@@ -8,13 +8,13 @@ import { answerWhen } from '../support/patience.ts';
 
 const EVERY_MS = 60;
 const SAMPLES = 40;
-/** The one person whom the unwell endpoint is told about without hanging: a job whose endpoint never took anything sends one request at a time. */
+/** The one person whom the unhealthy endpoint is told about without hanging: a job whose endpoint never took anything sends one request at a time. */
 const PROOF = 'first';
 
 /** A lab whose receiver is well, and a second endpoint that hangs. */
 class TwoEndpoints {
   readonly lab: Lab;
-  readonly unwell: Receiver;
+  readonly unhealthy: Receiver;
   #people = 0;
 
   static async open(options: LabOptions): Promise<TwoEndpoints> {
@@ -24,17 +24,17 @@ class TwoEndpoints {
     );
   }
 
-  private constructor(lab: Lab, unwell: Receiver) {
+  private constructor(lab: Lab, unhealthy: Receiver) {
     this.lab = lab;
-    this.unwell = unwell;
+    this.unhealthy = unhealthy;
   }
 
-  /** Starts jobs that send to the unwell endpoint, each with as many slices as a job can have, after it has accepted one request from each. */
-  async startUnwell(count: number): Promise<string[]> {
-    const job = { webhookUrl: this.unwell.url, parallelRequestCount: SLICES };
+  /** Starts jobs that send to the unhealthy endpoint, each with as many slices as a job can have, after it has accepted one request from each. */
+  async startUnhealthy(count: number): Promise<string[]> {
+    const job = { webhookUrl: this.unhealthy.url, parallelRequestCount: SLICES };
     const jobs = await Promise.all(Array.from({ length: count }, () => this.lab.start(job)));
     await Promise.all(jobs.map((one) => this.lab.jobs.enter(one, { audience: 'vip', user: PROOF, profile: {} })));
-    await this.unwell.ledger.waitFor(({ delivered }) => delivered === count);
+    await this.unhealthy.ledger.waitFor(({ delivered }) => delivered === count);
     return jobs;
   }
 
@@ -42,7 +42,7 @@ class TwoEndpoints {
   async hang(jobs: readonly string[], requests: number): Promise<void> {
     await Promise.all(jobs.map((job) => this.lab.jobs.push(job, people(1000))));
     await answerWhen(
-      () => this.unwell.inFlight,
+      () => this.unhealthy.inFlight,
       (hanging) => hanging >= requests,
       20,
     );
@@ -72,7 +72,7 @@ class TwoEndpoints {
 
   async close(): Promise<void> {
     // First, or the worker would wait for its requests.
-    await this.unwell.close();
+    await this.unhealthy.close();
     await this.lab.close();
   }
 }
@@ -86,12 +86,12 @@ test('[S29] beside fifteen jobs with all the slices they can have, each waiting 
   const both = await TwoEndpoints.open({ config: { requestTimeoutMs: 60_000 } });
   try {
     const healthy = await both.lab.start();
-    const unwell = await both.startUnwell(15);
+    const unhealthy = await both.startUnhealthy(15);
     await both.latencies(healthy);
     const alone = await both.latencies(healthy);
-    await both.hang(unwell, 15 * SLICES);
+    await both.hang(unhealthy, 15 * SLICES);
     const beside = await both.latencies(healthy);
-    expect(both.unwell.inFlight).toBe(15 * SLICES);
+    expect(both.unhealthy.inFlight).toBe(15 * SLICES);
     expect(beside.medianMs).toBeLessThan(5 * alone.medianMs + 500);
     // Whoever had to wait for one of them would have waited for a minute.
     expect(beside.longestMs).toBeLessThan(30_000);
@@ -105,16 +105,16 @@ test("[S29] when requests that hang take all of a worker's slots, a job waits fo
   const both = await TwoEndpoints.open({ config });
   try {
     const healthy = await both.lab.start();
-    const unwell = await both.startUnwell(1);
+    const unhealthy = await both.startUnhealthy(1);
     await both.latencies(healthy, 5);
-    await both.hang(unwell, SLICES);
+    await both.hang(unhealthy, SLICES);
     const full = await both.latencies(healthy, 1);
     expect(full.longestMs).toBeGreaterThan(1000);
     expect(full.longestMs).toBeLessThan(20_000);
     // 984 people still wait for it, but only one at a time asks whether it is well; and two may have been started before the third came back.
     const after = await both.latencies(healthy);
     expect(after.longestMs).toBeLessThan(9_000);
-    expect(both.unwell.inFlight).toBeLessThanOrEqual(2);
+    expect(both.unhealthy.inFlight).toBeLessThanOrEqual(2);
   } finally {
     await both.close();
   }

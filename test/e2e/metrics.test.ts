@@ -22,7 +22,7 @@ beforeAll(async () => {
   await worker.work();
   ({ text, metrics } = await worker.scrape());
   const api = new ApiMetrics();
-  api.takenInBy('shop', { accepted: 0, refused: 0, unheard: 0, ignored: 0 });
+  api.takenInBy('shop', { accepted: 0, refused: 0, unmatched: 0, ignored: 0 });
   ofTheApi = readExposition(await api.text());
 });
 afterAll(async () => worker.close());
@@ -30,7 +30,7 @@ afterAll(async () => worker.close());
 test('every delivery and every attempt that failed is counted, as the endpoints saw them', () => {
   const delivered = { verdict: 'delivered' };
   const { well } = worker.jobs;
-  // Not those that the unwell endpoint answered: it is probed meanwhile.
+  // Not those that the unhealthy endpoint answered: it is probed meanwhile.
   const [taken, refused] = [worker.answered(200), worker.answered(422)];
   expect(sumOf(metrics, 'triggers_attempts_total', delivered)).toBe(taken);
   expect(sumOf(metrics, 'triggers_attempts_total', { verdict: 'refused' })).toBe(refused);
@@ -43,12 +43,12 @@ test('every delivery and every attempt that failed is counted, as the endpoints 
   expect(sumOf(metrics, 'triggers_token_fetches_total', { outcome: 'answered' })).toBe(1);
 });
 
-test('what only jobs know is told: who waits, whose endpoint is unwell, who has dead letters', () => {
-  const { well, unwell, refusing } = worker.jobs;
-  const told = (name: string) => [well, unwell, refusing].map((job_id) => sumOf(metrics, name, { job_id }));
+test('what only jobs know is told: who waits, whose endpoint is unhealthy, who has dead letters', () => {
+  const { well, unhealthy, refusing } = worker.jobs;
+  const told = (name: string) => [well, unhealthy, refusing].map((job_id) => sumOf(metrics, name, { job_id }));
   expect(sumOf(metrics, 'triggers_jobs', { told: 'yes' })).toBe(3);
   expect(told('triggers_job_waiting')).toEqual([0, 5, 0]);
-  expect(told('triggers_job_endpoint_unwell')).toEqual([0, 1, 0]);
+  expect(told('triggers_job_endpoint_unhealthy')).toEqual([0, 1, 0]);
   expect(told('triggers_job_dead_letters_total')).toEqual([0, 0, 5]);
   expect(told('triggers_job_oldest_waiting_timestamp_seconds').map(Boolean)).toEqual([false, true, false]);
 });

@@ -170,7 +170,7 @@ test('after an endpoint was mended, retry sends at once what would have waited f
   try {
     const job = await lab.start({ webhookUrl: receiver.url });
     for (const user of ['1', '2', '3', '4']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
-    await lab.statusWhen(job, ({ endpoint, inFlight }) => endpoint?.state === 'unwell' && inFlight === 0);
+    await lab.statusWhen(job, ({ endpoint, inFlight }) => endpoint?.state === 'unhealthy' && inFlight === 0);
     await again(job, hoursLater);
     const failures = receiver.ledger.entries.length;
     isMended = true;

@@ -83,8 +83,8 @@ test('[S30] an endpoint that is down is probed, not hammered, and heals by itsel
     const job = await lab.start({ parallelRequestCount: 4 });
     const triggers = stream(300, 1);
     await lab.jobs.push(job, triggers);
-    const unwell = await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unwell');
-    expect(unwell.waiting).toBe(300);
+    const unhealthy = await lab.statusWhen(job, ({ endpoint }) => endpoint?.state === 'unhealthy');
+    expect(unhealthy.waiting).toBe(300);
     const attempts = lab.receiver.ledger.requests;
     expect(attempts).toBeLessThan(60);
     isDown = false;
@@ -101,13 +101,13 @@ test('an endpoint that refuses everybody is asked about few, and what it refused
   try {
     const job = await lab.start({ parallelRequestCount: 5 });
     await lab.jobs.push(job, stream(1000, 1));
-    const unwell = await lab.statusWhen(
+    const unhealthy = await lab.statusWhen(
       job,
       ({ endpoint, inFlight }) => (endpoint?.refusedInRow ?? 0) >= 60 && inFlight === 0,
     );
     // From then on, one a second is tried.
     expect(lab.receiver.ledger.requests).toBeLessThanOrEqual(65);
-    expect(unwell).toMatchObject({ waiting: 1000, deadLetters: 0 });
+    expect(unhealthy).toMatchObject({ waiting: 1000, deadLetters: 0 });
   } finally {
     await lab.close();
   }

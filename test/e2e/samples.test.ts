@@ -162,9 +162,9 @@ test('one signed message is sent, again with a new token after a 401, and marks 
 test.each([
   [503, 'transient', 'send it again 9 times'],
   [422, 'refused', 'dead letter at once'],
-  [410, 'gone', 'pause itself'],
+  [410, 'endpoint-gone', 'pause itself'],
   [429, 'throttled', 'asks to wait'],
-  [404, 'setup', 'check the webhook URL'],
+  [404, 'misconfigured', 'check the webhook URL'],
 ])('an answer of %i ends with 1, and says what it would mean for a job', async (answer, verdict, says) => {
   status = answer;
   try {

@@ -23,7 +23,7 @@ export class Deployment {
    */
   async makeCurrent(buildId: string): Promise<void> {
     const { namespace } = this.#client.options;
-    await this.#patiently(async () => {
+    await this.#withRetries(async () => {
       try {
         await this.#client.workflowService.setWorkerDeploymentCurrentVersion({
           namespace,
@@ -58,7 +58,7 @@ export class Deployment {
 
   /** Wakes jobs until nothing needs a build any more: a signal without triggers lets an idle job notice that another build is current. */
   async untilDrained(buildId: string, jobs: readonly WorkflowHandle[] = []): Promise<void> {
-    await this.#patiently(async () => {
+    await this.#withRetries(async () => {
       for (const job of jobs) await job.signal('triggers', []);
       return (await this.pinnedTo(buildId)).length === 0;
     });
@@ -66,7 +66,7 @@ export class Deployment {
 
   /** Wakes a job until it is on a build. */
   async untilPinned(buildId: string, job: WorkflowHandle): Promise<void> {
-    await this.#patiently(async () => {
+    await this.#withRetries(async () => {
       await job.signal('triggers', []);
       return (await this.pinnedTo(buildId)).includes(job.workflowId);
     });
@@ -83,7 +83,7 @@ export class Deployment {
     });
   }
 
-  async #patiently(isDone: () => Promise<boolean>): Promise<void> {
+  async #withRetries(isDone: () => Promise<boolean>): Promise<void> {
     await until(isDone, 100);
   }
 }

@@ -135,7 +135,7 @@ export class Lab {
 
   /** The job's status once it is as wanted. */
   async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean): Promise<JobStatus> {
-    return await answerWhen(() => patiently(() => this.jobs.status(jobId)), isAsWanted);
+    return await answerWhen(() => withRetries(() => this.jobs.status(jobId)), isAsWanted);
   }
 
   /** Resolves when a message about this person has arrived at the lab's receiver. */
@@ -151,7 +151,7 @@ export class Lab {
 }
 
 /** On a busy machine a worker with much to do may leave a question unanswered for 10 s; then nothing was done, and it is asked again. */
-export async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+export async function withRetries<T>(ask: () => Promise<T>): Promise<T> {
   const giveUpAt = Date.now() + PATIENCE_MS;
   for (;;) {
     try {

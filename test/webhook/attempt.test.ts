@@ -46,7 +46,7 @@ test.each(FAULTS)('a fault of this worker is called one, and where it was is kep
   const before = await outcomeOf(error, false);
   expect(before).toMatchObject({ ok: false, code: 'REQUEST_NOT_MADE' });
   // Nothing was sent, so it says nothing about the endpoint.
-  expect(judge({ code: 'REQUEST_NOT_MADE' })).toBe('ours');
+  expect(judge({ code: 'REQUEST_NOT_MADE' })).toBe('worker-fault');
   const after = await outcomeOf(error, true);
   expect(after).toMatchObject({ ok: false, code: 'WORKER_FAULT' });
   // The endpoint may have been asked, so it is not asked again without end.
@@ -60,7 +60,7 @@ test.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])(
   'a machine of ours that has run out of something is not the endpoint’s failure: %s',
   async (code) => {
     expect(await outcomeOf(Object.assign(new Error('x'), { code }), false)).toMatchObject({ ok: false, code });
-    expect(judge({ code })).toBe('ours');
+    expect(judge({ code })).toBe('worker-fault');
   },
 );
 

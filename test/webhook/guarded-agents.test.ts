@@ -256,7 +256,7 @@ test.each<[string, string, Partial<NetworkRules>, string]>([
     const attempts = await postInARow(poster, url, 200);
     const codes = new Set(attempts.map((attempt) => (attempt.ok ? 'delivered' : attempt.code)));
     expect([...codes]).toEqual([code]);
-    expect(judge({ code })).toBe('ours');
+    expect(judge({ code })).toBe('worker-fault');
   },
 );
 

@@ -101,7 +101,7 @@ test.each(BAD)(
     const endpoint = await startEndpoint(issued);
     const attempt = await post(endpoint.url);
     expect(attempt).toMatchObject({ ok: false, code });
-    expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
+    expect(attempt.ok ? '' : judge(attempt)).toBe('misconfigured');
     expect(endpoint.hosts).toEqual([]);
   },
 );
@@ -201,7 +201,7 @@ test.each<[string, TlsOptions]>([
     const endpoint = await startEndpoint(GOOD, wanted);
     const attempt = await post(endpoint.url);
     expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_.*HANDSHAKE_FAILURE$/) });
-    expect(attempt.ok ? '' : judge(attempt)).toBe('setup');
+    expect(attempt.ok ? '' : judge(attempt)).toBe('misconfigured');
   },
 );
 

@@ -105,12 +105,12 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
     // What waits for the other audience is still sent; what comes for it is refused.
     await lab.jobs.edit(down, { audiences: ['vip'], parallelRequestCount: 7 });
     await lab.handle(down).signal('triggers', enters('late', 6));
-    const unwell = await lab.statusWhen(
+    const unhealthy = await lab.statusWhen(
       down,
       ({ endpoint, overflow, backfill }) =>
-        endpoint?.state === 'unwell' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
+        endpoint?.state === 'unhealthy' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
     );
-    expect(unwell.rejected).toBeGreaterThan(1);
+    expect(unhealthy.rejected).toBeGreaterThan(1);
     record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
 
     await lab.jobs.push(stopping, enters('waiting', 4));

@@ -203,19 +203,19 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
     absent.hear(jobIds);
     // Before anybody hears of the round: whoever comes back meanwhile is owed it.
     await absent.save();
-    const teller = new Teller(dependencies, audience, absent);
+    const teller = new ChangePublisher(dependencies, audience, absent);
     const listed = new Set(jobIds);
     let from = 0;
     for (let toTell = jobIds; toTell.length > 0;) {
       /** How much of the round each had that has ended meanwhile. */
       const ended: number[] = [];
-      await teller.tellAll(toTell, async (jobId) => {
+      await teller.publishAll(toTell, async (jobId) => {
         const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
         if (from > progress.of(jobId)) progress.set(jobId, from);
         if (await teller.catchUp(jobId)) {
           const begin = progress.of(jobId);
           const onAccepted = (accepted: number): void => progress.set(jobId, begin + accepted);
-          if (isOwed || (await teller.tell(jobId, changes, { at, from: begin, onAccepted }))) return;
+          if (isOwed || (await teller.publish(jobId, changes, { at, from: begin, onAccepted }))) return;
         }
         ended.push(progress.of(jobId));
         if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
@@ -245,14 +245,14 @@ export function createTellReturned(dependencies: EmitDependencies): Activities['
     for (const jobId of absent.owed)
       if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await subscribers.mayReturn(jobId)))
         absent.forget(jobId);
-    const teller = new Teller(dependencies, audience, absent);
-    await teller.tellAll(back, async (jobId) => void (await teller.catchUp(jobId)));
+    const teller = new ChangePublisher(dependencies, audience, absent);
+    await teller.publishAll(back, async (jobId) => void (await teller.catchUp(jobId)));
     return await teller.report(back.length, unreadable);
   };
 }
 
 /** Tells jobs, several at once, and remembers what those that end have missed. */
-class Teller {
+class ChangePublisher {
   readonly #dependencies: EmitDependencies;
   readonly #audience: string;
   readonly #absent: AbsentJobs;
@@ -265,7 +265,7 @@ class Teller {
     this.#absent = absent;
   }
 
-  async tellAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
+  async publishAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
     // A job that accepts nothing may be waited for; a worker that was frozen notices that by itself.
     const tellOne = async (jobId: string): Promise<void> => {
       try {
@@ -278,7 +278,7 @@ class Teller {
   }
 
   /** Whether the job has all of them, and has not ended. */
-  async tell(
+  async publish(
     jobId: string,
     changes: string,
     { at, from, onAccepted }: { at: string; from: number; onAccepted: (accepted: number) => void },
@@ -296,7 +296,7 @@ class Teller {
         this.#absent.lose(jobId);
         break;
       }
-      if (!(await this.tell(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
+      if (!(await this.publish(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
       this.#absent.told(jobId, scanId);
       // Or a crash would have all of it told again.
       await this.#absent.save();

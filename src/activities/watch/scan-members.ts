@@ -76,17 +76,17 @@ export function createScanMembers({ source, watchFolder }: WatchDependencies): A
 }
 
 /** A snapshot with its manifest. */
-interface Opened {
+interface SealedSnapshot {
   readonly snapshot: Snapshot;
   readonly manifest: Manifest;
 }
 
-async function opened(snapshot: Snapshot): Promise<Opened> {
+async function opened(snapshot: Snapshot): Promise<SealedSnapshot> {
   return { snapshot, manifest: await snapshot.sealed() };
 }
 
 /** Read to its end: what is damaged is as good as not there, and must not cost the snapshot that is. */
-async function openedIfWhole(snapshot: Snapshot): Promise<Opened | undefined> {
+async function openedIfWhole(snapshot: Snapshot): Promise<SealedSnapshot | undefined> {
   const manifest = await snapshot.manifest();
   if (manifest === undefined) return undefined;
   try {
@@ -132,8 +132,8 @@ export async function writeMembers(source: AudienceSource, audience: string, fol
 
 interface Sides {
   readonly members: FileSum[];
-  readonly base: Opened | undefined;
-  readonly held: Opened | undefined;
+  readonly base: SealedSnapshot | undefined;
+  readonly held: SealedSnapshot | undefined;
 }
 
 /** Part by part, so that one part of each is in memory at a time. */
@@ -167,7 +167,7 @@ async function compare({ base: baseId, emitExisting }: ScanRequest, scan: Snapsh
   return sum;
 }
 
-async function membersOf(side: Opened | undefined, bucket: number): Promise<Set<string> | undefined> {
+async function membersOf(side: SealedSnapshot | undefined, bucket: number): Promise<Set<string> | undefined> {
   return await side?.snapshot.members(side.manifest, bucket);
 }
 

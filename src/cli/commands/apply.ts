@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/prune.ts';
 import { counted } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
 import { type JobFiles, readJobFiles } from '../job-files.ts';
@@ -41,7 +41,7 @@ can be, and applying twice changes nothing.`,
       }
       if (!json) for (const line of planLines(shown, terminal.columns)) terminal.err(line);
       if (refusal !== undefined) throw refusal;
-      if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new GivenUp('Nothing was done.');
+      if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new UserAborted('Nothing was done.');
       await carryOut(jobs, planned, shown);
       print({ dryRun: false, jobs: shown }, () => countsText(shown, 'was'));
     });

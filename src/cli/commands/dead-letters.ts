@@ -10,7 +10,7 @@ import type {
 } from '../../client/export-jobs.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { counted, printableReason } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command, commandGroup } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -130,7 +130,7 @@ async function decide(
       carryOut(jobs.deadLetters, { confirm, onProgress, signal: stop.signal }),
     );
     spinner?.stop();
-    if (isDeclined) throw new GivenUp('Nothing was done.');
+    if (isDeclined) throw new UserAborted('Nothing was done.');
     if (!json && !(isDry && found > 0))
       terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
     if (failures.length > 0) throw notAllDone(done, failures, words.done.past);

@@ -1,7 +1,7 @@
 import type { EditedJob } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJobFile, withFields } from '../job-options.ts';
@@ -34,7 +34,7 @@ replaced as a whole: give all of it.`,
       return await confirmed(terminal, 'Edit it?');
     };
     const edited = await withJobs((jobs) => jobs.edit(job, edit, { isMeant }));
-    if (edited === undefined) throw new GivenUp('Nothing was done.');
+    if (edited === undefined) throw new UserAborted('Nothing was done.');
     print(edited, () => editedLines(job, edited).join('\n'));
   },
 });

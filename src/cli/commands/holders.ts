@@ -1,6 +1,6 @@
 import type { HolderTrouble, JobStatus } from '../../client/export-jobs.ts';
 import { printable } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -29,7 +29,7 @@ payload key is missing, say) is read again and again, and what stands behind it 
     await withJobs(async (jobs) => {
       if (setAside !== undefined) {
         const found = (await jobs.status(job)).unreadableHolders?.find(({ holder }) => holder === setAside);
-        if (!(await mayBeSetAside(terminal, setAside, found, yes === true))) throw new GivenUp('Nothing was done.');
+        if (!(await mayBeSetAside(terminal, setAside, found, yes === true))) throw new UserAborted('Nothing was done.');
       }
       const status =
         setAside !== undefined

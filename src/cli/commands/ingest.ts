@@ -19,7 +19,7 @@ interface Tried {
   readonly ingest: string;
   readonly triggers: readonly ShownTrigger[];
   /** The audiences of these that no running job listens to; absent when Temporal cannot be asked. */
-  readonly unheard?: readonly string[] | undefined;
+  readonly unmatched?: readonly string[] | undefined;
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
   readonly ignored: number;
   readonly messageId?: string | undefined;
@@ -56,12 +56,12 @@ within a second, it also names audiences that no running job listens to.`,
             ? { proof: proofProblem(ingest.proof, { ...shown, body }, Date.now()) ?? null }
             : {};
         const read = await triedBody(ingest, shown, body.toString());
-        const tried = { ...read, unheard: await unheardOf(read.triggers), ...proof };
+        const tried = { ...read, unmatched: await unmatchedOf(read.triggers), ...proof };
         print(tried, () => linesOf(tried));
         if (tried.ignored > 0) terminal.err(ignoredText(ingest, body.toString()));
-        for (const audience of tried.unheard ?? [])
+        for (const audience of tried.unmatched ?? [])
           terminal.err(
-            `No running job listens to "${printable(audience)}": it would be counted as unheard, and go nowhere.`,
+            `No running job listens to "${printable(audience)}": it would be counted as unmatched, and go nowhere.`,
           );
         if (tried.refused.length > 0)
           throw new NotTaken(`${counted(tried.refused.length, 'change')} of this body would be refused.`);
@@ -136,7 +136,7 @@ function outcomeOf(ingest: Ingest, change: Change | Unreadable): ShownTrigger | 
 const CONNECT_MS = 1_000;
 
 /** The audiences that no running job listens to; undefined when that cannot be found out. */
-async function unheardOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
+async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
   if (triggers.length === 0) return undefined;
   const [{ connectClient, loadConnectConfig }, { jobDirectory }] = await Promise.all([
     import('../../client/connect.ts'),
@@ -146,14 +146,14 @@ async function unheardOf(triggers: readonly ShownTrigger[]): Promise<readonly st
     const { client, close } = await connectClient(loadConnectConfig(), configuredPayloadKeys(), CONNECT_MS);
     try {
       const directory = jobDirectory(client, configuredTaskQueue());
-      const unheard = new Set<string>();
+      const unmatched = new Set<string>();
       for (const { audience, orAudience = [] } of triggers) {
         const found = await Promise.all(
           [audience, ...orAudience].map(async (name) => await directory.subscribers(name)),
         );
-        if (found.every((jobs) => jobs.length === 0)) unheard.add(audience);
+        if (found.every((jobs) => jobs.length === 0)) unmatched.add(audience);
       }
-      return [...unheard];
+      return [...unmatched];
     } finally {
       await close();
     }

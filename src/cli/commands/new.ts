@@ -1,4 +1,4 @@
-import { GivenUp, terminalAsk } from '../ask.ts';
+import { UserAborted, terminalAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { newJob } from '../form.ts';
@@ -24,7 +24,7 @@ triggers start.`,
     const made = await withJobs((jobs) =>
       newJob({ ask, jobs, say: (text) => terminal.err(sentences(text, terminal)), columns, save: writeNewFile }),
     );
-    if (made === undefined) throw new GivenUp('Nothing was started.');
+    if (made === undefined) throw new UserAborted('Nothing was started.');
     if (made === 'saved') return terminal.err('Nothing was started.');
     const members = made.definition.existingUsers === true ? 'Current members are sent first, as enters.' : '';
     print(made.started, () => startedLines(made.started, members, terminal));

@@ -51,7 +51,7 @@ export const resumeCommand = jobCommand({
 export const retryCommand = jobCommand({
   name: 'retry',
   description: 'try now what waits for its next attempt, such as after an endpoint was mended',
-  notes: `An endpoint that is unwell gets one request first; if it takes it, the others
+  notes: `An endpoint that is unhealthy gets one request first; if it takes it, the others
 follow. The job need not wait out what it was asked to wait (Retry-After).`,
   examples: ['triggers retry vip-to-crm'],
   ask: (jobs, job) => jobs.retry(job),
@@ -69,9 +69,9 @@ function jobCommand({
   ...terms
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
   /** How the job was, where that matters for what is said. */
-  readonly before?: (jobs: ExportJobs, job: string) => Promise<Told | undefined>;
+  readonly before?: (jobs: ExportJobs, job: string) => Promise<PausedJob | undefined>;
   readonly ask: (jobs: ExportJobs, job: string) => Promise<JobStatus>;
-  readonly inWords: (job: string, status: JobStatus, before: Told | undefined) => string;
+  readonly inWords: (job: string, status: JobStatus, before: PausedJob | undefined) => string;
 }): CommandMaker {
   return command({
     ...terms,
@@ -88,14 +88,14 @@ function jobCommand({
   });
 }
 
-type Told = Pick<JobStatus, 'state' | 'reason' | 'waiting'> & { readonly kept?: Pick<KeptTriggers, 'waiting'> };
+type PausedJob = Pick<JobStatus, 'state' | 'reason' | 'waiting'> & { readonly kept?: Pick<KeptTriggers, 'waiting'> };
 
 /**
  * A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same.
  *
  * @param before with what it had kept, if it had stopped: some of that may have been sent by now.
  */
-export function resumedText(job: string, { state, reason, waiting }: Told, before: Told | undefined): string {
+export function resumedText(job: string, { state, reason, waiting }: PausedJob, before: PausedJob | undefined): string {
   const much = `${counted(waiting, 'trigger')} waiting.`;
   if (state === 'stopping') {
     // The pause by its endpoint is all that a resumed job that stops has another reason without.

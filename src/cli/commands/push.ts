@@ -71,13 +71,13 @@ A line looks like this; "at" may be left out:
       // An open standard input would keep the process alive after an interruption.
       terminal.stdin.destroy();
     });
-    const { unheard = 0 } = result;
-    const read = 'jobs' in result ? result.read : result.accepted + unheard;
+    const { unmatched = 0 } = result;
+    const read = 'jobs' in result ? result.read : result.accepted + unmatched;
     print({ ...(job === undefined ? {} : { jobId: job }), ...result }, () =>
       read === 0 ? nothingText(file, isNamed) : pushedText(job, result),
     );
     if ('jobs' in result && read > 0 && result.jobs.length === 0) throw new PartlyDone('Nothing was sent.', 0, read);
-    if (unheard > 0) throw new PartlyDone(unheardText(job, unheard), read - unheard, unheard);
+    if (unmatched > 0) throw new PartlyDone(unmatchedText(job, unmatched), read - unmatched, unmatched);
   },
 });
 
@@ -140,7 +140,7 @@ interface Remarks {
   /** Why it was not checked what slugs mean. */
   readonly unchecked?: string;
   /** Triggers about audiences that the job does not listen to: they were not sent. */
-  readonly unheard?: number;
+  readonly unmatched?: number;
   /** What was sent as it was given, and was hardly meant so, in words. */
   readonly doubts?: readonly string[];
   /** Those of the jobs that were being stopped when the push began, as far as the server shows it. */
@@ -163,13 +163,13 @@ async function send(
     if (spinner !== undefined) spinner.text = progressText(progress, performance.now() - startedAt);
   };
   let unchecked: Pick<Remarks, 'unchecked'> = {};
-  const unheard = new Unheard();
-  const onUnheard = (audience: string, near: string | undefined): void => {
+  const unmatched = new Unmatched();
+  const onUnmatched = (audience: string, near: string | undefined): void => {
     if (isOne)
       throw new UsageError(
         `It does not listen to "${audience}".${near === undefined ? '' : ` Did you mean "${near}"?`} See what it listens to: triggers status ${job ?? ''}`,
       );
-    unheard.add(audience, near);
+    unmatched.add(audience, near);
   };
   const onUnchecked = (slug: string, { message }: Error) => {
     unchecked = { unchecked: message };
@@ -194,16 +194,16 @@ async function send(
     slugs: async () => (slugs = await jobs.slugs(job)),
     again,
     onUnchecked,
-    onUnheard: job === undefined ? undefined : onUnheard,
+    onUnmatched: job === undefined ? undefined : onUnmatched,
   });
   if (job !== undefined) {
     const result = await jobs.push(job, triggers, { ...options, onProgress });
     // Of an empty input nothing has been signalled that the server would have refused without such a job.
     if (result.accepted === 0) await jobs.slugs(job);
-    if (unheard.count === 0) return { ...result, ...remarks([job]) };
+    if (unmatched.count === 0) return { ...result, ...remarks([job]) };
     spinner?.clear();
-    if (!json) terminal.err(sentences(unheard.text(job), terminal));
-    return { ...result, ...remarks([job]), unheard: unheard.count };
+    if (!json) terminal.err(sentences(unmatched.text(job), terminal));
+    return { ...result, ...remarks([job]), unmatched: unmatched.count };
   }
   const onLeftOut = ({ message }: Error) => {
     spinner?.clear();
@@ -245,7 +245,7 @@ class Doubts {
 const A_DAY_MS = 86_400_000;
 
 /** Triggers about audiences that the job does not listen to. */
-class Unheard {
+class Unmatched {
   count = 0;
   /** By audience, with the one that was most likely meant; the first few. */
   readonly #near = new Map<string, string | undefined>();
@@ -264,8 +264,8 @@ class Unheard {
 }
 
 /** Why a push did not do all that it was asked for. */
-function unheardText(job: string | undefined, unheard: number): string {
-  const were = `${counted(unheard, 'trigger')} ${unheard === 1 ? 'was' : 'were'}`;
+function unmatchedText(job: string | undefined, unmatched: number): string {
+  const were = `${counted(unmatched, 'trigger')} ${unmatched === 1 ? 'was' : 'were'}`;
   return job === undefined
     ? `${were} sent to no job.`
     : `${were} not sent. See what it listens to: triggers status ${job}`;
@@ -288,8 +288,8 @@ export function progressText(progress: PushProgress | PublishProgress, elapsedMs
   return waitingFor === 'server' ? `${done}; waiting for the Temporal server` : done;
 }
 
-function acceptedText(job: string, { accepted, unheard = 0 }: PushResult & Remarks): string {
-  const rest = unheard === 0 ? '' : ` ${count(unheard)} not sent.`;
+function acceptedText(job: string, { accepted, unmatched = 0 }: PushResult & Remarks): string {
+  const rest = unmatched === 0 ? '' : ` ${count(unmatched)} not sent.`;
   return `${counted(accepted, 'trigger')} accepted by ${job}.${rest}`;
 }
 
@@ -313,16 +313,16 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
   const readable = result.unreadable.length === 0 ? '' : ' that can be read here';
   const heard = result.jobs.length === 0 ? `No running job${readable} listens to ${whose}.` : 'Sent to:';
-  const unheard =
-    result.jobs.length === 0 || result.unheard === 0
+  const unmatched =
+    result.jobs.length === 0 || result.unmatched === 0
       ? []
-      : [`No running job listens to the audiences of ${count(result.unheard)} of them.`];
+      : [`No running job listens to the audiences of ${count(result.unmatched)} of them.`];
   const unreadable =
     result.unreadable.length === 0
       ? []
       : [
           `Not told, since they are encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
         ];
-  const notes = [...unheard, ...unreadable, ...stoppingText(result)];
+  const notes = [...unmatched, ...unreadable, ...stoppingText(result)];
   return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...notes].join('\n');
 }

@@ -5,7 +5,7 @@ import { DifferenceDoubtful } from '../../client/errors.ts';
 import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '../../client/reconcile/their-list.ts';
 import { doubtInWords, doubtsAbout } from '../../domain/difference.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { openFile } from '../input-file.ts';
@@ -111,7 +111,7 @@ async function reconcile(
       if (doubts.length > 0 && !force) throw new DifferenceDoubtful(difference, doubts);
       if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(difference)} would be sent.`);
       const question = `Send ${extent(difference)} to ${job}?`;
-      if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new GivenUp('Nothing was sent.');
+      if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new UserAborted('Nothing was sent.');
       return { difference, status: await jobs.reconcile(job, difference, { force }) };
     } catch (error) {
       if (isNotSent(error)) await jobs.forget(job, difference).catch(() => undefined);

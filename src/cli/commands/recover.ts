@@ -41,7 +41,7 @@ export function recoveredText(
   }
   if (waiting === 0) return `${recovered} It is running.`;
   const they = waiting === 1 ? 'It is' : 'They are';
-  if (endpoint?.state === 'unwell' || throttledUntil !== undefined)
+  if (endpoint?.state === 'unhealthy' || throttledUntil !== undefined)
     return `${recovered} ${they} sent once the endpoint takes requests again. See: triggers status ${job}`;
   return `${recovered} ${they} tried now. See what comes of it: triggers status ${job} --watch`;
 }

@@ -2,7 +2,7 @@ import { InvalidJob } from '../../client/errors.ts';
 import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
 import { counted, shownUrl } from '../../domain/shown.ts';
-import { confirmed, GivenUp } from '../ask.ts';
+import { confirmed, UserAborted } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { definitionFrom, readJobFile, withFields } from '../job-options.ts';
@@ -51,7 +51,7 @@ export const startCommand = command({
         yes: yes === true || json,
       }),
     );
-    if (started === undefined) throw new GivenUp('Nothing was started.');
+    if (started === undefined) throw new UserAborted('Nothing was started.');
     print(started, () => startedLines(started, existingUsersText(definition, sample, started.jobId), terminal));
   },
 });

@@ -3,7 +3,7 @@ import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
-import { confirmed, GivenUp, nobodyToAsk } from '../ask.ts';
+import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
@@ -49,7 +49,7 @@ export const stopCommand = command({
       const isAgreed = await isMeant(extent, waiting, asking);
       return { status: isAgreed ? await jobs.stop(job, request) : undefined, isAsBefore: false };
     });
-    if (status === undefined) throw new GivenUp('Nothing was done.');
+    if (status === undefined) throw new UserAborted('Nothing was done.');
     if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
     print(status, () => stopText(job, status, request));
     refuseUnconfirmed(job, status);

@@ -294,7 +294,7 @@ class RunReader {
     return facts.flat();
   }
 
-  async #signalled(event: HistoryEvent, came: Came): Promise<JobFact> {
+  async #signalled(event: HistoryEvent, came: EventMoment): Promise<JobFact> {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes ?? {};
     const name = signalName ?? '';
     try {
@@ -307,7 +307,7 @@ class RunReader {
     }
   }
 
-  async #stopAsked(payloads: Payload[] | null | undefined, came: Came): Promise<JobFact> {
+  async #stopAsked(payloads: Payload[] | null | undefined, came: EventMoment): Promise<JobFact> {
     const [request] = await decode(this.#client, payloads);
     return { ...came, kind: 'stop-asked', waiting: isRecord(request) ? request['waiting'] : undefined };
   }
@@ -321,7 +321,7 @@ class RunReader {
     return [];
   }
 
-  async #activityEnded(event: HistoryEvent, came: Came): Promise<JobFact[]> {
+  async #activityEnded(event: HistoryEvent, came: EventMoment): Promise<JobFact[]> {
     const completed = event.activityTaskCompletedEventAttributes;
     const timedOut = event.activityTaskTimedOutEventAttributes;
     const id = (completed ?? timedOut ?? event.activityTaskFailedEventAttributes)?.scheduledEventId;
@@ -334,7 +334,11 @@ class RunReader {
     return await this.#slice(scheduled, came, (size) => ({ kind: 'lost', ...withProgress(details, size) }));
   }
 
-  async #completed(scheduled: Scheduled, came: Came, payloads: Payload[] | null | undefined): Promise<JobFact[]> {
+  async #completed(
+    scheduled: Scheduled,
+    came: EventMoment,
+    payloads: Payload[] | null | undefined,
+  ): Promise<JobFact[]> {
     const [result] = await decode(this.#client, payloads);
     switch (scheduled.name) {
       case 'deliver':
@@ -350,14 +354,14 @@ class RunReader {
   }
 
   /** A run that was ended from outside learned nothing more of its slices. */
-  async #lostAtTheEnd(came: Came): Promise<JobFact[]> {
+  async #lostAtTheEnd(came: EventMoment): Promise<JobFact[]> {
     const lost = [...this.#scheduled.values()].filter(isDeliver);
     return (await Promise.all(lost.map((scheduled) => this.#slice(scheduled, came, () => ({ kind: 'lost' }))))).flat();
   }
 
   async #slice(
     { payloads, startedAtMs }: Scheduled,
-    came: Came,
+    came: EventMoment,
     endOfOne: (size: number) => SliceEnd,
   ): Promise<JobFact[]> {
     const input = await opened(this.#client, payloads);
@@ -369,7 +373,7 @@ class RunReader {
   }
 }
 
-type Came = Pick<JobFact, 'runId' | 'atMs'>;
+type EventMoment = Pick<JobFact, 'runId' | 'atMs'>;
 
 function isDeliver({ name }: Scheduled): boolean {
   return name === 'deliver';

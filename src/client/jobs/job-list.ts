@@ -11,7 +11,7 @@ import { JobsUnreadable, type Recoverable } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { recoverableKept } from '../history/recovery.ts';
 import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
-import { unless } from '../push/patiently.ts';
+import { unless } from '../push/with-retries.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { jobRuns, type ListedRun } from './job-runs.ts';
 import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';

@@ -28,7 +28,7 @@ import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefus
 import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
 import type { JobSignals } from '../push/signal-sender.ts';
-import { patiently } from '../push/patiently.ts';
+import { withRetries } from '../push/with-retries.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 
@@ -244,7 +244,7 @@ export async function startJobWorkflow(
       workflowIdConflictPolicy: 'FAIL',
     });
   try {
-    const { firstExecutionRunId } = await patiently(start, {
+    const { firstExecutionRunId } = await withRetries(start, {
       deadlineMs: performance.now() + NEW_ATTRIBUTES_MS,
       mayHelp: (error) => 'typedSearchAttributes' in options && grpcCode(error) === GRPC.INVALID_ARGUMENT,
     });

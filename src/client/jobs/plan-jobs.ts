@@ -10,7 +10,7 @@ import { areTwins, type Destination, isRenamed, twinText } from '../../domain/tw
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen } from '../executions.ts';
-import { prepare } from './ask-worker.ts';
+import { prepare } from './worker-rpc.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { type WholeJob, wholeJob } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';

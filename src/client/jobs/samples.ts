@@ -10,7 +10,7 @@ import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { askWorker, prepare } from './ask-worker.ts';
+import { workerRpc, prepare } from './worker-rpc.ts';
 import { describeExecution, queryStatus } from './job-service.ts';
 import { meantBy } from './slugs.ts';
 import { type FieldsOf, fieldWarnings } from './start-job.ts';
@@ -46,7 +46,7 @@ export async function sampleRequest(
   wish: SampleWish,
 ): Promise<Sample> {
   const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
-  const sampled = await askWorker(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
+  const sampled = await workerRpc(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
   return withTold(sampleOf(sampled), [...(unsent === undefined ? [] : [unsent]), ...warnings], retryFor);
 }
 
@@ -64,7 +64,7 @@ export async function sendSample(
   const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
   if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
-  const sent = settled(askWorker(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
+  const sent = settled(workerRpc(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
     what: 'message that was to be sent once',
     findOut: { action: 'findTest' },
   });

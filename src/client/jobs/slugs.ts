@@ -5,7 +5,7 @@ import { AUDIENCE_ID, findAudience } from '../../domain/names.ts';
 import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
-import { listAudiences } from './ask-worker.ts';
+import { listAudiences } from './worker-rpc.ts';
 import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
 

@@ -12,7 +12,7 @@ import { InvalidJob, JobKept, JobRecoverable, type Recoverable, TriggersError } 
 import { recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { listProfileFields, prepare } from './ask-worker.ts';
+import { listProfileFields, prepare } from './worker-rpc.ts';
 import { quickDestination } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
 import { ofJob, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';

@@ -28,8 +28,8 @@ const MOST = 1_000;
 export class JobDirectory {
   readonly #source: DirectorySource;
   readonly #now: () => number;
-  #list: Known<readonly ListedJob[]> | undefined;
-  readonly #jobs = new Map<string, Known<ListedJob | undefined>>();
+  #list: Cached<readonly ListedJob[]> | undefined;
+  readonly #jobs = new Map<string, Cached<ListedJob | undefined>>();
 
   constructor(source: DirectorySource) {
     this.#source = source;
@@ -89,7 +89,7 @@ export class JobDirectory {
     return await this.#list.value;
   }
 
-  #remember(jobId: string, known: Known<ListedJob | undefined>): void {
+  #remember(jobId: string, known: Cached<ListedJob | undefined>): void {
     this.#jobs.delete(jobId);
     this.#jobs.set(jobId, known);
     known.value.catch(() => this.#jobs.get(jobId) === known && this.#jobs.delete(jobId));
@@ -97,7 +97,7 @@ export class JobDirectory {
     if (this.#jobs.size > MOST && oldest !== undefined) this.#jobs.delete(oldest);
   }
 
-  #isOlder({ at }: Known<unknown>, ageMs: number): boolean {
+  #isOlder({ at }: Cached<unknown>, ageMs: number): boolean {
     return this.#now() - at > ageMs;
   }
 }
@@ -112,7 +112,7 @@ export function subscribersOf(jobs: readonly ListedJob[], audience: string): str
   return (staying.length > 0 ? staying : all).map(({ jobId }) => jobId);
 }
 
-interface Known<T> {
+interface Cached<T> {
   readonly at: number;
   readonly value: Promise<T>;
 }

@@ -1,7 +1,7 @@
 import { JobNotFound, JobNotRunning, PublishInterrupted, PushInterrupted } from '../errors.ts';
 import { type JobDirectory, type ListedJob, subscribersOf } from './job-directory.ts';
 import type { CheckedTrigger, JobPusher, PushOptions, PushProgress, PushRoom } from './job-pusher.ts';
-import { asError, PATIENCE_MS, patiently } from './patiently.ts';
+import { asError, PATIENCE_MS, withRetries } from './with-retries.ts';
 import { checked, createPushClock, type PushClock, type PushResult, type Triggers, until } from './push.ts';
 
 /**
@@ -76,7 +76,7 @@ export interface PublishResult {
   /** Triggers read. */
   readonly read: number;
   /** Triggers whose audience no running job listens to. */
-  readonly unheard: number;
+  readonly unmatched: number;
   /** What each job accepted. */
   readonly jobs: readonly ({ readonly jobId: string } & PushResult)[];
   /** Running jobs that are encrypted with a key that is not here: whether they listen is unknown, and they were not signalled. */
@@ -141,7 +141,7 @@ class Publication {
   readonly #subscribers = new Map<string, readonly Lane[]>();
   #hasHandedOn = false;
   #read = 0;
-  #unheard = 0;
+  #unmatched = 0;
 
   constructor(directory: JobDirectory, open: OpenPusher, room: PushRoom, options: PublishOptions) {
     this.#directory = directory;
@@ -159,7 +159,7 @@ class Publication {
         if (lane.pusher.left.length > 0) await this.#try(lane, () => lane.pusher.finish());
     }
     const lanes = this.#subscribersTo(one);
-    if (lanes.length === 0) this.#unheard += 1;
+    if (lanes.length === 0) this.#unmatched += 1;
     this.#given.set(one, lanes);
     for (const lane of lanes) if (lane.state === 'open') await this.#try(lane, () => lane.pusher.add(one));
     this.#read += 1;
@@ -181,7 +181,7 @@ class Publication {
     const jobs = [...this.#present.keys()]
       .map((jobId) => ({ jobId, ...sumOf(this.#lanes.filter((lane) => lane.jobId === jobId)) }))
       .filter(({ accepted }) => accepted > 0);
-    return { read: this.#read, unheard: this.#unheard, jobs, unreadable: [...this.#unreadable].sort() };
+    return { read: this.#read, unmatched: this.#unmatched, jobs, unreadable: [...this.#unreadable].sort() };
   }
 
   #openLanes(): Lane[] {
@@ -236,7 +236,7 @@ class Publication {
       return await this.#directory.list();
     };
     // An older list would serve the jobs that are on it, but not one that was started since.
-    this.#listed = await patiently(list, { deadlineMs, signal, onPause: () => this.#report('server') });
+    this.#listed = await withRetries(list, { deadlineMs, signal, onPause: () => this.#report('server') });
     this.#listedAt = performance.now();
     this.#subscribers.clear();
     for (const { jobId, audiences } of this.#listed) {

@@ -6,7 +6,7 @@ import { PLACE_BYTES } from '../../domain/trigger-run.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { CheckedTrigger, JobPusher } from './job-pusher.ts';
-import { asError } from './patiently.ts';
+import { asError } from './with-retries.ts';
 import { withLine } from './trigger-lines.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;

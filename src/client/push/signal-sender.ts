@@ -2,7 +2,7 @@ import type { RunTrigger } from '../../domain/trigger-run.ts';
 import { randomUUID } from 'node:crypto';
 import { JobFull } from '../errors.ts';
 import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
-import { type Patience, patiently, sleep } from './patiently.ts';
+import { type RetryPolicy, withRetries, sleep } from './with-retries.ts';
 
 // The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before
 // either; one without a worker must not be pushed to death.
@@ -139,7 +139,7 @@ export class SignalSender {
   async #isHeld(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
     try {
       const deadlineMs = performance.now() + this.#patienceMs;
-      await patiently((withinMs) => this.#signals.hold(batch, requestId, withinMs), this.#patience(deadlineMs));
+      await withRetries((withinMs) => this.#signals.hold(batch, requestId, withinMs), this.#patience(deadlineMs));
     } catch (error) {
       if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       this.#holds = false;
@@ -149,7 +149,7 @@ export class SignalSender {
 
   async #untilThereIsRoom(): Promise<void> {
     const deadlineMs = performance.now() + this.#patienceMs;
-    const look = () => patiently((withinMs) => this.#signals.history(withinMs), this.#patience(deadlineMs));
+    const look = () => withRetries((withinMs) => this.#signals.history(withinMs), this.#patience(deadlineMs));
     while (!this.#gauge.sees(await look())) {
       if (performance.now() > deadlineMs) throw new JobFull(this.#jobId);
       this.#onWait('history');
@@ -158,7 +158,7 @@ export class SignalSender {
   }
 
   async #untilAccepted(signal: (withinMs: number) => Promise<void>, onDoubt: () => void): Promise<void> {
-    const sending = patiently(signal, {
+    const sending = withRetries(signal, {
       ...this.#patience(performance.now() + this.#patienceMs),
       // A run that has had all the signals it may have answers INVALID_ARGUMENT; the next run accepts them.
       mayHelp: (error) => {
@@ -173,7 +173,7 @@ export class SignalSender {
     });
   }
 
-  #patience(deadlineMs: number): Patience {
+  #patience(deadlineMs: number): RetryPolicy {
     return { deadlineMs, signal: this.#signal, onPause: () => this.#onWait('server') };
   }
 }

@@ -4,7 +4,7 @@ import type { Difference } from '../../contract/difference.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { findAudience } from '../../domain/names.ts';
 import { InvalidRequest } from '../errors.ts';
-import { askWorker } from '../jobs/ask-worker.ts';
+import { workerRpc } from '../jobs/worker-rpc.ts';
 import { runningJob, START_WAIT_MS, statusWhen } from '../jobs/job-service.ts';
 import { meantBy } from '../jobs/slugs.ts';
 
@@ -46,7 +46,7 @@ export async function compare(
   try {
     const parts = await keep(client, taskQueue, id, theirs, { signal, onProgress });
     const comparison = { differenceId: id, parts, audience: audience.id, events: status.events ?? ['enter', 'exit'] };
-    const compared = await askWorker(client, taskQueue, 'compareMembers', comparison, COMPARE_MS);
+    const compared = await workerRpc(client, taskQueue, 'compareMembers', comparison, COMPARE_MS);
     signal?.throwIfAborted();
     return { id, audience, ...compared };
   } catch (error) {
@@ -57,7 +57,7 @@ export async function compare(
 
 /** Removes a difference that is not to be sent. */
 export async function forget(client: Client, taskQueue: string, differenceId: string): Promise<void> {
-  await askWorker(client, taskQueue, 'forgetDifference', differenceId);
+  await workerRpc(client, taskQueue, 'forgetDifference', differenceId);
 }
 
 async function audienceOf(
@@ -96,7 +96,7 @@ async function keep(
   let read = 0;
   const send = async (ids: readonly string[]): Promise<void> => {
     const part = parts++;
-    const sent = askWorker(client, taskQueue, 'keepTheirMembers', { differenceId, part, ids }).then(
+    const sent = workerRpc(client, taskQueue, 'keepTheirMembers', { differenceId, part, ids }).then(
       () => onProgress?.({ read: (read += ids.length), isComparing: false }),
       (error: unknown) => failed.abort(error),
     );

@@ -7,8 +7,8 @@ import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
-import { useAsked, useDeed, useNow } from '../asked.ts';
-import { Dialog, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
+import { useFetched, useDeed, useNow } from '../fetched.ts';
+import { Dialog, Empty, Loading, Clipped, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
@@ -42,7 +42,7 @@ export function DeadLettersPage(): JSX.Element {
   };
   const needsJob = onlyJobs !== undefined && job === undefined;
   const path = pathOf(['dead-letters'], { jobId: job, failure: meantFailure, user, limit: MOST });
-  const list = useAsked<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
+  const list = useFetched<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
   const { value, failure, again } = list;
   const [decision, setDecision] = useState<'redeliver' | 'discard'>();
   const letters = value?.deadLetters ?? [];
@@ -150,7 +150,7 @@ interface GroupsProps {
 /** By what they failed with, and of which jobs; the most first. */
 function Groups({ job, change }: GroupsProps): JSX.Element | null {
   const path = pathOf(['dead-letters', 'failures'], { jobId: job });
-  const { value } = useAsked<{ isPartial: boolean; failures: FailureGroup[] }>(path, LIST_MS);
+  const { value } = useFetched<{ isPartial: boolean; failures: FailureGroup[] }>(path, LIST_MS);
   if (value === undefined || value.failures.length === 0) return null;
   const more = value.isPartial ? '+' : '';
   return (
@@ -167,7 +167,7 @@ function Groups({ job, change }: GroupsProps): JSX.Element | null {
                 </td>
                 <td>
                   <button type="button" class="plain" onClick={() => change({ failure })}>
-                    <Said text={failure} most={100} />
+                    <Clipped text={failure} most={100} />
                   </button>
                 </td>
                 <td>
@@ -222,7 +222,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
               </td>
               <td data-name="Person">
                 <a href={`/people?user=${encodeURIComponent(user)}`}>
-                  <Said text={user} most={40} />
+                  <Clipped text={user} most={40} />
                 </a>
               </td>
               <td data-name="Event">
@@ -232,7 +232,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
                 <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>
               </td>
               <td data-name="Failure">
-                <Said text={failure} most={80} />
+                <Clipped text={failure} most={80} />
                 {notice !== undefined && <p class="hint caution">{printable(notice)}</p>}
               </td>
               <td data-name="Attempts" class="number">
@@ -265,7 +265,7 @@ interface LetterProps {
 function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const { mayOperate } = useSession();
   const now = useNow();
-  const { value: letter, failure, again } = useAsked<DeadLetterReport>(pathOf(['dead-letters', id]));
+  const { value: letter, failure, again } = useFetched<DeadLetterReport>(pathOf(['dead-letters', id]));
   const deed = useDeed();
   const [isForced, setForced] = useState(false);
   const [isDiscarding, setDiscarding] = useState(false);
@@ -301,7 +301,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
             <dt>Person</dt>
             <dd>
               <a href={`/people?user=${encodeURIComponent(letter.user)}`}>
-                <Said text={letter.user} />
+                <Clipped text={letter.user} />
               </a>
             </dd>
             <dt>Event</dt>
@@ -329,7 +329,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               {letter.failure.answer === undefined ? (
                 <span class="quiet">none</span>
               ) : (
-                <Said text={letter.failure.answer} />
+                <Clipped text={letter.failure.answer} />
               )}
             </dd>
             <dt>Kept until</dt>
@@ -338,7 +338,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               <>
                 <dt>Not redelivered</dt>
                 <dd class="caution">
-                  <Said text={letter.notice} />
+                  <Clipped text={letter.notice} />
                 </dd>
               </>
             )}
@@ -463,13 +463,13 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
           {grouped(result.failures).map(([reason, ids]) => (
             <div key={reason} class="notice caution">
               <p>
-                {counted(ids.length, 'dead letter')} {ids.length === 1 ? 'was' : 'were'} not: <Said text={reason} />
+                {counted(ids.length, 'dead letter')} {ids.length === 1 ? 'was' : 'were'} not: <Clipped text={reason} />
               </p>
               <p>
                 {ids.slice(0, MOST_NAMED).map((id) => (
                   <Fragment key={id}>
                     <a href={`/dead-letters?letter=${encodeURIComponent(id)}`} onClick={onClose}>
-                      <Said text={users.get(id) ?? id} most={40} />
+                      <Clipped text={users.get(id) ?? id} most={40} />
                     </a>{' '}
                   </Fragment>
                 ))}

@@ -5,9 +5,9 @@ import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
-import { useAsked, useDeed } from '../asked.ts';
+import { useFetched, useDeed } from '../fetched.ts';
 import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
-import { Dialog, Failure, Loading, Said } from '../parts.tsx';
+import { Dialog, Failure, Loading, Clipped } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
@@ -18,7 +18,7 @@ import { useForm } from './use-form.ts';
 export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   usePageTitle(`Edit ${job}`);
   const { mayOperate } = useSession();
-  const { value, failure, again } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  const { value, failure, again } = useFetched<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
   if (!mayOperate) return <MayNot what="change" />;
   if (value === undefined)
     return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
@@ -92,7 +92,7 @@ interface SaveProps {
 function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps): JSX.Element {
   const { route } = useLocation();
   // Somebody else may have changed it since.
-  const { value: current, failure: unread } = useAsked<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
+  const { value: current, failure: unread } = useFetched<JobDefinitionInput>(pathOf(['jobs', job, 'definition']));
   const others = new Map(
     changesOf(before, current ?? before)
       .filter(({ field }) => changes.some((one) => one.field === field))
@@ -136,10 +136,10 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
               <tr key={field}>
                 <td>{formName(field)}</td>
                 <td class="quiet">
-                  <Said text={shown(others.has(field) ? others.get(field) : from)} />
+                  <Clipped text={shown(others.has(field) ? others.get(field) : from)} />
                 </td>
                 <td>
-                  <Said text={shown(to)} />
+                  <Clipped text={shown(to)} />
                 </td>
               </tr>
             ))}

@@ -3,7 +3,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import { FORM, plain } from '../../domain/form-fields.ts';
 import { capital } from '../../domain/shown.ts';
 import { type Draft, emptyInput, type Field as JobField, fieldOf, isTicked, partInput, textIn } from '../form.ts';
-import { Said } from '../parts.tsx';
+import { Clipped } from '../parts.tsx';
 
 export interface JobFormProps {
   readonly draft: Draft;
@@ -55,7 +55,7 @@ function FieldProblems(
       {own.map((one) => (
         <li key={one.field + one.message}>
           {one.field !== field && <code>{one.field.slice(field.length).replace(/^\./, '')}: </code>}
-          <Said text={one.message} />
+          <Clipped text={one.message} />
         </li>
       ))}
     </ul>

@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
-import { useAsked } from '../asked.ts';
-import { Empty, Loading, Said, Time, Unanswered } from '../parts.tsx';
+import { useFetched } from '../fetched.ts';
+import { Empty, Loading, Clipped, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { Watches } from './watches.tsx';
@@ -16,7 +16,7 @@ interface ListedIngest {
   readonly path: string;
   readonly proof: readonly string[];
   readonly requests: Readonly<Record<'taken' | 'repeated' | 'refused' | 'unproved' | 'unavailable', number>>;
-  readonly triggers: Readonly<Record<'accepted' | 'refused' | 'unheard' | 'ignored', number>>;
+  readonly triggers: Readonly<Record<'accepted' | 'refused' | 'unmatched' | 'ignored', number>>;
   readonly lastAt?: string;
   readonly lastRefusal?: { readonly at: string; readonly reason: string };
 }
@@ -47,7 +47,7 @@ export function InputsPage(): JSX.Element {
 }
 
 function Ingests(): JSX.Element {
-  const list = useAsked<{ since: string; ingests: ListedIngest[] }>(pathOf(['ingests']), LIST_MS);
+  const list = useFetched<{ since: string; ingests: ListedIngest[] }>(pathOf(['ingests']), LIST_MS);
   const { value, failure } = list;
   const ingests = value?.ingests;
   return (
@@ -128,7 +128,7 @@ function Ingest({ ingest }: { readonly ingest: ListedIngest }): JSX.Element {
         {shownCount(triggers.accepted)}
       </td>
       <td data-name="heard by nobody" class="number">
-        {shownCount(triggers.unheard)}
+        {shownCount(triggers.unmatched)}
       </td>
       <td data-name="ignored" class="number">
         {shownCount(triggers.ignored)}
@@ -139,7 +139,7 @@ function Ingest({ ingest }: { readonly ingest: ListedIngest }): JSX.Element {
       <td data-name="Last refusal">
         {lastRefusal !== undefined && (
           <>
-            <Said text={lastRefusal.reason} most={160} />{' '}
+            <Clipped text={lastRefusal.reason} most={160} />{' '}
             <span class="quiet">
               <Time at={lastRefusal.at} />
             </span>

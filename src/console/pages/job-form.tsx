@@ -3,9 +3,9 @@ import type { AudienceList, AuthorizationListing } from '../../contract/audience
 import type { Problem } from '../../contract/export-job.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { type ApiFailure, pathOf } from '../api.ts';
-import { useAsked } from '../asked.ts';
+import { useFetched } from '../fetched.ts';
 import { hasField, withField } from '../form.ts';
-import { Empty, Failure, ProblemList, Said } from '../parts.tsx';
+import { Empty, Failure, ProblemList, Clipped } from '../parts.tsx';
 import { Audiences, ExistingUsers } from './audience-fields.tsx';
 import { useSession } from '../session.tsx';
 import { Field, FormInput, type JobFormProps, TextField } from './fields.tsx';
@@ -15,8 +15,8 @@ import { More } from './more-fields.tsx';
 export function JobForm(props: JobFormProps): JSX.Element {
   const { draft, isNew } = props;
   const { jobs } = useSession();
-  const { value: audiences, failure, again } = useAsked<AudienceList>(pathOf(['audiences']));
-  const { value: known } = useAsked<{ authorizations: AuthorizationListing[] }>(pathOf(['authorizations']));
+  const { value: audiences, failure, again } = useFetched<AudienceList>(pathOf(['audiences']));
+  const { value: known } = useFetched<{ authorizations: AuthorizationListing[] }>(pathOf(['authorizations']));
   const firstAudience = draft.audiences[0];
   return (
     <>
@@ -112,7 +112,7 @@ function Authorization(
 function ExportFields(props: JobFormProps & { readonly audience: string | undefined }): JSX.Element {
   const { draft, change, audience } = props;
   const path = audience === undefined ? undefined : pathOf(['audiences', audience, 'fields']);
-  const { value } = useAsked<{ fields: string[] }>(path);
+  const { value } = useFetched<{ fields: string[] }>(path);
   return (
     <Field {...props} field="exportFields" legend="Export Fields (optional)">
       <p class="hint">If none are selected, all fields of the user are sent.</p>
@@ -168,7 +168,7 @@ export function NotYet(props: {
       <ProblemList problems={others} />
       {unchecked !== undefined && (
         <p>
-          It could not be checked, so nothing was {what}: <Said text={unchecked.message} />
+          It could not be checked, so nothing was {what}: <Clipped text={unchecked.message} />
         </p>
       )}
     </div>

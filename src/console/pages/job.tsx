@@ -8,13 +8,13 @@ import { printable, shownCount } from '../../domain/shown.ts';
 import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
-import { useAsked, useNow } from '../asked.ts';
-import { Failure, Loading, Progress, Said, State, StateOfJob, Time, Unanswered } from '../parts.tsx';
+import { useFetched, useNow } from '../fetched.ts';
+import { Failure, Loading, Progress, Clipped, State, StateOfJob, Time, Unanswered } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
-import { BackfillDeeds, JobDeeds } from './job-deeds.tsx';
+import { BackfillDeeds, JobDeeds } from './job-actions.tsx';
 
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
@@ -23,10 +23,10 @@ const TREND_MS = 10_000;
 const OLD_MS = 5_000;
 
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
-  const asked = useAsked<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
+  const asked = useFetched<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
   const { value: status, answeredAtMs = 0, failure, again } = asked;
   const isRunning = status !== undefined && status.state !== 'stopped';
-  const { value: trend } = useAsked<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
+  const { value: trend } = useFetched<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
   const now = useNow();
   if (status === undefined)
@@ -37,7 +37,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       </>
     );
   const isOld = failure !== undefined || now - answeredAtMs > OLD_MS;
-  const isUnhealthy = status.endpoint?.state === 'unwell';
+  const isUnhealthy = status.endpoint?.state === 'unhealthy';
   return (
     <div class={isOld ? 'old' : ''}>
       <p class="quiet small">
@@ -53,7 +53,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       </div>
       {status.description !== undefined && (
         <p class="quiet">
-          <Said text={status.description} />
+          <Clipped text={status.description} />
         </p>
       )}
       <p class={`sentence ${isUnhealthy ? 'bad' : ''}`} aria-live="polite">
@@ -86,7 +86,7 @@ function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
       {said.map((text) => (
         <div key={text} class="notice caution">
           <p>
-            <Said text={text} />
+            <Clipped text={text} />
           </p>
         </div>
       ))}
@@ -181,7 +181,7 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
           <>
             <dt>{name}</dt>
             <dd class={tone === 'bad' || tone === 'caution' ? tone : ''}>
-              <Said text={value} />
+              <Clipped text={value} />
             </dd>
           </>
         ))}
@@ -215,7 +215,7 @@ interface AttemptsProps {
 function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
   const [isFailed, setFailed] = useState(false);
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
-  const asked = useAsked<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
+  const asked = useFetched<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
   const { value, failure } = asked;
   const attempts = value?.attempts.toReversed();
   return (
@@ -275,7 +275,7 @@ function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
       </td>
       <td data-name="Person">
         <a href={`/people?user=${encodeURIComponent(user)}`}>
-          <Said text={user} most={40} />
+          <Clipped text={user} most={40} />
         </a>
       </td>
       <td data-name="Event">
@@ -289,7 +289,7 @@ function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
           <>
             {' '}
             <span class="quiet">
-              <Said text={answer} most={120} />
+              <Clipped text={answer} most={120} />
             </span>
           </>
         )}

@@ -6,7 +6,7 @@ import { jobHasWords } from '../../domain/search.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
-import { useAsked, useSettled } from '../asked.ts';
+import { useFetched, useSettled } from '../fetched.ts';
 import { Empty, Loading, StateOfJob, Time, Unanswered } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
@@ -43,7 +43,7 @@ export function JobsPage(): JSX.Element {
   const { list, found, isSearching, isCut } = useJobs(state, text.trim());
   const { value, failure } = list;
   // The list is there at once; what each job is doing takes a question to each.
-  const { value: overview } = useAsked<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
+  const { value: overview } = useFetched<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
   const numbers = new Map(overview?.jobs.map((job) => [job.jobId, job]));
   return (
     <>
@@ -104,12 +104,12 @@ export function JobsPage(): JSX.Element {
 
 /** The first jobs of all, and those of a state and with all words of a text, which the server looks for where the list has not all jobs. */
 function useJobs(state: string, text: string) {
-  const list = useAsked<JobList>(pathOf(['jobs'], { limit: LISTED_JOBS }), LIST_MS);
+  const list = useFetched<JobList>(pathOf(['jobs'], { limit: LISTED_JOBS }), LIST_MS);
   const isFiltered = state !== '' || text !== '';
   const asksServer = isFiltered && list.value?.next !== undefined;
   const path = pathOf(['jobs'], { limit: LISTED_JOBS, state, search: text });
   const settled = useSettled(path);
-  const answer = useAsked<JobList>(asksServer ? settled : undefined, LIST_MS);
+  const answer = useFetched<JobList>(asksServer ? settled : undefined, LIST_MS);
   const { jobs = [], next } = (asksServer ? answer.value : undefined) ?? list.value ?? {};
   const found = jobs.filter((job) => (state === '' || job.state === state) && jobHasWords(job, text));
   const isSearching = asksServer && answer.failure === undefined && (answer.value === undefined || settled !== path);
@@ -168,7 +168,7 @@ const SHOWN_AUDIENCES = 3;
 /** One job; what it is doing now, once that is known. */
 function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean }): JSX.Element {
   const { audiences = [], numbers, lastHour } = job;
-  const isUnhealthy = numbers?.endpoint === 'unwell';
+  const isUnhealthy = numbers?.endpoint === 'unhealthy';
   const isSilent = job.running && numbers === undefined && isKnown && job.isNotAsked !== true;
   const waiting = numbers?.waiting ?? job.kept?.waiting;
   const { lastFailure, oldestWaitingAt, deadLettersWaiting = 0, deadLettersOfEarlierJobs = 0 } = numbers ?? {};

@@ -6,15 +6,15 @@ import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
-import { useAsked, useDeed } from '../asked.ts';
+import { useFetched, useDeed } from '../fetched.ts';
 import { type Draft, EMPTY_DRAFT } from '../form.ts';
-import { Command, Dialog, Said } from '../parts.tsx';
+import { Command, Dialog, Clipped } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { usePageTitle } from '../title.ts';
 import { membersOf } from './audience-fields.tsx';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
-import { type Question, useForm } from './use-form.ts';
+import { type FormRequest, useForm } from './use-form.ts';
 
 /** The form, with the message that it makes beside it. */
 export function NewJobPage(): JSX.Element {
@@ -68,7 +68,7 @@ export function NewJobPage(): JSX.Element {
 }
 
 /** Whether a job could be started like that. */
-function aboutStart(definition: JobDefinitionInput, { id }: Draft): Question {
+function aboutStart(definition: JobDefinitionInput, { id }: Draft): FormRequest {
   return { path: pathOf(['jobs'], { validateOnly: true, id: id.trim() }), method: 'POST', body: definition };
 }
 
@@ -90,7 +90,7 @@ function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () =
     <Dialog key="started" title="The job is started" onClose={onClose}>
       {warnings.map((warning) => (
         <p key={warning} class="caution">
-          <Said text={warning} />
+          <Clipped text={warning} />
         </p>
       ))}
     </Dialog>
@@ -101,7 +101,7 @@ function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () =
 function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.Element {
   const { route } = useLocation();
   const { isBusy, failure, run } = useDeed();
-  const { value: list } = useAsked<AudienceList>(pathOf(['audiences']));
+  const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
   const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
   const members = membersOf(list, audiences);
   const isGivenUp = failure?.code === 'JobRecoverable';

@@ -5,8 +5,8 @@ import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
-import { useAsked, useNow } from '../asked.ts';
-import { Command, Empty, Failure, Loading, Said, State, Time } from '../parts.tsx';
+import { useFetched, useNow } from '../fetched.ts';
+import { Command, Empty, Failure, Loading, Clipped, State, Time } from '../parts.tsx';
 import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
 
@@ -68,7 +68,7 @@ export function PeoplePage(): JSX.Element {
 
 function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
   const path = pathOf(['trace'], { user, jobId: job });
-  const { value, failure, again } = useAsked<{ events: TraceEvent[] }>(path);
+  const { value, failure, again } = useFetched<{ events: TraceEvent[] }>(path);
   const byJob = new Map<string, TraceEvent[]>();
   for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);
   const isKnown = (value?.events ?? []).some((event) => event.kind !== 'stands' || isWaiting(event.standing));
@@ -81,7 +81,7 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
       {value !== undefined && !isKnown && (
         <Empty title="No job knows this person">
           <p>
-            No job that Temporal still remembers was told of “<Said text={user} most={100} />
+            No job that Temporal still remembers was told of “<Clipped text={user} most={100} />
             ”. It is found by the id that the source has, whole and with its letter case; an e-mail address or a name is
             none unless the source uses it as one.
           </p>
@@ -161,7 +161,7 @@ function lineOf(event: TraceEvent): Shown {
           tone: 'bad',
           said: (
             <>
-              Signalled, and refused: <Said text={event.refused} />
+              Signalled, and refused: <Clipped text={event.refused} />
             </>
           ),
         };
@@ -193,7 +193,7 @@ function lineOf(event: TraceEvent): Shown {
         said: (
           <>
             Became a <a href={`/dead-letters?letter=${encodeURIComponent(event.deadLetterId)}`}>dead letter</a> after{' '}
-            {counted(event.attempts, 'attempt')}: <Said text={event.failure} />
+            {counted(event.attempts, 'attempt')}: <Clipped text={event.failure} />
           </>
         ),
         more: (
@@ -220,7 +220,7 @@ function lineOf(event: TraceEvent): Shown {
         tone: 'caution',
         said: (
           <>
-            Not looked at: <Said text={event.reason} />
+            Not looked at: <Clipped text={event.reason} />
           </>
         ),
       };
@@ -247,7 +247,7 @@ function attempted(event: Extract<TraceEvent, { kind: 'attempted' }>): Shown {
       <p class="hint">
         {answer !== undefined && answer !== '' && (
           <>
-            They said: “<Said text={answer} />
+            They said: “<Clipped text={answer} />
             ”.{' '}
           </>
         )}
@@ -266,7 +266,7 @@ function standing(now: PersonStanding | undefined, notice: string | undefined): 
     more:
       notice === undefined ? null : (
         <p class="hint">
-          <Said text={notice} />
+          <Clipped text={notice} />
         </p>
       ),
   };
@@ -278,7 +278,7 @@ function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Elem
   if (!isWaiting(standing)) return <>Nothing about this person is waiting to be sent.</>;
   const why: readonly (string | false | undefined)[] = [
     state !== 'running' && `the job is ${state}`,
-    standing.endpoint?.state === 'unwell' && 'the endpoint is unwell, and single requests are tried',
+    standing.endpoint?.state === 'unhealthy' && 'the endpoint is unhealthy, and single requests are tried',
     standing.throttledUntil !== undefined &&
       `the endpoint asked to wait; the next request goes ${ago(standing.throttledUntil, now)}`,
     standing.quietUntil !== undefined && `quiet hours end ${ago(standing.quietUntil, now)}`,

@@ -7,8 +7,8 @@ import { meaningOf } from '../../domain/sample-meaning.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { type ApiFailure, ask, pathOf } from '../api.ts';
-import { asFailure, useDeed, useSettled } from '../asked.ts';
-import { Dialog, Failure, Said, State } from '../parts.tsx';
+import { asFailure, useDeed, useSettled } from '../fetched.ts';
+import { Dialog, Failure, Clipped, State } from '../parts.tsx';
 import { shellWord } from '../words.ts';
 
 interface PreviewProps {
@@ -158,8 +158,8 @@ function TestDialog({ wish, command, about, isCurrent, onClose }: TestProps): JS
     >
       {sent === undefined ? (
         <p>
-          One real message about <b>{about === undefined ? 'a member' : <Said text={about.user} most={60} />}</b> is
-          sent to {about === undefined ? 'the endpoint' : <Said text={about.request.url} />} now. No job is started.
+          One real message about <b>{about === undefined ? 'a member' : <Clipped text={about.user} most={60} />}</b> is
+          sent to {about === undefined ? 'the endpoint' : <Clipped text={about.request.url} />} now. No job is started.
         </p>
       ) : (
         <Answer {...sent} />
@@ -179,7 +179,7 @@ function Answer(sent: SentSample): JSX.Element {
       </p>
       {text !== undefined && text !== '' && (
         <p>
-          They said: “<Said text={text} />”
+          They said: “<Clipped text={text} />”
         </p>
       )}
       <p>{meaningOf(answer, sent)}</p>

@@ -3,7 +3,7 @@ import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
 import { FIELDS_WITH_URL, FORM_FIELDS } from '../../domain/job-form.ts';
 import { isRecord } from '../../domain/json.ts';
 import { ApiFailure, ask } from '../api.ts';
-import { asFailure, useSettled } from '../asked.ts';
+import { asFailure, useSettled } from '../fetched.ts';
 import { definitionOf, type Draft, fieldOf } from '../form.ts';
 import { useSession } from '../session.tsx';
 
@@ -89,7 +89,7 @@ export interface Form {
 /** What is typed, and what is wrong with it: by the form's own rules, and a worker's, which knows audiences and authorizations. */
 export function useForm(
   initial: Draft,
-  about: (definition: JobDefinitionInput, draft: Draft) => Question,
+  about: (definition: JobDefinitionInput, draft: Draft) => FormRequest,
   read: typeof definitionOf = definitionOf,
 ): Form {
   const { draft, setDraft, isRestored, forget } = useDraft(initial);
@@ -135,23 +135,23 @@ function showFirstProblem(): void {
 }
 
 /** What the API finds wrong with it, once it has settled; and, for whoever cannot wait for that, at once. */
-function useChecked(question: Question) {
+function useChecked(question: FormRequest) {
   const now = JSON.stringify(question);
   const settled = useSettled(now);
-  const [checked, setChecked] = useState<{ readonly question: Question; readonly problems: readonly Problem[] }>({
+  const [checked, setChecked] = useState<{ readonly question: FormRequest; readonly problems: readonly Problem[] }>({
     question,
     problems: [],
   });
   useEffect(() => {
     const ending = new AbortController();
-    const asked = JSON.parse(settled) as Question; // As it was written above.
+    const asked = JSON.parse(settled) as FormRequest; // As it was written above.
     void problemsOf(asked, ending.signal).then((problems) => {
       if (!ending.signal.aborted && !(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
     });
     return () => ending.abort();
   }, [settled]);
   const check = useCallback(async () => {
-    const asked = JSON.parse(now) as Question; // The same.
+    const asked = JSON.parse(now) as FormRequest; // The same.
     const problems = await problemsOf(asked);
     if (!(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
     return problems;
@@ -165,7 +165,7 @@ function saysTheSame(one: unknown, other: unknown, field: string): boolean {
   return JSON.stringify(valueIn(one)) === JSON.stringify(valueIn(other));
 }
 
-export interface Question {
+export interface FormRequest {
   readonly path: string;
   readonly method: 'POST' | 'PATCH';
   readonly body: unknown;
@@ -173,7 +173,7 @@ export interface Question {
 
 /** Or why that cannot be known now. What else is refused without a problem is told to those who go on. */
 async function problemsOf(
-  { path, method, body }: Question,
+  { path, method, body }: FormRequest,
   signal?: AbortSignal,
 ): Promise<readonly Problem[] | ApiFailure> {
   try {

@@ -4,16 +4,16 @@ import type { WatchSummary } from '../../client/watches.ts';
 import type { WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
-import { useAsked } from '../asked.ts';
-import { Command, Empty, Loading, Said, State, Time, Unanswered } from '../parts.tsx';
+import { useFetched } from '../fetched.ts';
+import { Command, Empty, Loading, Clipped, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { WatchDeeds, WatchForm } from './watch-deeds.tsx';
+import { WatchDeeds, WatchForm } from './watch-actions.tsx';
 
 const LIST_MS = 5000;
 
 /** What is watched, how that goes, and what can be done about it. */
 export function Watches(): JSX.Element {
-  const list = useAsked<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
+  const list = useFetched<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
   const { value, failure, again } = list;
   const watches = value?.watches;
   const { mayOperate, jobs } = useSession();
@@ -88,7 +88,7 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
         {status === undefined ? <State state="unknown" /> : <State state={status.state} />}
         {trouble(status, unreadable) !== undefined && (
           <p class="hint caution">
-            <Said text={trouble(status, unreadable) ?? ''} />
+            <Clipped text={trouble(status, unreadable) ?? ''} />
           </p>
         )}
       </td>

@@ -1,5 +1,5 @@
 import { Consumer } from '@platformatic/kafka';
-import { sleep } from '../../client/push/patiently.ts';
+import { sleep } from '../../client/push/with-retries.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import type { ConsumerLog } from '../handover.ts';
 import { Assignment, type Place } from './assignment.ts';

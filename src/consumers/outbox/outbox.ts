@@ -156,10 +156,10 @@ class Outbox implements RunningConsumer {
       }
     }
     this.#stoppedBy = stoppedBy;
-    const unheard = new Set(await handover.give(triggers, isOver));
-    if (config.accepted === 'delete' || unheard.size === 0) return { accepted, setAside };
+    const unmatched = new Set(await handover.give(triggers, isOver));
+    if (config.accepted === 'delete' || unmatched.size === 0) return { accepted, setAside };
     // Whoever keeps the rows would read there that these were told.
-    const isTold = accepted.map((_, i) => !unheard.has(triggers[i]!));
+    const isTold = accepted.map((_, i) => !unmatched.has(triggers[i]!));
     const problem = 'no running job listens to its audience';
     return {
       accepted: accepted.filter((_, i) => isTold[i]),

@@ -87,7 +87,7 @@ export class Alerts {
 
   /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
-    this.#condition('endpoint-unwell', state.breaker.isOpen, now, () => unwellText(state, now));
+    this.#condition('endpoint-unhealthy', state.breaker.isOpen, now, () => unhealthyText(state, now));
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
     const due = this.backlogDueAt(state, now);
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
@@ -168,21 +168,21 @@ function pausedText({ pause }: Observed): string {
 }
 
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
-  'endpoint-unwell': 'The endpoint takes requests again.',
+  'endpoint-unhealthy': 'The endpoint takes requests again.',
   'paused-by-endpoint': 'The job goes on.',
   'backlog-old': 'No trigger waits for that long any more.',
   'holder-unreadable': 'Nothing waits any longer for a holder that cannot be read.',
   'backfill-lost': 'The backfill goes on, or was given up.',
 };
 
-function unwellText({ breaker, lastFailure }: Observed, now: number): string {
+function unhealthyText({ breaker, lastFailure }: Observed, now: number): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)
     return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Single ones are tried; everything is kept.';
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
     ? (refusalInWords(breaker, lastFailure, now) ??
         `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`)
-    : `The endpoint is unwell${said}. It is probed with single requests; everything is kept.`;
+    : `The endpoint is unhealthy${said}. It is probed with single requests; everything is kept.`;
 }
 
 function lostText({ backfill }: Observed): string {

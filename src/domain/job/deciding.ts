@@ -1,6 +1,6 @@
 import { drainOverflow } from './arriving.ts';
 import { stayingBytes } from './carrying.ts';
-import { canCut, cutSlice, gather, gatheringUntil } from './cutting.ts';
+import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatching.ts';
 import { discardWaiting } from './discarding.ts';
 import { endGivenUp, givingUpTimes, looksForSigns } from './giving-up.ts';
 import { nextHolderStep, releaseUnneeded, straysToRelease } from './holders.ts';
@@ -46,7 +46,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   state.alerts.observe(state, now);
   noteTrend(state, 0, 0, now);
   const phase = phaseOf(state, now, run);
-  const errand =
+  const effect =
     nextHolderStep(state, now, phase) ??
     deadLettersErrand(state) ??
     answersErrand(state) ??
@@ -54,7 +54,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     backfillErrand(state, now) ??
     alertsErrand(state) ??
     straysErrand(state, now);
-  if (errand !== undefined) return errand;
+  if (effect !== undefined) return effect;
   if (looksForSigns(state, phase.isHeldUp, now)) {
     state.signs.isLooking = true;
     return { kind: 'look-for-signs' };
@@ -66,8 +66,8 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     return canEnd ? endRun(state) : wait(state, now, state.endPutOffAt);
   }
   gather(state, now);
-  while (canCut(state, now)) {
-    const cut = cutSlice(state, now);
+  while (canDispatch(state, now)) {
+    const cut = dispatchSlice(state, now);
     gather(state, now);
     if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }

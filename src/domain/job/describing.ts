@@ -10,7 +10,7 @@ import { ATTEMPT_CODES, VERDICTS, failureInWords, judge } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { stayingBytes } from './carrying.ts';
-import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './cutting.ts';
+import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
 import type { Pause, Stopping } from './job.ts';
 import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
 import { parkedHolder } from './queue/parking.ts';
@@ -153,7 +153,7 @@ function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpo
   const probeAt = afterQuiet(job, breaker.openUntil);
   return {
     endpoint: {
-      state: 'unwell',
+      state: 'unhealthy',
       ...(probeAt > now && !isHeldBack(state) ? { nextProbeAt: instantOf(probeAt) } : {}),
       ...row,
       ...(breaker.isSetup || refusal !== undefined ? { advice } : {}),

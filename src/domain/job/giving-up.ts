@@ -1,6 +1,6 @@
 import type { SliceSign } from '../../contract/slice.ts';
 import { readProgress } from '../slice.ts';
-import { sliceEndsWithinMs } from './cutting.ts';
+import { sliceEndsWithinMs } from './dispatching.ts';
 import { givenUp } from './lost-slices.ts';
 import { loseSlice, settledPlaces } from './settling.ts';
 import { type DispatcherState, countLeft } from './state.ts';

@@ -1,7 +1,7 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { instantOf } from '../instant.ts';
 import { ATTEMPT_CODES } from '../verdict.ts';
-import { isSending, lacksProbe } from './cutting.ts';
+import { isSending, lacksProbe } from './dispatching.ts';
 import {
   confirmPark,
   nextPark,

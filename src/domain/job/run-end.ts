@@ -1,5 +1,5 @@
 import { carriedBytes, carryJob, estimateBytes } from './carrying.ts';
-import { SLICE_BUDGET_MS, hasReady, sliceEndsWithinMs } from './cutting.ts';
+import { SLICE_BUDGET_MS, hasReady, sliceEndsWithinMs } from './dispatching.ts';
 import type { DispatcherState } from './state.ts';
 
 /** What the workflow knows of its run and the dispatcher does not. */

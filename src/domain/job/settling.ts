@@ -13,7 +13,7 @@ import {
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
 import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasAsked } from '../verdict.ts';
-import { maySend } from './cutting.ts';
+import { maySend } from './dispatching.ts';
 import type { Slice } from './job.ts';
 import type { Chain, QueuedTrigger } from './queue/chain.ts';
 import { type DispatcherState, chainRoom, countLeft, drawChance, isCrowdedOut, noteTrend } from './state.ts';
@@ -133,7 +133,7 @@ interface SettledPart {
 }
 
 /** What is known of the triggers of a slice, by their places there. */
-interface Known {
+interface ReportedOutcomes {
   readonly failed: ReadonlyMap<number, FailedAttempt>;
   readonly unsent: ReadonlySet<number>;
   readonly halved: ReadonlyMap<number, number>;
@@ -160,7 +160,7 @@ function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, num
 function partsOf(
   { breaker }: DispatcherState,
   slice: Slice,
-  { failed, unsent, halved, isAsked }: Known,
+  { failed, unsent, halved, isAsked }: ReportedOutcomes,
 ): SettledPart[] {
   let index = 0;
   return slice.parts.map(({ chain, count }) => {
@@ -255,7 +255,7 @@ function settleFailure(
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':
-    case 'setup':
+    case 'misconfigured':
       if (slice.notDueBefore !== undefined && slice.notDueBefore > now) {
         state.chains.hold(chain, slice.notDueBefore);
         return;
@@ -279,7 +279,7 @@ function settleFailure(
       if (current) throttle(state, attempt.retryAfterMs, now);
       state.chains.stopRunning(chain);
       return;
-    case 'gone':
+    case 'endpoint-gone':
       if (current) state.pause ??= { by: 'endpoint' };
       state.chains.stopRunning(chain);
       return;
@@ -295,7 +295,7 @@ function settleFailure(
       chain.profileTries++;
       state.chains.hold(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
       return;
-    case 'ours':
+    case 'worker-fault':
       state.chains.hold(chain, now + spread(OURS_DELAY_MS, drawChance(state)));
       return;
   }

@@ -94,7 +94,7 @@ export interface DispatcherState extends PlainState {
   pageToReadAgain: number | undefined;
   /** A page that is not expected here: its child, from a job or backfill that is over, is to end. */
   unwantedPage: { readonly n: number; readonly number: number } | undefined;
-  /** Who probed the unwell endpoint last. */
+  /** Who probed the unhealthy endpoint last. */
   lastProbe: string | undefined;
   /** Number of a backfill whose child is to be cancelled. */
   backfillToCancel: number | undefined;
@@ -179,7 +179,7 @@ export function isCrowdedOut({ chains, slices }: DispatcherState): boolean {
 }
 
 /**
- * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unwell or
+ * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unhealthy or
  * just does not accept these.
  */
 export function chainRoom(state: DispatcherState): number {

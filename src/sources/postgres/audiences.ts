@@ -13,7 +13,7 @@ const SIZES_MS = 60_000;
 const COUNTING_MS = 2_000;
 const LISTED_AUDIENCES = 20;
 
-interface Known {
+interface CachedAudiences {
   /** By our id: what the database calls them, and what it says about them. */
   readonly audiences: ReadonlyMap<string, { readonly key: string; readonly listing: AudienceListing }>;
   /** Rows that are not an audience. */
@@ -25,8 +25,8 @@ interface Known {
 export class PostgresAudiences {
   readonly #pool: PostgresPool;
   readonly #queries: PostgresQueries;
-  #known: Known | undefined;
-  #reading: Promise<Known> | undefined;
+  #known: CachedAudiences | undefined;
+  #reading: Promise<CachedAudiences> | undefined;
   #sizes: { readonly counted: Promise<ReadonlyMap<string, number> | undefined>; readonly at: number } | undefined;
 
   constructor(pool: PostgresPool, queries: PostgresQueries) {
@@ -82,18 +82,18 @@ export class PostgresAudiences {
     );
   }
 
-  #freshlyKnown(): Known | undefined {
+  #freshlyKnown(): CachedAudiences | undefined {
     const known = this.#known;
     return known !== undefined && performance.now() - known.readAt < KNOWN_MS ? known : undefined;
   }
 
   /** Callers at the same time share one reading. */
-  async #read(): Promise<Known> {
+  async #read(): Promise<CachedAudiences> {
     this.#reading ??= this.#readNow().finally(() => (this.#reading = undefined));
     return (this.#known = await this.#reading);
   }
 
-  async #readNow(): Promise<Known> {
+  async #readNow(): Promise<CachedAudiences> {
     const readAt = performance.now();
     const { text, what } = this.#queries.audiences;
     const { rows } = await this.#pool.query(text, [], what);
@@ -116,11 +116,11 @@ export class PostgresAudiences {
   }
 }
 
-function refuseProblems({ problems }: Known): void {
+function refuseProblems({ problems }: CachedAudiences): void {
   if (problems.length > 0) throw new SourceError(problems.join('\n'));
 }
 
-function knownOf(rows: readonly PostgresRow[], what: string): Omit<Known, 'readAt'> {
+function knownOf(rows: readonly PostgresRow[], what: string): Omit<CachedAudiences, 'readAt'> {
   const problems: string[] = [];
   const found: { key: string; listing: AudienceListing }[] = [];
   for (const row of rows) {

@@ -11,9 +11,9 @@ const GAUGES: readonly Measure[] = [
     ({ oldestWaitingAt }) => (oldestWaitingAt === undefined ? undefined : Date.parse(oldestWaitingAt) / 1000),
   ],
   [
-    'triggers_job_endpoint_unwell',
-    '1 while only probes are sent, because the endpoint is unwell.',
-    ({ endpoint }) => (endpoint?.state === 'unwell' ? 1 : 0),
+    'triggers_job_endpoint_unhealthy',
+    '1 while only probes are sent, because the endpoint is unhealthy.',
+    ({ endpoint }) => (endpoint?.state === 'unhealthy' ? 1 : 0),
   ],
   ['triggers_job_permits', 'Requests that may be in flight now.', (job) => job.inFlight],
 ];

@@ -34,7 +34,7 @@ test('every running job that listens to the audience gets the trigger, by slug o
   expect(jobs.crm.users()).toEqual(['1', '2']);
   expect(jobs.mail.users()).toEqual(['1', '2', '3']);
   expect(jobs.other.users()).toEqual([]);
-  expect(result).toMatchObject({ read: 3, unheard: 0 });
+  expect(result).toMatchObject({ read: 3, unmatched: 0 });
   expect(result.jobs.map(({ jobId, accepted }) => [jobId, accepted])).toEqual([
     ['crm', 2],
     ['mail', 3],
@@ -45,7 +45,7 @@ test('triggers that nobody listens to are counted', async () => {
   const { running, open } = world({}, { crm: ['vip'] });
   await expect(publishTo(directoryOf(running), open, [trigger('1', 'unknown')])).resolves.toEqual({
     read: 1,
-    unheard: 1,
+    unmatched: 1,
     jobs: [],
     unreadable: [],
   });
@@ -183,7 +183,7 @@ test('what a job has not taken when it ends goes to the one that took its place,
   expect(old.accepted).toBe(1);
   expect(jobs.new.users()).toEqual(['2', '3', '4', '5']);
   expect(jobs.other.users()).toEqual(['1', '2', '3', '4', '5']);
-  expect(result).toMatchObject({ read: 5, unheard: 0 });
+  expect(result).toMatchObject({ read: 5, unmatched: 0 });
 });
 
 test('what was on its way at the end of the input reaches the one that took its place, too', async () => {
@@ -324,5 +324,5 @@ test('a job that is stopping gets nothing more where another subscribes, and get
   );
   expect(old.users()).toEqual(['1', '2', '4']);
   expect(next.users()).toEqual(['3', '4']);
-  expect(result).toMatchObject({ read: 4, unheard: 0, jobs: [{ jobId: 'old', accepted: 3 }, { accepted: 1 }] });
+  expect(result).toMatchObject({ read: 4, unmatched: 0, jobs: [{ jobId: 'old', accepted: 3 }, { accepted: 1 }] });
 });

@@ -25,20 +25,20 @@ function fail(job: AJob, status = 503): void {
   failAll(job, status);
 }
 
-test('an unwell endpoint is told of once, however often it fails, and so is its recovery', () => {
+test('an unhealthy endpoint is told of once, however often it fails, and so is its recovery', () => {
   const job = new AJob(5);
   fail(job);
-  expect(told(job)).toEqual(['endpoint-unwell began']);
+  expect(told(job)).toEqual(['endpoint-unhealthy began']);
   for (let probe = 0; probe < 3; probe++) {
     job.now += 11 * MINUTE_MS;
     told(job);
     failAll(job, 503);
-    expect(told(job)).not.toContain('endpoint-unwell began');
+    expect(told(job)).not.toContain('endpoint-unhealthy began');
   }
   job.now += 11 * MINUTE_MS;
   told(job);
   while (job.running.length > 0) job.end();
-  expect(told(job)).toContain('endpoint-unwell ended');
+  expect(told(job)).toContain('endpoint-unhealthy ended');
 });
 
 test('what is told says why, and since when it was', () => {
@@ -204,7 +204,7 @@ test('what was not told when a run ended is told by the next one, and what was t
   fail(job);
   expect(job.rawStep().kind).toBe('raise-alerts');
   job.state = restoreJob(carryJob(job.state));
-  expect(told(job)).toEqual(['endpoint-unwell began']);
+  expect(told(job)).toEqual(['endpoint-unhealthy began']);
   job.state = restoreJob(carryJob(job.state));
   expect(told(job)).toEqual([]);
 });
@@ -243,6 +243,6 @@ test('a fault of the worker is not told of as the endpoint’s', () => {
   told(job);
   for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'WORKER_FAULT' }])));
-  expect(told(job)).toEqual(['endpoint-unwell began']);
+  expect(told(job)).toEqual(['endpoint-unhealthy began']);
   expect(job.alerts.at(-1)?.text).toMatch(/^Requests fail by a fault of the worker, not of the endpoint/);
 });

@@ -126,7 +126,7 @@ test.each(['cancelled', 'lost'] as const)('a page of a backfill that is %s is an
   expect(job.status).toMatchObject({ waiting: 1, backfill: { state: end, taken: 1 } });
 });
 
-test('a page of a finished backfill is acknowledged again, and its child is not sent away unheard', () => {
+test('a page of a finished backfill is acknowledged again, and its child is not sent away unmatched', () => {
   const job = new AJob(1);
   job.backfill(['1']);
   job.cut();

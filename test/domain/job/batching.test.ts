@@ -121,7 +121,7 @@ test('a status says what a batch waits for, and until when', () => {
   expect(row()).toBeUndefined();
 });
 
-test('a new or unwell endpoint is probed with one trigger, at once', () => {
+test('a new or unhealthy endpoint is probed with one trigger, at once', () => {
   const job = jobOf({ size: 10, afterMs: 60_000 });
   job.state.breaker = new Breaker(UNPROVEN);
   signal(job, 30);

@@ -120,7 +120,7 @@ test('people who fail again open nothing, unless there are 120 of them and nobod
   expect(endpoint.report(0, again(119)).breaker.isOpen).toBe(true);
 });
 
-test('somebody who has never failed probes at once, if only people who had failed before showed that it is unwell', () => {
+test('somebody who has never failed probes at once, if only people who had failed before showed that it is unhealthy', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 120; i++) endpoint.report(0, again(i));
   endpoint.now = endpoint.breaker.openUntil;
@@ -132,19 +132,25 @@ test('somebody who has never failed probes at once, if only people who had faile
   expect(open().breaker.freshFrom).toBe(open().breaker.openUntil);
 });
 
-test.each<Verdict>(['source', 'profile-missing', 'ours', 'unsendable', 'throttled', 'gone', 'pausing', 'given-up'])(
-  'what says nothing of the endpoint (%s) opens nothing',
-  (verdict) => {
-    const endpoint = new Endpoint();
-    for (let i = 0; i < 30; i++) endpoint.failed(`person ${i}`, verdict);
-    expect(endpoint.breaker.isOpen).toBe(false);
-  },
-);
+test.each<Verdict>([
+  'source',
+  'profile-missing',
+  'worker-fault',
+  'unsendable',
+  'throttled',
+  'endpoint-gone',
+  'pausing',
+  'given-up',
+])('what says nothing of the endpoint (%s) opens nothing', (verdict) => {
+  const endpoint = new Endpoint();
+  for (let i = 0; i < 30; i++) endpoint.failed(`person ${i}`, verdict);
+  expect(endpoint.breaker.isOpen).toBe(false);
+});
 
 test.each<[Verdict, Verdict, boolean]>([
-  ['setup', 'setup', true],
+  ['misconfigured', 'misconfigured', true],
   ['transient', 'transient', false],
-  ['setup', 'transient', false],
+  ['misconfigured', 'transient', false],
 ])('of %s and %s failures, a wrong set-up is %s', (one, other, isSetup) => {
   const failures = (['a', 'b', 'c'] as const).map((user) => ({ user, verdict: user === 'a' ? other : one }));
   expect(new Endpoint().report(0, failures).breaker.isSetup).toBe(isSetup);
@@ -167,7 +173,7 @@ test('the wait is spread by a fifth either way', () => {
   const waitWith = (chance: number): number => {
     const breaker = new Breaker();
     breaker.learn(
-      { delivered: 0, failures: ['a', 'b', 'c'].map((user) => ({ user, verdict: 'setup' })) },
+      { delivered: 0, failures: ['a', 'b', 'c'].map((user) => ({ user, verdict: 'misconfigured' })) },
       1,
       0,
       chance,

@@ -237,7 +237,7 @@ test('three different people who fail stop the job; one of them probes after the
   for (const user of ['4', '5', '6']) job.signal(user);
   expect(job.cutUsers()).toEqual([]);
   expect(job.status.endpoint).toMatchObject({
-    state: 'unwell',
+    state: 'unhealthy',
     advice:
       'The endpoint seems wrongly set up (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
   });

@@ -73,19 +73,21 @@ test('in a slice it is being sent; after a failure it is held until its next att
   expect(dueMs).toBe(job.waitsMs);
 });
 
-test('what the endpoint asked everybody to wait, and that it is unwell, is in the answer', () => {
+test('what the endpoint asked everybody to wait, and that it is unhealthy, is in the answer', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) job.signal(user);
   job.fail({ status: 429, retryAfterMs: 60_000 });
   expect(person(job, '1').throttledUntil).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
 
-  const unwell = new AJob(3);
-  for (const user of ['1', '2', '3']) unwell.signal(user);
-  unwell.cut();
-  while (unwell.running.length > 0)
-    unwell.end(Object.fromEntries((unwell.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
-  expect(person(unwell, '1').endpoint).toMatchObject({ state: 'unwell' });
-  expect(person(unwell, '1').lastFailure).toMatchObject({ status: 500 });
+  const unhealthy = new AJob(3);
+  for (const user of ['1', '2', '3']) unhealthy.signal(user);
+  unhealthy.cut();
+  while (unhealthy.running.length > 0)
+    unhealthy.end(
+      Object.fromEntries((unhealthy.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])),
+    );
+  expect(person(unhealthy, '1').endpoint).toMatchObject({ state: 'unhealthy' });
+  expect(person(unhealthy, '1').lastFailure).toMatchObject({ status: 500 });
 });
 
 test('what the rate makes wait, or a batch, or that the job ends by itself, is in the answer where it is true', () => {

@@ -6,7 +6,7 @@ import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
 import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
-import { isHeldBack } from '../../../src/domain/job/cutting.ts';
+import { isHeldBack } from '../../../src/domain/job/dispatching.ts';
 import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';

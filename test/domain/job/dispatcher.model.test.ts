@@ -105,7 +105,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   },
   {
     weight: 6,
-    arbitrary: fc.tuple(fc.nat(5), fc.constantFrom<End>('done', 'done', 'done', 'done', 'unheard', 'failed')).map(
+    arbitrary: fc.tuple(fc.nat(5), fc.constantFrom<End>('done', 'done', 'done', 'done', 'unmatched', 'failed')).map(
       ([which, how]) =>
         (world: DispatcherWorld) =>
           world.endErrand(which, how),

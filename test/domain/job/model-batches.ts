@@ -1,5 +1,5 @@
 import type { SliceInput, SliceReport, SliceTrigger } from '../../../src/contract/slice.ts';
-import { canCut, maySend } from '../../../src/domain/job/cutting.ts';
+import { canDispatch, maySend } from '../../../src/domain/job/dispatching.ts';
 import { quotaLeft } from '../../../src/domain/job/throttles/quota.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { keyOf, must } from './model-ledger.ts';
@@ -28,7 +28,7 @@ export class ModelBatches {
     must(state.stopping === undefined, 'a job that stops waits for no batch to fill');
     must(now - this.#readySince < batch.afterMs, 'nothing waits longer than it may for its batch to fill');
     must(state.chains.liveTriggers(batch.size) < batch.size, 'a full batch waits for nothing');
-    must(!canCut(state, now), 'a job that waits can cut nothing');
+    must(!canDispatch(state, now), 'a job that waits can cut nothing');
   }
 
   cut({ chains }: DispatcherState, { settings, triggers, permits }: SliceInput): void {

@@ -1,6 +1,6 @@
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { Calendar, QuietHours } from '../../../src/contract/timing.ts';
-import { maySend } from '../../../src/domain/job/cutting.ts';
+import { maySend } from '../../../src/domain/job/dispatching.ts';
 import { quotaLeft } from '../../../src/domain/job/throttles/quota.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { type Delivery, keyOf, type ModelLedger, must } from './model-ledger.ts';

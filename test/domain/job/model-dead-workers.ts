@@ -1,5 +1,5 @@
 import type { SliceInput, SliceProgress, SliceSign } from '../../../src/contract/slice.ts';
-import { sliceEndsWithinMs } from '../../../src/domain/job/cutting.ts';
+import { sliceEndsWithinMs } from '../../../src/domain/job/dispatching.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { must } from './model-ledger.ts';
 

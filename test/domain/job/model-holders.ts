@@ -6,7 +6,7 @@ import { type ModelLedger, must } from './model-ledger.ts';
 
 type HolderStep = Extract<Step, { kind: 'hold' | 'recall' | 'release' | 'keep-dead-letters' }>;
 /** How an activity ends: done, or done without our hearing of it, or not done at all. */
-export type End = 'done' | 'unheard' | 'failed';
+export type End = 'done' | 'unmatched' | 'failed';
 
 /** The workflows around a job in the model, holders and dead letters, and the activities on their way to them. */
 export class ModelHolders {

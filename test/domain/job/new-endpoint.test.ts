@@ -63,7 +63,7 @@ test('[S27] while it refuses, it gets one request at a time, and after three peo
     job.end({ 0: { status: 500 } });
   }
   expect(cut(job)).toEqual([]);
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
 });
 
 test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
@@ -75,7 +75,7 @@ test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is 
   }
   expect([job.status.deadLetters, job.status.waiting]).toEqual([0, 130]);
   expect(job.status.endpoint).toMatchObject({
-    state: 'unwell',
+    state: 'unhealthy',
     refusedInRow: 120,
     advice: expect.stringMatching(/^All of the last 120 people were refused .* it has accepted nobody since/),
   });
@@ -96,13 +96,13 @@ test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
   },
 );
 
-test('[S27] what could not be sent to a new endpoint does not shorten the wait for one that is unwell', () => {
+test('[S27] what could not be sent to a new endpoint does not shorten the wait for one that is unhealthy', () => {
   const breaker = new Breaker(UNPROVEN);
-  const learn = (verdict: 'setup' | 'ours', user: string, now: number) =>
+  const learn = (verdict: 'misconfigured' | 'worker-fault', user: string, now: number) =>
     breaker.learn({ delivered: 0, failures: [{ user, verdict }] }, 10, now, 0.5);
-  for (let probe = 0; probe < 8; probe++) learn('setup', String(probe), 1e9 * probe);
+  for (let probe = 0; probe < 8; probe++) learn('misconfigured', String(probe), 1e9 * probe);
   const until = breaker.barredUntil;
-  learn('ours', 'late', until - 60_000);
+  learn('worker-fault', 'late', until - 60_000);
   expect(breaker.barredUntil).toBe(until);
 });
 
@@ -151,7 +151,7 @@ test('[S27] a new endpoint that is left to probes gets one request when the job 
 test('an endpoint that is left to probes gets the next one at once when somebody says so, and all that waits once it takes that', () => {
   const job = leftToProbes();
   retryNow(job.state, job.now);
-  expect([cut(job), job.status.endpoint?.state]).toEqual([[1], 'unwell']);
+  expect([cut(job), job.status.endpoint?.state]).toEqual([[1], 'unhealthy']);
   job.end();
   expect(cut(job).length).toBeGreaterThan(0);
   expect(job.status.held).toBe(0);

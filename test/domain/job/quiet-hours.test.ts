@@ -68,7 +68,7 @@ test('a job without quiet hours tells its slices nothing of it', () => {
   expect(job.cut()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
 });
 
-test('a next attempt that is due in quiet hours waits for their end, and so does the probe of an unwell endpoint', () => {
+test('a next attempt that is due in quiet hours waits for their end, and so does the probe of an unhealthy endpoint', () => {
   const job = quietJob(3);
   job.signal('1');
   job.now += HOUR_MS - 2000;
@@ -79,17 +79,19 @@ test('a next attempt that is due in quiet hours waits for their end, and so does
   job.now += 2 * HOUR_MS;
   expect(job.cut()).toMatchObject([{ triggers: [{ user: '1' }] }]);
 
-  const unwell = quietJob(3);
-  for (const user of ['1', '2', '3']) unwell.signal(user);
-  unwell.now += HOUR_MS - 2000;
-  unwell.cut();
-  while (unwell.running.length > 0)
-    unwell.end(Object.fromEntries((unwell.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
-  expect(unwell.status.endpoint).toMatchObject({ state: 'unwell' });
-  unwell.now += HOUR_MS;
-  expect(unwell.cut()).toEqual([]);
-  unwell.now += HOUR_MS + 2000;
-  expect(unwell.cut()).toHaveLength(1);
+  const unhealthy = quietJob(3);
+  for (const user of ['1', '2', '3']) unhealthy.signal(user);
+  unhealthy.now += HOUR_MS - 2000;
+  unhealthy.cut();
+  while (unhealthy.running.length > 0)
+    unhealthy.end(
+      Object.fromEntries((unhealthy.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])),
+    );
+  expect(unhealthy.status.endpoint).toMatchObject({ state: 'unhealthy' });
+  unhealthy.now += HOUR_MS;
+  expect(unhealthy.cut()).toEqual([]);
+  unhealthy.now += HOUR_MS + 2000;
+  expect(unhealthy.cut()).toHaveLength(1);
 });
 
 test('a job that drops what comes meanwhile counts it as filtered; what waited before, or is redelivered, is sent afterwards', () => {
@@ -218,7 +220,7 @@ test('what is due in quiet hours is said to be due at their end: the next attemp
     job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
   expect(describePerson(job.state, '1', job.now)).toMatchObject({
     chain: { place: 'held', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
-    endpoint: { state: 'unwell', nextProbeAt: '2026-01-01T03:00:00.000000000Z' },
+    endpoint: { state: 'unhealthy', nextProbeAt: '2026-01-01T03:00:00.000000000Z' },
   });
 });
 

@@ -277,13 +277,13 @@ test('a member that failed is tried again although the quota is used', () => {
   expect(job.cut()).toEqual([]);
 });
 
-test('an unwell endpoint is probed with what was tried before, once the quota is used', () => {
+test('an unhealthy endpoint is probed with what was tried before, once the quota is used', () => {
   const job = jobWith(3, 3);
   signalAll(job, ['1', '2', '3', '4']);
   job.cut();
   while (job.running.length > 0)
     job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let probes = 0; probes < 4; probes++) {
     job.now += job.waitsMs ?? 0;
     const users = job.cutUsers().flat();

@@ -152,7 +152,7 @@ test('the next slice after an edit has the new rate: none runs beside one that m
   expect(job.cut().every(({ pace }) => pace === undefined)).toBe(true);
 });
 
-test('a probe of an unwell endpoint counts, too', () => {
+test('a probe of an unhealthy endpoint counts, too', () => {
   const job = jobAt(0.05, 20);
   for (let n = 0; n < 12; n++) {
     job.cut();
@@ -160,10 +160,10 @@ test('a probe of an unwell endpoint counts, too', () => {
       const report = send(job, slice);
       settleSlice(job.state, slice.sliceId, { ...report, failed: [{ index: 0, status: 500, durationMs: 1 }] }, job.now);
     }
-    if (job.status.endpoint?.state === 'unwell') break;
+    if (job.status.endpoint?.state === 'unhealthy') break;
     job.now += 20_000;
   }
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   // The breaker asks for less than the rate.
   expect(job.waitsMs).toBe(19_000);
 });

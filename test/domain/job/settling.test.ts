@@ -68,7 +68,7 @@ test('what its answers have tried again is: no dead letter, and no advice to che
   expect(job.status.endpoint).not.toHaveProperty('advice');
 });
 
-test.each(['pausing', 'setup', 'delivered', 'nonsense', 7])(
+test.each(['pausing', 'misconfigured', 'delivered', 'nonsense', 7])(
   'a report that says %s of an answer is read as far as it can be',
   (as) => {
     const job = new AJob(1);
@@ -198,7 +198,7 @@ test('an endpoint that refuses everybody gets single probes: no further dead let
   const text = job.alerts.at(-1)?.text ?? '';
   expect(text).toBe(said('60 s'));
   expect(job.status.endpoint).toMatchObject({
-    state: 'unwell',
+    state: 'unhealthy',
     refusedInRow: 120,
     acceptedAt: '2026-01-01T00:00:00.000000000Z',
     advice: expect.stringMatching(/^All of the last 120 people were refused \(HTTP 422\)/),

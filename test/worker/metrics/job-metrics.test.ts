@@ -8,14 +8,20 @@ test('what jobs told is there by job, and gone when they are: a job that ended r
   const registry = new Registry();
   const jobs = new JobMetrics([registry]);
   const oldestWaitingAt = '2026-11-25T12:00:00.000000000Z';
-  const ill = aStatus({ jobId: 'ill', state: 'running', waiting: 7, oldestWaitingAt, endpoint: { state: 'unwell' } });
+  const ill = aStatus({
+    jobId: 'ill',
+    state: 'running',
+    waiting: 7,
+    oldestWaitingAt,
+    endpoint: { state: 'unhealthy' },
+  });
   jobs.replace([ill, aStatus({ jobId: 'well', state: 'paused', waiting: 0, delivered: 3 })], 2);
   const first = readExposition(await registry.metrics());
   expect(sumOf(first, 'triggers_jobs', { told: 'yes' })).toBe(2);
   expect(sumOf(first, 'triggers_jobs', { told: 'no' })).toBe(2);
   expect(sumOf(first, 'triggers_job_waiting', { job_id: 'ill' })).toBe(7);
-  expect(sumOf(first, 'triggers_job_endpoint_unwell', { job_id: 'ill' })).toBe(1);
-  expect(sumOf(first, 'triggers_job_endpoint_unwell', { job_id: 'well' })).toBe(0);
+  expect(sumOf(first, 'triggers_job_endpoint_unhealthy', { job_id: 'ill' })).toBe(1);
+  expect(sumOf(first, 'triggers_job_endpoint_unhealthy', { job_id: 'well' })).toBe(0);
   expect(sumOf(first, 'triggers_job_state', { job_id: 'well', state: 'paused' })).toBe(1);
   expect(sumOf(first, 'triggers_job_delivered_total', { job_id: 'well' })).toBe(3);
   expect(sumOf(first, 'triggers_job_oldest_waiting_timestamp_seconds')).toBe(Date.parse(oldestWaitingAt) / 1000);

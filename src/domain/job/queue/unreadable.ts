@@ -19,7 +19,7 @@ export interface UnreadableHolder {
 const FIRST_AGAIN_MS = 5_000;
 /** … up to this. */
 const MOST_AGAIN_MS = 10 * 60_000;
-/** From this many failures in a row on, people are told: until then the server may just have been unwell. */
+/** From this many failures in a row on, people are told: until then the server may just have been unhealthy. */
 const TOLD_FROM_TRIES = 3;
 /** Most that are remembered, and can be set aside; others are read again at the longest interval. */
 const MOST = 50;

@@ -65,7 +65,7 @@ interface SliceEvidence {
 export const UNPROVEN: CarriedBreaker = { ...CLOSED, isUnproven: true };
 
 /**
- * The job-wide stop while its endpoint is unwell: opens when the endpoint fails as a whole, then lets one trigger probe it, after a
+ * The job-wide stop while its endpoint is unhealthy: opens when the endpoint fails as a whole, then lets one trigger probe it, after a
  * wait that doubles, and after a success lets the permits grow back: 1, 2, 4 …
  */
 export class Breaker {
@@ -147,24 +147,24 @@ export class Breaker {
 
   /** A slice reported. `chance` spreads the wait if it opens. */
   learn({ delivered, failures }: SliceEvidence, permits: number, now: number, chance: number): void {
-    const unwell = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'failed');
+    const unhealthy = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'failed');
     const refused = failures.filter(
       ({ verdict, isRedelivered }) => VERDICTS[verdict].row === 'refused' && isRedelivered !== true,
     );
-    const isFresh = [...unwell, ...refused].some(({ isAgain }) => isAgain !== true);
-    const first = unwell.filter(({ isAgain }) => isAgain !== true);
+    const isFresh = [...unhealthy, ...refused].some(({ isAgain }) => isAgain !== true);
+    const first = unhealthy.filter(({ isAgain }) => isAgain !== true);
     if (delivered > 0) this.#succeeded(permits, now);
     this.#count(delivered, first.length);
     // The order within a slice is not known: when there were successes, only the share of failures means anything.
-    if (delivered === 0) this.#lengthenRow(first, [...unwell, ...refused]);
+    if (delivered === 0) this.#lengthenRow(first, [...unhealthy, ...refused]);
     const isRow = this.#now.failed.length >= ROW_LIMITS.failed || this.inRow >= HOPELESS;
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
     // With one request at a time, trying each person although nothing can be sent for anybody would cost thousands of slices.
     const isOfEverybody = failures.some(({ verdict }) => VERDICTS[verdict].isOfEverybody);
     // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
     const dueAt = isFresh ? this.freshFrom : this.#now.openUntil;
-    const probeFailed = this.isOpen && unwell.length + refused.length > 0 && now >= dueAt;
-    if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unwell, isFresh, now, chance);
+    const probeFailed = this.isOpen && unhealthy.length + refused.length > 0 && now >= dueAt;
+    if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unhealthy, isFresh, now, chance);
     // A probe that never reached the endpoint (for lack of a profile, say) shows nothing, so the next one waits too.
     else if (this.isOpen ? now >= this.freshFrom : this.isUnproven && isOfEverybody)
       this.#now = {
@@ -225,7 +225,7 @@ export class Breaker {
   }
 
   /** @param isFresh whether somebody failed who had never failed before; otherwise such a person may probe at once. */
-  #open(unwell: SliceEvidence['failures'], isFresh: boolean, now: number, chance: number): void {
+  #open(unhealthy: SliceEvidence['failures'], isFresh: boolean, now: number, chance: number): void {
     const openings = this.#now.openings + 1;
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** (openings - 1), LONGEST_WAIT_MS);
     const openUntil = now + spread(waitMs, chance);
@@ -235,7 +235,7 @@ export class Breaker {
       openUntil,
       freshFrom: isFresh ? openUntil : (this.#now.freshFrom ?? now),
       // When everybody is refused, the set-up is wrong too.
-      isSetup: unwell.every(({ verdict }) => VERDICTS[verdict].isSetup),
+      isSetup: unhealthy.every(({ verdict }) => VERDICTS[verdict].isSetup),
       allowed: 0,
     };
   }
@@ -262,7 +262,7 @@ export function refusalInWords(
 }
 
 /** Answers that may be about the people alone. */
-const ABOUT_PEOPLE: ReadonlySet<Verdict> = new Set(['refused', 'setup']);
+const ABOUT_PEOPLE: ReadonlySet<Verdict> = new Set(['refused', 'misconfigured']);
 
 /** By itself, since the sandbox takes longer to look up a global, such as `Math`, than to hash ten letters. */
 const { imul } = Math;

@@ -39,11 +39,11 @@ import {
 } from './messages.ts';
 
 /** What a job's messages do, as the Temporal UI shows it. */
-export const DESK = {
+export const UPDATE_DESCRIPTIONS = {
   status: 'How the job is doing.',
   pause: 'Starts no further request; triggers are accepted and wait.',
   resume: 'Sends again, whoever paused it.',
-  retry: 'Tries now: what waits for its next attempt, and an endpoint that is unwell or asked to wait.',
+  retry: 'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
   edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. What is not named stays.',
   backfill:
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
@@ -52,7 +52,7 @@ export const DESK = {
 } as const;
 
 /** An edit that has been asked for and is not checked yet. */
-export interface AskedEdit {
+export interface RequestedEdit {
   readonly changes: JobEdit;
   /** Called once: when it has taken effect, or with the reason why it has not. */
   readonly settle: (refusal?: ApplicationFailure) => void;
@@ -62,11 +62,11 @@ export interface AskedEdit {
  * Answers operators. Every update records what is asked for and answers at once with the new status; only an edit answers later, when it has taken
  * effect or has been refused.
  */
-export class JobDesk {
+export class JobUpdateHandlers {
   readonly #state: DispatcherState;
   readonly #answer: () => JobStatus;
   readonly #wake: () => void;
-  readonly #edits: AskedEdit[] = [];
+  readonly #edits: RequestedEdit[] = [];
 
   constructor(state: DispatcherState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
     this.#state = state;
@@ -75,39 +75,39 @@ export class JobDesk {
       wake();
       return status();
     };
-    answerQuery(statusQuery, 0, DESK.status, status);
+    answerQuery(statusQuery, 0, UPDATE_DESCRIPTIONS.status, status);
     answerUpdate(pauseUpdate, {
-      description: DESK.pause,
+      description: UPDATE_DESCRIPTIONS.pause,
       check: (args) => this.#mayPause(args),
       answer: (args) => this.pause(args),
     });
     answerUpdate(resumeUpdate, {
-      description: DESK.resume,
+      description: UPDATE_DESCRIPTIONS.resume,
       check: (args) => this.#mayResume(args),
       answer: (args) => this.resume(args),
     });
     answerUpdate(retryUpdate, {
-      description: DESK.retry,
+      description: UPDATE_DESCRIPTIONS.retry,
       check: (args) => this.#mayRetry(args),
       answer: (args) => this.retry(args),
     });
     answerUpdate(editUpdate, {
-      description: DESK.edit,
+      description: UPDATE_DESCRIPTIONS.edit,
       check: (args) => this.#mayEdit(args),
       answer: (args) => this.edit(args),
     });
     answerUpdate(backfillUpdate, {
-      description: DESK.backfill,
+      description: UPDATE_DESCRIPTIONS.backfill,
       check: (args) => mayBackfill(state, args),
       answer: (args) => this.backfill(args),
     });
     answerUpdate(stopUpdate, {
-      description: DESK.stop,
+      description: UPDATE_DESCRIPTIONS.stop,
       check: (args) => this.#mayStop(args),
       answer: (args) => this.stop(args),
     });
     answerUpdate(holderUpdate, {
-      description: DESK.holder,
+      description: UPDATE_DESCRIPTIONS.holder,
       check: readHolderDecision,
       answer: (args) => this.decideHolder(args),
     });
@@ -118,7 +118,7 @@ export class JobDesk {
   }
 
   /** The oldest edit that has not been taken yet. */
-  takeEdit(): AskedEdit | undefined {
+  takeEdit(): RequestedEdit | undefined {
     return this.#edits.shift();
   }
 
@@ -174,12 +174,12 @@ export class JobDesk {
   // Each throws an ApplicationFailure that says why not, and changes nothing.
 
   #mayPause(args: readonly unknown[]): void {
-    asked(readNothing(args), 'InvalidRequest');
+    parsed(readNothing(args), 'InvalidRequest');
     refuseWhenStopping(this.#state);
   }
 
   #mayResume(args: readonly unknown[]): void {
-    asked(readNothing(args), 'InvalidRequest');
+    parsed(readNothing(args), 'InvalidRequest');
     // A job that is to deliver what is waiting may have been paused by its endpoint; any other sends nothing more.
     if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
   }
@@ -192,7 +192,7 @@ export class JobDesk {
 
   #mayEdit(args: readonly unknown[]): JobEdit {
     refuseWhenStopping(this.#state);
-    return asked(readEdit(args), 'InvalidEdit');
+    return parsed(readEdit(args), 'InvalidEdit');
   }
 
   #mayStop(args: readonly unknown[]): Required<StopRequest> {
@@ -218,7 +218,7 @@ function startBackfill(state: DispatcherState, request: BackfillRequest): JobSta
 
 /** What a backfill update asks for. @throws ApplicationFailure that says why not; changes nothing. */
 function mayBackfill(state: DispatcherState, args: readonly unknown[]): BackfillRequest {
-  const request = asked(readBackfillRequest(args), 'InvalidBackfill');
+  const request = parsed(readBackfillRequest(args), 'InvalidBackfill');
   if (request.action === undefined || request.action === 'start') mayStartBackfill(state, request);
   return request;
 }
@@ -279,17 +279,17 @@ function audienceIds(state: DispatcherState, wanted: readonly string[] | undefin
 
 /** @throws ApplicationFailure `InvalidHolderRequest` */
 function readHolderDecision(args: readonly unknown[]): HolderRequest {
-  return asked(readHolderRequest(args), 'InvalidHolderRequest');
+  return parsed(readHolderRequest(args), 'InvalidHolderRequest');
 }
 
 /** @throws ApplicationFailure `InvalidStop` */
 export function readStop(args: readonly unknown[]): Required<StopRequest> {
-  const { waiting = 'deliver', deadlineMs = STOP_DEADLINE_MS } = asked(readStopRequest(args), 'InvalidStop');
+  const { waiting = 'deliver', deadlineMs = STOP_DEADLINE_MS } = parsed(readStopRequest(args), 'InvalidStop');
   return { waiting, deadlineMs };
 }
 
 /** What was asked for. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
-export function asked<T>(reading: RequestReading<T>, type: string): T {
+export function parsed<T>(reading: RequestReading<T>, type: string): T {
   if (reading.ok) return reading.request;
   throw refusal(problemsText(reading.problems), type);
 }

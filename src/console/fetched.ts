@@ -2,7 +2,7 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preac
 import { ApiFailure, ask } from './api.ts';
 
 /** What was asked for, as it was last answered. */
-export interface Asked<T> {
+export interface Fetched<T> {
   /** Absent: not answered yet. It stays while a later question fails, unless it is gone, or not for whoever asks. */
   readonly value?: T;
   /** Epoch ms: when that was answered. */
@@ -24,7 +24,7 @@ const DOUBLE_PRESS_MS = 500;
  * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
  * last answer.
  */
-export function useAsked<T>(path: string | undefined, everyMs?: number): Asked<T> {
+export function useFetched<T>(path: string | undefined, everyMs?: number): Fetched<T> {
   const [answer, setAnswer] = useState<{ path: string; value?: T; answeredAtMs?: number; failure?: ApiFailure }>();
   const [round, setRound] = useState(0);
   useEffect(() => {

@@ -1,14 +1,14 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from '@jest/globals';
-import { type Answer, Repeats } from '../../src/api/repeats.ts';
+import { type Answer, IdempotencyStore } from '../../src/api/idempotency-store.ts';
 import { createPushClock } from '../../src/client/push/push.ts';
 
 const accepted: Answer = { status: 202, headers: {}, body: { accepted: 1 } };
 const away: Answer = { status: 503, headers: {}, body: {} };
 
 test('a repeat gets the first answer, also while that is still being made, and nothing is done twice', async () => {
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   let acts = 0;
   const act = async (): Promise<Answer> => {
     acts += 1;
@@ -22,7 +22,7 @@ test('a repeat gets the first answer, also while that is still being made, and n
 });
 
 test('one that failed is done again, and its triggers have the same times as before', async () => {
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   const times: string[][] = [];
   const answers = [away, undefined, accepted];
   const act = async (atOf: (index: number) => string): Promise<Answer> => {
@@ -39,7 +39,7 @@ test('one that failed is done again, and its triggers have the same times as bef
 });
 
 test('a key that was used for another body is refused; without a key everything is done', async () => {
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   const act = async (): Promise<Answer> => await Promise.resolve(accepted);
   await repeats.once('k', 'one', act);
   await expect(repeats.once('k', 'other', act)).rejects.toThrow(/used for another request/);
@@ -49,7 +49,7 @@ test('a key that was used for another body is refused; without a key everything 
 
 test('a day later a key is as good as new', async () => {
   let now = 0;
-  const repeats = new Repeats(createPushClock(), () => now);
+  const repeats = new IdempotencyStore(createPushClock(), () => now);
   const act = async (): Promise<Answer> => await Promise.resolve(accepted);
   await repeats.once('k', 'one', act);
   now = 25 * 3_600_000;
@@ -59,7 +59,7 @@ test('a day later a key is as good as new', async () => {
 test('[S44] keys of any length are remembered in a few bytes', async () => {
   setFlagsFromString('--expose_gc');
   const collect = runInNewContext('gc') as () => void; // What the flag brings.
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   const act = async (): Promise<Answer> => await Promise.resolve(accepted);
   collect();
   const before = process.memoryUsage().heapUsed;
@@ -70,7 +70,7 @@ test('[S44] keys of any length are remembered in a few bytes', async () => {
 });
 
 test('a repeat has the first ten reasons of the first answer, and all of its counts', async () => {
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   const refused = Array.from({ length: 100 }, (_, index) => ({ index, reason: 'why' }));
   const act = async (): Promise<Answer> =>
     await Promise.resolve({ status: 207, headers: {}, body: { accepted: 1, refusedCount: 100, refused } });
@@ -84,7 +84,7 @@ test('a repeat has the first ten reasons of the first answer, and all of its cou
 });
 
 test('[S44] answers are remembered in so many bytes: of more, the oldest are forgotten', async () => {
-  const repeats = new Repeats(createPushClock());
+  const repeats = new IdempotencyStore(createPushClock());
   const jobs = { [`crm${'x'.repeat(1024 * 1024)}`]: 1 };
   const act = async (): Promise<Answer> => await Promise.resolve({ ...accepted, body: { jobs } });
   for (let i = 0; i < 40; i++) await repeats.once(`k${i}`, 'body', act);

@@ -13,7 +13,7 @@ const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
 const DETAILS_EVERY_MS = 500;
 
 /** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
-export class JobBoard {
+export class JobVisibility {
   #shownAt = 0;
   #phase: JobState | undefined;
   #revision: number | undefined;

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { whatWorkersAreTold, withHeldBack } from '../../../src/client/jobs/ask-worker.ts';
+import { whatWorkersAreTold, withHeldBack } from '../../../src/client/jobs/worker-rpc.ts';
 import { checkJobDefinition } from '../../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../../src/contract/ports.ts';
 

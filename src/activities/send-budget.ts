@@ -52,10 +52,10 @@ export interface SliceSendingOptions {
  * How far a slice has come, however its requests are made: runs its lanes, one for each permit in use, and says whether another request may
  * be started.
  */
-export class SliceCourse {
+export class SendBudget {
   readonly #options: SliceSendingOptions;
   readonly #inRow: Record<FailureRow, number> = { failed: 0, refused: 0 };
-  #isUnwell = false;
+  #isUnhealthy = false;
   /** When its budget is over, as `performance.now()`. */
   readonly endsAtMs: number;
   readonly #endsAtWall: number;
@@ -92,13 +92,13 @@ export class SliceCourse {
   /** Within the budget by both clocks: one stops while the machine sleeps, the other may be set back. */
   get mayStart(): boolean {
     const { cancelled, starts } = this.#options;
-    if (this.#isUnwell || cancelled.aborted || starts?.isOver === true) return false;
+    if (this.#isUnhealthy || cancelled.aborted || starts?.isOver === true) return false;
     return performance.now() < this.endsAtMs && Date.now() < this.#endsAtWall;
   }
 
   /** Nothing more is started. */
   end(): void {
-    this.#isUnwell = true;
+    this.#isUnhealthy = true;
   }
 
   /** With a pace, once all are started, the next slice need not wait for the answers. */
@@ -115,7 +115,7 @@ export class SliceCourse {
       return;
     }
     const { row, asksTo } = VERDICTS[verdict];
-    if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnwell = true;
+    if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnhealthy = true;
   }
 
   /** Writes down what has become of a trigger. @param like its request's first, if that was another. */
@@ -147,14 +147,14 @@ export class SliceCourse {
 }
 
 /** Why there is no request. */
-export type Unmade = Pick<FailedAttempt, 'code' | 'answer'>;
+export type BuildError = Pick<FailedAttempt, 'code' | 'answer'>;
 
 /** The profile that a trigger is sent with, or why there is none. @param index its place in the slice. */
 export function profileOf(
   index: number,
   trigger: SliceTrigger,
   options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'held' | 'sourceTrouble'>,
-): { readonly profile: Profile } | (Unmade & { readonly profile?: undefined }) {
+): { readonly profile: Profile } | (BuildError & { readonly profile?: undefined }) {
   const { slice, profiles, held, sourceTrouble } = options;
   const { user, profileOptional } = trigger;
   // One that came with its trigger is what was to be sent, so it is never replaced by what the source has.
@@ -177,7 +177,7 @@ export function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSending
 }
 
 /** What an error of making a request means. */
-export function unmadeFor(error: unknown): Unmade {
+export function unmadeFor(error: unknown): BuildError {
   if (error instanceof MessageImpossible)
     return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
   return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };

@@ -9,7 +9,7 @@ const LONGEST_PAUSE_MS = 5_000;
 /** What a call gets, in ms, however little patience is left. */
 const SHORTEST_MS = 1_000;
 
-export interface Patience {
+export interface RetryPolicy {
   /** When to give up, in terms of `performance.now()`. */
   readonly deadlineMs: number;
   /** Aborting it ends the wait; its reason is then thrown. */
@@ -24,7 +24,7 @@ export interface Patience {
  * Asks again and again, after 100 ms, doubling up to 5 s, as long as that may help; then throws the last error.
  * @param ask is given how long it may take, in ms.
  */
-export async function patiently<T>(ask: (withinMs: number) => Promise<T>, patience: Patience): Promise<T> {
+export async function withRetries<T>(ask: (withinMs: number) => Promise<T>, patience: RetryPolicy): Promise<T> {
   const { deadlineMs, signal, mayHelp = isTransient, onPause } = patience;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {

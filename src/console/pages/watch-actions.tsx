@@ -6,8 +6,8 @@ import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { LONGEST_MS, SHORTEST_MS } from '../../contract/watch-interval.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
-import { useAsked, useDeed } from '../asked.ts';
-import { Dialog, Said } from '../parts.tsx';
+import { useFetched, useDeed } from '../fetched.ts';
+import { Dialog, Clipped } from '../parts.tsx';
 import { shellWord, spanWord } from '../words.ts';
 
 interface Done {
@@ -158,7 +158,7 @@ export function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Elem
             .flatMap(({ warnings }) => warnings)
             .map((warning) => (
               <p key={warning} class="caution">
-                <Said text={warning} />
+                <Clipped text={warning} />
               </p>
             ))}
         </>
@@ -221,7 +221,7 @@ interface AudienceFieldProps {
 
 /** One of the source's, or one that it does not list. */
 function AudienceField({ value, onInput }: AudienceFieldProps): JSX.Element {
-  const { value: list } = useAsked<AudienceList>(pathOf(['audiences']));
+  const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
   return (
     <div class="field">
       <label for="watched">Audience</label>

@@ -62,12 +62,12 @@ test.each([
 });
 
 /** Its endpoint has just failed for three others. */
-function isUnwell(job: AJob): void {
+function isUnhealthy(job: AJob): void {
   const failures = ['x', 'y', 'z'].map((user) => ({ user, verdict: 'transient' as const }));
   job.state.breaker.learn({ delivered: 0, failures }, 3, job.now, 0.5);
 }
 
-test('an unwell endpoint that only has people who failed is probed by different ones in turn', () => {
+test('an unhealthy endpoint that only has people who failed is probed by different ones in turn', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {
     job.signal(user);
@@ -75,7 +75,7 @@ test('an unwell endpoint that only has people who failed is probed by different 
     // So far down the schedule that none of them is due while the endpoint is probed.
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
-  isUnwell(job);
+  isUnhealthy(job);
   for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
   const probes: string[] = [];
   while (probes.length < 6) {
@@ -86,14 +86,14 @@ test('an unwell endpoint that only has people who failed is probed by different 
   for (const [index, user] of probes.slice(1).entries()) expect(user).not.toBe(probes[index]);
 });
 
-test('an unwell endpoint that has one person alone is probed by that one', () => {
+test('an unhealthy endpoint that has one person alone is probed by that one', () => {
   const job = new AJob(1);
   for (let i = 0; i < 4; i++) job.signal('1');
   job.cut();
-  isUnwell(job);
+  isUnhealthy(job);
   job.end({ 0: { status: 500 } });
   job.now += job.waitsMs ?? 0;
-  expect(job.status.endpoint).toMatchObject({ state: 'unwell' });
+  expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let i = 0; i < 3; i++) {
     expect(job.cutUsers()).toEqual([['1']]);
     job.end({ 0: { status: 500 } });
@@ -101,7 +101,7 @@ test('an unwell endpoint that has one person alone is probed by that one', () =>
   }
 });
 
-test('a job whose endpoint is unwell wakes for its next probe, not for everybody whose next attempt is due', () => {
+test('a job whose endpoint is unhealthy wakes for its next probe, not for everybody whose next attempt is due', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {
     job.signal(user);
@@ -119,7 +119,7 @@ test('a job whose endpoint is unwell wakes for its next probe, not for everybody
   expect(earlier).toBeGreaterThan(0);
 });
 
-test('an unwell endpoint is probed though all who wait for their next attempt are parked, and it costs them no step', () => {
+test('an unhealthy endpoint is probed though all who wait for their next attempt are parked, and it costs them no step', () => {
   const job = new AJob(3);
   const large = { profile: { text: 'x'.repeat(60_000) } };
   for (const user of ['1', '2', '3']) {
@@ -128,7 +128,7 @@ test('an unwell endpoint is probed though all who wait for their next attempt ar
     for (let i = 0; i < 4; i++) job.signal(user, 'exit', large);
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
-  isUnwell(job);
+  isUnhealthy(job);
   while (job.running.length > 0) job.end({ 0: { status: 500 } });
   expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
   expect(job.state.chains.parkedCount).toBe(3);
@@ -146,7 +146,7 @@ test('an unwell endpoint is probed though all who wait for their next attempt ar
   expect(job.cut()).not.toEqual([]);
 });
 
-test('an unwell endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
+test('an unhealthy endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
   const job = new AJob(4);
   for (const user of ['1', '2', '3', '4']) {
     job.signal(user);
@@ -179,7 +179,7 @@ test('five people whose messages fail for good hold up nobody else, and only a s
   expect(job.cutUsers().flat()).toContain('healthy');
 });
 
-test('an unwell endpoint is probed by whoever has the best chance: never tried before, else failed least, live before dead letters', () => {
+test('an unhealthy endpoint is probed by whoever has the best chance: never tried before, else failed least, live before dead letters', () => {
   const job = new AJob(1);
   const dead = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
   for (const [user, failures] of [
@@ -193,7 +193,7 @@ test('an unwell endpoint is probed by whoever has the best chance: never tried b
   }
   job.redeliver(dead, { user: 'dead' });
   job.signal('new');
-  isUnwell(job);
+  isUnhealthy(job);
   job.now += 6 * 60 * 60 * 1000;
   const probes: string[] = [];
   while (probes.length < 4) {

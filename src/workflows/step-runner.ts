@@ -18,7 +18,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
-import { sliceEndsWithinMs } from '../domain/job/cutting.ts';
+import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Holder, Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/dying.ts';
@@ -57,15 +57,15 @@ import {
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
-import type { AskedEdit } from './job-desk.ts';
+import type { RequestedEdit } from './job-update-handlers.ts';
 import { pageTakenSignal } from './messages.ts';
 
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
-// What is waiting must be kept and released however long the server is unwell: these are tried until they are done.
-const patiently = (summary: string): Pick<Activities, PatientActivity> =>
+// What is waiting must be kept and released however long the server is unhealthy: these are tried until they are done.
+const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
   proxyActivities<Activities>({
     startToCloseTimeout: '20 seconds',
     retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
@@ -73,7 +73,7 @@ const patiently = (summary: string): Pick<Activities, PatientActivity> =>
   });
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
 const RECALL_ATTEMPTS = 3;
-type PatientActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts' | 'readCalendar';
+type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts' | 'readCalendar';
 // They cost nothing but room, and whoever stops a job does not wait for them for ever.
 const { releaseStrays } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
@@ -92,11 +92,11 @@ const { lookUpWorkflow, lookForSigns } = proxyActivities<Activities>({
 const EAGER_SLICES = 4;
 
 /** Steps that go out into the world and come back later. */
-type Errand = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
+type Effect = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
 
 /** Carries out a job's steps. Each runs by itself and wakes the job when it is done; none ever throws. */
-export class JobErrands {
-  /** Errands other than slices that are not done yet: no run may end before they are, or a child might never start, or a signal never be sent. */
+export class StepRunner {
+  /** Effects other than slices that are not done yet: no run may end before they are, or a child might never start, or a signal never be sent. */
   underWay = 0;
   /** Holders that are being written or read: the next run does it anew. */
   atHolders = 0;
@@ -112,7 +112,7 @@ export class JobErrands {
     this.#wake = wake;
   }
 
-  run(step: Errand): void {
+  run(step: Effect): void {
     switch (step.kind) {
       case 'deliver':
         return void this.#deliver(step);
@@ -153,11 +153,11 @@ export class JobErrands {
   }
 
   /** Checks an edit against the source; then it takes effect, or whoever asked is told why it did not, and the status says so. */
-  edit(asked: AskedEdit): void {
+  edit(asked: RequestedEdit): void {
     void this.#track(this.#edit(asked));
   }
 
-  async #deliver({ slice }: Extract<Errand, { kind: 'deliver' }>): Promise<void> {
+  async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
     const heartbeatTimeoutMs = sliceEndsWithinMs(this.#state.job.requestTimeoutMs);
     const { deliver } = proxyActivities<Activities>({
       // Longer than a slice's last request can be open, so that a frozen worker's requests are over before another worker continues.
@@ -211,8 +211,8 @@ export class JobErrands {
   }
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */
-  async #hold({ holder, content }: Extract<Errand, { kind: 'hold' }>): Promise<void> {
-    const { hold } = patiently(counted(content.triggers.length, 'trigger'));
+  async #hold({ holder, content }: Extract<Effect, { kind: 'hold' }>): Promise<void> {
+    const { hold } = withRetries(counted(content.triggers.length, 'trigger'));
     const holding = hold(this.#holderId(holder.name), content).then(
       () => confirmHold(this.#state, holder),
       (error: unknown) => {
@@ -247,7 +247,7 @@ export class JobErrands {
   }
 
   async #release(holders: readonly string[]): Promise<void> {
-    const { release } = patiently(counted(holders.length, 'holder'));
+    const { release } = withRetries(counted(holders.length, 'holder'));
     try {
       await release(holders.map((name) => this.#holderId(name)));
       holdersReleased(this.#state, holders, true);
@@ -267,7 +267,7 @@ export class JobErrands {
 
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {
     const { counters, deadLetters } = this.#state;
-    const { keepDeadLetters } = patiently(counted(letters.size, 'dead letter'));
+    const { keepDeadLetters } = withRetries(counted(letters.size, 'dead letter'));
     const now = Date.now();
     try {
       await keepDeadLetters(
@@ -297,7 +297,7 @@ export class JobErrands {
   async #raiseAlerts(alerts: readonly Alert[]): Promise<void> {
     const { subscriptionId, definition } = this.#state.job;
     const job = { id: jobIdOf(this.#workflowId), label: definition.label, subscription_id: subscriptionId };
-    const { raiseAlerts } = patiently(alerts.map(({ kind, state }) => `${kind} ${state}`).join(', '));
+    const { raiseAlerts } = withRetries(alerts.map(({ kind, state }) => `${kind} ${state}`).join(', '));
     try {
       await raiseAlerts(alerts.map((alert) => ({ id: `alert-${subscriptionId}-${alert.n}`, job, alert })));
       this.#state.alerts.confirm(alerts);
@@ -306,8 +306,8 @@ export class JobErrands {
     }
   }
 
-  async #readCalendar({ settings, from, revision }: Extract<Errand, { kind: 'read-calendar' }>): Promise<void> {
-    const { readCalendar } = patiently('the calendar of the next days');
+  async #readCalendar({ settings, from, revision }: Extract<Effect, { kind: 'read-calendar' }>): Promise<void> {
+    const { readCalendar } = withRetries('the calendar of the next days');
     let calendar: Calendar | undefined;
     try {
       calendar = await readCalendar(settings, from);
@@ -318,7 +318,7 @@ export class JobErrands {
 
   async #keepJob(changes: number): Promise<void> {
     const { stopping: _, ...carried } = carryJob(this.#state);
-    const { keepJob } = patiently('what waits, until the job is resumed');
+    const { keepJob } = withRetries('what waits, until the job is resumed');
     await keepJob(this.#workflowId, carried);
     jobKept(this.#state, changes);
   }
@@ -328,7 +328,7 @@ export class JobErrands {
     return holderWorkflowId(this.#state.job.subscriptionId, name);
   }
 
-  async #startBackfill(step: Extract<Errand, { kind: 'start-backfill' }>): Promise<void> {
+  async #startBackfill(step: Extract<Effect, { kind: 'start-backfill' }>): Promise<void> {
     const { n, audiences, from, restarts, difference } = step;
     const { subscriptionId, definition } = this.#state.job;
     try {
@@ -377,7 +377,7 @@ export class JobErrands {
     if (standing !== 'running') backfillChildGone(this.#state, n);
   }
 
-  async #edit({ changes, settle }: AskedEdit): Promise<void> {
+  async #edit({ changes, settle }: RequestedEdit): Promise<void> {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
     // By their ids, not as they were named: another audience may have that name by now.
@@ -415,12 +415,12 @@ export class JobErrands {
   }
 
   /** A child that is gone is not an error here: if it is still needed, that shows when it is looked for. */
-  async #track(errand: Promise<void>): Promise<void> {
+  async #track(effect: Promise<void>): Promise<void> {
     this.underWay++;
     try {
-      await errand;
+      await effect;
     } catch (error) {
-      log.warn('an errand failed', { error });
+      log.warn('a step failed', { error });
     }
     this.underWay--;
     this.#wake();

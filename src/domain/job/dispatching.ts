@@ -49,13 +49,13 @@ export function maySend(state: DispatcherState, now: number): boolean {
   return (throttle === undefined || throttle.until <= now) && calendarBarsUntil(state, now) <= now;
 }
 
-/** Whether a job can send as fast as its permits allow: not while its endpoint is unwell and being probed. */
+/** Whether a job can send as fast as its permits allow: not while its endpoint is unhealthy and being probed. */
 export function isSending(state: DispatcherState, now: number): boolean {
   return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now && quotaLeft(state, now) > 0;
 }
 
-/** Whether a slice can be cut now: the one condition that `cutSlice` acts on. */
-export function canCut(state: DispatcherState, now: number): boolean {
+/** Whether a slice can be cut now: the one condition that `dispatchSlice` acts on. */
+export function canDispatch(state: DispatcherState, now: number): boolean {
   const { breaker, chains } = state;
   if (!maySend(state, now) || !rateAllows(state, now)) return false;
   if (breaker.isOpen) {
@@ -114,7 +114,7 @@ function hasProbe(state: DispatcherState, now: number): boolean {
   return quotaLeft(state, now) > 0 && chains.heldCount > chains.parkedCount;
 }
 
-/** Whether an unwell endpoint is to be probed now, but all chains that could do so are parked. */
+/** Whether an unhealthy endpoint is to be probed now, but all chains that could do so are parked. */
 export function lacksProbe(state: DispatcherState, now: number): boolean {
   const { breaker, slices } = state;
   return (
@@ -127,7 +127,7 @@ export function lacksProbe(state: DispatcherState, now: number): boolean {
 }
 
 /** A slice that was cut, and the bytes of its input. */
-interface CutSlice {
+interface DispatchedSlice {
   readonly input: SliceInput;
   readonly bytes: number;
 }
@@ -136,7 +136,7 @@ interface CutSlice {
  * Cuts the next slice. Call only when `canCut`. Undefined when it found only members who already have a chain: they were appended to it, so
  * the state has changed nevertheless.
  */
-export function cutSlice(state: DispatcherState, now: number): CutSlice | undefined {
+export function dispatchSlice(state: DispatcherState, now: number): DispatchedSlice | undefined {
   if (state.breaker.isOpen || state.breaker.isCautious) return cutProbe(state, now);
   const isBackfill = takesFromBackfill(state, now);
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
@@ -151,7 +151,7 @@ export function cutSlice(state: DispatcherState, now: number): CutSlice | undefi
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
   const begun = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
-  const cut = new Cut(state, triggersOf(state, requests, ready, isUnfilled), begun);
+  const cut = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), begun);
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, cut, now);
@@ -181,12 +181,12 @@ function singlesOf(
 }
 
 /**
- * Cuts a single trigger, to find out whether an unwell endpoint is well again, or a new one accepts anything: of somebody who has never failed, if there
+ * Cuts a single trigger, to find out whether an unhealthy endpoint is well again, or a new one accepts anything: of somebody who has never failed, if there
  * is one, since the others may be what is wrong, else of who failed least.
  */
-function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
+function cutProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
-  const cut = new Cut(state, 1, quotaLeft(state, now));
+  const cut = new SliceBuilder(state, 1, quotaLeft(state, now));
   const fresh = cut.mayBegin ? chains.firstFresh() : undefined;
   if (fresh === undefined) takePages(state, cut, now);
   if (cut.parts.length > 0) return finish(state, cut, 1, now);
@@ -204,11 +204,11 @@ function cutProbe(state: DispatcherState, now: number): CutSlice | undefined {
 
 function finish(
   state: DispatcherState,
-  cut: Cut,
+  cut: SliceBuilder,
   wanted: number,
   now: number,
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
-): CutSlice | undefined {
+): DispatchedSlice | undefined {
   if (cut.parts.length === 0) return undefined;
   // A person is in one request at a time.
   const most = isInBatches(state) ? Math.min(cut.parts.length, requestsOf(state, cut.triggers)) : cut.parts.length;
@@ -306,7 +306,7 @@ function readyLive(state: DispatcherState): number {
 }
 
 /** What a slice holds while it is being cut. */
-class Cut {
+class SliceBuilder {
   readonly parts: { chain: Chain; count: number }[] = [];
   readonly triggers: SliceTrigger[] = [];
   bytes = 0;
@@ -404,7 +404,7 @@ const BATCH_MOST_BYTES = 17;
 const FAILURES_BYTES = 14;
 
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
-function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
+function takeLive({ chains, breaker }: DispatcherState, cut: SliceBuilder): void {
   const next = () => {
     if (!cut.mayBegin) return chains.firstRetry();
     return (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
@@ -415,7 +415,7 @@ function takeLive({ chains, breaker }: DispatcherState, cut: Cut): void {
 }
 
 /** First members that a slice gave back, then those of pages. */
-function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
+function takeMembers(state: DispatcherState, cut: SliceBuilder, now: number): void {
   const { chains } = state;
   const next = () => (cut.mayBegin ? chains.firstMember() : chains.firstMemberRetry());
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
@@ -424,7 +424,7 @@ function takeMembers(state: DispatcherState, cut: Cut, now: number): void {
   takePages(state, cut, now);
 }
 
-function takePages(state: DispatcherState, cut: Cut, now: number): void {
+function takePages(state: DispatcherState, cut: SliceBuilder, now: number): void {
   const { backfill, chains } = state;
   const perSecond = state.job.definition.backfillPerSecond ?? undefined;
   if (backfill === undefined) return;

@@ -37,7 +37,7 @@ interface Remembered {
  * of which nobody knows beforehand whether it is the same, is done again, and its triggers have the same `at` as before, so that a job recognises
  * those that it has.
  */
-export class Repeats {
+export class IdempotencyStore {
   readonly #clock: PushClock;
   readonly #now: () => number;
   readonly #ofOther: 'refuse' | 'act';

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { isOfOtherPage, strangerIn } from '../domain/origin-check.ts';
+import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
 import { Refused } from './refusal.ts';
 
 const NO_KEYS =
@@ -10,10 +10,10 @@ const OTHER_PAGE = 'Pages of other sites may not ask.';
  * Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name.
  * @param passedOn what is said of a request that a proxy passed on.
  */
-export function refuseStrangers(request: FastifyRequest, passedOn = NO_KEYS): void {
+export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS): void {
   const wrongHost = 'The API is not asked by that name. Use 127.0.0.1 or localhost.';
   const words = { PassedOn: passedOn, WrongHost: wrongHost, WrongOrigin: OTHER_PAGE } as const;
-  const stranger = strangerIn(request.raw, isForAll(request));
+  const stranger = originFault(request.raw, isForAll(request));
   if (stranger !== undefined) throw new Refused(403, stranger, words[stranger]);
 }
 
@@ -21,7 +21,7 @@ export function refuseStrangers(request: FastifyRequest, passedOn = NO_KEYS): vo
  * Refuses what a page of another site asks for; one that only follows a link from there to a page of ours may, since the other sees nothing of it.
  * @throws Refused
  */
-export function refuseOtherPages(request: FastifyRequest): void {
+export function rejectCrossSite(request: FastifyRequest): void {
   if (isOfOtherPage(request.raw, isForAll(request))) throw new Refused(403, 'WrongOrigin', OTHER_PAGE);
 }
 

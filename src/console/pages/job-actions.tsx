@@ -5,14 +5,14 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
-import { useAsked, useDeed, useSteady } from '../asked.ts';
+import { useFetched, useDeed, useSteady } from '../fetched.ts';
 import { Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { shellWord } from '../words.ts';
 
-type Deed = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'stop';
+type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'stop';
 
-const NAMES: Readonly<Record<Deed, string>> = {
+const NAMES: Readonly<Record<JobAction, string>> = {
   pause: 'Pause',
   resume: 'Resume',
   recover: 'Recover',
@@ -22,16 +22,16 @@ const NAMES: Readonly<Record<Deed, string>> = {
   stop: 'Stop',
 };
 
-interface Deeds {
+interface JobActionProps {
   readonly status: JobStatus;
   /** Called when something was done. */
   readonly onDone: () => void;
 }
 
 /** What can be done with a job now, by somebody who may. */
-export function JobDeeds({ status, onDone }: Deeds): JSX.Element | null {
+export function JobDeeds({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
-  const [open, setOpen] = useState<Deed>();
+  const [open, setOpen] = useState<JobAction>();
   const buttons = useFocusAfterDeeds(open !== undefined);
   if (!mayOperate) return null;
   const close = (): void => setOpen(undefined);
@@ -78,7 +78,7 @@ function useFocusAfterDeeds(isOpen: boolean): { readonly current: HTMLDivElement
   return buttons;
 }
 
-function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): Deed[] {
+function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): JobAction[] {
   if (recoverableUntil !== undefined) return ['recover'];
   if (state === 'stopped') return kept === undefined ? [] : ['resume', 'stop'];
   if (state === 'starting') return ['stop'];
@@ -92,7 +92,7 @@ function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): 
   ];
 }
 
-type Opened = Deeds & { readonly onClose: () => void };
+type DialogProps = JobActionProps & { readonly onClose: () => void };
 
 const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (status: JobStatus) => string>> = {
   pause: () =>
@@ -101,7 +101,7 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
     `What waits is sent: ${counted(kept?.waiting ?? waiting, 'trigger')} now. Then the job goes on as before.`,
   recover: () => 'The job is started again with what it had not delivered when it was ended from outside.',
   retry: ({ held, waiting, endpoint }) => {
-    if (endpoint?.state !== 'unwell')
+    if (endpoint?.state !== 'unhealthy')
       return `Retry ${held === 1 ? "1 person's trigger" : `the triggers of ${shownCount(held)} people`} now instead of waiting.`;
     const others = waiting > 1 ? ` If the endpoint takes it, the other ${shownCount(waiting - 1)} follow.` : '';
     return `One request is sent now.${others}`;
@@ -109,7 +109,7 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
 };
 
 /** A command that needs nothing but a yes. */
-function Plain({ deed, status, onDone, onClose }: Opened & { readonly deed: keyof typeof MEANINGS }): JSX.Element {
+function Plain({ deed, status, onDone, onClose }: DialogProps & { readonly deed: keyof typeof MEANINGS }): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const { jobId, label } = status;
   const doIt = async (): Promise<void> => {
@@ -137,7 +137,7 @@ const WAITING = [
   ['discard', 'Discard it', 'The job ends now, and what waits is never sent. This cannot be undone.'],
 ] as const;
 
-function StopDialog({ status, onDone, onClose }: Opened): JSX.Element {
+function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const [waiting, setWaiting] = useState<(typeof WAITING)[number][0]>(
     status.kept === undefined ? 'deliver' : 'discard',
@@ -185,7 +185,7 @@ function useSizes(
   status: JobStatus,
   chosen: readonly string[],
 ): { readonly members?: number; readonly isKnown: boolean } {
-  const { value } = useAsked<AudienceList>(pathOf(['audiences']));
+  const { value } = useFetched<AudienceList>(pathOf(['audiences']));
   if (value === undefined) return { isKnown: false };
   const meant = status.audiences.filter(({ slug }) => chosen.includes(slug)).map(({ id }) => id);
   const sizes = value.audiences.filter(({ id }) => meant.includes(id)).map(({ size }) => size);
@@ -193,7 +193,7 @@ function useSizes(
   return { isKnown: true, members: sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) };
 }
 
-function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
+function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const slugs = status.audiences.map(({ slug }) => slug);
   const [chosen, setChosen] = useState<readonly string[]>(slugs);
@@ -270,7 +270,7 @@ function BackfillDialog({ status, onDone, onClose }: Opened): JSX.Element {
 }
 
 /** What is done with a backfill that is under way. */
-export function BackfillDeeds({ status, onDone }: Deeds): JSX.Element | null {
+export function BackfillDeeds({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
   const { failure, isBusy, run } = useDeed();
   const [isCancelling, setCancelling] = useState(false);
@@ -323,7 +323,7 @@ function ndjsonOf(lines: string): string {
 }
 
 /** Two steps: what the list would send, by numbers; then to send it. The list goes to the API each time, and nowhere else. */
-function ReconcileDialog({ status, onDone, onClose }: Opened): JSX.Element {
+function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const { isBusy, failure, run } = useDeed();
   const [file, setFile] = useState<File>();
   const [audience, setAudience] = useState(status.audiences[0]?.slug ?? '');

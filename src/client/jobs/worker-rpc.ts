@@ -6,10 +6,10 @@ import type { AudienceList, AuthorizationListing } from '../../contract/audience
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../../contract/export-job.ts';
 import { FORM } from '../../domain/form-fields.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
-import type { Answer, PreparedJob, Question, QuestionArgument } from '../../contract/ports.ts';
+import type { Answer, PreparedJob, RpcMethod, QuestionArgument } from '../../contract/ports.ts';
 import type { PreparedWatch } from '../../contract/watch.ts';
 import { isRecord } from '../../domain/json.ts';
-import { ASK_WORKER } from '../../domain/names.ts';
+import { WORKER_RPC } from '../../domain/names.ts';
 import { ANSWER_MS, noWorker } from '../asking.ts';
 import { WorkerFailed } from '../errors.ts';
 import { historyEvents } from '../history/events.ts';
@@ -27,7 +27,7 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
       ? { told: definition, problems: [] }
       : whatWorkersAreTold(definition, checked.ok ? [] : checked.problems, lost);
   if (told === undefined) return { ok: false, problems };
-  return withHeldBack(problems, await askWorker(client, taskQueue, 'prepareJob', told));
+  return withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', told));
 }
 
 /** A worker's answer about a part of a definition, with the problems of the rest, which it was not told of and may have liked without. */
@@ -107,7 +107,7 @@ function topOf(field: string): string {
 
 /** Which authorizations a worker has. @throws NoWorker, WorkerFailed */
 export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
-  return await askWorker(client, taskQueue, 'listAuthorizations', null);
+  return await workerRpc(client, taskQueue, 'listAuthorizations', null);
 }
 
 /** Which audiences these are, by slug or id, and whether workers can watch them. @throws NoWorker, WorkerFailed */
@@ -116,12 +116,12 @@ export async function prepareWatch(
   taskQueue: string,
   names: readonly string[],
 ): Promise<PreparedWatch> {
-  return await askWorker(client, taskQueue, 'prepareWatch', names);
+  return await workerRpc(client, taskQueue, 'prepareWatch', names);
 }
 
 /** Which audiences a worker's source has. @throws NoWorker, WorkerFailed */
 export async function listAudiences(client: Client, taskQueue: string, answerMs = ANSWER_MS): Promise<AudienceList> {
-  return await askWorker(client, taskQueue, 'listAudiences', null, answerMs);
+  return await workerRpc(client, taskQueue, 'listAudiences', null, answerMs);
 }
 
 /** Which fields the first members of an audience have. @throws NoWorker, WorkerFailed */
@@ -131,11 +131,11 @@ export async function listProfileFields(
   audience: string,
   answerMs = ANSWER_MS,
 ): Promise<readonly string[]> {
-  return await askWorker(client, taskQueue, 'listProfileFields', audience, answerMs);
+  return await workerRpc(client, taskQueue, 'listProfileFields', audience, answerMs);
 }
 
 /** How each question shows in the Temporal UI: how its workflow's id begins, and what it does. */
-const SHOWN: Readonly<Record<Question, { readonly id: string; readonly summary: string }>> = {
+const SHOWN: Readonly<Record<RpcMethod, { readonly id: string; readonly summary: string }>> = {
   prepareJob: { id: 'check-export-job', summary: 'Checks a job before it starts' },
   prepareWatch: { id: 'check-watch', summary: 'Checks audiences before they are watched' },
   keepTheirMembers: { id: 'keep-their-members', summary: 'Keeps a part of a list of members to compare with' },
@@ -155,7 +155,7 @@ const SHOWN: Readonly<Record<Question, { readonly id: string; readonly summary: 
  * @param answerMs how long there is for an answer
  * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
-export async function askWorker<Q extends Question>(
+export async function workerRpc<Q extends RpcMethod>(
   client: Client,
   taskQueue: string,
   question: Q,
@@ -164,7 +164,7 @@ export async function askWorker<Q extends Question>(
 ): Promise<Answer<Q>> {
   const { id, summary } = SHOWN[question];
   const handle = await client.workflow.start<(question: Q, argument: QuestionArgument<Q>) => Promise<Answer<Q>>>(
-    ASK_WORKER,
+    WORKER_RPC,
     {
       workflowId: `${id}-${randomUUID()}`,
       taskQueue,
