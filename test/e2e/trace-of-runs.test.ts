@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
+import type { Attempt, EventTrigger, TraceEvent } from '../../src/client/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
 import { runFacts } from '../../src/client/history/events.ts';
 import { inTimeOrder } from '../../src/client/history/trace.ts';
@@ -58,7 +58,7 @@ afterAll(async () => {
 const enter = (user: string) => ({ event: 'enter' as const, audience: 'news', user, profile: {} });
 
 /** One signal each, so that run follows run. */
-async function passBy(job: string, prefix: string, count = 60): Promise<void> {
+async function passBy(job: string, prefix: string, count = 30): Promise<void> {
   for (let i = 0; i < count; i++) await lab.jobs.push(job, [enter(`${prefix}${i % 20}`)]);
 }
 
@@ -145,7 +145,7 @@ test('through backfill, retries, dead letters, edits, holders, a recovery and a 
   const job = await eventfulJob();
   const facts = await allFacts(job);
   const runs = await runsOf(lab.client, job);
-  expect(runs.length).toBeGreaterThan(12);
+  expect(runs.length).toBeGreaterThan(8);
   const people = ['flaky', 'refused', 'odd', 'odder', 'last', 'm7', 'm31', 'q0', 'q700', 'q1499'];
   const passersBy = ['a', 'b', 'c', 'd', 'e'].flatMap((prefix) => [`${prefix}0`, `${prefix}13`]);
   for (const user of [...people, ...passersBy]) {
@@ -172,4 +172,91 @@ test('through backfill, retries, dead letters, edits, holders, a recovery and a 
   const withFailures = new Set(failed.map(({ runId }) => runId));
   expect(read.size).toBeLessThanOrEqual(withFailures.size + 3);
   expect(read.size).toBeLessThan(runs.length);
+  const newest: Attempt[] = [];
+  for await (const attempt of lab.jobs.attempts(job)) newest.push(attempt);
+  expect(newest).toEqual(all.slice(-20));
+});
+
+function enters(count: number, user: (i: number) => string): EventTrigger[] {
+  return Array.from({ length: count }, (_, i) => ({
+    event: i % 2 === 0 ? 'enter' : 'exit',
+    audience: 'vip',
+    user: user(i),
+    at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
+    profile: {},
+  }));
+}
+
+const kinds = (events: readonly TraceEvent[]) => events.map(({ kind }) => kind);
+
+test('a person is followed through continue-as-new, into a holder, and through a stop that kept what waits', async () => {
+  const job = await lab.start({ parallelRequestCount: 20 });
+  const [once, again, last] = enters(3, () => 'deep');
+  // One signal each, so that run follows run.
+  await lab.jobs.push(job, [once as EventTrigger]);
+  for (const trigger of enters(100, (i) => `p${i % 30}`)) await lab.jobs.push(job, [trigger]);
+  await lab.jobs.pause(job);
+  await lab.jobs.push(
+    job,
+    enters(1_000, (i) => `q${i}`),
+  );
+  await lab.jobs.push(job, [again as EventTrigger]);
+  await lab.jobs.push(
+    job,
+    enters(1_000, (i) => `r${i}`),
+  );
+  await lab.jobs.push(job, [last as EventTrigger]);
+  await lab.statusWhen(job, ({ received }) => received === 2_103);
+
+  const waits = await traced('deep', job);
+  expect(kinds(waits)).toEqual(['received', 'attempted', 'received', 'received', 'stands']);
+  expect(new Set(waits.flatMap((event) => ('runId' in event ? [event.runId] : []))).size).toBeGreaterThan(1);
+  expect(waits.at(-1)).toMatchObject({
+    standing: {
+      state: 'paused',
+      waitingCount: 2,
+      waiting: [{ event: 'exit', holder: expect.stringMatching(/^\d+$/) }, { event: 'enter' }],
+    },
+  });
+
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.handle(job).result();
+  expect((await traced('deep', job)).at(-1)).toMatchObject({ standing: { state: 'stopped', waitingCount: 2 } });
+
+  await lab.jobs.resume(job);
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  const sent = await traced('deep', job);
+  expect(kinds(sent).filter((kind) => kind === 'received')).toHaveLength(3);
+  expect(
+    sent.flatMap((event) => (event.kind === 'attempted' && event.outcome === 'delivered' ? [event.triggerAt] : [])),
+  ).toEqual([once, again, last].map((trigger) => trigger?.at));
+  expect(sent.at(-1)).toMatchObject({ standing: { waitingCount: 0 } });
+});
+
+test('followed, the attempts go on as slices end, from run to run, until it is aborted', async () => {
+  const job = await lab.start();
+  await lab.jobs.push(
+    job,
+    enters(1, () => 'before'),
+  );
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  const stop = new AbortController();
+  const told: Attempt[] = [];
+  const following = (async () => {
+    for await (const attempt of lab.jobs.attempts(job, { follow: stop.signal, last: 1 })) told.push(attempt);
+  })();
+  while (told.length < 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  const users = Array.from({ length: 60 }, (_, i) => `p${i}`);
+  for (const user of users)
+    await lab.jobs.push(
+      job,
+      enters(1, () => user),
+    );
+  while (told.length < 61) await new Promise((resolve) => setTimeout(resolve, 20));
+  stop.abort();
+  await following;
+  expect(told[0]).toMatchObject({ user: 'before' });
+  expect(new Set(told.map(({ user }) => user))).toEqual(new Set(['before', ...users]));
+  expect(told).toHaveLength(61);
+  expect(new Set(told.map(({ runId }) => runId)).size).toBeGreaterThan(1);
 });

@@ -125,16 +125,6 @@ test('a dead letter whose workflow was terminated is shown as that, and the trac
   expect(story(events)).toContain('its workflow was terminated or cancelled');
 });
 
-test('an existing member: found by a backfill, then sent', async () => {
-  const job = await lab.start({ existingUsers: true });
-  await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
-  expect(await traced('member', { jobId: job })).toMatchObject([
-    { kind: 'found', audience: 'vip', backfill: 1 },
-    { kind: 'attempted', outcome: 'delivered' },
-    { kind: 'stands', standing: { waitingCount: 0, inPages: false } },
-  ]);
-});
-
 test('what a paused and what a terminated job would have sent waits, and why is said', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);

@@ -53,15 +53,11 @@ const COMMANDS: [string, (jobs: ExportJobs, job: string) => Promise<unknown>][] 
   ['edit', (jobs, job) => jobs.edit(job, { label: 'Another' })],
 ];
 
-test.each([
-  ['without the keys', []],
-  ['with another key of the same id', [aPayloadKey('a')]],
-  ['with an unknown key', [aPayloadKey('x')]],
-])('a client %s commands nothing, since it could not read what came of it', async (_, keys) => {
+test('a client with another key of the same id commands nothing, since it could not read what came of it', async () => {
   await open({ config: { payloadKeys: [KEY] } });
   const job = await aPausedJob();
   const before = await lab.jobs.status(job);
-  const jobs = jobsWith(dataConverterWith(keys));
+  const jobs = jobsWith(dataConverterWith([aPayloadKey('a')]));
   for (const [, command] of COMMANDS) await expect(command(jobs, job)).rejects.toThrow(UnknownPayloadKey);
   // A command of ours comes after anything that was sent before it.
   expect(await lab.jobs.pause(job)).toEqual(before);
@@ -261,4 +257,4 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
   expect(begun.length).toBeLessThan(MANY);
 });
 
-const MANY = 8_000;
+const MANY = 3_000;

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
+import { InvalidJob } from '../../src/client/errors.ts';
+import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
@@ -98,4 +100,59 @@ test('a watch that comes round less often than its audience looks back is starte
   expect(rare).toMatchObject({ code: 0, err: expect.stringContaining('looks back over 15 minutes') });
   expect(await command('watch', watched.slug, '--every', '15m')).toMatchObject({ code: 0, err: '' });
   await lab.jobs.watches.stop(watched.id);
+});
+
+/** Where what an error says is wrong: `backfillPerSec`. */
+interface Refusal {
+  readonly problems: readonly { readonly field: string }[];
+}
+const fieldsOf = ({ problems }: Refusal) => problems.map(({ field }) => field).toSorted();
+
+// test/client/wrong-definitions.test.ts tries each mistake with each field, without a server.
+test('a definition with mistakes is refused with all of them by everything that takes one, and nothing comes of it', async () => {
+  const job = await lab.start({ audiences: ['vip'] });
+  const before = { status: await lab.jobs.status(job), requests: lab.receiver.ledger.requests };
+  const wrong: object = {
+    label: 7,
+    audience: ['vip'],
+    webhookURL: 'https://a.example/',
+    authorization: '',
+    backfillPerSec: 1,
+  };
+  const definition = wrong as JobDefinitionInput; // It is none, which is the point.
+  const file = join(folder, 'wrong.json');
+  writeFileSync(file, JSON.stringify(wrong));
+  const unknown = ['audience', 'authorization', 'backfillPerSec', 'label', 'webhookURL'];
+  const all = [...unknown, 'audiences', 'webhookUrl'].toSorted();
+  const id = `wrong-${job}`;
+  for (const [fields, ...args] of [
+    [all, 'start', file, '--id', id],
+    [all, 'start', file, '--id', id, '--sample', '1'],
+    [all, 'render', file],
+    [all, 'test', file],
+    [unknown, 'edit', job, file],
+  ] as const) {
+    const { code, out, err } = await command(...args, '--json');
+    const { error } = JSON.parse(err) as { error: Refusal & { name: string } };
+    expect({ args, code, out, name: error.name, fields: fieldsOf(error) }).toEqual({
+      args,
+      code: 2,
+      out: '',
+      name: 'InvalidJob',
+      fields,
+    });
+  }
+  expect(fieldsOf((await lab.jobs.check(definition)) as unknown as Refusal)).toEqual(all);
+  for (const [fields, call] of [
+    [all, lab.jobs.start(definition, { jobId: id })],
+    [all, lab.jobs.sample({ definition })],
+    [all, lab.jobs.test({ definition })],
+    [unknown, lab.jobs.edit(job, definition)],
+  ] as const) {
+    const error: unknown = await call.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InvalidJob);
+    expect(fieldsOf(error as InvalidJob)).toEqual(fields);
+  }
+  expect({ status: await lab.jobs.status(job), requests: lab.receiver.ledger.requests }).toEqual(before);
+  await expect(lab.jobs.status(id)).rejects.toMatchObject({ name: 'JobNotFound' });
 });
