@@ -125,7 +125,8 @@ test('signalled with null it is not forced', async () => {
   expect(await handle.result()).toBe('discarded');
 });
 
-test.each([[['force']], [[{ force: 'yes' }]], [[{ froce: true }]], [[[true]]], [[{}, { force: true }]]])(
+// doors.test.ts tries all that cannot be meant.
+test.each([[[{ froce: true }]], [[{}, { force: true }]]])(
   'signalled with %j, which cannot be meant, nothing happens, and the notice says so',
   async (args) => {
     const { handle } = await keepOfMember();
@@ -240,12 +241,6 @@ test('lists find it by job, person, failure and audience, and its memo says what
     diedAt: letter.diedAt,
   });
   expect(await staticSummary()).toBe(`enter of ${letter.user} (vip): HTTP 422`);
-});
-
-test('a namespace without the search attributes is no obstacle', async () => {
-  const { handle } = await keep({ hasSearchAttributes: false });
-  const { typedSearchAttributes } = await handle.describe();
-  expect(typedSearchAttributes.getAll().map(({ key }) => key.name)).not.toContain('ExportPerson');
 });
 
 test('it waits thirty days by one timer, and its start costs nothing more', async () => {

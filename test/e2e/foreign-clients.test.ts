@@ -1,9 +1,7 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { DEAD_LETTER, EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
-import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { EXPORT_JOB, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 
@@ -224,42 +222,6 @@ test('garbage in an update never fails a workflow task: it is refused, and chang
       cause: { type },
     });
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', revision: 1 });
-});
-
-test('a second argument of an update is refused', async () => {
-  const job = await lab.start();
-  for (const [update, type] of [
-    ['backfill', 'InvalidBackfill'],
-    ['stop', 'InvalidStop'],
-    ['edit', 'InvalidEdit'],
-    ['pause', 'InvalidRequest'],
-  ] as const)
-    await expect(lab.handle(job).executeUpdate(update, { args: [{}, { waiting: 'keep' }] })).rejects.toMatchObject({
-      cause: { type },
-    });
-  expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', revision: 1 });
-});
-
-test('a misspelt signal to a dead letter changes nothing, and the notice says why', async () => {
-  const letter = aDeadLetter({ user: 'misspelt', hasSearchAttributes: false });
-  const workflowId = `dead-letter-${randomUUID()}`;
-  const handle = await lab.client.workflow.start(DEAD_LETTER, { workflowId, taskQueue: lab.taskQueue, args: [letter] });
-  const told = async (signal: string, ...args: unknown[]) => {
-    await handle.signal(signal, ...args);
-    return await handle.query<{ state: string; notice?: string }>('status');
-  };
-  expect(await told('redeliver', { froce: true })).toMatchObject({
-    state: 'waiting',
-    notice: expect.stringContaining('Did you mean "force"?'),
-  });
-  expect(await told('redeliver', { force: 'true' })).toMatchObject({
-    state: 'waiting',
-    notice: expect.stringContaining('force'),
-  });
-  expect(await told('discard', { job: 'another' })).toMatchObject({ state: 'waiting' });
-  expect((await handle.describe()).memo).toMatchObject({ notice: expect.stringContaining('changed nothing') });
-  await handle.signal('discard');
-  await expect(handle.result()).resolves.toBe('discarded');
 });
 
 test('a signal to a kept job that says more than it can changes nothing, and the notice says why', async () => {
