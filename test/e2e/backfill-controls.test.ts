@@ -57,20 +57,3 @@ test('paused, it sends nobody; resumed, everybody who is left; cancelled, nobody
   await expect(lab.jobs.backfill(job, { action: 'resume' })).rejects.toThrow(/No backfill is running/);
   await expect(lab.jobs.backfill(job, { sample: 0 })).rejects.toThrow(/sample: This must be/);
 });
-
-test('a rate is kept: so many a second, and not more', async () => {
-  const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 10, backfillPerSecond: 100 });
-  const startedAt = Date.now();
-  const before = delivered();
-  await lab.jobs.backfill(job);
-  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= before + 400);
-  const seconds = (Date.now() - startedAt) / 1000;
-  // A second's worth is sent at once, and one may be made up for.
-  expect(seconds).toBeGreaterThanOrEqual(2);
-  expect(delivered() - before).toBeLessThanOrEqual((seconds + 2) * 100);
-  const { backfill } = await lab.jobs.status(job);
-  expect(backfill).toMatchObject({ state: 'running', expected: 1000 });
-  expect(backfill?.ratePerSecond).toBeGreaterThan(20);
-  expect(backfill?.secondsLeft).toBeGreaterThan(0);
-  await lab.jobs.stop(job, { waiting: 'discard' });
-});

@@ -78,16 +78,6 @@ test('a trigger for somebody whom the source never knew is sent with segment_eve
   expect(Object.keys(JSON.parse(await bodyOf('nobody')).data)).toEqual(['segment_events']);
 });
 
-test('a job that looks back over less than half an hour starts, with a warning that says why', async () => {
-  const started = await lab.jobs.start(
-    { label: 'Short window', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
-    { jobId: `window-${Date.now()}` },
-  );
-  expect(started.warnings.join()).toMatch(/"vip" looks back over 15 minutes/);
-  const status = await lab.statusWhen(started.jobId, ({ state }) => state === 'running');
-  expect(status.notices.join()).toMatch(/15 minutes/);
-});
-
 test('[S21] with an authorization, requests carry its headers and its signature; neither a start nor an edit takes it elsewhere', async () => {
   const origin = new URL(lab.receiver.url).origin;
   const signing = await Lab.open({

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
-import { ExportJobs, JobAlreadyRunning } from '../../src/client/export-jobs.ts';
+import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { CarriedJob } from '../../src/domain/job/carrying.ts';
 import type { RecoveryState } from '../../src/domain/kept-job.ts';
@@ -85,21 +85,6 @@ test('[S23] nobody who looks at a job is shown its URL in full, and an edit that
   } finally {
     await receiver.close();
   }
-});
-
-test('an edit that cannot be is refused, by field, and changes nothing', async () => {
-  const job = await lab.start();
-  await expect(lab.jobs.edit(job, { audiences: ['vpi'] })).rejects.toThrow(
-    /audiences\[0\]: The source knows no audience "vpi"/,
-  );
-  // As a foreign client would ask, without checking first.
-  const asked = lab.handle(job).executeUpdate('edit', { args: [{ parallelRequestCount: 0 }] });
-  await expect(asked).rejects.toMatchObject({
-    cause: { type: 'InvalidJob', message: expect.stringMatching(/parallelRequestCount: .*at least 1/) },
-  });
-  const status = await lab.jobs.status(job);
-  expect(status.notices.join()).toMatch(/did not take effect.*at least 1/);
-  expect(status.revision).toBe(1);
 });
 
 test('an edit that the source cannot check is refused as such, changes nothing, and can be asked for again', async () => {
@@ -246,14 +231,6 @@ test('stop sends what waits, then the workflow completes and takes no more', asy
   await expect(lab.jobs.enter(job, { audience: 'vip', user: 'late' })).rejects.toThrow();
 });
 
-test('stop with discard drops what is waiting', async () => {
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'dropped', profile: {} });
-  await lab.jobs.stop(job, { waiting: 'discard' });
-  await expect(lab.handle(job).result()).resolves.toEqual({ received: 1, delivered: 0 });
-});
-
 test('what is being dropped is not said to be kept when it is asked for afterwards', async () => {
   const own = await Lab.open({ receiver: { delayMs: 8_000 } });
   try {
@@ -276,15 +253,6 @@ test('cancelling a job in the Temporal UI stops it in order', async () => {
   await lab.arrives('cancelled');
   await lab.handle(job).cancel();
   await expect(lab.handle(job).result()).resolves.toEqual({ received: 1, delivered: 1 });
-});
-
-test('starting one job id twice is a clear error', async () => {
-  const job = await lab.start();
-  const again = lab.jobs.start(
-    { label: 'Again', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
-    { jobId: job },
-  );
-  await expect(again).rejects.toBeInstanceOf(JobAlreadyRunning);
 });
 
 test('a job is seen in the Temporal UI: label, details, search attributes; and listed', async () => {

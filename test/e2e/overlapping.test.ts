@@ -48,21 +48,6 @@ test('two edits that overlap both take effect', async () => {
   expect((await lab.statusWhen(job, both)).notices).toEqual([]);
 });
 
-test('an edit that cannot be does not take the next one with it', async () => {
-  const job = await lab.start();
-  const before = lab.source.calls.audiences;
-  const answer = lab.source.holdBack('audiences');
-  try {
-    await askToEdit(job, { parallelRequestCount: 0 });
-    await nextCall(before);
-    await askToEdit(job, { label: 'Edited all the same' });
-  } finally {
-    answer();
-  }
-  const status = await lab.statusWhen(job, ({ label }) => label === 'Edited all the same');
-  expect(status).toMatchObject({ parallelRequestCount: 5, notices: [] });
-});
-
 test('a job that is stopped with discard while it asks its source ends at once: it says what it received, sends nothing, begins no backfill', async () => {
   const workflowId = jobWorkflowId(`lab-${randomUUID()}`);
   const definition = {

@@ -92,16 +92,6 @@ test('after a reset to its first task a job sends everybody again under the same
   expect(unwrapped(stdout)).toMatch(/Reset +.*: what came after the moment that it went back to is taken again/);
 });
 
-test('a job that is started again under its id is another one, for its endpoint too', async () => {
-  const job = await lab.start({ audiences: ['news'] });
-  const { subscriptionId } = await lab.jobs.status(job);
-  await lab.jobs.stop(job);
-  await lab.handle(job).result();
-  const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
-  await lab.jobs.start(definition, { jobId: job });
-  expect((await lab.jobs.status(job)).subscriptionId).not.toBe(subscriptionId);
-});
-
 test.each([
   ['while its child runs', 2, 600, 'RUNNING'],
   ['after its child has read everything', 0, 2000, 'COMPLETED'],

@@ -5,7 +5,7 @@ import { Lab } from '../support/lab.ts';
 import { configured } from '../webhook/an-authorization.ts';
 
 const PEOPLE = 400;
-const CHANGES = 20;
+const CHANGES = 12;
 /** How long an operator's question may take on a busy machine. */
 const ANSWER_MS = 8000;
 /** A slice starts no request later than 1.5 s after its start; a busy machine takes its time. */
@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(async () => Promise.all([lab.close(), before.close(), after.close()]));
 
-/** A job in the middle of sending 8,000 triggers, which takes it some seconds. */
+/** A job in the middle of sending 4,800 triggers, which takes it some seconds. */
 async function jobUnderLoad(): Promise<{ job: string; prefix: string }> {
   const prefix = randomUUID().slice(0, 8);
   const job = await lab.start({ webhookUrl: before.url, authorization: 'before', parallelRequestCount: 8 });
@@ -89,12 +89,4 @@ test('a busy job that is edited sends everything once, in order, and no secret t
     told.set(message?.user ?? '', [...(told.get(message?.user ?? '') ?? []), message?.at ?? '']);
   }
   for (const times of told.values()) expect(times).toEqual(times.toSorted());
-});
-
-test('a busy job that is stopped with discard ends with its running slices', async () => {
-  const { job, prefix } = await jobUnderLoad();
-  expect((await answeredInTime(() => lab.jobs.stop(job, { waiting: 'discard' }))).state).toBe('stopping');
-  const { delivered } = (await lab.handle(job).result()) as { delivered: number };
-  expect(delivered).toBeLessThan(PEOPLE * CHANGES);
-  expect(arrived(before, prefix)).toHaveLength(delivered);
 });

@@ -112,14 +112,6 @@ test('a watch that somebody terminated is not said to wait for its next round; a
   expect(arrived()).toEqual(['exit 2']);
 });
 
-test('with emitExisting the first round tells of everybody', async () => {
-  await open(['1', '2']);
-  await listener();
-  await watch({ emitExisting: true });
-  await arrives(2);
-  expect(arrived().sort()).toEqual(['enter 1', 'enter 2']);
-});
-
 test('a source that is down, or breaks off, or goes in a circle, makes nobody leave; then the watch goes on', async () => {
   await open(numbered(30));
   await listener();
@@ -183,18 +175,6 @@ test('many who left are told of when the next round shows the same', async () =>
   expect((await round()).last).toMatchObject({ exits: 50, members: 50 });
   await arrives(50);
   expect(new Set(arrived()).size).toBe(50);
-});
-
-test('or when somebody says that it is right, also if some are back by then', async () => {
-  await open(numbered(100));
-  await listener();
-  await watch();
-  for (const user of numbered(50)) lab.source.exit(audience.id, user);
-  await lab.jobs.watches.scanNow(audience.id);
-  await statusWhen(({ state }) => state === 'held');
-  for (const user of numbered(10)) lab.source.enter(audience.id, user);
-  await lab.jobs.watches.accept(audience.slug);
-  expect((await statusWhen(({ rounds }) => rounds === 2)).last).toMatchObject({ exits: 40 });
 });
 
 test('a snapshot that is missing is waited for; one that is lost is reported, and the difference is not signalled', async () => {
@@ -315,16 +295,6 @@ test('a slug that has moved to another audience never names the watch of the one
   await expect(lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS })).rejects.toMatchObject(moved);
   expect((await lab.jobs.watches.status(`${audience.slug}-renamed`)).state).toBe('waiting');
   await lab.jobs.watches.stop(audience.id);
-});
-
-test('everything that is wrong with a watch is reported at once, with a guess at a misspelt audience', async () => {
-  await open(['1']);
-  await expect(lab.jobs.watches.start([audience.slug], { everyMs: 5, largestExitPercent: 0 })).rejects.toMatchObject({
-    name: 'InvalidWatch',
-    problems: [{ field: 'everyMs' }, { field: 'largestExitPercent' }],
-  });
-  await expect(lab.jobs.watches.start([`${audience.slug}s`])).rejects.toThrow(`Did you mean "${audience.slug}"?`);
-  await expect(lab.jobs.watches.status('nobody')).rejects.toMatchObject({ name: 'WatchNotFound' });
 });
 
 test('a job that was stopped for some rounds is told what it missed once it is resumed, in order', async () => {
