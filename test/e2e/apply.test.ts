@@ -279,44 +279,6 @@ test('with --prune, jobs of this task queue without a file are stopped when some
   }
 });
 
-test('a folder that has few of the jobs that run stops the others only with --force, and a dry run says so', async () => {
-  const there = await Lab.open({ receiver });
-  const here = new Operator(there.taskQueue);
-  const running = Array.from({ length: 5 }, (_, n) => a(`running-${n}`)).sort();
-  const [wanted = '', ...others] = running;
-  const definition = simple({ webhookUrl: there.receiver.url });
-  try {
-    for (const jobId of running) await there.jobs.start(definition, { jobId });
-    file(wanted, definition);
-    const dryRun = async () => await here.json<Applied>(['apply', folder, '--prune', '--dry-run']);
-    while ((await dryRun()).jobs.length < running.length);
-    const why = /^This would stop 4 of the 5 running jobs of this task queue \(running-1.*\): most likely .*\.$/;
-    expect(await dryRun()).toMatchObject({ dryRun: true, doubt: expect.stringMatching(why) });
-    expect(unwrapped((await here.run(['apply', folder, '--prune', '--dry-run'])).stdout)).toMatch(
-      /files are missing\. Without --force it would be refused\. 4 jobs would be stopped\.$/,
-    );
-    const refused = await here.run(['apply', folder, '--prune', '--yes', '--json']);
-    expect(refused.code).toBe(1);
-    expect(JSON.parse(refused.stderr)).toMatchObject({
-      error: { name: 'PruneDoubtful', doubt: 'most', wanted: 1, message: expect.stringContaining('--force') },
-    });
-    const { error } = JSON.parse(refused.stderr) as { readonly error: { readonly stops: readonly string[] } };
-    expect([...error.stops].sort()).toEqual(others);
-    expect(await here.run(['apply', folder, '--force'])).toMatchObject({ code: 2 });
-    for (const jobId of others) expect((await there.jobs.status(jobId)).state).toBe('running');
-
-    // As many as stay may go.
-    const [more = ''] = others;
-    file(more, definition);
-    expect(await here.run(['apply', folder, '--prune'])).toMatchObject({ code: 2 });
-    rmSync(join(folder, `${more}.json`));
-    const forced = await here.run(['apply', folder, '--prune', '--force', '--yes']);
-    expect(forced).toMatchObject({ code: 0, stdout: '4 jobs were stopped.\n' });
-  } finally {
-    await there.close();
-  }
-});
-
 test('a renamed file loses no change while its job starts anew, and is said to be one; a file that names its job only moves', async () => {
   // Nobody else's job on this server listens to it.
   const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };

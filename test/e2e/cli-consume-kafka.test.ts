@@ -109,26 +109,4 @@ describeWithKafka('triggers consume kafka', () => {
     expect([code, stderr]).toEqual([0, '']);
     expect(await kafka.committed('audience-triggers', 'audience-changes')).toEqual([1]);
   });
-
-  test('a job that does not run, or is misspelt, is named when a consumer starts; with a message for it, the consumer is not ready, and says why', async () => {
-    const topic = await kafka.topic();
-    const kafkaConfig = { brokers: [kafka.broker.address], topics: [topic], group: 'misspelt', from: 'earliest' };
-    const config = JSON.stringify({ kafka: { ...kafkaConfig, jobs: ['no-such-job'] } });
-    const program = await consumer(config, ['--port', '0']);
-    expect(program.stderr).toContain('There is no job \\"no-such-job\\".');
-    const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
-    const readiness = async () => await request(new URL('/readyz', metricsUrl));
-    await until(async () => (await readiness()).statusCode === 200);
-    await kafka.write(topic, [{ value: exampleMessage }]);
-    await until(async () => (await readiness()).statusCode === 503);
-    expect(await (await readiness()).body.json()).toMatchObject({
-      problem: expect.stringContaining('A job takes nothing. There is no job "no-such-job".'),
-    });
-    await program.kill();
-  });
-});
-
-test('without Kafka in the configuration it says what is missing', async () => {
-  const { code, stderr } = await startTriggers(['consume', 'kafka']).end();
-  expect([code, stderr]).toEqual([2, expect.stringContaining('No Kafka is configured')]);
 });

@@ -82,31 +82,6 @@ test('a consumer says how it is, names no person, ends in peace, and its metrics
   expect(text).not.toContain('canary-1');
 });
 
-test('while Temporal is down it is not ready, and ends within ten seconds when it is asked to', async () => {
-  const { host, port, close } = await aWayTo(temporal.address);
-  const job = await lab.start();
-  const program = await consumer([job], ['--port', '0'], { TEMPORAL_ADDRESS: `${host}:${port}` });
-  const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
-  const ready = async (): Promise<string> => {
-    const { statusCode, body } = await request(new URL('/readyz', metricsUrl));
-    return `${statusCode} ${await body.text()}`;
-  };
-  expect(await ready()).toBe('200 {"ok":true}\n');
-  close();
-  const downAt = performance.now();
-  expect(await ready()).toBe('503 {"ok":false,"problem":"Temporal does not answer."}\n');
-  expect(performance.now() - downAt).toBeLessThan(4_000);
-  await database.query(
-    `INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ('vip', 'later-1', 'enter', '{}')`,
-  );
-  await program.says(({ stderr }) => stderr.includes('"problem":"Temporal does not answer."'));
-  const askedAt = performance.now();
-  program.signal('SIGTERM');
-  expect((await program.end()).code).toBe(0);
-  expect(performance.now() - askedAt).toBeLessThan(10_000);
-  expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'later-1' RETURNING id`)).toHaveLength(1);
-});
-
 test('while Temporal takes connections and never answers, it ends within ten seconds, too', async () => {
   const { host, port, silence, close } = await aWayTo(temporal.address);
   const job = await lab.start();

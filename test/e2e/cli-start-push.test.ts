@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -68,38 +67,12 @@ describe('start', () => {
     expect(JSON.parse(forMachines.stderr)).toMatchObject({ error: { name: 'JobAlreadyRunning', jobId: id } });
   });
 
-  test("an option can say no to a file's existing users", async () => {
-    const path = file('everybody.json', { ...definition(), existingUsers: true });
-    const id = `cli-${randomUUID()}`;
-    const { code, stdout } = await operator.run(['start', path, '--id', id, '--no-existing-users']);
-    expect({ code, stdout: unwrapped(stdout) }).toEqual({ code: 0, stdout: expect.not.stringContaining('as enters') });
-    expect((await operator.json<JobStatus>(['status', id])).backfill).toBeUndefined();
-  });
-
   test('by options: the id is made from the label', async () => {
     const label = `By options ${randomUUID()}`;
     const args = ['start', '--label', label, '--audience', 'vip', '--audience', 'news', '--url', lab.receiver.url];
     const started = await operator.json<{ jobId: string; audiences: unknown[] }>(args);
     expect(started.jobId).toMatch(/^by-options-/);
     expect(started.audiences).toHaveLength(2);
-  });
-
-  test('a job that is wrong: every problem at once, by field, exit code 2', async () => {
-    const path = file('wrong.json', { ...definition(), label: '', audience: ['vip'], audiences: ['vpi'] });
-    const { code, stdout, stderr } = await operator.run(['start', path, '--parallel', '0']);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    const text = unwrapped(stderr);
-    expect(text).toContain('The job was not accepted:');
-    expect(text).toContain('label The label must not be empty.');
-    expect(text).toContain(
-      'audiences[0] The source knows no audience "vpi". Did you mean "vip"? It knows: vip, news, only-here',
-    );
-    expect(text).toMatch(/parallelRequestCount .*at least 1/);
-    expect(text).toMatch(/audience .*audiences/);
-
-    const forMachines = await operator.run(['start', path, '--json']);
-    expect(forMachines.code).toBe(2);
-    expect(JSON.parse(forMachines.stderr)).toMatchObject({ error: { name: 'InvalidJob' } });
   });
 });
 
@@ -156,58 +129,6 @@ describe('push', () => {
     const { stdout } = await operator.run(['push'], { stdin: lines.join('\n') });
     expect(stdout).toMatch(/^2 triggers read\. Sent to:\n/);
     expect(stdout).toContain(`  ${one}  2 accepted`);
-  });
-
-  test('what the job does not listen to is said: one trigger is not sent, and of many it is told how many were not', async () => {
-    const job = await lab.start({ audiences: ['vip'] });
-    const one = await operator.run(['push', job, '--audience', 'vpi', '--exit', '--user', '1']);
-    expect({ code: one.code, stdout: one.stdout, stderr: unwrapped(one.stderr) }).toEqual({
-      code: 2,
-      stdout: '',
-      stderr: `Nothing was sent to "${job}": It does not listen to "vpi". Did you mean "vip"? See what it listens to: triggers status ${job}`,
-    });
-    expect(await lab.jobs.status(job)).toMatchObject({ received: 0, rejected: 0 });
-    const lines = ['vip', 'vpi', 'news', 'vpi'].map((audience, i) =>
-      JSON.stringify({ event: 'exit', audience, user: `unmatched ${i}` }),
-    );
-    const many = await operator.run(['push', job, '--file', file('unmatched.ndjson', lines.join('\n'))]);
-    expect({ code: many.code, stdout: unwrapped(many.stdout) }).toEqual({
-      code: 1,
-      stdout: `1 trigger accepted by ${job}. 3 not sent.`,
-    });
-    expect(unwrapped(many.stderr)).toBe(
-      `${job} does not listen to "vpi" (did you mean "vip"?), "news". 3 triggers were not sent. See what it listens to: triggers status ${job}`,
-    );
-    expect(await lab.statusWhen(job, ({ received }) => received === 1)).toMatchObject({ rejected: 0 });
-    const again = await operator.run(['push', job, '--file', file('unmatched.ndjson', lines.join('\n')), '--json']);
-    expect(again.code).toBe(1);
-    expect(JSON.parse(again.stdout)).toMatchObject({ accepted: 1, unmatched: 3 });
-  });
-
-  test('where nothing at all was sent, since nobody listens, that is no success', async () => {
-    const { code, stdout, stderr } = await operator.run([
-      'push',
-      '--audience',
-      'nobody-does',
-      '--enter',
-      '--user',
-      '1',
-    ]);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: 'Nothing was sent.\n' });
-    // Other tests' jobs on the same server may be encrypted.
-    expect(stdout).toMatch(/^1 trigger read\. No running job (?:that can be read here )?listens to its audience\.\n/);
-  });
-
-  test('what cannot be done is said with its reason', async () => {
-    const one = ['--audience', 'vip', '--enter', '--user', '1'];
-    const unknown = await operator.run(['push', 'no-such-job', ...one]);
-    expect(unknown).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: 'Nothing was sent to "no-such-job": There is no job "no-such-job".\nSee all jobs: triggers list\n',
-    });
-    const unread = await operator.run(['push', 'any', '--file', 'none.ndjson']);
-    expect(unread).toMatchObject({ code: 2, stderr: 'The file none.ndjson cannot be read. Check its path.\n' });
   });
 });
 

@@ -101,18 +101,6 @@ test('a push whose slug has passed to another audience is refused, to one job an
   await lab.arrives('by-id');
 });
 
-test('of a file with such a slug nothing is sent, wherever it stands', async () => {
-  const job = await aJobThatKnewTheFirst();
-  const file = join(folder, 'changes.ndjson');
-  const before = `${first.slug}-before`;
-  writeFileSync(file, lines(before, before, first.slug));
-  for (const target of [[job], []]) {
-    const { code, err } = await command('push', ...target, '--file', file);
-    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('is now the audience') });
-  }
-  await nothingCameTo(job);
-});
-
 test('an audience that was renamed is reached by its new slug, and by its old one as long as no other has it', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   lab.source.rename(first.id, `${first.slug}-after`);
@@ -211,19 +199,6 @@ test('what died under a slug is not decided by it once another audience has it',
   expect(await waits()).toBe(1);
   // By the slug that its audience has now, though it died under another one.
   expect(await lab.jobs.deadLetters.discard({ audience: `${first.slug}-before` })).toEqual({ done: 1, failures: [] });
-});
-
-test('when no worker runs, a push goes all the same, and says that its slug was not checked', async () => {
-  const job = await lab.start({ audiences: [first.slug] });
-  await lab.stopWorkers();
-  try {
-    const pushed = await command('push', job, '--audience', first.slug, '--exit', '--user', 'nobody-works');
-    expect(pushed).toMatchObject({ code: 0, err: '' });
-    expect(JSON.parse(pushed.out)).toMatchObject({ accepted: 1, unchecked: expect.stringContaining('worker') });
-  } finally {
-    await lab.addWorker();
-  }
-  await lab.arrives('nobody-works');
 });
 
 test('a push in a key that the worker does not have is refused: it would be rejected, after it had been called accepted', async () => {

@@ -116,23 +116,3 @@ test('a push that the server refuses says what was accepted, what was not and wh
     await job.close();
   }
 });
-
-test('a push to every job that listens ends in the same way, and may be done again from the beginning', async () => {
-  const job = await AbandonedJob.open();
-  try {
-    await job.isListed();
-    const { stderr } = await refusedPush(job, '-');
-    const text = unwrapped(stderr);
-    const accepted = acceptedIn(text);
-    expect(text).toContain(`The push to "${job.jobId}" ended early`);
-    expect(text).toMatch(/It ended after trigger \d+ of the input\..* Push the whole input again/);
-
-    await job.lab.addWorker();
-    const again = await job.push('-', '--json');
-    expect(again).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(again.stdout)).toMatchObject({ jobs: [{ jobId: job.jobId, accepted: job.triggers.length }] });
-    await expectEachOnce(job, accepted);
-  } finally {
-    await job.close();
-  }
-});
