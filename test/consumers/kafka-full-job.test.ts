@@ -39,10 +39,10 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
     });
     const consumer = await startKafka({ config, handover, log, metrics });
     try {
-      // The first four have about 1 MB, hardly compressible, and little of it in profiles.
-      const messages = 16;
+      // The first two have about 1 MB, hardly compressible, and little of it in profiles.
+      const messages = 10;
       const people = Array.from({ length: 1_100 }, () => Array.from({ length: 255 }, anyCharacter).join(''));
-      const peopleOf = (n: number): string[] => (n < 4 ? people : people.slice(0, 16));
+      const peopleOf = (n: number): string[] => (n < 2 ? people : people.slice(0, 16));
       for (let n = 0; n < messages; n++) {
         const event = n % 2 === 0 ? 'enter' : 'exit';
         const value = peopleOf(n).map((user) => ({ audience: 'vip', user, event, profile: { n } }));
@@ -67,7 +67,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
         lab.receiver.ledger.entries
           .filter(({ message }) => message?.user === user)
           .map(({ body = '' }) => Number(/"n":(\d+)/.exec(body)?.[1]));
-      await until(() => lab.receiver.ledger.delivered >= 4 * people.length + 16 * (messages - 4));
+      await until(() => lab.receiver.ledger.delivered >= 2 * people.length + 16 * (messages - 2));
       for (const user of people.slice(0, 16)) expect(told(user)).toEqual(Array.from({ length: messages }, (_, n) => n));
       await lab.jobs.stop(job);
     } finally {
