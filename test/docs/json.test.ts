@@ -141,23 +141,3 @@ test.each(OTHERS)('%s still shows the JSON that begins with %s', (page, begins) 
     .map(({ text }) => JSON.stringify(JSON.parse(filledIn(text))));
   expect(texts.filter((text) => text.startsWith(begins))).not.toEqual([]);
 });
-
-test.each([
-  ['a configuration with a setting that is not there', '{"source":{"kind":"file","folder":"a"},"autorizations":{}}'],
-  [
-    'a job with a field that is not there',
-    '{"label":"a","audiences":["a"],"webhookUrl":"https://a.example.com","authorization":null,"paralel":3}',
-  ],
-  ['a trigger without an audience', '{"event":"enter","user":"1"}'],
-  ['a signing secret that is none', '{"signingSecrets":["secret"]}'],
-  [
-    'a message that would not be made',
-    '{"id":"1","data":{"segment_events":[{"id":"a","event":"exit","slug":"a","enter":"now"}]},"meta":{}}',
-  ],
-])('%s would be noticed', (_, text) => {
-  expect(complaintsOf({ page: 'a page', language: 'json', file: '', text })).not.toEqual([]);
-});
-
-test('JSON of which nobody knows what it is would be noticed', () => {
-  expect(complaintsOf({ page: 'a page', language: 'json', file: '', text: '{"a":1}' })).toBeUndefined();
-});

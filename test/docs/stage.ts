@@ -7,6 +7,7 @@ import type { Ended } from '../support/cli-hosts.ts';
 import { Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { blocksOf, root } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
+import { ParsingShell } from './shell-lines.ts';
 
 /** The sample job, which runs wherever a page speaks of a job that is there. */
 const SAMPLE_JOB = 'vips-to-the-crm';
@@ -31,6 +32,7 @@ export class Stage {
   readonly #folder: string;
   readonly #origin: string;
   readonly #programs: Program[] = [];
+  readonly #shell = new ParsingShell();
   #env: Record<string, string | undefined>;
   #apiUrl = '';
 
@@ -80,6 +82,11 @@ export class Stage {
       .replaceAll(/\bJOB\b/g, SAMPLE_JOB)
       .replace(/TRIGGERS_METRICS_PORT=\d+/, 'TRIGGERS_METRICS_PORT=0')
       .replace('http://127.0.0.1:7280', this.#apiUrl);
+    // A process of its own, for each of some hundred lines, costs a second; what is no work for a shell needs none.
+    if (long === undefined && /^(?:npx )?triggers [^<>|&;$`*]+$/.test(said)) {
+      const [call] = this.#shell.callsOf(said);
+      return await triggers(call?.args ?? [], this.#options);
+    }
     const program = new Program('sh', ['-c', `exec env ${said}`], { env: this.#env, cwd: this.#folder });
     this.#programs.push(program);
     if (long !== undefined) {
@@ -105,6 +112,7 @@ export class Stage {
     await this.#programs[0]?.end();
     await Promise.all(this.#programs.map((program) => program.kill()));
     await this.receiver.close();
+    this.#shell.close();
     rmSync(this.#folder, { recursive: true });
   }
 

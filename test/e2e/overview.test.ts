@@ -265,7 +265,3 @@ test('an ingest shows what came to it and what was refused last, and no person a
   expect(after.ingests).toMatchObject([{ requests: { taken: 1, refused: 1 }, triggers: { accepted: 1, refused: 1 } }]);
   expect(JSON.stringify(after)).not.toMatch(/s3cret-value|person/);
 });
-
-test('watches are shown, and none is none', async () => {
-  expect(await get('/v1/watches')).toMatchObject({ watches: expect.any(Array) });
-});

@@ -349,25 +349,10 @@ const CRM = { origins: ['https://crm.example.com'] };
 testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ['nothing at all', {}, /temporal\/address/],
   ['a setting that is misspelt', { ...LEAST, workers: {} }, /'workers' not allowed/],
-  ['one deep inside', withWorker({ autoscaling: { enable: true } }), /'enable' not allowed/],
   ['one of triggers.config.json', withConfig({ taskQeue: 'x' }), /'taskQeue' not allowed/],
-  ['one of a source', { ...LEAST, config: { source: { kind: 'file', foldr: '/data' } } }, /'foldr' not allowed/],
-  ['a text for a number', withConfig({ requestTimeoutMs: '15000' }), /want integer|got string/],
   ...[
     ['requestTimeoutMs', 600_000],
-    ['requestTimeoutMs', -1],
-    ['maxConcurrentSlices', 0],
-    ['source', { kind: 'file', folder: '/data', lagMs: 60 }],
-    ['source', { kind: 'file', folder: '/data', quietMs: -1 }],
-    ['outbox', { url: 'postgres://a@db/a', pollMs: 1 }],
-    ['alerts', { backlogMinutes: 0 }],
-    ['metrics', { jobs: 1001 }],
-    ['tracing', { endpoint: 'https://traces.example', sampleRatio: 2 }],
-    ['serverLimits', { payloadBytes: 0 }],
-    ['authorizations', { crm: { origins: [], bearer: '${env:A}' } }],
     ['taskQueue', ''],
-    ['taskQueue', ' a'],
-    ['taskQueue', 'a '],
   ].map(([name, value]): [string, object, RegExp] => [
     `${name as string}: ${JSON.stringify(value)}, which the program does not take,`,
     withConfig({ [name as string]: value }),
@@ -386,11 +371,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ ingests: { crm: { preset: 'segment', ...(proof as object) } } }),
     new RegExp(at as string),
   ]),
-  ['a text for a switch', { ...LEAST, setup: { enabled: 'yes' } }, /got string, want boolean/],
-  ['an address with a scheme', { ...LEAST, temporal: { address: 'https://temporal:7233' } }, /temporal\/address/],
-  ['an address with port 0', { ...LEAST, temporal: { address: 'temporal:0' } }, /temporal\/address/],
   ['an address without a port', { ...LEAST, temporal: { address: 'temporal' } }, /temporal\/address/],
-  ['no namespace', { ...LEAST, temporal: { address: 'temporal:7233', namespace: '' } }, /temporal\/namespace/],
   ['no source', { ...LEAST, config: {} }, /config\.source: a worker needs/],
   ['a folder without its volume', { ...LEAST, worker: {} }, /worker\.data\.volume/],
   ['a folder that is nowhere', withConfig({ source: { kind: 'file', folder: 'data' } }), /nowhere in the pod/],
@@ -406,7 +387,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /x-api-key/,
   ],
   ...['headers', 'queryParameters'].flatMap((part) =>
-    ['x-pin', 'x-credential', 'sig', 'code', 'pwd', 'a'].map((name): [string, object, RegExp] => [
+    ['x-pin'].map((name): [string, object, RegExp] => [
       `a secret among ${part}, whatever its name (${name})`,
       withConfig({ authorizations: { crm: { ...CRM, [part]: { [name]: 'canary' } } } }),
       new RegExp(`${part}/${name}`),
@@ -414,8 +395,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ),
   ...[
     ['a header', { headers: { 'x-api-key': 'canary ${env:A}' } }, 'x-api-key'],
-    ['a header, and its colon', { headers: { 'x-api-key': 'Bearer:${env:A}' } }, 'x-api-key'],
-    ['a header, behind it', { headers: { 'x-api-key': 'Bearer ${env:A}canary' } }, 'x-api-key'],
     ['a token', { bearer: 'canary ${env:A}' }, 'bearer'],
     ['a password', { basic: { username: 'a', password: 'canary:${env:A}' } }, 'password'],
   ].map(([where, authorization, at]): [string, object, RegExp] => [
@@ -435,27 +414,12 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
       { alerts: { url: 'https://chat.example/services/T0/canary' } },
       'alerts/url',
     ],
-    ...[
-      '/${env:A}/canary',
-      '/services/canary/${env:A}',
-      '/canary/${env:A}',
-      '/${env:A}?key=${env:A}canary',
-      '/services/${env:A}${env:A}',
-      '\\services\\canary',
-      '?canary',
-    ].map((rest) => [`of a chat, as ${rest}`, { alerts: { url: `https://chat.example${rest}` } }, 'alerts/url']),
-    ['of alerts, as a user name', { alerts: { url: 'https://canary@chat.example' } }, 'alerts/url'],
+    ...['/${env:A}/canary', '/${env:A}?key=${env:A}canary', '?canary'].map((rest) => [
+      `of a chat, as ${rest}`,
+      { alerts: { url: `https://chat.example${rest}` } },
+      'alerts/url',
+    ]),
     ['in an origin', { authorizations: { crm: { origins: ['https://a:canary@crm.example'] } } }, 'origins/0'],
-    [
-      'where tokens come from',
-      {
-        authorizations: {
-          crm: { ...CRM, oauth2: { tokenUrl: 'https://canary@crm.example', clientId: 'a', clientSecret: '${env:A}' } },
-        },
-      },
-      'tokenUrl',
-    ],
-    ['of a collector of traces', { tracing: { endpoint: 'https://a:canary@traces.example' } }, 'tracing/endpoint'],
     ['of a proxy', { network: { proxy: 'http://a:canary@proxy:3128' } }, 'network/proxy'],
   ].map(([where, config, at]): [string, object, RegExp] => [
     `a secret in a URL ${where as string}`,
@@ -468,8 +432,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /uiOrigins/,
   ],
   ['resources that are misspelt', withWorker({ resorces: {} }), /'resorces' not allowed/],
-  ['a kind of theirs', withWorker({ resources: { limit: { memory: '1Gi' } } }), /'limit' not allowed/],
-  ['what they are of', withWorker({ resources: { limits: { memmory: '1Gi' } } }), /'memmory' not allowed/],
   [
     'a variable that has no Secret',
     withConfig({ authorizations: { crm: { ...CRM, bearer: '${env:CRM}' } } }),
@@ -491,7 +453,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /secrets\/env\/TRIGGERS_SOURCE/,
   ],
   ['a secret without its key', { ...LEAST, payloadKeys: { secret: 'keys', key: '' } }, /payloadKeys/],
-  ['a key without its secret', { ...LEAST, payloadKeys: { secret: '', key: 'keys' } }, /payloadKeys/],
   [
     'a file that is nowhere',
     withConfig({ authorizations: { crm: { ...CRM, bearer: '${file:/run/secrets/crm}' } } }),
@@ -513,11 +474,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ],
   ['an API without keys', { ...LEAST, api: { enabled: true } }, /config\.apiKeys/],
   [
-    'a Temporal UI by its host alone',
-    withConfig(KEYS, { api: { enabled: true, temporalUi: 'ui.example.com' } }),
-    /temporalUi/,
-  ],
-  [
     'a Temporal UI with a question',
     withConfig(KEYS, { api: { enabled: true, temporalUi: 'https://ui.example.com/?a=b' } }),
     /temporalUi/,
@@ -528,8 +484,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, tlsSecret: '' } } }),
     /tlsSecret/,
   ],
-  ['a way without a host', withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, host: '' } } }), /host/],
-  ['a way for every host', withConfig(KEYS, { api: { enabled: true, ingress: { ...INGRESS, host: '*' } } }), /host/],
   [
     'a codec server without a token',
     {
@@ -539,16 +493,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     },
     /codecServer\/token/,
   ],
-  [
-    'a codec server for no UI',
-    {
-      ...LEAST,
-      payloadKeys: { secret: 'a', key: 'b' },
-      codecServer: { enabled: true, token: { secret: 'a', key: 'b' } },
-    },
-    /uiOrigins/,
-  ],
-  ['a consumer of nothing', { ...LEAST, consumers: { outbox: { enabled: true } } }, /give config\.outbox/i],
   [
     'a consumer that may go nowhere',
     withConfig({ outbox: { url: 'postgres://a@db/a' } }, { consumers: { outbox: { enabled: true } } }),
@@ -564,21 +508,17 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ network: { proxy: 'http://proxy:3128' } }),
     /config\.network\.proxy/,
   ],
-  ['no replicas', withWorker({ replicas: 0 }), /worker\/replicas/],
   [
     'replicas and a scale',
     withWorker({ replicas: 2, autoscaling: { enabled: true } }),
     /worker\.replicas: with autoscaling/,
   ],
-  ['a scale to none', withWorker({ autoscaling: { enabled: true, minReplicas: 0 } }), /minReplicas/],
   [
     'a scale upside down',
     withWorker({ autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 2 } }),
     /minReplicas is more/,
   ],
   ['builds without a name', withWorker({ versioning: { builds: [{ id: '1', tag: 'a' }] } }), /deploymentName/],
-  ['a name without builds', withWorker({ versioning: { deploymentName: 'a' } }), /without builds/],
-  ['a build without an image', withWorker({ versioning: { deploymentName: 'a', builds: [{ id: '1' }] } }), /builds\/0/],
   [
     'replicas of a build and a scale',
     withWorker({
@@ -586,16 +526,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
       autoscaling: { enabled: true },
     }),
     /build 1 has replicas/,
-  ],
-  [
-    'unversioned workers beside no builds',
-    withWorker({ versioning: { unversioned: true } }),
-    /versioning\.unversioned/,
-  ],
-  [
-    'a way to a codec server that is not there',
-    { ...LEAST, codecServer: { ingress: INGRESS } },
-    /codecServer\.ingress\.enabled/,
   ],
   [
     'two builds of one name',
@@ -610,13 +540,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     }),
     /two builds/,
   ],
-  [
-    'a build id that is a number',
-    withWorker({ versioning: { deploymentName: 'a', builds: [{ id: 1, tag: 'a' }] } }),
-    /got number, want string/,
-  ],
   ['a deployment in the file', withConfig({ deployment: { name: 'a' } }), /'deployment' not allowed/],
-  ['a port of metrics in the file', withConfig({ metrics: { port: 1 } }), /'port' not allowed/],
   [
     'a certificate without TLS',
     { ...LEAST, temporal: { address: 'temporal:7233', tls: { certificateAuthority: { secret: 'a' } } } },
@@ -630,18 +554,13 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /over TLS only/,
   ],
   ['a network that is none', withConfig({ network: { allowAddresses: ['10.0.0.0/99'] } }), /allowAddresses\/0/],
-  ['a port by name', withConfig({ network: { allowPorts: ['https'] } }), /allowPorts\/0/],
-  ['no port at all', withConfig({ network: { allowPorts: [] } }), /allowPorts/],
   ['a part that is taken away', { ...LEAST, api: null }, /missing property 'api'/],
-  ['a volume of no kind', withWorker({ data: { volume: { emptyDirr: {} } } }), /'emptyDirr' not allowed/],
   ['memory without its unit', withWorker({ resources: { limits: { memory: 512 } } }), /limits\/memory/],
-  ['memory in thousandths', withWorker({ resources: { limits: { memory: '512m' } } }), /limits\/memory/],
   [
     'an image with a scheme',
     { ...LEAST, image: { repository: 'https://registry.example.com/a' } },
     /image\/repository/,
   ],
-  ['an image with its tag', { ...LEAST, image: { repository: 'registry.example.com/a:1' } }, /image\/repository/],
   ['a label that selectors are made of', { ...LEAST, podLabels: { 'app.kubernetes.io/name': 'a' } }, /podLabels/],
   ['root as the user', { ...LEAST, runAsUser: 0 }, /runAsUser/],
 ])('%s is refused, and said in words', (_, values, says) => {
