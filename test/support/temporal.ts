@@ -1,5 +1,7 @@
 /** The Temporal server that the whole test run shares; each test file uses a task queue of its own. */
 export interface TestTemporal {
+  /** For what the run needs; removed at its end. */
+  readonly folder: string;
   readonly address: string;
   readonly namespace: string;
   /** Base URL of its HTTP API. */

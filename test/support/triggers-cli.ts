@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../../src/local/run-program.ts';
 import { type Ended, runWarm } from './cli-hosts.ts';
@@ -160,7 +160,7 @@ function environmentOf({ env = {} }: ProgramOptions): Record<string, string> {
 
 /** Removed together with the run's own folder. */
 function emptyFolder(): string {
-  const folder = join(dirname(temporal.workflowBundle.codePath), 'empty');
+  const folder = join(temporal.folder, 'empty');
   mkdirSync(folder, { recursive: true });
   return folder;
 }
