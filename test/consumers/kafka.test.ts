@@ -225,31 +225,6 @@ describeWithKafka('a consumer of Kafka', () => {
     await lab.jobs.stop(later, { waiting: 'discard' });
   });
 
-  test('reads any message by expressions, with its key and its headers', async () => {
-    const topic = await kafka.topic();
-    const ingest = {
-      expressions: {
-        each: 'changes[]',
-        user: '$query.key',
-        audience: '$headers.audience',
-        event: 'kind',
-        profile: '{ "plan": plan }',
-        ignore: 'kind = "seen"',
-      },
-      audiences: { 'their-vip': 'vip' },
-    };
-    const { metrics } = await consume(topic, { ingest });
-    const user = person();
-    const changes = [{ kind: 'joined', plan: 'gold' }, { kind: 'seen' }];
-    await kafka.write(topic, [
-      { key: user, headers: { Audience: 'their-vip' }, value: { changes } },
-      { key: user, headers: { Audience: 'their-vip' }, value: { changes: [{ kind: 'seen' }] } },
-    ]);
-    await lab.arrives(user);
-    await until(async () => (await metrics()).includes('triggers_consumer_triggers_total{outcome="ignored"} 1\n'));
-    expect([told(user), bodyOf(user)]).toEqual([['enter'], expect.stringContaining('"plan":"gold"')]);
-  });
-
   test('with "stop" reads a partition no further than its poison, and the others on', async () => {
     const topic = await kafka.topic(2);
     const { consumer, log, metrics } = await consume(topic);
@@ -382,39 +357,6 @@ describeWithKafka('a consumer of Kafka', () => {
     await kafka.write(topic, [change(after)]);
     await consume(topic, settings);
     await until(() => told(after).length === 1);
-  });
-
-  test('hands over nothing after a sleep that was longer than its session, before it knows whether the partition is still its own', async () => {
-    const topic = await kafka.topic();
-    const given: string[] = [];
-    const { log, metrics } = worldOf(lab);
-    const consumer = await startKafka({
-      config: kafkaSchema.parse({
-        brokers: [kafka.broker.address],
-        topics: [topic],
-        group,
-        from: 'earliest',
-        sessionTimeoutMs: 1_000,
-      }),
-      handover: {
-        give: async (triggers) => {
-          given.push(...triggers.map(({ trigger: { user } }) => `${user}${kafka.knowsOfGroup ? '' : ', too early'}`));
-          return await Promise.resolve([]);
-        },
-        nameOf: async ([name]) => await Promise.resolve(name),
-      },
-      log,
-      metrics,
-    });
-    running.push(consumer);
-    const users = Array.from({ length: 4 }, person);
-    for (const [i, user] of users.entries()) {
-      await until(async () => (await kafka.committed(group, topic))[0] === i && kafka.knowsOfGroup);
-      await kafka.writeAndSleep(topic, change(user), 1_500);
-    }
-    await until(async () => (await kafka.committed(group, topic))[0] === users.length);
-    // Once each: not by the life that was over.
-    expect(given).toEqual(users);
   });
 
   test.each([

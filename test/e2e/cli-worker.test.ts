@@ -162,20 +162,6 @@ test('a worker of a deployment says its version, by default the release and a ch
   expect(await worker.end()).toMatchObject({ code: 0, stderr: '' });
 });
 
-test('the log is JSON lines on standard error, as much of it as TRIGGERS_LOG_LEVEL says', async () => {
-  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-log-${randomUUID()}`, TRIGGERS_LOG_LEVEL: 'debug' };
-  const worker = start(['worker'], env);
-  await worker.says(({ stdout }) => stdout.includes('Worker ready'));
-  worker.signal('SIGINT');
-  const { code, stderr } = await worker.end();
-  expect(code).toBe(0);
-  const lines = stderr
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  expect(lines).toContainEqual(expect.objectContaining({ level: 20, msg: 'Worker state changed', state: 'RUNNING' }));
-});
-
 test.each([
   ['no source', {}, 2, 'No audience source is configured. Set TRIGGERS_SOURCE'],
   ['no server', { TEMPORAL_ADDRESS: '127.0.0.1:1' }, 1, 'No Temporal server answers at 127.0.0.1:1.'],

@@ -181,15 +181,6 @@ test('one whose definition only the worker refused can be recovered once the wor
   await expect(lab.jobs.recover(jobId)).rejects.toThrow('The source knows no audience "not-yet"');
 });
 
-test('a definition that is wrong fails the workflow with every problem, once', async () => {
-  const handle = await lab.client.workflow.start(EXPORT_JOB, {
-    workflowId: jobWorkflowId(`wrong-${Date.now()}`),
-    taskQueue: lab.taskQueue,
-    args: [{ label: '', audiences: ['vpi'], webhookUrl: 'nonsense', authorization: null }],
-  });
-  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
-});
-
 test('no client can start a job in the place of what another job kept, or of its backfill', async () => {
   const definition = { label: 'X', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   for (const jobId of ['vip-kept', 'vip-backfill-2']) {

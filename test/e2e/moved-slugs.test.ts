@@ -163,21 +163,6 @@ test('a backfill, an edit, a sample and a test by such a slug are refused, and d
   expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === `member-of-${first.id}`)).toBe(false);
 });
 
-test('a backfill and a sample by the new slug of a renamed audience are about it', async () => {
-  const job = await lab.start({ audiences: [first.slug] });
-  lab.source.rename(first.id, `${first.slug}-after`);
-  const sample = await lab.jobs.sample({ jobId: job }, { audience: `${first.slug}-after` });
-  expect(sample.audience.id).toBe(first.id);
-  await lab.jobs.backfill(job, { audiences: [`${first.slug}-after`] });
-  await lab.arrives(`member-of-${first.id}`);
-});
-
-test('an edit may name by its slug what the job listens to and what it does not', async () => {
-  const job = await lab.start({ audiences: [first.slug] });
-  const { status } = await lab.jobs.edit(job, { audiences: [first.slug, later.slug] });
-  expect(status.audiences.map(({ id }) => id)).toEqual([first.id, later.id]);
-});
-
 test('what died under a slug is not decided by it once another audience has it', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   await lab.jobs.enter(job, { audience: first.slug, user: `taken-${job}`, profile: {} });

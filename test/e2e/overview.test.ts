@@ -102,11 +102,6 @@ test('all jobs are shown with their numbers and their last hour, and a key for o
   );
 });
 
-test('a job answers a command with its rates as of now, and not of when they were so', async () => {
-  for (const { ratePerSecond } of [await lab.jobs.retry(job), await lab.jobs.status(job)])
-    expect(Object.keys(ratePerSecond)).toEqual(['oneMinute', 'fiveMinutes']);
-});
-
 interface Failures {
   readonly letters: number;
   readonly failures: readonly object[];

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import { freePort } from '../../src/local/free-ports.ts';
-import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 import { Way } from '../support/way.ts';
@@ -81,15 +80,6 @@ test('with its source gone it is alive and not ready, and ready again when the s
   await readyIs(READY);
 });
 
-test('with a configuration with which it could not be started again it is not ready, and shows none of it', async () => {
-  writeFileSync(configFile, JSON.stringify({ ...CONFIG, canary: 1 }));
-  await readyIs(
-    not('The changed configuration cannot be used, and the one before stays: the log of the worker says why.'),
-  );
-  writeFileSync(configFile, JSON.stringify(CONFIG));
-  await readyIs(READY);
-});
-
 test('before it is connected it is alive and not ready', async () => {
   const silent = createServer(() => undefined).listen(0, '127.0.0.1');
   await once(silent, 'listening');
@@ -108,42 +98,5 @@ test('before it is connected it is alive and not ready', async () => {
   } finally {
     await starting.kill();
     silent.close();
-  }
-});
-
-test('while it lets requests in flight end it is alive and not ready', async () => {
-  const lab = await Lab.open({ workers: 0, receiver: { delayMs: 3_000 } });
-  try {
-    const ending = await lab.addWorker({ metrics: { host: '127.0.0.1', port: 0, jobs: 0 } });
-    const at = ending.metricsUrl;
-    const job = await lab.start();
-    await lab.jobs.enter(job, { audience: 'vip', user: 'a', profile: {} });
-    await until(() => lab.receiver.inFlight === 1);
-    expect(await asked('/readyz', at)).toBe(READY);
-    const ended = lab.shutdown(ending);
-    expect(await asked('/readyz', at)).toBe(not('The worker is being ended.'));
-    expect(await asked('/healthz', at)).toBe(READY);
-    await ended;
-  } finally {
-    await lab.close();
-  }
-});
-
-// The last one here: the SDK's runtime starts no worker after it.
-test('once it asks for no more work, whatever ended that, it is alive and not ready', async () => {
-  const lab = await Lab.open({ workers: 0 });
-  try {
-    const { metricsUrl: at } = await lab.addWorker({ metrics: { host: '127.0.0.1', port: 0, jobs: 0 } });
-    expect(await asked('/readyz', at)).toBe(READY);
-    // At a signal the SDK's runtime as it is by default, which tests have, ends its workers.
-    process.emit('SIGUSR2');
-    const answer = await answerWhen(
-      () => asked('/readyz', at),
-      (said) => said !== READY,
-    );
-    expect(answer).toBe(not('The worker does not ask Temporal for work.'));
-    expect(await asked('/healthz', at)).toBe(READY);
-  } finally {
-    await lab.close();
   }
 });

@@ -121,37 +121,6 @@ test('it is paced as a backfill, can be paused, and goes on after a stop that ke
   expect(told().filter((one) => one.startsWith('exit'))).toEqual(exits);
 });
 
-test('a list that cannot be right is refused unless it is meant, and nothing is sent', async () => {
-  await open(people(1000));
-  const job = await lab.start();
-  const doubtful: readonly (readonly [string, string[]])[] = [
-    ['empty', []],
-    ['strangers', people(1000, 5000)],
-    ['exits', [...people(1000), ...people(300, 5000)]],
-    ['enters', people(150)],
-  ];
-  for (const [doubt, theirs] of doubtful) {
-    const difference = await lab.jobs.compare(job, theirs, { audience: 'vip' });
-    await expect(lab.jobs.reconcile(job, difference)).rejects.toMatchObject({
-      name: 'DifferenceDoubtful',
-      doubts: [doubt],
-    });
-    await lab.jobs.forget(job, difference);
-  }
-  expect((await lab.jobs.status(job)).backfill).toBeUndefined();
-  expect(told()).toEqual([]);
-  const difference = await lab.jobs.compare(job, people(150), { audience: 'vip' });
-  await lab.jobs.reconcile(job, difference, { force: true });
-  await isSent(job);
-  expect(told()).toHaveLength(850);
-  // Of several audiences, one has to be named.
-  await expect(lab.jobs.compare(job, [])).rejects.toThrow(/several audiences/);
-  await expect(lab.jobs.compare(job, [], { audience: 'vpi' })).rejects.toMatchObject({
-    name: 'InvalidRequest',
-    message: expect.stringContaining('vip, news'),
-  });
-});
-
 test('of a job that leaves out exits, only what it sends is compared; an equal list starts nothing', async () => {
   await open(people(20));
   const job = await lab.start({ events: ['enter'] });

@@ -31,31 +31,6 @@ test('a job stops by itself at its end, after what waited was sent', async () =>
   expect(lab.receiver.ledger.requests).toBe(1);
 });
 
-test('an end that has passed is refused where the job is started, and where it is edited', async () => {
-  const endsAt = '2026-01-01T00:00:00Z';
-  await expect(lab.start({ endsAt })).rejects.toMatchObject({ problems: [{ field: 'endsAt' }] });
-  const job = await lab.start();
-  await expect(lab.jobs.edit(job, { endsAt })).rejects.toMatchObject({ problems: [{ field: 'endsAt' }] });
-  expect(await lab.jobs.status(job)).toMatchObject({ state: 'running', endsAt: null });
-  await lab.jobs.stop(job, { waiting: 'discard' });
-});
-
-test('a sample says how long its job tries, whether that runs or is a definition', async () => {
-  const definition = {
-    label: 'Lab',
-    audiences: ['vip'],
-    webhookUrl: lab.receiver.url,
-    authorization: null,
-    retryFor: '10m',
-  };
-  expect(await lab.jobs.sample({ definition })).toMatchObject({ user: 'member', retryFor: '10m' });
-  const job = await lab.start(definition);
-  expect(await lab.jobs.sample({ jobId: job })).toMatchObject({ user: 'member', retryFor: '10m' });
-  await lab.jobs.edit(job, { retryFor: null });
-  expect(await lab.jobs.sample({ jobId: job })).not.toHaveProperty('retryFor');
-  await lab.jobs.stop(job, { waiting: 'discard' });
-});
-
 /** Quiet hours from an hour ago on, by the clocks of UTC. */
 function quietNow() {
   const clock = (inMs: number) => new Date(Date.now() + inMs).toISOString().slice(11, 16);

@@ -73,22 +73,6 @@ test('a new database can be read by nobody else', async () => {
   for (const name of files) expect([name, statSync(join(folder, name)).mode & 0o077]).toEqual([name, 0]);
 });
 
-test('what was accepted is still there after a restart on the same database file', async () => {
-  const dbFile = join(folder, 'temporal.db');
-  const first = await start({ dbFile });
-  await withClient(first, async ({ workflow }) => {
-    const handle = await workflow.start('anything', startArgs);
-    await handle.signal('enter', { user: '1' });
-  });
-  await first.stop();
-
-  const second = await start({ dbFile });
-  const { events } = await withClient(second, ({ workflow }) => workflow.getHandle('kept').fetchHistory());
-  expect(events?.some(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'enter')).toBe(
-    true,
-  );
-});
-
 test('what was accepted is still there after the server was killed', async () => {
   const dbFile = join(folder, 'temporal.db');
   const first = await start({ dbFile });

@@ -105,7 +105,8 @@ test('a trace that reads only what may name the person says of everybody what on
   for (const fact of await factsOf(serverWith(recorded)))
     if (fact.kind === 'slice') for (const { user } of fact.slice.triggers) users.add(user);
   expect(users.size).toBeGreaterThan(5);
-  for (const user of [...users, 'nobody'])
+  const some = [...users].filter((_, i) => i % Math.ceil(users.size / 50) === 0);
+  for (const user of [...some, 'flaky', 'nobody'])
     expect(await told(serverWith(recorded), user, { about: user })).toEqual(await told(serverWith(recorded), user));
 });
 
