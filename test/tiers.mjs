@@ -128,7 +128,6 @@ export const TIERS = {
     'e2e/operating-dead-letters',
     'e2e/overlapping',
     'e2e/overview',
-    'e2e/push-refused',
     'e2e/ready-worker',
     'e2e/reconcile',
     'e2e/reconcile-killed',

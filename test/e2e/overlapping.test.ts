@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
-import type { JobEdit } from '../../src/contract/export-job.ts';
-import type { JobStatus } from '../../src/contract/job-status.ts';
 import { backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 
@@ -24,29 +22,6 @@ afterAll(async () => lab.close());
 async function nextCall(before: number): Promise<void> {
   while (lab.source.calls.audiences === before) await new Promise((resolve) => setTimeout(resolve, 20));
 }
-
-/** Resolves when the job has the edit, which it answers only when that has taken effect or is refused. */
-async function askToEdit(job: string, edit: JobEdit): Promise<void> {
-  await lab.handle(job).startUpdate('edit', { args: [edit], waitForStage: 'ACCEPTED' });
-}
-
-test('two edits that overlap both take effect', async () => {
-  const job = await lab.start();
-  const before = lab.source.calls.audiences;
-  const answer = lab.source.holdBack('audiences');
-  try {
-    // As a foreign client would ask, without checking first and without waiting for the effect.
-    await askToEdit(job, { parallelRequestCount: 9 });
-    await nextCall(before);
-    await askToEdit(job, { label: 'Edited meanwhile' });
-    await askToEdit(job, { description: 'And once more' });
-  } finally {
-    answer();
-  }
-  const both = ({ parallelRequestCount, label, description }: JobStatus) =>
-    parallelRequestCount === 9 && label === 'Edited meanwhile' && description === 'And once more';
-  expect((await lab.statusWhen(job, both)).notices).toEqual([]);
-});
 
 test('a job that is stopped with discard while it asks its source ends at once: it says what it received, sends nothing, begins no backfill', async () => {
   const workflowId = jobWorkflowId(`lab-${randomUUID()}`);
