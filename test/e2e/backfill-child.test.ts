@@ -9,6 +9,8 @@ import { until } from '../support/patience.ts';
 type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 const MANY = { id: 'ef'.repeat(16), slug: 'many', name: 'Many' };
 let lab: Lab;
+/** The job that answers its child no more. It is begun first, so that the minute that its child waits passes while other tests run. */
+let unanswered: string;
 
 beforeAll(async () => {
   const content = {
@@ -20,6 +22,10 @@ beforeAll(async () => {
     profiles: Object.fromEntries(['1', '2', '3', '4'].map((user) => [user, {}])),
   };
   lab = await Lab.open({ content });
+  unanswered = await lab.start({ audiences: ['many'] });
+  await lab.jobs.backfill(unanswered, { sample: 1 });
+  await lab.statusWhen(unanswered, ({ backfill }) => backfill?.state === 'paused');
+  await until(async () => (await pagesTo(unanswered)).length === PAGES_AHEAD);
 });
 afterAll(async () => lab.close());
 
@@ -87,8 +93,7 @@ test('a child whose job ended meanwhile and was started again is dismissed by th
 });
 
 test('a page that nobody answers is sent again after a minute, and then after two; once one is answered, after a minute again', async () => {
-  const job = await lab.start({ audiences: ['many'] });
-  await lab.jobs.backfill(job, { sample: 1 });
+  const job = unanswered;
   const waitsS = async () =>
     (await eventsOf(childOf(job)))
       .map(({ timerStartedEventAttributes: timer }) => Number(timer?.startToFireTimeout?.seconds ?? NaN))

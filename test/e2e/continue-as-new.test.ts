@@ -124,37 +124,3 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
     await lab.close();
   }
 });
-
-test('a page of a backfill that the job has no signal left for waits until its next run', async () => {
-  const few = await startTightServer({ signalsPerRun: 5 }, { 'limit.historyCount.suggestContinueAsNew': 100 });
-  const members = ['a', 'b', 'c'];
-  const profiles = Object.fromEntries(members.map((user) => [user, { user }]));
-  const lab = await Lab.open({ address: few.address, content: { audiences: [{ ...VIP, members }], profiles } });
-  try {
-    const answer = lab.source.holdBack('members');
-    const job = await lab.start({ audiences: ['vip'], existingUsers: true });
-    const handle = lab.handle(job);
-    const fill = async () => {
-      for (let i = 0; ; i++) await handle.signal('enter', { audience: 'vip', user: `live ${i}` });
-    };
-    await expect(fill()).rejects.toThrow();
-    answer();
-    const child = lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1));
-    const wasRefused = async () => {
-      const { events } = await child.fetchHistory();
-      return (events ?? []).some((event) => event.signalExternalWorkflowExecutionFailedEventAttributes != null);
-    };
-    while (!(await wasRefused())) await new Promise((resolve) => setTimeout(resolve, 50));
-    // Updates are no signals, and make the run long enough to end.
-    for (const { runId } = await handle.describe(); (await handle.describe()).runId === runId;) {
-      await lab.jobs.pause(job);
-      await lab.jobs.resume(job);
-    }
-    const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
-    expect(backfill).toMatchObject({ taken: members.length });
-    await expect(child.result()).resolves.toEqual({ pages: 1 });
-  } finally {
-    await lab.close();
-    await few.stop();
-  }
-});
