@@ -4,6 +4,7 @@ import { TIERS } from './test/tiers.mjs';
 /** What every project has. */
 const project = {
   testEnvironment: '<rootDir>/test/support/node-environment.mjs',
+  setupFiles: ['<rootDir>/test/support/shared-packages.mjs'],
   // lib holds a second copy of everything, and a package.json may lie in packed ones.
   modulePathIgnorePatterns: ['<rootDir>/lib/'],
   extensionsToTreatAsEsm: ['.ts'],
