@@ -1,9 +1,20 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createHolders } from '../../src/activities/holders.ts';
+import {
+  createAnswerLetters,
+  createHolders,
+  createKeepDeadLetters,
+  createKeepJob,
+} from '../../src/activities/holders.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { undecodable } from '../../src/domain/errors.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
+import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
+import { readRedelivery, redeliveryOf } from '../../src/domain/dead-letter.ts';
+import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
+import { jobRecord } from '../domain/job/a-record.ts';
+import { HeldProfileReader } from '../../src/activities/held-profiles.ts';
 
 const by = { workflowId: 'export-job-a', runId: 'a run' };
 
@@ -57,4 +68,182 @@ test('a hundred holders are let go some at a time', async () => {
 test('a release that fails fails the activity, so that it is tried again', async () => {
   workflows.failing = 'holder-2';
   await expect(holders.release(['holder-1', 'holder-2', 'holder-3'])).rejects.toThrow('holder-2 fails');
+});
+
+test('each dead letter gets a workflow of its own, named by its delivery and redeliveries, some at a time', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const letters = Array.from({ length: 50 }, (_, i) => aDeadLetter({ deliveryId: `d${i}`, redeliveries: i % 2 }));
+  await createKeepDeadLetters(workflows)(letters);
+  expect(workflows.started.map(({ workflowId }) => workflowId)).toEqual(
+    letters.map(({ deliveryId, redeliveries }) => `dead-letter-${deliveryId}-${redeliveries}`),
+  );
+  expect(workflows.started[7]).toMatchObject({
+    type: 'deadLetter',
+    input: letters[7],
+    memo: { person: letters[7]?.user },
+  });
+  expect(workflows.started.every(({ replaces, renews }) => replaces === undefined && renews === 'ended')).toBe(true);
+  expect(workflows.mostUnderWay).toBe(8);
+});
+
+test('one that cannot be kept fails the activity, so that it is tried again', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.failing = 'dead-letter-d1-0';
+  const keep = createKeepDeadLetters(workflows);
+  await expect(keep([aDeadLetter({ deliveryId: 'd0' }), aDeadLetter({ deliveryId: 'd1' })])).rejects.toThrow('fails');
+});
+
+test('a dead letter is told to its trace once it is kept, and not before', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.failing = 'dead-letter-d1-0';
+  const told: string[] = [];
+  const tracing: DeliveryTracing = {
+    sliceBegan: () => {
+      throw new Error('No slice is sent here.');
+    },
+    died: ({ deliveryId }) => told.push(deliveryId),
+  };
+  const letters = ['d0', 'd1'].map((deliveryId) => aDeadLetter({ deliveryId }));
+  await expect(createKeepDeadLetters(workflows, tracing)(letters)).rejects.toThrow('fails');
+  expect(told).toEqual(['d0']);
+});
+
+test('each dead letter is told whether its job took it, some at a time; one that cannot be told fails the activity', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const answers = Array.from({ length: 50 }, (_, i) => ({
+    workflowId: `dead-letter-${i}`,
+    answer: { runId: `run ${i}`, question: 1 },
+  }));
+  await createAnswerLetters(workflows)(answers);
+  expect(workflows.answered).toEqual(answers);
+  expect(workflows.mostUnderWay).toBe(8);
+  workflows.failing = 'dead-letter-7';
+  await expect(createAnswerLetters(workflows)(answers)).rejects.toThrow('dead-letter-7 fails');
+});
+
+const HELD = { held: [`h${'0'.repeat(15)}`, 1] } as const;
+
+test('a dead letter keeps the profile that its trigger came with itself, since its holder goes', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.input = { profiles: ['{}', '{"n":12345678901234567890}'] };
+  const { profile: _, profileBytes: __, ...letter } = aDeadLetter();
+  await createKeepDeadLetters(workflows)([{ ...letter, ...HELD }]);
+  expect(workflows.started[0]?.input).toEqual({ ...letter, profile: { n: 12345678901234567890n }, profileBytes: 30 });
+});
+
+test('one whose profile is gone says so, and comes back as such: it is never sent with what the source has', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const { profile: _, profileBytes: __, ...letter } = aDeadLetter();
+  const lost = { ...letter, ...HELD };
+  await createKeepDeadLetters(workflows)([lost]);
+  expect(workflows.started[0]?.input).toEqual(lost);
+  const asked = redeliveryOf(lost, {
+    asking: { workflowId: 'a', runId: 'b', question: 1 },
+    force: false,
+    isWithdrawn: false,
+  });
+  const reading = readRedelivery(JSON.parse(JSON.stringify(asked)), 65_536);
+  expect(reading).toMatchObject({ ok: true, redelivery: { trigger: HELD } });
+});
+
+test('one whose profile cannot be read at the moment is kept later', async () => {
+  const workflows = new RecordedSideWorkflows();
+  workflows.input = undecodable('it is encrypted');
+  await expect(createKeepDeadLetters(workflows)([{ ...aDeadLetter(), ...HELD }])).rejects.toThrow('it is encrypted');
+  expect(workflows.started).toEqual([]);
+});
+
+test('what a job carried is kept under its name, instead of what was kept of it before', async () => {
+  const workflows = new RecordedSideWorkflows();
+  const carried = carryJob(beginJob(jobRecord(5), 7));
+  const by = { workflowId: 'export-job-crm', runId: 'a run' };
+  await new MockActivityEnvironment({ workflowExecution: by }).run(createKeepJob(workflows), 'export-job-crm', carried);
+  expect(workflows.started).toMatchObject([
+    {
+      type: 'keptJob',
+      workflowId: 'export-job-crm-kept',
+      input: { v: 1, jobWorkflowId: 'export-job-crm', carried },
+      replaces: true,
+      by,
+      summary: 'Kept: model',
+      memo: { label: 'model', job: 'crm', waiting: 0 },
+    },
+  ]);
+});
+
+const nameOf = (n: number) => `h${String(n).padStart(15, '0')}`;
+
+/** Holders by workflow id, and how often each was read. */
+class Holders {
+  readonly contents = new Map<string, unknown>();
+  readonly reads: string[] = [];
+  fails = false;
+
+  async inputOf(workflowId: string): Promise<unknown> {
+    this.reads.push(workflowId);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.fails) throw new Error('Temporal is away');
+    return this.contents.get(workflowId);
+  }
+}
+
+function withHolders(count: number, textLength = 10): Holders {
+  const holders = new Holders();
+  for (let n = 0; n < count; n++)
+    holders.contents.set(`profiles-crm-${nameOf(n)}`, {
+      profiles: [`{"n":${n}}`, `{"t":"${'x'.repeat(textLength)}"}`],
+    });
+  return holders;
+}
+
+test('a profile is found at its place, in the holder of its own job', async () => {
+  const holders = withHolders(2);
+  const reader = new HeldProfileReader(holders);
+  expect(await reader.read('crm', [nameOf(1), 0])).toBe('{"n":1}');
+  // The name of another job's holder is of no use here.
+  expect(await reader.read('other', [nameOf(1), 0])).toBeUndefined();
+});
+
+test('many who want one holder at a time, or one after another, read it once', async () => {
+  const holders = withHolders(1);
+  const reader = new HeldProfileReader(holders);
+  await Promise.all(Array.from({ length: 100 }, (_, i) => reader.read('crm', [nameOf(0), i % 2])));
+  await reader.read('crm', [nameOf(0), 1]);
+  expect(holders.reads).toEqual([`profiles-crm-${nameOf(0)}`]);
+});
+
+test('those that were used last stay, within their bytes', async () => {
+  const holders = withHolders(3, 400);
+  const reader = new HeldProfileReader(holders, 1000);
+  for (const n of [0, 1, 0, 2]) await reader.read('crm', [nameOf(n), 0]);
+  expect(holders.reads).toHaveLength(3);
+  await reader.read('crm', [nameOf(0), 0]);
+  expect(holders.reads).toHaveLength(3);
+  await reader.read('crm', [nameOf(1), 0]);
+  expect(holders.reads).toHaveLength(4);
+});
+
+test('one that is larger than all that may stay is read all the same', async () => {
+  const reader = new HeldProfileReader(withHolders(1, 5_000), 1000);
+  expect(await reader.read('crm', [nameOf(0), 1])).toHaveLength(5_008);
+});
+
+test('what could not be read, or is gone, is asked for again', async () => {
+  const holders = withHolders(1);
+  const reader = new HeldProfileReader(holders);
+  holders.fails = true;
+  await expect(reader.read('crm', [nameOf(0), 0])).rejects.toThrow('Temporal is away');
+  holders.fails = false;
+  expect(await reader.read('crm', [nameOf(0), 0])).toBe('{"n":0}');
+  expect(await reader.read('crm', [nameOf(5), 0])).toBeUndefined();
+  holders.contents.set(`profiles-crm-${nameOf(5)}`, { profiles: ['{}'] });
+  expect(await reader.read('crm', [nameOf(5), 0])).toBe('{}');
+});
+
+test('what cannot be decoded is not lost: it says why', async () => {
+  const holders = withHolders(0);
+  holders.contents.set(`profiles-crm-${nameOf(0)}`, undecodable('it is encrypted with the key "k"'));
+  await expect(new HeldProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(
+    'encrypted with the key "k"',
+  );
 });

@@ -1,7 +1,8 @@
 import { PassThrough, Readable } from 'node:stream';
-import { expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { confirmed, terminalAsk } from '../../src/cli/ask.ts';
 import { aTerminal } from './a-terminal.ts';
+import { spinnerOn } from '../../src/cli/terminal.ts';
 
 const ENTER = '\r';
 const DOWN = '\u001B[B';
@@ -113,4 +114,18 @@ test('a person who presses Ctrl-C instead of answering has said no', async () =>
   const answer = confirmed({ ...terminal, stdin: silent }, 'Discard?', interrupted.signal);
   interrupted.abort();
   await expect(answer).resolves.toBe(false);
+});
+
+const { columns } = process.stderr;
+afterEach(() => {
+  process.stderr.columns = columns;
+});
+
+test('what takes its time is shown where a person sees it, and not where it would be redrawn for ever', () => {
+  const { terminal } = aTerminal({ interactive: true });
+  process.stderr.columns = 80;
+  expect(spinnerOn(terminal, false)).toBeDefined();
+  expect(spinnerOn(terminal, true)).toBeUndefined();
+  process.stderr.columns = 0; // As under `script`, or in CI.
+  expect(spinnerOn(terminal, false)).toBeUndefined();
 });

@@ -2,6 +2,17 @@ import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { aTerminal } from './a-terminal.ts';
+import { InvalidJobFiles, reportFailure } from '../../src/cli/exit-code.ts';
+import {
+  InvalidConnection,
+  InvalidJob,
+  InvalidTrigger,
+  JobNotFound,
+  NoWorker,
+  PushInterrupted,
+} from '../../src/client/errors.ts';
+import { readPayloadKeys } from '../../src/temporal/payload-keys.ts';
+import { isSigningSecret } from '../../src/webhook/signature.ts';
 
 const COMMANDS =
   'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill reconcile stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
@@ -148,4 +159,105 @@ test('where a port is taken, that is said, and what to do', async () => {
   } finally {
     await other.close();
   }
+});
+
+test.each([
+  [new JobNotFound('vip'), 1],
+  [new InvalidConnection('TEMPORAL_API_KEY must be one line.'), 2],
+  [new NoWorker('q', 3_000, 10_000), 1],
+  [new InvalidJob([{ field: 'label', message: 'Give the job a label.' }]), 2],
+  [new PushInterrupted('vip', 3, 0, new InvalidTrigger('it is an array')), 2],
+  [new PushInterrupted('vip', 3, 0, new Error('gone')), 1],
+  [new Error('anything else'), 1],
+])('%s', (error, code) => {
+  const { terminal, err } = aTerminal();
+  expect(reportFailure(error, terminal, false)).toBe(code);
+  for (const line of err) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('an invalid job lists each problem by its field, for people and for machines', () => {
+  expect(new InvalidJob([], { isEdit: true }).message).toBe('The change was not accepted; the job goes on as it was:');
+  const error = new InvalidJob([{ field: 'audiences[1]', message: 'There is no audience "vipp".' }]);
+  const people = aTerminal();
+  reportFailure(error, people.terminal, false);
+  expect(people.err).toContain('  audiences[1]  There is no audience "vipp".');
+  const machines = aTerminal();
+  reportFailure(error, machines.terminal, true);
+  expect(JSON.parse(machines.err.join(''))).toMatchObject({
+    error: { name: 'InvalidJob', problems: [{ field: 'audiences[1]' }] },
+  });
+});
+
+test('a namespace that the server does not have is reported, with what to set', () => {
+  const { terminal, err } = aTerminal();
+  const error = Object.assign(new Error("Namespace not found: 'nope'"), { name: 'NamespaceNotFoundError' });
+  expect(reportFailure(error, terminal, false)).toBe(1);
+  expect(err.join(' ')).toMatch(/^Namespace not found: 'nope'\. Set TEMPORAL_NAMESPACE/);
+});
+
+test('what Temporal does not let somebody do is said as that, whatever the call was', () => {
+  const { terminal, err } = aTerminal();
+  const refusal = Object.assign(new Error('7 PERMISSION_DENIED'), { code: 7, details: '', metadata: {} });
+  expect(reportFailure(new Error('Failed to list workflows', { cause: refusal }), terminal, true)).toBe(1);
+  expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'NotLetIn' } });
+});
+
+test('trouble of the server is not told in the words of its SDK', () => {
+  const trouble = Object.assign(new Error('14 UNAVAILABLE: shard status unknown'), {
+    code: 14,
+    details: '',
+    metadata: {},
+  });
+  const thrown = new Error('Failed to start Workflow', { cause: trouble });
+  for (const error of [thrown, new PushInterrupted('vip', 0, 0, thrown)]) {
+    const { terminal, err } = aTerminal();
+    expect(reportFailure(error, terminal, true)).toBe(1);
+    expect(err.join('')).not.toMatch(/Workflow|shard/);
+  }
+  const { terminal, err } = aTerminal();
+  reportFailure(thrown, terminal, true);
+  expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'ServerUnreachable' } });
+});
+
+test('what a failure quotes does nothing to the terminal', () => {
+  const { terminal, err } = aTerminal();
+  reportFailure(
+    new InvalidJob([{ field: 'audiences[0]', message: 'There is no "\u001b[2J\u202e".' }]),
+    terminal,
+    false,
+  );
+  reportFailure(new Error('It said \u001b[2J\u202e.'), terminal, false);
+  const problems = [{ field: 'x\u001b[31mEVIL\u202e', message: 'There is no such field.' }];
+  reportFailure(new InvalidJob(problems), terminal, false);
+  reportFailure(new InvalidJobFiles([{ file: 'jobs/\u001b[2J.json', problems }]), terminal, false);
+  expect(err.join('')).not.toMatch(/[\p{Cc}\u202e]/u);
+});
+
+async function said(...args: string[]) {
+  const { terminal, out, err } = aTerminal();
+  await expect(run(['secrets', 'new', ...args], terminal)).resolves.toBe(0);
+  return { out: out.join('\n'), err: err.join('\n') };
+}
+
+test('a new secret alone is on standard output, ready for a file; what to do with it is beside', async () => {
+  const { out, err } = await said();
+  expect(isSigningSecret(out)).toBe(true);
+  expect(out).toMatch(/^whsec_/);
+  expect(err).toMatch(/signingSecrets/);
+  expect(err).not.toContain(out);
+});
+
+test('of ed25519, the public key is told for the receiver', async () => {
+  const { out, err } = await said('--ed25519');
+  expect(isSigningSecret(out)).toBe(true);
+  expect(err).toMatch(/^whpk_[\w+/]{43}=$/m);
+  const { secret, publicKey } = JSON.parse((await said('--ed25519', '--json')).out) as Record<string, string>;
+  expect([secret, publicKey]).toEqual([expect.stringMatching(/^whsk_/), expect.stringMatching(/^whpk_/)]);
+});
+
+test('a payload key is one that workers and clients take, under the id of its month', async () => {
+  const { out, err } = await said('--payload-key');
+  expect(out).toMatch(/^\d{4}-\d{2}:/);
+  expect([...readPayloadKeys([out]).byId.keys()]).toEqual([out.split(':')[0]]);
+  expect(err).not.toContain(out.slice('2026-11:'.length));
 });

@@ -7,11 +7,17 @@ import {
   JobNotFound,
   JobNotRunning,
   JobRecoverable,
+  NotLetIn,
   NoWorker,
   PushInterrupted,
   TriggersError,
 } from '../../src/client/errors.ts';
 import type { Remedy } from '../../src/domain/remedy.ts';
+import { GRPC, isTimeUp, isTransient } from '../../src/client/server-errors.ts';
+import { serverError } from './recorded-job.ts';
+import { connectClient } from '../../src/client/connect.ts';
+import { notLetIn, type TemporalProblem, temporalProblem } from '../../src/client/temporal-problem.ts';
+import { startGrpcServer, UNIMPLEMENTED } from './a-grpc-server.ts';
 
 const LEFT = {
   ended: 'terminated',
@@ -63,4 +69,98 @@ test('an error has the data of its class', () => {
     headline: 'The job was not accepted:',
   });
   expect(new JobFull('vip', { cause: new Error('limit reached') })).toBeInstanceOf(TriggersError);
+});
+
+test('a call whose time was up is known by either code that it may end with', () => {
+  for (const code of [GRPC.DEADLINE_EXCEEDED, GRPC.CANCELLED]) {
+    expect([isTimeUp(serverError(code)), isTransient(serverError(code))]).toEqual([true, true]);
+  }
+});
+
+test('nothing else is taken for it', () => {
+  for (const code of [GRPC.UNAVAILABLE, GRPC.FAILED_PRECONDITION, GRPC.NOT_FOUND])
+    expect(isTimeUp(serverError(code))).toBe(false);
+  expect(isTimeUp(new Error('deadline'))).toBe(false);
+});
+
+/** What a server answers to a description of the namespace, and to a signal for nobody. */
+async function problemWhen(described: number, signalled: number): Promise<TemporalProblem | undefined> {
+  const server = await startGrpcServer(
+    (method) => ({ DescribeNamespace: described, SignalWorkflowExecution: signalled })[method] ?? UNIMPLEMENTED,
+  );
+  const { client, close } = await connectClient(
+    { connectionOptions: { address: server.address }, namespace: 'ours' },
+    [],
+  );
+  try {
+    return await temporalProblem(client);
+  } finally {
+    await close();
+    server.close();
+  }
+}
+
+const { NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED, INVALID_ARGUMENT } = GRPC;
+const OK = 0;
+
+test.each([
+  ['may describe the namespace and signal', OK, NOT_FOUND],
+  ['may not describe the namespace, and may signal', PERMISSION_DENIED, NOT_FOUND],
+])('whoever %s can work', async (_, described, signalled) => {
+  expect(await problemWhen(described, signalled)).toBeUndefined();
+});
+
+test.each([
+  ['may only look', OK, PERMISSION_DENIED],
+  ['may do nothing', PERMISSION_DENIED, PERMISSION_DENIED],
+  ['is not known', UNAUTHENTICATED, UNAUTHENTICATED],
+])('whoever %s cannot work, and is told that it is about who they are', async (_, described, signalled) => {
+  expect(await problemWhen(described, signalled)).toEqual({
+    code: 'NotLetIn',
+    message: expect.stringMatching(/denies permission.*TEMPORAL_API_KEY/),
+  });
+});
+
+test('a namespace that is not there is named', async () => {
+  expect(await problemWhen(NOT_FOUND, NOT_FOUND)).toEqual({
+    code: 'NamespaceNotFoundError',
+    message: 'Temporal has no namespace "ours".',
+  });
+});
+
+test('a server that answers something else is taken for away', async () => {
+  expect(await problemWhen(INVALID_ARGUMENT, NOT_FOUND)).toEqual({
+    code: 'ServerUnreachable',
+    message: 'Temporal does not answer.',
+  });
+});
+
+test('a server that lets nobody in is not taken for one that is away', async () => {
+  const server = await startGrpcServer(() => UNAUTHENTICATED);
+  try {
+    const connecting = connectClient({ connectionOptions: { address: server.address }, namespace: 'ours' }, []);
+    await expect(connecting).rejects.toThrow(NotLetIn);
+  } finally {
+    server.close();
+  }
+});
+
+test('a push that was not let in says so, whatever its calls were', async () => {
+  const server = await startGrpcServer((method) => (method === 'GetSystemInfo' ? UNIMPLEMENTED : PERMISSION_DENIED));
+  const { client, close } = await connectClient(
+    { connectionOptions: { address: server.address }, namespace: 'ours' },
+    [],
+  );
+  const refusal = await client.workflow
+    .getHandle('export-job-vip')
+    .describe()
+    .catch((error: unknown) => error);
+  expect(NotLetIn.of(refusal)).toBeInstanceOf(NotLetIn);
+  expect(new PushInterrupted('vip', 0, 0, refusal).message).toMatch(
+    /^Nothing was sent to "vip": Temporal denies permission/,
+  );
+  expect(await notLetIn(client, 'ours')).toBeInstanceOf(NotLetIn);
+  expect(NotLetIn.of(new Error('gone'))).toBeUndefined();
+  await close();
+  server.close();
 });

@@ -164,6 +164,5 @@ test('whatever is refused: each trigger is settled once, in order, and alone if 
         expect(requests).toBeLessThanOrEqual(triggers.length + poisons * 2 * (Math.ceil(Math.log2(size)) + 1));
       },
     ),
-    100,
   );
 });

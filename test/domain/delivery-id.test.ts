@@ -50,7 +50,6 @@ test('no two people and audiences run together into one id', () => {
       );
       expect(membershipText(user, audience)).not.toBe(membershipText(otherUser, otherAudience));
     }),
-    100,
   );
 });
 

@@ -78,7 +78,6 @@ test('carried on, it goes on; and it is never much larger than it says', () => {
       expect(whole.bytes).toBeLessThanOrEqual(158 * 32);
       expect(stringifyJson(whole.carry() ?? {}).length).toBeLessThanOrEqual(whole.bytes + 30);
     }),
-    100,
   );
 });
 

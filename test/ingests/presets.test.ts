@@ -43,7 +43,7 @@ test.each(PRESET_NAMES)('%s throws nothing and makes only whole changes, whateve
         expect(change.audiences.length).toBeGreaterThan(0);
       }
     }),
-    60,
+    30,
   );
 });
 

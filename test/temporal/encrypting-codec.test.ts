@@ -54,7 +54,7 @@ test('all kinds of payloads come back as they were, in their order', async () =>
       const decoded = await codec.decode(await codec.encode(payloads));
       expect(decoded.map(plain)).toEqual(payloads.map(plain));
     }),
-    50,
+    20,
   );
 });
 

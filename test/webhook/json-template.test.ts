@@ -161,7 +161,6 @@ test('whatever a person has in a field, they write no field of their own', () =>
       }
       expect(Object.keys(JSON.parse(text) as object)).toEqual(['n', 'm']);
     }),
-    100,
   );
 });
 

@@ -1,10 +1,25 @@
+import { createPublicKey, verify } from 'node:crypto';
+import { inspect } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
+import { CloudEvent, HTTP } from 'cloudevents';
+import fc from 'fast-check';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { parseInstant } from '../../src/domain/instant.ts';
-import { createNanosecondClock, type RequestMarks, shownRequest } from '../../src/webhook/request.ts';
+import {
+  createNanosecondClock,
+  MessageImpossible,
+  type RequestMarks,
+  shownRequest,
+  type WebhookRequest,
+} from '../../src/webhook/request.ts';
 import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { authorizationsOf } from './an-authorization.ts';
+import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
+import { ProfileText } from '../../src/domain/message.ts';
+import { newSigningSecret } from '../../src/config/references.ts';
+import { isSigningSecret, readSigningSecret, signBody } from '../../src/webhook/signature.ts';
+import { always } from '../support/properties.ts';
 
 test('it tells the wall-clock time, with nine digits and an offset', () => {
   const now = createNanosecondClock();
@@ -154,4 +169,255 @@ test.each([
 
 test('[S22] the URL is shown as everywhere, with the names of the parameters that the authorization adds', () => {
   expect(shown([], 'sig=s3cret').url).toBe('https://hooks.example.com/…?key=…&sig=…');
+});
+
+const ann: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
+const bob: SliceTrigger = { ...ann, user: '8', event: 'exit', failures: 2 };
+const plain: DeliverySettings = {
+  subscriptionId: '5'.repeat(32),
+  revision: 1,
+  webhookUrl: 'https://api.example/hook',
+  authorization: null,
+  exportFields: [],
+  userLegacyMessageFormat: false,
+  requestTimeoutMs: 15_000,
+  batch: { size: 100 },
+};
+
+const found = await authorizationsOf({
+  signed: { origins: ['https://api.example'], signingSecrets: ['whsec_' + 'A'.repeat(32)] },
+}).lookUp('signed', new URL(plain.webhookUrl));
+if (!found.ok) throw new Error(found.code);
+const { authorization } = found;
+
+type Shape = Omit<NonNullable<DeliverySettings['request']>, 'label'>;
+
+function make(
+  shape: Shape | undefined,
+  triggers = [ann, bob],
+  settings: Partial<DeliverySettings> = {},
+): WebhookRequest {
+  const request = shape === undefined ? {} : { request: { label: 'CRM', ...shape } };
+  const maker = new RequestMaker({ ...plain, ...settings, ...request });
+  const items = triggers.map((trigger) => maker.item(trigger, audience, { email: `${trigger.user}@example.com` }));
+  return maker.request(items, authorization, 'audience-triggers/1.2.3');
+}
+
+function headersOf({ headers }: WebhookRequest): Record<string, string> {
+  return Object.fromEntries(headers.flatMap((name, i, all) => (i % 2 === 0 ? [[name, all[i + 1] ?? '']] : [])));
+}
+
+const bodyOf = ({ body }: WebhookRequest): unknown => JSON.parse(String(body));
+
+test('each element is the default body, with the delivery id that its request would have', () => {
+  const elements = bodyOf(make(undefined)) as { id: string; meta: object }[];
+  const { batch: _, ...without } = plain;
+  const maker = new RequestMaker(without);
+  const alone = maker.request([maker.item(ann, audience, { email: '7@example.com' })], authorization, 'x/1');
+  const { meta, ...same } = JSON.parse(String(alone.body)) as { meta: object };
+  expect(elements[0]).toMatchObject(same);
+  expect(Object.keys(elements[0]?.meta ?? {})).toEqual([...Object.keys(meta), 'delivery_id']);
+  expect(elements.map(({ id, meta: of }) => [id, Reflect.get(of, 'delivery_id')])).toEqual([
+    ['7', headersOf(alone)['webhook-id']],
+    ['8', deliveryId(plain.subscriptionId, bob)],
+  ]);
+});
+
+test('the id of a request is the same for the same triggers in the same order, and no other', () => {
+  const id = (...triggers: SliceTrigger[]) => headersOf(make(undefined, triggers))['webhook-id'];
+  expect(id(ann, bob)).toBe(headersOf(make({ method: 'PUT' }))['webhook-id']);
+  expect(new Set([id(ann, bob), id(bob, ann), id(ann), id(bob), deliveryId(plain.subscriptionId, ann)]).size).toBe(5);
+  expect(id(ann)).toMatch(/^[0-9a-f]{32}$/);
+});
+
+test('a batch is signed as a whole', () => {
+  const headers = headersOf(make(undefined));
+  expect(headers['webhook-signature']).toMatch(/^v1,/);
+  expect(headers['content-type']).toBe('application/json');
+});
+
+test('CloudEvents go in their own batch format, which their SDK reads', () => {
+  const request = make({ envelope: 'cloudevents' });
+  const headers = headersOf(request);
+  expect(headers['content-type']).toBe('application/cloudevents-batch+json');
+  const events = HTTP.toEvent({ headers, body: String(request.body) });
+  expect(Array.isArray(events)).toBe(true);
+  expect(events).toMatchObject([
+    { id: deliveryId(plain.subscriptionId, ann), type: 'audience.enter', subject: '7', data: { id: '7' } },
+    { id: deliveryId(plain.subscriptionId, bob), type: 'audience.exit', subject: '8', time: bob.at },
+  ]);
+  for (const event of events as CloudEvent[]) expect(new CloudEvent(event).validate()).toBe(true);
+});
+
+test('a template has all of each item, and of its job what is not about one', () => {
+  const body = `{"of": {{ job.label | json }}, "list": [{% for item in items %}{% unless forloop.first %},{% endunless -%}
+    [{{ item.id | json }}, {{ item.data.email | json }}, {{ item.event | json }}, {{ item.action | json }}, {{ item.audience.slug | json }}, {{ item.at | json }}, {{ item.delivery_id | json }}, {{ item.attempt }}, {{ item.body.id | json }}]
+  {%- endfor %}]}`;
+  const request = make({ body, headers: { 'x-job': '{{ job.label }}' }, method: 'PUT' });
+  expect(bodyOf(request)).toEqual({
+    of: 'CRM',
+    list: [
+      ['7', '7@example.com', 'enter', 'entered', 'vip', ann.at, deliveryId(plain.subscriptionId, ann), 1, '7'],
+      ['8', '8@example.com', 'exit', 'exited', 'vip', bob.at, deliveryId(plain.subscriptionId, bob), 3, '8'],
+    ],
+  });
+  expect([request.method, headersOf(request)['x-job']]).toEqual(['PUT', 'CRM']);
+});
+
+test('a whole item can be written, with integers of any length', () => {
+  const maker = new RequestMaker({ ...plain, request: { label: 'CRM', body: '{{ items | json }}' } });
+  const profile = ProfileText.read('{"n":12345678901234567890123}');
+  if (profile === undefined) throw new Error('That is JSON.');
+  const request = maker.request([maker.item(ann, audience, profile)], authorization, 'x/1');
+  expect(String(request.body)).toContain('"data":{"n":12345678901234567890123}');
+  expect(bodyOf(request)).toMatchObject([{ id: '7', body: { id: '7', meta: { object: 'user' } } }]);
+});
+
+test('a thousand items of a usual template stay within the bounds of a rendering', () => {
+  const body =
+    '[{% for item in items %}{"a": {{ item.id | json }}, "b": {{ item.data.email | json }}, "c": {{ item.at | json }}, "d": {{ item.event | json }}, "e": {{ item.audience.id | json }}, "f": {{ item.audience.slug | json }}, "g": {{ item.action | json }}, "h": {{ item.delivery_id | json }}}{% unless forloop.last %},{% endunless %}{% endfor %}]';
+  const triggers = Array.from({ length: 1000 }, (_, n) => ({ ...ann, user: String(n) }));
+  expect(bodyOf(make({ body }, triggers))).toHaveLength(1000);
+});
+
+test('a template that gives no request says in which field', () => {
+  expect(() => make({ body: '[{% for item in items %}{{ item.id | json }}{% endfor %}]' })).toThrow(MessageImpossible);
+  expect(() => make({ body: '[{% for item in items %}{{ item.id | json }}{% endfor %}]' }, [ann])).not.toThrow();
+});
+
+test('values of people are never read as templates', () => {
+  const body = '{{ items | map: "id" | json }}';
+  expect(bodyOf(make({ body }, [{ ...ann, user: '{{ job.label }}' }]))).toEqual(['{{ job.label }}']);
+});
+
+test('a batch has one event where requests, or what their answers mean, differ by it', () => {
+  const isByEvent = (settings: Partial<DeliverySettings>) => new RequestMaker({ ...plain, ...settings }).isByEvent;
+  expect(isByEvent({})).toBe(false);
+  expect(isByEvent({ request: { label: 'CRM', method: 'PUT' } })).toBe(false);
+  expect(isByEvent({ request: { label: 'CRM', onEnter: { method: 'PUT' } } })).toBe(true);
+  expect(isByEvent({ request: { label: 'CRM', onExit: { method: 'PUT' } } })).toBe(true);
+  expect(isByEvent({ eventAnswers: { exit: { '404': 'delivered' } } })).toBe(true);
+});
+
+const secretOf = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
+const OLD = secretOf(new Uint8Array(32).fill(1));
+const NEW = secretOf(new Uint8Array(64).fill(2));
+const id = 'a'.repeat(32);
+
+/** The headers of a request that is signed at this moment. */
+function signed(secrets: string[], body: string): Record<string, string> {
+  const seconds = Math.floor(Date.now() / 1000);
+  const { signature } = signBody(secrets.map(readSigningSecret), id, seconds, body);
+  return { 'webhook-id': id, 'webhook-timestamp': String(seconds), 'webhook-signature': signature };
+}
+
+test('[S26] whatever the body, a receiver with the Standard Webhooks library accepts the signature', () => {
+  const secret = fc.uint8Array({ minLength: 24, maxLength: 64 });
+  always(
+    fc.property(secret, fc.jsonValue(), (bytes, value) => {
+      const body = JSON.stringify(value);
+      expect(new Webhook(secretOf(bytes)).verify(body, signed([secretOf(bytes)], body))).toEqual(JSON.parse(body));
+    }),
+  );
+});
+
+test.each([
+  ['old', OLD],
+  ['new', NEW],
+])('[S25] a message signed with two secrets is accepted by a receiver that has only the %s one', (_, known) => {
+  expect(new Webhook(known).verify('{"a":1}', signed([OLD, NEW], '{"a":1}'))).toEqual({ a: 1 });
+});
+
+test('[S26] the body that is sent is the one that was signed, byte for byte, with every key that signs it', () => {
+  const keys = [OLD, NEW].map(readSigningSecret);
+  always(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const [one, both] = [keys.slice(0, 1), keys].map((keys) => signBody(keys, id, 1_790_000_000, text));
+      expect(both?.body).toEqual(Buffer.from(text));
+      expect(both?.signature.split(' ')[0]).toBe(one?.signature);
+    }),
+  );
+});
+
+test.each([
+  ['another body', '{"a":2}', {}],
+  ['another id', '{"a":1}', { 'webhook-id': 'b'.repeat(32) }],
+  ['another time', '{"a":1}', { 'webhook-timestamp': String(Math.floor(Date.now() / 1000) - 60) }],
+])('[S26] %s with the same signature is not accepted', (_, body, changes) => {
+  const headers = { ...signed([OLD], '{"a":1}'), ...changes };
+  expect(() => new Webhook(OLD).verify(body, headers)).toThrow('No matching signature');
+});
+
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+const HMAC = `whsec_${base64(new Uint8Array(32).fill(1))}`;
+/** RFC 8032, 7.1, test 1: the private key and its public key. */
+const SEED = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex');
+const PUBLIC = Buffer.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', 'hex');
+
+/** Node's own verification of an ed25519 signature. */
+function isSigned(publicBytes: Buffer, content: string, signature: string): boolean {
+  const x = publicBytes.toString('base64url');
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  return verify(null, Buffer.from(content), key, Buffer.from(signature.slice('v1a,'.length), 'base64'));
+}
+
+test.each([
+  ['', 'nothing'],
+  ['secret', 'no prefix'],
+  ['whsec_', 'no bytes'],
+  [`whsec_${base64(new Uint8Array(23))}`, '23 bytes'],
+  [`whsec_${base64(new Uint8Array(65))}`, '65 bytes'],
+  [HMAC.replace('A', '!'), 'a wrong character'],
+  [HMAC.slice(0, -2), 'a lost end'],
+  [`whsk_${base64(new Uint8Array(33))}`, '33 bytes of ed25519'],
+  [`whsk_${base64(Buffer.concat([SEED, SEED]))}`, 'halves that do not belong together'],
+  [`whpk_${base64(PUBLIC)}`, 'a public key'],
+])('[S25] the secret %j is refused (%s), and not repeated', (secret) => {
+  expect(isSigningSecret(secret)).toBe(false);
+  let message = '';
+  try {
+    readSigningSecret(secret);
+  } catch (error) {
+    message = inspect(error);
+  }
+  expect(message).toMatch(/A signing secret must be/);
+  if (secret.length > 10) expect(message).not.toContain(secret.slice(8));
+});
+
+test.each([
+  ['its 32 bytes', SEED],
+  ['followed by the public key', Buffer.concat([SEED, PUBLIC])],
+])('an ed25519 key, %s, signs what its public key verifies', (_, bytes) => {
+  const { body, signature } = signBody([readSigningSecret(`whsk_${base64(bytes)}`)], 'an-id', 1_790_000_000, '{"a":1}');
+  expect(signature).toMatch(/^v1a,[\w+/]{86}==$/);
+  expect(isSigned(PUBLIC, `an-id.1790000000.${body.toString()}`, signature)).toBe(true);
+  expect(isSigned(PUBLIC, `an-id.1790000001.${body.toString()}`, signature)).toBe(false);
+});
+
+test('a shared secret and an ed25519 key together sign the same content', () => {
+  const keys = [`whsk_${base64(SEED)}`, HMAC, `whsk_${base64(SEED)}`].map(readSigningSecret);
+  const { signature } = signBody(keys, 'an-id', 1_790_000_000, '{"a":1}');
+  const [first, second, third] = signature.split(' ');
+  expect(first).toBe(third);
+  expect(second).toBe(signBody([readSigningSecret(HMAC)], 'an-id', 1_790_000_000, '{"a":1}').signature);
+  expect(isSigned(PUBLIC, 'an-id.1790000000.{"a":1}', first ?? '')).toBe(true);
+});
+
+test('a new secret is valid and never the same', () => {
+  const secrets = Array.from({ length: 10 }, () => newSigningSecret('hmac').secret);
+  expect(new Set(secrets).size).toBe(10);
+  expect(secrets.every(isSigningSecret)).toBe(true);
+  expect(Buffer.from(secrets[0]?.slice('whsec_'.length) ?? '', 'base64')).toHaveLength(32);
+});
+
+test('the public key of a new ed25519 secret verifies what the secret signs', () => {
+  const { secret, publicKey = '' } = newSigningSecret('ed25519');
+  const { signature } = signBody([readSigningSecret(secret)], 'an-id', 1, 'body');
+  const publicBytes = Buffer.from(publicKey.slice('whpk_'.length), 'base64');
+  expect(isSigned(publicBytes, 'an-id.1.body', signature)).toBe(true);
+});
+
+test.each([HMAC, `whsk_${base64(SEED)}`])('a key does not show its secret when it is logged', (secret) => {
+  const key = readSigningSecret(secret);
+  expect(JSON.stringify(key) + inspect(key, { depth: 9 })).not.toMatch(/AQEB|01 01 01|nWGx|9d 61/);
 });

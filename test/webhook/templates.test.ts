@@ -356,7 +356,7 @@ test.each(['text', 'url', 'json', 'xml'] as const)(
       fc.pre(templateProblem(source, use)?.includes('not closed') !== true);
       expect(outcome(source, use, given)).toBe(byLiquid(source, given));
     });
-    always(property, 100);
+    always(property);
   },
 );
 

@@ -63,7 +63,7 @@ test('whatever the ids are, a round tells exactly the difference of the two sets
       }
       lab.close();
     }),
-    10,
+    6,
   );
 });
 

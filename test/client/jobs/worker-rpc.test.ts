@@ -1,7 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { whatWorkersAreTold, withHeldBack } from '../../../src/client/jobs/worker-rpc.ts';
-import { checkJobDefinition } from '../../../src/contract/export-job.ts';
+import { prepare, whatWorkersAreTold, withHeldBack } from '../../../src/client/jobs/worker-rpc.ts';
+import { checkJobDefinition, type JobDefinitionInput } from '../../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../../src/contract/ports.ts';
+import { mistakesWith, RIGHT } from '../../contract/a-mistake.ts';
+import { anEasyWorker } from '../an-easy-worker.ts';
 
 const GOOD = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://a.example/', authorization: null };
 
@@ -59,4 +61,76 @@ test('a worker that likes what it was told does not make a wrong definition righ
   const unknown = { field: 'exportField', message: 'There is no such field. Did you mean "exportFields"?' };
   expect(withHeldBack([unknown], liked)).toEqual({ ok: false, problems: [unknown] });
   expect(withHeldBack([], liked)).toBe(liked);
+});
+
+/** The first mistake of each kind with each field; test/contract/export-job.test.ts tries all wrong values. */
+const MISTAKES = Object.keys(RIGHT).flatMap((field) => {
+  const all = mistakesWith(field as keyof JobDefinitionInput); // A key of RIGHT.
+  return all.filter(({ kind }, i) => kind !== 'twice' && kind !== all[i - 1]?.kind);
+});
+
+test('[S22] no mistake with any field is forgiven, however easily the worker is pleased; what is unknown or misspelt stays here', async () => {
+  for (const { field, definition, kind, near } of MISTAKES) {
+    const { client, told } = anEasyWorker();
+    const prepared = await prepare(client, 'queue', definition);
+    expect({ kind, field, definition, ok: prepared.ok }).toEqual({ kind, field, definition, ok: false });
+    if (near !== undefined)
+      expect(JSON.stringify(prepared)).toContain(JSON.stringify(`Did you mean "${near}"?`).slice(1, -1));
+    if (kind === 'unknown' || kind === 'misspelt') for (const one of told) expect(one).not.toHaveProperty([field]);
+  }
+  expect(MISTAKES.length).toBeGreaterThan(100);
+});
+
+/** Values that JSON leaves out, or writes as something else. */
+const LOST = [
+  NaN,
+  Infinity,
+  5n,
+  () => 5,
+  Symbol('5'),
+  new Date(),
+  new Map([['x-list', '7']]),
+  new Headers({ 'x-list': '7' }),
+];
+
+test('what JSON cannot carry is refused by its field, whichever that is, before anybody is told: null would often mean none', async () => {
+  for (const [i, field] of Object.keys(RIGHT).entries()) {
+    const { client, told } = anEasyWorker();
+    const value = LOST[i % LOST.length];
+    const prepared = await prepare(client, 'queue', { ...RIGHT, [field]: value });
+    const named = prepared.ok ? [] : prepared.problems.map((problem) => problem.field.replace(/[.[].*$/, ''));
+    expect({ field, value, named }).toEqual({ field, value, named: expect.arrayContaining([field]) });
+    for (const one of told) expect(one).not.toHaveProperty([field]);
+  }
+});
+
+test.each([
+  ['quietHours.days[1]', { quietHours: { ...RIGHT.quietHours, days: ['mon', undefined] } }],
+  ['batch.afterMs', { batch: { size: 5, afterMs: NaN } }],
+  ['onEnter.headers', { onEnter: { headers: new Map() } }],
+  ['onEnter.method', { onEnter: { method: () => 'PUT' } }],
+  ['exportFields[1].as', { exportFields: ['a', { field: 'b', as: new Date() }] }],
+])('nor is it taken where it stands deeper: %s', async (field, wrong) => {
+  const { client } = anEasyWorker();
+  const prepared = await prepare(client, 'queue', { ...RIGHT, ...wrong });
+  expect(prepared.ok ? [] : prepared.problems.map((problem) => problem.field)).toEqual([field]);
+});
+
+test('a definition that is no plain object, or contains itself, is refused; one without a prototype, and fields that are undefined, are not', async () => {
+  class Job {
+    readonly label = 'A job';
+    get audiences() {
+      return ['vip'];
+    }
+    readonly webhookUrl = RIGHT.webhookUrl;
+    readonly authorization = null;
+  }
+  const { client, told } = anEasyWorker();
+  expect(await prepare(client, 'queue', new Job())).toMatchObject({ ok: false, problems: [{ field: '' }] });
+  const around: Record<string, unknown> = { ...RIGHT };
+  around['description'] = around;
+  expect(await prepare(client, 'queue', around)).toMatchObject({ ok: false, problems: [{ field: 'description' }] });
+  expect(JSON.stringify(told)).not.toContain('description');
+  const bare: unknown = Object.assign(Object.create(null), RIGHT, { requestsPerSecond: undefined });
+  expect(await prepare(client, 'queue', bare)).toMatchObject({ ok: true });
 });

@@ -144,7 +144,7 @@ test('whatever is called at once, each call resolves when all that it brought is
         expect(JSON.stringify(run).length).toBeLessThanOrEqual(SIGNAL_BYTES);
       }
     }),
-    10,
+    4,
   );
 });
 

@@ -1,6 +1,6 @@
 import { createServer } from 'node:https';
 import { connect, createServer as createRelay } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { rootCertificates, type TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
@@ -8,10 +8,14 @@ import { createPoster } from '../../src/webhook/attempt.ts';
 import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import type { ClientIdentity } from '../../src/webhook/tls.ts';
+import { areCertificates, type ClientIdentity, trustedAuthorities } from '../../src/webhook/tls.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
-import { afterwards, listen } from './a-server.ts';
+import { afterwards, closing, listen, startRawServer } from './a-server.ts';
 import { authorizationsOf, configured } from './an-authorization.ts';
+import { judge } from '../../src/domain/verdict.ts';
+import { startProxy } from './a-proxy.ts';
+import { startTlsFlooder } from './a-tls-flooder.ts';
+import { attemptOf } from './an-attempt.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const SERVER = OURS.issue({ names: ['127.0.0.1'] });
@@ -142,4 +146,104 @@ test('a certificate and a key that do not belong together are refused in the con
   });
   expect(success).toBe(false);
   expect(error && z.prettifyError(error)).toMatch(/do not belong together/);
+});
+
+const authority = makeCertificateAuthority();
+const { certificate } = authority;
+const { key } = authority.issue({ names: ['hook.example'] });
+
+test('a text with one or more certificates is accepted, whatever is written around them', () => {
+  for (const text of [certificate, `${certificate}\n${certificate}`, `# ours\n${certificate}# end`])
+    expect(areCertificates(text)).toBe(true);
+});
+
+test('a text with a certificate that Node cannot read is not accepted', () => {
+  const broken = certificate.replace(/\n[^\n]{20}/, '\nAAAAAAAAAAAAAAAAAAAA');
+  for (const text of ['', 'ours.pem', key, broken, `${certificate}\n${broken}`, certificate.slice(0, 300)])
+    expect(areCertificates(text)).toBe(false);
+});
+
+test('authorities are added to the bundled roots and replace none of them', () => {
+  expect(trustedAuthorities([certificate], {})).toEqual([...rootCertificates, certificate]);
+});
+
+test('when none are added, the choice is left to Node and its options', () => {
+  expect(trustedAuthorities([])).toBeUndefined();
+});
+
+test('a missing file of NODE_EXTRA_CA_CERTS adds nothing: Node itself has warned about it', () => {
+  const env = { NODE_EXTRA_CA_CERTS: '/no/such/file.pem' };
+  expect(trustedAuthorities([certificate], env)).toEqual([...rootCertificates, certificate]);
+});
+
+const GOOD = OURS.issue({ names: ['127.0.0.1'] });
+const PATIENT_MS = 20_000;
+/** A mebibyte, what arrives before the connection is measured, and what is in buffers on the way. */
+const MOST_TAKEN = 512 * 1024 * 1024;
+
+function aFloodedPoster(proxy?: string) {
+  const policy = new NetworkPolicy({
+    allowHttp: false,
+    allowAddresses: ['127.0.0.1'],
+    allowPorts: ['1-65535'],
+    certificateAuthorities: [OURS.certificate],
+    proxy,
+  });
+  const poster = createPoster({ timeoutMs: PATIENT_MS, policy });
+  afterwards(() => poster.close());
+  return poster;
+}
+
+const KEPT = 'HTTP/1.1 200 OK\r\nkeep-alive: timeout=600\r\ncontent-length: 0\r\n\r\n';
+const TOO_LONG = { ok: false, code: 'ANSWER_TOO_LONG' };
+
+test.each(['session tickets', 'padding around a line feed'] as const)(
+  '[S15] endless %s, which nothing reads: the connection is closed long before the deadline',
+  async (what) => {
+    const server = await startTlsFlooder(GOOD, { what });
+    const attempt = await attemptOf(aFloodedPoster(), server.url, [], '{}');
+    expect(attempt).toMatchObject(TOO_LONG);
+    expect(attempt.ok ? '' : judge(attempt)).toBe('transient');
+    expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
+    expect(server.taken()).toBeLessThan(MOST_TAKEN);
+  },
+);
+
+test('[S15] the same holds for a connection through a proxy', async () => {
+  const server = await startTlsFlooder(GOOD, { what: 'session tickets' });
+  const proxy = await startProxy();
+  expect(await attemptOf(aFloodedPoster(proxy.url), server.url, [], '{}')).toMatchObject(TOO_LONG);
+});
+
+test('[S15] the same holds for a kept connection without a request in flight', async () => {
+  const server = await startTlsFlooder(GOOD, { what: 'session tickets', answer: KEPT });
+  expect(await attemptOf(aFloodedPoster(), server.url, [], '{}')).toMatchObject({ ok: true, status: 200 });
+  await closing(server.sockets);
+});
+
+test('[S15] the same holds for a connection on which the TLS handshake never ends', async () => {
+  // HelloRequest (RFC 5246, 7.4.1.1), four zeros each: a client ignores it during a handshake.
+  const hellos = Buffer.concat([Buffer.from([22, 3, 3, 0x40, 0]), Buffer.alloc(0x4000)]);
+  const { url } = await startRawServer((socket) => {
+    const more = (): void => {
+      while (!socket.destroyed && socket.write(hellos));
+    };
+    socket.on('drain', more);
+    more();
+  });
+  const attempt = await attemptOf(aFloodedPoster(), new URL(`https://127.0.0.1:${url.port}/`), [], '{}');
+  expect(attempt).toMatchObject(TOO_LONG);
+  expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
+});
+
+test('a connection on which TLS fails is closed: its request does not wait for the deadline, and no other is sent over it', async () => {
+  const broken = { what: 'records that cannot be opened', times: 1 } as const;
+  const poster = aFloodedPoster();
+  const asking = await startTlsFlooder(GOOD, broken);
+  const attempt = await attemptOf(poster, asking.url, [], '{}');
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_/) });
+  expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
+  const idle = await startTlsFlooder(GOOD, { ...broken, answer: KEPT });
+  expect(await attemptOf(poster, idle.url, [], '{}')).toMatchObject({ ok: true });
+  await closing(idle.sockets);
 });

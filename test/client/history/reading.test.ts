@@ -10,6 +10,8 @@ import { isRecord } from '../../../src/domain/json.ts';
 import { UnknownPayloadKey } from '../../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { serverError } from '../recorded-job.ts';
+import { inTimeOrder } from '../../../src/client/history/trace.ts';
+import { recover } from '../../../src/client/history/recovery.ts';
 
 interface Run {
   readonly id: string;
@@ -139,4 +141,39 @@ test('a run whose beginning is encrypted with a key that is not here fails the t
 test('what ended too long ago is not read, and once it is aborted nothing is', async () => {
   expect(await reading(FIVE, 'ann', { sinceMs: 3 })).toMatchObject({ read: ['r3', 'r4', 'r5'] });
   expect(await reading(FIVE, 'ann', { signal: AbortSignal.abort() })).toMatchObject({ read: [], facts: [] });
+});
+
+async function ordered(times: Iterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  async function* given() {
+    for (const time of times) yield await Promise.resolve(time);
+  }
+  for await (const time of inTimeOrder(given(), (one) => one)) all.push(time);
+  return all;
+}
+
+test('what a history put down late takes its place in time; what is of one time keeps its order', async () => {
+  expect(await ordered(['1', '4', '2', '3'])).toEqual(['1', '2', '3', '4']);
+});
+
+test('a long stream flows on, and is not gathered', async () => {
+  let given = 0;
+  async function* endless() {
+    for (;;) yield await Promise.resolve(String(1e9 + given++));
+  }
+  for await (const first of inTimeOrder(endless(), (one) => one)) {
+    expect(first).toBe('1000000000');
+    break;
+  }
+  expect(given).toBeLessThan(2000);
+});
+
+test('of a job that runs there is nothing to recover, and that is said in place of how another one is started', async () => {
+  const client = {
+    workflow: { getHandle: () => ({ describe: async () => await Promise.resolve({ status: { name: 'RUNNING' } }) }) },
+  } as unknown as Client; // What recover uses of one before it refuses.
+  await expect(recover(client, 'vip')).rejects.toMatchObject({
+    name: 'JobAlreadyRunning',
+    message: expect.stringContaining('There is nothing to recover.'),
+  });
 });

@@ -1,0 +1,259 @@
+import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import { deflateSync } from 'node:zlib';
+import { expect, test } from '@jest/globals';
+import { ApplicationFailure, type Payload } from '@temporalio/common';
+import fc from 'fast-check';
+import { undecodableReason } from '../../src/domain/errors.ts';
+import { payloadConverter } from '../../src/temporal/payload-converter.ts';
+import { always } from '../support/properties.ts';
+import { UnknownPayloadKey } from '../../src/temporal/encrypting-codec.ts';
+import { failureConverter } from '../../src/temporal/failure-converter.ts';
+import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { aPayloadKey } from './a-payload-key.ts';
+import { InvalidPayloadKeys, readPayloadKeys, splitPayloadKeys } from '../../src/temporal/payload-keys.ts';
+import { PACKED_FROM_BYTES, ZlibCodec } from '../../src/temporal/zlib-codec.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const payload = (encoding: string, data?: Uint8Array): Payload => ({
+  metadata: { encoding: bytes(encoding) },
+  ...(data === undefined ? {} : { data }),
+});
+
+const textOf = (value: unknown) => Buffer.from(payloadConverter.toPayload(value).data ?? []).toString();
+const read = (text: string): unknown => payloadConverter.fromPayload(payload('json/plain', bytes(text)));
+
+test('what is written is plain JSON, as any SDK reads and writes it', () => {
+  const { metadata, data } = payloadConverter.toPayload({ user: '1', at: null });
+  expect(Buffer.from(metadata?.['encoding'] ?? []).toString()).toBe('json/plain');
+  expect(Buffer.from(data ?? []).toString()).toBe('{"user":"1","at":null}');
+});
+
+test('whatever is JSON arrives as it was', () => {
+  always(
+    fc.property(fc.jsonValue(), (value) => {
+      // Compared as text: integers that a double may have rounded arrive as BigInt.
+      expect(textOf(payloadConverter.fromPayload(payloadConverter.toPayload(value)))).toBe(JSON.stringify(value));
+    }),
+  );
+});
+
+test('integers above 2^53 keep their digits both ways', () => {
+  const text = '{"user":7076027172059065053,"list":[18446744073709551615,5]}';
+  expect(read(text)).toEqual({ user: 7076027172059065053n, list: [18446744073709551615n, 5] });
+  expect(textOf(read(text))).toBe(text);
+  expect(textOf(18446744073709551615n)).toBe('18446744073709551615');
+});
+
+test('nothing at all and bytes are what they are for every SDK', () => {
+  expect(payloadConverter.fromPayload(payloadConverter.toPayload(undefined))).toBeUndefined();
+  expect(payloadConverter.fromPayload(payloadConverter.toPayload(new Uint8Array([1, 2])))).toEqual(
+    new Uint8Array([1, 2]),
+  );
+});
+
+test.each<[what: string, payload: Payload, reason: string | RegExp]>([
+  ['no JSON', payload('json/plain', bytes('{"email":"linnea@example.com",}')), 'it is not JSON'],
+  ['no JSON, with a long integer', payload('json/plain', bytes('{"a":9007199254740993,}')), 'it is not JSON'],
+  ['half a JSON', payload('json/plain', bytes('{"email":"linnea')), 'it is not JSON'],
+  ['no data', payload('json/plain'), 'it is not JSON'],
+  ['an empty text', payload('json/plain', new Uint8Array()), 'it is not JSON'],
+  ['no UTF-8', payload('json/plain', new Uint8Array([0x22, 0xff, 0xfe, 0x22])), 'it is not UTF-8 text'],
+  [
+    'JSON that is nested deeper than the stack',
+    payload('json/plain', bytes(`${'['.repeat(100_000)}9007199254740993${']'.repeat(100_000)}`)),
+    'its JSON is nested too deep',
+  ],
+  ['an encoding that nobody knows', payload('application/x-unknown', bytes('{}')), /x-unknown/],
+  ['protobuf', payload('json/protobuf', bytes('{}')), /json\/protobuf/],
+  ['an encrypted payload', payload('binary/encrypted', bytes('???')), /binary\/encrypted/],
+  ['no encoding', { metadata: {}, data: bytes('{}') }, /./],
+  ['no metadata', { data: bytes('{}') }, /./],
+  ['nothing', {}, /./],
+])('%s becomes a value that says why, and nothing throws', (_, undecodablePayload, reason) => {
+  const value: unknown = payloadConverter.fromPayload(undecodablePayload);
+  expect(undecodableReason(value)).toEqual(typeof reason === 'string' ? reason : expect.stringMatching(reason));
+});
+
+test("no reason quotes the payload: people's fields stand in it", () => {
+  always(
+    fc.property(fc.constantFrom('{', '}', '"', ',', 'x', '9007199254740993'), fc.nat(40), (junk, place) => {
+      const text = '{"email":"linnea@example.com","n":[1,2]}';
+      const value = read(text.slice(0, place) + junk + text.slice(place));
+      expect(undecodableReason(value) ?? '').not.toMatch(/linnea|email|example/);
+    }),
+    30,
+  );
+});
+
+test('whatever bytes come, reading them never throws', () => {
+  always(
+    fc.property(
+      fc.uint8Array(),
+      fc.constantFrom('json/plain', 'binary/plain', 'binary/null', 'x'),
+      (data, encoding) => {
+        payloadConverter.fromPayload(payload(encoding, data));
+      },
+    ),
+  );
+});
+
+const failureOf = (error: Error) => failureConverter.errorToFailure(error, payloadConverter);
+const inTheClear = (error: Error) => JSON.stringify({ ...failureOf(error), encodedAttributes: undefined });
+
+test('what a failure says, and where it happened, is a payload; so is what caused it', () => {
+  const cause = new TypeError('cause: linnea@example.com');
+  const error = ApplicationFailure.create({ message: 'linnea@example.com', type: 'InvalidJob', cause });
+  expect(inTheClear(error)).toContain('InvalidJob');
+  expect(inTheClear(ApplicationFailure.nonRetryable('linnea@example.com'))).not.toMatch(/linnea|failure-converter/);
+  expect(failureOf(error).cause).toMatchObject({ message: 'Encoded failure', stackTrace: '' });
+  const read = failureConverter.failureToError(failureOf(error), payloadConverter);
+  expect(read).toMatchObject({ message: 'linnea@example.com', cause: { message: 'cause: linnea@example.com' } });
+});
+
+test.each([
+  ['as it is thrown', (error: Error) => error],
+  ['as an activity fails with it', (error: Error) => ApplicationFailure.fromError(error)],
+])('that a key is missing stays readable for who does not have it, %s', (_, wrapped) => {
+  expect(failureOf(wrapped(new UnknownPayloadKey({ id: 'k2', check: '0'.repeat(16) }, ['k1'])))).toMatchObject({
+    message: expect.stringContaining('"k2"'),
+  });
+});
+
+test('without keys, payloads are written in the clear, and encrypted ones are an error', async () => {
+  const { payloadCodecs: [codec] = [], failureConverterPath } = dataConverterWith([]);
+  const payload = payloadConverter.toPayload('x');
+  expect(await codec?.encode([payload])).toEqual([payload]);
+  expect(failureConverterPath).toBeUndefined();
+  const encrypted = (await dataConverterWith([aPayloadKey('k1')]).payloadCodecs?.[0]?.encode([payload])) ?? [];
+  await expect(codec?.decode(encrypted)).rejects.toThrow(UnknownPayloadKey);
+});
+
+test('with keys, payloads are encrypted, and failures as well', () => {
+  expect(dataConverterWith([aPayloadKey('k1')])).toMatchObject({
+    payloadCodecs: [expect.anything()],
+    failureConverterPath: expect.stringMatching(/failure-converter\.ts$/),
+  });
+});
+
+const BYTES = Buffer.alloc(32, 'secret').toString('base64');
+
+test('the first key encrypts, and each is found by its id', () => {
+  const keys = readPayloadKeys([aPayloadKey('2026-11'), aPayloadKey('2026-05')]);
+  expect(keys.encrypting?.id).toBe('2026-11');
+  expect([...keys.byId.keys()]).toEqual(['2026-11', '2026-05']);
+});
+
+test('without keys there is none that encrypts', () => {
+  expect(readPayloadKeys([]).encrypting).toBeUndefined();
+});
+
+test('a lost key is known by its id, without anything to decrypt with', () => {
+  const { byId } = readPayloadKeys([aPayloadKey('new'), 'old:lost']);
+  expect(byId.has('old')).toBe(true);
+  expect(byId.get('old')).toBeUndefined();
+});
+
+test('two keys with the same id differ in their check, which is always the same for one key', () => {
+  const checkOf = (entry: string) => readPayloadKeys([entry]).encrypting?.check;
+  expect(checkOf(`a:${BYTES}`)).toBe(checkOf(`b:${BYTES}`));
+  expect(checkOf(`a:${BYTES}`)).toMatch(/^[0-9a-f]{16}$/);
+  expect(checkOf(`a:${BYTES}`)).not.toBe(checkOf(aPayloadKey('a')));
+});
+
+test('keys in a variable are separated by commas', () => {
+  expect(splitPayloadKeys(`a:${BYTES}, b:${BYTES}`)).toEqual([`a:${BYTES}`, `b:${BYTES}`]);
+});
+
+test.each<[what: string, keys: string[], says: RegExp]>([
+  ['no id', [BYTES], /^Payload key 1 of 1 must be "<key id>:<base64 of 32 bytes>"/],
+  ['an empty id', [`:${BYTES}`], /1 of 1 must be/],
+  ['the key before its id', [`${BYTES}:a`], /1 of 1 must be/],
+  ['an id with a space', [`a b:${BYTES}`], /1 of 1 must be/],
+  ['an id that is too long', [`${'a'.repeat(33)}:${BYTES}`], /1 of 1 must be/],
+  ['a key under the name of a lost one', [`a/${'0'.repeat(16)}:${BYTES}`], /1 of 1 must be/],
+  ['a short key', [`a:${BYTES}`, `b:${BYTES.slice(0, 40)}`], /^Payload key 2 of 2 must have exactly 32 bytes/],
+  ['a long key', [`a:${Buffer.alloc(48, 'secret').toString('base64')}`], /exactly 32 bytes/],
+  ['a wrong character', [`a:${BYTES.replace('c', '!')}`], /exactly 32 bytes/],
+  ['base64url', [`a:${Buffer.alloc(32, 0xff).toString('base64url')}`], /exactly 32 bytes/],
+  ['no key', ['a:'], /exactly 32 bytes/],
+  ['the same id twice', [`a:${BYTES}`, aPayloadKey('a')], /2 of 2 has the same id as one before it/],
+  ['a first key that is a lost one', ['a:lost', `b:${BYTES}`], /first payload key encrypts/],
+])('%s is an error that names its position, without repeating a key', (_, keys, says) => {
+  const error = errorOf(() => readPayloadKeys(keys));
+  expect(error).toBeInstanceOf(InvalidPayloadKeys);
+  expect((error as Error).message).toMatch(says);
+  expect(inspect(error)).not.toMatch(/c2VjcmV0|Y3JldHNl|cmV0c2Vj|lost:|\/{20}|_{20}/);
+});
+
+function errorOf(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('Nothing was thrown.');
+}
+
+const codec = new ZlibCodec({ packs: true });
+const encodingOf = ({ metadata }: Payload) => Buffer.from(metadata?.['encoding'] ?? []).toString();
+
+/** Its JSON has so many bytes. */
+const text = (bytes: number) => payloadConverter.toPayload('x'.repeat(bytes - 2));
+
+async function packed(payload: Payload): Promise<Payload> {
+  return (await codec.encode([payload]))[0] ?? {};
+}
+
+async function unpacked(payload: Payload, by = codec): Promise<unknown> {
+  const [decoded = {}] = await by.decode([payload]);
+  return payloadConverter.fromPayload(decoded);
+}
+
+test('a long payload takes a fraction of its bytes, and comes back as it was', async () => {
+  for (const bytes of [PACKED_FROM_BYTES, 400_000]) {
+    const payload = await packed(text(bytes));
+    expect(encodingOf(payload)).toBe('binary/zlib');
+    expect(payload.data?.length).toBeLessThan(bytes / 10);
+    expect(await unpacked(payload)).toBe('x'.repeat(bytes - 2));
+  }
+});
+
+test('what people look at in the Temporal UI stays as it is', async () => {
+  const payload = text(PACKED_FROM_BYTES - 1);
+  expect(await packed(payload)).toBe(payload);
+});
+
+test('what packing would not make smaller stays as it is', async () => {
+  const payload = { metadata: { encoding: Buffer.from('binary/plain') }, data: randomBytes(PACKED_FROM_BYTES) };
+  expect(await packed(payload)).toBe(payload);
+});
+
+test('who does not pack reads what others packed', async () => {
+  const reader = new ZlibCodec({ packs: false });
+  const payload = text(PACKED_FROM_BYTES);
+  expect(await reader.encode([payload])).toEqual([payload]);
+  expect(await unpacked(await packed(payload), reader)).toBe('x'.repeat(PACKED_FROM_BYTES - 2));
+});
+
+test.each([
+  ['nothing', Buffer.alloc(0)],
+  ['no zlib', Buffer.from('not packed')],
+  ['no payload', deflateSync(Buffer.from([0xff, 0xff]))],
+  ['more than any payload has', deflateSync(Buffer.alloc(65 * 1024 * 1024))],
+])('what says that it is packed and holds %s is a value that says so, and no exception', async (_, data) => {
+  const value = await unpacked({ metadata: { encoding: Buffer.from('binary/zlib') }, data });
+  expect(undecodableReason(value)).toMatch(/binary\/zlib/);
+});
+
+test.each([
+  ['without keys, long payloads are packed', [], 'binary/zlib'],
+  ['with keys, they are encrypted, which packs them', [aPayloadKey('k1')], 'binary/encrypted'],
+])('%s', async (_, keys, encoding) => {
+  const codecs = dataConverterWith(keys).payloadCodecs ?? [];
+  let payloads = [text(PACKED_FROM_BYTES)];
+  for (const one of codecs) payloads = await one.encode(payloads);
+  expect(payloads.map(encodingOf)).toEqual([encoding]);
+  for (const one of codecs.toReversed()) payloads = await one.decode(payloads);
+  expect(payloads.map((payload) => payloadConverter.fromPayload(payload))).toEqual(['x'.repeat(PACKED_FROM_BYTES - 2)]);
+});

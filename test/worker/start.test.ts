@@ -1,0 +1,231 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import ts from 'typescript';
+import { ConfigError, loadConfig } from '../../src/config/config.ts';
+import { workerDeployment } from '../../src/worker/deployment.ts';
+import { release } from '../../src/worker/release.ts';
+import type { RaisedAlert } from '../../src/contract/alert.ts';
+import { MissingKeys } from '../../src/worker/missing-keys.ts';
+import { SourceError } from '../../src/sources/source.ts';
+import { Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
+import { workflowCode } from '../../src/worker/workflow-code.ts';
+
+function configOf(variables: NodeJS.ProcessEnv) {
+  return loadConfig({ env: variables });
+}
+
+test('a worker without a deployment name is unversioned', () => {
+  expect(workerDeployment(configOf({}), { code: 'a' })).toBeUndefined();
+});
+
+test('runs stay with the build that began them, unless their workflow says otherwise', () => {
+  const config = configOf({ TRIGGERS_DEPLOYMENT_NAME: 'crm', TRIGGERS_BUILD_ID: '7' });
+  expect(workerDeployment(config, undefined)).toEqual({
+    options: {
+      version: { deploymentName: 'crm', buildId: '7' },
+      useWorkerVersioning: true,
+      defaultVersioningBehavior: 'PINNED',
+    },
+    version: 'crm:7',
+  });
+});
+
+test('without a build id it is the release and a checksum of the workflow code, wherever that is', () => {
+  const config = configOf({ TRIGGERS_DEPLOYMENT_NAME: 'crm' });
+  const version = (code: string) => workerDeployment(config, { code })?.version;
+  expect(version('a')).toMatch(new RegExp(`^crm:${release().replaceAll('.', '\\.')}-[0-9a-f]{12}$`));
+  expect(version('a')).not.toBe(version('b'));
+  const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
+  try {
+    const codePath = join(folder, 'bundle.js');
+    writeFileSync(codePath, 'a');
+    expect(workerDeployment(config, { codePath })?.version).toBe(version('a'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a build id has to be given where the workflow code is bundled only when the worker starts', () => {
+  const config = configOf({ TRIGGERS_DEPLOYMENT_NAME: 'crm' });
+  expect(() => workerDeployment(config, undefined)).toThrow(ConfigError);
+  expect(() => workerDeployment(config, undefined)).toThrow(/TRIGGERS_BUILD_ID/);
+});
+
+const MINUTE_MS = 60_000;
+const REASON = 'A payload is encrypted with the key "b", which is not among the payload keys here (a).';
+
+function world() {
+  const clock = { now: Date.UTC(2026, 0, 1) };
+  const logged: unknown[] = [];
+  const raised: RaisedAlert[] = [];
+  const missing = new MissingKeys({
+    log: { warn: (_, fields) => logged.push(fields) },
+    raise: (alert) => Promise.resolve(void raised.push(alert)),
+    now: () => clock.now,
+  });
+  return { clock, logged, raised, missing };
+}
+
+test('a job that waits for a payload key is logged once a minute, and raises an alert once an hour', () => {
+  const { clock, logged, raised, missing } = world();
+  for (let minute = 0; minute < 60; minute += 0.5) {
+    missing.note('export-job-vip', REASON);
+    clock.now += MINUTE_MS / 2;
+  }
+  expect(logged).toHaveLength(60);
+  expect(logged[0]).toEqual({ jobId: 'vip', reason: REASON });
+  expect(raised).toMatchObject([{ job: { id: 'vip' }, alert: { kind: 'payload-key-missing', text: REASON } }]);
+  missing.note('export-job-vip', REASON);
+  expect(new Set(raised.map(({ id }) => id)).size).toBe(2);
+});
+
+test('a worker is not ready while a job waits for its key, until it has not asked for a quarter of an hour', () => {
+  const { clock, missing } = world();
+  expect(missing.problem()).toBeUndefined();
+  missing.note('export-job-vip', REASON);
+  missing.note('watch-0123', REASON);
+  expect(missing.problem()).toBe(`The job "vip" (and 1 more) waits for a payload key. ${REASON}`);
+  clock.now += 16 * MINUTE_MS;
+  expect(missing.problem()).toBeUndefined();
+});
+
+test('however many jobs wait, a hundred are remembered', () => {
+  const { missing } = world();
+  for (let n = 1; n <= 150; n++) missing.note(`export-job-${n}`, REASON);
+  expect(missing.problem()).toContain('The job "51" (and 99 more)');
+});
+
+function begun(options: Partial<ReadinessOptions>): Readiness {
+  const readiness = new Readiness();
+  readiness.begin({
+    isPolling: () => true,
+    temporalProblem: () => Promise.resolve(undefined),
+    sourceAnswers: () => Promise.resolve(),
+    configProblem: () => undefined,
+    payloadKeyProblem: () => undefined,
+    ...options,
+  });
+  return readiness;
+}
+
+test('a worker is ready from when it has begun until it is ended', async () => {
+  expect(await new Readiness().problem()).toBe('The worker is being started.');
+  const readiness = begun({});
+  expect(await readiness.problem()).toBeUndefined();
+  readiness.end();
+  expect(await readiness.problem()).toBe('The worker is being ended.');
+});
+
+test('one that does not ask for work is not ready, and says all that is in the way', async () => {
+  const readiness = begun({
+    isPolling: () => false,
+    temporalProblem: () => Promise.resolve('Temporal does not answer.'),
+    sourceAnswers: () => Promise.reject(new SourceError('/data is not there.')),
+    configProblem: () => 'The configuration is wrong.',
+    payloadKeyProblem: () => 'A job waits for a payload key.',
+  });
+  expect(await readiness.problem()).toBe(
+    'The worker does not ask Temporal for work. Temporal does not answer. The audience source does not answer. /data is not there. The configuration is wrong. A job waits for a payload key.',
+  );
+});
+
+test('what a source throws by mistake is not shown to strangers', async () => {
+  const readiness = begun({ sourceAnswers: () => Promise.reject(new TypeError('canary-7f3a')) });
+  expect(await readiness.problem()).toBe('The audience source does not answer.');
+});
+
+test('however often it is asked, Temporal and the source are asked once in five seconds', async () => {
+  let asked = 0;
+  const ask = () => {
+    asked++;
+    return Promise.resolve(undefined);
+  };
+  const readiness = begun({ temporalProblem: ask, sourceAnswers: ask });
+  await Promise.all(Array.from({ length: 50 }, () => readiness.problem()));
+  for (let times = 0; times < 50; times++) await readiness.problem();
+  expect(asked).toBe(2);
+});
+
+test('a source that never answers is named within seconds, then at once, and is not asked again meanwhile', async () => {
+  let asked = 0;
+  const readiness = begun({
+    sourceAnswers: () => {
+      asked++;
+      return new Promise(() => undefined);
+    },
+  });
+  const late = 'The audience source has not answered within 3 s.';
+  const beganAt = performance.now();
+  expect(await Promise.all([readiness.problem(), sleep(500).then(() => readiness.problem())])).toEqual([late, late]);
+  const toldAt = performance.now();
+  expect(toldAt - beganAt).toBeLessThan(3_400);
+  expect(await readiness.problem()).toBe(late);
+  expect(performance.now() - toldAt).toBeLessThan(1_000);
+  expect(asked).toBe(1);
+});
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+const { workflowsPath, preloadModules, workflowInterceptorModules } = workflowCode();
+
+/** Every module of ours that workflows run, by its path. */
+const modules = new Map<string, ts.SourceFile>();
+read(workflowsPath);
+for (const path of workflowInterceptorModules) read(path);
+read(resolve(SRC, 'temporal/payload-converter.ts'));
+
+function read(path: string): void {
+  if (modules.has(path)) return;
+  const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true);
+  modules.set(path, source);
+  for (const statement of source.statements) {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue;
+    const { moduleSpecifier: from } = statement;
+    const isOfTypes = ts.isImportDeclaration(statement) ? statement.importClause?.isTypeOnly : statement.isTypeOnly;
+    if (isOfTypes !== true && from !== undefined && ts.isStringLiteral(from) && from.text.startsWith('.'))
+      read(resolve(path, '..', from.text));
+  }
+}
+
+/** Variables of a module, and static properties of its classes. */
+function* declarations(module: ts.SourceFile): Generator<{ readonly text: string; readonly isKept: boolean }> {
+  for (const statement of module.statements) {
+    if (ts.isVariableStatement(statement)) {
+      const isConst = (statement.declarationList.flags & ts.NodeFlags.Const) !== 0;
+      for (const one of statement.declarationList.declarations)
+        yield { text: one.getText(), isKept: !isConst || isEmpty(one.initializer) };
+    }
+    if (!ts.isClassDeclaration(statement)) continue;
+    for (const member of statement.members) {
+      const modifiers = ts.canHaveModifiers(member) ? (ts.getModifiers(member) ?? []) : [];
+      const has = (kind: ts.SyntaxKind): boolean => modifiers.some((modifier) => modifier.kind === kind);
+      if (!ts.isPropertyDeclaration(member) || !has(ts.SyntaxKind.StaticKeyword)) continue;
+      yield { text: member.getText(), isKept: !has(ts.SyntaxKind.ReadonlyKeyword) || isEmpty(member.initializer) };
+    }
+  }
+}
+
+const COLLECTION = /^(Weak)?(Array|Map|Set)$/;
+
+/** Whether it begins empty, as what is there to be filled does. */
+function isEmpty(value: ts.Expression | undefined): boolean {
+  if (value === undefined) return true;
+  if (ts.isNewExpression(value)) return COLLECTION.test(value.expression.getText()) && !value.arguments?.length;
+  if (ts.isArrayLiteralExpression(value)) return value.elements.length === 0;
+  return ts.isObjectLiteralExpression(value) && value.properties.length === 0;
+}
+
+test('workflow code keeps nothing between calls: all workflows of a worker share it', () => {
+  const kept = [...modules].flatMap(([path, module]) =>
+    [...declarations(module)].filter(({ isKept }) => isKept).map(({ text }) => `${relative(SRC, path)}: ${text}`),
+  );
+  expect(modules.size).toBeGreaterThan(40);
+  expect(kept).toEqual([]);
+});
+
+test('it is loaded before the first workflow begins', () => {
+  expect(preloadModules).toEqual([workflowsPath, ...workflowInterceptorModules]);
+});
