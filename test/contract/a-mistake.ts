@@ -55,7 +55,7 @@ const QUIET = { from: '22:00', to: '08:00', timeZone: 'Europe/Berlin' };
 const QUOTA = { people: 1000, per: 'day', timeZone: 'Europe/Berlin' };
 
 /** Typed, so that a new field of the form cannot be forgotten here. */
-export const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
+const WRONG: Readonly<Record<keyof JobDefinitionInput, WrongValues>> = {
   label: { type: NO_TEXT, unit: ['x'.repeat(201), '\ud800', '\u001b]0;x\u0007VIP'], empty: ['', '  '] },
   description: { type: NO_TEXT, unit: ['x'.repeat(2001)] },
   audiences: { type: NO_LIST, unit: [Array<string>(101).fill('vip')], empty: [[], [''], ['vip', ' ']] },

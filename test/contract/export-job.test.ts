@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
 import { FORM_FIELDS } from '../../src/domain/job-form.ts';
-import { RIGHT, WRONG } from './a-mistake.ts';
+import { mistakesWith, RIGHT } from './a-mistake.ts';
 
 const LEAST = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/hook', authorization: null };
 
@@ -58,11 +58,12 @@ test('blanks around a label, an audience, a web address and an authorization do 
   });
 });
 
-test.each(FORM_FIELDS)('%s: each wrong value is a problem at its place', (field) => {
-  const { type, unit = [], empty = [] } = WRONG[field];
-  for (const value of [...type, ...unit, ...empty]) {
-    const places = problemsOf({ ...RIGHT, [field]: value }).map(([place]) => place.replace(/[.[].*/s, ''));
-    expect({ value, places }).toEqual({ value, places: expect.arrayContaining([field]) });
+test.each(FORM_FIELDS)('%s: each mistake with it is a problem at its place, with what was meant', (field) => {
+  for (const { definition, field: said, near } of mistakesWith(field)) {
+    if (definition === undefined) continue;
+    const problems = problemsOf(definition).filter(([place]) => place.replace(/[.[].*/s, '') === said);
+    expect({ definition, problems }).toEqual({ definition, problems: expect.arrayContaining([expect.anything()]) });
+    if (near !== undefined) expect(problems[0]?.[1]).toContain(`Did you mean "${near}"?`);
   }
 });
 

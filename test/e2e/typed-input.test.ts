@@ -108,7 +108,7 @@ interface Refusal {
 }
 const fieldsOf = ({ problems }: Refusal) => problems.map(({ field }) => field).toSorted();
 
-// test/client/wrong-definitions.test.ts tries each mistake with each field, without a server.
+// test/contract/export-job.test.ts tries each mistake with each field.
 test('a definition with mistakes is refused with all of them by everything that takes one, and nothing comes of it', async () => {
   const job = await lab.start({ audiences: ['vip'] });
   const before = { status: await lab.jobs.status(job), requests: lab.receiver.ledger.requests };

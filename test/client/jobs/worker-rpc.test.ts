@@ -63,7 +63,7 @@ test('a worker that likes what it was told does not make a wrong definition righ
   expect(withHeldBack([], liked)).toBe(liked);
 });
 
-/** The first mistake of each kind with each field; test/contract/export-job.test.ts tries all wrong values. */
+/** The first mistake of each kind with each field; test/contract/export-job.test.ts tries all mistakes. */
 const MISTAKES = Object.keys(RIGHT).flatMap((field) => {
   const all = mistakesWith(field as keyof JobDefinitionInput); // A key of RIGHT.
   return all.filter(({ kind }, i) => kind !== 'twice' && kind !== all[i - 1]?.kind);

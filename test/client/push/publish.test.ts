@@ -112,7 +112,7 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
     new JobPusher(jobId, jobs[jobId as 'crm' | 'mail'], { onProgress }, { room });
   let read = 0;
   function* counted(): Generator<EventTrigger> {
-    for (const next of triggers(20_000)) {
+    for (const next of triggers(7_000)) {
       read += 1;
       yield next;
     }
@@ -124,9 +124,9 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
   while (!standsStill()) await setTimeout(5);
   const readMeanwhile = read;
   isFull = false;
-  await expect(publishing).resolves.toMatchObject({ read: 20_000 });
-  expect(jobs.crm.users()).toEqual(triggers(20_000).map(({ user }) => user));
-  expect(jobs.mail.users()).toEqual(triggers(20_000).map(({ user }) => user));
+  await expect(publishing).resolves.toMatchObject({ read: 7_000 });
+  expect(jobs.crm.users()).toEqual(triggers(7_000).map(({ user }) => user));
+  expect(jobs.mail.users()).toEqual(triggers(7_000).map(({ user }) => user));
   expect(room.leftBytes).toBe(256 * 1024);
   // 256 KiB are some 2,400 of these triggers; what is on its way comes to that.
   expect(readMeanwhile).toBeLessThan(5_000);
@@ -135,7 +135,7 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
 test('the input is read no further when no job is left that takes anything', async () => {
   const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }) };
   const { running, open } = world(jobs, { crm: ['vip'] });
-  const error = await publishTo(directoryOf(running), open, triggers(50_000)).catch((e: unknown) => e);
+  const error = await publishTo(directoryOf(running), open, triggers(5_000)).catch((e: unknown) => e);
   expect((error as PublishInterrupted).read).toBeLessThan(2_000);
   expect(String(error)).toContain('"crm"');
 });

@@ -260,7 +260,7 @@ test('[S28] whatever happens, nothing is lost, doubled, out of order or over the
         world.checkEnd();
       },
     ),
-    200,
+    60,
   );
   expect(true).toBe(true);
 });
