@@ -219,7 +219,7 @@ export interface Mistake {
 }
 
 /** Ways in which people misspell a name. */
-export function misspellings(name: string): string[] {
+function misspellings(name: string): string[] {
   const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const half = Math.floor(name.length / 2);
   const swapped = name.slice(0, half - 1) + name.charAt(half) + name.charAt(half - 1) + name.slice(half + 1);
