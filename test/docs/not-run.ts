@@ -20,12 +20,12 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
   {
     page: 'docs/consumers.md',
     line: 'triggers consume outbox --port 9465',
-    reason: 'needs a PostgreSQL with the table: e2e/cli-consume.test.ts runs it',
+    reason: 'needs a PostgreSQL with the table: consumers/outbox.test.ts runs it',
   },
   {
     page: 'docs/consumers.md',
     line: 'triggers consume kafka --port 9465',
-    reason: 'needs a Kafka with the topic: e2e/cli-consume-kafka.test.ts runs it',
+    reason: 'needs a Kafka with the topic: consumers/kafka-full-job.test.ts runs it',
   },
 ];
 

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
+import type { EditedJob } from '../../src/client/export-jobs.ts';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
+import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 const MANY = { id: 'ef'.repeat(16), slug: 'many', name: 'Many' };
@@ -92,6 +94,130 @@ test('a child whose job ended meanwhile and was started again is dismissed by th
   expect(lab.receiver.ledger.requests).toBe(sentBefore);
 });
 
+describe('lost', () => {
+  const MEMBERS = Array.from({ length: 12_000 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
+
+  let lab: Lab;
+  let operator: Operator;
+  beforeAll(async () => {
+    const content = {
+      audiences: [{ ...VIP, members: MEMBERS }],
+      profiles: Object.fromEntries(MEMBERS.map((user) => [user, {}])),
+    };
+    lab = await Lab.open({ content });
+    operator = new Operator(lab.taskQueue);
+  });
+  afterAll(async () => lab.close());
+
+  const childOf = (job: string) => lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1));
+
+  /** A job whose backfill was lost when it had sent a few of its members. */
+  async function jobWithLostBackfill(): Promise<string> {
+    const job = await lab.start({ audiences: ['vip'], existingUsers: true, backfillPerSecond: 100 });
+    await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0 && (backfill?.taken ?? 0) > 2000);
+    await childOf(job).terminate('somebody ended it');
+    await lab.jobs.edit(job, { backfillPerSecond: null, parallelRequestCount: 50 });
+    await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'lost');
+    return job;
+  }
+
+  test('a lost backfill is noticed within moments, asks for a decision, and goes on where it was: nobody twice, nobody missed', async () => {
+    const job = await jobWithLostBackfill();
+    const status = await operator.run(['status', job]);
+    expect(unwrapped(status.stdout)).toMatch(/Backfill 1 was lost after [\d,]+ of 12,?000 members were read/);
+    expect(unwrapped(status.stdout)).toContain('Resume it to go on where it was');
+    const another = await operator.run(['backfill', job]);
+    expect(another.code).toBe(1);
+    expect(unwrapped(another.stderr)).toMatch(/was lost.*Resume it.*cancel it/);
+
+    // Those who were read are sent, whatever is decided.
+    const lost = await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+    expect(lost.backfill?.delivered).toBe(lost.backfill?.taken);
+    expect(lost.backfill?.taken).toBeLessThan(MEMBERS.length);
+
+    expect(await operator.run(['backfill', job, '--resume'])).toMatchObject({ code: 0 });
+    const { backfill } = await lab.statusWhen(job, (now) => now.backfill?.state === 'finished');
+    expect(backfill).toMatchObject({ n: 1, taken: MEMBERS.length, delivered: MEMBERS.length, superseded: 0 });
+    expect(lab.receiver.ledger.summary()).toMatchObject({
+      duplicates: 0,
+      byAudience: { vip: { enter: MEMBERS.length, exit: 0 } },
+    });
+  });
+
+  test('a child of an earlier life that still runs gives way to the one that the job starts', async () => {
+    const answer = lab.source.holdBack('members');
+    const before = lab.source.calls.members;
+    const job = await lab.start({ audiences: ['vip'], existingUsers: true, parallelRequestCount: 50 });
+    try {
+      await lab.statusWhen(job, () => lab.source.calls.members > before);
+      await lab.handle(job).terminate();
+      await lab.jobs.start(
+        { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null, existingUsers: true },
+        { jobId: job, discardRecoverable: true },
+      );
+      await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'running');
+    } finally {
+      answer();
+    }
+    const { backfill } = await lab.statusWhen(job, (now) => now.backfill?.state !== 'running');
+    expect(backfill).toMatchObject({ state: 'finished', delivered: MEMBERS.length });
+  });
+});
+
+describe('edited', () => {
+  const MEMBERS = Array.from({ length: 6_000 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
+
+  let lab: Lab;
+  let operator: Operator;
+  beforeAll(async () => {
+    const audiences = [
+      { ...VIP, members: MEMBERS },
+      { ...NEWS, members: ['reader'] },
+    ];
+    const profiles = Object.fromEntries([...MEMBERS, 'reader'].map((user) => [user, {}]));
+    lab = await Lab.open({ content: { audiences, profiles } });
+    operator = new Operator(lab.taskQueue);
+  });
+  afterAll(async () => lab.close());
+
+  test('an edit that takes an audience out of a running backfill says so before it is done, and the status says afterwards who is missing', async () => {
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20, backfillPerSecond: 50 });
+    await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0);
+
+    const loss = /Backfill 1, which has sent [\d,]+ of 6001, leaves out whoever it has not yet begun to send in vip\./;
+    const unasked = await operator.run(['edit', job, '--audience', 'news', '--json']);
+    expect({ ...unasked, stderr: unwrapped(unasked.stderr) }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(loss),
+    });
+    expect(unwrapped(unasked.stderr)).toContain('Nothing was done.');
+    expect(
+      await lab.jobs.edit(job, { audiences: ['news'] }, { isMeant: () => Promise.resolve(false) }),
+    ).toBeUndefined();
+    expect(await lab.jobs.status(job)).toMatchObject({ revision: 1, backfill: { state: 'running' } });
+    // By its id, or with others beside it, nobody is left out.
+    expect((await lab.jobs.edit(job, { audiences: [NEWS.id, VIP.id] })).warnings).toEqual([]);
+
+    const edited = await operator.json<EditedJob>(['edit', job, '--audience', 'news', '--yes']);
+    expect(edited.warnings).toContainEqual(expect.stringMatching(loss));
+    await lab.jobs.edit(job, { audiences: ['vip', 'news'], backfillPerSecond: null });
+    const { backfill } = await lab.statusWhen(job, (now) => now.backfill?.state === 'finished');
+    const members = backfill?.leftOut?.[0]?.members ?? 0;
+    expect(members).toBeGreaterThan(0);
+    expect(backfill).toMatchObject({
+      taken: 6001,
+      superseded: 0,
+      delivered: 6001 - members,
+      leftOut: [{ audience: 'vip', members }],
+      notice: expect.stringContaining('start a backfill of vip'),
+    });
+    const { stdout } = await operator.run(['status', job]);
+    expect(unwrapped(stdout)).toContain('left out (vip was removed)');
+  });
+});
+
+// The last one: its minute began before the first.
 test('a page that nobody answers is sent again after a minute, and then after two; once one is answered, after a minute again', async () => {
   const job = unanswered;
   const waitsS = async () =>

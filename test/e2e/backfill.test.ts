@@ -1,6 +1,8 @@
-import { expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { InvalidJob, RequestRefused } from '../../src/client/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 
@@ -144,4 +146,119 @@ test('a source that fails is asked again, and a stopped job ends its backfill', 
   } finally {
     await lab.close();
   }
+});
+
+describe('held back by a person', () => {
+  const MEMBERS = Array.from({ length: 1000 }, (_, index) => `member-${String(index).padStart(4, '0')}`);
+
+  let lab: Lab;
+
+  beforeAll(async () => {
+    lab = await Lab.open({
+      content: {
+        audiences: [
+          { ...VIP, members: MEMBERS },
+          { ...NEWS, members: [] },
+        ],
+        profiles: Object.fromEntries(MEMBERS.map((user) => [user, { user }])),
+      },
+    });
+  });
+  afterAll(async () => lab.close());
+
+  const delivered = (): number => lab.receiver.ledger.delivered;
+
+  test('a sample goes first, and the others when a person says so; a live trigger does not wait for that', async () => {
+    const before = delivered();
+    const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 10 });
+    await lab.jobs.backfill(job, { sample: 1 });
+    const { backfill } = await lab.statusWhen(
+      job,
+      (status) => status.backfill?.state === 'paused' && status.backfill.delivered > 0,
+    );
+    expect(backfill).toMatchObject({ pausedBy: 'sample', delivered: 1, expected: 1000 });
+    await lab.jobs.exit(job, { audience: 'vip', user: 'live', profile: {} });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === before + 2);
+    await lab.jobs.backfill(job, { action: 'resume' });
+    await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
+    expect(delivered()).toBe(before + 1001);
+  });
+
+  test('paused, it sends nobody; resumed, everybody who is left; cancelled, nobody more', async () => {
+    const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 2, backfillPerSecond: 50 });
+    await lab.jobs.backfill(job);
+    await lab.statusWhen(job, (status) => (status.backfill?.delivered ?? 0) > 0);
+    await lab.jobs.backfill(job, { action: 'pause' });
+    const { backfill } = await lab.statusWhen(job, ({ inFlight, waiting }) => inFlight === 0 && waiting >= 0);
+    const paused = backfill?.delivered ?? 0;
+    await lab.jobs.edit(job, { backfillPerSecond: null });
+    expect((await lab.jobs.status(job)).backfill).toMatchObject({ state: 'paused', delivered: paused });
+    await lab.jobs.backfill(job, { action: 'resume' });
+    await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
+
+    await lab.jobs.edit(job, { backfillPerSecond: 1 });
+    await lab.jobs.backfill(job);
+    await lab.statusWhen(job, (status) => (status.backfill?.taken ?? 0) === 1000 && status.backfill?.n === 2);
+    await lab.jobs.backfill(job, { action: 'cancel' });
+    const cancelled = await lab.statusWhen(job, ({ waiting, inFlight }) => waiting + inFlight === 0);
+    expect(cancelled.backfill).toMatchObject({ n: 2, state: 'cancelled' });
+    await expect(lab.jobs.backfill(job, { action: 'resume' })).rejects.toThrow(/No backfill is running/);
+    await expect(lab.jobs.backfill(job, { sample: 0 })).rejects.toThrow(/sample: This must be/);
+  });
+});
+
+describe('and the events that a job leaves out', () => {
+  const MEMBERS = Array.from({ length: 200 }, (_, i) => `member-${i}`);
+
+  let lab: Lab;
+  let operator: Operator;
+  beforeAll(async () => {
+    const profiles = Object.fromEntries(MEMBERS.map((user) => [user, {}]));
+    lab = await Lab.open({ content: { audiences: [{ ...VIP, members: MEMBERS }], profiles } });
+    operator = new Operator(lab.taskQueue);
+  });
+  afterAll(async () => lab.close());
+
+  test('a job that leaves enters out takes no backfill, and one with a backfill under way cannot be made such a job', async () => {
+    const job = await lab.start({ audiences: ['vip'], existingUsers: true, backfillPerSecond: 1 });
+    await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0);
+    const withoutEnters = lab.jobs.edit(job, { events: ['exit'] });
+    await expect(withoutEnters).rejects.toThrow(InvalidJob);
+    await expect(withoutEnters).rejects.toThrow(/events: Backfill 1 sends enters and is not over\./);
+    expect((await lab.jobs.status(job)).events).toBeNull();
+
+    await lab.jobs.backfill(job, { action: 'cancel' });
+    // That the job was started with its existing users does not stand in the way.
+    const { status, changes } = await lab.jobs.edit(job, { events: ['exit'] });
+    expect(status.events).toEqual(['exit']);
+    expect(changes).toEqual([{ field: 'events', from: null, to: ['exit'] }]);
+    const backfill = lab.jobs.backfill(job);
+    await expect(backfill).rejects.toThrow(RequestRefused);
+    await expect(backfill).rejects.toThrow(/A backfill sends enters, and this job leaves them out/);
+
+    await lab.jobs.enter(job, { audience: 'vip', user: 'left-out', profile: {} });
+    await lab.jobs.exit(job, { audience: 'vip', user: 'told', profile: {} });
+    await lab.arrives('told');
+    expect(await lab.jobs.status(job)).toMatchObject({ filtered: 1 });
+    expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === 'left-out')).toBe(false);
+
+    await operator.json(['edit', job, '--all-events']);
+    await lab.jobs.backfill(job, { sample: 1 });
+  });
+
+  test('a sample is not promised to a job that leaves enters out: nothing is started', async () => {
+    const asked = ['--label', 'Exits', '--audience', 'vip', '--url', lab.receiver.url, '--id', 'exits-only'];
+    const { code, stdout, stderr } = await operator.run([
+      'start',
+      ...asked,
+      '--event',
+      'exit',
+      '--sample',
+      '1',
+      '--yes',
+    ]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(unwrapped(stderr)).toContain('Existing users are sent as enters, and "events" leaves those out.');
+    await expect(lab.jobs.status('exits-only')).rejects.toThrow(/There is no job/);
+  });
 });

@@ -2,11 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { request } from 'undici';
 import { type SampleSource, writeSampleSource } from '../../demo/sample-data.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type WatchStatus } from '../../src/client/export-jobs.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
+import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
+import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { release } from '../../src/worker/release.ts';
+import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
+import { aWayTo } from '../support/silent-way.ts';
 import { temporal } from '../support/temporal.ts';
 import {
   childrenOf,
@@ -17,6 +24,7 @@ import {
   triggers,
   unwrapped,
 } from '../support/triggers-cli.ts';
+import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
 let folder: string;
 let source: string;
@@ -241,4 +249,197 @@ test('up with keys prints a link that signs in once, and may do everything', asy
   expect((await signIn()).status).toBe(401);
   up.signal('SIGINT');
   expect((await up.end()).code).toBe(0);
+});
+
+describe('api', () => {
+  test('while Temporal takes connections and never answers, it ends within ten seconds, and whoever waits is told so', async () => {
+    const lab = await Lab.open();
+    const job = await lab.start();
+    const { host, port, silence, close } = await aWayTo(temporal.address);
+    const env = { TEMPORAL_ADDRESS: `${host}:${port}`, TRIGGERS_TASK_QUEUE: lab.taskQueue };
+    const program = startTriggers(['api', '--port', '0', '--json'], { env });
+    await program.says(({ stdout }) => stdout.endsWith('\n'));
+    const { apiUrl } = JSON.parse(program.stdout) as { apiUrl: string }; // As `api --json` says it.
+    const ask = async (path: string, asked: Parameters<typeof request>[1] = {}): Promise<unknown> => {
+      const { statusCode, body } = await request(new URL(path, apiUrl), asked);
+      return { status: statusCode, body: await body.json() };
+    };
+    const trigger = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ audience: 'vip', user: '1', event: 'enter' }),
+    } as const;
+    // It knows by now what this job listens to, so the next trigger waits for the job itself.
+    expect(await ask(`/v1/jobs/${job}/triggers`, trigger)).toMatchObject({ status: 202 });
+    const stream = await request(new URL(`/v1/jobs/${job}/status/stream`, apiUrl));
+    silence();
+    const waiting = Promise.all([
+      ask(`/v1/jobs/${job}/triggers`, trigger),
+      ask('/v1/triggers', trigger),
+      ask('/v1/jobs/crm/triggers', trigger),
+      ask('/v1/jobs/crm/pause', { method: 'POST' }),
+      ask('/v1/jobs/crm/status/stream'),
+      ask('/v1/overview'),
+    ]);
+    // All of them are under way once another one, which came after them, is answered.
+    expect(await ask('/healthz')).toMatchObject({ status: 200 });
+    const askedAt = performance.now();
+    program.signal('SIGTERM');
+    for (const answer of await waiting) expect(answer).toMatchObject({ status: 503, body: { code: 'Closing' } });
+    expect(await stream.body.text()).toContain('event: status');
+    expect(await program.end()).toMatchObject({ code: 0, stderr: '' });
+    expect(performance.now() - askedAt).toBeLessThan(10_000);
+    close();
+    await lab.close();
+  });
+
+  test('while its changed configuration cannot be used, it says so and is ready, and so it is once that is mended', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'api-config-'));
+    const path = join(folder, 'triggers.config.json');
+    writeFileSync(path, '{}');
+    const program = startTriggers(['api', '--port', '0', '--json'], { env: { TRIGGERS_CONFIG: path } });
+    try {
+      await program.says(({ stdout }) => stdout.endsWith('\n'));
+      const { apiUrl } = JSON.parse(program.stdout) as { apiUrl: string }; // As `api --json` says it.
+      const ready = async (): Promise<unknown> => {
+        const { statusCode, body } = await request(new URL('/readyz', apiUrl));
+        return { status: statusCode, ...((await body.json()) as object) };
+      };
+      expect(await ready()).toEqual({ status: 200, ok: true });
+      writeFileSync(path, '{ "apiKeys": "canary" }');
+      const told = await answerWhen(ready, (answer) => JSON.stringify(answer).includes('problem'));
+      expect(told).toEqual({ status: 200, ok: true, problem: expect.stringContaining('cannot be used') });
+      expect(program.stderr).toContain('the changed configuration cannot be used');
+      writeFileSync(path, '{}');
+      await answerWhen(ready, (answer) => !JSON.stringify(answer).includes('problem'));
+    } finally {
+      await program.kill();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('codec-server', () => {
+  const TOKEN = 'a-token-of-the-test';
+  const env = { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: aPayloadKey('k1') };
+
+  test('the codec server says where it is and never its token, asks for the token, and ends by Ctrl-C', async () => {
+    const origin = 'https://temporal.example.com';
+    const program = startTriggers(['codec-server', '--port', '0', '--ui-origin', `${origin}/`, '--json'], { env });
+    try {
+      await program.says(({ stdout }) => stdout.includes('\n'));
+      const { url, uiOrigins } = JSON.parse(program.stdout) as { url: string; uiOrigins: string[] };
+      expect(uiOrigins).toEqual([origin]);
+      expect(new URL(url).hostname).toBe('127.0.0.1');
+      const ask = (path: string) => fetch(`${url}${path}`, { method: 'POST', body: '{}', headers: { origin } });
+      expect((await ask('/decode')).status).toBe(401);
+      const answer = await ask(`/${TOKEN}/decode`);
+      expect({ status: answer.status, allowed: answer.headers.get('access-control-allow-origin') }).toEqual({
+        status: 200,
+        allowed: origin,
+      });
+      program.signal('SIGINT');
+      const { code, stdout, stderr } = await program.end();
+      expect(code).toBe(0);
+      expect(stdout + stderr).not.toContain(TOKEN);
+    } finally {
+      await program.kill();
+    }
+  });
+
+  test('without keys it unpacks what is packed, and encrypts nothing', async () => {
+    const program = startTriggers(['codec-server', '--port', '0', '--json'], {
+      env: { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: undefined },
+    });
+    try {
+      await program.says(({ stdout }) => stdout.includes('\n'));
+      const { url } = JSON.parse(program.stdout) as { url: string };
+      const value = 'x'.repeat(100_000);
+      let payloads = [payloadConverter.toPayload(value)];
+      for (const codec of dataConverterWith([]).payloadCodecs ?? []) payloads = await codec.encode(payloads);
+      const ask = async (path: string, some: typeof payloads) => {
+        const answer = await fetch(`${url}/${TOKEN}${path}`, { method: 'POST', body: JSON.stringify(toWire(some)) });
+        return fromWire(await answer.text()) ?? [];
+      };
+      expect((await ask('/decode', payloads)).map((one) => payloadConverter.fromPayload(one))).toEqual([value]);
+      const small = [payloadConverter.toPayload('small')];
+      expect((await ask('/encode', small)).map((one) => payloadConverter.fromPayload(one))).toEqual(['small']);
+    } finally {
+      await program.kill();
+    }
+  });
+});
+
+describe('watch', () => {
+  const id = randomUUID().replaceAll('-', '');
+  const slug = `slug-${id}`;
+
+  let folder: string;
+  let lab: Lab;
+  let operator: Operator;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'watch-'));
+    const members = Array.from({ length: 40 }, (_, i) => String(i));
+    lab = await Lab.open({
+      content: { audiences: [{ id, slug, name: 'Of one test', members }] },
+      config: { watch: { folder } },
+    });
+    operator = new Operator(lab.taskQueue);
+  });
+  afterAll(async () => {
+    await lab.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function listed(isAsWanted: (status: WatchStatus) => boolean): Promise<void> {
+    const list = async () => {
+      const { stdout } = await operator.run(['watch', '--list', '--json']);
+      const watches = stdout.split('\n').filter((line) => line !== '');
+      return watches.map((line) => JSON.parse(line) as WatchStatus);
+    };
+    await answerWhen(list, (all) => all.some((status) => status.audience.id === id && isAsWanted(status)));
+  }
+
+  test('a watch from its start to its end: each for people and for machines', async () => {
+    const misspelt = await operator.run(['watch', `${slug}s`]);
+    expect(misspelt.code).toBe(2);
+    expect(unwrapped(misspelt.stderr)).toContain(`Did you mean "${slug}"?`);
+
+    const { stdout } = await operator.run(['watch', slug, '--every', '2h']);
+    expect(unwrapped(stdout)).toBe(
+      `Watching ${slug} every 2 h. Current members are not reported. See how it goes with: triggers watch --list`,
+    );
+    const changed = await operator.json<WatchStatus>(['watch', slug, '--every', '1h', '--largest-exit', '30']);
+    expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });
+    await listed(({ rounds }) => rounds === 1);
+    const { stdout: list } = await operator.run(['watch', '--list']);
+    expect(list).toContain(
+      `${slug} (Of one test)\n  Id            ${id}\n  State         waiting for the next round\n  Members       40\n`,
+    );
+
+    expect((await operator.run(['watch', slug, '--accept'])).stdout).toBe(`Nothing is held for ${slug}.\n`);
+    for (let user = 0; user < 20; user++) lab.source.exit(id, String(user));
+    expect((await operator.run(['watch', slug, '--now'])).stdout).toBe(`Reading the members of ${slug} now.\n`);
+    await listed(({ held }) => held?.exits === 20);
+    expect((await operator.run(['watch', slug, '--accept'])).stdout).toContain('Accepted: 20 members of');
+    await listed(({ exits }) => exits === 20);
+
+    expect((await operator.run(['watch', slug, '--stop'])).stdout).toBe(`Stopped watching ${slug}.\n`);
+    const late = await operator.run(['watch', slug, '--now']);
+    expect([late.code, unwrapped(late.stderr)]).toEqual([
+      1,
+      `The audience "${slug}" is not watched. See all watches: triggers watch --list`,
+    ]);
+  });
+
+  test('a worker without a folder for snapshots says so before anything is started', async () => {
+    const poor = await Lab.open({ content: { audiences: [{ id, slug, name: 'Of one test', members: [] }] } });
+    try {
+      const { code, stderr } = await new Operator(poor.taskQueue).run(['watch', slug]);
+      expect([code, unwrapped(stderr)]).toEqual([2, expect.stringContaining('TRIGGERS_WATCH_FOLDER')]);
+    } finally {
+      await poor.close();
+    }
+  });
 });

@@ -1,6 +1,13 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { jobRuns } from '../../src/client/jobs/job-runs.ts';
+import { EXPORT_JOB } from '../../src/domain/names.ts';
+import { elementsOf } from '../../src/local/ledger.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
+import { temporal } from '../support/temporal.ts';
 import { configured } from '../webhook/an-authorization.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -109,4 +116,114 @@ test('[S21] with an authorization, requests carry its headers and its signature;
   } finally {
     await signing.close();
   }
+});
+
+describe('in batches', () => {
+  const MEMBERS = Array.from({ length: 60 }, (_, index) => `member-${String(index).padStart(2, '0')}`);
+  /** A request with this person is refused. */
+  const POISON = 'member-17';
+
+  let lab: Lab;
+
+  beforeAll(async () => {
+    lab = await Lab.open({
+      workers: 2,
+      content: {
+        audiences: [{ ...VIP, members: MEMBERS }],
+        profiles: Object.fromEntries(MEMBERS.map((user) => [user, { user }])),
+      },
+      receiver: {
+        answer: (arrival) =>
+          elementsOf(arrival).some(({ message }) => message?.user === POISON) ? { status: 422, body: 'no' } : undefined,
+      },
+    });
+  });
+  afterAll(async () => lab.close());
+
+  test('a job that sends in batches: a backfill and live triggers in few requests, and what cannot be accepted is a dead letter, alone', async () => {
+    const job = await lab.start({
+      audiences: ['vip'],
+      batch: { size: 20, afterMs: 300 },
+      parallelRequestCount: 2,
+      existingUsers: true,
+      webhookUrl: `${lab.receiver.url}batches`,
+    });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= MEMBERS.length - 1);
+    const before = lab.receiver.ledger.requests;
+    // The first one alone, three batches, and the halves of one of them.
+    expect(before).toBeLessThan(20);
+    await Promise.all(
+      MEMBERS.slice(0, 10).map((user) => lab.jobs.exit(job, { audience: 'vip', user, profile: { user } })),
+    );
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= MEMBERS.length + 9);
+    expect(lab.receiver.ledger.requests - before).toBeLessThan(10);
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, outOfOrder: 0, overlaps: 0, unreadable: 0 });
+    expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(2);
+    const status = await lab.statusWhen(job, ({ waiting, deadLetters }) => waiting === 0 && deadLetters === 1);
+    expect(status).toMatchObject({ delivered: MEMBERS.length + 9, deadLetters: 1, retried: 0 });
+    const told: unknown[] = [];
+    for await (const event of lab.jobs.trace(POISON, { jobId: job })) told.push(event);
+    expect(JSON.stringify(told)).toContain('"status":422');
+    await lab.jobs.stop(job);
+  });
+});
+
+describe('at the end of a worker', () => {
+  test('a clean shutdown lets requests in flight end; the next worker continues, and nothing is sent twice', async () => {
+    const lab = await Lab.open({ workers: 0, receiver: { delayMs: 30 } });
+    try {
+      const first = await lab.addWorker();
+      const job = await lab.start({ parallelRequestCount: 5 });
+      const triggers = Array.from({ length: 400 }, (_, i) => ({
+        audience: 'vip',
+        user: `p${i}`,
+        event: 'enter' as const,
+        at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
+        profile: {},
+      }));
+      await lab.jobs.push(job, triggers);
+      await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 30);
+      await lab.shutdown(first);
+      expect(lab.receiver.inFlight).toBe(0);
+      expect(lab.receiver.ledger.delivered).toBeLessThan(400);
+      await lab.addWorker();
+      await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 400);
+      expect(lab.receiver.ledger.summary()).toMatchObject({ requests: 400, duplicates: 0 });
+    } finally {
+      await lab.close();
+    }
+  });
+});
+
+describe('in lists', () => {
+  let connection: Connection;
+  let client: Client;
+
+  beforeAll(async () => {
+    connection = await Connection.connect({ address: temporal.address });
+    client = new Client({ connection, namespace: temporal.namespace });
+  });
+  afterAll(async () => {
+    await connection.close();
+  });
+
+  async function listed(taskQueue: string): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const { workflowId } of jobRuns(client, { areRunning: true, taskQueue })) ids.push(workflowId);
+    return ids;
+  }
+
+  test.each(['plain', "the team's", 'a\\b', String.raw`both \' of them`, '"quoted"', '%'])(
+    'the runs of one task queue are found, and nobody else’s, whatever its name is: %s',
+    async (name) => {
+      const workflowId = randomUUID();
+      const taskQueue = `${name} ${workflowId}`;
+      await client.workflow.start(EXPORT_JOB, { workflowId, taskQueue });
+      const other = await client.workflow.start(EXPORT_JOB, { workflowId: randomUUID(), taskQueue: `${taskQueue} 2` });
+      await until(async () => (await listed(taskQueue)).length > 0);
+      expect(await listed(taskQueue)).toEqual([workflowId]);
+      await client.workflow.getHandle(workflowId).terminate();
+      await other.terminate();
+    },
+  );
 });

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { connectClient, type ConnectedClient } from '../../src/client/connect.ts';
 import { admit } from '../../src/domain/job/arriving.ts';
 import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Way } from '../support/way.ts';
 
 let lab: Lab;
 
@@ -119,4 +122,42 @@ test('no more people are told of than the quota allows; the rest waits, until it
   const sent = new Set(lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user));
   expect(sent).toEqual(new Set(users));
   await lab.jobs.stop(job, { waiting: 'discard' });
+});
+
+describe('a server that was away', () => {
+  const way = new Way();
+  let connected: ConnectedClient;
+  beforeAll(async () => {
+    await way.open();
+    const connectionOptions = { address: way.address };
+    connected = await connectClient({ connectionOptions, namespace: 'default' }, []);
+  });
+  afterAll(async () => {
+    await connected.close();
+    await way.close();
+  });
+
+  async function isThere(): Promise<boolean> {
+    const { client } = connected;
+    return await client
+      .withDeadline(Date.now() + 300, () => client.workflowService.describeNamespace({ namespace: 'default' }))
+      .then(
+        () => true,
+        () => false,
+      );
+  }
+
+  test('a server that was away for long is found within seconds when it is back, however often it was asked meanwhile', async () => {
+    expect(await isThere()).toBe(true);
+    await way.close();
+    const awayUntil = performance.now() + 25_000;
+    while (performance.now() < awayUntil) {
+      expect(await isThere()).toBe(false);
+      await setTimeout(200);
+    }
+    await way.open();
+    const back = performance.now();
+    while (!(await isThere())) await setTimeout(50);
+    expect(performance.now() - back).toBeLessThan(5_000);
+  });
 });
