@@ -56,7 +56,6 @@ export const TIERS = {
     'e2e/typed-input',
     'e2e/watch',
     'ingests/expressions',
-    'node-lines',
     'sources/file/lines',
     'sources/http/http',
     'sources/json-service',

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
@@ -293,16 +292,6 @@ describe('all that a filter means', () => {
     expect(asked).toMatchObject([{ letters: 2, people: 1 }]);
     await expect(givenBack()).resolves.toEqual([`${user} ${at(1)}`, `${user} ${at(2)}`]);
     await expect(listed()).resolves.toHaveLength(1);
-  });
-
-  test('with a rate, however many wait for their turn, one timer listens to the signal', async () => {
-    await keep(...Array.from({ length: 12 }, (_, i) => ({ user: `in turn ${i} ${randomUUID()}` })));
-    const { signal } = new AbortController();
-    const listeners: number[] = [];
-    const onProgress = () => void listeners.push(getEventListeners(signal, 'abort').length);
-    const options = { force: true, perSecond: 5, signal, onProgress };
-    await expect(deadLetters.redeliver({ jobId }, options)).resolves.toEqual({ done: 12, failures: [] });
-    expect(Math.max(...listeners)).toBeLessThanOrEqual(1);
   });
 
   test('nothing is done before it is agreed to exactly what', async () => {

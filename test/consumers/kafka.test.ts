@@ -439,14 +439,6 @@ describeWithKafka('a consumer of Kafka', () => {
     await until(() => told(second).length === 1);
   });
 
-  test('takes on partitions that are added while the group shares out those that were there', async () => {
-    const topic = await kafka.topic(1);
-    kafka.addPartitionsOnceShared(topic, 2);
-    const { metrics } = await consume(topic);
-    const lags = async (): Promise<number> => (await metrics()).match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
-    await until(async () => (await lags()) === 2);
-  });
-
   test('a broker that is killed and started again is read on, and nothing is lost; meanwhile it is said, and no session is waited for', async () => {
     const topic = await kafka.topic();
     const { consumer, log } = await consume(topic, { sessionTimeoutMs: 100_000 });

@@ -250,24 +250,6 @@ describe('triggers', () => {
     expect(await answer).toMatchObject({ status: 202, body: { accepted: 1 } });
   });
 
-  test('when it is closed, a stream that stands still is told how far it got', async () => {
-    const job = await lab.start();
-    const server = await openApi();
-    const user = person();
-    const body = new PassThrough();
-    const answer = ask(`/v1/jobs/${job}/triggers`, { body, headers: NDJSON, server });
-    body.write(`${JSON.stringify(enter(user))}\n`);
-    await lab.arrives(user);
-    const closed = server.close();
-    expect(await answer).toMatchObject({
-      status: 503,
-      headers: { 'retry-after': '2' },
-      body: { code: 'Closing', accepted: 1 },
-    });
-    body.end();
-    await closed;
-  });
-
   test('a list that is too long, and a body that is no form, are refused', async () => {
     const job = await lab.start();
     expect(await ask(`/v1/jobs/${job}/triggers`, { body: Array.from({ length: 10_001 }, () => 0) })).toMatchObject({

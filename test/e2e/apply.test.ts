@@ -137,17 +137,6 @@ test.each<[string, Partial<JobDefinitionInput>]>([
   expect(await operator.json(['export', job])).toEqual(exported);
 });
 
-test('existing users are sent by a job that begins; that it no longer says so later, or still does, changes nothing', async () => {
-  const job = a('backfilled');
-  file(job, simple({ existingUsers: true }));
-  const { stderr } = await operator.run(['apply', folder]);
-  expect(stderr).toContain(`create     ${job}, and send everybody first who is a member\n`);
-  await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished' && backfill.delivered === 3);
-  expect(actions(await apply())).toEqual({ [job]: 'unchanged' });
-  file(job, simple());
-  expect(actions(await apply())).toEqual({ [job]: 'unchanged' });
-});
-
 test('whatever is wrong with any file is said at once, by file, before anything changes', async () => {
   const [right, wrong, late, moved] = [a('right'), a('wrong'), a('late'), a('moved')];
   file(right, simple());

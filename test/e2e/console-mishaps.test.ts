@@ -7,7 +7,6 @@ import { startReceiver } from '../../src/local/receiver.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
-import { startTriggers } from '../support/triggers-cli.ts';
 
 const id = (): string => randomBytes(16).toString('hex');
 const SLUG = `calm-${id().slice(0, 6)}`;
@@ -224,30 +223,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('says of each job whether its numbers are to come, were not asked for, or are not answered, and never 0', async () => {
-    const labels = ['Numbers: to come', 'Numbers: not asked', 'Numbers: silent', 'Numbers: known'] as const;
-    const ids = await Promise.all(labels.map(async (label) => await started(label)));
-    const [toCome, notAsked, silent, known] = ids;
-    const { page, context } = await browser.open(`${api.url}/jobs/${toCome}`);
-    await page.route('**/v1/overview', async (route) => {
-      const numbers = { waiting: 0, deadLettersWaiting: 0 };
-      const told = [{ jobId: notAsked, isNotAsked: true }, { jobId: silent }, { jobId: known, numbers }];
-      await route.fulfill({ json: { jobs: told } });
-    });
-    await page.goto(`${api.url}/?text=numbers:`);
-    const row = (label: string) => page.getByRole('row').filter({ hasText: label });
-    await row('not asked').getByText('not asked, among so many').waitFor();
-    await row('silent').getByText('status unknown').waitFor();
-    await row('to come').getByText('…').waitFor();
-    for (const label of labels)
-      expect([label, await row(label).locator('[data-name="Waiting"]').textContent()]).toEqual([
-        label,
-        label === 'Numbers: known' ? '0' : '',
-      ]);
-    await context.close();
-    for (const job of ids) await lab.jobs.stop(job);
-  });
-
   test('no page is wider than its window, whatever a job is called and however many audiences it has', async () => {
     const label = 'Unbroken'.repeat(25);
     const job = await started(label, { audiences: MANY.slice(0, 100).map(({ slug }) => slug), description: label });
@@ -264,35 +239,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await looked(page, 'unbroken-narrow');
     await context.close();
     await lab.jobs.stop(job);
-  });
-
-  test('a dialogue stays as it is, with what was typed, while the page behind it is read anew', async () => {
-    const job = await started('Read anew');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
-    await page.getByRole('button', { name: 'Backfill' }).click();
-    const dialog = page.getByRole('dialog');
-    await dialog.getByLabel(/Only so many people/).fill('12');
-    await trigger(job, 'behind-a-dialogue');
-    // The page has read it, twice.
-    await page.locator('dl.figures').getByText('1', { exact: true }).first().waitFor();
-    for (let i = 0; i < 2; i++) await page.waitForResponse((response) => response.url().endsWith(`/v1/jobs/${job}`));
-    expect(await dialog.getByLabel(/Only so many people/).inputValue()).toBe('12');
-    expect(await page.evaluate<string>('document.activeElement.id')).toBe('sample');
-    await page.keyboard.press('Escape');
-    await dialog.waitFor({ state: 'detached' });
-
-    // What somebody chose counts also when the job has changed meanwhile.
-    await page.getByRole('button', { name: 'Stop' }).click();
-    await dialog.getByLabel(/Keep it/).check();
-    await lab.jobs.pause(job);
-    await page.getByText('Paused').first().waitFor();
-    expect(await dialog.getByLabel(/Keep it/).isChecked()).toBe(true);
-    await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
-    await page
-      .getByText(/^Stopped/)
-      .first()
-      .waitFor();
-    await context.close();
   });
 
   test('a dead letter that somebody else has decided about meanwhile is said to be', async () => {
@@ -361,25 +307,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     expect(await page.getByText('nothing is waiting').count()).toBe(0);
     await context.close();
     await keyed.close();
-  });
-
-  test('leads to the execution in the Temporal UI that "triggers api" is told of', async () => {
-    const job = await started('Linked');
-    const served = startTriggers(['api', '--port', '0', '--temporal-ui', 'http://ui.example/temporal/', '--json'], {
-      env: { TRIGGERS_TASK_QUEUE: lab.taskQueue },
-    });
-    try {
-      await served.says(({ stdout }) => stdout.endsWith('\n'));
-      const { consoleUrl } = JSON.parse(served.stdout) as { readonly consoleUrl: string };
-      const { page, context } = await browser.open(`${consoleUrl}jobs/${job}`);
-      const link = page.getByRole('link', { name: 'in the Temporal UI' });
-      expect(await link.getAttribute('href')).toMatch(
-        new RegExp(`^http://ui\\.example/temporal/namespaces/[\\w-]+/workflows/export-job-${job}$`),
-      );
-      await context.close();
-    } finally {
-      await served.kill();
-    }
   });
 
   test.each(['..', 'a/b?c#d'])('finds the person whose id is %s', async (user) => {

@@ -7,7 +7,6 @@ import { run } from '../../src/cli/program.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
-import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
 // A slug passes from one audience to another while a job runs that knows the first by it. Whoever types it means the second.
 
@@ -184,22 +183,4 @@ test('what died under a slug is not decided by it once another audience has it',
   expect(await waits()).toBe(1);
   // By the slug that its audience has now, though it died under another one.
   expect(await lab.jobs.deadLetters.discard({ audience: `${first.slug}-before` })).toEqual({ done: 1, failures: [] });
-});
-
-test('a push in a key that the worker does not have is refused: it would be rejected, after it had been called accepted', async () => {
-  const job = await lab.start({ audiences: [first.slug] });
-  process.env['TRIGGERS_PAYLOAD_KEYS'] = aPayloadKey('other');
-  try {
-    for (const args of [
-      ['push', job, '--audience', first.slug, '--enter', '--user', 'unread'],
-      ['push', '--audience', first.slug, '--enter', '--user', 'unread'],
-    ]) {
-      const { code, out, err } = await command(...args);
-      expect({ code, out }).toEqual({ code: 1, out: '' });
-      expect(err).toMatch(/most often since its payload keys are not those of this program/);
-    }
-  } finally {
-    delete process.env['TRIGGERS_PAYLOAD_KEYS'];
-  }
-  expect(await lab.jobs.status(job)).toMatchObject({ received: 0, rejected: 0 });
 });

@@ -228,35 +228,3 @@ test('[S40] a stream ends when the key by which it was opened is taken away, and
     await server.close();
   }
 });
-
-interface IngestsSeen {
-  readonly ingests: readonly object[];
-}
-
-test('an ingest shows what came to it and what was refused last, and no person and no secret', async () => {
-  const send = async (secret: string, body: unknown) =>
-    (
-      await askOf(api, '/v1/ingest/shop', {
-        body,
-        headers: { 'x-secret': secret, 'webhook-id': randomBytes(4).toString('hex') },
-      })
-    ).status;
-  expect((await get<IngestsSeen>('/v1/ingests')).ingests).toMatchObject([
-    { name: 'shop', preset: 'standard', path: '/v1/ingest/shop', proof: ['header'], requests: { taken: 0 } },
-  ]);
-  expect(await send('wrong', enter('x'))).toBe(401);
-  const { ingests } = await get<IngestsSeen>('/v1/ingests');
-  expect(ingests).toMatchObject([
-    {
-      requests: { unproved: 1, taken: 0 },
-      lastAt: expect.any(String),
-      lastRefusal: { at: expect.any(String), reason: expect.stringContaining('"x-secret" is missing or wrong') },
-    },
-  ]);
-  const told = (user: string) => ({ type: 'audience.entered', data: { audience: OWN.slug, user } });
-  expect(await send('s3cret-value-of-shop', told('a-person'))).toBe(202);
-  expect(await send('s3cret-value-of-shop', told('a-long-person'.repeat(30)))).toBe(422);
-  const after = await get<IngestsSeen>('/v1/ingests');
-  expect(after.ingests).toMatchObject([{ requests: { taken: 1, refused: 1 }, triggers: { accepted: 1, refused: 1 } }]);
-  expect(JSON.stringify(after)).not.toMatch(/s3cret-value|person/);
-});

@@ -147,7 +147,7 @@ test('through backfill, retries, dead letters, edits, holders, a recovery and a 
   const runs = await runsOf(lab.client, job);
   expect(runs.length).toBeGreaterThan(8);
   const people = ['flaky', 'refused', 'odd', 'odder', 'last', 'm7', 'm31', 'q0', 'q700', 'q1499'];
-  const passersBy = ['a', 'b', 'c', 'd', 'e'].flatMap((prefix) => [`${prefix}0`, `${prefix}13`]);
+  const passersBy = ['a0', 'b13', 'd0', 'e13'];
   for (const user of [...people, ...passersBy]) {
     const said = await saidByAll(job, user, facts);
     expect([user, said.length > 0]).toEqual([user, true]);

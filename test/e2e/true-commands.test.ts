@@ -206,22 +206,6 @@ async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]>
   return ids;
 }
 
-test("what a job does not listen to is refused at the client's door, as at those of the API and the command line", async () => {
-  await open();
-  const job = await lab.start({ audiences: ['vip'] });
-  const reason = `the job "${job}" does not listen to "vipp". Did you mean "vip"?`;
-  const trigger = { audience: 'vipp', user: 'x', profile: {} };
-  const refused = { name: 'InvalidTrigger', reason };
-  await expect(lab.jobs.enter(job, trigger)).rejects.toMatchObject(refused);
-  await expect(lab.jobs.signal(job, [{ ...trigger, event: 'exit' }])).rejects.toMatchObject({ ...refused, line: 1 });
-  await expect(lab.jobs.push(job, [{ ...trigger, event: 'enter' }])).rejects.toMatchObject({
-    accepted: 0,
-    cause: refused,
-  });
-  await lab.jobs.enter(job, { ...trigger, audience: 'vip' });
-  expect(await lab.statusWhen(job, ({ delivered }) => delivered === 1)).toMatchObject({ received: 1, rejected: 0 });
-});
-
 test('of a terminated job nothing is said to be in flight', async () => {
   await open({ receiver: { delayMs: 2_000 } });
   const job = await lab.start();

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -230,33 +230,6 @@ test('it looks again by itself at its interval, can be changed while it runs, an
   const [again] = await lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS });
   expect(again?.isNew).toBe(true);
   expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
-});
-
-test('a round that cannot be told is kept; if only it is lost, it is found again from the snapshot before it', async () => {
-  await open(numbered(30));
-  await listener();
-  await watch();
-  lab.source.exit(audience.id, '1');
-  const snapshots = join(folder, audience.id);
-  const [before = ''] = readdirSync(snapshots);
-  const release = lab.source.holdBack('isMember');
-  await lab.jobs.watches.scanNow(audience.id);
-  await statusWhen(({ state }) => state === 'confirming');
-  const [scan = ''] = readdirSync(snapshots).filter((id) => id !== before);
-  // Where it is noted how far each job is, nothing can be written.
-  mkdirSync(join(snapshots, scan, 'told.json'));
-  release();
-  await statusWhen(({ trouble, state }) => trouble?.failures === 1 && state === 'failing');
-  rmSync(join(snapshots, scan), { recursive: true });
-  for (let failures = 2; failures <= 5; failures++) {
-    await lab.jobs.watches.scanNow(audience.id);
-    await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
-  }
-  const { last, missed } = await round();
-  expect(last).toMatchObject({ exits: 1, isBaseline: false });
-  expect(missed).toBeUndefined();
-  await arrives(1);
-  expect(arrived()).toEqual(['exit 1']);
 });
 
 test('after many rounds it continues as new, and goes on where it was', async () => {
