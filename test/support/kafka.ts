@@ -1,6 +1,4 @@
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,30 +29,11 @@ export interface Written {
   readonly headers?: Record<string, string>;
 }
 
-/** Where the client tells of each request just before it is sent, and of each answer before it is looked at. */
-const REQUESTS = 'tracing:plt:kafka:connections:api:start';
-const ANSWERS = 'tracing:plt:kafka:connections:api:asyncStart';
-const PRODUCE = 0;
-const HEARTBEAT = 12;
-const SYNC_GROUP = 14;
-const apiOf = (request: unknown): number => (request as { apiKey: number }).apiKey; // As the client's page on diagnostics has it.
-const ADD_PARTITIONS = `
-  import { Admin } from '@platformatic/kafka';
-  const [address, name, count] = process.argv.slice(1);
-  const admin = new Admin({ clientId: 'adds', bootstrapBrokers: [address] });
-  await admin.createPartitions({ topics: [{ name, count: Number(count), assignments: null }] });
-  const known = async () => (await admin.metadata({ topics: [name], forceUpdate: true })).topics.get(name).partitionsCount;
-  while ((await known()) < Number(count));
-  await admin.close();
-`;
-
 /** A real Apache Kafka for one test file. */
 export class TestKafka {
   readonly broker: KafkaBroker;
   readonly #folder: string;
   readonly #producer: Producer;
-  /** False from a sleep on, until a group has said, asked afterwards, that its member is one. */
-  knowsOfGroup = true;
 
   static async start(further: FurtherSettings = {}): Promise<TestKafka> {
     const folder = mkdtempSync(join(tmpdir(), 'kafka-test-'));
@@ -110,50 +89,6 @@ export class TestKafka {
   async addPartitions(topic: string, count: number): Promise<void> {
     await this.broker.admin.createPartitions({ topics: [{ name: topic, count, assignments: null }] });
     await this.#knowsOf(topic, count);
-  }
-
-  /**
-   * Adds partitions to a topic when a group has just shared them out, before its member hears of its share. Meanwhile this thread stands still, so that
-   * nothing comes in between.
-   */
-  addPartitionsOnceShared(topic: string, count: number): void {
-    const add = (request: unknown): void => {
-      if (apiOf(request) !== SYNC_GROUP) return;
-      unsubscribe(ANSWERS, add);
-      const script = ['--input-type=module', '-e', ADD_PARTITIONS];
-      execFileSync(process.execPath, [...script, this.broker.address, topic, String(count)]);
-    };
-    subscribe(ANSWERS, add);
-  }
-
-  /** Writes a message, and has this thread stand still as soon as that is under way: as when a machine was suspended. */
-  async writeAndSleep(topic: string, message: Written, ms: number): Promise<void> {
-    const sleep = (request: unknown): void => {
-      if (apiOf(request) !== PRODUCE) return;
-      unsubscribe(REQUESTS, sleep);
-      setImmediate(() => {
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-        this.#untilGroupAnswers();
-      });
-    };
-    subscribe(REQUESTS, sleep);
-    await this.write(topic, [message]);
-  }
-
-  #untilGroupAnswers(): void {
-    this.knowsOfGroup = false;
-    const asked = new Set<unknown>();
-    const ask = (request: unknown): void => {
-      if ([HEARTBEAT, SYNC_GROUP].includes(apiOf(request))) asked.add(request);
-    };
-    const hear = (answered: unknown): void => {
-      if (!asked.has(answered) || (answered as { error?: unknown }).error !== undefined) return;
-      this.knowsOfGroup = true;
-      unsubscribe(REQUESTS, ask);
-      unsubscribe(ANSWERS, hear);
-    };
-    subscribe(REQUESTS, ask);
-    subscribe(ANSWERS, hear);
   }
 
   /** Forgets the messages of the first partition before an offset, as retention does. */
