@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, expect, jest, test } from '@jest/globals';
 import { stopText } from '../../src/cli/commands/stop.ts';
 import { resumedText } from '../../src/cli/commands/pause.ts';
 import { recoveredText } from '../../src/cli/commands/recover.ts';
@@ -13,168 +13,82 @@ import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';
 
-const stopping = { state: 'stopping', waiting: 12 } as const;
+const backfill = {
+  n: 1,
+  state: 'running',
+  at: '2026-01-01T00:00:00Z',
+  audiences: ['vip'],
+  expected: 3000,
+  taken: 410,
+  delivered: 400,
+  superseded: 0,
+  deadLetters: 0,
+  waiting: 10,
+  ratePerSecond: 0,
+} as const;
 
-describe('stop says what will become of what waits', () => {
-  test('sent first, for an hour unless told otherwise, then kept', () => {
-    expect(stopText('vip', stopping, {})).toBe(
-      'Stopping vip; 12 waiting triggers will be sent first, for at most 60 min. The rest is kept. Watch it with: triggers status vip --watch',
-    );
-    expect(stopText('vip', stopping, { deadlineMs: 90_000 })).toContain('for at most 90 s.');
-  });
-
-  test('in quiet hours, that nothing is sent before their end', () => {
-    expect(stopText('vip', { ...stopping, quietUntil: '2026-11-26T07:00:00.000000000Z' }, {})).toContain(
-      'The rest is kept. These are quiet hours, so nothing is sent before 2026-11-26 07:00:00 UTC. Watch it',
-    );
-  });
-
-  test('kept, and how to go on', () => {
-    expect(stopText('vip', stopping, { waiting: 'keep' })).toBe(
-      'Stopping vip; 12 waiting triggers will be kept. Resume it later with: triggers resume vip',
-    );
-  });
-
-  test('dropped', () => {
-    expect(stopText('vip', stopping, { waiting: 'discard' })).toBe(
-      'Stopping vip; 12 waiting triggers will not be sent.',
-    );
-  });
-
-  test('what is in flight apart, since it may arrive; what running slices had not begun is dropped', () => {
-    const status = { ...stopping, waiting: 40, discarded: 11_000, inFlight: 23, batch: null };
-    expect(stopText('vip', status, { waiting: 'discard' })).toBe(
-      'Stopping vip; 11,017 waiting triggers will not be sent. 23 are in flight and may arrive.',
-    );
-    expect(stopText('vip', { ...stopping, inFlight: 2, batch: { size: 5, afterMs: 0 } }, { waiting: 'keep' })).toBe(
-      'Stopping vip; 2 waiting triggers will be kept. 10 are in flight and may arrive. Resume it later with: triggers resume vip',
-    );
-  });
-
-  test('nothing when nothing is waiting', () => {
-    expect(stopText('vip', { state: 'stopping', waiting: 0 }, {})).toBe('Stopping vip; nothing is waiting.');
-  });
-
-  test('nothing, and how to go on all the same, when it is kept', () => {
-    expect(stopText('vip', { state: 'stopping', waiting: 0 }, { waiting: 'keep' })).toBe(
-      'Stopping vip; nothing is waiting. Resume it later with: triggers resume vip',
-    );
-  });
-
-  test('discarded, when the job had stopped and kept it', () => {
-    expect(stopText('vip', { state: 'stopped', waiting: 12 }, { waiting: 'discard' })).toBe(
-      'vip had already stopped; what it kept (12 waiting triggers) has been discarded.',
-    );
-  });
-
-  test('nothing, when the job had stopped and kept nothing', () => {
-    const stopped = { state: 'stopped', waiting: 0 } as const;
-    expect(stopText('vip', stopped, { waiting: 'discard' })).toBe(
-      'vip had already stopped, and had kept nothing that waits. It can no longer be resumed.',
-    );
-    const aside = {
-      ...stopped,
-      unreadableHolders: [{ holder: '12', since: '', reason: 'no key', isAside: true }],
-    } as const;
-    expect(stopText('vip', aside, { waiting: 'discard' })).toContain(
-      'what it kept (what 1 holder that was set aside keeps) has been discarded.',
-    );
-  });
-
-  const backfill = {
-    n: 1,
-    state: 'running',
-    at: '2026-01-01T00:00:00Z',
-    audiences: ['vip'],
-    expected: 3000,
-    taken: 410,
-    delivered: 400,
-    superseded: 0,
-    deadLetters: 0,
-    waiting: 10,
-    ratePerSecond: 0,
-  } as const;
-
-  test('with a backfill under way, of its members too', () => {
-    const withBackfill = { ...stopping, backfill };
-    expect(stopText('vip', withBackfill, {})).toContain(
-      '12 waiting triggers, and 2,590 members that backfill 1 has not read yet will be sent first, for at most 60 min. The rest is kept. Watch',
-    );
-    expect(stopText('vip', { ...withBackfill, waiting: 0 }, { waiting: 'keep' })).toBe(
-      'Stopping vip; 2,590 members that backfill 1 has not read yet will be kept. Resume it later with: triggers resume vip',
-    );
-    expect(stopText('vip', { ...withBackfill, backfill: { ...backfill, state: 'finished' } }, {})).not.toContain(
-      'read',
-    );
-  });
-
-  test('that a backfill which waits for a person is kept rather than sent', () => {
-    const paused = { ...stopping, backfill: { ...backfill, state: 'paused' } } as const;
-    expect(stopText('vip', paused, {})).toContain(
-      '2 waiting triggers will be sent first, for at most 60 min. The rest is kept, and so is what backfill 1 has left, since it is paused.',
-    );
-  });
+test('stop says what will become of what waits', () => {
+  type Status = Parameters<typeof stopText>[1];
+  const says = (status: Partial<Status>, request: Parameters<typeof stopText>[2] = {}) =>
+    stopText('vip', { state: 'stopping', waiting: 12, ...status }, request);
+  const aside = [{ holder: '12', since: '', reason: 'no key', isAside: true as const }];
+  expect({
+    'sent first, for an hour, then kept': says({}),
+    'sent first, for as long as it was told': says({}, { deadlineMs: 90_000 }),
+    'in quiet hours nothing is sent before their end': says({ quietUntil: '2026-11-26T07:00:00.000000000Z' }),
+    'kept, and how to go on': says({}, { waiting: 'keep' }),
+    dropped: says({}, { waiting: 'discard' }),
+    'in flight apart, since it may arrive; what slices had not begun is dropped': says(
+      { waiting: 40, discarded: 11_000, inFlight: 23, batch: null },
+      { waiting: 'discard' },
+    ),
+    'batches in flight': says({ inFlight: 2, batch: { size: 5, afterMs: 0 } }, { waiting: 'keep' }),
+    nothing: says({ waiting: 0 }),
+    'nothing, and how to go on all the same': says({ waiting: 0 }, { waiting: 'keep' }),
+    'discarded, of a job that had stopped': says({ state: 'stopped' }, { waiting: 'discard' }),
+    'nothing, of a job that had stopped': says({ state: 'stopped', waiting: 0 }, { waiting: 'discard' }),
+    'what a holder keeps that was set aside': says(
+      { state: 'stopped', waiting: 0, unreadableHolders: aside },
+      { waiting: 'discard' },
+    ),
+    'members that a backfill has not read are sent': says({ backfill }),
+    'members that a backfill has not read are kept': says({ waiting: 0, backfill }, { waiting: 'keep' }),
+    'a backfill that is over': says({ backfill: { ...backfill, state: 'finished' } }),
+    'a backfill that waits for a person is kept': says({ backfill: { ...backfill, state: 'paused' } }),
+  }).toMatchSnapshot();
 });
 
-describe('recover says what is true of the job afterwards', () => {
-  test('its triggers are sent', () => {
-    expect(recoveredText('vip', { state: 'running', waiting: 12 })).toBe(
-      'Recovered vip; 12 triggers waiting. They are tried now. See what comes of it: triggers status vip --watch',
-    );
-    expect(recoveredText('vip', { state: 'running', waiting: 1 })).toContain('1 trigger waiting. It is tried now.');
-  });
-
-  test('nothing waits', () => {
-    expect(recoveredText('vip', { state: 'running', waiting: 0 })).toBe(
-      'Recovered vip; 0 triggers waiting. It is running.',
-    );
-  });
-
-  test('it is paused, by whom, and how to go on', () => {
-    expect(recoveredText('vip', { state: 'paused', reason: 'Paused by an operator.', waiting: 1 })).toBe(
-      'Recovered vip; 1 trigger waiting. It is paused: Paused by an operator. Resume it with: triggers resume vip',
-    );
-  });
-
-  test('it goes on dropping what waits, as it was asked to before it was terminated', () => {
-    const reason = 'Asked to stop; what is waiting will not be sent.';
-    expect(recoveredText('vip', { state: 'stopping', reason, waiting: 12 })).toBe(
-      `Recovered vip; 12 triggers waiting. It is stopping: ${reason}`,
-    );
-  });
-
-  test.each([{ endpoint: { state: 'unhealthy' } as const }, { throttledUntil: '2026-11-25T09:30:00Z' }])(
-    'its endpoint takes no requests: %j',
-    (more) => {
-      expect(recoveredText('vip', { state: 'running', waiting: 12, ...more })).toBe(
-        'Recovered vip; 12 triggers waiting. They are sent once the endpoint takes requests again. See: triggers status vip',
-      );
-    },
-  );
+test('recover says what is true of the job afterwards', () => {
+  const says = (status: Partial<Parameters<typeof recoveredText>[1]>) =>
+    recoveredText('vip', { state: 'running', waiting: 12, ...status });
+  expect({
+    'its triggers are sent': says({}),
+    'its one trigger is sent': says({ waiting: 1 }),
+    'nothing waits': says({ waiting: 0 }),
+    'it is paused, by whom, and how to go on': says({ state: 'paused', reason: 'Paused by an operator.', waiting: 1 }),
+    'it goes on dropping, as it was asked to': says({
+      state: 'stopping',
+      reason: 'Asked to stop; the rest is dropped.',
+    }),
+    'its endpoint is unhealthy': says({ endpoint: { state: 'unhealthy' } }),
+    'its endpoint asked to wait': says({ throttledUntil: '2026-11-25T09:30:00Z' }),
+  }).toMatchSnapshot();
 });
 
-test('a stopping job that was paused by its endpoint sends again when it is resumed, and is said to be stopping all the same', () => {
-  const reason = 'Asked to stop; what is waiting is sent first.';
-  const undo = 'To undo the stop: triggers stop vip --waiting keep, then triggers resume vip';
-  const now = { state: 'stopping', reason, waiting: 2 } as const;
-  const gone = { ...now, reason: 'The endpoint answered 410 Gone.' };
-  expect(resumedText('vip', now, gone)).toBe(
-    `vip sends again, and is still stopping; 2 triggers waiting. ${reason} ${undo}`,
-  );
-  expect(resumedText('vip', now, now)).toBe(
-    `vip was not paused, and is still stopping; 2 triggers waiting. ${reason} ${undo}`,
-  );
-});
-
-test('only what was paused or stopped is said to be resumed', () => {
+test('only what was paused or stopped is said to be resumed; a stopping job that sends again is still stopping', () => {
   const running = { state: 'running', waiting: 2 } as const;
-  expect(resumedText('vip', running, { state: 'paused', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
-  expect(resumedText('vip', running, { state: 'stopped', waiting: 2 })).toBe('Resumed vip; 2 triggers waiting.');
-  expect(resumedText('vip', { ...running, waiting: 0 }, { state: 'stopped', waiting: 0, kept: { waiting: 5 } })).toBe(
-    'Resumed vip, with 5 triggers that it had kept.',
-  );
-  expect(resumedText('vip', running, undefined)).toBe('Resumed vip; 2 triggers waiting.');
-  expect(resumedText('vip', running, running)).toBe('vip was not paused; 2 triggers waiting.');
+  const reason = 'Asked to stop; what is waiting is sent first.';
+  const stopping = { state: 'stopping', reason, waiting: 2 } as const;
+  const none = { ...running, waiting: 0 };
+  expect({
+    paused: resumedText('vip', running, { state: 'paused', waiting: 2 }),
+    stopped: resumedText('vip', running, { state: 'stopped', waiting: 2 }),
+    'stopped, and had kept': resumedText('vip', none, { state: 'stopped', waiting: 0, kept: { waiting: 5 } }),
+    'not known': resumedText('vip', running, undefined),
+    'not paused': resumedText('vip', running, running),
+    'stopping, paused by its endpoint': resumedText('vip', stopping, { ...stopping, reason: 'It answered 410 Gone.' }),
+    'stopping, not paused': resumedText('vip', stopping, stopping),
+  }).toMatchSnapshot();
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'declining-'));
