@@ -22,7 +22,7 @@ import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger } from
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
-import { listAudiences, listAuthorizations, listProfileFields, prepare } from './jobs/worker-rpc.ts';
+import { prepare, workerRpc } from './jobs/worker-rpc.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { definitionOf } from './jobs/job-definition.ts';
 import {
@@ -190,17 +190,17 @@ export class ExportJobs {
 
   /** Which authorizations a job may name: those of the worker that answers. */
   async authorizations(): Promise<readonly AuthorizationListing[]> {
-    return await listAuthorizations(this.#client, this.#taskQueue);
+    return await workerRpc(this.#client, this.#taskQueue, 'listAuthorizations', null);
   }
 
   /** Which audiences a job may name: those of the worker that answers, at most 256 KiB of them, with their sizes if the source gives them. */
   async audiences(): Promise<AudienceList> {
-    return await listAudiences(this.#client, this.#taskQueue);
+    return await workerRpc(this.#client, this.#taskQueue, 'listAudiences', null);
   }
 
   /** Which fields Export Fields may name, taken from the profiles of the first members of an audience (slug or id); empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
-    return await listProfileFields(this.#client, this.#taskQueue, audience);
+    return await workerRpc(this.#client, this.#taskQueue, 'listProfileFields', audience);
   }
 
   /**

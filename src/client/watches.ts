@@ -16,7 +16,7 @@ import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking
 import { clientForLists } from './client-for-lists.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
 import { describeLast, isOpen } from './executions.ts';
-import { prepareWatch } from './jobs/worker-rpc.ts';
+import { workerRpc } from './jobs/worker-rpc.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A watch as the list shows it. */
@@ -67,7 +67,7 @@ export class Watches {
     const checked = checkWatchOptions(given);
     const problems = [...(areNames(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) throw new InvalidWatch(problems);
-    const prepared = await prepareWatch(this.#client, this.#taskQueue, audiences);
+    const prepared = await workerRpc(this.#client, this.#taskQueue, 'prepareWatch', audiences);
     if (!prepared.ok) throw new InvalidWatch(prepared.problems);
     const running = await this.#running();
     for (const one of prepared.audiences) if (audiences.includes(one.slug)) refuseMoved(one, running);
@@ -194,7 +194,7 @@ export class Watches {
   /** Undefined when the source does not know it; why, when it could not be asked. */
   async #inSource(name: string): Promise<readonly Audience[] | undefined | WorkerFailed> {
     try {
-      const prepared = await prepareWatch(this.#client, this.#taskQueue, [name]);
+      const prepared = await workerRpc(this.#client, this.#taskQueue, 'prepareWatch', [name]);
       return prepared.ok ? prepared.audiences : undefined;
     } catch (error) {
       if (error instanceof WorkerFailed) return error;

@@ -175,25 +175,3 @@ export interface SideWorkflows {
   /** Lets all profile holders of a job end that were started before this time, epoch ms. */
   releaseProfiles(jobId: string, before: number): Promise<void>;
 }
-
-/** The activities that a client may have a workflow run for it: each answers a question about a worker. */
-export type RpcMethod =
-  | 'prepareJob'
-  | 'prepareWatch'
-  | 'keepTheirMembers'
-  | 'compareMembers'
-  | 'forgetDifference'
-  | 'listAuthorizations'
-  | 'listAudiences'
-  | 'listProfileFields'
-  | 'sampleRequest'
-  | 'sendSample';
-
-/** What a question is about; null when it takes nothing. */
-export type QuestionArgument<Q extends RpcMethod> =
-  Parameters<Activities[Q]> extends [infer Argument] ? Argument : null;
-
-export type Answer<Q extends RpcMethod> = Awaited<ReturnType<Activities[Q]>>;
-
-/** What the workflow is given. */
-export type RpcCall = { [Q in RpcMethod]: [question: Q, argument: QuestionArgument<Q>] }[RpcMethod];

@@ -1,5 +1,5 @@
 export { alerts } from './alerts.ts';
-export { workerRpc } from './questions.ts';
+export { workerRpc } from './worker-rpc.ts';
 export { backfill } from './backfill.ts';
 export { deadLetter } from './dead-letter.ts';
 export { exportJob } from './export-job.ts';

@@ -26,7 +26,7 @@ import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover, type Recoverable } from '../errors.ts';
 import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
-import { listAuthorizations, prepare } from '../jobs/worker-rpc.ts';
+import { prepare, workerRpc } from '../jobs/worker-rpc.ts';
 import { ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
@@ -84,7 +84,7 @@ async function recoverKept(
   if ('cause' in kept.content) throw kept.content.cause;
   const { carried } = kept.content;
   // Any answer will do: it shows that somebody is there who takes up the job.
-  await listAuthorizations(client, kept.taskQueue);
+  await workerRpc(client, kept.taskQueue, 'listAuthorizations', null);
   const started = startJobWorkflow(client, jobId, kept.taskQueue, resumedJob(carried, Date.now()), carried.job);
   await settled(started, ofJob('recover', jobId));
 }

@@ -5,7 +5,7 @@ import { AUDIENCE_ID, findAudience } from '../../domain/names.ts';
 import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
-import { listAudiences } from './worker-rpc.ts';
+import { workerRpc } from './worker-rpc.ts';
 import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
 
@@ -60,7 +60,7 @@ export async function audiencesOfSource(
   taskQueue: string,
 ): Promise<readonly AudienceListing[] | undefined> {
   try {
-    const { audiences, total } = await listAudiences(client, taskQueue);
+    const { audiences, total } = await workerRpc(client, taskQueue, 'listAudiences', null);
     return audiences.length < total ? undefined : audiences;
   } catch (error) {
     if (error instanceof TriggersError) return undefined;
@@ -192,6 +192,6 @@ export interface SourceNow {
 /** Which audiences a source has now. @throws NoWorker at once when nobody polls; WorkerFailed; UnknownPayloadKey */
 export async function sourceNow(client: Client, taskQueue: string): Promise<SourceNow> {
   if (!(await isPolled(client, taskQueue))) throw await noWorker(client, taskQueue);
-  const { audiences, total } = await listAudiences(client, taskQueue, ANSWER_MS);
+  const { audiences, total } = await workerRpc(client, taskQueue, 'listAudiences', null, ANSWER_MS);
   return { bySlug: new Map(audiences.map((one) => [one.slug, one])), isWhole: audiences.length === total };
 }

@@ -12,7 +12,7 @@ import { InvalidJob, JobKept, JobRecoverable, type Recoverable, TriggersError } 
 import { recoverableOfLast } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { listProfileFields, prepare } from './worker-rpc.ts';
+import { prepare, workerRpc } from './worker-rpc.ts';
 import { quickDestination } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
 import { ofJob, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
@@ -68,7 +68,7 @@ export function fieldsInTemplates(job: SaidShape & { readonly webhookUrl?: strin
 
 async function fieldsOrNone(client: Client, taskQueue: string, audience: string): Promise<readonly string[]> {
   try {
-    return await listProfileFields(client, taskQueue, audience, ANSWER_MS);
+    return await workerRpc(client, taskQueue, 'listProfileFields', audience, ANSWER_MS);
   } catch (error) {
     if (error instanceof TriggersError) return [];
     throw error;

@@ -2,12 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
 import { rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
 import { checkJobDefinition, JOB_FIELDS, type Problem } from '../../contract/export-job.ts';
 import { FORM } from '../../domain/form-fields.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
-import type { Answer, PreparedJob, RpcMethod, QuestionArgument } from '../../contract/ports.ts';
-import type { PreparedWatch } from '../../contract/watch.ts';
+import type { PreparedJob } from '../../contract/ports.ts';
+import { type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS } from '../../domain/worker-rpc.ts';
 import { isRecord } from '../../domain/json.ts';
 import { WORKER_RPC } from '../../domain/names.ts';
 import { ANSWER_MS, noWorker } from '../asking.ts';
@@ -105,49 +104,6 @@ function topOf(field: string): string {
   return field.replace(/[.[].*$/s, '');
 }
 
-/** Which authorizations a worker has. @throws NoWorker, WorkerFailed */
-export async function listAuthorizations(client: Client, taskQueue: string): Promise<readonly AuthorizationListing[]> {
-  return await workerRpc(client, taskQueue, 'listAuthorizations', null);
-}
-
-/** Which audiences these are, by slug or id, and whether workers can watch them. @throws NoWorker, WorkerFailed */
-export async function prepareWatch(
-  client: Client,
-  taskQueue: string,
-  names: readonly string[],
-): Promise<PreparedWatch> {
-  return await workerRpc(client, taskQueue, 'prepareWatch', names);
-}
-
-/** Which audiences a worker's source has. @throws NoWorker, WorkerFailed */
-export async function listAudiences(client: Client, taskQueue: string, answerMs = ANSWER_MS): Promise<AudienceList> {
-  return await workerRpc(client, taskQueue, 'listAudiences', null, answerMs);
-}
-
-/** Which fields the first members of an audience have. @throws NoWorker, WorkerFailed */
-export async function listProfileFields(
-  client: Client,
-  taskQueue: string,
-  audience: string,
-  answerMs = ANSWER_MS,
-): Promise<readonly string[]> {
-  return await workerRpc(client, taskQueue, 'listProfileFields', audience, answerMs);
-}
-
-/** How each question shows in the Temporal UI: how its workflow's id begins, and what it does. */
-const SHOWN: Readonly<Record<RpcMethod, { readonly id: string; readonly summary: string }>> = {
-  prepareJob: { id: 'check-export-job', summary: 'Checks a job before it starts' },
-  prepareWatch: { id: 'check-watch', summary: 'Checks audiences before they are watched' },
-  keepTheirMembers: { id: 'keep-their-members', summary: 'Keeps a part of a list of members to compare with' },
-  compareMembers: { id: 'compare-members', summary: 'Compares a list with the members of an audience' },
-  forgetDifference: { id: 'forget-difference', summary: 'Removes a difference that is not sent' },
-  listAuthorizations: { id: 'list-authorizations', summary: 'Lists the authorizations of a worker' },
-  listAudiences: { id: 'list-audiences', summary: 'Lists the audiences of the source' },
-  listProfileFields: { id: 'list-profile-fields', summary: 'Lists the fields of profiles' },
-  sampleRequest: { id: 'sample-request', summary: 'Shows a request' },
-  sendSample: { id: 'send-sample', summary: 'Sends one message to try an endpoint' },
-};
-
 /**
  * Has a short workflow answer what only a worker knows. What it is asked is encrypted, where anything is: a worker that lacks the key shows
  * by that, before anything is signalled that it could not read.
@@ -155,26 +111,26 @@ const SHOWN: Readonly<Record<RpcMethod, { readonly id: string; readonly summary:
  * @param answerMs how long there is for an answer
  * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
-export async function workerRpc<Q extends RpcMethod>(
+export async function workerRpc<M extends RpcMethod>(
   client: Client,
   taskQueue: string,
-  question: Q,
-  argument: QuestionArgument<Q>,
+  method: M,
+  argument: RpcArgument<M>,
   answerMs = ANSWER_MS,
-): Promise<Answer<Q>> {
-  const { id, summary } = SHOWN[question];
-  const handle = await client.workflow.start<(question: Q, argument: QuestionArgument<Q>) => Promise<Answer<Q>>>(
+): Promise<RpcAnswer<M>> {
+  const { id, summary } = WORKER_RPCS[method];
+  const handle = await client.workflow.start<(method: M, argument: RpcArgument<M>) => Promise<RpcAnswer<M>>>(
     WORKER_RPC,
     {
       workflowId: `${id}-${randomUUID()}`,
       taskQueue,
-      args: [question, argument],
+      args: [method, argument],
       staticSummary: summary,
       workflowExecutionTimeout: Math.max(60_000, answerMs),
     },
   );
-  const answer = async (untilMs: number): Promise<Answer<Q>> =>
-    await client.withDeadline(untilMs, (): Promise<Answer<Q>> => handle.result());
+  const answer = async (untilMs: number): Promise<RpcAnswer<M>> =>
+    await client.withDeadline(untilMs, (): Promise<RpcAnswer<M>> => handle.result());
   const endsAtMs = Date.now() + answerMs;
   try {
     return await answer(Math.min(endsAtMs, Date.now() + LOOK_MS)).catch(async (error: unknown) => {

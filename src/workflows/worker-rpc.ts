@@ -1,0 +1,30 @@
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import { type RpcMethod, WORKER_RPCS } from '../domain/worker-rpc.ts';
+
+type Methods = Readonly<Record<RpcMethod, (argument: unknown) => Promise<unknown>>>;
+
+const RUNS: Readonly<Record<(typeof WORKER_RPCS)[RpcMethod]['runs'], Methods>> = {
+  short: proxyActivities<Methods>({ startToCloseTimeout: '20 seconds', scheduleToCloseTimeout: '1 minute' }),
+  // A worker that is lost, or a source that fails for a while, costs another try.
+  long: proxyActivities<Methods>({
+    startToCloseTimeout: '1 hour',
+    heartbeatTimeout: '1 minute',
+    retry: { initialInterval: '1 second', maximumAttempts: 3 },
+  }),
+  once: proxyActivities<Methods>({
+    scheduleToStartTimeout: '10 seconds',
+    startToCloseTimeout: '150 seconds',
+    retry: { maximumAttempts: 1 },
+  }),
+};
+
+/** Asks a worker what only it knows: this is how a client that reaches only Temporal learns of its source and its authorizations. */
+export async function workerRpc(method: string, argument: unknown): Promise<unknown> {
+  // Anybody who reaches the server can start this, with anything.
+  if (!isRpcMethod(method)) throw ApplicationFailure.nonRetryable('This worker has no such method.', 'UnknownMethod');
+  return await RUNS[WORKER_RPCS[method].runs][method](argument);
+}
+
+function isRpcMethod(method: string): method is RpcMethod {
+  return Object.hasOwn(WORKER_RPCS, method);
+}
