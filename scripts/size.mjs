@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root } from './source-stamp.mjs';
 
 const linesOf = (text) => text.split('\n').length - 1;
-const wordsOf = (text) => text.split(/\s+/).filter((word) => word !== '').length;
+const wordsOf = (text) => text.split(/\s+/).filter((word) => /[\p{L}\d]/u.test(word)).length;
 const KINDS = [
   { title: 'src, lines', path: /^(src(?:\/[^/]+(?=\/))?)\/.+\.(?:tsx?|js|css)$/, sizeOf: linesOf },
   { title: 'tests, lines', path: /^(test(?:\/[^/]+(?=\/))?)\/.+\.(?:ts|mjs)$/, sizeOf: linesOf },
