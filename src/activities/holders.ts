@@ -5,17 +5,8 @@ import type { JsonObject } from '../contract/trigger.ts';
 import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
-import type { CarriedJob } from '../domain/job/carrying.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
-import { type KeptJob, keptJobPresentation } from '../domain/kept-job.ts';
-import {
-  DEAD_LETTER,
-  deadLetterWorkflowId,
-  holderWorkflow,
-  jobIdOf,
-  KEPT_JOB,
-  keptWorkflowId,
-} from '../domain/names.ts';
+import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, jobIdOf } from '../domain/names.ts';
 import { concurrently } from './concurrently.ts';
 import { HeldProfileReader } from './held-profiles.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
@@ -54,25 +45,6 @@ function unreadable(holderId: string, content: unknown): string {
 /** What cannot be decoded comes as a value that says so, and is not content. */
 function isPackedTriggers(value: unknown): value is PackedTriggers {
   return isRecord(value) && Array.isArray(value['audiences']) && Array.isArray(value['triggers']);
-}
-
-/** The activity that keeps what a stopping job carries, in place of what was kept of that job before, which is older. */
-export function createKeepJob(
-  workflows: SideWorkflows,
-  by: () => WorkflowRun | undefined = presentRun,
-): Activities['keepJob'] {
-  return (jobWorkflowId, carried) => {
-    // Only a job calls this, with the state that it would continue as new with; the contract does not know the domain's type.
-    const kept: KeptJob = { v: 1, jobWorkflowId, carried: carried as CarriedJob };
-    return workflows.start({
-      type: KEPT_JOB,
-      workflowId: keptWorkflowId(jobWorkflowId),
-      input: kept,
-      replaces: true,
-      by: by(),
-      ...keptJobPresentation(kept, Date.now()),
-    });
-  };
 }
 
 const STARTS_AT_ONCE = 8;

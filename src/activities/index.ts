@@ -8,7 +8,7 @@ import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
 import { HeldProfileReader } from './held-profiles.ts';
-import { createAnswerLetters, createHolders, createKeepDeadLetters, createKeepJob, presentRun } from './holders.ts';
+import { createAnswerLetters, createHolders, createKeepDeadLetters, presentRun } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
@@ -51,7 +51,6 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, heldProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),
-    keepJob: createKeepJob(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),
     ...createWatchActivities(dependencies),

@@ -80,13 +80,10 @@ function letters({ deadLettersWaiting: all = 0, deadLettersOfEarlierJobs: earlie
   return earlier === 0 ? count(all) : `${count(all)} (${count(earlier)} earlier)`;
 }
 
-function jobState({ state, kept: still, recoverable, numbers: said }: JobOverview): string {
+function jobState({ state, kept: still, numbers: said }: JobOverview): string {
   if (said?.endpoint !== undefined) return `${state}, endpoint ${said.endpoint}`;
   if (still !== undefined) return `${state}, ${keptPart(still)}`;
-  if (recoverable === undefined) return state;
-  const { waiting: left, backfill: isCut, aside, letters: own } = recoverable;
-  const isUncounted = left === undefined || (left === 0 && (aside > 0 || own > 0));
-  return `${state}, ${isUncounted ? '' : `${count(left)} `}recoverable${isCut ? ', and a backfill' : ''}`;
+  return state;
 }
 
 /** What was started, and what to do next. */

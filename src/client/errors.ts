@@ -3,7 +3,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
-import { andAside, andLetters, keptBackfillInWords } from '../domain/kept-job.ts';
+import { andAside, andLetters, keptBackfillInWords } from '../domain/kept.ts';
 import type { Remedy } from '../domain/remedy.ts';
 import { counted, shownTime } from '../domain/shown.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
@@ -57,7 +57,7 @@ export class JobNotRunning extends TriggersError {
   override readonly name = 'JobNotRunning';
   declare readonly jobId: string;
   declare readonly ended: string;
-  /** How it can run again, if it can: with what it `kept`, or with what can be recovered. */
+  /** How it can run again, if it can: with what it keeps, or with what can be recovered. */
   declare readonly left: 'kept' | 'recoverable' | undefined;
   /** @param options.why it never began and never can, for this reason. */
   constructor(
@@ -98,7 +98,7 @@ export class NothingToRecover extends TriggersError {
   }
 }
 
-/** The job was stopped and kept triggers or dead letters, so no other job can start under its id. */
+/** The job has stopped and keeps triggers or dead letters, so no other job can start under its id. */
 export class JobKept extends TriggersError {
   override readonly name = 'JobKept';
   declare readonly jobId: string;
@@ -120,10 +120,8 @@ export class JobKept extends TriggersError {
 
 /** What would be lost if another job took the place of one that did not end normally. */
 export interface Recoverable {
-  /** How its workflow ended, or the workflow of what it kept. */
+  /** How its workflow ended. */
   readonly ended: string;
-  /** True: the job was stopped in order, and it is what it kept that ended so. */
-  readonly kept: boolean;
   /** Triggers that it is not known to have delivered; undefined when its history could not be read. */
   readonly waiting: number | undefined;
   /** Whether members are left that its backfill has yet to read. */
@@ -138,41 +136,31 @@ export interface Recoverable {
   readonly cause?: unknown;
 }
 
-/** The last job with this id was ended from outside, or what it kept was. A new one would make that unrecoverable. */
+/** The last job with this id was ended from outside. A new one would make what it had not delivered unrecoverable. */
 export class JobRecoverable extends TriggersError {
   override readonly name = 'JobRecoverable';
   declare readonly jobId: string;
   declare readonly ended: Recoverable['ended'];
-  declare readonly kept: Recoverable['kept'];
   declare readonly waiting: Recoverable['waiting'];
   declare readonly backfill: Recoverable['backfill'];
   declare readonly aside: Recoverable['aside'];
   declare readonly letters: Recoverable['letters'];
   declare readonly recoverableUntil: Recoverable['recoverableUntil'];
-  /** True: something else is kept under this id as well. Until this job is recovered, that is neither resumed nor discarded, and nothing starts. */
-  declare readonly besideKept: boolean;
-  constructor(
-    jobId: string,
-    { cause: unreadable, ...left }: Recoverable,
-    { besideKept = false, cause = unreadable }: ErrorOptions & { readonly besideKept?: boolean } = {},
-  ) {
-    const beside = besideKept ? ' Something else is kept under this id: recover this job first.' : '';
+  constructor(jobId: string, { cause, ...left }: Recoverable) {
     super(
-      `The last job "${jobId}" ${leftInWords(left)}. It can be recovered until ${shownTime(left.recoverableUntil)}.${beside} Another job needs another id.`,
-      { jobId, ...left, besideKept },
+      `The last job "${jobId}" ${leftInWords(left)}. It can be recovered until ${shownTime(left.recoverableUntil)}. Another job needs another id.`,
+      { jobId, ...left },
       cause,
       { action: 'recover', job: jobId },
-      besideKept ? { action: 'discard', job: jobId } : { action: 'discardRecoverable' },
+      { action: 'discardRecoverable' },
     );
   }
 }
 
-function leftInWords({ ended, kept, waiting, backfill, aside, letters }: Recoverable): string {
+function leftInWords({ ended, waiting, backfill, aside, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'an unknown number of triggers' : counted(waiting, 'trigger');
   const more = `${backfill ? ' and the rest of its backfill' : ''}${andAside(aside)}${andLetters(letters)}`;
-  return kept
-    ? `was stopped and kept ${triggers}${more}, and that was ended from outside (${ended})`
-    : `did not end normally (${ended}), and had not delivered ${triggers}${more}`;
+  return `did not end normally (${ended}), and had not delivered ${triggers}${more}`;
 }
 
 /** The job definition is wrong; nothing was started or changed. */

@@ -8,6 +8,11 @@ export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>)
   return status.name === 'RUNNING' || status.name === 'PAUSED';
 }
 
+/** Whether a job has stopped and keeps what waits, which its memo then says: its workflow is open, and sends nothing until it is resumed. */
+export function isStopped({ status, memo }: Pick<WorkflowExecutionDescription, 'status' | 'memo'>): boolean {
+  return isOpen({ status }) && memo?.['kept'] != null;
+}
+
 /** The open workflow with this id; undefined when there is none. */
 export async function describeOpen(
   client: Client,
@@ -41,3 +46,14 @@ export function endedFromOutside(status: string): boolean {
   return FROM_OUTSIDE.has(status);
 }
 const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
+
+/** Until when the server keeps the history of a workflow that has ended, in epoch ms; undefined when nobody can say. */
+export async function knownUntil(
+  client: Client,
+  { closeTime }: WorkflowExecutionDescription,
+): Promise<number | undefined> {
+  if (closeTime === undefined) return undefined;
+  const { config } = await client.workflowService.describeNamespace({ namespace: client.options.namespace });
+  const retention = config?.workflowExecutionRetentionTtl;
+  return retention == null ? undefined : closeTime.getTime() + Number(retention.seconds ?? 0) * 1000;
+}

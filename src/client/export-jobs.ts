@@ -18,7 +18,8 @@ import { readBackfillRequest, readHolderRequest, readStopRequest } from '../doma
 import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger } from './errors.ts';
+import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
+import { isOpen, isStopped } from './executions.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
@@ -33,7 +34,7 @@ import {
   overview,
   type OverviewOptions,
 } from './jobs/job-list.ts';
-import { describeExecution, endOf, jobSignals, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
+import { describeExecution, jobSignals, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
@@ -309,8 +310,8 @@ export class ExportJobs {
   }
 
   /**
-   * How the job is doing. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end, with what it kept.
-   * @throws JobNotFound; JobKept, JobRecoverable when the server has forgotten the job itself.
+   * How the job is doing. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end.
+   * @throws JobNotFound
    */
   async status(jobId: string): Promise<JobStatus> {
     return await statusOf(this.#client, jobId);
@@ -349,11 +350,12 @@ export class ExportJobs {
   }
 
   /**
-   * True while the job's workflow is open.
+   * True until the job has stopped, or its workflow has ended.
    * @throws JobNotFound
    */
   async isRunning(jobId: string): Promise<boolean> {
-    return (await endOf(this.#client, jobId)) === undefined;
+    const found = await describeExecution(this.#client, jobId);
+    return isOpen(found) && !isStopped(found);
   }
 
   /** Running jobs first, then closed ones that the server still knows. */
@@ -395,8 +397,8 @@ export class ExportJobs {
   }
 
   /**
-   * Lets a paused job send again. A stopped job that kept its waiting triggers runs again from there, under the same subscription.
-   * @throws JobNotRunning when it kept nothing; JobRecoverable when that was ended from outside; NoWorker when it does not run within 20 s.
+   * Lets a paused job send again. A stopped job that keeps its waiting triggers runs again from there, under the same subscription.
+   * @throws JobNotRunning when it kept nothing
    */
   async resume(jobId: string): Promise<JobStatus> {
     return await resume(this.#client, jobId);
@@ -412,10 +414,9 @@ export class ExportJobs {
   }
 
   /**
-   * Starts a terminated job again, with exactly what it is not known to have delivered; or a stopped one, from what it kept, when somebody ended
-   * the workflow that kept it. First waits, until about 20 s after its end, until
+   * Starts a terminated job again, with exactly what it is not known to have delivered. First waits, until about 20 s after its end, until
    * none of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
-   * @throws JobAlreadyRunning; NothingToRecover when it ended normally, and what it kept did too; NoWorker
+   * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
     checkOptions('recover', options);
@@ -518,6 +519,7 @@ export class ExportJobs {
    * `'discard'` no further request starts, as with `pause`. Ending may take longer.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
+    this.#directory.forget();
     return await stop(this.#client, jobId, parsed(readStopRequest([request])));
   }
 
@@ -536,9 +538,13 @@ export class ExportJobs {
     }
   }
 
-  /** The job would reject it. Where that cannot be found out, it decides itself. @throws InvalidTrigger */
+  /** The job would reject it. Where that cannot be found out, it decides itself. @throws InvalidTrigger; JobNotRunning when it has stopped */
   async #refuseUnmatched(jobId: string, { trigger: { audience } }: CheckedTrigger, line?: number): Promise<void> {
-    if (await this.#directory.subscribes(jobId, audience).catch(() => true)) return;
+    const subscribes = this.#directory.subscribes(jobId, audience).catch((error: unknown) => {
+      if (error instanceof JobNotRunning) throw error;
+      return true;
+    });
+    if (await subscribes) return;
     const reason = unmatchedText(jobId, audience, await this.#directory.job(jobId));
     throw new InvalidTrigger(reason, line === undefined ? {} : { line });
   }

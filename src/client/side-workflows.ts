@@ -57,7 +57,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     if (workflow.renews === 'all') {
       // The server may have taken long to answer, and the run may have been reset meanwhile.
       await this.#mustRun(workflow.by);
-      return this.#start({ ...workflow, replaces: true });
+      return this.#start(workflow, 'TERMINATE_RUNNING');
     }
     try {
       await this.#start(workflow, 'ALLOW_DUPLICATE');
@@ -129,8 +129,8 @@ export class TemporalSideWorkflows implements SideWorkflows {
       if (isProfileHolderOf(jobId, workflowId)) yield workflowId;
   }
 
-  async #start(workflow: SideWorkflow, reuse?: WorkflowIdReusePolicy): Promise<void> {
-    const { type, workflowId, input, summary, memo, attributes = [], sleeps = false, replaces = false } = workflow;
+  async #start(workflow: SideWorkflow, reuse: WorkflowIdReusePolicy | 'TERMINATE_RUNNING'): Promise<void> {
+    const { type, workflowId, input, summary, memo, attributes = [], sleeps = false } = workflow;
     await this.#client.workflow.start(type, {
       workflowId,
       taskQueue: this.#taskQueue,
@@ -141,8 +141,9 @@ export class TemporalSideWorkflows implements SideWorkflows {
       ...(sleeps ? { startDelay: ASLEEP } : {}),
       ...(memo === undefined ? {} : { memo }),
       ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
-      ...(replaces ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' } : {}),
-      ...(reuse === undefined || replaces ? {} : { workflowIdReusePolicy: reuse }),
+      ...(reuse === 'TERMINATE_RUNNING'
+        ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' }
+        : { workflowIdReusePolicy: reuse }),
     });
   }
 }

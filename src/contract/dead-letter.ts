@@ -71,6 +71,8 @@ export type RedeliveryRefusal =
   | 'other-subscription'
   /** The job no longer listens to its audience. */
   | 'audience-left'
+  /** The job has stopped: it takes nothing before it is resumed. */
+  | 'stopped'
   /** The job is stopping, and drops what waits. */
   | 'discarding'
   /** It was withdrawn before the job took it. */

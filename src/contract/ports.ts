@@ -109,8 +109,6 @@ export interface Activities {
   sendAlert(alert: RaisedAlert): Promise<void>;
   /** Whether a person is in an audience now, according to the source. */
   isMember(audience: string, user: string): Promise<boolean>;
-  /** Keeps what a stopping job carries (its workflow's input) for a later resume, in place of what was kept of it before. */
-  keepJob(jobWorkflowId: string, carried: object): Promise<void>;
   /** Looks up the audiences to be watched, and says whether this worker can watch. Fails only when the source does. */
   prepareWatch(names: readonly string[]): Promise<PreparedWatch>;
   /** Writes down who is a member, and how that differs from the last time. Fails when the source cannot be read to the end. */
@@ -137,9 +135,8 @@ export interface SideWorkflow {
   readonly attributes?: readonly SearchAttribute[];
   /** True: it only keeps its input, so that no worker has anything to do before it is released. */
   readonly sleeps?: boolean;
-  /** True: a running one with the same id is terminated first. Otherwise one that exists, running or closed, is as good as this one, except with `renews`. */
-  readonly replaces?: boolean;
   /**
+   * Absent: one that exists, running or closed, is as good as this one.
    * `ended`: one with the same id that has ended, and was given something else, does not prevent it. `all`: nor does one that runs and was
    * given something else, which is terminated, nor any that has ended.
    */

@@ -30,6 +30,8 @@ export interface StopRequest {
   readonly waiting?: 'deliver' | 'keep' | 'discard';
   /** With `deliver`: how long to go on sending, in ms. Default an hour. */
   readonly deadlineMs?: number;
+  /** True: only if the job has stopped and keeps what waits, so that somebody who resumes it meanwhile goes first. Default false. */
+  readonly ifStopped?: boolean;
 }
 
 /** Argument of the update `holder`: what is to be done about a holder that cannot be read; see `unreadableHolders` of the status. */

@@ -64,13 +64,16 @@ export function membershipObstacle(event: TriggerEvent, isMember: boolean): stri
 }
 
 /** What a person reads when the job refuses it. */
-export function refusalText({ jobWorkflowId, audience }: DeadLetter, refusal: RedeliveryRefusal): string {
+export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): string {
+  const { jobWorkflowId, audience } = letter;
   const job = jobIdOf(jobWorkflowId);
   switch (refusal) {
     case 'other-subscription':
       return `It belongs to an earlier job ${job}. The one that runs now has a subscription of its own, to which this would be another message; force does not change that. Discard it. If the endpoint should still be told, push the trigger to the job anew.`;
     case 'audience-left':
       return `The job ${job} no longer listens to ${audience.slug}. ${OR_FORCE}`;
+    case 'stopped':
+      return unaskableText(letter, 'not-running');
     case 'discarding':
       return `The job ${job} is stopping and drops what waits, so it takes nothing more.`;
     case 'withdrawn':

@@ -15,8 +15,6 @@ export const WATCH_AUDIENCE = 'watchAudience';
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides what to do with it. */
 export const DEAD_LETTER = 'deadLetter';
-/** Keeps what a stopped job carried, until it is resumed or discarded. */
-export const KEPT_JOB = 'keptJob';
 
 /** Sends the alerts of one job, one after the other, however long their webhook is down. */
 export const ALERTS = 'alerts';
@@ -45,16 +43,16 @@ export const JOB_ID_RULE =
   'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.';
 
 /**
- * Whether a job with this id would have the workflow id of something that stands beside another job: what job `vip` kept is
- * `export-job-vip-kept`, its backfills are `export-job-vip-backfill-1` and so on. One would take the place of the other, or end it.
+ * Whether a job with this id would have the workflow id of another job's backfill: those of job `vip` are `export-job-vip-backfill-1` and so
+ * on. One would take the place of the other, or end it.
  */
 export function isReservedJobId(jobId: string): boolean {
-  return /-(?:kept|backfill-\d+)$/.test(jobId);
+  return /-backfill-\d+$/.test(jobId);
 }
 
 /** What is wrong with such an id, in words. */
 export function reservedIdText(jobId: string): string {
-  return `"${jobId}" could be what another job kept, or its backfill: no job id ends in "-kept" or "-backfill-" and a number.`;
+  return `"${jobId}" could be another job's backfill: no job id ends in "-backfill-" and a number.`;
 }
 
 export function jobWorkflowId(jobId: string): string {
@@ -75,8 +73,8 @@ export function subscriptionIdOf(firstRunId: string): string {
 }
 
 /**
- * When the first job of a subscription began, epoch ms, which a newer server writes into the ids of runs (UUIDv7); undefined where it does not. A resume
- * and a recovery go on with a subscription.
+ * When the first job of a subscription began, epoch ms, which a newer server writes into the ids of runs (UUIDv7); undefined where it does not. A
+ * recovery goes on with a subscription.
  */
 export function beganAt(subscriptionId: string): number | undefined {
   return /^[0-9a-f]{12}7[0-9a-f]{19}$/.test(subscriptionId)
@@ -131,10 +129,6 @@ export function deadLetterId(deliveryId: string, redeliveries: number): string {
 /** The workflow that sends the alerts of a job, or of the watch of an audience. */
 export function alertsWorkflowId({ job, audience }: Pick<RaisedAlert, 'job' | 'audience'>): string {
   return job === undefined ? `watch-alerts-${audience?.id ?? ''}` : `alerts-${job.id}`;
-}
-
-export function keptWorkflowId(jobWorkflow: string): string {
-  return `${jobWorkflow}-kept`;
 }
 
 /** An audience id as it is written in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */

@@ -29,7 +29,7 @@ const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = [
 ];
 const DIFFERENCE_KEYS: readonly (keyof DifferenceToSend)[] = ['id', 'enters', 'exits'];
 const HOLDER_KEYS: readonly (keyof HolderRequest)[] = ['holder', 'action'];
-const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs'];
+const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs', 'ifStopped'];
 const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
 
 const ACTIONS: readonly unknown[] = ['start', 'pause', 'resume', 'cancel'];
@@ -63,13 +63,14 @@ export function readBackfillRequest(args: readonly unknown[]): RequestReading<Ba
 
 /** Reads the arguments of `stop`: one request, or none. */
 export function readStopRequest(args: readonly unknown[]): RequestReading<StopRequest> {
-  return read<StopRequest>(args, STOP_KEYS, ({ waiting, deadlineMs }) => [
+  return read<StopRequest>(args, STOP_KEYS, ({ waiting, deadlineMs, ifStopped }) => [
     problem('waiting', waiting === undefined || WAITING.includes(waiting), '"deliver", "keep" or "discard"'),
     problem(
       'deadlineMs',
       deadlineMs === undefined || isDeadline(deadlineMs),
       'a number of milliseconds, at most 30 days',
     ),
+    problem('ifStopped', ifStopped === undefined || typeof ifStopped === 'boolean', 'true or false'),
     ...(waiting === 'keep' || waiting === 'discard' ? [alone('deadlineMs', deadlineMs, '"deliver"')] : []),
   ]);
 }

@@ -5,7 +5,7 @@ import type { EventShape, ExportField, SaidShape } from '../contract/request-sha
 import { FORM } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS } from './job-form.ts';
-import { keptBackfillInWords } from './kept-job.ts';
+import { keptBackfillInWords } from './kept.ts';
 import { retryDelaysMs } from './retry.ts';
 import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
 import { failureInWords } from './verdict.ts';

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import { isStopped } from '../client/executions.ts';
 import { jobRuns } from '../client/jobs/job-runs.ts';
 import { quickStatus } from '../client/jobs/job-service.ts';
 import { Watches } from '../client/watches.ts';
@@ -85,7 +86,8 @@ export class JobPoller {
   async #running(): Promise<string[]> {
     const { client, taskQueue } = this.#options;
     const ids: string[] = [];
-    for await (const { workflowId } of jobRuns(client, { areRunning: true, taskQueue })) ids.push(workflowId);
+    for await (const run of jobRuns(client, { areRunning: true, taskQueue }))
+      if (!isStopped(run)) ids.push(run.workflowId);
     return ids.sort();
   }
 }

@@ -118,10 +118,8 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
     } else break;
     if (again === undefined && (pagesInRun >= PAGES_PER_RUN || isNextRunWanted())) {
       const counted = { isCounted, ...(expected === undefined ? {} : { expected }) };
-      await continueAsNewOnCurrentBuild<typeof backfill>({
-        ...input,
-        carried: { ...counted, ahead, ...(next === undefined ? {} : { next }) },
-      });
+      const carried = { ...counted, ahead, ...(next === undefined ? {} : { next }) };
+      await continueAsNewOnCurrentBuild<typeof backfill>([{ ...input, carried }]);
     }
   }
   // One that is cancelled may have to go on when its job is resumed.

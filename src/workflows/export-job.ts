@@ -1,6 +1,6 @@
 import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
 import type { JobStatus } from '../contract/job-status.ts';
-import type { RecoveryPart } from '../contract/kept-job.ts';
+import type { RecoveryPart } from '../contract/recovery.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { isHeldBack } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';
@@ -9,13 +9,13 @@ import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
+import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
 import { deliverySettings } from '../domain/job/delivery-settings.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
-import { partOf, type RecoveryState } from '../domain/kept-job.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
-import { JobVisibility } from './job-visibility.ts';
+import { JobVisibility, memoOf } from './job-visibility.ts';
 import { JobUpdateHandlers } from './job-update-handlers.ts';
 import { StepRunner } from './step-runner.ts';
 import { JobInbox } from './job-inbox.ts';
@@ -95,14 +95,9 @@ class JobRun {
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':
-        case 'keep-job':
           // A whole state is sent in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
-          if (this.#commandBytes > 0) {
-            await this.#untilWoken();
-            break;
-          }
-          if (step.kind === 'continue-as-new') return this.#continueAsNew();
-          this.#steps.run(step);
+          if (this.#commandBytes === 0) return this.#continueAsNew();
+          this.#show(this.status());
           await this.#untilWoken();
           break;
         case 'finish':
@@ -123,7 +118,8 @@ class JobRun {
   /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
   async #continueAsNew(): Promise<void> {
     this.#dropTimer();
-    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>(carryJob(this.#state));
+    const memo = memoOf(this.status());
+    await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>([carryJob(this.#state)], memo);
   }
 
   #facts(): RunFacts {
@@ -247,7 +243,7 @@ function bytesOf(step: Step): number {
   return 'bytes' in step ? step.bytes : 0;
 }
 
-/** The result of a stopped job. What it kept is in the workflow `keptJob`. */
+/** The result of a job that was stopped and keeps nothing. */
 interface ExportJobResult {
   readonly received: number;
   readonly delivered: number;

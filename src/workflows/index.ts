@@ -4,5 +4,4 @@ export { backfill } from './backfill.ts';
 export { deadLetter } from './dead-letter.ts';
 export { exportJob } from './export-job.ts';
 export { holder } from './holder.ts';
-export { keptJob } from './kept-job.ts';
 export { watchAudience } from './watch-audience.ts';

@@ -11,10 +11,13 @@ import {
   pauseJob,
   resumeJob,
   retryNow,
+  runAgain,
   STOP_DEADLINE_MS,
   stopJob,
+  STOPPED,
   STOPPING,
 } from '../domain/job/operating.ts';
+import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { findAudience } from '../domain/names.ts';
 import {
@@ -42,12 +45,12 @@ import {
 export const UPDATE_DESCRIPTIONS = {
   status: 'How the job is doing.',
   pause: 'Starts no further request; triggers are accepted and wait.',
-  resume: 'Sends again, whoever paused it.',
+  resume: 'Sends again, whoever paused or stopped it.',
   retry: 'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
   edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. What is not named stays.',
   backfill:
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
-  stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it.',
+  stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',
   holder: 'Decides about a holder that cannot be read: {"holder": "…", "action": "read"}, or "set-aside".',
 } as const;
 
@@ -132,6 +135,7 @@ export class JobUpdateHandlers {
 
   resume(args: readonly unknown[]): JobStatus {
     this.#mayResume(args);
+    if (isStopped(this.#state)) runAgain(this.#state, Date.now());
     resumeJob(this.#state);
     return this.#answer();
   }
@@ -180,14 +184,19 @@ export class JobUpdateHandlers {
 
   #mayResume(args: readonly unknown[]): void {
     parsed(readNothing(args), 'InvalidRequest');
-    // A job that is to deliver what is waiting may have been paused by its endpoint; any other sends nothing more.
-    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
+    if (!isStopped(this.#state)) this.#refuseWhenSendingNoMore();
   }
 
   #mayRetry(args: readonly unknown[]): void {
-    this.#mayResume(args);
+    parsed(readNothing(args), 'InvalidRequest');
+    this.#refuseWhenSendingNoMore();
     if (this.#state.pause !== undefined)
       throw refusal('The job is paused. Resume it: then it tries at once, too.', 'JobPaused');
+  }
+
+  /** A job that is to deliver what is waiting may have been paused by its endpoint; any other that stops sends nothing more. */
+  #refuseWhenSendingNoMore(): void {
+    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
   }
 
   #mayEdit(args: readonly unknown[]): JobEdit {
@@ -197,6 +206,8 @@ export class JobUpdateHandlers {
 
   #mayStop(args: readonly unknown[]): Required<StopRequest> {
     const request = readStop(args);
+    if (request.ifStopped && !isStopped(this.#state))
+      throw refusal('Somebody has resumed it, or is ending it.', 'JobNotStopped');
     if (this.#state.stopping?.waiting === 'discard' && request.waiting !== 'discard')
       throw refusal('It is already stopping, and drops what is waiting: some of that may be gone.', 'JobStopping');
     return request;
@@ -284,8 +295,8 @@ function readHolderDecision(args: readonly unknown[]): HolderRequest {
 
 /** @throws ApplicationFailure `InvalidStop` */
 export function readStop(args: readonly unknown[]): Required<StopRequest> {
-  const { waiting = 'deliver', deadlineMs = STOP_DEADLINE_MS } = parsed(readStopRequest(args), 'InvalidStop');
-  return { waiting, deadlineMs };
+  const request = parsed(readStopRequest(args), 'InvalidStop');
+  return { waiting: 'deliver', deadlineMs: STOP_DEADLINE_MS, ifStopped: false, ...request };
 }
 
 /** What was asked for. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
@@ -295,6 +306,7 @@ export function parsed<T>(reading: RequestReading<T>, type: string): T {
 }
 
 function refuseWhenStopping(state: DispatcherState): void {
+  if (isStopped(state)) throw refusal(STOPPED, 'JobStopped');
   if (state.stopping !== undefined) throw refusal(STOPPING, 'JobStopping');
 }
 

@@ -1,6 +1,7 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
 import type { JobState, JobStatus } from '../contract/job-status.ts';
+import { stringifyJson } from '../domain/json.ts';
 import { audienceAttribute } from '../domain/names.ts';
 import { jobMemo } from '../domain/shown.ts';
 import { detailsOf } from '../domain/status-rows.ts';
@@ -16,6 +17,8 @@ const DETAILS_EVERY_MS = 500;
 export class JobVisibility {
   #shownAt = 0;
   #phase: JobState | undefined;
+  /** As JSON. */
+  #kept: string | undefined;
   #revision: number | undefined;
 
   /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
@@ -29,9 +32,11 @@ export class JobVisibility {
 
   #showRecord(status: JobStatus, hasAttributes: boolean): void {
     const { jobId, revision, audiences } = status;
-    if (revision === this.#revision) return;
+    const kept = status.kept && stringifyJson(status.kept);
+    if (revision === this.#revision && kept === this.#kept) return;
     this.#revision = revision;
-    upsertMemo(jobMemo(status));
+    this.#kept = kept;
+    upsertMemo(memoOf(status));
     if (!hasAttributes) return;
     upsertSearchAttributes([
       { key: JOB_ID, value: jobId },
@@ -44,4 +49,9 @@ export class JobVisibility {
     this.#phase = phase;
     if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
   }
+}
+
+/** By `kept`, clients know a stopped job, also where the namespace has no search attributes and no worker runs. */
+export function memoOf(status: JobStatus): Record<string, unknown> {
+  return { ...jobMemo(status), kept: status.kept };
 }

@@ -4,7 +4,7 @@ import type { MemberPage, PageTaken } from '../contract/backfill.ts';
 import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import type { KeptJobStatus, RecoveryPart } from '../contract/kept-job.ts';
+import type { RecoveryPart } from '../contract/recovery.ts';
 import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { PermitsReturned } from '../contract/slice.ts';
@@ -45,17 +45,14 @@ export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recover
 /** The settings that a job sends by, for a sample and an export; null before it has begun. It contains the whole webhook URL. */
 export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
-// The public messages of a dead letter and of a kept job, for the Temporal UI too: both may be signalled without an argument.
+// The public messages of a dead letter, for the Temporal UI too: each may be signalled without an argument.
 
 /** To a dead letter: send it after all. */
 export const redeliverSignal = defineSignal<[RedeliverRequest?]>('redeliver');
-/** To a dead letter or a kept job: it is no longer wanted. */
+/** To a dead letter: it is no longer wanted. */
 export const discardSignal = defineSignal('discard');
-/** To a kept job: run again, from where it stopped. */
-export const resumeSignal = defineSignal('resume');
 
 export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
-export const keptJobStatusQuery = defineQuery<KeptJobStatus>('status');
 
 // The public messages of a watch. Each update answers at once with its new status.
 

@@ -36,13 +36,12 @@ import {
   backfillChildGone,
   calendarRead,
   editObstacle,
-  jobKept,
   missBackfill,
   refuseEdit,
 } from '../domain/job/operating.ts';
 import { isSlow } from '../domain/job/throttles/pace.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
-import { carryJob, recordJob } from '../domain/job/carrying.ts';
+import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
@@ -73,7 +72,7 @@ const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
   });
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
 const RECALL_ATTEMPTS = 3;
-type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'keepJob' | 'raiseAlerts' | 'readCalendar';
+type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
 // They cost nothing but room, and whoever stops a job does not wait for them for ever.
 const { releaseStrays } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
@@ -142,8 +141,6 @@ export class StepRunner {
         return void this.#track(this.#raiseAlerts(step.alerts));
       case 'read-calendar':
         return void this.#track(this.#readCalendar(step));
-      case 'keep-job':
-        return void this.#track(this.#keepJob(step.changes));
     }
   }
 
@@ -314,13 +311,6 @@ export class StepRunner {
     } finally {
       calendarRead(this.#state, revision, calendar);
     }
-  }
-
-  async #keepJob(changes: number): Promise<void> {
-    const { stopping: _, ...carried } = carryJob(this.#state);
-    const { keepJob } = withRetries('what waits, until the job is resumed');
-    await keepJob(this.#workflowId, carried);
-    jobKept(this.#state, changes);
   }
 
   #holderId(name: string): string {

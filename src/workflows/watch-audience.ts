@@ -356,7 +356,7 @@ export async function watchAudience(state: WatchState): Promise<WatchStatus> {
     await run.untilDue();
     if (run.isStopped) break;
     if (turns >= TURNS_PER_RUN || isNextRunWanted())
-      await continueAsNewOnCurrentBuild<typeof watchAudience>(run.carry());
+      await continueAsNewOnCurrentBuild<typeof watchAudience>([run.carry()]);
     await run.turn();
     if (run.isStopped) break;
   }

@@ -1,19 +1,12 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import {
-  createAnswerLetters,
-  createHolders,
-  createKeepDeadLetters,
-  createKeepJob,
-} from '../../src/activities/holders.ts';
+import { createAnswerLetters, createHolders, createKeepDeadLetters } from '../../src/activities/holders.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { undecodable } from '../../src/domain/errors.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import { readRedelivery, redeliveryOf } from '../../src/domain/dead-letter.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
-import { jobRecord } from '../domain/job/a-record.ts';
 import { HeldProfileReader } from '../../src/activities/held-profiles.ts';
 
 const by = { workflowId: 'export-job-a', runId: 'a run' };
@@ -82,7 +75,7 @@ test('each dead letter gets a workflow of its own, named by its delivery and red
     input: letters[7],
     memo: { person: letters[7]?.user },
   });
-  expect(workflows.started.every(({ replaces, renews }) => replaces === undefined && renews === 'ended')).toBe(true);
+  expect(workflows.started.every(({ renews }) => renews === 'ended')).toBe(true);
   expect(workflows.mostUnderWay).toBe(8);
 });
 
@@ -151,24 +144,6 @@ test('one whose profile cannot be read at the moment is kept later', async () =>
   workflows.input = undecodable('it is encrypted');
   await expect(createKeepDeadLetters(workflows)([{ ...aDeadLetter(), ...HELD }])).rejects.toThrow('it is encrypted');
   expect(workflows.started).toEqual([]);
-});
-
-test('what a job carried is kept under its name, instead of what was kept of it before', async () => {
-  const workflows = new RecordedSideWorkflows();
-  const carried = carryJob(beginJob(jobRecord(5), 7));
-  const by = { workflowId: 'export-job-crm', runId: 'a run' };
-  await new MockActivityEnvironment({ workflowExecution: by }).run(createKeepJob(workflows), 'export-job-crm', carried);
-  expect(workflows.started).toMatchObject([
-    {
-      type: 'keptJob',
-      workflowId: 'export-job-crm-kept',
-      input: { v: 1, jobWorkflowId: 'export-job-crm', carried },
-      replaces: true,
-      by,
-      summary: 'Kept: model',
-      memo: { label: 'model', job: 'crm', waiting: 0 },
-    },
-  ]);
 });
 
 const nameOf = (n: number) => `h${String(n).padStart(15, '0')}`;

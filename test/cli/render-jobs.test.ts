@@ -178,16 +178,10 @@ test('the list of jobs is a table that fits', () => {
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 });
 
-test('the list of jobs says what a stopped one kept, what can be recovered, and what is not known', () => {
-  const ended = { ended: 'terminated', kept: true, aside: 0, letters: 0, recoverableUntil: '2026-11-28T10:00:00.000Z' };
+test('the list of jobs says what a stopped one kept, and what is not known', () => {
   const line = (more: Partial<JobOverview>) => listed([{ ...STOPPED, ...more }])[1];
-  const recoverable = (left: object) => line({ recoverable: { ...ended, waiting: 0, backfill: false, ...left } });
   expect({
     kept: line({ kept: { waiting: 1234, keptAt: '2026-11-25T10:00:00Z' } }),
-    'recoverable, with a backfill': recoverable({ waiting: 1234, backfill: true }),
-    'recoverable, nobody knows how many': recoverable({ waiting: undefined }),
-    'recoverable, with what was set aside': recoverable({ aside: 1 }),
-    'recoverable, with letters': recoverable({ letters: 2 }),
     'ended otherwise': line({ state: 'terminated' }),
   }).toMatchSnapshot();
 });

@@ -21,7 +21,6 @@ import { startGrpcServer, UNIMPLEMENTED } from './a-grpc-server.ts';
 
 const LEFT = {
   ended: 'terminated',
-  kept: false,
   waiting: 8,
   backfill: false,
   aside: 0,
@@ -53,17 +52,13 @@ test('each failure says what to do as data, best first', () => {
   expect(actions(new NoWorker('q', undefined, 10_000))).toEqual(['startWorker']);
 });
 
-test('where something else is kept besides, a job is recovered first, and then discarded', () => {
-  expect(actions(new JobRecoverable('vip', LEFT, { besideKept: true }))).toEqual(['recover', 'discard']);
-});
-
 test('a push that ended early says what helps against its cause', () => {
   expect(actions(new PushInterrupted('vip', 1, 0, new JobFull('vip')))).toEqual(['startWorker']);
   expect(actions(new PushInterrupted('vip', 1, 0, new Error('gone')))).toEqual([]);
 });
 
 test('an error has the data of its class', () => {
-  expect(new JobRecoverable('vip', LEFT)).toMatchObject({ jobId: 'vip', ...LEFT, besideKept: false });
+  expect(new JobRecoverable('vip', LEFT)).toMatchObject({ jobId: 'vip', ...LEFT });
   expect(new InvalidJob([{ field: 'label', message: 'It is missing.' }])).toMatchObject({
     message: 'The job was not accepted:\n  label: It is missing.',
     headline: 'The job was not accepted:',

@@ -40,26 +40,14 @@ test('what the server refuses for another reason is an error', async () => {
   await expect(workflows.start(side({ workflowId: 'x'.repeat(5000), attributes }))).rejects.toThrow();
 });
 
-test('one that is there stays, unless it is to be replaced: then it is terminated', async () => {
+test('one that is there stays, also when another has the same id', async () => {
   const first = side();
   await workflows.start(first);
   await workflows.start({ ...first, input: { of: 'second' } });
   expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'first' });
-  const running = await client.workflow.getHandle(first.workflowId).describe();
-  await workflows.start({ ...first, input: { of: 'third' }, replaces: true });
-  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'third' });
-  const { status } = await client.workflow.getHandle(first.workflowId, running.runId).describe();
-  expect(status.name).toBe('TERMINATED');
-});
-
-test('one that has ended is begun again when it is to be replaced', async () => {
-  const first = side();
-  await workflows.start(first);
   await client.workflow.getHandle(first.workflowId).terminate();
   await workflows.start({ ...first, input: { of: 'second' } });
   expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'first' });
-  await workflows.start({ ...first, input: { of: 'third' }, replaces: true });
-  expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'third' });
 });
 
 test('one that has ended is begun again by one that renews it, unless it was given the same', async () => {
@@ -87,25 +75,22 @@ test('of a renewed one, what was given last counts, whether the earlier one runs
   expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('RUNNING');
 });
 
-test.each([{ renews: 'all' }, { replaces: true }])(
-  'what a run wanted kept that was reset meanwhile replaces nothing that the new run keeps under the same id (%j)',
-  async (how) => {
-    const job = { type: 'exportJob', workflowId: randomUUID(), input: {}, summary: 'S' };
-    await workflows.start(job);
-    const by = {
-      workflowId: job.workflowId,
-      runId: (await client.workflow.getHandle(job.workflowId).describe()).runId,
-    };
-    const holder = side(how);
-    await workflows.start({ ...holder, by, input: { of: 'the old run, before' } });
-    // As a reset does: the old run ends, and another one has its id.
-    await workflows.start({ ...job, replaces: true });
-    await workflows.start({ ...holder, input: { of: 'the new run' } });
-    await expect(workflows.start({ ...holder, by, input: { of: 'the old run, late' } })).rejects.toThrow('has ended');
-    await expect(workflows.start({ ...holder, by, workflowId: randomUUID() })).rejects.toThrow('has ended');
-    expect(await workflows.inputOf(holder.workflowId)).toEqual({ of: 'the new run' });
-  },
-);
+test('what a run wanted kept that was reset meanwhile replaces nothing that the new run keeps under the same id', async () => {
+  const job = { type: 'exportJob', workflowId: randomUUID(), input: {}, summary: 'S' };
+  await workflows.start(job);
+  const by = {
+    workflowId: job.workflowId,
+    runId: (await client.workflow.getHandle(job.workflowId).describe()).runId,
+  };
+  const holder = side({ renews: 'all' });
+  await workflows.start({ ...holder, by, input: { of: 'the old run, before' } });
+  // As a reset does: the old run ends, and another one has its id.
+  await workflows.start({ ...job, input: { anew: true }, renews: 'all' });
+  await workflows.start({ ...holder, input: { of: 'the new run' } });
+  await expect(workflows.start({ ...holder, by, input: { of: 'the old run, late' } })).rejects.toThrow('has ended');
+  await expect(workflows.start({ ...holder, by, workflowId: randomUUID() })).rejects.toThrow('has ended');
+  expect(await workflows.inputOf(holder.workflowId)).toEqual({ of: 'the new run' });
+});
 
 test('one that the server does not know has no input, and is released already', async () => {
   expect(await workflows.inputOf(randomUUID())).toBeUndefined();

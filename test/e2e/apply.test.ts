@@ -144,7 +144,7 @@ test('whatever is wrong with any file is said at once, by file, before anything 
     form: file(wrong, simple({ parallelRequestCount: 0, audiences: ['vipp'] })),
     json: file(a('no'), '{'),
     name: file('no id', simple()),
-    reserved: file('crm-kept', simple()),
+    reserved: file('crm-backfill-1', simple()),
     doubled: file(right, simple(), 'twice'),
     late: file(late, simple({ existingUsers: true })),
     moved: file(moved, simple({ audiences: [BEFORE.slug] })),
@@ -189,7 +189,7 @@ test('a job that cannot be changed or started now is said to be, before anything
     await lab.statusWhen(jobId, ({ waiting }) => waiting === 1);
   }
   await lab.jobs.stop(kept, { waiting: 'keep' });
-  await lab.handle(kept).result();
+  await lab.statusWhen(kept, ({ state }) => state === 'stopped');
   await lab.handle(gone).terminate();
   await lab.jobs.stop(stopping);
   const there = await Lab.open();

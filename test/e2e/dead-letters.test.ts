@@ -160,7 +160,7 @@ test('when asked for twice it is sent once', async () => {
 test('while its job does not run it stays and says so; when the job runs it can be redelivered', async () => {
   const { handle } = await keepOfMember();
   await lab.jobs.stop(jobId, { waiting: 'keep' });
-  await job.result();
+  await lab.statusWhen(jobId, ({ state }) => state === 'stopped');
   await handle.signal('redeliver');
   const { notice } = await statusWhen(handle, isRefused);
   expect(notice).toContain('is not running');

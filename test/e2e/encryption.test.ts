@@ -94,7 +94,7 @@ test('everything that a job does is done with encryption, and Temporal holds not
   const waiting = secretUser('waiting');
   await lab.jobs.enter(job, { audience: 'vip', user: waiting, profile: {} });
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   await lab.jobs.resume(job);
   await lab.arrives(waiting);
 

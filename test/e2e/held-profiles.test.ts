@@ -80,7 +80,7 @@ test('profiles outlive the job: it keeps what waits, is resumed, and sends them'
       ).length,
     ).toBeGreaterThan(0);
     await held.jobs.stop(jobId, { waiting: 'keep' });
-    await held.handle(jobId).result();
+    await held.statusWhen(jobId, ({ state }) => state === 'stopped');
     expect((await holdersOf(held, jobId)).length).toBeGreaterThan(0);
     await held.jobs.resume(jobId);
     await held.statusWhen(jobId, ({ waiting }) => waiting === 0);

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { JobKept, JobNotRunning, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
-import { jobWorkflowId } from '../../src/domain/names.ts';
+import { ExportJobs, JobKept, JobNotRunning, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
 import { Lab } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -32,7 +31,7 @@ async function pausedJobOf(...users: string[]): Promise<string> {
 async function keptJobOf(...users: string[]): Promise<string> {
   const job = await pausedJobOf(...users);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   return job;
 }
 
@@ -57,7 +56,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
     code: 0,
     stdout: `Stopping ${job}; 4 waiting triggers will be kept. Resume it later with: triggers resume ${job}`,
   });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   expect(arrivals(...users)).toEqual([]);
 
   const kept = await operator.json<JobStatus>(['status', job]);
@@ -92,7 +91,7 @@ test('a job that is resumed while it is still stopping runs again as soon as wha
   await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
   await lab.statusWhen(job, ({ inFlight }) => inFlight === 1);
   await lab.jobs.exit(job, { audience: 'vip', user, profile: {} });
-  expect((await lab.jobs.stop(job, { waiting: 'keep' })).state).toBe('stopping');
+  expect((await lab.jobs.stop(job, { waiting: 'keep' })).state).not.toBe('running');
   answerMs = 0;
   expect((await lab.jobs.resume(job)).state).not.toBe('stopping');
   await lab.statusWhen(job, ({ delivered, state }) => delivered === 2 && state === 'running');
@@ -154,6 +153,24 @@ test('whoever asks something of a kept job is told to resume it, which works, an
   await lab.jobs.edit(job, { label: 'x' });
 });
 
+test('a stopped job takes no trigger of a client or a publisher; what another program signals all the same waits with the rest', async () => {
+  const user = randomUUID();
+  const job = await keptJobOf(user);
+  const late = { event: 'enter', audience: 'vip', user: `late ${user}`, profile: {} } as const;
+  const publisher = new ExportJobs(lab.client, { taskQueue: lab.taskQueue });
+  for (const jobs of [lab.jobs, publisher]) {
+    await expect(jobs.enter(job, late)).rejects.toBeInstanceOf(JobNotRunning);
+    await expect(jobs.push(job, [late])).rejects.toMatchObject({ accepted: 0, cause: expect.any(JobNotRunning) });
+  }
+  await listedWhen(job, ({ kept }) => kept !== undefined);
+  const { jobs } = await publisher.publish([late]);
+  expect(jobs.map(({ jobId }) => jobId)).not.toContain(job);
+  await lab.handle(job).signal('enter', late);
+  await lab.statusWhen(job, ({ kept }) => kept?.waiting === 3);
+  await lab.jobs.resume(job);
+  expect(await lab.statusWhen(job, ({ delivered }) => delivered === 3)).toMatchObject({ received: 3 });
+});
+
 test('where nothing waits there is nothing to agree to: stop --waiting discard does it', async () => {
   const job = await lab.start();
   const { code, stdout, stderr } = await operator.run(['stop', job, '--waiting', 'discard']);
@@ -163,25 +180,6 @@ test('where nothing waits there is nothing to agree to: stop --waiting discard d
   expect({ code: again.code, stderr: unwrapped(again.stderr) }).toEqual({
     code: 1,
     stderr: expect.stringMatching(/no longer running \(stopped\)\. It kept nothing\./),
-  });
-});
-
-test('what a job kept that the server has forgotten can be discarded, as it is told, once a person has agreed', async () => {
-  const job = await keptJobOf('forgotten');
-  const { workflowService, options } = lab.client;
-  const workflowExecution = { workflowId: jobWorkflowId(job) };
-  await workflowService.deleteWorkflowExecution({ namespace: options.namespace, workflowExecution });
-  while (!((await lab.jobs.status(job).catch((error: unknown) => error)) instanceof JobKept))
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  const unasked = await operator.run(['stop', job, '--waiting', 'discard']);
-  expect({ code: unasked.code, stderr: unwrapped(unasked.stderr) }).toEqual({
-    code: 2,
-    stderr: expect.stringContaining(`2 waiting triggers of ${job} will not be sent, and cannot be had back.`),
-  });
-  const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard', '--yes']);
-  expect({ code, stdout: unwrapped(stdout) }).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('what it kept (2 waiting triggers) has been discarded'),
   });
 });
 
@@ -201,7 +199,7 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
     await lab.statusWhen(job, ({ held }) => held === 1);
     const { stdout } = await operator.run(['stop', job, '--deadline', '1s']);
     expect(unwrapped(stdout)).toContain('1 waiting trigger will be sent first, for at most 1 s. The rest is kept.');
-    await lab.handle(job).result();
+    await lab.statusWhen(job, ({ state }) => state === 'stopped');
     expect((await lab.jobs.status(job)).kept?.waiting).toBe(1);
     isEndpointUp = true;
     await lab.jobs.resume(job);
@@ -217,7 +215,7 @@ test('a job that was stopped with keep while nothing was waiting can be resumed,
   expect((await lab.jobs.resume(job)).state).toBe('running');
   const { subscriptionId } = await lab.jobs.status(job);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
 
   const definition = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   expect(await lab.jobs.plan({ [job]: definition })).toMatchObject({ ok: true, jobs: [{ action: 'create' }] });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createHolders } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { NewerState } from '../../src/domain/errors.ts';
-import { BACKFILL, DEAD_LETTER, EXPORT_JOB, KEPT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
+import { BACKFILL, DEAD_LETTER, EXPORT_JOB, WATCH_AUDIENCE } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 
 let lab: Lab;
@@ -19,8 +19,6 @@ async function start(type: string, input: object) {
 
 test.each([
   [EXPORT_JOB, { v: 2, later: true }],
-  [KEPT_JOB, { v: 2, later: true }],
-  [KEPT_JOB, { v: 1, jobWorkflowId: 'export-job-a', carried: { v: 2, later: true } }],
   [DEAD_LETTER, { v: 2, later: true }],
   [WATCH_AUDIENCE, { v: 2, later: true }],
   [BACKFILL, { v: 2, later: true }],

@@ -122,7 +122,7 @@ test('nor that of a stopped one that kept nothing but these', async () => {
   const { job } = await jobWithDeadLettersOf('of the kept');
   await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   const definition = { ...AGAIN, webhookUrl: lab.receiver.url };
   await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({ name: 'JobKept', letters: 1 });
   await lab.jobs.stop(job, { waiting: 'discard' });
@@ -227,7 +227,7 @@ test('stop says how many dead letters can then not be sent, and whether for good
     code: 0,
     stderr: `1 dead letter of ${job} waits for a decision. It cannot be sent until the job is resumed.`,
   });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   unwanted.delete('left behind');
   await expect(lab.jobs.deadLetters.redeliver(ids[0] ?? '')).rejects.toThrow(/not running\. If it can be resumed/);
   await lab.jobs.resume(job);

@@ -7,14 +7,11 @@ import {
   JobNotFound,
   JobRecoverable,
   type JobStatus,
-  type JobSummary,
   NothingToRecover,
 } from '../../src/client/export-jobs.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
-import { EXPORT_JOB, jobWorkflowId, KEPT_JOB, keptWorkflowId } from '../../src/domain/names.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { answerWhen } from '../support/patience.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 
 const MEMBERS = Array.from({ length: 300 }, (_, index) => `member-${index}`);
@@ -229,47 +226,6 @@ test('what was signalled to a job that failed before it began is not given up ei
   });
 });
 
-test('what a job kept does not take the place of a terminated one, whose recovery leaves it alone', async () => {
-  const job = await lab.start();
-  const before = await lab.jobs.pause(job);
-  await lab.jobs.push(job, changes(people(1), 1));
-  await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
-  // Another program does not ask what is kept.
-  const definition = { label: 'Other', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
-  const start = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [definition] };
-  await lab.client.workflow.start(EXPORT_JOB, start);
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'news', user: 'other', profile: {} });
-  await terminate(job);
-  // Wherever it is read, the advice is one that works: what would only lead to the next refusal is not advised.
-  const refused = {
-    name: 'JobRecoverable',
-    besideKept: true,
-    remedies: [
-      { action: 'recover', job },
-      { action: 'discard', job },
-    ],
-  };
-  for (const command of [
-    async () => lab.jobs.resume(job),
-    async () => lab.jobs.stop(job, { waiting: 'discard' }),
-    async () => lab.jobs.start(anew(), { jobId: job }),
-    async () => lab.jobs.start(anew(), { jobId: job, discardRecoverable: true }),
-  ]) {
-    const refusal: unknown = await command().catch((error: unknown) => error);
-    expect(refusal).toMatchObject(refused);
-  }
-  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 1, label: 'Other' });
-  expect((await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).describe()).status.name).toBe(
-    'RUNNING',
-  );
-  await lab.jobs.stop(job, { waiting: 'discard' });
-  await lab.handle(job).result();
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toThrow(JobKept);
-  expect(await lab.jobs.resume(job)).toMatchObject({ label: before.label });
-});
-
 test('a job of which nothing is left but a holder that was set aside is not given up without a word either', async () => {
   const job = await lab.start();
   const text = (await lab.handle(job).query(recoveryQuery, 0))?.text ?? '';
@@ -282,7 +238,6 @@ test('a job of which nothing is left but a holder that was set aside is not give
   await terminate(job);
   await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
     name: 'JobRecoverable',
-    kept: false,
     waiting: 0,
     aside: 1,
     message: expect.stringContaining('had not delivered 0 triggers, and 1 holder that was set aside.'),
@@ -291,54 +246,35 @@ test('a job of which nothing is left but a holder that was set aside is not give
 
   // It is kept when the job stops, and is not given up with that.
   await lab.jobs.stop(job);
-  await lab.handle(job).result();
-  await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).terminate('by mistake');
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ kept: true, waiting: 0, aside: 1 });
-  expect((await lab.jobs.status(job)).reason).toContain('0 triggers, and 1 holder that was set aside.');
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ name: 'JobKept', waiting: 0 });
+  await terminate(job);
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ waiting: 0, aside: 1 });
   const { warnings } = await lab.jobs.start(anew(), { jobId: job, discardRecoverable: true });
   expect(warnings).toEqual([expect.stringMatching(/were given up, and 1 holder that was set aside\.$/)]);
 });
 
-test('what a job kept before it was terminated is in it when it is recovered, and kept no more', async () => {
-  const users = people(3);
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.push(job, changes(users, 2));
-  await lab.statusWhen(job, ({ waiting }) => waiting === 6);
-  // As when it is terminated after it was kept, and before it ended itself.
-  const { carried } = JSON.parse((await lab.handle(job).query(recoveryQuery, 0))?.text ?? '');
-  const kept = { v: 1, jobWorkflowId: jobWorkflowId(job), carried };
-  const workflowId = keptWorkflowId(kept.jobWorkflowId);
-  await lab.client.workflow.start(KEPT_JOB, { workflowId, taskQueue: lab.taskQueue, args: [kept] });
-  await terminate(job);
-  await lab.jobs.recover(job);
-  await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 6);
-  expect((await lab.client.workflow.getHandle(workflowId).describe()).status.name).toBe('TERMINATED');
-  expect(arrivedOf(users)).toEqual(users.map(() => ['enter', 'exit']));
-});
-
-/** A job that was stopped and kept what waited, and the workflow that keeps it. */
+/** A job that has stopped and keeps what waited. */
 async function keptJobOf(users: readonly string[], definition: Partial<JobDefinitionInput> = {}) {
   const job = await lab.start(definition);
   await lab.jobs.pause(job);
   await lab.jobs.push(job, changes(users, 2));
   await lab.statusWhen(job, ({ received }) => received === users.length * 2);
-  const { subscriptionId } = await lab.jobs.status(job);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
-  return { job, subscriptionId, kept: lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))) };
+  const { subscriptionId } = await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  return { job, subscriptionId };
 }
 
 function anew(): JobDefinitionInput {
   return { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
 }
 
-test('what a stopped job kept is not lost when somebody ends that: every command says so, and recover sends it', async () => {
+test('what a stopped job keeps is not lost when somebody terminates it: recover sends it', async () => {
   // So many that some of them wait in holders.
   const users = people(500);
-  const { job, kept, subscriptionId } = await keptJobOf(users);
-  await kept.terminate('by mistake');
+  const { job, subscriptionId } = await keptJobOf(users);
+  await expect(lab.jobs.recover(job)).rejects.toThrow(JobKept);
+  await terminate(job);
 
   const status = await operator.json<JobStatus>(['status', job]);
   expect(status).toMatchObject({
@@ -348,26 +284,15 @@ test('what a stopped job kept is not lost when somebody ends that: every command
   });
   expect(status.overflow).toBeGreaterThan(100);
   expect(status).not.toHaveProperty('kept');
-  const shown = (await operator.run(['status', job])).stdout;
-  expect(unwrapped(shown)).toMatch(/ended from outside \(terminated\): 1000 triggers\. Recover it/);
-  expect(shown).toMatch(/Recoverable +until 20\d\d-\d\d-\d\d \d\d:\d\d UTC/);
-  const listed = await listedWhen(job, ({ recoverable }) => recoverable !== undefined);
-  expect(listed).toMatchObject({
-    state: 'stopped',
-    recoverable: { ended: 'terminated', waiting: 1000, backfill: false },
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
+    name: 'JobRecoverable',
+    ended: 'terminated',
+    waiting: 1000,
+    backfill: false,
   });
-  expect((await operator.run(['list'])).stdout).toMatch(new RegExp(`${job} +stopped, 1,000 recoverable`));
-
-  const refusal: unknown = await lab.jobs.start(anew(), { jobId: job }).catch((error: unknown) => error);
-  expect(refusal).toBeInstanceOf(JobRecoverable);
-  expect(refusal).toMatchObject({ ended: 'terminated', waiting: 1000, backfill: false, kept: true });
-  expect((refusal as JobRecoverable).message).toContain(
-    `The last job "${job}" was stopped and kept 1,000 triggers, and that was ended from outside (terminated).`,
-  );
   const resumed = await operator.run(['resume', job]);
   expect(resumed.code).toBe(1);
   expect(unwrapped(resumed.stderr)).toContain(`triggers recover ${job}`);
-  await expect(lab.jobs.stop(job, { waiting: 'discard' })).rejects.toThrow(JobRecoverable);
 
   const recovered = await operator.run(['recover', job]);
   expect({ ...recovered, stdout: unwrapped(recovered.stdout) }).toMatchObject({
@@ -381,16 +306,14 @@ test('what a stopped job kept is not lost when somebody ends that: every command
   expect(arrivedOf(users)).toEqual(users.map(() => ['enter', 'exit']));
 });
 
-test('the backfill that a stopped job kept goes on when it is recovered', async () => {
+test('the backfill that a stopped job keeps goes on when it is recovered', async () => {
   const before = lab.receiver.ledger.entries.length;
-  const { job, kept } = await keptJobOf([], { existingUsers: true, backfillPerSecond: 1 });
-  await kept.terminate('by mistake');
+  const { job } = await keptJobOf([], { existingUsers: true, backfillPerSecond: 1 });
+  await terminate(job);
   await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
     name: 'JobRecoverable',
     backfill: true,
   });
-  const status = await lab.jobs.status(job);
-  expect(status.reason).toMatch(/\(terminated\): .* and the rest of its backfill\. Recover it/);
   await lab.jobs.recover(job);
   await lab.jobs.edit(job, { backfillPerSecond: null });
   await lab.jobs.resume(job);
@@ -398,19 +321,6 @@ test('the backfill that a stopped job kept goes on when it is recovered', async 
   expect(backfill).toMatchObject({ expected: 300, delivered: 300 });
   const told = lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user);
   expect(MEMBERS.every((member) => told.includes(member))).toBe(true);
-});
-
-test('what a job kept can be given up with its id, and is then not recovered over the new job', async () => {
-  const { job, kept } = await keptJobOf(people(1));
-  await kept.terminate('by mistake');
-  const { warnings } = await lab.jobs.start(anew(), { jobId: job, discardRecoverable: true });
-  expect(warnings).toEqual([
-    expect.stringMatching(/kept was ended from outside \(terminated\)\. As you asked, 2 triggers .* were given up\./),
-  ]);
-  await lab.jobs.stop(job);
-  await lab.handle(job).result();
-  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
-  expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
 });
 
 test.each([
@@ -424,78 +334,6 @@ test.each([
   await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
   expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
   expect(await lab.jobs.start(anew(), { jobId: job })).toMatchObject({ warnings: [] });
-});
-
-test('what a recovered job had kept, and has sent since, is not recovered again', async () => {
-  const { job, kept } = await keptJobOf(people(1));
-  await kept.terminate('by mistake');
-  await lab.jobs.recover(job);
-  await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
-  await lab.jobs.stop(job);
-  await lab.handle(job).result();
-  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
-  expect(await lab.jobs.status(job)).not.toHaveProperty('recoverableUntil');
-});
-
-test('what another job kept under the id, as it ended before this one, is not taken for what this one kept', async () => {
-  const { job, kept } = await keptJobOf(people(1));
-  const input = await new TemporalSideWorkflows(lab.client, lab.taskQueue).inputOf(kept.workflowId);
-  await lab.jobs.stop(job, { waiting: 'discard' });
-  await lab.jobs.start(anew(), { jobId: job });
-  // As when the worker that kept it was slow, so that another job had begun.
-  const again = { workflowId: kept.workflowId, taskQueue: lab.taskQueue, args: [input] };
-  await lab.client.workflow.start(KEPT_JOB, again);
-  await lab.jobs.stop(job);
-  await lab.handle(job).result();
-  await kept.terminate('of a job long gone');
-  await expect(lab.jobs.recover(job)).rejects.toThrow(NothingToRecover);
-});
-
-test('a job that the server has forgotten is recovered from what it kept, for as long as that is known', async () => {
-  const users = people(2);
-  const { job, kept, subscriptionId } = await keptJobOf(users);
-  await kept.terminate('by mistake');
-  const { namespace } = lab.client.options;
-  await lab.client.workflowService.deleteWorkflowExecution({
-    namespace,
-    workflowExecution: { workflowId: jobWorkflowId(job) },
-  });
-  await forgotten(job);
-  await expect(lab.jobs.status(job)).rejects.toThrow(JobRecoverable);
-  await expect(lab.jobs.resume(job)).rejects.toThrow(JobRecoverable);
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toThrow(JobRecoverable);
-  expect(await listedWhen(job, ({ recoverable }) => recoverable !== undefined)).toMatchObject({ running: false });
-  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 4, subscriptionId });
-});
-
-async function forgotten(job: string): Promise<void> {
-  while (
-    (await lab
-      .handle(job)
-      .describe()
-      .catch(() => undefined)) !== undefined
-  )
-    await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
-/** The job as listed, once that is as wanted; the server lists changes a moment later. */
-async function listedWhen(job: string, isAsWanted: (summary: JobSummary) => boolean): Promise<JobSummary> {
-  const listed = await answerWhen(
-    async () => (await lab.jobs.list()).filter(({ jobId }) => jobId === job),
-    ([found]) => found !== undefined && isAsWanted(found),
-  );
-  return listed[0] as JobSummary; // It is as wanted, so it is there.
-}
-
-test('without a worker what a stopped job kept is not recovered, and nothing is done later', async () => {
-  const { job, kept } = await keptJobOf(people(1));
-  await kept.terminate('by mistake');
-  await lab.stopWorkers();
-  await expect(lab.jobs.recover(job)).rejects.toMatchObject({ name: 'NoWorker' });
-  expect((await lab.handle(job).describe()).status.name).toBe('COMPLETED');
-  await lab.addWorker();
-  expect(await lab.jobs.recover(job)).toMatchObject({ waiting: 2 });
 });
 
 test('a job that runs, was stopped in order, or never was, is not recovered', async () => {

@@ -220,7 +220,7 @@ test('a person is followed through continue-as-new, into a holder, and through a
   });
 
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   expect((await traced('deep', job)).at(-1)).toMatchObject({ standing: { state: 'stopped', waitingCount: 2 } });
 
   await lab.jobs.resume(job);

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
-import { jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
@@ -137,14 +136,17 @@ test('what a paused and what a terminated job would have sent waits, and why is 
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
-test('what a job kept and somebody ended is not said to be nothing', async () => {
+test('what a stopped job keeps is told, also when somebody has ended it', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'kept' });
   await lab.statusWhen(job, ({ waiting }) => waiting === 1);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
-  await lab.client.workflow.getHandle(keptWorkflowId(jobWorkflowId(job))).terminate('by mistake');
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  const [, before] = await traced('kept', { jobId: job });
+  expect(before).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
+  expect(story([before as TraceEvent])).toContain('Resume the job to send them.');
+  await lab.handle(job).terminate('by mistake');
   const [, stands] = await traced('kept', { jobId: job });
   expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
@@ -176,7 +178,7 @@ test('what a stopped job had kept and somebody discarded later is told, and is n
   await lab.jobs.enter(job, { audience: 'vip', user: 'late' });
   await lab.statusWhen(job, ({ waiting }) => waiting === 1);
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.handle(job).result();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   await lab.jobs.stop(job, { waiting: 'discard' });
   expect((await traced('late', { jobId: job })).map(({ kind }) => kind)).toEqual(['received', 'discarded', 'stands']);
   expect((await traced('nobody', { jobId: job })).map(({ kind }) => kind)).toEqual(['stands']);

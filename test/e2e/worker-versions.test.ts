@@ -65,7 +65,7 @@ test('a new build takes over running jobs and all that stands beside them: in or
     expect((await lab.statusWhen(paused, (status) => status.waiting === 200)).overflow).toBeGreaterThan(0);
     await lab.jobs.enter(kept, { audience: 'vip', user: 'kept', profile: {} });
     await lab.jobs.stop(kept, { waiting: 'keep' });
-    await lab.handle(kept).result();
+    await lab.statusWhen(kept, ({ state }) => state === 'stopped');
     await lab.jobs.enter(busy, { audience: 'vip', user: 'refused', profile: {} });
     await lab.statusWhen(busy, ({ deadLetters }) => deadLetters === 1);
     const live = changes(120);
@@ -94,7 +94,6 @@ test('a new build takes over running jobs and all that stands beside them: in or
     await lab.jobs.deadLetters.redeliver({ jobId: busy }, { force: true });
     lab.source.enter(watched.id, 'w2');
     for (const user of ['kept', 'refused', 'w2']) await lab.arrives(user);
-    // What kept it goes over to any build; the job itself stays with one again.
     await deployment.untilPinned('new', lab.handle(kept));
     await lab.statusWhen(paused, (status) => status.waiting === 0);
     // On a busy machine a page may have to be read again after a minute: these jobs remember but few arrivals.

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
-import type { RecoveryPart } from '../../src/contract/kept-job.ts';
+import type { RecoveryPart } from '../../src/contract/recovery.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
 import { parkedHolder } from '../../src/domain/job/queue/parking.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
-import type { RecoveryState } from '../../src/domain/kept-job.ts';
-import { holderWorkflowId, jobWorkflowId, keptWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
+import type { RecoveryState } from '../../src/domain/job/recovering.ts';
+import { holderWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { Answer } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Deployment } from '../support/deployment.ts';
@@ -118,8 +118,8 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
     await lab.jobs.stop(stopping);
     record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
     await lab.jobs.stop(stopping, { waiting: 'keep' });
-    await lab.handle(stopping).result();
-    record('carried', 'kept-job', stringifyJson(await inputOf(lab, keptWorkflowId(jobWorkflowId(stopping)))));
+    await lab.statusWhen(stopping, ({ state }) => state === 'stopped');
+    record('carried', 'job-stopped', stringifyJson(await carriedOf(lab, stopping)));
 
     now = { status: 429, headers: { 'retry-after': '3600' } };
     await lab.jobs.push(throttled, enters('waiting', 4));

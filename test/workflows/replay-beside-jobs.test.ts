@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { DeadLetterStatus } from '../../src/contract/dead-letter.ts';
-import type { KeptJobStatus } from '../../src/contract/kept-job.ts';
-import { HOLDER, jobWorkflowId, keptWorkflowId } from '../../src/domain/names.ts';
+import { HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -12,8 +11,8 @@ import { replay } from '../support/replay.ts';
 
 // These wait for weeks and go over to a newer build as they are, so that build has to replay them.
 
-async function replays(lab: Lab, name: string, workflowId: string): Promise<void> {
-  const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+async function replays(lab: Lab, name: string, workflowId: string, runId?: string): Promise<void> {
+  const history = await lab.client.workflow.getHandle(workflowId, runId).fetchHistory();
   expect(history.events?.length).toBeGreaterThan(5);
   await replay(history, workflowId);
   record('histories', name, historyToJSON(history));
@@ -71,30 +70,22 @@ test('what ran today replays: a dead letter that is not redelivered at first, an
   }
 });
 
-test('what ran today replays: a kept job that could not be resumed at first', async () => {
+test('what ran today replays: a stopped job that is resumed, and cancelled', async () => {
   const lab = await Lab.open();
   try {
     const job = await lab.start();
     await lab.jobs.pause(job);
     await lab.jobs.enter(job, { audience: 'vip', user: 'kept', profile: {} });
     await lab.jobs.stop(job, { waiting: 'keep' });
-    await lab.handle(job).result();
-    const kept = keptWorkflowId(jobWorkflowId(job));
-    const handle = lab.client.workflow.getHandle(kept);
-    // Another runs under the job's id.
-    const workflowId = jobWorkflowId(job);
-    await lab.client.workflow.start('exportJob', {
-      workflowId,
-      taskQueue: lab.taskQueue,
-      args: [{}],
-      startDelay: '1 day',
-    });
-    await handle.signal('resume');
-    await statusWhen<KeptJobStatus>(lab, kept, ({ state, notice }) => state === 'kept' && notice !== undefined);
-    await lab.client.workflow.getHandle(workflowId).terminate();
-    await handle.signal('resume');
-    expect(await handle.result()).toBe('resumed');
-    await replays(lab, 'kept-job', kept);
+    await lab.statusWhen(job, ({ state }) => state === 'stopped');
+    await lab.jobs.resume(job);
+    await lab.arrives('kept');
+    await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
+    const { runId } = await lab.handle(job).describe();
+    await lab.handle(job).cancel();
+    await lab.statusWhen(job, ({ state }) => state === 'stopped');
+    await lab.jobs.stop(job, { waiting: 'discard' });
+    await replays(lab, 'stopped-job', jobWorkflowId(job), runId);
   } finally {
     await lab.close();
   }

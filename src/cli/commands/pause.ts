@@ -1,4 +1,3 @@
-import { JobKept } from '../../client/errors.ts';
 import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import type { KeptTriggers } from '../../contract/job-status.ts';
 import { counted } from '../../domain/shown.ts';
@@ -35,15 +34,7 @@ export const resumeCommand = jobCommand({
   name: 'resume',
   description: 'let a paused job send again, or start a stopped one from what it kept',
   examples: ['triggers resume vip-to-crm'],
-  before: async (jobs, job) => {
-    try {
-      return await jobs.status(job);
-    } catch (error) {
-      // What a stopped job kept can be resumed although the server has forgotten the job.
-      if (error instanceof JobKept) return { state: 'stopped', waiting: error.waiting, kept: error };
-      throw error;
-    }
-  },
+  before: (jobs, job) => jobs.status(job),
   ask: (jobs, job) => jobs.resume(job),
   inWords: resumedText,
 });

@@ -1,5 +1,4 @@
 import { Option } from '@commander-js/extra-typings';
-import { JobKept } from '../../client/errors.ts';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
@@ -43,7 +42,7 @@ export const stopCommand = command({
     const asking = { terminal, yes: yes === true, json };
     const isBare = deadline === undefined && !isSaid('waiting');
     const { status, isAsBefore } = await withJobs(async (jobs) => {
-      const before = await statusOrKept(jobs, job);
+      const before = await jobs.status(job);
       if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };
       const extent = await extentOf(jobs, job, before, waiting);
       const isAgreed = await isMeant(extent, waiting, asking);
@@ -71,19 +70,6 @@ async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waitin
       : [`${dropped} of ${job} will not be sent, and cannot be had back.${inFlightText(status)}`]),
     ...lettersText(job, await deadLettersOf(jobs, job), waiting),
   ].join(' ');
-}
-
-/**
- * Of a job that the server has forgotten, only what it kept is left.
- * @throws JobNotFound, JobRecoverable, NoWorker, UnknownPayloadKey
- */
-async function statusOrKept(jobs: ExportJobs, job: string): Promise<Stoppable> {
-  try {
-    return await jobs.status(job);
-  } catch (error) {
-    if (!(error instanceof JobKept)) throw error;
-    return { state: 'stopped', waiting: error.waiting, kept: error, isForgotten: true };
-  }
 }
 
 /** How many dead letters wait; undefined when nobody can say, since some cannot be read here, for example. */
@@ -135,19 +121,16 @@ async function isMeant(
 
 /** What decides what a stop is about. */
 type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> &
-  Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>> & {
-    /** True: what else it had cannot be known. */
-    readonly isForgotten?: true;
-  };
+  Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>>;
 
 /** What a job has accepted or found and not sent yet, in words; of a stopped one, what it kept. Undefined when that is known to be nothing. */
 function whatWaits(status: Stoppable): string | undefined {
-  const { state, waiting, backfill, kept, unreadableHolders = [], isForgotten } = status;
+  const { state, waiting, backfill, kept, unreadableHolders = [] } = status;
   const rest = unread(kept?.backfill ?? backfill);
   const aside = unreadableHolders.filter(({ isAside }) => isAside === true).length;
   const count = kept?.waiting ?? waiting - triggersInFlight(status);
   const parts = [
-    ...(count > 0 || isForgotten === true ? [counted(count, 'waiting trigger')] : []),
+    ...(count > 0 ? [counted(count, 'waiting trigger')] : []),
     ...(rest === undefined ? [] : [rest]),
     ...(aside === 0
       ? []
@@ -187,7 +170,7 @@ export function stopText(
   // What running slices had not begun comes back, and is then kept, or discarded as the rest was.
   const waiting = isSending ? status.waiting : status.waiting + discarded - triggersInFlight(status);
   const inFlight = isSending ? '' : inFlightText(status);
-  if (state === 'stopped') return discardedText(job, whatWaits(status));
+  if (state === 'stopped' && request.waiting === 'discard') return discardedText(job, whatWaits(status));
   const rest = unread(backfill);
   const left = triggersAnd(waiting, rest);
   if (waiting === 0 && rest === undefined) {

@@ -62,12 +62,6 @@ export async function* historyEvents(
   } while (nextPageToken !== undefined && nextPageToken.length > 0);
 }
 
-/** What a run was started with; undefined when that is nothing. @throws UnknownPayloadKey */
-export async function inputOf(client: Client, workflowId: string, runId: string): Promise<unknown> {
-  const [input] = await argumentsOf(client, workflowId, runId);
-  return input;
-}
-
 /** All that a run was started with; a workflow of ours takes one argument. @throws UnknownPayloadKey */
 export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
   return (await beginningOf(client, workflowId, runId)).given;

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import type { JobStatus } from '../../contract/job-status.ts';
+import type { BackfillStatus, JobStatus } from '../../contract/job-status.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
@@ -8,27 +8,25 @@ import type { Arrival } from '../../domain/job/steps.ts';
 import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
 import { confirmHold, nextHold } from '../../domain/job/holders.ts';
 import { beginPreparedJob } from '../../domain/job/operating.ts';
-import { recoverJob, type Remains } from '../../domain/job/recovering.ts';
+import { recoverJob, type RecoveryState, type Remains } from '../../domain/job/recovering.ts';
 import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
 import type { DispatcherState } from '../../domain/job/state.ts';
 import { parseJson } from '../../domain/json.ts';
-import { keptAside, keptBackfill, keptTriggers, type RecoveryState, resumedJob } from '../../domain/kept-job.ts';
+import { describeJob } from '../../domain/job/describing.ts';
 import {
   backfillWorkflowId,
   holderWorkflow,
   holderWorkflowId,
-  jobWorkflowId,
   refusedSignalMarker,
   subscriptionIdOf,
 } from '../../domain/names.ts';
 import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, JobNotFound, NothingToRecover, type Recoverable } from '../errors.ts';
-import { describeLast, describeOpen, endedAs, endedFromOutside, isOpen } from '../executions.ts';
-import { prepare, workerRpc } from '../jobs/worker-rpc.ts';
-import { ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
-import { dropKept, type EndedKept, endedKeptOf, keptOf, knownUntil } from '../jobs/kept-jobs.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
+import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, knownUntil } from '../executions.ts';
+import { prepare } from '../jobs/worker-rpc.ts';
+import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from './events.ts';
@@ -38,23 +36,22 @@ export interface RecoverOptions {
   readonly onWait?: (until: number) => void;
 }
 
-/** An activity that keeps what a stopping job carries has 20 s. */
-const KEPT_WITHIN_MS = 21_000;
 /** Long, because a worker replays the whole run before it answers. */
 const REPLAY_MS = 120_000;
 
 /**
  * Starts a terminated job again, with exactly what it is not known to have delivered: what it carried and what was signalled since, without
- * what its slices delivered. Or a stopped one, from what it kept, when that was ended from outside. It keeps its subscription, hence its delivery ids.
- * Needs a worker.
+ * what its slices delivered. It keeps its subscription, hence its delivery ids. Needs a worker.
  *
  * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
  */
 export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
-  const last = await describeLast(client, jobWorkflowId(jobId));
-  if (last !== undefined && isOpen(last)) throw new JobAlreadyRunning(jobId, { isRecovery: true });
-  if (last !== undefined && endedFromOutside(last.status.name)) await recoverRun(client, jobId, last, options);
-  else await recoverKept(client, jobId, last);
+  const last = await describeExecution(client, jobId);
+  const { kept } = isStopped(last) ? await queryStatus(client, jobId) : {};
+  if (kept !== undefined) throw new JobKept(jobId, kept);
+  if (isOpen(last)) throw new JobAlreadyRunning(jobId, { isRecovery: true });
+  if (!endedFromOutside(last.status.name)) throw new NothingToRecover(jobId, endedAs(last.status.name));
+  await recoverRun(client, jobId, last, options);
   return await settled(queryStatus(client, jobId), ofJob('recover', jobId));
 }
 
@@ -70,33 +67,9 @@ async function recoverRun(
   await outwait(ended, remains.carried, options);
   const state = recoverJob(remains, backfillGone, Date.now());
   await holdWhatIsTooMuch(client, ended.taskQueue, state);
-  await settled(startAgain(client, jobId, ended, carryJob(state)), ofJob('recover', jobId));
-}
-
-/** As a resume would: all that it kept is in what the workflow that kept it was started with. */
-async function recoverKept(
-  client: Client,
-  jobId: string,
-  last: WorkflowExecutionDescription | undefined,
-): Promise<void> {
-  const kept = await endedKeptOf(client, jobId, last);
-  if (kept === undefined) throw await nothingToRecover(client, jobId, last);
-  if ('cause' in kept.content) throw kept.content.cause;
-  const { carried } = kept.content;
-  // Any answer will do: it shows that somebody is there who takes up the job.
-  await workerRpc(client, kept.taskQueue, 'listAuthorizations', null);
-  const started = startJobWorkflow(client, jobId, kept.taskQueue, resumedJob(carried, Date.now()), carried.job);
+  const carried = carryJob(state);
+  const started = startJobWorkflow(client, jobId, ended.taskQueue, carried, carried.job);
   await settled(started, ofJob('recover', jobId));
-}
-
-async function nothingToRecover(
-  client: Client,
-  jobId: string,
-  last: WorkflowExecutionDescription | undefined,
-): Promise<Error> {
-  const kept = await keptOf(client, jobId);
-  if (kept !== undefined) return new JobKept(jobId, kept);
-  return last === undefined ? new JobNotFound(jobId) : new NothingToRecover(jobId, endedAs(last.status.name));
 }
 
 /** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended normally, or never can begin. */
@@ -110,18 +83,17 @@ export async function recoverableUntil(
 }
 
 /**
- * What another job under this id would make unrecoverable; undefined when there was no job, or it ended normally, or had delivered everything and
- * has no dead letter that waits.
- * @throws JobAlreadyRunning
+ * What another job in the place of one that has ended would make unrecoverable; undefined when that one ended normally, or had delivered everything
+ * and has no dead letter that waits.
  */
-export async function recoverableOfLast(client: Client, jobId: string): Promise<Recoverable | undefined> {
-  const ended = await describeLast(client, jobWorkflowId(jobId));
-  if (ended !== undefined && isOpen(ended)) throw new JobAlreadyRunning(jobId);
-  const kept = await recoverableKept(client, jobId, ended);
-  if (kept !== undefined) return isNothing(kept) ? undefined : kept;
-  const until = ended === undefined ? undefined : await recoverableUntil(client, ended);
-  if (ended === undefined || until === undefined) return undefined;
-  const known = { ended: endedAs(ended.status.name), kept: false, recoverableUntil: instantOf(until) };
+export async function recoverableOf(
+  client: Client,
+  jobId: string,
+  ended: WorkflowExecutionDescription,
+): Promise<Recoverable | undefined> {
+  const until = await recoverableUntil(client, ended);
+  if (until === undefined) return undefined;
+  const known = { ended: endedAs(ended.status.name), recoverableUntil: instantOf(until) };
   try {
     const left = await leftOf(client, jobId, ended);
     return isNothing(left) ? undefined : { ...known, ...left };
@@ -131,60 +103,34 @@ export async function recoverableOfLast(client: Client, jobId: string): Promise<
   }
 }
 
+/** What a job has left to do. */
 type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'aside' | 'letters'>;
 
 const NOTHING: Left = { waiting: 0, backfill: false, aside: 0, letters: 0 };
 
-function isNothing({ waiting, backfill, aside, letters }: Left): boolean {
+export function isNothing({ waiting, backfill, aside, letters }: Left): boolean {
   return waiting === 0 && !backfill && aside === 0 && letters === 0;
 }
 
-async function leftIn(client: Client, jobId: string, taskQueue: string, carried: CarriedJob): Promise<Left> {
-  const { subscriptionId } = carried.job;
+/** What a job has left to do by its own word. */
+export async function leftBy(client: Client, status: JobStatus, taskQueue: string): Promise<Left> {
+  const { waiting, backfill, unreadableHolders = [] } = status;
   return {
-    waiting: keptTriggers(carried),
-    backfill: keptBackfill(carried) !== undefined,
-    aside: keptAside(carried),
-    letters: await ownLetters(client, { jobId, subscriptionId }, taskQueue),
+    waiting,
+    backfill: backfill !== undefined && !OVER.has(backfill.state),
+    aside: unreadableHolders.filter(({ isAside }) => isAside === true).length,
+    letters: await ownLetters(client, status, taskQueue),
   };
 }
-
-/**
- * What a stopped job kept, when that was ended from outside and can be recovered; undefined when it was not.
- *
- * @param last the job's last run; undefined when the server has forgotten it.
- */
-export async function recoverableKept(
-  client: Client,
-  jobId: string,
-  last: WorkflowExecutionDescription | undefined,
-): Promise<Recoverable | undefined> {
-  const found = await endedKeptOf(client, jobId, last);
-  return found === undefined
-    ? undefined
-    : {
-        ended: found.ended,
-        kept: true,
-        recoverableUntil: instantOf(found.until),
-        ...(await amountOf(client, jobId, found)),
-      };
-}
-
-async function amountOf(
-  client: Client,
-  jobId: string,
-  { content, taskQueue }: EndedKept,
-): Promise<Left & Pick<Recoverable, 'cause'>> {
-  if ('cause' in content) return { ...NOTHING, waiting: undefined, cause: content.cause };
-  return await leftIn(client, jobId, taskQueue, content.carried);
-}
+const OVER: ReadonlySet<BackfillStatus['state']> = new Set(['finished', 'cancelled']);
 
 async function leftOf(client: Client, jobId: string, ended: WorkflowExecutionDescription): Promise<Left> {
   const run = await readEndedRun(client, ended.workflowId, ended.runId);
   try {
-    const carried = carryJob(recoverJob(await remainsOf(client, ended, run), false, Date.now()));
-    if (carried.stopping?.waiting === 'discard') return NOTHING;
-    return await leftIn(client, jobId, ended.taskQueue, carried);
+    const now = Date.now();
+    const state = recoverJob(await remainsOf(client, ended, run), false, now);
+    if (state.stopping?.waiting === 'discard') return NOTHING;
+    return await leftBy(client, describeJob(state, jobId, now), ended.taskQueue);
   } catch (error) {
     // It never began, and cannot as things are: all that it was signalled waits.
     if (!(error instanceof InvalidJob)) throw error;
@@ -284,14 +230,10 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
 /** Waits until the slices of the ended run are over, whatever their workers do: otherwise both runs would send at once. */
 async function outwait(
   { closeTime }: WorkflowExecutionDescription,
-  { job, stopping }: CarriedJob,
+  { job }: CarriedJob,
   { onWait }: RecoverOptions,
 ): Promise<void> {
-  const overWithinMs = Math.max(
-    sliceEndsWithinMs(job.requestTimeoutMs),
-    stopping?.waiting === 'keep' ? KEPT_WITHIN_MS : 0,
-  );
-  const until = (closeTime?.getTime() ?? 0) + overWithinMs;
+  const until = (closeTime?.getTime() ?? 0) + sliceEndsWithinMs(job.requestTimeoutMs);
   if (until <= Date.now()) return;
   onWait?.(until);
   await setTimeout(until - Date.now());
@@ -306,17 +248,6 @@ async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: Dispa
     await workflows.start(holderWorkflow(workflowId, content));
     confirmHold(state, holder);
   }
-}
-
-async function startAgain(
-  client: Client,
-  jobId: string,
-  { taskQueue }: WorkflowExecutionDescription,
-  carried: CarriedJob,
-): Promise<void> {
-  await startJobWorkflow(client, jobId, taskQueue, carried, carried.job);
-  // A run that was ended while it was being kept left a kept job behind; now the job runs again with all of that.
-  await dropKept(client, jobId, carried.job.subscriptionId);
 }
 
 async function isBackfillGone(

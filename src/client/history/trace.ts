@@ -13,22 +13,18 @@ import type {
   WaitingTrigger,
 } from '../../contract/trace.ts';
 import { instantOf } from '../../domain/instant.ts';
-import { describePerson, LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
-import { isCarriedJob, restoreJob } from '../../domain/job/carrying.ts';
-import { isRecord } from '../../domain/json.ts';
-import { jobWorkflowId, keptWorkflowId } from '../../domain/names.ts';
+import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
 import { DeadLetters } from '../dead-letters.ts';
 import { JobNotFound, NoWorker } from '../errors.ts';
-import { describeOpen, endedAs, isOpen } from '../executions.ts';
+import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { listJobs } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { endedKeptOf } from '../jobs/kept-jobs.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { runsOf } from './attempts.ts';
 import { droppedBy, mayDiscard } from './discarded.ts';
 import { holderContents, MOST_HOLDERS } from './holder-contents.ts';
@@ -50,7 +46,7 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
 }
 
 /**
- * How a person's triggers stand in a job now, including those in its holders; for a stopped job, in what it kept.
+ * How a person's triggers stand in a job now, including those in its holders.
  *
  * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
  */
@@ -65,7 +61,7 @@ export async function standingOf(
     const found = await describeExecution(client, jobId).catch(goneJob);
     const unanswered = found === undefined ? undefined : silent.get(found.taskQueue);
     if (unanswered !== undefined) return { kind: 'stands', jobId, at: now, notice: unanswered };
-    const answer = await ownAnswer(client, jobId, user, found);
+    const answer = await ownAnswer(client, jobWorkflowId(jobId), user, found);
     if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
     return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
   } catch (error) {
@@ -75,34 +71,21 @@ export async function standingOf(
   }
 }
 
-/** The answer of the job itself, or of what is kept of it; null before it has a state. */
+/** The answer of the job itself; null before it has a state. */
 async function ownAnswer(
   client: Client,
-  jobId: string,
+  workflowId: string,
   user: string,
   found: WorkflowExecutionDescription | undefined,
 ): Promise<PersonAnswer | null> {
-  const workflowId = jobWorkflowId(jobId);
-  if (found !== undefined && isOpen(found)) return await ask(client, workflowId, personQuery, { args: [user] });
-  const kept = await describeOpen(client, keptWorkflowId(workflowId));
-  if (kept !== undefined) {
-    const input = await new TemporalSideWorkflows(client, kept.taskQueue).inputOf(kept.workflowId);
-    const carried = isRecord(input) ? input['carried'] : undefined;
-    if (isCarriedJob(carried)) {
-      const answer = describePerson(restoreJob(carried), user, Date.now());
-      return ended(answer, 'It was stopped, and kept its waiting triggers. Resume the job to send them.');
-    }
-  }
-  const lost = await endedKeptOf(client, jobId, found);
-  if (lost !== undefined) {
-    if ('cause' in lost.content) throw lost.content.cause;
-    const answer = describePerson(restoreJob(lost.content.carried), user, Date.now());
-    const how = `It was stopped, and what it kept was ended from outside: ${lost.ended}.`;
-    return ended(answer, `${how} Recover the job to send what waits.`);
-  }
   // It ended normally and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
   const answer = await ask(client, workflowId, personQuery, { args: [user] });
+  if (isStopped(found))
+    return (
+      answer && { ...answer, reason: 'It was stopped, and keeps its waiting triggers. Resume the job to send them.' }
+    );
+  if (isOpen(found)) return answer;
   const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
   return answer && ended(answer, `${how} Recover the job to send what waits.`);
 }

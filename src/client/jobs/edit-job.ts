@@ -54,7 +54,9 @@ export async function editJob(
   if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
   // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
   const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
-  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], EDIT_MS);
+  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], {
+    answerMs: EDIT_MS,
+  });
   const aboutFields = isAboutFields(edit) ? await fieldWarnings(client, taskQueue, status) : [];
   const changes = changesOf(before, status, edit);
   return { status, changes, warnings: [...warningsOf(before, prepared, loss), ...aboutFields] };

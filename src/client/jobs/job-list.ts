@@ -1,20 +1,17 @@
 import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { EndpointStatus, JobState, JobStatus, LastFailure } from '../../contract/job-status.ts';
+import type { EndpointStatus, JobState, JobStatus, KeptTriggers, LastFailure } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
-import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { JobsUnreadable, type Recoverable } from '../errors.ts';
-import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
-import { recoverableKept } from '../history/recovery.ts';
+import { JobNotRunning, JobsUnreadable } from '../errors.ts';
+import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
 import { unless } from '../push/with-retries.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { jobRuns, type ListedRun } from './job-runs.ts';
-import { type KeptJobListing, type KeptListing, listKept } from './kept-jobs.ts';
 import { trendQuery } from '../../workflows/messages.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
@@ -32,14 +29,12 @@ export interface JobSummary {
   readonly description?: string;
   /** Absent when whoever started it left none. */
   readonly audiences?: readonly AudienceName[];
-  /** Why what it shows, or what it kept, cannot be read here: it is encrypted with a key that is not here. */
+  /** Why what it shows, or what it keeps, cannot be read here: it is encrypted with a key that is not here. */
   readonly unreadable?: string;
   readonly startedAt: Date;
   readonly endedAt?: Date;
-  /** What it kept when it was stopped, if it can be resumed; `waiting` is absent when that cannot be read here. */
+  /** What it keeps, once it has stopped and can be resumed. */
   readonly kept?: KeptListing;
-  /** What it kept when it was stopped, if that was ended from outside and can be recovered. */
-  readonly recoverable?: Omit<Recoverable, 'cause'>;
 }
 
 export interface AudienceName {
@@ -57,63 +52,17 @@ export async function listJobs(
   const newest = new Map<string, JobSummary>();
   for await (const run of jobRuns(client, only)) {
     const summary = summaryOf(run);
+    if (only.areRunning === true && !summary.running) continue;
     const known = newest.get(summary.workflowId);
     if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
       newest.set(summary.workflowId, summary);
   }
-  if (only.areRunning !== true && only.taskQueue === undefined) await addKept(client, newest, await listKept(client));
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
 
-/** The jobs that were stopped and kept what waits, so that they may be resumed. */
+/** The jobs that have stopped and keep what waits, so that they may be resumed. */
 export async function keptJobs(client: Client): Promise<JobSummary[]> {
-  const jobs = new Map<string, JobSummary>();
-  await addKept(client, jobs, await listKept(client));
-  return [...jobs.values()].filter(({ kept }) => kept !== undefined);
-}
-
-/** Adds to each stopped job what it kept, and lists those too whose own workflow the server has forgotten. */
-async function addKept(
-  client: Client,
-  jobs: Map<string, JobSummary>,
-  kept: ReadonlyMap<string, KeptJobListing>,
-): Promise<void> {
-  for (const [workflowId, { memo, startTime, taskQueue, status, ...what }] of kept) {
-    const job = jobs.get(workflowId) ?? {
-      jobId: jobIdOf(workflowId),
-      workflowId,
-      taskQueue,
-      state: 'stopped',
-      running: false,
-      ...presentation(memo),
-      startedAt: startTime,
-    };
-    if (job.running) continue;
-    const unreadable = undecodableReason(memo?.['waiting']) ?? job.unreadable;
-    if (isOpen({ status }))
-      jobs.set(workflowId, { ...job, ...(unreadable === undefined ? {} : { unreadable }), kept: what });
-    else if (endedFromOutside(status.name) && job.startedAt <= startTime) {
-      const lost = await recoverableOrWhyNot(client, job.jobId, workflowId);
-      if (lost !== undefined) jobs.set(workflowId, { ...job, ...lost });
-    }
-  }
-}
-
-/** What was kept and then ended from outside; one that cannot be read here does not take the list away. */
-async function recoverableOrWhyNot(
-  client: Client,
-  jobId: string,
-  workflowId: string,
-): Promise<Pick<JobSummary, 'recoverable' | 'unreadable'> | undefined> {
-  try {
-    const lost = await recoverableKept(client, jobId, await describeLast(client, workflowId));
-    if (lost === undefined) return undefined;
-    const { cause: _, ...recoverable } = lost;
-    return { recoverable };
-  } catch (error) {
-    if (error instanceof UnknownPayloadKey) return { unreadable: error.message };
-    throw error;
-  }
+  return (await listJobs(client)).filter(({ kept }) => kept !== undefined);
 }
 
 /**
@@ -187,25 +136,44 @@ export interface KnowingJob {
   readonly state: JobSummary['state'];
 }
 
-/** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey */
+/** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey; JobNotRunning when it has stopped */
 export async function knowingJob(client: Client, jobId: string): Promise<KnowingJob | undefined> {
   const found = await describeExecution(client, jobId);
-  const { audiences = [], taskQueue, state, running } = summaryOf(found);
+  const { audiences = [], taskQueue, state, running, kept } = summaryOf(found);
+  if (kept !== undefined) throw new JobNotRunning(jobId, 'stopped', { left: 'kept' });
   return running ? { jobId, taskQueue, audiences, state } : undefined;
 }
 
+/** What a stopped job keeps, as lists show it. */
+export type KeptListing = Partial<KeptTriggers>;
+
+/** What a job's memo says that it keeps; undefined unless it has stopped. Memos are foreign data. */
+export function keptIn(run: Pick<ListedRun, 'status' | 'memo'>): KeptListing | undefined {
+  if (!isStopped(run)) return undefined;
+  const kept = run.memo?.['kept'];
+  // What is encrypted with a key that is not here says only that there is something.
+  return isRecord(kept) && undecodableReason(kept) === undefined ? kept : {};
+}
+
 function summaryOf(run: ListedRun): JobSummary {
-  const running = run.status.name === 'RUNNING' || run.status.name === 'PAUSED';
+  const kept = keptIn(run);
+  const running = isOpen(run) && kept === undefined;
   return {
     jobId: jobIdOf(run.workflowId),
     workflowId: run.workflowId,
     taskQueue: run.taskQueue,
-    state: running ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name),
+    state: stateOf(run, kept),
     running,
     ...presentation(run.memo),
     startedAt: run.startTime,
     ...(run.closeTime === undefined ? {} : { endedAt: run.closeTime }),
+    ...(kept === undefined ? {} : { kept }),
   };
+}
+
+function stateOf(run: ListedRun, kept: KeptListing | undefined): JobSummary['state'] {
+  if (kept !== undefined) return 'stopped';
+  return isOpen(run) ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name);
 }
 
 /** Shown in place of the label of a job that is encrypted with a key that is not here. */

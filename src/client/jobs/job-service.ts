@@ -11,13 +11,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobTrend } from '../../contract/trend.ts';
 import { profileHolderName } from '../../domain/held-profile.ts';
-import {
-  EXPORT_JOB,
-  jobWorkflowId,
-  keptWorkflowId,
-  profileHolderWorkflow,
-  profileHolderWorkflowId,
-} from '../../domain/names.ts';
+import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
 import { ratesBy } from '../../domain/meter.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { trendUntil } from '../../domain/trend.ts';
@@ -25,7 +19,7 @@ import { heldRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.t
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
-import { describeLast, endedAs, endedFromOutside, isOpen } from '../executions.ts';
+import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
 import type { JobSignals } from '../push/signal-sender.ts';
 import { withRetries } from '../push/with-retries.ts';
@@ -116,9 +110,9 @@ export async function updateJob(
   jobId: string,
   update: { readonly name: string },
   args: readonly unknown[],
-  answerMs = ANSWER_MS,
+  { answerMs = ANSWER_MS, mayBeStopped = false }: { readonly answerMs?: number; readonly mayBeStopped?: boolean } = {},
 ): Promise<JobStatus> {
-  const found = await runningJob(client, jobId);
+  const found = await (mayBeStopped ? openJob : runningJob)(client, jobId);
   await queryStatus(client, jobId);
   try {
     return byNow(
@@ -198,6 +192,13 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
 
 /** The workflow of a job that runs. @throws JobNotFound, JobNotRunning */
 export async function runningJob(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
+  const found = await openJob(client, jobId);
+  if (isStopped(found)) throw new JobNotRunning(jobId, 'stopped', { left: 'kept' });
+  return found;
+}
+
+/** The workflow of a job that runs, or has stopped and keeps what waits. @throws JobNotFound, JobNotRunning */
+async function openJob(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
   const found = await describeExecution(client, jobId);
   if (!isOpen(found)) throw await endedJob(client, jobId, found);
   return found;
@@ -271,33 +272,14 @@ async function endedJob(
   const { name } = ended.status;
   const wrong = await neverBegun(client, ended);
   const why = wrong === undefined || wrong.mayBegin ? {} : { why: wrongDefinition(wrong) };
-  return new JobNotRunning(jobId, endedAs(name), { left: await leftOf(client, ended), ...why, cause });
+  const left = endedFromOutside(name) ? ({ left: 'recoverable' } as const) : {};
+  return new JobNotRunning(jobId, endedAs(name), { ...left, ...why, cause });
 }
 
 /** Whether a job runs, or can be resumed or recovered. */
 export async function mayRunAgain(client: Client, jobId: string): Promise<boolean> {
-  try {
-    const found = await describeExecution(client, jobId);
-    return isOpen(found) || (await leftOf(client, found)) !== undefined;
-  } catch (error) {
-    if (!(error instanceof JobNotFound)) throw error;
-    // What it kept outlives what the server knows of it.
-    const kept = await describeLast(client, keptWorkflowId(jobWorkflowId(jobId)));
-    return kept !== undefined && isOpen(kept);
-  }
-}
-
-/** What a job that has ended can run again with; undefined when that is nothing. */
-async function leftOf(
-  client: Client,
-  ended: WorkflowExecutionDescription,
-): Promise<'kept' | 'recoverable' | undefined> {
-  if (endedFromOutside(ended.status.name)) return 'recoverable';
-  const kept = await describeLast(client, keptWorkflowId(ended.workflowId));
-  if (kept === undefined) return undefined;
-  if (isOpen(kept)) return 'kept';
-  // If the job has run since, it ran with that, or somebody gave it up.
-  return endedFromOutside(kept.status.name) && kept.startTime >= ended.startTime ? 'recoverable' : undefined;
+  const found = await describeLast(client, jobWorkflowId(jobId));
+  return found !== undefined && (isOpen(found) || endedFromOutside(found.status.name));
 }
 
 function refusalOf(jobId: string, error: WorkflowUpdateFailedError): Error {

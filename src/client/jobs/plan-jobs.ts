@@ -9,7 +9,7 @@ import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '
 import { areTwins, type Destination, isRenamed, twinText } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
-import { describeLast, isOpen } from '../executions.ts';
+import { describeLast, isOpen, isStopped } from '../executions.ts';
 import { prepare } from './worker-rpc.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { type WholeJob, wholeJob } from './job-definition.ts';
@@ -186,7 +186,7 @@ async function planOf(
   destinations.push({ jobId, form: prepared.definition, audiences: prepared.audiences });
   const said = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
-  if (found === undefined || !isOpen(found)) {
+  if (found === undefined || !isOpen(found) || isStopped(found)) {
     await leftBehind(client, jobId, false);
     const { existingUsers } = prepared.definition;
     const warnings = [...prepared.warnings, ...(await warningsOfFields(client, taskQueue, prepared))];

@@ -4,7 +4,7 @@ import { nearestKey } from '../../contract/nearest-key.ts';
 import { AUDIENCE_ID, findAudience } from '../../domain/names.ts';
 import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
-import { AudienceMoved, AudienceNotFound, JobNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
+import { AudienceMoved, AudienceNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
@@ -24,7 +24,7 @@ export async function refuseUnknownNames(
   inSource: () => Promise<readonly AudienceListing[] | undefined>,
 ): Promise<void> {
   // Dead letters outlive what the server knows of their job.
-  if (jobId !== undefined && !(await waits({ jobId }))) await refuseUnknownJob(client, jobId);
+  if (jobId !== undefined && !(await waits({ jobId }))) await describeExecution(client, jobId);
   if (audience === undefined || (await waits({ audience }))) return;
   const jobs = await listJobs(client);
   const heard = jobs.flatMap(({ audiences = [] }) => audiences);
@@ -41,17 +41,6 @@ export async function refuseUnknownNames(
       [...heard, ...known].map(({ slug }) => slug),
     ),
   );
-}
-
-async function refuseUnknownJob(client: Client, jobId: string): Promise<void> {
-  try {
-    await describeExecution(client, jobId);
-  } catch (error) {
-    if (!(error instanceof JobNotFound)) throw error;
-    // What a stopped job has kept outlives it, too.
-    const jobs = await listJobs(client);
-    if (!jobs.some((job) => job.jobId === jobId)) throw error;
-  }
 }
 
 /** All audiences of the source; undefined when that cannot be known. */

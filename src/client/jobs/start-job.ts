@@ -3,20 +3,21 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
-import { andAside, andLetters } from '../../domain/kept-job.ts';
+import { andAside, andLetters } from '../../domain/kept.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { areTwins, type Destination } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
-import { InvalidJob, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
-import { recoverableOfLast } from '../history/recovery.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
+import { describeLast, isOpen, isStopped } from '../executions.ts';
+import { isNothing, leftBy, recoverableOf } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { prepare, workerRpc } from './worker-rpc.ts';
 import { quickDestination } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
-import { ofJob, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
-import { dropKeptNothing, keptToSpare } from './kept-jobs.ts';
+import { ofJob, queryStatus, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
+import { endStopped } from './stopped-jobs.ts';
 
 /** What is to be sent of whom. */
 export interface FieldsOf extends SaidShape {
@@ -138,7 +139,7 @@ export async function startJob(
   const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
   // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
-  await dropKeptNothing(client, jobId);
+  await endStopped(client, jobId);
   const startedAt = Date.now();
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
   // Waiting until it runs means that whatever is asked of it next finds it running.
@@ -189,20 +190,24 @@ export async function leftBehind(
   jobId: string,
   mayBeGivenUp: boolean,
 ): Promise<Recoverable | undefined> {
-  const kept = await keptToSpare(client, jobId);
-  const left = await recoverableOfLast(client, jobId);
-  const besideKept = kept !== undefined;
-  // What is kept can then be neither resumed nor discarded: whoever is sent there would be sent back here.
-  if (left !== undefined && (besideKept || !mayBeGivenUp))
-    throw new JobRecoverable(jobId, left, { cause: left.cause, besideKept });
-  if (besideKept) throw new JobKept(jobId, kept);
+  const last = await describeLast(client, jobWorkflowId(jobId));
+  if (last === undefined) return undefined;
+  if (isStopped(last)) await refuseWhenKept(client, jobId, last.taskQueue);
+  else if (isOpen(last)) throw new JobAlreadyRunning(jobId);
+  const left = await recoverableOf(client, jobId, last);
+  if (left !== undefined && !mayBeGivenUp) throw new JobRecoverable(jobId, left);
   return left;
 }
 
-function discardedText(jobId: string, { ended, kept, waiting, backfill, aside, letters }: Recoverable): string {
+/** A stopped job that keeps nothing, no dead letter either, stands in the way of no other. @throws JobKept; JobAlreadyRunning: it was resumed */
+async function refuseWhenKept(client: Client, jobId: string, taskQueue: string): Promise<void> {
+  const status = await queryStatus(client, jobId);
+  if (status.kept === undefined) throw new JobAlreadyRunning(jobId);
+  const left = await leftBy(client, status, taskQueue);
+  if (!isNothing(left)) throw new JobKept(jobId, { ...status.kept, letters: left.letters });
+}
+
+function discardedText(jobId: string, { ended, waiting, backfill, aside, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'whatever' : waiting === 1 ? '1 trigger' : `${waiting} triggers`;
-  const what = kept
-    ? `What the last job "${jobId}" kept was ended from outside`
-    : `The last job "${jobId}" did not end normally`;
-  return `${what} (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}${andLetters(letters)}.`;
+  return `The last job "${jobId}" did not end normally (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}${andLetters(letters)}.`;
 }

@@ -12,7 +12,7 @@ export interface ListedJob {
 export interface DirectorySource {
   /** All running jobs. A new one shows up in it within about a second. */
   readonly all: () => Promise<readonly ListedJob[]>;
-  /** One job; undefined when it has ended. @throws JobNotFound */
+  /** One job; undefined when it has ended. @throws JobNotFound; JobNotRunning when it has stopped */
   readonly one: (jobId: string) => Promise<ListedJob | undefined>;
   /** Ms by a clock that is never set. */
   readonly now?: () => number;

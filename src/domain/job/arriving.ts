@@ -68,7 +68,6 @@ export function admit(
   const at = trigger.at ?? uniqueAt(state, now);
   if (comesLate(state, { user, audience: audience.id, at }, trigger.at !== undefined)) {
     leaves(state, trigger);
-    state.changes++;
     state.counters.staleDropped = (state.counters.staleDropped ?? 0) + 1;
     return undefined;
   }
@@ -95,7 +94,6 @@ function leaves(state: DispatcherState, trigger: { readonly held?: HeldProfile }
 
 /** A trigger leaves without a request, since the job does not want it. It is still news: a backfill does not send what it makes untrue. */
 function filterOut(state: DispatcherState, user: string, audience: string): void {
-  state.changes++;
   state.counters.filtered = (state.counters.filtered ?? 0) + 1;
   supersedeBackfill(state, user, audience);
 }
@@ -148,6 +146,7 @@ function redeliveryRefusal(
   { isWithdrawn, force, trigger }: ReadRedelivery,
 ): RedeliveryRefusal | undefined {
   if (isWithdrawn) return 'withdrawn';
+  if (stopping?.stoppedAt !== undefined) return 'stopped';
   // It would be dropped at once, and nobody asked for that: the stop is about what was waiting.
   if (stopping?.waiting === 'discard') return 'discarding';
   if (!force && !job.audiences.some(({ id }) => id === trigger.audience)) return 'audience-left';
@@ -172,7 +171,6 @@ export function answersGone(state: DispatcherState, answers: readonly AddressedA
 
 /** Gives a trigger its place: in its person's chain, or after all others in the overflow. */
 function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
-  state.changes++;
   // What a backfill has not sent yet is older news, wherever this trigger has to wait.
   supersedeBackfill(state, user, trigger.audience);
   if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
@@ -189,7 +187,6 @@ export function drainOverflow(state: DispatcherState): void {
     if (holder !== undefined) {
       for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
       state.owedReleases.push(String(holder.number));
-      state.changes++; // A job that was kept before this would look for them in a holder that ends.
       continue;
     }
     const waiting = chains.bytes < room ? overflow.takeFromTail() : undefined;
@@ -210,7 +207,6 @@ function putIntoChain(state: DispatcherState, user: string, trigger: QueuedTrigg
 
 /** Counts something that is not a trigger for this job, and keeps the reason. Returns the reason as it is kept. */
 export function reject(state: DispatcherState, reason: string, now: number): string {
-  state.changes++;
   const kept = reason.slice(0, REASON_LENGTH);
   state.counters.rejected++;
   state.rejects = [...state.rejects.slice(1 - REJECTS_KEPT), { at: instantOf(now), reason: kept }];

@@ -195,8 +195,6 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     alerts: new Alerts(carried.alerts),
     isReadingCalendar: false,
     isAlerting: false,
-    changes: 0,
-    keptAtChange: undefined,
     dropped: [],
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
     ...plainOf(carried),

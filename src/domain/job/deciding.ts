@@ -4,7 +4,8 @@ import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatchin
 import { discardWaiting } from './discarding.ts';
 import { endGivenUp, givingUpTimes, looksForSigns } from './giving-up.ts';
 import { nextHolderStep, releaseUnneeded, straysToRelease } from './holders.ts';
-import { endByItself, endDelivering, plannedEnd } from './operating.ts';
+import { isStopped } from './job.ts';
+import { endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
 import { type RunFacts, endsWhenCalm, fits, isCalm, phaseOf } from './run-end.ts';
 import { makeRoom } from './settling.ts';
 import { type DispatcherState, noteTrend } from './state.ts';
@@ -43,7 +44,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   makeRoom(state, now);
   drainOverflow(state);
   if (state.chains.count === 0 && state.deadLetters.size === 0) releaseUnneeded(state);
-  state.alerts.observe(state, now);
+  if (!isStopped(state)) state.alerts.observe(state, now);
   noteTrend(state, 0, 0, now);
   const phase = phaseOf(state, now, run);
   const effect =
@@ -72,8 +73,8 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
   }
   if (calm && isDone(state)) return { kind: 'finish' };
-  if (calm && state.stopping?.waiting === 'keep' && fits(state)) return { kind: 'keep-job', changes: state.changes };
-  if (calm && !run.atHolders && endsWhenCalm(state, run) && fits(state)) return endRun(state);
+  if (calm) endStopping(state, now);
+  if (calm && !run.atHolders && endsWhenCalm(state, now, run) && fits(state)) return endRun(state);
   return wait(state, now);
 }
 
@@ -171,8 +172,7 @@ function childMissedAt(state: DispatcherState, now: number): number | undefined 
 
 function isDone(state: DispatcherState): boolean {
   const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
-  if (stopping === undefined || owedReleases.length > 0) return false;
-  if (stopping.waiting === 'keep') return state.keptAtChange === state.changes;
+  if (stopping === undefined || stopping.waiting === 'keep' || owedReleases.length > 0) return false;
   if (state.profileHolders.straysSince !== undefined) return false;
   if (backfill?.isUnfinished === true || state.unreadable.aside.length > 0) return false;
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
@@ -201,8 +201,17 @@ function calendarTimes(state: DispatcherState, now: number): (number | undefined
 
 /** @param endPutOffAt when the run that is to end goes on after all. */
 function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
-  const times: number[] = [];
+  const times = [...givingUpTimes(state)];
   if (endPutOffAt !== undefined && endPutOffAt > now) times.push(endPutOffAt);
+  // A stopped job wakes only for what may still be in flight.
+  if (!isStopped(state)) times.push(...workTimes(state, now));
+  const until = Math.min(...times);
+  return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };
+}
+
+/** When a job that has not stopped has something to do. */
+function workTimes(state: DispatcherState, now: number): number[] {
+  const times: number[] = [];
   if (state.stopping?.deadlineAt !== undefined) times.push(state.stopping.deadlineAt);
   const end = plannedEnd(state);
   if (end !== undefined) times.push(end);
@@ -231,8 +240,7 @@ function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
   if (deadLettersDueAt !== undefined) times.push(deadLettersDueAt);
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
-  times.push(...givingUpTimes(state), ...calendarTimes(state, now).filter((at) => at !== undefined));
   // As long as the calendar is not known, what reads it wakes the job.
-  const until = Math.min(...times);
-  return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };
+  times.push(...calendarTimes(state, now).filter((at) => at !== undefined));
+  return times;
 }

@@ -11,7 +11,7 @@ import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
-import type { Pause, Stopping } from './job.ts';
+import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
 import { parkedHolder } from './queue/parking.ts';
 import type { UnreadableHolder } from './queue/unreadable.ts';
@@ -45,14 +45,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
-    ...(state.throttle !== undefined && state.throttle.until > now
-      ? { throttledUntil: instantOf(state.throttle.until) }
-      : {}),
-    ...quietOf(state, now),
-    ...quotaOf(state, now),
-    ...rateLimitOf(state, now),
-    ...gatheringOf(state, now),
-    ...endpointOf(state, now),
+    ...(isStopped(state) ? keptOf(state) : waitsOf(state, now)),
     ...(state.backfill === undefined
       ? {}
       : {
@@ -68,6 +61,28 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     stateBytes: stayingBytes(state),
     stateBudgetBytes: state.budgets.stateBytes,
   };
+}
+
+/** What a job that sends waits for. */
+function waitsOf(state: DispatcherState, now: number): Partial<JobStatus> {
+  const { throttle } = state;
+  return {
+    ...(throttle !== undefined && throttle.until > now ? { throttledUntil: instantOf(throttle.until) } : {}),
+    ...quietOf(state, now),
+    ...quotaOf(state, now),
+    ...rateLimitOf(state, now),
+    ...gatheringOf(state, now),
+    ...endpointOf(state, now),
+  };
+}
+
+/** What a stopped job keeps. */
+function keptOf(state: DispatcherState): Pick<JobStatus, 'kept'> {
+  const { stopping, backfill } = state;
+  const kept = { waiting: waitingTriggers(state), keptAt: instantOf(stopping?.stoppedAt ?? 0) };
+  if (backfill?.isUnfinished !== true) return { kept };
+  const { n, counts, expected } = backfill;
+  return { kept: { ...kept, backfill: { n, taken: counts.taken, ...(expected === undefined ? {} : { expected }) } } };
 }
 
 /** Whether a running slice may start another request. One that was given up may, since nobody hears from its worker. */
@@ -202,6 +217,7 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
 }
 
 function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
+  if (isStopped(state)) return state.stopping?.isPlanned === true ? ['stopped', ENDED] : ['stopped'];
   const why = whyPaused(state.pause);
   if (state.stopping !== undefined)
     return ['stopping', stoppingInWords(state.stopping, why, quietTimeAt(state.job, now)?.[1])];
@@ -216,6 +232,9 @@ function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
     return ['running', 'Triggers wait behind a holder that cannot be read. A person may have to decide.'];
   return ['running'];
 }
+
+/** Why a job stopped by itself. */
+export const ENDED = 'Its end ("endsAt") came.';
 
 function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHolder): HolderTrouble {
   return {

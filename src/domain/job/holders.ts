@@ -109,7 +109,6 @@ function take(state: DispatcherState, holder: Holder, content: readonly PersonTr
     state.profileHolders.comesBack(trigger);
   }
   state.owedReleases.push(holder.name);
-  state.changes++;
 }
 
 /** Undefined for content that this release cannot have put there. */
@@ -144,7 +143,6 @@ export function setHolderAside(state: DispatcherState, name: string): string | u
   else if (overflow.passBy(Number(name))) state.profileHolders.passHolderBy();
   else return `Nothing waits for the holder ${name} yet: others come before it.`;
   unreadable.setAside(name);
-  state.changes++;
   return undefined;
 }
 

@@ -59,6 +59,13 @@ export interface Stopping {
   readonly deadlineAt?: number;
   /** True: nobody asked for it, its end (`endsAt`) had come. */
   readonly isPlanned?: true;
+  /** With `keep`: when the job had stopped, epoch ms. Absent: something of it is still under way. */
+  readonly stoppedAt?: number;
+}
+
+/** Whether a job has stopped and keeps what waits: it sends nothing until a person resumes it. */
+export function isStopped({ stopping }: { readonly stopping?: Stopping | undefined }): boolean {
+  return stopping?.stoppedAt !== undefined;
 }
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */

@@ -10,7 +10,7 @@ import { WHEN_LOST, askedFor, lostInWords } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';
 import { beginJob, recordJob } from './carrying.ts';
 import { withoutAnswers } from './delivery-settings.ts';
-import type { JobRecord, Stopping } from './job.ts';
+import { type JobRecord, type Stopping, isStopped } from './job.ts';
 import { type DispatcherState, setJob } from './state.ts';
 import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
@@ -39,7 +39,6 @@ export function beginPreparedJob(
 
 /** Stops sending but keeps accepting. */
 export function pauseJob(state: DispatcherState): void {
-  state.changes++;
   state.pause = { by: 'operator' };
 }
 
@@ -48,7 +47,6 @@ export function pauseJob(state: DispatcherState): void {
  * yet to take its first request still gets one at a time.
  */
 export function resumeJob(state: DispatcherState): void {
-  state.changes++;
   state.pause = undefined;
   state.throttle = undefined;
   state.breaker = state.breaker.anew();
@@ -59,7 +57,6 @@ export function resumeJob(state: DispatcherState): void {
  * attempt once the endpoint is well. No attempt is forgotten.
  */
 export function retryNow(state: DispatcherState, now: number): void {
-  state.changes++;
   state.throttle = undefined;
   state.breaker = state.breaker.probingFrom(now);
   state.chains.releaseAll();
@@ -116,7 +113,6 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
 export function calendarRead(state: DispatcherState, revision: number, calendar: Calendar | undefined): void {
   state.isReadingCalendar = false;
   if (state.job.revision !== revision || calendar === undefined) return;
-  state.changes++;
   setJob(state, { ...state.job, calendar });
 }
 
@@ -152,12 +148,16 @@ export function refuseEdit(state: DispatcherState, problem: string): void {
 
 const PROBLEM_LENGTH = 1000;
 
+/** Why a stopped job accepts no other requests from operators. */
+export const STOPPED = 'The job has stopped. Resume it first.';
+
 /** Why a stopping job accepts no further requests from operators. */
 export const STOPPING =
   'The job is stopping. To undo that, unless it drops what waits, stop it with "keep", and then resume it. Otherwise start it again then.';
 
 /** Why a backfill cannot begin now, in words; undefined when it can. */
 export function backfillObstacle(state: DispatcherState, difference?: DifferenceToSend): string | undefined {
+  if (isStopped(state)) return STOPPED;
   if (state.stopping !== undefined) return STOPPING;
   if (state.backfill?.isLost === true) return `${lostInWords(state.backfill)} ${WHEN_LOST}`;
   if (state.backfill?.isUnderWay === true)
@@ -216,16 +216,27 @@ export function operateBackfill(state: DispatcherState, action: 'pause' | 'resum
   return undefined;
 }
 
+/** A stopped job runs again. An end that has passed meanwhile is gone, since by that it would stop again at once. A pause remains. */
+export function runAgain(state: DispatcherState, now: number): void {
+  state.stopping = undefined;
+  const end = plannedEnd(state);
+  if (end !== undefined && end <= now) withoutEnd(state);
+}
+
+function withoutEnd(state: DispatcherState): void {
+  const { job } = state;
+  setJob(state, { ...job, definition: { ...job.definition, endsAt: null } });
+}
+
 /** How long, by default, a stopping job goes on sending what is waiting before it keeps the rest. */
 export const STOP_DEADLINE_MS = 60 * 60_000;
 
 /**
- * Ends sending for good, after doing with the waiting triggers what `waiting` says.
+ * Ends sending, after doing with the waiting triggers what `waiting` says. Only a job that keeps them can be resumed.
  *
  * @param deadlineAt epoch ms; with `deliver`: when the rest is kept.
  */
 export function stopJob(state: DispatcherState, waiting: Stopping['waiting'], deadlineAt?: number): void {
-  state.changes++;
   // What was to be dropped may already be gone, so there is no way back.
   if (state.stopping?.waiting !== 'discard')
     state.stopping = { waiting, ...(waiting === 'deliver' && deadlineAt !== undefined ? { deadlineAt } : {}) };
@@ -248,9 +259,8 @@ export function plannedEnd({ job, stopping }: Pick<DispatcherState, 'job' | 'sto
 export function endByItself(state: DispatcherState, now: number): void {
   const end = plannedEnd(state);
   if (end === undefined || end > now) return;
-  const { job, pause } = state;
-  setJob(state, { ...job, definition: { ...job.definition, endsAt: null } });
-  state.changes++;
+  const { pause } = state;
+  withoutEnd(state);
   state.stopping =
     pause === undefined
       ? { waiting: 'deliver', deadlineAt: sendsFrom(state, now) + STOP_DEADLINE_MS, isPlanned: true }
@@ -280,7 +290,6 @@ export function endDelivering(state: DispatcherState, now: number): void {
     (backfill?.isUnfinished !== true || backfill.isHeldBack);
   const isUndecided = backfill?.isHeldBack === true || unreadable.aside.length > 0;
   if (!isOver && !(isSent && isUndecided)) return;
-  state.changes++;
   state.stopping = { waiting: 'keep', ...(stopping.isPlanned === true ? { isPlanned: true } : {}) };
   suspendBackfill(state);
 }
@@ -323,7 +332,8 @@ function restartBackfill(state: DispatcherState): void {
   state.unwantedPage = undefined;
 }
 
-/** Records that the state as of `changes` has been kept. */
-export function jobKept(state: DispatcherState, changes: number): void {
-  state.keptAtChange = changes;
+/** A job that was to keep what waits has stopped: call it when nothing is under way. */
+export function endStopping(state: DispatcherState, now: number): void {
+  const { stopping } = state;
+  if (stopping?.waiting === 'keep' && !isStopped(state)) state.stopping = { ...stopping, stoppedAt: now };
 }

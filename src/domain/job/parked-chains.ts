@@ -90,7 +90,6 @@ export function unpark(state: DispatcherState, chain: Chain, content: readonly P
     behind.backfill === undefined &&
     triggers.some((one) => isSameDelivery(state.instants, one, behind));
   counters.repeated += chains.unpark(chain, triggers, isRepeat);
-  state.changes++; // A job that was kept before this would look for them in a holder that ends.
   state.owedReleases.push(parkedHolder(parked.number));
 }
 

@@ -1,11 +1,30 @@
+import type { RecoveryPart } from '../../contract/recovery.ts';
 import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival } from './arriving.ts';
 import { type CarriedJob, restoreJob } from './carrying.ts';
-import type { Slice } from './job.ts';
+import { type Slice, isStopped } from './job.ts';
+import { runAgain } from './operating.ts';
 import { settleSlice } from './settling.ts';
 import type { DispatcherState } from './state.ts';
 import type { Arrival } from './steps.ts';
 import { spacingUnknown } from './throttles/request-rate.ts';
+
+/** The state that the run of a terminated job had reached, according to itself. */
+export interface RecoveryState {
+  /** How many of the run's arrivals are in it, oldest first; a signal with many triggers is that many arrivals. */
+  readonly admitted: number;
+  /** Ids of the slices in flight, whose outcome it does not know: their triggers are carried as waiting. */
+  readonly running: readonly number[];
+  readonly carried: CarriedJob;
+}
+
+/** @param payloadBytes most bytes of one payload. */
+export function partOf(text: string, part: unknown, payloadBytes: number): RecoveryPart {
+  // So many characters fit, even when each takes three bytes and is escaped.
+  const length = Math.floor(payloadBytes / 7);
+  const from = typeof part === 'number' && part > 0 ? part * length : 0;
+  return { v: 1, text: text.slice(from, from + length), parts: Math.ceil(text.length / length) };
+}
 
 /** What is left of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
 export interface Remains {
@@ -31,9 +50,10 @@ export function recoverJob(
   backfillGone: boolean,
   now: number,
 ): DispatcherState {
-  const { stopping, ...going } = carried;
+  const state = restoreJob(carried);
+  if (isStopped(state)) runAgain(state, now);
   // What was to be dropped may already be gone, so there is no way back. Any other stop has to be asked for again.
-  const state = restoreJob(stopping?.waiting === 'discard' ? carried : going);
+  else if (state.stopping?.waiting !== 'discard') state.stopping = undefined;
   for (const { slice, report } of reports) {
     if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
   }

@@ -91,9 +91,11 @@ function isGrown(state: DispatcherState, { events, historyBytes, ageMs }: RunFac
   );
 }
 
-/** Whether a run is long enough to end in a calm moment. */
-export function endsWhenCalm(state: DispatcherState, run: RunFacts): boolean {
-  return run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
+/** Whether a run is to end in a calm moment: it is long enough, or its job has stopped in it. */
+export function endsWhenCalm(state: DispatcherState, now: number, run: RunFacts): boolean {
+  // What a stopped job keeps is all that its run begins with: it may wait for months. And a run can be cancelled only once.
+  const hasStopped = (state.stopping?.stoppedAt ?? 0) > now - run.ageMs;
+  return hasStopped || run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
 }
 
 /** Whether nothing is under way. What was given up is so in the next run, too. */

@@ -113,10 +113,6 @@ export interface DispatcherState extends PlainState {
   isReadingCalendar: boolean;
   /** Whether some of the alerts that are owed are being raised. */
   isAlerting: boolean;
-  /** Counts changes from outside, so that a stopping job knows whether all of them are in what was kept. */
-  changes: number;
-  /** `changes` when the state was last kept. */
-  keptAtChange: number | undefined;
   /** What a stop dropped in this run, oldest first. */
   readonly dropped: Dropped[];
 }

@@ -67,8 +67,6 @@ export type Step =
       readonly from: number;
       readonly revision: number;
     }
-  /** Keep what is carried for a later resume; `jobKept` with `changes` when it is kept. */
-  | { readonly kind: 'keep-job'; readonly changes: number }
   | { readonly kind: 'continue-as-new' }
   | { readonly kind: 'finish' }
   /** Nothing to do until something happens, or until `until` (epoch ms). */

@@ -5,8 +5,7 @@ import { defaultFailureConverter } from '@temporalio/common';
 import { type JobSummary, listJobs, withNumbers } from '../../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../../src/domain/names.ts';
 import { aStatus } from '../../cli/a-status.ts';
-import { JobNotFound, JobNotRunning, RequestRefused } from '../../../src/client/errors.ts';
-import { orTooLate, withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
+import { withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
 import { GRPC, grpcCode } from '../../../src/client/server-errors.ts';
 import type { BackfillStatus } from '../../../src/contract/job-status.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
@@ -160,18 +159,6 @@ test('there is none of a child that has ended or is not there, and of a backfill
   expect(await troubleIn(serverError(GRPC.NOT_FOUND))).toBeUndefined();
   expect(await troubleIn([reading(2, DOWN)], { state: 'finished' })).toBeUndefined();
   expect(await troubleIn([reading(2, DOWN)], { state: 'cancelled' })).toBeUndefined();
-});
-
-test('who decides about what a job kept, and finds it gone, is told that somebody else was faster', () => {
-  expect(orTooLate('vip', new JobNotRunning('vip', 'stopped', { left: 'kept' }))).toEqual(expect.any(RequestRefused));
-});
-
-test.each([
-  new JobNotRunning('vip', 'stopped'),
-  new JobNotRunning('vip', 'terminated', { left: 'recoverable' }),
-  new JobNotFound('vip'),
-])('where nothing had been kept, that is said: %s', (error) => {
-  expect(orTooLate('vip', error)).toBe(error);
 });
 
 const URL = 'https://crm.example/hook';

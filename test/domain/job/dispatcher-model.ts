@@ -24,15 +24,15 @@ import {
   pauseJob,
   resumeJob,
   retryNow,
+  runAgain,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
-import type { JobRecord } from '../../../src/domain/job/job.ts';
+import { isStopped, type JobRecord } from '../../../src/domain/job/job.ts';
 import { type DispatcherState, permitsInUse } from '../../../src/domain/job/state.ts';
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
-import { resumedJob } from '../../../src/domain/kept-job.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { retryDelaysMs } from '../../../src/domain/retry.ts';
 import { packSlice } from '../../../src/domain/slice.ts';
@@ -44,7 +44,6 @@ import { type Found, ModelChild } from './model-child.ts';
 import { ModelDeadWorkers } from './model-dead-workers.ts';
 import { type Answer, answerSlice } from './model-endpoint.ts';
 import { type End, ModelHolders } from './model-holders.ts';
-import { ModelKeeping } from './model-keeping.ts';
 import { ModelLedger, must } from './model-ledger.ts';
 import { ModelProfiles } from './model-profiles.ts';
 import { ModelStarts } from './model-starts.ts';
@@ -67,7 +66,6 @@ export class DispatcherWorld {
   #events = 0;
   readonly ledger = new ModelLedger(budgetsOf(SMALL_LIMITS).rememberedDeliveries);
   readonly holders = new ModelHolders(this.ledger);
-  readonly #keeping = new ModelKeeping();
   readonly #profiles = new ModelProfiles();
   readonly #starts = new ModelStarts();
   /** Slices that have said that they start nothing more. */
@@ -216,7 +214,7 @@ export class DispatcherWorld {
         ...facts,
       });
       if (step.kind === 'wait') {
-        const isIdle = this.running.size + this.#dead.size === 0 && this.holders.isQuiet && !this.#keeping.isBusy;
+        const isIdle = this.running.size + this.#dead.size === 0 && this.holders.isQuiet;
         checkHonestWait(this.state, step.until, this.now, isIdle);
         checkTold(this.state, step.until, this.now);
         // What a run waits for that is to end is another matter.
@@ -224,6 +222,7 @@ export class DispatcherWorld {
         if (this.#events === 0) this.#quota.waits(this.state, this.now);
         return;
       }
+      must(step.kind !== 'deliver' || !isStopped(this.state), 'a stopped job sends nothing');
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'look-for-signs') this.#lookForSigns();
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
@@ -246,7 +245,6 @@ export class DispatcherWorld {
         return;
       }
       if (step.kind === 'read-calendar') calendarRead(this.state, step.revision, modelCalendar(step.from));
-      if (step.kind === 'keep-job') this.#keeping.begin(this.state, step.changes);
       if (step.kind === 'finish') {
         must(this.state.stopping !== undefined, 'a job that nobody stopped does not finish');
         this.#endRun(false);
@@ -339,7 +337,6 @@ export class DispatcherWorld {
     for (const { slice, known } of this.#dead.forget()) for (const place of known) this.#explain(slice, place);
     this.running.clear();
     this.#endRun(happens);
-    this.#keeping.endRun();
     this.state = this.#withTail(recoverJob({ carried, reports, arrivals: [] }, false, this.now));
   }
 
@@ -427,7 +424,7 @@ export class DispatcherWorld {
     tidyMemory(this.state, this.now);
   }
 
-  /** Somebody stops the job so that it keeps what waits; once it has ended it is resumed. */
+  /** Somebody stops the job so that it keeps what waits. */
   stopKeeping(): void {
     stopJob(this.state, 'keep');
   }
@@ -437,8 +434,9 @@ export class DispatcherWorld {
     stopJob(this.state, 'deliver', this.now + deadlineMs);
   }
 
-  endKeeping(): void {
-    this.#keeping.end(this.state);
+  /** Somebody resumes the job, if it has stopped. */
+  runAgain(): void {
+    if (isStopped(this.state)) runAgain(this.state, this.now);
   }
 
   // A job that stops takes no edit and no pause.
@@ -597,7 +595,7 @@ export class DispatcherWorld {
       // One that was stopping took no edit.
       if (this.state.job.definition.quota !== null) this.editQuota(null);
       this.pump();
-      this.endKeeping();
+      this.runAgain();
       // What the slice of a dead worker had come to may be a reason to pause.
       if (this.state.pause !== undefined) this.resume();
       // A sample may have been out only now.
@@ -607,7 +605,15 @@ export class DispatcherWorld {
       const { waiting, state } = describeJob(this.state, 'model', this.now);
       const isAllRead = this.state.unreadable.carry().length === 0;
       const isReading = this.state.backfill?.expectsPages === true;
-      if (waiting === 0 && state !== 'stopping' && this.holders.isQuiet && !isReading && isAllRead) return;
+      if (
+        waiting === 0 &&
+        state !== 'stopping' &&
+        state !== 'stopped' &&
+        this.holders.isQuiet &&
+        !isReading &&
+        isAllRead
+      )
+        return;
       while (this.running.size > 0) this.endSlice(0, ['ok'], false);
       for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endErrand(0, 'done');
       this.pass(60_000);
@@ -664,17 +670,18 @@ export class DispatcherWorld {
     else must(backfill?.state !== 'running', 'a backfill comes to its end');
   }
 
-  /** What kept its triggers goes on from there; what delivered all of them, with nothing. */
+  /** A job that has delivered all of them goes on with nothing. */
   #resumed(): DispatcherState {
-    if (this.state.stopping?.waiting === 'keep') return this.#keeping.resume();
-    const { chains, overflow, backfill } = this.state;
+    const { chains, overflow, backfill, stopping } = this.state;
+    must(stopping?.waiting !== 'keep', 'a job that keeps what waits does not end');
     must(chains.triggers === 0 && overflow.isEmpty, 'a job that delivers does not end before all is delivered');
     must(backfill?.isUnfinished !== true, 'nor before its backfill is through');
-    return restoreJob(resumedJob(carryJob(this.state), 0));
+    const { stopping: _, ...carried } = carryJob(this.state);
+    return restoreJob(carried);
   }
 
   get #isBusy(): boolean {
-    return this.holders.isBusy || this.#keeping.isBusy;
+    return this.holders.isBusy;
   }
 
   #admit(raw: object, event: TriggerEvent): string | undefined {

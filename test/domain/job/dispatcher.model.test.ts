@@ -126,7 +126,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
     weight: 1,
     arbitrary: fc.constantFrom(0, 5000, 3_600_000).map((ms) => (world: DispatcherWorld) => world.stopDelivering(ms)),
   },
-  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.endKeeping()) },
+  { weight: 2, arbitrary: fc.constant((world: DispatcherWorld) => world.runAgain()) },
   { weight: 1, arbitrary: fc.constant((world: DispatcherWorld) => world.pause()) },
   {
     weight: 2,

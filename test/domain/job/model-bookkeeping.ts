@@ -1,3 +1,4 @@
+import { isStopped } from '../../../src/domain/job/job.ts';
 import { describeBackfill } from '../../../src/domain/job/backfill-requests.ts';
 import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
@@ -59,7 +60,7 @@ export function checkBackfill({ backfill, chains, job }: DispatcherState, people
 
 /** @param isIdle whether nothing is under way that would wake the job. */
 export function checkHonestWait(state: DispatcherState, until: number | undefined, now: number, isIdle: boolean): void {
-  const waits = state.chains.triggers > 0 && state.pause === undefined && isIdle;
+  const waits = state.chains.triggers > 0 && state.pause === undefined && isIdle && !isStopped(state);
   must(!waits || until !== undefined, 'a job with work and nothing running knows when it goes on');
   must(until === undefined || until > now, 'a wait is for a time to come');
 }

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { holderRead } from '../../../src/domain/job/holders.ts';
-import { jobKept, stopJob } from '../../../src/domain/job/operating.ts';
+import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carriedBytes, carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob, failForEach } from './a-job.ts';
 
@@ -150,19 +150,4 @@ test('a person whose parked triggers are lost continues with what came later, on
   expect(told).not.toContain(`${parked.user} enter a`);
   expect(job.status.retried).toBe(11);
   expect(job.status.notices).toEqual([expect.stringMatching(/is gone.*lost/)]);
-});
-
-test('parked triggers that are read while the state is being kept leave their holder only after it was kept once more', () => {
-  const job = withFailing(12);
-  job.now += MINUTE;
-  let step = job.rawStep();
-  while (step.kind !== 'recall') step = job.rawStep();
-  const { holder } = step;
-  while (job.running.length > 0) job.end();
-  stopJob(job.state, 'keep');
-  const before = job.rawStep();
-  if (before.kind !== 'keep-job') throw new Error('It is not kept.');
-  holderRead(job.state, holder, job.holders.get(holder.name) ?? null, job.now);
-  jobKept(job.state, before.changes);
-  expect(job.step().kind).toBe('keep-job');
 });

@@ -1,7 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { applyEdit, jobKept, pauseJob, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { resumedJob } from '../../../src/domain/kept-job.ts';
+import { applyEdit, pauseJob, runAgain, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
@@ -48,17 +46,11 @@ test('what an endpoint does not take within an hour is kept, and whoever resumes
   job.signal('1');
   job.fail({ status: 500 });
   job.now += STOP_DEADLINE_MS;
-  const step = job.step();
-  // So that its last status says who stopped it.
-  expect(job.status.hasReachedEnd).toBe(true);
-  if (step.kind !== 'keep-job') throw new Error(`It does ${step.kind}.`);
-  const { stopping: _, ...kept } = carryJob(job.state);
-  jobKept(job.state, step.changes);
-  const resumed = new AJob(1);
-  resumed.now = job.now;
-  resumed.state = restoreJob(resumedJob(kept, 0));
-  expect(resumed.cutUsers()).toEqual([['1']]);
-  expect(resumed.status).toMatchObject({ state: 'running', endsAt: null });
+  job.step();
+  expect(job.status).toMatchObject({ state: 'stopped', hasReachedEnd: true, reason: 'Its end ("endsAt") came.' });
+  runAgain(job.state, job.now);
+  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.status).toMatchObject({ state: 'running', endsAt: null });
 });
 
 test.each(['operator', 'endpoint'] as const)(
@@ -72,8 +64,9 @@ test.each(['operator', 'endpoint'] as const)(
     expect(job.step()).toMatchObject({ kind: 'start-backfill' });
     job.now += HOUR_MS;
     expect(job.step()).toMatchObject({ kind: 'cancel-backfill' });
-    expect(job.step()).toMatchObject({ kind: 'keep-job' });
     expect(job.status.reason).toBe('Its end ("endsAt") has come; what is waiting is kept for a later resume.');
+    job.step();
+    expect(job.status).toMatchObject({ state: 'stopped', kept: { waiting: 2 } });
   },
 );
 
@@ -113,11 +106,10 @@ test('a job that is resumed after its end sends what it kept, and goes on withou
   const job = endingJob();
   job.signal('1');
   stopJob(job.state, 'keep');
-  const { stopping: _, ...kept } = carryJob(job.state);
-  const resumed = new AJob(1);
-  resumed.now = job.now + 24 * HOUR_MS;
-  resumed.state = restoreJob(resumedJob(kept, resumed.now));
-  expect(resumed.cutUsers()).toEqual([['1']]);
-  resumed.end();
-  expect(resumed.status).toMatchObject({ state: 'running', endsAt: null });
+  job.step();
+  job.now += 24 * HOUR_MS;
+  runAgain(job.state, job.now);
+  expect(job.cutUsers()).toEqual([['1']]);
+  job.end();
+  expect(job.status).toMatchObject({ state: 'running', endsAt: null });
 });

@@ -1,39 +1,67 @@
 import { expect, test } from '@jest/globals';
-import type { Step } from '../../../src/domain/job/steps.ts';
-import { confirmHold, holderRead } from '../../../src/domain/job/holders.ts';
-import { backfillChildGone, jobKept, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
+import { instantOf } from '../../../src/domain/instant.ts';
+import { isStopped } from '../../../src/domain/job/job.ts';
+import { backfillChildGone, runAgain, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { discardedJob, keptBackfill, resumedJob } from '../../../src/domain/kept-job.ts';
 import { AJob } from './a-job.ts';
 
-test('a job that is stopped with keep sends nothing more, keeps its state once its slices are over, and ends', () => {
+/** Whether the job has stopped by now. */
+function stopped(job: AJob): boolean {
+  job.step();
+  return isStopped(job.state);
+}
+
+/** The next run of a job that has stopped. */
+function nextRun(job: AJob): AJob {
+  expect(job.step()).toEqual({ kind: 'continue-as-new' });
+  const next = new AJob(1);
+  next.state = restoreJob(structuredClone(carryJob(job.state)));
+  next.now = job.now;
+  return next.facts({ ageMs: 0 });
+}
+
+test('a job that is stopped with keep sends nothing more, and has stopped once its slices are over', () => {
   const job = new AJob(1);
   job.signal('1');
   job.cut();
   job.signal('2');
   stopJob(job.state, 'keep');
   expect(job.step()).toEqual({ kind: 'wait' });
+  expect(job.status.state).toBe('stopping');
   job.end();
-  const step = job.step();
-  expect(step).toMatchObject({ kind: 'keep-job' });
-  const kept = carryJob(job.state);
-  if (step.kind === 'keep-job') jobKept(job.state, step.changes);
-  expect(job.step()).toEqual({ kind: 'finish' });
-  const { stopping: _, ...carried } = kept;
-  const resumed = new AJob(1);
-  resumed.state = restoreJob(structuredClone(carried));
-  expect(resumed.cutMessages()).toEqual(['2 enter a']);
+  const stopped = nextRun(job);
+  expect(stopped.step()).toEqual({ kind: 'wait' });
+  expect(stopped.status).toMatchObject({ state: 'stopped', kept: { waiting: 1, keptAt: instantOf(job.now) } });
+  runAgain(stopped.state, stopped.now);
+  expect(stopped.cutMessages()).toEqual(['2 enter a']);
 });
 
-test('what arrives while the state is being kept is kept as well', () => {
+test('a stopped job wakes for nothing, says nothing to its operators, and keeps what comes all the same', () => {
   const job = new AJob(1);
+  job.signal('1');
+  job.fail({ status: 500 });
   stopJob(job.state, 'keep');
-  const step = job.step();
-  if (step.kind !== 'keep-job') throw new Error(`It does ${step.kind}.`);
-  job.signal('late');
-  jobKept(job.state, step.changes);
-  expect(job.step()).toMatchObject({ kind: 'keep-job' });
-  expect(JSON.stringify(carryJob(job.state))).toContain('late');
+  const stopped = nextRun(job);
+  stopped.signal('late');
+  stopped.now += 30 * 24 * 60 * 60_000;
+  expect(stopped.step()).toEqual({ kind: 'wait' });
+  expect(stopped.alerts).toEqual([]);
+  expect(stopped.status.kept?.waiting).toBe(2);
+  runAgain(stopped.state, stopped.now);
+  expect(stopped.cutUsers().flat().sort()).toEqual(['1', 'late']);
+});
+
+test('a stopped job takes no dead letter, which is told so, and drops what it keeps when it is told to', () => {
+  const job = new AJob(1);
+  job.signal('1');
+  stopJob(job.state, 'keep');
+  const stopped = nextRun(job);
+  stopped.redeliver({ audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 });
+  stopped.step();
+  expect(stopped.answered.map(({ answer }) => answer.refusal)).toEqual(['stopped']);
+  stopJob(stopped.state, 'discard');
+  expect(stopped.step()).toEqual({ kind: 'finish' });
+  expect(stopped.status).toMatchObject({ waiting: 0, discarded: 1 });
 });
 
 test('a job that sends first keeps what is left at its deadline', () => {
@@ -43,7 +71,7 @@ test('a job that sends first keeps what is left at its deadline', () => {
   job.fail({ status: 500 });
   expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/is kept/) });
   job.now += STOP_DEADLINE_MS;
-  expect(job.step()).toMatchObject({ kind: 'keep-job' });
+  expect(stopped(job)).toBe(true);
 });
 
 test('the deadline is a time to wait for', () => {
@@ -68,34 +96,8 @@ test('a job that keeps what is waiting leaves its dead letters where they can be
   job.cut();
   stopJob(job.state, 'keep');
   job.end({ 0: { status: 422 } });
-  expect(job.step()).toMatchObject({ kind: 'keep-job' });
+  expect(stopped(job)).toBe(true);
   expect(job.dead).toHaveLength(1);
-});
-
-test('a holder that is read while the state is being kept ends only after the state was kept once more', () => {
-  const job = new AJob(4);
-  for (let i = 0; i < 60_000; i++) job.signal(`person ${i}`);
-  let recall: Extract<Step, { kind: 'recall' }> | undefined;
-  while (recall === undefined) {
-    const step = job.rawStep();
-    if (step.kind === 'recall') recall = step;
-    else if (step.kind === 'wait') job.end();
-    else if (step.kind === 'hold') {
-      job.holders.set(step.holder.name, step.content);
-      confirmHold(job.state, step.holder);
-    }
-  }
-  while (job.running.length > 0) job.end();
-  stopJob(job.state, 'keep');
-  const before = job.step();
-  if (before.kind !== 'keep-job') throw new Error('It is not kept.');
-  holderRead(job.state, recall.holder, job.holders.get(recall.holder.name) ?? null, job.now);
-  jobKept(job.state, before.changes);
-  const after = job.step();
-  expect(after.kind).toBe('keep-job');
-  expect(carryJob(job.state).overflow.first).toBe(2);
-  if (after.kind === 'keep-job') jobKept(job.state, after.changes);
-  expect(job.step()).toEqual({ kind: 'finish' });
 });
 
 /** A job in the middle of its backfill: of three pages one is read, and one of its members is in a slice. */
@@ -108,11 +110,10 @@ function inABackfill(sample?: number): AJob {
 
 /** Goes on with what a job that stopped kept, after `ms`. */
 function resumed(job: AJob, ms = 0): AJob {
-  for (let step = job.step(); step.kind !== 'finish'; step = job.step())
-    if (step.kind === 'keep-job') jobKept(job.state, step.changes);
-  const next = new AJob(1);
-  next.state = restoreJob(resumedJob(structuredClone(carryJob(job.state)), 0));
-  next.now = job.now + ms;
+  while (job.step().kind === 'cancel-backfill');
+  const next = nextRun(job);
+  next.now += ms;
+  runAgain(next.state, next.now);
   return next;
 }
 
@@ -192,28 +193,22 @@ test.each(['paused', 'lost'])(
     stopJob(job.state, 'deliver', job.now + STOP_DEADLINE_MS);
     expect(job.cut()).toEqual([]);
     job.end();
-    if (how === 'paused') expect([job.step().kind, job.step().kind]).toEqual(['cancel-backfill', 'keep-job']);
-    else expect(job.step().kind).toBe('keep-job');
+    if (how === 'paused') expect(job.step().kind).toBe('cancel-backfill');
+    expect(stopped(job)).toBe(true);
     const next = resumed(job);
     expect(next.status.backfill).toMatchObject({ state: how, taken: 2, delivered: 2, expected: 4 });
   },
 );
 
-test('a kept job that is discarded drops the rest of its backfill, too', () => {
+test('a stopped job that is told to discard drops the rest of its backfill, too', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
   job.end({}, [0, 1]);
-  while (job.step().kind !== 'keep-job');
-  const last = new AJob(1);
-  last.state = restoreJob(discardedJob(structuredClone(carryJob(job.state))));
+  job.step();
+  expect(job.status.kept).toBeUndefined();
+  const last = nextRun(job);
+  expect(last.status.kept).toMatchObject({ waiting: 2, backfill: { n: 1, taken: 2, expected: 4 } });
+  stopJob(last.state, 'discard');
   expect(last.step()).toEqual({ kind: 'finish' });
   expect(last.status).toMatchObject({ waiting: 0, backfill: { state: 'cancelled' } });
-});
-
-test('a kept job says what it kept of a backfill', () => {
-  const job = inABackfill();
-  expect(keptBackfill(carryJob(job.state))).toEqual({ n: 1, taken: 2, expected: 4 });
-  job.page(2, ['3', '4']);
-  expect(sentBy(job)).toHaveLength(2);
-  expect(keptBackfill(carryJob(job.state))).toBeUndefined();
 });
