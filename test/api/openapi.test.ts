@@ -1,8 +1,15 @@
-import { beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { apiWithoutTemporal, askOf } from './an-api.ts';
+import { ApiMetrics } from '../../src/api/api-metrics.ts';
+import { IngestRecords } from '../../src/api/ingest-records.ts';
+import { Ingests } from '../../src/api/ingests.ts';
+import { SharedOverview } from '../../src/api/overview.ts';
+import type { JobOverview } from '../../src/client/export-jobs.ts';
+import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { createLog } from '../../src/worker/log.ts';
+import { apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';
 
-// What a client makes of it that is generated from it: test/examples/api-client.test.ts.
+// What a client makes of it that is generated from it: test/examples/start-job.test.ts.
 
 interface Operation {
   readonly operationId: string;
@@ -55,4 +62,169 @@ test('it says which bodies may be left out, that triggers may come as NDJSON, an
   expect(Object.keys(operation('get', '/v1/jobs/{job}/status/stream').responses['200']?.content ?? {})).toEqual([
     'text/event-stream',
   ]);
+});
+
+describe('the log', () => {
+  /** Ingests, and the lines of their log as it is written. */
+  function open(configured: object) {
+    const lines: Record<string, unknown>[] = [];
+    const log = createLog('info', { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) }); // One line, as JSON has it.
+    return { ingests: new Ingests(ingestsSchema.parse(configured), log), lines };
+  }
+
+  const proof = { header: { name: 'x', value: 's3cret-of-16-letters' } };
+  const change = { user: 'u', event: 'enter', audiences: ['vip'] } as const;
+
+  test('the log says which ingest has no secret', () => {
+    const { lines } = open({ proved: { preset: 'segment', ...proof }, bare: { preset: 'segment' } });
+    expect(lines).toEqual([expect.objectContaining({ ingest: 'bare', msg: expect.stringContaining('no signature') })]);
+    expect(lines[0]).not.toHaveProperty('omitted');
+  });
+
+  test('of an ingest whose first twenty requests told of nothing the log says so, once', () => {
+    const { ingests, lines } = open({
+      misspelt: { preset: 'segment', ...proof },
+      right: { preset: 'segment', ...proof },
+    });
+    ingests.heard('right', { changes: [change] });
+    for (let i = 0; i < 19; i++) for (const name of ['misspelt', 'right']) ingests.heard(name, { changes: [] });
+    expect(lines).toEqual([]);
+    for (let i = 0; i < 50; i++) for (const name of ['misspelt', 'right']) ingests.heard(name, { changes: [] });
+    expect(lines).toEqual([
+      expect.objectContaining({ ingest: 'misspelt', count: 20, msg: expect.stringContaining('tells of a change') }),
+    ]);
+  });
+
+  test('what an ingest refuses, and what no running job listens to, the log says once a minute with how much it was', () => {
+    const lines: object[] = [];
+    let now = 0;
+    const log = { warn: (fields: object, message: string) => void lines.push({ ...fields, message }) };
+    const records = new IngestRecords(new ApiMetrics(), log, () => now);
+    const told = { audiences: ['newslettr'], reason: 'it does not say which audience it is about' };
+    const taken = (ingest: string, unmatched: number, refused: number) =>
+      records.takenInBy(ingest, { accepted: 1, ignored: 1, unmatched, refused }, told);
+    taken('shop', 0, 0);
+    expect(lines).toEqual([]);
+    for (let i = 0; i < 10; i++) taken('shop', 2, 1);
+    taken('crm', 3, 0);
+    const unmatched = { audiences: ['newslettr'], message: 'nobody was told, since no running job listens' };
+    const refused = { reason: told.reason, message: 'an ingest refused changes' };
+    expect(lines.splice(0)).toEqual([
+      { ingest: 'shop', count: 2, ...unmatched },
+      { ingest: 'shop', count: 1, ...refused },
+      { ingest: 'crm', count: 3, ...unmatched },
+    ]);
+    now = 60_000;
+    taken('shop', 2, 0);
+    taken('shop', 2, 1);
+    expect(lines).toEqual([
+      { ingest: 'shop', count: 20, ...unmatched },
+      { ingest: 'shop', count: 10, ...refused },
+    ]);
+  });
+});
+
+describe('the overview', () => {
+  /** An overview whose questions are answered when the test says so; each answer has a job named after its number. */
+  function shared() {
+    let now = 1_000;
+    const waiting: (() => void)[] = [];
+    let asked = 0;
+    const overview = new SharedOverview(
+      async () => {
+        const jobs = [{ jobId: `job-${++asked}` } as JobOverview]; // All that is looked at here.
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return jobs;
+      },
+      () => now,
+    );
+    return {
+      overview,
+      asked: () => asked,
+      pass: (ms: number) => (now += ms),
+      /** The one asked last first. */
+      answer: () =>
+        waiting
+          .splice(0)
+          .reverse()
+          .forEach((resolve) => resolve()),
+    };
+  }
+
+  test('all who ask at the same time, and for two seconds after, get one answer', async () => {
+    const { overview, asked, pass, answer } = shared();
+    const both = [overview.get(), overview.get()];
+    answer();
+    const [first, second] = await Promise.all(both);
+    expect(first).toMatchObject({ atMs: 1_000, jobs: [{ jobId: 'job-1' }] });
+    expect(second).toBe(first);
+    pass(1_999);
+    expect(await overview.get()).toBe(first);
+    pass(1);
+    const next = overview.get();
+    answer();
+    expect(await next).toMatchObject({ atMs: 3_000, jobs: [{ jobId: 'job-2' }] });
+    expect(asked()).toBe(2);
+  });
+
+  test('what takes long to ask is asked for seldom: most of the time, jobs are left alone', async () => {
+    const { overview, asked, pass, answer } = shared();
+    const first = overview.get();
+    pass(5_000);
+    answer();
+    await first;
+    pass(19_999);
+    await overview.get();
+    expect(asked()).toBe(1);
+    pass(1);
+    const next = overview.get();
+    answer();
+    await next;
+    expect(asked()).toBe(2);
+  });
+
+  test('after a change the next answer is a new one', async () => {
+    const { overview, answer } = shared();
+    const first = overview.get();
+    answer();
+    await first;
+    overview.forget();
+    const next = overview.get();
+    answer();
+    expect(await next).toMatchObject({ jobs: [{ jobId: 'job-2' }] });
+
+    overview.forget();
+    const before = overview.get();
+    overview.forget();
+    const after = overview.get();
+    answer();
+    expect(await before).toMatchObject({ jobs: [{ jobId: 'job-3' }] });
+    expect(await after).toMatchObject({ jobs: [{ jobId: 'job-4' }] });
+    expect(await overview.get()).toBe(await after);
+  });
+
+  test('a question that fails is asked again by the next', async () => {
+    let tries = 0;
+    const overview = new SharedOverview(async () => {
+      tries += 1;
+      await Promise.resolve();
+      if (tries === 1) throw new Error('away');
+      return [];
+    });
+    await expect(overview.get()).rejects.toThrow('away');
+    expect((await overview.get()).jobs).toEqual([]);
+  });
+});
+
+describe('bodies', () => {
+  // Alone in this file: what other tests left behind would be counted, too.
+  test('the rest of a refused body is not waited for once the API has ended', async () => {
+    const before = timersThatHold();
+    const server = await apiWithoutTemporal({ boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } });
+    expect(
+      await askOf(server, '/v1/jobs/crm/triggers', { body: { audience: 'vip', user: '1', event: 'enter' } }),
+    ).toMatchObject({ status: 401 });
+    await server.close();
+    expect(timersThatHold()).toBe(before);
+  });
 });

@@ -10,12 +10,12 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
   {
     page: 'docs/setup.md',
     line: 'triggers render examples/job.json',
-    reason: 'setup.test.ts runs it, and compares what it prints',
+    reason: 'readme.test.ts runs it, and compares what it prints',
   },
   {
     page: 'docs/setup.md',
     line: 'triggers test examples/job.json',
-    reason: 'setup.test.ts runs it, and compares what it prints',
+    reason: 'readme.test.ts runs it, and compares what it prints',
   },
   {
     page: 'docs/consumers.md',

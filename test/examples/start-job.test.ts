@@ -1,10 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+import { startApi } from '../../src/api/api-server.ts';
 import { runProgram } from '../../src/local/run-program.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 
 const example = fileURLToPath(new URL('../../examples/start-job.ts', import.meta.url));
@@ -40,4 +43,66 @@ test('the example script starts its job, sends an enter and an exit, and they ar
     await lab.close();
     rmSync(folder, { recursive: true });
   }
+});
+
+describe('a client of the API', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+
+  test('a client that is generated from /openapi.json compiles, and does all that the example asks of it', async () => {
+    // Nobody else's job on this server listens to it.
+    const own = { id: randomBytes(16).toString('hex'), slug: `client-${randomUUID()}`, name: 'Of a client' };
+    const lab = await Lab.open({ content: { audiences: [{ ...own, members: [] }] } });
+    const log = { error: () => undefined, warn: () => undefined };
+    const { client, jobs, taskQueue } = lab;
+    const api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+    const folder = mkdtempSync(join(tmpdir(), 'api-client-'));
+    const run = async (script: string, ...args: string[]): Promise<string> => {
+      const env = {
+        PATH: process.env['PATH'],
+        WEBHOOK_URL: lab.receiver.url,
+        TRIGGERS_API: api.url,
+        JOB: job,
+        AUDIENCE: own.slug,
+      };
+      const program = [join(root, 'node_modules', script), ...args];
+      return (await runProgram(process.execPath, program, { timeoutMs: 120_000, env, cwd: folder })).stdout;
+    };
+    const job = `client-${randomUUID()}`;
+    try {
+      symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+      copyFileSync(join(root, 'examples', 'api-client.mts'), join(folder, 'api-client.mts'));
+      writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+      const compilerOptions = {
+        module: 'nodenext',
+        target: 'es2023',
+        types: ['node'],
+        strict: true,
+        noEmit: true,
+        allowImportingTsExtensions: true,
+        skipLibCheck: true,
+      };
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.mts', '*.ts'] }));
+      await run('openapi-typescript/bin/cli.js', `${api.url}/openapi.json`, '-o', 'api-types.ts');
+      await run('typescript/bin/tsc');
+
+      const said = JSON.parse(await run('tsx/dist/cli.mjs', 'api-client.mts')) as object;
+      expect(said).toMatchObject({
+        accepted: [1, 2, 1],
+        state: 'running',
+        parallelRequestCount: 7,
+        refused: 'JobNotFound',
+      });
+      await lab.statusWhen(job, ({ delivered }) => delivered >= 3);
+      const listed = await answerWhen(
+        async () =>
+          JSON.parse(await run('tsx/dist/cli.mjs', 'api-client.mts')) as { readonly listed: readonly string[] },
+        ({ listed }) => listed.length > 0,
+      );
+      expect(listed.listed).toEqual([job]);
+    } finally {
+      await api.close();
+      await lab.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
