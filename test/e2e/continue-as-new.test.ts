@@ -1,11 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
+import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
@@ -100,7 +104,7 @@ test('while one request hangs, a run that grows old holds up nobody else', async
 });
 
 test('a backfill lives through the continue-as-new of its job, and continues as new by itself', async () => {
-  const members = Array.from({ length: 12_000 }, (_, i) => `member-${i}`);
+  const members = Array.from({ length: 6_000 }, (_, i) => `member-${i}`);
   const lab = await Lab.open({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS },
@@ -122,5 +126,49 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
     expect(await runsOfWorkflow(lab, backfillWorkflowId(jobWorkflowId(job), 1))).toBeGreaterThan(1);
   } finally {
     await lab.close();
+  }
+});
+
+test('a watch continues as new after some rounds, and goes on where it was', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const members = Array.from({ length: 30 }, (_, i) => `watched-${i}`);
+  const lab = await Lab.open({
+    address: server.address,
+    config: { serverLimits: SERVER_LIMITS, watch: { folder } },
+    content: {
+      audiences: [
+        { ...VIP, members },
+        { ...NEWS, members: [] },
+      ],
+      profiles: Object.fromEntries(members.map((user) => [user, {}])),
+    },
+  });
+  try {
+    const { watches } = lab.jobs;
+    const job = await lab.start({ audiences: ['vip'] });
+    await answerWhen(
+      () => lab.jobs.list(),
+      (jobs) => jobs.some(({ jobId, running }) => jobId === job && running),
+    );
+    const roundsAre = (count: number) =>
+      answerWhen(
+        () => watches.status(VIP.id),
+        ({ rounds }) => rounds === count,
+      );
+    await watches.start(['vip'], { everyMs: 3_600_000 });
+    await roundsAre(1);
+    const handle = lab.client.workflow.getHandle(watchWorkflowId(VIP.id));
+    const { runId } = await handle.describe();
+    let rounds = 1;
+    for (; (await handle.describe()).runId === runId; await roundsAre(++rounds)) await watches.scanNow(VIP.id);
+    lab.source.exit(VIP.id, 'watched-1');
+    await watches.scanNow(VIP.id);
+    expect(await roundsAre(rounds + 1)).toMatchObject({ exits: 1, enters: 0, members: 29 });
+    await lab.arrives('watched-1');
+    expect(lab.receiver.ledger.entries.map(({ message }) => message?.event)).toEqual(['exit']);
+    await watches.stop(VIP.id);
+  } finally {
+    await lab.close();
+    rmSync(folder, { recursive: true });
   }
 });

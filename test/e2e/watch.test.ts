@@ -232,21 +232,6 @@ test('it looks again by itself at its interval, can be changed while it runs, an
   expect((await statusWhen(({ rounds }) => rounds === 1)).last?.isBaseline).toBe(true);
 });
 
-test('after many rounds it continues as new, and goes on where it was', async () => {
-  await open(numbered(30));
-  await listener();
-  await watch();
-  const handle = lab.client.workflow.getHandle(watchWorkflowId(audience.id));
-  const { runId } = await handle.describe();
-  for (let rounds = 1; rounds <= 100; rounds++) await round();
-  lab.source.exit(audience.id, '1');
-  await round();
-  expect((await handle.describe()).runId).not.toBe(runId);
-  expect(await lab.jobs.watches.status(audience.id)).toMatchObject({ rounds: 102, exits: 1, enters: 0, members: 29 });
-  await arrives(1);
-  expect(arrived()).toEqual(['exit 1']);
-});
-
 test('a watch that is stopped while it reads ends at once, and can be started again at once', async () => {
   await open(['1']);
   await watch();
