@@ -6,7 +6,7 @@ import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
 import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { workflowCode } from '../src/worker/workflow-code.ts';
+import { workflowCode } from '../src/worker/deployment.ts';
 import { Fleet } from './fleet.ts';
 import { DEFAULT_LIMITS, type StageLimits } from './limits.ts';
 import { type ChaosServer, startFileServer } from './server.ts';

@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
-import { hashOfKey } from '../src/api/api-keys.ts';
+import { hashOfKey } from '../src/api/callers.ts';
 import { startReceiver } from '../src/local/receiver.ts';
 import { optionsOf } from './options.ts';
 import { Program } from './program.ts';

@@ -20,7 +20,7 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 chmodSync(join(lib, 'cli', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'workflow-code.js')).href);
+const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'deployment.js')).href);
 const inWorkflows = await bundle('workflow-bundle.js', {});
 // For workers that encrypt: what a workflow fails with is told by the code in its sandbox.
 const inEncrypting = await bundle('encrypting-workflow-bundle.js', {

@@ -9,7 +9,7 @@ import { createProgram, run } from '../src/cli/program.ts';
 import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config/config.ts';
-import { VARIABLES } from '../src/config/environment.ts';
+import { VARIABLES } from '../src/config/problems.ts';
 import { JOB_FIELDS } from '../src/contract/export-job.ts';
 import {
   readBackfillRequest,

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { answered } from '../src/api/remedies.ts';
-import { remedyLines } from '../src/cli/remedies.ts';
+import { answered } from '../src/api/refusal.ts';
+import { remedyLines } from '../src/cli/text.ts';
 import { TriggersError } from '../src/client/errors.ts';
-import { remedyOnPage } from '../src/console/remedies.ts';
+import { remedyOnPage } from '../src/console/words.ts';
 import { REMEDIES, type Remedy, type RemedyAction } from '../src/domain/remedy.ts';
 import { apiWithoutTemporal, askOf } from './api/an-api.ts';
 

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowRun, WorkflowStanding } from '../contract/ports.ts';
 import type { SliceSign } from '../contract/slice.ts';
@@ -12,8 +13,14 @@ import { createAnswerLetters, createHolders, createKeepDeadLetters, presentRun }
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
-import type { EmitDependencies } from './watch/emit-changes.ts';
-import { createWatchActivities } from './watch/index.ts';
+import {
+  createConfirmExits,
+  createEmitChanges,
+  createTellReturned,
+  type EmitDependencies,
+} from './watch/emit-changes.ts';
+import { createPrepareWatch, createScanMembers, type WatchDependencies } from './watch/scan-members.ts';
+import { audienceFolder } from './watch/snapshot.ts';
 
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies
@@ -56,5 +63,23 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createWatchActivities(dependencies),
     listDifference: (...page) => beating(() => listDifference(...page)),
     ...differences,
+  };
+}
+
+/** The activities of watches. */
+export function createWatchActivities(
+  dependencies: WatchDependencies & EmitDependencies,
+): Pick<
+  Activities,
+  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'emitChanges' | 'tellReturned' | 'forgetSnapshots'
+> {
+  return {
+    prepareWatch: createPrepareWatch(dependencies),
+    scanMembers: createScanMembers(dependencies),
+    confirmExits: createConfirmExits(dependencies),
+    emitChanges: createEmitChanges(dependencies),
+    tellReturned: createTellReturned(dependencies),
+    forgetSnapshots: (audience) =>
+      rm(audienceFolder(dependencies.watchFolder, audience), { recursive: true, force: true }),
   };
 }

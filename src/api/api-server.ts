@@ -8,35 +8,38 @@ import { jobSignals } from '../client/jobs/job-service.ts';
 import { GroupedSignals } from '../client/push/grouped-signals.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';
-import type { ConfiguredApiKeys, Right } from '../config/api-config.ts';
-import type { ConfiguredIngests } from '../config/ingest-config.ts';
+import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/ingest-config.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { isLoopback } from '../domain/origin-check.ts';
-import { ApiKeys, type Caller } from './api-keys.ts';
-import { ApiMetrics } from './api-metrics.ts';
+import { ApiKeys, type Caller, Callers, rejectCrossSite, rejectForeignOrigin, Sessions } from './callers.ts';
+import { ApiMetrics, serviceRoutes } from './service-routes.ts';
 import { readBodies } from './bodies.ts';
-import { Callers } from './callers.ts';
 import { ConsoleFiles, consoleRoutes } from './console-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { document } from './document.ts';
-import { answerConnection, answerFailures, answerUnreadable, methodsOf, refuseOtherMethods } from './failures.ts';
-import { inTime } from './in-time.ts';
+import {
+  answerConnection,
+  answerFailures,
+  answerUnreadable,
+  Closing,
+  ClosingMeanwhile,
+  methodsOf,
+  NoSuchPath,
+  NotThisJob,
+  Refused,
+  refuseOtherMethods,
+} from './refusal.ts';
+import { inTime } from './operation.ts';
 import { ingestRoutes } from './ingest-routes.ts';
-import { IngestRecords } from './ingest-records.ts';
-import { Ingests } from './ingests.ts';
+import { IngestRecords, Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
 import { jobRoutes } from './job-routes.ts';
-import { overviewRoutes } from './overview-routes.ts';
-import { SharedOverview } from './overview.ts';
+import { overviewRoutes, SharedOverview } from './overview-routes.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
-import { Closing, ClosingMeanwhile, NoSuchPath, NotThisJob, Refused } from './refusal.ts';
 import { IdempotencyStore } from './idempotency-store.ts';
-import { serviceRoutes } from './service-routes.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
-import { Sessions } from './sessions.ts';
 import { streamRoutes } from './stream-routes.ts';
-import { rejectCrossSite, rejectForeignOrigin } from './cross-site.ts';
 import { triggerRoutes } from './trigger-routes.ts';
 import { watchRoutes } from './watch-routes.ts';
 

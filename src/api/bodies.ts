@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Json } from '../contract/trigger.ts';
 import { doubledKey, isNestedDeeper } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { Refused } from './refusal.ts';
 
 /** Most bytes of a JSON body. */

@@ -1,7 +1,183 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { type ApiKeys, type Caller, EVERYTHING } from './api-keys.ts';
 import { Refused } from './refusal.ts';
-import type { Session, Sessions } from './sessions.ts';
+import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
+import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
+
+/** Who asks, and what they may do. */
+export interface Caller {
+  /** The name of their key; undefined where no keys are configured. */
+  readonly name?: string;
+  /** The jobs that it is for; undefined: all. */
+  readonly jobs?: readonly string[] | undefined;
+  /** The jobs of an ingest that names them: unless all of them run, nothing is taken. */
+  readonly needs?: readonly string[] | undefined;
+  may(right: Right): boolean;
+  /** Whether they may have to do with this job. */
+  mayJob(jobId: string): boolean;
+  /** Whether they may send triggers about this audience, as they name it. */
+  mayAudience(audience: string): boolean;
+}
+
+/** Whoever may do everything: where no keys are configured, which is only served on this machine, and with the link that its own process printed. */
+export const EVERYTHING: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
+
+interface KnownKey {
+  readonly hash: Buffer;
+  readonly caller: Caller;
+}
+
+/** The keys of the HTTP API. Only their hashes are known, and they can be replaced while requests come. */
+export class ApiKeys {
+  #keys: readonly KnownKey[] = [];
+  #hadKeys = false;
+
+  constructor(configured: ConfiguredApiKeys) {
+    this.replace(configured);
+  }
+
+  /** Whether there never were any: then whoever is on this machine may do everything. When all are taken away, nobody may do anything. */
+  get isOpen(): boolean {
+    return !this.#hadKeys;
+  }
+
+  replace(configured: ConfiguredApiKeys): void {
+    this.#hadKeys ||= Object.keys(configured).length > 0;
+    this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences }]) => ({
+      hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
+      caller: {
+        name,
+        jobs,
+        may: (right) => may.includes(right),
+        mayJob: (jobId) => jobs?.includes(jobId) ?? true,
+        mayAudience: (audience) => audiences?.includes(audience) ?? true,
+      },
+    }));
+  }
+
+  /** Whose key an `authorization` header has; undefined when it is nobody's. Takes as long whichever it is. */
+  callerOf(authorization: string | undefined): Caller | undefined {
+    if (this.isOpen) return EVERYTHING;
+    return this.callerWith(hashOfKey(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
+  }
+
+  /** Whose key has this hash; undefined when it is nobody's. Takes as long whichever it is. */
+  callerWith(keyHash: string): Caller | undefined {
+    const given = Buffer.from(keyHash, 'hex');
+    let found: Caller | undefined;
+    for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, given)) found = caller;
+    return found;
+  }
+}
+
+/** SHA-256, in hex. */
+export function hashOfKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}
+
+/** A session that nobody uses for so long, in ms, has ended; and so has one that began so long ago. */
+export const IDLE_MS = 30 * 60_000;
+export const LONGEST_MS = 12 * 3_600_000;
+/** Most sessions at a time; another one ends the one that was not used for longest. */
+const MOST_SESSIONS = 1_000;
+/** How long a link signs somebody in, in ms. */
+export const LINK_MS = 10 * 60_000;
+/** So many sign-ins may fail one after another, and one more after each of these, in ms. */
+const FAILURES_AT_ONCE = 10;
+const FAILURE_EVERY_MS = 6_000;
+
+/** Whom a session acts for: whoever has the key with this hash, or whoever started this process and opened its link. */
+export type SessionOf = { readonly keyHash: string } | 'link';
+
+interface Begun {
+  readonly of: SessionOf;
+  readonly endsAtMs: number;
+  /** Never later than the other. */
+  idleEndsAtMs: number;
+}
+
+export type Session = Readonly<Begun>;
+
+/** Who has signed in, in the memory of this process. Tokens are kept as hashes only; times, in epoch ms, and tokens are given. */
+export class Sessions {
+  /** By the hash of its token, the one that was not used for longest first. */
+  readonly #sessions = new Map<string, Begun>();
+  #link: { readonly hash: string; readonly endsAtMs: number } | undefined;
+
+  /** @param token random, and never one that was offered by whoever signs in. */
+  begin(of: SessionOf, token: string, nowMs: number): Session {
+    this.#forget(nowMs);
+    const session = { of, endsAtMs: nowMs + LONGEST_MS, idleEndsAtMs: nowMs + IDLE_MS };
+    this.#sessions.set(hashOf(token), session);
+    const [idlest] = this.#sessions.keys();
+    if (this.#sessions.size > MOST_SESSIONS && idlest !== undefined) this.#sessions.delete(idlest);
+    return session;
+  }
+
+  /** The session of a token, if it has not ended. */
+  find(token: string, nowMs: number): Session | undefined {
+    const session = this.#sessions.get(hashOf(token));
+    return session !== undefined && isOver(session, nowMs) ? undefined : session;
+  }
+
+  /** The same, and its idle time begins anew. */
+  use(token: string, nowMs: number): Session | undefined {
+    const hash = hashOf(token);
+    const session = this.#sessions.get(hash);
+    if (session === undefined || isOver(session, nowMs)) return undefined;
+    session.idleEndsAtMs = Math.min(nowMs + IDLE_MS, session.endsAtMs);
+    this.#sessions.delete(hash);
+    this.#sessions.set(hash, session);
+    return session;
+  }
+
+  end(token: string): void {
+    this.#sessions.delete(hashOf(token));
+  }
+
+  /** Makes this token the link's, and that of no link before. */
+  offerLink(token: string, nowMs: number): void {
+    this.#link = { hash: hashOf(token), endsAtMs: nowMs + LINK_MS };
+  }
+
+  /** Whether this is the link's token, in time and for the first time. */
+  takeLink(token: string, nowMs: number): boolean {
+    const link = this.#link;
+    if (link === undefined || !timingSafeEqual(Buffer.from(link.hash), Buffer.from(hashOf(token)))) return false;
+    this.#link = undefined;
+    return nowMs < link.endsAtMs;
+  }
+
+  #forget(nowMs: number): void {
+    for (const [hash, session] of this.#sessions) if (isOver(session, nowMs)) this.#sessions.delete(hash);
+  }
+}
+
+function isOver({ idleEndsAtMs }: Session, nowMs: number): boolean {
+  return nowMs >= idleEndsAtMs;
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+/**
+ * How many sign-ins may fail, whoever tries: a bucket that fills again. It slows those who guess and locks nobody out, since who has a key is let in
+ * without asking it.
+ */
+export class FailedSignIns {
+  #left = FAILURES_AT_ONCE;
+  #sinceMs = 0;
+
+  /** Hears of one that failed. Undefined, or after how many seconds the next one may. */
+  add(nowMs: number): number | undefined {
+    this.#left = Math.min(FAILURES_AT_ONCE, this.#left + Math.max(0, nowMs - this.#sinceMs) / FAILURE_EVERY_MS);
+    this.#sinceMs = nowMs;
+    if (this.#left < 1) return Math.ceil(((1 - this.#left) * FAILURE_EVERY_MS) / 1000);
+    this.#left -= 1;
+    return undefined;
+  }
+}
 
 /** What the console sends with whatever a person does in it, and a page of another site cannot. Its value means nothing. */
 export const CONSOLE_HEADER = 'x-triggers-console';
@@ -82,4 +258,31 @@ export function tokenIn(request: FastifyRequest): string | undefined {
 export function cookieWith(request: FastifyRequest, token: string | undefined, seconds: number): string {
   const parts = [`${cookieName(request)}=${token ?? ''}`, 'Path=/', 'HttpOnly', 'SameSite=Strict'];
   return [...parts, `Max-Age=${token === undefined ? 0 : seconds}`, ...(isHttps(request) ? ['Secure'] : [])].join('; ');
+}
+
+const NO_KEYS =
+  'The API has no keys, so it is for this machine only, and for nothing that a proxy passes on. Make a key with: triggers secrets new --api-key';
+const OTHER_PAGE = 'Pages of other sites may not ask.';
+
+/**
+ * Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name.
+ * @param passedOn what is said of a request that a proxy passed on.
+ */
+export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS): void {
+  const wrongHost = 'The API is not asked by that name. Use 127.0.0.1 or localhost.';
+  const words = { PassedOn: passedOn, WrongHost: wrongHost, WrongOrigin: OTHER_PAGE } as const;
+  const stranger = originFault(request.raw, isForAll(request));
+  if (stranger !== undefined) throw new Refused(403, stranger, words[stranger]);
+}
+
+/**
+ * Refuses what a page of another site asks for; one that only follows a link from there to a page of ours may, since the other sees nothing of it.
+ * @throws Refused
+ */
+export function rejectCrossSite(request: FastifyRequest): void {
+  if (isOfOtherPage(request.raw, isForAll(request))) throw new Refused(403, 'WrongOrigin', OTHER_PAGE);
+}
+
+function isForAll({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.config.right === undefined;
 }

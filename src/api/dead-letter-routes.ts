@@ -6,7 +6,7 @@ import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Json } from '../contract/trigger.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 

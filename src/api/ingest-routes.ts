@@ -6,15 +6,13 @@ import { type Arrival, type Change, parametersIn, type Reading } from '../ingest
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
 import { headProblem, isProofNeeded, proofProblem } from '../ingests/signature.ts';
-import type { Caller } from './api-keys.ts';
+import { type Caller, rejectForeignOrigin } from './callers.ts';
 import { bytesOf, jsonBody, packedBytesOf, textOf, unlessDoubled, unpackedOf } from './bodies.ts';
-import { inTime } from './in-time.ts';
-import type { IngestRecords } from './ingest-records.ts';
-import type { Ingests } from './ingests.ts';
+import { inTime } from './operation.ts';
+import type { IngestRecords, Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, IdempotencyStore } from './idempotency-store.ts';
-import { rejectForeignOrigin } from './cross-site.ts';
 
 /** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;

@@ -3,6 +3,7 @@ import { ExpressionThread } from '../ingests/expressions.ts';
 import { type Ingest, ingestOf } from '../ingests/ingest.ts';
 import type { Reading } from '../ingests/arrival.ts';
 import { isProofNeeded } from '../ingests/signature.ts';
+import type { ApiMetrics, IngestOutcome } from './service-routes.ts';
 
 /** So many requests, of which nothing told of a change, are likely a mistake in the sender's settings, or here. */
 const IGNORED_REQUESTS = 20;
@@ -57,5 +58,99 @@ export class Ingests {
 
   async close(): Promise<void> {
     await this.thread.close();
+  }
+}
+
+type TriggerCounts = Readonly<Record<'accepted' | 'refused' | 'unmatched' | 'ignored', number>>;
+
+/** What came to an ingest since this process began, or since it has had this name. Nothing in it is about people. */
+interface IngestRecord {
+  readonly requests: Readonly<Record<IngestOutcome, number>>;
+  readonly triggers: TriggerCounts;
+  /** RFC 3339: the last request of whoever it was. */
+  readonly lastAt?: string;
+  /** The last time that something was refused, and why. */
+  readonly lastRefusal?: { readonly at: string; readonly reason: string };
+}
+
+const NOTHING: IngestRecord = {
+  requests: { taken: 0, repeated: 0, refused: 0, unproved: 0, unavailable: 0 },
+  triggers: { accepted: 0, refused: 0, unmatched: 0, ignored: 0 },
+};
+
+const SAID_EVERY_MS = 60_000;
+const UNMATCHED = 'nobody was told, since no running job listens';
+const REFUSED = 'an ingest refused changes';
+
+/** Hears what comes to ingests, for the metrics, the log and people. */
+export class IngestRecords {
+  readonly #metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>;
+  readonly #log: { readonly warn: (fields: object, message: string) => void };
+  readonly #now: () => number;
+  readonly #records = new Map<string, IngestRecord>();
+  /** By ingest and message: when the log said so last, and how much came since. */
+  readonly #said = new Map<string, { readonly atMs: number; readonly count: number }>();
+
+  constructor(
+    metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>,
+    log: { readonly warn: (fields: object, message: string) => void },
+    now: () => number = Date.now,
+  ) {
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  of(ingest: string): IngestRecord {
+    return this.#records.get(ingest) ?? NOTHING;
+  }
+
+  /** @param ingest its name, as it is configured. */
+  ingested(ingest: string, outcome: IngestOutcome): void {
+    this.#metrics.ingested(ingest, outcome);
+    const before = this.of(ingest);
+    const requests = { ...before.requests, [outcome]: before.requests[outcome] + 1 };
+    this.#records.set(ingest, { ...before, requests, lastAt: this.#at() });
+  }
+
+  /**
+   * @param told some audiences that no running job listens to, and why something was refused, without anything that was said of a person.
+   */
+  takenInBy(
+    ingest: string,
+    counts: TriggerCounts,
+    told: { readonly audiences: readonly string[]; readonly reason: string | undefined },
+  ): void {
+    this.#metrics.takenInBy(ingest, counts);
+    this.#says(UNMATCHED, ingest, counts.unmatched, { audiences: told.audiences });
+    this.#says(REFUSED, ingest, counts.refused, { reason: told.reason });
+    const before = this.of(ingest);
+    const { accepted, refused, unmatched, ignored } = before.triggers;
+    const triggers = {
+      accepted: accepted + counts.accepted,
+      refused: refused + counts.refused,
+      unmatched: unmatched + counts.unmatched,
+      ignored: ignored + counts.ignored,
+    };
+    this.#records.set(ingest, { ...before, triggers });
+  }
+
+  /** @param reason in words, without anything that was said of a person. */
+  refused(ingest: string, reason: string): void {
+    this.#records.set(ingest, { ...this.of(ingest), lastRefusal: { at: this.#at(), reason } });
+  }
+
+  /** Once a minute at most: a sender may send thousands. */
+  #says(message: string, ingest: string, more: number, fields: object): void {
+    if (more === 0) return;
+    const key = `${ingest} ${message}`;
+    const { atMs, count } = this.#said.get(key) ?? { atMs: -Infinity, count: 0 };
+    const isTime = this.#now() - atMs >= SAID_EVERY_MS;
+    if (isTime) this.#log.warn({ ingest, count: count + more, ...fields }, message);
+    this.#said.set(key, isTime ? { atMs: this.#now(), count: 0 } : { atMs, count: count + more });
+  }
+
+  #at(): string {
+    return new Date(this.#now()).toISOString();
   }
 }

@@ -4,7 +4,7 @@ import { type JobDirectory, unmatchedText } from '../client/push/job-directory.t
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { checked } from '../client/push/push.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
 /** One of the things that a request brings: what it says, or why it is no trigger; or a line of a stream with nothing in it. */

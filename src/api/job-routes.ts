@@ -7,7 +7,7 @@ import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../domain/search.ts';
 import { twinText } from '../domain/twins.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { countParameter, flagParameter, formOf, listOf, type Operation, serve, textParameter } from './operation.ts';
 import { NotThisJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';

@@ -2,16 +2,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
-import type { Right } from '../config/api-config.ts';
+import type { Right } from '../config/ingest-config.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import { helpOf } from '../domain/form-fields.ts';
 import type { FORM_FIELDS } from '../domain/job-form.ts';
 import { isRecord } from '../domain/json.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { bodyOf, unlessDoubled } from './bodies.ts';
-import { inTime } from './in-time.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
 type NoQuery = Readonly<Record<string, never>>;
@@ -195,3 +194,24 @@ export const pastTimeParameter = z.iso
 const CLOCKS_DIFFER_MS = 60_000;
 
 export const textParameter = z.string('This is given once.').min(1, 'This must not be empty.').optional();
+
+/**
+ * What `doing` resolves with; what it rejects with. What may hang for ever gets its end within `doing`: as long as that is open, so is the wait.
+ * @throws Refused when it takes longer than this: Temporal does not answer, and what was asked may still be done.
+ */
+export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    // No signal and no race: this is done for each trigger that comes alone, and an aborted one costs more than reading it.
+    const timer = setTimeout(() => {
+      reject(
+        new Refused(
+          503,
+          'ServerUnreachable',
+          `There was no answer within ${Math.round(ms / 1000)} s, most likely since Temporal does not answer. What was asked may still be done: before you ask again, look.`,
+          { retryAfterS: 5 },
+        ),
+      );
+    }, ms);
+    doing.finally(() => clearTimeout(timer)).then(resolve, reject);
+  });
+}

@@ -7,7 +7,7 @@ import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 

@@ -5,8 +5,7 @@ import { unless } from '../client/push/with-retries.ts';
 import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
 import { bodyOf, readRows } from './bodies.ts';
-import { inTime } from './in-time.ts';
-import { flagParameter, queryOf, textParameter } from './operation.ts';
+import { flagParameter, inTime, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 
 /** Longest time, in ms, that a list may take to come and to be compared. */

@@ -1,16 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { RIGHTS } from '../config/api-config.ts';
+import { RIGHTS } from '../config/ingest-config.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
 import { release } from '../worker/release.ts';
-import { type ApiKeys, type Caller, EVERYTHING, hashOfKey } from './api-keys.ts';
+import {
+  type ApiKeys,
+  type Caller,
+  type Callers,
+  CONSOLE_HEADER,
+  cookieWith,
+  EVERYTHING,
+  FailedSignIns,
+  hashOfKey,
+  LONGEST_MS,
+  rejectForeignOrigin,
+  type Session,
+  type SessionOf,
+  type Sessions,
+  tokenIn,
+} from './callers.ts';
 import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
-import { type Callers, CONSOLE_HEADER, cookieWith, tokenIn } from './callers.ts';
 import { FAILURES, Refused } from './refusal.ts';
-import { FailedSignIns, LONGEST_MS, type Session, type SessionOf, type Sessions } from './sessions.ts';
-import { rejectForeignOrigin } from './cross-site.ts';
 
 /** A key, or a link's token, is shorter. */
 const MOST_BODY_BYTES = 4 * 1024;

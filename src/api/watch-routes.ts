@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ExportJobs, WatchStatus } from '../client/export-jobs.ts';
 import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
-import type { Caller } from './api-keys.ts';
+import type { Caller } from './callers.ts';
 import { serve } from './operation.ts';
 import { OfAllJobs, Refused } from './refusal.ts';
 

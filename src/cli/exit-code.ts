@@ -18,11 +18,10 @@ import {
 import { ConfigError } from '../config/config.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
-import { InvalidPayloadKeys } from '../temporal/payload-keys.ts';
-import { remedyLines } from './remedies.ts';
+import { InvalidPayloadKeys } from '../temporal/encrypting-codec.ts';
+import { remedyLines, wrap } from './text.ts';
 import { problemLines } from './render-jobs.ts';
 import type { Terminal } from './terminal.ts';
-import { wrap } from './text.ts';
 
 /** The command was used wrongly: exit code 2, and the message says how to use it. */
 export class UsageError extends Error {

@@ -6,20 +6,18 @@ import type {
   JobDefinitionInput,
   StartedJob,
 } from '../client/export-jobs.ts';
-import { FORM } from '../domain/form-fields.ts';
+import { defaultOf, FORM, isRequired, plain } from '../domain/form-fields.ts';
 import { FORM_DEFAULTS, FORM_FIELDS } from '../domain/job-form.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
-import { counted, printable, printableReason, shownUrl } from '../domain/shown.ts';
+import { capital, counted, printable, printableReason, shownUrl } from '../domain/shown.ts';
 import { fieldName } from '../domain/status-rows.ts';
 import type { Ask } from './ask.ts';
 import { UsageError } from './exit-code.ts';
-import { type Draft, problemOf } from './form-answers.ts';
-import { askField, FURTHER_CHOICES, furtherRows } from './further-fields.ts';
-import { withRemedies } from './remedies.ts';
+import { count, field, withRemedies } from './text.ts';
 import { problemLines } from './render-jobs.ts';
 import { answerLines, testedText } from './render-sample.ts';
 import { indentedJson } from '../domain/indented-json.ts';
-import { count, field } from './text.ts';
+import { checkJobDefinition } from '../contract/export-job.ts';
 
 /** What the form asks a worker. */
 export type FormJobs = Pick<ExportJobs, 'authorizations' | 'audiences' | 'profileFields' | 'check' | 'sample'>;
@@ -343,4 +341,96 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
       told(error, say);
     }
   }
+}
+
+/** The fields that the dialogue asks for only where somebody wants more than the usual. */
+const FURTHER_FIELDS = FORM_FIELDS.filter((field) => FORM[field].section !== undefined);
+
+/** What goes beyond the usual form, as it is offered. */
+const FURTHER_CHOICES = FURTHER_FIELDS.map((field) => ({
+  name: FORM[field].label,
+  value: field,
+  description: capital(plain(FORM[field].what)),
+}));
+
+/** Asks for a field as its input says: in a line, as people type it, or as a job file says it. An empty line means the default. */
+async function askField(field: Field, draft: Draft, ask: Ask): Promise<void> {
+  // As the form's own rules took it.
+  Object.assign(draft, { [field]: await answerFor(field, draft, ask) });
+}
+
+async function answerFor(field: Field, draft: Draft, ask: Ask): Promise<unknown> {
+  const { input, label, what, section, default: byDefault } = FORM[field];
+  if (input.kind === 'flag') {
+    const isWanted = await ask.yes({ message: `${label}: ${plain(what)}?`, initial: true });
+    return isWanted ? input.on : byDefault;
+  }
+  if (input.kind === 'choice')
+    return await ask.one({ message: label, choices: input.choices.map(([, name, value]) => ({ name, value })) });
+  const before = section === undefined ? (draft[field] ?? byDefault) : undefined;
+  const typed = await ask.text({
+    message: questionFor(field),
+    ...(typeof before === 'string' || typeof before === 'number' ? { initial: String(before) } : {}),
+    check: (text) => (text.trim() === '' && !isRequired(field) ? undefined : problemIn(field, text.trim())),
+  });
+  return typed.trim() === '' ? byDefault : valueOf(field, typed.trim());
+}
+
+function questionFor(field: Field): string {
+  const { label, section, example, without = 'none' } = FORM[field];
+  if (section === undefined) return isRequired(field) ? label : `${label} (optional)`;
+  return `${label}${example === undefined ? '' : `, such as ${example}`} (empty: ${plain(without)})`;
+}
+
+/** The problem of a line that was typed. */
+function problemIn(field: Field, typed: string): string | undefined {
+  const { input, example = '' } = FORM[field];
+  if (input.kind === 'number') return problemOfNumber(field, typed);
+  if (!isTypedAsJson(field)) return problemOf(field, typed);
+  try {
+    return problemOf(field, JSON.parse(typed));
+  } catch {
+    return `Write it as in a job file: ${example}`;
+  }
+}
+
+function valueOf(field: Field, typed: string): unknown {
+  if (FORM[field].input.kind === 'number') return Number(typed);
+  return isTypedAsJson(field) ? JSON.parse(typed) : typed;
+}
+
+function isTypedAsJson(field: Field): boolean {
+  return ['json', 'headers', 'numbers'].includes(FORM[field].input.kind);
+}
+
+/** What was said of these fields, for the summary. */
+function furtherRows(definition: JobDefinitionInput): (readonly [name: string, value: string])[] {
+  return FURTHER_FIELDS.flatMap((field) => {
+    const { label } = FORM[field];
+    const value = definition[field] ?? null;
+    if (value === defaultOf(field)) return [];
+    const shown = value === true ? 'yes' : typeof value === 'string' ? value : JSON.stringify(value, shownUrls);
+    return [[label, shown] as const];
+  });
+}
+
+/** A webhook URL is often a secret, also one that is for one event. */
+function shownUrls(name: string, value: unknown): unknown {
+  return name === 'webhookUrl' && typeof value === 'string' ? shownUrl(value) : value;
+}
+
+/** The answers so far: a definition in the making. */
+type Draft = { -readonly [K in keyof JobDefinitionInput]?: JobDefinitionInput[K] };
+
+/** What is wrong with one answer by the form's rules. */
+function problemOf(field: string, value: unknown): string | undefined {
+  const checked = checkJobDefinition({ [field]: value });
+  return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
+}
+
+/** What is wrong with a number as it was typed. */
+function problemOfNumber(field: string, text: string): string | undefined {
+  const number = text.trim() === '' ? NaN : Number(text);
+  if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';
+  return Number.isNaN(number) || number <= 0 ? 'Enter a number above 0.' : problemOf(field, number);
 }

@@ -4,9 +4,8 @@ import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-st
 import { counted, duration, printable } from '../domain/shown.ts';
 import { statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
-import { commandLine } from './remedies.ts';
+import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
-import { count, field, fromNow, headed, wrap } from './text.ts';
 
 /** In place of what cannot be read here. */
 const ENCRYPTED = '(encrypted)';

@@ -3,10 +3,9 @@ import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchStatus, WatchSummary } from '../client/export-jobs.ts';
 import type { MissedRounds } from '../contract/watch.ts';
 import { counted, duration, printable, printableReason } from '../domain/shown.ts';
-import { withRemedies } from './remedies.ts';
+import { count, field, fromNow, sentences, withRemedies } from './text.ts';
 import { statusLine, statusLines } from './render-jobs.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
-import { count, field, fromNow, sentences } from './text.ts';
 
 const REFRESH_MS = 1_000;
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { styleText } from 'node:util';
 import ora, { type Ora } from 'ora';
+import { codeOf } from '../domain/errors.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 /** Colours a text where colours are wanted; otherwise leaves it as it is. */
@@ -78,4 +79,30 @@ export function interruption(): { readonly signal: AbortSignal; dispose(): void 
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** Could not listen where it was asked to, because something else does: exit code 1. */
+class PortTaken extends Error {
+  override readonly name = 'PortTaken';
+  readonly port: number;
+  constructor(host: string, port: number, option: string, options?: ErrorOptions) {
+    super(`Port ${port} on ${host} is taken. Choose another with ${option} (0: a free one).`, options);
+    this.port = port;
+  }
+}
+
+/**
+ * A server that is being started.
+ * @throws PortTaken
+ */
+export async function listening<T>(
+  server: Promise<T>,
+  { host, port, option = '--port' }: { host: string; port: number; option?: string },
+): Promise<T> {
+  try {
+    return await server;
+  } catch (error) {
+    if (codeOf(error) === 'EADDRINUSE') throw new PortTaken(host, port, option, { cause: error });
+    throw error;
+  }
 }

@@ -2,6 +2,8 @@ import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
 import { duration, printable, shownCount } from '../domain/shown.ts';
 import type { Paint } from './terminal.ts';
+import { remediesOf } from '../client/errors.ts';
+import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
 // What every command's output is made of: counts and times, fields, sentences and tables, as wide as a terminal is.
 
@@ -72,4 +74,39 @@ export function tableColumns({
   readonly columns: number;
 }): number {
   return interactive ? columns : Infinity;
+}
+
+/** The command that does each. */
+const COMMANDS: RemedyWords = {
+  listJobs: () => 'triggers list',
+  status: ({ job = 'JOB' }) => `triggers status ${job}`,
+  start: () => 'triggers start',
+  edit: ({ job = 'JOB' }) => `triggers edit ${job} …`,
+  resume: ({ job = 'JOB' }) => `triggers resume ${job}`,
+  recover: ({ job = 'JOB' }) => `triggers recover ${job}`,
+  discard: ({ job = 'JOB' }) => `triggers stop ${job} --waiting discard`,
+  discardRecoverable: () => 'triggers start … --discard-recoverable',
+  listWatches: () => 'triggers watch --list',
+  listDeadLetters: () => 'triggers dead-letters list',
+  deadLetter: ({ id = 'ID' }) => `triggers dead-letters show ${id}`,
+  force: () => 'add --force',
+  render: () => 'triggers render',
+  startWorker: () => 'triggers worker (or everything at once: triggers up)',
+  startTemporal: () => 'triggers up',
+  findTest: () => undefined,
+};
+
+/** `Resume it: triggers resume crm` */
+export function commandLine(remedy: Remedy): string {
+  return remedyLine(remedy, COMMANDS);
+}
+
+/** What a person can do about a failure, line by line. */
+export function remedyLines(error: unknown): string[] {
+  return remediesOf(error).map(commandLine);
+}
+
+/** What happened, and what to do. */
+export function withRemedies(error: Error): string {
+  return [error.message, ...remedyLines(error)].join('\n');
 }

@@ -5,16 +5,14 @@ import { nearestKey } from '../contract/nearest-key.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { isRecord, jsonMistake } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
-import { POSTGRES_URL } from '../sources/postgres/url.ts';
-import { readPayloadKeys, splitPayloadKeys } from '../temporal/payload-keys.ts';
+import { POSTGRES_URL } from '../sources/postgres/pool.ts';
+import { readPayloadKeys, splitPayloadKeys } from '../temporal/encrypting-codec.ts';
 import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';
-import { apiKeysSchema, type ConfiguredApiKeys } from './api-config.ts';
+import { apiKeysSchema, type ConfiguredApiKeys, type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
 import { type KafkaConfig, kafkaSchema, type OutboxConfig, outboxSchema } from './consumer-config.ts';
-import { checkVariables } from './environment.ts';
-import { type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
-import { ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
+import { checkVariables, ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
 import { plainSecrets, withReferences } from './references.ts';
 import {
   alertsSchema,

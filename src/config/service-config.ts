@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { IS_MANGLED, MANGLED } from '../contract/webhook-url.ts';
 import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
-import { type Env, numberIn, withGiven } from './environment.ts';
+import { type Env, numberIn, withGiven } from './problems.ts';
 
 /** What operators are told, and where. */
 export const alertsSchema = z

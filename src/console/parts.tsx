@@ -1,11 +1,10 @@
 import { type ComponentChildren, Fragment, type JSX } from 'preact';
-import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
-import { type ApiFailure } from './api.ts';
+import type { ApiFailure } from './api.ts';
 import { type Fetched, useNow, useSettled, useSteady } from './fetched.ts';
-import { remedyOnPage } from './remedies.ts';
-import { ago, clockTime, toneOf, utc } from './words.ts';
+import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
 
@@ -306,4 +305,11 @@ export function Progress(props: { readonly done: number; readonly of: number | u
       </span>
     </div>
   );
+}
+
+/** What the browser calls the page. */
+export function usePageTitle(title: string): void {
+  useEffect(() => {
+    document.title = `${title} · Audience triggers`;
+  }, [title]);
 }

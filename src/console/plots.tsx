@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { LastHour } from '../client/jobs/job-list.ts';
-import type { JobTrend, TrendPoint } from '../contract/trend.ts';
+import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
 import { shownCount } from '../domain/shown.ts';
 import { clockTime, utc } from './words.ts';
 

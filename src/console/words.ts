@@ -1,6 +1,7 @@
 import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
 import { capital, counted, duration, printable, printableReason, shownCount } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
+import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
 /** How a state is meant: its colour and shape. What is not listed is bad: a workflow that failed or was terminated. */
 const TONES: Readonly<Record<string, string>> = {
@@ -128,4 +129,29 @@ export function backfillSentence(backfill: BackfillStatus): string {
 /** A word of a command, quoted where a shell would take it for more than one. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Where a person does each. */
+const PLACES: RemedyWords = {
+  listJobs: () => 'the page “Jobs”',
+  status: () => 'the page of the job',
+  start: () => '“New job”',
+  edit: () => '“Edit” on the page of the job',
+  resume: () => '“Resume” on the page of the job',
+  recover: () => '“Recover” on the page of the job',
+  discard: () => '“Stop” on the page of the job, and “Discard it”',
+  discardRecoverable: () => '“Start, and give that up”',
+  listWatches: () => 'the page “Inputs”',
+  listDeadLetters: () => 'the page “Dead letters”',
+  deadLetter: () => 'the page “Dead letters”',
+  force: () => 'the button below',
+  render: () => '“The message” beside the form',
+  startWorker: () => 'triggers worker',
+  startTemporal: () => 'triggers up',
+  findTest: () => undefined,
+};
+
+/** What a person can do about a failure, as a line for the page. */
+export function remedyOnPage(remedy: Remedy): string {
+  return remedyLine(remedy, PLACES);
 }

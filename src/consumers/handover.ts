@@ -1,11 +1,11 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { JobNotFound, PushInterrupted } from '../client/errors.ts';
 import type { JobDirectory } from '../client/push/job-directory.ts';
-import { withRetries, unless } from '../client/push/with-retries.ts';
+import { unless, withRetries } from '../client/push/with-retries.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { isTransient } from '../client/server-errors.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
-import type { ConsumerMetrics } from './consumer-metrics.ts';
 
 /** As the Temporal SDK's loggers. No field holds anything of a person. */
 export interface ConsumerLog {
@@ -218,4 +218,76 @@ const WITHOUT_END = { deadlineMs: Infinity, mayHelp: () => true };
 function wordsOf(error: unknown): string {
   if (isTransient(error)) return 'Temporal does not answer.';
   return error instanceof Error ? error.message : String(error);
+}
+
+/** From an idle job's answer to the longest wait for one that is full, in seconds. */
+const HANDOVER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+const OUTCOMES = ['accepted', 'unmatched', 'poisoned', 'ignored'] as const;
+
+/** What a consumer counts, for Prometheus. No label contains anything of a person. docs/metrics.md says what each means. */
+export class ConsumerMetrics {
+  readonly registry = new Registry();
+  readonly #triggers;
+  readonly #handover;
+  readonly #waitedFor;
+
+  constructor() {
+    const registers = [this.registry];
+    this.#triggers = new Counter({
+      name: 'triggers_consumer_triggers_total',
+      help: 'What was consumed, by what became of it.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#handover = new Histogram({
+      name: 'triggers_consumer_handover_seconds',
+      help: 'Until every job that listens had accepted what was read at once.',
+      buckets: HANDOVER_BUCKETS,
+      registers,
+    });
+    this.#waitedFor = new Gauge({
+      name: 'triggers_consumer_jobs_waited_for',
+      help: 'Jobs that take nothing at the moment, so that the consumer waits.',
+      registers,
+    });
+    for (const outcome of OUTCOMES) this.#triggers.inc({ outcome }, 0);
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  async text(): Promise<string> {
+    return await this.registry.metrics();
+  }
+
+  handedOver(
+    { accepted, unmatched }: { readonly accepted: number; readonly unmatched: number },
+    seconds: number,
+  ): void {
+    this.#triggers.inc({ outcome: 'accepted' }, accepted);
+    this.#triggers.inc({ outcome: 'unmatched' }, unmatched);
+    if (accepted > 0) this.#handover.observe(seconds);
+  }
+
+  poisoned(): void {
+    this.#triggers.inc({ outcome: 'poisoned' });
+  }
+
+  ignored(count: number): void {
+    this.#triggers.inc({ outcome: 'ignored' }, count);
+  }
+
+  waitsForJobs(jobs: number): void {
+    this.#waitedFor.set(jobs);
+  }
+}
+
+/** What consumes a stream until it is stopped. */
+export interface RunningConsumer {
+  /** Why it cannot do its work at the moment; undefined when it can. */
+  readonly problem: string | undefined;
+  /** Reads nothing more, and ends once what was read is accepted, or after 10 s. What was not is read again by the next consumer. */
+  stop(): Promise<void>;
 }

@@ -1,8 +1,8 @@
-// Without zod: workflows read durations of the form, too.
+// Without zod: workflows and the console read these, too.
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** A year: longer than anything here is kept or waits. */
-const LONGEST_MS = 365 * 86_400_000;
+const A_YEAR_MS = 365 * 86_400_000;
 
 /** Each unit at most once, the largest first. */
 const DURATION = /^(?=.)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?$/;
@@ -12,5 +12,9 @@ export function readDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)];
   const ms = parts.reduce((sum, [, digits, unit = '']) => sum + Number(digits) * (UNITS_MS[unit] ?? 0), 0);
-  return ms <= LONGEST_MS ? ms : undefined;
+  return ms <= A_YEAR_MS ? ms : undefined;
 }
+
+/** The shortest and the longest interval of a watch, in ms: a second and a week. */
+export const SHORTEST_WATCH_MS = 1_000;
+export const LONGEST_WATCH_MS = 7 * 86_400_000;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Audience, AudienceListing } from './audience.ts';
 import type { Checked, Problem } from './export-job.ts';
 import { unknownKeys } from './nearest-key.ts';
-import { LONGEST_MS, SHORTEST_MS } from './watch-interval.ts';
+import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from './duration.ts';
 
 const EVERY = 'The interval must be a whole number of ms, from a second to a week.';
 const PERCENT = 'The largest exit must be a whole number of percent, from 1 to 100.';
@@ -10,7 +10,7 @@ const PERCENT = 'The largest exit must be a whole number of percent, from 1 to 1
 /** The options of a watch. Unknown keys are refused. */
 export const watchOptionsSchema = z.strictObject({
   /** From the start of one round to the start of the next, in ms; 1 s to 7 days. After a round that takes longer the next one starts at once. */
-  everyMs: z.int({ error: EVERY }).min(SHORTEST_MS, EVERY).max(LONGEST_MS, EVERY).default(300_000),
+  everyMs: z.int({ error: EVERY }).min(SHORTEST_WATCH_MS, EVERY).max(LONGEST_WATCH_MS, EVERY).default(300_000),
   /** Whether every member is reported as entering when there is no snapshot to compare with: in the first round, and after the last one was lost. */
   emitExisting: z.boolean({ error: 'This must be true or false.' }).default(false),
   /**

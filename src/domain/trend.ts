@@ -1,4 +1,4 @@
-import type { JobTrend, TrendPoint } from '../contract/trend.ts';
+import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
 import { instantOf } from './instant.ts';
 
 /** What happened in one span: its number since 1970, triggers delivered, attempts that failed, and triggers that waited at its end. */

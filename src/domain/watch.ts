@@ -9,7 +9,7 @@ import type {
   WatchState,
   WatchStatus,
 } from '../contract/watch.ts';
-import { LONGEST_MS, SHORTEST_MS } from '../contract/watch-interval.ts';
+import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
 import { isRecord } from './json.ts';
 import type { RequestReading } from './requests.ts';
@@ -64,7 +64,7 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
 
 /** Typed, so that a new option cannot be forgotten. */
 const CHANGES: Readonly<Record<keyof WatchChange, (value: unknown) => boolean>> = {
-  everyMs: (value) => isWhole(value, SHORTEST_MS, LONGEST_MS),
+  everyMs: (value) => isWhole(value, SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
   emitExisting: (value) => typeof value === 'boolean',
   largestExitPercent: (value) => isWhole(value, 1, 100),
 };

@@ -1,4 +1,5 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { instantOf, parseInstant } from '../domain/instant.ts';
 
 /** What an ingest looks at of a request. */
 export interface Arrival {
@@ -66,3 +67,118 @@ export interface PresetSettings {
 
 /** Reads a sender's requests. Pure, and throws nothing, whatever comes. */
 export type ReadArrival = (arrival: Arrival, settings: PresetSettings) => Reading;
+
+/** Whether it is a JSON object. */
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The object at a field; an empty one when there is none. */
+export function objectAt(owner: JsonObject, key: string): JsonObject {
+  const value = own(owner, key);
+  return isObject(value) ? value : {};
+}
+
+/** What a field holds that is the object's own. */
+export function own(owner: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(owner, key) ? owner[key] : undefined;
+}
+
+/** What stands at a dotted path. A field of exactly that name goes before. */
+export function valueAt(owner: JsonObject, path: string): Json | undefined {
+  if (Object.hasOwn(owner, path)) return owner[path];
+  let value: Json | undefined = owner;
+  for (const key of path.split('.')) value = isObject(value) ? own(value, key) : undefined;
+  return value;
+}
+
+/** An id as text, with all its digits; undefined when it is none. */
+export function idOf(value: Json | undefined): string | undefined {
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  if (typeof value === 'bigint') return String(value);
+  return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : undefined;
+}
+
+/** The first of these that is an id. */
+export function firstId(...values: readonly (Json | undefined)[]): string | undefined {
+  for (const value of values) {
+    const id = idOf(value);
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+const ENTER = new Set(['enter', 'entered', 'enters', 'add', 'added', 'joined', 'true']);
+const EXIT = new Set(['exit', 'exited', 'exits', 'leave', 'left', 'leaves', 'remove', 'removed', 'deleted', 'false']);
+
+/** What a word means that somebody uses for it; undefined: it is none. Of several, such as `audience.entered`, the last one counts. */
+export function eventOf(value: Json | undefined): TriggerEvent | undefined {
+  if (typeof value === 'boolean') return value ? 'enter' : 'exit';
+  if (typeof value !== 'string') return undefined;
+  const word =
+    value
+      .trim()
+      .toLowerCase()
+      .split(/[\s._:/-]+/)
+      .at(-1) ?? '';
+  if (ENTER.has(word)) return 'enter';
+  return EXIT.has(word) ? 'exit' : undefined;
+}
+
+/** What is before and after these seconds since 1970, September 2001 and the year 2100, is no time that is meant: 20261127 is a date. */
+const FIRST_S = 1_000_000_000;
+const LAST_S = 4_102_444_800;
+
+/**
+ * A time as RFC 3339: such a text as it is, or a number of seconds or ms since 1970, from September 2001 to the year 2100, which may be written as
+ * text. Undefined when none is said; null when what is said is no time.
+ */
+export function timeOf(value: Json | undefined): string | null | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value === 'string' && parseInstant(value) !== undefined) return value;
+  const number = typeof value === 'string' && /^\d{9,13}(\.\d{1,3})?$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number') return null;
+  if (number >= FIRST_S && number < LAST_S) return instantOf(Math.round(number * 1000));
+  return number >= FIRST_S * 1000 && number < LAST_S * 1000 ? instantOf(Math.round(number)) : null;
+}
+
+/** What a sender says of one change, before it is known whether it says enough. */
+interface Told {
+  readonly user: string | undefined;
+  /** What it is looked for in, for the reason. */
+  readonly userIn: string;
+  readonly event: TriggerEvent | undefined;
+  readonly audiences: readonly (Json | undefined)[];
+  readonly at?: Json | undefined;
+  /** As it stands there: refused when it is neither an object nor nothing. */
+  readonly profile?: Json | undefined;
+}
+
+/** A change, or what of it is missing. */
+export function changeOf(told: Told, { audience }: PresetSettings): Change | Unreadable {
+  const { user, userIn, event, profile } = told;
+  const said = audience === undefined ? told.audiences.map(idOf) : [audience];
+  const [first, ...others] = new Set(said.filter((one) => one !== undefined));
+  if (user === undefined) return { reason: `it does not say who: there is no text or whole number in ${userIn}` };
+  if (event === undefined) return { reason: 'it does not say whether the person enters or leaves' };
+  if (first === undefined) return { reason: 'it does not say which audience it is about' };
+  const at = timeOf(told.at);
+  if (at === null)
+    return {
+      reason: 'its time is neither RFC 3339 nor seconds or ms since 1970, from September 2001 to the year 2100',
+    };
+  if (profile !== undefined && profile !== null && !isObject(profile))
+    return { reason: 'what it says of the person is no JSON object' };
+  const fields = isObject(profile) && Object.keys(profile).length > 0 ? profile : undefined;
+  return { user, event, audiences: [first, ...others], at, profile: fields };
+}
+
+/** An object without some of its fields. */
+export function without(owner: JsonObject, keys: (key: string) => boolean): JsonObject {
+  return Object.fromEntries(Object.entries(owner).filter(([key]) => !keys(key)));
+}
+
+/** The items of a list, or the thing itself. */
+export function listOf(value: Json): readonly Json[] {
+  return Array.isArray(value) ? (value as readonly Json[]) : [value];
+}

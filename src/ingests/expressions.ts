@@ -4,8 +4,17 @@ import { isRecord } from '../domain/json.ts';
 import { isDeeperThan } from '../domain/trigger.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
-import type { Arrival, Change, PresetSettings, Reading, Unreadable } from './arrival.ts';
-import { changeOf, eventOf, idOf, isObject } from './values.ts';
+import {
+  type Arrival,
+  type Change,
+  changeOf,
+  eventOf,
+  idOf,
+  isObject,
+  type PresetSettings,
+  type Reading,
+  type Unreadable,
+} from './arrival.ts';
 
 /** JSONata, by what it finds in a body. `$body`, `$headers` and `$query` are there in each. */
 export interface Expressions {

@@ -1,6 +1,6 @@
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
-import type { ReadArrival } from './arrival.ts';
+import { isObject, listOf, type ReadArrival, valueAt } from './arrival.ts';
 import { readCustomerio } from './presets/customerio.ts';
 import { readLytics, readStandard } from './presets/messages.ts';
 import { readMixpanel } from './presets/mixpanel.ts';
@@ -8,7 +8,6 @@ import { readPosthog } from './presets/posthog.ts';
 import { readRows } from './presets/rows.ts';
 import { readSegment } from './presets/segment.ts';
 import type { SignatureScheme } from './signature.ts';
-import { isObject, listOf, valueAt } from './values.ts';
 
 /** What is known of a sender. */
 export interface Preset {

@@ -2,9 +2,16 @@ import type { HttpSourceConfig } from '../config/source-config.ts';
 import type { AudienceListing } from '../contract/audience.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
-import { type HttpAudience, HttpMembers, inGroups, profilesOf, readAudiences } from './http/audiences.ts';
-import { filled, HttpApi } from './http/pages.ts';
-import { isAskable } from './ids.ts';
+import {
+  filled,
+  HttpApi,
+  type HttpAudience,
+  HttpMembers,
+  inGroups,
+  profilesOf,
+  readAudiences,
+} from './http/audiences.ts';
+import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport } from './source.ts';
 import {
   type JsonService,
   KnownAudiences,
@@ -15,7 +22,6 @@ import {
   valueAt,
 } from './json-service.ts';
 import { ProfileCache } from './profile-cache.ts';
-import { type AudienceSource, checkLimit, type MembersPage, ProblemReport } from './source.ts';
 
 const CACHE_BYTES = 16 * 1024 * 1024;
 const MEMBERSHIP = 'whether somebody is a member';

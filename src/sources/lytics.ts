@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
-import { isAskable, userIn } from './ids.ts';
+import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport, userIn } from './source.ts';
 import {
   type JsonService,
   KnownAudiences,
@@ -14,10 +14,8 @@ import {
   type ServiceSourceOptions,
   valueAt,
 } from './json-service.ts';
-import { LyticsScan } from './lytics/scan.ts';
-import { LyticsApi, type LyticsSegment, readSegments } from './lytics/segments.ts';
+import { LyticsApi, LyticsScan, type LyticsSegment, readSegments } from './lytics/segments.ts';
 import { ProfileCache } from './profile-cache.ts';
-import { type AudienceSource, checkLimit, type MembersPage, ProblemReport } from './source.ts';
 
 /** The parts of an answer that Lytics' own webhook does not send as fields of the person. */
 const NOT_SENT: ReadonlySet<string> = new Set(['_uid', 'segments', 'segments_all']);

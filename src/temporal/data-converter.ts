@@ -1,8 +1,7 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DataConverter, Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
-import { EncryptingCodec } from './encrypting-codec.ts';
-import { type PayloadKeys, readPayloadKeys } from './payload-keys.ts';
+import { EncryptingCodec, type PayloadKeys, readPayloadKeys } from './encrypting-codec.ts';
 import { ZlibCodec } from './zlib-codec.ts';
 
 /**

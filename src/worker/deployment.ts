@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { WorkerDeploymentOptions, WorkerOptions } from '@temporalio/worker';
+import type { BundleOptions, WorkerDeploymentOptions, WorkerOptions } from '@temporalio/worker';
 import { type Config, ConfigError } from '../config/config.ts';
 import { release } from './release.ts';
+import { beside, payloadConverterPath } from '../temporal/data-converter.ts';
 
 /** How Temporal knows a versioned worker. */
 export interface WorkerDeployment {
@@ -40,4 +41,23 @@ function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
     );
   const code = 'code' in bundle ? bundle.code : readFileSync(bundle.codePath);
   return `${release()}-${createHash('sha256').update(code).digest('hex').slice(0, CHECKSUM_DIGITS)}`;
+}
+
+/**
+ * Our workflow code, as options for Temporal's bundler.
+ *
+ * It is loaded once for all workflows of a worker (`preloadModules`), not again for each run, so that a run begins at once, with code that
+ * is compiled and warm. Therefore none of its modules may keep anything between calls (`test/worker/workflow-code.test.ts`).
+ */
+export function workflowCode(): Required<
+  Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>
+> {
+  const workflowsPath = beside('../workflows/index');
+  const guard = beside('../workflows/payload-guard');
+  return {
+    workflowsPath,
+    preloadModules: [workflowsPath, guard],
+    workflowInterceptorModules: [guard],
+    payloadConverterPath,
+  };
 }

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { isStopped } from '../client/executions.ts';
-import { jobRuns } from '../client/jobs/job-runs.ts';
+import { jobRuns } from '../client/jobs/job-list.ts';
 import { quickStatus } from '../client/jobs/job-service.ts';
 import { Watches } from '../client/watches.ts';
 import type { JobStatus } from '../contract/job-status.ts';

@@ -10,7 +10,7 @@ import type { RaisedAlert } from '../contract/alert.ts';
 import { addressOf, type ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
-import { checkDestinations } from '../config/destinations.ts';
+import { type AuthorizationsReload, checkDestinations, reloadAuthorizations } from './authorizations-reload.ts';
 import { type Config, configuredSource } from '../config/config.ts';
 import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
@@ -24,14 +24,11 @@ import { Authorizations } from '../webhook/authorizations.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
-import { type AuthorizationsReload, reloadAuthorizations } from './authorizations-reload.ts';
-import { workerDeployment } from './deployment.ts';
-import { MissingKeys } from './missing-keys.ts';
+import { workerDeployment, workflowCode } from './deployment.ts';
+import { MissingKeys, Readiness } from './readiness.ts';
 import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
-import { Readiness } from './readiness.ts';
 import { release } from './release.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
-import { workflowCode } from './workflow-code.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;

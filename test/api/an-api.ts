@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import { type ApiServer, type ApiServerOptions, startApi } from '../../src/api/api-server.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 
 /** What the tests look at of all the answers. */
 export interface Body {

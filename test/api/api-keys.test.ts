@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ApiKeys } from '../../src/api/api-keys.ts';
+import { ApiKeys } from '../../src/api/callers.ts';
 import { newApiKey } from '../../src/config/references.ts';
 
 const shop = newApiKey();

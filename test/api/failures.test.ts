@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { NamespaceNotFoundError } from '@temporalio/common';
 import type { FastifyRequest } from 'fastify';
-import { EVERYTHING } from '../../src/api/api-keys.ts';
+import { EVERYTHING } from '../../src/api/callers.ts';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
 import { pastTimeParameter } from '../../src/api/operation.ts';

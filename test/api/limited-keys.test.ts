@@ -5,7 +5,7 @@ import { request } from 'undici';
 import type { ApiServerOptions } from '../../src/api/api-server.ts';
 import { NoSample } from '../../src/client/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
-import type { Right } from '../../src/config/api-config.ts';
+import type { Right } from '../../src/config/ingest-config.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
 /** What an API without Temporal answers to a key: whoever gets past the key waits for Temporal. */

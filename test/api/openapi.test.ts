@@ -1,9 +1,8 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { ApiMetrics } from '../../src/api/api-metrics.ts';
-import { IngestRecords } from '../../src/api/ingest-records.ts';
-import { Ingests } from '../../src/api/ingests.ts';
-import { SharedOverview } from '../../src/api/overview.ts';
+import { ApiMetrics } from '../../src/api/service-routes.ts';
+import { IngestRecords, Ingests } from '../../src/api/ingests.ts';
+import { SharedOverview } from '../../src/api/overview-routes.ts';
 import type { JobOverview } from '../../src/client/export-jobs.ts';
 import { ingestsSchema } from '../../src/config/ingest-config.ts';
 import { createLog } from '../../src/worker/log.ts';

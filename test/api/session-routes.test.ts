@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { ApiServer, ApiServerOptions } from '../../src/api/api-server.ts';
-import { IDLE_MS, LONGEST_MS } from '../../src/api/sessions.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import { IDLE_MS, LONGEST_MS } from '../../src/api/callers.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { type Answered, apiWithoutTemporal, askOf } from './an-api.ts';
 

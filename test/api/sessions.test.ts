@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { FailedSignIns, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/sessions.ts';
+import { FailedSignIns, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/callers.ts';
 
 const OF = { keyHash: 'ab' };
 

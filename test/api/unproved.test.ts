@@ -7,8 +7,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
-import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
 const KEYS: ConfiguredApiKeys = { boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['trigger'] } };

@@ -9,8 +9,7 @@ import { createProgram } from '../../src/cli/program.ts';
 import { FORM } from '../../src/domain/form-fields.ts';
 import { FORM_FIELDS } from '../../src/domain/job-form.ts';
 import { aTerminal } from './a-terminal.ts';
-import { readJobFiles } from '../../src/cli/job-files.ts';
-import { writeNewFile } from '../../src/cli/write-new-file.ts';
+import { readJobFiles, writeNewFile } from '../../src/cli/files.ts';
 
 let folder = '';
 beforeEach(() => {

@@ -11,7 +11,7 @@ import {
   NoWorker,
   PushInterrupted,
 } from '../../src/client/errors.ts';
-import { readPayloadKeys } from '../../src/temporal/payload-keys.ts';
+import { readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { isSigningSecret } from '../../src/webhook/signature.ts';
 
 const COMMANDS =

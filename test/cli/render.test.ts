@@ -11,9 +11,9 @@ import { indentedJson } from '../../src/domain/indented-json.ts';
 import { meaningOf } from '../../src/domain/sample-meaning.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
-import { planLines } from '../../src/cli/render-plan.ts';
+import { planLines } from '../../src/cli/commands/apply.ts';
 import { editedLines } from '../../src/cli/commands/edit.ts';
-import { reportLines, summaryLines } from '../../src/cli/render-dead-letters.ts';
+import { reportLines, summaryLines } from '../../src/cli/commands/dead-letters.ts';
 
 const AUDIENCE = { id: 'a'.repeat(32), slug: 'vip', name: 'Very important' };
 const nowMs = Date.parse('2026-11-25T08:31:00Z');

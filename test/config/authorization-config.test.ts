@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
-import { checkDestinations } from '../../src/config/destinations.ts';
+import { checkDestinations } from '../../src/worker/authorizations-reload.ts';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;

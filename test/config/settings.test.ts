@@ -3,11 +3,10 @@ import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { fileSource, httpSource, lyticsSource, postgresSource } from '../../src/config/source-config.ts';
 import { ingestsSchema } from '../../src/config/ingest-config.ts';
-import { keysAt, problemsOf } from '../../src/config/problems.ts';
+import { keysAt, problemsOf, VARIABLES } from '../../src/config/problems.ts';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, configSchema } from '../../src/config/config.ts';
 import { kafkaSchema, outboxSchema } from '../../src/config/consumer-config.ts';
-import { VARIABLES } from '../../src/config/environment.ts';
 import { tracingSchema } from '../../src/config/service-config.ts';
 import { namesUnder } from '../docs/pages.ts';
 

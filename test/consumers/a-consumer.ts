@@ -1,8 +1,7 @@
 import { jobDirectory } from '../../src/client/jobs/job-list.ts';
 import { jobSignals } from '../../src/client/jobs/job-service.ts';
 import { GroupedSignals } from '../../src/client/push/grouped-signals.ts';
-import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
-import { type ConsumerLog, Handover } from '../../src/consumers/handover.ts';
+import { type ConsumerLog, ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';
 import type { Lab } from '../support/lab.ts';
 
 /** What a consumer said, a line each: `warn a row is no trigger; it was set aside`. */

@@ -3,11 +3,9 @@ import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/
 import { JobDirectory } from '../../src/client/push/job-directory.ts';
 import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
 import { checked, createPushClock } from '../../src/client/push/push.ts';
-import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
-import { Handover } from '../../src/consumers/handover.ts';
-import { MessageReader } from '../../src/consumers/kafka/message-reader.ts';
-import { OwnedPartition, type PartitionWorld } from '../../src/consumers/kafka/owned-partition.ts';
-import type { KafkaMessage } from '../../src/consumers/kafka/record-batches.ts';
+import { ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';
+import { MessageReader, type KafkaMessage } from '../../src/consumers/kafka/message-reader.ts';
+import { OwnedPartition, type PartitionWorld } from '../../src/consumers/kafka/assignment.ts';
 import { until } from '../support/patience.ts';
 import { Said } from './a-consumer.ts';
 

@@ -6,8 +6,13 @@ import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { problemsOf } from '../../src/config/problems.ts';
 import { clientOptions, KafkaError } from '../../src/consumers/kafka/kafka-client.ts';
 import { Membership } from '../../src/consumers/kafka/membership.ts';
-import { atOf, MessageReader } from '../../src/consumers/kafka/message-reader.ts';
-import { type FetchedPartition, type KafkaMessage, recordsFrom } from '../../src/consumers/kafka/record-batches.ts';
+import {
+  atOf,
+  type FetchedPartition,
+  type KafkaMessage,
+  MessageReader,
+  recordsFrom,
+} from '../../src/consumers/kafka/message-reader.ts';
 import { ingestOf } from '../../src/ingests/ingest.ts';
 import { freePort } from '../../src/local/free-ports.ts';
 import { TLS_TERMS } from '../../src/webhook/tls.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { AclOperations, AclPermissionTypes, ResourcePatternTypes, ResourceTypes } from '@platformatic/kafka';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
-import { ConsumerMetrics } from '../../src/consumers/consumer-metrics.ts';
+import { ConsumerMetrics } from '../../src/consumers/handover.ts';
 import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
 import { freePort } from '../../src/local/free-ports.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';

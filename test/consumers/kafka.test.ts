@@ -8,7 +8,7 @@ import {
 } from '@platformatic/kafka';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
-import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
+import type { RunningConsumer } from '../../src/consumers/handover.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';

@@ -7,7 +7,7 @@ import { request } from 'undici';
 import { judgeChanges, killAtRandom, rowsLeft, writeChanges } from '../../chaos/outbox-ledger.ts';
 import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
-import type { RunningConsumer } from '../../src/consumers/running-consumer.ts';
+import type { RunningConsumer } from '../../src/consumers/handover.ts';
 import { readExposition } from '../support/exposition.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { type Answered, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';

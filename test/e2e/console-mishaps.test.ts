@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 

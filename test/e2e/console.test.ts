@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Locator, Page } from 'playwright-core';
 import { type ApiServer, startApi } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/api-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';

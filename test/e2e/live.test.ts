@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
-import { jobRuns } from '../../src/client/jobs/job-runs.ts';
+import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { elementsOf } from '../../src/local/ledger.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
-import { ApiMetrics } from '../../src/api/api-metrics.ts';
+import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';

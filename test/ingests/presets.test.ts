@@ -4,9 +4,8 @@ import type { Json } from '../../src/contract/trigger.ts';
 import { type Audience } from '../../src/contract/audience.ts';
 import { legacyPayload, newPayload } from '../../src/domain/message.ts';
 import { parseJson } from '../../src/domain/json.ts';
-import type { PresetSettings, Reading } from '../../src/ingests/arrival.ts';
+import { eventOf, type PresetSettings, type Reading, timeOf } from '../../src/ingests/arrival.ts';
 import { PRESET_NAMES, presetNamed, type PresetName } from '../../src/ingests/presets.ts';
-import { eventOf, timeOf } from '../../src/ingests/values.ts';
 import { always } from '../support/properties.ts';
 
 function read(

@@ -3,7 +3,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type Front, openFront } from '../../src/local/front.ts';
+import { type Front, openFront } from '../../src/local/temporal-server.ts';
 
 let behind: Server;
 let seen: string[];

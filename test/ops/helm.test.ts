@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { createProgram } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { VARIABLES } from '../../src/config/environment.ts';
+import { VARIABLES } from '../../src/config/problems.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';
 import { release } from '../../src/worker/release.ts';

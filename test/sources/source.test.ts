@@ -12,7 +12,7 @@ import { startJsonServer } from './a-json-server.ts';
 import type { Json, JsonObject } from '../../src/contract/trigger.ts';
 import { fieldsOf } from '../../src/domain/message.ts';
 import { ProfileCache } from '../../src/sources/profile-cache.ts';
-import { readPostgresUrl } from '../../src/sources/postgres/url.ts';
+import { readPostgresUrl } from '../../src/sources/postgres/pool.ts';
 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' };
 

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import type { ConnectConfig } from '../../src/client/connect.ts';
+import { type ConnectConfig, retriesWhileOpen } from '../../src/client/connect.ts';
 import { NoWorker } from '../../src/client/errors.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { retriesWhileOpen } from '../../src/client/retries.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/config/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';

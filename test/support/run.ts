@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { findTemporalCli } from '../../src/local/temporal-cli.ts';
 import { startLocalTemporal } from '../../src/local/temporal-server.ts';
-import { workflowCode } from '../../src/worker/workflow-code.ts';
+import { workflowCode } from '../../src/worker/deployment.ts';
 import { root, sourceStamp, stampFile } from '../../scripts/source-stamp.mjs';
 import type { TestTemporal } from './temporal.ts';
 

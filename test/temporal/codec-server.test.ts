@@ -3,9 +3,8 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type CodecServer, fromWire, startCodecServer, toWire } from '../../src/temporal/codec-server.ts';
-import { EncryptingCodec } from '../../src/temporal/encrypting-codec.ts';
+import { EncryptingCodec, readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
-import { readPayloadKeys } from '../../src/temporal/payload-keys.ts';
 import { aPayloadKey } from './a-payload-key.ts';
 
 const TOKEN = 'a-token-of-the-test';

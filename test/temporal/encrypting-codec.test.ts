@@ -4,9 +4,8 @@ import { expect, test } from '@jest/globals';
 import type { Payload } from '@temporalio/common';
 import fc from 'fast-check';
 import { missingKeyReason, undecodable, undecodableReason } from '../../src/domain/errors.ts';
-import { EncryptingCodec, UnknownPayloadKey } from '../../src/temporal/encrypting-codec.ts';
+import { EncryptingCodec, readPayloadKeys, UnknownPayloadKey } from '../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
-import { readPayloadKeys } from '../../src/temporal/payload-keys.ts';
 import { aPayloadKey } from './a-payload-key.ts';
 import { always } from '../support/properties.ts';
 

@@ -7,11 +7,15 @@ import fc from 'fast-check';
 import { undecodableReason } from '../../src/domain/errors.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { always } from '../support/properties.ts';
-import { UnknownPayloadKey } from '../../src/temporal/encrypting-codec.ts';
+import {
+  UnknownPayloadKey,
+  InvalidPayloadKeys,
+  readPayloadKeys,
+  splitPayloadKeys,
+} from '../../src/temporal/encrypting-codec.ts';
 import { failureConverter } from '../../src/temporal/failure-converter.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { aPayloadKey } from './a-payload-key.ts';
-import { InvalidPayloadKeys, readPayloadKeys, splitPayloadKeys } from '../../src/temporal/payload-keys.ts';
 import { PACKED_FROM_BYTES, ZlibCodec } from '../../src/temporal/zlib-codec.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -6,13 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import ts from 'typescript';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
-import { workerDeployment } from '../../src/worker/deployment.ts';
+import { workerDeployment, workflowCode } from '../../src/worker/deployment.ts';
 import { release } from '../../src/worker/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
-import { MissingKeys } from '../../src/worker/missing-keys.ts';
+import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
 import { SourceError } from '../../src/sources/source.ts';
-import { Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
-import { workflowCode } from '../../src/worker/workflow-code.ts';
 
 function configOf(variables: NodeJS.ProcessEnv) {
   return loadConfig({ env: variables });

@@ -1,8 +1,15 @@
-import { configuredApi, configuredPayloadKeys, configuredTaskQueue, configWarnings } from '../../config/config.ts';
+import {
+  type ApiConfig,
+  configuredApi,
+  configuredPayloadKeys,
+  configuredTaskQueue,
+  configWarnings,
+} from '../../config/config.ts';
 import { command } from '../command.ts';
 import { portNumber, webUrl } from '../options.ts';
-import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
-import { aborted, interruption } from '../terminal.ts';
+import { aborted, interruption, listening, type Terminal } from '../terminal.ts';
+import type { ApiServer } from '../../api/api-server.ts';
+import type { ConnectConfig } from '../../client/connect.ts';
 
 export const apiCommand = command({
   name: 'api',
@@ -39,3 +46,86 @@ keys, only this machine is served.`,
     stop.dispose();
   },
 });
+
+export const DEFAULT_API_PORT = 7280;
+/** How often the configuration is looked at for other keys, in ms. */
+const RELOAD_MS = 5_000;
+
+/**
+ * Serves the HTTP API until it is closed, and takes over keys and ingests that change meanwhile.
+ * @param read reads the configuration anew; throws when it cannot be used, and then all of it stays.
+ * @throws PortTaken, ApiKeysNeeded, ServerUnreachable
+ */
+export async function serveApi(options: {
+  /** Default: as the environment says. */
+  readonly connection?: ConnectConfig;
+  /** The workers', as configured. */
+  readonly payloadKeys: readonly string[];
+  readonly taskQueue: string;
+  readonly read: () => ApiConfig;
+  readonly host: string;
+  readonly port: number;
+  /** The option that says the port. */
+  readonly portOption?: string;
+  /** Where the Temporal UI is. */
+  readonly temporalUiUrl?: string | undefined;
+  readonly terminal: Terminal;
+}): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
+  const { connection, payloadKeys, taskQueue, read, host, port, portOption = '--port', terminal } = options;
+  const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
+    import('../../client/connect.ts'),
+    import('../../client/export-jobs.ts'),
+    import('../../api/api-server.ts'),
+    import('../../worker/log.ts'),
+  ]);
+  const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
+  const connect = connection ?? loadConnectConfig();
+  const temporalWorkflowsUrl = workflowsIn(options.temporalUiUrl, connect);
+  const { client, close, abandon } = await connectClient(connect, payloadKeys);
+  try {
+    const jobs = new ExportJobs(client, { taskQueue });
+    const { apiKeys: keys, ingests } = read();
+    let lastProblem = '';
+    const configProblem = () => (lastProblem === '' ? undefined : PROBLEM_SHOWN);
+    const server = await listening(
+      startApi({ client, jobs, taskQueue, keys, ingests, host, port, log, temporalWorkflowsUrl, configProblem }),
+      { host, port, option: portOption },
+    );
+    const timer = setInterval(() => {
+      try {
+        const { apiKeys, ingests } = read();
+        server.replaceKeys(apiKeys);
+        server.replaceIngests(ingests);
+        lastProblem = '';
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error);
+        if (problem !== lastProblem) log.warn({ problem }, CONFIG_STAYS);
+        lastProblem = problem;
+      }
+    }, RELOAD_MS);
+    return {
+      url: server.url,
+      invite: () => server.invite(),
+      close: async () => {
+        clearInterval(timer);
+        await server.close();
+        await abandon();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const CONFIG_STAYS = 'the changed configuration cannot be used; the API keys and ingests before stay';
+
+/** Without the reason: where it is asked for, nobody proves who they are. */
+const PROBLEM_SHOWN =
+  'The changed configuration cannot be used, and the API keys and ingests before stay: the log of the API says why.';
+
+/** Where the web UI shows a workflow, without the workflow's id. */
+function workflowsIn(uiUrl: string | undefined, { namespace }: ConnectConfig): string | undefined {
+  if (uiUrl === undefined) return undefined;
+  return `${uiUrl.replace(/\/+$/, '')}/namespaces/${encodeURIComponent(namespace)}/workflows/`;
+}

@@ -1,12 +1,12 @@
-import type { AudienceList, AudienceListing } from '../../contract/audience.ts';
+import type { AudienceList, AudienceListing, AuthorizationListing } from '../../contract/audience.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { findAudience } from '../../domain/names.ts';
 import { duration, printable } from '../../domain/shown.ts';
-import { command } from '../command.ts';
+import { command, commandGroup } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { withJobs } from '../jobs.ts';
 import type { Terminal } from '../terminal.ts';
-import { count, headed, sentences, tableColumns } from '../text.ts';
+import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
 export const audiencesCommand = command({
   name: 'audiences',
@@ -66,4 +66,40 @@ function fieldsText(fields: readonly string[]): string {
   return fields.length === 0
     ? 'None of its first members has a profile.'
     : `Fields of its first members who have a profile: ${fields.map(printable).join(', ')}`;
+}
+
+export const authorizationsCommand = commandGroup({
+  name: 'authorizations',
+  description: "a worker's authorizations, which jobs name",
+  parts: [
+    command({
+      name: 'list',
+      description: 'ask a worker which authorizations it has: names, kinds and origins, never a value',
+      json: ': one authorization a line',
+      examples: ['triggers authorizations list'],
+      async run(_args, _options, { terminal, printEach }) {
+        const listed = await withJobs((jobs) => jobs.authorizations());
+        printEach(listed, () =>
+          listed.length === 0
+            ? 'The worker has no authorizations. They belong in its configuration, under "authorizations".'
+            : listed.flatMap((one) => authorizationLines(one, terminal)),
+        );
+      },
+    }),
+  ],
+  examples: ['triggers authorizations list'],
+});
+
+function authorizationLines(
+  { name, kinds, origins, signingSecretsEnd }: AuthorizationListing,
+  { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
+): string[] {
+  const rows = [
+    ['Sends', kinds.join(', ') || 'nothing'],
+    ['To', origins.map(printable).join(', ')],
+    ...signingSecretsEnd.map(
+      (end) => ['Old secret', `${Date.parse(end) > Date.now() ? 'signs' : 'signed'} until ${end}`] as const,
+    ),
+  ] as const;
+  return [paint('bold', printable(name)), ...rows.flatMap(([title, value]) => field(title, value, columns))];
 }

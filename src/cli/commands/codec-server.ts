@@ -1,9 +1,8 @@
 import { ConfigError, configuredPayloadKeys, configWarnings } from '../../config/config.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { listening } from '../listening.ts';
+import { aborted, interruption, listening } from '../terminal.ts';
 import { portNumber } from '../options.ts';
-import { aborted, interruption } from '../terminal.ts';
 
 const DEFAULT_PORT = 8081;
 /** The UI of `triggers up`, under both of its names. */
@@ -32,7 +31,7 @@ UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
     const [{ startCodecServer }, { PackingCodec }, { readPayloadKeys }] = await Promise.all([
       import('../../temporal/codec-server.ts'),
       import('../../temporal/data-converter.ts'),
-      import('../../temporal/payload-keys.ts'),
+      import('../../temporal/encrypting-codec.ts'),
     ]);
     const stop = interruption();
     const codec = new PackingCodec(readPayloadKeys(payloadKeys));

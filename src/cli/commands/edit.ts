@@ -1,7 +1,7 @@
 import type { EditedJob } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
-import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
+import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJobFile, withFields } from '../job-options.ts';
@@ -47,3 +47,17 @@ export function editedLines(job: string, { changes, warnings }: Pick<EditedJob, 
     ...warnings.map((warning) => `Warning: ${printable(warning)}`),
   ];
 }
+
+export const exportCommand = command({
+  name: 'export',
+  description: 'print the definition of a job, as a job file',
+  takes: (it) => it.argument('<job>', 'id of the job'),
+  json: ', on one line',
+  notes: `It has the whole webhook URL, which may be a secret. What has its default is left
+out, and so is existingUsers, which is about the start of a job.`,
+  examples: ['triggers export vip-to-crm > jobs/vip-to-crm.json'],
+  async run([job], _options, { print }) {
+    const definition = await withJobs((jobs) => jobs.definition(job));
+    print(definition, () => JSON.stringify(definition, null, 2).split('\n').map(printable));
+  },
+});

@@ -5,7 +5,7 @@ import { newJob } from '../form.ts';
 import { withJobs } from '../jobs.ts';
 import { startedLines } from '../render-jobs.ts';
 import { sentences } from '../text.ts';
-import { writeNewFile } from '../write-new-file.ts';
+import { writeNewFile } from '../files.ts';
 
 export const newCommand = command({
   name: 'new',

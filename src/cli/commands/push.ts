@@ -14,13 +14,12 @@ import { JOB_ID_PATTERN, JOB_ID_RULE } from '../../domain/names.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
-import { openFile } from '../input-file.ts';
+import { openFile } from '../files.ts';
 import { type WaitForServer, withJobs } from '../jobs.ts';
-import { withMeantAudiences } from '../meant-audiences.ts';
+import { readTriggers, triggerFrom, type TriggerOptions, withMeantAudiences } from '../triggers-in.ts';
 import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
-import { readTriggers, triggerFrom, type TriggerOptions } from '../triggers-in.ts';
 
 export const pushCommand = command({
   name: 'push',

@@ -1,8 +1,7 @@
 import { command } from '../command.ts';
-import { listening } from '../listening.ts';
+import { aborted, interruption, listening } from '../terminal.ts';
 import { answerStatus, portNumber, wholeNumber } from '../options.ts';
 import { arrivalText, type ReceivedRequest } from '../render-trace.ts';
-import { aborted, interruption } from '../terminal.ts';
 
 const DEFAULT_PORT = 9000;
 

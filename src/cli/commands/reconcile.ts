@@ -8,7 +8,7 @@ import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { openFile } from '../input-file.ts';
+import { openFile } from '../files.ts';
 import { withJobs } from '../jobs.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';

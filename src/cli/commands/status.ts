@@ -1,8 +1,11 @@
 import { command } from '../command.ts';
 import { withJobs } from '../jobs.ts';
-import { statusLines } from '../render-jobs.ts';
+import { jobTable, statusLines } from '../render-jobs.ts';
 import { watchStatus } from '../render-watches.ts';
 import { interruption } from '../terminal.ts';
+import type { JobSummary } from '../../client/export-jobs.ts';
+import { counted } from '../../domain/shown.ts';
+import { sentences, tableColumns } from '../text.ts';
 
 export const statusCommand = command({
   name: 'status',
@@ -23,3 +26,34 @@ export const statusCommand = command({
     });
   },
 });
+
+export const listCommand = command({
+  name: 'list',
+  description: 'show all jobs, running ones first',
+  takes: (it) => it.option('--running', 'only running jobs'),
+  json: ': one job a line',
+  notes: `LETTERS: dead letters that wait for a decision; "earlier" ones are of an earlier
+job of the same id, which this one cannot send. "?": the job did not answer.`,
+  examples: ['triggers list --running'],
+  async run(_args, { running }, { terminal, json, printEach }) {
+    const all = await withJobs((jobs) => jobs.overview());
+    const shown = running === true ? all.filter((job) => job.running) : all;
+    const none =
+      running === true ? 'No job is running.' : 'There is no job yet. Start one with: triggers start job.json';
+    printEach(shown, () =>
+      shown.length === 0 ? none : jobTable(shown, { nowMs: Date.now(), ...terminal, columns: tableColumns(terminal) }),
+    );
+    if (!json) for (const reason of unreadableTexts(shown)) terminal.err(sentences(reason, terminal));
+  },
+});
+
+/** How many jobs can only be listed, for each reason. */
+function unreadableTexts(jobs: readonly JobSummary[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { unreadable } of jobs)
+    if (unreadable !== undefined) counts.set(unreadable, (counts.get(unreadable) ?? 0) + 1);
+  return [...counts].map(
+    ([reason, times]) =>
+      `Of ${counted(times, 'job')} it cannot be read here what they are and what they kept. ${reason}`,
+  );
+}

@@ -9,9 +9,9 @@ import type { LocalTemporal } from '../../local/temporal-server.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { portNumber } from '../options.ts';
-import { withRemedies } from '../remedies.ts';
-import { untilStopped } from '../run-worker.ts';
-import { DEFAULT_API_PORT, serveApi } from '../serve-api.ts';
+import { withRemedies } from '../text.ts';
+import { untilStopped } from './worker.ts';
+import { DEFAULT_API_PORT, serveApi } from './api.ts';
 import { interruption } from '../terminal.ts';
 
 const DEFAULT_PORT = 7233;

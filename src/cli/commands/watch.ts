@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
-import { LONGEST_MS, SHORTEST_MS } from '../../contract/watch-interval.ts';
+import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/shown.ts';
 import { command, type Invocation } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -59,7 +59,7 @@ and what it cannot see: docs/watch.md`,
 /** @throws InvalidArgumentError */
 function interval(value: string): number {
   const ms = timeSpan(value);
-  if (ms < SHORTEST_MS || ms > LONGEST_MS) throw new InvalidArgumentError('It must be from 1s to 7d.');
+  if (ms < SHORTEST_WATCH_MS || ms > LONGEST_WATCH_MS) throw new InvalidArgumentError('It must be from 1s to 7d.');
   return ms;
 }
 

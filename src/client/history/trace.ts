@@ -3,6 +3,7 @@ import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
 import type {
   JobFact,
   PersonAnswer,
+  PersonDropped,
   PersonOverflow,
   PersonStanding,
   PersonStands,
@@ -15,7 +16,7 @@ import type {
 import { instantOf } from '../../domain/instant.ts';
 import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
+import { isDiscarding, knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
@@ -25,10 +26,9 @@ import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { listJobs } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
-import { runsOf } from './attempts.ts';
-import { droppedBy, mayDiscard } from './discarded.ts';
+import { type JobRunTimes, runsOf } from './attempts.ts';
 import { holderContents, MOST_HOLDERS } from './holder-contents.ts';
-import { personFacts, type TraceProgress } from './person-facts.ts';
+import { runFacts } from './events.ts';
 
 /** Enough for what a history records late, which is what came while the workflow was busy. */
 const WINDOW = 1_000;
@@ -333,3 +333,125 @@ async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>):
 function leftOut(jobId: string, reason: string): TraceLeftOut {
   return { kind: 'left-out', jobId, at: instantOf(Date.now()), reason };
 }
+
+/** A run of a job, and whose triggers are asked about. */
+interface AskedRun {
+  readonly jobId: string;
+  readonly runId: string;
+  readonly user: string;
+  readonly taskQueue: string;
+}
+
+/** What a run dropped of a person's. */
+interface DroppedTriggers {
+  readonly events: readonly TriggerDiscarded[];
+  /** What of it is not known, and why, in words. */
+  readonly notices: readonly string[];
+}
+
+/** Whether a fact says that its run may have dropped what waited. */
+function mayDiscard(fact: JobFact): boolean {
+  if (fact.kind === 'began') return isDiscarding(fact.given[0]);
+  return fact.kind === 'stop-asked' && fact.waiting === 'discard';
+}
+
+/**
+ * What a run dropped of a person's triggers because the job was stopped with `discard`. Its history does not say that: the run is asked, also
+ * once it has ended, and a worker replays it.
+ *
+ * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
+ */
+async function droppedBy(
+  client: Client,
+  { jobId, runId, user, taskQueue }: AskedRun,
+  silent: Map<string, string>,
+): Promise<DroppedTriggers> {
+  const unknown = (why: string) => ({ events: [], notices: [`What the stop dropped is not known. ${why}`] });
+  const unanswered = silent.get(taskQueue);
+  if (unanswered !== undefined) return unknown(unanswered);
+  try {
+    const answer = await ask(client, jobWorkflowId(jobId), personQuery, { runId, args: [user] });
+    // It had not begun: its history says all.
+    if (answer === null) return { events: [], notices: [] };
+    const { discarded, subscriptionId, audiences } = answer;
+    const events: TriggerDiscarded[] = [];
+    const add = (at: string, { event, audience, at: triggerAt, backfill }: WaitingTrigger): void => {
+      const from = backfill === undefined ? {} : { backfill };
+      events.push({ kind: 'discarded', jobId, runId, at, event, audience, triggerAt, ...from });
+    };
+    for (const { at, triggers, holders } of discarded ?? []) {
+      for (const one of triggers) add(at, one);
+      for await (const content of holderContents(client, subscriptionId, holders))
+        for (const one of content.triggers) if (one.user === user) add(at, waitingTrigger(audiences, one.trigger));
+    }
+    return { events, notices: (discarded ?? []).flatMap(noticesOf) };
+  } catch (error) {
+    if (!(error instanceof NoWorker)) throw error;
+    silent.set(error.taskQueue, error.message);
+    return unknown(error.message);
+  }
+}
+
+function noticesOf({ triggers, count, holders }: PersonDropped): string[] {
+  const unlisted = count - triggers.length;
+  const unlooked = holders.length - MOST_HOLDERS;
+  return [
+    ...(unlisted > 0 ? [`${unlisted} more triggers were dropped, and are not listed.`] : []),
+    ...(unlooked > 0 ? [`${unlooked} more holders were dropped and not looked into; they may have held more.`] : []),
+  ];
+}
+
+export interface TraceProgress {
+  readonly jobId: string;
+  /** Runs of the job that have been read, of how many. */
+  readonly runs: number;
+  readonly ofRuns: number;
+  /** Facts read of this job so far. */
+  readonly facts: number;
+}
+
+interface PersonReading {
+  readonly user: string;
+  /** No run is read that ended before. */
+  readonly sinceMs: number;
+  readonly onProgress: ((progress: TraceProgress) => void) | undefined;
+  /** When it is aborted, nothing further is read. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * The facts of a job that may be about a person, oldest first.
+ *
+ * @param runs of the job, oldest first; one that is missing is found by the one before it, as long as it is not the first.
+ */
+async function* personFacts(
+  client: Client,
+  jobId: string,
+  runs: readonly JobRunTimes[],
+  { user, sinceMs, onProgress, signal }: PersonReading,
+): AsyncGenerator<JobFact> {
+  const ids = runs.filter(({ closedAtMs = Infinity }) => closedAtMs >= sinceMs).map(({ runId }) => runId);
+  const isAborted = (): boolean => signal?.aborted === true;
+  let facts = 0;
+  // More may come while it is read.
+  for (const [index, runId] of ids.entries()) {
+    const tell = (): void => onProgress?.({ jobId, runs: index, ofRuns: ids.length, facts });
+    tell();
+    if (isAborted()) return;
+    try {
+      for await (const fact of runFacts(client, jobWorkflowId(jobId), runId, { about: user })) {
+        if (isAborted()) return;
+        if (++facts % PROGRESS_EVERY === 0) tell();
+        // The list lags behind: it did not have that run yet.
+        const next = fact.kind === 'closed' ? fact.nextRunId : undefined;
+        if (next !== undefined && !ids.includes(next)) ids.splice(index + 1, 0, next);
+        yield fact;
+      }
+    } catch (error) {
+      // Its retention ended between the list and now.
+      if (grpcCode(error) !== GRPC.NOT_FOUND) throw error;
+    }
+  }
+}
+
+const PROGRESS_EVERY = 500;

@@ -8,8 +8,7 @@ import {
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
 import type { Problem } from '../../contract/export-job.ts';
-import type { JobStatus } from '../../contract/job-status.ts';
-import type { JobTrend } from '../../contract/trend.ts';
+import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { profileHolderName } from '../../domain/held-profile.ts';
 import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
 import { ratesBy } from '../../domain/meter.ts';

@@ -8,9 +8,8 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useFetched, useDeed, useNow } from '../fetched.ts';
-import { Dialog, Empty, Loading, Clipped, State, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Dialog, Empty, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { usePageTitle } from '../title.ts';
 import { ago, shellWord } from '../words.ts';
 
 const LIST_MS = 10_000;

@@ -2,9 +2,8 @@ import type { JSX } from 'preact';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
 import { useFetched } from '../fetched.ts';
-import { Empty, Loading, Clipped, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Empty, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { usePageTitle } from '../title.ts';
 import { Watches } from './watches.tsx';
 
 const LIST_MS = 5000;

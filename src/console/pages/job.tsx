@@ -1,18 +1,16 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Attempt } from '../../contract/attempt.ts';
-import type { JobStatus } from '../../contract/job-status.ts';
-import type { JobTrend } from '../../contract/trend.ts';
+import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useFetched, useNow } from '../fetched.ts';
-import { Failure, Loading, Progress, Clipped, State, StateOfJob, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Failure, Loading, Progress, State, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
-import { usePageTitle } from '../title.ts';
 import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
 import { BackfillDeeds, JobDeeds } from './job-actions.tsx';
 

@@ -7,10 +7,9 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useFetched, useSettled } from '../fetched.ts';
-import { Empty, Loading, StateOfJob, Time, Unanswered } from '../parts.tsx';
+import { Empty, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
-import { usePageTitle } from '../title.ts';
 
 const LIST_MS = 3000;
 /** So many are asked for, of which so many are shown at first, and more each time that somebody asks. */

@@ -8,11 +8,9 @@ import { counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useFetched, useDeed } from '../fetched.ts';
 import { type Draft, EMPTY_DRAFT } from '../form.ts';
-import { Command, Dialog, Clipped } from '../parts.tsx';
+import { Clipped, Command, Dialog, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { usePageTitle } from '../title.ts';
-import { membersOf } from './audience-fields.tsx';
-import { JobForm, MayNot, NotYet } from './job-form.tsx';
+import { JobForm, MayNot, membersOf, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 import { type FormRequest, useForm } from './use-form.ts';
 

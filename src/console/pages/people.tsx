@@ -6,8 +6,7 @@ import { capital, counted, printable } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useFetched, useNow } from '../fetched.ts';
-import { Command, Empty, Failure, Loading, Clipped, State, Time } from '../parts.tsx';
-import { usePageTitle } from '../title.ts';
+import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
 import { ago, shellWord } from '../words.ts';
 
 /** What every job did about a person, and what waits and why. */

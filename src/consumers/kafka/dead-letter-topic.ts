@@ -3,7 +3,7 @@ import { sleep } from '../../client/push/with-retries.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import type { ConsumerLog } from '../handover.ts';
 import { clientOptions, KafkaError } from './kafka-client.ts';
-import type { DeadLetterTopic, PoisonMessage } from './owned-partition.ts';
+import type { DeadLetterTopic, PoisonMessage } from './assignment.ts';
 
 const REQUEST_MS = 10_000;
 /** All replicas that are in sync. */

@@ -4,14 +4,11 @@ import { sleep } from '../../client/push/with-retries.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import { ingestOf } from '../../ingests/ingest.ts';
 import { codeOf } from '../../domain/errors.ts';
-import type { ConsumerMetrics } from '../consumer-metrics.ts';
-import type { ConsumerLog, Handover } from '../handover.ts';
-import type { RunningConsumer } from '../running-consumer.ts';
-import type { Place } from './assignment.ts';
+import type { ConsumerLog, ConsumerMetrics, Handover, RunningConsumer } from '../handover.ts';
+import type { OwnedPartition, Place, PoisonMessage } from './assignment.ts';
 import { clientOptions, closeClient, KafkaError } from './kafka-client.ts';
 import { Membership } from './membership.ts';
 import { MessageReader } from './message-reader.ts';
-import type { OwnedPartition, PoisonMessage } from './owned-partition.ts';
 
 export interface KafkaOptions {
   readonly config: KafkaConfig;

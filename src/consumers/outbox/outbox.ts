@@ -8,10 +8,8 @@ import type { Json } from '../../contract/trigger.ts';
 import { parseInstant } from '../../domain/instant.ts';
 import { parseJson } from '../../domain/json.ts';
 import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
-import { readPostgresUrl, type PostgresAddress } from '../../sources/postgres/url.ts';
-import type { ConsumerMetrics } from '../consumer-metrics.ts';
-import type { ConsumerLog, Handover } from '../handover.ts';
-import type { RunningConsumer } from '../running-consumer.ts';
+import { readPostgresUrl, type PostgresAddress } from '../../sources/postgres/pool.ts';
+import type { ConsumerLog, ConsumerMetrics, Handover, RunningConsumer } from '../handover.ts';
 import { OutboxError, type OutboxRow, OutboxTable, type RowsDone } from './outbox-table.ts';
 
 export interface OutboxOptions {

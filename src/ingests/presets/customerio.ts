@@ -1,6 +1,16 @@
 import type { JsonObject } from '../../contract/trigger.ts';
-import type { ReadArrival } from '../arrival.ts';
-import { changeOf, eventOf, firstId, idOf, isObject, listOf, objectAt, own, valueAt } from '../values.ts';
+import {
+  changeOf,
+  eventOf,
+  firstId,
+  idOf,
+  isObject,
+  listOf,
+  objectAt,
+  own,
+  type ReadArrival,
+  valueAt,
+} from '../arrival.ts';
 
 /**
  * What a webhook action of a campaign sends that begins when a person enters or leaves a segment; its body is written there, as docs/ingests.md

@@ -1,6 +1,20 @@
 import { type Json, type JsonObject, misspeltInTrigger } from '../../contract/trigger.ts';
-import type { Arrival, Change, PresetSettings, ReadArrival, Unreadable } from '../arrival.ts';
-import { changeOf, eventOf, idOf, isObject, listOf, objectAt, own, valueAt, without } from '../values.ts';
+import {
+  type Arrival,
+  type Change,
+  changeOf,
+  eventOf,
+  idOf,
+  isObject,
+  listOf,
+  objectAt,
+  own,
+  type PresetSettings,
+  type ReadArrival,
+  type Unreadable,
+  valueAt,
+  without,
+} from '../arrival.ts';
 
 /** What we put into `data` besides the profile. */
 const OURS = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;

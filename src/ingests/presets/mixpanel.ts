@@ -1,5 +1,4 @@
-import type { ReadArrival } from '../arrival.ts';
-import { changeOf, idOf, isObject, listOf, objectAt, own, valueAt } from '../values.ts';
+import { changeOf, idOf, isObject, listOf, objectAt, own, type ReadArrival, valueAt } from '../arrival.ts';
 
 const ACTIONS: Readonly<Record<string, 'enter' | 'exit'>> = {
   members: 'enter',

@@ -1,6 +1,17 @@
 import type { JsonObject } from '../../contract/trigger.ts';
-import type { PresetSettings, ReadArrival } from '../arrival.ts';
-import { changeOf, eventOf, firstId, idOf, isObject, listOf, objectAt, own, valueAt } from '../values.ts';
+import {
+  changeOf,
+  eventOf,
+  firstId,
+  idOf,
+  isObject,
+  listOf,
+  objectAt,
+  own,
+  type PresetSettings,
+  type ReadArrival,
+  valueAt,
+} from '../arrival.ts';
 
 /**
  * What PostHog's webhook destination sends by itself, `{"event": {…}, "person": {…}}`, of an event whose name says what happened (`cohort entered`)

@@ -1,6 +1,18 @@
 import type { Json, JsonObject } from '../../contract/trigger.ts';
-import type { PresetSettings, ReadArrival } from '../arrival.ts';
-import { changeOf, eventOf, firstId, idOf, isObject, listOf, own, timeOf, valueAt, without } from '../values.ts';
+import {
+  changeOf,
+  eventOf,
+  firstId,
+  idOf,
+  isObject,
+  listOf,
+  own,
+  type PresetSettings,
+  type ReadArrival,
+  timeOf,
+  valueAt,
+  without,
+} from '../arrival.ts';
 
 /** Where a person's id most often is, in this order. */
 const USER_FIELDS = ['user_id', 'userId', 'external_id', 'id'];

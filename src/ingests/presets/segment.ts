@@ -1,7 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
-import type { Change, PresetSettings, ReadArrival, Unreadable } from '../arrival.ts';
-import { changeOf, firstId, idOf, isObject, listOf, objectAt, own, valueAt, without } from '../values.ts';
+import {
+  type Change,
+  changeOf,
+  firstId,
+  idOf,
+  isObject,
+  listOf,
+  objectAt,
+  own,
+  type PresetSettings,
+  type ReadArrival,
+  type Unreadable,
+  valueAt,
+  without,
+} from '../arrival.ts';
 
 const EVENTS: Readonly<Record<string, 'enter' | 'exit'>> = { 'Audience Entered': 'enter', 'Audience Exited': 'exit' };
 

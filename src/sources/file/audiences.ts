@@ -5,9 +5,15 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import { unknownKeys } from '../../contract/nearest-key.ts';
 import { AUDIENCE_ID } from '../../domain/names.ts';
 import { printable } from '../../domain/shown.ts';
-import { readCursor } from '../cursor.ts';
-import { audienceIdOf, readUser, type UserReading } from '../ids.ts';
-import { type MembersPage, type ProblemReport, SourceError } from '../source.ts';
+import {
+  audienceIdOf,
+  type MembersPage,
+  type ProblemReport,
+  readCursor,
+  readUser,
+  SourceError,
+  type UserReading,
+} from '../source.ts';
 import { contentMark, hashBefore, isBlank, type LinePlace, scanLines } from './lines.ts';
 
 const EXTENSION = '.ndjson';

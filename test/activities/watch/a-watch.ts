@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { FoundSubscribers, PublishOptions, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
-import { createWatchActivities } from '../../../src/activities/watch/index.ts';
+import { createWatchActivities } from '../../../src/activities/index.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';

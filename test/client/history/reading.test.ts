@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { personFacts, type TraceProgress } from '../../../src/client/history/person-facts.ts';
+import { personFacts, type TraceProgress } from '../../../src/client/history/trace.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { JobFact } from '../../../src/contract/trace.ts';
 import type { Arrival } from '../../../src/domain/job/steps.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { filled } from '../../../src/sources/http/pages.ts';
+import { filled } from '../../../src/sources/http/audiences.ts';
 
 test('what means something in a URL is encoded wherever a value stands', () => {
   expect(filled('/a/{user}/b?x={user}&y={users}', { user: 'a/b?c&d=#é', users: ['1', '2,3'] })).toBe(

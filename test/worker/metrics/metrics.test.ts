@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { JobMetrics } from '../../../src/worker/metrics/job-metrics.ts';
+import { JobMetrics } from '../../../src/worker/metrics/worker-metrics.ts';
 import { aStatus } from '../../cli/a-status.ts';
 import { readExposition, sumOf } from '../../support/exposition.ts';
 import { type MetricsServer, startMetricsServer } from '../../../src/worker/metrics/metrics-server.ts';

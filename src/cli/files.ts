@@ -1,7 +1,17 @@
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { type FileProblems, UsageError } from './exit-code.ts';
 import { readJobFile } from './job-options.ts';
+import { codeOf } from '../domain/errors.ts';
 
 /** The job files of a folder: the `id` in each, or else its name without `.json`, is the id of its job. */
 export interface JobFiles {
@@ -69,4 +79,35 @@ function realFolder(folder: string): string {
     throw new UsageError(`The folder ${folder} cannot be read. Check its path.`, { cause: error });
   }
   throw new UsageError(`${folder} is no folder. A single job file is started with: triggers start ${folder}`);
+}
+
+/** A file that a command reads from its beginning to its end; a pipe or a device, too. @throws UsageError */
+export function openFile(path: string): AsyncIterable<Uint8Array> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    throw new UsageError(`The file ${path} cannot be read. Check its path.`, { cause: error });
+  }
+  // A folder can be opened too; only reading it fails.
+  if (fstatSync(fd).isDirectory()) {
+    closeSync(fd);
+    throw new UsageError(`${path} is a folder. Name a file.`);
+  }
+  return createReadStream(path, { fd });
+}
+
+/**
+ * Writes a file that only its owner may read, because whoever has a webhook URL may be able to send to it. False, and nothing written, when
+ * there is one of that name.
+ * @throws UsageError when it cannot be written.
+ */
+export function writeNewFile(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw new UsageError(`The file ${file} cannot be written. Check its path.`, { cause: error });
+  }
 }

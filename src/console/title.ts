@@ -1,8 +1,0 @@
-import { useEffect } from 'preact/hooks';
-
-/** What the browser calls the page. */
-export function usePageTitle(title: string): void {
-  useEffect(() => {
-    document.title = `${title} · Audience triggers`;
-  }, [title]);
-}
