@@ -42,87 +42,31 @@ export class Deadlines {
   }
 }
 
-/** Where the bytes of an answer are: in the status line of what may be an interim answer, in the rest of the head of one, or behind all of them. */
-type Place = 'status line' | 'interim head' | 'final answer';
-
-const [CR, LF, ZERO, ONE, TWO, NINE] = [0x0d, 0x0a, 0x30, 0x31, 0x32, 0x39];
-/** What an interim answer begins with, up to its second digit; HTTP/1.0 does not know any, but some servers send them. */
-const BEGINNING = Buffer.from('HTTP/1.1 1');
-const VERSION_AT = 7;
+const CONTINUE = Buffer.from('HTTP/1.1 100');
+const END_OF_HEAD = '\r\n\r\n';
 
 /**
  * Lets undici read past a `100 Continue` that it did not ask for, as RFC 9110, 15.2 demands: servers and what is in front of them do send it. undici
- * reads past every other interim answer (1xx), but takes a 100 for the end of the connection. So the status of a 100 becomes 102 on its way to undici's
- * parser: one byte is changed, nothing is kept or removed, and all bounds of an answer hold as before. A 101 stays what it is, and refused.
+ * reads past every other interim answer (1xx), but takes a 100 for the end of the connection. So a 100 that begins what arrives becomes 102 on its way
+ * to undici's parser. One whose head comes in pieces still ends the connection, and the request is tried again.
  */
-export class InterimAnswers {
-  readonly #socket: Socket;
-  #asked: number;
-  #place: Place = 'final answer';
-  /** Bytes of the status line so far. */
-  #length = 0;
-  #tens = 0;
-  #isLineEmpty = false;
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#asked = socket.bytesWritten;
-  }
-
-  /** To be called before the first request. */
-  static readPast(socket: Socket): void {
-    const interim = new InterimAnswers(socket);
-    // Node hands over what has arrived by `push`, whether it is read by `read` or by events, and decrypted where there is TLS.
-    const push = socket.push.bind(socket);
-    socket.push = (chunk: Buffer | null, encoding) => {
-      if (chunk !== null) interim.#arrived(chunk);
-      return push(chunk, encoding);
-    };
-  }
-
-  #arrived(chunk: Buffer): void {
-    // Only one request is in flight at a time, so what arrives after a write is the beginning of its answer.
-    if (this.#socket.bytesWritten !== this.#asked) {
-      this.#asked = this.#socket.bytesWritten;
-      this.#begin();
+export function readPastContinue(socket: Socket): void {
+  let answered = socket.bytesWritten;
+  // Node hands over what has arrived by `push`, decrypted where there is TLS.
+  const push = socket.push.bind(socket);
+  socket.push = (chunk: Buffer | null, encoding) => {
+    // Only one request is in flight at a time: what arrives after a write begins its answer, and what follows a 100 begins it again.
+    if (chunk !== null && socket.bytesWritten !== answered) {
+      let at = 0;
+      while (CONTINUE.equals(chunk.subarray(at, at + CONTINUE.length))) {
+        chunk.write('2', at + CONTINUE.length - 1);
+        const end = chunk.indexOf(END_OF_HEAD, at);
+        at = end === -1 ? chunk.length : end + END_OF_HEAD.length;
+      }
+      if (at < chunk.length) answered = socket.bytesWritten;
     }
-    for (let i = 0; i < chunk.length && this.#place !== 'final answer'; i++) {
-      const byte = chunk[i] ?? 0;
-      if (this.#place === 'interim head') this.#inHead(byte);
-      else if (this.#inStatusLine(byte)) chunk[i] = TWO;
-    }
-  }
-
-  #begin(): void {
-    this.#place = 'status line';
-    this.#length = 0;
-  }
-
-  /** Returns whether this is the last digit of a 100. */
-  #inStatusLine(byte: number): boolean {
-    if (this.#length === 0 && (byte === CR || byte === LF)) return false; // As undici's parser does.
-    const at = this.#length++;
-    if (at < BEGINNING.length) {
-      if (byte !== BEGINNING[at] && !(at === VERSION_AT && byte === ZERO)) this.#place = 'final answer';
-      return false;
-    }
-    const isDigit = byte >= ZERO && byte <= NINE;
-    if (isDigit && at === BEGINNING.length) {
-      this.#tens = byte;
-      return false;
-    }
-    const isSwitching = this.#tens === ZERO && byte === ONE;
-    this.#place = isDigit && !isSwitching ? 'interim head' : 'final answer';
-    this.#isLineEmpty = false;
-    return this.#tens === ZERO && byte === ZERO;
-  }
-
-  /** An interim answer has no body: the next answer begins after its first empty line. */
-  #inHead(byte: number): void {
-    if (byte === LF && this.#isLineEmpty) this.#begin();
-    else if (byte === LF) this.#isLineEmpty = true;
-    else if (byte !== CR) this.#isLineEmpty = false;
-  }
+    return push(chunk, encoding);
+  };
 }
 
 /** An endpoint sent more in answer to one request than any answer could need. */

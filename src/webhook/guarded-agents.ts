@@ -4,7 +4,7 @@ import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'n
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { AnswerBound, InterimAnswers } from './answers.ts';
+import { AnswerBound, readPastContinue } from './answers.ts';
 import {
   type ConnectionPolicy,
   type Destination,
@@ -173,7 +173,7 @@ function forAnswers(bound: AnswerBound, callback: buildConnector.Callback): buil
   return (...[error, socket]) => {
     if (error !== null) return callback(error, null);
     bound.expectAnswers(socket);
-    InterimAnswers.readPast(socket);
+    readPastContinue(socket);
     // A TLS error can also arrive on an open connection, for example when the server rejects our certificate. Node only emits it, and undici would
     // wait for the connection to end without knowing the reason, or send its next request over it.
     socket.once('error', (reason) => socket.destroy(reason));
