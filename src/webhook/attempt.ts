@@ -5,7 +5,6 @@ import { isRecord } from '../domain/json.ts';
 import { parseRetryAfter } from '../domain/retry.ts';
 import { printable, shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { Deadlines, type Expiring } from './answers.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
 import { joined, type WebhookRequest } from './request.ts';
@@ -278,4 +277,45 @@ export function shownFault(error: unknown): string {
 /** By name, because with several realms there are several classes of each name. */
 function classOf(error: unknown): string {
   return isRecord(error) && typeof error['name'] === 'string' ? error['name'] : '';
+}
+
+const TICK_MS = 50;
+
+/** Something that must end by a deadline. */
+interface Expiring {
+  readonly deadlineAtMs: number;
+  expire(): void;
+}
+
+/**
+ * Enforces the deadlines of many requests with one interval timer, since on a fast endpoint a timer for each would cost more than the request
+ * itself. Times are those of `performance.now()`.
+ */
+class Deadlines {
+  readonly #open = new Set<Expiring>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(item: Expiring): void {
+    this.#open.add(item);
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  delete(item: Expiring): void {
+    this.#open.delete(item);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const item of this.#open) {
+      if (item.deadlineAtMs > now) continue;
+      this.#open.delete(item);
+      item.expire();
+    }
+    if (this.#open.size === 0) this.close();
+  }
 }

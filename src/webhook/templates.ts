@@ -7,12 +7,10 @@ import {
   type FilterImplOptions,
   Liquid,
   LiquidError,
-  Output,
   Tag,
   type TagToken,
   type Template as LiquidTemplate,
   toValueSync,
-  TypeGuards,
   Value,
 } from 'liquidjs';
 import { nearestKey } from '../contract/nearest-key.ts';
@@ -24,10 +22,13 @@ import { type Rendered, jsonFrom, neverJson, outputInQuotes } from './json-templ
 import {
   EMPTY_VALUE,
   encoded,
-  ESCAPES,
   inJson,
   inXml,
+  joined,
   JSON_FILTERS,
+  MOST_CHARACTERS,
+  OWN_MEANING,
+  piecesOf,
   type TemplateUse,
   written,
 } from './template-values.ts';
@@ -120,8 +121,6 @@ export interface Template {
   render(scope: TemplateScope | BatchScope): string;
 }
 
-/** Most characters that a rendering makes: of its text, of each capture, and of all that filters make on the way. A body has at most 2 MiB. */
-const MOST_CHARACTERS = 2 * 1024 * 1024;
 /**
  * Most steps that all the templates of one request may take together: blocks that are entered, texts that are written, entries that filters go
  * through. Some 100 ms at most, since a step takes 1 to 5 µs. It decides before time does, so alike on every machine.
@@ -175,72 +174,6 @@ export function readTemplate(source: string, use: TemplateUse): Template {
 
 // By its scope, which all the templates of a request have in common.
 const stepsTaken = new WeakMap<object, number>();
-
-/** A piece of a template that is text, or writes what a path leads to: most templates have no others. */
-type Piece = string | { readonly path: readonly string[]; readonly write: (value: unknown) => string };
-
-/** Names that LiquidJS gives a meaning of their own. */
-const OWN_MEANING = /^(size|first|last)$/;
-
-/**
- * The pieces of a template that has no others, so that they can be joined in a tenth of the time that LiquidJS takes, which must have read the
- * template; undefined: it has others.
- */
-function piecesOf(parsed: readonly LiquidTemplate[], use: TemplateUse): Piece[] | undefined {
-  const pieces = parsed.map((one): Piece | undefined => {
-    if (TypeGuards.isHTMLToken(one.token)) return one.token.getContent();
-    if (!(one instanceof Output)) return undefined;
-    const path = pathOf(one.value);
-    const write = writingOf(one.value, use);
-    return path === undefined || write === undefined ? undefined : { path, write };
-  });
-  return pieces.some((piece) => piece === undefined) ? undefined : pieces.filter((piece) => piece !== undefined);
-}
-
-/** The names of `data.account.email`; undefined for any other expression. */
-function pathOf({ initial: { postfix } }: Value): string[] | undefined {
-  const [token, more] = postfix;
-  if (more !== undefined || !TypeGuards.isPropertyAccessToken(token) || token.variable !== undefined) return undefined;
-  const names = token.props.map((prop) => ('content' in prop && typeof prop.content === 'string' ? prop.content : ''));
-  return names.some((name) => name === '' || OWN_MEANING.test(name)) ? undefined : names;
-}
-
-/** How a value is written, by no filter or by `json`; undefined for any other. */
-function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => string) | undefined {
-  const escape = ESCAPES[use];
-  // Unless its last filter is raw, LiquidJS has added the one that escapes.
-  const isEscaped = escape !== undefined && filters.at(-1)?.raw !== true;
-  const [filter, more] = isEscaped ? filters.slice(0, -1) : filters;
-  if (filter === undefined) return escape ?? written;
-  const json = filter.args.length > 0 ? undefined : JSON_FILTERS.get(filter.name);
-  if (more !== undefined || json === undefined) return undefined;
-  return isEscaped ? (value) => escape(json(value)) : json;
-}
-
-/** Pieces joined to what LiquidJS would write; undefined where it would object, which it is to say itself, with the line. */
-function joined(pieces: readonly Piece[], scope: object): string | undefined {
-  let text = '';
-  try {
-    for (const piece of pieces) {
-      text += typeof piece === 'string' ? piece : piece.write(valueAt(piece.path, scope));
-      if (text.length > MOST_CHARACTERS) return undefined;
-    }
-    return text;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What a path leads to through properties that are a value's own. */
-function valueAt(path: readonly string[], scope: object): unknown {
-  let value: unknown = scope;
-  for (const name of path) {
-    if (value === undefined || value === null) return value;
-    const owner: object = Object(value);
-    value = Object.hasOwn(owner, name) ? Reflect.get(owner, name) : undefined;
-  }
-  return value;
-}
 
 /**
  * What is wrong with a template, in words, as far as that shows without a person: its syntax, names that no scope has, values that could write
