@@ -9,8 +9,8 @@ import { counted, shownTime } from '../domain/shown.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /**
- * What the client throws: one class per failure, each with its data. `name` is stable. The message says what happened, and names neither a command, nor
- * a request, nor a button: `remedies` say what to do. The first sentence above each class is its row in docs/errors.md.
+ * What the client throws: one class per failure, each with its data. `name` is that of the class, and stable. The message says what happened, and names
+ * neither a command, nor a request, nor a button: `remedies` say what to do. The first sentence above each class is its row in docs/errors.md.
  */
 export abstract class TriggersError extends Error {
   /** What a person can do about it, best first. */
@@ -19,6 +19,7 @@ export abstract class TriggersError extends Error {
   /** @param data the fields that a class declares. */
   constructor(message: string, data: object = {}, cause?: unknown, ...remedies: readonly Remedy[]) {
     super(message, cause === undefined ? {} : { cause });
+    this.name = new.target.name;
     this.remedies = remedies;
     Object.assign(this, data);
   }
@@ -43,7 +44,6 @@ export abstract class ProblemsError extends TriggersError {
 
 /** No job has this id. */
 export class JobNotFound extends TriggersError {
-  override readonly name = 'JobNotFound';
   declare readonly jobId: string;
   /** The job that was most likely meant, where that was looked for. */
   declare readonly near?: string;
@@ -54,7 +54,6 @@ export class JobNotFound extends TriggersError {
 
 /** The job has ended and accepts nothing; `ended` says how. */
 export class JobNotRunning extends TriggersError {
-  override readonly name = 'JobNotRunning';
   declare readonly jobId: string;
   declare readonly ended: string;
   /** How it can run again, if it can: with what it keeps, or with what can be recovered. */
@@ -78,7 +77,6 @@ const AGAIN = {
 
 /** A job with this id is running, so no other can start under it, and there is nothing to recover. */
 export class JobAlreadyRunning extends TriggersError {
-  override readonly name = 'JobAlreadyRunning';
   declare readonly jobId: string;
   constructor(jobId: string, { isRecovery = false, cause }: ErrorOptions & { readonly isRecovery?: boolean } = {}) {
     const next = isRecovery ? 'There is nothing to recover.' : 'Another job needs another id.';
@@ -89,7 +87,6 @@ export class JobAlreadyRunning extends TriggersError {
 
 /** The job ended normally and keeps nothing. */
 export class NothingToRecover extends TriggersError {
-  override readonly name = 'NothingToRecover';
   declare readonly jobId: string;
   declare readonly ended: string;
   constructor(jobId: string, ended: string) {
@@ -100,7 +97,6 @@ export class NothingToRecover extends TriggersError {
 
 /** The job has stopped and keeps triggers or dead letters, so no other job can start under its id. */
 export class JobKept extends TriggersError {
-  override readonly name = 'JobKept';
   declare readonly jobId: string;
   /** Triggers that wait for it to be resumed. */
   declare readonly waiting: number;
@@ -138,7 +134,6 @@ export interface Recoverable {
 
 /** The last job with this id was ended from outside. A new one would make what it had not delivered unrecoverable. */
 export class JobRecoverable extends TriggersError {
-  override readonly name = 'JobRecoverable';
   declare readonly jobId: string;
   declare readonly ended: Recoverable['ended'];
   declare readonly waiting: Recoverable['waiting'];
@@ -165,7 +160,6 @@ function leftInWords({ ended, waiting, backfill, aside, letters }: Recoverable):
 
 /** The job definition is wrong; nothing was started or changed. */
 export class InvalidJob extends ProblemsError {
-  override readonly name = 'InvalidJob';
   /** @param options.isEdit a running job was to be changed. Default: false. */
   constructor(problems: readonly Problem[], { isEdit = false }: { readonly isEdit?: boolean } = {}) {
     super(isEdit ? 'The change was not accepted; the job goes on as it was:' : 'The job was not accepted:', problems);
@@ -174,7 +168,6 @@ export class InvalidJob extends ProblemsError {
 
 /** An option or a request is wrong; nothing was done. */
 export class InvalidRequest extends ProblemsError {
-  override readonly name = 'InvalidRequest';
   constructor(problems: readonly Problem[]) {
     super('The request was not accepted:', problems);
   }
@@ -182,7 +175,6 @@ export class InvalidRequest extends ProblemsError {
 
 /** The watch is wrong, its audience is not known, or the worker has no folder for it; nothing was started or changed. */
 export class InvalidWatch extends ProblemsError {
-  override readonly name = 'InvalidWatch';
   constructor(problems: readonly Problem[]) {
     super('The watch was not accepted:', problems);
   }
@@ -190,7 +182,6 @@ export class InvalidWatch extends ProblemsError {
 
 /** No watch of this audience is running. */
 export class WatchNotFound extends TriggersError {
-  override readonly name = 'WatchNotFound';
   /** As it was asked for. */
   declare readonly audience: string;
   constructor(audience: string, { cause }: ErrorOptions = {}) {
@@ -200,7 +191,6 @@ export class WatchNotFound extends TriggersError {
 
 /** There is no message to show or to send. */
 export class NoSample extends TriggersError {
-  override readonly name = 'NoSample';
   declare readonly problem: SampleProblem;
   constructor(problem: SampleProblem) {
     super(problem.message, { problem }, undefined, ...(problem.field === 'event' ? [RENDER] : []));
@@ -210,7 +200,6 @@ const RENDER: Remedy = { action: 'render' };
 
 /** No worker answered in time, so nothing was done, and nothing will be. */
 export class NoWorker extends TriggersError {
-  override readonly name = 'NoWorker';
   declare readonly taskQueue: string;
   /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
   declare readonly lastPollMsAgo: number | undefined;
@@ -235,7 +224,6 @@ export class NoWorker extends TriggersError {
 
 /** A command was sent, and its answer did not come or cannot be read. It may have been done, or be done later. */
 export class OutcomeUnknown extends TriggersError {
-  override readonly name = 'OutcomeUnknown';
   /** What was asked, of whom. */
   declare readonly command: string;
   /** @param findOut how to find out what became of it. */
@@ -248,7 +236,6 @@ export class OutcomeUnknown extends TriggersError {
 
 /** A worker tried and failed: most often its audience source cannot be read. */
 export class WorkerFailed extends TriggersError {
-  override readonly name = 'WorkerFailed';
   declare readonly taskQueue: string;
   declare readonly reason: string;
   /** Most likely since it has other payload keys: what this program signals it cannot read either. */
@@ -265,13 +252,10 @@ export class WorkerFailed extends TriggersError {
 }
 
 /** A setting for reaching Temporal is wrong. The message never says what a secret is. */
-export class InvalidConnection extends TriggersError {
-  override readonly name = 'InvalidConnection';
-}
+export class InvalidConnection extends TriggersError {}
 
 /** No Temporal server answers, or it can do nothing at the moment. */
 export class ServerUnreachable extends TriggersError {
-  override readonly name = 'ServerUnreachable';
   /** Where none answers; undefined when one answered that it cannot do anything. */
   declare readonly address: string | undefined;
 
@@ -293,8 +277,6 @@ const START_TEMPORAL: Remedy = { action: 'startTemporal' };
 
 /** Temporal denies permission to this program's token or certificate. */
 export class NotLetIn extends TriggersError {
-  override readonly name = 'NotLetIn';
-
   /** A failure that is Temporal's refusal of whoever asked; undefined when it is none. */
   static of(error: unknown): NotLetIn | undefined {
     if (error instanceof NotLetIn) return error;
@@ -312,7 +294,6 @@ export class NotLetIn extends TriggersError {
 
 /** `close()` was called before. */
 export class ClientClosed extends TriggersError {
-  override readonly name = 'ClientClosed';
   constructor() {
     super('This client is closed. Connect a new one: ExportJobs.connect().');
   }
@@ -320,7 +301,6 @@ export class ClientClosed extends TriggersError {
 
 /** The job refused the request; `reason` says why. */
 export class RequestRefused extends TriggersError {
-  override readonly name = 'RequestRefused';
   declare readonly jobId: string;
   declare readonly reason: string;
   /** The type of failure that the job answered with, such as `JobStopping`; absent when the client refused. */
@@ -336,7 +316,6 @@ export class RequestRefused extends TriggersError {
 
 /** No dead letter with this id waits: it was redelivered or discarded, has expired, or never existed. */
 export class DeadLetterNotFound extends TriggersError {
-  override readonly name = 'DeadLetterNotFound';
   declare readonly deadLetterId: string;
   constructor(deadLetterId: string, { cause }: ErrorOptions = {}) {
     const message = `No dead letter "${deadLetterId}" waits for a decision.`;
@@ -346,7 +325,6 @@ export class DeadLetterNotFound extends TriggersError {
 
 /** A dead letter was not redelivered, and still waits; `reason` says why. */
 export class RedeliveryRefused extends TriggersError {
-  override readonly name = 'RedeliveryRefused';
   declare readonly deadLetterId: string;
   declare readonly reason: string;
   constructor(deadLetterId: string, reason: string) {
@@ -356,7 +334,6 @@ export class RedeliveryRefused extends TriggersError {
 
 /** A dead letter was not discarded: its job has it, or was ended before it answered. */
 export class DiscardRefused extends TriggersError {
-  override readonly name = 'DiscardRefused';
   declare readonly deadLetterId: string;
   declare readonly reason: string;
   constructor(deadLetterId: string, reason: string) {
@@ -365,13 +342,10 @@ export class DiscardRefused extends TriggersError {
 }
 
 /** A filter of dead letters has no meaning; nothing was done. */
-export class InvalidFilter extends TriggersError {
-  override readonly name = 'InvalidFilter';
-}
+export class InvalidFilter extends TriggersError {}
 
 /** No dead letter, no job and no source has an audience of this name. */
 export class AudienceNotFound extends TriggersError {
-  override readonly name = 'AudienceNotFound';
   /** As it was asked for. */
   declare readonly audience: string;
   constructor(audience: string, nearest: string | undefined) {
@@ -382,7 +356,6 @@ export class AudienceNotFound extends TriggersError {
 
 /** A slug belongs to another audience now; nothing is done until an id says which one is meant. */
 export class AudienceMoved extends TriggersError {
-  override readonly name = 'AudienceMoved';
   /** The slug, as it was given. */
   declare readonly audience: string;
   /** The id of the audience that has it now. */
@@ -399,7 +372,6 @@ export class AudienceMoved extends TriggersError {
 
 /** The source has too many audiences to say which one has this slug now. */
 export class SlugNotChecked extends TriggersError {
-  override readonly name = 'SlugNotChecked';
   /** The slug, as it was given. */
   declare readonly audience: string;
   constructor(audience: string) {
@@ -410,7 +382,6 @@ export class SlugNotChecked extends TriggersError {
 
 /** Running jobs cannot be read here, so it is not known what they subscribe to; nothing was sent. */
 export class JobsUnreadable extends TriggersError {
-  override readonly name = 'JobsUnreadable';
   declare readonly jobIds: readonly string[];
   /** @param why the first of them cannot be read. */
   constructor(jobIds: readonly string[], why: string) {
@@ -424,7 +395,6 @@ const JOBS_NAMED = 20;
 
 /** The input is not a trigger that any job could accept; it was not sent. */
 export class InvalidTrigger extends TriggersError {
-  override readonly name = 'InvalidTrigger';
   declare readonly reason: string;
   /** Its line in the input, from 1; undefined when the input has no lines. */
   declare readonly line: number | undefined;
@@ -435,7 +405,6 @@ export class InvalidTrigger extends TriggersError {
 
 /** A list of people's ids has lines without one; nothing was compared or sent. */
 export class InvalidList extends ProblemsError {
-  override readonly name = 'InvalidList';
   /** How many lines are wrong; `problems` has the first of them. */
   declare readonly wrong: number;
   constructor(problems: readonly Problem[], wrong: number) {
@@ -446,7 +415,6 @@ export class InvalidList extends ProblemsError {
 
 /** A difference looks like that of a wrong list, or of a half-empty source; nothing was sent. */
 export class DifferenceDoubtful extends TriggersError {
-  override readonly name = 'DifferenceDoubtful';
   declare readonly doubts: readonly DifferenceDoubt[];
   /** What was counted. */
   declare readonly difference: DifferenceCounts;
@@ -459,7 +427,6 @@ export class DifferenceDoubtful extends TriggersError {
 
 /** The job takes no more signals until a worker has processed the earlier ones. */
 export class JobFull extends TriggersError {
-  override readonly name = 'JobFull';
   declare readonly jobId: string;
   constructor(jobId: string, { cause }: ErrorOptions = {}) {
     const said = cause instanceof Error ? ` (${cause.message})` : '';
@@ -474,7 +441,6 @@ export class JobFull extends TriggersError {
  * and `at` (triggers without an `at` among the unconfirmed may be sent twice).
  */
 export class PushInterrupted extends TriggersError {
-  override readonly name = 'PushInterrupted';
   declare readonly jobId: string;
   declare readonly accepted: number;
   declare readonly unconfirmed: number;
@@ -491,7 +457,6 @@ export class PushInterrupted extends TriggersError {
 
 /** A push to all jobs that subscribe ended early, or left a job out; `failures` say which. */
 export class PublishInterrupted extends TriggersError {
-  override readonly name = 'PublishInterrupted';
   /** Triggers of the input that were offered to every running job that subscribes. */
   declare readonly read: number;
   declare readonly failures: readonly Error[];

@@ -59,12 +59,18 @@ import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
 import { Watches } from './watches.ts';
 
 export type { Attempt } from '../contract/attempt.ts';
-export type { AudienceList, AudienceListing } from '../contract/audience.ts';
-export type { AuthorizationListing } from '../contract/audience.ts';
+export type { AudienceList, AudienceListing, AuthorizationListing } from '../contract/audience.ts';
 export type { Difference, DifferenceCounts } from '../contract/difference.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
-export type { JobTrend, TrendPoint } from '../contract/job-status.ts';
-export type { BackfillStatus, HolderTrouble, JobState, JobStatus, LastFailure } from '../contract/job-status.ts';
+export type {
+  BackfillStatus,
+  HolderTrouble,
+  JobState,
+  JobStatus,
+  JobTrend,
+  LastFailure,
+  TrendPoint,
+} from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
 export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
@@ -76,6 +82,7 @@ export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';
 export type {
   Decided,
+  DecisionExtent,
   DeadLetterReport,
   DeadLetterSummary,
   DecisionOptions,
@@ -83,12 +90,10 @@ export type {
   RedeliverOptions,
   WhichDeadLetters,
 } from './dead-letters.ts';
-export type { DecisionExtent } from './dead-letters.ts';
 export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
-export type { JobSummary } from './jobs/job-list.ts';
-export type { JobNumbers, JobOverview, LastHour, OverviewOptions } from './jobs/job-list.ts';
+export type { JobNumbers, JobOverview, JobSummary, LastHour, OverviewOptions } from './jobs/job-list.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
 export type { PushResult, Triggers } from './push/push.ts';
@@ -97,13 +102,10 @@ export type { CompareOptions, CompareProgress } from './reconcile/compare.ts';
 export type { SampleOf } from './jobs/samples.ts';
 export type { Slugs } from './jobs/slugs.ts';
 export type { StartedJob, StartOptions } from './jobs/start-job.ts';
-export type { TraceProgress } from './history/trace.ts';
-export type { TraceOptions } from './history/trace.ts';
+export type { TraceOptions, TraceProgress } from './history/trace.ts';
 export type { AskedWatch, WatchSummary } from './watches.ts';
-export { dataConverterWith } from '../temporal/data-converter.ts';
-export { InvalidPayloadKeys } from '../temporal/encrypting-codec.ts';
-export { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
-export { payloadConverterPath } from '../temporal/data-converter.ts';
+export { InvalidPayloadKeys, UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+export { dataConverterWith, payloadConverterPath } from '../temporal/data-converter.ts';
 
 export interface ExportJobsOptions {
   /** The task queue that workers take jobs from; default `audience-triggers`. */

@@ -14,7 +14,7 @@ type Asking = Pick<ConnectionLike, 'workflowService'>;
 /** What is in the way of work with Temporal. */
 export interface TemporalProblem {
   /** A name in docs/errors.md. */
-  readonly code: 'NotLetIn' | 'NamespaceNotFoundError' | 'ServerUnreachable';
+  readonly code: string;
   readonly message: string;
 }
 

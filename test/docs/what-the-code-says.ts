@@ -40,10 +40,21 @@ interface ErrorClass {
 export function errorClasses(): ReadonlyMap<string, ErrorClass> {
   const classes = all.filter(ts.isClassDeclaration);
   const parents = new Map(classes.map((one) => [one.name?.text ?? '', parentOf(one)]));
-  const isError = (name: string): boolean =>
-    name === 'Error' || (parents.has(name) && isError(parents.get(name) ?? ''));
-  const errors = classes.filter((one) => isError(one.name?.text ?? ''));
-  return new Map(errors.map((one) => [one.name?.text ?? '', { ownName: ownName(one), when: whenOf(one) }]));
+  const isBelow = (name: string, ancestor: string): boolean =>
+    name === ancestor || (parents.has(name) && isBelow(parents.get(name) ?? '', ancestor));
+  const errors = classes.filter((one) => isBelow(one.name?.text ?? '', 'Error'));
+  return new Map(
+    errors.map((one) => {
+      const name = one.name?.text ?? '';
+      // The client's take the name of their class; nothing is made of the abstract ones.
+      const isOfClient = isBelow(name, 'TriggersError') && !isAbstract(one);
+      return [name, { ownName: isOfClient ? name : ownName(one), when: whenOf(one) }];
+    }),
+  );
+}
+
+function isAbstract({ modifiers = [] }: { readonly modifiers?: Iterable<ts.ModifierLike> }): boolean {
+  return [...modifiers].some(({ kind }) => kind === ts.SyntaxKind.AbstractKeyword);
 }
 
 function parentOf({ heritageClauses = [] }: { readonly heritageClauses?: Iterable<ts.HeritageClause> }): string {
