@@ -424,7 +424,7 @@ interface PersonReading {
  *
  * @param runs of the job, oldest first; one that is missing is found by the one before it, as long as it is not the first.
  */
-async function* personFacts(
+export async function* personFacts(
   client: Client,
   jobId: string,
   runs: readonly JobRunTimes[],
