@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FailedAttempt, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
-import { LOOK_UP_MS } from '../domain/limits.ts';
+import { HEARTBEAT_TIMEOUT_MS, LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
 import { jobIdOf } from '../domain/names.ts';
-import { readProgress } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
@@ -37,11 +36,8 @@ export interface DeliverDependencies {
 
 /** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1000;
-/**
- * While nothing is settled, a heartbeat only says that the worker is alive; this many are sent in the time after which the server takes it
- * for dead. A job does so after two, when that keeps its run from ending (`giving-up.ts`).
- */
-const QUIET_HEARTBEATS = 8;
+/** While nothing is settled, a heartbeat only says that the worker is alive. */
+const QUIET_HEARTBEAT_MS = HEARTBEAT_TIMEOUT_MS / 4;
 /** A slice that is given back is cut again at once, so a worker that was frozen keeps it for a moment, rather than receive it again and again. */
 const STALLED_WAIT_MS = 1000;
 
@@ -52,11 +48,9 @@ const STALLED_WAIT_MS = 1000;
 export function createDeliver(dependencies: DeliverDependencies): (slice: SliceInput) => Promise<SliceReport> {
   return async (slice) => {
     const context = Context.current();
-    // Details of our own heartbeat, from an attempt that did not finish.
-    const before = readProgress(context.info.heartbeatDetails, slice.triggers.length);
-    const settled = new SettledTriggers(slice.triggers.length, before);
-    const { attempt, workflowExecution: { workflowId = '' } = {} } = context.info;
-    const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace, attempt === 1);
+    const settled = new SettledTriggers(slice.triggers.length);
+    const { workflowExecution: { workflowId = '' } = {} } = context.info;
+    const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace);
     // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once, as is one that comes after its
     // time by this worker's clock, and not yet by the server's.
     if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
@@ -68,7 +62,7 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      const sent = await send(dependencies, { slice, settled, telemetry, starts, attempt, workflowId });
+      const sent = await send(dependencies, { slice, settled, telemetry, starts, workflowId });
       return report(settled, sent, starts);
     } finally {
       telemetry.close();
@@ -82,12 +76,11 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
  * second from each would keep the server busy, at the cost of healthy jobs.
  */
 function heartbeats(context: Context, settled: SettledTriggers): () => void {
-  const quietMs = (context.info.heartbeatTimeoutMs ?? 0) / QUIET_HEARTBEATS;
   let toldCount = 0;
   let toldAt = performance.now();
   return () => {
     const now = performance.now();
-    if (settled.count === toldCount && now - toldAt < quietMs) return;
+    if (settled.count === toldCount && now - toldAt < QUIET_HEARTBEAT_MS) return;
     toldCount = settled.count;
     toldAt = now;
     context.heartbeat(settled.progress());
@@ -95,8 +88,6 @@ function heartbeats(context: Context, settled: SettledTriggers): () => void {
 }
 
 interface Sending extends Pick<SliceSendingOptions, 'slice' | 'settled' | 'telemetry' | 'starts'> {
-  /** Which of the activity's attempts this is, from 1. */
-  readonly attempt: number;
   readonly workflowId: string;
 }
 
@@ -107,7 +98,7 @@ const NOTHING_SENT: Sent = { sendingMs: 0 };
 
 async function send(dependencies: DeliverDependencies, sending: Sending): Promise<Sent> {
   const { source, heldProfiles, poster, authorizations, userAgent, returnPermits } = dependencies;
-  const { attempt, workflowId, ...what } = sending;
+  const { workflowId, ...what } = sending;
   const { slice, settled, telemetry } = what;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
@@ -115,8 +106,8 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
   if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
   const [found, looked, held] = await Promise.all([
     authorizations.lookUp(authorization, url),
-    lookUpPeople(source, slice, settled, telemetry),
-    readHeld(heldProfiles, jobIdOf(workflowId), slice, settled),
+    lookUpPeople(source, slice, telemetry),
+    readHeld(heldProfiles, jobIdOf(workflowId), slice),
   ]);
   // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;
@@ -130,14 +121,8 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     ...looked,
     held,
     cancelled: Context.current().cancellationSignal,
-    // An earlier attempt may have given back all permits but one, and it is not known which.
-    ...(attempt === 1
-      ? {
-          permits: slice.permits,
-          returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) =>
-            returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
-        }
-      : { permits: 1 }),
+    returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) =>
+      returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
   };
   const sender = new SliceSending(options);
   const startedAt = performance.now();
@@ -168,13 +153,11 @@ function failAll(
 async function lookUpPeople(
   source: AudienceSource,
   { settings, triggers }: SliceInput,
-  settled: SettledTriggers,
   telemetry: SliceTelemetry,
 ): Promise<Pick<SliceSendingOptions, 'profiles' | 'memberships' | 'sourceTrouble'>> {
   const unknown = new Set<string>();
   const all = new Set<string>();
-  for (const [index, { user, profile, held }] of triggers.entries()) {
-    if (settled.isDelivered(index)) continue;
+  for (const { user, profile, held } of triggers) {
     if (profile === undefined && held === undefined) unknown.add(user);
     if (settings.memberships === true) all.add(user);
   }
@@ -204,12 +187,11 @@ async function readHeld(
   heldProfiles: HeldProfileReader,
   jobId: string,
   { triggers }: SliceInput,
-  settled: SettledTriggers,
 ): Promise<SliceSendingOptions['held']> {
   const read = new Map<number, string | undefined>();
   const reading: Promise<void>[] = [];
   for (const [index, { held }] of triggers.entries()) {
-    if (held === undefined || settled.isDelivered(index)) continue;
+    if (held === undefined) continue;
     reading.push(heldProfiles.read(jobId, held).then((json) => void read.set(index, json)));
   }
   if (reading.length === 0) return read;

@@ -90,7 +90,7 @@ export function createAnswerLetters(workflows: SideWorkflows): Activities['answe
 }
 
 /** The run of the job that the present activity belongs to. */
-export function presentRun(): WorkflowRun {
+function presentRun(): WorkflowRun {
   const { workflowExecution } = Context.current().info;
   if (workflowExecution === undefined) throw new Error('This activity belongs to no workflow.');
   return workflowExecution;

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
-import type { Activities, SideWorkflows, WorkflowRun, WorkflowStanding } from '../contract/ports.ts';
-import type { SliceSign } from '../contract/slice.ts';
+import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { beating } from './beating.ts';
@@ -9,7 +8,7 @@ import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
 import { HeldProfileReader } from './held-profiles.ts';
-import { createAnswerLetters, createHolders, createKeepDeadLetters, presentRun } from './holders.ts';
+import { createAnswerLetters, createHolders, createKeepDeadLetters } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
@@ -31,7 +30,6 @@ export interface ActivityDependencies
     EmitDependencies,
     SampleDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
-  readonly sliceSigns: (run: WorkflowRun) => Promise<readonly SliceSign[]>;
   readonly sideWorkflows: SideWorkflows;
 }
 
@@ -54,7 +52,6 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
-    lookForSigns: () => dependencies.sliceSigns(presentRun()),
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, heldProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),

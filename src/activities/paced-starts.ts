@@ -11,13 +11,11 @@ export class PacedStarts {
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
 
-  /** @param isFirst whether this is the first attempt of the activity: of an earlier one, it is not known what it had started. */
-  constructor({ perSecond, nextAtMs = -Infinity }: SlicePace, isFirst: boolean) {
+  constructor({ perSecond, nextAtMs = -Infinity }: SlicePace) {
     const now = performance.now();
-    const latest = now + intervalMs(perSecond);
     // Never later, or a worker whose clock is behind would wait for as long as the clocks differ.
-    const from = isFirst ? Math.min(now + (nextAtMs - Date.now()), latest) : latest;
-    this.#spacing = new RequestSpacing(perSecond, from);
+    const latest = now + intervalMs(perSecond);
+    this.#spacing = new RequestSpacing(perSecond, Math.min(now + (nextAtMs - Date.now()), latest));
   }
 
   /** When the next request may start, as `performance.now()`; in the past when it may start now. */

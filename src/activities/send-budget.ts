@@ -38,14 +38,11 @@ export interface SliceSendingOptions {
   readonly memberships?: ReadonlyMap<string, readonly string[]>;
   /** Why it did not, as far as people may read that. */
   readonly sourceTrouble?: string;
-  /** At most this many requests in flight. */
-  readonly permits: number;
   /** How their starts are spaced; undefined: not at all. */
   readonly starts: PacedStarts | undefined;
   /** Aborted when the slice is no longer wanted, because its job was paused or terminated, say. */
   readonly cancelled: AbortSignal;
-  /** Absent: no permits are given back. */
-  readonly returnPermits?: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
+  readonly returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
 }
 
 /**
@@ -80,7 +77,7 @@ export class SendBudget {
     const ends = await Promise.allSettled(Array.from({ length: count }, lane));
     clearTimeout(tail);
     clearTimeout(this.#lastStarted);
-    // Checked only now: the slice of a failed activity soon goes to another worker.
+    // Checked only now: the triggers of a failed activity are soon sent again.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
@@ -136,10 +133,11 @@ export class SendBudget {
   }
 
   #returnIdlePermits(): void {
-    const { permits, starts, returnPermits, cancelled } = this.#options;
+    const { slice, starts, returnPermits, cancelled } = this.#options;
     const left = this.#openLanes;
-    if (returnPermits === undefined || left === 0) return;
-    if (!cancelled.aborted && (starts === undefined ? left >= permits : starts.isOver || starts.isAwaited)) return;
+    if (left === 0) return;
+    if (!cancelled.aborted && (starts === undefined ? left >= slice.permits : starts.isOver || starts.isAwaited))
+      return;
     // Best effort: the permits come back with the report anyway.
     const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
     void returnPermits(returned).catch(() => undefined);

@@ -1,20 +1,15 @@
 import type { FailedAttempt, HalvedBatches, SliceProgress } from '../contract/slice.ts';
 
-/** Which triggers of a slice are settled: what heartbeats report, and what a later attempt of the activity starts from. */
+/** Which triggers of a slice are settled: what heartbeats report. */
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
   #deliveredCount = 0;
   readonly failed = new Map<number, FailedAttempt>();
   /** Which of them go in smaller batches, since a larger one was refused. */
-  halved: HalvedBatches;
+  halved: HalvedBatches = [];
 
-  constructor(size: number, before: SliceProgress | undefined) {
+  constructor(size: number) {
     this.#delivered = new Uint8Array(size);
-    for (const [first, last] of before?.delivered ?? []) {
-      for (let index = first; index <= last; index++) this.deliver(index);
-    }
-    for (const attempt of before?.failed ?? []) this.failed.set(attempt.index, attempt);
-    this.halved = before?.halved ?? [];
   }
 
   /** How many are settled, delivered or failed. */

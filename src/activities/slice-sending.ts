@@ -46,7 +46,7 @@ export class SliceSending {
   #requests = 0;
 
   constructor(options: SliceSendingOptions) {
-    const { slice, settled } = options;
+    const { slice } = options;
     this.#options = options;
     this.#course = new SendBudget(options);
     this.#maker = new RequestMaker(slice.settings);
@@ -54,15 +54,11 @@ export class SliceSending {
       triggers: slice.triggers,
       size: slice.settings.batch?.size ?? 1,
       isByEvent: this.#maker.isByEvent,
-      isDelivered: (place) => settled.isDelivered(place),
-      // What an earlier attempt of this activity failed to deliver is not tried again: the workflow decides when to.
-      isFailed: (place) => settled.failed.has(place),
-      halved: settled.halved,
     });
     this.#audiences = new Map(slice.audiences.map((audience) => [audience.id, audience]));
     this.#authorization = options.authorization;
     this.#inUrl = secretsIn(options.url);
-    this.#unstarted = slice.triggers.length - settled.count;
+    this.#unstarted = slice.triggers.length;
   }
 
   /** How many requests were made. */
@@ -71,7 +67,7 @@ export class SliceSending {
   }
 
   run(): Promise<void> {
-    return this.#course.run(Math.min(this.#options.permits, this.#queue.people), () => this.#runLane());
+    return this.#course.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runLane());
   }
 
   /** Sends one request after another, until there is none that may be started. With callbacks: promises cost processor time for each delivery. */

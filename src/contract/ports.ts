@@ -7,7 +7,7 @@ import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts'
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
-import type { PackedSlice, SliceReport, SliceSign } from './slice.ts';
+import type { PackedSlice, SliceReport } from './slice.ts';
 import type { Calendar, CalendarSettings } from './timing.ts';
 import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
@@ -84,8 +84,6 @@ export interface Activities {
   forgetDifference(differenceId: string): Promise<void>;
   /** How many members these audiences have together, by the source's own count; null when it does not say for all of them. */
   countMembers(audiences: readonly string[]): Promise<number | null>;
-  /** The last signs of life of the slices of the run that asks, as far as a worker has them. */
-  lookForSigns(): Promise<readonly SliceSign[]>;
   /** Whether a workflow runs. */
   lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
   /** Starts the holder workflow with this id and content; calling it again changes nothing. */

@@ -148,19 +148,10 @@ export interface SliceReport {
  */
 export type HalvedBatches = readonly (readonly [place: number, most: number, isUnasked?: true])[];
 
-/** Details of a `deliver` heartbeat: what is settled so far, so that the next attempt of the activity continues from there. */
+/** Details of a `deliver` heartbeat: what is settled so far. If the worker is lost, only the rest is sent again. */
 export interface SliceProgress {
   /** Delivered places, as closed ranges. */
   readonly delivered: readonly (readonly [first: number, last: number])[];
   readonly failed: readonly FailedAttempt[];
   readonly halved?: HalvedBatches;
-}
-
-/** That a worker had a slice at some time. */
-export interface SliceSign {
-  readonly sliceId: number;
-  /** Its last heartbeat, or when a worker took it, epoch ms by the server. */
-  readonly lastAtMs: number;
-  /** What the last heartbeat said, if there was one. */
-  readonly progress?: unknown;
 }

@@ -7,12 +7,6 @@ export interface BatchQueueOptions {
   readonly size: number;
   /** Whether enters and exits go in batches of their own. */
   readonly isByEvent: boolean;
-  /** Whether a trigger is delivered already. */
-  readonly isDelivered: (place: number) => boolean;
-  /** Whether it is known already that it did not get through. */
-  readonly isFailed: (place: number) => boolean;
-  /** What was halved before. */
-  readonly halved?: HalvedBatches | undefined;
 }
 
 /** What becomes of a trigger that is offered to a batch: it is in; it is not to be sent; or the batch is full without it. */
@@ -36,14 +30,13 @@ export class BatchQueue {
   readonly #most = new Map<number, number>();
   /** Of those that were halved, those that were in a request. */
   readonly #asked = new Set<number>();
-  readonly #people: Person[];
+  readonly #people: Person[] = [];
   /** By the places of their triggers. */
   readonly #personAt: Person[] = [];
 
   constructor(options: BatchQueueOptions) {
-    const { triggers, isDelivered, isFailed, halved = [] } = options;
+    const { triggers } = options;
     this.#options = options;
-    const people: Person[] = [];
     for (const [place, { user, batchMost }] of triggers.entries()) {
       if (batchMost !== undefined) this.#most.set(place, batchMost);
       const before = this.#personAt[place - 1];
@@ -51,14 +44,8 @@ export class BatchQueue {
       const person = isSame ? before : { next: place, end: place };
       this.#personAt.push(person);
       person.end = place + 1;
-      if (person.next === place && isDelivered(place)) person.next++;
-      if (!isSame) people.push(person);
+      if (!isSame) this.#people.push(person);
     }
-    for (const [place, most, isUnasked] of halved) {
-      this.#most.set(place, most);
-      if (isUnasked !== true) this.#asked.add(place);
-    }
-    this.#people = people.filter(({ next, end }) => next < end && !isFailed(next));
   }
 
   /** How many people wait to be put into a batch; one of whom a trigger was delivered may wait again. */

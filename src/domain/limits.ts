@@ -84,9 +84,11 @@ export function budgetsOf(limits: ServerLimits): Budgets {
 
 /** How long a slice may ask its source for profiles, in ms. */
 export const LOOK_UP_MS = 4_000;
+/** The server ends a slice when its worker has not heartbeat for this long, in ms. A worker that stalls for longer loses it, and it is sent again. */
+export const HEARTBEAT_TIMEOUT_MS = 10_000;
 /**
- * A slice must report within its budget, the time of its last request and this much more, or another worker takes it over. Longer than its
- * look-up may take, so that a frozen worker has nothing left to start when that happens.
+ * After its worker's last heartbeat, a slice is over within its budget, the time of its last request and this much more, in ms. Longer than
+ * its look-up may take, so that a frozen worker has nothing left to start by then.
  */
 export const STALL_MARGIN_MS = 5_000;
 /** Most triggers in one slice. */

@@ -82,17 +82,6 @@ export function beganAt(subscriptionId: string): number | undefined {
     : undefined;
 }
 
-/** The id of the activity of a slice: the server tells it with the last heartbeat. */
-export function sliceActivityId(sliceId: number): string {
-  return `slice-${sliceId}`;
-}
-
-/** The number of the slice; undefined for any other activity. */
-export function sliceOfActivity(activityId: string): number | undefined {
-  const [, digits] = /^slice-(\d+)$/.exec(activityId) ?? [];
-  return digits === undefined ? undefined : Number(digits);
-}
-
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
   return `${jobWorkflow}-backfill-${n}`;
 }

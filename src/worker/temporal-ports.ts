@@ -2,7 +2,6 @@ import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies } from '../activities/index.ts';
 import type { FoundSubscribers, PublishOptions, Subscribers } from '../activities/watch/emit-changes.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
-import { sliceSigns } from '../client/history/events.ts';
 import { type JobSummary, keptJobs, listedJob, reachableJobs } from '../client/jobs/job-list.ts';
 import { mayRunAgain } from '../client/jobs/job-service.ts';
 import { type ListedJob, subscribersOf } from '../client/push/job-directory.ts';
@@ -16,14 +15,13 @@ import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 /** The part of what activities need that is other workflows. */
 export type TemporalPorts = Pick<
   ActivityDependencies,
-  'lookUpWorkflow' | 'sliceSigns' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
+  'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
 >;
 
 /** What activities want of other workflows, through a Temporal client. */
 export function temporalPorts(client: Client, taskQueue: string): TemporalPorts {
   return {
     lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
-    sliceSigns: (run) => sliceSigns(client, run),
     jobSettings: (workflowId) => jobSettings(client, workflowId),
     returnPermits: (workflowId, returned) =>
       client.workflow.getHandle(workflowId).signal(permitsReturnedSignal, returned),

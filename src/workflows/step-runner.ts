@@ -16,13 +16,14 @@ import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
+import type { SliceInput } from '../contract/slice.ts';
 import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Holder, Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/dying.ts';
-import { signsSeen } from '../domain/job/giving-up.ts';
+import { reclaimSlice } from '../domain/job/quarantine.ts';
 import {
   confirmHold,
   holderRead,
@@ -43,16 +44,9 @@ import { isSlow } from '../domain/job/throttles/pace.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
-import { PAGES_AHEAD } from '../domain/limits.ts';
+import { HEARTBEAT_TIMEOUT_MS, PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/held-profile.ts';
-import {
-  BACKFILL,
-  backfillWorkflowId,
-  holderWorkflowId,
-  jobIdOf,
-  profileHolderWorkflowId,
-  sliceActivityId,
-} from '../domain/names.ts';
+import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
@@ -79,7 +73,7 @@ const { releaseStrays } = proxyActivities<Activities>({
   scheduleToCloseTimeout: '2 minutes',
   summary: 'profiles that no trigger needs',
 });
-const { lookUpWorkflow, lookForSigns } = proxyActivities<Activities>({
+const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
@@ -129,8 +123,6 @@ export class StepRunner {
         return void this.#recall(step.holder);
       case 'release':
         return void this.#track(this.#release(step.holders));
-      case 'look-for-signs':
-        return void this.#track(this.#lookForSigns());
       case 'release-strays':
         return void this.#track(this.#releaseStrays(step.before));
       case 'keep-dead-letters':
@@ -155,13 +147,12 @@ export class StepRunner {
   }
 
   async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
-    const heartbeatTimeoutMs = sliceEndsWithinMs(this.#state.job.requestTimeoutMs);
+    const { requestTimeoutMs } = slice.settings;
     const { deliver } = proxyActivities<Activities>({
-      // Longer than a slice's last request can be open, so that a frozen worker's requests are over before another worker continues.
-      heartbeatTimeout: heartbeatTimeoutMs,
-      startToCloseTimeout: heartbeatTimeoutMs + 60_000,
-      retry: { initialInterval: '1 second', maximumInterval: '10 seconds', maximumAttempts: 10 },
-      activityId: sliceActivityId(slice.sliceId),
+      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
+      startToCloseTimeout: sliceEndsWithinMs(requestTimeoutMs) + 60_000,
+      // The job itself decides what is sent again, and when.
+      retry: { maximumAttempts: 1 },
       // Its report says how far it had come.
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
@@ -174,13 +165,7 @@ export class StepRunner {
       report = await scope.run(() => deliver(packSlice(slice)));
     } catch (error) {
       this.#deliveries.delete(slice.sliceId);
-      const running = this.#state.slices.get(slice.sliceId);
-      // It was given up, and cancelled by ourselves.
-      if (running === undefined || running.overAt !== undefined) return;
-      // One that is cancelled before a worker has it is not lost.
-      if (!isCancellation(error))
-        log.error('slice lost; requeued triggers with unknown outcome', { slice: slice.sliceId, error });
-      loseSlice(this.#state, slice.sliceId, lastHeartbeat(error), Date.now());
+      this.#settleFailed(slice, error);
       return this.#wake();
     }
     this.#deliveries.delete(slice.sliceId);
@@ -192,19 +177,23 @@ export class StepRunner {
     this.#wake();
   }
 
+  #settleFailed({ sliceId, settings: { requestTimeoutMs } }: SliceInput, error: unknown): void {
+    // One that is cancelled before a worker has it is not lost.
+    if (isCancellation(error)) return loseSlice(this.#state, sliceId, undefined, Date.now());
+    log.error('slice lost; requeued triggers with unknown outcome', { slice: sliceId, error });
+    const cause = error instanceof ActivityFailure ? error.cause : undefined;
+    if (cause instanceof TimeoutFailure) {
+      const { lastHeartbeatDetails: details, timeoutType } = cause;
+      const lost = { details, isSilent: timeoutType === 'HEARTBEAT', requestTimeoutMs };
+      return reclaimSlice(this.#state, sliceId, lost, Date.now());
+    }
+    // Its worker has no request open and cannot send it, so its triggers wait for a while.
+    settleSlice(this.#state, sliceId, undefined, Date.now());
+  }
+
   /** Tells running slices to start no further request. */
   cancelSlices(): void {
     for (const scope of this.#deliveries.values()) scope.cancel();
-  }
-
-  /** A slice without a sign of life is taken from its worker. If that lives after all, what it reports counts for nothing. */
-  async #lookForSigns(): Promise<void> {
-    const signs = await lookForSigns().catch(() => undefined);
-    for (const slice of signsSeen(this.#state, signs, Date.now())) {
-      log.warn('a worker shows no sign of life; what it had is sent again later', { slice });
-      // Not cancelled: a run waits for the end of a cancelled slice, which a dead worker never reports.
-      this.#deliveries.delete(slice);
-    }
   }
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */
@@ -429,10 +418,4 @@ function whyUnchecked(error: unknown): string {
 function reasonOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   return cause instanceof Error ? cause.message : 'the reason is not known';
-}
-
-/** The details of the last heartbeat of a failed slice. */
-function lastHeartbeat(error: unknown): unknown {
-  const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  return cause instanceof TimeoutFailure ? cause.lastHeartbeatDetails : undefined;
 }

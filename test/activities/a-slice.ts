@@ -36,8 +36,6 @@ export function bare(user: string, more: Partial<SliceTrigger> = {}): SliceTrigg
 
 interface SliceLabOptions {
   readonly requestTimeoutMs?: number;
-  /** Default: none, as of an activity that need not heartbeat. */
-  readonly heartbeatTimeoutMs?: number;
 }
 
 /** The deliver activity between a source in memory and a real endpoint. */
@@ -55,7 +53,6 @@ export class SliceLab {
   readonly receiver: Receiver;
   readonly #poster;
   readonly #environments: MockActivityEnvironment[] = [];
-  readonly #heartbeatTimeoutMs: number | undefined;
 
   static async open(options: ReceiverOptions & SliceLabOptions = {}): Promise<SliceLab> {
     const lab = new SliceLab(await startReceiver(options), options);
@@ -63,17 +60,15 @@ export class SliceLab {
     return lab;
   }
 
-  private constructor(receiver: Receiver, { requestTimeoutMs, heartbeatTimeoutMs }: SliceLabOptions) {
+  private constructor(receiver: Receiver, { requestTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
     this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 10_000, policy: THIS_MACHINE });
-    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
   }
 
-  /** Runs the activity to its end. `before`: what an earlier attempt's last heartbeat said. */
+  /** Runs the activity to its end. */
   async deliver(
     triggers: readonly SliceTrigger[],
     changes: Partial<Omit<SliceInput, 'settings'>> & { settings?: Partial<SliceInput['settings']> } = {},
-    before?: SliceProgress,
   ): Promise<SliceReport> {
     const { settings, ...rest } = changes;
     const slice: SliceInput = {
@@ -105,12 +100,7 @@ export class SliceLab {
       tracing: this.tracing,
       returnPermits: async (workflowId, returned) => void this.returned.push({ workflowId, ...returned }),
     });
-    const info = {
-      heartbeatDetails: before,
-      attempt: before === undefined ? 1 : 2,
-      ...(this.#heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: this.#heartbeatTimeoutMs }),
-    };
-    const environment = new MockActivityEnvironment(info, {
+    const environment = new MockActivityEnvironment(undefined, {
       logger: new DefaultLogger('WARN', (line) => this.warnings.push(line)),
     });
     this.#environments.push(environment);

@@ -148,24 +148,6 @@ test('when the budget ends amid halving, the rest goes back and remembers how fa
   expect(batches(lab)[before]?.length).toBe(most.get(0));
 });
 
-test('a later attempt of the activity goes on with the halving, too', async () => {
-  const lab = await SliceLab.open();
-  await lab.deliver(
-    people(4),
-    { ...batchesOf(4) },
-    {
-      delivered: [[1, 1]],
-      failed: [],
-      halved: [
-        [0, 1],
-        [2, 2],
-        [3, 2],
-      ],
-    },
-  );
-  expect(batches(lab)).toEqual([['person 0'], ['person 2', 'person 3']]);
-});
-
 test('[S20] a batch has at most 2 MiB: with large bodies it carries fewer, and who is too large alone is no request', async () => {
   const lab = await SliceLab.open();
   const users = ['a', 'b', 'c', 'd', 'e'];

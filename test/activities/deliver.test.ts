@@ -143,21 +143,6 @@ test('permits that are all at work stay', async () => {
   expect(lab.returned).toEqual([]);
 });
 
-test('a later attempt continues from the last heartbeat, and sends nothing again that was settled before', async () => {
-  const lab = await SliceLab.open();
-  const triggers = [...people(6).map((user) => trigger(user)), trigger('person 6')];
-  const before = {
-    delivered: [
-      [0, 1],
-      [3, 3],
-    ] as const,
-    failed: [{ index: 5, status: 500, durationMs: 9 }],
-  };
-  const report = await lab.deliver(triggers, {}, before);
-  expect(new Set(lab.arrived)).toEqual(new Set(['person 3', 'person 5']));
-  expect(report).toMatchObject({ failed: [{ index: 5, status: 500 }], unsent: [6] });
-});
-
 test('once a second it tells what is settled', async () => {
   const lab = await SliceLab.open({
     answer: ({ message }) =>
@@ -176,7 +161,7 @@ test('once a second it tells what is settled', async () => {
 });
 
 test('while nothing settles it says that it lives, but seldom: many slices may hang', async () => {
-  const lab = await SliceLab.open({ delayMs: 2600, heartbeatTimeoutMs: 12_000 });
+  const lab = await SliceLab.open({ delayMs: 3500 });
   await lab.deliver([trigger('1')]);
   expect(lab.heartbeats).toEqual([{ delivered: [], failed: [] }]);
 });

@@ -19,8 +19,6 @@ function queueOf(letters: string, size: number, more: Partial<BatchQueueOptions>
     triggers: triggersOf(letters),
     size,
     isByEvent: false,
-    isDelivered: () => false,
-    isFailed: () => false,
     ...more,
   });
 }
@@ -64,20 +62,16 @@ test('a batch that is refused is halved until what cannot be accepted is alone, 
   expect(all(queue)).toEqual([4]);
 });
 
-test('what was halved before stays so', () => {
+test('what was halved before the slice was cut stays so', () => {
   const queue = new BatchQueue({
     triggers: triggersOf('abcd').map((trigger, place) => (place < 2 ? { ...trigger, batchMost: 1 } : trigger)),
     size: 4,
     isByEvent: false,
-    isDelivered: () => false,
-    isFailed: () => false,
-    halved: [[2, 3]],
   });
   expect([all(queue), all(queue), all(queue)]).toEqual([[0], [1], [2, 3]]);
-  expect(queue.halved).toEqual([[2, 3]]);
 });
 
-test('who was halved without a request is told from who was refused in one, also by a later attempt', () => {
+test('who was halved without a request is told from who was refused in one', () => {
   const queue = queueOf('abcd', 4);
   queue.halve(all(queue), false);
   const half = all(queue);
@@ -89,7 +83,6 @@ test('who was halved without a request is told from who was refused in one, also
     [3, 2, true],
   ] as const;
   expect(queue.halved).toEqual(halved);
-  expect(queueOf('abcd', 4, { halved }).halved).toEqual(halved);
 });
 
 test('where enters and exits have requests of their own, a batch has one of them', () => {
@@ -108,11 +101,6 @@ test('who is out is not offered again, nor what comes after; a batch that is ful
   expect(queueOf('ab', 2).next(() => 'out')).toEqual([]);
 });
 
-test('what an earlier attempt settled is left out', () => {
-  const queue = queueOf('aabbc', 9, { isDelivered: (place) => place === 0, isFailed: (place) => place === 2 });
-  expect(all(queue)).toEqual([1, 4]);
-});
-
 test('whatever is refused: each trigger is settled once, in order, and alone if it is what cannot be accepted', () => {
   always(
     fc.property(
@@ -126,7 +114,7 @@ test('whatever is refused: each trigger is settled once, in order, and alone if 
           const event: TriggerEvent = exit ? 'exit' : 'enter';
           return { user: String(user), event };
         });
-        const options = { triggers, size, isByEvent, isDelivered: () => false, isFailed: () => false };
+        const options = { triggers, size, isByEvent };
         const queue = new BatchQueue(options);
         const settled: number[] = [];
         const running: number[][] = [];

@@ -9,13 +9,11 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../../contract/attempt.ts';
 import type { DeadLetter } from '../../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
-import type { WorkflowRun } from '../../contract/ports.ts';
-import type { PackedSlice, SliceProgress, SliceSign } from '../../contract/slice.ts';
+import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 import { isRecord } from '../../domain/json.ts';
-import { sliceOfActivity } from '../../domain/names.ts';
 import { hasMore } from '../../domain/requests.ts';
 import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
 import { triggersIn } from '../../domain/trigger-run.ts';
@@ -425,22 +423,4 @@ async function heartbeats(client: Client, workflowId: string, runId: string): Pr
     said.set(activityId ?? '', details);
   }
   return said;
-}
-
-/** `temporal.api.enums.v1.PendingActivityState`: a worker has it, and nobody has asked that it be cancelled. */
-const STARTED = 2;
-
-/** The last signs of life of the slices of an open run that a worker has. */
-export async function sliceSigns(client: Client, { workflowId, runId }: WorkflowRun): Promise<SliceSign[]> {
-  const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
-  const signs: SliceSign[] = [];
-  for (const pending of raw.pendingActivities ?? []) {
-    const sliceId = sliceOfActivity(pending.activityId ?? '');
-    if (sliceId === undefined || Number(pending.state) !== STARTED) continue;
-    const { lastStartedTime, lastHeartbeatTime, heartbeatDetails } = pending;
-    const times = [lastStartedTime, lastHeartbeatTime].map((time) => (time == null ? 0 : tsToMs(time)));
-    const [progress] = await decode(client, heartbeatDetails?.payloads);
-    signs.push({ sliceId, lastAtMs: Math.max(...times), ...(progress === undefined ? {} : { progress }) });
-  }
-  return signs;
 }

@@ -10,7 +10,6 @@ import { Alerts, type CarriedAlerts } from './alerts.ts';
 import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
 import { BackfillIntake, type CarriedBackfill } from './backfill.ts';
 import type { JobRecord } from './job.ts';
-import { type CarriedLostSlice, SliceSigns, carryLost, lostBytes, restoreLost } from './lost-slices.ts';
 import { AudienceTable, type CarriedChain } from './queue/chain.ts';
 import { Chains } from './queue/chains.ts';
 import { DeadLetters, type DeadTrigger } from './queue/dying.ts';
@@ -19,6 +18,7 @@ import { type CarriedOverflow, Overflow } from './queue/overflow.ts';
 import { Parking, parkedHolder } from './queue/parking.ts';
 import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/profile-holders.ts';
 import { type UnreadableHolder, UnreadableHolders } from './queue/unreadable.ts';
+import { type CarriedLostSlice, carryLost, lostBytes, restoreLost } from './quarantine.ts';
 import type { DispatcherState, PlainState } from './state.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './throttles/breaker.ts';
 import { FIRST_REQUEST_MS } from './throttles/pace.ts';
@@ -71,7 +71,7 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly unreadable?: readonly UnreadableHolder[];
   /** Absent: no trigger needed any. */
   readonly profileHolders?: CarriedProfileHolders;
-  /** Slices that were given up and are not over; absent: none. */
+  /** Slices in quarantine; absent: none. */
   readonly lostSlices?: readonly CarriedLostSlice[];
   /** Number of the next holder for parked triggers. */
   readonly nextParked: number;
@@ -179,7 +179,6 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     newest: new Map(carried.newest),
     instants: new WeakMap(),
     slices: restoreLost(carried.lostSlices, chains, carried.job.revision),
-    signs: new SliceSigns(),
     backfill: carried.backfill === undefined ? undefined : new BackfillIntake(carried.backfill),
     backfillRequests: new BackfillRequests(carried.backfillRequests),
     pageToReadAgain: undefined,
@@ -205,7 +204,7 @@ function untimed(keys: readonly string[]): [key: string, at: number][] {
   return keys.map((key) => [key, 0]);
 }
 
-/** The state as plain JSON. Of running slices, only those that were given up are carried as such. */
+/** The state as plain JSON. Of slices, only those in quarantine are carried as such. */
 export function carryJob(state: DispatcherState): CarriedJob {
   const breaker = state.breaker.carry();
   const trend = state.trend.carry();

@@ -2,10 +2,10 @@ import { drainOverflow } from './arriving.ts';
 import { stayingBytes } from './carrying.ts';
 import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatching.ts';
 import { discardWaiting } from './discarding.ts';
-import { endGivenUp, givingUpTimes, looksForSigns } from './giving-up.ts';
 import { nextHolderStep, releaseUnneeded, straysToRelease } from './holders.ts';
 import { isStopped } from './job.ts';
 import { endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
+import { endQuarantines, quarantineEnds } from './quarantine.ts';
 import { type RunFacts, endsWhenCalm, fits, isCalm, phaseOf } from './run-end.ts';
 import { makeRoom } from './settling.ts';
 import { type DispatcherState, noteTrend } from './state.ts';
@@ -36,7 +36,7 @@ const ANSWERS_AT_ONCE = 200;
  */
 export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
   state.chains.release(now);
-  endGivenUp(state, now);
+  endQuarantines(state, now);
   endByItself(state, now);
   endDelivering(state, now);
   // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
@@ -56,10 +56,6 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     alertsErrand(state) ??
     straysErrand(state, now);
   if (effect !== undefined) return effect;
-  if (looksForSigns(state, phase.isHeldUp, now)) {
-    state.signs.isLooking = true;
-    return { kind: 'look-for-signs' };
-  }
   const calm = isCalm(state, run);
   if (phase.isEnding) {
     // It waits for holders no longer than for slices: one may be a holder that cannot be read.
@@ -201,7 +197,7 @@ function calendarTimes(state: DispatcherState, now: number): (number | undefined
 
 /** @param endPutOffAt when the run that is to end goes on after all. */
 function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
-  const times = [...givingUpTimes(state)];
+  const times = quarantineEnds(state);
   if (endPutOffAt !== undefined && endPutOffAt > now) times.push(endPutOffAt);
   // A stopped job wakes only for what may still be in flight.
   if (!isStopped(state)) times.push(...workTimes(state, now));

@@ -23,8 +23,6 @@ export interface RunPhase {
   readonly isOld: boolean;
   /** It can end now: nothing more begins. */
   readonly isEnding: boolean;
-  /** It is to end, and has waited for slices as long as they usually take. */
-  readonly isHeldUp: boolean;
 }
 
 /** The server lets no next run begin within a second of the one before (`history.workflowIdReuseMinimalInterval`): an earlier end would be a pause. */
@@ -57,17 +55,17 @@ export function phaseOf(state: DispatcherState, now: number, run: RunFacts): Run
   if (!isToEnd) return YOUNG;
   // Asked once: in a calm moment it writes the whole state as JSON, and whoever signals meanwhile may be what keeps the run from ending.
   const isEnding = canEnd(state, run);
-  if (age === AGES.asOldAsItMayBe) return { isOld: true, isEnding, isHeldUp: !isCalm(state, run) };
+  if (age === AGES.asOldAsItMayBe) return { isOld: true, isEnding };
   if (isEnding && age > state.endTried) {
     state.endTried = age;
     state.endPutOffAt = now + usualSliceMs(state);
   }
   const { endTried, endPutOffAt = 0 } = state;
   const isPutOff = now >= endPutOffAt && endTried >= Math.max(age, AGES.grown) && !isCalm(state, run);
-  return isPutOff ? { ...YOUNG, isHeldUp: true } : { isOld: true, isEnding, isHeldUp: false };
+  return isPutOff ? YOUNG : { isOld: true, isEnding };
 }
 
-const YOUNG: RunPhase = { isOld: false, isEnding: false, isHeldUp: false };
+const YOUNG: RunPhase = { isOld: false, isEnding: false };
 
 /** How long a slice usually takes at most. */
 function usualSliceMs({ requestMs, job }: DispatcherState): number {
@@ -98,7 +96,7 @@ export function endsWhenCalm(state: DispatcherState, now: number, run: RunFacts)
   return hasStopped || run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
 }
 
-/** Whether nothing is under way. What was given up is so in the next run, too. */
+/** Whether nothing is under way. What is in quarantine is so in the next run, too. */
 export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean {
   if (busy) return false;
   for (const { overAt } of slices.values()) if (overAt === undefined) return false;

@@ -11,7 +11,6 @@ import type { BackfillRequests } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
 import { type Leaving } from './backfill.ts';
 import type { Counters, JobRecord, Pause, Slice, Stopping } from './job.ts';
-import type { SliceSigns } from './lost-slices.ts';
 import type { PersonTrigger, QueuedTrigger } from './queue/chain.ts';
 import type { Chains } from './queue/chains.ts';
 import type { DeadLetters } from './queue/dying.ts';
@@ -87,7 +86,6 @@ export interface DispatcherState extends PlainState {
   readonly newest: NewestChanges;
   readonly instants: KnownInstants;
   readonly slices: Map<number, Slice>;
-  readonly signs: SliceSigns;
   backfill: BackfillIntake | undefined;
   readonly backfillRequests: BackfillRequests;
   /** A page that the child has yet to be told to read again. */

@@ -46,8 +46,6 @@ export type Step =
   | { readonly kind: 'recall'; readonly holder: Holder }
   /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
-  /** Ask the server for the last signs of life of slices; `signsSeen` with them. */
-  | { readonly kind: 'look-for-signs' }
   /** Let profile holders end that were started before this time, epoch ms; `straysReleased` afterwards. */
   | { readonly kind: 'release-strays'; readonly before: number }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */

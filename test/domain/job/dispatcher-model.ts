@@ -11,7 +11,6 @@ import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
-import { signsSeen } from '../../../src/domain/job/giving-up.ts';
 import { readHolderNow, setHolderAside, straysReleased } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
@@ -27,6 +26,7 @@ import {
   runAgain,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
+import { reclaimSlice } from '../../../src/domain/job/quarantine.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
@@ -224,7 +224,6 @@ export class DispatcherWorld {
       }
       must(step.kind !== 'deliver' || !isStopped(this.state), 'a stopped job sends nothing');
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
-      if (step.kind === 'look-for-signs') this.#lookForSigns();
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
       if (step.kind === 'answer-letters') {
         must(
@@ -269,23 +268,13 @@ export class DispatcherWorld {
     this.#dead.died(this.state, slice, heard, this.now);
   }
 
-  /** Somebody has a slice after all that the job gave up: what they say of it comes too late. */
+  /** A worker whose slice was reclaimed lives after all: what it says of it comes too late. */
   speakLate(which: number): void {
-    const sliceId = this.#dead.someGivenUp(which);
+    const sliceId = this.#dead.someReclaimed(which);
     if (sliceId === undefined) return;
     returnPermits(this.state, { sliceId, left: 0 }, this.now);
     loseSlice(this.state, sliceId, undefined, this.now);
     must(settleSlice(this.state, sliceId, { failed: [], unsent: [], sendingMs: 1 }, this.now), 'it is no trouble');
-  }
-
-  #lookForSigns(): void {
-    const alive = [...this.running.keys()].map((sliceId) => ({ sliceId, lastAtMs: this.now }));
-    const given = signsSeen(this.state, [...alive, ...this.#dead.signs()], this.now);
-    for (const id of given) {
-      must(this.#dead.has(id), 'only what a dead worker had is given up');
-      const { slice, progress } = this.#dead.givenUp(id);
-      this.#lost(slice, progress);
-    }
   }
 
   /** What a quota counts of a slice of which not all is known. */
@@ -418,7 +407,8 @@ export class DispatcherWorld {
   pass(ms: number): void {
     this.now += ms;
     for (const { slice, progress } of this.#dead.timedOut(this.now)) {
-      loseSlice(this.state, slice.sliceId, progress, this.now);
+      const { requestTimeoutMs } = slice.settings;
+      reclaimSlice(this.state, slice.sliceId, { details: progress, isSilent: true, requestTimeoutMs }, this.now);
       this.#lost(slice, progress);
     }
     tidyMemory(this.state, this.now);

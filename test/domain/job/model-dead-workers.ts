@@ -1,6 +1,7 @@
-import type { SliceInput, SliceProgress, SliceSign } from '../../../src/contract/slice.ts';
+import type { SliceInput, SliceProgress } from '../../../src/contract/slice.ts';
 import { sliceEndsWithinMs } from '../../../src/domain/job/dispatching.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
+import { HEARTBEAT_TIMEOUT_MS } from '../../../src/domain/limits.ts';
 import { must } from './model-ledger.ts';
 
 /** A slice whose worker is dead. */
@@ -16,17 +17,13 @@ interface Dead {
 
 /** Slices of dead workers in the model: something of theirs may be in flight for a while. */
 export class ModelDeadWorkers {
-  /** Those that the server still waits for. */
+  /** Those of which the server still expects a heartbeat. */
   readonly #waitedFor = new Map<number, Dead>();
-  /** Those that the job gave up. */
-  readonly #givenUp = new Map<number, Dead>();
+  /** Those that are in quarantine. */
+  readonly #reclaimed = new Map<number, Dead>();
 
   get size(): number {
     return this.#waitedFor.size;
-  }
-
-  has(id: number): boolean {
-    return this.#waitedFor.has(id);
   }
 
   died({ slices }: DispatcherState, slice: SliceInput, heard: Pick<Dead, 'known' | 'progress'>, now: number): void {
@@ -34,30 +31,21 @@ export class ModelDeadWorkers {
     this.#waitedFor.set(slice.sliceId, { slice, ...heard, diedAt: now, permits });
   }
 
-  signs(): SliceSign[] {
-    return [...this.#waitedFor].map(([sliceId, { progress, diedAt }]) => ({ sliceId, lastAtMs: diedAt, progress }));
+  someReclaimed(which: number): number | undefined {
+    return [...this.#reclaimed.keys()][which % Math.max(1, this.#reclaimed.size)];
   }
 
-  givenUp(id: number): Dead {
-    const dead = this.#waitedFor.get(id);
-    must(dead !== undefined, 'a slice is given up once');
-    this.#waitedFor.delete(id);
-    this.#givenUp.set(id, dead);
-    return dead;
-  }
-
-  someGivenUp(which: number): number | undefined {
-    return [...this.#givenUp.keys()][which % Math.max(1, this.#givenUp.size)];
-  }
-
-  /** Those that the server waits for no longer. */
+  /** Those that the server waits for no longer: the job reclaims them now. */
   timedOut(now: number): Dead[] {
-    const over = [...this.#waitedFor.values()].filter((dead) => isOver(dead, now));
-    for (const { slice } of over) this.#waitedFor.delete(slice.sliceId);
-    return over;
+    const silent = [...this.#waitedFor].filter(([, { diedAt }]) => now >= diedAt + HEARTBEAT_TIMEOUT_MS);
+    for (const [id, dead] of silent) {
+      this.#waitedFor.delete(id);
+      this.#reclaimed.set(id, dead);
+    }
+    return silent.map(([, dead]) => dead);
   }
 
-  /** The run was ended from outside: of those that it had not given up, nobody waits for anything. */
+  /** The run was ended from outside: of those that it had not reclaimed, nobody waits for anything. */
   forget(): Dead[] {
     const all = [...this.#waitedFor.values()];
     this.#waitedFor.clear();
@@ -67,8 +55,8 @@ export class ModelDeadWorkers {
   /** @param running the people in slices of workers that are alive. */
   check({ chains, slices }: DispatcherState, running: readonly string[], now: number): void {
     for (const dead of this.#waitedFor.values()) mustRest(dead, running);
-    for (const [id, dead] of this.#givenUp) {
-      if (isOver(dead, now)) this.#givenUp.delete(id);
+    for (const [id, dead] of this.#reclaimed) {
+      if (isOver(dead, now)) this.#reclaimed.delete(id);
       else {
         mustRest(dead, running);
         const { triggers } = dead.slice;

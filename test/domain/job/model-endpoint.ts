@@ -63,8 +63,6 @@ function answerBatches(slice: SliceInput, size: number, answers: readonly Answer
     triggers: slice.triggers,
     size,
     isByEvent: false,
-    isDelivered: () => false,
-    isFailed: () => false,
   });
   let asked = 0;
   while (!queue.isEmpty && asked < most) {

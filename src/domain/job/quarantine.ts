@@ -1,0 +1,136 @@
+import { jsonStringBytes } from '../json.ts';
+import { HEARTBEAT_TIMEOUT_MS } from '../limits.ts';
+import { readProgress } from '../slice.ts';
+import { sliceEndsWithinMs } from './dispatching.ts';
+import type { Slice } from './job.ts';
+import type { Chains } from './queue/chains.ts';
+import { loseSlice, settledPlaces } from './settling.ts';
+import { type DispatcherState, countLeft } from './state.ts';
+import { gatherNoLonger } from './throttles/batching.ts';
+
+/**
+ * A worker that was killed, or has lost its connection, no longer heartbeats: the server ends its slices. Requests of theirs may still be open.
+ * Until nothing can be in flight any more, the people in doubt and the permits stay in quarantine, in the next run if need be. The triggers
+ * then go back.
+ */
+
+/** What is known of a slice whose worker has not reported. */
+export interface SilentSlice {
+  /** Details of its last heartbeat; where they cannot be read, nothing is known to be settled. */
+  readonly details: unknown;
+  /** Whether the server ended it for want of heartbeats. Otherwise the last one may have come just now. */
+  readonly isSilent: boolean;
+  /** Longest time of one of its requests, in ms. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Settles what the last heartbeat of a slice says, and puts the rest in quarantine. */
+export function reclaimSlice(
+  state: DispatcherState,
+  sliceId: number,
+  { details, isSilent, requestTimeoutMs }: SilentSlice,
+  now: number,
+): void {
+  const slice = state.slices.get(sliceId);
+  if (slice === undefined || slice.overAt !== undefined) return;
+  const overAt = now - (isSilent ? HEARTBEAT_TIMEOUT_MS : 0) + sliceEndsWithinMs(requestTimeoutMs);
+  const settled = settledPlaces(readProgress(details, slice.triggers.length));
+  loseSlice(state, sliceId, details, now);
+  let place = 0;
+  const parts = slice.parts.flatMap(({ chain, count: all }) => {
+    let count = 0;
+    for (const end = place + all; place < end; place++) if (!settled.has(place)) count++;
+    // A chain that is held had a request that failed, and no other after it.
+    return count > 0 && chain.place === 'ready' ? [{ chain, count: Math.min(count, chain.triggers.length) }] : [];
+  });
+  for (const { chain, count } of parts) state.chains.startRunning(chain, count);
+  const { permits, isBackfill } = slice;
+  const lost = { id: sliceId, permits, parts, overAt, ...(isBackfill === true ? { isBackfill } : {}) };
+  state.slices.set(sliceId, quarantined(lost, state.job.revision));
+  // A run that it held up ends in the next calm moment.
+  state.endTried = 0;
+}
+
+/** Puts the triggers back of slices of which nothing can be in flight any more. */
+export function endQuarantines(state: DispatcherState, now: number): void {
+  for (const { id, parts, overAt = Infinity } of state.slices.values()) {
+    if (overAt > now) continue;
+    state.slices.delete(id);
+    // What comes back has waited for its batch before.
+    if (parts.length > 0) gatherNoLonger(state);
+    for (const { chain } of parts) {
+      state.chains.stopRunning(chain);
+      countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
+    }
+  }
+}
+
+/** When quarantines end, epoch ms. */
+export function quarantineEnds({ slices }: DispatcherState): number[] {
+  return [...slices.values()].map(({ overAt }) => overAt).filter((at) => at !== undefined);
+}
+
+/** A slice in quarantine, as it is carried. */
+export interface CarriedLostSlice {
+  readonly id: number;
+  readonly permits: number;
+  readonly isBackfill?: true;
+  /** Epoch ms. */
+  readonly overAt: number;
+  /** How many of the oldest triggers of each person were in it. */
+  readonly people: readonly (readonly [user: string, count: number])[];
+}
+
+// {"id":1234567890,"permits":1000,"isBackfill":true,"overAt":1795625131000,"people":[]},"lostSlices":[],
+const SLICE_BYTES = 110;
+// ["",1000],
+const PERSON_BYTES = 10;
+
+/** Bytes that those take when they are carried. */
+export function lostBytes(slices: ReadonlyMap<number, Slice>): number {
+  let bytes = 0;
+  for (const { parts, overAt } of slices.values()) {
+    if (overAt === undefined) continue;
+    bytes += SLICE_BYTES;
+    for (const { chain } of parts) bytes += PERSON_BYTES + jsonStringBytes(chain.user);
+  }
+  return bytes;
+}
+
+export function carryLost(slices: ReadonlyMap<number, Slice>): CarriedLostSlice[] {
+  return [...slices.values()].flatMap(({ id, permits, isBackfill, overAt, parts }) => {
+    if (overAt === undefined) return [];
+    const people = parts.map(({ chain, count }) => [chain.user, count] as const);
+    return [{ id, permits, overAt, people, ...(isBackfill === true ? { isBackfill } : {}) }];
+  });
+}
+
+/** @param revision that of the job now. */
+export function restoreLost(
+  carried: readonly CarriedLostSlice[] = [],
+  chains: Chains,
+  revision: number,
+): Map<number, Slice> {
+  return new Map(
+    carried.map(({ id, permits, isBackfill, overAt, people }) => {
+      const parts = people.flatMap(([user, count]) => {
+        const chain = chains.get(user);
+        if (chain?.place !== 'ready') return [];
+        chains.startRunning(chain, count);
+        return [{ chain, count }];
+      });
+      return [
+        id,
+        quarantined({ id, permits, parts, overAt, ...(isBackfill === true ? { isBackfill } : {}) }, revision),
+      ];
+    }),
+  );
+}
+
+/** A slice of which no more is known than whose triggers it has, and when it is over. */
+function quarantined(
+  slice: Pick<Slice, 'id' | 'permits' | 'parts' | 'isBackfill'> & { readonly overAt: number },
+  revision: number,
+): Slice {
+  return { ...slice, revision, triggers: [], cutPermits: slice.permits, startsNoMore: true };
+}

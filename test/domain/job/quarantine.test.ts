@@ -1,0 +1,99 @@
+import { expect, test } from '@jest/globals';
+import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { reclaimSlice, type SilentSlice } from '../../../src/domain/job/quarantine.ts';
+import { HEARTBEAT_TIMEOUT_MS } from '../../../src/domain/limits.ts';
+import { AJob } from './a-job.ts';
+
+const OLD = { events: 4096 };
+/** As long as a request of 15 s that a slice has just started may be open, and what a frozen machine may need to notice. */
+const OVER_MS = 21_500;
+
+/** The server has ended the first slice of the job. */
+function reclaim(job: AJob, lost: Partial<SilentSlice> = {}): void {
+  const { requestTimeoutMs } = job.state.job;
+  reclaimSlice(job.state, 1, { details: undefined, isSilent: true, requestTimeoutMs, ...lost }, job.now);
+}
+
+/** A job whose first slice was reclaimed from a dead worker, in a run that is to end. */
+function reclaimed(): { readonly job: AJob; readonly diedAt: number } {
+  const job = new AJob(2);
+  job.signal('in doubt');
+  job.cut();
+  const diedAt = job.now;
+  job.signal('in doubt', 'exit');
+  job.facts(OLD);
+  job.now += HEARTBEAT_TIMEOUT_MS;
+  expect(job.step().kind).toBe('wait');
+  reclaim(job);
+  return { job, diedAt };
+}
+
+test('a run waits for a silent slice until the server ends it, and in the next its person and its permit are taken until it is over', () => {
+  const { job, diedAt } = reclaimed();
+  expect(job.step()).toEqual({ kind: 'continue-as-new' });
+  job.state = restoreJob(JSON.parse(JSON.stringify(carryJob(job.state))) as ReturnType<typeof carryJob>);
+  job.facts({});
+  for (const user of ['1', '2']) job.signal(user);
+  expect(job.cut()).toMatchObject([{ permits: 1, triggers: [{ user: '1' }, { user: '2' }] }]);
+  // The first is the dead worker's: a late report of it changes nothing.
+  job.end();
+  job.end();
+  expect(job.step()).toEqual({ kind: 'wait', until: diedAt + OVER_MS });
+  job.now = diedAt + OVER_MS - 1;
+  expect(job.cutUsers()).toEqual([]);
+  job.now++;
+  expect(job.cutMessages()).toEqual(['in doubt enter a', 'in doubt exit a']);
+});
+
+test('a run that was put off ends after its slice was reclaimed, although others run meanwhile', () => {
+  const job = new AJob(2);
+  job.signal('in doubt');
+  job.cut();
+  job.facts(OLD);
+  expect(job.step().kind).toBe('wait');
+  job.now += HEARTBEAT_TIMEOUT_MS;
+  job.signal('other');
+  expect(job.cutUsers()).toEqual([['other']]);
+  reclaim(job);
+  job.signal('another');
+  expect(job.cutUsers()).toEqual([]);
+  job.running.shift();
+  job.end();
+  expect(job.step()).toEqual({ kind: 'continue-as-new' });
+});
+
+test('a slice that ran for too long may have heartbeat just now: it is over later', () => {
+  const job = new AJob(1);
+  job.signal('in doubt');
+  job.cut();
+  reclaim(job, { isSilent: false });
+  expect(job.waitsMs).toBe(OVER_MS);
+});
+
+test('where requests are so short that the slice is over when it is silent, its triggers go back at once', () => {
+  const job = new AJob(1, { requestTimeoutMs: 1_000 });
+  job.signal('in doubt');
+  job.cut();
+  job.now += HEARTBEAT_TIMEOUT_MS;
+  reclaim(job);
+  expect(job.cutUsers()).toEqual([['in doubt']]);
+});
+
+test('what its last heartbeat told is settled, and only the rest is in doubt', () => {
+  const job = new AJob(1);
+  for (const user of ['told', 'not told']) job.signal(user);
+  const [slice] = job.cut();
+  expect(slice?.triggers).toHaveLength(2);
+  reclaim(job, { details: { delivered: [[0, 0]], failed: [] } });
+  expect(job.status).toMatchObject({ delivered: 1, waiting: 1, inFlight: 1 });
+});
+
+test('who is in doubt counts for what is carried', () => {
+  const job = new AJob(1);
+  for (let n = 0; n < 250; n++) expect(job.signal(`${n}`.padEnd(200, 'x'))).toBeUndefined();
+  job.cut();
+  reclaim(job);
+  const carried = carriedBytes(carryJob(job.state));
+  expect(carried).toBeGreaterThan(100_000);
+  expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carried);
+});
