@@ -143,8 +143,6 @@ export interface ChainStanding {
   readonly profileTries: number;
   /** RFC 3339: with `held`, when it is sent again at the earliest. */
   readonly nextAttemptAt?: string;
-  /** The oldest triggers, while a holder keeps them. */
-  readonly parked?: { readonly holder: string; readonly count: number };
 }
 
 /** How a person's triggers stand in a job. */

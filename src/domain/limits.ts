@@ -19,8 +19,6 @@ export interface Budgets {
   readonly chainBytes: number;
   /** What may wait after them in the memory of a run that is sending; it is not carried, but put into holders before the run ends. */
   readonly tailBytes: number;
-  /** The share of what chains may take that held chains may take before those due last are parked. */
-  readonly heldBytes: number;
   /** What it must stay within, or the run cannot end: the payload limit, less what the converter and the event add. */
   readonly carryBytes: number;
   /** What the state is assumed to need for rejects, the breaker's people, the last failure and counters. */
@@ -60,7 +58,6 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     stateBytes: Math.floor((payloadBytes * 3) / 4),
     chainBytes: Math.floor((payloadBytes * 3) / 8),
     tailBytes: payloadBytes,
-    heldBytes: Math.floor(payloadBytes / 8),
     carryBytes: Math.floor((payloadBytes * 15) / 16),
     fixedBytes: Math.max(6 * 1024, Math.floor(payloadBytes / 128)),
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),

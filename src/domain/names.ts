@@ -91,7 +91,7 @@ export function watchWorkflowId(audienceId: string): string {
   return `watch-${audienceId}`;
 }
 
-/** @param holder a number of the overflow, or a letter and a number for what is parked. */
+/** @param holder a number of the overflow. */
 export function holderWorkflowId(subscriptionId: string, holder: string): string {
   return `holder-${subscriptionId}-${holder}`;
 }

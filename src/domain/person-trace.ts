@@ -92,7 +92,7 @@ export class PersonTrace {
     this.#subscriptionId = job.subscriptionId;
     this.#names = [...job.audiences, ...job.formerAudiences];
     const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
-    if (head === undefined || more?.failures === undefined || more.parked !== undefined) return;
+    if (head === undefined || more?.failures === undefined) return;
     const id = deliveryId(job.subscriptionId, { user: this.#user, ...unpackTrigger(head, audiences) });
     // All that is known from runs that were not read.
     if (!this.#asked.has(id)) this.#asked.set(id, more.failures);

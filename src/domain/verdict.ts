@@ -273,7 +273,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOMEM: 'the machine of the worker has no memory for another connection',
   EADDRNOTAVAIL: 'the machine of the worker has no address or port for another connection',
   [ATTEMPT_CODES.holderSetAside]: 'its holder could not be read and was set aside',
-  [ATTEMPT_CODES.reportUnreadable]: 'the worker failed, or its report cannot be read',
+  [ATTEMPT_CODES.reportUnreadable]: 'the worker failed or sent an unreadable report',
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut off',
   EPIPE: 'the connection was cut off',

@@ -206,8 +206,6 @@ export class StepRunner {
         holdFailed(this.#state, holder);
       },
     );
-    // What is parked is not carried as such, so the next run would not know its holder.
-    if (holder.of === 'parking') return this.#track(holding);
     this.atHolders++;
     await holding;
     this.atHolders--;

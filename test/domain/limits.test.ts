@@ -10,7 +10,6 @@ test('with the limits of a server as it comes, the bounds are those of the desig
     stateBytes: 1.5 * KIB * KIB,
     chainBytes: 768 * KIB,
     tailBytes: 2 * KIB * KIB,
-    heldBytes: 256 * KIB,
     fixedBytes: 16 * KIB,
     rememberedArrivals: 4096,
     rememberedDeliveries: 4096,

@@ -7,7 +7,6 @@ import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { RecoveryPart } from '../../src/contract/recovery.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
-import { parkedHolder } from '../../src/domain/job/queue/parking.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import { holderWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
@@ -43,12 +42,11 @@ async function recoveryText(lab: Lab, job: string): Promise<string> {
   return text;
 }
 
-async function holdersOf(lab: Lab, { job, overflow, chains }: RecoveryState['carried']) {
+async function holdersOf(lab: Lab, { job, overflow }: RecoveryState['carried']) {
   const numbers = Array.from({ length: overflow.next - overflow.first }, (_, i) => String(overflow.first + i));
-  const parked = chains.flatMap(([, , more]) => (more?.parked === undefined ? [] : [parkedHolder(more.parked.number)]));
   const workflows = new TemporalSideWorkflows(lab.client, lab.taskQueue);
   const holders: Record<string, PackedTriggers> = {};
-  for (const name of [...numbers, ...parked]) {
+  for (const name of numbers) {
     const content = await workflows.inputOf(holderWorkflowId(job.subscriptionId, name));
     if (content !== undefined) holders[name] = content as PackedTriggers; // What our own activity wrote.
   }
@@ -133,7 +131,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
   }
 });
 
-test('what is carried is recorded: a job that parks people, and a dead letter', async () => {
+test('what is carried is recorded: a job of which people wait for a next attempt, and a dead letter', async () => {
   const lab = await openLab((user) =>
     user === 'refused' ? { status: 422 } : user.startsWith('failing') ? { status: 500 } : undefined,
   );
@@ -148,8 +146,7 @@ test('what is carried is recorded: a job that parks people, and a dead letter', 
       ({ delivered, waiting, inFlight }) => delivered === 41 && waiting === 12 && inFlight === 0,
     );
     const state = await carriedOf(lab, job);
-    expect(state.carried.chains.some(([, , more]) => more?.parked !== undefined)).toBe(true);
-    record('carried', 'job-parking', stringifyJson(state));
+    record('carried', 'job-retrying', stringifyJson(state));
     for await (const { id } of lab.jobs.deadLetters.list({ jobId: job }))
       record('carried', 'dead-letter', stringifyJson(await inputOf(lab, `dead-letter-${id}`)));
   } finally {

@@ -128,13 +128,12 @@ async function withHolders(
   answer: PersonAnswer,
 ): Promise<Pick<PersonStands, 'standing' | 'notice'>> {
   const { v: _, subscriptionId, audiences, overflow, discarded: _dropped, ...standing } = answer;
-  const parked = standing.chain?.parked?.holder;
-  const names = [...(parked === undefined ? [] : [parked]), ...overflowNames(overflow)];
+  const names = overflowNames(overflow);
   const found: WaitingTrigger[] = [];
   let count = 0;
   for await (const { name, triggers } of holderContents(client, subscriptionId, names)) {
     const own = triggers.filter((waiting) => waiting.user === user);
-    if (name !== parked) count += own.length; // Parked ones are counted by the job.
+    count += own.length;
     found.push(...own.slice(0, LISTED_WAITING).map(({ trigger }) => waitingTrigger(audiences, trigger, name)));
   }
   const waiting = inOrder(standing, overflow?.waiting ?? [], found);
@@ -152,19 +151,14 @@ function overflowNames(overflow: PersonOverflow | undefined): string[] {
   return numbers.filter((number) => !notYet.includes(number)).map(String);
 }
 
-/** In order of age: what is parked, the job's own, holders by number, and what is not yet on its way to a holder. */
+/** In order of age: the job's own, holders by number, and what is not yet on its way to a holder. */
 function inOrder(
-  { waiting, chain }: PersonStanding,
+  { waiting }: PersonStanding,
   overflow: readonly WaitingTrigger[],
   found: readonly WaitingTrigger[],
 ): WaitingTrigger[] {
-  const isParked = ({ holder }: WaitingTrigger) => holder === chain?.parked?.holder;
-  const inHolders = [
-    ...found.filter((one) => !isParked(one)),
-    ...overflow.filter(({ holder }) => holder !== undefined),
-  ];
+  const inHolders = [...found, ...overflow.filter(({ holder }) => holder !== undefined)];
   return [
-    ...found.filter(isParked),
     ...waiting,
     ...inHolders.sort((a, b) => Number(a.holder) - Number(b.holder)),
     ...overflow.filter(({ holder }) => holder === undefined),

@@ -15,7 +15,6 @@ import { Chains } from './queue/chains.ts';
 import { DeadLetters, type DeadTrigger } from './queue/dying.ts';
 import { RecentMemory } from './queue/memory.ts';
 import { type CarriedOverflow, Overflow } from './queue/overflow.ts';
-import { Parking, parkedHolder } from './queue/parking.ts';
 import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/profile-holders.ts';
 import { type UnreadableHolder, UnreadableHolders } from './queue/unreadable.ts';
 import { type CarriedLostSlice, carryLost, lostBytes, restoreLost } from './quarantine.ts';
@@ -73,8 +72,6 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly profileHolders?: CarriedProfileHolders;
   /** Slices in quarantine; absent: none. */
   readonly lostSlices?: readonly CarriedLostSlice[];
-  /** Number of the next holder for parked triggers. */
-  readonly nextParked: number;
   /** Holders that are no longer needed and have yet to be released. */
   readonly owedReleases: readonly string[];
   /** Dead triggers that are not yet confirmed to be kept. */
@@ -109,7 +106,6 @@ export function beginJob(job: JobRecord, seed: number): DispatcherState {
     audiences: [],
     chains: [],
     overflow: { first: 1, next: 1, held: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
-    nextParked: 1,
     owedReleases: [],
     dying: [],
     deliveredKeys: [],
@@ -165,7 +161,6 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     jobBytes: jsonBytes(carried.job),
     chains,
     overflow: new Overflow(budgets.sliceBytes, carried.overflow),
-    parking: new Parking(carried.nextParked),
     unreadable: new UnreadableHolders(carried.unreadable),
     profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
     deadLetters: new DeadLetters(carried.dying),
@@ -218,12 +213,10 @@ export function carryJob(state: DispatcherState): CarriedJob {
     audiences: table.ids,
     chains,
     overflow: state.overflow.carry(),
-    nextParked: state.parking.next,
     ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
     ...(profileHolders === undefined ? {} : { profileHolders }),
     ...(lostSlices.length === 0 ? {} : { lostSlices }),
-    // A run that is ended from outside does not learn whether what it was parking arrived, so that is included here as well.
-    owedReleases: [...state.owedReleases, ...[...state.parking.leaving.keys()].map(parkedHolder)],
+    owedReleases: state.owedReleases,
     dying: state.deadLetters.carry(),
     takenLetters: state.takenLetters.carryKeys(),
     deliveredKeys: state.delivered.carryKeys(),

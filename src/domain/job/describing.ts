@@ -13,7 +13,6 @@ import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
-import { parkedHolder } from './queue/parking.ts';
 import type { UnreadableHolder } from './queue/unreadable.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
@@ -38,7 +37,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...state.counters,
     ratePerSecond: state.meter.dated(now),
     waiting: waitingTriggers(state),
-    overflow: state.overflow.triggers + state.chains.parkedTriggers,
+    overflow: state.overflow.triggers,
     held: state.chains.heldCount,
     inFlight: permitsInUse(state),
     ...(isHeldBack(state) && mayStillStart(state) ? { mayStillSend: true } : {}),
@@ -330,7 +329,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
     ...(endsAt === null || state.stopping !== undefined ? {} : { endsAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
-    waitingCount: inChain.length + behind.length + (chain?.parked?.count ?? 0),
+    waitingCount: inChain.length + behind.length,
     ...(chain === undefined ? {} : { chain: chainStanding(state, chain) }),
     ...(overflow.isEmpty
       ? {}
@@ -353,13 +352,13 @@ const LISTED_DROPPED = 1_000;
 
 function droppedOf({ dropped, job }: DispatcherState, user: string): PersonDropped[] {
   const audiences = [...job.audiences, ...job.formerAudiences];
-  return dropped.map(({ at, triggers, parked, holders }) => {
+  return dropped.map(({ at, triggers, holders }) => {
     const own = triggers.filter((one) => one.user === user);
     return {
       at: instantOf(at),
       triggers: own.slice(0, LISTED_DROPPED).map(({ trigger }) => waitingTrigger(audiences, trigger)),
       count: own.length,
-      holders: [...parked.filter((one) => one.user === user).map(({ holder }) => holder), ...holders],
+      holders,
     };
   });
 }
@@ -401,13 +400,12 @@ export function waitingTrigger(
 }
 
 function chainStanding({ chains, job }: DispatcherState, chain: Chain): ChainStanding {
-  const { place, failures, profileTries, notBefore, parked } = chain;
+  const { place, failures, profileTries, notBefore } = chain;
   return {
     place,
     ...(place === 'ready' ? { ahead: chains.aheadOf(chain) } : {}),
     failures,
     profileTries,
     ...(place === 'held' && notBefore > 0 ? { nextAttemptAt: instantOf(afterQuiet(job, notBefore)) } : {}),
-    ...(parked === undefined ? {} : { parked: { holder: parkedHolder(parked.number), count: parked.count } }),
   };
 }

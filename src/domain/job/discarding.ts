@@ -1,26 +1,18 @@
 import { cancelBackfill } from './operating.ts';
 import type { PersonTrigger } from './queue/chain.ts';
-import { parkedHolder } from './queue/parking.ts';
 import { type DispatcherState, type Dropped, countLeft, waitingTriggers } from './state.ts';
 
 /** Drops everything that is waiting, wherever it is, and members that a backfill has found. What is in a slice is dropped when that gives it back. */
 export function discardWaiting(state: DispatcherState, now: number): void {
   const before = waitingTriggers(state);
   const triggers = [...dropMembers(state)];
-  const { dropped, parked } = state.chains.discard();
+  const dropped = state.chains.discard();
   const own = dropped.map(({ trigger }) => trigger);
   countLeft(state, own, 'discarded');
-  state.owedReleases.push(...parked.map(({ number }) => parkedHolder(number)));
   const overflow = dropOverflow(state);
   const all = [...triggers, ...dropped, ...overflow.triggers];
   const holders = [...dropUnreadable(state), ...overflow.holders];
-  if (all.length + parked.length + holders.length > 0)
-    state.dropped.push({
-      at: now,
-      triggers: all,
-      parked: parked.map(({ user, number }) => ({ user, holder: parkedHolder(number) })),
-      holders,
-    });
+  if (all.length + holders.length > 0) state.dropped.push({ at: now, triggers: all, holders });
   const count = before - waitingTriggers(state);
   if (count > 0) state.counters.discarded = (state.counters.discarded ?? 0) + count;
 }

@@ -111,19 +111,7 @@ function hasProbe(state: DispatcherState, now: number): boolean {
   const { chains } = state;
   if (ready(state, now) > 0) return true;
   // One before its time may be one that the quota has not counted.
-  return quotaLeft(state, now) > 0 && chains.heldCount > chains.parkedCount;
-}
-
-/** Whether an unhealthy endpoint is to be probed now, but all chains that could do so are parked. */
-export function lacksProbe(state: DispatcherState, now: number): boolean {
-  const { breaker, slices } = state;
-  return (
-    breaker.isOpen &&
-    breaker.openUntil <= now &&
-    slices.size === 0 &&
-    quotaLeft(state, now) > 0 &&
-    !hasProbe(state, now)
-  );
+  return quotaLeft(state, now) > 0 && chains.heldCount > 0;
 }
 
 /** A slice that was cut, and the bytes of its input. */

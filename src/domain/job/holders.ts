@@ -1,19 +1,8 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { instantOf } from '../instant.ts';
 import { ATTEMPT_CODES } from '../verdict.ts';
-import { isSending, lacksProbe } from './dispatching.ts';
-import {
-  confirmPark,
-  nextPark,
-  nextUnpark,
-  parkFailed,
-  parkedIn,
-  passParkedBy,
-  unpark,
-  unparkFailed,
-} from './parked-chains.ts';
-import { type Chain, type PersonTrigger, unpackTriggers } from './queue/chain.ts';
-import { parkedHolder } from './queue/parking.ts';
+import { isSending } from './dispatching.ts';
+import { type PersonTrigger, unpackTriggers } from './queue/chain.ts';
 import { neededIn } from './queue/profile-holders.ts';
 import type { RunPhase } from './run-end.ts';
 import { type DispatcherState, chainRoom } from './state.ts';
@@ -33,14 +22,9 @@ export function nextHolderStep(state: DispatcherState, now: number, { isOld, isE
 /** What is to be put into a holder now; this many bytes of what came last may stay. */
 export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | undefined {
   const hold = state.overflow.nextHold(stayBytes);
-  if (hold !== undefined) {
-    const { number, content, bytes } = hold;
-    return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };
-  }
-  const park = nextPark(state);
-  if (park === undefined) return undefined;
-  const { number, content, bytes } = park;
-  return { kind: 'hold', holder: { name: parkedHolder(number), of: 'parking', number }, content, bytes };
+  if (hold === undefined) return undefined;
+  const { number, content, bytes } = hold;
+  return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };
 }
 
 function recallStep(state: DispatcherState, now: number): Step | undefined {
@@ -48,17 +32,8 @@ function recallStep(state: DispatcherState, now: number): Step | undefined {
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
   const asked = state.unreadable.takeAsked();
   if (asked !== undefined) return { kind: 'recall', holder: { name: asked, of: 'aside' } };
-  const isReadable = ({ parked }: Chain) =>
-    parked === undefined || !state.unreadable.isBarred(parkedHolder(parked.number), now);
-  if (state.chains.dueCount === 0 && lacksProbe(state, now)) state.chains.callFirst(isReadable);
-  const chain = nextUnpark(state);
-  if (chain?.parked !== undefined) {
-    const { number } = chain.parked;
-    return { kind: 'recall', holder: { name: parkedHolder(number), of: 'parking', number, chain } };
-  }
   const { chains, overflow, budgets } = state;
-  const bytesUnderWay = overflow.bytesUnderWay + state.parking.bytesComing;
-  if (chains.bytes + bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
+  if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
   const number = overflow.nextRecall((one) => state.unreadable.isBarred(String(one), now));
   return number === undefined
     ? undefined
@@ -74,13 +49,11 @@ function releaseStep(state: DispatcherState): Step | undefined {
 /** A holder has its content. */
 export function confirmHold(state: DispatcherState, holder: Holder): void {
   if (holder.of === 'overflow') state.overflow.confirm(holder.number);
-  if (holder.of === 'parking') confirmPark(state, holder.number);
 }
 
 /** It is not known whether a holder has its content. */
 export function holdFailed(state: DispatcherState, holder: Holder): void {
   if (holder.of === 'overflow') state.overflow.holdFailed(holder.number);
-  if (holder.of === 'parking') parkFailed(state, holder.number);
 }
 
 /** A holder was read; null when it was deleted from outside, and its content with it. */
@@ -100,7 +73,6 @@ export function holderRead(state: DispatcherState, holder: Holder, content: Pack
 function take(state: DispatcherState, holder: Holder, content: readonly PersonTrigger[], now: number): void {
   state.unreadable.forget(holder.name);
   if (holder.of === 'overflow') state.overflow.recalled(holder.number, [...content]);
-  if (holder.of === 'parking' && holder.chain !== undefined) unpark(state, holder.chain, content);
   if (holder.of !== 'aside') return;
   // Later triggers of the same people went ahead, so a person decides about each, as about any dead letter.
   const failure = { at: instantOf(now), code: ATTEMPT_CODES.holderSetAside };
@@ -124,9 +96,8 @@ function readable(content: PackedTriggers): PersonTrigger[] | undefined {
 export function recallFailed(state: DispatcherState, holder: Holder, reason: string, now: number): void {
   const { unreadable, overflow } = state;
   if (holder.of !== 'aside' && unreadable.get(holder.name)?.isAside === true) return;
-  const retryAt = unreadable.failed(holder.name, reason, now);
+  unreadable.failed(holder.name, reason, now);
   if (holder.of === 'overflow') overflow.recallFailed(holder.number);
-  if (holder.of === 'parking' && holder.chain !== undefined) unparkFailed(state, holder.chain, retryAt);
 }
 
 /**
@@ -138,9 +109,7 @@ export function setHolderAside(state: DispatcherState, name: string): string | u
   const holder = unreadable.get(name);
   if (holder === undefined) return `The holder ${name} is not one that could not be read.`;
   if (holder.isAside === true) return undefined;
-  const chain = parkedIn(state, name);
-  if (chain !== undefined) passParkedBy(state, chain);
-  else if (overflow.passBy(Number(name))) state.profileHolders.passHolderBy();
+  if (overflow.passBy(Number(name))) state.profileHolders.passHolderBy();
   else return `Nothing waits for the holder ${name} yet: others come before it.`;
   unreadable.setAside(name);
   return undefined;
@@ -152,8 +121,6 @@ export function setHolderAside(state: DispatcherState, name: string): string | u
 export function readHolderNow(state: DispatcherState, name: string, now: number): string | undefined {
   if (state.unreadable.get(name) === undefined) return `The holder ${name} is not one that could not be read.`;
   state.unreadable.ask(name, now);
-  const chain = parkedIn(state, name);
-  if (chain !== undefined && !state.parking.coming.has(chain)) state.chains.postpone(chain, now);
   return undefined;
 }
 

@@ -17,7 +17,6 @@ import type { DeadLetters } from './queue/dying.ts';
 import type { RecentMemory } from './queue/memory.ts';
 import { type KnownInstants, type NewestChanges } from './queue/memory.ts';
 import type { Overflow } from './queue/overflow.ts';
-import type { Parking } from './queue/parking.ts';
 import type { ProfileHolders } from './queue/profile-holders.ts';
 import type { UnreadableHolders } from './queue/unreadable.ts';
 import type { Breaker } from './throttles/breaker.ts';
@@ -64,7 +63,6 @@ export interface DispatcherState extends PlainState {
   readonly chains: Chains;
   /** What the chains have no room for. */
   readonly overflow: Overflow;
-  readonly parking: Parking;
   readonly unreadable: UnreadableHolders;
   readonly profileHolders: ProfileHolders;
   readonly deadLetters: DeadLetters;
@@ -161,8 +159,6 @@ export interface Dropped {
   /** Epoch ms. */
   readonly at: number;
   readonly triggers: readonly PersonTrigger[];
-  /** Holders of one person's triggers. */
-  readonly parked: readonly { readonly user: string; readonly holder: string }[];
   /** Holders of anybody's. */
   readonly holders: readonly string[];
 }

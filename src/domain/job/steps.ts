@@ -6,14 +6,12 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { CalendarSettings } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import type { Chain } from './queue/chain.ts';
 import type { DeadTrigger } from './queue/dying.ts';
 
 /** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
 export type Holder =
   | { readonly name: string; readonly of: 'aside' }
-  | { readonly name: string; readonly of: 'overflow'; readonly number: number }
-  | { readonly name: string; readonly of: 'parking'; readonly number: number; readonly chain?: Chain };
+  | { readonly name: string; readonly of: 'overflow'; readonly number: number };
 
 /** Start the holder of this name with its content; `confirmHold` when it has it. */
 export interface HoldStep {

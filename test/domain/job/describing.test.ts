@@ -185,27 +185,6 @@ test('a trigger that is dead, and not kept yet, is on its way to becoming a dead
   expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).dying).toBe(1);
 });
 
-test('what a holder keeps for somebody who is held counts as waiting, and that holder is named', () => {
-  const job = new AJob();
-  for (let i = 0; i < 12; i++) {
-    job.signal('fine');
-    job.signal(`failing ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
-    job.cut();
-    while (job.running.length > 0) {
-      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
-      job.end(index < 0 ? {} : { [index]: { status: 500 } });
-      job.cut();
-    }
-  }
-  const [name, content] = [...job.holders][0] ?? [];
-  const [user = ''] = content?.triggers[0] ?? [];
-  expect(person(job, user)).toMatchObject({
-    waiting: [],
-    waitingCount: 1,
-    chain: { place: 'held', parked: { holder: name, count: 1 } },
-  });
-});
-
 const SECRET = 's3cret';
 const webhookUrl = `https://hooks.example.com/services/${SECRET}?token=${SECRET}`;
 const record = jobRecord(1);

@@ -5,7 +5,7 @@ import { describePerson } from '../../../src/domain/job/describing.ts';
 import { holdFailed, setHolderAside } from '../../../src/domain/job/holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { AJob, failForEach } from './a-job.ts';
+import { AJob } from './a-job.ts';
 
 /** So small that a few thousand triggers need holders. */
 const SMALL = { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
@@ -99,16 +99,6 @@ test('what may be in a holder or not, since its start was not answered, is told 
   holdFailed(job.state, step.holder);
   const holders = discard(job);
   expect(people.flatMap((user) => droppedOf(job, user, holders))).toHaveLength(people.length);
-});
-
-test('of parked triggers, only their own holder is named to a person', () => {
-  const job = new AJob(1);
-  failForEach(job, 12, { profile: { text: 'x'.repeat(60_000) } });
-  expect(job.holders.size).toBeGreaterThan(5);
-  const holders = discard(job);
-  expect(job.status.discarded).toBe(12);
-  for (let i = 0; i < 12; i++) expect(droppedOf(job, `failing ${i}`, holders)).toHaveLength(1);
-  expect(describePerson(job.state, 'stranger', job.now).discarded).toMatchObject([{ count: 0, holders: [] }]);
 });
 
 test('members that a backfill has read are dropped as well, as what they would have been sent', () => {

@@ -16,8 +16,6 @@ export function checkBookkeeping(state: DispatcherState): void {
 function countsOf({ chains, overflow, deadLetters }: DispatcherState): number[] {
   return [
     chains.triggers,
-    chains.parkedTriggers,
-    chains.parkedCount,
     chains.bytes,
     chains.heldBytes,
     chains.heldCount,

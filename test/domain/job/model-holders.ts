@@ -27,9 +27,7 @@ export class ModelHolders {
 
   /** Whether something is under way that no run may end before. */
   get isBusy(): boolean {
-    return this.#underWay.some(
-      (step) => step.kind === 'keep-dead-letters' || (step.kind === 'hold' && step.holder.of === 'parking'),
-    );
+    return this.#underWay.some((step) => step.kind === 'keep-dead-letters');
   }
 
   /** Workflows that hold something. */

@@ -22,7 +22,7 @@ export function keyOf({ user, audience, event, at }: Delivery): string {
 
 /** Where the triggers of one person wait, each part in its order. */
 export interface Waiting {
-  /** At the front: in the chain, or parked. */
+  /** At the front: in the chain. */
   readonly inChain: readonly string[];
   /** Behind it: in holders and in the tail. What is signalled twice may stand here twice. */
   readonly inOverflow: readonly string[];

@@ -1,6 +1,5 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import { type QueuedTrigger, unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
-import { parkedHolder } from '../../../src/domain/job/queue/parking.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import type { ModelHolders } from './model-holders.ts';
 import { keyOf, must, type Waiting } from './model-ledger.ts';
@@ -22,20 +21,10 @@ export function whereTriggersWait(state: DispatcherState, holders: ModelHolders)
       triggers.filter(({ backfill }) => backfill === undefined).map((trigger) => keyOf({ user, ...trigger }));
     const chain = keys(state.chains.get(user)?.triggers ?? []);
     const outside = overflow.filter((one) => one.user === user).map(({ trigger }) => trigger);
-    const parked = parkedOf(state, holders, user);
     return {
-      inChain: parked === undefined ? chain : keys(parked),
-      // What stands behind parked triggers may repeat them: that shows when they are back.
-      inOverflow: [...(parked === undefined ? [] : chain), ...keys(outside)],
+      inChain: chain,
+      inOverflow: keys(outside),
       dying: keys(dying.filter((one) => one.user === user).map(({ trigger }) => trigger)),
     };
   };
-}
-
-function parkedOf(state: DispatcherState, holders: ModelHolders, user: string): QueuedTrigger[] | undefined {
-  const parked = state.chains.get(user)?.parked;
-  if (parked === undefined) return undefined;
-  const content = holders.contentOf(parkedHolder(parked.number));
-  must(content !== undefined, `the parked triggers of ${user} are in their holder`);
-  return unpackTriggers(content).map(({ trigger }) => trigger);
 }

@@ -3,13 +3,12 @@ import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { isStopped } from '../../../src/domain/job/job.ts';
 import { setHolderAside } from '../../../src/domain/job/holders.ts';
-import { parkedBytes } from '../../../src/domain/job/queue/chain.ts';
 import { ProfileHolders } from '../../../src/domain/job/queue/profile-holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
-import { AJob, failForEach } from './a-job.ts';
+import { AJob } from './a-job.ts';
 
 const DAY_MS = 86_400_000;
 const nameOf = (signal: number) => `h${String(signal).padStart(15, '0')}`;
@@ -91,31 +90,6 @@ test('a holder whose other triggers wait behind the chains is kept for them', ()
   expect([...job.released].filter((name) => name.startsWith('h')).sort()).toEqual([nameOf(1), nameOf(2)]);
 });
 
-/** Eight people wait for their next attempt, with more than 512 bytes each: chains of less are not parked. */
-function parkSome(job: AHoldingJob): void {
-  failForEach(job, 8, heldIn(1));
-  for (let i = 0; i < 8; i++)
-    for (const event of ['exit', 'enter', 'exit', 'enter', 'exit'] as const)
-      job.signal(`failing ${i}`, event, heldIn(2, i));
-  job.cut();
-}
-
-test('parked triggers keep their profiles, over the end of a run, too', () => {
-  const job = new AHoldingJob(1, small());
-  parkSome(job);
-  expect(job.holders.size).toBeGreaterThan(0);
-  job.facts({ continueSuggested: true });
-  expect(job.step().kind).toBe('continue-as-new');
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
-  job.facts({});
-  job.cut();
-  expect(job.released).toEqual([]);
-  job.now += DAY_MS / 24;
-  job.sendAll();
-  expect(job.status.waiting).toBe(0);
-  expect(job.released).toEqual(expect.arrayContaining([nameOf(1), nameOf(2)]));
-});
-
 test('what a holder that was set aside may need is not let go by the job', () => {
   const job = new AHoldingJob(1, small());
   let users = 0;
@@ -132,17 +106,6 @@ test('what a holder that was set aside may need is not let go by the job', () =>
   expect(setHolderAside(job.state, '1')).toBeUndefined();
   job.sendAll();
   expect(job.status.waiting).toBe(0);
-  expect(job.released.filter((name) => name.startsWith('h'))).toEqual([]);
-});
-
-test('nor what parked triggers need that were set aside', () => {
-  const job = new AHoldingJob(1, small());
-  parkSome(job);
-  const [name = ''] = job.holders.keys();
-  job.state.unreadable.failed(name, 'It cannot be read.', job.now);
-  expect(setHolderAside(job.state, name)).toBeUndefined();
-  job.now += DAY_MS / 24;
-  job.sendAll();
   expect(job.released.filter((name) => name.startsWith('h'))).toEqual([]);
 });
 
@@ -256,12 +219,6 @@ test('after a holder that was passed by, the first one is not for the job to let
   enter(next, 2);
   enter(next, 3);
   expect(next.takeUnneeded(none, false)).toEqual([nameOf(3)]);
-});
-
-test('the bytes of parked triggers count the holders that they need', () => {
-  const profileHolders = [1, 2, 3].map(nameOf);
-  const more = parkedBytes('u', { profileHolders }) - parkedBytes('u', {});
-  expect(more).toBeGreaterThanOrEqual(JSON.stringify({ profileHolders }).length - '{}'.length);
 });
 
 test('no slice needs more than eight holders', () => {

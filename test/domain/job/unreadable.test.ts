@@ -5,7 +5,7 @@ import { readHolderNow, recallFailed, setHolderAside } from '../../../src/domain
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { UnreadableHolders } from '../../../src/domain/job/queue/unreadable.ts';
-import { AJob, failForEach } from './a-job.ts';
+import { AJob } from './a-job.ts';
 
 const PEOPLE = 6_000;
 /** So small that they need many holders. */
@@ -143,24 +143,6 @@ test('content that no job puts there is no reason to drop it', () => {
   expect(job.status.unreadableHolders).toMatchObject([
     { holder: '2', reason: expect.stringMatching(/no job of this release/) },
   ]);
-});
-
-test('parked triggers that cannot be read hold up nobody else, and keep nobody else from being read', () => {
-  const job = new ATroubledJob(1);
-  failForEach(job, 20, { profile: { text: 'x'.repeat(60_000) } });
-  const parked = [...job.holders.keys()].filter((name) => name.startsWith('p'));
-  expect(parked.length).toBeGreaterThan(9);
-  for (const name of parked) job.unreadable.add(name);
-  job.goOn(1_200_000);
-  job.signal('after');
-  job.goOn(2000);
-  expect(job.sent).toContain('after');
-  const [name = ''] = parked;
-  expect(job.status.unreadableHolders?.map(({ holder }) => holder)).toContain(name);
-  expect(setHolderAside(job.state, name)).toBeUndefined();
-  job.unreadable.clear();
-  job.goOn(1_300_000);
-  expect(job.status).toMatchObject({ waiting: 0, unreadableHolders: [{ holder: name, isAside: true }] });
 });
 
 test('the intervals double up to ten minutes, and whoever is not remembered is read at the longest', () => {

@@ -102,18 +102,6 @@ export function unpackTriggers({ audiences, triggers }: PackedTriggers): PersonT
   return triggers.map(([user, trigger]) => ({ user, trigger: unpackTrigger(trigger, audiences) }));
 }
 
-/** The oldest triggers of a held chain, kept by a holder meanwhile. */
-export interface ParkedTriggers {
-  /** Number of the holder. */
-  readonly number: number;
-  readonly count: number;
-  readonly bytes: number;
-  /** The profile holders that they need; absent: none. */
-  readonly profileHolders?: readonly string[];
-  /** Since when the one that has waited longest waits, epoch ms. */
-  readonly since: number;
-}
-
 /** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
 export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
 
@@ -125,8 +113,6 @@ export interface CarriedHead {
   readonly profileTries?: number;
   /** Epoch ms before which it is not sent: the chain is held. */
   readonly notBefore?: number;
-  /** The oldest triggers, while a holder keeps them. */
-  readonly parked?: ParkedTriggers;
   /** It goes in a batch of at most so many triggers, since a larger one was refused. */
   readonly batchMost?: number;
 }
@@ -134,7 +120,6 @@ export interface CarriedHead {
 /** A person's waiting triggers, oldest first. */
 export interface Chain {
   readonly user: string;
-  /** After the parked ones, if there are any. */
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
   /** How many of the oldest are in the running slice. */
@@ -148,7 +133,6 @@ export interface Chain {
   failures: number;
   profileTries: number;
   notBefore: number;
-  parked: ParkedTriggers | undefined;
   batchMost: number | undefined;
 }
 
@@ -164,7 +148,6 @@ export function newChain(user: string): Chain {
     failures: 0,
     profileTries: 0,
     notBefore: 0,
-    parked: undefined,
     batchMost: undefined,
   };
 }
@@ -183,18 +166,17 @@ export function isCounted({ triggers, failures }: Chain, place: number): boolean
 }
 
 /** Whether it contains nothing live, only members that a backfill found and dead letters that came back. */
-export function isOfMembers({ fromBackfill, redelivered, triggers, parked }: Chain): boolean {
-  return triggers.length > 0 && fromBackfill + redelivered === triggers.length && parked === undefined;
+export function isOfMembers({ fromBackfill, redelivered, triggers }: Chain): boolean {
+  return triggers.length > 0 && fromBackfill + redelivered === triggers.length;
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
-  const { user, triggers, failures, profileTries, place, notBefore, parked, batchMost } = chain;
+  const { user, triggers, failures, profileTries, place, notBefore, batchMost } = chain;
   const packed = triggers.map((trigger) => packTrigger(trigger, table));
   const more = {
     ...(failures === 0 ? {} : { failures }),
     ...(profileTries === 0 ? {} : { profileTries }),
     ...(place === 'held' ? { notBefore } : {}),
-    ...(parked === undefined ? {} : { parked }),
     ...(batchMost === undefined ? {} : { batchMost }),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
@@ -222,8 +204,6 @@ export const CHAIN_BYTES = 66;
 // ,"batchMost":1000
 /** Bytes that it takes more for the most that a batch may have. */
 export const BATCH_MOST_BYTES = 18;
-// [,[],{"parked":{"number":1234567,"count":1234,"bytes":1234567,"since":1795625131000}}],
-const PARKED_FRAME_BYTES = 90;
 
 /** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
@@ -234,15 +214,4 @@ export function queuedBytes(user: string, trigger: QueuedTrigger): number {
   const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
   const countedBytes = counted === undefined ? 0 : COUNTED_BYTES;
   return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes + countedBytes;
-}
-
-// "profileHolders":[],
-const HOLDERS_FRAME_BYTES = 20;
-// "h0123456789abcde",
-const HOLDER_BYTES = 19;
-
-/** Bytes that a chain takes for its parked triggers, however many they are. */
-export function parkedBytes(user: string, { profileHolders }: Pick<ParkedTriggers, 'profileHolders'>): number {
-  const holders = profileHolders === undefined ? 0 : HOLDERS_FRAME_BYTES + profileHolders.length * HOLDER_BYTES;
-  return PARKED_FRAME_BYTES + jsonStringBytes(user) + holders;
 }

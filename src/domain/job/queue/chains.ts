@@ -4,7 +4,6 @@ import {
   CHAIN_BYTES,
   type CarriedChain,
   type Chain,
-  type ParkedTriggers,
   type PersonTrigger,
   type QueuedTrigger,
   WaitingTimes,
@@ -12,13 +11,11 @@ import {
   forgetFailures,
   isCounted,
   newChain,
-  parkedBytes,
   queuedBytes,
   restoreTriggers,
   waitsSince,
 } from './chain.ts';
 import { HeldChains } from './held-chains.ts';
-import { neededBy } from './profile-holders.ts';
 import { ReadyChains } from './ready-chains.ts';
 
 /** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
@@ -26,13 +23,9 @@ export class Chains {
   readonly #byUser = new Map<string, Chain>();
   readonly #ready = new ReadyChains();
   readonly #held = new HeldChains();
-  /** Held chains that are due and are waiting for their parked triggers. */
-  readonly #due = new Set<Chain>();
   #heldCount = 0;
   #heldBytes = 0;
   #triggers = 0;
-  #parkedCount = 0;
-  #parkedTriggers = 0;
   #bytes = 0;
   readonly #times = new WaitingTimes();
 
@@ -41,14 +34,9 @@ export class Chains {
     return this.#times.oldest;
   }
 
-  /** Triggers in chains, including running and parked ones. */
+  /** Triggers in chains, including running ones. */
   get triggers(): number {
-    return this.#triggers + this.#parkedTriggers;
-  }
-
-  /** How many of these holders keep. */
-  get parkedTriggers(): number {
-    return this.#parkedTriggers;
+    return this.#triggers;
   }
 
   /** Bytes that the chains take when carried. */
@@ -99,11 +87,6 @@ export class Chains {
     return this.#heldCount;
   }
 
-  /** How many of these have their oldest triggers in a holder. */
-  get parkedCount(): number {
-    return this.#parkedCount;
-  }
-
   /** When the next held chain is due, epoch ms; undefined when none is held. */
   get nextDue(): number | undefined {
     return this.#held.nextDue;
@@ -147,24 +130,9 @@ export class Chains {
     return this.#byUser.values();
   }
 
-  /** All held chains, in no order. */
-  *held(): Iterable<Chain> {
-    for (const chain of this.#byUser.values()) if (chain.place === 'held') yield chain;
-  }
-
-  /** All chains whose oldest trigger is here and has failed, except those in slices; in no order. */
+  /** All chains whose oldest trigger has failed, except those in slices; in no order. */
   *failed(): Iterable<Chain> {
-    for (const chain of this.#byUser.values())
-      if (chain.place !== 'running' && chain.failures > 0 && chain.parked === undefined) yield chain;
-  }
-
-  /** Due chains that are waiting for their parked triggers. */
-  get due(): Iterable<Chain> {
-    return this.#due;
-  }
-
-  get dueCount(): number {
-    return this.#due.size;
+    for (const chain of this.#byUser.values()) if (chain.place !== 'running' && chain.failures > 0) yield chain;
   }
 
   /** The ready chain with a live trigger that has waited longest. */
@@ -232,14 +200,13 @@ export class Chains {
     this.#held.add(chain, notBefore);
   }
 
-  /** Makes every held chain ready whose time has come. One with parked triggers becomes due, and stays held until they are back. */
+  /** Makes every held chain ready whose time has come. */
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
       const chain = this.#held.take();
       if (chain === undefined) return;
       chain.notBefore = 0;
-      if (chain.parked !== undefined) this.#due.add(chain);
-      else this.#makeReady(chain, 'returned');
+      this.#makeReady(chain, 'returned');
     }
   }
 
@@ -248,28 +215,11 @@ export class Chains {
     this.release(Infinity);
   }
 
-  /**
-   * Makes the held chain that is due first ready before its time; one other than `except`, if there is one. Undefined when there is none
-   * whose oldest trigger is here.
-   */
+  /** Makes the held chain that is due first ready before its time; one other than `except`, if there is one. Undefined when none is held. */
   releaseFirst(except: string | undefined): Chain | undefined {
-    const chain = this.#held.takeWhole(except);
+    const chain = this.#held.take(except);
     if (chain !== undefined) this.#makeReady(chain, 'returned');
     return chain;
-  }
-
-  /** All held chains are parked: makes the one that is due first of those that can be read wait for its parked triggers already. */
-  callFirst(isReadable: (chain: Chain) => boolean): void {
-    const chain = this.#held.take(isReadable);
-    if (chain !== undefined) this.#due.add(chain);
-  }
-
-  /** The parked triggers of a held chain cannot be read before this time. */
-  postpone(chain: Chain, notBefore: number): void {
-    if (chain.place !== 'held') return;
-    this.#due.delete(chain);
-    chain.notBefore = notBefore;
-    this.#held.add(chain, notBefore);
   }
 
   /** Appends a live trigger at the end, but before backfill triggers that no slice has taken yet. */
@@ -289,7 +239,7 @@ export class Chains {
     const chain = this.#byUser.get(user) ?? this.#create(user);
     chain.triggers.push(trigger);
     this.#recount(chain, trigger, 1);
-    if (chain.triggers.length === 1 && chain.parked === undefined) this.#makeReady(chain, 'last');
+    if (chain.triggers.length === 1) this.#makeReady(chain, 'last');
     return chain;
   }
 
@@ -313,39 +263,6 @@ export class Chains {
     const rest = chain.triggers.filter(({ backfill }) => backfill !== undefined);
     chain.triggers.splice(0, chain.triggers.length, ...live, ...rest);
     this.#newHead(chain);
-    return dropped;
-  }
-
-  /** The oldest `count` triggers of a held chain are in a holder now. */
-  park(chain: Chain, number: number, count: number): void {
-    let bytes = 0;
-    let since = Infinity;
-    const parked = chain.triggers.splice(0, count);
-    for (const trigger of parked) {
-      this.#recount(chain, trigger, -1);
-      bytes += queuedBytes(chain.user, trigger);
-      since = Math.min(since, waitsSince(trigger));
-    }
-    this.#setParked(chain, { number, count, bytes, ...neededBy(parked), since });
-  }
-
-  /**
-   * Puts parked triggers back before those that came meanwhile, and makes their chain ready.
-   *
-   * @returns how many of the later ones were dropped because, according to `isRepeat`, they repeat what was parked.
-   */
-  unpark(
-    chain: Chain,
-    triggers: readonly QueuedTrigger[],
-    isRepeat: (trigger: QueuedTrigger) => boolean = () => false,
-  ): number {
-    const dropped = this.#drop(chain, isRepeat).length;
-    this.#setParked(chain, undefined);
-    chain.triggers.unshift(...triggers);
-    for (const trigger of triggers) this.#recount(chain, trigger, 1);
-    if (triggers.length === 0) this.#forget(chain); // What happened was about what is lost.
-    if (chain.triggers.length === 0) this.#remove(chain);
-    else this.#makeReady(chain, 'returned');
     return dropped;
   }
 
@@ -382,21 +299,10 @@ export class Chains {
     return head;
   }
 
-  /** Drops everything that is not in a slice. Returns it, except what is parked: for that, the numbers of the holders. */
-  discard(): {
-    readonly dropped: PersonTrigger[];
-    readonly parked: { readonly user: string; readonly number: number }[];
-  } {
+  /** Drops everything that is not in a slice, and returns it. */
+  discard(): PersonTrigger[] {
     const chains = [...this.#byUser.values()];
-    const parked = chains.flatMap(({ user, parked: away }) =>
-      away === undefined ? [] : [{ user, number: away.number }],
-    );
-    for (const chain of chains) this.#setParked(chain, undefined);
-    const dropped = chains.flatMap((chain) =>
-      this.#drop(chain, () => true).map((trigger) => ({ user: chain.user, trigger })),
-    );
-    for (const chain of chains) if (chain.triggers.length === 0) this.#remove(chain);
-    return { dropped, parked };
+    return chains.flatMap((chain) => this.#drop(chain, () => true).map((trigger) => ({ user: chain.user, trigger })));
   }
 
   carry(table: AudienceTable): CarriedChain[] {
@@ -405,7 +311,7 @@ export class Chains {
 
   restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
     for (const one of carried) {
-      const [user, , { failures = 0, profileTries = 0, notBefore, parked, batchMost } = {}] = one;
+      const [user, , { failures = 0, profileTries = 0, notBefore, batchMost } = {}] = one;
       const chain = this.#create(user);
       for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
@@ -413,11 +319,9 @@ export class Chains {
       }
       chain.failures = failures;
       chain.profileTries = profileTries;
-      this.#setParked(chain, parked);
       if (batchMost !== undefined) this.limitBatch(chain, batchMost);
-      // Parked triggers are read back before anything of their chain is sent.
-      if (notBefore === undefined && parked === undefined) this.#makeReady(chain, 'last');
-      else this.hold(chain, notBefore ?? 0);
+      if (notBefore === undefined) this.#makeReady(chain, 'last');
+      else this.hold(chain, notBefore);
     }
   }
 
@@ -429,14 +333,13 @@ export class Chains {
     const kept = chain.triggers.filter((trigger, index) => index < chain.running || !matches(trigger));
     chain.triggers.splice(0, chain.triggers.length, ...kept);
     for (const trigger of dropped) this.#recount(chain, trigger, -1);
-    if (kept.length === 0 && chain.parked === undefined) this.#remove(chain);
+    if (kept.length === 0) this.#remove(chain);
     else if (kept[0] !== head) this.#newHead(chain);
     return dropped;
   }
 
   /** What happened to a chain's previous oldest trigger does not concern the one that is now the oldest. */
   #newHead(chain: Chain): void {
-    if (chain.parked !== undefined) return; // The oldest is another: it is away.
     this.#forget(chain);
     this.#makeReady(chain, 'last');
   }
@@ -470,16 +373,6 @@ export class Chains {
     this.#ready.delete(chain);
   }
 
-  #setParked(chain: Chain, parked: ParkedTriggers | undefined): void {
-    const bytesOf = (one: ParkedTriggers | undefined) => (one === undefined ? 0 : parkedBytes(chain.user, one));
-    this.#parkedCount += Number(parked !== undefined) - Number(chain.parked !== undefined);
-    this.#parkedTriggers += (parked?.count ?? 0) - (chain.parked?.count ?? 0);
-    this.#addBytes(chain, bytesOf(parked) - bytesOf(chain.parked));
-    if (chain.parked?.since !== undefined) this.#times.remove(chain.parked.since);
-    if (parked?.since !== undefined) this.#times.add(parked.since);
-    chain.parked = parked;
-  }
-
   #recount(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
     this.#triggers += sign;
     if (sign === 1) this.#times.add(waitsSince(trigger));
@@ -500,7 +393,6 @@ export class Chains {
     if (chain.place !== 'held') return;
     this.#heldCount--;
     this.#heldBytes -= chain.bytes;
-    this.#due.delete(chain);
   }
 
   #addBytes(chain: Chain, bytes: number): void {

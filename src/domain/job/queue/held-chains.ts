@@ -24,35 +24,14 @@ export class HeldChains {
     return undefined;
   }
 
-  /** Takes out the chain that is due first of those that are wanted. */
-  take(isWanted: (chain: Chain) => boolean = () => true): Chain | undefined {
-    const passed: HeldEntry[] = [];
-    let found: HeldEntry | undefined;
-    while (found === undefined && this.nextDue !== undefined) {
-      const entry = this.#queue.pop();
-      if (entry === undefined) break;
-      if (isWanted(entry.chain)) found = entry;
-      else passed.push(entry);
-    }
-    for (const entry of passed) this.#queue.push(entry);
-    return found?.chain;
-  }
-
-  /** Takes out the chain that is due first and whose oldest trigger is here, another than that of `except` if there is one. */
-  takeWhole(except: string | undefined): Chain | undefined {
-    const passed: HeldEntry[] = [];
-    let found: HeldEntry | undefined;
-    let last: HeldEntry | undefined;
-    while (found === undefined && this.nextDue !== undefined) {
-      const entry = this.#queue.pop();
-      if (entry === undefined) break;
-      if (entry.chain.parked !== undefined) passed.push(entry);
-      else if (entry.chain.user === except) last = entry;
-      else found = entry;
-    }
-    if (found !== undefined && last !== undefined) passed.push(last);
-    for (const entry of passed) this.#queue.push(entry);
-    return (found ?? last)?.chain;
+  /** Takes out the chain that is due first, another than that of `except` if there is one. */
+  take(except?: string): Chain | undefined {
+    if (this.nextDue === undefined) return undefined;
+    const first = this.#queue.pop();
+    if (first?.chain.user !== except || this.nextDue === undefined) return first?.chain;
+    const second = this.#queue.pop();
+    if (first !== undefined) this.#queue.push(first);
+    return second?.chain;
   }
 }
 

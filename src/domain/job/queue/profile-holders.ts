@@ -56,11 +56,6 @@ export class ProfileHolders {
     if (held !== undefined) this.#known.add(held[0]);
   }
 
-  /** Triggers that need them were passed by, and may be wanted much later. */
-  passBy(names: readonly string[]): void {
-    for (const name of names) this.#known.delete(name);
-  }
-
   /** The oldest holder of triggers was passed by, unread: it may need the last of the profile holders before it, and the first one after it. */
   passHolderBy(): void {
     if (this.#last !== undefined) this.#known.delete(this.#last);
@@ -87,20 +82,11 @@ const OWED_BYTES = 19;
 
 /** The profile holders that triggers need which are in chains, or on their way to dead letters. */
 export function neededIn(
-  chains: Iterable<Pick<Chain, 'triggers' | 'parked'>>,
+  chains: Iterable<Pick<Chain, 'triggers'>>,
   dying: Iterable<{ readonly trigger: { readonly held?: HeldProfile } }>,
 ): Set<string> {
   const needed = new Set<string>();
-  for (const { triggers, parked } of chains) {
-    for (const { held } of triggers) if (held !== undefined) needed.add(held[0]);
-    for (const name of parked?.profileHolders ?? []) needed.add(name);
-  }
+  for (const { triggers } of chains) for (const { held } of triggers) if (held !== undefined) needed.add(held[0]);
   for (const { trigger } of dying) if (trigger.held !== undefined) needed.add(trigger.held[0]);
   return needed;
-}
-
-/** Those that triggers to be parked need. */
-export function neededBy(triggers: readonly { readonly held?: HeldProfile }[]): { readonly profileHolders?: string[] } {
-  const names = [...new Set(triggers.flatMap(({ held }) => (held === undefined ? [] : [held[0]])))];
-  return names.length === 0 ? {} : { profileHolders: names };
 }
