@@ -23,7 +23,6 @@ export const TIERS = {
     'api/session-routes',
     'api/watch-routes',
     'cli/ingest',
-    'cli/options',
     'client/connect',
     'client/history/events',
     'client/jobs/search-attributes',

@@ -120,6 +120,11 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['attempts', 'vip', '--last', '0'], /1 or\s+more/],
     [['trace', '1', '--since', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
     [['dead-letters', 'list', '--newer-than', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
+    [['start', '--existing-users', '--no-existing-users'], /contradicts/],
+    [['start', '--no-existing-users', '--existing-users'], /contradicts/],
+    ...['localhost:8080', 'ftp://localhost', 'http://me:secret@localhost', 'http://localhost/?a=1'].map(
+      (url): [string[], RegExp] => [['api', '--temporal-ui', url], /must\s+be\s+a\s+URL/],
+    ),
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
     await expect(run(args, terminal)).resolves.toBe(2);
