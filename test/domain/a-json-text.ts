@@ -1,8 +1,9 @@
 import fc from 'fast-check';
+import { anyText } from '../support/properties.ts';
 
 /** Keys that parsers stumble over, those of Object.prototype and integer-like ones among them. */
 export const jsonKey = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  anyText(),
   fc.string(),
   fc.constantFrom(
     '__proto__',
@@ -20,7 +21,7 @@ export const jsonKey = fc.oneof(
 /** JSON text with everything that parsers stumble over: long integers, keys of Object.prototype, lone surrogates. */
 export const jsonText: fc.Arbitrary<string> = textWith(
   fc.constant(''),
-  fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
+  anyText().map((text) => JSON.stringify(text)),
 );
 
 const SPACES = fc.constantFrom('', '', '', ' ', '\n\t', '\r ');
@@ -29,8 +30,8 @@ const SPACES = fc.constantFrom('', '', '', ' ', '\n\t', '\r ');
 export const speltText: fc.Arbitrary<string> = textWith(
   SPACES,
   fc.oneof(
-    fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
-    fc.string({ unit: 'binary' }).map((text) => `"${text.replaceAll(/[^]/g, escaped)}"`),
+    anyText().map((text) => JSON.stringify(text)),
+    anyText().map((text) => `"${text.replaceAll(/[^]/g, escaped)}"`),
     fc.constantFrom(String.raw`"\/\b\f\n\r\t\"\\"`, '"\u2028"', '"\u007f"'),
   ),
 );

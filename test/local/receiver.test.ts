@@ -142,9 +142,9 @@ test.each([1, 5])(
   async (connections) => {
     const receiver = await start();
     const send = sender(receiver, connections);
-    await Promise.all(Array.from({ length: 2000 }, (_, i) => send(newBody(String(i)))));
+    await Promise.all(Array.from({ length: 300 }, (_, i) => send(newBody(String(i)))));
     expect(receiver.ledger.mostInFlight).toBeLessThanOrEqual(connections);
-    expect(receiver.ledger.delivered).toBe(2000);
+    expect(receiver.ledger.delivered).toBe(300);
   },
 );
 

@@ -8,6 +8,16 @@ export function tries(count: number): number {
   return count * TIMES;
 }
 
+/**
+ * Any text without lone surrogates. `fc.string({ unit: 'binary' })` is the same, but making it costs more than a second of a test file.
+ *
+ * @param constraints `minLength` and `maxLength`, in code points.
+ */
+export function anyText(constraints: fc.ArrayConstraints = {}): fc.Arbitrary<string> {
+  const point = fc.oneof(fc.nat(0x7f), fc.nat(0xffff), fc.nat(0x10_ffff));
+  return fc.array(point, constraints).map((points) => String.fromCodePoint(...points).toWellFormed());
+}
+
 const FIXED_SEED = 20_261_129;
 
 /**

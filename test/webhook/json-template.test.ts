@@ -127,13 +127,13 @@ test('what is JSON already stays as it is, and nothing makes JSON of what has ot
 test('a text of quotes and commas is put right in a time that grows with its length', () => {
   const startedAt = performance.now();
   for (const text of [
-    '"\\"'.repeat(500_000),
-    `{"a": "${'\\",'.repeat(500_000)}`,
-    ' ,'.repeat(700_000),
-    '"'.repeat(999_999),
+    '"\\"'.repeat(50_000),
+    `{"a": "${'\\",'.repeat(50_000)}`,
+    ' ,'.repeat(70_000),
+    '"'.repeat(99_999),
   ])
     jsonFrom(text);
-  // Were it the square of it, this would take hours.
+  // Were it the square of it, this would take minutes.
   expect(performance.now() - startedAt).toBeLessThan(5000);
 });
 
