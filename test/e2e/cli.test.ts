@@ -4,17 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
+import type { Ended } from '../support/cli-hosts.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 
 let lab: Lab;
 let operator: Operator;
+/** A start where no worker is: it waits for one for ten seconds, while other tests run. */
+let ofNobody: Promise<Ended>;
 
 beforeAll(async () => {
   lab = await Lab.open({
     content: { audiences: [VIP, NEWS].map((one) => ({ ...one, members: ['1'] })), profiles: { 1: { user: '1' } } },
   });
   operator = new Operator(lab.taskQueue);
+  const args = ['start', '--label', 'Nobody', '--audience', 'vip', '--url', lab.receiver.url];
+  ofNobody = operator.run(args, { env: { TRIGGERS_TASK_QUEUE: 'nobody-polls-this' } });
 });
 afterAll(async () => lab.close());
 
@@ -150,8 +155,7 @@ test('receive answers as told, and prints what arrives until Ctrl-C', async () =
 });
 
 test('when no worker polls the task queue, that is said, and what to do', async () => {
-  const args = ['start', '--label', 'Nobody', '--audience', 'vip', '--url', lab.receiver.url];
-  const { code, stderr } = await operator.run(args, { env: { TRIGGERS_TASK_QUEUE: 'nobody-polls-this' } });
+  const { code, stderr } = await ofNobody;
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(
     'No worker polls the task queue "nobody-polls-this". Start a worker: triggers worker (or everything at once: triggers up)',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
@@ -29,17 +29,21 @@ import { configured } from '../webhook/an-authorization.ts';
 
 const KEY = aPayloadKey('a');
 
-let lab: Lab;
-const open = async (options: LabOptions = {}) => (lab = await Lab.open(options));
-afterEach(async () => lab.close());
+const labs: Lab[] = [];
+async function open(options: LabOptions = {}): Promise<Lab> {
+  const lab = await Lab.open(options);
+  labs.push(lab);
+  return lab;
+}
+afterAll(async () => void (await Promise.all(labs.map((lab) => lab.close()))));
 
-const jobsWith = (dataConverter: DataConverter): ExportJobs =>
+const jobsWith = (lab: Lab, dataConverter: DataConverter): ExportJobs =>
   new ExportJobs(new Client({ connection: lab.client.connection, namespace: temporal.namespace, dataConverter }), {
     taskQueue: lab.taskQueue,
   });
 
 /** A paused job in which one trigger waits. */
-async function aPausedJob(): Promise<string> {
+async function aPausedJob(lab: Lab): Promise<string> {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: randomUUID(), profile: {} });
@@ -57,18 +61,19 @@ const COMMANDS: [string, (jobs: ExportJobs, job: string) => Promise<unknown>][] 
 ];
 
 test('a client with another key of the same id commands nothing, since it could not read what came of it', async () => {
-  await open({ config: { payloadKeys: [KEY] } });
-  const job = await aPausedJob();
+  const lab = await open({ config: { payloadKeys: [KEY] } });
+  const job = await aPausedJob(lab);
   const before = await lab.jobs.status(job);
-  const jobs = jobsWith(dataConverterWith([aPayloadKey('a')]));
+  const jobs = jobsWith(lab, dataConverterWith([aPayloadKey('a')]));
   for (const [, command] of COMMANDS) await expect(command(jobs, job)).rejects.toThrow(UnknownPayloadKey);
   // A command of ours comes after anything that was sent before it.
   expect(await lab.jobs.pause(job)).toEqual(before);
 });
 
-test('what nobody works for is not commanded: when a worker comes, nothing of it is done', async () => {
-  await open();
-  const job = await aPausedJob();
+// These wait for ten seconds for a worker that does not answer, so they wait together.
+test.concurrent('what nobody works for is not commanded: when a worker comes, nothing of it is done', async () => {
+  const lab = await open();
+  const job = await aPausedJob(lab);
   const before = await lab.jobs.status(job);
   await lab.stopWorkers();
   const asked = COMMANDS.map(([, command]) => command(lab.jobs, job).catch((error: unknown) => error));
@@ -77,11 +82,11 @@ test('what nobody works for is not commanded: when a worker comes, nothing of it
   expect(await lab.jobs.pause(job)).toEqual(before);
 });
 
-test('nor is a watch, and a stopped job keeps what it kept', async () => {
+test.concurrent('nor is a watch, and a stopped job keeps what it kept', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'commands-'));
   const id = randomUUID().replaceAll('-', '');
   const watched = { id, slug: `slug-${id}`, name: 'Watched' };
-  await open({
+  const lab = await open({
     content: {
       audiences: [
         { ...VIP, members: [] },
@@ -111,23 +116,26 @@ test('nor is a watch, and a stopped job keeps what it kept', async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('a command whose answer does not come in time is not called given up: it is done later, and says how to find that out', async () => {
-  await open();
-  lab.source.failure = new SourceError('It is down.');
-  const jobId = `commands-${randomUUID()}`;
-  // Taken up by a worker, but not begun: what is asked of it waits until its source answers.
-  const starting = await lab.client.workflow.start('exportJob', {
-    workflowId: `export-job-${jobId}`,
-    taskQueue: lab.taskQueue,
-    args: [{ label: 'x', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null }],
-  });
-  const error = await lab.jobs.pause(jobId).catch((thrown: unknown) => thrown);
-  expect(error).toBeInstanceOf(OutcomeUnknown);
-  expect(error).toMatchObject({ remedies: [{ action: 'status', job: jobId }] });
-  lab.source.failure = undefined;
-  await lab.statusWhen(jobId, ({ state }) => state === 'paused');
-  await starting.terminate();
-});
+test.concurrent(
+  'a command whose answer does not come in time is not called given up: it is done later, and says how to find that out',
+  async () => {
+    const lab = await open();
+    lab.source.failure = new SourceError('It is down.');
+    const jobId = `commands-${randomUUID()}`;
+    // Taken up by a worker, but not begun: what is asked of it waits until its source answers.
+    const starting = await lab.client.workflow.start('exportJob', {
+      workflowId: `export-job-${jobId}`,
+      taskQueue: lab.taskQueue,
+      args: [{ label: 'x', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null }],
+    });
+    const error = await lab.jobs.pause(jobId).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(OutcomeUnknown);
+    expect(error).toMatchObject({ remedies: [{ action: 'status', job: jobId }] });
+    lab.source.failure = undefined;
+    await lab.statusWhen(jobId, ({ state }) => state === 'paused');
+    await starting.terminate();
+  },
+);
 
 /** Reads one status of a job: as if the key was taken away after that. */
 class ForgetfulCodec implements PayloadCodec {
@@ -146,19 +154,19 @@ class ForgetfulCodec implements PayloadCodec {
 }
 
 test('a command that was done, but whose answer cannot be read, is not called failed', async () => {
-  await open({ config: { payloadKeys: [KEY] } });
+  const lab = await open({ config: { payloadKeys: [KEY] } });
   const job = await lab.start();
   const { payloadCodecs = [], ...converter } = dataConverterWith([KEY]);
   const forgetful = { ...converter, payloadCodecs: payloadCodecs.map((codec) => new ForgetfulCodec(codec)) };
-  const asked = jobsWith(forgetful).pause(job);
+  const asked = jobsWith(lab, forgetful).pause(job);
   await expect(asked).rejects.toThrow(OutcomeUnknown);
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'paused' });
 });
 
 test('of two people who decide about a kept job at once, the one who comes too late is told so', async () => {
-  await open();
+  const lab = await open();
   for (let round = 1; round <= 4; round++) {
-    const job = await aPausedJob();
+    const job = await aPausedJob(lab);
     await lab.jobs.stop(job, { waiting: 'keep' });
     await lab.statusWhen(job, ({ state }) => state === 'stopped');
     const [resumed, discarded] = await Promise.allSettled([
@@ -177,33 +185,36 @@ test('of two people who decide about a kept job at once, the one who comes too l
 });
 
 /** The id of a job's dead letter, as soon as the server lists it. */
-async function aDeadLetter(jobId: string): Promise<string> {
+async function aDeadLetter(lab: Lab, jobId: string): Promise<string> {
   const letter = deadLetterOf({ jobWorkflowId: jobWorkflowId(jobId) });
   await createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue))([letter]);
   return `${letter.deliveryId}-${letter.redeliveries}`;
 }
 
-test('a dead letter that cannot be read, or that nobody works for, is neither discarded nor redelivered', async () => {
-  await open({ config: { payloadKeys: [KEY] } });
-  const jobId = randomUUID();
-  const id = await aDeadLetter(jobId);
-  const jobs = jobsWith(dataConverterWith([]));
-  while (!(await listedLetters(lab.jobs, jobId)).includes(id));
-  await expect(listedLetters(jobs, jobId)).rejects.toThrow(UnknownPayloadKey);
-  const decisions = (by: ExportJobs) => [
-    by.deadLetters.discard(id),
-    by.deadLetters.redeliver(id, { force: true }),
-    by.deadLetters.discard({ jobId }),
-  ];
-  for (const decision of decisions(jobs)) await expect(decision).rejects.toThrow(UnknownPayloadKey);
-  await lab.stopWorkers();
-  const refused = decisions(lab.jobs).map((decision) => decision.catch((error: unknown) => error));
-  for (const error of await Promise.all(refused)) expect(error).toBeInstanceOf(NoWorker);
-  await lab.addWorker();
-  await expect(lab.jobs.deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
-  const { events } = await lab.client.workflow.getHandle(`dead-letter-${id}`).fetchHistory();
-  expect(events?.filter((event) => event.workflowExecutionSignaledEventAttributes != null)).toEqual([]);
-});
+test.concurrent(
+  'a dead letter that cannot be read, or that nobody works for, is neither discarded nor redelivered',
+  async () => {
+    const lab = await open({ config: { payloadKeys: [KEY] } });
+    const jobId = randomUUID();
+    const id = await aDeadLetter(lab, jobId);
+    const jobs = jobsWith(lab, dataConverterWith([]));
+    while (!(await listedLetters(lab.jobs, jobId)).includes(id));
+    await expect(listedLetters(jobs, jobId)).rejects.toThrow(UnknownPayloadKey);
+    const decisions = (by: ExportJobs) => [
+      by.deadLetters.discard(id),
+      by.deadLetters.redeliver(id, { force: true }),
+      by.deadLetters.discard({ jobId }),
+    ];
+    for (const decision of decisions(jobs)) await expect(decision).rejects.toThrow(UnknownPayloadKey);
+    await lab.stopWorkers();
+    const refused = decisions(lab.jobs).map((decision) => decision.catch((error: unknown) => error));
+    for (const error of await Promise.all(refused)) expect(error).toBeInstanceOf(NoWorker);
+    await lab.addWorker();
+    await expect(lab.jobs.deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
+    const { events } = await lab.client.workflow.getHandle(`dead-letter-${id}`).fetchHistory();
+    expect(events?.filter((event) => event.workflowExecutionSignaledEventAttributes != null)).toEqual([]);
+  },
+);
 
 async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]> {
   const ids: string[] = [];
@@ -212,7 +223,7 @@ async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]>
 }
 
 test('of a terminated job nothing is said to be in flight', async () => {
-  await open({ receiver: { delayMs: 2_000 } });
+  const lab = await open({ receiver: { delayMs: 2_000 } });
   const job = await lab.start();
   await lab.jobs.enter(job, { audience: 'vip', user: 'x', profile: {} });
   await lab.statusWhen(job, ({ inFlight }) => inFlight === 1);
@@ -226,7 +237,10 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
   ['stop with discard', (jobs, job) => jobs.stop(job, { waiting: 'discard' })],
 ])('once %s has answered, no request begins any more, on any worker', async (_, command) => {
   const begun: number[] = [];
-  await open({ receiver: { delayMs: 20, onArrival: () => void begun.push(performance.now()) }, workers: 2 });
+  const lab = await open({
+    receiver: { delayMs: 20, onArrival: () => void begun.push(performance.now()) },
+    workers: 2,
+  });
   const job = await lab.start({ parallelRequestCount: 50 });
   const people = Array.from({ length: MANY }, (__, n) => `${n}`);
   const enter = { event: 'enter', audience: 'vip', profile: {} } as const;
