@@ -22,7 +22,7 @@ const RELEASES_AT_ONCE = 8;
 export function createHolders(
   workflows: SideWorkflows,
   by: () => WorkflowRun | undefined = presentRun,
-): Pick<Activities, 'hold' | 'recall' | 'release' | 'releaseStrays'> {
+): Pick<Activities, 'hold' | 'recall' | 'release'> {
   return {
     hold: (holderId, content) => workflows.start({ ...holderWorkflow(holderId, content), by: by() }),
     recall: async (holderId) => {
@@ -33,7 +33,6 @@ export function createHolders(
       return content;
     },
     release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
-    releaseStrays: (jobId, before) => workflows.releaseProfiles(jobId, before),
   };
 }
 

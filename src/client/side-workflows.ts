@@ -10,9 +10,6 @@ import { alertsSignal, answerSignal, releaseSignal } from '../workflows/messages
 import { clientForLists } from './client-for-lists.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-/** Longer than anything is kept. */
-const ASLEEP = '3650 days';
-
 const RELEASES_AT_ONCE = 8;
 
 /** The workflows beside jobs, through a Temporal client. They run on the worker's own task queue. */
@@ -130,7 +127,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
   }
 
   async #start(workflow: SideWorkflow, reuse: WorkflowIdReusePolicy | 'TERMINATE_RUNNING'): Promise<void> {
-    const { type, workflowId, input, summary, memo, attributes = [], sleeps = false } = workflow;
+    const { type, workflowId, input, summary, memo, attributes = [], sleepsDays } = workflow;
     await this.#client.workflow.start(type, {
       workflowId,
       taskQueue: this.#taskQueue,
@@ -138,7 +135,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
       staticSummary: summary,
       // They wait for weeks and never continue as new: each moves to newer builds in mid-run, which have to replay it.
       versioningOverride: 'AUTO_UPGRADE',
-      ...(sleeps ? { startDelay: ASLEEP } : {}),
+      ...(sleepsDays === undefined ? {} : { startDelay: `${sleepsDays} days` }),
       ...(memo === undefined ? {} : { memo }),
       ...(attributes.length === 0 ? {} : { typedSearchAttributes: [...attributes] }),
       ...(reuse === 'TERMINATE_RUNNING'

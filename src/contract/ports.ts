@@ -92,8 +92,6 @@ export interface Activities {
   recall(holderId: string): Promise<PackedTriggers | null>;
   /** Lets holders end; ignores those that have ended or are not known. */
   release(holderIds: readonly string[]): Promise<void>;
-  /** Lets all profile holders of a job end that were started before this time, epoch ms. */
-  releaseStrays(jobId: string, before: number): Promise<void>;
   /** Starts a dead-letter workflow for each; leaves alone those that are already running. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
   /** Tells dead letters whether their job took them; leaves out those that have ended. */
@@ -131,8 +129,8 @@ export interface SideWorkflow {
   readonly summary: string;
   readonly memo?: Readonly<Record<string, unknown>>;
   readonly attributes?: readonly SearchAttribute[];
-  /** True: it only keeps its input, so that no worker has anything to do before it is released. */
-  readonly sleeps?: boolean;
+  /** It only keeps its input: for so many days, no worker has anything to do before it is released. Absent: it begins at once. */
+  readonly sleepsDays?: number;
   /**
    * Absent: one that exists, running or closed, is as good as this one.
    * `ended`: one with the same id that has ended, and was given something else, does not prevent it. `all`: nor does one that runs and was

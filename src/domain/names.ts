@@ -130,19 +130,24 @@ export function refusedSignalMarker(number: number): string {
   return `refused-signal-${number}`;
 }
 
+/** Longer than any job keeps its triggers. */
+const HOLDER_DAYS = 3_650;
+/** One that is an orphan ends after this time: its signal never came, or its triggers were dropped unread. */
+const PROFILE_DAYS = 365;
+
 /** The options that a holder is started with, by a job's activity or by a recovery. */
 export function holderWorkflow(workflowId: string, content: PackedTriggers) {
   const count = content.triggers.length;
   const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
   // After a reset of the job its holders' numbers come again, with other content: what the job wants kept now counts.
-  return { type: HOLDER, workflowId, input: content, summary, sleeps: true, renews: 'all' } as const;
+  return { type: HOLDER, workflowId, input: content, summary, sleepsDays: HOLDER_DAYS, renews: 'all' } as const;
 }
 
 /** The options that a profile holder is started with, before the signal whose profiles it keeps. */
 export function profileHolderWorkflow(workflowId: string, content: HeldProfiles) {
   const count = content.profiles.length;
   const summary = `Profile${count === 1 ? '' : 's'} of ${count.toLocaleString('en')} trigger${count === 1 ? '' : 's'} of a job`;
-  return { type: HOLDER, workflowId, input: content, summary, sleeps: true } as const;
+  return { type: HOLDER, workflowId, input: content, summary, sleepsDays: PROFILE_DAYS } as const;
 }
 
 /** An audience's id, in its only spelling. */

@@ -1,14 +1,17 @@
 import { CancellationScope, condition, setHandler } from '@temporalio/workflow';
-import type { PackedTriggers } from '../contract/holder.ts';
+import type { HeldProfiles, PackedTriggers } from '../contract/holder.ts';
+import { isRecord } from '../domain/json.ts';
 import { readNothing } from '../domain/requests.ts';
 import { INTERNAL } from './answering.ts';
 import { releaseSignal } from './messages.ts';
 
 /**
  * Keeps waiting triggers for a job. They are its input and are read from its history, so that no worker has to replay it. Ends when it is
- * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting.
+ * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting. One that keeps profiles begins when it is released,
+ * or when it has been an orphan for so long that it ends.
  */
-export async function holder(_content: PackedTriggers): Promise<void> {
+export async function holder(content: PackedTriggers | HeldProfiles): Promise<void> {
+  if (isRecord(content) && 'profiles' in content) return;
   let isReleased = false;
   // Its job signals this without an argument: with one, it is meant for something else.
   const release = (...args: unknown[]): void => {

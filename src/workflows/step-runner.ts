@@ -24,14 +24,7 @@ import type { Holder, Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/dying.ts';
 import { reclaimSlice } from '../domain/job/quarantine.ts';
-import {
-  confirmHold,
-  holderRead,
-  holdersReleased,
-  holdFailed,
-  recallFailed,
-  straysReleased,
-} from '../domain/job/holders.ts';
+import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -67,12 +60,6 @@ const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
 const RECALL_ATTEMPTS = 3;
 type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
-// They cost nothing but room, and whoever stops a job does not wait for them for ever.
-const { releaseStrays } = proxyActivities<Activities>({
-  startToCloseTimeout: '1 minute',
-  scheduleToCloseTimeout: '2 minutes',
-  summary: 'profiles that no trigger needs',
-});
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -123,8 +110,6 @@ export class StepRunner {
         return void this.#recall(step.holder);
       case 'release':
         return void this.#track(this.#release(step.holders));
-      case 'release-strays':
-        return void this.#track(this.#releaseStrays(step.before));
       case 'keep-dead-letters':
         return void this.#track(this.#keepDeadLetters(step.letters));
       case 'answer-letters':
@@ -238,14 +223,6 @@ export class StepRunner {
     } catch (error) {
       log.error('holders could not be told to end', { holders, error });
       holdersReleased(this.#state, holders, false);
-    }
-  }
-
-  async #releaseStrays(before: number): Promise<void> {
-    try {
-      await releaseStrays(jobIdOf(this.#workflowId), before);
-    } finally {
-      straysReleased(this.#state, Date.now());
     }
   }
 

@@ -30,7 +30,7 @@ test.each([
 ])('%i triggers go to a holder, which replaces only one that keeps something else', async (count, summary) => {
   await new MockActivityEnvironment({ workflowExecution: by }).run(holders.hold, 'holder-1', contentOf(count));
   expect(workflows.started).toEqual([
-    { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleeps: true, renews: 'all', by },
+    { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleepsDays: 3_650, renews: 'all', by },
   ]);
 });
 

@@ -117,7 +117,7 @@ test('the profile holders of a job that run are let go, as far as they were star
     `profiles-${jobId}-h00`,
     `x${named(jobId, 0)}`,
   ];
-  for (const workflowId of [...own, ended, ...others]) await workflows.start(side({ workflowId, sleeps: true }));
+  for (const workflowId of [...own, ended, ...others]) await workflows.start(side({ workflowId, sleepsDays: 1 }));
   await client.workflow.getHandle(ended).terminate();
   const isReleased = async (workflowId: string) => {
     const { events } = await client.workflow.getHandle(workflowId).fetchHistory();

@@ -57,7 +57,6 @@ export function admit(
   const reading = readTrigger(raw, event, state.budgets.triggerBytes);
   if (!reading.ok) return reject(state, reading.reason, now);
   const { trigger } = reading;
-  if (trigger.held !== undefined) state.profileHolders.straysSince ??= now;
   const audience = findAudience(state.job.audiences, trigger.audience);
   if (audience === undefined) {
     leaves(state, trigger);

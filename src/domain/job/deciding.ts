@@ -2,7 +2,7 @@ import { drainOverflow } from './arriving.ts';
 import { stayingBytes } from './carrying.ts';
 import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatching.ts';
 import { discardWaiting } from './discarding.ts';
-import { nextHolderStep, releaseUnneeded, straysToRelease } from './holders.ts';
+import { nextHolderStep, releaseUnneeded } from './holders.ts';
 import { isStopped } from './job.ts';
 import { endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
 import { endQuarantines, quarantineEnds } from './quarantine.ts';
@@ -53,8 +53,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     answersErrand(state) ??
     calendarErrand(state, now) ??
     backfillErrand(state, now) ??
-    alertsErrand(state) ??
-    straysErrand(state, now);
+    alertsErrand(state);
   if (effect !== undefined) return effect;
   const calm = isCalm(state, run);
   if (phase.isEnding) {
@@ -78,13 +77,6 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
 function endRun(state: DispatcherState): Step {
   releaseUnneeded(state);
   return { kind: 'continue-as-new' };
-}
-
-function straysErrand(state: DispatcherState, now: number): Step | undefined {
-  const before = straysToRelease(state, now);
-  if (before === undefined) return undefined;
-  state.profileHolders.isLookingForStrays = true;
-  return { kind: 'release-strays', before };
 }
 
 function deadLettersErrand({ deadLetters, budgets }: DispatcherState): Step | undefined {
@@ -169,7 +161,6 @@ function childMissedAt(state: DispatcherState, now: number): number | undefined 
 function isDone(state: DispatcherState): boolean {
   const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
   if (stopping === undefined || stopping.waiting === 'keep' || owedReleases.length > 0) return false;
-  if (state.profileHolders.straysSince !== undefined) return false;
   if (backfill?.isUnfinished === true || state.unreadable.aside.length > 0) return false;
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }

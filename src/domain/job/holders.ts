@@ -143,26 +143,3 @@ export function releaseUnneeded(state: DispatcherState): void {
   const needed = neededIn(chains.all(), deadLetters.carry());
   state.owedReleases.push(...profileHolders.takeUnneeded(needed, !overflow.isEmpty));
 }
-
-const DAY_MS = 24 * 60 * 60 * 1000;
-
-/** Before when strays were started that are to be let go now, epoch ms; undefined: none are. A job that ends leaves none. */
-export function straysToRelease(state: DispatcherState, now: number): number | undefined {
-  const { profileHolders, stopping } = state;
-  const { straysSince, isLookingForStrays } = profileHolders;
-  if (straysSince === undefined || isLookingForStrays || mayNeedAny(state)) return undefined;
-  if (stopping !== undefined) return stopping.waiting === 'keep' ? undefined : now;
-  // Whoever starts one signals at once: what a day has passed by is not under way.
-  return now - straysSince >= DAY_MS ? now - DAY_MS : undefined;
-}
-
-function mayNeedAny({ chains, overflow, deadLetters, unreadable, owedReleases }: DispatcherState): boolean {
-  const waits = chains.triggers > 0 || !overflow.isEmpty || deadLetters.size > 0 || unreadable.aside.length > 0;
-  return waits || owedReleases.length > 0;
-}
-
-/** Strays were let go, or could not be found. */
-export function straysReleased({ profileHolders, stopping }: DispatcherState, now: number): void {
-  profileHolders.isLookingForStrays = false;
-  profileHolders.straysSince = stopping === undefined ? now : undefined;
-}

@@ -44,8 +44,6 @@ export type Step =
   | { readonly kind: 'recall'; readonly holder: Holder }
   /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
-  /** Let profile holders end that were started before this time, epoch ms; `straysReleased` afterwards. */
-  | { readonly kind: 'release-strays'; readonly before: number }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
   | {
       readonly kind: 'keep-dead-letters';

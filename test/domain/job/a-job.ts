@@ -12,7 +12,7 @@ import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/queue/dying.ts';
-import { confirmHold, holderRead, holdersReleased, straysReleased } from '../../../src/domain/job/holders.ts';
+import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
 import { beginBackfill } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob } from '../../../src/domain/job/carrying.ts';
@@ -98,9 +98,6 @@ export class AJob {
       case 'release':
         for (const name of step.holders) this.holders.delete(name);
         holdersReleased(this.state, step.holders, true);
-        return true;
-      case 'release-strays':
-        straysReleased(this.state, this.now);
         return true;
       case 'keep-dead-letters':
         this.dead.push(...step.letters.values());
@@ -191,20 +188,5 @@ export class AJob {
 
   get status(): JobStatus {
     return describeJob(this.state, 'a-job', this.now);
-  }
-}
-
-/** The first message to each of so many people fails (`failing 0`, …), next to others that arrive. */
-export function failForEach(job: AJob, people: number, more: object): void {
-  for (let i = 0; i < people; i++) {
-    job.signal(`failing ${i}`, 'enter', more);
-    for (const user of ['fine 1', 'fine 2']) job.signal(user);
-    job.cut();
-    while (job.running.length > 0) {
-      const index = job.running[0]?.triggers.findIndex(({ user }) => user.startsWith('failing')) ?? -1;
-      job.end(index < 0 ? {} : { [index]: { status: 500 } });
-      job.cut();
-    }
-    job.now += 10;
   }
 }

@@ -11,7 +11,7 @@ import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
-import { readHolderNow, setHolderAside, straysReleased } from '../../../src/domain/job/holders.ts';
+import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -234,10 +234,6 @@ export class DispatcherWorld {
       }
       if (step.kind === 'start-backfill' && step.restarts > 0) this.#child?.goOn(step.from.page, step.restarts);
       if (step.kind === 'release') this.#profiles.released(this.state, this.holders, step.holders);
-      if (step.kind === 'release-strays') {
-        this.#profiles.straysReleased(this.state, this.holders);
-        straysReleased(this.state, this.now);
-      }
       if (isHolderStep(step)) this.holders.begin(step);
       if (step.kind === 'continue-as-new') {
         this.continueAsNew();

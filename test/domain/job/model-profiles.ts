@@ -26,11 +26,6 @@ export class ModelProfiles {
     const needed = neededAnywhere(state, holders);
     for (const name of profileHolders) must(!needed.has(name), `profiles in ${name} are needed when they are let go`);
   }
-
-  /** Those that nobody let go are looked for only when nobody needs any. */
-  straysReleased(state: DispatcherState, holders: ModelHolders): void {
-    must(neededAnywhere(state, holders).size === 0, 'strays are let go only when no trigger needs any');
-  }
 }
 
 function neededAnywhere(state: DispatcherState, holders: ModelHolders): Set<string> {

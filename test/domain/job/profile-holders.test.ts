@@ -17,11 +17,9 @@ const heldIn = (signal: number, place = 0) => ({ profile: new ProfileElsewhere([
 /** A job that writes down what it lets go. */
 class AHoldingJob extends AJob {
   readonly released: string[] = [];
-  readonly strays: number[] = [];
 
   protected override carryOut(step: Step): boolean {
     if (step.kind === 'release') this.released.push(...step.holders);
-    if (step.kind === 'release-strays') this.strays.push(step.before);
     return super.carryOut(step);
   }
 
@@ -138,34 +136,6 @@ test('a trigger that the job does not want needs no profile any more', () => {
   expect(job.released).toEqual([nameOf(1), nameOf(2)]);
 });
 
-test('strays are looked for once a day, while nothing waits, and only those that are a day old', () => {
-  const job = new AHoldingJob();
-  job.signal('1', 'enter', heldIn(1));
-  job.sendAll();
-  expect(job.strays).toEqual([]);
-  job.now += DAY_MS;
-  job.signal('2');
-  job.cut();
-  expect(job.strays).toEqual([]);
-  job.end();
-  job.cut();
-  expect(job.strays).toEqual([job.now - DAY_MS]);
-  job.now += DAY_MS - 1;
-  job.cut();
-  expect(job.strays).toHaveLength(1);
-});
-
-test('a job that never had any looks for none', () => {
-  const job = new AHoldingJob();
-  job.signal('1');
-  job.sendAll();
-  job.now += 2 * DAY_MS;
-  job.cut();
-  stopJob(job.state, 'discard');
-  expect(job.step().kind).toBe('finish');
-  expect(job.strays).toEqual([]);
-});
-
 test.each(['deliver', 'discard'] as const)('a job that ends (%s) leaves none behind', (waiting) => {
   const job = new AHoldingJob();
   job.signal('1', 'enter', heldIn(1));
@@ -173,7 +143,6 @@ test.each(['deliver', 'discard'] as const)('a job that ends (%s) leaves none beh
   stopJob(job.state, waiting, job.now + DAY_MS);
   expect(job.step().kind).toBe('finish');
   expect(job.released).toEqual([nameOf(1)]);
-  expect(job.strays).toEqual([job.now]);
 });
 
 test('a job that keeps what waits keeps its profiles', () => {
@@ -182,7 +151,7 @@ test('a job that keeps what waits keeps its profiles', () => {
   stopJob(job.state, 'keep');
   job.step();
   expect(isStopped(job.state)).toBe(true);
-  expect([job.released, job.strays]).toEqual([[], []]);
+  expect(job.released).toEqual([]);
 });
 
 test('with others before it, a trigger that the job does not want changes nothing of what the chains know', () => {
@@ -198,7 +167,6 @@ const none: ReadonlySet<string> = new Set();
 
 test('while others wait behind the chains, the last one that went into them is kept, over the end of a run, too', () => {
   const holders = new ProfileHolders([]);
-  holders.straysSince = 1;
   enter(holders, 1);
   expect(holders.takeUnneeded(none, true)).toEqual([]);
   enter(holders, 2);
@@ -212,7 +180,6 @@ test('while others wait behind the chains, the last one that went into them is k
 
 test('after a holder that was passed by, the first one is not for the job to let go, over the end of a run, too', () => {
   const holders = new ProfileHolders([]);
-  holders.straysSince = 1;
   enter(holders, 1);
   holders.passHolderBy();
   const next = new ProfileHolders([], holders.carry(true));

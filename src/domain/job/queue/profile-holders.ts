@@ -6,32 +6,25 @@ export interface CarriedProfileHolders {
   readonly last?: string;
   /** True: more of the next one may be in a holder that was passed by. */
   readonly isNextUnsure?: true;
-  /** Epoch ms: since when there may be strays. */
-  readonly straysSince: number;
 }
 
 /**
  * The profile holders that a job may let go: those that triggers in its chains needed. What waits behind the chains comes in the order of its
  * arrival, and all triggers that need one holder came with one signal. So of those that still have a trigger there, the chains know at most the last.
  *
- * One that is let go too early is no loss: its profiles can be read for as long as the server keeps a workflow that has ended. One that nobody lets
- * go is a stray: who signalled was killed before the signal, or what waited was discarded unread. A job looks for those when nothing waits.
+ * One that is let go too early is no loss: its profiles can be read for as long as the server keeps a workflow that has ended. One that nobody
+ * lets go is an orphan, which ends by itself: its publisher was killed before the signal, or its triggers were dropped unread.
  */
 export class ProfileHolders {
   readonly #known = new Set<string>();
   #last: string | undefined;
   #isNextUnsure: boolean;
-  /** Epoch ms; undefined: there are none. */
-  straysSince: number | undefined;
-  /** Whether they are being let go. */
-  isLookingForStrays = false;
 
   constructor(needed: Iterable<string>, carried?: CarriedProfileHolders) {
     this.#known = new Set(needed);
     this.#last = carried?.last;
     if (this.#last !== undefined) this.#known.add(this.#last);
     this.#isNextUnsure = carried?.isNextUnsure === true;
-    this.straysSince = carried?.straysSince;
   }
 
   /** Bytes that they take when they are let go. */
@@ -70,10 +63,9 @@ export class ProfileHolders {
   }
 
   carry(isMoreBehind: boolean): CarriedProfileHolders | undefined {
-    const { straysSince } = this;
-    if (straysSince === undefined) return undefined;
     const last = isMoreBehind && this.#last !== undefined && this.#known.has(this.#last) ? { last: this.#last } : {};
-    return { ...last, ...(this.#isNextUnsure ? { isNextUnsure: true } : {}), straysSince };
+    const carried = { ...last, ...(this.#isNextUnsure ? ({ isNextUnsure: true } as const) : {}) };
+    return Object.keys(carried).length === 0 ? undefined : carried;
   }
 }
 
