@@ -94,7 +94,6 @@ export const TIERS = {
     'e2e/holders',
     'e2e/isolation',
     'e2e/keep-and-resume',
-    'e2e/kept-job',
     'e2e/killed-worker',
     'e2e/misbehaving-source',
     'e2e/moved-slugs',

@@ -37,7 +37,7 @@ test('a job that is stopped with keep sends nothing more, and has stopped once i
 });
 
 test('a stopped job wakes for nothing, says nothing to its operators, and keeps what comes all the same', () => {
-  const job = new AJob(1);
+  const job = new AJob(1, { alertBacklogMs: 60_000 });
   job.signal('1');
   job.fail({ status: 500 });
   stopJob(job.state, 'keep');
