@@ -1,4 +1,6 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { JobState } from '../contract/job-status.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 // What the server itself knows of a workflow: no worker is asked.
@@ -8,10 +10,18 @@ export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>)
   return status.name === 'RUNNING' || status.name === 'PAUSED';
 }
 
-/** Whether a job has stopped and keeps what waits, which its memo then says: its workflow is open, and sends nothing until it is resumed. */
-export function isStopped({ status, memo }: Pick<WorkflowExecutionDescription, 'status' | 'memo'>): boolean {
-  return isOpen({ status }) && memo?.['kept'] != null;
+export const JOB_STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
+
+/**
+ * Whether a job has stopped and keeps what waits: its workflow is open, and sends nothing until it is resumed. Its memo says so. One that cannot be
+ * read here may be of before a resume: then the search attribute counts, which a run that has just begun does not have yet.
+ */
+export function isStopped(
+  run: Pick<WorkflowExecutionDescription, 'status' | 'memo' | 'typedSearchAttributes'>,
+): boolean {
+  return isOpen(run) && run.memo?.['kept'] != null && !GOING.has(run.typedSearchAttributes.get(JOB_STATUS));
 }
+const GOING: ReadonlySet<string | undefined> = new Set<JobState>(['running', 'paused', 'stopping']);
 
 /** The open workflow with this id; undefined when there is none. */
 export async function describeOpen(

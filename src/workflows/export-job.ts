@@ -13,6 +13,7 @@ import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
 import { deliverySettings } from '../domain/job/delivery-settings.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
+import { isStopped } from '../domain/job/job.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
 import { JobVisibility, memoOf } from './job-visibility.ts';
@@ -64,7 +65,7 @@ class JobRun {
     this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
     this.#steps = new StepRunner(state, wake);
-    this.#board = new JobVisibility();
+    this.#board = new JobVisibility(isStopped(state));
     this.desk = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));

@@ -17,9 +17,14 @@ const DETAILS_EVERY_MS = 500;
 export class JobVisibility {
   #shownAt = 0;
   #phase: JobState | undefined;
-  /** As JSON. */
+  /** As JSON; undefined: the memo has none. */
   #kept: string | undefined;
   #revision: number | undefined;
+
+  /** @param hasStopped whether its run begins as a stopped job, with a memo that says so. */
+  constructor(hasStopped: boolean) {
+    this.#kept = hasStopped ? '' : undefined;
+  }
 
   /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
   show(status: JobStatus, hasAttributes: boolean, now: number): void {
@@ -34,9 +39,11 @@ export class JobVisibility {
     const { jobId, revision, audiences } = status;
     const kept = status.kept && stringifyJson(status.kept);
     if (revision === this.#revision && kept === this.#kept) return;
+    // Nothing is written that is not there: where memos are encrypted, that would be something to those without the key.
+    const cleared = kept === undefined && this.#kept !== undefined ? { kept: undefined } : {};
     this.#revision = revision;
     this.#kept = kept;
-    upsertMemo(memoOf(status));
+    upsertMemo({ ...memoOf(status), ...cleared });
     if (!hasAttributes) return;
     upsertSearchAttributes([
       { key: JOB_ID, value: jobId },
@@ -53,5 +60,5 @@ export class JobVisibility {
 
 /** By `kept`, clients know a stopped job, also where the namespace has no search attributes and no worker runs. */
 export function memoOf(status: JobStatus): Record<string, unknown> {
-  return { ...jobMemo(status), kept: status.kept };
+  return { ...jobMemo(status), ...(status.kept === undefined ? {} : { kept: status.kept }) };
 }

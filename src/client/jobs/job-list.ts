@@ -1,5 +1,4 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type {
   EndpointStatus,
   JobState,
@@ -13,7 +12,7 @@ import { isRecord } from '../../domain/json.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { JobNotRunning, JobsUnreadable } from '../errors.ts';
-import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
+import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS } from '../executions.ts';
 import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
 import { unless } from '../push/with-retries.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
@@ -47,8 +46,6 @@ export interface AudienceName {
   readonly id: string;
   readonly slug: string;
 }
-
-const STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
 /** All jobs that the server still knows: one entry per id, of its newest run. A new job shows up within about a second. */
 export async function listJobs(
@@ -154,7 +151,7 @@ export async function knowingJob(client: Client, jobId: string): Promise<Knowing
 export type KeptListing = Partial<KeptTriggers>;
 
 /** What a job's memo says that it keeps; undefined unless it has stopped. Memos are foreign data. */
-export function keptIn(run: Pick<ListedRun, 'status' | 'memo'>): KeptListing | undefined {
+function keptIn(run: ListedRun): KeptListing | undefined {
   if (!isStopped(run)) return undefined;
   const kept = run.memo?.['kept'];
   // What is encrypted with a key that is not here says only that there is something.
@@ -179,7 +176,7 @@ function summaryOf(run: ListedRun): JobSummary {
 
 function stateOf(run: ListedRun, kept: KeptListing | undefined): JobSummary['state'] {
   if (kept !== undefined) return 'stopped';
-  return isOpen(run) ? (run.typedSearchAttributes.get(STATUS) ?? 'running') : endedAs(run.status.name);
+  return isOpen(run) ? (run.typedSearchAttributes.get(JOB_STATUS) ?? 'running') : endedAs(run.status.name);
 }
 
 /** Shown in place of the label of a job that is encrypted with a key that is not here. */
