@@ -3,7 +3,7 @@ import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hook
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
 import type { ApiFailure } from './api.ts';
-import { type Fetched, useNow, useSettled, useSteady } from './fetched.ts';
+import { type Fetched, useDeed, useNow, useSettled, useSteady } from './fetched.ts';
 import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
@@ -289,6 +289,44 @@ export function Dialog(props: DialogProps): JSX.Element {
         </div>
       </form>
     </dialog>
+  );
+}
+
+interface DeedDialogProps extends Omit<DialogProps, 'onDeed' | 'isBusy' | 'failure'> {
+  readonly run: () => Promise<unknown>;
+  /** Called when it was done, before the dialogue closes. */
+  readonly onDone: () => void;
+}
+
+/** A dialogue that does one thing, and closes once that is done. */
+export function DeedDialog({ run, onDone, ...dialog }: DeedDialogProps): JSX.Element {
+  const deed = useDeed();
+  const doIt = async (): Promise<void> => {
+    if (!(await deed.run(run))) return;
+    onDone();
+    dialog.onClose();
+  };
+  return <Dialog {...dialog} isBusy={deed.isBusy} failure={deed.failure} onDeed={() => void doIt()} />;
+}
+
+interface HeadProps {
+  readonly columns: readonly string[];
+  /** Those of them that hold numbers. */
+  readonly numbers?: readonly string[];
+}
+
+/** The head of a table. */
+export function Head({ columns, numbers = [] }: HeadProps): JSX.Element {
+  return (
+    <thead>
+      <tr>
+        {columns.map((name) => (
+          <th key={name} scope="col" class={numbers.includes(name) ? 'number' : ''}>
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
   );
 }
 

@@ -4,6 +4,7 @@ import uPlot from 'uplot';
 import type { LastHour } from '../client/jobs/job-list.ts';
 import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
 import { shownCount } from '../domain/shown.ts';
+import { Head } from './parts.tsx';
 import { clockTime, utc } from './words.ts';
 
 const SPARK = { width: 120, height: 22 };
@@ -73,20 +74,10 @@ function TrendTable({ points }: { readonly points: readonly TrendPoint[] }): JSX
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label="Numbers">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">From</th>
-            <th scope="col" class="number">
-              Delivered
-            </th>
-            <th scope="col" class="number">
-              Failed attempts
-            </th>
-            <th scope="col" class="number">
-              Waiting at its end
-            </th>
-          </tr>
-        </thead>
+        <Head
+          columns={['From', 'Delivered', 'Failed attempts', 'Waiting at its end']}
+          numbers={['Delivered', 'Failed attempts', 'Waiting at its end']}
+        />
         <tbody>
           {points.toReversed().map(({ at, delivered, failed, waiting }) => (
             <tr key={at}>

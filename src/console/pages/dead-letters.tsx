@@ -8,7 +8,7 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf } from '../api.ts';
 import { useFetched, useDeed, useNow } from '../fetched.ts';
-import { Clipped, Dialog, Empty, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { ago, shellWord } from '../words.ts';
 
@@ -198,21 +198,7 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
   return (
     <div class="table-wrap">
       <table class="lines">
-        <thead>
-          <tr>
-            <th scope="col">Failed at</th>
-            <th scope="col">Person</th>
-            <th scope="col">Event</th>
-            <th scope="col">Job</th>
-            <th scope="col">Failure</th>
-            <th scope="col" class="number">
-              Attempts
-            </th>
-            <th scope="col">
-              <span class="quiet">More</span>
-            </th>
-          </tr>
-        </thead>
+        <Head columns={['Failed at', 'Person', 'Event', 'Job', 'Failure', 'Attempts', 'More']} numbers={['Attempts']} />
         <tbody>
           {props.letters.map(({ id, diedAt, user, event, audience, jobId, failure, attempts, notice }) => (
             <tr key={id}>

@@ -7,7 +7,7 @@ import { capital, counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useFetched, useDeed } from '../fetched.ts';
 import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
-import { Clipped, Dialog, Failure, Loading, usePageTitle } from '../parts.tsx';
+import { Clipped, Dialog, Head, Failure, Loading, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
@@ -123,13 +123,7 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
       )}
       <div class="scroll" tabIndex={0} role="group" aria-label="Changes">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Field</th>
-              <th scope="col">Now</th>
-              <th scope="col">Then</th>
-            </tr>
-          </thead>
+          <Head columns={['Field', 'Now', 'Then']} />
           <tbody>
             {changes.map(({ field, from, to }) => (
               <tr key={field}>

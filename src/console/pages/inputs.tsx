@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { pathOf } from '../api.ts';
 import { useFetched } from '../fetched.ts';
-import { Clipped, Empty, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Empty, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { Watches } from './watches.tsx';
 
@@ -72,26 +72,19 @@ function Ingests(): JSX.Element {
       {ingests !== undefined && ingests.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-labelledby="ingests">
           <table class="cards">
-            <thead>
-              <tr>
-                <th scope="col">Ingest</th>
-                <th scope="col">From</th>
-                <th scope="col">Last request</th>
-                <th scope="col" class="number">
-                  Changes taken
-                </th>
-                <th scope="col" class="number">
-                  heard by nobody
-                </th>
-                <th scope="col" class="number">
-                  ignored
-                </th>
-                <th scope="col" class="number">
-                  refused
-                </th>
-                <th scope="col">Last refusal</th>
-              </tr>
-            </thead>
+            <Head
+              columns={[
+                'Ingest',
+                'From',
+                'Last request',
+                'Changes taken',
+                'heard by nobody',
+                'ignored',
+                'refused',
+                'Last refusal',
+              ]}
+              numbers={['Changes taken', 'heard by nobody', 'ignored', 'refused']}
+            />
             <tbody>
               {ingests.map((ingest) => (
                 <Ingest key={ingest.name} ingest={ingest} />

@@ -6,9 +6,10 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useFetched, useDeed, useSteady } from '../fetched.ts';
-import { Dialog, Failure, Loading } from '../parts.tsx';
+import { DeedDialog, Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { shellWord } from '../words.ts';
+import { membersOf } from './job-form.tsx';
 
 type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'stop';
 
@@ -110,24 +111,18 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
 
 /** A command that needs nothing but a yes. */
 function Plain({ deed, status, onDone, onClose }: DialogProps & { readonly deed: keyof typeof MEANINGS }): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
   const { jobId, label } = status;
-  const doIt = async (): Promise<void> => {
-    if (!(await run(() => ask(pathOf(['jobs', jobId, deed]), { method: 'POST' })))) return;
-    onDone();
-    onClose();
-  };
-  const command = `triggers ${deed} ${jobId}`;
   return (
-    <Dialog
+    <DeedDialog
       title={`${NAMES[deed]} “${printable(label)}”`}
       deed={NAMES[deed]}
-      {...{ onClose, isBusy, failure, command }}
+      command={`triggers ${deed} ${jobId}`}
       isOnlyAsking
-      onDeed={() => void doIt()}
+      run={() => ask(pathOf(['jobs', jobId, deed]), { method: 'POST' })}
+      {...{ onDone, onClose }}
     >
       <p>{MEANINGS[deed](status)}</p>
-    </Dialog>
+    </DeedDialog>
   );
 }
 
@@ -138,7 +133,6 @@ const WAITING = [
 ] as const;
 
 function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
   const [waiting, setWaiting] = useState<(typeof WAITING)[number][0]>(
     status.kept === undefined ? 'deliver' : 'discard',
   );
@@ -146,19 +140,14 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const count = kept?.waiting ?? status.waiting;
   const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
-  const doIt = async (): Promise<void> => {
-    if (!(await run(() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting } })))) return;
-    onDone();
-    onClose();
-  };
   return (
-    <Dialog
+    <DeedDialog
       title={kept === undefined ? `Stop “${printable(label)}”` : `Discard what “${printable(label)}” kept`}
       deed={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
       isDangerous={waiting === 'discard'}
-      {...{ onClose, isBusy, failure }}
       command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}`}
-      onDeed={() => void doIt()}
+      run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting } })}
+      {...{ onDone, onClose }}
     >
       <p>
         {kept === undefined ? 'It takes no more triggers. ' : ''}
@@ -176,42 +165,28 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           </label>
         ))}
       </fieldset>
-    </Dialog>
+    </DeedDialog>
   );
 }
 
-/** How many members there are, as far as the source says. */
-function useSizes(
-  status: JobStatus,
-  chosen: readonly string[],
-): { readonly members?: number; readonly isKnown: boolean } {
-  const { value } = useFetched<AudienceList>(pathOf(['audiences']));
-  if (value === undefined) return { isKnown: false };
-  const meant = status.audiences.filter(({ slug }) => chosen.includes(slug)).map(({ id }) => id);
-  const sizes = value.audiences.filter(({ id }) => meant.includes(id)).map(({ size }) => size);
-  if (sizes.length < meant.length || sizes.includes(undefined)) return { isKnown: true };
-  return { isKnown: true, members: sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0) };
-}
-
 function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
   const slugs = status.audiences.map(({ slug }) => slug);
   const [chosen, setChosen] = useState<readonly string[]>(slugs);
   const [sample, setSample] = useState('');
   // The same each time that the button is pressed, so that a repeat after a lost answer starts nothing further.
   const [requestId] = useState(() => crypto.randomUUID());
-  const { members } = useSizes(status, chosen);
+  const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
+  const meant = status.audiences.filter(({ slug }) => chosen.includes(slug));
+  const members = membersOf(
+    list,
+    meant.map(({ id }) => id),
+  );
   const { jobId, label, backfillPerSecond, parallelRequestCount } = status;
   const isSample = sample.trim() !== '';
   const count = isSample ? Number(sample) : undefined;
   const isWrong = isSample && !(/^\d+$/.test(sample.trim()) && Number.isSafeInteger(count) && (count ?? 0) > 0);
-  const doIt = async (): Promise<void> => {
-    const audiences = chosen.length === slugs.length ? {} : { audiences: chosen };
-    const body = { requestId, ...audiences, ...(count === undefined ? {} : { sample: count }) };
-    if (!(await run(() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body })))) return;
-    onDone();
-    onClose();
-  };
+  const audiences = chosen.length === slugs.length ? {} : { audiences: chosen };
+  const body = { requestId, ...audiences, ...(count === undefined ? {} : { sample: count }) };
   const options = [
     ...(chosen.length === slugs.length ? [] : chosen.map((slug) => ` --audience ${shellWord(slug)}`)),
     isSample && !isWrong ? ` --sample ${count}` : '',
@@ -223,13 +198,13 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const pace =
     backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
   return (
-    <Dialog
+    <DeedDialog
       title={`Send existing users of “${printable(label)}”`}
       deed={count === undefined || isWrong ? 'Start backfill' : `Send ${shownCount(count)}, then pause`}
-      {...{ onClose, isBusy, failure }}
       isDisabled={chosen.length === 0 || isWrong}
       command={`triggers backfill ${jobId}${options.join('')}`}
-      onDeed={() => void doIt()}
+      run={() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body })}
+      {...{ onDone, onClose }}
     >
       <p>
         {whom} sent as an <code>enter</code>, at most {pace}. People who were already sent are sent again.
@@ -265,7 +240,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
             : 'The backfill pauses after them, and goes on when it is resumed.'}
         </p>
       </div>
-    </Dialog>
+    </DeedDialog>
   );
 }
 

@@ -8,7 +8,18 @@ import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useFetched, useNow } from '../fetched.ts';
-import { Clipped, Failure, Loading, Progress, State, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import {
+  Clipped,
+  Head,
+  Failure,
+  Loading,
+  Progress,
+  State,
+  StateOfJob,
+  Time,
+  Unanswered,
+  usePageTitle,
+} from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
@@ -241,15 +252,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
       {attempts !== undefined && attempts.length > 0 && (
         <div class="table-scroll">
           <table class="lines">
-            <thead>
-              <tr>
-                <th scope="col">At</th>
-                <th scope="col">Outcome</th>
-                <th scope="col">Person</th>
-                <th scope="col">Event</th>
-                <th scope="col">Answer</th>
-              </tr>
-            </thead>
+            <Head columns={['At', 'Outcome', 'Person', 'Event', 'Answer']} />
             <tbody>
               {attempts.map((attempt) => (
                 <AttemptRow key={`${attempt.runId}-${attempt.sliceId}-${attempt.deliveryId}`} attempt={attempt} />

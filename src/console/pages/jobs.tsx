@@ -7,7 +7,7 @@ import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf } from '../api.ts';
 import { useFetched, useSettled } from '../fetched.ts';
-import { Empty, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 
@@ -62,21 +62,18 @@ export function JobsPage(): JSX.Element {
           <Filters states={value.states} state={state} text={text} filter={filter} />
           <div class="table-wrap">
             <table class={failure === undefined ? 'jobs' : 'jobs old'}>
-              <thead>
-                <tr>
-                  <th scope="col">State</th>
-                  <th scope="col">Job</th>
-                  <th scope="col">Audiences</th>
-                  <th scope="col">Delivered, last hour</th>
-                  <th scope="col" class="number">
-                    Waiting
-                  </th>
-                  <th scope="col">Last failure</th>
-                  <th scope="col" class="number">
-                    Oldest waits since
-                  </th>
-                </tr>
-              </thead>
+              <Head
+                columns={[
+                  'State',
+                  'Job',
+                  'Audiences',
+                  'Delivered, last hour',
+                  'Waiting',
+                  'Last failure',
+                  'Oldest waits since',
+                ]}
+                numbers={['Waiting', 'Oldest waits since']}
+              />
               <tbody>
                 {found.slice(0, shown).map((job) => (
                   <Row key={job.jobId} job={{ ...numbers.get(job.jobId), ...job }} isKnown={numbers.has(job.jobId)} />

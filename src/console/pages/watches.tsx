@@ -5,7 +5,7 @@ import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf } from '../api.ts';
 import { useDeed, useFetched } from '../fetched.ts';
-import { Clipped, Command, Dialog, Empty, Loading, State, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Command, DeedDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import type { AudienceList } from '../../contract/audience.ts';
 import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
@@ -43,24 +43,19 @@ export function Watches(): JSX.Element {
       {watches !== undefined && watches.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-labelledby="watches">
           <table class="cards">
-            <thead>
-              <tr>
-                <th scope="col">Audience</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Members
-                </th>
-                <th scope="col" class="number">
-                  Told: enters
-                </th>
-                <th scope="col" class="number">
-                  exits
-                </th>
-                <th scope="col">Last round</th>
-                <th scope="col">Every</th>
-                {mayWatch && <th scope="col">What to do</th>}
-              </tr>
-            </thead>
+            <Head
+              columns={[
+                'Audience',
+                'State',
+                'Members',
+                'Told: enters',
+                'exits',
+                'Last round',
+                'Every',
+                ...(mayWatch ? ['What to do'] : []),
+              ]}
+              numbers={['Members', 'Told: enters', 'exits']}
+            />
             <tbody>
               {watches.map((watch) => (
                 <Watch key={watch.audience.id} watch={watch} onDone={again} mayWatch={mayWatch} />
@@ -195,25 +190,19 @@ interface CommandedProps extends Done {
 }
 
 function Commanded({ command, status, onDone, onClose }: CommandedProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
   const { id, slug, name } = status.audience;
-  const doIt = async (): Promise<void> => {
-    if (!(await run(() => ask(pathOf(['watches', id, command]), { method: 'POST' })))) return;
-    onDone();
-    onClose();
-  };
   return (
-    <Dialog
+    <DeedDialog
       title={`${NAMES[command]}: the watch of “${printable(name)}”`}
       deed={NAMES[command]}
       isDangerous={command === 'stop'}
       isDisabled={command === 'accept' && status.held === undefined}
-      {...{ onClose, isBusy, failure }}
       command={`triggers watch ${shellWord(slug)} --${command}`}
-      onDeed={() => void doIt()}
+      run={() => ask(pathOf(['watches', id, command]), { method: 'POST' })}
+      {...{ onDone, onClose }}
     >
       <p>{MEANINGS[command](status)}</p>
-    </Dialog>
+    </DeedDialog>
   );
 }
 
