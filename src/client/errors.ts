@@ -52,7 +52,7 @@ export class JobNotFound extends TriggersError {
   }
 }
 
-/** The job has ended and accepts nothing; `ended` says how. */
+/** The job has stopped or ended, and accepts nothing; `ended` says how. */
 export class JobNotRunning extends TriggersError {
   declare readonly jobId: string;
   declare readonly ended: string;

@@ -132,7 +132,7 @@ export function refusedSignalMarker(number: number): string {
 
 /** Longer than any job keeps its triggers. */
 const HOLDER_DAYS = 3_650;
-/** One that is an orphan ends after this time: its signal never came, or its triggers were dropped unread. */
+/** An orphan ends after this time: its signal never came, or its job was ended from outside. */
 const PROFILE_DAYS = 365;
 
 /** The options that a holder is started with, by a job's activity or by a recovery. */

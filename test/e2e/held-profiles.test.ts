@@ -90,7 +90,7 @@ test('profiles outlive the job: it keeps what waits, is resumed, and sends them'
   }
 });
 
-test('a job that discards what waits leaves no profile behind, and one that nobody was told of ends by itself', async () => {
+test('a job that discards what waits leaves no profile behind, not even one that it was never told of', async () => {
   const jobId = await lab.start();
   await lab.jobs.pause(jobId);
   await lab.jobs.push(jobId, triggers(500));
@@ -99,7 +99,7 @@ test('a job that discards what waits leaves no profile behind, and one that nobo
     workflowId: `${profileHolderPrefix(jobId)}h00000000000000f`,
     taskQueue: lab.taskQueue,
     args: [{ profiles: ['{}'] }],
-    startDelay: '5 seconds',
+    startDelay: '1 hour',
   });
   expect(
     (

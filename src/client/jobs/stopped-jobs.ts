@@ -14,6 +14,7 @@ import { RequestRefused } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
 import { recoverableUntil } from '../history/recovery.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { describeExecution, endOf, ofJob, queryStatus, untilQuiet, updateJob } from './job-service.ts';
 import { lettersInStatus } from './waiting-letters.ts';
 
@@ -42,6 +43,8 @@ async function troubleOf(client: Client, workflowId: string): Promise<string | u
 const STOP_MS = 30_000;
 /** How long a stopped job may take to drop what it keeps. */
 const DISCARD_MS = 20_000;
+/** How long, in ms, a job that has just stopped sending is waited for: it ends at once, unless a request is still open. */
+const SOON_MS = 2_000;
 const LOOK_AGAIN_MS = 100;
 
 /**
@@ -133,12 +136,23 @@ async function untilStopped(client: Client, jobId: string, refusal: RequestRefus
 
 /** Ends a job; a stopped one can only be told to discard what it keeps. */
 export async function stop(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
-  const hadStopped = request.waiting === 'discard' && isStopped(await describeExecution(client, jobId));
+  if (request.waiting === 'discard') return await discard(client, jobId, request);
+  return await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request]));
+}
+
+async function discard(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
+  const found = await describeExecution(client, jobId);
+  const hadStopped = isStopped(found);
   const asked = hadStopped ? { ...request, ifStopped: true } : request;
   const told = await updateJob(client, jobId, stopUpdate, [asked], { mayBeStopped: hadStopped });
-  if (!hadStopped) return await untilQuiet(client, jobId, told);
-  await settled(untilEnded(client, jobId), ofJob('stop', jobId));
-  return { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
+  const status = hadStopped ? undefined : await untilQuiet(client, jobId, told);
+  const before = Date.now();
+  const ended = settled(untilEnded(client, jobId, hadStopped ? DISCARD_MS : SOON_MS), ofJob('stop', jobId));
+  await (hadStopped ? ended : ended.catch(() => undefined));
+  // Triggers that were dropped unread leave profiles behind, and the job does not know them. Those that this misses end by their own timer.
+  if ((await endOf(client, jobId)) !== undefined)
+    await new TemporalSideWorkflows(client, found.taskQueue).releaseProfiles(jobId, before).catch(() => undefined);
+  return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
 }
 
 /** Ends a job that has stopped and keeps nothing, so that another can start under its id. What came since is sent first. */
@@ -149,16 +163,16 @@ export async function endStopped(client: Client, jobId: string): Promise<void> {
     executeUpdate(client, found, stopUpdate, [{ waiting: 'deliver', ifStopped: true }]),
     ofJob('start', jobId),
   );
-  await settled(untilEnded(client, jobId), ofJob('start', jobId));
+  await settled(untilEnded(client, jobId, DISCARD_MS), ofJob('start', jobId));
 }
 
 /** @throws NoWorker */
-async function untilEnded(client: Client, jobId: string): Promise<void> {
-  const deadline = Date.now() + DISCARD_MS;
+async function untilEnded(client: Client, jobId: string, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
   while ((await endOf(client, jobId)) === undefined) {
     if (Date.now() > deadline) {
       const { taskQueue } = await describeExecution(client, jobId);
-      throw await noWorker(client, taskQueue, { waitedMs: DISCARD_MS });
+      throw await noWorker(client, taskQueue, { waitedMs: withinMs });
     }
     await setTimeout(LOOK_AGAIN_MS);
   }
