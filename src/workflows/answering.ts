@@ -10,8 +10,8 @@ interface UpdateAnswer<Answer> {
   /** What it does, as the Temporal UI shows it beside its name. */
   readonly description: string;
   /**
-   * Throws why it is refused, and changes nothing: what is refused here is accepted by nobody, and is in no history. The answer has to check the
-   * same once more, since it may come later, and for histories in which it was refused after it had been accepted.
+   * Throws why it is refused, and changes nothing: what is refused here is not accepted, and is in no history. The answer has to check the same
+   * once more, since it may come later: an update that reaches a starting job waits until that runs.
    */
   readonly check: (args: readonly unknown[]) => unknown;
   readonly answer: (args: readonly unknown[]) => Answer | Promise<Answer>;
