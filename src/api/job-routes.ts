@@ -212,12 +212,6 @@ function commands(jobs: ExportJobs): Operation[] {
         deadlineMs: z.number().optional(),
       }),
     ),
-    command(
-      'holders',
-      'Decide about a holder that cannot be read',
-      (job, request) => jobs.decideHolder(job, request),
-      z.object({ holder: z.string(), action: z.enum(['set-aside', 'read']) }),
-    ),
   ];
 }
 

@@ -10,7 +10,6 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { editCommand, exportCommand } from './commands/edit.ts';
-import { holdersCommand } from './commands/holders.ts';
 import { ingestCommand } from './commands/ingest.ts';
 import { listCommand, statusCommand } from './commands/status.ts';
 import { newCommand } from './commands/new.ts';
@@ -56,7 +55,6 @@ const COMMANDS: readonly CommandMaker[] = [
   backfillCommand,
   reconcileCommand,
   stopCommand,
-  holdersCommand,
   watchCommand,
   deadLettersCommand,
   audiencesCommand,

@@ -3,7 +3,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
-import { andAside, andLetters, keptBackfillInWords } from '../domain/kept.ts';
+import { andLetters, keptBackfillInWords } from '../domain/kept.ts';
 import type { Remedy } from '../domain/remedy.ts';
 import { counted, shownTime } from '../domain/shown.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
@@ -122,8 +122,6 @@ export interface Recoverable {
   readonly waiting: number | undefined;
   /** Whether members are left that its backfill has yet to read. */
   readonly backfill: boolean;
-  /** Holders that were set aside, with triggers that `waiting` does not count. */
-  readonly aside: number;
   /** Dead letters that wait for a decision, and that only this job can send. */
   readonly letters: number;
   /** RFC 3339 */
@@ -138,7 +136,6 @@ export class JobRecoverable extends TriggersError {
   declare readonly ended: Recoverable['ended'];
   declare readonly waiting: Recoverable['waiting'];
   declare readonly backfill: Recoverable['backfill'];
-  declare readonly aside: Recoverable['aside'];
   declare readonly letters: Recoverable['letters'];
   declare readonly recoverableUntil: Recoverable['recoverableUntil'];
   constructor(jobId: string, { cause, ...left }: Recoverable) {
@@ -152,9 +149,9 @@ export class JobRecoverable extends TriggersError {
   }
 }
 
-function leftInWords({ ended, waiting, backfill, aside, letters }: Recoverable): string {
+function leftInWords({ ended, waiting, backfill, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'an unknown number of triggers' : counted(waiting, 'trigger');
-  const more = `${backfill ? ' and the rest of its backfill' : ''}${andAside(aside)}${andLetters(letters)}`;
+  const more = `${backfill ? ' and the rest of its backfill' : ''}${andLetters(letters)}`;
   return `did not end normally (${ended}), and had not delivered ${triggers}${more}`;
 }
 

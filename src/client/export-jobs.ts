@@ -6,15 +6,15 @@ import type { Difference } from '../contract/difference.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
-import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import { doubtsAbout } from '../domain/difference.ts';
 import { isRecord } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
-import { readBackfillRequest, readHolderRequest, readStopRequest } from '../domain/requests.ts';
-import { backfillUpdate, holderUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
+import { readBackfillRequest, readStopRequest } from '../domain/requests.ts';
+import { backfillUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
@@ -76,7 +76,7 @@ export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
-export type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
+export type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 export type { AttemptsOptions } from './history/attempts.ts';
 export type { ConnectConfig } from './connect.ts';
 export type { DeadLetterFilter } from './dead-letter-filter.ts';
@@ -503,15 +503,6 @@ export class ExportJobs {
   async forget(jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
     const { taskQueue } = await describeExecution(this.#client, jobId);
     await forget(this.#client, taskQueue, id);
-  }
-
-  /**
-   * Decides about a holder that cannot be read (`unreadableHolders` of the status). `set-aside`: what stands behind it no longer waits; the holder
-   * keeps its triggers. `read`: read it now; if it was set aside, its triggers become dead letters.
-   * @throws RequestRefused when that holder is not one of them, or others come before it
-   */
-  async decideHolder(jobId: string, request: HolderRequest): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, holderUpdate, [parsed(readHolderRequest([request]))]);
   }
 
   /**

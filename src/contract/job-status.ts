@@ -83,7 +83,7 @@ export interface EndpointStatus {
   readonly advice?: string;
 }
 
-/** A holder (a workflow that keeps waiting triggers) that could not be read several times in a row, or that was set aside. */
+/** A holder (a workflow that keeps waiting triggers) that could not be read several times in a row. What stands behind it waits. */
 export interface HolderTrouble {
   /** Its name in the job: the end of its workflow id, `holder-<subscription id>-<name>`. */
   readonly holder: string;
@@ -91,10 +91,8 @@ export interface HolderTrouble {
   readonly reason: string;
   /** RFC 3339: when it could not be read for the first time. */
   readonly since: string;
-  /** RFC 3339: when it is read again; absent once it was set aside. */
-  readonly nextTryAt?: string;
-  /** True: a person has decided that nothing waits for it. It keeps its triggers. */
-  readonly isAside?: true;
+  /** RFC 3339: when it is read again. */
+  readonly nextTryAt: string;
 }
 
 /** What is kept of a backfill. */
@@ -168,8 +166,8 @@ export interface JobStatus extends ShownForm {
   /** Triggers that came after a newer one, and that the job dropped (`stale`). They count as received. Absent: none. */
   readonly staleDropped?: number;
   /**
-   * What was waiting when the job was stopped with `discard`, and so was dropped: triggers, and members that a backfill had read. Holders that had been
-   * set aside are not counted. Absent: none.
+   * What was waiting when the job was stopped with `discard`, and so was dropped: triggers, and members that a backfill had read.
+   * Absent: none.
    */
   readonly discarded?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
@@ -221,7 +219,7 @@ export interface JobStatus extends ShownForm {
   /** Only in an answer to `backfill`: the one that had been asked for under the same request id. Nothing was started. */
   readonly askedBefore?: Pick<BackfillStatus, 'n' | 'state'>;
   /** Holders that cannot be read, while there are any. */
-  readonly unreadableHolders?: readonly HolderTrouble[];
+  readonly unreadableHolder?: HolderTrouble;
   /** The reasons for the last few rejected signals. */
   readonly rejects: readonly { readonly at: string; readonly reason: string }[];
   /** Things a person should know or do. */

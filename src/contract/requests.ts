@@ -33,14 +33,3 @@ export interface StopRequest {
   /** True: only if the job has stopped and keeps what waits, so that somebody who resumes it meanwhile goes first. Default false. */
   readonly ifStopped?: boolean;
 }
-
-/** Argument of the update `holder`: what is to be done about a holder that cannot be read; see `unreadableHolders` of the status. */
-export interface HolderRequest {
-  /** Its name there. */
-  readonly holder: string;
-  /**
-   * `set-aside`: what stands behind it no longer waits; the holder keeps its triggers. `read`: read it now; if it was set aside, its triggers
-   * become dead letters.
-   */
-  readonly action: 'set-aside' | 'read';
-}

@@ -7,12 +7,6 @@ export function keptBackfillInWords({ n, taken, expected }: KeptBackfill): strin
   return `backfill ${n} (${read} members read)`;
 }
 
-/** The holders that were set aside, in words to be put behind what waits. */
-export function andAside(holders: number): string {
-  if (holders === 0) return '';
-  return holders === 1 ? ', and 1 holder that was set aside' : `, and ${holders} holders that were set aside`;
-}
-
 /** Dead letters that nobody else can send, in words that continue a sentence. */
 export function andLetters(count: number): string {
   if (count === 0) return '';

@@ -3,7 +3,7 @@ import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { DifferenceToSend } from '../contract/difference.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';
@@ -28,12 +28,10 @@ const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = [
   'difference',
 ];
 const DIFFERENCE_KEYS: readonly (keyof DifferenceToSend)[] = ['id', 'enters', 'exits'];
-const HOLDER_KEYS: readonly (keyof HolderRequest)[] = ['holder', 'action'];
 const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs', 'ifStopped'];
 const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
 
 const ACTIONS: readonly unknown[] = ['start', 'pause', 'resume', 'cancel'];
-const HOLDER_ACTIONS: readonly unknown[] = ['set-aside', 'read'];
 const WAITING: readonly unknown[] = ['deliver', 'keep', 'discard'];
 
 /** Reads the arguments of `backfill`: one request, or none. */
@@ -72,14 +70,6 @@ export function readStopRequest(args: readonly unknown[]): RequestReading<StopRe
     ),
     problem('ifStopped', ifStopped === undefined || typeof ifStopped === 'boolean', 'true or false'),
     ...(waiting === 'keep' || waiting === 'discard' ? [alone('deadlineMs', deadlineMs, '"deliver"')] : []),
-  ]);
-}
-
-/** Reads the argument of `holder`: which one, and what is to be done. */
-export function readHolderRequest(args: readonly unknown[]): RequestReading<HolderRequest> {
-  return read<HolderRequest>(args, HOLDER_KEYS, ({ holder, action }) => [
-    problem('holder', typeof holder === 'string' && holder !== '', 'the name of a holder, as the status has it'),
-    problem('action', HOLDER_ACTIONS.includes(action), '"set-aside" or "read"'),
   ]);
 }
 

@@ -240,8 +240,6 @@ export const ATTEMPT_CODES = {
   skipped: 'SKIPPED',
   /** Given up before the end of its schedule, to make room: too many people's triggers were failing. */
   givenUpEarly: 'GIVEN_UP_EARLY',
-  /** It was in a holder that could not be read and that a person set aside; no request was made. */
-  holderSetAside: 'HOLDER_SET_ASIDE',
   /** A worker of another build reported something that this one cannot read; whether a request was made is not known. */
   reportUnreadable: 'REPORT_UNREADABLE',
 } as const;
@@ -272,7 +270,6 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOBUFS: 'the machine of the worker has no memory for another connection',
   ENOMEM: 'the machine of the worker has no memory for another connection',
   EADDRNOTAVAIL: 'the machine of the worker has no address or port for another connection',
-  [ATTEMPT_CODES.holderSetAside]: 'its holder could not be read and was set aside',
   [ATTEMPT_CODES.reportUnreadable]: 'the worker failed or sent an unreadable report',
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was cut off',

@@ -14,21 +14,13 @@ import { beginPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
-import {
-  hasMore,
-  MORE_THAN_A_DEFINITION,
-  readBackfillRequest,
-  readEdit,
-  readHolderRequest,
-  readNothing,
-} from '../domain/requests.ts';
+import { hasMore, MORE_THAN_A_DEFINITION, readBackfillRequest, readEdit, readNothing } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
 import { parsed, UPDATE_DESCRIPTIONS, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
 import type { JobInbox } from './job-inbox.ts';
 import {
   backfillUpdate,
   editUpdate,
-  holderUpdate,
   pauseUpdate,
   personQuery,
   recoveryQuery,
@@ -143,11 +135,6 @@ function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
     description: UPDATE_DESCRIPTIONS.backfill,
     check: (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
     answer: async (args) => (await desk).backfill(args),
-  });
-  answerUpdate(holderUpdate, {
-    description: UPDATE_DESCRIPTIONS.holder,
-    check: (args) => parsed(readHolderRequest(args), 'InvalidHolderRequest'),
-    answer: async (args) => (await desk).decideHolder(args),
   });
 }
 

@@ -1,9 +1,8 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
-import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import { askedFor } from '../domain/job/backfill-requests.ts';
-import { readHolderNow, setHolderAside } from '../domain/job/holders.ts';
 import {
   backfillObstacle,
   beginBackfill,
@@ -24,7 +23,6 @@ import {
   problemsText,
   readBackfillRequest,
   readEdit,
-  readHolderRequest,
   readNothing,
   readStopRequest,
   type RequestReading,
@@ -33,7 +31,6 @@ import { answerQuery, answerUpdate } from './answering.ts';
 import {
   backfillUpdate,
   editUpdate,
-  holderUpdate,
   pauseUpdate,
   resumeUpdate,
   retryUpdate,
@@ -51,7 +48,6 @@ export const UPDATE_DESCRIPTIONS = {
   backfill:
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
   stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',
-  holder: 'Decides about a holder that cannot be read: {"holder": "…", "action": "read"}, or "set-aside".',
 } as const;
 
 /** An edit that has been asked for and is not checked yet. */
@@ -109,11 +105,6 @@ export class JobUpdateHandlers {
       check: (args) => this.#mayStop(args),
       answer: (args) => this.stop(args),
     });
-    answerUpdate(holderUpdate, {
-      description: UPDATE_DESCRIPTIONS.holder,
-      check: readHolderDecision,
-      answer: (args) => this.decideHolder(args),
-    });
   }
 
   get hasPendingEdit(): boolean {
@@ -159,14 +150,6 @@ export class JobUpdateHandlers {
   backfill(args: readonly unknown[]): JobStatus {
     const askedBefore = startBackfill(this.#state, mayBackfill(this.#state, args));
     return { ...this.#answer(), ...(askedBefore === undefined ? {} : { askedBefore }) };
-  }
-
-  decideHolder(args: readonly unknown[]): JobStatus {
-    const { holder, action } = readHolderDecision(args);
-    const obstacle =
-      action === 'set-aside' ? setHolderAside(this.#state, holder) : readHolderNow(this.#state, holder, Date.now());
-    if (obstacle !== undefined) throw refusal(obstacle, 'HolderNotPossible');
-    return this.#answer();
   }
 
   stop(args: readonly unknown[]): JobStatus {
@@ -286,11 +269,6 @@ function audienceIds(state: DispatcherState, wanted: readonly string[] | undefin
     );
   });
   return [...new Set(ids)];
-}
-
-/** @throws ApplicationFailure `InvalidHolderRequest` */
-function readHolderDecision(args: readonly unknown[]): HolderRequest {
-  return parsed(readHolderRequest(args), 'InvalidHolderRequest');
 }
 
 /** @throws ApplicationFailure `InvalidStop` */

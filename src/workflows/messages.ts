@@ -5,7 +5,7 @@ import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer }
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../contract/job-status.ts';
 import type { RecoveryPart } from '../contract/recovery.ts';
-import type { BackfillRequest, HolderRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { PermitsReturned } from '../contract/slice.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
@@ -30,8 +30,6 @@ export const retryUpdate = defineUpdate<JobStatus>('retry');
 export const editUpdate = defineUpdate<JobStatus, [JobEdit]>('edit');
 export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?]>('backfill');
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
-
-export const holderUpdate = defineUpdate<JobStatus, [HolderRequest]>('holder');
 
 export const statusQuery = defineQuery<JobStatus>('status');
 /** What it delivered and what failed in the last hour and the last day; null before it has begun. */

@@ -20,11 +20,11 @@ import type { SliceInput } from '../contract/slice.ts';
 import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
-import type { Holder, Step } from '../domain/job/steps.ts';
+import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/dying.ts';
 import { reclaimSlice } from '../domain/job/quarantine.ts';
-import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../domain/job/holders.ts';
+import { holderRead, holdersReleased, recallFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -57,7 +57,7 @@ const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
     retry: { initialInterval: '200 milliseconds', maximumInterval: '10 seconds' },
     summary: summaryOf(summary),
   });
-/** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolders`). */
+/** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolder`). */
 const RECALL_ATTEMPTS = 3;
 type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
 const { lookUpWorkflow } = proxyActivities<Activities>({
@@ -107,7 +107,7 @@ export class StepRunner {
       case 'hold':
         return void this.#hold(step);
       case 'recall':
-        return void this.#recall(step.holder);
+        return void this.#recall(step.number);
       case 'release':
         return void this.#track(this.#release(step.holders));
       case 'keep-dead-letters':
@@ -182,34 +182,34 @@ export class StepRunner {
   }
 
   /** No run waits for content on its way into the overflow: the next one sends the same content again. */
-  async #hold({ holder, content }: Extract<Effect, { kind: 'hold' }>): Promise<void> {
+  async #hold({ number, content }: Extract<Effect, { kind: 'hold' }>): Promise<void> {
     const { hold } = withRetries(counted(content.triggers.length, 'trigger'));
-    const holding = hold(this.#holderId(holder.name), content).then(
-      () => confirmHold(this.#state, holder),
-      (error: unknown) => {
-        log.error('a holder could not be started', { holder: holder.name, error });
-        holdFailed(this.#state, holder);
-      },
-    );
+    const { overflow } = this.#state;
     this.atHolders++;
-    await holding;
+    try {
+      await hold(this.#holderId(String(number)), content);
+      overflow.confirm(number);
+    } catch (error) {
+      log.error('a holder could not be started', { holder: number, error });
+      overflow.holdFailed(number);
+    }
     this.atHolders--;
     this.#wake();
   }
 
   /** No run waits for what is read: the next one reads it again. A holder that cannot be read must not keep the job from continuing as new. */
-  async #recall(holder: Holder): Promise<void> {
+  async #recall(number: number): Promise<void> {
     const { recall } = proxyActivities<Activities>({
       startToCloseTimeout: '20 seconds',
       retry: { initialInterval: '200 milliseconds', maximumAttempts: RECALL_ATTEMPTS },
-      summary: summaryOf(`holder ${holder.name}`),
+      summary: summaryOf(`holder ${number}`),
     });
     this.atHolders++;
     try {
-      holderRead(this.#state, holder, await recall(this.#holderId(holder.name)), Date.now());
+      holderRead(this.#state, number, await recall(this.#holderId(String(number))), Date.now());
     } catch (error) {
-      log.error('a holder could not be read', { holder: holder.name, error });
-      recallFailed(this.#state, holder, reasonOf(error), Date.now());
+      log.error('a holder could not be read', { holder: number, error });
+      recallFailed(this.#state, number, reasonOf(error), Date.now());
     }
     this.atHolders--;
     this.#wake();

@@ -31,7 +31,6 @@ test('stop says what will become of what waits', () => {
   type Status = Parameters<typeof stopText>[1];
   const says = (status: Partial<Status>, request: Parameters<typeof stopText>[2] = {}) =>
     stopText('vip', { state: 'stopping', waiting: 12, ...status }, request);
-  const aside = [{ holder: '12', since: '', reason: 'no key', isAside: true as const }];
   expect({
     'sent first, for an hour, then kept': says({}),
     'sent first, for as long as it was told': says({}, { deadlineMs: 90_000 }),
@@ -47,10 +46,6 @@ test('stop says what will become of what waits', () => {
     'nothing, and how to go on all the same': says({ waiting: 0 }, { waiting: 'keep' }),
     'discarded, of a job that had stopped': says({ state: 'stopped' }, { waiting: 'discard' }),
     'nothing, of a job that had stopped': says({ state: 'stopped', waiting: 0 }, { waiting: 'discard' }),
-    'what a holder keeps that was set aside': says(
-      { state: 'stopped', waiting: 0, unreadableHolders: aside },
-      { waiting: 'discard' },
-    ),
     'members that a backfill has not read are sent': says({ backfill }),
     'members that a backfill has not read are kept': says({ waiting: 0, backfill }, { waiting: 'keep' }),
     'a backfill that is over': says({ backfill: { ...backfill, state: 'finished' } }),
@@ -102,8 +97,7 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     did.push(name);
     return status;
   };
-  const unreadableHolders = [{ holder: '12', since: '', reason: 'no key' }];
-  const status = aStatus({ waiting: 4, unreadableHolders, ...changed });
+  const status = aStatus({ waiting: 4, ...changed });
   const asked = async (_: unknown, __: unknown, { isMeant }: { isMeant: (loss: string) => Promise<boolean> }) => {
     if (!(await isMeant('2 people would be left out.'))) return undefined;
     throw new Error('It was meant.');
@@ -124,7 +118,6 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
-    decideHolder: doing('holder'),
     deadLetters: {
       list: async function* () {},
       waiting: letters ?? async function* () {},
@@ -195,7 +188,6 @@ test.each([
   [[...START, '--sample', '1'], 'Nothing was started.'],
   [['stop', 'vip', '--waiting', 'discard'], 'Nothing was done.'],
   [['edit', 'vip', '--audience', 'news'], 'Nothing was done.'],
-  [['holders', 'vip', '--set-aside', '12'], 'Nothing was done.'],
   [['dead-letters', 'discard', '--job', 'vip'], 'Nothing was done.'],
   [['dead-letters', 'redeliver', '--job', 'vip'], 'Nothing was done.'],
 ])('%j: a person who says no ends it with exit code 1, and nothing was done', async (args, said) => {

@@ -306,7 +306,6 @@ const LEFT = {
   kept: false,
   waiting: 8,
   backfill: true,
-  aside: 0,
   letters: 0,
   recoverableUntil: '2026-11-26T08:30:00.000Z',
 };

@@ -23,7 +23,6 @@ const LEFT = {
   ended: 'terminated',
   waiting: 8,
   backfill: false,
-  aside: 0,
   letters: 0,
   recoverableUntil: '2026-11-30T14:10:42.283000000Z',
 };

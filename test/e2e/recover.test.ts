@@ -226,34 +226,6 @@ test('what was signalled to a job that failed before it began is not given up ei
   });
 });
 
-test('a job of which nothing is left but a holder that was set aside is not given up without a word either', async () => {
-  const job = await lab.start();
-  const text = (await lab.handle(job).query(recoveryQuery, 0))?.text ?? '';
-  await terminate(job);
-  // As when a person has set it aside.
-  const holder = { name: '2', reason: 'no key', since: Date.now(), tries: 3, retryAt: Date.now(), isAside: true };
-  const carried = { ...JSON.parse(text).carried, unreadable: [holder] };
-  const again = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [carried] };
-  await lab.client.workflow.start(EXPORT_JOB, again);
-  await terminate(job);
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
-    name: 'JobRecoverable',
-    waiting: 0,
-    aside: 1,
-    message: expect.stringContaining('had not delivered 0 triggers, and 1 holder that was set aside.'),
-  });
-  expect(await lab.jobs.recover(job)).toMatchObject({ unreadableHolders: [{ holder: '2', isAside: true }] });
-
-  // It is kept when the job stops, and is not given up with that.
-  await lab.jobs.stop(job);
-  await lab.statusWhen(job, ({ state }) => state === 'stopped');
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ name: 'JobKept', waiting: 0 });
-  await terminate(job);
-  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({ waiting: 0, aside: 1 });
-  const { warnings } = await lab.jobs.start(anew(), { jobId: job, discardRecoverable: true });
-  expect(warnings).toEqual([expect.stringMatching(/were given up, and 1 holder that was set aside\.$/)]);
-});
-
 /** A job that has stopped and keeps what waited. */
 async function keptJobOf(users: readonly string[], definition: Partial<JobDefinitionInput> = {}) {
   const job = await lab.start(definition);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { HolderTrouble } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { HOLDER, holderWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const PEOPLE = 3000;
@@ -23,7 +23,7 @@ async function replace(workflowId: string, content: object): Promise<void> {
   await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [content] });
 }
 
-test('a holder that cannot be read is named with the reason, can be set aside, and becomes dead letters once it can be read', async () => {
+test('a holder that cannot be read is named with the reason; once it can be read, or is deleted, what stands behind it goes on', async () => {
   const job = await lab.start({ parallelRequestCount: 50 });
   await lab.jobs.pause(job);
   const triggers = Array.from({ length: PEOPLE }, (_, i) => ({
@@ -36,47 +36,46 @@ test('a holder that cannot be read is named with the reason, can be set aside, a
   const { subscriptionId } = await lab.statusWhen(job, ({ received }) => received === PEOPLE);
   await lab.statusWhen(job, ({ overflow }) => overflow > PEOPLE / 2);
   const second = holderWorkflowId(subscriptionId, '2');
-  const content = (await new TemporalSideWorkflows(lab.client, lab.taskQueue).inputOf(second)) as {
-    triggers: unknown[];
-  };
+  const workflows = new TemporalSideWorkflows(lab.client, lab.taskQueue);
+  const content = (await workflows.inputOf(second)) as object;
   await replace(second, { v: 99 });
   await lab.jobs.resume(job);
 
-  const troubled = await lab.statusWhen(job, ({ unreadableHolders }) => unreadableHolders !== undefined);
+  const troubled = await lab.statusWhen(job, ({ unreadableHolder }) => unreadableHolder !== undefined);
   expect(troubled).toMatchObject({
     state: 'running',
     reason: expect.stringMatching(/holder that cannot be read/),
-    unreadableHolders: [{ holder: '2', reason: expect.stringMatching(/newer release/) }],
+    unreadableHolder: { holder: '2', reason: expect.stringMatching(/newer release/) },
   });
   expect(troubled.waiting).toBeGreaterThan(0);
-  const shown = await operator.run(['holders', job]);
-  expect({ code: shown.code, said: unwrapped(shown.stdout) }).toMatchObject({
-    code: 0,
-    said: expect.stringMatching(/^2: since .*read again at .*newer release/),
-  });
+  const shown = await operator.run(['status', job]);
+  expect(unwrapped(shown.stdout)).toMatch(/holder 2 cannot be read .*triggers retry/);
 
   // What is signalled meanwhile waits behind it, and the job continues as new.
   const runOf = async () => (await lab.handle(job).describe()).runId;
   const run = await runOf();
   for (let i = 0; i < 25; i++) await lab.jobs.enter(job, { audience: 'vip', user: `late ${i}`, profile: {} });
   while ((await runOf()) === run) await new Promise((resolve) => setTimeout(resolve, 200));
-  await lab.statusWhen(job, ({ unreadableHolders }) => unreadableHolders?.[0]?.holder === '2');
+  await lab.statusWhen(job, ({ unreadableHolder }) => unreadableHolder?.holder === '2');
 
-  const unsure = await operator.run(['holders', job, '--set-aside', '2']);
-  expect({ code: unsure.code, said: unwrapped(unsure.stderr) }).toMatchObject({
-    code: 2,
-    said: expect.stringMatching(/Nothing was done.*--yes/),
-  });
-  expect((await operator.run(['holders', job, '--set-aside', '3', '--yes'])).code).toBe(1);
-  expect((await operator.run(['holders', job, '--set-aside', '2', '--yes'])).code).toBe(0);
-  const rest = PEOPLE + 25 - content.triggers.length;
-  await lab.statusWhen(job, ({ delivered, waiting }) => delivered === rest && waiting === 0);
-  expect(await operator.json<HolderTrouble[]>(['holders', job])).toMatchObject([{ holder: '2', isAside: true }]);
-
+  // Its content comes back; the third one is deleted.
   await replace(second, content);
-  expect((await operator.run(['holders', job, '--read', '2'])).code).toBe(0);
-  const after = await lab.statusWhen(job, ({ deadLetters }) => deadLetters === content.triggers.length);
-  expect(after).not.toHaveProperty('unreadableHolders');
-  // It is told that it is no longer needed a moment after its triggers are dead letters.
+  const third = holderWorkflowId(subscriptionId, '3');
+  const lost = (await workflows.inputOf(third)) as { triggers: unknown[] };
+  await lab.client.workflow.getHandle(third).terminate('deleted');
+  await lab.client.workflowService.deleteWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId: third },
+  });
+  await answerWhen(
+    () => workflows.inputOf(third),
+    (input) => input === undefined,
+  );
+  expect((await operator.run(['retry', job])).code).toBe(0);
+  const sent = PEOPLE + 25 - lost.triggers.length;
+  const after = await lab.statusWhen(job, ({ delivered, waiting }) => delivered === sent && waiting === 0);
+  expect(after).not.toHaveProperty('unreadableHolder');
+  expect(after.notices).toEqual([expect.stringMatching(/^The holder 3 is gone/)]);
+  // It is told that it is no longer needed a moment after its triggers are sent.
   await expect(lab.client.workflow.getHandle(second).result()).resolves.toBeUndefined();
 });

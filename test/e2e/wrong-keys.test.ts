@@ -116,7 +116,6 @@ const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]]
   ['stop with keep', () => ['stop', paused, '--waiting', 'keep']],
   ['stop with discard', () => ['stop', paused, '--waiting', 'discard', '--yes']],
   ['stop of a kept job with discard', () => ['stop', kept, '--waiting', 'discard', '--yes']],
-  ['holders', () => ['holders', paused]],
   ['watch', () => ['watch', AUDIENCE.slug, '--every', '2h']],
   ['watch --now', () => ['watch', AUDIENCE.id, '--now']],
   ['watch --stop', () => ['watch', AUDIENCE.id, '--stop']],

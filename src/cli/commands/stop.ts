@@ -120,23 +120,17 @@ async function isMeant(
 }
 
 /** What decides what a stop is about. */
-type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept' | 'unreadableHolders'> &
+type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept'> &
   Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>>;
 
 /** What a job has accepted or found and not sent yet, in words; of a stopped one, what it kept. Undefined when that is known to be nothing. */
 function whatWaits(status: Stoppable): string | undefined {
-  const { state, waiting, backfill, kept, unreadableHolders = [] } = status;
+  const { state, waiting, backfill, kept } = status;
   const rest = unread(kept?.backfill ?? backfill);
-  const aside = unreadableHolders.filter(({ isAside }) => isAside === true).length;
   const count = kept?.waiting ?? waiting - triggersInFlight(status);
   const parts = [
     ...(count > 0 ? [counted(count, 'waiting trigger')] : []),
     ...(rest === undefined ? [] : [rest]),
-    ...(aside === 0
-      ? []
-      : [
-          `what ${counted(aside, 'holder')} that ${aside === 1 ? 'was' : 'were'} set aside ${aside === 1 ? 'keeps' : 'keep'}`,
-        ]),
     // Until it has begun, nobody knows its existing users.
     ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
   ];
@@ -161,7 +155,7 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 /** What will become of what waits, and of members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil' | 'unreadableHolders'> &
+  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil'> &
     Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'discarded'>>,
   request: StopRequest,
 ): string {

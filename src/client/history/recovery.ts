@@ -6,7 +6,7 @@ import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
-import { confirmHold, nextHold } from '../../domain/job/holders.ts';
+import { nextHold } from '../../domain/job/holders.ts';
 import { beginPreparedJob } from '../../domain/job/operating.ts';
 import { recoverJob, type RecoveryState, type Remains } from '../../domain/job/recovering.ts';
 import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
@@ -104,21 +104,20 @@ export async function recoverableOf(
 }
 
 /** What a job has left to do. */
-type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'aside' | 'letters'>;
+type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'letters'>;
 
-const NOTHING: Left = { waiting: 0, backfill: false, aside: 0, letters: 0 };
+const NOTHING: Left = { waiting: 0, backfill: false, letters: 0 };
 
-export function isNothing({ waiting, backfill, aside, letters }: Left): boolean {
-  return waiting === 0 && !backfill && aside === 0 && letters === 0;
+export function isNothing({ waiting, backfill, letters }: Left): boolean {
+  return waiting === 0 && !backfill && letters === 0;
 }
 
 /** What a job has left to do by its own word. */
 export async function leftBy(client: Client, status: JobStatus, taskQueue: string): Promise<Left> {
-  const { waiting, backfill, unreadableHolders = [] } = status;
+  const { waiting, backfill } = status;
   return {
     waiting,
     backfill: backfill !== undefined && !OVER.has(backfill.state),
-    aside: unreadableHolders.filter(({ isAside }) => isAside === true).length,
     letters: await ownLetters(client, status, taskQueue),
   };
 }
@@ -243,10 +242,10 @@ async function outwait(
 async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: DispatcherState): Promise<void> {
   const workflows = new TemporalSideWorkflows(client, taskQueue);
   for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
-    const { holder, content } = hold;
-    const workflowId = holderWorkflowId(state.job.subscriptionId, holder.name);
+    const { number, content } = hold;
+    const workflowId = holderWorkflowId(state.job.subscriptionId, String(number));
     await workflows.start(holderWorkflow(workflowId, content));
-    confirmHold(state, holder);
+    state.overflow.confirm(number);
   }
 }
 

@@ -3,7 +3,7 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
-import { andAside, andLetters } from '../../domain/kept.ts';
+import { andLetters } from '../../domain/kept.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { areTwins, type Destination } from '../../domain/twins.ts';
@@ -207,7 +207,7 @@ async function refuseWhenKept(client: Client, jobId: string, taskQueue: string):
   if (!isNothing(left)) throw new JobKept(jobId, { ...status.kept, letters: left.letters });
 }
 
-function discardedText(jobId: string, { ended, waiting, backfill, aside, letters }: Recoverable): string {
+function discardedText(jobId: string, { ended, waiting, backfill, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'whatever' : waiting === 1 ? '1 trigger' : `${waiting} triggers`;
-  return `The last job "${jobId}" did not end normally (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andAside(aside)}${andLetters(letters)}.`;
+  return `The last job "${jobId}" did not end normally (${ended}). As you asked, ${triggers} that it had not delivered${backfill ? ', and the rest of its backfill,' : ''} ${waiting === 1 ? 'was' : 'were'} given up${andLetters(letters)}.`;
 }

@@ -6,7 +6,7 @@ import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { WHEN_LOST, leftOutInWords, lostInWords } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord, Pause } from './job.ts';
-import type { UnreadableHolders } from './queue/unreadable.ts';
+import { isTold, type UnreadableHolder } from './queue/unreadable.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { lastQuietEnd } from './throttles/calendar.ts';
 
@@ -39,7 +39,7 @@ interface Observed {
   readonly stopping?: unknown;
   readonly backfill: Pick<BackfillIntake, 'n' | 'state' | 'counts' | 'expected' | 'isLost' | 'leftOut'> | undefined;
   readonly lastFailure?: LastFailure | undefined;
-  readonly unreadable: Pick<UnreadableHolders, 'awaited'>;
+  readonly unreadable: UnreadableHolder | undefined;
   /** Epoch ms. */
   readonly lastDeliveredAt?: number | undefined;
 }
@@ -93,7 +93,7 @@ export class Alerts {
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
     this.#deadLetters(state, now);
     this.#condition('backfill-lost', state.backfill?.isLost === true, now, () => lostText(state));
-    this.#condition('holder-unreadable', state.unreadable.awaited.length > 0, now, () => holdersText(state));
+    this.#condition('holder-unreadable', isTold(state.unreadable), now, () => holdersText(state));
     this.#backfill(state, now);
   }
 
@@ -190,9 +190,9 @@ function lostText({ backfill }: Observed): string {
 }
 
 function holdersText({ unreadable }: Observed): string {
-  const [{ name, reason } = { name: '', reason: '' }, ...others] = unreadable.awaited;
-  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  return `The holder ${name} cannot be read (${reason})${more}. The triggers behind it wait. See: triggers holders JOB`;
+  if (unreadable === undefined) return '';
+  const { number, reason } = unreadable;
+  return `The holder ${number} cannot be read (${reason}). The triggers behind it wait. See: triggers status JOB`;
 }
 
 function backlogText(state: Observed): string {

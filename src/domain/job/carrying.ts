@@ -16,7 +16,7 @@ import { DeadLetters, type DeadTrigger } from './queue/dying.ts';
 import { RecentMemory } from './queue/memory.ts';
 import { type CarriedOverflow, Overflow } from './queue/overflow.ts';
 import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/profile-holders.ts';
-import { type UnreadableHolder, UnreadableHolders } from './queue/unreadable.ts';
+import { UNREADABLE_BYTES, type UnreadableHolder } from './queue/unreadable.ts';
 import { type CarriedLostSlice, carryLost, lostBytes, restoreLost } from './quarantine.ts';
 import type { DispatcherState, PlainState } from './state.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './throttles/breaker.ts';
@@ -67,7 +67,7 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly chains: readonly CarriedChain[];
   readonly overflow: CarriedOverflow;
   /** Holders that could not be read; absent: none. */
-  readonly unreadable?: readonly UnreadableHolder[];
+  readonly unreadable?: UnreadableHolder;
   /** Absent: no trigger needed any. */
   readonly profileHolders?: CarriedProfileHolders;
   /** Slices in quarantine; absent: none. */
@@ -161,7 +161,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     jobBytes: jsonBytes(carried.job),
     chains,
     overflow: new Overflow(budgets.sliceBytes, carried.overflow),
-    unreadable: new UnreadableHolders(carried.unreadable),
+    unreadable: carried.unreadable,
     profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
     deadLetters: new DeadLetters(carried.dying),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
@@ -213,7 +213,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     audiences: table.ids,
     chains,
     overflow: state.overflow.carry(),
-    ...(state.unreadable.bytes === 0 ? {} : { unreadable: state.unreadable.carry() }),
+    ...(state.unreadable === undefined ? {} : { unreadable: state.unreadable }),
     ...(profileHolders === undefined ? {} : { profileHolders }),
     ...(lostSlices.length === 0 ? {} : { lostSlices }),
     owedReleases: state.owedReleases,
@@ -255,7 +255,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.chains.bytes +
     state.overflow.bytes +
     state.deadLetters.bytes +
-    state.unreadable.bytes +
+    (state.unreadable === undefined ? 0 : UNREADABLE_BYTES) +
     state.profileHolders.bytes +
     state.owedReleases.length * OWED_BYTES +
     lostBytes(state.slices) +

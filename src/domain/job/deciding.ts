@@ -161,14 +161,14 @@ function childMissedAt(state: DispatcherState, now: number): number | undefined 
 function isDone(state: DispatcherState): boolean {
   const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
   if (stopping === undefined || stopping.waiting === 'keep' || owedReleases.length > 0) return false;
-  if (backfill?.isUnfinished === true || state.unreadable.aside.length > 0) return false;
+  if (backfill?.isUnfinished === true) return false;
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }
 
 /** When the holder that stands first is read again, if it could not be read, epoch ms. */
 function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState): number | undefined {
-  if (pause !== undefined || stopping?.waiting === 'keep' || overflow.firstHolder === undefined) return undefined;
-  return unreadable.get(String(overflow.firstHolder))?.retryAt;
+  if (pause !== undefined || stopping?.waiting === 'keep') return undefined;
+  return unreadable?.number === overflow.firstHolder ? unreadable?.retryAt : undefined;
 }
 
 function isIdle({ chains, backfill }: DispatcherState): boolean {

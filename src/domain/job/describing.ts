@@ -13,7 +13,7 @@ import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
-import type { UnreadableHolder } from './queue/unreadable.ts';
+import { isTold, type UnreadableHolder } from './queue/unreadable.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { afterQuiet, quietTimeAt } from './throttles/calendar.ts';
@@ -54,7 +54,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
             reachesAt: (members) => quotaReachesAt(state, members, now),
           }),
         }),
-    ...(state.unreadable.told.length === 0 ? {} : { unreadableHolders: state.unreadable.told.map(holderTrouble) }),
+    ...(isTold(state.unreadable) ? { unreadableHolder: holderTrouble(state.unreadable) } : {}),
     rejects: state.rejects,
     notices: noticesOf(state),
     stateBytes: stayingBytes(state),
@@ -227,7 +227,7 @@ function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
     ];
   if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
   if (state.backfill?.isLost === true) return ['running', `${lostInWords(state.backfill)} A person has to decide.`];
-  if (state.unreadable.awaited.length > 0)
+  if (isTold(state.unreadable))
     return ['running', 'Triggers wait behind a holder that cannot be read. A person may have to decide.'];
   return ['running'];
 }
@@ -235,17 +235,9 @@ function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
 /** Why a job stopped by itself. */
 export const ENDED = 'Its end ("endsAt") came.';
 
-function holderTrouble({ name, reason, since, retryAt, isAside }: UnreadableHolder): HolderTrouble {
-  return {
-    holder: name,
-    reason,
-    since: instantOf(since),
-    ...(isAside === true ? { isAside } : { nextTryAt: instantOf(retryAt) }),
-  };
+function holderTrouble({ number, reason, since, retryAt }: UnreadableHolder): HolderTrouble {
+  return { holder: String(number), reason, since: instantOf(since), nextTryAt: instantOf(retryAt) };
 }
-
-/** Most holders about which a status has a notice, of each kind. */
-const HOLDERS_SHOWN = 5;
 
 function stoppingInWords(
   { waiting, deadlineAt, isPlanned }: Stopping,
@@ -279,14 +271,12 @@ function noticesOf(state: DispatcherState): string[] {
     );
   }
   if (state.loss !== undefined) notices.push(state.loss);
-  for (const { name, reason, retryAt } of state.unreadable.awaited.slice(0, HOLDERS_SHOWN))
+  if (isTold(state.unreadable)) {
+    const { number, reason, retryAt } = state.unreadable;
     notices.push(
-      `The holder ${name} cannot be read (${reason}). Triggers behind it wait; it is read again at ${instantOf(retryAt).slice(0, 19)}Z. If it will never be readable: triggers holders JOB --set-aside ${name}`,
+      `The holder ${number} cannot be read (${reason}). Triggers behind it wait; it is read again at ${instantOf(retryAt).slice(0, 19)}Z, or now: triggers retry JOB. If it will never be readable, delete its workflow ${holderWorkflowId(job.subscriptionId, String(number))}: its triggers are lost, and the others go on.`,
     );
-  for (const { name } of state.unreadable.aside.slice(0, HOLDERS_SHOWN))
-    notices.push(
-      `The holder ${name} was set aside: its triggers are not sent, and its workflow ${holderWorkflowId(job.subscriptionId, name)} keeps them. Once it is readable, make them dead letters: triggers holders JOB --read ${name}`,
-    );
+  }
   if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
     notices.push(
       'So many people are waiting for their next attempt that others have to wait too. The failed attempts say why: answers of the endpoint, or people whom the source does not know yet. Triggers that have failed for long become dead letters early.',

@@ -11,7 +11,7 @@ export function discardWaiting(state: DispatcherState, now: number): void {
   countLeft(state, own, 'discarded');
   const overflow = dropOverflow(state);
   const all = [...triggers, ...dropped, ...overflow.triggers];
-  const holders = [...dropUnreadable(state), ...overflow.holders];
+  const { holders } = overflow;
   if (all.length + holders.length > 0) state.dropped.push({ at: now, triggers: all, holders });
   const count = before - waitingTriggers(state);
   if (count > 0) state.counters.discarded = (state.counters.discarded ?? 0) + count;
@@ -26,23 +26,14 @@ function* dropMembers(state: DispatcherState): Iterable<PersonTrigger> {
     yield { user, trigger: { audience, event, at: backfill.at, backfill: backfill.n } };
 }
 
-/** The holders that were set aside, whose triggers nobody counts as waiting. */
-function dropUnreadable(state: DispatcherState): string[] {
-  const aside: string[] = [];
-  for (const { name, isAside } of state.unreadable.carry()) {
-    if (isAside === true) aside.push(name);
-    state.unreadable.forget(name);
-  }
-  state.owedReleases.push(...aside);
-  return aside;
-}
-
-function dropOverflow({ overflow, owedReleases }: DispatcherState): Pick<Dropped, 'triggers' | 'holders'> {
+function dropOverflow(state: DispatcherState): Pick<Dropped, 'triggers' | 'holders'> {
+  const { overflow, owedReleases } = state;
   // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
   if (overflow.isEmpty || overflow.isLeaving) return { triggers: [], holders: [] };
   const triggers = [...overflow.here()];
   const notYet = new Set(overflow.range.notYet.map(String));
   const holders = overflow.discard().map(String);
+  state.unreadable = undefined;
   owedReleases.push(...holders);
   return { triggers, holders: holders.filter((name) => !notYet.has(name)) };
 }

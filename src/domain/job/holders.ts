@@ -1,12 +1,11 @@
 import type { PackedTriggers } from '../../contract/holder.ts';
-import { instantOf } from '../instant.ts';
-import { ATTEMPT_CODES } from '../verdict.ts';
 import { isSending } from './dispatching.ts';
 import { type PersonTrigger, unpackTriggers } from './queue/chain.ts';
 import { neededIn } from './queue/profile-holders.ts';
+import { readingFailed } from './queue/unreadable.ts';
 import type { RunPhase } from './run-end.ts';
 import { type DispatcherState, chainRoom } from './state.ts';
-import type { HoldStep, Holder, Step } from './steps.ts';
+import type { HoldStep, Step } from './steps.ts';
 
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
@@ -24,20 +23,16 @@ export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | unde
   const hold = state.overflow.nextHold(stayBytes);
   if (hold === undefined) return undefined;
   const { number, content, bytes } = hold;
-  return { kind: 'hold', holder: { name: String(number), of: 'overflow', number }, content, bytes };
+  return { kind: 'hold', number, content, bytes };
 }
 
 function recallStep(state: DispatcherState, now: number): Step | undefined {
   // A job that sends nothing, or is to keep what is waiting, leaves it where it is.
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
-  const asked = state.unreadable.takeAsked();
-  if (asked !== undefined) return { kind: 'recall', holder: { name: asked, of: 'aside' } };
-  const { chains, overflow, budgets } = state;
+  const { chains, overflow, budgets, unreadable } = state;
   if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
-  const number = overflow.nextRecall((one) => state.unreadable.isBarred(String(one), now));
-  return number === undefined
-    ? undefined
-    : { kind: 'recall', holder: { name: String(number), of: 'overflow', number } };
+  const number = overflow.nextRecall((one) => one === unreadable?.number && unreadable.retryAt > now);
+  return number === undefined ? undefined : { kind: 'recall', number };
 }
 
 function releaseStep(state: DispatcherState): Step | undefined {
@@ -46,41 +41,15 @@ function releaseStep(state: DispatcherState): Step | undefined {
   return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
 }
 
-/** A holder has its content. */
-export function confirmHold(state: DispatcherState, holder: Holder): void {
-  if (holder.of === 'overflow') state.overflow.confirm(holder.number);
-}
-
-/** It is not known whether a holder has its content. */
-export function holdFailed(state: DispatcherState, holder: Holder): void {
-  if (holder.of === 'overflow') state.overflow.holdFailed(holder.number);
-}
-
 /** A holder was read; null when it was deleted from outside, and its content with it. */
-export function holderRead(state: DispatcherState, holder: Holder, content: PackedTriggers | null, now: number): void {
-  const { unreadable } = state;
-  if (content === null) {
-    noteLoss(state, holder);
-    return take(state, holder, [], now);
-  }
-  const read = readable(content);
+export function holderRead(state: DispatcherState, number: number, content: PackedTriggers | null, now: number): void {
+  const triggers = content === null ? [] : readable(content);
   // Another release may be able to read it; until then it is as if it could not be read at all.
-  if (read === undefined)
-    return recallFailed(state, holder, 'It holds something that no job of this release puts there.', now);
-  if (holder.of === 'aside' || unreadable.get(holder.name)?.isAside !== true) take(state, holder, read, now);
-}
-
-function take(state: DispatcherState, holder: Holder, content: readonly PersonTrigger[], now: number): void {
-  state.unreadable.forget(holder.name);
-  if (holder.of === 'overflow') state.overflow.recalled(holder.number, [...content]);
-  if (holder.of !== 'aside') return;
-  // Later triggers of the same people went ahead, so a person decides about each, as about any dead letter.
-  const failure = { at: instantOf(now), code: ATTEMPT_CODES.holderSetAside };
-  for (const { user, trigger } of content) {
-    state.deadLetters.add({ user, trigger, failure, attempts: 0 });
-    state.profileHolders.comesBack(trigger);
-  }
-  state.owedReleases.push(holder.name);
+  if (triggers === undefined)
+    return recallFailed(state, number, 'It holds something that no job of this release puts there.', now);
+  if (content === null) state.loss = `The holder ${number} is gone: its workflow was deleted. What it held is lost.`;
+  if (state.unreadable?.number === number) state.unreadable = undefined;
+  state.overflow.recalled(number, triggers);
 }
 
 /** Undefined for content that this release cannot have put there. */
@@ -93,35 +62,9 @@ function readable(content: PackedTriggers): PersonTrigger[] | undefined {
 }
 
 /** A holder could not be read, for this reason; it is read again after a while, and what stands behind it waits. */
-export function recallFailed(state: DispatcherState, holder: Holder, reason: string, now: number): void {
-  const { unreadable, overflow } = state;
-  if (holder.of !== 'aside' && unreadable.get(holder.name)?.isAside === true) return;
-  unreadable.failed(holder.name, reason, now);
-  if (holder.of === 'overflow') overflow.recallFailed(holder.number);
-}
-
-/**
- * Nothing waits any longer for a holder that cannot be read: what stands behind it goes on. The holder keeps its triggers, until somebody asks
- * for it to be read, or the job is stopped with `discard`. Returns why that cannot be, in words.
- */
-export function setHolderAside(state: DispatcherState, name: string): string | undefined {
-  const { unreadable, overflow } = state;
-  const holder = unreadable.get(name);
-  if (holder === undefined) return `The holder ${name} is not one that could not be read.`;
-  if (holder.isAside === true) return undefined;
-  if (overflow.passBy(Number(name))) state.profileHolders.passHolderBy();
-  else return `Nothing waits for the holder ${name} yet: others come before it.`;
-  unreadable.setAside(name);
-  return undefined;
-}
-
-/**
- * Reads a holder now that could not be read. If it was set aside, its triggers become dead letters. Returns why that cannot be, in words.
- */
-export function readHolderNow(state: DispatcherState, name: string, now: number): string | undefined {
-  if (state.unreadable.get(name) === undefined) return `The holder ${name} is not one that could not be read.`;
-  state.unreadable.ask(name, now);
-  return undefined;
+export function recallFailed(state: DispatcherState, number: number, reason: string, now: number): void {
+  state.unreadable = readingFailed(state.unreadable, number, reason, now);
+  state.overflow.recallFailed(number);
 }
 
 /** These holders were told to end; if not all of them were, they are told again. */
@@ -130,10 +73,6 @@ export function holdersReleased(state: DispatcherState, holders: readonly string
   if (!done) return;
   const gone = new Set(holders);
   state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
-}
-
-function noteLoss(state: DispatcherState, { name }: Holder): void {
-  state.loss = `The holder ${name} is gone: its workflow was deleted. What it held is lost.`;
 }
 
 /** Has those let go that no trigger needs any more. */

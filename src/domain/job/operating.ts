@@ -60,6 +60,7 @@ export function retryNow(state: DispatcherState, now: number): void {
   state.throttle = undefined;
   state.breaker = state.breaker.probingFrom(now);
   state.chains.releaseAll();
+  if (state.unreadable !== undefined) state.unreadable = { ...state.unreadable, retryAt: now };
   gatherNoLonger(state);
 }
 
@@ -275,21 +276,15 @@ function sendsFrom(state: DispatcherState, now: number): number {
 }
 
 /**
- * What a job that was to send everything before it stops cannot send is kept: at its deadline, or as soon as nothing is left but what a
- * person has to decide about: a backfill that goes no further, or holders that were set aside. Nobody asked for those people to be sent, or
- * to be left out.
+ * What a job that was to send everything before it stops cannot send is kept: at its deadline, or as soon as nothing is left but a backfill
+ * that goes no further. A person decides about that: its members were neither to be sent regardless, nor to be left out.
  */
 export function endDelivering(state: DispatcherState, now: number): void {
-  const { stopping, chains, overflow, deadLetters, backfill, unreadable } = state;
+  const { stopping, chains, overflow, deadLetters, backfill } = state;
   if (stopping?.waiting !== 'deliver') return;
   const isOver = stopping.deadlineAt !== undefined && stopping.deadlineAt <= now;
-  const isSent =
-    chains.triggers === 0 &&
-    overflow.isEmpty &&
-    deadLetters.size === 0 &&
-    (backfill?.isUnfinished !== true || backfill.isHeldBack);
-  const isUndecided = backfill?.isHeldBack === true || unreadable.aside.length > 0;
-  if (!isOver && !(isSent && isUndecided)) return;
+  const isSent = chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
+  if (!isOver && !(isSent && backfill?.isHeldBack === true)) return;
   state.stopping = { waiting: 'keep', ...(stopping.isPlanned === true ? { isPlanned: true } : {}) };
   suspendBackfill(state);
 }

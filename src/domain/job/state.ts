@@ -18,7 +18,7 @@ import type { RecentMemory } from './queue/memory.ts';
 import { type KnownInstants, type NewestChanges } from './queue/memory.ts';
 import type { Overflow } from './queue/overflow.ts';
 import type { ProfileHolders } from './queue/profile-holders.ts';
-import type { UnreadableHolders } from './queue/unreadable.ts';
+import type { UnreadableHolder } from './queue/unreadable.ts';
 import type { Breaker } from './throttles/breaker.ts';
 import type { CarriedGathering, CarriedQuota, CarriedSpacing } from './throttles/throttled.ts';
 
@@ -63,7 +63,8 @@ export interface DispatcherState extends PlainState {
   readonly chains: Chains;
   /** What the chains have no room for. */
   readonly overflow: Overflow;
-  readonly unreadable: UnreadableHolders;
+  /** The oldest holder that could not be read; undefined: none. */
+  unreadable: UnreadableHolder | undefined;
   readonly profileHolders: ProfileHolders;
   readonly deadLetters: DeadLetters;
   /** The last dead letters that came back, by their first runs: one that asks again is not taken twice. */

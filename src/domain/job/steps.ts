@@ -8,15 +8,10 @@ import type { CalendarSettings } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { DeadTrigger } from './queue/dying.ts';
 
-/** A holder that is being started or read, with what it is for; `aside`: a person has set it aside. */
-export type Holder =
-  | { readonly name: string; readonly of: 'aside' }
-  | { readonly name: string; readonly of: 'overflow'; readonly number: number };
-
-/** Start the holder of this name with its content; `confirmHold` when it has it. */
+/** Start the holder with this number with its content; `overflow.confirm` when it has it. */
 export interface HoldStep {
   readonly kind: 'hold';
-  readonly holder: Holder;
+  readonly number: number;
   readonly content: PackedTriggers;
   readonly bytes: number;
 }
@@ -41,7 +36,7 @@ export type Step =
   | { readonly kind: 'look-for-backfill'; readonly n: number }
   | HoldStep
   /** Read a holder; `holderRead` with its content. */
-  | { readonly kind: 'recall'; readonly holder: Holder }
+  | { readonly kind: 'recall'; readonly number: number }
   /** Let holders end that are no longer needed. */
   | { readonly kind: 'release'; readonly holders: readonly string[] }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */

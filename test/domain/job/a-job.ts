@@ -12,7 +12,7 @@ import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/queue/dying.ts';
-import { confirmHold, holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
+import { holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
 import { beginBackfill } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob } from '../../../src/domain/job/carrying.ts';
@@ -89,11 +89,11 @@ export class AJob {
   protected carryOut(step: Step): boolean {
     switch (step.kind) {
       case 'hold':
-        this.holders.set(step.holder.name, step.content);
-        confirmHold(this.state, step.holder);
+        this.holders.set(String(step.number), step.content);
+        this.state.overflow.confirm(step.number);
         return true;
       case 'recall':
-        holderRead(this.state, step.holder, this.holders.get(step.holder.name) ?? null, this.now);
+        holderRead(this.state, step.number, this.holders.get(String(step.number)) ?? null, this.now);
         return true;
       case 'release':
         for (const name of step.holders) this.holders.delete(name);

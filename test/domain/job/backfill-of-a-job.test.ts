@@ -1,7 +1,5 @@
 import { expect, test } from '@jest/globals';
 import type { MemberPage } from '../../../src/contract/backfill.ts';
-import type { Holder } from '../../../src/domain/job/steps.ts';
-import { confirmHold } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -82,14 +80,14 @@ test('while more is on its way to holders than a state should have, no page is a
   const job = new AJob(1);
   job.backfill([], { last: false });
   for (let i = 0; i < 80; i++) job.signal(`person ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
-  const underWay: Holder[] = [];
+  const underWay: number[] = [];
   let step = job.rawStep();
   for (; step.kind !== 'wait'; step = job.rawStep()) {
     expect(step.kind).not.toBe('answer-page');
-    if (step.kind === 'hold') underWay.push(step.holder);
+    if (step.kind === 'hold') underWay.push(step.number);
   }
   expect(job.status.stateBytes).toBeGreaterThan(job.status.stateBudgetBytes);
-  for (const holder of underWay) confirmHold(job.state, holder);
+  for (const number of underWay) job.state.overflow.confirm(number);
   expect(job.status.stateBytes).toBeLessThanOrEqual(job.status.stateBudgetBytes);
   expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 1 } });
 });

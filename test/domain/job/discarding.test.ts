@@ -2,7 +2,6 @@ import { expect, test } from '@jest/globals';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
-import { holdFailed, setHolderAside } from '../../../src/domain/job/holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
@@ -98,8 +97,8 @@ test('what may be in a holder or not, since its start was not answered, is told 
   for (const user of people) job.signal(user, 'enter', { at });
   const step = job.rawStep();
   if (step.kind !== 'hold') throw new Error(`It does ${step.kind}.`);
-  job.holders.set(step.holder.name, step.content);
-  holdFailed(job.state, step.holder);
+  job.holders.set(String(step.number), step.content);
+  job.state.overflow.holdFailed(step.number);
   const holders = discard(job);
   for (const user of everyTenth(people)) expect(droppedOf(job, user, holders)).toHaveLength(1);
 });
@@ -113,19 +112,6 @@ test('members that a backfill has read are dropped as well, as what they would h
   expect(describePerson(job.state, '2', job.now).discarded).toMatchObject([
     { triggers: [{ event: 'enter', audience: 'a', backfill: 1 }] },
   ]);
-});
-
-test('a holder that was set aside is not counted, and may have held something of anybody', () => {
-  const job = new AJob(4, { serverLimits: SMALL });
-  for (let i = 0; i < 6_000; i++) job.signal(`person ${i}`);
-  job.cut();
-  job.state.unreadable.failed('1', 'No key.', job.now);
-  expect(setHolderAside(job.state, '1')).toBeUndefined();
-  while (job.running.length > 0) job.end({}, [...(job.running[0]?.triggers.keys() ?? [])]);
-  const { waiting } = job.status;
-  discard(job);
-  expect(job.status.discarded).toBe(waiting);
-  expect(describePerson(job.state, 'anybody', job.now).discarded?.flatMap(({ holders }) => holders)).toContain('1');
 });
 
 test('the number is carried, and what was dropped is not', () => {

@@ -5,13 +5,11 @@ import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
-import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import { isHeldBack } from '../../../src/domain/job/dispatching.ts';
 import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
-import { readHolderNow, setHolderAside } from '../../../src/domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -183,20 +181,9 @@ export class DispatcherWorld {
     this.holders.end(this.state, which, how, this.now);
   }
 
-  /** A person lets what stands behind a holder go on that cannot be read. */
-  setHolderAside(which: number): void {
-    this.#batches.forget();
-    const unreadable = this.state.unreadable.carry().filter(({ isAside }) => isAside !== true);
-    const { name } = unreadable[which % Math.max(1, unreadable.length)] ?? {};
-    if (name === undefined || setHolderAside(this.state, name) !== undefined) return;
-    const content = this.holders.contentOf(name);
-    must(content !== undefined, `holder ${name} keeps its content when it is set aside`);
-    for (const { user, trigger } of unpackTriggers(content)) this.ledger.setAside({ user, ...trigger });
-  }
-
-  /** A person asks for the holders to be read that could not be, also those that were set aside. */
-  readHolders(): void {
-    for (const { name } of this.state.unreadable.carry()) readHolderNow(this.state, name, this.now);
+  /** An operator has the holder that could not be read be read now. */
+  readHolder(): void {
+    if (this.state.unreadable !== undefined) this.state.unreadable = { ...this.state.unreadable, retryAt: this.now };
   }
 
   /** Acts until the dispatcher says wait. */
@@ -587,9 +574,9 @@ export class DispatcherWorld {
       // A sample may have been out only now.
       if (this.state.backfill?.pace.paused !== undefined) this.operateBackfill('resume');
       this.readPage(2, 'now');
-      this.readHolders();
+      this.readHolder();
       const { waiting, state } = describeJob(this.state, 'model', this.now);
-      const isAllRead = this.state.unreadable.carry().length === 0;
+      const isAllRead = this.state.unreadable === undefined;
       const isReading = this.state.backfill?.expectsPages === true;
       if (
         waiting === 0 &&

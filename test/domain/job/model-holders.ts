@@ -1,6 +1,6 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import type { Holder, Step } from '../../../src/domain/job/steps.ts';
-import { confirmHold, holderRead, holdersReleased, holdFailed, recallFailed } from '../../../src/domain/job/holders.ts';
+import type { Step } from '../../../src/domain/job/steps.ts';
+import { holderRead, holdersReleased, recallFailed } from '../../../src/domain/job/holders.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { type ModelLedger, must } from './model-ledger.ts';
 
@@ -73,11 +73,11 @@ export class ModelHolders {
     const isHeard = how === 'done';
     switch (step.kind) {
       case 'hold':
-        return isHeard ? confirmHold(state, step.holder) : holdFailed(state, step.holder);
+        return isHeard ? state.overflow.confirm(step.number) : state.overflow.holdFailed(step.number);
       case 'recall':
-        return isHeard && content !== undefined && !this.#damaged.has(step.holder.name)
-          ? holderRead(state, step.holder, content, now)
-          : recallFailed(state, step.holder, 'It cannot be read.', now);
+        return isHeard && content !== undefined && !this.#damaged.has(String(step.number))
+          ? holderRead(state, step.number, content, now)
+          : recallFailed(state, step.number, 'It cannot be read.', now);
       case 'release':
         return holdersReleased(state, step.holders, isHeard);
       case 'keep-dead-letters':
@@ -86,7 +86,7 @@ export class ModelHolders {
   }
 
   #happen(step: HolderStep): PackedTriggers | undefined {
-    if (step.kind === 'hold') this.#hold(step.holder, step.content);
+    if (step.kind === 'hold') this.#hold(String(step.number), step.content);
     if (step.kind === 'keep-dead-letters') for (const dead of step.letters.values()) this.#ledger.die(dead);
     if (step.kind === 'release') {
       for (const name of step.holders) {
@@ -95,12 +95,12 @@ export class ModelHolders {
       }
     }
     if (step.kind !== 'recall') return undefined;
-    const content = this.#contents.get(step.holder.name);
-    must(content !== undefined, `holder ${step.holder.name} is read while it holds something`);
+    const content = this.#contents.get(String(step.number));
+    must(content !== undefined, `holder ${step.number} is read while it holds something`);
     return content;
   }
 
-  #hold({ name }: Holder, content: PackedTriggers): void {
+  #hold(name: string, content: PackedTriggers): void {
     const before = this.#contents.get(name);
     must(before === undefined || JSON.stringify(before) === JSON.stringify(content), `holder ${name} has one content`);
     // The server refuses an id that was used before.

@@ -42,8 +42,6 @@ export class ModelLedger {
   /** Who had a dead letter: what they were told last may be untrue. */
   readonly #hadDead = new Set<string>();
   readonly #repeated = new Set<string>();
-  /** In holders that a person has set aside. */
-  readonly #aside = new Set<string>();
   /** Deliveries that a lost slice may have made without our knowing. */
   readonly #explained = new Set<string>();
   /** Those of them that have not been made once more. */
@@ -103,16 +101,8 @@ export class ModelLedger {
     const key = keyOf({ user: dead.user, ...dead.trigger });
     must(dead.trigger.backfill === undefined, 'a dead letter belongs to no backfill');
     this.#hadDead.add(key);
-    this.#aside.delete(key);
     // The same activity tried again finds what it began, though it may be closed by now.
     if (!this.#revived.has(`${key} ${dead.trigger.redelivery ?? 0}`)) this.#dead.set(key, dead);
-  }
-
-  /** Nobody waits for this trigger any longer, though its holder keeps it. */
-  setAside(delivery: Delivery): void {
-    const key = keyOf(delivery);
-    this.#hadDead.add(key);
-    this.#aside.add(key);
   }
 
   /** Takes a dead letter back. */
@@ -198,6 +188,6 @@ export class ModelLedger {
   }
 
   #isSettled(key: string, dying: readonly string[]): boolean {
-    return this.#times.has(key) || this.#dead.has(key) || dying.includes(key) || this.#aside.has(key);
+    return this.#times.has(key) || this.#dead.has(key) || dying.includes(key);
   }
 }

@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
-import { confirmHold } from '../../../src/domain/job/holders.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
 import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
@@ -81,7 +80,7 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   let step = job.rawStep();
   for (; step.kind === 'hold'; step = job.rawStep()) {
     filled.push(step);
-    confirmHold(job.state, step.holder);
+    job.state.overflow.confirm(step.number);
   }
   // Of what waited behind the chains as long as the run sent on, what is too much is put away first.
   expect(filled.length).toBeGreaterThan(2);

@@ -1,8 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { isStopped } from '../../../src/domain/job/job.ts';
-import { setHolderAside } from '../../../src/domain/job/holders.ts';
 import { ProfileHolders } from '../../../src/domain/job/queue/profile-holders.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
@@ -88,45 +86,6 @@ test('a holder whose other triggers wait behind the chains is kept for them', ()
   expect([...job.released].filter((name) => name.startsWith('h')).sort()).toEqual([nameOf(1), nameOf(2)]);
 });
 
-test('what a holder that was set aside may need is not let go by the job', () => {
-  const job = new AHoldingJob(1, small());
-  let users = 0;
-  const signalUntil = (isEnough: () => boolean, signal: number) => {
-    while (!isEnough()) {
-      job.signal(`${users}`, 'enter', heldIn(signal, users++));
-      nextHoldOnly(job);
-    }
-  };
-  signalUntil(() => !job.state.overflow.isEmpty, 1);
-  // The first holder has some of both, the next ones more of the second.
-  signalUntil(() => job.state.overflow.holders === 3, 2);
-  job.state.unreadable.failed('1', 'It cannot be read.', job.now);
-  expect(setHolderAside(job.state, '1')).toBeUndefined();
-  job.sendAll();
-  expect(job.status.waiting).toBe(0);
-  expect(job.released.filter((name) => name.startsWith('h'))).toEqual([]);
-});
-
-/** Lets what arrived go where it waits, and sends nothing. */
-function nextHoldOnly(job: AHoldingJob): void {
-  const facts = {
-    signals: 0,
-    events: 0,
-    historyBytes: 0,
-    ageMs: 0,
-    continueSuggested: false,
-    busy: true,
-    atHolders: false,
-  };
-  job.state.pause = { by: 'operator' };
-  const step = nextStep(job.state, job.now, facts);
-  if (step.kind === 'hold') {
-    job.holders.set(step.holder.name, step.content);
-    if (step.holder.of === 'overflow') job.state.overflow.confirm(step.holder.number);
-  }
-  delete job.state.pause;
-}
-
 test('a trigger that the job does not want needs no profile any more', () => {
   const job = new AHoldingJob();
   job.state.job = { ...job.state.job, definition: { ...job.state.job.definition, events: ['enter'] } };
@@ -175,16 +134,6 @@ test('while others wait behind the chains, the last one that went into them is k
   expect(next.takeUnneeded(none, true)).toEqual([]);
   enter(next, 3);
   expect(next.takeUnneeded(none, true)).toEqual([nameOf(2)]);
-  expect(next.takeUnneeded(none, false)).toEqual([nameOf(3)]);
-});
-
-test('after a holder that was passed by, the first one is not for the job to let go, over the end of a run, too', () => {
-  const holders = new ProfileHolders([]);
-  enter(holders, 1);
-  holders.passHolderBy();
-  const next = new ProfileHolders([], holders.carry(true));
-  enter(next, 2);
-  enter(next, 3);
   expect(next.takeUnneeded(none, false)).toEqual([nameOf(3)]);
 });
 

@@ -179,15 +179,6 @@ export class Overflow {
     return { number, triggers };
   }
 
-  /** Passes the oldest holder by, unread; false when it is not this one. How much it holds is not known either. */
-  passBy(number: number): boolean {
-    if (number !== this.#first || this.holders === 0 || this.#unconfirmed.has(number)) return false;
-    this.#first++;
-    this.#recalled.delete(number);
-    if (this.holders === 0) this.#held = 0;
-    return true;
-  }
-
   /** The number of the holder whose triggers come next; undefined when there is none. */
   get firstHolder(): number | undefined {
     return this.holders === 0 ? undefined : this.#first;

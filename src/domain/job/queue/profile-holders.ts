@@ -4,8 +4,6 @@ import type { Chain } from './chain.ts';
 export interface CarriedProfileHolders {
   /** While more waits behind the chains: whose trigger went into them last. */
   readonly last?: string;
-  /** True: more of the next one may be in a holder that was passed by. */
-  readonly isNextUnsure?: true;
 }
 
 /**
@@ -18,13 +16,11 @@ export interface CarriedProfileHolders {
 export class ProfileHolders {
   readonly #known = new Set<string>();
   #last: string | undefined;
-  #isNextUnsure: boolean;
 
   constructor(needed: Iterable<string>, carried?: CarriedProfileHolders) {
     this.#known = new Set(needed);
     this.#last = carried?.last;
     if (this.#last !== undefined) this.#known.add(this.#last);
-    this.#isNextUnsure = carried?.isNextUnsure === true;
   }
 
   /** Bytes that they take when they are let go. */
@@ -40,19 +36,7 @@ export class ProfileHolders {
   enters({ held }: { readonly held?: HeldProfile }): void {
     if (held === undefined || held[0] === this.#last) return;
     [this.#last] = held;
-    if (this.#isNextUnsure) this.#isNextUnsure = false;
-    else this.#known.add(this.#last);
-  }
-
-  /** A trigger comes back that was in a holder which stood aside. */
-  comesBack({ held }: { readonly held?: HeldProfile }): void {
-    if (held !== undefined) this.#known.add(held[0]);
-  }
-
-  /** The oldest holder of triggers was passed by, unread: it may need the last of the profile holders before it, and the first one after it. */
-  passHolderBy(): void {
-    if (this.#last !== undefined) this.#known.delete(this.#last);
-    this.#isNextUnsure = true;
+    this.#known.add(this.#last);
   }
 
   /** Gives those up that are not needed. @param isMoreBehind whether triggers wait behind the chains. */
@@ -63,9 +47,7 @@ export class ProfileHolders {
   }
 
   carry(isMoreBehind: boolean): CarriedProfileHolders | undefined {
-    const last = isMoreBehind && this.#last !== undefined && this.#known.has(this.#last) ? { last: this.#last } : {};
-    const carried = { ...last, ...(this.#isNextUnsure ? ({ isNextUnsure: true } as const) : {}) };
-    return Object.keys(carried).length === 0 ? undefined : carried;
+    return isMoreBehind && this.#last !== undefined ? { last: this.#last } : undefined;
   }
 }
 
