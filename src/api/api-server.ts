@@ -54,7 +54,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a caller must be allowed to do, all of it; absent: nothing, not even to have a key. */
     right?: Right | readonly Right[];
-    /** Whether who asks is checked by what serves it, and by nothing else. */
+    /** The route checks its callers itself. */
     guardsItself?: boolean;
   }
 }
@@ -87,7 +87,7 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** `http://127.0.0.1:7280` */
   readonly url: string;
-  /** Takes nothing more, and ends once what was begun is answered: that it was not done in time, after 7 s. */
+  /** Accepts nothing new; resolves once open requests are answered, after 7 s with "not done in time". */
   close(): Promise<void>;
   /** Where the console is; with keys, a link that signs in whoever opens it first, within ten minutes. It replaces the one before. */
   invite(): string;
@@ -107,7 +107,7 @@ const GRACE_MS = 7_000;
 const SILENT_MS = 180_000;
 /** Headers that have not come to their end after this many ms are not waited for. */
 const HEADERS_MS = 10_000;
-/** How often, in ms, it is looked for those; by default Node looks every 30 s. */
+/** How often, in ms, connections are checked for that; by default Node checks every 30 s. */
 const LOOK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
@@ -148,7 +148,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   // What is answered while it closes is the last on its connection, which would be kept open otherwise.
   const closing = new AbortController();
   const over = new AbortController();
-  // As many as there are requests under way hear it.
+  // Each request under way adds a listener.
   setMaxListeners(0, over.signal);
   app.decorate('over', over.signal);
   app.addHook('onRequest', (_request, _reply, done) => {

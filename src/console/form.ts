@@ -247,8 +247,7 @@ export function draftOf(definition: JobDefinitionInput): Draft {
 }
 
 /**
- * The job file of a job that there is, as somebody changed it: a field that says what it said stays as it is in the job, to the letter, also
- * where the form has not the means to say that.
+ * The edited job file: an unchanged field keeps the job's own value, even one that the form cannot show.
  */
 export function editedOf(before: JobDefinitionInput, draft: Draft): ReturnType<typeof definitionOf> {
   const { definition: was } = definitionOf(draftOf(before));

@@ -70,7 +70,7 @@ export const PROFILE_DELAYS_MS: readonly number[] = [1 * SECOND, 4 * SECOND, 15 
 export const SOURCE_DELAY_MS = 5 * SECOND;
 
 /** How long to wait when this worker's own configuration prevents sending. */
-export const OURS_DELAY_MS = 30 * SECOND;
+export const WORKER_FAULT_DELAY_MS = 30 * SECOND;
 
 /** The bounds of what an endpoint may ask for with Retry-After. */
 const THROTTLE_MIN_MS = 1 * SECOND;

@@ -50,7 +50,7 @@ export type AttemptVerdict = 'delivered' | Verdict;
 /** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unhealthy. */
 export type FailureRow = 'failed' | 'refused';
 
-/** How long a row ends the slice in which it is. A job's breaker opens at as many people who fail, and at far more who are refused (`job/breaker.ts`). */
+/** A row of this length ends its slice. A job's breaker opens at as many failed people, and at far more refused ones (`job/throttles/breaker.ts`). */
 export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, refused: 10 };
 
 /** What a verdict means to everybody who has to know more than its name; what becomes of the trigger is in `job/settling.ts`. */
@@ -72,7 +72,7 @@ interface VerdictMeaning {
 const NOT_ASKED = { wasAsked: false, row: null, asksTo: null, isSetup: false, isOfEverybody: false, isShown: true };
 const ASKED = { ...NOT_ASKED, wasAsked: true };
 
-/** A line for each verdict. Whoever decides by one asks this table, or has a switch or a record that the compiler knows to be complete. */
+/** A line for each verdict. Code that decides by a verdict asks this table, or has a switch or a record that the compiler knows to be complete. */
 export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   transient: { ...ASKED, row: 'failed' },
   misconfigured: { ...ASKED, row: 'failed', isSetup: true },
@@ -80,11 +80,11 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   'endpoint-gone': { ...ASKED, asksTo: 'end' },
   pausing: { ...ASKED, asksTo: 'pause' },
   refused: { ...ASKED, row: 'refused' },
-  // Whoever gives a trigger up at an answer says that it is about that trigger, and not about the endpoint.
+  // The job's `answers` say that this is about the trigger, not about the endpoint.
   'given-up': ASKED,
   unsendable: NOT_ASKED,
   source: { ...NOT_ASKED, isOfEverybody: true },
-  // That a profile is not there yet is a failure of neither the endpoint nor the trigger.
+  // A profile that is not there yet is a failure of neither the endpoint nor the trigger.
   'profile-missing': { ...NOT_ASKED, isShown: false },
   // It is what the job is meant to do.
   skipped: { ...NOT_ASKED, isShown: false },

@@ -267,7 +267,7 @@ function isFault(error: unknown): boolean {
   return FAULTS.test(classOf(error)) || FAULT_CODES.test(codeOf(error) ?? '');
 }
 
-/** What whoever has to mend a fault needs to know: what it was, and in which line of code. Not its message, which may quote a header. */
+/** A fault of this worker, for its developers: its code or class, and the line. Not the message, which may quote a header. */
 export function shownFault(error: unknown): string {
   const stack = isRecord(error) && typeof error['stack'] === 'string' ? error['stack'].slice(0, 2_000) : '';
   const place = /^ +at (?!.*node:).*?([\w.-]+:\d+):\d+\)?$/m.exec(stack)?.[1];

@@ -7,8 +7,8 @@ import { releaseSignal } from './messages.ts';
 
 /**
  * Keeps waiting triggers for a job. They are its input and are read from its history, so that no worker has to replay it. Ends when it is
- * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting. One that keeps profiles begins when it is released,
- * or when it has been an orphan for so long that it ends.
+ * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting. A profile holder begins only at its
+ * release, or after 365 days as an orphan, and returns at once.
  */
 export async function holder(content: PackedTriggers | HeldProfiles): Promise<void> {
   if (isRecord(content) && 'profiles' in content) return;

@@ -22,7 +22,7 @@ export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
 /** Triggers that each say whether they enter or exit; the client signals them as a run. */
 export const triggersSignal = defineSignal<[readonly EventTrigger[] | TriggerRun]>('triggers');
 
-/** Every update records what was asked and answers at once with the job's new status. */
+/** Every update answers with the job's new status: at once, but `edit` only when it has taken effect or was refused. */
 export const pauseUpdate = defineUpdate<JobStatus>('pause');
 export const resumeUpdate = defineUpdate<JobStatus>('resume');
 /** Ends every wait for a next attempt. */

@@ -84,7 +84,7 @@ export class StepRunner {
   readonly #state: DispatcherState;
   readonly #wake: () => void;
   readonly #workflowId = workflowInfo().workflowId;
-  /** Of the slices of this run: what their activities are cancelled by. */
+  /** Cancel the activities of this run's slices, by slice id. */
   readonly #deliveries = new Map<number, CancellationScope>();
 
   constructor(state: DispatcherState, wake: () => void) {
@@ -181,7 +181,7 @@ export class StepRunner {
     for (const scope of this.#deliveries.values()) scope.cancel();
   }
 
-  /** No run waits for content on its way into the overflow: the next one sends the same content again. */
+  /** A run does not wait for content on its way to a holder: the next run sends it again. */
   async #hold({ number, content }: Extract<Effect, { kind: 'hold' }>): Promise<void> {
     const { hold } = withRetries(counted(content.triggers.length, 'trigger'));
     const { overflow } = this.#state;
@@ -334,7 +334,7 @@ export class StepRunner {
   async #edit({ changes, settle }: RequestedEdit): Promise<void> {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
-    // By their ids, not as they were named: another audience may have that name by now.
+    // Audiences are given by id, not by name: another audience may have that name by now.
     // Existing Users is about the start: an edit that it would stand in the way of may be right by now.
     const { existingUsers } = definition;
     const now = { ...definition, audiences: audiences.map(({ id }) => id), existingUsers: false };

@@ -140,7 +140,7 @@ class PartlyApplied extends Error {
       [
         `It ended at: ${failed.action} ${failed.jobId}. ${why}`,
         `Done: ${named(done)}. Not begun: ${named(left)}.`,
-        'When that is mended, apply again: what was done is found as it is.',
+        'When that is fixed, apply again: what was done is found as it is.',
       ].join('\n'),
       { cause },
     );

@@ -41,7 +41,7 @@ export const resumeCommand = jobCommand({
 
 export const retryCommand = jobCommand({
   name: 'retry',
-  description: 'try now what waits for its next attempt, such as after an endpoint was mended',
+  description: 'try now what waits for its next attempt, such as after an endpoint was fixed',
   notes: `An endpoint that is unhealthy gets one request first; if it takes it, the others
 follow. The job need not wait out what it was asked to wait (Retry-After).`,
   examples: ['triggers retry vip-to-crm'],

@@ -35,7 +35,7 @@ export async function* holderContents(
 async function contentOf(client: Client, workflowId: string): Promise<PersonTrigger[]> {
   const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
   try {
-    return isRecord(content) ? unpackTriggers(content as unknown as PackedTriggers) : []; // What is none throws.
+    return isRecord(content) ? unpackTriggers(content as unknown as PackedTriggers) : []; // Anything else throws.
   } catch {
     return [];
   }

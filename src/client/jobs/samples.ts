@@ -51,8 +51,8 @@ export async function sampleRequest(
 }
 
 /**
- * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it. None of an event that the
- * job leaves out: its endpoint never gets one.
+ * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it. Refuses an event that
+ * the job leaves out.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker; OutcomeUnknown
  */
 export async function sendSample(
@@ -77,7 +77,7 @@ interface Meant {
   readonly settings: { readonly jobWorkflowId: string } | JobSettings;
   readonly audience?: string;
   readonly event: TriggerEvent;
-  /** That the job leaves this event out, in words; undefined: it sends it. */
+  /** Why the job never sends this event, in words; undefined: it sends it. */
   readonly unsent: string | undefined;
   readonly warnings: readonly string[];
   readonly retryFor: string | null;

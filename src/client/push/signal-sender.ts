@@ -14,7 +14,7 @@ const FULL_EVENTS = 9_000;
 /** Most bytes of JSON in one signal. */
 export const SIGNAL_BYTES = 64 * 1024;
 /** Most bytes of profiles that are held for one signal. */
-export const HELD_BYTES = 1024 * 1024;
+export const MOST_HELD_BYTES = 1024 * 1024;
 
 /** What a trigger, or several, take. */
 export interface SignalSize {
@@ -110,7 +110,7 @@ export class SignalSender {
   /** Whether so much goes into one signal: as it is, or with the profiles held. */
   fits({ bytes, profileBytes }: SignalSize): boolean {
     if (bytes <= SIGNAL_BYTES) return true;
-    return this.#holds && profileBytes <= HELD_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
+    return this.#holds && profileBytes <= MOST_HELD_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
   }
 
   /** Never rejects; undefined once the job has accepted the batch. */

@@ -64,7 +64,7 @@ function whenLeft(): () => void {
   return () => ending.abort();
 }
 
-/** A click is over by then. */
+/** Longer than a click, in ms. */
 const TELL_MS = 250;
 
 export interface Form {
@@ -123,7 +123,7 @@ export function useForm(
 
 const KNOWN_FIELDS = new Set<string>(['id', ...FORM_FIELDS]);
 
-/** Whoever pressed a button below a long form sees what is wrong, and can go on typing there. */
+/** Opens and focuses the first wrong field. */
 function showFirstProblem(): void {
   const wrong = [...document.querySelectorAll('.field .problem')].map((one) => one.closest('.field'));
   // Also what is folded away.
@@ -171,7 +171,7 @@ export interface FormRequest {
   readonly body: unknown;
 }
 
-/** Or why that cannot be known now. What else is refused without a problem is told to those who go on. */
+/** The problems that the API finds, or why it could not check. */
 async function problemsOf(
   { path, method, body }: FormRequest,
   signal?: AbortSignal,

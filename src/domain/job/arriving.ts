@@ -59,14 +59,14 @@ export function admit(
   const { trigger } = reading;
   const audience = findAudience(state.job.audiences, trigger.audience);
   if (audience === undefined) {
-    leaves(state, trigger);
+    passesBy(state, trigger);
     return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
   }
   state.counters.received++;
   const { user, event: happened } = trigger;
   const at = trigger.at ?? uniqueAt(state, now);
   if (comesLate(state, { user, audience: audience.id, at }, trigger.at !== undefined)) {
-    leaves(state, trigger);
+    passesBy(state, trigger);
     state.counters.staleDropped = (state.counters.staleDropped ?? 0) + 1;
     return undefined;
   }
@@ -79,15 +79,15 @@ export function admit(
       ...acceptedNow(at, now),
     });
   } else {
-    leaves(state, trigger);
+    passesBy(state, trigger);
     filterOut(state, user, audience.id);
   }
   if (needsMemory(state)) state.arrived.remember(membershipText(user, audience.id), now);
   return undefined;
 }
 
-/** A trigger does not get into a chain: it is as if it had been in one for a moment; with others before it, that moment would come too soon. */
-function leaves(state: DispatcherState, trigger: { readonly held?: HeldProfile }): void {
+/** A trigger that joins no chain tells the profile holders that it came, unless older ones wait in the overflow. */
+function passesBy(state: DispatcherState, trigger: { readonly held?: HeldProfile }): void {
   if (state.overflow.isEmpty) state.profileHolders.enters(trigger);
 }
 
@@ -179,7 +179,7 @@ function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): v
 /** From the overflow into chains, oldest first, as long as there is room. */
 export function drainOverflow(state: DispatcherState): void {
   const { overflow, chains } = state;
-  // Of the tail, as many as there is room for now: what fits may be less than what is wanted.
+  // From the tail, only as many as there is room for now.
   const room = chainRoom(state);
   while (!overflow.isEmpty) {
     const holder = hasRoom(state) ? overflow.takeHolder() : undefined;

@@ -49,11 +49,11 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   const phase = phaseOf(state, now, run);
   const effect =
     nextHolderStep(state, now, phase) ??
-    deadLettersErrand(state) ??
-    answersErrand(state) ??
-    calendarErrand(state, now) ??
-    backfillErrand(state, now) ??
-    alertsErrand(state);
+    deadLettersStep(state) ??
+    answersStep(state) ??
+    calendarStep(state, now) ??
+    backfillStep(state, now) ??
+    alertsStep(state);
   if (effect !== undefined) return effect;
   const calm = isCalm(state, run);
   if (phase.isEnding) {
@@ -73,26 +73,26 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   return wait(state, now);
 }
 
-/** What a run knows of the profile holders that nobody needs any more, the next one does not. */
+/** Released now: the next run no longer knows which profile holders are unneeded. */
 function endRun(state: DispatcherState): Step {
   releaseUnneeded(state);
   return { kind: 'continue-as-new' };
 }
 
-function deadLettersErrand({ deadLetters, budgets }: DispatcherState): Step | undefined {
+function deadLettersStep({ deadLetters, budgets }: DispatcherState): Step | undefined {
   const next = deadLetters.next(budgets.sliceBytes);
   return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
 }
 
 /** One at a time: the next one takes all that came meanwhile. */
-function answersErrand(state: DispatcherState): Step | undefined {
+function answersStep(state: DispatcherState): Step | undefined {
   if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
   state.isAnswering = true;
   return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, ANSWERS_AT_ONCE) };
 }
 
-function calendarErrand(state: DispatcherState, now: number): Step | undefined {
-  // Who has stopped sending needs none.
+function calendarStep(state: DispatcherState, now: number): Step | undefined {
+  // A stopped job needs no calendar.
   const settings = state.stopping?.waiting === 'keep' ? undefined : calendarToRead(state, now);
   if (settings === undefined) return undefined;
   state.isReadingCalendar = true;
@@ -100,13 +100,13 @@ function calendarErrand(state: DispatcherState, now: number): Step | undefined {
 }
 
 /** One at a time: what fails is sent again with what came meanwhile. */
-function alertsErrand(state: DispatcherState): Step | undefined {
+function alertsStep(state: DispatcherState): Step | undefined {
   if (state.isAlerting || state.alerts.owed.length === 0) return undefined;
   state.isAlerting = true;
   return { kind: 'raise-alerts', alerts: state.alerts.owed };
 }
 
-function backfillErrand(state: DispatcherState, now: number): Step | undefined {
+function backfillStep(state: DispatcherState, now: number): Step | undefined {
   if (state.backfillToCancel !== undefined) {
     const n = state.backfillToCancel;
     state.backfillToCancel = undefined;

@@ -121,7 +121,7 @@ interface DispatchedSlice {
 }
 
 /**
- * Cuts the next slice. Call only when `canCut`. Undefined when it found only members who already have a chain: they were appended to it, so
+ * Cuts the next slice. Call only when `canDispatch`. Undefined when it found only members who already have a chain: they were appended to it, so
  * the state has changed nevertheless.
  */
 export function dispatchSlice(state: DispatcherState, now: number): DispatchedSlice | undefined {
@@ -337,7 +337,7 @@ class SliceBuilder {
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
       const more =
         profileBytes +
-        ('batchMost' in most ? BATCH_MOST_BYTES : 0) +
+        ('batchMost' in most ? SLICE_BATCH_MOST_BYTES : 0) +
         (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES) +
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
@@ -387,7 +387,7 @@ const PROFILE_KEY_BYTES = 11;
 // "redelivery":, and any number that there is.
 const REDELIVERY_BYTES = 30;
 // "batchMost":1000,
-const BATCH_MOST_BYTES = 17;
+const SLICE_BATCH_MOST_BYTES = 17;
 // "failures":12,
 const FAILURES_BYTES = 14;
 

@@ -87,6 +87,6 @@ export interface Slice {
   startsNoMore?: boolean;
   /** Permits it still owns. */
   permits: number;
-  /** It was given up (`lost-slices.ts`): until then, something of it may be in flight, epoch ms. Its triggers are not known any more. */
+  /** Set once it was reclaimed (`quarantine.ts`): until then, epoch ms, a request of it may be open. Its triggers are no longer known. */
   readonly overAt?: number;
 }

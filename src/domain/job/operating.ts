@@ -53,7 +53,7 @@ export function resumeJob(state: DispatcherState): void {
 }
 
 /**
- * Somebody has mended the endpoint and will not wait for the job to notice: the next probe goes now, as does everything that waits for its next
+ * An operator has fixed the endpoint: the next probe goes now, as does everything that waits for its next
  * attempt once the endpoint is well. No attempt is forgotten.
  */
 export function retryNow(state: DispatcherState, now: number): void {

@@ -3,7 +3,7 @@ import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/s
 import { deliveryText } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
 import {
-  OURS_DELAY_MS,
+  WORKER_FAULT_DELAY_MS,
   PROFILE_DELAYS_MS,
   SOURCE_DELAY_MS,
   askedWaitMs,
@@ -296,7 +296,7 @@ function settleFailure(
       state.chains.hold(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
       return;
     case 'worker-fault':
-      state.chains.hold(chain, now + spread(OURS_DELAY_MS, drawChance(state)));
+      state.chains.hold(chain, now + spread(WORKER_FAULT_DELAY_MS, drawChance(state)));
       return;
   }
 }
@@ -334,7 +334,7 @@ function nextBatchMost({ job }: DispatcherState, { failures }: Chain, shared: nu
   return isLast ? 1 : Math.ceil(shared / FEWER_AFTER_FAILURE);
 }
 
-/** So that of the largest batch everybody is alone after five failed attempts. */
+/** With a quarter each time, everybody of the largest batch is alone after five failed attempts. */
 const FEWER_AFTER_FAILURE = 4;
 
 /** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
