@@ -11,8 +11,7 @@ import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import type { HeldProfileReader } from './held-profiles.ts';
 import { PacedStarts } from './paced-starts.ts';
-import { SettledTriggers } from './settled-triggers.ts';
-import type { SliceSendingOptions } from './send-budget.ts';
+import { SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 

@@ -5,7 +5,7 @@ import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { jobDirectory } from '../client/jobs/job-list.ts';
 import { jobSignals } from '../client/jobs/job-service.ts';
-import { GroupedSignals } from '../client/push/grouped-signals.ts';
+import { GroupedSignals } from '../client/push/job-pusher.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/ingest-config.ts';

@@ -3,9 +3,8 @@ import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
-import { andLetters, keptBackfillInWords } from '../domain/kept.ts';
+import { andLetters, keptBackfillInWords, counted, shownTime } from '../domain/shown.ts';
 import type { Remedy } from '../domain/remedy.ts';
-import { counted, shownTime } from '../domain/shown.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /**

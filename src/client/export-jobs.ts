@@ -40,9 +40,8 @@ import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { parsed, checkDifference, checkOptions } from './options.ts';
-import { GroupedSignals } from './push/grouped-signals.ts';
+import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { type JobDirectory, unmatchedText } from './push/job-directory.ts';
-import { type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {

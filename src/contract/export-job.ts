@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import type { Remedy } from '../domain/remedy.ts';
 import { answersSchema } from './answers.ts';
-import { batch } from './batch.ts';
+import { batch, endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing.ts';
 import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
-import { endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing.ts';
 
 /** Most audiences one job listens to. */
 export const MAX_AUDIENCES = 100;

@@ -4,6 +4,7 @@ import type { JobDefinition } from '../contract/export-job.ts';
 import { utf8Bytes } from './json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
 import { failureInWords } from './verdict.ts';
+import type { KeptBackfill } from '../contract/job-status.ts';
 
 // Control characters, and marks that change the direction of the text that follows.
 const UNSAFE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu;
@@ -190,4 +191,18 @@ export function keyword(name: NamesOfType<'KEYWORD'>, value: string): SearchAttr
 
 export function keywordList(name: NamesOfType<'KEYWORD_LIST'>, value: string[]): SearchAttribute {
   return { key: { name, type: SEARCH_ATTRIBUTES[name] }, value };
+}
+
+/** How far a backfill had come that goes on with its job. */
+export function keptBackfillInWords({ n, taken, expected }: KeptBackfill): string {
+  const read = expected === undefined ? shownCount(taken) : `${shownCount(taken)} of ${shownCount(expected)}`;
+  return `backfill ${n} (${read} members read)`;
+}
+
+/** Dead letters that nobody else can send, in words that continue a sentence. */
+export function andLetters(count: number): string {
+  if (count === 0) return '';
+  return count === 1
+    ? ', and a dead letter that only it can send'
+    : `, and ${count} dead letters that only it can send`;
 }

@@ -5,9 +5,17 @@ import type { EventShape, ExportField, SaidShape } from '../contract/request-sha
 import { FORM } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS } from './job-form.ts';
-import { keptBackfillInWords } from './kept.ts';
+import {
+  keptBackfillInWords,
+  counted,
+  detailsTable,
+  duration,
+  printable,
+  printableReason,
+  shownCount,
+  shownTime,
+} from './shown.ts';
 import { retryDelaysMs } from './retry.ts';
-import { counted, detailsTable, duration, printable, printableReason, shownCount, shownTime } from './shown.ts';
 import { failureInWords } from './verdict.ts';
 
 /** One line of what people are told about a job, in the terminal and in the Temporal UI. */

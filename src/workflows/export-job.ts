@@ -1,6 +1,5 @@
 import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
-import type { JobStatus } from '../contract/job-status.ts';
-import type { RecoveryPart } from '../contract/recovery.ts';
+import type { JobStatus, RecoveryPart } from '../contract/job-status.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
 import { isHeldBack } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';

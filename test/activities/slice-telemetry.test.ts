@@ -9,7 +9,7 @@ import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition
 import { trigger, VIP } from './a-slice.ts';
 import { settledPlaces } from '../../src/domain/job/settling.ts';
 import { readProgress } from '../../src/domain/slice.ts';
-import { SettledTriggers } from '../../src/activities/settled-triggers.ts';
+import { SettledTriggers } from '../../src/activities/send-budget.ts';
 import { always } from '../support/properties.ts';
 
 // No word of hexadecimal digits: delivery ids are random, and one in a hundred of them spells "ada".

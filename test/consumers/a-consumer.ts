@@ -1,6 +1,6 @@
 import { jobDirectory } from '../../src/client/jobs/job-list.ts';
 import { jobSignals } from '../../src/client/jobs/job-service.ts';
-import { GroupedSignals } from '../../src/client/push/grouped-signals.ts';
+import { GroupedSignals } from '../../src/client/push/job-pusher.ts';
 import { type ConsumerLog, ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';
 import type { Lab } from '../support/lab.ts';
 

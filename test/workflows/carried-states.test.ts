@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
-import type { RecoveryPart } from '../../src/contract/recovery.ts';
+import type { RecoveryPart } from '../../src/contract/job-status.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
-import { type PruneDoubt, pruneDoubt } from '../../domain/prune.ts';
+import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command } from '../command.ts';

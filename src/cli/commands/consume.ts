@@ -125,7 +125,7 @@ async function runConsumer(
     import('../../client/temporal-problem.ts'),
     import('../../client/jobs/job-list.ts'),
     import('../../client/jobs/job-service.ts'),
-    import('../../client/push/grouped-signals.ts'),
+    import('../../client/push/job-pusher.ts'),
     import('../../consumers/handover.ts'),
     import('../../worker/log.ts'),
     import('../../worker/metrics/metrics-server.ts'),

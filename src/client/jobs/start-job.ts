@@ -3,7 +3,7 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
-import { andLetters } from '../../domain/kept.ts';
+import { andLetters } from '../../domain/shown.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { areTwins, type Destination } from '../../domain/twins.ts';

@@ -2,7 +2,7 @@ import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
 import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { type CarriedMeter, Meter } from '../meter.ts';
+import { type CarriedMeter, Meter } from '../trend.ts';
 import { BackfillPace, type CarriedPace } from './throttles/pace.ts';
 
 interface CarriedPage {

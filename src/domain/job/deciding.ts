@@ -1,10 +1,9 @@
 import { drainOverflow } from './arriving.ts';
 import { stayingBytes } from './carrying.ts';
 import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatching.ts';
-import { discardWaiting } from './discarding.ts';
+import { discardWaiting, endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
 import { nextHolderStep, releaseUnneeded } from './holders.ts';
 import { isStopped } from './job.ts';
-import { endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
 import { endQuarantines, quarantineEnds } from './quarantine.ts';
 import { type RunFacts, endsWhenCalm, fits, isCalm, phaseOf } from './run-end.ts';
 import { makeRoom } from './settling.ts';

@@ -1,4 +1,4 @@
-import type { RecoveryPart } from '../../contract/recovery.ts';
+import type { RecoveryPart } from '../../contract/job-status.ts';
 import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival } from './arriving.ts';
 import { type CarriedJob, restoreJob } from './carrying.ts';

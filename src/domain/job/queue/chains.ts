@@ -15,8 +15,7 @@ import {
   restoreTriggers,
   waitsSince,
 } from './chain.ts';
-import { HeldChains } from './held-chains.ts';
-import { ReadyChains } from './ready-chains.ts';
+import { HeldChains, ReadyChains } from './ready-chains.ts';
 
 /** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
 export class Chains {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { pruneDoubt } from '../../src/domain/prune.ts';
+import { pruneDoubt } from '../../src/domain/twins.ts';
 
 test.each([
   [0, 0, undefined],
