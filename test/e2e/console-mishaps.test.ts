@@ -90,7 +90,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   });
 
   test('a job whose endpoint fails is not shown in green, and “Try now” says what it does', async () => {
-    const job = await started('Failing');
+    const job = await started('Failing meanwhile');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
     const green = await colour(page);
@@ -99,7 +99,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
       const status = (await (await route.fetch()).json()) as object;
       await route.fulfill({ json: { ...status, ...failing } });
     });
-    await page.getByText('unhealthy').waitFor();
+    await page.getByText('unhealthy', { exact: true }).waitFor();
     expect(await colour(page)).not.toBe(green);
     await page.getByRole('button', { name: 'Try now' }).click();
     await page.getByText('the other 299 follow').waitFor();

@@ -58,8 +58,7 @@ test('a holder that cannot be read is named with the reason; once it can be read
   while ((await runOf()) === run) await new Promise((resolve) => setTimeout(resolve, 200));
   await lab.statusWhen(job, ({ unreadableHolder }) => unreadableHolder?.holder === '2');
 
-  // Its content comes back; the third one is deleted.
-  await replace(second, content);
+  // The one behind it is deleted, and its own content comes back.
   const third = holderWorkflowId(subscriptionId, '3');
   const lost = (await workflows.inputOf(third)) as { triggers: unknown[] };
   await lab.client.workflow.getHandle(third).terminate('deleted');
@@ -71,6 +70,7 @@ test('a holder that cannot be read is named with the reason; once it can be read
     () => workflows.inputOf(third),
     (input) => input === undefined,
   );
+  await replace(second, content);
   expect((await operator.run(['retry', job])).code).toBe(0);
   const sent = PEOPLE + 25 - lost.triggers.length;
   const after = await lab.statusWhen(job, ({ delivered, waiting }) => delivered === sent && waiting === 0);

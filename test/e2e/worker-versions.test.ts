@@ -83,7 +83,7 @@ test('a new build takes over running jobs and all that stands beside them: in or
     await lab.addWorker(deployment.build('new'));
     await deployment.makeCurrent('new');
     await pushInParts(lab, busy, live.slice(40, 80));
-    await deployment.untilDrained('old', [lab.handle(paused), lab.handle(watching)]);
+    await deployment.untilDrained('old', [lab.handle(paused), lab.handle(kept), lab.handle(watching)]);
     await lab.shutdown(old);
     expect((await lab.jobs.status(busy)).backfill?.state).toBe('running');
 
