@@ -123,7 +123,6 @@ test('what is refused at once stands in no history, and the one who asked is tol
     ['backfill', [{ action: 'resume', sample: 1 }], /sample/],
     ['stop', [{ waiting: 'hold' }], /waiting/],
     ['pause', ['now'], /takes no argument/],
-    ['holder', [{ holder: '1' }], /action/],
   ] as const)
     await expect(handle.executeUpdate(name, { args: [...args] })).rejects.toMatchObject({
       cause: { message: expect.stringMatching(says) },
