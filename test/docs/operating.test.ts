@@ -58,6 +58,7 @@ test.each(COMMANDS)('Temporal takes the command %s', async (command) => {
   const here = command
     .replaceAll('JOB', job)
     .replaceAll('dead-letter-ID', command.includes('dead-letter-ID') ? await terminated() : '')
+    .replaceAll('holder-SUBSCRIPTION-N', command.includes('SUBSCRIPTION') ? await terminated() : '')
     .replaceAll(/audience-triggers(?=:| --build-id| --unversioned|$)/g, deployment.name)
     .replace(`--task-queue ${deployment.name}`, `--task-queue ${lab.taskQueue}`);
   // It asks before it changes more than one workflow, or a deployment.
