@@ -35,7 +35,7 @@ interface Lane {
  */
 export class SliceSending {
   readonly #options: SliceSendingOptions;
-  readonly #course: SendBudget;
+  readonly #budget: SendBudget;
   readonly #queue: BatchQueue;
   readonly #maker: RequestMaker;
   readonly #audiences: ReadonlyMap<string, Audience>;
@@ -48,7 +48,7 @@ export class SliceSending {
   constructor(options: SliceSendingOptions) {
     const { slice } = options;
     this.#options = options;
-    this.#course = new SendBudget(options);
+    this.#budget = new SendBudget(options);
     this.#maker = new RequestMaker(slice.settings);
     this.#queue = new BatchQueue({
       triggers: slice.triggers,
@@ -67,21 +67,21 @@ export class SliceSending {
   }
 
   run(): Promise<void> {
-    return this.#course.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runLane());
+    return this.#budget.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runLane());
   }
 
   /** Sends one request after another, until there is none that may be started. With callbacks: promises cost processor time for each delivery. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
-        this.#course.end(); // The other lanes start nothing more.
+        this.#budget.end(); // The other lanes start nothing more.
         reject(error);
       };
       const lane: Lane = { batch: NOBODY, authorization: this.#authorization, isSecond: false, url: undefined };
       const goOn = (): void => {
         try {
           if (this.#startNext(lane, ended, goOn)) return;
-          this.#course.laneEnded();
+          this.#budget.laneEnded();
           resolve();
         } catch (error) {
           fail(error); // The connection, which calls this, would take it for its own.
@@ -127,9 +127,9 @@ export class SliceSending {
   #startNext(lane: Lane, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
     const { starts } = this.#options;
     while (lane.isSecond || !this.#queue.isEmpty) {
-      if (!this.#course.mayStart) return false;
+      if (!this.#budget.mayStart) return false;
       if (starts !== undefined && starts.from > performance.now()) {
-        if (starts.from >= this.#course.endsAtMs) return false;
+        if (starts.from >= this.#budget.endsAtMs) return false;
         starts.wait(later);
         return true;
       }
@@ -251,7 +251,7 @@ export class SliceSending {
 
   #countStarted(count: number): void {
     this.#unstarted -= count;
-    if (this.#options.starts !== undefined && this.#unstarted <= 0) this.#course.allStarted();
+    if (this.#options.starts !== undefined && this.#unstarted <= 0) this.#budget.allStarted();
   }
 
   /** An attempt as people may see it. */
@@ -272,8 +272,8 @@ export class SliceSending {
     }
     const shown = this.#shownOf(attempt, lane);
     const [first] = places;
-    this.#course.learn(verdict);
-    for (const place of places) this.#course.record(place, shown, verdict, place === first ? undefined : first);
+    this.#budget.learn(verdict);
+    for (const place of places) this.#budget.record(place, shown, verdict, place === first ? undefined : first);
     if (verdict === 'delivered') this.#queue.delivered(places);
   }
 
@@ -295,8 +295,8 @@ export class SliceSending {
     this.#options.telemetry.attempted(place, attempt, verdict);
     this.#countStarted(1);
     // A template that gives no request for somebody says nothing of the endpoint.
-    if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#course.learn(verdict);
-    this.#course.record(place, attempt, verdict);
+    if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#budget.learn(verdict);
+    this.#budget.record(place, attempt, verdict);
   }
 }
 

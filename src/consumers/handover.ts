@@ -24,7 +24,7 @@ export interface HandoverOptions {
   readonly metrics: ConsumerMetrics;
 }
 
-const UNHEARD_EVERY_MS = 60_000;
+const UNMATCHED_EVERY_MS = 60_000;
 /** Most audiences in one line of the log. */
 const MOST_NAMED = 20;
 
@@ -107,7 +107,7 @@ export class Handover {
     for (const { trigger } of triggers) if (this.#unmatched.size < MOST_NAMED) this.#unmatched.add(trigger.audience);
     this.#unmatchedCount += triggers.length;
     if (this.#unmatchedCount === 0 || performance.now() < this.#saysUnmatchedAtMs) return;
-    this.#saysUnmatchedAtMs = performance.now() + UNHEARD_EVERY_MS;
+    this.#saysUnmatchedAtMs = performance.now() + UNMATCHED_EVERY_MS;
     this.#options.log.warn('nobody was told, since no running job listens', {
       audiences: [...this.#unmatched],
       count: this.#unmatchedCount,

@@ -43,7 +43,7 @@ class JobRun {
   readonly #state: DispatcherState;
   readonly #inbox: JobInbox;
   readonly #steps: StepRunner;
-  readonly #board: JobVisibility;
+  readonly #visibility: JobVisibility;
   readonly #jobId: string;
   readonly #startedAt: number;
   readonly #endsAt: number;
@@ -64,7 +64,7 @@ class JobRun {
     this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
     this.#steps = new StepRunner(state, wake);
-    this.#board = new JobVisibility(isStopped(state));
+    this.#visibility = new JobVisibility(isStopped(state));
     this.desk = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
@@ -161,7 +161,7 @@ class JobRun {
   }
 
   #show(status: JobStatus): void {
-    this.#board.show(status, this.#state.job.missingSearchAttributes.length === 0, Date.now());
+    this.#visibility.show(status, this.#state.job.missingSearchAttributes.length === 0, Date.now());
   }
 
   #applyEdit(): void {

@@ -203,19 +203,19 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
     absent.hear(jobIds);
     // Before anybody hears of the round: whoever comes back meanwhile is owed it.
     await absent.save();
-    const teller = new ChangePublisher(dependencies, audience, absent);
+    const publisher = new ChangePublisher(dependencies, audience, absent);
     const listed = new Set(jobIds);
     let from = 0;
     for (let toTell = jobIds; toTell.length > 0;) {
       /** How much of the round each had that has ended meanwhile. */
       const ended: number[] = [];
-      await teller.publishAll(toTell, async (jobId) => {
+      await publisher.publishAll(toTell, async (jobId) => {
         const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
         if (from > progress.of(jobId)) progress.set(jobId, from);
-        if (await teller.catchUp(jobId)) {
+        if (await publisher.catchUp(jobId)) {
           const begin = progress.of(jobId);
           const onAccepted = (accepted: number): void => progress.set(jobId, begin + accepted);
-          if (isOwed || (await teller.publish(jobId, changes, { at, from: begin, onAccepted }))) return;
+          if (isOwed || (await publisher.publish(jobId, changes, { at, from: begin, onAccepted }))) return;
         }
         ended.push(progress.of(jobId));
         if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
@@ -227,7 +227,7 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
       absent.hear([...listed]);
     }
     await progress.close();
-    return await teller.report(listed.size, unreadable);
+    return await publisher.report(listed.size, unreadable);
   };
 }
 
@@ -245,9 +245,9 @@ export function createTellReturned(dependencies: EmitDependencies): Activities['
     for (const jobId of absent.owed)
       if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await subscribers.mayReturn(jobId)))
         absent.forget(jobId);
-    const teller = new ChangePublisher(dependencies, audience, absent);
-    await teller.publishAll(back, async (jobId) => void (await teller.catchUp(jobId)));
-    return await teller.report(back.length, unreadable);
+    const publisher = new ChangePublisher(dependencies, audience, absent);
+    await publisher.publishAll(back, async (jobId) => void (await publisher.catchUp(jobId)));
+    return await publisher.report(back.length, unreadable);
   };
 }
 

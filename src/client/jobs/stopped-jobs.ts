@@ -147,10 +147,9 @@ async function discard(client: Client, jobId: string, request: StopRequest): Pro
   const told = await updateJob(client, jobId, stopUpdate, [asked], { mayBeStopped: hadStopped });
   const status = hadStopped ? undefined : await untilQuiet(client, jobId, told);
   const before = Date.now();
-  const ended = settled(untilEnded(client, jobId, hadStopped ? DISCARD_MS : SOON_MS), ofJob('stop', jobId));
-  await (hadStopped ? ended : ended.catch(() => undefined));
+  if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
   // Triggers that were dropped unread leave profiles behind, and the job does not know them. Those that this misses end by their own timer.
-  if ((await endOf(client, jobId)) !== undefined)
+  if (hadStopped || (await endsWithin(client, jobId, SOON_MS)))
     await new TemporalSideWorkflows(client, found.taskQueue).releaseProfiles(jobId, before).catch(() => undefined);
   return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
 }
@@ -163,17 +162,21 @@ export async function endStopped(client: Client, jobId: string): Promise<void> {
     executeUpdate(client, found, stopUpdate, [{ waiting: 'deliver', ifStopped: true }]),
     ofJob('start', jobId),
   );
-  await settled(untilEnded(client, jobId, DISCARD_MS), ofJob('start', jobId));
+  await settled(untilEnded(client, jobId), ofJob('start', jobId));
 }
 
 /** @throws NoWorker */
-async function untilEnded(client: Client, jobId: string, withinMs: number): Promise<void> {
-  const deadline = Date.now() + withinMs;
+async function untilEnded(client: Client, jobId: string): Promise<void> {
+  if (await endsWithin(client, jobId, DISCARD_MS)) return;
+  const { taskQueue } = await describeExecution(client, jobId);
+  throw await noWorker(client, taskQueue, { waitedMs: DISCARD_MS });
+}
+
+async function endsWithin(client: Client, jobId: string, ms: number): Promise<boolean> {
+  const deadline = Date.now() + ms;
   while ((await endOf(client, jobId)) === undefined) {
-    if (Date.now() > deadline) {
-      const { taskQueue } = await describeExecution(client, jobId);
-      throw await noWorker(client, taskQueue, { waitedMs: withinMs });
-    }
+    if (Date.now() > deadline) return false;
     await setTimeout(LOOK_AGAIN_MS);
   }
+  return true;
 }
