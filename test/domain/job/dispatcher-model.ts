@@ -80,6 +80,8 @@ export class DispatcherWorld {
   // Far from 0, so that no trigger looks like an enter of a backfill, whose time the job settles at a whole ms.
   #sequence = 100_000;
   #letters = 0;
+  /** Runs of dead letters that asked a stopped job. */
+  readonly #refusedLetters = new Set<string>();
   readonly #batches = new ModelBatches();
   #cap: number;
 
@@ -163,11 +165,13 @@ export class DispatcherWorld {
   /** Somebody lets a dead letter be sent after all. */
   redeliver(which: number): void {
     this.#batches.forget();
-    const dead = this.ledger.revive(which, this.now);
+    const dead = this.ledger.someDead(which);
     if (dead === undefined) return;
     // It keeps its profile itself.
     const { held: _, ...letter } = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
     const asking = { workflowId: 'dead-letter-1', runId: `run ${++this.#letters}`, question: 1 };
+    if (isStopped(this.state)) this.#refusedLetters.add(asking.runId);
+    else this.ledger.revive(dead, this.now);
     const asked = redeliveryOf(letter, { asking, force: true, isWithdrawn: false });
     // Some ask again before they have heard.
     for (let times = 0; times <= which % 2; times++) {
@@ -213,10 +217,10 @@ export class DispatcherWorld {
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
       if (step.kind === 'answer-letters') {
-        must(
-          step.answers.every(({ answer }) => answer.refusal === undefined),
-          'a dead letter that comes back is taken',
-        );
+        for (const { answer } of step.answers) {
+          const expected = this.#refusedLetters.has(answer.runId) ? 'stopped' : undefined;
+          must(answer.refusal === expected, 'a dead letter that comes back is taken, unless the job has stopped');
+        }
         answersGone(this.state, step.answers);
       }
       if (step.kind === 'start-backfill' && step.restarts > 0) this.#child?.goOn(step.from.page, step.restarts);

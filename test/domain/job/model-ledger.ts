@@ -105,17 +105,21 @@ export class ModelLedger {
     if (!this.#revived.has(`${key} ${dead.trigger.redelivery ?? 0}`)) this.#dead.set(key, dead);
   }
 
+  /** One of the dead letters, if there are any. */
+  someDead(which: number): DeadTrigger | undefined {
+    return [...this.#dead.values()][which % Math.max(1, this.#dead.size)];
+  }
+
   /** Takes a dead letter back. */
-  revive(which: number, now: number): DeadTrigger | undefined {
-    const [key, dead] = [...this.#dead][which % Math.max(1, this.#dead.size)] ?? [];
-    if (key === undefined || dead === undefined) return undefined;
+  revive(dead: DeadTrigger, now: number): void {
+    const [key] = [...this.#dead].find(([, one]) => one === dead) ?? [];
+    if (key === undefined) return;
     this.#dead.delete(key);
     this.#acceptedAt.set(key, now);
     this.#revived.add(`${key} ${dead.trigger.redelivery ?? 0}`);
     const { user } = dead;
     const others = (this.#accepted.get(user) ?? []).filter((one) => one !== key);
     this.#accepted.set(user, [...others, key]);
-    return dead;
   }
 
   get people(): Iterable<string> {
