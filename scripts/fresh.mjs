@@ -46,7 +46,7 @@ if (NEEDS_BUILD.has(what)) {
     await must(process.execPath, ['scripts/build.mjs']);
   }
 }
-if (what === 'all') process.env.PROPERTY_TIMES ??= '20';
+if (what === 'all') process.env.PROPERTY_TIMES ??= '10';
 // Whoever names files wants those, whichever command runs them by itself.
 const namesFiles = what === 'test' && args.some((arg) => !arg.startsWith('-'));
 process.exit(await run(process.execPath, [...(namesFiles ? JEST : PROGRAMS[what]), ...args]));

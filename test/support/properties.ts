@@ -1,6 +1,6 @@
 import fc, { type IAsyncProperty, type IProperty } from 'fast-check';
 
-/** `npm run test:all` tries each property twenty times as often as `npm test`. */
+/** `npm run test:all` tries each property ten times as often as `npm test`. */
 const TIMES = Number(process.env['PROPERTY_TIMES'] ?? 1);
 
 /** How many tries a test makes that draws its own cases. @param count in `npm test`. */
