@@ -8,7 +8,11 @@ import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
-import { headerWarnings, listed, type RequestChecks, requestProblems } from './request-problems.ts';
+import { bodyKind, JSON_TYPE, type SaidShape } from '../contract/request-shape.ts';
+import { isTemplate } from '../domain/message.ts';
+import type { Authorizations } from '../webhook/authorizations.ts';
+import type { TemplateUse } from '../webhook/template-values.ts';
+import { templateProblem } from '../webhook/templates.ts';
 
 export interface PrepareDependencies extends RequestChecks {
   readonly source: AudienceSource;
@@ -108,5 +112,161 @@ function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {
   if (windowMinutes === undefined || windowMinutes >= MIN_WINDOW_MINUTES) return [];
   return [
     `The audience "${slug}" looks back over ${windowMinutes} minutes. Windows under ${MIN_WINDOW_MINUTES} minutes are not reliable: membership is not evaluated that precisely, so people may enter and leave late or unseen.`,
+  ];
+}
+
+/** What a worker knows about where requests may go. */
+export interface RequestChecks {
+  readonly authorizations: Authorizations;
+  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
+  readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
+}
+
+/** A part of a definition that says what requests look like: itself, and what is different for one event. */
+interface Part {
+  /** Before the names of its fields. */
+  readonly prefix: string;
+  readonly said: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What is wrong with the requests of a definition, as far as a worker knows that beforehand: where they go, what they carry, their templates.
+ * What the form's own rules say is left out.
+ *
+ * @param definition checked or not.
+ */
+export async function requestProblems(definition: unknown, checks: RequestChecks): Promise<Problem[]> {
+  const parts = partsOf(definition);
+  const places = parts.flatMap(urlOf);
+  return [
+    ...(await Promise.all(places.map((place) => destinationProblem(place, checks)))).flat(),
+    ...authorizationProblems(definition, parts, places, checks.authorizations),
+    ...parts.flatMap((part) => templateProblems(part, definition)),
+  ];
+}
+
+function partsOf(definition: unknown): Part[] {
+  if (!isRecord(definition)) return [];
+  const ofEvent = (field: string): Part[] => {
+    const said = definition[field];
+    return isRecord(said) ? [{ prefix: `${field}.`, said }] : [];
+  };
+  return [{ prefix: '', said: definition }, ...ofEvent('onEnter'), ...ofEvent('onExit')];
+}
+
+interface PlacedUrl {
+  readonly field: string;
+  readonly url: URL;
+}
+
+/** Text that is not a web address at all is reported by the form's own rules. */
+function urlOf({ prefix, said: { webhookUrl } }: Part): PlacedUrl[] {
+  if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
+  return [{ field: `${prefix}webhookUrl`, url: new URL(webhookUrl) }];
+}
+
+async function destinationProblem(
+  { field, url }: PlacedUrl,
+  { destinationRefusal }: RequestChecks,
+): Promise<Problem[]> {
+  const message = await destinationRefusal(url);
+  return message === undefined ? [] : [{ field, message }];
+}
+
+/** How many names an error lists. */
+const LISTED_NAMES = 20;
+
+export function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  return names.slice(0, LISTED_NAMES).join(', ') + (names.length > LISTED_NAMES ? ', …' : '');
+}
+
+function authorizationProblems(
+  definition: unknown,
+  parts: readonly Part[],
+  places: readonly PlacedUrl[],
+  authorizations: Authorizations,
+): Problem[] {
+  const { authorization } = isRecord(definition) ? definition : {};
+  const name = typeof authorization === 'string' ? authorization.trim() : '';
+  if (name === '') return [];
+  if (!authorizations.names.includes(name)) {
+    // The name is not repeated, since some people write the token itself in its place.
+    const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
+    return [{ field: 'authorization', message }];
+  }
+  const elsewhere = places.filter(({ url }) => authorizations.refusalOf(name, url) !== undefined);
+  const carried = authorizations.headersOf(name);
+  return [
+    ...elsewhere.map(({ field, url }) => ({
+      field: field === 'webhookUrl' ? 'authorization' : field,
+      message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
+    })),
+    ...parts.flatMap(({ prefix, said: { headers } }) =>
+      Object.keys(isRecord(headers) ? headers : {})
+        .filter((header) => carried.has(header.toLowerCase()))
+        .map((header) => ({
+          field: `${prefix}headers.${header}`,
+          message: `The authorization "${name}" sets this header.`,
+        })),
+    ),
+  ];
+}
+
+/** What a secret of an API is commonly called. */
+const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
+
+/** What a person should know of headers that look like secrets, where a job has none. */
+export function headerWarnings({ headers, onEnter, onExit }: SaidShape): string[] {
+  const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
+  return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
+    (name) =>
+      `The header "${name}" looks like a secret. Temporal and the job's status show its headers. Put a secret into an authorization, and name that in "authorization".`,
+  );
+}
+
+function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {
+  const isInBatches = isRecord(definition) && isRecord(definition['batch']);
+  const data = isRecord(definition) ? namesOfData(definition) : undefined;
+  const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
+    if (typeof source !== 'string' || !isTemplate(source)) return [];
+    const batch = isInBatches ? (field === 'body' ? 'body' : 'around') : undefined;
+    const message = templateProblem(source, use, { batch, data });
+    return message === undefined ? [] : [{ field: prefix + field, message }];
+  };
+  return [
+    ...problem('webhookUrl', webhookUrl, 'url'),
+    ...Object.entries(isRecord(headers) ? headers : {}).flatMap(([name, value]) =>
+      problem(`headers.${name}`, value, 'text'),
+    ),
+    ...kindsOf(definition, prefix)
+      .flatMap((kind) => problem('body', body, kind))
+      .slice(0, 1),
+  ];
+}
+
+/** What the body that stands there is sent as, for one event or the other. */
+function kindsOf(definition: unknown, prefix: string): TemplateUse[] {
+  if (!isRecord(definition)) return [];
+  const { envelope, events, contentType } = definition;
+  const kinds = (['enter', 'exit'] as const).flatMap((event) => {
+    const name = event === 'enter' ? 'onEnter' : 'onExit';
+    const own = isRecord(definition[name]) ? definition[name] : {};
+    const isThere = prefix === (own['body'] == null ? '' : `${name}.`);
+    if (!isThere || (Array.isArray(events) && !events.includes(event))) return [];
+    const type = own['contentType'] ?? contentType ?? JSON_TYPE;
+    return typeof type === 'string' ? [bodyKind(type, envelope === 'cloudevents' ? envelope : null)] : [];
+  });
+  return kinds.length === 0 ? ['text'] : [...new Set(kinds)];
+}
+
+/** The names that a template finds in `data`; undefined: all that a person has, or it is not known. */
+function namesOfData({ exportFields, memberships }: Readonly<Record<string, unknown>>): string[] | undefined {
+  if (!Array.isArray(exportFields) || exportFields.length === 0) return undefined;
+  const names = exportFields.map((one: unknown) => (isRecord(one) ? one['as'] : one));
+  if (!names.every((name) => typeof name === 'string')) return undefined;
+  return [
+    ...new Set(names.flatMap((name) => [name.trim(), name.trim().split('.', 1)[0] ?? ''])),
+    ...(memberships === true ? ['segments_all'] : []),
   ];
 }

@@ -7,7 +7,7 @@ import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID } from '../domain/names.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
 import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
-import { clientForLists } from './client-for-lists.ts';
+import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
 import {
   AudienceMoved,
@@ -18,7 +18,6 @@ import {
   RedeliveryRefused,
   SlugNotChecked,
 } from './errors.ts';
-import { describeLast, isOpen } from './executions.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
 import { checkOptions } from './options.ts';

@@ -7,7 +7,7 @@ import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { ALERTS, profileHolderPrefix } from '../domain/names.ts';
 import { alertsSignal, answerSignal, releaseSignal } from '../workflows/messages.ts';
-import { clientForLists } from './client-for-lists.ts';
+import { clientForLists } from './executions.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 const RELEASES_AT_ONCE = 8;

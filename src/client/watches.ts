@@ -13,9 +13,8 @@ import {
   watchStatusQuery,
 } from '../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking.ts';
-import { clientForLists } from './client-for-lists.ts';
+import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
-import { describeLast, isOpen } from './executions.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 

@@ -1,13 +1,370 @@
+import { createHash } from 'node:crypto';
 import { nearestKey } from '../contract/nearest-key.ts';
-import type { Json } from '../contract/trigger.ts';
-import { isObject, listOf, type ReadArrival, valueAt } from './arrival.ts';
-import { readCustomerio } from './presets/customerio.ts';
-import { readLytics, readStandard } from './presets/messages.ts';
-import { readMixpanel } from './presets/mixpanel.ts';
-import { readPosthog } from './presets/posthog.ts';
-import { readRows } from './presets/rows.ts';
-import { readSegment } from './presets/segment.ts';
+import { type Json, type JsonObject, misspeltInTrigger } from '../contract/trigger.ts';
+import {
+  isObject,
+  listOf,
+  type ReadArrival,
+  valueAt,
+  type Change,
+  changeOf,
+  firstId,
+  idOf,
+  objectAt,
+  own,
+  type PresetSettings,
+  type Unreadable,
+  without,
+  eventOf,
+  timeOf,
+  type Arrival,
+} from './arrival.ts';
 import type { SignatureScheme } from './signature.ts';
+
+const EVENTS: Readonly<Record<string, 'enter' | 'exit'>> = { 'Audience Entered': 'enter', 'Audience Exited': 'exit' };
+
+/**
+ * Calls of Segment's specification, one or a batch, which RudderStack makes as well: Track `Audience Entered` and `Audience Exited`, and Identify
+ * with a boolean trait of the audience's name. Other calls tell of no change.
+ */
+const readSegment: ReadArrival = ({ body }, settings) => {
+  const calls = isObject(body) && Array.isArray(body['batch']) ? listOf(body['batch']) : listOf(body);
+  const read = calls.map((call) => (isObject(call) ? changesOfCall(call, settings) : [NO_CALL]));
+  return {
+    changes: read.flat(),
+    ignored: read.filter((changes) => changes.length === 0).length,
+    messageId: messageIdOfCalls(calls),
+  };
+};
+
+const NO_CALL: Unreadable = { reason: 'it is no call: a JSON object with a "type"' };
+
+function changesOfCall(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
+  if (call['type'] === 'track') return tracked(call, settings);
+  return call['type'] === 'identify' ? identified(call, settings) : [];
+}
+
+function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
+  const name = call['event'];
+  const event = typeof name === 'string' && Object.hasOwn(EVENTS, name) ? EVENTS[name] : undefined;
+  if (event === undefined) return [];
+  const context = objectAt(call, 'context');
+  const computed = objectAt(context, 'personas');
+  const properties = objectAt(call, 'properties');
+  const traits = objectAt(context, 'traits');
+  const isIn = own(properties, idOf(own(properties, 'audience_key')) ?? '');
+  if (typeof isIn === 'boolean' && isIn !== (event === 'enter'))
+    return [{ reason: 'its "event" and the property of its audience\'s key say different things' }];
+  const audiences = [
+    own(properties, 'audience_key'),
+    own(computed, 'computation_key'),
+    own(computed, 'computation_id'),
+    own(properties, 'audience_id'),
+    own(properties, 'audience_name'),
+  ];
+  return [changeOf({ ...toldIn(call, traits, settings), event, audiences, profile: own(context, 'traits') }, settings)];
+}
+
+function identified(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
+  const context = objectAt(call, 'context');
+  const computed = objectAt(context, 'personas');
+  const given = call['traits'] ?? own(context, 'traits') ?? {};
+  const traits = isObject(given) ? given : {};
+  const key = idOf(own(computed, 'computation_key'));
+  const names = Object.keys(settings.audiences).filter((name) => name !== key);
+  if (key !== undefined && own(computed, 'computation_class') !== 'trait') names.unshift(key);
+  const told = toldIn(call, traits, settings);
+  if (!isObject(given) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
+  return names.flatMap((name) => {
+    const value = own(traits, name);
+    if (typeof value !== 'boolean') return [];
+    const audiences = name === key ? [name, own(computed, 'computation_id')] : [name];
+    const profile = without(traits, (trait) => trait === name);
+    return [changeOf({ ...told, event: value ? 'enter' : 'exit', audiences, profile }, settings)];
+  });
+}
+
+function toldIn(call: JsonObject, traits: JsonObject, { userField }: PresetSettings) {
+  const user =
+    userField === undefined ? idOf(own(call, 'userId')) : firstId(valueAt(traits, userField), valueAt(call, userField));
+  return { user, userIn: `"${userField ?? 'userId'}"`, at: call['timestamp'] ?? call['originalTimestamp'] };
+}
+
+/** A batch has no id of its own. It is the same batch when all its calls are the same. */
+function messageIdOfCalls(calls: readonly Json[]): string | undefined {
+  const ids = calls.map((call) => (isObject(call) ? idOf(own(call, 'messageId')) : undefined));
+  if (ids.length === 0 || ids.includes(undefined)) return undefined;
+  return ids.length === 1 ? ids[0] : createHash('sha256').update(JSON.stringify(ids)).digest('base64url');
+}
+
+/**
+ * What PostHog's webhook destination sends by itself, `{"event": {…}, "person": {…}}`, of an event whose name says what happened (`cohort entered`)
+ * and whose properties name the cohort; or a body that was made for us, with `event`, `cohort` and `distinct_id` at its top.
+ */
+const readPosthog: ReadArrival = ({ body }, settings) => {
+  const items = listOf(body);
+  const read = items.map((item) => {
+    if (!isObject(item)) return { reason: 'it is no JSON object' };
+    return isObject(item['event']) ? eventIn(item, item['event'], settings) : plainIn(item, settings);
+  });
+  const ids = items.map((item) => (isObject(item) ? uuidOf(item) : undefined));
+  return {
+    changes: read.filter((one) => one !== undefined),
+    ignored: read.filter((one) => one === undefined).length,
+    messageId: ids.length === 1 ? ids[0] : undefined,
+  };
+};
+
+function uuidOf(item: JsonObject): string | undefined {
+  return firstId(own(objectAt(item, 'event'), 'uuid'), own(item, 'uuid'));
+}
+
+function eventIn(item: JsonObject, event: JsonObject, settings: PresetSettings) {
+  const happened = eventOf(event['event']);
+  if (happened === undefined) return undefined;
+  const properties = objectAt(event, 'properties');
+  const person = objectAt(item, 'person');
+  const fields = objectAt(person, 'properties');
+  const { userField } = settings;
+  const user =
+    userField === undefined
+      ? idOf(own(event, 'distinct_id'))
+      : firstId(valueAt(fields, userField), valueAt(properties, userField));
+  return changeOf(
+    {
+      user,
+      userIn: `"${userField ?? 'event.distinct_id'}"`,
+      event: happened,
+      audiences: namesIn(properties),
+      at: own(event, 'timestamp'),
+      profile: own(person, 'properties'),
+    },
+    settings,
+  );
+}
+
+function plainIn(item: JsonObject, settings: PresetSettings) {
+  const { userField } = settings;
+  const user =
+    userField === undefined ? firstId(own(item, 'distinct_id'), own(item, 'user')) : idOf(valueAt(item, userField));
+  return changeOf(
+    {
+      user,
+      userIn: `"${userField ?? 'distinct_id'}"`,
+      event: eventOf(item['event']),
+      audiences: namesIn(item),
+      at: own(item, 'timestamp') ?? own(item, 'at'),
+      profile: isObject(item['person']) ? own(item['person'], 'properties') : own(item, 'profile'),
+    },
+    settings,
+  );
+}
+
+function namesIn(owner: JsonObject) {
+  return ['cohort_id', 'cohort', 'cohort_name', 'audience'].map((key) => own(owner, key));
+}
+
+/**
+ * What a webhook action of a campaign sends that begins when a person enters or leaves a segment; its body is written there, as docs/ingests.md
+ * says. Reporting webhooks, which tell of messages, come in the same signed form and tell of no change.
+ */
+const readCustomerio: ReadArrival = ({ body }, settings) => {
+  const items = listOf(body);
+  const { userField } = settings;
+  const read = items.map((item) => {
+    if (!isObject(item)) return { reason: 'it is no JSON object' };
+    if (isReport(item)) return undefined;
+    const identifiers = objectAt(item, 'identifiers');
+    const user =
+      userField === undefined
+        ? firstId(own(item, 'user'), own(item, 'customer_id'), own(identifiers, 'id'), own(identifiers, 'cio_id'))
+        : idOf(valueAt(item, userField));
+    return changeOf(
+      {
+        user,
+        userIn: `"${userField ?? 'customer_id'}"`,
+        event: eventOf(item['event']),
+        audiences: ['segment_id', 'segment', 'segment_name', 'audience'].map((key) => own(item, key)),
+        at: own(item, 'timestamp') ?? own(item, 'at'),
+        profile: own(item, 'attributes'),
+      },
+      settings,
+    );
+  });
+  const [first] = items;
+  return {
+    changes: read.filter((one) => one !== undefined),
+    ignored: read.filter((one) => one === undefined).length,
+    messageId: items.length === 1 && isObject(first) ? firstId(own(first, 'event_id')) : undefined,
+  };
+};
+
+/** A reporting webhook says what it is about, and what was measured. */
+function isReport(item: JsonObject): boolean {
+  return typeof item['metric'] === 'string' && typeof item['object_type'] === 'string';
+}
+
+const ACTIONS: Readonly<Record<string, 'enter' | 'exit'>> = {
+  members: 'enter',
+  add_members: 'enter',
+  remove_members: 'exit',
+};
+const DEFAULT_USER_FIELD = 'mixpanel_distinct_id';
+
+/** One page of a cohort sync of Mixpanel. `members` is the whole cohort: all of them enter, and who has left is not said. */
+const readMixpanel: ReadArrival = ({ body }, settings) => {
+  const action = isObject(body) && typeof body['action'] === 'string' ? body['action'] : '';
+  if (!isObject(body) || !Object.hasOwn(ACTIONS, action))
+    return { changes: [{ reason: '"action" is none of members, add_members and remove_members' }], ignored: 0 };
+  const answer = { action, status: 'success' };
+  const parameters = objectAt(body, 'parameters');
+  const members = parameters['members'];
+  if (!Array.isArray(members)) return { changes: [{ reason: '"parameters.members" is no list' }], ignored: 0, answer };
+  const userField = settings.userField ?? DEFAULT_USER_FIELD;
+  const audiences = [own(parameters, 'mixpanel_cohort_id'), own(parameters, 'mixpanel_cohort_name')];
+  const changes = listOf(members).map((member) => {
+    if (!isObject(member)) return { reason: 'a member is no JSON object' };
+    const user = idOf(valueAt(member, userField));
+    return changeOf({ user, userIn: `"${userField}"`, event: ACTIONS[action], audiences, profile: member }, settings);
+  });
+  const session = idOf(own(parameters, 'mixpanel_session_id'));
+  const page = idOf(own(objectAt(parameters, 'page_info'), 'page_count')) ?? '';
+  const messageId = session === undefined ? undefined : [session, action, page].join(' ');
+  return { changes, ignored: 0, messageId, answer };
+};
+
+/** Where a person's id most often is, in this order. */
+const USER_FIELDS = ['user_id', 'userId', 'external_id', 'id'];
+/** What is said about a row, and belongs to no profile. */
+const SAID = /^(event|audience|at)$/;
+
+/** What each of these says means; what two places say must mean the same. */
+const SAID_TWICE: readonly (readonly [key: string, (said: Json, settings: PresetSettings) => unknown])[] = [
+  ['event', (said) => eventOf(said)],
+  ['audience', (said, { audiences }) => audienceOf(idOf(said), audiences)],
+  ['at', (said) => timeOf(said)],
+];
+
+function audienceOf(name: string | undefined, audiences: PresetSettings['audiences']): string | undefined {
+  return name !== undefined && Object.hasOwn(audiences, name) ? audiences[name] : name;
+}
+
+/**
+ * Rows that Hightouch or Census found added or removed: one, a list, or a list in `rows` or `records`. What happened to them is said by the URL
+ * (`?event=enter`), beside the list, or by each row; so is the audience.
+ */
+const readRows: ReadArrival = ({ body, query, headers }, settings) => {
+  const around = isObject(body) && listIn(body) !== undefined ? body : {};
+  const rows = listOf((isObject(body) ? listIn(body) : undefined) ?? body);
+  const changes = rows.map((row) => {
+    if (!isObject(row)) return { reason: 'a row is no JSON object' };
+    const said = (key: string) => query[key] ?? own(around, key) ?? own(row, key);
+    const several = SAID_TWICE.find(([key, meaning]) => {
+      const all = [query[key], own(around, key), own(row, key)].filter((one) => one !== undefined && one !== null);
+      return new Set(all.map((one) => meaning(one, settings))).size > 1;
+    });
+    if (several !== undefined)
+      return { reason: `of the URL, what is around the rows and the row, two say a different "${several[0]}"` };
+    const { userField } = settings;
+    const user =
+      userField === undefined ? firstId(...USER_FIELDS.map((key) => own(row, key))) : idOf(valueAt(row, userField));
+    const userIn = `"${userField ?? USER_FIELDS.join('", "')}"`;
+    const profile = without(row, (key) => SAID.test(key));
+    return changeOf(
+      { user, userIn, event: eventOf(said('event')), audiences: [said('audience')], at: said('at'), profile },
+      settings,
+    );
+  });
+  return { changes, ignored: 0, messageId: headers['idempotency-key'] };
+};
+
+function listIn(body: JsonObject) {
+  return [body['rows'], body['records']].find((list) => Array.isArray(list));
+}
+
+/** What we put into `data` besides the profile. */
+const OURS = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;
+/** How the ids of what `triggers test` sends begin. */
+const TEST = 'test-';
+
+/** The messages of a Lytics webhook job in both formats, and those of our own jobs: one, a batch, or in a CloudEvent. */
+const readLytics: ReadArrival = (arrival, settings) => {
+  const messageId = arrival.headers['webhook-id'];
+  const messages = listOf(arrival.body).map(unwrapped);
+  if (messageId?.startsWith(TEST) === true) return { changes: [], ignored: messages.length };
+  return { changes: messages.flatMap((message) => changesIn(message, settings)), ignored: 0, messageId };
+};
+
+/**
+ * What anybody sends who signs by Standard Webhooks: a message of a job of ours, a trigger as the HTTP API takes it, a list of either, or
+ * `{"type": "audience.entered", "timestamp": …, "data": {…}}`. Other types tell of no change.
+ */
+const readStandard: ReadArrival = (arrival, settings) => {
+  const items = listOf(arrival.body).map(unwrapped);
+  if (items.some((item) => isObject(item) && isMessage(item))) return readLytics(arrival, settings);
+  const read = items.map((item) => plainChange(item, settings));
+  return {
+    changes: read.filter((change) => change !== undefined),
+    ignored: read.filter((change) => change === undefined).length,
+    messageId: messageIdOf(arrival),
+  };
+};
+
+function messageIdOf({ headers }: Arrival): string | undefined {
+  return headers['webhook-id'] ?? headers['idempotency-key'];
+}
+
+/** What is in a CloudEvent, in structured mode. */
+function unwrapped(item: Json): Json {
+  return isObject(item) && typeof item['specversion'] === 'string' ? (item['data'] ?? null) : item;
+}
+
+function isMessage(item: JsonObject): boolean {
+  const data = objectAt(item, 'data');
+  return Array.isArray(data['segment_events']) || Array.isArray(item['segment_events']) || '_audience' in data;
+}
+
+function changesIn(message: Json, settings: PresetSettings): (Change | Unreadable)[] {
+  if (!isObject(message)) return [{ reason: 'it is no message: a JSON object with "id" and "data"' }];
+  const data = objectAt(message, 'data');
+  if (!isObject(message['data'] ?? {})) return [{ reason: 'its "data" is no JSON object' }];
+  const { userField } = settings;
+  const user = userField === undefined ? idOf(own(message, 'id')) : idOf(valueAt(data, userField));
+  const told = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
+  const events = own(data, 'segment_events') ?? own(message, 'segment_events');
+  const listed = Array.isArray(events) ? listOf(events).filter(isObject) : [];
+  const name = own(data, '_audience_name');
+  if (listed.length === 0) {
+    const audiences = [own(data, '_audience'), own(data, '_audience_friendly'), name];
+    return [changeOf({ ...told, event: eventOf(data['_audience_action']), audiences }, settings)];
+  }
+  return listed.map((one) => {
+    const event = eventOf(one['event']);
+    // Only the one event of the old format has a name.
+    const audiences = [own(one, 'id'), own(one, 'slug'), ...(listed.length === 1 ? [name] : [])];
+    return changeOf({ ...told, event, audiences, at: event === undefined ? undefined : one[event] }, settings);
+  });
+}
+
+function plainChange(item: Json, settings: PresetSettings): Change | Unreadable | undefined {
+  if (!isObject(item)) return { reason: 'it is no JSON object' };
+  const { type } = item;
+  if (typeof type !== 'string' || !isObject(item['data'])) return plainTrigger(item, item['event'], settings);
+  const event = eventOf(type);
+  if (event === undefined) return undefined;
+  const said = own(item['data'], 'event') ?? event;
+  if (eventOf(said) !== event) return { reason: 'its "type" and the "event" in its "data" say different things' };
+  return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'], event }, event, settings);
+}
+
+function plainTrigger(item: JsonObject, event: Json | undefined, settings: PresetSettings): Change | Unreadable {
+  const field = settings.userField ?? 'user';
+  const misspelt = misspeltInTrigger({ ...item, user: 'its own', audience: item['audience'] ?? settings.audience });
+  if (misspelt !== undefined) return { reason: misspelt };
+  const profile = own(item, 'profile');
+  const told = { user: idOf(valueAt(item, field)), userIn: `"${field}"`, event: eventOf(event), profile };
+  return changeOf({ ...told, audiences: [own(item, 'audience')], at: own(item, 'at') }, settings);
+}
 
 /** What is known of a sender. */
 export interface Preset {

@@ -15,7 +15,6 @@ import { type Config, configuredSource } from '../config/config.ts';
 import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
-import { openSource } from '../sources/open-source.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import type { WorkerTracing } from '../tracing/worker-tracing.ts';
@@ -25,10 +24,16 @@ import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import { workerDeployment, workflowCode } from './deployment.ts';
+import { release } from './release.ts';
 import { MissingKeys, Readiness } from './readiness.ts';
 import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
-import { release } from './release.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
+import type { SourceConfig } from '../config/source-config.ts';
+import { openFileSource } from '../sources/file.ts';
+import { openHttpSource } from '../sources/http.ts';
+import type { SourceNetwork } from '../sources/json-service.ts';
+import { openLyticsSource } from '../sources/lytics.ts';
+import { openPostgresSource } from '../sources/postgres.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
@@ -338,4 +343,29 @@ function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<
       await opened.close();
     },
   };
+}
+
+export interface OpenSourceOptions {
+  /** How the worker connects to the outside, for sources that are there. */
+  readonly network: SourceNetwork;
+  /** Called with what a source leaves out, repeats or cannot read. */
+  readonly onProblem: (text: string) => void;
+}
+
+/** Opens the source that a configuration names. Rejects when it does not exist at all; a source that is only down shows that when it is asked. */
+export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
+  switch (config.kind) {
+    case 'file':
+      return await openFileSource(config.folder, {
+        onProblem: options.onProblem,
+        ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
+        ...(config.lagMs === undefined ? {} : { lagMs: config.lagMs }),
+      });
+    case 'postgres':
+      return await openPostgresSource(config, options);
+    case 'lytics':
+      return openLyticsSource(config, options);
+    case 'http':
+      return openHttpSource(config, options);
+  }
 }

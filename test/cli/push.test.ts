@@ -6,8 +6,7 @@ import { JobNotFound, ServerUnreachable } from '../../src/client/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';
 import { NOBODY } from '../client/an-easy-worker.ts';
 import { aTerminal } from './a-terminal.ts';
-import { readTriggers, triggerFrom } from '../../src/cli/triggers-in.ts';
-import { progressText } from '../../src/cli/commands/push.ts';
+import { readTriggers, triggerFrom, progressText } from '../../src/cli/commands/push.ts';
 
 const HEARD = { id: 'a'.repeat(32), slug: 'vip' };
 const OTHER = 'b'.repeat(32);

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import type { Span } from '../../src/tracing/slice-spans.ts';
-import { SpanExport, type SpanExportOptions } from '../../src/tracing/span-export.ts';
+import { SpanExport, type SpanExportOptions } from '../../src/tracing/worker-tracing.ts';
 import { makeCertificateAuthority, signItself } from '../webhook/a-certificate-authority.ts';
 import { type Collector, nowhere, startCollector } from './a-collector.ts';
 

@@ -1,13 +1,13 @@
-import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, rm, writeFile, copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { Activities } from '../../contract/ports.ts';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
-import type { EmissionReport } from '../../contract/watch.ts';
+import type { EmissionReport, MissedRounds } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../beating.ts';
 import { concurrently } from '../concurrently.ts';
-import { AbsentJobs } from './absent-jobs.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
@@ -20,6 +20,8 @@ import {
   Snapshot,
   STAYED,
   writeSummed,
+  isSame,
+  sumOf,
 } from './snapshot.ts';
 
 /** Often enough that little is repeated after a crash. */
@@ -345,4 +347,155 @@ function notTold(failures: readonly string[]): ApplicationFailure {
     message: `Some jobs could not be told; all others were, and these are tried again. ${failures.slice(0, NAMED).join(' ')}${more}`,
     type: 'JobsNotTold',
   });
+}
+
+/** A round that jobs have missed. Its changes lie beside, in a file of its own. */
+const roundSchema = z.strictObject({
+  scanId: z.string(),
+  at: z.string(),
+  sum: z.tuple([z.int(), z.int()]).readonly(),
+  /** Jobs that are still to be told, and how many of its changes each has. */
+  missedBy: z.record(z.string(), z.int()),
+});
+type Round = z.infer<typeof roundSchema>;
+
+const absentSchema = z.strictObject({
+  v: z.literal(1),
+  /** Jobs that were told the last round with changes, or are still to be told it. */
+  heard: z.array(z.string()),
+  /** Oldest first. */
+  rounds: z.array(roundSchema),
+  lost: z.array(z.strictObject({ jobId: z.string(), from: z.string(), to: z.string() })),
+});
+
+const FILE = 'absent.json';
+/** Most rounds that are kept for jobs that are not there, and most bytes of their changes. */
+const MOST_ROUNDS = 500;
+const MOST_BYTES = 256 * 1024 * 1024;
+const MOST_LOST = 20;
+
+/** What the jobs have missed that were not running when a round was told, in a file of the audience's folder. */
+export class AbsentJobs {
+  readonly #folder: string;
+  #heard: string[];
+  #rounds: Round[];
+  #lost: MissedRounds[];
+  /** Rounds that nobody is owed any more. */
+  readonly #dropped: string[] = [];
+  #saving: Promise<void> = Promise.resolve();
+
+  static async open(audienceFolder: string): Promise<AbsentJobs> {
+    const { data } = absentSchema.safeParse(await readSummed(join(audienceFolder, FILE)));
+    return new AbsentJobs(audienceFolder, data ?? { v: 1, heard: [], rounds: [], lost: [] });
+  }
+
+  private constructor(folder: string, { heard, rounds, lost }: z.infer<typeof absentSchema>) {
+    this.#folder = folder;
+    this.#heard = heard;
+    this.#rounds = rounds;
+    this.#lost = lost;
+  }
+
+  /** Jobs that are owed a round, or heard the last one. */
+  get known(): ReadonlySet<string> {
+    return new Set([...this.#heard, ...this.owed]);
+  }
+
+  /** Jobs that are owed a round. */
+  get owed(): string[] {
+    return [...new Set(this.#rounds.flatMap(({ missedBy }) => Object.keys(missedBy)))].sort();
+  }
+
+  /** What can no longer be told. */
+  get lost(): readonly MissedRounds[] {
+    return this.#lost;
+  }
+
+  /** Jobs that hear the present round. */
+  hear(jobIds: readonly string[]): void {
+    this.#heard = [...jobIds];
+  }
+
+  /** The rounds that a job is owed, oldest first, and how many changes of each it has. */
+  roundsOf(jobId: string): { readonly at: string; readonly scanId: string; readonly from: number }[] {
+    return this.#rounds.flatMap(({ at, scanId, missedBy }) => {
+      const from = missedBy[jobId];
+      return from === undefined ? [] : [{ at, scanId, from }];
+    });
+  }
+
+  /** The changes of a round that was missed; undefined when they are damaged. */
+  async changesOf(scanId: string): Promise<string | undefined> {
+    const path = this.#path(scanId);
+    const sum = await sumOf(path).catch(() => undefined);
+    const round = this.#rounds.find((one) => one.scanId === scanId);
+    return sum !== undefined && round !== undefined && isSame(sum, round.sum) ? path : undefined;
+  }
+
+  /** A job has missed this round from its change `from` on. */
+  async miss(jobId: string, { scanId, at, changes }: { scanId: string; at: string; changes: string }, from: number) {
+    // Of what is copied: several jobs may miss it at once, and each copies the same.
+    const sum = await sumOf(changes);
+    await copyFile(changes, this.#path(scanId));
+    const known = this.#rounds.find((one) => one.scanId === scanId);
+    if (known === undefined) this.#rounds.push({ scanId, at, sum, missedBy: { [jobId]: from } });
+    else known.missedBy[jobId] = from;
+    while (this.#rounds.length > MOST_ROUNDS || this.#bytes > MOST_BYTES) {
+      const [oldest] = this.#rounds;
+      for (const one of Object.keys(oldest?.missedBy ?? {})) this.lose(one);
+      this.#unowed();
+    }
+  }
+
+  /** A job has a round that it had missed. */
+  told(jobId: string, scanId: string): void {
+    for (const round of this.#rounds) if (round.scanId === scanId) delete round.missedBy[jobId];
+  }
+
+  /** A job cannot come back, so that nothing is owed to it. */
+  forget(jobId: string): void {
+    this.#heard = this.#heard.filter((one) => one !== jobId);
+    for (const { missedBy } of this.#rounds) delete missedBy[jobId];
+  }
+
+  /** What a job has missed cannot be told: part of it would be worse than nothing. */
+  lose(jobId: string): void {
+    const missed = this.roundsOf(jobId);
+    const [from, to] = [missed.at(0)?.at, missed.at(-1)?.at];
+    if (from !== undefined && to !== undefined) this.#lost = [...this.#lost, { jobId, from, to }].slice(-MOST_LOST);
+    for (const { missedBy } of this.#rounds) delete missedBy[jobId];
+  }
+
+  /** Writes all of it, one after another. */
+  async save(): Promise<void> {
+    const write = async (): Promise<void> => {
+      const state = { v: 1, heard: this.#heard, rounds: this.#rounds.filter(isOwed), lost: this.#lost };
+      await writeSummed(join(this.#folder, FILE), state);
+    };
+    this.#saving = this.#saving.then(write, write);
+    await this.#saving;
+  }
+
+  /** Removes what nobody is owed any more; after `save`. */
+  async tidy(): Promise<void> {
+    this.#unowed();
+    for (const scanId of this.#dropped.splice(0)) await rm(this.#path(scanId), { force: true });
+  }
+
+  #unowed(): void {
+    this.#dropped.push(...this.#rounds.filter((round) => !isOwed(round)).map(({ scanId }) => scanId));
+    this.#rounds = this.#rounds.filter(isOwed);
+  }
+
+  get #bytes(): number {
+    return this.#rounds.reduce((sum, round) => sum + round.sum[0], 0);
+  }
+
+  #path(scanId: string): string {
+    return join(this.#folder, `missed-${scanId}`);
+  }
+}
+
+function isOwed({ missedBy }: Round): boolean {
+  return Object.keys(missedBy).length > 0;
 }

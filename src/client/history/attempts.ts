@@ -4,7 +4,7 @@ import type { JobFact } from '../../contract/trace.ts';
 import { isRecord } from '../../domain/json.ts';
 import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
 import { attemptsOf } from '../../domain/slice.ts';
-import { clientForLists } from '../client-for-lists.ts';
+import { clientForLists } from '../executions.ts';
 import { JobNotFound } from '../errors.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import { beginningOf, type RunBeginning, runFacts } from './events.ts';

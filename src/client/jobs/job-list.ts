@@ -12,13 +12,12 @@ import { isRecord } from '../../domain/json.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { JobNotRunning, JobsUnreadable } from '../errors.ts';
-import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS } from '../executions.ts';
+import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS, clientForLists } from '../executions.ts';
 import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
 import { unless } from '../push/with-retries.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { trendQuery } from '../../workflows/messages.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
-import { clientForLists } from '../client-for-lists.ts';
 
 /** A job as the list shows it; ask `status` for more. */
 export interface JobSummary {

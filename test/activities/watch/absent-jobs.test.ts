@@ -1,7 +1,7 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { AbsentJobs } from '../../../src/activities/watch/absent-jobs.ts';
+import { AbsentJobs } from '../../../src/activities/watch/emit-changes.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { VIP, WatchLab } from './a-watch.ts';
 
