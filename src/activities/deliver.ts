@@ -9,6 +9,7 @@ import { type AudienceSource, membershipsOf, SourceError } from '../sources/sour
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
+import { beating } from './beating.ts';
 import type { HeldProfileReader } from './held-profiles.ts';
 import { PacedStarts } from './paced-starts.ts';
 import { SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
@@ -33,8 +34,6 @@ export interface DeliverDependencies {
   readonly logsAttempts?: boolean;
 }
 
-/** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
-const HEARTBEAT_MS = 1000;
 /** While nothing is settled, a heartbeat only says that the worker is alive. */
 const QUIET_HEARTBEAT_MS = HEARTBEAT_TIMEOUT_MS / 4;
 /** A slice that is given back is cut again at once, so a worker that was frozen keeps it for a moment, rather than receive it again and again. */
@@ -58,14 +57,13 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     }
     const { metrics, logsAttempts = false } = dependencies;
     const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
-    const heartbeat = setInterval(heartbeats(context, settled), HEARTBEAT_MS);
     const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
     try {
-      const sent = await send(dependencies, { slice, settled, telemetry, starts, workflowId });
+      const sending = { slice, settled, telemetry, starts, workflowId };
+      const sent = await beating(() => send(dependencies, sending), heartbeats(context, settled));
       return report(settled, sent, starts);
     } finally {
       telemetry.close();
-      clearInterval(heartbeat);
     }
   };
 }

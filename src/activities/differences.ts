@@ -11,7 +11,7 @@ import type { TriggerEvent } from '../contract/trigger.ts';
 import { PAGE_IDS } from '../domain/limits.ts';
 import { BUCKETS, differenceOf } from '../domain/watch.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { concurrently } from './concurrently.ts';
+import { forEachLimit } from '../domain/for-each-limit.ts';
 import { isSendable } from './list-members.ts';
 import { alive, type WatchDependencies, writeMembers } from './watch/scan-members.ts';
 import {
@@ -203,7 +203,7 @@ async function membersAmong(
     for (const user of users) if (memberships.get(user)?.includes(slug) === true) found.add(user);
     return found;
   }
-  await concurrently(users, LOOK_UPS, async (user) => {
+  await forEachLimit(users, LOOK_UPS, async (user) => {
     if (await source.isMember(audience, user)) found.add(user);
   });
   return found;

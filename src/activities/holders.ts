@@ -7,7 +7,7 @@ import { deadLetterPresentation } from '../domain/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import { DEAD_LETTER, deadLetterWorkflowId, holderWorkflow, jobIdOf } from '../domain/names.ts';
-import { concurrently } from './concurrently.ts';
+import { forEachLimit } from '../domain/for-each-limit.ts';
 import { HeldProfileReader } from './held-profiles.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
 
@@ -32,7 +32,7 @@ export function createHolders(
       if (!isPackedTriggers(content)) throw new Error(unreadable(holderId, content));
       return content;
     },
-    release: (holderIds) => concurrently(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
+    release: (holderIds) => forEachLimit(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
   };
 }
 
@@ -59,7 +59,7 @@ export function createKeepDeadLetters(
   heldProfiles = new HeldProfileReader(workflows),
 ): Activities['keepDeadLetters'] {
   return (letters) =>
-    concurrently(letters, STARTS_AT_ONCE, async (given) => {
+    forEachLimit(letters, STARTS_AT_ONCE, async (given) => {
       const letter = await withProfile(given, heldProfiles);
       await workflows.start({
         type: DEAD_LETTER,
@@ -85,7 +85,7 @@ async function withProfile(letter: DeadLetter, heldProfiles: HeldProfileReader):
 /** The activity that tells dead letters whether their job took them. */
 export function createAnswerLetters(workflows: SideWorkflows): Activities['answerLetters'] {
   return (answers) =>
-    concurrently(answers, ANSWERS_AT_ONCE, ({ workflowId, answer }) => workflows.answer(workflowId, answer));
+    forEachLimit(answers, ANSWERS_AT_ONCE, ({ workflowId, answer }) => workflows.answer(workflowId, answer));
 }
 
 /** The run of the job that the present activity belongs to. */

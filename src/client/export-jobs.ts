@@ -22,17 +22,11 @@ import { isOpen, isStopped } from './executions.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
-import { prepare, workerRpc } from './jobs/worker-rpc.ts';
+import { workerRpc } from './jobs/worker-rpc.ts';
+import { prepare, definitionOf } from './jobs/job-definition.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
-import { definitionOf } from './jobs/job-definition.ts';
-import {
-  jobDirectory,
-  type JobOverview,
-  type JobSummary,
-  listJobs,
-  overview,
-  type OverviewOptions,
-} from './jobs/job-list.ts';
+import { type JobOverview, type JobSummary, listJobs, overview, type OverviewOptions } from './jobs/job-list.ts';
+import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { describeExecution, jobSignals, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
@@ -41,7 +35,6 @@ import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './j
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { parsed, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
-import { type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {

@@ -3,6 +3,7 @@ import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { RaisedAlert } from '../contract/alert.ts';
 import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
+import { forEachLimit } from '../domain/for-each-limit.ts';
 import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { ALERTS, profileHolderPrefix } from '../domain/names.ts';
@@ -112,10 +113,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
 
   async releaseProfiles(jobId: string, before: number): Promise<void> {
     const holders = this.#profileHolders(jobId, before);
-    const lane = async () => {
-      for await (const workflowId of holders) await this.release(workflowId);
-    };
-    await Promise.all(Array.from({ length: RELEASES_AT_ONCE }, lane));
+    await forEachLimit(holders, RELEASES_AT_ONCE, async (workflowId) => await this.release(workflowId));
   }
 
   /** The ids of those of a job that run. What the server lists may begin a little differently. */

@@ -9,7 +9,7 @@ import {
 } from '../../src/activities/list-members.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { always } from '../support/properties.ts';
-import { concurrently } from '../../src/activities/concurrently.ts';
+import { forEachLimit } from '../../src/domain/for-each-limit.ts';
 
 const anAudience = (n: number, name = '') => ({
   id: String(n).padStart(32, '0'),
@@ -236,7 +236,7 @@ test.each([
   const taken: number[] = [];
   let underWay = 0;
   let mostUnderWay = 0;
-  await concurrently(items, most, async (item) => {
+  await forEachLimit(items, most, async (item) => {
     taken.push(item);
     mostUnderWay = Math.max(mostUnderWay, ++underWay);
     await turn();
@@ -248,7 +248,7 @@ test.each([
 
 test('when one fails, what is under way ends before it rejects', async () => {
   const ended: number[] = [];
-  const failing = concurrently([1, 2, 3], 2, async (item) => {
+  const failing = forEachLimit([1, 2, 3], 2, async (item) => {
     if (item === 1) throw new Error('one fails');
     await turn();
     ended.push(item);

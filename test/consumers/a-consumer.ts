@@ -1,4 +1,4 @@
-import { jobDirectory } from '../../src/client/jobs/job-list.ts';
+import { jobDirectory } from '../../src/client/push/job-directory.ts';
 import { jobSignals } from '../../src/client/jobs/job-service.ts';
 import { GroupedSignals } from '../../src/client/push/job-pusher.ts';
 import { type ConsumerLog, ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';

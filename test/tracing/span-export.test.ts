@@ -100,7 +100,7 @@ test('a collector that refuses, or never answers, holds the end of a worker up f
 /** Exports a span from a process of its own, with these options of Node and this environment; says what its log did. */
 async function exportFromElsewhere(endpoint: string, authorities: string[], options: string[], env: NodeJS.ProcessEnv) {
   const code = `
-    import { SpanExport } from ${JSON.stringify(new URL('../../src/tracing/span-export.ts', import.meta.url).href)};
+    import { SpanExport } from ${JSON.stringify(new URL('../../src/tracing/worker-tracing.ts', import.meta.url).href)};
     const lines = [];
     const log = { warn: (message, fields) => lines.push(fields) };
     const more = ${JSON.stringify({ endpoint, authorities, headers: {}, version: '1.2.3' })};

@@ -7,7 +7,7 @@ import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
 import type { EmissionReport, MissedRounds } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../beating.ts';
-import { concurrently } from '../concurrently.ts';
+import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
@@ -97,7 +97,7 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
 
     for await (const users of steps(exits)) {
       const isMember = new Set<string>();
-      await concurrently(users, LOOK_UPS, async (user) => {
+      await forEachLimit(users, LOOK_UPS, async (user) => {
         if (await source.isMember(audience, user)) isMember.add(user);
         // A look-up may take the source long.
         alive();
@@ -276,7 +276,7 @@ class ChangePublisher {
         this.#failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
       }
     };
-    await beating(() => concurrently(jobIds, JOBS_AT_ONCE, tellOne));
+    await beating(() => forEachLimit(jobIds, JOBS_AT_ONCE, tellOne));
   }
 
   /** Whether the job has all of them, and has not ended. */

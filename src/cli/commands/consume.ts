@@ -123,7 +123,7 @@ async function runConsumer(
   const [connecting, asking, lists, service, grouped, handovers, logs, servers] = await Promise.all([
     import('../../client/connect.ts'),
     import('../../client/temporal-problem.ts'),
-    import('../../client/jobs/job-list.ts'),
+    import('../../client/push/job-directory.ts'),
     import('../../client/jobs/job-service.ts'),
     import('../../client/push/job-pusher.ts'),
     import('../../consumers/handover.ts'),

@@ -140,7 +140,7 @@ async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly 
   if (triggers.length === 0) return undefined;
   const [{ connectClient, loadConnectConfig }, { jobDirectory }] = await Promise.all([
     import('../../client/connect.ts'),
-    import('../../client/jobs/job-list.ts'),
+    import('../../client/push/job-directory.ts'),
   ]);
   try {
     const { client, close } = await connectClient(loadConnectConfig(), configuredPayloadKeys(), CONNECT_MS);

@@ -95,36 +95,37 @@ function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
 /** Only as many of the earlier runs are read as it takes, and of failures none that has none. */
 async function lastOf(runs: readonly JobRunTimes[], last: number, reading: Reading): Promise<Attempt[]> {
   const { client, jobId, isOfFailures } = reading;
-  const ids = runs.map(({ runId }) => runId).toReversed();
-  const beginnings = new Beginnings(client, jobWorkflowId(jobId), ids);
+  const workflowId = jobWorkflowId(jobId);
   let found: Attempt[] = [];
-  for (const [index, runId] of ids.entries()) {
+  let next: RunBeginning | undefined;
+  for (const { runId } of runs.toReversed()) {
     if (found.length >= last) break;
-    if (isOfFailures && (await isFlawless(beginnings, runId, ids[index - 1]))) continue;
+    const own = isOfFailures ? await beginning(client, workflowId, runId) : undefined;
+    const isFlawless = own !== undefined && next?.continues === runId && slicesFailed(own) === slicesFailed(next);
+    next = own;
+    if (isFlawless) continue;
     const few = new LastFew(last - found.length);
-    for await (const fact of runFacts(client, jobWorkflowId(jobId), runId)) few.add(reading.in(fact));
+    for await (const fact of runFacts(client, workflowId, runId)) few.add(reading.in(fact));
     found = [...few.take(), ...found];
   }
   return found;
 }
 
-/** Whether surely no attempt of a run failed: it handed on as many slices with failures as it was given. */
-async function isFlawless(beginnings: Beginnings, runId: string, next: string | undefined): Promise<boolean> {
-  if (next === undefined) return false;
-  const after = await beginnings.of(next);
-  const own = await beginnings.of(runId);
-  if (own === undefined || after?.continues !== runId) return false;
-  const handedOn = slicesFailed(after);
-  return handedOn !== undefined && handedOn === slicesFailed(own);
+/** How many slices with failures a job had had when a run began. */
+function slicesFailed({ given: [given] }: RunBeginning): unknown {
+  const counters = isRecord(given) ? given['counters'] : undefined;
+  // The first run was started with a definition.
+  return isRecord(counters) ? counters['slicesFailed'] : 0;
 }
 
-/** How many slices with failures a job had had when a run began; undefined where an older release did not count them. */
-function slicesFailed({ given: [given], continues }: RunBeginning): number | undefined {
-  const counters = isRecord(given) ? given['counters'] : undefined;
-  // It was started with a definition.
-  if (counters === undefined) return continues === undefined ? 0 : undefined;
-  const count = isRecord(counters) ? counters['slicesFailed'] : undefined;
-  return typeof count === 'number' ? count : undefined;
+/** Undefined where it cannot be read: then its run is, and whoever reads that is told why. */
+async function beginning(client: Client, workflowId: string, runId: string): Promise<RunBeginning | undefined> {
+  try {
+    return await beginningOf(client, workflowId, runId);
+  } catch (error) {
+    if (error instanceof UnknownPayloadKey || grpcCode(error) === GRPC.NOT_FOUND) return undefined;
+    throw error;
+  }
 }
 
 /** The last of the existing ones, then all new ones, run by run. */
@@ -168,42 +169,5 @@ class LastFew {
 
   take(): Attempt[] {
     return this.#held.splice(0);
-  }
-}
-
-const AT_ONCE = 8;
-
-/** How a job's runs began, asked for a few at a time, since each is a request. */
-class Beginnings {
-  readonly #client: Client;
-  readonly #workflowId: string;
-  readonly #runIds: readonly string[];
-  #known = new Map<string, RunBeginning | undefined>();
-
-  /** @param runIds in the order in which they will be asked for. */
-  constructor(client: Client, workflowId: string, runIds: readonly string[]) {
-    this.#client = client;
-    this.#workflowId = workflowId;
-    this.#runIds = [...runIds];
-  }
-
-  /** Undefined where it cannot be read: then its run is, and whoever reads that is told why. */
-  async of(runId: string): Promise<RunBeginning | undefined> {
-    if (!this.#known.has(runId)) {
-      const from = this.#runIds.indexOf(runId);
-      const ids = from < 0 ? [runId] : this.#runIds.slice(from, from + AT_ONCE);
-      // Those before are not asked for again, and each may be a megabyte.
-      this.#known = new Map(await Promise.all(ids.map(async (id) => [id, await this.#read(id)] as const)));
-    }
-    return this.#known.get(runId);
-  }
-
-  async #read(runId: string): Promise<RunBeginning | undefined> {
-    try {
-      return await beginningOf(this.#client, this.#workflowId, runId);
-    } catch (error) {
-      if (error instanceof UnknownPayloadKey || grpcCode(error) === GRPC.NOT_FOUND) return undefined;
-      throw error;
-    }
   }
 }

@@ -25,7 +25,7 @@ import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
 import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, knownUntil } from '../executions.ts';
-import { prepare } from '../jobs/worker-rpc.ts';
+import { prepare } from '../jobs/job-definition.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';

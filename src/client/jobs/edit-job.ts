@@ -9,7 +9,7 @@ import { notEditableIn } from '../../domain/requests.ts';
 import { counted } from '../../domain/shown.ts';
 import { editUpdate } from '../../workflows/messages.ts';
 import { AudienceMoved, InvalidJob } from '../errors.ts';
-import { prepare } from './worker-rpc.ts';
+import { prepare } from './job-definition.ts';
 import { describeExecution, START_WAIT_MS, statusWhen, updateJob } from './job-service.ts';
 import { fieldWarnings } from './start-job.ts';
 

@@ -8,13 +8,12 @@ import type {
   LastFailure,
 } from '../../contract/job-status.ts';
 import { undecodableReason } from '../../domain/errors.ts';
+import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { isRecord } from '../../domain/json.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
-import { JobNotRunning, JobsUnreadable } from '../errors.ts';
+import { JobNotRunning } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS, clientForLists } from '../executions.ts';
-import { JobDirectory, type ListedJob } from '../push/job-directory.ts';
-import { unless } from '../push/with-retries.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { trendQuery } from '../../workflows/messages.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
@@ -65,63 +64,6 @@ export async function listJobs(
 /** The jobs that have stopped and keep what waits, so that they may be resumed. */
 export async function keptJobs(client: Client): Promise<JobSummary[]> {
   return (await listJobs(client)).filter(({ kept }) => kept !== undefined);
-}
-
-/**
- * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
- * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
- *
- * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
- * @throws JobsUnreadable
- */
-export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
-  const jobs = await reachableJobs(client);
-  const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
-  const [first] = unreadable;
-  if (first?.unreadable !== undefined)
-    throw new JobsUnreadable(
-      unreadable.map(({ jobId }) => jobId),
-      first.unreadable,
-    );
-  return jobs.map(listedJob);
-}
-
-/** A running job as directories list it. */
-export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob): ListedJob {
-  const names = audiences.flatMap(({ id, slug }) => [id, slug]);
-  return { jobId, audiences: unreadable === undefined ? new Set(names) : null, isStopping: state === 'stopping' };
-}
-
-type ShownJob = Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>;
-
-/** Longest wait, in ms, for Temporal to say which jobs run. */
-const DIRECTORY_MS = 10_000;
-
-/**
- * Which jobs run and what they subscribe to.
- * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
- * @param stop aborting it ends every wait, with its reason.
- */
-export function jobDirectory(
-  client: Client,
-  taskQueue: string,
-  stop: AbortSignal = new AbortController().signal,
-): JobDirectory {
-  let isFirst = true;
-  // A server that is there and never answers would be waited for without end.
-  const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
-    await unless(stop, client.withDeadline(Date.now() + DIRECTORY_MS, ask));
-  return new JobDirectory({
-    all: async () => {
-      const jobs = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
-      isFirst = false;
-      return jobs;
-    },
-    one: async (jobId) => {
-      const job = await inTime(async () => await knowingJob(client, jobId));
-      return job && listedJob(job);
-    },
-  });
 }
 
 /** The running jobs that can be reached by a job id: not one that was started under a foreign workflow id. */
@@ -272,24 +214,20 @@ export async function withNumbers(
   const heard = new Set<string>();
   const running = jobs.filter((job) => job.running);
   const notAsked = new Set(running.map(({ workflowId }) => workflowId));
-  const toAsk = running.slice(0, MOST).values();
   const mayHaveLetters = anyLetterWaits(client);
-  const lane = async (): Promise<void> => {
-    for (const { workflowId, taskQueue } of toAsk) {
-      if (performance.now() >= endsAtMs) return;
-      notAsked.delete(workflowId);
-      if (silent.has(taskQueue) && !heard.has(taskQueue)) continue;
-      const [status, trend] = await Promise.all([
-        quickStatus(client, workflowId),
-        lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
-      ]);
-      (status === undefined ? silent : heard).add(taskQueue);
-      if (status === undefined) continue;
-      const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
-      found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await forEachLimit(running.slice(0, MOST), AT_ONCE, async ({ workflowId, taskQueue }) => {
+    if (performance.now() >= endsAtMs) return;
+    notAsked.delete(workflowId);
+    if (silent.has(taskQueue) && !heard.has(taskQueue)) return;
+    const [status, trend] = await Promise.all([
+      quickStatus(client, workflowId),
+      lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
+    ]);
+    (status === undefined ? silent : heard).add(taskQueue);
+    if (status === undefined) return;
+    const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
+    found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
+  });
   return jobs.map((job) => ({
     ...job,
     ...found.get(job.workflowId),
@@ -340,8 +278,6 @@ const BETWEEN_RUNS_MS = 30_000;
 /** Names that a query finds. Of others it depends on the server's database: with SQL, none finds a name that has a quote or a backslash. */
 const PLAIN = /^[\w .:@/+-]+$/;
 
-const LOOKS_AT_ONCE = 16;
-
 /**
  * The last runs of jobs that the server still knows, also those of jobs that it does not list, since they have just begun another run: whoever
  * is told of all jobs is told of them. Of a job that was started anew, those of its earlier lives are among them.
@@ -373,14 +309,11 @@ export async function* jobRuns(
     if (isOpen(run)) open.add(run.workflowId);
     yield run;
   }
-  const rest = [...continued].filter((workflowId) => !open.has(workflowId)).values();
+  const rest = [...continued].filter((workflowId) => !open.has(workflowId));
   const found: ListedRun[] = [];
-  const lane = async () => {
-    for (const workflowId of rest) {
-      const run = await describeOpen(lenient, workflowId);
-      if (run !== undefined) found.push(run);
-    }
-  };
-  await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, lane));
+  await forEachLimit(rest, AT_ONCE, async (workflowId) => {
+    const run = await describeOpen(lenient, workflowId);
+    if (run !== undefined) found.push(run);
+  });
   yield* found;
 }

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
+import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { shownForm } from '../../domain/job/describing.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
@@ -10,9 +11,8 @@ import { areTwins, type Destination, isRenamed, twinText } from '../../domain/tw
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
-import { prepare } from './worker-rpc.ts';
+import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
-import { type WholeJob, wholeJob } from './job-definition.ts';
 import { reachableJobs } from './job-list.ts';
 import { destinationsBeside, fieldWarnings, leftBehind } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
@@ -151,11 +151,9 @@ function idText(jobId: string): string {
 
 async function concurrently<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  const rest = items.entries();
-  const lane = async (): Promise<void> => {
-    for (const [place, item] of rest) results[place] = await act(item);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await forEachLimit(items.entries(), AT_ONCE, async ([place, item]) => {
+    results[place] = await act(item);
+  });
   return results;
 }
 

@@ -10,7 +10,8 @@ import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { workerRpc, prepare } from './worker-rpc.ts';
+import { workerRpc } from './worker-rpc.ts';
+import { prepare } from './job-definition.ts';
 import { describeExecution, queryStatus } from './job-service.ts';
 import { meantBy } from './slugs.ts';
 import { type FieldsOf, fieldWarnings } from './start-job.ts';
@@ -45,9 +46,9 @@ export async function sampleRequest(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<Sample> {
-  const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
-  const sampled = await workerRpc(client, queue, 'sampleRequest', { ...wish, ...meant, ...settings });
-  return withTold(sampleOf(sampled), [...(unsent === undefined ? [] : [unsent]), ...warnings], retryFor);
+  const { queue, settings, warnings, retryFor, unsent, ...subject } = await subjectOf(client, taskQueue, of, wish);
+  const sampled = await workerRpc(client, queue, 'sampleRequest', { ...wish, ...subject, ...settings });
+  return withNotes(sampleOf(sampled), [...(unsent === undefined ? [] : [unsent]), ...warnings], retryFor);
 }
 
 /**
@@ -61,18 +62,18 @@ export async function sendSample(
   of: SampleOf,
   wish: SampleWish,
 ): Promise<SentSample> {
-  const { queue, settings, warnings, retryFor, unsent, ...meant } = await whatItIsOf(client, taskQueue, of, wish);
+  const { queue, settings, warnings, retryFor, unsent, ...subject } = await subjectOf(client, taskQueue, of, wish);
   if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
-  const sent = settled(workerRpc(client, queue, 'sendSample', { ...wish, ...meant, ...settings }, SEND_MS), {
+  const sent = settled(workerRpc(client, queue, 'sendSample', { ...wish, ...subject, ...settings }, SEND_MS), {
     what: 'message that was to be sent once',
     findOut: { action: 'findTest' },
   });
-  return withTold(sampleOf(await sent), warnings, retryFor);
+  return withNotes(sampleOf(await sent), warnings, retryFor);
 }
 
-/** What a sample is of. */
-interface Meant {
+/** The job or definition that a sample is of, and the event. */
+interface SampleSubject {
   readonly queue: string;
   readonly settings: { readonly jobWorkflowId: string } | JobSettings;
   readonly audience?: string;
@@ -84,18 +85,18 @@ interface Meant {
 }
 
 /** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
-async function whatItIsOf(
+async function subjectOf(
   client: Client,
   taskQueue: string,
   of: SampleOf,
   { audience, event }: SampleWish,
-): Promise<Meant> {
+): Promise<SampleSubject> {
   if ('definition' in of) {
     const prepared = await prepare(client, taskQueue, of.definition);
     if (!prepared.ok) throw new InvalidJob(prepared.problems);
     const { definition, audiences } = prepared;
-    const told = await toldOf(client, taskQueue, { ...definition, audiences }, event);
-    return { queue: taskQueue, settings: settingsOf(prepared), ...told };
+    const chosen = await eventOf(client, taskQueue, { ...definition, audiences }, event);
+    return { queue: taskQueue, settings: settingsOf(prepared), ...chosen };
   }
   const status = await queryStatus(client, of.jobId);
   const { taskQueue: queue } = await describeExecution(client, of.jobId);
@@ -103,17 +104,17 @@ async function whatItIsOf(
   return {
     queue,
     settings: { jobWorkflowId: jobWorkflowId(of.jobId) },
-    ...(await toldOf(client, queue, status, event)),
+    ...(await eventOf(client, queue, status, event)),
     ...(meant === undefined ? {} : { audience: meant }),
   };
 }
 
-async function toldOf(
+async function eventOf(
   client: Client,
   taskQueue: string,
   job: FieldsOf & Pick<JobDefinition, 'retryFor' | 'events'>,
   wanted: TriggerEvent | undefined,
-): Promise<Pick<Meant, 'event' | 'unsent' | 'warnings' | 'retryFor'>> {
+): Promise<Pick<SampleSubject, 'event' | 'unsent' | 'warnings' | 'retryFor'>> {
   const { retryFor, events } = job;
   const event = wanted ?? (wantsEvent({ events }, 'enter') ? 'enter' : 'exit');
   return {
@@ -126,8 +127,8 @@ async function toldOf(
   };
 }
 
-/** A sample with what a worker does not know of its job. */
-function withTold<T extends Sample>(sample: T, warnings: readonly string[], retryFor: string | null): T {
+/** A sample with the notes on its job that a worker cannot make. */
+function withNotes<T extends Sample>(sample: T, warnings: readonly string[], retryFor: string | null): T {
   return {
     ...sample,
     ...(retryFor === null ? {} : { retryFor }),

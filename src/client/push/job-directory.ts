@@ -1,4 +1,8 @@
+import type { Client } from '@temporalio/client';
 import { nearestKey } from '../../contract/nearest-key.ts';
+import { type JobSummary, knowingJob, reachableJobs } from '../jobs/job-list.ts';
+import { JobsUnreadable } from '../errors.ts';
+import { unless } from './with-retries.ts';
 
 /** A running job as it is listed. */
 export interface ListedJob {
@@ -121,4 +125,60 @@ interface Cached<T> {
 export function unmatchedText(jobId: string, audience: string, job: ListedJob | undefined): string {
   const near = nearestKey(audience, [...(job?.audiences ?? [])]);
   return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
+}
+/**
+ * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
+ * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
+ *
+ * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
+ * @throws JobsUnreadable
+ */
+
+export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
+  const jobs = await reachableJobs(client);
+  const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
+  const [first] = unreadable;
+  if (first?.unreadable !== undefined)
+    throw new JobsUnreadable(
+      unreadable.map(({ jobId }) => jobId),
+      first.unreadable,
+    );
+  return jobs.map(listedJob);
+}
+/** A running job as directories list it. */
+
+export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob): ListedJob {
+  const names = audiences.flatMap(({ id, slug }) => [id, slug]);
+  return { jobId, audiences: unreadable === undefined ? new Set(names) : null, isStopping: state === 'stopping' };
+}
+
+export type ShownJob = Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>;
+/** Longest wait, in ms, for Temporal to say which jobs run. */
+export const DIRECTORY_MS = 10000;
+/**
+ * Which jobs run and what they subscribe to.
+ * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
+ * @param stop aborting it ends every wait, with its reason.
+ */
+
+export function jobDirectory(
+  client: Client,
+  taskQueue: string,
+  stop: AbortSignal = new AbortController().signal,
+): JobDirectory {
+  let isFirst = true;
+  // A server that is there and never answers would be waited for without end.
+  const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
+    await unless(stop, client.withDeadline(Date.now() + DIRECTORY_MS, ask));
+  return new JobDirectory({
+    all: async () => {
+      const jobs = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
+      isFirst = false;
+      return jobs;
+    },
+    one: async (jobId) => {
+      const job = await inTime(async () => await knowingJob(client, jobId));
+      return job && listedJob(job);
+    },
+  });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { prepare, whatWorkersAreTold, withHeldBack } from '../../../src/client/jobs/worker-rpc.ts';
+import { whatWorkersAreTold, withHeldBack, prepare } from '../../../src/client/jobs/job-definition.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../../src/contract/ports.ts';
 import { mistakesWith, RIGHT } from '../../contract/a-mistake.ts';
