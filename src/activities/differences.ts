@@ -136,7 +136,8 @@ async function bucketOf(
 ): Promise<Set<string>> {
   const sum = sums[bucket];
   const users = sum === undefined ? undefined : await readBucket(join(folder, bucketName(prefix, bucket)), sum);
-  if (users === undefined) throw new Error('What was just written to "watch.folder" reads otherwise. Check its disk.');
+  if (users === undefined)
+    throw new Error('"watch.folder" does not return what was just written to it. Check its disk.');
   return new Set(users);
 }
 

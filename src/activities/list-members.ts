@@ -72,7 +72,7 @@ export function createListMembers(
         const next = nextCursor(cursor, page.next) ?? (await beyondCircle(source, audience, cursor, page.next, most));
         if (next !== undefined) return { ids, next };
         throw new SourceMisbehaves(
-          `The source leads in a circle: after page ${cursor.pages + 1} of the members of ${audience} it continues where this backfill has been before. Nothing of this page is sent until it continues elsewhere.`,
+          `The source is circular: after page ${cursor.pages + 1} of the members of ${audience} it continues where this backfill has been before. Nothing of this page is sent until it continues elsewhere.`,
         );
       }
       if (page.ids.length > most)

@@ -20,7 +20,7 @@ const decided = z.object({
       isUnknown: z.literal(true).optional().describe('It may have been done. Asking again is safe.'),
     }),
   ),
-  extent: z.looseObject({ letters: z.number().int() }).optional().describe('What the filter selects.'),
+  extent: z.looseObject({ letters: z.number().int() }).optional().describe('The dead letters that the filter selects.'),
 });
 const filter = z.object({
   jobId: z.string().optional(),
@@ -42,7 +42,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
     url: '/v1/dead-letters',
     right: 'read',
     tag,
-    summary: 'Those that wait for a decision, newest first',
+    summary: 'Dead letters waiting for a decision, newest first',
     query: z.object({
       jobId: textParameter,
       user: textParameter,

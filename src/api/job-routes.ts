@@ -146,7 +146,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     url: '/v1/jobs/:job/trend',
     right: 'read',
     tag,
-    summary: 'What a job delivered and what failed: the last hour by minute, the last day by quarter of an hour',
+    summary: 'Deliveries and failures: the last hour by minute, the last day by quarter of an hour',
     answers: { 200: z.object({ v: z.literal(1), hour: z.array(trendPoint), day: z.array(trendPoint) }) },
     run: async ({ params: { job = '' } }) => await jobs.trend(job),
   });
@@ -208,7 +208,7 @@ function commands(jobs: ExportJobs): Operation[] {
         waiting: z
           .enum(['deliver', 'keep', 'discard'])
           .optional()
-          .describe('What becomes of what waits; default: deliver.'),
+          .describe('What to do with waiting triggers; default: deliver.'),
         deadlineMs: z.number().optional(),
       }),
     ),

@@ -207,7 +207,7 @@ export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {
         new Refused(
           503,
           'ServerUnreachable',
-          `There was no answer within ${Math.round(ms / 1000)} s, most likely since Temporal does not answer. What was asked may still be done: before you ask again, look.`,
+          `No answer within ${Math.round(ms / 1000)} s. Temporal is probably not answering. The request may still be carried out: check before you send it again.`,
           { retryAfterS: 5 },
         ),
       );

@@ -91,8 +91,8 @@ export function overviewRoutes(
     method: 'GET',
     url: '/v1/ingests',
     right: 'read',
-    tag: 'What comes in',
-    summary: 'The senders that are listened to, and what came from them since this process began',
+    tag: 'Incoming changes',
+    summary: 'All ingests, with what each has received since this process started',
     answers: {
       200: z.object({
         since: z

@@ -12,7 +12,7 @@ import { formOf, listOf, serve, textParameter, pastTimeParameter } from './opera
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
-  jobId: z.string().optional().describe('Of a job; or `definition`.'),
+  jobId: z.string().optional().describe('Id of the job to sample; or give `definition`.'),
   definition: formOf(FORM_FIELDS).optional(),
   user: z.string().optional(),
   audience: z.string().optional(),

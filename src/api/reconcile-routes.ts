@@ -18,8 +18,8 @@ const reconcileQuery = z.object({
     "Which of the job's audiences the list is about: slug or id. Default: the only one.",
   ),
   column: textParameter.describe('The column, or the JSON key, with the ids. Default: user or id.'),
-  dryRun: flagParameter.describe('1: only say what would be sent.'),
-  force: flagParameter.describe('1: send it also if it looks like a wrong list.'),
+  dryRun: flagParameter.describe('1: only show what would be sent.'),
+  force: flagParameter.describe('1: send it even if it looks like a wrong list.'),
 });
 
 const reconciled = z.looseObject({

@@ -50,7 +50,7 @@ const remediesSchema = z
     }),
   )
   .optional()
-  .describe('What can be done about it, best first.');
+  .describe('Possible fixes, best first.');
 
 /** What a request is refused with: RFC 9457 problem details. Nothing in it is a secret, or says anything of people that the caller did not send. */
 export interface Refusal {
@@ -84,7 +84,7 @@ export class Refused extends Error {
 export class NoSuchPath extends Refused {
   constructor({ method, url }: { readonly method: string; readonly url: string }) {
     const path = (url.split('?')[0] ?? '').slice(0, 255);
-    super(404, 'NoSuchPath', `There is no ${method} ${path}. What there is, is at /docs.`);
+    super(404, 'NoSuchPath', `There is no ${method} ${path}. See /docs for all routes.`);
   }
 }
 
@@ -220,7 +220,7 @@ const problemBody = z
   .looseObject({
     status: z.number().int(),
     code: z.string().describe('Stable: the name of the error, as in docs/errors.md.'),
-    detail: z.string().describe('What happened.'),
+    detail: z.string().describe('The message of the error.'),
     problems: z
       .array(z.object({ field: z.string(), message: z.string() }))
       .optional()

@@ -45,7 +45,7 @@ export class ApiMetrics {
     });
     this.#ingestTriggers = new Counter({
       name: 'triggers_api_ingest_triggers_total',
-      help: 'What these requests brought, by what became of it.',
+      help: 'Triggers received by ingests, by outcome.',
       labelNames: ['ingest', 'outcome'],
       registers,
     });

@@ -189,7 +189,7 @@ function notLetIn(retryAfterS: number | undefined, isLink: boolean): Refused {
 }
 
 function signedOut(): Refused {
-  return new Refused(401, 'NotAuthorized', 'Nobody is signed in, or the session has ended.', {
+  return new Refused(401, 'NotAuthorized', 'You are not signed in, or your session has ended.', {
     headers: { 'www-authenticate': 'Bearer' },
   });
 }

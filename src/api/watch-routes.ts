@@ -13,7 +13,7 @@ const status = z
 
 /** Watches: all that the client and the command line can do about them. An audience is named by its slug or id. */
 export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
-  const tag = 'What comes in';
+  const tag = 'Incoming changes';
   serve(app, {
     method: 'GET',
     url: '/v1/watches',

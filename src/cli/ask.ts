@@ -133,5 +133,5 @@ export async function confirmed(terminal: Terminal, question: string, signal?: A
 /** Why a command that destroys something does nothing where nobody can be asked. @param extent what it would have been about, as a sentence. */
 export function nobodyToAsk(extent?: string): UsageError {
   const told = extent === undefined ? '' : `${extent} `;
-  return new UsageError(`${told}Nothing was done. Where nobody can be asked, say that you mean it: --yes`);
+  return new UsageError(`${told}Nothing was done. There is no terminal to confirm on. To go ahead, add --yes.`);
 }

@@ -69,7 +69,7 @@ function tableOf(long: string | undefined, said: readonly string[]): Record<stri
     return [status, meaning];
   });
   const twice = entries.find(([status], index) => entries.findIndex(([other]) => other === status) < index);
-  if (twice !== undefined) throw new UsageError(`${long} says twice what ${twice[0]} means. Say it once.`);
+  if (twice !== undefined) throw new UsageError(`${long} gives ${twice[0]} two meanings. Give one.`);
   return Object.fromEntries(entries);
 }
 

@@ -93,7 +93,7 @@ export function createProgram(terminal: Terminal): Command {
       `
 Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or an invalid job,
 trigger or configuration.
-What an error means, and what to do: docs/errors.md, by its name in --json.
+Meaning and fix of each error: docs/errors.md, by its name in --json.
 To reach Temporal: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 
 Example:

@@ -105,7 +105,7 @@ export function startedLines(
       : [
           `${paint('yellow', 'Note:')} the namespace lacks ${job.missingSearchAttributes.join(', ')}, so the Temporal UI cannot be searched by them. Register them with: triggers setup`,
         ]),
-    `Look at it with: triggers status ${job.jobId} --watch`,
+    `Follow it with: triggers status ${job.jobId} --watch`,
   ];
   return lines.flatMap((line) => wrap(line, columns));
 }

@@ -82,7 +82,7 @@ export function tableLines(
     const named = verdicts.flatMap((verdict) => statuses.get(verdict) ?? []);
     return named.length === 0 ? [] : field(name, named.join(', ') + more + (name === AGAIN ? howLong : ''), columns);
   });
-  return [paint('bold', 'What its answers mean'), ...rows];
+  return [paint('bold', 'Meaning of its answers'), ...rows];
 }
 
 const AGAIN = 'Tried again';

@@ -250,7 +250,7 @@ function standsText(
   { lastFailure, hasDeadLetter }: { readonly lastFailure: string | undefined; readonly hasDeadLetter: boolean },
 ): string {
   const doubt = notice === undefined ? '' : ` ${printableReason(notice)}`;
-  if (standing === undefined) return `What waits is not known.${doubt}`;
+  if (standing === undefined) return `Waiting triggers: unknown.${doubt}`;
   const { waiting, waitingCount, dying, inPages } = standing;
   const dyingText =
     dying === 0

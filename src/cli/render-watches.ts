@@ -77,7 +77,7 @@ export class RateMeter {
 
 const STATES: Readonly<Record<WatchStatus['state'], { style: Style; words: string }>> = {
   scanning: { style: 'green', words: 'reading the members' },
-  confirming: { style: 'green', words: 'checking with the source those who seem to have left' },
+  confirming: { style: 'green', words: 'checking with the source who has left' },
   telling: { style: 'green', words: 'telling jobs' },
   waiting: { style: 'green', words: 'waiting for the next round' },
   held: { style: 'yellow', words: 'held' },
@@ -119,12 +119,12 @@ export function settingsText({
   emitExisting,
   largestExitPercent,
 }: Pick<WatchStatus, 'emitExisting' | 'largestExitPercent'>): string {
-  const existing = emitExisting ? 'everybody is reported as entering' : 'nobody is reported';
+  const existing = emitExisting ? 'all members are reported as entering' : 'nobody is reported';
   const exits =
     largestExitPercent === 100
       ? 'No exits are held.'
       : `When more than ${largestExitPercent} % of the members leave at once, that is held until it is seen twice.`;
-  return `${exits} Where there is nothing to compare with, ${existing}.`;
+  return `${exits} Without an earlier snapshot, ${existing}.`;
 }
 
 function heldText({ held, audience }: WatchStatus, nowMs: number): string | undefined {

@@ -149,7 +149,7 @@ function numbersIn(
     return text.trim() === '' ? [] : [[name, text]];
   });
   if (typed.length === 0) return undefined;
-  if (typed[0]?.[0] !== parts[0]?.name) return wrong(`Give "${parts[0]?.name}", too.`);
+  if (typed[0]?.[0] !== parts[0]?.name) return wrong(`Also give "${parts[0]?.name}".`);
   const numbers = typed.map(([name, text]) => [name, numberOf(text)] as const);
   return numbers.some(([, number]) => number === undefined) ? wrong(NO_NUMBER) : Object.fromEntries(numbers);
 }
@@ -158,7 +158,7 @@ function jsonOf(typed: string, wrong: (message: string) => undefined): unknown {
   try {
     const value: unknown = JSON.parse(typed);
     const doubled = doubledKey(typed);
-    if (doubled !== undefined) wrong(`"${printable(doubled)}" is there twice. Leave one of them.`);
+    if (doubled !== undefined) wrong(`"${printable(doubled)}" appears twice. Remove one.`);
     return value;
   } catch {
     return wrong('Write it as in a job file: an object, {"name": "value"}.');
@@ -221,8 +221,8 @@ function headersOf(text: string, wrong: (message: string) => undefined): Record<
     const colon = line.indexOf(':');
     const name = colon === -1 ? '' : line.slice(0, colon).trim();
     const isTwice = [...headers.keys()].some((one) => one.toLowerCase() === name.toLowerCase());
-    if (name === '') wrong('Write one header a line: name: value');
-    else if (isTwice) wrong(`The header ${name} is there twice.`);
+    if (name === '') wrong('Write one header per line, as name: value');
+    else if (isTwice) wrong(`The header ${name} appears twice.`);
     else headers.set(name, line.slice(colon + 1).trim());
   }
   return Object.fromEntries(headers);

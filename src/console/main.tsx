@@ -26,7 +26,7 @@ function Header(): JSX.Element {
   return (
     <header class="top">
       <a class="skip" href="#content">
-        To the content
+        Skip to content
       </a>
       <a class="brand" href="/">
         <svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true">
@@ -64,15 +64,15 @@ function Guarded({ children }: { readonly children: ComponentChildren }): Compon
     <div role="alert">
       <Empty title="This page cannot be shown" isPage>
         <p>
-          That is a fault of the console. Jobs go on, and nothing was changed by it. All of it can be done by the{' '}
-          <code>triggers</code> command, too.
+          This is a bug in the console. Your jobs keep running and nothing was changed. You can also use the{' '}
+          <code>triggers</code> command.
         </p>
         <p class="quiet">
           <Clipped text={error instanceof Error ? error.message : String(error)} />
         </p>
         <div class="buttons">
           <button type="button" class="primary" onClick={forget}>
-            Show it again
+            Try again
           </button>
           <a class="button" href="/">
             All jobs
@@ -85,7 +85,7 @@ function Guarded({ children }: { readonly children: ComponentChildren }): Compon
 
 function NotFound(): JSX.Element {
   return (
-    <Empty title="There is nothing here" isPage>
+    <Empty title="Page not found" isPage>
       <p>
         All jobs are <a href="/">on the first page</a>.
       </p>

@@ -57,7 +57,7 @@ export function TrendPlots({ trend }: { readonly trend: JobTrend }): JSX.Element
         </div>
       </header>
       {points.length === 0 ? (
-        <p class="quiet">Nothing has happened to this job yet.</p>
+        <p class="quiet">No activity yet.</p>
       ) : isTable ? (
         <TrendTable points={points} />
       ) : (
@@ -75,8 +75,8 @@ function TrendTable({ points }: { readonly points: readonly TrendPoint[] }): JSX
     <div class="scroll" tabIndex={0} role="group" aria-label="Numbers">
       <table>
         <Head
-          columns={['From', 'Delivered', 'Failed attempts', 'Waiting at its end']}
-          numbers={['Delivered', 'Failed attempts', 'Waiting at its end']}
+          columns={['From', 'Delivered', 'Failed attempts', 'Waiting at the end']}
+          numbers={['Delivered', 'Failed attempts', 'Waiting at the end']}
         />
         <tbody>
           {points.toReversed().map(({ at, delivered, failed, waiting }) => (

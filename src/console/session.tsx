@@ -175,7 +175,7 @@ function SignIn({ onSigned, refused, isAgain = false, isByLink = false }: SignIn
           onInput={(event) => setKey(event.currentTarget.value)}
         />
         <p class="hint">
-          Whoever runs the API makes one with <code>triggers secrets new --api-key</code>. Or start{' '}
+          The operator of the API makes a key with <code>triggers secrets new --api-key</code>. Or start{' '}
           <code>triggers up</code> again, and open the link that it prints. You stay signed in until you sign out or are
           idle for 30 minutes. Your key is not saved in the browser.
         </p>

@@ -85,15 +85,15 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (endpoint?.state === 'unhealthy') {
     const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
     const probe = endpoint.nextProbeAt === undefined ? '' : `; the next try is ${ago(endpoint.nextProbeAt, now)}`;
-    return `The endpoint does not take what is sent${failure}: ${waits}${probe}.`;
+    return `The endpoint is not accepting requests${failure}: ${waits}${probe}.`;
   }
   if (endpoint?.state === 'new' && waiting > 0)
-    return `The endpoint has accepted nothing yet, so one request at a time is tried: ${waits}.`;
+    return `The endpoint has accepted nothing yet, so the job sends one request at a time: ${waits}.`;
   if (throttledUntil !== undefined)
     return `The endpoint asked to wait; the next request goes ${ago(throttledUntil, now)}. ${capital(waits)}.`;
   if (quietUntil !== undefined) return `Quiet hours, which end ${ago(quietUntil, now)}: ${waits}.`;
   if (status.quotaUntil !== undefined)
-    return `The quota is used; more is sent ${ago(status.quotaUntil, now)}. ${capital(waits)}.`;
+    return `The quota is used up; sending continues ${ago(status.quotaUntil, now)}. ${capital(waits)}.`;
   if (waiting === 0) return `Up to date: ${waits}.`;
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
@@ -103,11 +103,11 @@ export function jobSentence(status: JobStatus, now: number): string {
 function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {
   // One that has problems never began. Of all others the reason says how to recover them in a terminal; here is a button.
   if (recoverableUntil !== undefined && problems === undefined)
-    return 'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.';
-  if (why !== undefined) return `Stopped. ${why} It takes no more triggers.`;
-  if (kept === undefined) return 'Stopped. It takes no more triggers.';
+    return 'Ended from outside. Undelivered triggers can be recovered. Until then, the job accepts no triggers.';
+  if (why !== undefined) return `Stopped. ${why} It accepts no more triggers.`;
+  if (kept === undefined) return 'Stopped. It accepts no more triggers.';
   const { waiting } = kept;
-  return `Stopped. It keeps ${counted(waiting, 'trigger')} for when it is resumed, and takes no more until then.`;
+  return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
 }
 
 /** How a backfill goes, after its bar. */
@@ -116,10 +116,10 @@ export function backfillSentence(backfill: BackfillStatus): string {
   const parts = [
     `${shownCount(delivered)} delivered`,
     waiting > 0 && `${shownCount(waiting)} waiting`,
-    superseded > 0 && `${shownCount(superseded)} left out, since something newer is known of them`,
+    superseded > 0 && `${shownCount(superseded)} skipped because of newer changes`,
     deadLetters > 0 && counted(deadLetters, 'dead letter'),
     (backfill.filtered ?? 0) > 0 && `${shownCount(backfill.filtered ?? 0)} skipped by a template`,
-    ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out with ${printable(audience)}`),
+    ...leftOut.map(({ audience, members }) => `${shownCount(members)} skipped with ${printable(audience)}`),
     state === 'running' && `${shownCount(ratePerSecond)} a second`,
     state === 'running' && secondsLeft !== undefined && `${duration(secondsLeft * 1000)} left`,
   ];
@@ -139,8 +139,8 @@ const PLACES: RemedyWords = {
   edit: () => '“Edit” on the page of the job',
   resume: () => '“Resume” on the page of the job',
   recover: () => '“Recover” on the page of the job',
-  discard: () => '“Stop” on the page of the job, and “Discard it”',
-  discardRecoverable: () => '“Start, and give that up”',
+  discard: () => '“Stop” on the page of the job, and “Discard them”',
+  discardRecoverable: () => '“Start, and lose them”',
   listWatches: () => 'the page “Inputs”',
   listDeadLetters: () => 'the page “Dead letters”',
   deadLetter: () => 'the page “Dead letters”',

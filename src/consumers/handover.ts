@@ -236,7 +236,7 @@ export class ConsumerMetrics {
     const registers = [this.registry];
     this.#triggers = new Counter({
       name: 'triggers_consumer_triggers_total',
-      help: 'What was consumed, by what became of it.',
+      help: 'Triggers consumed, by outcome.',
       labelNames: ['outcome'],
       registers,
     });

@@ -55,7 +55,7 @@ function wrongName(name: string, before: readonly string[]): string | undefined 
   if (!HEADER_NAME.test(name)) return 'This is not a valid header name.';
   if (/^content-type$/i.test(name)) return 'Say it as "contentType".';
   if (CREDENTIALS.test(name))
-    return 'That is a secret. Put it into an authorization in the worker\'s configuration, and name that in "authorization".';
+    return 'This header is a secret. Put it into an authorization in the worker\'s configuration, and name that in "authorization".';
   if (RESERVED_HEADERS.test(name)) return 'The worker sets this header itself.';
   if (before.some((other) => other.toLowerCase() === name.toLowerCase())) return 'This header is given twice.';
   return undefined;
@@ -78,7 +78,7 @@ const shape = {
     )
     .refine(
       (said) => !/^multipart\//i.test(said) || /;\s*boundary=/i.test(said),
-      'Nobody can read multipart without its boundary. Say the one that "body" has: multipart/form-data; boundary=x.',
+      'Multipart needs a boundary. Give the one that "body" uses: multipart/form-data; boundary=x.',
     ),
   /** A template of the body; empty: none is sent. */
   body: z
@@ -96,7 +96,7 @@ const ofEvent = z
       body: shape.body.nullish(),
       answers: answersSchema.nullish(),
     },
-    { error: 'What is different for one event is an object, such as {"method": "DELETE"}.' },
+    { error: 'Give an object with the fields that differ, such as {"method": "DELETE"}.' },
   )
   .nullable()
   .default(null);

@@ -71,9 +71,9 @@ export interface FormField<Value = unknown> {
 
 /** The parts of "More", in their order. */
 export const FORM_SECTIONS = {
-  sent: 'What is sent',
-  when: 'When it is sent',
-  answers: 'What answers mean',
+  sent: 'Request',
+  when: 'Timing',
+  answers: 'Answers',
 } as const;
 
 const METHODS: readonly Method[] = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'];
@@ -239,7 +239,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
     label: 'For enters',
     section: 'sent',
     input: { kind: 'json', rows: 3 },
-    hint: 'What is different for enters, as in a job file.',
+    hint: 'Fields that differ for enters, as in a job file.',
     example: '{"method": "PUT"}',
     row: null,
   },
@@ -252,7 +252,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
     label: 'For exits',
     section: 'sent',
     input: { kind: 'json', rows: 3 },
-    hint: 'What is different for exits, as in a job file.',
+    hint: 'Fields that differ for exits, as in a job file.',
     example: '{"method": "DELETE", "body": ""}',
     row: null,
   },

@@ -154,7 +154,7 @@ const STATES: Readonly<Record<DeadLetterState, string>> = {
   redelivering: 'To be sent after all; the source and the job are being asked.',
   redelivered: 'It is with its job again.',
   discarded: 'Dropped by a person.',
-  expired: 'Nobody decided in time what to do with it.',
+  expired: 'Expired before anybody decided.',
 };
 
 /** A dead letter as the Temporal UI shows it. */

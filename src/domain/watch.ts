@@ -159,7 +159,7 @@ export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus
 
 const PHASES: Readonly<Record<WatchPhase, string>> = {
   scanning: 'reading the members',
-  confirming: 'checking with the source those who seem to have left',
+  confirming: 'checking with the source who has left',
   telling: 'telling jobs',
   waiting: 'waiting for the next round',
   held: 'held: so many members would leave at once that it waits until it has seen this again. Update "accept" to accept it now',

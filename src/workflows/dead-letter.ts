@@ -76,7 +76,7 @@ class DeadLetterWorkflow {
 
   constructor(letter: DeadLetter) {
     this.#letter = letter;
-    answerQuery(deadLetterStatusQuery, 0, 'What became of the trigger, and why.', () => this.#status());
+    answerQuery(deadLetterStatusQuery, 0, 'State of the dead letter, and why.', () => this.#status());
     const discard = (...args: unknown[]): void => {
       if (this.#asked(readNothing(args)) !== undefined) this.#wish = { kind: 'discard' };
     };

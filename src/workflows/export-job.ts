@@ -30,8 +30,7 @@ const TURNS_PER_ACTIVATION = 20_000;
 /** No run gets older than this, so old code never has to replay more. */
 const RUN_MS = 24 * 60 * 60 * 1000;
 const LOGGED_REJECTS = 100;
-const TREND =
-  'What it delivered and what failed, by minute of the last hour and by quarter of an hour of the last day.';
+const TREND = 'Deliveries and failures, by minute of the last hour and by quarter of an hour of the last day.';
 
 /**
  * One run of a job: turns what comes from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it

@@ -44,7 +44,7 @@ export const UPDATE_DESCRIPTIONS = {
   pause: 'Starts no further request; triggers are accepted and wait.',
   resume: 'Sends again, whoever paused or stopped it.',
   retry: 'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
-  edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. What is not named stays.',
+  edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
   backfill:
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
   stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',

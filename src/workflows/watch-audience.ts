@@ -77,7 +77,7 @@ class WatchRun {
     this.#state = state;
     answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
     answerUpdate(changeWatchUpdate, {
-      description: 'Changes how it watches: {"everyMs": 300000}. What is not named stays.',
+      description: 'Changes how it watches: {"everyMs": 300000}. Other settings stay as they are.',
       check: (args) => parsed(readWatchChange(args)),
       answer: (args) => this.#change(parsed(readWatchChange(args))),
     });

@@ -160,8 +160,8 @@ test('before the stop of a job that has stopped nothing is foretold, unless it d
 });
 
 test.each([
-  [[], 'No dead letter waits.'],
-  [['--user', '7'], 'No such dead letter waits.'],
+  [[], 'No dead letters are waiting.'],
+  [['--user', '7'], 'No matching dead letters are waiting.'],
 ])('only of those that were asked for it is said that no such dead letter waits: %j', async (filter, said) => {
   someJobs();
   const { terminal, err } = aTerminal();

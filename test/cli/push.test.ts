@@ -76,7 +76,7 @@ test.each([
 test('so does what no job listens to, where others of the same input were taken', async () => {
   const { code, said, failed } = await pushed([HEARD.id, OTHER, OTHER], ['-']);
   expect(code).toBe(1);
-  expect(said).toContain('x 1 accepted No running job listens to the audiences of 2 of them.');
+  expect(said).toContain('x 1 accepted No running job subscribes to the audiences of 2 of them.');
   expect(failed).toBe('2 triggers were sent to no job.');
 });
 
@@ -166,7 +166,7 @@ test('what was hardly meant as it is is pushed, with a warning', async () => {
     code: 0,
     accepted: 1,
     failed:
-      'Warning: The "at" of 1 trigger is more than a day ahead. What is sent does not wait for it. Warning: The "user" of 1 trigger begins or ends with a space, which is part of the id.',
+      'Warning: The "at" of 1 trigger is more than a day ahead. It is sent now, not then. Warning: The "user" of 1 trigger begins or ends with a space, which is part of the id.',
   });
   const { result } = await pushed([], [...one, '--json']);
   expect(JSON.parse(result)).toMatchObject({ doubts: [expect.stringContaining('"at"'), expect.any(String)] });

@@ -51,15 +51,15 @@ test('a watch shows what it found, and when and how often it looks again', () =>
     '  Last round    60 s ago, 3 in, 1 out, told to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
     '  Settings      When more than 20 % of the members leave at once, that is held',
-    '                until it is seen twice. Where there is nothing to compare with,',
-    '                nobody is reported.',
+    '                until it is seen twice. Without an earlier snapshot, nobody is',
+    '                reported.',
   ]);
 });
 
 test('a running watch that is given other settings says all of them as they are now', () => {
   const settings = { ...STATUS, audience: AUDIENCE, emitExisting: true, largestExitPercent: 100 };
   expect(startedText(false, settings)).toBe(
-    'Already watching vip; now every 5 min. No exits are held. Where there is nothing to compare with, everybody is reported as entering.',
+    'Already watching vip; now every 5 min. No exits are held. Without an earlier snapshot, all members are reported as entering.',
   );
 });
 

@@ -156,6 +156,6 @@ test('what is not known to have been redelivered is not called a failure', () =>
   const { message, ...data } = notAllDone(493, failures, 'redelivered');
   expect(data).toMatchObject({ done: 493, failed: 1, unknown: 2 });
   expect(message).toBe(
-    '1 dead letter could not be redelivered. It is not known whether 2 dead letters were redelivered. To find out, run the command again: nothing is done twice.',
+    '1 dead letter could not be redelivered. Unknown: whether 2 dead letters were redelivered. Run the command again to find out: nothing is done twice.',
   );
 });

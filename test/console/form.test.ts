@@ -231,7 +231,7 @@ describe('what is written as in a job file', () => {
     for (const field of FIELDS)
       for (const text of ['{"a": 1, "a": 2}', '{"b": {"a": 1, "\\u0061": 2}}'])
         expect(typed({ [field]: text }).problems).toEqual([
-          { field, message: expect.stringContaining('"a" is there twice') },
+          { field, message: expect.stringContaining('"a" appears twice') },
         ]);
     expect(typed({ answers: '{"a": {"b": 1}, "b": 1}' }).problems).toEqual([]);
   });
@@ -330,22 +330,22 @@ describe('words', () => {
         { state: 'paused', reason: 'Paused by an operator. Triggers are accepted and kept.', waiting: 2 },
       ],
       ['Paused: nothing is waiting.', { state: 'paused' }],
-      ['Stopped. It takes no more triggers.', { state: 'stopped' }],
+      ['Stopped. It accepts no more triggers.', { state: 'stopped' }],
       [
-        'Stopped. The label is missing. It takes no more triggers.',
+        'Stopped. The label is missing. It accepts no more triggers.',
         { state: 'stopped', reason: 'The label is missing.' },
       ],
       [
-        'Stopped. It keeps 1 trigger for when it is resumed, and takes no more until then.',
+        'Stopped. It keeps 1 trigger until you resume it, and accepts no more until then.',
         { state: 'stopped', kept: { waiting: 1, keptAt: at(-60) } },
       ],
       // How to do so in a terminal is not said where there is a button.
       [
-        'Ended from outside. What it had not delivered can be recovered; until then it takes no more triggers.',
+        'Ended from outside. Undelivered triggers can be recovered. Until then, the job accepts no triggers.',
         { state: 'stopped', reason: 'Recover it before you start it again.', recoverableUntil: at(3600) },
       ],
       [
-        'Stopped. Its definition is wrong. It takes no more triggers.',
+        'Stopped. Its definition is wrong. It accepts no more triggers.',
         { state: 'stopped', reason: 'Its definition is wrong.', recoverableUntil: at(3600), problems: [] },
       ],
       ['Stopping: nothing is waiting.', { state: 'stopping' }],
@@ -372,7 +372,7 @@ describe('words', () => {
     test('what is wrong comes before what is going on', () => {
       const endpoint = { state: 'unhealthy', nextProbeAt: at(5) } as const;
       expect(said({ endpoint, waiting: 4, inFlight: 1, lastFailure: { at: at(-1), status: 503 } })).toBe(
-        'The endpoint does not take what is sent (HTTP 503): 4 triggers wait; the next try is in 5 s.',
+        'The endpoint is not accepting requests (HTTP 503): 4 triggers wait; the next try is in 5 s.',
       );
     });
   });
@@ -388,7 +388,7 @@ describe('words', () => {
     };
     const said = (more: object): string => backfillSentence({ ...backfill, ...more } as BackfillStatus); // All that it reads.
     expect(said({ secondsLeft: 30 })).toBe(
-      '1,200 delivered, 3 waiting, 1 left out, since something newer is known of them, 1 dead letter, 40 a second, 30 s left',
+      '1,200 delivered, 3 waiting, 1 skipped because of newer changes, 1 dead letter, 40 a second, 30 s left',
     );
     expect(said({ state: 'finished', waiting: 0, superseded: 0, deadLetters: 0 })).toBe('1,200 delivered');
   });

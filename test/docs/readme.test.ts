@@ -126,7 +126,7 @@ describe('docs/setup.md', () => {
         const mine = args.map((one) => one.replace('examples/job.json', join(folder, 'job.json')));
         const { stdout, stderr } = await new Operator(taskQueue).run(mine);
         // A terminal shows what comes after the request last, though it goes to standard error as what comes before.
-        const [before = '', after = ''] = stderr.split(/(?=\nWhat its answers mean)/);
+        const [before = '', after = ''] = stderr.split(/(?=\nMeaning of its answers)/);
         expect(withoutChance(before + stdout + after)).toBe(withoutChance(prints));
       }
     } finally {

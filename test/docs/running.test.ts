@@ -41,7 +41,7 @@ const CAME_OF: Readonly<Record<string, () => Promise<void>>> = {
   // All that runs has a file, which says what it is.
   'docs/jobs-as-files.md': async () => {
     const { stdout } = await stage.run('triggers apply examples/jobs --prune --dry-run');
-    expect(stdout).toBe('unchanged  3 jobs\nAll jobs are like that already.\n');
+    expect(stdout).toBe('unchanged  3 jobs\nAll jobs are already up to date.\n');
   },
   // Its job is pointed at the endpoint, with an authorization, and then sends everybody who is a member.
   'docs/from-lytics.md': async () => {

@@ -108,7 +108,7 @@ test('jobs are started and changed as their files say, in folders too; a dry run
   expect(await lab.jobs.definition(other)).toEqual(
     simple({ audiences: ['news', 'vip'], webhookUrl: `${lab.receiver.url}other-path` }),
   );
-  expect((await operator.run(['apply', folder])).stdout).toBe('All jobs are like that already.\n');
+  expect((await operator.run(['apply', folder])).stdout).toBe('All jobs are already up to date.\n');
 });
 
 test.each<[string, Partial<JobDefinitionInput>]>([
@@ -233,7 +233,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
     const unasked = await here.run(['apply', folder, '--prune', '--force']);
     expect(unasked.code).toBe(2);
     expect(unwrapped(unasked.stderr)).toContain(
-      `This stops ${unwanted}: what waits there is sent first, for at most an hour. Nothing was done. Where nobody can be asked, say that you mean it: --yes`,
+      `This stops ${unwanted}: what waits there is sent first, for at most an hour. Nothing was done. There is no terminal to confirm on. To go ahead, add --yes.`,
     );
     await expect(there.jobs.status(wanted)).rejects.toThrow('There is no job');
     const bad = file(a('bad'), '{');
@@ -245,7 +245,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
     const strangers = await here.run(['apply', folder, '--prune', '--yes']);
     expect(strangers.code).toBe(1);
     expect(unwrapped(strangers.stderr)).toContain(
-      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is the wrong folder. Nothing was done. If it is right all the same, say so: --force`,
+      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is the wrong folder. Nothing was done. To go ahead anyway, add --force.`,
     );
     expect((await there.jobs.status(unwanted)).state).toBe('paused');
     const done = await here.run(['apply', folder, '--prune', '--force', '--yes']);

@@ -408,7 +408,7 @@ describe('watch', () => {
 
     const { stdout } = await operator.run(['watch', slug, '--every', '2h']);
     expect(unwrapped(stdout)).toBe(
-      `Watching ${slug} every 2 h. Current members are not reported. See how it goes with: triggers watch --list`,
+      `Watching ${slug} every 2 h. Current members are not reported. Follow it with: triggers watch --list`,
     );
     const changed = await operator.json<WatchStatus>(['watch', slug, '--every', '1h', '--largest-exit', '30']);
     expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });

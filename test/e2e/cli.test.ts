@@ -44,7 +44,7 @@ describe('a job from pause to stop', () => {
     expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toBe(
       `Changed ${job}:\n  parallelRequestCount  5 → 9\n`,
     );
-    expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toBe(`${job} was like that already.\n`);
+    expect((await operator.run(['edit', job, '--parallel', '9'])).stdout).toBe(`${job} already has these values.\n`);
     const edited = await operator.json<{ status: JobStatus }>([
       'edit',
       job,

@@ -111,7 +111,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const { page, context } = await browser.open(`${api.url}/new`);
     await filled(page, 'Half filled in');
     await page.reload();
-    await page.getByText('This is what you typed before.').waitFor();
+    await page.getByText('Your draft was restored').waitFor();
     const label = page.getByLabel('Label', { exact: true });
     expect([await label.inputValue(), await page.getByLabel('Webhook URL').inputValue()]).toEqual([
       'Half filled in',
@@ -179,7 +179,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     answer = failed('DifferenceDoubtful');
     await pressable(page, 'Send 0 enters and 1 exit');
     await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Send it all the same' }).waitFor();
+    await page.getByRole('button', { name: 'Send anyway' }).waitFor();
     expect(await page.evaluate(FOCUSED)).toBe('Cancel');
     await context.close();
   });
@@ -189,12 +189,12 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await filled(page, 'Not checked');
     const connect = await cutOff(page);
     await page.getByRole('button', { name: 'Start Export' }).click();
-    await page.getByText('It could not be checked, so nothing was started').waitFor();
+    await page.getByText('The check failed, so nothing was started').waitFor();
     expect(await page.getByRole('dialog').count()).toBe(0);
     await connect();
     await page.getByRole('button', { name: 'Start Export' }).click();
     await page.getByRole('dialog').getByText('Existing members are not sent.').waitFor();
-    expect(await page.getByText('It could not be checked').count()).toBe(0);
+    expect(await page.getByText('The check failed').count()).toBe(0);
     await page.keyboard.press('Escape');
     // What is wrong where nobody sees it is unfolded, and has the focus.
     await page.getByText('More', { exact: true }).click();
@@ -214,12 +214,12 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByText('This page cannot be shown').waitFor();
     await looked(page, 'thrown');
     await page.unroute(`**/v1/jobs/${job}`);
-    await page.getByRole('button', { name: 'Show it again' }).click();
+    await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('heading', { name: 'Misunderstood' }).waitFor();
     await page.route(`**/v1/jobs/${job}`, async (route) => await route.fulfill({ json: {} }));
     await page.getByText('This page cannot be shown').waitFor();
     await page.getByRole('link', { name: 'Find a person' }).click();
-    await page.getByText('Was this person sent').waitFor();
+    await page.getByText('What was sent about a person').waitFor();
     await context.close();
   });
 
@@ -313,8 +313,8 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const job = await started(`Told of ${id().slice(0, 6)}`);
     await trigger(job, user);
     const { page, context } = await browser.open(`${api.url}/people`);
-    await page.getByLabel("The person's id").fill(user);
-    await page.getByLabel(/Only of this job/).fill(job);
+    await page.getByLabel('Person id').fill(user);
+    await page.getByLabel(/Job id/).fill(job);
     await page.getByRole('button', { name: 'Find' }).click();
     await page.getByText('Signalled: enter').waitFor();
     await context.close();

@@ -44,7 +44,7 @@ describeWithBrowser('the console, in short', () => {
     const { page, context } = await browser.open(api.url, { viewport });
     await page
       .getByRole('link', { name: 'New job' })
-      .or(page.getByRole('link', { name: 'Start the first one' }))
+      .or(page.getByRole('link', { name: 'Create a job' }))
       .first()
       .click();
     await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
@@ -62,7 +62,7 @@ describeWithBrowser('the console, in short', () => {
     await page.getByText(/are sent as an/).waitFor();
     await page.getByRole('button', { name: 'Send 230 users, and start' }).click();
     await page.getByText('230 of 230').waitFor();
-    await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
+    await page.getByRole('heading', { name: 'Recent attempts' }).waitFor();
     await page.getByRole('link', { name: 'member-' }).first().waitFor();
     await looked(page, `job-${width}`);
     const jobId = new URL(page.url()).pathname.replace('/jobs/', '');

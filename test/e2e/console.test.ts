@@ -119,7 +119,7 @@ describeWithBrowser('the console', () => {
 
     // Stop it, with what becomes of what waits.
     await page.getByRole('button', { name: 'Stop' }).click();
-    await page.getByLabel(/Keep it/).check();
+    await page.getByLabel(/Keep them/).check();
     await page.getByText(`triggers stop ${job} --waiting keep`).waitFor();
     await looked(page, 'stop');
     await page.getByRole('dialog').getByRole('button', { name: 'Stop', exact: true }).click();
@@ -144,14 +144,14 @@ describeWithBrowser('the console', () => {
     await page.getByText('two@example.com').waitFor();
     const decisions = watchDecisions(page);
     await page.getByRole('button', { name: 'Discard …' }).dblclick();
-    await page.getByText('this cannot be undone').waitFor();
+    await page.getByText('This cannot be undone').waitFor();
     await looked(page, 'dead-letter-discard');
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByText(/^triggers dead-letters redeliver [\w-]+$/).waitFor();
     await looked(page, 'dead-letter');
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
     // By the source, the person is no member: that is said, and somebody has to insist.
-    await page.getByLabel('Send it although it contradicts what the source says now').check();
+    await page.getByLabel('Send it even if the source now says otherwise').check();
     await page.getByText(/^triggers dead-letters redeliver \S+ --force$/).waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Redeliver', exact: true }).click();
     await until(() => endpoint.ledger.entries.filter(({ message }) => message?.user === 'two').length === 2);
@@ -186,7 +186,7 @@ describeWithBrowser('the console', () => {
 
   test('shows what comes in', async () => {
     const { page, context } = await browser.open(`${api.url}/inputs`);
-    await page.getByText('No other system sends here').waitFor();
+    await page.getByText('No ingests').waitFor();
     await looked(page, 'inputs');
     await context.close();
   });
@@ -202,7 +202,7 @@ describeWithBrowser('the console', () => {
     await dialog.getByLabel('Check every').fill('2h');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
     for (const [field, wrong, right] of [
-      [/^Hold back when more/, '0', '20'],
+      [/^Hold back exits when more/, '0', '20'],
       ['Audience', ' ', WATCHED.slug],
     ] as const) {
       await dialog.getByLabel(field, { exact: true }).fill(wrong);
@@ -223,12 +223,12 @@ describeWithBrowser('the console', () => {
     await deed('Read now').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --now`, { exact: true }).waitFor();
     await dialog.getByRole('button', { name: 'Read now' }).click();
-    await page.getByText('20 members would leave at once, and 20 remain').waitFor();
+    await page.getByText('20 members would leave at once and 20 remain').waitFor();
     await looked(page, 'watches-narrow');
     // Since some are back, reading once more would not be enough.
     for (const user of MEMBERS.slice(0, 5)) lab.source.enter(WATCHED.id, user);
     await deed('Accept').click();
-    await dialog.getByText('20 members did leave, and 20 remain').waitFor();
+    await dialog.getByText('20 members left and 20 remain').waitFor();
     await dialog.getByRole('button', { name: 'Accept', exact: true }).click();
     await until(async () => (await watches.status(WATCHED.id)).exits === 15);
     await deed('Accept').waitFor({ state: 'detached' });
@@ -236,9 +236,9 @@ describeWithBrowser('the console', () => {
     await deed('Change').click();
     expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
-    await dialog.getByLabel(/^Hold back when more/).fill('100');
+    await dialog.getByLabel(/^Hold back exits when more/).fill('100');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
-    await dialog.getByLabel(/Report everybody as entering/).check();
+    await dialog.getByLabel(/Report all members as entering/).check();
     await dialog
       .getByText(`triggers watch ${WATCHED.slug} --largest-exit 100 --emit-existing`, { exact: true })
       .waitFor();
@@ -274,7 +274,7 @@ describeWithBrowser('the console', () => {
     const dialog = page.getByRole('dialog');
     await dialog.getByText('Somebody else has changed Parallel request count').waitFor();
     await dialog.getByRole('cell', { name: '9', exact: true }).waitFor();
-    await dialog.getByRole('button', { name: 'Save all the same' }).click();
+    await dialog.getByRole('button', { name: 'Save anyway' }).click();
     await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
     expect(await lab.jobs.definition(job)).toEqual({ ...before, parallelRequestCount: 7, memberships: true });
     await context.close();
@@ -312,7 +312,7 @@ describeWithBrowser('the console', () => {
       await route.fulfill({ json: { jobs: [first], states: { running: 700, paused: 20 }, next: 'first' } });
     });
     await page.goto(api.url);
-    await page.getByText('There are more: these are the first 500.').waitFor();
+    await page.getByText('More jobs exist: these are the first 500.').waitFor();
     await page.getByRole('button', { name: 'all 720' }).waitFor();
     await page.getByLabel('Search jobs').fill('behind far');
     await page.getByRole('link', { name: 'Far behind' }).waitFor();
@@ -339,12 +339,12 @@ describeWithBrowser('the console', () => {
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await (await findJob(page, 'Looked at')).click();
-    await page.getByRole('heading', { name: 'The last attempts' }).waitFor();
+    await page.getByRole('heading', { name: 'Recent attempts' }).waitFor();
     const buttons = ['Pause', 'Backfill', 'Reconcile', 'Stop', 'Edit'];
     for (const name of buttons) expect(await page.getByRole('button', { name }).count()).toBe(0);
     expect(await page.getByRole('link', { name: 'Edit' }).count()).toBe(0);
     await page.getByRole('link', { name: 'Inputs' }).click();
-    await page.getByText('No audience is watched').or(page.getByRole('cell').first()).first().waitFor();
+    await page.getByText('No watched audiences').or(page.getByRole('cell').first()).first().waitFor();
     expect(await page.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
     // Nor does the API do it for them.
     const paused = await page.evaluate<number>(
@@ -398,7 +398,7 @@ describeWithBrowser('the console', () => {
 
   test('is used with the keyboard alone, from a new job to its end', async () => {
     const { page, context } = await browser.open(api.url);
-    await tabTo(page, /^(?:New job|Start the first one)$/);
+    await tabTo(page, /^(?:New job|Create a job)$/);
     await page.keyboard.press('Enter');
     await page.getByLabel('Webhook URL').waitFor();
     await tabTo(page, /^Use Webhook endpoint does not require authorization instead/);
@@ -430,8 +430,8 @@ describeWithBrowser('the console', () => {
     }
     await tabTo(page, /^Backfill$/);
     await page.keyboard.press('Enter');
-    await page.getByLabel(/^Only so many/).fill('1e3');
-    await page.getByText('This is a whole number, from 1.').waitFor();
+    await page.getByLabel(/^Number of people/).fill('1e3');
+    await page.getByText('Enter a whole number from 1.').waitFor();
     await page.keyboard.press('Escape');
     await tabTo(page, /^Stop$/);
     await page.keyboard.press('Enter');
@@ -444,7 +444,7 @@ describeWithBrowser('the console', () => {
     // Closed and opened again before the browser's next task: sooner than any hand.
     await page.evaluate(CANCELLED_AND_PRESSED_AGAIN);
     await page.getByRole('dialog').waitFor();
-    await tabTo(page, /^Send it first/);
+    await tabTo(page, /^Send them first/);
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowDown');
     // What cannot be undone is not done from among the choices.
@@ -487,7 +487,7 @@ describeWithBrowser('the console', () => {
     expect(await other.getByRole('heading', { name: 'The message' }).count()).toBe(0);
     // A watch tells every job that listens, so that a key for some jobs may not begin one.
     await other.getByRole('link', { name: 'Inputs' }).click();
-    await other.getByText('No audience is watched').or(other.getByRole('cell').first()).first().waitFor();
+    await other.getByText('No watched audiences').or(other.getByRole('cell').first()).first().waitFor();
     expect(await other.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await other.bringToFront();

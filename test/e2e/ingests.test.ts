@@ -455,7 +455,7 @@ test('ingest try names an audience that no running job listens to, if Temporal a
   try {
     const unmatched = await tried();
     expect([unmatched.code, JSON.parse(unmatched.stdout)]).toEqual([0, expect.objectContaining({ unmatched: [slug] })]);
-    expect(unmatched.stderr).toContain(`No running job listens to "${slug}"`);
+    expect(unmatched.stderr).toContain(`No running job subscribes to "${slug}"`);
     await lab.start({ audiences: [slug] });
     const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched":[]'), 1100);
     expect(heard.stderr).toBe('');

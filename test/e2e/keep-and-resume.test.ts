@@ -108,7 +108,7 @@ test('under the id of a kept job nothing else starts, and the error says what to
   const { code, stderr } = await operator.run(args);
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toBe(
-    `The job "${job}" was stopped and kept 2 triggers. Resume it: triggers resume ${job} Discard what it kept: triggers stop ${job} --waiting discard`,
+    `The job "${job}" was stopped and kept 2 triggers. Resume it: triggers resume ${job} Discard its kept triggers: triggers stop ${job} --waiting discard`,
   );
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
 });

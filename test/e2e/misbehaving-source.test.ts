@@ -63,7 +63,7 @@ test('a source whose places go back: it is found out, nobody is missed, and who 
   try {
     lab.source.bend = (page, after) => (after === '4000' ? { ...page, next: '2000' } : page);
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await inTrouble(lab, job, 'leads in a circle');
+    await inTrouble(lab, job, 'is circular');
     lab.source.bend = undefined;
     await finished(lab, job);
     const { users, repeats } = told(lab);

@@ -194,7 +194,7 @@ test('one whose workflow somebody terminated is not said to wait; a reset brings
   await lab.client.workflow.getHandle(`dead-letter-${id}`).terminate('by mistake');
   expect(await lab.jobs.deadLetters.show(id)).toMatchObject({ state: 'terminated', user: 'ended by hand' });
   const { stdout } = await operator.run(['dead-letters', 'show', id]);
-  expect(unwrapped(stdout)).toContain('State its workflow was terminated: it neither waits nor is sent');
+  expect(unwrapped(stdout)).toContain('State its workflow was terminated: it will not be sent');
   expect(unwrapped(stdout)).toContain(
     `temporal workflow reset --workflow-id dead-letter-${id} --type LastWorkflowTask --reason mistake`,
   );
@@ -263,7 +263,7 @@ test.each(['discard'])(
     ]);
     expect(await list(job)).toHaveLength(2);
     const { code, stdout } = await operator.run(['dead-letters', what, '--job', job, '--user', 'nobody']);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'No such dead letter waits.\n' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'No matching dead letters are waiting.\n' });
   },
 );
 

@@ -229,7 +229,7 @@ describe('by a command and by the API', () => {
     await isSent(1);
     expect(told()).toEqual([`enter ${members[0]}`, 'exit gone']);
     const same = await operator.run(['reconcile', job, '--they-have', '-'], { stdin: `${members.join('\n')}\n` });
-    expect(unwrapped(same.stdout)).toBe('There is nothing to send: they have the members, and nobody else.');
+    expect(unwrapped(same.stdout)).toBe('Nothing to send: both have the same people.');
   });
 
   test('what is wrong is said with its line, and a list that cannot be right is refused', async () => {

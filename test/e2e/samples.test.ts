@@ -79,7 +79,7 @@ test('render shows the request of a real member, and sends nothing', async () =>
   const { stdout, stderr, code } = await operator.run(['render', file]);
   expect(code).toBe(0);
   expect(stderr).toMatch(
-    /^12645278470990184693 enters vip\. Nothing was sent\.\n\nWhat its answers mean\n +Delivered +2xx\n/,
+    /^12645278470990184693 enters vip\. Nothing was sent\.\n\nMeaning of its answers\n +Delivered +2xx\n/,
   );
   const [head = '', body = ''] = stdout.split('\n\n');
   expect(head.split('\n')).toEqual([

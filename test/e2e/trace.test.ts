@@ -265,5 +265,5 @@ test('where no worker is there to say what a stop dropped, that is said', async 
   await lab.stopWorkers();
   const events = await traced('other', { jobId: job });
   expect(events.map(({ kind }) => kind)).toEqual(['received', 'left-out', 'stands']);
-  expect(events[1]).toMatchObject({ reason: expect.stringMatching(/^What the stop dropped is not known\. .*worker/) });
+  expect(events[1]).toMatchObject({ reason: expect.stringMatching(/^Dropped triggers: unknown\. .*worker/) });
 });

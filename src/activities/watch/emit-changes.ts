@@ -344,7 +344,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
 function notTold(failures: readonly string[]): ApplicationFailure {
   const more = failures.length > NAMED ? ` And ${failures.length - NAMED} more.` : '';
   return ApplicationFailure.create({
-    message: `Some jobs could not be told; all others were, and these are tried again. ${failures.slice(0, NAMED).join(' ')}${more}`,
+    message: `Some jobs could not be reached and are tried again; all others have the changes. ${failures.slice(0, NAMED).join(' ')}${more}`,
     type: 'JobsNotTold',
   });
 }

@@ -113,18 +113,14 @@ export async function writeMembers(source: AudienceSource, audience: string, fol
     first ??= version;
     // Who is behind the place in one version, and before it in the other, would seem to have left.
     if (version !== first)
-      throw new Error(
-        'The source changed while its members were read. Nothing that was read is used, and it is tried again.',
-      );
+      throw new Error('The source changed while its members were read. The round is discarded and tried again.');
     await buckets.add(ids.filter(isSendable));
     alive();
     if (next === undefined) return await buckets.close();
     // A source that goes in a circle would never show the members after it.
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
-      throw new Error(
-        'The source leads in a circle: it gave the same cursor twice. Nothing that was read is used, and it is tried again.',
-      );
+      throw new Error('The source is circular: it gave the same cursor twice. The round is discarded and tried again.');
     cursors.add(cursor);
     after = next;
   }

@@ -13,14 +13,14 @@ import { changeLines } from '../render-jobs.ts';
 
 export const applyCommand = command({
   name: 'apply',
-  description: 'make jobs be as the job files of a folder say: start those that do not run, change the others',
+  description: 'make jobs match the job files of a folder: start missing jobs, change the others',
   takes: (it) =>
     it
       .argument('<folder>', 'folder with a file JOB.json for each job, also in folders of its own')
-      .option('--dry-run', 'only say what would be done')
+      .option('--dry-run', 'only show what would be done')
       .option('--prune', 'stop the jobs of this task queue that have no file; what waits is sent first')
       .option('--force', 'with --prune: also if it stops most jobs, or the folder has none of those that run')
-      .option('--yes', 'do not ask; what stops jobs or leaves people out needs it where nobody can be asked'),
+      .option('--yes', 'do not ask; required without a terminal if jobs stop or people are skipped'),
   json: ': all jobs, with what was done about each',
   notes: `A field that a file leaves out has its default. Nothing is done unless all of it
 can be, and applying twice changes nothing.`,
@@ -69,7 +69,7 @@ class PruneDoubtful extends Error {
   readonly why: string;
   constructor(doubt: PruneDoubt, stops: readonly string[], wanted: number) {
     const why = doubtText(doubt, stops, wanted);
-    super(`${why} Nothing was done. If it is right all the same, say so: --force`);
+    super(`${why} Nothing was done. To go ahead anyway, add --force.`);
     this.doubt = doubt;
     this.stops = stops;
     this.wanted = wanted;
@@ -140,7 +140,7 @@ class PartlyApplied extends Error {
       [
         `It ended at: ${failed.action} ${failed.jobId}. ${why}`,
         `Done: ${named(done)}. Not begun: ${named(left)}.`,
-        'When that is fixed, apply again: what was done is found as it is.',
+        'Fix that and apply again: finished changes are not repeated.',
       ].join('\n'),
       { cause },
     );
@@ -301,7 +301,7 @@ function extentText(jobs: readonly ShownJob[]): string {
       : [
           `This stops ${stopped.map(({ jobId }) => jobId).join(', ')}: what waits there is sent first, for at most an hour.`,
         ]),
-    ...(letters.length === 0 ? [] : [`Never to be sent then: ${letters.join(', ')}.`]),
+    ...(letters.length === 0 ? [] : [`These would never be sent: ${letters.join(', ')}.`]),
     ...jobs.flatMap(({ jobId, loss }) => (loss === undefined ? [] : [`${jobId}: ${loss}`])),
   ].join(' ');
 }
@@ -315,7 +315,7 @@ function countsText(jobs: readonly ShownJob[], how: 'would be' | 'was'): string 
   const renamed = jobs.flatMap(({ jobId, renames }) =>
     renames === undefined ? [] : [` ${jobId} ${how === 'was' ? 'took' : 'would take'} the place of ${renames}.`],
   );
-  return parts.length === 0 ? 'All jobs are like that already.' : `${parts.join(', ')}.${renamed.join('')}`;
+  return parts.length === 0 ? 'All jobs are already up to date.' : `${parts.join(', ')}.${renamed.join('')}`;
 }
 
 const ACTIONS = [

@@ -11,16 +11,16 @@ type Action = (typeof ACTIONS)[number];
 
 export const backfillCommand = command({
   name: 'backfill',
-  description: 'send everybody who is a member now, as enters; or pause, resume or cancel the backfill that runs',
+  description: 'send all current members as enters; or pause, resume or cancel the running backfill',
   takes: (it) =>
     it
       .argument('<job>', 'id of the job')
       .option('--audience <slug>', "only this one of the job's audiences; may be repeated", collect)
-      .option('--sample <n>', 'send only so many people, then pause until --resume', countingNumber)
+      .option('--sample <n>', 'send this many people, then pause until --resume', countingNumber)
       .option('--request-id <id>', 'asking twice with the same id runs it once')
       .option('--pause', 'pause the backfill; live triggers go on')
-      .option('--resume', 'go on with it; also with one that is lost, from where it was')
-      .option('--cancel', 'end it; whoever has not been sent yet is left out'),
+      .option('--resume', 'continue it, even a lost one, from where it was')
+      .option('--cancel', 'end it; people not sent yet are skipped'),
   json: ': the status',
   notes: 'Its speed is a setting of the job: triggers edit JOB --backfill-rate 100',
   examples: ['triggers backfill vip-to-crm --audience vip --sample 1', 'triggers backfill vip-to-crm --resume'],
@@ -47,14 +47,14 @@ function askedText(
   sample: number | undefined,
   { askedBefore, inFlight }: Pick<JobStatus, 'askedBefore' | 'inFlight'>,
 ): string {
-  const watch = `See how it goes with: triggers status ${job} --watch`;
+  const watch = `Follow it with: triggers status ${job} --watch`;
   if (askedBefore !== undefined)
     return `Backfill ${askedBefore.n} of ${job} had been asked for under this request id, and is ${askedBefore.state}. No other was started. ${watch}`;
   switch (action) {
     case 'pause':
       return `The backfill of ${job} is paused.${inFlightText({ inFlight })} Resume it with: triggers backfill ${job} --resume`;
     case 'resume':
-      return `The backfill of ${job} goes on. ${watch}`;
+      return `The backfill of ${job} continues. ${watch}`;
     case 'cancel':
       return `The backfill of ${job} is cancelled.`;
     default:

@@ -15,12 +15,12 @@ export const codecServerCommand = command({
     it
       .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--host <address>', 'address to listen on', '127.0.0.1')
-      .option('--allow-host <name...>', 'what a proxy in front of it is called; it is asked by no other foreign name')
+      .option('--allow-host <name...>', 'host name of a proxy in front of it; other foreign hosts are refused')
       .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`),
   json: ': one object when it is ready',
-  notes: `TRIGGERS_CODEC_TOKEN is what each request must know: at least 16 letters,
-digits, dots, dashes, underscores. The codec endpoint to enter in the Temporal
-UI is http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
+  notes: `Each request must carry TRIGGERS_CODEC_TOKEN: at least 16 letters, digits, dots,
+dashes, underscores. The codec endpoint to enter in the Temporal UI is
+http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
   examples: ['TRIGGERS_CODEC_TOKEN=$(openssl rand -hex 24) triggers codec-server'],
   async run(_args, { port, host, allowHost = [], uiOrigin = UI_ORIGINS }, { note, print }) {
     configWarnings().forEach(note);

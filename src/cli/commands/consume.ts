@@ -45,7 +45,7 @@ function consumer({ name, description, notes, example, load }: ConsumerTerms): C
 
 const outbox = consumer({
   name: 'outbox',
-  description: 'tell jobs what an application writes to a table of PostgreSQL, until Ctrl-C',
+  description: 'send jobs the changes in a PostgreSQL outbox table, until Ctrl-C',
   notes: `The database is "outbox" of the configuration, the table is made by
 examples/postgres/outbox.sql (docs/consumers.md). Several may run.`,
   example: 'triggers consume outbox --port 9465',
@@ -62,7 +62,7 @@ examples/postgres/outbox.sql (docs/consumers.md). Several may run.`,
 
 const kafka = consumer({
   name: 'kafka',
-  description: 'tell jobs what messages of Apache Kafka say, until Ctrl-C',
+  description: 'send jobs the changes in Apache Kafka messages, until Ctrl-C',
   notes: `Brokers, topics and group are "kafka" of the configuration (docs/consumers.md).
 Consumers of one group share its partitions.`,
   example: 'triggers consume kafka --port 9465',
@@ -79,7 +79,7 @@ Consumers of one group share its partitions.`,
 
 export const consumeCommand = commandGroup({
   name: 'consume',
-  description: 'tell jobs what comes by a stream of your own',
+  description: 'send jobs the changes from a stream of your own',
   parts: [kafka, outbox],
   examples: ['triggers consume outbox', 'triggers consume kafka'],
 });
@@ -164,7 +164,7 @@ async function runConsumer(
     if (server !== undefined) ends.push(() => server.close());
     const where = server === undefined ? '' : ` Metrics: ${server.url}.`;
     const { problem } = consumer;
-    const isReady = problem === undefined ? ready : `It waits, and is tried again: ${problem}`;
+    const isReady = problem === undefined ? ready : `Waiting to retry: ${problem}`;
     print({ metricsUrl: server?.url, taskQueue, problem }, () => `${isReady}${where} Stop it with Ctrl-C.`);
     await aborted(stop.signal);
   } finally {

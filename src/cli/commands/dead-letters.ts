@@ -28,7 +28,7 @@ const filterWords = (it: Command) =>
     .option('--user <id>', 'of this person')
     .option('--audience <name>', 'of this audience, by slug or id')
     .option('--failure <what>', 'whose last attempt ended with this: "HTTP 422", "connection refused", ECONNREFUSED')
-    .option('--older-than <time>', 'that died before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
+    .option('--older-than <time>', 'older than this: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
     .option('--newer-than <time>', 'that died since then', pastTime);
 
 type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
@@ -39,7 +39,7 @@ function filterFrom({ job, user, audience, failure, olderThan, newerThan }: Filt
 
 const listCommand = command({
   name: 'list',
-  description: 'show what waits for a decision, newest first',
+  description: 'show dead letters waiting for a decision, newest first',
   takes: filterWords,
   json: ': one dead letter a line',
   examples: ['triggers dead-letters list --failure "HTTP 422" --newer-than 2h'],
@@ -58,13 +58,13 @@ const listCommand = command({
 
 function foundText(found: number, filter: DeadLetterFilter): string {
   const isOfAll = Object.values(filter).every((part) => part === undefined);
-  if (found === 0) return isOfAll ? 'No dead letter waits.' : 'No such dead letter waits.';
+  if (found === 0) return isOfAll ? 'No dead letters are waiting.' : 'No matching dead letters are waiting.';
   return `${counted(found, 'dead letter')}. See one with: triggers dead-letters show <id>`;
 }
 
 const showCommand = command({
   name: 'show',
-  description: 'show all about one: who, what, when, what the endpoint answered, and what to do',
+  description: 'show one in full: person, trigger, time, answer of the endpoint, and what to do',
   takes: (it) => it.argument('<id>', 'id of the dead letter, as the list shows it, or its workflow id'),
   examples: ['triggers dead-letters show 36e243f8fd8f4530bbd330fa7fb1a685-0'],
   async run([id], _options, { terminal, json, print }) {
@@ -134,7 +134,7 @@ async function decide(
     spinner?.stop();
     if (isDeclined) throw new UserAborted('Nothing was done.');
     if (!json && !(isDry && found > 0))
-      terminal.out(found === 0 ? 'No such dead letter waits.' : doneText(done, words.done));
+      terminal.out(found === 0 ? 'No matching dead letters are waiting.' : doneText(done, words.done));
     if (failures.length > 0) throw notAllDone(done, failures, words.done.past);
   } catch (error) {
     spinner?.stop();
@@ -163,7 +163,7 @@ export function notAllDone(done: number, failures: Decided['failures'], past: st
     ...(unknown === 0
       ? []
       : [
-          `It is not known whether ${counted(unknown, 'dead letter')} ${unknown === 1 ? 'was' : 'were'} ${past}. To find out, run the command again: nothing is done twice.`,
+          `Unknown: whether ${counted(unknown, 'dead letter')} ${unknown === 1 ? 'was' : 'were'} ${past}. Run the command again to find out: nothing is done twice.`,
         ]),
   ];
   return new PartlyDone(texts.join(' '), done, failed, unknown);
@@ -175,7 +175,7 @@ function doneText(done: number, words: Wording['done']): string {
 }
 
 const ONE = ['[id]', 'id of one dead letter, as the list shows it'] as const;
-const YES = ['--yes', 'do not ask; needed where nobody can be asked'] as const;
+const YES = ['--yes', 'do not ask; required without a terminal'] as const;
 
 const REDELIVERING = {
   asks: 'Redeliver',
@@ -189,12 +189,9 @@ const redeliverCommand = command({
     filterWords(it)
       .argument(...ONE)
       .option('--all', 'all of them')
-      .option(
-        '--force',
-        'also what contradicts who is in the audience today, or is about an audience that the job left',
-      )
-      .option('--limit <n>', 'at most so many, those of the oldest triggers', countingNumber)
-      .option('--rate <n/s>', 'at most so many per second', redeliveryRate)
+      .option('--force', 'even if it contradicts the membership of today or the job has left the audience')
+      .option('--limit <n>', 'at most this many, oldest triggers first', countingNumber)
+      .option('--rate <n/s>', 'at most this many per second', redeliveryRate)
       .option('--dry-run', 'only show what would be redelivered')
       .option(...YES),
   json: ': one dead letter a line, with a failure when it was not redelivered; on stderr first the extent',
@@ -288,11 +285,11 @@ function sums(parts: readonly { readonly name: string; readonly letters: number 
 
 const STATES: Readonly<Record<DeadLetterReport['state'], { style: Style; words: string }>> = {
   waiting: { style: 'red', words: 'waits for a decision' },
-  redelivering: { style: 'yellow', words: 'is being decided: the source, then the job, is asked' },
-  redelivered: { style: 'green', words: 'redelivered: it is with its job again' },
+  redelivering: { style: 'yellow', words: 'checking with the source and the job' },
+  redelivered: { style: 'green', words: 'redelivered: returned to its job' },
   discarded: { style: 'dim', words: 'discarded' },
   expired: { style: 'dim', words: 'expired: nobody decided in time' },
-  terminated: { style: 'red', words: 'its workflow was terminated: it neither waits nor is sent' },
+  terminated: { style: 'red', words: 'its workflow was terminated: it will not be sent' },
 };
 
 /** All about one dead letter, at most `columns` wide. */

@@ -11,12 +11,12 @@ import { sentences } from '../text.ts';
 
 export const editCommand = command({
   name: 'edit',
-  description: 'change a running job; what is not named stays as it is',
+  description: 'change fields of a running job; other fields stay as they are',
   takes: (it) =>
     withFields(
       it.argument('<job>', 'id of the job').argument('[file]', 'JSON with the fields to change'),
       EDITABLE_FIELDS,
-    ).option('--yes', 'do not ask, also if a backfill leaves people out because of it'),
+    ).option('--yes', 'do not ask, even if a backfill then skips people'),
   notes: `A field that is a list or an object, such as headers, onExit or answers, is
 replaced as a whole: give all of it.`,
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
@@ -42,7 +42,7 @@ replaced as a whole: give all of it.`,
 /** Exported for its test. */
 export function editedLines(job: string, { changes, warnings }: Pick<EditedJob, 'changes' | 'warnings'>): string[] {
   return [
-    changes.length === 0 ? `${job} was like that already.` : `Changed ${job}:`,
+    changes.length === 0 ? `${job} already has these values.` : `Changed ${job}:`,
     ...changeLines(changes),
     ...warnings.map((warning) => `Warning: ${printable(warning)}`),
   ];
@@ -53,8 +53,8 @@ export const exportCommand = command({
   description: 'print the definition of a job, as a job file',
   takes: (it) => it.argument('<job>', 'id of the job'),
   json: ', on one line',
-  notes: `It has the whole webhook URL, which may be a secret. What has its default is left
-out, and so is existingUsers, which is about the start of a job.`,
+  notes: `It shows the whole webhook URL, which may be a secret. It leaves out fields with
+their default value, and existingUsers, which only matters when a job starts.`,
   examples: ['triggers export vip-to-crm > jobs/vip-to-crm.json'],
   async run([job], _options, { print }) {
     const definition = await withJobs((jobs) => jobs.definition(job));

@@ -61,7 +61,7 @@ within a second, it also names audiences that no running job listens to.`,
         if (tried.ignored > 0) terminal.err(ignoredText(ingest, body.toString()));
         for (const audience of tried.unmatched ?? [])
           terminal.err(
-            `No running job listens to "${printable(audience)}": it would be counted as unmatched, and go nowhere.`,
+            `No running job subscribes to "${printable(audience)}": its triggers would be dropped as unmatched.`,
           );
         if (tried.refused.length > 0)
           throw new NotTaken(`${counted(tried.refused.length, 'change')} of this body would be refused.`);
@@ -174,8 +174,8 @@ function ignoredText({ preset, settings }: Ingest, text: string): string {
 
 /** What is ignored as long as "audiences" names none. */
 const NO_NAMES: Partial<Record<PresetName, string>> = {
-  segment: ' Of an Identify call without "context.personas", the traits count that "audiences" names.',
-  rudderstack: ' Of an Identify call without "context.personas", the traits count that "audiences" names.',
+  segment: ' In an Identify call without "context.personas", only traits named in "audiences" count.',
+  rudderstack: ' In an Identify call without "context.personas", only traits named in "audiences" count.',
 };
 
 function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
@@ -186,10 +186,10 @@ function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
     return `${event.padEnd(5)}  ${printable(user)}  ${names}  ${at}${fields}`;
   });
   const reasons = refused.map(({ index, reason }) => `refused, number ${index + 1}: ${printable(reason)}`);
-  const rest = ignored === 0 ? [] : [`${ignored} of it tells of no change, and is ignored.`];
-  const shownProof = proof === null ? ['What the ingest asks of its sender is there, and right.'] : [];
+  const rest = ignored === 0 ? [] : [`ignored: ${ignored} (no membership change)`];
+  const shownProof = proof === null ? ['The request proves its sender as the ingest requires.'] : [];
   const all = [...lines, ...reasons, ...rest, ...shownProof];
-  return all.length === 0 ? ['Nothing comes out of it.'] : all;
+  return all.length === 0 ? ['The request contains no triggers.'] : all;
 }
 
 /** A trigger, with the other names that its audience may have. */

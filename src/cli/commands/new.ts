@@ -33,7 +33,7 @@ export const newCommand = command({
   name: 'new',
   description: 'set up a job by answering questions: the form, a test, the start',
   json: ': the job that was started',
-  notes: `Nothing is started, sent or saved until you say so. Without a terminal, use:
+  notes: `Nothing is started, sent or saved until you confirm. Without a terminal, use:
 triggers start.`,
   examples: ['triggers new'],
   async run(_args, _options, { terminal, print }) {

@@ -7,7 +7,7 @@ import { withJobs } from '../jobs.ts';
 
 export const pauseCommand = jobCommand({
   name: 'pause',
-  description: 'start no more requests for a job; its triggers wait',
+  description: 'stop sending for a job; its triggers wait',
   examples: ['triggers pause vip-to-crm'],
   ask: (jobs, job) => jobs.pause(job),
   inWords: (job, status) =>
@@ -32,7 +32,7 @@ export function refuseUnconfirmed(job: string, { mayStillSend }: Pick<JobStatus,
 
 export const resumeCommand = jobCommand({
   name: 'resume',
-  description: 'let a paused job send again, or start a stopped one from what it kept',
+  description: 'resume a paused job, or a stopped one with the triggers that it kept',
   examples: ['triggers resume vip-to-crm'],
   before: (jobs, job) => jobs.status(job),
   ask: (jobs, job) => jobs.resume(job),
@@ -41,15 +41,15 @@ export const resumeCommand = jobCommand({
 
 export const retryCommand = jobCommand({
   name: 'retry',
-  description: 'try now what waits for its next attempt, such as after an endpoint was fixed',
-  notes: `An endpoint that is unhealthy gets one request first; if it takes it, the others
-follow. The job need not wait out what it was asked to wait (Retry-After).`,
+  description: 'retry waiting triggers now, such as after an endpoint was fixed',
+  notes: `An unhealthy endpoint gets one request first; if it accepts that, the others
+follow. The job ignores a Retry-After that it is waiting for.`,
   examples: ['triggers retry vip-to-crm'],
   ask: (jobs, job) => jobs.retry(job),
   inWords: (job, { waiting }) =>
     waiting === 0
       ? `Nothing waits in ${job}, so there was nothing to try.`
-      : `${job} tries now; ${counted(waiting, 'trigger')} waiting. See what comes of it: triggers status ${job} --watch`,
+      : `${job} is retrying now; ${counted(waiting, 'trigger')} waiting. Follow it with: triggers status ${job} --watch`,
 });
 
 /** A command that asks a job for one thing, and says how the job is then. */

@@ -30,7 +30,7 @@ import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 
 export const pushCommand = command({
   name: 'push',
-  description: 'send triggers to a job, or without a job to every job that listens to their audience',
+  description: 'send triggers to a job, or without a job to every job that subscribes to the audience',
   takes: (it) =>
     it
       .argument('[job]', 'id of the job; "-" means: no job, triggers from standard input')
@@ -48,9 +48,9 @@ export const pushCommand = command({
         timeSpan,
       ),
   json: ': what was accepted',
-  notes: `What no job listens to is dropped: the rest is pushed all the same, and the exit
-code is 1. Of an empty input everything has been pushed, if there is such a job:
-the exit code is 0.`,
+  notes: `Triggers for audiences that no job subscribes to are dropped. The rest is
+pushed, and the exit code is 1. Empty input is no error: the exit code is 0 if
+the job exists.`,
   examples: [
     'triggers push vip-to-crm --audience vip --enter --user 7076027172059065053',
     `triggers push - < changes.ndjson
@@ -237,9 +237,7 @@ class Doubts {
     return [
       ...(this.#later === 0
         ? []
-        : [
-            `The "at" of ${counted(this.#later, 'trigger')} is more than a day ahead. What is sent does not wait for it.`,
-          ]),
+        : [`The "at" of ${counted(this.#later, 'trigger')} is more than a day ahead. It is sent now, not then.`]),
       ...(this.#spaced === 0
         ? []
         : [`The "user" of ${counted(this.#spaced, 'trigger')} begins or ends with a space, which is part of the id.`]),
@@ -322,12 +320,12 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
   const unmatched =
     result.jobs.length === 0 || result.unmatched === 0
       ? []
-      : [`No running job listens to the audiences of ${count(result.unmatched)} of them.`];
+      : [`No running job subscribes to the audiences of ${count(result.unmatched)} of them.`];
   const unreadable =
     result.unreadable.length === 0
       ? []
       : [
-          `Not told, since they are encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
+          `Skipped jobs, encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
         ];
   const notes = [...unmatched, ...unreadable, ...stoppingText(result)];
   return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...notes].join('\n');

@@ -15,24 +15,23 @@ import { count, sentences } from '../text.ts';
 
 export const reconcileCommand = command({
   name: 'reconcile',
-  description: 'send what an endpoint has missed: compare its own list with the members now, and send the difference',
+  description: 'send what an endpoint has missed: compare its list with the current members, and send the difference',
   takes: (it) =>
     it
       .argument('<job>', 'id of the job')
-      .option('--they-have <file>', 'whom the endpoint has: a list of ids; "-": standard input')
+      .option('--they-have <file>', 'the ids that the endpoint has; "-": standard input')
       .addOption(
-        new Option(
-          '--format <format>',
-          'how it is written; default: as its name ends (.csv, .ndjson), else lines',
-        ).choices(LIST_FORMATS),
+        new Option('--format <format>', 'its format; default: by its name (.csv, .ndjson), else lines').choices(
+          LIST_FORMATS,
+        ),
       )
       .option('--column <name>', 'the column, or the JSON key, with the ids; default: user or id')
       .option('--audience <slug>', "which of the job's audiences the list is about; default: the only one")
-      .option('--dry-run', 'only say what would be sent')
-      .option('--force', 'also if it looks like a wrong list')
-      .option('--yes', 'do not ask; needed where nobody can be asked'),
+      .option('--dry-run', 'only show what would be sent')
+      .option('--force', 'even if it looks like a wrong list')
+      .option('--yes', 'do not ask; required without a terminal'),
   json: ': the difference and, once it is being sent, the status',
-  notes: `Enters for members who are missing there, exits for who is there and no member.
+  notes: `Enters for members missing there, exits for people there who are no members.
 It is sent as a backfill is: triggers backfill JOB --pause, --resume, --cancel.`,
   examples: [
     'triggers reconcile vip-to-crm --they-have members.csv --column ext --dry-run',
@@ -40,7 +39,7 @@ It is sent as a backfill is: triggers backfill JOB --pause, --resume, --cancel.`
   ],
   async run([job], options, { terminal, json, print }) {
     const { theyHave, audience, dryRun = false, force = false, yes = false } = options;
-    if (theyHave === undefined) throw new UsageError('Say whom the endpoint has: --they-have <file>');
+    if (theyHave === undefined) throw new UsageError('Give the list of the endpoint: --they-have <file>');
     const list = readTheirList(theyHave === '-' ? terminal.stdin : openFile(theyHave), listOptions(theyHave, options));
     const stage = { terminal, json, audience, dryRun, force, yes };
     // An open standard input would keep the process alive after an interruption.
@@ -151,9 +150,9 @@ function doneText(job: string, { difference, doubts = [], status }: Reconciled):
   const { theirs, members, both, enters, exits } = difference;
   if (enters + exits === 0)
     return theirs === both && members === both
-      ? 'There is nothing to send: they have the members, and nobody else.'
+      ? 'Nothing to send: both have the same people.'
       : `There is nothing to send: ${count(members - both)} are missing there and ${count(theirs - both)} are no members, but of these the job sends nothing (its "events").`;
   if (doubts.length > 0) return `${doubts.join(' ')} Without --force it would be refused. Nothing was sent.`;
   if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
-  return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. See how it goes with: triggers status ${job} --watch`;
+  return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. Follow it with: triggers status ${job} --watch`;
 }

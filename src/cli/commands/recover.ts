@@ -6,11 +6,11 @@ import { sentences } from '../text.ts';
 
 export const recoverCommand = command({
   name: 'recover',
-  description: 'start a terminated job again, with exactly what it is not known to have delivered',
+  description: 'restart a terminated job with every trigger not known to be delivered',
   takes: (it) => it.argument('<job>', 'id of the job'),
   json: ': the status',
-  notes: `What a terminated job was doing is read from its history, as long as the server
-keeps it (triggers status says until when).`,
+  notes: `A terminated job is rebuilt from its history, as long as the server keeps it
+(triggers status shows until when).`,
   examples: ['triggers recover vip-to-crm'],
   async run([job], _options, { terminal, print }) {
     const onWait = (until: number) => {
@@ -43,5 +43,5 @@ export function recoveredText(
   const they = waiting === 1 ? 'It is' : 'They are';
   if (endpoint?.state === 'unhealthy' || throttledUntil !== undefined)
     return `${recovered} ${they} sent once the endpoint takes requests again. See: triggers status ${job}`;
-  return `${recovered} ${they} tried now. See what comes of it: triggers status ${job} --watch`;
+  return `${recovered} ${they} tried now. Follow it with: triggers status ${job} --watch`;
 }

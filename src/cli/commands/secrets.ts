@@ -9,7 +9,7 @@ export const secretsCommand = commandGroup({
   parts: [
     command({
       name: 'new',
-      description: 'make a signing secret (Standard Webhooks), a payload key or an API key; it is stored nowhere',
+      description: 'make a signing secret (Standard Webhooks), a payload key or an API key, without storing it',
       takes: (it) =>
         it
           .option('--ed25519', 'a pair of keys: the receiver gets only the public one')

@@ -21,18 +21,14 @@ export const startCommand = command({
         .argument('[file]', 'job file: JSON with the fields of the job form')
         .option(
           '--id <id>',
-          'what the job is called in other commands; default: the "id" of the file, or made from the label',
+          'name of the job in other commands; default: the "id" of the file, or made from the label',
         ),
       FORM_FIELDS,
     )
-      .option(
-        '--sample <n>',
-        'send only so many existing users at first, then wait for: backfill --resume',
-        countingNumber,
-      )
+      .option('--sample <n>', 'send this many existing users first, then wait for: backfill --resume', countingNumber)
       .option(
         '--discard-recoverable',
-        'start although the last job of this id can be recovered: what it had not sent is lost',
+        'start even if the last job of this id can be recovered: its unsent triggers are lost',
       )
       .option('--yes', 'do not ask before existing users are sent'),
   examples: [
@@ -96,7 +92,7 @@ async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample
   const known = sizes.filter((size) => size !== undefined);
   const all =
     known.length < sizes.length
-      ? 'Everybody who is a member now'
+      ? 'All current members'
       : counted(
           known.reduce((sum, size) => sum + size, 0),
           'existing user',

@@ -52,8 +52,5 @@ function unreadableTexts(jobs: readonly JobSummary[]): string[] {
   const counts = new Map<string, number>();
   for (const { unreadable } of jobs)
     if (unreadable !== undefined) counts.set(unreadable, (counts.get(unreadable) ?? 0) + 1);
-  return [...counts].map(
-    ([reason, times]) =>
-      `Of ${counted(times, 'job')} it cannot be read here what they are and what they kept. ${reason}`,
-  );
+  return [...counts].map(([reason, times]) => `${counted(times, 'job')} cannot be read here, only listed. ${reason}`);
 }

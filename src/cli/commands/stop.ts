@@ -15,29 +15,31 @@ const AN_HOUR_MS = 3_600_000;
 
 export const stopCommand = command({
   name: 'stop',
-  description: 'end a job; a stopped job takes no more triggers',
+  description: 'stop a job; a stopped job accepts no more triggers',
   takes: (it) =>
     it
       .argument('<job>', 'id of the job')
       .addOption(
         new Option(
           '--waiting <what>',
-          'what becomes of waiting triggers: sent first, kept for a later resume, or dropped (also what a stopped job kept)',
+          'waiting triggers are sent first, kept for a later resume, or dropped (also those that a stopped job kept)',
         )
           .choices(['deliver', 'keep', 'discard'] as const)
           .default('deliver' as const),
       )
       .option(
         '--deadline <time>',
-        'how long to go on sending, such as 30m; the rest is kept (default: 1h, or as the job was asked before)',
+        'how long to keep sending, such as 30m; the rest is kept (default: 1h, or the last value)',
         timeSpan,
       )
-      .option('--yes', 'do not ask; --waiting discard needs it where nobody can be asked'),
+      .option('--yes', 'do not ask; required without a terminal for --waiting discard'),
   json: ': the status',
   examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
   async run([job], { waiting, deadline, yes }, { terminal, json, print, isSaid }) {
     if (deadline !== undefined && waiting !== 'deliver')
-      throw new UsageError('--deadline says how long to go on sending: it can only be used with --waiting deliver.');
+      throw new UsageError(
+        '--deadline can only be used with --waiting deliver: it limits how long the job keeps sending.',
+      );
     const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
     const asking = { terminal, yes: yes === true, json };
     const isBare = deadline === undefined && !isSaid('waiting');
@@ -88,7 +90,7 @@ export function lettersText(job: string, count: number | undefined, waiting: Wai
   if (count === 0) return [];
   const which =
     count === undefined
-      ? `What dead letters ${job} has could not be found out. They`
+      ? `The dead letters of ${job} could not be counted. They`
       : `${counted(count, 'dead letter')} of ${job} ${count === 1 ? 'waits' : 'wait'} for a decision. ${count === 1 ? 'It' : 'They'}`;
   switch (waiting) {
     case 'keep':

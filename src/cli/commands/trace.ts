@@ -11,7 +11,7 @@ import { count, sentences } from '../text.ts';
 
 export const traceCommand = command({
   name: 'trace',
-  description: 'why a person was sent, or was not: every trigger, every attempt, and what waits',
+  description: 'show why a person was sent or not: every trigger, every attempt, and waiting triggers',
   takes: (it) =>
     it
       .argument('<person>', 'id of the person')
@@ -72,7 +72,7 @@ function unknownText(
 
 export const attemptsCommand = command({
   name: 'attempts',
-  description: 'the last attempts of a job, the newest last: what was sent, and what came back',
+  description: 'show the last attempts of a job, newest last: requests and answers',
   takes: (it) =>
     it
       .argument('<job>', 'id of the job')

@@ -171,7 +171,7 @@ async function databaseGone(db: string): Promise<void> {
 
 const DATABASE_LOOK_MS = 1_000;
 const DATABASE_GONE =
-  'was removed or replaced while Temporal had it open. Nothing more is accepted, since it would be lost. Put the file back from a backup, or start with an empty one: triggers up';
+  'was removed or replaced while Temporal had it open. Nothing more is accepted: it would be lost. Put the file back from a backup, or start with an empty one: triggers up';
 
 /** The folder that is ours alone holds people's data: nobody else may read it, and git leaves it out. */
 function makeFolder(folder: string): void {

@@ -14,26 +14,25 @@ type Action = (typeof ACTIONS)[number];
 
 export const watchCommand = command({
   name: 'watch',
-  description:
-    'poll audiences whose source has no event stream, and tell every job that listens who entered and who left',
+  description: 'poll audiences whose source has no event stream, and send enters and exits to every subscribed job',
   takes: (it) =>
     it
       .argument('[audiences...]', 'slugs or ids of the audiences')
       .option('--every <time>', 'from one round to the next, 1s to 7d (default: 5m)', interval)
-      .option('--emit-existing', 'report everybody as entering where there is nothing to compare with')
-      .option('--no-emit-existing', 'report nobody there (default)')
+      .option('--emit-existing', 'report all members as entering when there is no earlier snapshot')
+      .option('--no-emit-existing', 'report nobody then (default)')
       .option(
         '--largest-exit <percent>',
-        'when more members than this leave at once, hold that until it is seen twice; 100: never (default: 20)',
+        'hold exits until seen twice if more members than this leave at once; 100: never (default: 20)',
         percent,
       )
       .option('--list', 'show all watches')
       .option('--now', 'begin a round now')
-      .option('--accept', 'believe what is held: they did leave')
+      .option('--accept', 'accept the held exits')
       .option('--stop', 'end the watch'),
   json: ': one watch a line',
-  notes: `Run it again with other options to change a watch. What it costs, how late it is
-and what it cannot see: docs/watch.md`,
+  notes: `Run it again with other options to change a watch. Its costs, delay and limits:
+docs/watch.md`,
   examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
   async run([audiences], { list, ...flags }, invocation) {
     const { isSaid, print } = invocation;
@@ -97,7 +96,7 @@ export function startedText(
   const every = `every ${duration(everyMs)}`;
   if (!isNew) return `Already watching ${audience.slug}; now ${every}. ${settingsText(status)}`;
   const first = emitExisting ? 'Current members are reported as entering.' : 'Current members are not reported.';
-  return `Watching ${audience.slug} ${every}. ${first} See how it goes with: triggers watch --list`;
+  return `Watching ${audience.slug} ${every}. ${first} Follow it with: triggers watch --list`;
 }
 
 async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<WatchStatus> {

@@ -363,7 +363,7 @@ async function droppedBy(
   { jobId, runId, user, taskQueue }: AskedRun,
   silent: Map<string, string>,
 ): Promise<DroppedTriggers> {
-  const unknown = (why: string) => ({ events: [], notices: [`What the stop dropped is not known. ${why}`] });
+  const unknown = (why: string) => ({ events: [], notices: [`Dropped triggers: unknown. ${why}`] });
   const unanswered = silent.get(taskQueue);
   if (unanswered !== undefined) return unknown(unanswered);
   try {

@@ -66,7 +66,7 @@ export async function sendSample(
   if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
   // Before this, a worker has answered. A request may have been made although there is no answer about it.
   const sent = settled(workerRpc(client, queue, 'sendSample', { ...wish, ...subject, ...settings }, SEND_MS), {
-    what: 'message that was to be sent once',
+    what: 'test message',
     findOut: { action: 'findTest' },
   });
   return withNotes(sampleOf(await sent), warnings, retryFor);

@@ -70,7 +70,7 @@ export function DeadLettersPage(): JSX.Element {
               <button
                 type="button"
                 class="plain"
-                aria-label={`Not only of ${name} ${value}`}
+                aria-label={`Clear filter: ${name} ${value}`}
                 onClick={() => change({ [name]: undefined })}
               >
                 ×
@@ -84,8 +84,8 @@ export function DeadLettersPage(): JSX.Element {
       {value !== undefined && letters.length === 0 && (
         <Empty title={isFiltered ? 'No matching dead letters' : 'No dead letters'}>
           <p>
-            A trigger that an endpoint refuses for good, or does not take until the end of the retries, is kept here for
-            30 days. Redeliver it, or discard it.
+            A trigger becomes a dead letter when the endpoint rejects it or its retries run out. It stays here for 30
+            days: redeliver it or discard it.
           </p>
         </Empty>
       )}
@@ -276,7 +276,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
       failure={failure ?? deed.failure}
       onClose={isDiscarding ? () => setDiscarding(false) : onClose}
       onDeed={() => void decide()}
-      {...(mayDecide ? { deed: isDiscarding ? 'Discard it for good' : 'Redeliver' } : {})}
+      {...(mayDecide ? { deed: isDiscarding ? 'Discard permanently' : 'Redeliver' } : {})}
       {...(mayDecide ? { command: `triggers dead-letters ${what} ${id}${force ? ' --force' : ''}` } : {})}
     >
       {letter === undefined && failure === undefined && <Loading what="the dead letter" />}
@@ -334,7 +334,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               <pre tabIndex={0}>{indentedJson(stringifyJson(letter.profile).slice(0, 20_000)).join('\n')}</pre>
             </>
           )}
-          {mayDecide && isDiscarding && <p class="bad">It is never sent, and this cannot be undone.</p>}
+          {mayDecide && isDiscarding && <p class="bad">It will never be sent. This cannot be undone.</p>}
           {mayDecide && !isDiscarding && (
             <>
               {letter.forceable === true && <Force isForced={isForced} setForced={setForced} />}
@@ -357,7 +357,7 @@ function Force(props: { readonly isForced: boolean; readonly setForced: (isForce
         checked={props.isForced}
         onChange={(event) => props.setForced(event.currentTarget.checked)}
       />
-      Send it although it contradicts what the source says now (force)
+      Send it even if the source now says otherwise (force)
     </label>
   );
 }
@@ -466,8 +466,8 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
       ) : extent === undefined ? (
         <p>
           {what === 'redeliver'
-            ? 'Each is sent again, after what waits for its person. First they are counted.'
-            : 'Discarded triggers are never sent. First they are counted.'}
+            ? 'Each is sent again, after the waiting triggers of its person. You see the count first.'
+            : 'Discarded triggers are never sent. You see the count first.'}
         </p>
       ) : (
         <>

@@ -62,7 +62,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
           {told === 'all' && <NotYet what="saved" {...{ problems, others, unchecked }} />}
           <div class="buttons">
             <button type="submit" class="primary" disabled={changes.length === 0}>
-              {changes.length === 0 ? 'Nothing is changed' : `Save ${counted(changes.length, 'change')}`}
+              {changes.length === 0 ? 'No changes' : `Save ${counted(changes.length, 'change')}`}
             </button>
             <a class="button" href={home} onClick={form.forget}>
               Cancel
@@ -107,14 +107,14 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
   return (
     <Dialog
       title={`Change ${counted(changes.length, 'field')}`}
-      deed={others.size > 0 ? 'Save all the same' : 'Save'}
+      deed={others.size > 0 ? 'Save anyway' : 'Save'}
       isWide
       {...{ onClose, isBusy, failure }}
       isDisabled={current === undefined && unread === undefined}
       command={`triggers edit ${job} changes.json`}
       onDeed={() => void save()}
     >
-      <p>Waiting triggers are sent by the new form. Requests in flight are finished by the old one.</p>
+      <p>Waiting triggers use the new settings. Requests in flight finish with the old ones.</p>
       {others.size > 0 && (
         <p class="notice caution" role="alert">
           Somebody else has changed {[...others.keys()].map(formName).join(', ')} since you opened the form. Saving
@@ -140,7 +140,7 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
         </table>
       </div>
       <details>
-        <summary class="hint">The same as a file, changes.json</summary>
+        <summary class="hint">The same changes as a file, changes.json</summary>
         <pre tabIndex={0}>{indentedJson(JSON.stringify(editOf(changes))).join('\n')}</pre>
       </details>
     </Dialog>

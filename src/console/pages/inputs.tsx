@@ -34,7 +34,7 @@ export function InputsPage(): JSX.Element {
       {jobs === undefined && <Ingests />}
       <section class="panel" aria-labelledby="consumers">
         <header>
-          <h2 id="consumers">Consumers, and programs</h2>
+          <h2 id="consumers">Consumers and programs</h2>
         </header>
         <p>
           Consumers of Kafka and of an outbox are processes of their own, and say in their own log and metrics how they
@@ -62,7 +62,7 @@ function Ingests(): JSX.Element {
       <Unanswered asked={list} />
       {ingests === undefined && failure === undefined && <Loading what="ingests" />}
       {ingests?.length === 0 && (
-        <Empty title="No other system sends here">
+        <Empty title="No ingests">
           <p>
             An ingest takes what Segment, RudderStack, Lytics, Mixpanel, Hightouch, Census, PostHog or Customer.io send
             already. It is a few lines of the configuration: <code>"ingests"</code>.

@@ -96,15 +96,14 @@ function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): 
 type DialogProps = JobActionProps & { readonly onClose: () => void };
 
 const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (status: JobStatus) => string>> = {
-  pause: () =>
-    'Nothing further is sent until the job is resumed. What is in flight is finished, and what comes is kept.',
+  pause: () => 'Requests in flight finish; no new ones start until you resume the job. New triggers wait.',
   resume: ({ kept, waiting }) =>
-    `What waits is sent: ${counted(kept?.waiting ?? waiting, 'trigger')} now. Then the job goes on as before.`,
-  recover: () => 'The job is started again with what it had not delivered when it was ended from outside.',
+    `The job sends its ${counted(kept?.waiting ?? waiting, 'waiting trigger')}, then continues as before.`,
+  recover: () => 'The job restarts with the triggers that were undelivered when it was ended from outside.',
   retry: ({ held, waiting, endpoint }) => {
     if (endpoint?.state !== 'unhealthy')
       return `Retry ${held === 1 ? "1 person's trigger" : `the triggers of ${shownCount(held)} people`} now instead of waiting.`;
-    const others = waiting > 1 ? ` If the endpoint takes it, the other ${shownCount(waiting - 1)} follow.` : '';
+    const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
     return `One request is sent now.${others}`;
   },
 };
@@ -127,9 +126,9 @@ function Plain({ deed, status, onDone, onClose }: DialogProps & { readonly deed:
 }
 
 const WAITING = [
-  ['deliver', 'Send it first', 'The job ends once it is sent, or after an hour at the latest; the rest is kept.'],
-  ['keep', 'Keep it', 'The job ends now. When it is resumed, what waits is sent.'],
-  ['discard', 'Discard it', 'The job ends now, and what waits is never sent. This cannot be undone.'],
+  ['deliver', 'Send them first', 'The job stops when all are sent, after an hour at the latest. It keeps the rest.'],
+  ['keep', 'Keep them', 'The job stops now. Resume it to send them.'],
+  ['discard', 'Discard them', 'The job stops now. They are never sent. This cannot be undone.'],
 ] as const;
 
 function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
@@ -142,7 +141,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
   return (
     <DeedDialog
-      title={kept === undefined ? `Stop “${printable(label)}”` : `Discard what “${printable(label)}” kept`}
+      title={kept === undefined ? `Stop “${printable(label)}”` : `Discard the triggers that “${printable(label)}” kept`}
       deed={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
       isDangerous={waiting === 'discard'}
       command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}`}
@@ -150,12 +149,14 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
       {...{ onDone, onClose }}
     >
       <p>
-        {kept === undefined ? 'It takes no more triggers. ' : ''}
-        {count === 0 ? 'Nothing waits at the moment.' : `${counted(count, 'trigger')} wait${count === 1 ? 's' : ''}.`}
+        {kept === undefined ? 'It will accept no more triggers. ' : ''}
+        {count === 0
+          ? 'No triggers are waiting.'
+          : `${counted(count, 'trigger')} ${count === 1 ? 'is' : 'are'} waiting.`}
         {isBackfilling ? ' Its backfill is not finished.' : ''}
       </p>
       <fieldset class="field">
-        <legend>What waits</legend>
+        <legend>Waiting triggers</legend>
         {choices.map(([value, name, meaning]) => (
           <label key={value} class="option">
             <input type="radio" name="waiting" checked={waiting === value} onChange={() => setWaiting(value)} />
@@ -192,9 +193,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
     isSample && !isWrong ? ` --sample ${count}` : '',
   ];
   const whom =
-    members === undefined
-      ? 'Everybody who is a member now is'
-      : `${counted(members, 'member')} ${members === 1 ? 'is' : 'are'}`;
+    members === undefined ? 'All current members are' : `${counted(members, 'member')} ${members === 1 ? 'is' : 'are'}`;
   const pace =
     backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
   return (
@@ -227,7 +226,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
         </fieldset>
       )}
       <div class="field">
-        <label for="sample">Only so many people first (optional)</label>
+        <label for="sample">Number of people to send first (optional)</label>
         <input
           id="sample"
           inputMode="numeric"
@@ -235,9 +234,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           onInput={(event) => setSample(event.currentTarget.value)}
         />
         <p class={isWrong ? 'problem' : 'hint'}>
-          {isWrong
-            ? 'This is a whole number, from 1.'
-            : 'The backfill pauses after them, and goes on when it is resumed.'}
+          {isWrong ? 'Enter a whole number from 1.' : 'The backfill pauses after them. Resume it to continue.'}
         </p>
       </div>
     </DeedDialog>
@@ -278,7 +275,7 @@ export function BackfillDeeds({ status, onDone }: JobActionProps): JSX.Element |
           command={`triggers backfill ${jobId} --cancel`}
           onDeed={() => void act('cancel')}
         >
-          <p>People who have not been sent yet are left out. This cannot be undone. Live triggers go on.</p>
+          <p>People not sent yet are skipped. This cannot be undone. Live triggers continue.</p>
         </Dialog>
       ) : (
         <Failure failure={failure} />
@@ -335,7 +332,7 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
         found === undefined
           ? 'Compare'
           : isDoubtful
-            ? 'Send it all the same'
+            ? 'Send anyway'
             : `Send ${counted(found.enters, 'enter')} and ${counted(found.exits, 'exit')}`
       }
       isDangerous={isDoubtful}
@@ -345,8 +342,8 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
       onDeed={() => void send(found === undefined)}
     >
       <p>
-        Give the list of people that the endpoint has. It is compared with the members now, and the difference can be
-        sent: enters for people missing there, exits for people who are no longer members.
+        Upload the list of people that the endpoint has. It is compared with the current members. You can then send the
+        difference: enters for people missing there, exits for people who are no longer members.
       </p>
       {audiences.length > 1 && (
         <div class="field">
@@ -371,11 +368,11 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
         <p class={isExcel ? 'problem' : 'hint'}>
           {isExcel
             ? 'This is an Excel file. Save it as CSV first, with commas between the columns.'
-            : 'A CSV that begins with the names of its columns; a text file with an id a line; or NDJSON with an id, or an object with one, a line.'}
+            : 'CSV with a header row; a text file with one id per line; or NDJSON with one id, or one object with an id, per line.'}
         </p>
       </div>
       <div class="field">
-        <label for="column">The column, or the JSON key, with the ids (optional)</label>
+        <label for="column">Column or JSON key of the ids (optional)</label>
         <input
           id="column"
           autocomplete="off"
@@ -383,7 +380,7 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
           value={typedColumn}
           onInput={(event) => setColumn(event.currentTarget.value)}
         />
-        <p class="hint">Else the one that is called user or id.</p>
+        <p class="hint">Default: user or id.</p>
       </div>
       {isBusy && <Loading what="the list and the members" />}
       {found !== undefined && (
@@ -400,7 +397,7 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
           <dd>{shownCount(found.exits)}</dd>
         </dl>
       )}
-      {isNothing && <p>They have the same people. There is nothing to send.</p>}
+      {isNothing && <p>Both have the same people. Nothing to send.</p>}
     </Dialog>
   );
 }

@@ -24,7 +24,7 @@ export function JobForm(props: JobFormProps): JSX.Element {
     <>
       {props.isRestored && (
         <p class="notice" role="status">
-          This is what you typed before. The webhook URL was not kept.{' '}
+          Your draft was restored, except for the webhook URL.{' '}
           <button type="button" class="plain" onClick={props.forget}>
             Start over
           </button>
@@ -50,7 +50,7 @@ export function JobForm(props: JobFormProps): JSX.Element {
               <option key={one}>{one}</option>
             ))}
           </select>
-          <p class="hint">Your key may start these jobs only.</p>
+          <p class="hint">Your key may start only these jobs.</p>
         </Field>
       )}
       {isNew && jobs === undefined && (
@@ -117,7 +117,7 @@ function ExportFields(props: JobFormProps & { readonly audience: string | undefi
   const { value } = useFetched<{ fields: string[] }>(path);
   return (
     <Field {...props} field="exportFields" legend="Export Fields (optional)">
-      <p class="hint">If none are selected, all fields of the user are sent.</p>
+      <p class="hint">Select none to send all fields of the user.</p>
       {value !== undefined && value.fields.length > 0 && (
         <div class="options">
           {value.fields.map((field) => (
@@ -135,11 +135,11 @@ function ExportFields(props: JobFormProps & { readonly audience: string | undefi
         </div>
       )}
       <details>
-        <summary class="hint">Others, or under another name</summary>
+        <summary class="hint">Other fields, or other names</summary>
         <textarea
           class="code"
           rows={3}
-          aria-label="Export fields, one a line"
+          aria-label="Export fields, one per line"
           placeholder={'email\nfirst_name as vorname\n"a name as is" as name'}
           spellcheck={false}
           value={draft.exportFields}
@@ -170,7 +170,7 @@ export function NotYet(props: {
       <ProblemList problems={others} />
       {unchecked !== undefined && (
         <p>
-          It could not be checked, so nothing was {what}: <Clipped text={unchecked.message} />
+          The check failed, so nothing was {what}: <Clipped text={unchecked.message} />
         </p>
       )}
     </div>
@@ -180,7 +180,7 @@ export function NotYet(props: {
 /** What whoever may only look sees in place of a form. */
 export function MayNot({ what }: { readonly what: string }): JSX.Element {
   return (
-    <Empty title={`Your key may look, and not ${what} a job`} isPage>
+    <Empty title={`Your key can view jobs, but cannot ${what} one`} isPage>
       <p>
         A key that may <code>operate</code> can.
       </p>
@@ -256,7 +256,7 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
       )}
       <div class="options">
         {list === undefined && <span class="quiet">Reading audiences …</span>}
-        {list !== undefined && all.length === 0 && <span class="quiet">The source has no audience.</span>}
+        {list !== undefined && all.length === 0 && <span class="quiet">The source has no audiences.</span>}
         {found.slice(0, MOST_SHOWN).map((one) => (
           <label key={one.id} class="option">
             <input
@@ -273,7 +273,7 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
         {found.length > MOST_SHOWN && (
           <span class="quiet">and {shownCount(found.length - MOST_SHOWN)} more: search</span>
         )}
-        {typed !== '' && found.length === 0 && <span class="quiet">No audience is called like that.</span>}
+        {typed !== '' && found.length === 0 && <span class="quiet">No matching audience.</span>}
         {isPart && typed !== '' && found.length < MOST_SHOWN && !draft.audiences.includes(typed) && (
           <button type="button" class="plain" onClick={() => choose([], typed, true)}>
             Use “{printable(typed)}” as it is typed
@@ -282,14 +282,13 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
       </div>
       {isPart && (
         <p class="hint">
-          These are {shownCount(all.length)} of {shownCount(list.total)}. Another one can be typed above, by its slug or
-          id.
+          These are {shownCount(all.length)} of {shownCount(list.total)}. Type the slug or id of another one above.
         </p>
       )}
       {narrow.length > 0 && (
         <p class="hint caution">
-          {narrow.map(({ slug }) => printable(slug)).join(', ')}: the window of time is shorter than 30 minutes, and may
-          not be reliable.
+          {narrow.map(({ slug }) => printable(slug)).join(', ')}: its time window is shorter than 30 minutes and may be
+          unreliable.
         </p>
       )}
     </Field>

@@ -230,7 +230,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
   return (
     <section class="panel" aria-labelledby="attempts">
       <header>
-        <h2 id="attempts">The last attempts</h2>
+        <h2 id="attempts">Recent attempts</h2>
         <div class="choice" role="group" aria-label="Which attempts">
           <button type="button" aria-pressed={!isFailed} onClick={() => setFailed(false)}>
             all
@@ -244,9 +244,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
       {attempts?.length === 0 && (
         <p class="quiet">
-          {isFailed
-            ? 'None of the last attempts failed.'
-            : 'Nothing has been sent yet. An attempt shows up here as it begins.'}
+          {isFailed ? 'No recent attempts failed.' : 'Nothing sent yet. Attempts appear here as they start.'}
         </p>
       )}
       {attempts !== undefined && attempts.length > 0 && (

@@ -70,9 +70,9 @@ export function JobsPage(): JSX.Element {
                   'Delivered, last hour',
                   'Waiting',
                   'Last failure',
-                  'Oldest waits since',
+                  'Oldest waiting since',
                 ]}
-                numbers={['Waiting', 'Oldest waits since']}
+                numbers={['Waiting', 'Oldest waiting since']}
               />
               <tbody>
                 {found.slice(0, shown).map((job) => (
@@ -91,7 +91,7 @@ export function JobsPage(): JSX.Element {
               </button>
             </p>
           )}
-          {isCut && <p class="quiet">There are more: these are the first {LISTED_JOBS}. Search, or choose a state.</p>}
+          {isCut && <p class="quiet">More jobs exist: these are the first {LISTED_JOBS}. Search, or choose a state.</p>}
         </>
       )}
     </>
@@ -146,14 +146,14 @@ function Filters({ states, state, text, filter }: FiltersProps): JSX.Element {
 
 function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
   return (
-    <Empty title="There is no export job yet">
-      <p>A job tells another company's system, by webhook, when a person enters or leaves an audience.</p>
+    <Empty title="No export jobs yet">
+      <p>A job sends a webhook to another company's system when a person enters or leaves an audience.</p>
       {mayOperate ? (
         <a class="button primary" href="/new">
-          Start the first one
+          Create a job
         </a>
       ) : (
-        <p>Your key may look, but not start one.</p>
+        <p>Your key can view jobs, but cannot start one.</p>
       )}
     </Empty>
   );
@@ -213,7 +213,7 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
           </a>
         )}
       </td>
-      <td data-name="Oldest waits since" class="number">
+      <td data-name="Oldest waiting since" class="number">
         {oldestWaitingAt !== undefined && <Time at={oldestWaitingAt} />}
       </td>
     </tr>

@@ -85,7 +85,7 @@ interface Started {
 /** What is to be known of a job that has been started. */
 function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () => void }): JSX.Element {
   return (
-    <Dialog key="started" title="The job is started" onClose={onClose}>
+    <Dialog key="started" title="Job started" onClose={onClose}>
       {warnings.map((warning) => (
         <p key={warning} class="caution">
           <Clipped text={warning} />
@@ -121,7 +121,7 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
       title={`Start “${printable(label)}”`}
       deed={
         isGivenUp
-          ? 'Start, and give that up'
+          ? 'Start, and lose them'
           : existingUsers
             ? `Send ${members === undefined ? 'everybody' : counted(members, 'user')}, and start`
             : 'Start Export'

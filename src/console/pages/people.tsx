@@ -35,15 +35,15 @@ export function PeoplePage(): JSX.Element {
       >
         <input
           type="search"
-          aria-label="The person's id"
-          placeholder="The person's id"
+          aria-label="Person id"
+          placeholder="Person id"
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
         <input
           type="search"
-          aria-label="Only of this job, by id (optional)"
-          placeholder="Only of a job, by its id"
+          aria-label="Job id (optional)"
+          placeholder="Job id"
           value={typedJob}
           onInput={(event) => setTypedJob(event.currentTarget.value)}
         />
@@ -52,10 +52,10 @@ export function PeoplePage(): JSX.Element {
         </button>
       </form>
       {user === '' ? (
-        <Empty title="Was this person sent, and what did they say?">
+        <Empty title="What was sent about a person?">
           <p>
-            Give the id that the source knows the person by. Here is then what each job was told of them, what was sent,
-            what the endpoint answered, and what waits and why.
+            Enter the person's id in the source. You see each job's triggers for this person, the requests and answers,
+            and anything still waiting.
           </p>
         </Empty>
       ) : (
@@ -74,15 +74,13 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
   return (
     <>
       <Failure failure={failure} retry={again} />
-      {value === undefined && failure === undefined && (
-        <Loading what="what jobs did; long histories take some seconds" />
-      )}
+      {value === undefined && failure === undefined && <Loading what="job histories; long ones take some seconds" />}
       {value !== undefined && !isKnown && (
-        <Empty title="No job knows this person">
+        <Empty title="No triggers found for this person">
           <p>
-            No job that Temporal still remembers was told of “<Clipped text={user} most={100} />
-            ”. It is found by the id that the source has, whole and with its letter case; an e-mail address or a name is
-            none unless the source uses it as one.
+            No job in Temporal has received a trigger for “<Clipped text={user} most={100} />
+            ”. Enter the whole id as in the source: letter case matters. An e-mail address works only if the source uses
+            it as the id.
           </p>
         </Empty>
       )}
@@ -164,13 +162,13 @@ function lineOf(event: TraceEvent): Shown {
             </>
           ),
         };
-      const again = event.redelivery === undefined ? 'Signalled' : 'Taken again from a dead letter';
+      const again = event.redelivery === undefined ? 'Signalled' : 'Redelivered from a dead letter';
       return {
         tone: 'quiet',
         said: (
           <>
             {again}: {event.event} <Tag text={event.audience ?? ''} />
-            {event.newerAt !== undefined && ', dropped since a newer change had been accepted'}
+            {event.newerAt !== undefined && ', dropped: a newer change had been accepted'}
           </>
         ),
       };
@@ -210,7 +208,7 @@ function lineOf(event: TraceEvent): Shown {
             Dropped: {event.event} <Tag text={event.audience} />
           </>
         ),
-        more: <p class="hint">The job was stopped, and what waited was to be discarded.</p>,
+        more: <p class="hint">The job was stopped and its waiting triggers were discarded.</p>,
       };
     case 'stands':
       return standing(event.standing, event.notice);
@@ -219,7 +217,7 @@ function lineOf(event: TraceEvent): Shown {
         tone: 'caution',
         said: (
           <>
-            Not looked at: <Clipped text={event.reason} />
+            Not searched: <Clipped text={event.reason} />
           </>
         ),
       };
@@ -258,7 +256,7 @@ function attempted(event: Extract<TraceEvent, { kind: 'attempted' }>): Shown {
 
 function standing(now: PersonStanding | undefined, notice: string | undefined): Shown {
   const tone = isWaiting(now) ? 'caution' : 'quiet';
-  const said = now === undefined ? <>How it stands now is not known.</> : <Standing standing={now} />;
+  const said = now === undefined ? <>Current state: unknown.</> : <Standing standing={now} />;
   return {
     tone,
     said,
@@ -274,22 +272,22 @@ function standing(now: PersonStanding | undefined, notice: string | undefined): 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
   const now = useNow();
   const { waiting, waitingCount, chain, state, dying, inPages } = standing;
-  if (!isWaiting(standing)) return <>Nothing about this person is waiting to be sent.</>;
+  if (!isWaiting(standing)) return <>No triggers waiting for this person.</>;
   const why: readonly (string | false | undefined)[] = [
     state !== 'running' && `the job is ${state}`,
-    standing.endpoint?.state === 'unhealthy' && 'the endpoint is unhealthy, and single requests are tried',
+    standing.endpoint?.state === 'unhealthy' && 'the endpoint is unhealthy; the job probes it with single requests',
     standing.throttledUntil !== undefined &&
       `the endpoint asked to wait; the next request goes ${ago(standing.throttledUntil, now)}`,
     standing.quietUntil !== undefined && `quiet hours end ${ago(standing.quietUntil, now)}`,
     standing.quotaUntil !== undefined && `the quota has room ${ago(standing.quotaUntil, now)}`,
-    standing.rateLimitedUntil !== undefined && `the rate lets it go ${ago(standing.rateLimitedUntil, now)}`,
-    standing.gatheringUntil !== undefined && `its batch goes ${ago(standing.gatheringUntil, now)}`,
+    standing.rateLimitedUntil !== undefined && `the rate limit allows it ${ago(standing.rateLimitedUntil, now)}`,
+    standing.gatheringUntil !== undefined && `its batch is sent ${ago(standing.gatheringUntil, now)}`,
     chain?.place === 'running' && 'it is being sent now',
     chain?.nextAttemptAt !== undefined &&
       `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,
     chain?.place === 'ready' && (chain.ahead ?? 0) > 0 && `${counted(chain.ahead ?? 0, 'person', 'people')} ahead`,
     dying > 0 && `${dying} becoming dead letters`,
-    inPages && 'a backfill has found the person, and not taken them up yet',
+    inPages && 'a backfill has found the person but not queued them yet',
   ];
   const reasons = why.filter((one) => typeof one === 'string');
   return (

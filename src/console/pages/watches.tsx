@@ -35,8 +35,8 @@ export function Watches(): JSX.Element {
       <Unanswered asked={list} />
       {watches === undefined && failure === undefined && <Loading what="watches" />}
       {watches?.length === 0 && (
-        <Empty title="No audience is watched">
-          <p>A watch finds the changes of an audience whose source tells nobody of them, by looking again and again.</p>
+        <Empty title="No watched audiences">
+          <p>A watch polls an audience and finds its changes, for sources that do not report them.</p>
           <Command>triggers watch AUDIENCE --every 5m</Command>
         </Empty>
       )}
@@ -52,7 +52,7 @@ export function Watches(): JSX.Element {
                 'exits',
                 'Last round',
                 'Every',
-                ...(mayWatch ? ['What to do'] : []),
+                ...(mayWatch ? ['Actions'] : []),
               ]}
               numbers={['Members', 'Told: enters', 'exits']}
             />
@@ -121,14 +121,14 @@ function trouble(status: WatchStatus | undefined, unreadable: string | undefined
   const { held, missed, last } = status;
   if (status.trouble !== undefined) return status.trouble.reason;
   if (held !== undefined)
-    return `${counted(held.exits, 'member')} would leave at once, and ${shownCount(held.members)} remain: the next round shows whether that is so.`;
+    return `${counted(held.exits, 'member')} would leave at once and ${shownCount(held.members)} remain. The next round must confirm it.`;
   if (missed !== undefined)
-    return `A snapshot was lost: what changed from ${missed.from} to ${missed.to} was told to nobody.`;
+    return `A snapshot was lost: changes from ${missed.from} to ${missed.to} were not reported.`;
   const absent = last?.told.absent ?? [];
-  if (absent.length > 0) return `Not running, and told when they are: ${absent.join(', ')}`;
+  if (absent.length > 0) return `Not running, notified once they run: ${absent.join(', ')}`;
   const lost = last?.told.lost ?? [];
   return lost.length > 0
-    ? `Cannot be told any more what they missed: ${lost.map(({ jobId }) => jobId).join(', ')}`
+    ? `Missed changes that can no longer be sent: ${lost.map(({ jobId }) => jobId).join(', ')}`
     : undefined;
 }
 
@@ -174,13 +174,13 @@ function WatchDeeds({ status, onDone }: Done & { readonly status: WatchStatus })
 }
 
 const MEANINGS: Readonly<Record<WatchCommand, (status: WatchStatus) => string>> = {
-  now: () => 'Its members are read now, or as soon as the round that is under way is over. What changed is told then.',
+  now: () => 'Reads the members now, or right after the current round. Jobs then receive the changes.',
   accept: ({ held }) =>
     held === undefined
-      ? 'Nothing is held any more.'
-      : `${counted(held.exits, 'member')} did leave, and ${shownCount(held.members)} remain: that is believed. They are read once more, and each job that listens is told.`,
+      ? 'Nothing is held back any more.'
+      : `${counted(held.exits, 'member')} left and ${shownCount(held.members)} remain. Members are read once more, then subscribed jobs receive the exits.`,
   stop: () =>
-    'Nobody is told any more who enters and leaves. What is being told is finished first. Who the members were is forgotten: a watch that is begun again knows of no change meanwhile.',
+    'Jobs receive no more changes after the current ones. The known members are forgotten: a new watch cannot see changes made meanwhile.',
 };
 
 interface CommandedProps extends Done {
@@ -268,7 +268,9 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
       {begun !== undefined ? (
         <>
           <p>
-            {begun.watches.some(({ isNew }) => isNew) ? 'It is watched now.' : 'It was watched before, and is so now.'}
+            {begun.watches.some(({ isNew }) => isNew)
+              ? 'The audience is being watched.'
+              : 'The audience was already being watched.'}
           </p>
           {begun.watches
             .flatMap(({ warnings }) => warnings)
@@ -296,7 +298,7 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
             </p>
           </div>
           <div class="field">
-            <label for="largest-exit">Hold back when more than this % leave at once</label>
+            <label for="largest-exit">Hold back exits when more than this % leave at once</label>
             <input
               id="largest-exit"
               aria-invalid={isPercentWrong}
@@ -307,8 +309,8 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
               onInput={(event) => setPercent(event.currentTarget.value)}
             />
             <p id="largest-exit-hint" class={isPercentWrong ? 'problem' : 'hint'}>
-              {isPercentWrong && 'This is not a whole number. '}From 1 to 100; with 100 nothing is held back. Exits that
-              are held back are sent once a second reading confirms them.
+              {isPercentWrong && 'Enter a whole number. '}From 1 to 100; with 100 nothing is held back. Exits that are
+              held back are sent once a second reading confirms them.
             </p>
           </div>
           <div class="field">
@@ -319,8 +321,8 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
                 onChange={(event) => setEmitExisting(event.currentTarget.checked)}
               />
               <span>
-                Report everybody as entering where there is nothing to compare with{' '}
-                <span class="hint">In the first round, and after the last one was lost.</span>
+                Report all members as entering when there is no earlier snapshot{' '}
+                <span class="hint">In the first round, and after a snapshot was lost.</span>
               </span>
             </label>
           </div>
@@ -356,7 +358,7 @@ function AudienceField({ value, onInput }: AudienceFieldProps): JSX.Element {
           </option>
         ))}
       </datalist>
-      <p class="hint">By its slug or id. Each job that listens to it is told who enters and who leaves.</p>
+      <p class="hint">Its slug or id. Every job that subscribes to it receives its enters and exits.</p>
     </div>
   );
 }

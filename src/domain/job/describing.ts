@@ -279,7 +279,7 @@ function noticesOf(state: DispatcherState): string[] {
   }
   if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
     notices.push(
-      'So many people are waiting for their next attempt that others have to wait too. The failed attempts say why: answers of the endpoint, or people whom the source does not know yet. Triggers that have failed for long become dead letters early.',
+      'Too many people are waiting for a retry, and others must wait behind them. Check the failed attempts for the reason. Triggers that have failed for long become dead letters early.',
     );
   }
   return notices;

@@ -47,7 +47,7 @@ export function holderRead(state: DispatcherState, number: number, content: Pack
   // Another release may be able to read it; until then it is as if it could not be read at all.
   if (triggers === undefined)
     return recallFailed(state, number, 'It holds something that no job of this release puts there.', now);
-  if (content === null) state.loss = `The holder ${number} is gone: its workflow was deleted. What it held is lost.`;
+  if (content === null) state.loss = `The holder ${number} is gone: its workflow was deleted. Its triggers are lost.`;
   if (state.unreadable?.number === number) state.unreadable = undefined;
   state.overflow.recalled(number, triggers);
 }

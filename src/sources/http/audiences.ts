@@ -227,7 +227,7 @@ async function allRows(
     if (page.next === '') return rows;
     at = page.next;
   }
-  throw api.unexpected(AUDIENCES, 'it leads in a circle: the next page has come before');
+  throw api.unexpected(AUDIENCES, 'it is circular: the next page has come before');
 }
 
 function audienceOf(

@@ -313,7 +313,7 @@ function mustNotLeadBack({ slug }: LyticsSegment, { start, read, total }: ScanPl
   const most = total === 0 ? Infinity : total + Math.max(MORE_ROWS, total * MORE_SHARE);
   if (read <= most && !(total === 0 && next === start)) return;
   throw new SourceError(
-    `Lytics leads in a circle: the scan of "${slug}" goes on after ${read} rows${total === 0 ? ' where it was before' : `, but it has said that there are ${total}`}.`,
+    `Lytics is circular: the scan of "${slug}" goes on after ${read} rows${total === 0 ? ' where it was before' : `, but it has said that there are ${total}`}.`,
   );
 }
 

@@ -132,7 +132,7 @@ test('one that cannot be told keeps no other from it, and gets the rest, and onl
   lab.subscribers.failing = { jobId: 'ads', after: 7 };
   await expect(lab.emit(scanId)).rejects.toMatchObject({
     type: 'JobsNotTold',
-    message: 'Some jobs could not be told; all others were, and these are tried again. ads: ads takes no more',
+    message: 'Some jobs could not be reached and are tried again; all others have the changes. ads: ads takes no more',
   });
   expect([lab.told('crm').length, lab.told('ads').length]).toEqual([23, 7]);
   lab.subscribers.failing = undefined;
