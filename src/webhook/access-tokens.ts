@@ -14,8 +14,8 @@ import type { GuardedAgents } from './guarded-agents.ts';
 import type { ClientIdentity } from './tls.ts';
 
 /**
- * No token was issued. `reason` is an error code of RFC 6749 (`invalid_client`), an HTTP status, or a code of Node, undici or ours, never text that
- * the server wrote.
+ * No token was issued. `reason` is never text that the server wrote. It is an error code of RFC 6749 (`invalid_client`), an HTTP status, or a code of
+ * Node, undici or ours.
  */
 export class TokenUnavailable extends Error {
   override readonly name = 'TokenUnavailable';
@@ -40,7 +40,7 @@ const OAUTH_ERRORS =
  */
 const TOKEN = /^[\x20-\x7e]+$/;
 const TOKEN_LENGTH = 8192;
-/** How the reason begins when a server answered with success, but without a token that we can use. */
+/** How the reason begins if a server answered with success, but without a usable token. */
 const INVALID_TOKEN = 'INVALID_TOKEN';
 
 export interface TokenEndpointOptions {
@@ -93,7 +93,7 @@ function isUsable(token: string): boolean {
   return token.length <= TOKEN_LENGTH && TOKEN.test(token);
 }
 
-/** What is wrong with an answer in words, with nothing of it in them. */
+/** Why an answer is invalid, for people. The text quotes nothing of the answer. */
 function whyInvalid(answer: string): string {
   let parsed: unknown;
   try {
@@ -203,8 +203,8 @@ const RENEWALS_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 
 /**
- * The access tokens of one authorization (RFC 6749, client credentials): one at a time, kept until shortly before it expires, fetched once for
- * all callers that wait for it, and once more when an endpoint refuses it.
+ * The access tokens of one authorization (RFC 6749, client credentials). One token is kept at a time, until shortly before it expires. All callers
+ * that wait for a token share one fetch. When an endpoint refuses the token, another one is fetched.
  */
 export class AccessTokens {
   readonly #fetch: () => Promise<AccessToken>;
@@ -232,7 +232,10 @@ export class AccessTokens {
     if (this.#token === token) this.#token.wasTaken = true;
   }
 
-  /** A token to try instead of this one, which an endpoint refused (401); undefined when there is no reason to expect that another would be accepted. */
+  /**
+   * Returns a token to try instead of this one, which an endpoint refused (401). Undefined: there is no reason to expect that another one would be
+   * accepted.
+   */
   async insteadOf(refused: AccessToken): Promise<AccessToken | undefined> {
     const token = this.#token;
     if (token !== undefined && token.value !== refused.value) return token;

@@ -12,8 +12,9 @@ import { joined, type WebhookRequest } from './request.ts';
 /** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
 export interface Poster {
   /**
-   * One request, and only one attempt, whatever happens. It goes to its own URL where it has one. `mostMs` can shorten its timeout but never extend it. Calls `done` once, possibly before
-   * returning; `done` must not throw. It is a callback, since promises cost much more (`SliceSending`).
+   * Makes one request, and only one attempt, whatever happens. The request goes to its own URL if it has one. `mostMs` can shorten its timeout but
+   * never extend it. Calls `done` once, possibly before returning; `done` must not throw. It is a callback, since promises cost much more
+   * (`SliceSending`).
    */
   post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
   /** Closes idle connections and waits for requests in flight. */
@@ -46,8 +47,8 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
 const UNAUTHORIZED = 401;
 
 /**
- * What to send a request with once more, at once, after this outcome of the first: a 401, which rejects our credentials, is the only one after which
- * there may be something else to try. Of any other, undefined is returned without a promise, since every delivery asks.
+ * The authorization for a second request, sent at once after the first one had this outcome. Only after a 401, which rejects our credentials, may
+ * there be another one to try. For any other outcome this returns undefined without a promise, since every delivery asks.
  */
 export function authorizationAfter(
   attempt: HttpAttempt,
@@ -104,7 +105,7 @@ export type HttpAttempt =
       readonly answer?: string;
     };
 
-/** What the endpoint sent is not an answer of HTTP. */
+/** The endpoint's answer is not HTTP. */
 class AnswerMalformed extends Error {
   override readonly name = 'AnswerMalformed';
   readonly code = ATTEMPT_CODES.answerMalformed;
@@ -179,7 +180,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     this.#settle(error);
   }
 
-  /** To be called when the deadline of the whole attempt has passed. */
+  /** Call this when the deadline of the whole attempt has passed. */
   expire(): void {
     this.#expired = true;
     // Aborting leads to onResponseError. A request that is still waiting for its connection has nothing to abort yet.
@@ -195,8 +196,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     if (this.#isDone) return;
     this.#isDone = true;
     const attempt = this.#attempt(error);
-    // After an error the next request waits until undici has finished with this one. It reports errors from the middle of its own accounts, which a
-    // request made from there would upset.
+    // After an error the next request waits until undici has finished with this one. The error comes while undici updates its own state, and a
+    // request made from there would upset it.
     if (error === undefined) this.#done(this, attempt);
     else setImmediate(() => this.#done(this, attempt));
   }
@@ -235,7 +236,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 }
 
-/** Masked as every URL is: a redirect often repeats the one that it was asked for. */
+/** Masked like every URL: a redirect often repeats the URL that was requested. */
 function shownLocation(location: string): string {
   const shown = /^https?:/i.test(location) ? printable(shownUrl(location)) : 'a path of the same host';
   return `Location: ${shown}`.slice(0, ANSWER_LENGTH).toWellFormed();
@@ -245,8 +246,8 @@ function shownLocation(location: string): string {
 const LENGTH_MISMATCH = 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 
 /**
- * What the outcome of a request without a status is called: the stable code of its error, or else its class name. When several addresses were tried,
- * that of the first one's error.
+ * The name of an outcome without a status: the stable code of its error, or else its class name. If several addresses were tried, the first one's
+ * error counts.
  */
 function nameOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return nameOf(error.errors[0]);
@@ -258,11 +259,11 @@ function nameOf(error: unknown): string {
 
 /** Classes of errors that nothing outside can cause: something in this process used another part of it wrongly. */
 const FAULTS = /^(AssertionError|EvalError|RangeError|ReferenceError|SyntaxError|TypeError|URIError)$/;
-/** The same of undici, and what it says to requests that are made after it was closed. */
+/** The same for undici, including the codes of requests that are made after it was closed. */
 const FAULT_CODES =
   /^UND_ERR_(INVALID_ARG|INVALID_RETURN_VALUE|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH|DESTROYED|CLOSED)$/;
 
-/** Whether an error is a fault of this worker, so that nobody looks for it at the endpoint. */
+/** Whether an error is a fault of this worker. The endpoint is not to blame for it. */
 function isFault(error: unknown): boolean {
   return FAULTS.test(classOf(error)) || FAULT_CODES.test(codeOf(error) ?? '');
 }
@@ -288,8 +289,8 @@ interface Expiring {
 }
 
 /**
- * Enforces the deadlines of many requests with one interval timer, since on a fast endpoint a timer for each would cost more than the request
- * itself. Times are those of `performance.now()`.
+ * Enforces the deadlines of many requests with one interval timer. On a fast endpoint, a timer for each would cost more than the request itself.
+ * Times are those of `performance.now()`.
  */
 class Deadlines {
   readonly #open = new Set<Expiring>();

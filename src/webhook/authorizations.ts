@@ -6,7 +6,7 @@ import type { GuardedAgents } from './guarded-agents.ts';
 import { readSigningSecret, type SigningKey } from './signature.ts';
 import type { ClientIdentity } from './tls.ts';
 
-/** What a request carries so that its endpoint accepts it. */
+/** The credentials of a request, by which its endpoint accepts it. */
 export interface RequestAuthorization {
   /** Name, value, name, value …, as undici accepts them. */
   readonly headers: readonly string[];
@@ -14,11 +14,11 @@ export interface RequestAuthorization {
   readonly query: string;
   readonly signingKeys: readonly SigningKey[];
   readonly identity?: ClientIdentity | undefined;
-  /** What must not appear in any answer that is kept. */
+  /** Texts that must not appear in any answer that is kept. */
   readonly secrets: readonly string[];
-  /** To be called when the endpoint accepted a request that carried this. */
+  /** Call this when the endpoint accepted a request with this authorization. */
   readonly taken: () => void;
-  /** What to send instead, once, after the endpoint refused this with a 401; undefined when there is nothing else to send. */
+  /** The authorization to send instead, once, after the endpoint refused this one with a 401. Undefined: there is no other. */
   readonly instead: () => Promise<RequestAuthorization | undefined>;
 }
 
@@ -70,7 +70,7 @@ export class Authorizations {
     return [...this.#byName.keys()];
   }
 
-  /** What may be shown of them, sorted by name. */
+  /** The authorizations as they may be shown, sorted by name. */
   list(): AuthorizationListing[] {
     return [...this.#byName]
       .map(([name, one]) => ({ name, ...one.listing }))
@@ -90,7 +90,7 @@ export class Authorizations {
     return found.origins.has(url.origin) ? undefined : ATTEMPT_CODES.authorizationElsewhere;
   }
 
-  /** What to send to this URL under that name. It never contains a secret that is not bound to the URL's origin. */
+  /** Looks up the authorization of this name for requests to this URL. It never contains a secret that is not bound to the URL's origin. */
   async lookUp(name: string | null, url: URL): Promise<AuthorizationLookup> {
     const code = this.refusalOf(name, url);
     if (code !== undefined) return { ok: false, code };

@@ -28,7 +28,7 @@ export class HostUnreached extends Error {
   readonly code = ATTEMPT_CODES.unreachedByProxy;
 }
 
-/** What a proxy answers when it cannot reach the host: 502, 503, 504 (RFC 9110, 15.6). */
+/** A proxy's statuses when it cannot reach the host: 502, 503, 504 (RFC 9110, 15.6). */
 const UNREACHED: ReadonlySet<number | undefined> = new Set([502, 503, 504]);
 
 function failureOf(statusCode: number | undefined): Error {
@@ -199,7 +199,7 @@ function byWayOf(proxy: URL, options: TunnelOptions): buildConnector.connector {
   return (to, callback) => openTunnel(proxy, to, options, callback);
 }
 
-/** A name is refused if only one of its addresses is forbidden: that one would be tried as soon as the others do not answer. */
+/** Refuses a name even if only one of its addresses is forbidden: that one would be tried as soon as the others do not answer. */
 function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
     const wanted = family === 4 || family === 6 ? { family } : {};
@@ -214,7 +214,7 @@ function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction
   };
 }
 
-/** Addresses are tried one after another, so whoever owns a name could otherwise make the worker connect to thousands of strangers' hosts. */
+/** Addresses are tried one after another. Without a limit, the owner of a name could make the worker connect to thousands of other people's hosts. */
 function fewOf(addresses: readonly LookupAddress[]): LookupAddress[] {
   let [fours, sixes] = [0, 0];
   return addresses.filter(({ family }) => (family === 6 ? ++sixes : ++fours) <= MOST_TRIED);
@@ -305,16 +305,16 @@ const CONTINUE = Buffer.from('HTTP/1.1 100');
 const END_OF_HEAD = '\r\n\r\n';
 
 /**
- * Lets undici read past a `100 Continue` that it did not ask for, as RFC 9110, 15.2 demands: servers and what is in front of them do send it. undici
- * reads past every other interim answer (1xx), but takes a 100 for the end of the connection. So a 100 that begins what arrives becomes 102 on its way
- * to undici's parser. One whose head comes in pieces still ends the connection, and the request is tried again.
+ * Lets undici read past a `100 Continue` that it did not ask for, as RFC 9110, 15.2 demands. Servers and the proxies in front of them do send it.
+ * While undici reads past every other interim answer (1xx), it takes a 100 for the end of the connection. A 100 at the start of an answer is
+ * therefore changed to 102 before undici parses it. If its head arrives in pieces, it still ends the connection, and the request is retried.
  */
 function readPastContinue(socket: Socket): void {
   let answered = socket.bytesWritten;
-  // Node hands over what has arrived by `push`, decrypted where there is TLS.
+  // Node passes arrived bytes to `push`, after TLS has decrypted them.
   const push = socket.push.bind(socket);
   socket.push = (chunk: Buffer | null, encoding) => {
-    // Only one request is in flight at a time: what arrives after a write begins its answer, and what follows a 100 begins it again.
+    // Only one request is in flight at a time. The first bytes after a write begin its answer, and the bytes after a 100 begin it again.
     if (chunk !== null && socket.bytesWritten !== answered) {
       let at = 0;
       while (CONTINUE.equals(chunk.subarray(at, at + CONTINUE.length))) {

@@ -4,16 +4,16 @@ import { isRecord, placeOfMistake } from '../domain/json.ts';
 import { printable } from '../domain/shown.ts';
 import { speltAs } from './template-values.ts';
 
-// What has to hold of a template whose text is JSON.
+// Checks for templates whose text is JSON.
 
-/** To the end of the text, where it is not closed, so that each character is looked at once. */
+/** A string of JSON. An unclosed one extends to the end of the text, so each character is read only once. */
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)`;
 const LEFT_OUT = new RegExp(String.raw`(${STRING})(\s*:\s*\0\s*,?)?|\0\s*,?`, 'gs');
 const COMMA_AT_END = new RegExp(String.raw`(${STRING})|,(?=\s*[}\]])`, 'gs');
 
 /**
- * The JSON that a template means: without the names whose values are left out, and without a comma after the last of a list or an object, which a
- * loop or a condition leaves there. What is JSON stays as it is.
+ * The JSON that a template means. Names whose values are left out are removed. A comma after the last entry of a list or an object is removed, too: a
+ * loop or a condition leaves it there. Text that is JSON already stays as it is.
  */
 export function jsonFrom(rendered: string): string {
   if (isJson(rendered)) return rendered;
@@ -33,7 +33,7 @@ export function isJson(text: string): boolean {
   }
 }
 
-/** What of a template is wrong, and why. */
+/** The wrong part of a template, and why it is wrong. */
 interface Wrong {
   readonly template: Template;
   readonly why: string;
@@ -48,8 +48,8 @@ class Found extends Error {
 }
 
 /**
- * The first value that a template writes between quotes and that a person could end them with, or that has quotes of its own; undefined: there is
- * none, as far as that shows.
+ * The first value in quotes that is wrong: a person could end the quotes, or it writes quotes of its own. Undefined: there is none, as far as that
+ * shows.
  */
 export function outputInQuotes(templates: readonly Template[]): Wrong | undefined {
   try {
@@ -61,7 +61,7 @@ export function outputInQuotes(templates: readonly Template[]): Wrong | undefine
   }
 }
 
-/** Whether what comes next is in quotes; undefined: that depends on the person. */
+/** Whether the following text is in quotes; undefined: that depends on the person. */
 type InQuotes = boolean | undefined;
 
 function follow(templates: readonly Template[], before: InQuotes): InQuotes {
@@ -83,7 +83,7 @@ function follow(templates: readonly Template[], before: InQuotes): InQuotes {
   return inQuotes;
 }
 
-/** What may be written in the place of a tag, which may be nothing. */
+/** The templates that a tag may write in its place, possibly none. */
 function waysThrough(tag: Template): (readonly Template[])[] {
   const {
     branches = [],
@@ -93,7 +93,7 @@ function waysThrough(tag: Template): (readonly Template[])[] {
     readonly branches?: readonly { readonly templates: readonly Template[] }[];
     readonly templates?: readonly Template[];
     readonly elseTemplates?: readonly Template[];
-  }; // Tags that have others inside have them so.
+  }; // Tags that contain others have this shape.
   const inBranches = branches.map((branch) => branch.templates);
   return [...inBranches, ...(templates === undefined ? [] : [templates]), elseTemplates ?? []];
 }
@@ -101,14 +101,14 @@ function waysThrough(tag: Template): (readonly Template[])[] {
 /** Filters after which no text has a quote or a backslash. */
 const SAFE =
   /^(?:url_encode|cgi_escape|uri_escape|slugify|sha256|sha1|md5|base64|base64_encode|size|abs|ceil|divided_by|floor|minus|modulo|plus|round|times)$/;
-/** What others than us have written: the person, their fields, the default body, the name of the audience. */
+/** Values that other people wrote: the person, their fields, the default body, the name of the audience. */
 const OTHERS = /^(?:id$|(?:\w+\.)?(?:data|body)(?:\.|$)|(?!audience\.|job\.)\w+\.id$|(?:\w+\.)?audience\.name$)/;
 
-/** What LiquidJS calls a filter that it adds itself. */
+/** LiquidJS's name for a filter that it adds itself. */
 const ADDED = '[object Function]';
 
 function whyNotInQuotes({ filters = [], initial }: Partial<Value>): string | undefined {
-  // LiquidJS may have added one, which has no name.
+  // LiquidJS may have added a filter, which has no name.
   const last = filters.findLast(({ name }) => name !== ADDED);
   if (last !== undefined && last.name.startsWith('json'))
     return `the filter ${last.name} writes quotes of its own. Leave out those around it.`;
@@ -120,31 +120,31 @@ function whyNotInQuotes({ filters = [], initial }: Partial<Value>): string | und
   return 'a value between quotes could end them, and write fields of its own. Write it with the filter json, without quotes around it.';
 }
 
-/** Characters of an excerpt before the place, and after it. */
+/** Characters of an excerpt before and after the place. */
 const SHOWN_BEFORE = 40;
 const SHOWN_AFTER = 20;
 
-/** A part of a text, and below it a caret at a place in it. */
+/** A part of a text, with a caret below it that points at a place. */
 export function excerptOf(text: string, place: number): string {
   const before = printable(text.slice(Math.max(0, place - SHOWN_BEFORE), place));
   return `  ${before}${printable(text.slice(place, place + SHOWN_AFTER))}\n  ${' '.repeat(before.length)}^`;
 }
 
-/** What stands for each field of a person when a template is tried: text, a number, nothing. */
+/** The values that each field of a person gets when a template is tried: text, a number, nothing. */
 const TRIED = ['x', 1, undefined];
 const TIME = '2026-01-01T00:00:00Z';
 const AROUND = { now: TIME, job: { label: 'x', subscription_id: '1' } };
 const PERSON = { id: '1', audience: { id: '1', slug: 'x', name: 'x' }, at: TIME, delivery_id: '1', attempt: 1 };
 
-/** What a template gives for somebody, or why it gives nothing; undefined: it leaves them out. */
+/** The text that a template makes for a person, or why it makes none; undefined: it leaves that person out. */
 export type Rendered = { readonly text: string } | { readonly failed: string } | undefined;
 
 /**
- * Why a template gives JSON for nobody, in words: neither for somebody who has all the fields that it names, nor for somebody who has none;
- * undefined: it may for somebody.
+ * Why a template can never give JSON, for people. Neither a person with all the fields that it names gets JSON, nor a person with none of them.
+ * Undefined: it may give JSON for some person.
  *
  * @param named the paths that it names.
- * @param give what it gives, with this as its scope.
+ * @param give the result of the template with this scope.
  */
 export function neverJson(
   named: readonly (readonly unknown[])[],
@@ -153,7 +153,7 @@ export function neverJson(
 ): string | undefined {
   const given = TRIED.flatMap((value) =>
     (['enter', 'exit'] as const).map((event) => {
-      const data = dataOf(named, value) as JsonObject; // Of texts and numbers.
+      const data = dataOf(named, value) as JsonObject; // It contains texts and numbers.
       const action = event === 'enter' ? 'entered' : 'exited';
       const body = speltAs({ id: PERSON.id, data, meta: {} }, '{}');
       const person = { ...PERSON, event, action, data, body };
@@ -168,12 +168,12 @@ export function neverJson(
       ? failure.failed
       : undefined;
   }
-  // Where it writes nothing, it may be about other people.
+  // An empty text is fine: the template may be about other people.
   if (texts.some((text) => text.trim() === '' || isJson(text))) return undefined;
   return `what it gives can never be valid JSON:\n${excerptOf(first, placeOfMistake(first))}`;
 }
 
-/** The data of somebody who has this in each field that is named. */
+/** The data of a person who has this value in each named field. */
 function dataOf(named: readonly (readonly unknown[])[], value: unknown): object {
   const data = Object.create(null) as Record<string, unknown>;
   if (value === undefined) return data;

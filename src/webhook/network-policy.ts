@@ -10,7 +10,7 @@ const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 /** Blocks inside it that are not publicly reachable: IETF protocol assignments, 6to4 and documentation (RFC 9637). */
 const NOT_GLOBAL_IPV6 = ['2001::/23', '2002::/16', '3fff::/20'].map((cidr) => ipaddr.IPv6.parseCIDR(cidr));
 
-/** Azure's own services answer every virtual machine there, keys and certificates included, though the address is public. */
+/** Azure's own services answer every virtual machine at this address, keys and certificates included, though it is public. */
 const AZURE_SERVICES = '168.63.129.16';
 
 /**
@@ -80,14 +80,14 @@ export interface LookUpOptions {
   readonly timeoutMs?: number;
 }
 
-/** Codes with which name servers say at once that they have nothing: the system may still know the name. */
+/** Codes with which name servers say at once that they have no answer. The system may still know the name. */
 const UNKNOWN = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 const HOSTS_FILE = '/etc/hosts';
 
 /**
- * Looks names up so that a name whose name servers are silent delays no other. `dns.lookup` has two of libuv's four threads for all names
- * together, and each look-up occupies one for as long as the system's resolver waits; so it is asked only about names that name servers do not
- * know. Callers that ask for the same name at the same time share one look-up; nothing is cached afterwards.
+ * Looks names up. A name whose name servers are silent delays no other. `dns.lookup` has two of libuv's four threads for all names together, and each
+ * look-up occupies one for as long as the system's resolver waits. It is therefore asked only about names that name servers do not know. Callers that
+ * ask for the same name at the same time share one look-up; nothing is cached afterwards.
  */
 export function createLookUp(options: LookUpOptions = {}): LookUp {
   const underWay = new Map<string, Promise<LookupAddress[]>>();
@@ -192,7 +192,7 @@ export interface ConnectionPolicy {
   readonly certificateAuthorities: readonly string[];
   /** Asked about the addresses that a name resolved to, and about the one that a socket is connected to. */
   allowsAddress(address: string): boolean;
-  /** Whether this address, or this name, and port are among our own places. Asked like `allowsAddress`, and of every URL. */
+  /** Whether this address or name, with this port, is one of our own places. Checked like `allowsAddress`, and for every URL. */
   isOurs(host: string, port: number): boolean;
   /** Why nothing may be sent there, as far as that is known before a name is looked up; undefined when nothing speaks against it. */
   refusalOf(to: Destination): string | undefined;
@@ -202,13 +202,13 @@ export interface ConnectionPolicy {
 const PRIVATE_NAMES = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home\.arpa)\.?$/i;
 
 /**
- * Where a worker never sends, whatever `network` allows: Temporal, its own ports and the API's. They trust whoever reaches them, so that a job that
- * may send there could do what its owner may not.
+ * The places to which a worker never sends, whatever `network` allows: Temporal, its own ports and the API's. They trust everyone who reaches them. A
+ * job that could send there could do things that its owner may not.
  */
 export class OwnPlaces {
   readonly #places: { readonly host: string; readonly port: number; addresses: AddressSet }[];
 
-  /** @param places as host:port; a host of this machine stands for all its addresses, since a server may listen at each. */
+  /** @param places as host:port; a host of this machine stands for all its addresses, since a server may listen on each. */
   constructor(places: readonly string[]) {
     this.#places = places.map((place) => {
       const { protocol, hostname, port } = new URL(`http://${place}`);
@@ -225,7 +225,7 @@ export class OwnPlaces {
     return this.#places.some((one) => one.port === port && isAt(one));
   }
 
-  /** Looks the names up again. One that is not known now keeps the addresses that it had. */
+  /** Looks the names up again. A name that is not found now keeps its previous addresses. */
   async lookUp(lookUp: LookUp = sharedLookUp): Promise<void> {
     for (const one of this.#places.filter(({ host }) => literalOf(host) === undefined))
       await new Promise<void>((resolve) => {
@@ -237,7 +237,7 @@ export class OwnPlaces {
   }
 }
 
-/** These addresses; if one of them is of this machine, all of this machine, too. */
+/** These addresses. If one of them belongs to this machine, all addresses of this machine are included. */
 function allOf(addresses: readonly string[]): AddressSet {
   const interfaces = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
   const here = ['127.0.0.0/8', '::1', '0.0.0.0', '::', ...interfaces.filter(isNetwork)];
@@ -245,7 +245,7 @@ function allOf(addresses: readonly string[]): AddressSet {
   return new AddressSet([...addresses.filter(isNetwork), ...(isHere ? here : [])]);
 }
 
-/** What a worker may connect to. Names are checked before they are looked up, addresses afterwards. */
+/** The rules for a worker's connections. Names are checked before they are looked up, addresses afterwards. */
 export class NetworkPolicy implements ConnectionPolicy {
   readonly proxy: URL | undefined;
   readonly certificateAuthorities: readonly string[];
@@ -279,8 +279,8 @@ export class NetworkPolicy implements ConnectionPolicy {
   }
 
   /**
-   * Why nothing may be sent there, in words that name no address other than the given one; undefined when only the addresses that a name
-   * resolves to can still forbid it.
+   * Why nothing may be sent there, in words that name no address other than the given one. Undefined: only the addresses that a name resolves to can
+   * still forbid it.
    */
   refusalOf({ protocol, hostname, port }: Destination): string | undefined {
     if (protocol !== 'https:' && protocol !== 'http:') return 'Only https: URLs are allowed.';
@@ -301,7 +301,7 @@ export class NetworkPolicy implements ConnectionPolicy {
 export const NOT_PUBLIC =
   'The worker sends to public addresses only, and this host does not have one. (Its operator can allow others: network.allowAddresses.)';
 
-/** For what is, or resolves to, one of our own places. */
+/** For a host that is, or resolves to, one of our own places. */
 export const OURS = 'The worker never sends to Temporal, to its own ports or to those of the API.';
 
 /** The address that a host is written as, without brackets; undefined for a name that has to be looked up. */
@@ -323,8 +323,8 @@ export function portsIn(range: string): readonly [first: number, last: number] |
 }
 
 /**
- * Lets connections go to one origin and nowhere else. It is for what the operator names in the configuration: being named there allows it, even over
- * `http:` and at a private address. Whatever its name resolves to is the operator's responsibility.
+ * Lets connections go to one origin and nowhere else. It is for origins that the operator names in the configuration. Being named there allows an
+ * origin, even over `http:` and at a private address. The operator is responsible for the addresses that its name resolves to.
  */
 export class OriginPolicy implements ConnectionPolicy {
   readonly proxy: URL | undefined;
@@ -344,7 +344,7 @@ export class OriginPolicy implements ConnectionPolicy {
     return true;
   }
 
-  /** An operator may have the source answer at whatever port. */
+  /** An operator may run the source at any port. */
   isOurs(): boolean {
     return false;
   }
@@ -357,7 +357,7 @@ export class OriginPolicy implements ConnectionPolicy {
 }
 
 /**
- * Why nothing will be sent to a URL, as far as that can be known in advance; undefined when nothing speaks against it. It only helps whoever
+ * Why nothing will be sent to a URL, as far as that can be known in advance; undefined when nothing speaks against it. It only helps the person who
  * types the URL in: the check that protects is made when a connection is opened.
  */
 export async function refusalBeforehand(

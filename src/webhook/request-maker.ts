@@ -19,7 +19,7 @@ import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } fro
 import { sha256 } from './signature.ts';
 import type { BatchScope, ItemScope, TemplateScope } from './templates.ts';
 
-/** What of a batch is around the bodies of its triggers, in bytes. */
+/** The size of the text around the bodies of a batch, in bytes. */
 const BRACKETS_BYTES = 2;
 const COMMA_BYTES = 1;
 
@@ -30,9 +30,9 @@ export interface RequestItem {
   readonly trigger: SentTrigger;
   /** Its default body, with its envelope; undefined: the body is a template, or there is none. */
   readonly text: string | undefined;
-  /** What templates may name of it; undefined: there are none. */
+  /** The names and values for templates; undefined: there are no templates. */
   readonly scope: TemplateScope | ItemScope | undefined;
-  /** How many bytes it takes at least, where it shares its request. */
+  /** Its least size in bytes, within a request that it shares. */
   readonly bytes: number;
 }
 
@@ -42,8 +42,8 @@ export function fitsInto(bytes: number, item: RequestItem): boolean {
 }
 
 /**
- * Makes the requests of a job, of one trigger each or of a batch. Where a job says nothing about them, each is a POST of the default body.
- * What it says is read once for each revision.
+ * Makes the requests of a job, each for one trigger or for a batch. A job without request settings gets a POST of the default body each time. Its
+ * settings are read once for each revision.
  */
 export class RequestMaker {
   /** Whether a batch has either enters or exits. */
@@ -95,9 +95,9 @@ export class RequestMaker {
   /**
    * The request for one item, or for a batch of them. With the same content it has the same id, but its own time and signature.
    *
-   * @param items at least one; where enters and exits have requests of their own, of one event.
-   * @throws MessageImpossible also for what could be sent in smaller batches.
-   * @throws ItemsSkipped by their scopes; the others can be sent without them.
+   * @param items at least one. If enters and exits have separate requests, all items are of one event.
+   * @throws MessageImpossible also if the items could be sent in smaller batches.
+   * @throws ItemsSkipped with their scopes; the others can be sent without them.
    */
   request(
     items: readonly RequestItem[],
@@ -110,7 +110,7 @@ export class RequestMaker {
     const { id = this.#isBatch ? batchId(items) : first.id, traceparent } = marks;
     const shape = this.#shapes(first.trigger.event);
     const around = this.#isBatch ? { items: [], now: nowInNanoseconds(), job: this.#job } : first.scope;
-    // It is there wherever there are templates.
+    // It exists whenever there are templates.
     const scope = (): TemplateScope | BatchScope => around as TemplateScope | BatchScope;
     const { method } = shape;
     const url = shape.url(scope);
@@ -162,7 +162,7 @@ function known(
   return { id: user, event, action, audience, at, delivery_id: id, attempt: failures + 1 };
 }
 
-/** The costly parts are made when a template comes to them: it may write a whole item, so its text does not tell whether it does. */
+/** The costly parts are made only when a template reads them. A template may write a whole item, and its text does not tell whether it does. */
 function itemScope(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): ItemScope {
   let data: JsonObject | undefined;
   let body: JsonObject | undefined;
@@ -191,7 +191,7 @@ const NO_HEADERS: readonly string[] = [];
 /** CloudEvents, JSON Batch Format. */
 const CLOUD_EVENTS = 'application/cloudevents-batch+json';
 
-/** What identifies a batch: the same for the same triggers, in the same order. */
+/** The id of a batch: the same for the same triggers in the same order. */
 export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {
   return sha256(items.map(({ id }) => id).join(',')).slice(0, 32);
 }

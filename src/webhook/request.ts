@@ -48,7 +48,7 @@ export interface WebhookRequest {
   readonly method?: Method;
   /** Where it goes, if that is not where all of the job's requests go. */
   readonly url?: URL;
-  /** Names of the headers that the job itself says, in small letters: they are not secret. Absent: none. */
+  /** Names of the headers that the job itself sets, in lower case: they are not secret. Absent: none. */
   readonly own?: ReadonlySet<string>;
 }
 
@@ -57,11 +57,11 @@ export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** Most bytes that one UTF-16 code unit of a string takes in UTF-8. */
 const BYTES_PER_UNIT = 3;
 
-/** There is no message that could be sent about this trigger, today or later. Any other error of making a request is a fault of the worker. */
+/** No message about this trigger can ever be sent. Any other error of making a request is a fault of the worker. */
 export class MessageImpossible extends Error {
   override readonly name = 'MessageImpossible';
   readonly code: string;
-  /** What people should know of the reason. */
+  /** The reason, as far as people should see it. */
   readonly told: string | undefined;
 
   constructor(code: string, message: string, cause?: unknown, told?: string) {
@@ -80,7 +80,7 @@ export interface SentTrigger extends SliceTrigger {
   readonly memberships?: readonly string[] | undefined;
 }
 
-/** What identifies a request in headers, besides its content. */
+/** The headers that identify a request, besides its content. */
 export interface RequestMarks {
   /** Value of the header `webhook-id`; must not contain a dot. Default: the trigger's delivery id, or one of the batch. */
   readonly id?: string | undefined;
@@ -94,7 +94,7 @@ export function refuseTooLong(body: string): void {
     throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
 }
 
-/** What a request is made of, besides who sends it. */
+/** The parts of a request, without its sender. */
 export interface RequestParts {
   readonly body: string | null;
   /** Value of the header `webhook-id`; must not contain a dot. */
@@ -167,11 +167,11 @@ export function shownRequest(
   };
 }
 
-/** In a part of a segment, a text of the template that is at least this long may be a secret. */
+/** A text of the template within a segment may be a secret if it is at least this long. */
 const SECRET = 4;
 
 /**
- * A URL that a template made: what its values made of it is what people want to see, and is no secret of the endpoint. What stands in the
+ * A URL that a template made, as it may be shown. People want to see the values in it, and they are no secret of the endpoint. The text of the
  * template itself may be one, as in any URL.
  */
 function shownFromTemplate(url: URL, template: string, query: string | undefined): string {
@@ -207,7 +207,7 @@ function shownFromTemplate(url: URL, template: string, query: string | undefined
 const TAG_OR_SLASH = /\{\{.*?\}\}|\{%.*?%\}|\//s;
 const TAG = /\{\{.*?\}\}|\{%.*?%\}/gs;
 
-/** The name of a query's parameter, without what stands around it in a template. */
+/** The name of a query's parameter, without the tags of a template around it. */
 function nameOf(pair: string): string {
   return pair.replaceAll(TAG, '').split('=', 1)[0] ?? '';
 }

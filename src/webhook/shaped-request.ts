@@ -33,7 +33,7 @@ export function destinationsOf(settings: DeliverySettings): readonly URL[] {
   return (['enter', 'exit'] as const).map((event) => destinationOf(settings, event));
 }
 
-/** Where the requests of an event go. Of a URL with a template, only its origin matters. */
+/** Where the requests of an event go. If a URL has a template, only its origin matters. */
 export function destinationOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): URL {
   return new URL(effectiveShape({ ...request, webhookUrl }, event).webhookUrl);
 }
@@ -52,7 +52,7 @@ interface PlacedTemplate {
 
 type AnyScope = TemplateScope | BatchScope;
 
-/** What the requests of one event look like, ready for use. */
+/** The shape of one event's requests, ready for use. */
 export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
   readonly url: (scope: () => AnyScope) => URL;
   readonly headers: readonly (PlacedTemplate & { readonly name: string })[];
@@ -63,15 +63,15 @@ export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'
   readonly wantsBody: boolean;
 }
 
-/** What a job says about its requests and where they go. */
+/** A job's settings for its requests, with their URL. */
 export type RequestSpec = RequestShape & { readonly webhookUrl: string };
 type Shapes = (event: TriggerEvent) => ReadShape;
 
-/** By what they say, so that a job has one for each revision, and a sample has its own. */
+/** Keyed by settings: a job has one entry for each revision, and a sample has its own. */
 const known = new Map<string, Shapes>();
 const MOST_KNOWN = 200;
 
-/** What the requests of each event look like. It is read once for each revision. */
+/** Returns the shapes of each event's requests, and reads them once for each revision. */
 export function shapesOf(said: RequestSpec): Shapes {
   const key = JSON.stringify(said);
   const found = known.get(key);
@@ -116,10 +116,10 @@ function readShape(said: RequestSpec, event: TriggerEvent): ReadShape {
   };
 }
 
-/** The origin, and what is after it. */
+/** The origin and the rest. */
 const ORIGIN = /^(https?:\/\/[^/?#\\]*)(.*)$/is;
 const MOST_URL = 8192;
-/** The URL parser leaves some of these out, and takes others for what they are not. */
+/** The URL parser drops some of these characters, and gives others a different meaning. */
 const NOT_IN_URL = /[\p{Cc}\\#]/u;
 const DOTS = /^(?:\.|%2e){1,2}$/i;
 
@@ -134,16 +134,16 @@ function readUrl(source: string, place: string): ReadShape['url'] {
   return (scope) => at(place, () => urlOf(origin, expected, rest, template.render(scope())));
 }
 
-/** The URL that a template gave, which must be what its author can have meant, whatever the values in it are. */
+/** The URL that a template gave. It must be one that its author can have meant, whatever its values are. */
 function urlOf(origin: string, expected: string, source: string, rendered: string): URL {
   const [path = ''] = rendered.split('?', 1);
-  // Where a value is missing, the path leads to something else: to all members instead of one.
+  // If a value is missing, the path leads elsewhere: to all members instead of one.
   if (path.includes(EMPTY_VALUE)) throw new TemplateFailed('a value in the path is empty');
   if (path.split('/').some((segment) => DOTS.test(segment)))
     throw new TemplateFailed('a segment of the path is "." or ".."');
   const text = rendered.replaceAll(EMPTY_VALUE, '');
   if (NOT_IN_URL.test(text)) throw new TemplateFailed('it has a character that cannot be in a URL');
-  // With a letter in place of each value; tags themselves write nothing.
+  // Has a letter in place of each value; tags themselves write nothing.
   const [written = ''] = source
     .replaceAll(/\{%.*?%\}/gs, '')
     .replaceAll(/\{\{.*?\}\}/gs, 'x')
@@ -157,7 +157,7 @@ function urlOf(origin: string, expected: string, source: string, rendered: strin
   return url;
 }
 
-/** The headers that a job says itself: name, value, name, value … */
+/** The headers that a job itself sets: name, value, name, value … */
 export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization: RequestAuthorization): string[] {
   return shape.headers.flatMap(({ name, place, template }) => {
     const value = at(place, () => headerOf(template.render(scope())));
@@ -165,12 +165,12 @@ export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization
   });
 }
 
-/** A default body as templates have it. */
+/** A default body, as templates see it. */
 export function readBody(text: string): JsonObject {
   return speltAs(parseJson(text) as JsonObject, text); // Both formats are objects.
 }
 
-/** As HTTP/1.1 takes it: one line of plain characters. */
+/** The value as HTTP/1.1 allows it: one line of plain characters. */
 function headerOf(rendered: string): string {
   const value = rendered.trim();
   if (/^[\t\x20-\x7e]*$/.test(value)) return value;
@@ -181,12 +181,12 @@ function headerOf(rendered: string): string {
   );
 }
 
-/** Whether an authorization has a header of this name, which then counts. */
+/** Whether an authorization has a header of this name, which then takes precedence. */
 function carries({ headers }: RequestAuthorization, name: string): boolean {
   return headers.some((other, i) => i % 2 === 0 && other.toLowerCase() === name.toLowerCase());
 }
 
-/** What the template of a body gives, without an envelope; null: there is none. */
+/** Returns the text that a body's template gives, without an envelope; null: there is no template. */
 export function bodyOf(
   { body, contentType }: Pick<ReadShape, 'body' | 'contentType'>,
   { envelope }: Pick<RequestShape, 'envelope'>,
@@ -265,7 +265,7 @@ export function cloudEvent(
   return `${stringifyJson(attributes).slice(0, -1)},"data":${data}}`;
 }
 
-/** Says where a template stands that failed, and what it means that it gave nothing. */
+/** Names the place of a template that failed, and explains a template that gave no text. */
 function at<T>(place: string, make: () => T): T {
   try {
     return make();

@@ -5,8 +5,8 @@ import type { Sha256 } from '../domain/delivery-id.ts';
 export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 
 /**
- * A signing secret, ready for use: the signature of what follows the first 64 bytes of `content`, as one entry of the header `webhook-signature`.
- * It may overwrite those 64 bytes. Printing it does not reveal the secret.
+ * A signing secret, ready for use. It signs `content` after its first 64 bytes and returns one entry of the header `webhook-signature`. It may
+ * overwrite those 64 bytes. Printing it does not reveal the secret.
  */
 export type SigningKey = (content: Buffer) => string;
 
@@ -15,8 +15,8 @@ const BLOCK_BYTES = 64;
 const HASH_BYTES = 32;
 
 /**
- * The secrets of Standard Webhooks 1.0: `whsec_` and the base64 of 24 to 64 random bytes, shared with the receiver; or `whsk_` and the base64 of an
- * ed25519 private key (its 32 bytes, optionally followed by the 32 of its public key), of which the receiver has only the public key.
+ * The secrets of Standard Webhooks 1.0. `whsec_` and the base64 of 24 to 64 random bytes are shared with the receiver. `whsk_` and the base64 of an
+ * ed25519 private key are not: the receiver has only the public key. A private key has 32 bytes, optionally followed by the 32 of its public key.
  */
 const HMAC = 'whsec_';
 const PRIVATE = 'whsk_';
@@ -24,7 +24,7 @@ const PRIVATE = 'whsk_';
 const MIN_HMAC_BYTES = 24;
 const MAX_HMAC_BYTES = 64;
 const ED25519_BYTES = 32;
-/** What precedes the 32 bytes in the DER of an ed25519 key: PKCS #8 (RFC 8410, 7) and SPKI (RFC 8410, 4). */
+/** The bytes before the 32 bytes in the DER of an ed25519 key: PKCS #8 (RFC 8410, 7) and SPKI (RFC 8410, 4). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_HEAD_BYTES = 12;
 
@@ -54,8 +54,8 @@ function keyOf(text: string): SigningKey | undefined {
 }
 
 /**
- * HMAC-SHA256 (RFC 2104): `v1`. Made of two one-shot hashes, the inner one as a string, since each delivery is signed: objects of `createHmac` hold
- * native memory, and to make and free them takes three times as long as the hashing.
+ * HMAC-SHA256 (RFC 2104): `v1`. It uses two one-shot hashes, the inner one as a string, since each delivery is signed. Objects of `createHmac` hold
+ * native memory, and creating and freeing them takes three times as long as the hashing.
  */
 function hmacOf(bytes: Buffer): SigningKey {
   const inner = block(bytes, 0x36);
@@ -67,7 +67,7 @@ function hmacOf(bytes: Buffer): SigningKey {
   };
 }
 
-/** What a hash of HMAC begins with. */
+/** The first block that a hash of HMAC reads. */
 function block(key: Buffer, pad: number): Buffer {
   const padded = Buffer.alloc(BLOCK_BYTES, pad);
   for (const [index, byte] of key.entries()) padded[index] = byte ^ pad;

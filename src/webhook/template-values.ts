@@ -2,24 +2,24 @@ import { Output, type Template as LiquidTemplate, TypeGuards, type Value } from 
 import type { JsonObject } from '../contract/trigger.ts';
 import { isRecord, refuseNoNumber, stringifyJson } from '../domain/json.ts';
 
-// How a template writes a value, by where its text goes.
+// How a template writes a value, depending on where its text goes.
 
 /**
- * Where a template's text goes. `url`: into the path and query of a URL, where each value is encoded. `xml`: each value is escaped. `json`: a
- * value is written by the filter `json`, or has nothing in it that could end a string. Each holds unless the last filter is `raw`.
+ * Where a template's text goes. `url`: into the path and query of a URL, where each value is encoded. `xml`: each value is escaped. `json`: a value
+ * is written by the filter `json`, or contains nothing that could end a string. The filter `raw`, as the last one, turns each of these off.
  */
 export type TemplateUse = 'text' | 'url' | 'json' | 'xml';
 
-/** Stands in a URL for a value that was empty, so that a segment which lost its value can be told from one that was written empty. */
+/** Stands in a URL for an empty value. A segment that lost its value can then be told from one that was written empty. */
 export const EMPTY_VALUE = '\0';
 
-/** Most characters that a rendering makes: of its text, of each capture, and of all that filters make on the way. A body has at most 2 MiB. */
+/** Most characters that a rendering makes: its text, each capture, and all intermediate results of filters. A body has at most 2 MiB. */
 export const MOST_CHARACTERS = 2 * 1024 * 1024;
 
-/** Stands in JSON for a value that is left out with its name. No other JSON can have it. */
+/** Stands in JSON for a value that is left out with its name. It cannot occur in any other JSON. */
 export const OMITTED = '\0';
 
-// The text of a default body by the object that a template gets of it, so that it is written as it is.
+// The text of a default body, by the object that a template gets for it. The body is then written unchanged.
 const spelt = new WeakMap<object, string>();
 
 /** An object that is written as this text. */
@@ -46,7 +46,7 @@ function writtenJson(value: unknown): string {
   return text;
 }
 
-/** A value as JSON, or the mark by which its name is left out with it: of nothing, and of text that is empty or blank. */
+/** A value as JSON. If there is no value, or only empty or blank text: the mark by which it is left out with its name. */
 function jsonOrOmitted(value: unknown): string {
   const isBlank = value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
   return isBlank ? OMITTED : writtenJson(value);
@@ -58,13 +58,13 @@ export const JSON_FILTERS = new Map([
   ['json_or_omit', jsonOrOmitted],
 ]);
 
-/** What may end a string of JSON. */
+/** Characters that may end a string of JSON. */
 const ENDS_STRING = /["\\\p{Cc}]/u;
 
-/** A value that is written into JSON without the filter `json`: a person could otherwise write fields of another system. */
+/** A value that is written into JSON without the filter `json`. Unchecked, a person could write fields of another system. */
 export function inJson(value: unknown): string {
   const text = written(value);
-  // An object could end the quotes around it, too. The default body cannot: its first name is none that a person has chosen.
+  // An object could end the quotes around it, too. The default body cannot: no person has chosen its first name.
   if (!(isRecord(value) && spelt.has(value)) && ENDS_STRING.test(text))
     throw new TypeError(
       'a value has a quote, a backslash or a control character, and would be no JSON. Write it with the filter json, without quotes around it (or with raw, where it is JSON that the template has made)',
@@ -72,7 +72,7 @@ export function inJson(value: unknown): string {
   return text;
 }
 
-/** All that XML 1.0 cannot hold, in whatever form. */
+/** All characters that XML 1.0 cannot contain in any form. */
 const NOT_IN_XML = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu;
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -88,7 +88,7 @@ export function inXml(value: unknown): string {
     .replaceAll(/[&<>"']/g, (one) => ENTITIES[one] ?? one);
 }
 
-/** What `encodeURIComponent` leaves, and RFC 3986 reserves. */
+/** Encodes the characters that `encodeURIComponent` leaves and RFC 3986 reserves. */
 const percentEncoded = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 
 export const encoded = (value: unknown): string => {
@@ -96,22 +96,22 @@ export const encoded = (value: unknown): string => {
   return text === '' ? EMPTY_VALUE : encodeURIComponent(text.toWellFormed()).replaceAll(/[!'()*]/g, percentEncoded);
 };
 
-/** How a value is written whose last filter is not `raw`; absent: as it is. */
+/** How a value is written if its last filter is not `raw`; absent: as it is. */
 export const ESCAPES: Readonly<Partial<Record<TemplateUse, (value: unknown) => string>>> = {
   url: encoded,
   json: inJson,
   xml: inXml,
 };
 
-/** A piece of a template that is text, or writes what a path leads to: most templates have no others. */
+/** A piece of a template: text, or the value at a path. Most templates consist of such pieces only. */
 type Piece = string | { readonly path: readonly string[]; readonly write: (value: unknown) => string };
 
 /** Names that LiquidJS gives a meaning of their own. */
 export const OWN_MEANING = /^(size|first|last)$/;
 
 /**
- * The pieces of a template that has no others, so that they can be joined in a tenth of the time that LiquidJS takes, which must have read the
- * template; undefined: it has others.
+ * The pieces of a template that consists of them only; undefined: it contains something else. Joining them takes a tenth of the time of LiquidJS,
+ * which must have read the template.
  */
 export function piecesOf(parsed: readonly LiquidTemplate[], use: TemplateUse): Piece[] | undefined {
   const pieces = parsed.map((one): Piece | undefined => {
@@ -135,7 +135,7 @@ function pathOf({ initial: { postfix } }: Value): string[] | undefined {
 /** How a value is written, by no filter or by `json`; undefined for any other. */
 function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => string) | undefined {
   const escape = ESCAPES[use];
-  // Unless its last filter is raw, LiquidJS has added the one that escapes.
+  // LiquidJS adds the filter that escapes, unless the last filter is raw.
   const isEscaped = escape !== undefined && filters.at(-1)?.raw !== true;
   const [filter, more] = isEscaped ? filters.slice(0, -1) : filters;
   if (filter === undefined) return escape ?? written;
@@ -144,7 +144,7 @@ function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => s
   return isEscaped ? (value) => escape(json(value)) : json;
 }
 
-/** Pieces joined to what LiquidJS would write; undefined where it would object, which it is to say itself, with the line. */
+/** Joins pieces to the text that LiquidJS would write. Undefined where LiquidJS would object: it reports that itself, with the line. */
 export function joined(pieces: readonly Piece[], scope: object): string | undefined {
   let text = '';
   try {
@@ -158,7 +158,7 @@ export function joined(pieces: readonly Piece[], scope: object): string | undefi
   }
 }
 
-/** What a path leads to through properties that are a value's own. */
+/** The value at a path, through own properties only. */
 function valueAt(path: readonly string[], scope: object): unknown {
   let value: unknown = scope;
   for (const name of path) {

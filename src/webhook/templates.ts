@@ -33,7 +33,7 @@ import {
   written,
 } from './template-values.ts';
 
-/** What a template may name. */
+/** The names that a template may use. */
 export interface TemplateScope {
   /** The person. */
   readonly id: string;
@@ -50,20 +50,20 @@ export interface TemplateScope {
   /** From 1. */
   readonly attempt: number;
   readonly job: { readonly label: string; readonly subscription_id: string };
-  /** The default body; written, it is that body byte for byte. */
+  /** The default body. A template that writes it gives that body byte for byte. */
   readonly body: JsonObject;
 }
 
-/** What a template may name of each trigger of a batch. */
+/** The names that a template may use for each trigger of a batch. */
 export type ItemScope = Omit<TemplateScope, 'now' | 'job'>;
 
-/** What the template of a batch may name. */
+/** The names that the template of a batch may use. */
 export interface BatchScope extends Pick<TemplateScope, 'now' | 'job'> {
   /** The triggers that the request carries, in their order; empty outside of its body. */
   readonly items: readonly ItemScope[];
 }
 
-/** The names of a scope; `data` and `body` have the person's own below them. */
+/** The names of a scope. Below `data` and `body` are the person's own names. */
 type KnownFields = Readonly<Record<string, readonly string[] | 'any' | 'none'>>;
 
 const KNOWN = {
@@ -80,17 +80,17 @@ const KNOWN = {
   body: 'any',
 } as const satisfies Record<keyof TemplateScope, KnownFields[string]>;
 
-/** Of the URL and the headers of a batch, and of its body. */
+/** The names for a batch: around it (URL and headers), and in its body. */
 const KNOWN_OF_BATCH = { now: KNOWN.now, job: KNOWN.job } as const;
 const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Record<
   keyof BatchScope,
   KnownFields[string]
 >;
 
-/** What is wrong with a template, or with what came of it, in words; never with a value of the person in them. */
+/** Why a template or its result is wrong, for people. The message never contains a value of the person. */
 export class TemplateFailed extends Error {
   override readonly name = 'TemplateFailed';
-  /** The part of what it wrote that is wrong, over a caret at the place; it has values of the person. Only for people who ask to see them. */
+  /** The wrong part of the text, with a caret below it at the place. It contains values of the person, and is only for people who ask to see them. */
   readonly excerpt: string | undefined;
 
   constructor(message: string, excerpt?: string) {
@@ -99,10 +99,10 @@ export class TemplateFailed extends Error {
   }
 }
 
-/** `{% skip "reason" %}`: nothing is to be sent about this person. The message is the reason. */
+/** `{% skip "reason" %}`: nothing is sent about this person. The message is the reason. */
 export class TemplateSkipped extends Error {}
 
-/** The same in a batch: it is to be made without these items, each with the reason. */
+/** The same in a batch: make it without these items, each of which has its reason. */
 export class ItemsSkipped extends Error {
   readonly reasons: ReadonlyMap<unknown, string>;
 
@@ -122,19 +122,19 @@ export interface Template {
 }
 
 /**
- * Most steps that all the templates of one request may take together: blocks that are entered, texts that are written, entries that filters go
- * through. Some 100 ms at most, since a step takes 1 to 5 µs. It decides before time does, so alike on every machine.
+ * Most steps of all the templates of one request together. A step enters a block, writes a text, or passes an entry through a filter. A step takes 1
+ * to 5 µs, so this allows some 100 ms at most. It takes effect before the time limit does, so every machine decides alike.
  */
 const MOST_STEPS = 20_000;
-/** Characters that `contains` searches in the time of a step, at worst. */
+/** Characters that `contains` searches in the time of a step, in the worst case. */
 const SEARCHED_IN_STEP = 500;
-/** The same for each trigger of a batch, beside that. */
+/** Additional steps for each trigger of a batch. */
 const MOST_STEPS_OF_ITEM = 100;
-/** Longest time of one rendering, while which the worker does nothing else. */
+/** Longest time of one rendering, during which the worker does nothing else. */
 const MOST_MS = 500;
 const REASON_LENGTH = 200;
 
-/** How LiquidJS says that `MOST_MS` have passed. */
+/** LiquidJS's message when `MOST_MS` have passed. */
 const OUT_OF_TIME = /template render limit exceeded/;
 
 /**
@@ -164,7 +164,7 @@ export function readTemplate(source: string, use: TemplateUse): Template {
         try {
           return once(scope);
         } catch (error) {
-          // The machine may have slept, or done something else: that says nothing about the template.
+          // The machine may have slept, or been busy: that says nothing about the template.
           if (error instanceof Error && OUT_OF_TIME.test(error.message)) return once(scope);
           throw error;
         }
@@ -172,12 +172,12 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   };
 }
 
-// By its scope, which all the templates of a request have in common.
+// Keyed by the scope, which all the templates of a request share.
 const stepsTaken = new WeakMap<object, number>();
 
 /**
- * What is wrong with a template, in words, as far as that shows without a person: its syntax, names that no scope has, values that could write
- * JSON of their own, and JSON that it gives for nobody.
+ * Why a template is wrong, for people, as far as that shows without a person. It checks the syntax, unknown names, values that could write JSON of
+ * their own, and JSON that can never be valid.
  */
 export function templateProblem(
   source: string,
@@ -186,7 +186,7 @@ export function templateProblem(
     batch,
     data,
   }: {
-    /** Where in a batch; undefined: a request is about one person. */
+    /** Its place in a batch; undefined: a request is about one person. */
     readonly batch?: 'body' | 'around' | undefined;
     /** The names that `data` has; undefined: any. */
     readonly data?: readonly string[] | undefined;
@@ -217,12 +217,12 @@ function placed({ template, why }: { readonly template: LiquidTemplate; readonly
   return `Line ${line}, column ${column}: ${why}`;
 }
 
-/** What JSON a template gives for somebody. */
+/** Returns a function that gives a template's JSON for a scope. */
 function givenBy(source: string): (scope: object) => Rendered {
   const template = readTemplate(source, 'json');
   return (scope) => {
     try {
-      return { text: jsonFrom(template.render(scope as TemplateScope)) }; // It has all that a template may name.
+      return { text: jsonFrom(template.render(scope as TemplateScope)) }; // It has all names that a template may use.
     } catch (error) {
       return error instanceof TemplateFailed ? { failed: error.message } : undefined;
     }
@@ -257,7 +257,7 @@ function advice(name: string, known: readonly string[]): string {
   return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
 }
 
-/** One rendering, with all that it has used up so far. */
+/** One rendering, with the steps and memory that it has used so far. */
 class BoundedContext extends Context {
   mostSteps = MOST_STEPS;
   steps = 0;
@@ -293,12 +293,12 @@ class BoundedText {
   }
 }
 
-/** What a filter is called with. */
+/** The `this` of a filter. */
 interface FilterThis {
   readonly context: Context;
 }
 
-/** A filter that makes a text of a value. */
+/** A filter that makes a text from a value. */
 function making(make: (value: unknown) => string): (this: FilterThis, value: unknown) => string {
   return function (value) {
     const text = make(value);
@@ -331,7 +331,7 @@ class SkipTag extends Tag {
     const reason = said.slice(0, REASON_LENGTH).toWellFormed();
     const { items } = context.environments as { readonly items?: readonly unknown[] };
     if (items === undefined) throw new TemplateSkipped(reason);
-    // The one that a loop has come to, which is in its variable.
+    // The current item of a loop, which its variable holds.
     const item = Object.values(context.getAll()).findLast((one) => items.includes(one));
     if (item === undefined)
       throw new TypeError('in a batch, skip stands in a loop over "items", and skips one of them');
@@ -347,29 +347,29 @@ class SkipTag extends Tag {
 /** Tags that read files. */
 const FILE_TAGS = ['include', 'render', 'layout', 'block'];
 /**
- * Filters that read a text, which may be a person's, as an expression; two that write JSON in their own way; and one that has a key in the job,
- * where none may be.
+ * Filters that are not available. Some read a text, which may be a person's, as an expression. Two write JSON in their own way. `hmac_…` would need a
+ * key in the job, where no key may be.
  */
 const OTHER_FILTERS = /_exp$|^inspect$|^sample$|^hmac_/;
 
-/** As LiquidJS does it, counting what it searches. */
+/** Does the same as LiquidJS, and counts the characters that it searches. */
 function* contains(text: unknown, part: unknown, context: Context): Generator<unknown, boolean, unknown> {
   const searched = Array.isArray(text) ? text.length : typeof text === 'string' ? text.length / SEARCHED_IN_STEP : 0;
   if (context instanceof BoundedContext) context.step(Math.ceil(searched));
   return (yield defaultOperators['contains']?.(text, part, context)) === true;
 }
 
-/** Filters that take lists or objects. Of one, any other would make the text "[object Object]". */
+/** Filters that take lists or objects. Any other filter would turn an object into the text "[object Object]". */
 const OF_LISTS = new Set(
   'json json_or_omit jsonify base64 sha256 sha1 md5 default raw size first last join reverse sort sort_natural map where reject has find find_index group_by uniq compact concat push unshift pop shift slice sum array_to_sentence_string'.split(
     ' ',
   ),
 );
-/** Of these, the ones that make a text of what is in a list. */
+/** The filters among them that make a text from the entries of a list. */
 const JOINING = /^(?:join|slice|array_to_sentence_string)$/;
 const ARITHMETIC = /^(?:abs|at_least|at_most|ceil|divided_by|floor|minus|modulo|plus|round|sum|times|to_integer)$/;
 
-/** A filter that says what it does not take, and counts the entries of the list that it goes through. */
+/** A filter that reports values that it cannot take, and counts the entries of the list that it goes through. */
 function bounded(name: string, filter: FilterImplOptions): FilterImplOptions {
   const { handler, raw = false } = typeof filter === 'function' ? { handler: filter } : filter;
   const isForText = !OF_LISTS.has(name);
@@ -413,7 +413,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   for (const name of FILE_TAGS) delete liquid.tags[name];
   for (const name of Object.keys(liquid.filters)) if (OTHER_FILTERS.test(name)) liquid.unregisterFilter(name);
   liquid.registerTag('skip', SkipTag);
-  // What is JSON already is written into JSON as it is.
+  // Values that are JSON already are written into JSON as they are.
   for (const [name, make] of JSON_FILTERS)
     liquid.registerFilter(name, { handler: making(make), raw: outputEscape === inJson });
   for (const name of outputEscape === inXml ? ['escape', 'xml_escape'] : ['xml_escape'])
@@ -424,7 +424,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   );
   for (const algorithm of ['sha256', 'sha1', 'md5']) liquid.registerFilter(algorithm, digest(algorithm));
   for (const [name, filter] of Object.entries(liquid.filters)) liquid.registerFilter(name, bounded(name, filter));
-  // Captures get a text of their own, which would otherwise have no bound.
+  // Captures get a text of their own, which would otherwise be unlimited.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);
   renderer.renderTemplates = (templates, context, emitter) => {
@@ -441,18 +441,18 @@ const LIQUIDS: Readonly<Record<TemplateUse, Liquid>> = {
   json: createLiquid(inJson),
   xml: createLiquid(inXml),
 };
-// What it captures is encoded already, and would be once more where it is written.
+// A captured text is encoded already, and writing it would encode it again.
 delete LIQUIDS.url.tags['capture'];
 LIQUIDS.url.registerFilter('raw', {
   raw: true,
   handler: (value: unknown) => (written(value) === '' ? EMPTY_VALUE : value),
 });
 
-/** Reads what stands around a batch, where nobody can be skipped. */
+/** Reads the templates around a batch, which cannot skip anyone. */
 const aroundBatches = createLiquid();
 delete aroundBatches.tags['skip'];
 
-/** Calls LiquidJS, and says in our words what it throws. */
+/** Calls LiquidJS, and reports its errors in our words. */
 function trying<T>(call: () => T): T {
   try {
     return call();

@@ -58,9 +58,9 @@ const CURVES = 'X25519:P-256:P-384:P-521';
 const MODERATE_OPENSSL = 3.5;
 
 /**
- * What TLS connections must use, whatever Node's options say: version 1.2 or newer, and key exchange over curves. With Diffie-Hellman over primes,
- * the server chooses how long the worker computes, which blocks everything else in it: a second for a modulus of 10,000 bits, which OpenSSL accepts
- * without checking that it is prime.
+ * The requirements for TLS connections, whatever Node's options say: version 1.2 or newer, and key exchange over curves. With Diffie-Hellman over
+ * primes, the server chooses how long the worker computes, which blocks everything else in it. A modulus of 10,000 bits, which OpenSSL accepts
+ * without checking that it is prime, takes a second.
  */
 export const TLS_TERMS = {
   minVersion: 'TLSv1.2',

@@ -7,7 +7,7 @@ const SHORT = 6;
 const WORD = /[\p{L}\p{N}]/u;
 type Escapes = Readonly<Record<string, string>>;
 const HTML: Escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-/** The ways in which software that renders error pages escapes text in HTML: the usual one, PHP, Python, Jinja, Go, Handlebars. */
+/** The ways in which software for error pages escapes text in HTML: the usual one, PHP, Python, Jinja, Go, Handlebars. */
 const IN_HTML: readonly Escapes[] = [
   HTML,
   { ...HTML, "'": '&#39;' },
@@ -22,9 +22,9 @@ const GO_JSON: Escapes = { '&': String.raw`\u0026`, '<': String.raw`\u003c`, '>'
 
 /**
  * The answer of an endpoint without the secrets that it was sent: many endpoints repeat what they received when they refuse it. Each secret is
- * removed as it is, without its scheme (`Bearer …`), and both of these as written in JSON, HTML, a URL, a form, base64 or hex, in upper or lower
- * case; at the end of an answer that was cut, the beginning of a secret is removed as well. A secret that the endpoint changed in another way is not
- * found: a hash, a part of it, two of these encodings one after the other.
+ * removed as it is, and without its scheme (`Bearer …`). Both forms are also removed as written in JSON, HTML, a URL, a form, base64 or hex, in upper
+ * or lower case. At the end of an answer that was cut, the beginning of a secret is removed as well. A secret that the endpoint changed in another
+ * way is not found: a hash, a part of it, two of these encodings one after the other.
  *
  * @param text ends with `CUT` when it was cut.
  * @param secrets header values, parameters, passwords, keys as text. Empty ones are ignored; for those under 6 characters see `SHORT`. The list must
@@ -57,12 +57,12 @@ export function withoutEcho(attempt: HttpAttempt, secrets: readonly string[], in
 const TOKEN = 12;
 
 /**
- * The parts of a webhook URL that may allow somebody to send to it: its path, long segments of the path, and the values of its query; each as it is
- * sent and as an endpoint decodes it.
+ * The parts of a webhook URL that may allow somebody to send to it: its path, long segments of the path, and the values of its query. Each is given
+ * as it is sent and as an endpoint decodes it.
  */
 export function secretsIn({ pathname, search, searchParams }: URL): readonly string[] {
   const pieces = pathname.split('/').filter((piece) => piece.length >= TOKEN);
-  // A parameter without "=" is taken whole.
+  // A parameter without "=" is taken as a whole.
   const values = search
     .slice(1)
     .split('&')
