@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -24,6 +23,7 @@ import { aTerminal } from './cli/a-terminal.ts';
 import { NOBODY, ServerAsked } from './client/an-easy-worker.ts';
 import { RIGHT } from './contract/a-mistake.ts';
 import { tries } from './support/properties.ts';
+import { tempFolder } from './support/temp-folder.ts';
 
 // What goes in by any door is what was meant, or it is refused: keys that are misspelt, missing, doubled or too many, and values of another type.
 // Nothing here needs a server: what is wrong has to be refused before anybody is asked.
@@ -35,10 +35,9 @@ const tried = new Map<string, number>();
 
 let folder = '';
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'doors-'));
+  folder = tempFolder();
 });
 afterAll(() => {
-  rmSync(folder, { recursive: true });
   const counts = [...tried].map(([door, times]) => `${times} of ${door}`);
   const all = [...tried.values()].reduce((sum, times) => sum + times, 0);
   process.stdout.write(`${all} tries at the doors with seed ${SEED}: ${counts.join(', ')}\n`);

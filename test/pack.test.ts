@@ -1,16 +1,16 @@
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { runProgram } from '../src/local/run-program.ts';
 import { Program } from './support/triggers-cli.ts';
+import { tempFolder } from './support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'pack-test-'));
+const folder = tempFolder();
 const project = join(folder, 'project');
 const NPM_MS = 240_000;
 /** What it says that the package is made of. */
@@ -29,7 +29,6 @@ beforeAll(async () => {
   const install = ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   await runProgram('npm', [...install, join(folder, made.filename)], { timeoutMs: NPM_MS, cwd: project });
 }, 2 * NPM_MS);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function installed(...path: string[]): string {
   return join(project, 'node_modules', 'audience-triggers', ...path);

@@ -44,25 +44,6 @@ test('one request carries a list of bodies, each with its own id; the request ha
   expect(lab.receiver.ledger.entries.at(-1)?.deliveryId).toBe(first?.deliveryId);
 });
 
-test('each element says which audiences its person is in, also by a template', async () => {
-  const lab = await SliceLab.open({ keepBodies: true });
-  lab.source.memberships = async (users) => new Map(users.map((user) => [user, [`of ${user}`]]));
-  await lab.deliver(people(2), batchesOf(2, { memberships: true }));
-  const request = { label: 'x', body: '[{% for item in items %}{{ item.data.segments_all | json }},{% endfor %}0]' };
-  await lab.deliver(people(2), batchesOf(2, { memberships: true, request }));
-  const [plain, shaped] = lab.receiver.ledger.entries;
-  expect(plain?.body?.match(/"segments_all":\["of person \d"\]/g)).toHaveLength(2);
-  expect(shaped?.body).toBe('[["of person 0"],["of person 1"],0]');
-});
-
-test('in the old format, too, each says its own id', async () => {
-  const lab = await SliceLab.open();
-  const triggers = people(2);
-  await lab.deliver(triggers, batchesOf(2, { userLegacyMessageFormat: true }));
-  const [first] = lab.receiver.ledger.entries;
-  expect(first?.elements?.map((element) => element.deliveryId)).toEqual(triggers.map(idOf));
-});
-
 test('[S28] the cap counts requests: never more batches in flight than permits', async () => {
   const lab = await SliceLab.open({ delayMs: 20 });
   await lab.deliver(people(40), { permits: 3, ...batchesOf(4) });
@@ -252,30 +233,6 @@ test('a pace spaces the requests, whatever they carry', async () => {
   const report = await lab.deliver(people(40), { permits: 4, pace: { perSecond: 10 }, ...batchesOf(5) });
   expect(report).toMatchObject({ failed: [], unsent: [], requests: 8 });
   expect(report.sendingMs).toBeGreaterThanOrEqual(270);
-});
-
-test('at an answer that asks to wait the slice ends, and all of its batch wait', async () => {
-  const lab = await SliceLab.open({ answer: () => ({ status: 429, headers: { 'retry-after': '3' } }) });
-  const report = await lab.deliver(people(6), { permits: 1, ...batchesOf(3) });
-  expect(report.failed.map(({ index, status, like }) => [index, status, like])).toEqual([
-    [0, 429, undefined],
-    [1, undefined, 0],
-    [2, undefined, 0],
-  ]);
-  expect(report.unsent).toEqual([3, 4, 5]);
-});
-
-test('an expired token is replaced, and the batch sent once more', async () => {
-  const lab = await SliceLab.open({
-    answer: (_, { headers }) => (headers.authorization === 'Bearer two' ? undefined : { status: 401 }),
-  });
-  const found = await lab.authorizations.lookUp(null, new URL(lab.receiver.url));
-  if (!found.ok) throw new Error('Nothing may be sent.');
-  const two = { ...found.authorization, headers: ['authorization', 'Bearer two'] };
-  const one = { ...found.authorization, headers: ['authorization', 'Bearer one'], instead: () => Promise.resolve(two) };
-  lab.authorizations.lookUp = () => Promise.resolve({ ok: true, authorization: one });
-  const report = await lab.deliver(people(4), { permits: 1, ...batchesOf(2) });
-  expect(report).toMatchObject({ failed: [], unsent: [], requests: 3 });
 });
 
 test('metrics count requests as such, and attempts for each person', async () => {

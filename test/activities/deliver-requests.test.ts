@@ -80,12 +80,6 @@ test('tokens that were asked for are counted, those that were not given too', as
   expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(0);
 });
 
-test('one token is fetched and serves many triggers and slices', async () => {
-  const { seen, deliver } = await guardedEndpoint(() => true);
-  expect([await deliver(20, 5), await deliver(20, 5)]).toMatchObject([{ failed: [] }, { failed: [] }]);
-  expect([seen.fetched, new Set(seen.requests)]).toEqual([1, new Set(['token-1'])]);
-});
-
 test('a token that is refused with 401 is fetched anew once, and the trigger is sent again under the same id', async () => {
   const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
@@ -134,12 +128,6 @@ test('beside a token go the headers and the signature of its authorization, the 
   ]);
 });
 
-test('many requests that are refused at once fetch one token together', async () => {
-  const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
-  expect(await deliver(40, 8)).toMatchObject({ failed: [], unsent: [] });
-  expect(seen.fetched).toBe(2);
-});
-
 test('an endpoint that refuses every token is asked twice for a trigger, and no token more is fetched for the next ones', async () => {
   const { seen, deliver } = await guardedEndpoint(() => false);
   const { failed, unsent } = await deliver(5);
@@ -148,23 +136,10 @@ test('an endpoint that refuses every token is asked twice for a trigger, and no 
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
 });
 
-test('however often tokens are refused, each trigger of a person is sent again once, in its order', async () => {
-  const taken = new Set<string>();
-  const { seen, deliver } = await guardedEndpoint((token) => taken.size < taken.add(token).size);
-  expect(await deliver(3, 1, () => 'one')).toMatchObject({ failed: [], unsent: [] });
-  expect(seen.requests).toEqual(['token-1', 'token-1', 'token-2', 'token-2', 'token-3']);
-});
-
 test('[S22] what an endpoint repeats of the token that it refuses, or of what the token was had for, is not kept', async () => {
   const { deliver } = await guardedEndpoint(() => false, 403);
   const { failed } = await deliver(1);
   expect(failed).toMatchObject([{ status: 403, answer: 'no … of …' }]);
-});
-
-test('other refusals than 401 fetch nothing', async () => {
-  const { seen, deliver } = await guardedEndpoint(() => false, 403);
-  await deliver(2);
-  expect([seen.fetched, seen.requests]).toEqual([1, ['token-1', 'token-1']]);
 });
 
 test('without a token nothing is sent: ours to mend, with the reason, and tried again later', async () => {
@@ -282,43 +257,8 @@ test('once the last request is started, the slice says so, and starts nothing mo
   expect(lab.returned[0]?.spacing?.nextAtMs).toBeCloseTo(report.spacing?.nextAtMs ?? 0, -1);
 });
 
-test('fast answers need no such word', async () => {
-  const lab = await SliceLab.open();
-  await lab.deliver(people(4), { permits: 4, pace: { perSecond: 100 } });
-  expect(lab.returned).toEqual([]);
-});
-
-test('a slice without a pace reports none', async () => {
-  const lab = await SliceLab.open();
-  expect(await lab.deliver(people(1))).not.toHaveProperty('spacing');
-});
-
 /** What came, as `PUT /lists/7/members/1`, in order. */
 const targets = (lab: SliceLab) => lab.receiver.ledger.entries.map(({ target }) => target);
-
-test('an ordinary REST API is driven directly: PUT on enter, DELETE on exit, in the order of each person', async () => {
-  const lab = await SliceLab.open({ keepBodies: true });
-  lab.source.setProfile('1', { email: 'ann@example.com' });
-  const webhookUrl = `${lab.receiver.url}lists/7/members/{{ id }}`;
-  const request = {
-    label: 'CRM',
-    method: 'PUT' as const,
-    body: '{"email": {{ data.email | json }}}',
-    onExit: { method: 'DELETE' as const, body: '' },
-  };
-  const report = await lab.deliver([bare('1'), trigger('1', { event: 'exit' })], { settings: { webhookUrl, request } });
-  expect(report).toMatchObject({ failed: [], unsent: [] });
-  expect(targets(lab)).toEqual(['PUT /lists/7/members/1', 'DELETE /lists/7/members/1']);
-  expect(lab.receiver.ledger.entries.map(({ body }) => body)).toEqual(['{"email": "ann@example.com"}', '']);
-});
-
-test('each event goes to its own URL', async () => {
-  const lab = await SliceLab.open();
-  const other = await SliceLab.open();
-  const request = { label: 'CRM', onExit: { webhookUrl: other.receiver.url } };
-  await lab.deliver([trigger('1'), trigger('2', { event: 'exit' })], { settings: { request } });
-  expect([lab.arrived, other.arrived]).toEqual([['1'], ['2']]);
-});
 
 test('[S21] no event is sent to an origin that the authorization is not for', async () => {
   const lab = await SliceLab.open();
@@ -408,12 +348,6 @@ test('while Temporal does not give them, triggers wait as for a source that does
     { index: 0, code: 'SOURCE_UNAVAILABLE', answer: expect.stringContaining('from Temporal') },
   ]);
   expect(lab.receiver.ledger.delivered).toBe(1);
-});
-
-test('in batches, too', async () => {
-  const lab = await labWith({ profiles: ['{"n":1}', '{"n":2}'] });
-  const report = await lab.deliver([held('1', 0), held('2', 1), held('3', 2)], { settings: { batch: { size: 10 } } });
-  expect(report.failed).toMatchObject([{ index: 2, code: 'PROFILE_LOST' }]);
 });
 
 /** A lab whose slices tell what they do: what they told, in its order. */

@@ -2,24 +2,22 @@ import { randomUUID } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createDifferences } from '../../src/activities/differences.ts';
 import type { DifferencePage } from '../../src/contract/backfill.ts';
 import type { ComparedMembers, Comparison } from '../../src/contract/difference.ts';
 import { PAGE_IDS } from '../../src/domain/limits.ts';
 import { MemorySource } from '../support/memory-source.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const people = (count: number, from = 0) => Array.from({ length: count }, (_, i) => `p${from + i}`);
@@ -29,12 +27,10 @@ let source: MemorySource;
 let id: string;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'differences-'));
+  root = tempFolder();
   source = new MemorySource({ audiences: [{ ...VIP, members: people(100) }] });
   id = randomUUID();
 });
-
-afterEach(() => rmSync(root, { recursive: true }));
 
 const activities = (watchFolder: string | undefined = root) => createDifferences({ source, watchFolder });
 const folder = () => join(root, 'differences', id);

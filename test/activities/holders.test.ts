@@ -79,13 +79,6 @@ test('each dead letter gets a workflow of its own, named by its delivery and red
   expect(workflows.mostUnderWay).toBe(8);
 });
 
-test('one that cannot be kept fails the activity, so that it is tried again', async () => {
-  const workflows = new RecordedSideWorkflows();
-  workflows.failing = 'dead-letter-d1-0';
-  const keep = createKeepDeadLetters(workflows);
-  await expect(keep([aDeadLetter({ deliveryId: 'd0' }), aDeadLetter({ deliveryId: 'd1' })])).rejects.toThrow('fails');
-});
-
 test('a dead letter is told to its trace once it is kept, and not before', async () => {
   const workflows = new RecordedSideWorkflows();
   workflows.failing = 'dead-letter-d1-0';
@@ -213,12 +206,4 @@ test('what could not be read, or is gone, is asked for again', async () => {
   expect(await reader.read('crm', [nameOf(5), 0])).toBeUndefined();
   holders.contents.set(`profiles-crm-${nameOf(5)}`, { profiles: ['{}'] });
   expect(await reader.read('crm', [nameOf(5), 0])).toBe('{}');
-});
-
-test('what cannot be decoded is not lost: it says why', async () => {
-  const holders = withHolders(0);
-  holders.contents.set(`profiles-crm-${nameOf(0)}`, undecodable('it is encrypted with the key "k"'));
-  await expect(new HeldProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(
-    'encrypted with the key "k"',
-  );
 });

@@ -107,16 +107,6 @@ test('an unknown audience that is near to none lists those that there are', asyn
   expect(await problemsOf(job, [])).toEqual([['audiences[0]', 'The source knows no audience "vip". It knows: none.']]);
 });
 
-test('of very many audiences the first twenty are listed', async () => {
-  const many = Array.from({ length: 30 }, (_, i) => ({
-    id: String(i).padStart(32, '0'),
-    slug: `audience-number-${i}`,
-    name: '',
-  }));
-  const [[, message] = ['', '']] = await problemsOf({ ...job, audiences: ['zzz'] }, many);
-  expect(message).toMatch(/audience-number-19, …\.$/);
-});
-
 test.each(['https://evil.example/', 'http://hooks.example.com/'])(
   '[S21] an authorization is not sent to %s, which it is not bound to',
   async (webhookUrl) => {

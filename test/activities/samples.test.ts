@@ -121,15 +121,6 @@ test('an audience is to a template what it is to a job, whatever else its source
   expect(await show({ audiences: listed }, { request })).toMatchObject({ sample: { request: { body } } });
 });
 
-test('where a template fails it is said that others may not help', async () => {
-  const { show } = await samples();
-  const failing = await show({}, { request: { label: 'x', body: '{"a": {{ id }}, oops}' } });
-  const message = failing.ok ? '' : failing.problem.message;
-  expect(message).toMatch(
-    /^Nothing can be sent about this person: .* Correct the template\. If it is right for others/,
-  );
-});
-
 test('what a template rendered that is not JSON is shown, with a caret at the place', async () => {
   const { show } = await samples();
   const body = '{"id": {{ id | json }},\n"name": {{ data.name }}, "more": {{ data.more | json }}}';
@@ -283,14 +274,6 @@ test('after a 401 it is sent again with a new token, under the same id, and the 
   expect(arrived.map(({ headers }) => headers?.authorization)).toEqual(['Bearer token-1', 'Bearer token-2']);
   expect(arrived[0]?.headers?.['webhook-id']).toBe(arrived[1]?.headers?.['webhook-id']);
   expect(sent).toMatchObject({ sample: { answer: { ok: true, isSecond: true }, request: { body: arrived[1]?.body } } });
-});
-
-test('a token that was taken may be renewed when it is refused later', async () => {
-  const { seen, send } = await tokens();
-  for (const token of ['token-2', 'token-3']) {
-    seen.known = new Set([`Bearer ${token}`]);
-    expect(await send()).toMatchObject({ sample: { answer: { ok: true } } });
-  }
 });
 
 test('[S22] what the endpoint repeats of the token that it refuses is in no answer', async () => {

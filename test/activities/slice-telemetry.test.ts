@@ -3,7 +3,6 @@ import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import fc from 'fast-check';
 import { SliceTelemetry } from '../../src/activities/slice-telemetry.ts';
 import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
-import { verdictOf } from '../../src/domain/verdict.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { trigger, VIP } from './a-slice.ts';
@@ -156,20 +155,6 @@ test('the age of a delivery is counted from its "at", of what was delivered alon
   const seconds = sumOf(metrics, 'triggers_delivery_age_seconds_sum');
   expect(seconds).toBeGreaterThanOrEqual(20);
   expect(seconds).toBeLessThan(60);
-});
-
-test.each([
-  [200, '2xx'],
-  [299, '2xx'],
-  [422, '4xx'],
-  [599, '5xx'],
-])('an answer with the status %i is one of %s', async (status, status_class) => {
-  const { telemetry, scrape } = telemetryOf();
-  telemetry.requestEnded([0], { status, durationMs: 1 }, verdictOf({ ok: status < 300, status }));
-  telemetry.close();
-  const metrics = await scrape();
-  expect(sumOf(metrics, 'triggers_attempts_total', { status_class, kind: 'live' })).toBe(1);
-  expect(sumOf(metrics, 'triggers_request_duration_seconds_count', { status_class })).toBe(1);
 });
 
 test('what was delivered is told as ranges', () => {

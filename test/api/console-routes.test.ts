@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -7,10 +6,11 @@ import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal } from './an-api.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const INDEX = '<!doctype html><title>Console</title><script type="module" src="/assets/main-1a2b.js"></script>';
 const SCRIPT = `console.log('hello');${' '.repeat(500)}`;
-const folder = mkdtempSync(join(tmpdir(), 'console-'));
+const folder = tempFolder();
 const keys = { boss: { hash: newApiKey().hash, may: ['read' as const] } };
 let api: ApiServer;
 let open: ApiServer;
@@ -27,7 +27,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await api.close();
   await open.close();
-  rmSync(folder, { recursive: true });
 });
 
 const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };

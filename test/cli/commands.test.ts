@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, afterEach, expect, jest, test } from '@jest/globals';
+import { afterEach, expect, jest, test } from '@jest/globals';
 import { stopText } from '../../src/cli/commands/stop.ts';
 import { resumedText } from '../../src/cli/commands/pause.ts';
 import { recoveredText } from '../../src/cli/commands/recover.ts';
@@ -12,6 +11,7 @@ import { JobNotFound } from '../../src/client/errors.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const backfill = {
   n: 1,
@@ -86,9 +86,8 @@ test('only what was paused or stopped is said to be resumed; a stopping job that
   }).toMatchSnapshot();
 });
 
-const folder = mkdtempSync(join(tmpdir(), 'declining-'));
+const folder = tempFolder();
 afterEach(() => void jest.restoreAllMocks());
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Jobs that can be looked at, and all that was done to them. */
 function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator) {

@@ -383,13 +383,6 @@ test.each(SHORT.map((_, question) => question).concat(SHORT.length))(
   },
 );
 
-test('the summary shows no path of the webhook URL', async () => {
-  const { run, said } = dialogue([...SHORT, 'Leave without starting']);
-  await run();
-  expect(said.join('\n')).toContain('https://hooks.example.com/…');
-  expect(said.join('\n')).not.toContain('s3cret');
-});
-
 test('what else there is can be said in a line each, is checked as it is typed, and shown in the summary', async () => {
   const more = [
     'Events',

@@ -1,12 +1,12 @@
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from './a-terminal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'ingest-try-'));
+const folder = tempFolder();
 const before = process.env['TRIGGERS_CONFIG'];
 beforeAll(() => {
   const path = join(folder, 'triggers.config.json');
@@ -24,7 +24,6 @@ beforeAll(() => {
 afterAll(() => {
   if (before === undefined) delete process.env['TRIGGERS_CONFIG'];
   else process.env['TRIGGERS_CONFIG'] = before;
-  rmSync(folder, { recursive: true });
 });
 
 const example = (name: string): string =>

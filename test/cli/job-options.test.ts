@@ -1,8 +1,7 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
 import { definitionFrom, fieldsFromOptions, readJsonObject, withFields } from '../../src/cli/job-options.ts';
 import { createProgram } from '../../src/cli/program.ts';
@@ -10,12 +9,12 @@ import { FORM } from '../../src/domain/form-fields.ts';
 import { FORM_FIELDS } from '../../src/domain/job-form.ts';
 import { aTerminal } from './a-terminal.ts';
 import { readJobFiles, writeNewFile } from '../../src/cli/files.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let folder = '';
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'triggers-'));
+  folder = tempFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function file(text: string): string {
   const path = join(folder, 'job.json');
@@ -122,10 +121,6 @@ test.each([
   '{"audiences":[],"label":{"label":1,"label":2}}',
 ])('a job file that says one key twice is wrong, since only the last would count: %s', (text) => {
   expect(() => readJsonObject(file(text))).toThrow(/has the key "label" twice/);
-});
-
-test('a missing job file is named', () => {
-  expect(() => readJsonObject(join(folder, 'none.json'))).toThrow(/none\.json cannot be read/);
 });
 
 const write = (path: string, text = '{}'): void => writeFileSync(join(folder, path), text);

@@ -25,30 +25,6 @@ test('help names every command and the exit codes', async () => {
   await expect(run(['--help'], terminal)).resolves.toBe(0);
   for (const name of COMMANDS) expect(out.join('\n')).toMatch(new RegExp(`^  ${name} `, 'm'));
   expect(out.join('\n')).toContain('Exit codes');
-});
-
-test.each(COMMANDS)('%s --help shows an example, and takes --json', async (name) => {
-  const { terminal, out } = aTerminal();
-  await expect(run([name, '--help'], terminal)).resolves.toBe(0);
-  expect(out.join('\n')).toMatch(new RegExp(`Examples?:\\n.*triggers ${name}`));
-  expect(out.join('\n')).toContain('--json');
-});
-
-test.each([...DEAD_LETTERS.map((part) => ['dead-letters', part]), ['authorizations', 'list'], ['secrets', 'new']])(
-  '%s %s --help shows an example, and takes --json',
-  async (name, part) => {
-    const { terminal, out } = aTerminal();
-    await expect(run([name, part, '--help'], terminal)).resolves.toBe(0);
-    expect(out.join('\n')).toMatch(new RegExp(`Examples?:\\n.*triggers ${name} ${part}`));
-    expect(out.join('\n')).toContain('--json');
-  },
-);
-
-const PARTS = [...DEAD_LETTERS.map((part) => `dead-letters ${part}`), 'authorizations list', 'secrets new'];
-
-test.each(['', ...COMMANDS, ...PARTS])('the help of "%s" fits into a terminal of 80 columns', async (name) => {
-  const { terminal, out } = aTerminal();
-  await run([...name.split(' ').filter(Boolean), '--help'], terminal);
   expect(
     out
       .join('\n')
@@ -56,6 +32,20 @@ test.each(['', ...COMMANDS, ...PARTS])('the help of "%s" fits into a terminal of
       .filter((line) => line.length > 80),
   ).toEqual([]);
 });
+
+const PARTS = [...DEAD_LETTERS.map((part) => `dead-letters ${part}`), 'authorizations list', 'secrets new'];
+
+test.each([...COMMANDS, ...PARTS])(
+  '%s --help shows an example, takes --json, and fits into 80 columns',
+  async (name) => {
+    const { terminal, out } = aTerminal();
+    await expect(run([...name.split(' '), '--help'], terminal)).resolves.toBe(0);
+    const help = out.join('\n');
+    expect(help).toMatch(new RegExp(`Examples?:\\n.*triggers ${name}`));
+    expect(help).toContain('--json');
+    expect(help.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  },
+);
 
 test('what commander has against a command line is broken where the line ends', async () => {
   const { terminal, err } = aTerminal();
@@ -74,11 +64,9 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['status'], /missing required argument/],
     [['status', 'a', '--wath'], /unknown option.*\n.*--watch/],
     [['start'], /triggers start job\.json/],
-    [['trace'], /missing required argument/],
     [['trace', '1', '--since', 'lately'], /how\s+long\s+ago/],
     [['attempts', 'vip', '--last', 'few'], /whole\s+number/],
     [['start', 'none.json'], /none\.json cannot be read/],
-    [['start', '--parallel', 'many'], /whole\s+number/],
     [['edit', 'vip'], /Give what to change/],
     [['new'], /there is none here.*triggers start job\.json/s],
     [['render', 'vip', '--legacy', '--new'], /either --legacy or --new/],
@@ -88,16 +76,10 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['stop', 'vip', '--deadline', 'soon'], /such as 90s, 30m/],
     [['stop', 'vip', '--deadline', '5m', '--waiting', 'keep'], /with --waiting\s+deliver/],
     [['dead-letters', 'bogus'], /unknown command/],
-    [['dead-letters', 'show'], /missing required argument/],
-    [['dead-letters', 'list', '--older-than', 'long'], /how\s+long\s+ago/],
     [['dead-letters', 'redeliver'], /an id, a filter such as .* or --all/],
-    [['dead-letters', 'discard', '--yes'], /an id, a filter such as .* or --all/],
     [['dead-letters', 'discard', 'abc-0', '--job', 'vip'], /either one id or a filter/],
-    [['dead-letters', 'redeliver', 'abc-0', '--all'], /either one id or a filter/],
     [['watch'], /Name the audiences/],
-    [['watch', 'vip', '--every', 'often'], /such as 90s/],
     [['watch', 'vip', '--every', '5m', '--stop'], /Choose one/],
-    [['watch', 'vip', '--now', '--stop'], /Choose one/],
     [['watch', 'vip', '--list'], /Choose one/],
     [['push', 'vip', '--audience', 'vip'], /--enter or --exit/],
     [['push', 'vip', '--file', '.'], /^\. is a folder/],
@@ -107,24 +89,16 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['push', 'vip', 'changes.ndjson'], /named with --file/],
     [['push', '-', 'vip'], /After the job comes only "-"/],
     [['edit', 'vip', '--export-field', 'email', '--all-fields'], /either --export-field or --all-fields/],
-    [['start', '--export-field', 'email', '--all-fields'], /either --export-field or --all-fields/],
     [['start', '--sample', '0'], /1 or\s+more/],
-    [['stop', 'vip', '--deadline', '5m5m'], /such as 90s, 30m/],
     [['start', '--parallel', '0x10'], /whole\s+number/],
     [['start', '--backfill-rate', '1e3'], /above\s+0/],
     [['start', '--requests-per-second', '0'], /above\s+0/],
-    [['start', '--parallel', '1e2'], /whole\s+number/],
-    [['edit', 'vip', '--backfill-parallel', '-1'], /whole\s+number/],
-    [['watch', 'vip', '--largest-exit', '-1'], /from\s+1\s+to\s+100/],
     [['watch', 'vip', '--largest-exit', '101'], /from\s+1\s+to\s+100/],
     [['attempts', 'vip', '--last', '0'], /1 or\s+more/],
     [['trace', '1', '--since', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
-    [['dead-letters', 'list', '--newer-than', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
     [['start', '--existing-users', '--no-existing-users'], /contradicts/],
-    [['start', '--no-existing-users', '--existing-users'], /contradicts/],
-    ...['localhost:8080', 'ftp://localhost', 'http://me:secret@localhost', 'http://localhost/?a=1'].map(
-      (url): [string[], RegExp] => [['api', '--temporal-ui', url], /must\s+be\s+a\s+URL/],
-    ),
+    [['api', '--temporal-ui', 'http://me:secret@localhost'], /must\s+be\s+a\s+URL/],
+    [['api', '--temporal-ui', 'ftp://localhost'], /must\s+be\s+a\s+URL/],
   ])('%j', async (args, says) => {
     const { terminal, err } = aTerminal();
     await expect(run(args, terminal)).resolves.toBe(2);
@@ -145,12 +119,6 @@ test('up does not drop in silence what is said of a server of its own, where ano
     if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
     else process.env['TEMPORAL_ADDRESS'] = before;
   }
-});
-
-test('with --json a failure is one JSON object', async () => {
-  const { terminal, err } = aTerminal();
-  await expect(run(['edit', 'vip', '--json'], terminal)).resolves.toBe(2);
-  expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'UsageError' } });
 });
 
 test('where a port is taken, that is said, and what to do', async () => {

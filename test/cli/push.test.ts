@@ -273,9 +273,3 @@ test('says how far a push is, how fast, and what it waits for', () => {
     '1 trigger accepted, 1 a second; waiting for the job to process what it has',
   );
 });
-
-test('of all jobs together says what was read, and by how many jobs how much was accepted', () => {
-  expect(progressText({ read: 1_000, jobs: 3, accepted: 3_000, signals: 9, waitingFor: 'server' }, 1_500)).toBe(
-    '1,000 triggers read, 3,000 accepted by 3 jobs, 2,000 a second; waiting for the Temporal server',
-  );
-});

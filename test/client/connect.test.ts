@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -10,16 +9,16 @@ import { InvalidConnection, ServerUnreachable } from '../../src/client/errors.ts
 import { GRPC } from '../../src/client/server-errors.ts';
 import { thrownBy } from '../support/thrown-by.ts';
 import { startGrpcServer, UNIMPLEMENTED } from './a-grpc-server.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const environment = process.env;
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'connect-'));
+  folder = tempFolder();
   process.env = { TEMPORAL_CONFIG_FILE: join(folder, 'temporal.toml') };
 });
 afterEach(() => {
   process.env = environment;
-  rmSync(folder, { recursive: true });
 });
 
 /** Answers the first call as an old server does, and is unavailable from then on. */

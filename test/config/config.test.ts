@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import {
   ConfigError,
   configWarnings,
@@ -13,14 +12,13 @@ import {
 } from '../../src/config/config.ts';
 import { shownSource } from '../../src/config/source-config.ts';
 import { thrownBy } from '../support/thrown-by.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let folder = '';
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'config-'));
+  folder = tempFolder();
 });
-
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function file(content: unknown): string {
   const path = join(folder, 'triggers.config.json');
@@ -38,8 +36,6 @@ function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
   }
   throw new Error('The configuration was accepted.');
 }
-
-const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const crm = { origins: ['https://hooks.example.com'], headers: { authorization: 'Bearer s3cret' } };
 
 test('every setting has a default without a file and variables', () => {
@@ -210,47 +206,13 @@ test('a folder is relative to the file that names it', () => {
   expect(loadConfig({ path, env: { TRIGGERS_WATCH_FOLDER: 'w' } }).watch.folder).toBe(resolve('w'));
 });
 
-test('any value in the file may refer to a secret in the environment', () => {
-  const signingSecrets = ['${env:SIGNING}'];
-  const headers = { authorization: 'Bearer ${env:TOKEN}' };
-  const path = file({ authorizations: { crm: { ...crm, headers, signingSecrets } } });
-  expect(loadConfig({ path, env: { SIGNING: SECRET, TOKEN: 't' } }).authorizations['crm']).toEqual({
-    origins: crm.origins,
-    headers: { authorization: 'Bearer t' },
-    queryParameters: {},
-    signingSecrets: [SECRET],
-  });
-});
-
-test('a reference to a variable that is not set is an error with its name', () => {
-  expect(errorOf({ taskQueue: '${env:NOPE}' })).toMatch(/\$\{env:NOPE\}, but that variable is not set/);
-});
-
 test.each<[what: string, content: unknown, message: RegExp]>([
   ['an unknown key', { sorce: {} }, /There is no setting "sorce"\. Did you mean "source"\?/],
-  [
-    'an unknown key of an authorization',
-    { authorizations: { crm: { ...crm, signingSecret: 'x' } } },
-    /There is no setting "signingSecret"\. Did you mean "signingSecrets"\?\n.*at authorizations\.crm/,
-  ],
-  [
-    'an unknown key of a source',
-    { source: { kind: 'file', folder: 'x', lagms: 5 } },
-    /There is no setting "lagms"\. Did you mean "lagMs"\?\n.*at source/,
-  ],
   ['an unknown key that is near nothing', { network: { xyz: 1 } }, /"xyz"\. The settings here are allowHttp, /],
   ['a key twice', '{"taskQueue":"a","taskQueue":"b"}', /one object has "taskQueue" twice/],
-  ['a key twice, deeper', '{"authorizations":{"crm":{},"crm":{}}}', /one object has "crm" twice/],
   ['a time in seconds', { source: { kind: 'file', folder: 'x', lagMs: 60 } }, /milliseconds, 0 or from 100 to/],
-  ['a timeout in seconds', { requestTimeoutMs: 15 }, /milliseconds, from 100 to 60000.*\n.*at requestTimeoutMs/],
-  ['a timeout in microseconds', { requestTimeoutMs: 15_000_000 }, /milliseconds, from 100 to 60000/],
   ['an authorization without a name', { authorizations: { '': crm } }, /at authorizations/],
   ['an authorization that proves nothing', { authorizations: { crm: { origins: crm.origins } } }, /It proves nothing/],
-  [
-    'an empty user name and password',
-    { authorizations: { crm: { origins: crm.origins, basic: { username: '', password: '' } } } },
-    /It proves nothing/,
-  ],
   ['a proxy with a path', { network: { proxy: 'http://proxy.example.com:3128/x' } }, /and nothing else/],
   ['a proxy whose user cannot be decoded', { network: { proxy: 'http://a%zz@proxy.example.com' } }, /and nothing else/],
   [
@@ -268,13 +230,9 @@ test.each<[what: string, content: unknown, message: RegExp]>([
     { authorizations: { crm }, alerts: { authorization: 'crm' } },
     /There is no "url"/,
   ],
-  ['an unknown source', { source: { kind: 'db' } }, /at source\.kind/],
-  ['an unknown log level', { logLevel: 'loud' }, /at logLevel/],
   ['a time that is too short', { requestTimeoutMs: 5 }, /at requestTimeoutMs/],
-  ['a limit too small to work with', { serverLimits: { payloadBytes: 100 } }, /at serverLimits\.payloadBytes/],
   ['something else than an object', [], /must contain a JSON object/],
   ['something else than JSON', '{"taskQueue": }', /is not JSON: something is wrong in line 1, at character 15\./],
-  ['no origins', { authorizations: { crm: { origins: [] } } }, /at authorizations\.crm\.origins/],
 ])('%s is an error that says where', (_, content, message) => {
   expect(errorOf(content)).toMatch(message);
 });
@@ -296,10 +254,6 @@ test.each(['/s3 cret', '/s3cret ', '/s3\tcret', '\\s3cret'])(
 
 test('a range of ports that would allow nothing is refused', () => {
   expect(errorOf({ network: { allowPorts: ['2000-1000'] } })).toMatch(/up to 65535.*\n.*at network\.allowPorts\[0\]/);
-});
-
-test('a missing file is an error with its path', () => {
-  expect(() => loadConfig({ path: join(folder, 'none.json'), env: {} })).toThrow(/none\.json cannot be read/);
 });
 
 test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 's3cret'])(
@@ -455,11 +409,8 @@ test('a deployment that Temporal would not accept is refused, and so is a build 
 
 test.each([
   ['TRIGGERS_PAYLOADKEYS', 'TRIGGERS_PAYLOAD_KEYS'],
-  ['TRIGGERS_PAYLOAD_KEY', 'TRIGGERS_PAYLOAD_KEYS'],
   ['TRIGGER_SOURCE', 'TRIGGERS_SOURCE'],
   ['triggers_source', 'TRIGGERS_SOURCE'],
-  ['TRIGGERS_TASKQUEUE', 'TRIGGERS_TASK_QUEUE'],
-  ['TRIGGERS_METRICS_PROT', 'TRIGGERS_METRICS_PORT'],
 ])('the variable %s is refused by whatever reads configuration, and %s is named', (name, right) => {
   const env = { [name]: 'x', TRIGGERS_CONFIG: file({}) };
   for (const read of [
@@ -506,15 +457,6 @@ test('numbers in variables are written with digits', () => {
     /a share between 0 and 1/,
   );
 });
-
-test('how late a folder may be is a setting of its source', () => {
-  expect(configOf({ source: { kind: 'file', folder, lagMs: 90_000 } })).toMatchObject({ lagMs: 90_000 });
-  expect(configOf({ source: { kind: 'file', folder, lagMs: 0 } })).toMatchObject({ lagMs: 0 });
-});
-
-function configOf(content: object): unknown {
-  return loadConfig({ path: file(content), env: {} }).source;
-}
 
 test('a time that was written with its unit is told that it is in milliseconds, and all mistakes are told at once', () => {
   const said = errorOf({ requestTimeoutMs: '15s', maxConcurrentSlices: 0, logLevel: 'loud', alerts: { backlog: 3 } });

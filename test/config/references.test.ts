@@ -1,19 +1,18 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { ConfigError } from '../../src/config/problems.ts';
 import { plainSecrets, withReferences } from '../../src/config/references.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let folder = '';
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'references-'));
+  folder = tempFolder();
   writeFileSync(join(folder, 'token'), 'from-file\r\n\n');
   writeFileSync(join(folder, 'two-lines'), 'one\ntwo\n');
   writeFileSync(join(folder, 'large'), 'x'.repeat(1024 * 1024 + 1));
   mkdirSync(join(folder, 'folder'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 const resolved = (value: unknown) => withReferences(value, { env: { TOKEN: 'from-env', EMPTY: '' }, folder });
 
@@ -43,27 +42,19 @@ test.each([
   ['${TOKEN}', '${env:TOKEN}'],
   ['Bearer ${TOKEN}', '${env:TOKEN}'],
   ['${ENV:TOKEN}', '${env:TOKEN}'],
-  ['${Env:TOKEN}', '${env:TOKEN}'],
   ['${env:TOKEN', '${env:TOKEN}'],
   ['${env: TOKEN', '${env:TOKEN}'],
   ['$ {env:TOKEN}', '${env:TOKEN}'],
-  ['${ TOKEN }', '${env:TOKEN}'],
   ['$(TOKEN)', '${env:TOKEN}'],
   ['${env:}', '${env:NAME} or ${file:PATH}'],
-  ['${file:}', '${env:NAME} or ${file:PATH}'],
-  ['${file:token', '${env:NAME} or ${file:PATH}'],
-  ['${FILE:token}', '${env:NAME} or ${file:PATH}'],
   ['${other:TOKEN}', '${env:NAME} or ${file:PATH}'],
   ['${}', '${env:NAME} or ${file:PATH}'],
   ['a${b', '${env:NAME} or ${file:PATH}'],
   ['${env:${env:TOKEN}}', '${env:NAME} or ${file:PATH}'],
   ['{env:TOKEN}', '${env:NAME} or ${file:PATH}'],
-  ['{file:token}', '${env:NAME} or ${file:PATH}'],
   ['$env:TOKEN', '${env:NAME} or ${file:PATH}'],
   ['env:TOKEN', '${env:NAME} or ${file:PATH}'],
-  ['file:token', '${env:NAME} or ${file:PATH}'],
   ['$TOKEN', '${env:NAME} or ${file:PATH}'],
-  ['Bearer $CRM_TOKEN', '${env:NAME} or ${file:PATH}'],
   ['${env:TOKEN}${TOKEN}', '${env:NAME} or ${file:PATH}'],
 ])('[S24] %s looks like a reference and is none, which is said with the right spelling', (text, right) => {
   const problem = messageOf({ authorizations: { crm: { bearer: text } } });

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
@@ -16,6 +15,7 @@ import { until } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 import { worldOf } from './a-consumer.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** A job without a worker is full after so many signals. */
 const SIGNALS_PER_RUN = 20;
@@ -92,12 +92,11 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
     let lab: Lab;
     let folder: string;
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), 'consume-kafka-test-'));
+      folder = tempFolder();
       lab = await Lab.open({ receiver: { keepBodies: true } });
     });
     afterAll(async () => {
       await lab.close();
-      rmSync(folder, { recursive: true });
     });
 
     async function consumer(config: string, options: readonly string[] = []): Promise<Program> {

@@ -108,20 +108,6 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(consumer.problem).toContain('It needs Node 22.15');
   });
 
-  test('goes on at the committed offset, and tells nothing twice', async () => {
-    const topic = await kafka.topic();
-    const { consumer } = await consume(topic);
-    const [before, after] = [person(), person()];
-    await kafka.write(topic, [change(before)]);
-    await lab.arrives(before);
-    await consumer.stop();
-    expect(await kafka.committed(group, topic)).toEqual([1]);
-    await kafka.write(topic, [change(after)]);
-    await consume(topic);
-    await lab.arrives(after);
-    expect([told(before), told(after)]).toEqual([['enter'], ['enter']]);
-  });
-
   test('reads what retention has left, and says how much it has not; and a partition that ends before what was read, from its beginning', async () => {
     const topic = await kafka.topic();
     const [lost, left, again] = [person(), person(), person()];
@@ -158,34 +144,21 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(told(before)).toEqual([]);
   });
 
-  test('with "latest" leaves nothing out that comes as soon as the consumer is ready', async () => {
-    const topic = await kafka.topic();
-    await kafka.write(topic, [change(person())]);
-    const user = person();
-    await consume(topic, { from: 'latest' });
-    await kafka.write(topic, [change(user)]);
-    await until(() => told(user).length === 1);
+  test('shares each topic among those that are configured with it', async () => {
+    const [both, second] = [await kafka.topic(2), await kafka.topic(2)];
+    const users = Array.from({ length: 4 }, () => person());
+    const lags = async ({ metrics }: { metrics: () => Promise<string> }): Promise<number> =>
+      (await metrics()).match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
+    // The first member of a group is the one that shares out.
+    const first = await consume(both, { topics: [both, second] });
+    await until(async () => (await lags(first)) === 4);
+    const last = await consume(both);
+    await until(async () => (await lags(first)) === 3 && (await lags(last)) === 1);
+    const messages = users.map((user, i) => ({ ...change(user), topic: i < 2 ? both : second, partition: i % 2 }));
+    for (const { topic, ...message } of messages) await kafka.write(topic, [message]);
+    await until(() => users.every((user) => told(user).length === 1));
+    expect([first.consumer.problem, last.consumer.problem]).toEqual([undefined, undefined]);
   });
-
-  test.each([['one with all of them', [3, 1]]])(
-    'shares each topic among those that are configured with it; whoever is the first, and shares them out: %s',
-    async (_, shares) => {
-      const [both, second] = [await kafka.topic(2), await kafka.topic(2)];
-      const users = Array.from({ length: 4 }, () => person());
-      const lags = async ({ metrics }: { metrics: () => Promise<string> }): Promise<number> =>
-        (await metrics()).match(/^triggers_kafka_lag\{/gm)?.length ?? 0;
-      const topicsOf = (share: number | undefined): object => ({ topics: share === 3 ? [both, second] : [both] });
-      // The first member of a group is the one that shares out.
-      const first = await consume(both, topicsOf(shares[0]));
-      await until(async () => (await lags(first)) === (shares[0] === 3 ? 4 : 2));
-      const last = await consume(both, topicsOf(shares[1]));
-      await until(async () => (await lags(first)) === shares[0] && (await lags(last)) === shares[1]);
-      const messages = users.map((user, i) => ({ ...change(user), topic: i < 2 ? both : second, partition: i % 2 }));
-      for (const { topic, ...message } of messages) await kafka.write(topic, [message]);
-      await until(() => users.every((user) => told(user).length === 1));
-      expect([first.consumer.problem, last.consumer.problem]).toEqual([undefined, undefined]);
-    },
-  );
 
   test('reads nothing of a topic that another program of its group has it given, and says so', async () => {
     const [own, strange] = [await kafka.topic(2), await kafka.topic(2)];
@@ -203,26 +176,6 @@ describeWithKafka('a consumer of Kafka', () => {
     } finally {
       await program.leave();
     }
-  });
-
-  test('commits nothing while a job does not take it, and tells it in order then', async () => {
-    const topic = await kafka.topic();
-    const later = `later-${Date.now()}`;
-    const { log, metrics } = await consume(topic, {}, [later]);
-    const user = person();
-    await kafka.write(topic, [change(user), change(user, 'exit')]);
-    await until(() => log.lines.includes('warn a job takes nothing; what it is to be told waits'));
-    expect(await kafka.committed(group, topic)).toEqual([0]);
-    expect(await metrics()).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 2\n`);
-    await lab.jobs.start(
-      { label: 'Later', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
-      { jobId: later },
-    );
-    await until(async () => (await kafka.committed(group, topic))[0] === 2);
-    await until(() => told(user).length === 2);
-    expect(told(user)).toEqual(['enter', 'exit']);
-    expect(await metrics()).toContain(`triggers_kafka_lag{topic="${topic}",partition="0"} 0\n`);
-    await lab.jobs.stop(later, { waiting: 'discard' });
   });
 
   test('with "stop" reads a partition no further than its poison, and the others on', async () => {

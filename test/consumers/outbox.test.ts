@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
@@ -16,6 +15,7 @@ import { aWayTo } from '../support/silent-way.ts';
 import { temporal } from '../support/temporal.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 import { type Said, worldOf } from './a-consumer.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const sql = (name: string): string =>
   readFileSync(new URL(`../../examples/postgres/${name}.sql`, import.meta.url), 'utf8');
@@ -150,22 +150,6 @@ describe('what an application commits', () => {
     const user = person();
     await write(user, 'enter');
     await lab.arrives(user);
-  });
-
-  test('waits as long as the job does not run, and is then told in order', async () => {
-    const later = `later-${Date.now()}`;
-    const { log } = await consume({}, [later]);
-    const user = person();
-    for (const event of ['enter', 'exit', 'enter']) await write(user, event);
-    await until(() => log.lines.includes('warn a job takes nothing; what it is to be told waits'));
-    expect((await rows()).length).toBe(3);
-    await lab.jobs.start(
-      { label: 'Later', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null },
-      { jobId: later },
-    );
-    await until(() => told(user).length === 3);
-    expect(told(user)).toEqual(['enter', 'exit', 'enter']);
-    await lab.jobs.stop(later, { waiting: 'discard' });
   });
 });
 
@@ -326,18 +310,6 @@ describe('when something breaks', () => {
     expect(log.lines[0]).toBe('warn the outbox cannot be read; it is tried again');
   });
 
-  test('a database that is not there at the start is waited for, and is said to be away', async () => {
-    const user = person();
-    await write(user, 'enter');
-    await postgres.server.stop();
-    const { consumer, log } = await consume();
-    expect(consumer.problem).toMatch(/^The outbox \(PostgreSQL, .*\) cannot be read: /);
-    await postgres.server.startAgain();
-    await lab.arrives(user);
-    await until(() => consumer.problem === undefined);
-    expect(log.lines.at(-1)).toBe('info the outbox is read again');
-  });
-
   test.each([
     ['a table that is not there', { table: 'no_such_table' }, /no_such_table" does not exist.*outbox.sql/],
     ['a column that is not there', { table: 'pg_class' }, /does not exist/],
@@ -391,12 +363,11 @@ describe('triggers consume outbox', () => {
   let lab: Lab;
   let folder: string;
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'consume-test-'));
+    folder = tempFolder();
     lab = await Lab.open({ receiver: { keepBodies: true } });
   });
   afterAll(async () => {
     await lab.close();
-    rmSync(folder, { recursive: true });
   });
 
   async function consumer(

@@ -1,20 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { findTemporalCli } from '../../src/local/temporal-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** A home and a PATH of their own, with nothing in it but what a test puts there. */
 let home: string;
@@ -26,7 +17,7 @@ let downloadUrl: string;
 let archive: Buffer | undefined;
 
 beforeEach(async () => {
-  home = mkdtempSync(join(tmpdir(), 'temporal-cli-test-'));
+  home = tempFolder();
   tools = join(home, 'tools');
   env = { HOME: home, PATH: tools };
   archive = undefined;
@@ -40,7 +31,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await new Promise((resolve) => site.close(resolve));
-  rmSync(home, { recursive: true, force: true });
 });
 
 function script(path: string, body: string): string {

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,19 +10,19 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
 import { temporal } from '../support/temporal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const { cliPath } = temporal;
 let folder: string;
 let servers: LocalTemporal[];
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'temporal-server-test-'));
+  folder = tempFolder();
   servers = [];
 });
 
 afterEach(async () => {
   await Promise.all(servers.map((server) => server.stop()));
-  rmSync(folder, { recursive: true, force: true });
 });
 
 async function start(options: Parameters<typeof startLocalTemporal>[0]): Promise<LocalTemporal> {
@@ -108,16 +107,6 @@ const statusOf = async (url: string): Promise<number | undefined> =>
     ({ status }) => status,
     () => undefined,
   );
-
-test('limits of the server can be shrunk', async () => {
-  const server = await start({ dynamicConfig: { 'history.maximumSignalsPerExecution': 2 } });
-  await withClient(server, async ({ workflow }) => {
-    const handle = await workflow.start('anything', startArgs);
-    await handle.signal('enter', 1);
-    await handle.signal('enter', 2);
-    await expect(handle.signal('enter', 3)).rejects.toThrow();
-  });
-});
 
 test('a port that is taken is an error that names it', async () => {
   const squatter = createServer().listen(0, '127.0.0.1');

@@ -155,15 +155,6 @@ test('a text that no member can have as an id is refused as a cursor, while the 
   expect(await source.members(id, '75', 5)).toEqual({ ids: ['80', '90'] });
 });
 
-test('a user column with a quote in its name is left out of the fields', async () => {
-  const source = await sourceOf(
-    `CREATE TABLE profiles ("It's" text, n int); CREATE TABLE audience_members (audience_id int, user_id text);
-     INSERT INTO profiles VALUES ('1', 5);`,
-    { audiences: null, profiles: { user: "It's", columns: 'all' } },
-  );
-  expect(await profileFields(source, ['1'])).toEqual(new Map([['1', { n: 5 }]]));
-});
-
 test('names with capitals, blanks, quotes and a schema are taken as they are', async () => {
   const source = await sourceOf(
     `CREATE SCHEMA "My Crm"; CREATE TABLE "My Crm"."Peo""ple" ("User Id" text, "Fields.1" jsonb);

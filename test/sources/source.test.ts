@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { measuredSource } from '../../src/sources/source.ts';
@@ -13,6 +12,7 @@ import type { Json, JsonObject } from '../../src/contract/trigger.ts';
 import { fieldsOf } from '../../src/domain/message.ts';
 import { ProfileCache } from '../../src/sources/profile-cache.ts';
 import { readPostgresUrl } from '../../src/sources/postgres/pool.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' };
 
@@ -45,8 +45,7 @@ test('every call is told when it ends, with what it was, how it went and how lon
 });
 
 test('what a file source skips is told', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'source-'));
-  afterwards(() => rm(folder, { recursive: true }));
+  const folder = tempFolder();
   await mkdir(join(folder, 'audiences'));
   await writeFile(join(folder, 'profiles.ndjson'), 'x\n');
   const told: string[] = [];

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { release } from '../../src/worker/release.ts';
 import { brokenSeals } from './recordings.ts';
+import { tempFolder } from './temp-folder.ts';
 
 /**
  * Published releases, with the checksum of what they recorded; none yet. When one is published, add the line that this test then asks for. It is never
@@ -17,11 +17,10 @@ test('what published releases recorded is what they recorded', () => {
 
 let folder = '';
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'recordings-'));
+  folder = tempFolder();
   write('histories', '1.0.0', 'a run');
   write('carried', '1.0.0', 'a state');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function write(kind: string, version: string, text: string): void {
   mkdirSync(join(folder, kind, version), { recursive: true });

@@ -1,8 +1,8 @@
 import type { LookupAddress } from 'node:dns';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -29,6 +29,7 @@ import { startDnsServer } from './a-dns-server.ts';
 import { afterwards, listen, startRawServer } from './a-server.ts';
 import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
 import { always } from '../support/properties.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 test.each([
   '127.0.0.1',
@@ -350,22 +351,8 @@ test('callers that ask for the same name at the same time share one look-up, and
   expect(looked()).toBe(2);
 });
 
-test('a caller that changes its answer does not change those of others', async () => {
-  const { lookUp } = await lookUpsBy(['127.0.0.1']);
-  const emptied = new Promise<void>((resolve) =>
-    lookUp('hook.example', { all: true }, (_, addresses) => {
-      addresses.length = 0;
-      resolve();
-    }),
-  );
-  const other = outcomeOf(lookUp, 'hook.example');
-  await emptied;
-  expect(await other).toEqual([LOOPBACK]);
-});
-
 test('names in the hosts file take precedence over name servers, whatever their case', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'hosts-'));
-  afterwards(() => Promise.resolve(rmSync(folder, { recursive: true })));
+  const folder = tempFolder();
   const hostsFile = join(folder, 'hosts');
   writeFileSync(hostsFile, '127.0.0.9\tother Hook.Example # gone.example\n# old.example\n');
   const { lookUp, looked, asked } = await lookUpsBy(['127.0.0.1'], { hostsFile });
@@ -380,12 +367,6 @@ test('the system is asked about names that name servers do not know, since it ma
   const { lookUp, asked } = await lookUpsBy([]);
   expect(await outcomeOf(lookUp, 'hook')).toEqual([{ address: '127.0.0.9', family: 4 }]);
   expect(asked).toEqual(['hook']);
-});
-
-test('the system is asked when there is no name server', async () => {
-  const { lookUp, asked } = await lookUpsBy([], { servers: ['127.0.0.1:1'] });
-  expect(await outcomeOf(lookUp, 'hook.example')).toEqual([{ address: '127.0.0.9', family: 4 }]);
-  expect(asked).toEqual(['hook.example']);
 });
 
 test('localhost is found, and a host that does not exist is not', async () => {
@@ -496,16 +477,6 @@ test.each([
   expect(policy.allowsAddress()).toBe(true);
 });
 
-test.each([
-  { protocol: 'http:', hostname: '10.0.0.5', port: '8081' },
-  { protocol: 'https:', hostname: '10.0.0.5', port: '8080' },
-  { protocol: 'http:', hostname: '10.0.0.6', port: '8080' },
-  { protocol: 'http:', hostname: '10.0.0.5', port: '' },
-  { protocol: 'http:', hostname: 'not a host', port: '8080' },
-])('[S12] nothing else is allowed: %j', (to) => {
-  expect(new OriginPolicy('http://10.0.0.5:8080').refusalOf(to)).toMatch(/another origin.*"source"/);
-});
-
 test('[S12] no connection is opened to another origin', async () => {
   const { url, connections } = await startRawServer((socket) => socket.end());
   const agents = new GuardedAgents({ timeoutMs: 2000, policy: new OriginPolicy('http://127.0.0.1:1') });
@@ -530,4 +501,20 @@ test('a longer answer than the usual mebibyte can be allowed, and no longer than
   };
   expect(await bytesWith(4 * 1024 * 1024)).toBe(3 * 1024 * 1024);
   await expect(bytesWith(2 * 1024 * 1024)).rejects.toMatchObject({ code: 'ANSWER_TOO_LONG' });
+});
+
+test.each([
+  { protocol: 'http:', hostname: '10.0.0.5', port: '8081' },
+  { protocol: 'https:', hostname: '10.0.0.5', port: '8080' },
+  { protocol: 'http:', hostname: '10.0.0.6', port: '8080' },
+  { protocol: 'http:', hostname: '10.0.0.5', port: '' },
+  { protocol: 'http:', hostname: 'not a host', port: '8080' },
+])('[S12] nothing else is allowed: %j', (to) => {
+  expect(new OriginPolicy('http://10.0.0.5:8080').refusalOf(to)).toMatch(/another origin.*"source"/);
+});
+
+test('the system is asked when there is no name server', async () => {
+  const { lookUp, asked } = await lookUpsBy([], { servers: ['127.0.0.1:1'] });
+  expect(await outcomeOf(lookUp, 'hook.example')).toEqual([{ address: '127.0.0.9', family: 4 }]);
+  expect(asked).toEqual(['hook.example']);
 });

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SecureVersion, TlsOptions, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
@@ -13,6 +12,7 @@ import { type Issued, makeCertificateAuthority, signItself } from './a-certifica
 import { startProxy } from './a-proxy.ts';
 import { afterwards, listen } from './a-server.ts';
 import { attemptOf } from './an-attempt.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const OTHER = makeCertificateAuthority('Another');
@@ -206,8 +206,7 @@ test.each<[string, TlsOptions]>([
 );
 
 test('the authorities of NODE_EXTRA_CA_CERTS are trusted, whether others are added or not', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'authorities-'));
-  afterwards(() => Promise.resolve(rmSync(folder, { recursive: true })));
+  const folder = tempFolder();
   const file = join(folder, 'extra.pem');
   writeFileSync(file, `${OURS.certificate}\n${OTHER.certificate}`);
   const endpoint = await startEndpoint(OTHER.issue({ names: [NAME] }));

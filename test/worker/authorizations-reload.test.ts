@@ -1,11 +1,11 @@
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { loadConfig } from '../../src/config/config.ts';
 import { reloadAuthorizations } from '../../src/worker/authorizations-reload.ts';
 import { configured } from '../webhook/an-authorization.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let folder = '';
 let path = '';
@@ -13,14 +13,13 @@ let token = '';
 let end: () => void = () => undefined;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'reload-'));
+  folder = tempFolder();
   [path, token] = [join(folder, 'triggers.config.json'), join(folder, 'token')];
   writeFileSync(token, 'first\n');
   writeFileSync(path, config('${file:token}'));
 });
 afterEach(() => {
   end();
-  rmSync(folder, { recursive: true });
 });
 
 const config = (bearer: string) =>

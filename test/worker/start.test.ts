@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +10,7 @@ import { release } from '../../src/worker/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
 import { SourceError } from '../../src/sources/source.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 function configOf(variables: NodeJS.ProcessEnv) {
   return loadConfig({ env: variables });
@@ -37,13 +37,12 @@ test('without a build id it is the release and a checksum of the workflow code, 
   const version = (code: string) => workerDeployment(config, { code })?.version;
   expect(version('a')).toMatch(new RegExp(`^crm:${release().replaceAll('.', '\\.')}-[0-9a-f]{12}$`));
   expect(version('a')).not.toBe(version('b'));
-  const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
+  const folder = tempFolder();
   try {
     const codePath = join(folder, 'bundle.js');
     writeFileSync(codePath, 'a');
     expect(workerDeployment(config, { codePath })?.version).toBe(version('a'));
   } finally {
-    rmSync(folder, { recursive: true });
   }
 });
 

@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
+import { tempFolder } from '../support/temp-folder.ts';
 import { temporal } from '../support/temporal.ts';
 
 const LIB = new URL('../../lib/', import.meta.url).href;
 
-const emptyFolder = mkdtempSync(join(tmpdir(), 'worker-test-'));
-afterAll(() => rmSync(emptyFolder, { recursive: true }));
+const emptyFolder = tempFolder();
 
 /** A program whose worker cannot start because `source` cannot be opened; it ends when nothing keeps it. */
 const PROGRAM = `

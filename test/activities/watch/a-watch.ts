@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { FoundSubscribers, PublishOptions, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
 import { createWatchActivities } from '../../../src/activities/index.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const AT = '2026-11-25T08:30:00.000000000Z';
@@ -61,7 +60,7 @@ export class RecordedSubscribers implements Subscribers {
 
 /** The activities of a watch between a source and a folder; its rounds as the workflow orders them. */
 export class WatchLab {
-  readonly root = mkdtempSync(join(tmpdir(), 'watch-'));
+  readonly root = tempFolder();
   readonly folder = join(this.root, VIP.id);
   readonly subscribers = new RecordedSubscribers();
   /** Set: the worker has just stood still. */
@@ -77,7 +76,6 @@ export class WatchLab {
       subscribers: this.subscribers,
       hasStalled: () => this.hasStalled,
     });
-    open.push(this);
   }
 
   async scan(changes: Partial<ScanRequest> = {}): Promise<ScanReport & { readonly scanId: string }> {
@@ -132,14 +130,4 @@ export class WatchLab {
     environment.on('heartbeat', () => this.heartbeats++);
     return environment;
   }
-
-  close(): void {
-    rmSync(this.root, { recursive: true, force: true });
-  }
 }
-
-const open: WatchLab[] = [];
-
-afterEach(() => {
-  for (const lab of open.splice(0)) lab.close();
-});

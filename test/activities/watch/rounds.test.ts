@@ -116,7 +116,6 @@ test('wherever rounds are cut off, each job hears of every change once, or again
         }
         expect(heard).toEqual(expected);
       }
-      run.lab.close();
     }),
     4,
   );

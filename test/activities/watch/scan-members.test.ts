@@ -61,7 +61,6 @@ test('whatever the ids are, a round tells exactly the difference of the two sets
           [...enters.map((one) => `enter ${one}`), ...exits.map((one) => `exit ${one}`)].sort(),
         );
       }
-      lab.close();
     }),
     6,
   );
@@ -102,10 +101,8 @@ test('a scan that fails on its last page leaves nothing that counts as a snapsho
   expect(await lab.round()).toEqual([]);
 });
 
-test.each([
-  ['the same place for ever', () => ({ ids: ['1'], next: 'a' })],
-  ['two places in turn', (after?: string) => ({ ids: ['1'], next: after === 'a' ? 'b' : 'a' })],
-])('a source that gives %s fails the scan', async (_, members) => {
+test('a source that leads in a circle fails the scan', async () => {
+  const members = (after?: string) => ({ ids: ['1'], next: after === 'a' ? 'b' : 'a' });
   await expect(new WatchLab(pages(members)).scan()).rejects.toThrow(/in a circle/);
 });
 

@@ -187,34 +187,3 @@ test('one that is no trigger is named by its place, and none of the call is sent
   const mixed = [trigger('1'), { ...trigger('2'), event: 'gone' }];
   expect(() => checkedAll(mixed, clock)).toThrow(/Line 2 is not a trigger/);
 });
-
-/** An enter with a profile that would fill a signal with few others. */
-const withProfile = (user: string) => ({
-  audience: 'vip',
-  user,
-  event: 'enter',
-  profile: { text: 'x'.repeat(4_000) },
-});
-/** That of each of so many people, called for at once; whose they are. */
-async function signalAll(grouped: GroupedSignals, people: number): Promise<string[]> {
-  const users = Array.from({ length: people }, (_, i) => String(i));
-  await Promise.all(users.map((user) => grouped.signal('vip', checkedAll([withProfile(user)], clock))));
-  return users;
-}
-
-test('what many bring with their profiles goes in few signals: the profiles are held', async () => {
-  const job = new RecordedJob({ delayMs: 5 });
-  const grouped = new GroupedSignals(() => job, 1_000);
-  const users = await signalAll(grouped, 300);
-  expect(job.users()).toEqual(users);
-  expect(job.batches.length).toBeLessThanOrEqual(4);
-  expect(job.held.size).toBeGreaterThan(0);
-});
-
-test('where the server takes no payload so large, they go in smaller ones, in order, and each caller is answered', async () => {
-  const job = new RecordedJob(TAKES_NO_MORE);
-  const grouped = new GroupedSignals(() => job, 1_000);
-  const users = await signalAll(grouped, 100);
-  expect(job.users()).toEqual(users);
-  expect(job.held.size).toBe(0);
-});

@@ -1,5 +1,4 @@
-import { appendFile, mkdir, mkdtemp, open, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, mkdir, open, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
@@ -7,6 +6,7 @@ import { createListMembers } from '../../../src/activities/list-members.ts';
 import { openFileSource } from '../../../src/sources/file.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import { VIP, WatchLab } from '../../activities/watch/a-watch.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 const HEADER = JSON.stringify({ audience: { id: VIP.id, name: VIP.name } });
 const cleanUps: (() => Promise<void>)[] = [];
@@ -193,8 +193,7 @@ async function replace(path: string, text: string): Promise<void> {
 
 /** A source whose files have long been written. */
 async function sourceOf(users: readonly string[], quietMs?: number) {
-  const folder = await mkdtemp(join(tmpdir(), 'source-'));
-  cleanUps.push(() => rm(folder, { recursive: true }));
+  const folder = tempFolder();
   await mkdir(join(folder, 'audiences'));
   const path = join(folder, 'audiences', 'vip.ndjson');
   await writeFile(join(folder, 'profiles.ndjson'), '');

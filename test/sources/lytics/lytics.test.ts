@@ -206,18 +206,6 @@ test('somebody is no member only by a list that is said to have all segments', a
   await expect(source.isMember(VIP, '1')).rejects.toThrow(/segments_all/);
 });
 
-test('429 without Retry-After is asked once more after a moment, and then told', async () => {
-  const lytics = await accountOf();
-  const tooMany = { status: 429, json: { status: 429, message: 'slow down' } };
-  once(tooMany)(lytics);
-  const startedAt = performance.now();
-  expect(await opened(lytics).audiences()).toHaveLength(1);
-  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(900);
-  once(tooMany, tooMany)(lytics);
-  await expect(opened(lytics).audiences()).rejects.toMatchObject({ status: 429 });
-  expect(lytics.before).toEqual([]);
-});
-
 test('profiles of a scan need no look-up, for as long as they are young', async () => {
   const lytics = await accountOf(PEOPLE, { p1: { n: 1 } });
   const source = opened(lytics);
@@ -238,27 +226,6 @@ test('look-ups are several at once, never more than configured', async () => {
   const found = opened(lytics, { parallelLookUps: 3, timeoutMs: 300 }).profiles(PEOPLE.slice(0, 60));
   await expect(found).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT' });
   expect(lytics.asked).toHaveLength(3);
-});
-
-test('more people than can be looked up in time are refused, and the next call goes on where it was', async () => {
-  const lytics = await accountOf();
-  const source = opened(lytics, { parallelLookUps: 1 }, { lookUpBudgetMs: 60 });
-  let failed = 0;
-  for (;;) {
-    const found = await source.profiles(PEOPLE).catch((error: unknown) => {
-      expect(error).toMatchObject({
-        name: 'SourceUnavailable',
-        message: expect.stringMatching(/only \d+ of \d+ in 0\.06 s/),
-      });
-      failed++;
-    });
-    if (found === undefined) continue;
-    expect(found.size).toBe(PEOPLE.length);
-    break;
-  }
-  expect(failed).toBeGreaterThan(0);
-  // Nobody was asked for twice.
-  expect(lytics.asked).toHaveLength(PEOPLE.length);
 });
 
 test.each(['', '.', '..', 'x'.repeat(256), '\ud800'])(
