@@ -45,14 +45,14 @@ import { watchRoutes } from './watch-routes.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when what is under way has had its time since the API is being ended. */
+    /** Aborted when requests under way have used up their time after the API began to shut down. */
     over: AbortSignal;
   }
   interface FastifyRequest {
     caller: Caller;
   }
   interface FastifyContextConfig {
-    /** What a caller must be allowed to do, all of it; absent: nothing, not even to have a key. */
+    /** The rights that a caller needs, all of them; absent: none, and not even a key. */
     right?: Right | readonly Right[];
     /** The route checks its callers itself. */
     guardsItself?: boolean;
@@ -64,20 +64,20 @@ export interface ApiServerOptions {
   readonly jobs: ExportJobs;
   readonly taskQueue: string;
   readonly keys: ConfiguredApiKeys;
-  /** Senders whose own requests are taken (docs/ingests.md). Default: none. */
+  /** Senders whose own requests are accepted (docs/ingests.md). Default: none. */
   readonly ingests?: ConfiguredIngests;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Whether there is a page to read and try it, at `/docs`. Default: yes. */
+  /** Whether there is a page at `/docs` to read about the API and try it. Default: yes. */
   readonly page?: boolean;
   /** Where the console was built. Default: in lib/. */
   readonly consoleFolder?: string;
-  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
+  /** Where the Temporal UI shows a workflow, without the workflow's id, which is appended. */
   readonly temporalWorkflowsUrl?: string | undefined;
   /** Epoch ms, for sessions of the console. Default: the system's clock. */
   readonly now?: () => number;
-  /** Why the configuration, as it is now, cannot be used, for whoever asks; undefined when it can. What was before stays. */
+  /** Why the current configuration cannot be used, for people; undefined when it can. The previous one stays in use. */
   readonly configProblem?: () => string | undefined;
   /** Connections that may be open at a time. Default: 10,000. */
   readonly mostConnections?: number;
@@ -87,31 +87,33 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** `http://127.0.0.1:7280` */
   readonly url: string;
-  /** Accepts nothing new; resolves once open requests are answered, after 7 s with "not done in time". */
+  /** Accepts nothing new. Resolves once open requests are answered, after 7 s with "not done in time". */
   close(): Promise<void>;
-  /** Where the console is; with keys, a link that signs in whoever opens it first, within ten minutes. It replaces the one before. */
+  /**
+   * Returns the console's URL. With keys, it is a link that signs in the first person to open it, within ten minutes. It replaces the previous link.
+   */
   invite(): string;
   /** Uses these keys from now on. Removing all of them refuses everybody. */
   replaceKeys(keys: ConfiguredApiKeys): void;
-  /** Listens to these senders from now on, and to no others. */
+  /** Accepts these senders from now on, and no others. */
   replaceIngests(ingests: ConfiguredIngests): void;
 }
 
-/** Longest wait, in ms, for Temporal or a job to take what a caller waits for; the caller can ask again. */
+/** Longest wait, in ms, until Temporal or a job has done what a caller waits for; the caller can ask again. */
 const PATIENCE_MS = 10_000;
-/** The same, for what hangs without an error. */
+/** The same, for calls that hang without an error. */
 const SIGNAL_MS = 15_000;
-/** How long, in ms, what is under way when the API is to end may take. */
+/** The time, in ms, that requests under way have when the API shuts down. */
 const GRACE_MS = 7_000;
 /** A connection on which nothing happens for this long, in ms, is closed. */
 const SILENT_MS = 180_000;
-/** Headers that have not come to their end after this many ms are not waited for. */
+/** After this many ms the API stops waiting for the end of a request's headers. */
 const HEADERS_MS = 10_000;
-/** How often, in ms, connections are checked for that; by default Node checks every 30 s. */
+/** How often, in ms, connections are checked for both; by default Node checks every 30 s. */
 const LOOK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
-/** Without keys, nobody but this machine is served. */
+/** Without keys, only this machine is served. */
 export class ApiKeysNeeded extends Error {
   override readonly name = 'ApiKeysNeeded';
   constructor(host: string) {
@@ -122,7 +124,7 @@ export class ApiKeysNeeded extends Error {
 }
 
 /**
- * The HTTP API: what the client and the command line can do, for programs in any language.
+ * Starts the HTTP API: the features of the client and the command line, for programs in any language.
  * @throws ApiKeysNeeded; the error from listening
  */
 export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
@@ -137,7 +139,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS },
     clientErrorHandler: answerConnection,
     frameworkErrors: answerUnreadable,
-    return503OnClosing: false, // It is answered as everything else is.
+    return503OnClosing: false, // It is answered like every other request.
   });
   const page = await ConsoleFiles.load(options.consoleFolder);
   answerFailures(app, options.log, page);
@@ -145,7 +147,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
   app.decorateRequest('caller', undefined as never);
-  // What is answered while it closes is the last on its connection, which would be kept open otherwise.
+  // An answer during closing is the last one on its connection, which would otherwise stay open.
   const closing = new AbortController();
   const over = new AbortController();
   // Each request under way adds a listener.
@@ -164,7 +166,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const sessions = new Sessions();
   const callers = new Callers(keys, sessions, now);
   guard(app, keys, callers, metrics);
-  // Before any body is read.
+  // This runs before any body is read.
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.is404 && !page.isFor(request)) throw new NoSuchPath(request);
     done();
@@ -174,7 +176,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     if (closing.signal.aborted) reply.header('connection', 'close');
     done();
   });
-  // Bodies are checked by what reads them, with all problems at once; answers are what the client gives.
+  // The code that reads a body checks it, with all problems at once. Answers are the client's.
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
   app.setSerializerCompiler(() => stringifyJson);
   app.setReplySerializer((payload) => (typeof payload === 'string' ? payload : stringifyJson(payload as object)));
@@ -192,7 +194,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     onTakenIn: (takenIn) => metrics.takenIn(takenIn),
   });
   const ingests = new Ingests(options.ingests ?? {}, options.log);
-  // Some senders have one id for several changes: to drop one of them would lose it.
+  // Some senders use one id for several changes: dropping one of them would lose it.
   const records = new IngestRecords(metrics, options.log);
   ingestRoutes(app, { intake, ingests, repeats: new IdempotencyStore(clock, Date.now, 'act'), records });
   const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
@@ -214,10 +216,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
   serviceRoutes(app, { ...options, metrics });
   consoleRoutes(app, page);
-  await app.after(); // What is registered as a plugin is known then.
+  await app.after(); // After this, routes registered by plugins are known, too.
   refuseOtherMethods(app, served);
   await app.listen({ host, port });
-  const [address] = app.addresses() as AddressInfo[]; // It listens at a port, and at no socket.
+  const [address] = app.addresses() as AddressInfo[]; // It listens on a port, not on a socket.
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
     closing.abort(new Closing());
@@ -231,7 +233,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     if (keys.isOpen) return `${url}/`;
     const token = newToken();
     sessions.offerLink(token, now());
-    // Behind the #, so that no request and no log has it.
+    // It is behind the #, which appears in no request and no log.
     return `${url}/#token=${token}`;
   };
   return {
@@ -265,7 +267,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     const lacking = [right].flat().find((one) => !caller.may(one));
     if (lacking !== undefined)
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);
-    // Whatever serves it: a path or a query that names a job of others must not tell whether there is one.
+    // Every route checks this: a path or a query that names somebody else's job must not reveal whether it exists.
     const { job } = request.params as { readonly job?: string };
     const { jobId } = request.query as { readonly jobId?: unknown };
     for (const named of [job, jobId])

@@ -12,15 +12,15 @@ import { Refused } from './refusal.ts';
 const BODY_BYTES = 4 * 1024 * 1024;
 /** Most bytes of all JSON bodies that are being read or answered at a time. */
 const ALL_BODIES_BYTES = 256 * 1024 * 1024;
-/** The same of callers who have proved nothing yet: for each ingest that looks at signatures, and for signing in. */
+/** The same for callers who have not proved who they are: for each ingest that checks signatures, and for signing in. */
 const UNPROVED_BYTES = 8 * 1024 * 1024;
 /** A part of a body takes this much memory besides its bytes. */
 const PART_BYTES = 256;
-/** A JSON body that has not come to its end after this many ms is not waited for; one of an unproved caller, sooner. */
+/** After this many ms the API stops waiting for the end of a JSON body; an unproved caller has less time. */
 const BODY_MS = 30_000;
 const UNPROVED_BODY_MS = 5_000;
 
-/** What is left of a body after its answer is read for so long, in ms; then the connection is closed. */
+/** After its answer, the rest of a body is read for this long, in ms; then the connection is closed. */
 const DRAIN_MS = 2_000;
 
 declare module 'fastify' {
@@ -30,25 +30,25 @@ declare module 'fastify' {
   }
 }
 
-/** A JSON body: its text, and what it says, with all digits of long integers. */
+/** A JSON body: its text, and its value with all digits of long integers. */
 export interface JsonBody {
   readonly text: string;
   readonly value: Json;
 }
 
-/** NDJSON, or a CSV, of any length, as it comes. */
+/** NDJSON or a CSV of any length, as it arrives. */
 export interface LinesBody {
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
-/** What has been read of the body of a request; undefined when it has none, for which Fastify says null. */
+/** The body of a request, as it was read; undefined when it has none, for which Fastify uses null. */
 export function bodyOf({ body }: Pick<FastifyRequest, 'body'>): JsonBody | LinesBody | undefined {
-  return (body as JsonBody | LinesBody | null | undefined) ?? undefined; // What `readBodies` makes.
+  return (body as JsonBody | LinesBody | null | undefined) ?? undefined; // `readBodies` makes these.
 }
 
 const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
 
-/** Has bodies read as `JsonBody` and `LinesBody`, and others refused: a page of another site can send only those. */
+/** Makes Fastify read bodies as `JsonBody` and `LinesBody`, and refuse others: a page of another site can send only those. */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: Readable) =>
@@ -63,14 +63,14 @@ export function readBodies(app: FastifyInstance): void {
   });
   app.addHook('onSend', ({ raw }, reply, _payload, done) => {
     if (isUnread(raw)) {
-      reply.removeHeader('connection'); // With it the connection would be closed before everybody has read the answer.
+      reply.removeHeader('connection'); // With it the connection would close before every caller has read the answer.
       reply.raw.once('finish', () => drain(raw));
     }
     done();
   });
 }
 
-/** Has a CSV read there, too, as it comes. */
+/** Also reads a CSV there, as it arrives. */
 export function readRows(app: FastifyInstance): void {
   app.addContentTypeParser('text/csv', async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
     return await Promise.resolve({ chunks: chunksOf(request, payload) });
@@ -81,39 +81,42 @@ function isUnread({ complete, headers }: IncomingMessage): boolean {
   return !complete && (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0');
 }
 
-/** Reads on for a while, into nothing: many callers look for an answer only when they have sent everything, and never if the connection breaks first. */
+/**
+ * Reads on for a while and discards the data. Many callers look for an answer only after they have sent everything, and never if the connection
+ * breaks first.
+ */
 function drain(body: IncomingMessage): void {
   body.unpipe();
   body.removeAllListeners('readable');
   body.removeAllListeners('data');
   body.resume();
-  // The connection of one that has come may be in use for the next request.
+  // The connection of a complete body may be in use for the next request.
   const timer = setTimeout(() => body.complete || body.destroy(), DRAIN_MS);
-  // A body that is answered hears nothing of the end of its connection, and that is what holds the process, not the wait for the rest.
+  // An answered body gets no event when its connection ends. The open connection keeps the process alive, not this timer.
   timer.unref();
   finished(body, () => clearTimeout(timer));
 }
 
-/** The bytes that JSON bodies take together, from their first byte until they are answered. */
+/** The memory that JSON bodies share, from their first byte until they are answered. */
 interface Room {
   leftBytes: number;
-  /** What ends the reading of a body that may have to give way to others, the one that has been coming longest first. */
+  /** Functions that end the reading of a body that may have to give way to others, longest reading first. */
   readonly giveWay: Map<FastifyRequest, (refused: Refused) => void>;
 }
 
 /** All bodies of the process share its memory. */
 const ROOM: Room = { leftBytes: ALL_BODIES_BYTES, giveWay: new Map() };
-/** Small ones for the unproved, by ingest; '' is for signing in. They take nothing of the room of others. */
+/** Small ones for unproved callers, by ingest; '' is for signing in. They take no room from others. */
 const UNPROVED_ROOMS = new Map<string, Room>();
 const HELD = new WeakMap<FastifyRequest, { readonly room: Room; bytes: number }>();
 
 function isProved({ caller }: FastifyRequest): boolean {
-  return (caller as Caller | undefined) !== undefined; // Until somebody has shown who they are.
+  return (caller as Caller | undefined) !== undefined; // It is undefined until somebody has proved who they are.
 }
 
 function roomFor(request: FastifyRequest): Room {
   if (isProved(request)) return ROOM;
-  // As it is configured: a URL may spell one name in many ways.
+  // The name as configured: a URL may spell it in many ways.
   const { ingest = '' } = request.params as { readonly ingest?: string };
   const room = UNPROVED_ROOMS.get(ingest) ?? { leftBytes: UNPROVED_BYTES, giveWay: new Map() };
   UNPROVED_ROOMS.set(ingest, room);
@@ -121,9 +124,9 @@ function roomFor(request: FastifyRequest): Room {
 }
 
 /**
- * Takes room for a part of a body. Where there is none left, the unproved body that has been coming longest gives way: senders need no such time, and
- * somebody who holds the room on purpose would otherwise keep them out.
- * @throws Refused when there is none left, and nobody to give way
+ * Takes room for a part of a body. If none is left, the unproved body that has been arriving longest gives way. Senders need no such time, and a slow
+ * body that holds the room on purpose would otherwise keep them out.
+ * @throws Refused when there is none left, and no body to give way
  */
 function takeRoom(request: FastifyRequest, bytes: number): void {
   const held = HELD.get(request) ?? { room: roomFor(request), bytes: 0 };
@@ -147,7 +150,7 @@ function freeRoom(request: FastifyRequest): void {
   HELD.delete(request);
 }
 
-/** The bytes of a body, unpacked. Whoever stops reading leaves the connection as it is, so that an answer can still be given. */
+/** The bytes of a body, unpacked. If the reader stops early, the connection stays as it is, and can still carry an answer. */
 async function* chunksOf({ headers }: FastifyRequest, payload: Readable): AsyncGenerator<Uint8Array> {
   const unpacked = unpackedBy(headers, payload);
   try {
@@ -165,14 +168,14 @@ function broken(isPacked: boolean): Refused {
   );
 }
 
-/** Its letters would be read as others. */
+/** Refuses charsets in which its letters would be misread. */
 function refuseOtherCharsets(contentType = ''): void {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType) ?? [];
   if (!/^(?:utf-?8|us-ascii)$/i.test(charset))
     throw new Refused(415, 'WrongContentType', 'Send the body as UTF-8: its "content-type" says another charset.');
 }
 
-/** @throws Refused when it is packed otherwise, or is not UTF-8 */
+/** @throws Refused when it is packed in another way, or is not UTF-8 */
 function unpackedBy(headers: FastifyRequest['headers'], payload: Readable): Readable {
   refuseOtherCharsets(headers['content-type']);
   const encoding = headers['content-encoding'] ?? 'identity';
@@ -182,26 +185,26 @@ function unpackedBy(headers: FastifyRequest['headers'], payload: Readable): Read
       headers: { 'accept-encoding': 'gzip' },
     });
   const gunzip = createGunzip();
-  // Whoever reads it hears of that by themselves. When nobody does any more, since the body was refused, it would end the process.
+  // A reader gets this error itself. Without one, since the body was refused, it would end the process.
   gunzip.on('error', () => undefined);
   finished(payload, (error) => error && gunzip.destroy(error));
   return payload.pipe(gunzip);
 }
 
 /**
- * All bytes of a body, unpacked; they take of the room that bodies have together until the request is answered.
+ * All bytes of a body, unpacked. They count towards the memory that bodies share until the request is answered.
  * @throws Refused
  */
 export async function bytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
   return await allOf(request, unpackedBy(request.headers, payload), payload);
 }
 
-/** The same as they came, of a caller who proves only by them who it is. @throws Refused */
+/** The same bytes, still packed, for a caller who proves who it is only by them. @throws Refused */
 export async function packedBytesOf(request: FastifyRequest, payload: Readable): Promise<Buffer> {
   return await allOf(request, payload, payload);
 }
 
-/** What `packedBytesOf` read, unpacked: for a caller who has proved meanwhile who it is. @throws Refused */
+/** The bytes that `packedBytesOf` read, unpacked, for a caller who has proved by now who it is. @throws Refused */
 export async function unpackedOf(request: FastifyRequest, packed: Buffer): Promise<Buffer> {
   freeRoom(request);
   return await bytesOf(request, Readable.from(packed));
@@ -211,7 +214,7 @@ async function allOf(request: FastifyRequest, unpacked: Readable, payload: Reada
   const { mostBodyBytes = BODY_BYTES } = request.routeOptions.config;
   const longestMs = isProved(request) ? BODY_MS : UNPROVED_BODY_MS;
   const { giveWay } = roomFor(request);
-  // By its events, since an iterator costs more than all else that is done for a body with one trigger.
+  // This uses events: an iterator costs more than the rest of the work for a body with one trigger.
   return await new Promise<Buffer>((resolve, reject) => {
     const parts: Uint8Array[] = [];
     let bytes = 0;
@@ -233,10 +236,10 @@ async function allOf(request: FastifyRequest, unpacked: Readable, payload: Reada
       }
     };
     const breakOff = (): void => end(broken(unpacked !== payload));
-    // Also when nothing of it comes any more.
+    // It ends even when no more data arrives.
     const timer = setTimeout(() => end(tooSlow(longestMs)), longestMs);
     if (!isProved(request)) giveWay.set(request, end);
-    // Errors come after the end, too, when nobody reads any more.
+    // Errors also come after the end, when there is no reader any more.
     unpacked.on('data', take).once('end', end).on('error', breakOff).once('close', breakOff);
   });
 }
@@ -266,15 +269,15 @@ export function textOf(bytes: Uint8Array): string {
   }
 }
 
-/** Most levels of a body: a profile has 200 at most, and a few are around it. */
+/** Most levels of a body: a profile has 200 at most, and a few surround it. */
 const MOST_LEVELS = 250;
-/** In a longer body, it is not looked where it stops being JSON: that takes ten times as long as to parse it. */
+/** In a longer body the place of the mistake is not searched: that takes ten times as long as parsing it. */
 const PLACE_CHARACTERS = 64 * 1024;
 
 /** @throws Refused */
 export function jsonBody(text: string): JsonBody {
   if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
-  // Before it is parsed, which would take a second for each 4 KB that came packed.
+  // This check is before parsing, which would take a second for each 4 KB of packed data.
   if (isNestedDeeper(text, MOST_LEVELS))
     throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_LEVELS} levels deep.`);
   let value: Json;
@@ -282,7 +285,7 @@ export function jsonBody(text: string): JsonBody {
     value = parseJson(text);
   } catch {
     if (text.length > PLACE_CHARACTERS) throw new Refused(400, 'NotJson', 'The body is not JSON.');
-    // Only the place: the parser's message quotes the text, which may be somebody's profile.
+    // This gives only the place: the parser's message quotes the text, which may be somebody's profile.
     const { line, character } = jsonMistake(text);
     throw new Refused(
       400,

@@ -4,22 +4,22 @@ import { Refused } from './refusal.ts';
 import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
 import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
 
-/** Who asks, and what they may do. */
+/** A caller, and their rights. */
 export interface Caller {
-  /** The name of their key; undefined where no keys are configured. */
+  /** The name of their key; undefined if no keys are configured. */
   readonly name?: string;
-  /** The jobs that it is for; undefined: all. */
+  /** The jobs that the key is for; undefined: all. */
   readonly jobs?: readonly string[] | undefined;
-  /** The jobs of an ingest that names them: unless all of them run, nothing is taken. */
+  /** The jobs that an ingest names: unless all of them run, nothing is accepted. */
   readonly needs?: readonly string[] | undefined;
   may(right: Right): boolean;
-  /** Whether they may have to do with this job. */
+  /** Whether they have access to this job. */
   mayJob(jobId: string): boolean;
   /** Whether they may send triggers about this audience, as they name it. */
   mayAudience(audience: string): boolean;
 }
 
-/** Whoever may do everything: where no keys are configured, which is only served on this machine, and with the link that its own process printed. */
+/** A caller who may do everything: one on this machine if no keys are configured, or one with the link that this process printed. */
 export const EVERYTHING: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
 
 interface KnownKey {
@@ -36,7 +36,7 @@ export class ApiKeys {
     this.replace(configured);
   }
 
-  /** Whether there never were any: then whoever is on this machine may do everything. When all are taken away, nobody may do anything. */
+  /** Whether there never were any keys: then every caller on this machine may do everything. When all keys are removed, nobody may do anything. */
   get isOpen(): boolean {
     return !this.#hadKeys;
   }
@@ -55,13 +55,13 @@ export class ApiKeys {
     }));
   }
 
-  /** Whose key an `authorization` header has; undefined when it is nobody's. Takes as long whichever it is. */
+  /** The caller whose key is in an `authorization` header; undefined if the key is unknown. Takes equally long for every key. */
   callerOf(authorization: string | undefined): Caller | undefined {
     if (this.isOpen) return EVERYTHING;
     return this.callerWith(hashOfKey(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
   }
 
-  /** Whose key has this hash; undefined when it is nobody's. Takes as long whichever it is. */
+  /** The caller whose key has this hash; undefined if the key is unknown. Takes equally long for every key. */
   callerWith(keyHash: string): Caller | undefined {
     const given = Buffer.from(keyHash, 'hex');
     let found: Caller | undefined;
@@ -75,18 +75,18 @@ export function hashOfKey(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** A session that nobody uses for so long, in ms, has ended; and so has one that began so long ago. */
+/** A session ends when it was unused for this long, in ms; and this long after it began. */
 export const IDLE_MS = 30 * 60_000;
 export const LONGEST_MS = 12 * 3_600_000;
-/** Most sessions at a time; another one ends the one that was not used for longest. */
+/** Most sessions at a time; another one ends the session that was unused for longest. */
 const MOST_SESSIONS = 1_000;
-/** How long a link signs somebody in, in ms. */
+/** How long a link can sign somebody in, in ms. */
 export const LINK_MS = 10 * 60_000;
-/** So many sign-ins may fail one after another, and one more after each of these, in ms. */
+/** This many sign-ins may fail one after another, and one more after each of these times, in ms. */
 const FAILURES_AT_ONCE = 10;
 const FAILURE_EVERY_MS = 6_000;
 
-/** Whom a session acts for: whoever has the key with this hash, or whoever started this process and opened its link. */
+/** The holder of a session: the owner of the key with this hash, or the person who started this process and opened its link. */
 export type SessionOf = { readonly keyHash: string } | 'link';
 
 interface Begun {
@@ -98,13 +98,16 @@ interface Begun {
 
 export type Session = Readonly<Begun>;
 
-/** Who has signed in, in the memory of this process. Tokens are kept as hashes only; times, in epoch ms, and tokens are given. */
+/**
+ * The sessions of people who have signed in, in the memory of this process. Tokens are kept as hashes only. Times, in epoch ms, and tokens are passed
+ * in.
+ */
 export class Sessions {
-  /** By the hash of its token, the one that was not used for longest first. */
+  /** By the hash of its token, longest unused first. */
   readonly #sessions = new Map<string, Begun>();
   #link: { readonly hash: string; readonly endsAtMs: number } | undefined;
 
-  /** @param token random, and never one that was offered by whoever signs in. */
+  /** @param token random, and never one that was offered by the person who signs in. */
   begin(of: SessionOf, token: string, nowMs: number): Session {
     this.#forget(nowMs);
     const session = { of, endsAtMs: nowMs + LONGEST_MS, idleEndsAtMs: nowMs + IDLE_MS };
@@ -120,7 +123,7 @@ export class Sessions {
     return session !== undefined && isOver(session, nowMs) ? undefined : session;
   }
 
-  /** The same, and its idle time begins anew. */
+  /** The same, and restarts its idle time. */
   use(token: string, nowMs: number): Session | undefined {
     const hash = hashOf(token);
     const session = this.#sessions.get(hash);
@@ -135,7 +138,7 @@ export class Sessions {
     this.#sessions.delete(hashOf(token));
   }
 
-  /** Makes this token the link's, and that of no link before. */
+  /** Makes this token the link's. The token of the previous link no longer works. */
   offerLink(token: string, nowMs: number): void {
     this.#link = { hash: hashOf(token), endsAtMs: nowMs + LINK_MS };
   }
@@ -162,14 +165,14 @@ function hashOf(token: string): string {
 }
 
 /**
- * How many sign-ins may fail, whoever tries: a bucket that fills again. It slows those who guess and locks nobody out, since who has a key is let in
- * without asking it.
+ * Limits failed sign-ins, whoever tries: a bucket that fills again. It slows guessing and locks nobody out, since a valid key is accepted without
+ * asking it.
  */
 export class FailedSignIns {
   #left = FAILURES_AT_ONCE;
   #sinceMs = 0;
 
-  /** Hears of one that failed. Undefined, or after how many seconds the next one may. */
+  /** Counts a failed one. Returns undefined, or the seconds until the next one may fail. */
   add(nowMs: number): number | undefined {
     this.#left = Math.min(FAILURES_AT_ONCE, this.#left + Math.max(0, nowMs - this.#sinceMs) / FAILURE_EVERY_MS);
     this.#sinceMs = nowMs;
@@ -179,10 +182,10 @@ export class FailedSignIns {
   }
 }
 
-/** What the console sends with whatever a person does in it, and a page of another site cannot. Its value means nothing. */
+/** The console sends this header with each action of a person; a page of another site cannot. Its value means nothing. */
 export const CONSOLE_HEADER = 'x-triggers-console';
 
-/** Who asks: by a key, which counts before all else, or by the cookie of a session. */
+/** Finds the caller of a request: by a key, which takes precedence, or by the cookie of a session. */
 export class Callers {
   readonly #keys: ApiKeys;
   readonly #sessions: Sessions;
@@ -194,7 +197,7 @@ export class Callers {
     this.#now = now;
   }
 
-  /** Undefined: nobody who may ask. What they may is looked up anew each time. */
+  /** The caller of a request; undefined: not one who may ask. Their rights are looked up anew each time. */
   of(request: FastifyRequest): Caller | undefined {
     const { authorization } = request.headers;
     if (this.#keys.isOpen || authorization !== undefined) return this.#keys.callerOf(authorization);
@@ -202,8 +205,8 @@ export class Callers {
   }
 
   /**
-   * The same, of a request that is about to be served.
-   * @throws Refused when it has only a cookie, and would change something without being the console's
+   * The same, for a request that is about to be served.
+   * @throws Refused when it has only a cookie, and would change something without coming from the console
    */
   serving(request: FastifyRequest): Caller | undefined {
     const { headers, method } = request;
@@ -235,18 +238,18 @@ export class Callers {
   }
 }
 
-/** Whether the browser speaks https to whatever passed the request on. Who says so without being a proxy cheats only themselves. */
+/** Whether the browser uses https to the proxy that passed the request on. A caller who claims this without being a proxy only cheats themselves. */
 function isHttps({ headers }: FastifyRequest): boolean {
   const [said = ''] = [headers['x-forwarded-proto']].flat();
   return /^\s*https\s*(?:,|$)/i.test(said) || /^[^,]*\bproto="?https\b/i.test(headers.forwarded ?? '');
 }
 
-/** By https, one that neither another host of the domain nor plain http can have set. */
+/** With https, a name that neither another host of the domain nor plain http can have set. */
 function cookieName(request: FastifyRequest): string {
   return isHttps(request) ? '__Host-triggers-session' : 'triggers-session';
 }
 
-/** The token in a request's cookie; undefined also when there are two, of which nobody knows which is ours. */
+/** The token in a request's cookie; undefined also when there are two, since ours cannot be told from the other. */
 export function tokenIn(request: FastifyRequest): string | undefined {
   const begin = `${cookieName(request)}=`;
   const cookies = (request.headers.cookie ?? '').split(';').map((cookie) => cookie.trim());
@@ -265,8 +268,9 @@ const NO_KEYS =
 const OTHER_PAGE = 'Pages of other sites may not ask.';
 
 /**
- * Without keys, a page that somebody on this machine has open must not be able to ask: it comes from elsewhere, or asks by another name.
- * @param passedOn what is said of a request that a proxy passed on.
+ * Refuses pages that somebody on this machine has open: without keys, they must not be able to ask. Such a request comes from elsewhere, or uses
+ * another name.
+ * @param passedOn the message for a request that a proxy passed on.
  */
 export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS): void {
   const wrongHost = 'The API is not asked by that name. Use 127.0.0.1 or localhost.';
@@ -276,7 +280,8 @@ export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS)
 }
 
 /**
- * Refuses what a page of another site asks for; one that only follows a link from there to a page of ours may, since the other sees nothing of it.
+ * Refuses requests that a page of another site makes. Following a link from there to a page of ours is allowed, since the other site sees nothing of
+ * it.
  * @throws Refused
  */
 export function rejectCrossSite(request: FastifyRequest): void {

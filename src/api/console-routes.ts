@@ -7,7 +7,7 @@ import { brotliCompress, gzip } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { codeOf } from '../domain/errors.ts';
 
-/** Where the build puts it, seen from src/ as well as from lib/. */
+/** The build's folder, as seen from src/ and from lib/. */
 const BUILT = fileURLToPath(new URL('../../lib/console/', import.meta.url));
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -20,7 +20,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
 };
 
-/** Whatever the page shows, its browser runs nothing but what comes from here, speaks to nobody else, and lets no other page near it. */
+/** Headers that protect the page. Its browser runs only our own files and connects only to us. No other page can embed it or reach into it. */
 const HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -35,7 +35,7 @@ const HEADERS = {
 /** The name of an asset has the hash of its content. */
 const FOREVER = 'public, max-age=31536000, immutable';
 
-/** What is not a page of the console, and answers for itself when there is no such thing. */
+/** Paths that are no page of the console, and answer themselves when nothing is there. */
 const NO_PAGES = /^\/(?:v1|docs|assets|openapi\.json|healthz|readyz|metrics)(?:\/|$)/;
 
 const NOT_BUILT =
@@ -54,7 +54,7 @@ interface Built {
   readonly assets: ReadonlyMap<string, Content>;
 }
 
-/** What was built of the console, in memory. */
+/** The built files of the console, in memory. */
 export class ConsoleFiles {
   readonly #built: Built | undefined;
 
@@ -67,7 +67,7 @@ export class ConsoleFiles {
     return new ConsoleFiles(await builtIn(folder));
   }
 
-  /** Whether a request for which nothing else is served is for the page, which shows one thing or another by its path. */
+  /** Whether an otherwise unserved request is for the page, which decides by its path which view it shows. */
   isFor({ method, url, headers }: FastifyRequest): boolean {
     const isAsked = (method === 'GET' || method === 'HEAD') && /\btext\/html\b/.test(headers.accept ?? '');
     return this.#built !== undefined && isAsked && !NO_PAGES.test(url.split('?')[0] ?? '');
@@ -108,13 +108,13 @@ async function answered(
   return await reply.type(type).send(bytes[coding]);
 }
 
-/** Whoever says that they rather not have it gets it as it is. */
+/** A caller who prefers another coding gets the file as it is. */
 function accepts(header: string | string[] | undefined, coding: string): boolean {
   const said = [header].flat().join(',').toLowerCase().split(',');
   return said.some((one) => one.trim() === coding || one.trim().startsWith(`${coding};q=1`));
 }
 
-/** Undefined when nothing was. */
+/** Undefined when it was not built. */
 async function builtIn(folder: string): Promise<Built | undefined> {
   try {
     const index = await contentOf(join(folder, 'index.html'));

@@ -34,7 +34,7 @@ const filter = z.object({
   dryRun: z.boolean().optional().describe('Only say what the filter selects.'),
 });
 
-/** Dead letters: see them, and decide about them. */
+/** Dead letters: list them, and decide about them. */
 export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs): void {
   const tag = 'Dead letters';
   serve(app, {
@@ -72,7 +72,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
     answers: { 200: letter },
     run: async ({ caller, params: { id = '' } }) => {
       const shown = await deadLetters.show(id);
-      // As if there were none, since whose it is would tell.
+      // The answer is the same as for none, since it would reveal whose it is.
       if (!caller.mayJob(shown.jobId)) throw new DeadLetterNotFound(id);
       return shown;
     },
@@ -139,7 +139,7 @@ type DeadLetterRequest = Exclude<WhichDeadLetters, string> & {
   readonly perSecond?: number;
 };
 
-/** The options of a decision about one. @throws Refused which names all that is wrong */
+/** The options of a decision about one. @throws Refused which names all problems */
 function optionsOf(body: Json | undefined, known: object): { readonly force?: boolean } {
   if (body === undefined) return {};
   if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"force":true}.');
@@ -160,7 +160,7 @@ function refuseFor(problems: readonly Problem[]): void {
     throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
 }
 
-/** What was wished, its times as such. The client checks what they say. */
+/** The request, with its times parsed. The client checks the rest. */
 function wishOf(body: Json | undefined, known: readonly string[]): DeadLetterRequest {
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with a filter: {"jobId":"crm"}.');
@@ -186,7 +186,7 @@ function wishOf(body: Json | undefined, known: readonly string[]): DeadLetterReq
   return { ...body, ...at('olderThan'), ...at('newerThan') };
 }
 
-/** @throws Refused when the key is not for that job; or for some jobs, and none is named: what a filter selects would tell of others */
+/** @throws Refused when the key is not for that job. If the key is for some jobs and the filter names none, its matches would reveal others. */
 function checkJob(caller: Caller, jobId: string | undefined): void {
   if (jobId === undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
   if (jobId !== undefined && !caller.mayJob(jobId)) throw new NotThisJob(jobId);

@@ -7,7 +7,7 @@ import { capital } from '../domain/shown.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the bodies of a route are beside JSON, by content type, as JSON schemas. */
+    /** The bodies that a route takes besides JSON, by content type, as JSON schemas. */
     otherBodies?: Readonly<Record<string, object>>;
     /** Whether a body may be left out. */
     bodyIsOptional?: boolean;
@@ -15,7 +15,7 @@ declare module 'fastify' {
 }
 
 /**
- * Describes whatever is served after this: OpenAPI 3.1 at `/openapi.json`.
+ * Describes all routes that are added after this: OpenAPI 3.1 at `/openapi.json`.
  * @param withPage also a page to read and try it, at `/docs`.
  */
 export async function document(app: FastifyInstance, withPage: boolean): Promise<void> {
@@ -53,14 +53,14 @@ export async function document(app: FastifyInstance, withPage: boolean): Promise
     },
   });
   if (withPage) {
-    // Loaded here, since it can be loaded by plain Node alone: it requires a package that is an ES module.
+    // It is loaded here, since only plain Node can load it: it requires a package that is an ES module.
     const { default: swaggerUi } = await import('@fastify/swagger-ui');
     await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   }
   app.get('/openapi.json', { schema: { hide: true } }, async () => await Promise.resolve(app.swagger()));
 }
 
-/** `getJobsByJob` of GET /v1/jobs/:job: what generated clients call it. */
+/** `getJobsByJob` for GET /v1/jobs/:job: the name in generated clients. */
 function nameOf(method: string | readonly string[], url: string): string {
   const [verb = ''] = [method].flat();
   const words = url.split(/[/-]/).filter((part) => part !== '' && part !== 'v1');
@@ -70,7 +70,7 @@ function nameOf(method: string | readonly string[], url: string): string {
   );
 }
 
-/** Says of an operation's body what schemas of routes cannot: that it may be left out, and what else it may be. */
+/** Adds facts about an operation's body that schemas of routes cannot express: that it may be left out, and its other types. */
 function sayBodies(operation: unknown, configs: ReadonlyMap<string, FastifyContextConfig>): void {
   if (!isRecord(operation) || typeof operation['operationId'] !== 'string') return;
   const { otherBodies = {}, bodyIsOptional = false } = configs.get(operation['operationId']) ?? {};

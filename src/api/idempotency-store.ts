@@ -4,48 +4,48 @@ import { instantAfter, parseInstant, withOffset } from '../domain/instant.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { Refused } from './refusal.ts';
 
-/** Most requests with a key that are remembered, most bytes of all of them, about, and for how long, in ms. */
+/** Limits of remembered requests with a key: how many, about how many bytes together, and for how long, in ms. */
 const MOST = 10_000;
 const MOST_BYTES = 32 * 1024 * 1024;
-/** What one takes besides the characters of its answer. */
+/** Bytes that a request takes besides the characters of its answer. */
 const REQUEST_BYTES = 1_000;
-/** Most reasons of an answer that its repeats have, too. */
+/** Most reasons of an answer that are kept for its repeats. */
 const MOST_REASONS = 10;
 const REMEMBERED_MS = 24 * 3_600_000;
 
-/** What a request with an `Idempotency-Key` was answered. */
+/** The answer to a request with an `Idempotency-Key`. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: unknown;
-  /** Whether a repeat has to be done again, although it is below 300. */
+  /** Whether a repeat is done again, although the status is below 300. */
   readonly isProvisional?: boolean;
 }
 
 interface Remembered {
   readonly since: number;
-  /** Of the body; undefined for a stream. */
+  /** A digest of the body; undefined for a stream. */
   readonly fingerprint: string | undefined;
   readonly atOf: (index: number) => string;
-  /** Resolves with what it was answered, its body as JSON; undefined when it may be done again. */
+  /** Resolves with the answer, its body as JSON; undefined when the request may be done again. */
   answer: Promise<(Omit<Answer, 'body'> & { readonly json: string }) | undefined>;
   bytes: number;
 }
 
 /**
- * What requests with an `Idempotency-Key` were answered, in this process. A repeat gets the same answer; one that was not accepted, and a stream,
- * of which nobody knows beforehand whether it is the same, is done again, and its triggers have the same `at` as before, so that a job recognises
- * those that it has.
+ * The answers to requests with an `Idempotency-Key`, in this process. A repeat gets the same answer. A request that was not accepted is done again,
+ * and so is a stream, which cannot be compared beforehand. Its triggers then have the same `at` as before, by which a job recognises those that it
+ * has.
  */
 export class IdempotencyStore {
   readonly #clock: PushClock;
   readonly #now: () => number;
   readonly #ofOther: 'refuse' | 'act';
-  /** By a digest of their key: a sender's may be as long as a body. */
+  /** By a digest of their key: a sender's key may be as long as a body. */
   readonly #requests = new Map<string, Remembered>();
   #bytes = 0;
 
-  /** @param ofOther what becomes of a key that was used for another body: it is refused, or is a new request, with which the one before is forgotten. */
+  /** @param ofOther if a key was used for another body: refuse the request, or treat it as a new one and forget the previous one. */
   constructor(clock: PushClock, now: () => number = Date.now, ofOther: 'refuse' | 'act' = 'refuse') {
     this.#clock = clock;
     this.#now = now;
@@ -53,9 +53,9 @@ export class IdempotencyStore {
   }
 
   /**
-   * @param named what is repeated: the caller, the path and the `Idempotency-Key`; undefined when it is none that may be repeated.
+   * @param named identifies a repeat: the caller, the path and the `Idempotency-Key`; undefined when the request may not be repeated.
    * @param body its text; undefined for a stream.
-   * @param act does it. Only what it resolves with below 300 counts as an answer; a repeat gets it with the first ten reasons.
+   * @param act does the request. Only a result below 300 counts as an answer; a repeat gets it with the first ten reasons.
    * @throws Refused when the key was used for another body
    */
   async once(
@@ -83,7 +83,7 @@ export class IdempotencyStore {
         return { ...rest, body: JSON.parse(json) as unknown, isReplayed: true };
       }
     }
-    // Another repeat may have begun it again meanwhile.
+    // Another repeat may have begun it again by now.
     const latest = this.#requests.get(key);
     if (latest !== undefined && latest !== before) return await this.once(named, body, act);
     const request: Remembered = {
@@ -128,14 +128,14 @@ function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-/** An answer as JSON, with its first few reasons: a hundred of them would take a hundred times as much as all else. */
+/** An answer as JSON, with its first few reasons: a hundred of them would take a hundred times as much as the rest. */
 function shortened(body: unknown): string {
   const refused =
     isRecord(body) && Array.isArray(body['refused']) ? { refused: body['refused'].slice(0, MOST_REASONS) } : {};
   return stringifyJson(isRecord(body) ? { ...body, ...refused } : {});
 }
 
-/** The `at` of each trigger of a request, a nanosecond apart: the same ones each time it is asked. */
+/** The `at` of each trigger of a request, a nanosecond apart: the same ones on each call. */
 function clockFrom(at: string): (index: number) => string {
   const first = parseInstant(at) ?? at;
   return (index) => withOffset(instantAfter(first, index));

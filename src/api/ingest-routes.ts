@@ -14,15 +14,15 @@ import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 
-/** A sender is answered within this many ms of the end of its request: many wait no longer than three to five seconds. */
+/** A sender gets its answer within this many ms of the end of its request: many wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
-/** A body has this many ms to be read; a later one is refused whole. The rest of the time is for Temporal. */
+/** Reading a body may take this many ms; a slower one is refused as a whole. The rest of the time is for Temporal. */
 const READING_MS = 1_500;
 
-/** Whoever has proved to be the sender: what they tell goes to every job that listens. */
+/** A caller who has proved to be the sender: their changes go to every job that subscribes. */
 const SENDER: Caller = { may: () => false, mayJob: () => true, mayAudience: () => true };
 
-/** The same, of an ingest that tells some jobs only. */
+/** The same, for an ingest that serves some jobs only. */
 function senderOf({ jobs }: Ingest): Caller {
   return jobs === undefined ? SENDER : { ...SENDER, needs: jobs, mayJob: (jobId) => jobs.includes(jobId) };
 }
@@ -30,7 +30,7 @@ function senderOf({ jobs }: Ingest): Caller {
 export interface IngestRoutesOptions {
   readonly intake: IntakeWorld;
   readonly ingests: Ingests;
-  /** Its own, since a sender's message ids are not the keys of a caller of the API. */
+  /** A separate store, since a sender's message ids are not the keys of an API caller. */
   readonly repeats: IdempotencyStore;
   readonly records: IngestRecords;
 }
@@ -42,17 +42,18 @@ interface IngestRoute {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What it is for, as it was configured when it began, and what of it is no body. */
+    /** Its ingest, as it was configured when the request began, and its parts besides the body. */
     arriving: { readonly ingest: Ingest } & Pick<Arrival, 'headers' | 'query'>;
   }
 }
 
-/** The way in for what senders such as customer data platforms send anyway. An answer below 300 means that Temporal has what can be had of it. */
+/** Accepts the requests that senders such as customer data platforms send anyway. An answer below 300 means that Temporal has every usable change. */
 export function ingestRoutes(app: FastifyInstance, options: IngestRoutesOptions): void {
   void app.register(async (scope) => {
     scope.decorateRequest('arriving', undefined as never);
     scope.removeAllContentTypeParsers();
-    // Whatever they say that they are. Of a sender who signs, as they came: that is what is signed, and nobody else has anything unpacked.
+    // Bodies of any content type. If a sender signs, the bytes stay as they came: the signature covers them, and nothing is unpacked for an unproved
+    // caller.
     scope.addContentTypeParser('*', async (request: FastifyRequest, payload: Readable) =>
       request.arriving.ingest.proof.signature === undefined
         ? bytesOf(request, payload)
@@ -87,7 +88,7 @@ const DESCRIBED = {
   },
 };
 
-/** Refuses before anything of the body is read. @throws Refused */
+/** Refuses before any of the body is read. @throws Refused */
 function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: IngestRoutesOptions): void {
   const ingest = ingests.named(request.params.ingest);
   if (ingest === undefined)
@@ -101,7 +102,7 @@ function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: I
   const headers = Object.fromEntries(named) as Arrival['headers'];
   request.arriving = { ingest, headers, query };
   proving(ingest, records, () => {
-    // Not which, since the operators' pages show the last refusal, and anybody could write on them.
+    // It does not say which, since the operators' pages show the last refusal, and anybody could write on them.
     if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', 'The URL has a parameter twice.');
     if (!isProofNeeded(ingest.proof)) refuseOthers(request);
     const wrong = headProblem(ingest.proof, request.arriving, Date.now());
@@ -110,7 +111,7 @@ function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: I
   if (ingest.proof.signature === undefined) request.caller = SENDER;
 }
 
-/** Records why somebody has not proved who they are. */
+/** Records why a caller could not prove who they are. */
 function proving(ingest: Ingest, records: IngestRecords, prove: () => void): void {
   try {
     prove();
@@ -155,7 +156,7 @@ const RETRY_S = 5;
 
 type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 
-/** Who may use an ingest without a secret. @throws Refused */
+/** Refuses callers who may not use an ingest without a secret. @throws Refused */
 function refuseOthers(request: FastifyRequest<IngestRoute>): void {
   if (isProxied(request.raw) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
     throw new Refused(
@@ -194,7 +195,7 @@ async function taken(
   return answer;
 }
 
-/** What a repeat has in common with the first: what it tells, and not its body, since times of sending are in some. */
+/** The content by which a repeat is recognised: its changes, not its body, since some bodies contain times of sending. */
 function whatIsTold(ingest: Ingest, { changes }: Reading): string {
   return JSON.stringify(
     changes.map((change) => {
@@ -205,7 +206,7 @@ function whatIsTold(ingest: Ingest, { changes }: Reading): string {
   );
 }
 
-/** What a request says; one that cannot be read is something bad that it brings. */
+/** Reads the changes of a request. An unreadable body counts as one bad change. */
 async function readingOf(
   ingest: Ingest,
   shown: Shown,
@@ -224,7 +225,7 @@ async function readingOf(
   return await readArrival(ingest, arrival, ingests.thread, unwanted);
 }
 
-/** Whether there was something, and all of it was bad. */
+/** Whether there were changes, and all of them were bad. */
 async function takenBy(
   ingest: Ingest,
   { changes, ignored }: Reading,
@@ -258,7 +259,7 @@ async function takenBy(
 function answerTo(ingest: Ingest, reading: Reading, takenIn: TakenIn, isBad: boolean): Answer {
   const { ignored, answer = {} } = reading;
   const body = { ...answer, ...takenIn, ignored };
-  // Somebody may listen by the time that it is repeated.
+  // A job may subscribe by the time it is repeated.
   const isProvisional = (takenIn.unmatched ?? 0) > 0;
   if (!isBad) return { status: takenIn.refusedCount > 0 ? 207 : 202, headers: {}, body, isProvisional };
   if (ingest.badDataStatus === 200) return { status: 200, headers: {}, body };

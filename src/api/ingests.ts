@@ -5,22 +5,22 @@ import type { Reading } from '../ingests/arrival.ts';
 import { isProofNeeded } from '../ingests/signature.ts';
 import type { ApiMetrics, IngestOutcome } from './service-routes.ts';
 
-/** So many requests, of which nothing told of a change, are likely a mistake in the sender's settings, or here. */
+/** If this many requests contained no change, the sender's settings or ours are probably wrong. */
 const IGNORED_REQUESTS = 20;
 const ALL_IGNORED =
   'nothing that this ingest got so far tells of a change, so all of it was ignored; see what comes of a body: triggers ingest try';
 const NO_PROOF = 'an ingest has no signature, basic, header or parameter: only this machine may use it';
 
-/** The senders that are listened to, which can be replaced while requests come. */
+/** The configured senders, which can be replaced while requests arrive. */
 export class Ingests {
   readonly thread = new ExpressionThread();
-  /** RFC 3339: since when what comes is heard. */
+  /** RFC 3339: since when requests are accepted. */
   readonly since = new Date().toISOString();
   readonly #log: { readonly warn: (fields: object, message: string) => void };
   #configured = '';
   #ingests: ReadonlyMap<string, Ingest> = new Map();
   #warned = new Set<string>();
-  /** Requests that told of nothing, by ingest; Infinity once one did, or it was said. */
+  /** Requests without a change, by ingest; Infinity once a request had one. */
   readonly #toldNothing = new Map<string, number>();
 
   constructor(configured: ConfiguredIngests, log: { readonly warn: (fields: object, message: string) => void }) {
@@ -48,7 +48,7 @@ export class Ingests {
     this.#warned = new Set(open);
   }
 
-  /** Hears of each request that its sender sent. */
+  /** Counts each request of its sender. */
   heard(ingest: string, { changes }: Pick<Reading, 'changes'>): void {
     const before = this.#toldNothing.get(ingest) ?? 0;
     const requests = changes.length > 0 ? Infinity : before + 1;
@@ -63,13 +63,13 @@ export class Ingests {
 
 type TriggerCounts = Readonly<Record<'accepted' | 'refused' | 'unmatched' | 'ignored', number>>;
 
-/** What came to an ingest since this process began, or since it has had this name. Nothing in it is about people. */
+/** The requests to an ingest since this process began, or since the ingest has had this name. The record contains nothing about people. */
 interface IngestRecord {
   readonly requests: Readonly<Record<IngestOutcome, number>>;
   readonly triggers: TriggerCounts;
-  /** RFC 3339: the last request of whoever it was. */
+  /** RFC 3339: the last request of any caller. */
   readonly lastAt?: string;
-  /** The last time that something was refused, and why. */
+  /** The last refusal: its time and reason. */
   readonly lastRefusal?: { readonly at: string; readonly reason: string };
 }
 
@@ -82,13 +82,13 @@ const SAID_EVERY_MS = 60_000;
 const UNMATCHED = 'nobody was told, since no running job listens';
 const REFUSED = 'an ingest refused changes';
 
-/** Hears what comes to ingests, for the metrics, the log and people. */
+/** Records requests to ingests, for the metrics, the log and people. */
 export class IngestRecords {
   readonly #metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>;
   readonly #log: { readonly warn: (fields: object, message: string) => void };
   readonly #now: () => number;
   readonly #records = new Map<string, IngestRecord>();
-  /** By ingest and message: when the log said so last, and how much came since. */
+  /** By ingest and message: when the log last had it, and how many came since. */
   readonly #said = new Map<string, { readonly atMs: number; readonly count: number }>();
 
   constructor(
@@ -113,9 +113,7 @@ export class IngestRecords {
     this.#records.set(ingest, { ...before, requests, lastAt: this.#at() });
   }
 
-  /**
-   * @param told some audiences that no running job listens to, and why something was refused, without anything that was said of a person.
-   */
+  /** @param told some audiences to which no running job subscribes, and why something was refused, without anything that was said of a person. */
   takenInBy(
     ingest: string,
     counts: TriggerCounts,
@@ -140,7 +138,7 @@ export class IngestRecords {
     this.#records.set(ingest, { ...this.of(ingest), lastRefusal: { at: this.#at(), reason } });
   }
 
-  /** Once a minute at most: a sender may send thousands. */
+  /** Logs once a minute at most: a sender may send thousands. */
   #says(message: string, ingest: string, more: number, fields: object): void {
     if (more === 0) return;
     const key = `${ingest} ${message}`;

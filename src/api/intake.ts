@@ -7,7 +7,7 @@ import { checked } from '../client/push/push.ts';
 import type { Caller } from './callers.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
-/** One of the things that a request brings: what it says, or why it is no trigger; or a line of a stream with nothing in it. */
+/** One item of a request: its value, or why it is no trigger; or an empty line of a stream. */
 export type Item = { readonly raw: unknown } | { readonly reason: string } | { readonly isBlank: true };
 
 /** Why something is not a trigger that can be sent. */
@@ -17,18 +17,18 @@ export interface RefusedItem {
   readonly reason: string;
 }
 
-/** What became of what a request brought. */
+/** The results of a request. */
 export interface TakenIn {
-  /** Triggers that Temporal has, for each job that listens. */
+  /** Triggers that Temporal has, counted for each job that subscribes. */
   readonly accepted: number;
-  /** Triggers whose audience no running job listens to. Only without a job. */
+  /** Triggers to whose audience no running job subscribes. Only without a job. */
   readonly unmatched?: number;
   readonly refusedCount: number;
   /** The first hundred of them. */
   readonly refused: readonly RefusedItem[];
   /** Accepted triggers, by job. Only without a job. */
   readonly jobs?: Readonly<Record<string, number>>;
-  /** Triggers of which it is not known whether a job has them; those before them it has, those after them not. */
+  /** Triggers that a job may or may not have. It has all triggers before them, and none after them. */
   readonly unconfirmed?: number;
 }
 
@@ -39,18 +39,18 @@ export interface IntakeWorld {
 }
 
 const MOST_REFUSED = 100;
-/** Most audiences that a line of the log names. */
+/** Most audiences that one line of the log names. */
 const MOST_NAMED = 20;
-/** After so many, others that are served have their turn. */
+/** After this many items, other requests get a turn. */
 const ITEMS_AT_ONCE = 200;
 
-/** Takes in what one request brings, part by part and in order, for one job or for each that listens. */
+/** Accepts the items of one request, part by part and in order, for one job or for each that subscribes. */
 export class Intake {
   readonly #world: IntakeWorld;
   readonly #caller: Caller;
   readonly #jobId: string | undefined;
   readonly #atOf: (index: number) => string;
-  /** Some of those that no running job listens to. */
+  /** Some of the audiences to which no running job subscribes. */
   readonly unmatchedAudiences = new Set<string>();
   readonly #refused: RefusedItem[] = [];
   readonly #jobs = new Map<string, number>();
@@ -61,7 +61,7 @@ export class Intake {
   #unconfirmed = 0;
 
   /**
-   * @param jobId undefined: every running job that listens.
+   * @param jobId undefined: every running job that subscribes.
    * @param atOf the `at` of a trigger without one, by its place in the request.
    */
   constructor(world: IntakeWorld, caller: Caller, jobId: string | undefined, atOf: (index: number) => string) {
@@ -82,8 +82,8 @@ export class Intake {
   }
 
   /**
-   * Takes the next part. With `strict`, nothing of a part is sent in which anything is refused.
-   * @throws Refused, and what the client throws: what `takenIn` counts was accepted all the same.
+   * Takes the next part. With `strict`, nothing of a part is sent if any item of it is refused.
+   * @throws Refused, and the client's errors: triggers that `takenIn` counts are accepted all the same.
    */
   async take(items: readonly Item[], strict = false): Promise<void> {
     await this.#checkNeeded();
@@ -104,7 +104,7 @@ export class Intake {
     else await this.#send(this.#jobId, right);
   }
 
-  /** A trigger that can be sent, or why it cannot be. */
+  /** A trigger that can be sent, or why it cannot be sent. */
   async #check(item: Exclude<Item, { isBlank: true }>, index: number): Promise<CheckedTrigger | string> {
     if ('reason' in item) return item.reason;
     try {
@@ -118,7 +118,7 @@ export class Intake {
         return `none of the jobs of this ingest listens to "${audience}"`;
       }
       if (jobId === undefined || (await this.#world.directory.subscribes(jobId, audience))) return one;
-      // No advice for a refusal that is not shown: it costs time.
+      // A refusal that is not shown gets no advice: it costs time.
       if (this.#refused.length >= MOST_REFUSED) return '';
       return unmatchedText(jobId, audience, await this.#world.directory.job(jobId));
     } catch (error) {
@@ -156,11 +156,11 @@ export class Intake {
     const { directory } = this.#world;
     const { needs } = this.#caller;
     if (needs === undefined) return await directory.subscribers(audience, (jobId) => this.#caller.mayJob(jobId));
-    // Each by itself: one that is stopping must get everything, too.
+    // Each job is asked alone: one that is stopping must get everything, too.
     return (await Promise.all(needs.map((jobId) => directory.subscribers(audience, (one) => one === jobId)))).flat();
   }
 
-  /** @throws Refused while one of the jobs that must run does not: what was taken now, that job would never get */
+  /** @throws Refused while a job that must run does not run: it would never get triggers that were accepted now */
   async #checkNeeded(): Promise<void> {
     const { needs } = this.#caller;
     if (needs === undefined) return;
@@ -169,7 +169,7 @@ export class Intake {
     if (away !== undefined) throw new JobAway(away);
   }
 
-  /** @throws Refused when the key is for some jobs, and none of them runs: one of them may be misspelt in it */
+  /** @throws Refused when the key is for some jobs, and none of them runs: the key may misspell one of them */
   async #checkJobs(): Promise<void> {
     const { jobs } = this.#caller;
     if (jobs === undefined) return;
@@ -179,7 +179,7 @@ export class Intake {
     throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
-  /** The triggers that a job did not take because it has ended meanwhile. @throws NotEverywhere */
+  /** Returns the triggers that a job did not accept because it has ended by now. @throws NotEverywhere */
   async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<readonly CheckedTrigger[]> {
     const before = this.#jobs.get(jobId) ?? 0;
     try {
@@ -197,7 +197,7 @@ export class Intake {
   }
 }
 
-/** A job that an ingest needs does not run. */
+/** A job that an ingest needs is not running. */
 class JobAway extends Refused {
   constructor(jobId: string) {
     const detail = `The job "${jobId}", one of the "jobs" of this ingest, does not run. Send it again later.`;
@@ -205,7 +205,7 @@ class JobAway extends Refused {
   }
 }
 
-/** A job did not take what others took. */
+/** A job did not accept triggers that others accepted. */
 class NotEverywhere extends Refused {
   constructor(failure: unknown) {
     const { status, code, detail, ...more }: Refusal = refusalOf(failure);

@@ -18,7 +18,7 @@ export interface JobRoutesOptions {
   readonly onChange: () => void;
 }
 
-/** What `state` may be: what jobs report, and how those ended that did not by themselves. */
+/** The values of `state`: those that jobs report, and those of jobs that ended in another way. */
 const STATES = [
   'starting',
   'running',
@@ -38,7 +38,7 @@ const trendPoint = z
   .describe('When it began; triggers delivered, attempts that failed, triggers that waited at its end.');
 const started = z.looseObject({ jobId: z.string(), workflowId: z.string(), warnings: z.array(z.string()) });
 
-/** Jobs: all that the client and the command line can do about them. */
+/** Jobs: everything that the client and the command line can do about them. */
 export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOptions): void {
   const tag = 'Jobs';
   const changing = async <T>(change: Promise<T>): Promise<T> => await change.finally(onChange);
@@ -88,11 +88,11 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);
       if (validateOnly) return await validated(jobs, body, nameJob(body, id));
-      const definition = body as unknown as JobDefinitionInput; // The worker checks what it is.
+      const definition = body as unknown as JobDefinitionInput; // The worker checks its type.
       const made = await changing(
         jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }),
       );
-      // A key for some jobs does not learn the ids of others.
+      // A key for some jobs must not learn the ids of others.
       const twins = made.twins.filter((jobId) => caller.mayJob(jobId));
       return { ...made, twins, warnings: [...made.warnings, ...twins.map(twinText)] };
     },
@@ -109,7 +109,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
   serve(app, {
     method: 'GET',
     url: '/v1/jobs/:job/definition',
-    // Whoever has the whole URL may be able to send to it.
+    // A person with the whole URL may be able to send to it.
     right: 'operate',
     tag,
     summary: 'The definition of a job, as it can be started again, with the whole webhook URL',
@@ -138,7 +138,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     run: async ({ caller, params: { job = '' }, body, query: { validateOnly } }) => {
       checkAllowed(caller, job, body);
       if (validateOnly) return await jobs.checkEdit(job, body as unknown as JobEdit); // As below.
-      return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check what it is.
+      return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check its type.
     },
   });
   serve(app, {
@@ -166,7 +166,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
   });
 }
 
-/** Commands to a job that has begun; each answers with its status. */
+/** Commands to a running job; each answers with the job's status. */
 function commands(jobs: ExportJobs): Operation[] {
   const command = (
     name: string,
@@ -231,7 +231,7 @@ async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
   });
 }
 
-/** @throws Refused when it is no object, or the key is not for that job */
+/** @throws Refused when it is not an object, or the key is not for that job */
 function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
   if (!caller.mayJob(jobId)) throw new NotThisJob(jobId);
   if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with fields of the form.');
@@ -264,7 +264,7 @@ function pageOf(all: readonly JobSummary[], caller: Caller, filter: JobFilter) {
   return { jobs: page, states: countsOf(ofAnyState), ...(next === undefined ? {} : { next }) };
 }
 
-/** How many are in each state, in the order of the list. */
+/** The number of jobs in each state, in the order of the list. */
 function countsOf(jobs: readonly JobSummary[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { state } of jobs) counts[state] = (counts[state] ?? 0) + 1;

@@ -15,23 +15,23 @@ import { FAILURES, Refused } from './refusal.ts';
 
 type NoQuery = Readonly<Record<string, never>>;
 
-/** One thing that the API can be asked for. */
+/** One operation of the API. */
 export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly url: string;
-  /** What a caller must be allowed to do: all of it. */
+  /** The rights that a caller needs: all of them. */
   readonly right: Right | readonly Right[];
   readonly tag: string;
   readonly summary: string;
   /** Its query parameters; any other is refused. */
   readonly query?: z.ZodObject<Query>;
-  /** What the body is, for the documentation; what reads it checks it. Absent: it takes none. */
+  /** The schema of the body, for the documentation; the code that reads the body checks it. Absent: no body. */
   readonly body?: z.ZodType;
   /** Whether the body may be left out. */
   readonly bodyIsOptional?: boolean;
   /** The status of its answer. Default: 200. */
   readonly status?: number | ((query: z.infer<z.ZodObject<Query>>) => number);
-  /** What it answers when it was done, by status. */
+  /** The answers on success, by status. */
   readonly answers: Readonly<Record<number, z.ZodType>>;
   /** Longest wait for it, in ms. Default: 90 s, since an edit may take 75. */
   readonly longestMs?: number;
@@ -51,7 +51,7 @@ export interface ParsedRequest<Query> {
 
 const LONGEST_MS = 90_000;
 
-/** Has it answered. */
+/** Adds the route of an operation. */
 export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operation: Operation<Query>): void {
   const {
     method,
@@ -104,21 +104,21 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
   });
 }
 
-/** An answer that says nothing of itself says that it was done. */
+/** An answer without a description says that the request was done. */
 function said(answers: Operation['answers']): Operation['answers'] {
   const entries = Object.entries(answers).map(([status, answer]) => [
     status,
     answer.description === undefined ? answer.describe('It was done.') : answer,
   ]);
-  return Object.fromEntries(entries) as Operation['answers']; // Of the same statuses.
+  return Object.fromEntries(entries) as Operation['answers']; // It has the same statuses.
 }
 
-/** The query of a request. @throws Refused which names every parameter that is not known, or not what it should be */
+/** The query of a request. @throws Refused which names every parameter that is unknown, or invalid */
 export function queryOf<Query extends z.ZodRawShape>(
   schema: z.ZodObject<Query> | undefined,
   { query }: Pick<FastifyRequest, 'query'>,
 ): z.infer<z.ZodObject<Query>> {
-  const given = query as Record<string, unknown>; // What Fastify makes of a query.
+  const given = query as Record<string, unknown>; // Fastify parses a query into this.
   const known = Object.keys(schema?.shape ?? {});
   const { data, error } = (schema ?? z.object({})).safeParse(given);
   const problems = [
@@ -129,7 +129,7 @@ export function queryOf<Query extends z.ZodRawShape>(
     throw new Refused(422, 'InvalidRequest', 'The query of the URL was not accepted: "problems" says why.', {
       problems,
     });
-  return data as z.infer<z.ZodObject<Query>>; // Without a problem there is one, or the schema is an empty one.
+  return data as z.infer<z.ZodObject<Query>>; // Without problems there is data, or the schema is an empty one.
 }
 
 function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {
@@ -144,8 +144,8 @@ function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean):
 }
 
 /**
- * What the client says of keys that it does not know names the options of its own method; the body of a request may have more fields than these, and
- * then it is those that are named.
+ * The client's messages about unknown keys name the options of its own method. A request body may have other fields, and then the message names
+ * those.
  */
 function withFieldsOf(schema: z.ZodType | undefined, body: Json | undefined, error: unknown): unknown {
   if (!(error instanceof InvalidRequest || error instanceof InvalidWatch)) return error;
@@ -155,13 +155,13 @@ function withFieldsOf(schema: z.ZodType | undefined, body: Json | undefined, err
   return error instanceof InvalidWatch ? new InvalidWatch(problems) : new InvalidRequest(problems);
 }
 
-/** These fields of the form, with what they are. */
+/** These fields of the form, with their descriptions. */
 export function formOf(fields: typeof FORM_FIELDS) {
   const described = fields.map((field) => [field, jobDefinitionSchema.shape[field].describe(helpOf(field))] as const);
   return z.strictObject(Object.fromEntries(described));
 }
 
-/** All that comes, as a list. */
+/** All items, as a list. */
 export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
   const list: T[] = [];
   for await (const item of items) list.push(item);
@@ -190,18 +190,18 @@ export const pastTimeParameter = z.iso
   .refine((time) => time.getTime() <= Date.now() + CLOCKS_DIFFER_MS, 'This must be in the past.')
   .optional();
 
-/** Whoever says "now" may have a clock that is ahead of ours. */
+/** A caller who says "now" may have a clock that is ahead of ours. */
 const CLOCKS_DIFFER_MS = 60_000;
 
 export const textParameter = z.string('This is given once.').min(1, 'This must not be empty.').optional();
 
 /**
- * What `doing` resolves with; what it rejects with. What may hang for ever gets its end within `doing`: as long as that is open, so is the wait.
- * @throws Refused when it takes longer than this: Temporal does not answer, and what was asked may still be done.
+ * Settles like `doing`, or rejects after this time. It does not cancel `doing`: a call that could hang must end itself.
+ * @throws Refused when it takes longer: Temporal does not answer, and the request may still be carried out.
  */
 export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
-    // No signal and no race: this is done for each trigger that comes alone, and an aborted one costs more than reading it.
+    // There is no signal and no race: this runs for each single trigger, and an aborted signal costs more than reading the trigger.
     const timer = setTimeout(() => {
       reject(
         new Refused(

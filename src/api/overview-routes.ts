@@ -7,7 +7,7 @@ import type { IngestRecords, Ingests } from './ingests.ts';
 import { serve, textParameter } from './operation.ts';
 import { OfAllJobs } from './refusal.ts';
 
-/** Most dead letters that are counted: each has to be listed. */
+/** Most dead letters that are counted: each one has to be listed. */
 const MOST_LETTERS = 20_000;
 
 export interface OverviewRoutesOptions {
@@ -17,7 +17,7 @@ export interface OverviewRoutesOptions {
   readonly records: IngestRecords;
 }
 
-/** What there is, at a glance: jobs with their numbers, dead letters by failure, and what comes in. */
+/** Everything at a glance: jobs with their numbers, dead letters by failure, and ingests. */
 export function overviewRoutes(
   app: FastifyInstance,
   { jobs, overview, ingests, records }: OverviewRoutesOptions,
@@ -153,17 +153,17 @@ function byCount<T extends { readonly letters: number }>(counts: T[]): T[] {
   return counts.sort((a, b) => b.letters - a.letters);
 }
 
-/** An answer is given again for so long, in ms, and for so many times as long as it took to get. */
+/** An answer is reused for this long, in ms, and for this many times as long as it took to get. */
 const FRESH_MS = 2_000;
 const REST_FACTOR = 4;
 
 interface OverviewAnswer {
-  /** Epoch ms: when it was begun. */
+  /** Epoch ms: when it began. */
   readonly atMs: number;
   readonly jobs: readonly JobOverview[];
 }
 
-/** How all jobs are doing, asked for once for all who ask at about the same time: each answer takes a question or two to each job. */
+/** The state of all jobs, read once for all callers who ask at about the same time: each answer takes a query or two to each job. */
 export class SharedOverview {
   readonly #ask: () => Promise<JobOverview[]>;
   readonly #now: () => number;
@@ -182,7 +182,7 @@ export class SharedOverview {
     return await this.#asking;
   }
 
-  /** Has the next one who asks be told anew: something was changed. */
+  /** Makes the next caller get a new answer: something was changed. */
   forget(): void {
     this.#changes += 1;
     this.#last = undefined;
@@ -195,7 +195,7 @@ export class SharedOverview {
     try {
       const answer = { atMs, jobs: await this.#ask() };
       const tookMs = this.#now() - atMs;
-      // What was asked before a change is not given to whoever asks after it.
+      // An answer from before a change is not given to callers who ask after it.
       if (changes === this.#changes)
         this.#last = { answer, freshUntilMs: this.#now() + Math.max(FRESH_MS, REST_FACTOR * tookMs) };
       return answer;

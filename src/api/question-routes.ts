@@ -22,10 +22,10 @@ const sampleBody = z.object({
 });
 const sample = z.looseObject({ user: z.string(), request: z.looseObject({ method: z.string(), url: z.string() }) });
 
-/** How long histories are read for one answer, in ms. What was read by then is answered. */
+/** How long histories are read for one answer, in ms. The answer contains everything read by then. */
 const TRACE_MS = 30_000;
 
-/** What workers and jobs are asked. */
+/** Questions to workers and jobs. */
 export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   const tag = 'Questions';
   serve(app, {
@@ -124,7 +124,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   });
 }
 
-/** @throws Refused when the source has no such audience; one of which only a part is listed may be among the rest */
+/** @throws Refused when the source has no such audience; if only a part of the audiences is listed, it may be among the rest */
 function checkAudience(name: string, { audiences, total }: AudienceList): void {
   if (audiences.length < total || findAudience(audiences, name) !== undefined) return;
   const near = nearestKey(
@@ -142,7 +142,7 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
   const of = { ...(jobId === undefined ? {} : { jobId }), ...(definition === undefined ? {} : { definition }) };
-  // Profiles of people whom its jobs are not told of are none of the key's business.
+  // The key has no access to profiles of people in other jobs' audiences.
   const limited = caller.jobs === undefined ? {} : { onlyMembers: true };
-  return { of: of as SampleOf, wish: { ...wish, ...limited } }; // The client checks both, and refuses what it does not know.
+  return { of: of as SampleOf, wish: { ...wish, ...limited } }; // The client checks both, and refuses unknown values.
 }

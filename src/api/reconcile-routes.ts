@@ -8,7 +8,7 @@ import { bodyOf, readRows } from './bodies.ts';
 import { flagParameter, inTime, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 
-/** Longest time, in ms, that a list may take to come and to be compared. */
+/** Longest time, in ms, for a list to arrive and to be compared. */
 const LONGEST_MS = 60 * 60_000;
 
 const HOW_TO_SEND = 'Send the list as application/x-ndjson, or as text/csv.';
@@ -37,9 +37,9 @@ interface ReconcileRoute {
   Params: { job: string };
 }
 
-/** Sends a job's endpoint what it has missed, by its own list of members. */
+/** Sends a job's endpoint the changes that it has missed, by its own list of members. */
 export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing: AbortSignal): void {
-  // Of its own, since nothing else takes a CSV.
+  // A separate scope, since no other route takes a CSV.
   void app.register(async (own) => {
     readRows(own);
     own.post<ReconcileRoute>(
@@ -61,7 +61,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
       async (request, reply) => {
         const gone = new AbortController();
         reply.raw.once('close', () => gone.abort());
-        // Nothing comes or goes on the connection while the members are read.
+        // The connection is silent while the members are read.
         request.raw.socket.setTimeout(LONGEST_MS);
         const answer = reconcile(jobs, request, AbortSignal.any([gone.signal, closing]));
         const { status, headers, body } = await inTime(LONGEST_MS, unless(app.over, answer));

@@ -12,7 +12,7 @@ import type { ConsoleFiles } from './console-routes.ts';
 
 const job = ({ job: id = '{job}' }: Remedy): string => `/v1/jobs/${id}`;
 
-/** The request that does each; undefined where only whoever runs the program can do it. */
+/** The request for each remedy; undefined where only a person at the command line can do it. */
 const REQUESTS: RemedyWords = {
   listJobs: () => 'GET /v1/jobs',
   status: (remedy) => `GET ${job(remedy)}`,
@@ -52,7 +52,7 @@ const remediesSchema = z
   .optional()
   .describe('Possible fixes, best first.');
 
-/** What a request is refused with: RFC 9457 problem details. Nothing in it is a secret, or says anything of people that the caller did not send. */
+/** The content of a refusal: RFC 9457 problem details. It contains no secret, and nothing about people that the caller did not send. */
 export interface Refusal {
   readonly status: number;
   /** Stable; the name of the client's error, where there is one. */
@@ -62,11 +62,11 @@ export interface Refusal {
   readonly remedies?: readonly AnsweredRemedy[];
   /** Seconds after which the same request may succeed. */
   readonly retryAfterS?: number;
-  /** What else its answer says of itself. */
+  /** Further headers of the answer. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A request that is refused by the API itself. */
+/** A request that the API itself refuses. */
 export class Refused extends Error {
   readonly refusal: Refusal;
   constructor(
@@ -80,7 +80,7 @@ export class Refused extends Error {
   }
 }
 
-/** There is nothing at that path. */
+/** Nothing is served at that path. */
 export class NoSuchPath extends Refused {
   constructor({ method, url }: { readonly method: string; readonly url: string }) {
     const path = (url.split('?')[0] ?? '').slice(0, 255);
@@ -88,14 +88,14 @@ export class NoSuchPath extends Refused {
   }
 }
 
-/** The caller's key is not for this job. Whether there is one is not said. */
+/** The caller's key is not for this job. The answer does not say whether the job exists. */
 export class NotThisJob extends Refused {
   constructor(jobId: string) {
     super(403, 'NotAllowed', `This API key has no access to the job "${jobId}".`);
   }
 }
 
-/** The caller's key is for some jobs only, and what is asked would be about all. */
+/** The caller's key is for some jobs only, and the request would be about all of them. */
 export class NameAJob extends Refused {
   /** @param as how one is named */
   constructor(as: string) {
@@ -103,22 +103,22 @@ export class NameAJob extends Refused {
   }
 }
 
-/** The caller's key is for some jobs only, and what is asked for cannot be divided by jobs. */
+/** The caller's key is for some jobs only, and the answer cannot be divided by jobs. */
 export class OfAllJobs extends Refused {
-  /** @param what does what with all of them, such as `metrics count`. */
+  /** @param what the subject and verb, such as `metrics count`. */
   constructor(what: string) {
     super(403, 'NotAllowed', `This API key is for some jobs only, and ${what} all of them.`);
   }
 }
 
-/** The API is being ended; what was accepted before is accepted all the same. */
+/** The API is shutting down. Everything accepted before stays accepted. */
 export class Closing extends Refused {
   constructor() {
     super(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: SOON_S });
   }
 }
 
-/** The API is being ended, and what was begun before was not done in time. */
+/** The API is shutting down, and an earlier request was not done in time. */
 export class ClosingMeanwhile extends Refused {
   constructor() {
     super(
@@ -132,7 +132,7 @@ export class ClosingMeanwhile extends Refused {
 
 const PROBLEM_TYPE = 'application/problem+json';
 
-/** Seconds that a caller is asked to wait for what is most often over soon. */
+/** Seconds that a caller is asked to wait for conditions that are usually over soon. */
 const SOON_S = 2;
 
 type ErrorClass = abstract new (...args: never[]) => errors.TriggersError;
@@ -157,7 +157,7 @@ const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
   [504, [errors.OutcomeUnknown]],
 ];
 
-/** What a failure is answered with: code and words as the client and the command line have them. */
+/** The refusal for a failure, with the code and the words of the client and the command line. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   if (error instanceof errors.PushInterrupted || error instanceof errors.PublishInterrupted)
@@ -173,7 +173,7 @@ export function refusalOf(error: unknown): Refusal {
       ...(status === 429 || status === 503 ? { retryAfterS: SOON_S } : {}),
     };
   }
-  // The SDK's own, which the command line names, too.
+  // The SDK's own error, which the command line names, too.
   if (error instanceof NamespaceNotFoundError) {
     const { code, message } = noNamespace(error.namespace);
     return { status: 503, code, detail: message, retryAfterS: SOON_S };
@@ -185,7 +185,7 @@ export function refusalOf(error: unknown): Refusal {
   return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
 }
 
-/** Most problems of one request that are said, and most characters of a text: some repeat what the caller sent, which may be megabytes. */
+/** Most problems that are listed for one request, and most characters of a text: some repeat the caller's own input, which may be megabytes. */
 const MOST_PROBLEMS = 100;
 const MOST_TEXT = 4_000;
 
@@ -199,7 +199,7 @@ function cut(text: string): string {
   return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
 }
 
-/** The answer that a refusal is: `application/problem+json`, with what else is to be said. */
+/** The answer for a refusal: `application/problem+json`, with additional fields. */
 export function problem(
   { retryAfterS, headers = {}, ...refusal }: Refusal,
   more: Readonly<Record<string, unknown>> = {},
@@ -215,7 +215,7 @@ export function problem(
   };
 }
 
-/** What every failure is answered with, for the documentation. */
+/** The body of every failure, for the documentation. */
 const problemBody = z
   .looseObject({
     status: z.number().int(),
@@ -234,15 +234,15 @@ const failure = {
   content: { [PROBLEM_TYPE]: { schema: problemBody } },
 };
 
-/** What every operation answers when it fails, for the documentation. */
+/** The failures of every operation, for the documentation. */
 export const FAILURES = { '4xx': failure, '5xx': failure } as const;
 
-/** Says what a request failed with that failed unexpectedly. */
+/** Logs unexpected failures of requests. */
 type FailureLog = { readonly error: (fields: object, message: string) => void };
 
 /**
- * Has all that fails answered in one form, also what no route is reached with.
- * @param page has what is no path of the API, but one of the console.
+ * Answers all failures in one form, including those that reach no route.
+ * @param page serves paths that are not of the API, but of the console.
  */
 export function answerFailures(app: FastifyInstance, log: FailureLog, page: ConsoleFiles): void {
   app.setNotFoundHandler(async (request, reply) => {
@@ -250,7 +250,7 @@ export function answerFailures(app: FastifyInstance, log: FailureLog, page: Cons
       await page.answer(request, reply);
       return;
     }
-    throw new NoSuchPath(request); // A file of the console that is not there.
+    throw new NoSuchPath(request); // The console has no such file.
   });
   app.setErrorHandler(async (error, _request, reply) => {
     const refusal = ownRefusal(error) ?? refusalOf(error);
@@ -259,12 +259,12 @@ export function answerFailures(app: FastifyInstance, log: FailureLog, page: Cons
   });
 }
 
-/** A URL that Fastify cannot read; no hook hears of it. */
+/** Answers a URL that Fastify cannot read; no hook sees it. */
 export function answerUnreadable(error: Error, _request: unknown, reply: FastifyReply): void {
   void answer(reply.header('connection', 'close'), ownRefusal(error) ?? refusalOf(error));
 }
 
-/** What is not HTTP, or too much of it: there is no request that could be answered, only its connection. */
+/** Answers data that is not HTTP, or too much of it. There is no request to answer, only its connection. */
 export function answerConnection(error: Error, socket: Socket): void {
   if (!socket.writable) return;
   const { status, body } = problem(CONNECTION_FAILURES[codeOf(error) ?? ''] ?? NOT_HTTP);
@@ -285,7 +285,7 @@ const CONNECTION_FAILURES: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'BadRequest', detail: 'The headers did not come within 10 s.' },
 };
 
-/** What Fastify itself refuses. */
+/** The refusals of Fastify itself. */
 function ownRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return undefined;
   if (error.statusCode === 415)
@@ -304,7 +304,7 @@ async function answer(reply: FastifyReply, refusal: Refusal): Promise<void> {
   await reply.status(status).headers(headers).send(body);
 }
 
-/** The methods of each path that is served from now on, by path. */
+/** The methods of each path that is added from now on, by path. */
 export function methodsOf(app: FastifyInstance): ReadonlyMap<string, ReadonlySet<string>> {
   const served = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -315,11 +315,11 @@ export function methodsOf(app: FastifyInstance): ReadonlyMap<string, ReadonlySet
   return served;
 }
 
-/** Has each path answer 405 to the methods that it does not take. To be called when all that is served is known. */
+/** Makes each path answer 405 to other methods. Call this when all routes are known. */
 export function refuseOtherMethods(app: FastifyInstance, served: ReturnType<typeof methodsOf>): void {
-  const paths = Array.from(served); // What is added here is heard of, too.
+  const paths = Array.from(served); // A copy: routes that are added here enter `served`, too.
   for (const [url, methods] of paths) {
-    // The page is served at its path with and without a slash at its end, which are one path to the router.
+    // The page is served at its path with and without a slash at the end; both are one path to the router.
     if (url.endsWith('/') && served.has(url.slice(0, -1))) continue;
     const allow = [...methods].sort().join(', ');
     const others = app.supportedMethods.filter((method) => !methods.has(method));
@@ -327,7 +327,7 @@ export function refuseOtherMethods(app: FastifyInstance, served: ReturnType<type
       const detail = `There is no such method here: use ${allow}.`;
       return await Promise.reject(new Refused(405, 'WrongMethod', detail, { headers: { allow } }));
     };
-    // Before any body is read.
+    // This runs before any body is read.
     app.route({ method: others, url, schema: { hide: true }, onRequest: refuse, handler: refuse });
   }
 }

@@ -7,7 +7,7 @@ import { OfAllJobs, problem } from './refusal.ts';
 /** From an answer out of memory to the longest wait for Temporal, in seconds. */
 const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** What the HTTP API counts, for Prometheus. No label contains anything that a caller wrote. docs/metrics.md says what each means. */
+/** The metrics of the HTTP API, for Prometheus. No label contains anything that a caller wrote. docs/metrics.md explains each one. */
 export class ApiMetrics {
   readonly #registry = new Registry();
   readonly #requests;
@@ -88,13 +88,16 @@ export class ApiMetrics {
   }
 }
 
-/** What a sender's request came to: taken, at least some of it; a repeat; all of it bad; not proved to be the sender's; or not possible at the moment. */
+/**
+ * The outcome of a sender's request: taken, at least in part; a repeat; all of it bad; not proved to be from the sender; or not possible at the
+ * moment.
+ */
 export type IngestOutcome = 'taken' | 'repeated' | 'refused' | 'unproved' | 'unavailable';
 
-/** How long, in ms, an answer of Temporal is used again, from when it was asked. */
+/** How long, in ms, an answer of Temporal is reused, counted from the call. */
 const KEPT_MS = 5_000;
 
-/** What those ask who run the API: whether it lives, whether it can do its work, and what it counts. */
+/** Answers for operators of the API: whether it lives, whether it can do its work, and its metrics. */
 export function serviceRoutes(
   app: FastifyInstance,
   {
@@ -114,14 +117,14 @@ export function serviceRoutes(
     if (asked === undefined || performance.now() - asked.atMs >= KEPT_MS)
       asked = { answer: temporalProblem(client), atMs: performance.now() };
     const inTheWay = await asked.answer;
-    // It serves all the same, by the keys before: whoever took it out of service for that would make an outage of a typing mistake.
+    // It still serves, by the previous keys. Taking it out of service for that would turn a typing mistake into an outage.
     if (inTheWay === undefined) return { ok: true, problem: configProblem() };
     const { code, message: detail } = inTheWay;
     const { status, headers, body } = problem({ status: 503, code, detail, retryAfterS: 2 });
     return reply.status(status).headers(headers).send(body);
   });
   app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {
-    // They name other keys and ingests, and count what goes to other jobs.
+    // They name other keys and ingests, and count triggers of other jobs.
     if (caller.jobs !== undefined) throw new OfAllJobs('metrics count');
     return await reply.type(metrics.contentType).send(await metrics.text());
   });

@@ -34,11 +34,11 @@ export interface SessionRoutesOptions {
   readonly callers: Callers;
   /** Epoch ms. */
   readonly now: () => number;
-  /** Where the Temporal UI shows a workflow, without the workflow's id, which goes behind it. */
+  /** Where the Temporal UI shows a workflow, without the workflow's id, which is appended. */
   readonly temporalWorkflowsUrl?: string | undefined;
 }
 
-/** A token that nobody guesses: 256 random bits. */
+/** A token that cannot be guessed: 256 random bits. */
 export function newToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url');
 }
@@ -60,7 +60,7 @@ const signIn = z.object({
   link: z.string().optional().describe('The token of the link that `triggers up` prints, once.'),
 });
 
-/** Signing in to the console and out of it, and who one is. */
+/** Signs people in to the console and out of it, and tells them who they are. */
 export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
   const { keys, sessions, callers, now } = options;
   const failed = new FailedSignIns();
@@ -142,7 +142,7 @@ function keyHolder(key: string, keys: ApiKeys): Holder | undefined {
   return caller && { of: { keyHash }, caller };
 }
 
-/** The link is of this machine, and for it. */
+/** The link is from this machine, and for it. */
 function linkHolder(
   request: FastifyRequest,
   link: string,
@@ -164,7 +164,7 @@ function refuseUnlessConsole({ headers }: FastifyRequest, _reply: FastifyReply, 
   done();
 }
 
-/** @throws Refused when it says neither a key nor a link, or something else */
+/** @throws Refused when it has neither a key nor a link, or anything else */
 function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
   if (body === undefined) throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   const said = 'text' in body ? unlessDoubled(body) : undefined;

@@ -7,27 +7,29 @@ import { unless } from '../client/push/with-retries.ts';
 import { countParameter, flagParameter, queryOf } from './operation.ts';
 import { FAILURES, refusalOf } from './refusal.ts';
 
-/** How often the job is asked, in ms. */
+/** How often the job is queried, in ms. */
 const EVERY_MS = 1_000;
 
 type JobRequest = FastifyRequest<{ Params: { job: string } }>;
 
 export interface StreamRoutesOptions {
   readonly jobs: ExportJobs;
-  /** Aborted when the API is being ended. */
+  /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
-  /** Whether whoever asked for it may still be told of the job: a stream ends when they may not. */
+  /** Whether its caller still has access to the job: a stream ends when they do not. */
   readonly mayStill: (request: FastifyRequest, jobId: string) => boolean;
 }
 
-/** What happens to a job, as server-sent events. Each ends with `error`, and what other answers say, when the job can no longer be asked. */
+/**
+ * The events of a job, as server-sent events. When the job can no longer be queried, a stream ends with `error`, and the content of other failures.
+ */
 export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: StreamRoutesOptions): void {
   const open = (request: JobRequest, reply: FastifyReply): EventStream =>
     eventStream(reply, closing, () => mayStill(request, request.params.job));
 
   const status = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { job } = request.params;
-    // Before the answer begins, so that a job that is not there is a 404.
+    // This comes before the answer begins: a job that does not exist is a 404.
     let now = await unless(app.over, jobs.status(job));
     return await told(open(request, reply), reply, async ({ signal, say }) => {
       for (let said = ''; ;) {
@@ -110,21 +112,21 @@ async function told(
   return reply;
 }
 
-/** How often something is said when nothing happens, in ms: proxies cut off what is silent. */
+/** How often a silent stream sends something, in ms: proxies cut off silent connections. */
 const ALIVE_MS = 15_000;
-/** How often it is asked whether whoever listens may still do so, in ms. */
+/** How often the caller's access is checked, in ms. */
 const ASK_MS = 1_000;
 
-/** An answer of server-sent events, from its begin to its end. */
+/** An answer of server-sent events, from beginning to end. */
 interface EventStream {
-  /** Aborted when nobody listens any more, or may, or the API is being ended. */
+  /** Aborted when the caller has gone or lost access, or the API shuts down. */
   readonly signal: AbortSignal;
   /** Resolves once there is room for more. */
   readonly say: (event: string, data: unknown) => Promise<void>;
   readonly end: () => void;
 }
 
-/** Begins such an answer: from here on, nothing else can be answered. */
+/** Begins such an answer: from here on, no other answer is possible. */
 function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => boolean): EventStream {
   const { raw } = reply;
   const gone = new AbortController();

@@ -13,14 +13,14 @@ import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 /** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
 const LINES_AT_ONCE = 500;
 const CHARACTERS_AT_ONCE = 1024 * 1024;
-/** Most triggers of a JSON body: all of them are checked before anything else is done. */
+/** Most triggers of a JSON body: all of them are checked before anything is sent. */
 const MOST_IN_LIST = 10_000;
 /** Its own keys, and those of each trigger of a list. */
 const TRIGGER_DEPTH = 2;
 
 export interface TriggerRoutesOptions extends IntakeWorld {
   readonly repeats: IdempotencyStore;
-  /** Aborted when nothing more is taken, with what is then answered. */
+  /** Aborted when nothing more is accepted; its reason is then the answer. */
   readonly closing: AbortSignal;
   readonly onTakenIn: (counts: { accepted: number; refused: number; unmatched: number }) => void;
 }
@@ -31,7 +31,7 @@ interface TriggersRoute {
 
 type TriggersRequest = FastifyRequest<TriggersRoute>;
 
-/** The way in for triggers. An answer below 300 means that Temporal has them. */
+/** Accepts triggers. An answer below 300 means that Temporal has them. */
 export function triggerRoutes(app: FastifyInstance, options: TriggerRoutesOptions): void {
   const take = async (request: TriggersRequest, reply: FastifyReply): Promise<unknown> => {
     const { job } = request.params;
@@ -117,7 +117,7 @@ function repeatKey({ headers, caller, url }: TriggersRequest): string | undefine
   return [caller.name ?? '', url, key].join('\n');
 }
 
-/** Takes a whole body in. It is answered with what was taken in, also when that ended early. */
+/** Accepts a whole body. The answer lists what was accepted, even if that ended early. */
 async function taken(
   intake: Intake,
   body: JsonBody | LinesBody,
@@ -144,7 +144,7 @@ async function taken(
 
 function answerTo(takenIn: TakenIn): Answer {
   const { accepted, unmatched = 0, refusedCount } = takenIn;
-  // What nobody heard may be heard when it is repeated.
+  // Unmatched triggers may match a job when the request is repeated.
   const answer = { headers: {}, body: takenIn, isProvisional: unmatched > 0 };
   if (refusedCount === 0) return { status: 202, ...answer };
   if (accepted + unmatched > 0) return { status: 207, ...answer };
@@ -165,9 +165,9 @@ function itemsOf(body: JsonBody): Item[] {
 }
 
 /**
- * Takes a stream in: what comes while jobs are told of what came before goes to them together. So a slow stream is taken line by line, and a fast one
- * in parts.
- * @throws whatever ends it early; nothing is being taken in any more then.
+ * Accepts a stream. Lines that arrive while earlier ones are being signalled go to the jobs together. A slow stream is therefore accepted line by
+ * line, and a fast one in parts.
+ * @throws the error that ends it early; by then nothing is being accepted any more.
  */
 async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, closing: AbortSignal): Promise<void> {
   const failed = new AbortController();
@@ -177,7 +177,8 @@ async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, clos
   let taking: Promise<void> | undefined;
   const take = async (): Promise<void> => {
     try {
-      // What else its chunk has, and then what comes meanwhile; a chunk may have very many lines, which would keep everybody else waiting.
+      // First lets the rest of its chunk be read. The loop then takes the lines that arrived in between. A chunk may have very many lines: without
+      // this pause, other requests would have to wait.
       await setImmediate();
       while (items.length > 0 && !ended.aborted) {
         const part = items;

@@ -11,7 +11,7 @@ const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
   .describe('How the watch is doing.');
 
-/** Watches: all that the client and the command line can do about them. An audience is named by its slug or id. */
+/** Watches: everything that the client and the command line can do about them. An audience is named by its slug or id. */
 export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
   const tag = 'Incoming changes';
   serve(app, {
@@ -87,12 +87,12 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     });
 }
 
-/** @throws Refused when the key is for some jobs: what a watch finds is told to all that listen */
+/** @throws Refused when the key is for some jobs: changes found by a watch go to all jobs that subscribe */
 function checkAllowed({ jobs }: Caller): void {
   if (jobs !== undefined) throw new OfAllJobs('a watch tells');
 }
 
-/** A watch as whoever has to do with some jobs only may see it: it names jobs that it could not tell. Exported for its test. */
+/** A watch for a caller with access to some jobs only: it names jobs that they must not see. Exported for its test. */
 export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, shown: WatchStatus): WatchStatus {
   const { last } = shown;
   if (caller.jobs === undefined || last === undefined) return shown;
