@@ -14,23 +14,11 @@ import { beginPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
-import { hasMore, MORE_THAN_A_DEFINITION, readBackfillRequest, readEdit, readNothing } from '../domain/requests.ts';
+import { hasMore, MORE_THAN_A_DEFINITION } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
-import { parsed, UPDATE_DESCRIPTIONS, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
+import { STATUS_DESCRIPTION, STOP, UPDATES, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
 import type { JobInbox } from './job-inbox.ts';
-import {
-  backfillUpdate,
-  editUpdate,
-  pauseUpdate,
-  personQuery,
-  recoveryQuery,
-  resumeUpdate,
-  retryUpdate,
-  settingsQuery,
-  statusQuery,
-  stopUpdate,
-  trendQuery,
-} from './messages.ts';
+import { personQuery, recoveryQuery, settingsQuery, statusQuery, trendQuery } from './messages.ts';
 
 // A source that is down is asked again until it answers: the job waits in `starting`.
 const { prepareJob } = proxyActivities<Activities>({
@@ -62,7 +50,7 @@ export async function beginNewJob(
   const scope = new CancellationScope();
   let stopped: StopRequest['waiting'];
   const status = () => describeStarting(definition, jobId, inbox.waitingTriggers, stopped !== undefined);
-  answerQuery(statusQuery, 0, UPDATE_DESCRIPTIONS.status, status);
+  answerQuery(statusQuery, 0, STATUS_DESCRIPTION, status);
   answerQuery(recoveryQuery, 1, INTERNAL, () => null);
   answerQuery(personQuery, 1, INTERNAL, () => null);
   answerQuery(trendQuery, 0, INTERNAL, () => null);
@@ -80,8 +68,8 @@ export async function beginNewJob(
       );
     return waiting;
   };
-  answerUpdate(stopUpdate, {
-    description: UPDATE_DESCRIPTIONS.stop,
+  answerUpdate(STOP.definition, {
+    description: STOP.description,
     check: mayStop,
     answer: (args) => {
       stopped = mayStop(args);
@@ -110,32 +98,14 @@ export async function beginNewJob(
 
 /** While the job is starting, what is asked of it waits, unless it could never be done; once it runs, its desk answers at once. */
 function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
-  const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidRequest');
-  answerUpdate(pauseUpdate, {
-    description: UPDATE_DESCRIPTIONS.pause,
-    check: nothing,
-    answer: async (args) => (await desk).pause(args),
-  });
-  answerUpdate(resumeUpdate, {
-    description: UPDATE_DESCRIPTIONS.resume,
-    check: nothing,
-    answer: async (args) => (await desk).resume(args),
-  });
-  answerUpdate(retryUpdate, {
-    description: UPDATE_DESCRIPTIONS.retry,
-    check: nothing,
-    answer: async (args) => (await desk).retry(args),
-  });
-  answerUpdate(editUpdate, {
-    description: UPDATE_DESCRIPTIONS.edit,
-    check: (args) => parsed(readEdit(args), 'InvalidEdit'),
-    answer: async (args) => (await desk).edit(args),
-  });
-  answerUpdate(backfillUpdate, {
-    description: UPDATE_DESCRIPTIONS.backfill,
-    check: (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
-    answer: async (args) => (await desk).backfill(args),
-  });
+  for (const update of UPDATES) {
+    const { definition, description, read } = update;
+    answerUpdate(definition, {
+      description,
+      check: read,
+      answer: async (args) => (await desk).answer(update, args),
+    });
+  }
 }
 
 /** Who would be left out if a job ended before it began, in words; undefined when nobody would. */

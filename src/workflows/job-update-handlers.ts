@@ -1,3 +1,4 @@
+import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
@@ -38,17 +39,8 @@ import {
   stopUpdate,
 } from './messages.ts';
 
-/** What a job's messages do, as the Temporal UI shows it. */
-export const UPDATE_DESCRIPTIONS = {
-  status: 'How the job is doing.',
-  pause: 'Starts no further request; triggers are accepted and wait.',
-  resume: 'Sends again, whoever paused or stopped it.',
-  retry: 'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
-  edit: 'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
-  backfill:
-    'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
-  stop: 'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',
-} as const;
+/** The description of the query `status`, as the Temporal UI shows it. */
+export const STATUS_DESCRIPTION = 'How the job is doing.';
 
 /** An edit that has been asked for and is not checked yet. */
 export interface RequestedEdit {
@@ -57,54 +49,110 @@ export interface RequestedEdit {
   readonly settle: (refusal?: ApplicationFailure) => void;
 }
 
+type Answer = JobStatus | Promise<JobStatus>;
+
+/** An update of a job. Its functions are given all arguments; each throws an ApplicationFailure that says why not, and changes nothing then. */
+interface JobUpdate {
+  readonly definition: UpdateDefinition<JobStatus, [unknown?]>;
+  /** What it does, as the Temporal UI shows it. */
+  readonly description: string;
+  /** Refuses what could never be done. */
+  readonly read: (args: readonly unknown[]) => unknown;
+  /** Refuses what cannot be done now. Gives what does it, and may answer; by default, the status is the answer. */
+  readonly plan: (desk: JobUpdateHandlers, args: readonly unknown[]) => () => Answer | void;
+}
+
+function jobUpdate<Request>(
+  definition: JobUpdate['definition'],
+  description: string,
+  read: (args: readonly unknown[]) => Request,
+  plan: (desk: JobUpdateHandlers, request: Request) => () => Answer | void,
+): JobUpdate {
+  return { definition, description, read, plan: (desk, args) => plan(desk, read(args)) };
+}
+
+const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidRequest');
+
+export const STOP = jobUpdate(
+  stopUpdate,
+  'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',
+  readStop,
+  ({ state }, { waiting, deadlineMs, ifStopped }) => {
+    if (ifStopped && !isStopped(state)) throw refusal('Somebody has resumed it, or is ending it.', 'JobNotStopped');
+    if (state.stopping?.waiting === 'discard' && waiting !== 'discard')
+      throw refusal('It is already stopping, and drops what is waiting: some of that may be gone.', 'JobStopping');
+    return () => stopJob(state, waiting, Date.now() + deadlineMs);
+  },
+);
+
+/** All updates of a job but `stop`: a starting job lets them wait until it runs. */
+export const UPDATES: readonly JobUpdate[] = [
+  jobUpdate(pauseUpdate, 'Starts no further request; triggers are accepted and wait.', nothing, ({ state }) => {
+    refuseWhenStopping(state);
+    return () => pauseJob(state);
+  }),
+  jobUpdate(resumeUpdate, 'Sends again, whoever paused or stopped it.', nothing, ({ state }) => {
+    if (!isStopped(state)) refuseWhenSendingNoMore(state);
+    return () => {
+      if (isStopped(state)) runAgain(state, Date.now());
+      resumeJob(state);
+    };
+  }),
+  jobUpdate(
+    retryUpdate,
+    'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
+    nothing,
+    ({ state }) => {
+      refuseWhenSendingNoMore(state);
+      if (state.pause !== undefined)
+        throw refusal('The job is paused. Resume it: then it tries at once, too.', 'JobPaused');
+      return () => retryNow(state, Date.now());
+    },
+  ),
+  jobUpdate(
+    editUpdate,
+    'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
+    (args) => parsed(readEdit(args), 'InvalidEdit'),
+    (desk, changes) => {
+      refuseWhenStopping(desk.state);
+      return () => desk.edit(changes);
+    },
+  ),
+  jobUpdate(
+    backfillUpdate,
+    'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
+    (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
+    (desk, request) => {
+      const { action = 'start' } = request;
+      if (action !== 'start') return () => changeBackfill(desk.state, action);
+      const { standing, ids, asked } = mayStartBackfill(desk.state, request);
+      if (standing !== undefined) return () => ({ ...desk.status(), askedBefore: standing });
+      const { requestId, sample, at, difference } = request;
+      return () => beginBackfill(desk.state, ids, Date.now(), { requestId, asked, sample, at, difference });
+    },
+  ),
+];
+
 /**
  * Answers operators. Every update records what is asked for and answers at once with the new status; only an edit answers later, when it has taken
  * effect or has been refused.
  */
 export class JobUpdateHandlers {
-  readonly #state: DispatcherState;
-  readonly #answer: () => JobStatus;
+  readonly state: DispatcherState;
+  readonly #status: () => JobStatus;
   readonly #wake: () => void;
   readonly #edits: RequestedEdit[] = [];
 
   constructor(state: DispatcherState, { wake, status }: { wake: () => void; status: () => JobStatus }) {
-    this.#state = state;
+    this.state = state;
     this.#wake = wake;
-    this.#answer = () => {
-      wake();
-      return status();
-    };
-    answerQuery(statusQuery, 0, UPDATE_DESCRIPTIONS.status, status);
-    answerUpdate(pauseUpdate, {
-      description: UPDATE_DESCRIPTIONS.pause,
-      check: (args) => this.#mayPause(args),
-      answer: (args) => this.pause(args),
-    });
-    answerUpdate(resumeUpdate, {
-      description: UPDATE_DESCRIPTIONS.resume,
-      check: (args) => this.#mayResume(args),
-      answer: (args) => this.resume(args),
-    });
-    answerUpdate(retryUpdate, {
-      description: UPDATE_DESCRIPTIONS.retry,
-      check: (args) => this.#mayRetry(args),
-      answer: (args) => this.retry(args),
-    });
-    answerUpdate(editUpdate, {
-      description: UPDATE_DESCRIPTIONS.edit,
-      check: (args) => this.#mayEdit(args),
-      answer: (args) => this.edit(args),
-    });
-    answerUpdate(backfillUpdate, {
-      description: UPDATE_DESCRIPTIONS.backfill,
-      check: (args) => mayBackfill(state, args),
-      answer: (args) => this.backfill(args),
-    });
-    answerUpdate(stopUpdate, {
-      description: UPDATE_DESCRIPTIONS.stop,
-      check: (args) => this.#mayStop(args),
-      answer: (args) => this.stop(args),
-    });
+    this.#status = status;
+    answerQuery(statusQuery, 0, STATUS_DESCRIPTION, status);
+    for (const update of [...UPDATES, STOP]) {
+      const { definition, description, plan } = update;
+      const check = (args: readonly unknown[]) => plan(this, args);
+      answerUpdate(definition, { description, check, answer: (args) => this.answer(update, args) });
+    }
   }
 
   get hasPendingEdit(): boolean {
@@ -116,105 +164,25 @@ export class JobUpdateHandlers {
     return this.#edits.shift();
   }
 
-  // Each is given all arguments of its update.
-
-  pause(args: readonly unknown[]): JobStatus {
-    this.#mayPause(args);
-    pauseJob(this.#state);
-    return this.#answer();
+  /** Does what an update asks for, and answers it. */
+  answer({ plan }: JobUpdate, args: readonly unknown[]): Answer {
+    return plan(this, args)() ?? this.status();
   }
 
-  resume(args: readonly unknown[]): JobStatus {
-    this.#mayResume(args);
-    if (isStopped(this.#state)) runAgain(this.#state, Date.now());
-    resumeJob(this.#state);
-    return this.#answer();
+  /** The status after an update. */
+  status(): JobStatus {
+    this.#wake();
+    return this.#status();
   }
 
-  retry(args: readonly unknown[]): JobStatus {
-    this.#mayRetry(args);
-    retryNow(this.#state, Date.now());
-    return this.#answer();
-  }
-
-  async edit(args: readonly unknown[]): Promise<JobStatus> {
-    const changes = this.#mayEdit(args);
+  async edit(changes: JobEdit): Promise<JobStatus> {
     await new Promise<void>((resolve, reject) => {
       const settle = (refusal?: ApplicationFailure): void => (refusal === undefined ? resolve() : reject(refusal));
       this.#edits.push({ changes, settle });
       this.#wake();
     });
-    return this.#answer();
+    return this.status();
   }
-
-  backfill(args: readonly unknown[]): JobStatus {
-    const askedBefore = startBackfill(this.#state, mayBackfill(this.#state, args));
-    return { ...this.#answer(), ...(askedBefore === undefined ? {} : { askedBefore }) };
-  }
-
-  stop(args: readonly unknown[]): JobStatus {
-    const { waiting, deadlineMs } = this.#mayStop(args);
-    stopJob(this.#state, waiting, Date.now() + deadlineMs);
-    return this.#answer();
-  }
-
-  // Each throws an ApplicationFailure that says why not, and changes nothing.
-
-  #mayPause(args: readonly unknown[]): void {
-    parsed(readNothing(args), 'InvalidRequest');
-    refuseWhenStopping(this.#state);
-  }
-
-  #mayResume(args: readonly unknown[]): void {
-    parsed(readNothing(args), 'InvalidRequest');
-    if (!isStopped(this.#state)) this.#refuseWhenSendingNoMore();
-  }
-
-  #mayRetry(args: readonly unknown[]): void {
-    parsed(readNothing(args), 'InvalidRequest');
-    this.#refuseWhenSendingNoMore();
-    if (this.#state.pause !== undefined)
-      throw refusal('The job is paused. Resume it: then it tries at once, too.', 'JobPaused');
-  }
-
-  /** A job that is to deliver what is waiting may have been paused by its endpoint; any other that stops sends nothing more. */
-  #refuseWhenSendingNoMore(): void {
-    if (this.#state.stopping?.waiting !== 'deliver') refuseWhenStopping(this.#state);
-  }
-
-  #mayEdit(args: readonly unknown[]): JobEdit {
-    refuseWhenStopping(this.#state);
-    return parsed(readEdit(args), 'InvalidEdit');
-  }
-
-  #mayStop(args: readonly unknown[]): Required<StopRequest> {
-    const request = readStop(args);
-    if (request.ifStopped && !isStopped(this.#state))
-      throw refusal('Somebody has resumed it, or is ending it.', 'JobNotStopped');
-    if (this.#state.stopping?.waiting === 'discard' && request.waiting !== 'discard')
-      throw refusal('It is already stopping, and drops what is waiting: some of that may be gone.', 'JobStopping');
-    return request;
-  }
-}
-
-/** Starts or changes a backfill; gives the one that had been asked for under the same request id, which starts nothing. */
-function startBackfill(state: DispatcherState, request: BackfillRequest): JobStatus['askedBefore'] {
-  const { requestId, action = 'start', sample, at, difference } = request;
-  if (action !== 'start') {
-    changeBackfill(state, action);
-    return undefined;
-  }
-  const { standing, ids, asked } = mayStartBackfill(state, request);
-  if (standing !== undefined) return standing;
-  beginBackfill(state, ids, Date.now(), { requestId, asked, sample, at, difference });
-  return undefined;
-}
-
-/** What a backfill update asks for. @throws ApplicationFailure that says why not; changes nothing. */
-function mayBackfill(state: DispatcherState, args: readonly unknown[]): BackfillRequest {
-  const request = parsed(readBackfillRequest(args), 'InvalidBackfill');
-  if (request.action === undefined || request.action === 'start') mayStartBackfill(state, request);
-  return request;
 }
 
 interface BackfillToStart {
@@ -278,7 +246,7 @@ export function readStop(args: readonly unknown[]): Required<StopRequest> {
 }
 
 /** What was asked for. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
-export function parsed<T>(reading: RequestReading<T>, type: string): T {
+function parsed<T>(reading: RequestReading<T>, type: string): T {
   if (reading.ok) return reading.request;
   throw refusal(problemsText(reading.problems), type);
 }
@@ -286,6 +254,11 @@ export function parsed<T>(reading: RequestReading<T>, type: string): T {
 function refuseWhenStopping(state: DispatcherState): void {
   if (isStopped(state)) throw refusal(STOPPED, 'JobStopped');
   if (state.stopping !== undefined) throw refusal(STOPPING, 'JobStopping');
+}
+
+/** A job that is to deliver what is waiting may have been paused by its endpoint; any other that stops sends nothing more. */
+function refuseWhenSendingNoMore(state: DispatcherState): void {
+  if (state.stopping?.waiting !== 'deliver') refuseWhenStopping(state);
 }
 
 function refusal(message: string, type: string): ApplicationFailure {
