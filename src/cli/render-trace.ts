@@ -184,7 +184,7 @@ export class TraceStory {
       case 'died':
         return timedLines(event.at, this.#diedText(event), this.#columns);
       case 'discarded':
-        return timedLines(event.at, this.#discardedText(event), this.#columns);
+        return timedLines(event.at, this.#discardedText(), this.#columns);
       case 'stands':
         return this.#wrapped(
           standsText(event, this.#nowMs, { lastFailure: this.#lastFailure, hasDeadLetter: this.#hasDeadLetter }),
@@ -212,9 +212,8 @@ export class TraceStory {
     return `${what}. It waits for a decision: triggers dead-letters show ${id}${why}`;
   }
 
-  #discardedText({ event, audience, triggerAt }: EventOf<'discarded'>): string {
-    const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
-    return `${event} ${printable(audience)} ${this.#paint('yellow', 'dropped')}: the job was stopped with --waiting discard${at}`;
+  #discardedText(): string {
+    return `the job was stopped with --waiting discard: what it had not sent by then was ${this.#paint('yellow', 'dropped')}`;
   }
 
   #wrapped(text: string): string[] {

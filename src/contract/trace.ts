@@ -86,16 +86,10 @@ export interface TriggerDied extends TraceLine {
   readonly notice?: string;
 }
 
-/** The trigger was waiting when the job was stopped with `discard`, or came after that, and was dropped. `at` is when. */
-export interface TriggerDiscarded extends TraceLine {
+/** Somebody stopped the job with `discard`, which drops what it had not sent by then, of this person as of everybody. */
+export interface JobDiscarded extends TraceLine {
   readonly kind: 'discarded';
   readonly runId: string;
-  readonly event: TriggerEvent;
-  readonly audience: string;
-  /** Absent: the trigger says none, and the job had not begun, which would have given it one. */
-  readonly triggerAt?: string;
-  /** Which backfill it comes from. */
-  readonly backfill?: number;
 }
 
 /** How the person's triggers stand in a job now. Comes last for each job. */
@@ -114,7 +108,7 @@ export interface TraceLeftOut extends TraceLine {
 }
 
 export type TraceEvent =
-  TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | TriggerDiscarded | PersonStands | TraceLeftOut;
+  TriggerReceived | MemberFound | TriggerAttempted | TriggerDied | JobDiscarded | PersonStands | TraceLeftOut;
 
 /** A trigger of the person that is waiting. */
 export interface WaitingTrigger {
@@ -185,20 +179,6 @@ export interface PersonAnswer extends PersonStanding {
   readonly audiences: readonly Audience[];
   /** There when triggers, whose is not known, are in holders or on their way there. */
   readonly overflow?: PersonOverflow;
-  /** With a job that was stopped with `discard`: what this run of it has dropped. */
-  readonly discarded?: readonly PersonDropped[];
-}
-
-/** What a stop dropped of a person's at one time. */
-export interface PersonDropped {
-  /** RFC 3339 */
-  readonly at: string;
-  /** At most a thousand. */
-  readonly triggers: readonly WaitingTrigger[];
-  /** How many there were, those included that are not listed. */
-  readonly count: number;
-  /** Holders that were dropped, and may have held more of theirs. */
-  readonly holders: readonly string[];
 }
 
 export interface PersonOverflow {

@@ -1,12 +1,12 @@
 import type { Audience } from '../contract/audience.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type {
+  JobDiscarded,
   JobFact,
   MemberFound,
   TraceEvent,
   TriggerAttempted,
   TriggerDied,
-  TriggerDiscarded,
   TriggerReceived,
 } from '../contract/trace.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
@@ -25,7 +25,7 @@ import { failureInWords } from './verdict.ts';
 
 /** What histories alone say about a person. They do not say what has become of a dead letter. */
 export type Traced =
-  TriggerReceived | MemberFound | TriggerAttempted | TriggerDiscarded | Omit<TriggerDied, 'state' | 'notice'>;
+  TriggerReceived | MemberFound | TriggerAttempted | JobDiscarded | Omit<TriggerDied, 'state' | 'notice'>;
 
 type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
 /** Where and when something came. */
@@ -51,8 +51,8 @@ export class PersonTrace {
   #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
-  /** Before the job's definition was checked: whether it was stopped, and told to drop what waits. What a job drops that has begun, only its run knows. */
-  #isToDiscard = false;
+  /** Whether the job was told to drop what waits. */
+  #isDiscarding = false;
   /** Pages that are sent twice contain nothing new. */
   readonly #pages = new Set<string>();
 
@@ -74,12 +74,12 @@ export class PersonTrace {
       case 'slice':
         return this.#slice(fact);
       case 'stop-asked':
-        this.#isToDiscard ||= fact.waiting === 'discard';
-        return [];
+        return fact.waiting === 'discard' ? this.#discarded(fact) : [];
       case 'died':
         return fact.letters.filter(({ user }) => user === this.#user).map((letter) => this.#died(letter));
       case 'closed':
-        return this.#neverBegun(fact);
+        // What came to a job that ended before its definition was checked.
+        return this.#receivedEarly();
       default:
         return [];
     }
@@ -104,29 +104,18 @@ export class PersonTrace {
     this.#audiences = result['audiences'] as readonly Audience[]; // What our own `prepareJob` returned.
     this.#names = [...this.#audiences, ...this.#names];
     this.#dropsStale = isRecord(result['definition']) && result['definition']['stale'] === 'drop';
+    return this.#receivedEarly();
+  }
+
+  #receivedEarly(): Traced[] {
     return this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
   }
 
-  /** What came to a job that ended before its definition was checked. */
-  #neverBegun({ runId, atMs }: FactOf<'closed'>): Traced[] {
-    const received = this.#early.splice(0).map(({ came, raw, event }) => this.#received(came, raw, event));
-    if (!this.#isToDiscard) return received;
-    const dropped = received.flatMap(({ event, audience, triggerAt, refused }): TriggerDiscarded[] =>
-      event === undefined || audience === undefined || refused !== undefined
-        ? []
-        : [
-            {
-              kind: 'discarded',
-              jobId: this.#jobId,
-              runId,
-              at: instantOf(atMs),
-              event,
-              audience,
-              ...(triggerAt === undefined ? {} : { triggerAt }),
-            },
-          ],
-    );
-    return [...received, ...dropped];
+  /** Asked again, it drops nothing more. */
+  #discarded({ runId, atMs }: EventMoment): Traced[] {
+    if (this.#isDiscarding) return [];
+    this.#isDiscarding = true;
+    return [{ kind: 'discarded', jobId: this.#jobId, runId, at: instantOf(atMs) }];
   }
 
   #arrived(came: EventMoment, arrival: Arrival): Traced[] {
@@ -252,16 +241,9 @@ export class PersonTrace {
   }
 }
 
-/** Whether what a run was given says that it is to drop what waits. */
-export function isDiscarding(given: unknown): boolean {
-  if (!isRecord(given)) return false;
-  const { stopping } = given;
-  return isRecord(stopping) && stopping['waiting'] === 'discard';
-}
-
 /** Whether an event of a trace shows that its job knows the person; a trigger may wait longer than the histories that record it are kept. */
 export function knowsPerson(event: TraceEvent): boolean {
-  if (event.kind !== 'stands') return event.kind !== 'left-out';
+  if (event.kind !== 'stands') return event.kind !== 'left-out' && event.kind !== 'discarded';
   const { standing } = event;
   return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
 }

@@ -198,7 +198,7 @@ test('how it stands now is in words', () => {
 });
 
 test('what happened is in words', () => {
-  const discarded: TraceEvent = { ...line, kind: 'discarded', at, event: 'enter', audience: 'vip', triggerAt: at };
+  const discarded: TraceEvent = { ...line, kind: 'discarded', at };
   const late = { ...received, triggerAt: '2026-11-25T09:00:00Z', newerAt: '2026-11-25T10:00:00.000000000Z' };
   const attempts: Record<string, Partial<Attempt>> = {
     'a refusal': {},

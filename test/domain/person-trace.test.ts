@@ -147,31 +147,18 @@ test('garbage among the signals belongs to nobody', () => {
       expect(one.take(signalled({ kind, raw, event: undefined }))).toEqual([]);
 });
 
-test('what came to a job that was stopped with discard before it began is told, and that it was dropped', () => {
+test('what came to a job that ended before it began is told, and that it was stopped with discard, once', () => {
   const made = new PersonTrace('job', 'p');
   expect(made.take(entered({ user: 'p', audience: 'vip' }))).toEqual([]);
   expect(made.take(signalled({ kind: 'trigger', raw: { user: 'p' }, event: 'enter' }))).toEqual([]);
-  made.take({ ...came, kind: 'stop-asked', waiting: 'discard' });
+  const stop = { ...came, kind: 'stop-asked' as const, waiting: 'discard' };
+  expect([...made.take(stop), ...made.take(stop)]).toMatchObject([{ kind: 'discarded' }]);
   const told = made.take({ ...came, atMs: came.atMs + 1000, kind: 'closed' });
   expect(told).toMatchObject([
     { kind: 'received', audience: 'vip', triggerAt: at },
     { kind: 'received', refused: expect.stringContaining('audience') },
-    { kind: 'discarded', event: 'enter', audience: 'vip', triggerAt: at, at: '2026-11-25T14:03:22.000000000Z' },
   ]);
   expect(told[0]).not.toHaveProperty('refused');
-});
-
-test('what came to a job that ended otherwise before it began is told, and not that it was dropped', () => {
-  const made = new PersonTrace('job', 'p');
-  made.take(entered({ user: 'p', audience: 'vip' }));
-  expect(made.take({ ...came, kind: 'closed' }).map(({ kind }) => kind)).toEqual(['received']);
-});
-
-test('of a job that has begun, only its run knows what a stop dropped', () => {
-  const made = trace();
-  made.take(entered({ user: 'p', audience: 'a' }));
-  made.take({ ...came, kind: 'stop-asked', waiting: 'discard' });
-  expect(made.take({ ...came, kind: 'closed' })).toEqual([]);
 });
 
 test('what a job drops since it came late is told with the newer change, also when an earlier run took that', () => {

@@ -152,27 +152,7 @@ test('what a stopped job keeps is told, also when somebody has ended it', async 
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
-test('what a stop with discard dropped is told of whose it was, and when; the status says how much', async () => {
-  const job = await proven();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'other', at: '2026-11-25T08:31:00Z' });
-  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  await lab.jobs.stop(job, { waiting: 'discard' });
-  await lab.handle(job).result();
-  const events = await traced('other', { jobId: job });
-  expect(events).toMatchObject([
-    { kind: 'received', triggerAt: '2026-11-25T08:31:00Z' },
-    { kind: 'discarded', event: 'enter', audience: 'vip', triggerAt: '2026-11-25T08:31:00Z' },
-    { kind: 'stands', standing: { state: 'stopped', waitingCount: 0 } },
-  ]);
-  expect(story(events)).toContain('enter vip dropped: the job was stopped with --waiting discard');
-  expect((await traced('well', { jobId: job })).map(({ kind }) => kind)).toEqual(['received', 'attempted', 'stands']);
-  expect(await lab.jobs.status(job)).toMatchObject({ received: 2, delivered: 1, discarded: 1 });
-  const { stdout } = await new Operator(lab.taskQueue).run(['status', job]);
-  expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited when the job was stopped with "discard"/);
-});
-
-test('what a stopped job had kept and somebody discarded later is told, and is no stranger’s trigger', async () => {
+test('a stop with discard is told, though by itself it makes nobody known; the status says how much it dropped', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'late' });
@@ -180,9 +160,18 @@ test('what a stopped job had kept and somebody discarded later is told, and is n
   await lab.jobs.stop(job, { waiting: 'keep' });
   await lab.statusWhen(job, ({ state }) => state === 'stopped');
   await lab.jobs.stop(job, { waiting: 'discard' });
-  expect((await traced('late', { jobId: job })).map(({ kind }) => kind)).toEqual(['received', 'discarded', 'stands']);
-  expect((await traced('nobody', { jobId: job })).map(({ kind }) => kind)).toEqual(['stands']);
-  expect(await lab.jobs.status(job)).toMatchObject({ discarded: 1, waiting: 0 });
+  await lab.handle(job).result();
+  const events = await traced('late', { jobId: job });
+  expect(events).toMatchObject([
+    { kind: 'received' },
+    { kind: 'discarded' },
+    { kind: 'stands', standing: { state: 'stopped', waitingCount: 0 } },
+  ]);
+  expect(story(events)).toContain('what it had not sent by then was dropped');
+  expect(await traced('stranger', { onlyJobs: [job] })).toEqual([]);
+  expect(await lab.jobs.status(job)).toMatchObject({ received: 1, delivered: 0, discarded: 1, waiting: 0 });
+  const { stdout } = await new Operator(lab.taskQueue).run(['status', job]);
+  expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited when the job was stopped with "discard"/);
 });
 
 test('without a job all are looked into, those begun last first, and only those that know the person are told of', async () => {
@@ -252,18 +241,4 @@ test('with encryption it is read with the keys of the client, and without them i
   } finally {
     await secret.close();
   }
-});
-
-// The last one, since it leaves no worker.
-test('where no worker is there to say what a stop dropped, that is said', async () => {
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
-  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  await lab.jobs.stop(job, { waiting: 'discard' });
-  await lab.handle(job).result();
-  await lab.stopWorkers();
-  const events = await traced('other', { jobId: job });
-  expect(events.map(({ kind }) => kind)).toEqual(['received', 'left-out', 'stands']);
-  expect(events[1]).toMatchObject({ reason: expect.stringMatching(/^Dropped triggers: unknown\. .*worker/) });
 });

@@ -3,20 +3,18 @@ import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
 import type {
   JobFact,
   PersonAnswer,
-  PersonDropped,
   PersonOverflow,
   PersonStanding,
   PersonStands,
   TraceEvent,
   TraceLeftOut,
   TriggerDied,
-  TriggerDiscarded,
   WaitingTrigger,
 } from '../../contract/trace.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
 import { jobWorkflowId, holderWorkflowId } from '../../domain/names.ts';
-import { isDiscarding, knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
+import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
@@ -130,7 +128,7 @@ async function withHolders(
   user: string,
   answer: PersonAnswer,
 ): Promise<Pick<PersonStands, 'standing' | 'notice'>> {
-  const { v: _, subscriptionId, audiences, overflow, discarded: _dropped, ...standing } = answer;
+  const { v: _, subscriptionId, audiences, overflow, ...standing } = answer;
   const names = overflowNames(overflow);
   const found: WaitingTrigger[] = [];
   let count = 0;
@@ -235,13 +233,7 @@ async function* traceJob(
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
   const said = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
-  const dropped = async function* (runId: string): AsyncGenerator<TriggerDiscarded | TraceLeftOut> {
-    if (signal?.aborted === true) return;
-    const { events, notices } = await droppedBy(client, { jobId, runId, user, taskQueue }, silent);
-    yield* events;
-    yield* notices.map((notice) => leftOut(jobId, notice));
-  };
-  const traced = inTimeOrder(pick(said, person, unreadable, dropped), ({ at }) => at);
+  const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
     if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
@@ -261,16 +253,11 @@ async function* pick(
   facts: AsyncIterable<JobFact>,
   person: PersonTrace,
   unreadable: { count: number },
-  dropped: (runId: string) => AsyncIterable<TriggerDiscarded | TraceLeftOut>,
-): AsyncGenerator<Traced | TraceLeftOut> {
-  const discarding = new Set<string>();
+): AsyncGenerator<Traced> {
   for await (const fact of facts) {
     if (fact.kind === 'unreadable') unreadable.count++;
-    if (mayDiscard(fact)) discarding.add(fact.runId);
     yield* person.take(fact);
   }
-  // They take their place in time.
-  for (const runId of discarding) yield* dropped(runId);
 }
 
 /** The events of a job, as soon as one of them shows that the job knows the person, or may know them, since it was not read to its end; else none. */
@@ -329,73 +316,6 @@ async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>):
 
 function leftOut(jobId: string, reason: string): TraceLeftOut {
   return { kind: 'left-out', jobId, at: instantOf(Date.now()), reason };
-}
-
-/** A run of a job, and whose triggers are asked about. */
-interface AskedRun {
-  readonly jobId: string;
-  readonly runId: string;
-  readonly user: string;
-  readonly taskQueue: string;
-}
-
-/** What a run dropped of a person's. */
-interface DroppedTriggers {
-  readonly events: readonly TriggerDiscarded[];
-  /** What of it is not known, and why, in words. */
-  readonly notices: readonly string[];
-}
-
-/** Whether a fact says that its run may have dropped what waited. */
-function mayDiscard(fact: JobFact): boolean {
-  if (fact.kind === 'began') return isDiscarding(fact.given[0]);
-  return fact.kind === 'stop-asked' && fact.waiting === 'discard';
-}
-
-/**
- * What a run dropped of a person's triggers because the job was stopped with `discard`. Its history does not say that: the run is asked, also
- * once it has ended, and a worker replays it.
- *
- * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
- */
-async function droppedBy(
-  client: Client,
-  { jobId, runId, user, taskQueue }: AskedRun,
-  silent: Map<string, string>,
-): Promise<DroppedTriggers> {
-  const unknown = (why: string) => ({ events: [], notices: [`Dropped triggers: unknown. ${why}`] });
-  const unanswered = silent.get(taskQueue);
-  if (unanswered !== undefined) return unknown(unanswered);
-  try {
-    const answer = await ask(client, jobWorkflowId(jobId), personQuery, { runId, args: [user] });
-    // It had not begun: its history says all.
-    if (answer === null) return { events: [], notices: [] };
-    const { discarded, subscriptionId, audiences } = answer;
-    const events: TriggerDiscarded[] = [];
-    const add = (at: string, { event, audience, at: triggerAt, backfill }: WaitingTrigger): void => {
-      const from = backfill === undefined ? {} : { backfill };
-      events.push({ kind: 'discarded', jobId, runId, at, event, audience, triggerAt, ...from });
-    };
-    for (const { at, triggers, holders } of discarded ?? []) {
-      for (const one of triggers) add(at, one);
-      for await (const content of holderContents(client, subscriptionId, holders))
-        for (const one of content.triggers) if (one.user === user) add(at, waitingTrigger(audiences, one.trigger));
-    }
-    return { events, notices: (discarded ?? []).flatMap(noticesOf) };
-  } catch (error) {
-    if (!(error instanceof NoWorker)) throw error;
-    silent.set(error.taskQueue, error.message);
-    return unknown(error.message);
-  }
-}
-
-function noticesOf({ triggers, count, holders }: PersonDropped): string[] {
-  const unlisted = count - triggers.length;
-  const unlooked = holders.length - MOST_HOLDERS;
-  return [
-    ...(unlisted > 0 ? [`${unlisted} more triggers were dropped, and are not listed.`] : []),
-    ...(unlooked > 0 ? [`${unlooked} more holders were dropped and not looked into; they may have held more.`] : []),
-  ];
 }
 
 export interface TraceProgress {

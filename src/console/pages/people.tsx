@@ -203,12 +203,8 @@ function lineOf(event: TraceEvent): Shown {
     case 'discarded':
       return {
         tone: 'caution',
-        said: (
-          <>
-            Dropped: {event.event} <Tag text={event.audience} />
-          </>
-        ),
-        more: <p class="hint">The job was stopped and its waiting triggers were discarded.</p>,
+        said: <>Job stopped with “discard”</>,
+        more: <p class="hint">What the job had not sent by then was dropped.</p>,
       };
     case 'stands':
       return standing(event.standing, event.notice);

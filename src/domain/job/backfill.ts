@@ -158,11 +158,6 @@ export class BackfillIntake {
     return this.#pages.members;
   }
 
-  /** Those members, in the order in which they came. */
-  membersInPages(): Iterable<Member> {
-    return this.#pages.all();
-  }
-
   /** Whether this person is waiting in a page. */
   waitsInPages(user: string): boolean {
     return this.#pages.has(user);
@@ -447,10 +442,6 @@ class WaitingPages {
   /** The number of the first page in which somebody is still waiting; undefined when nobody is. */
   get firstNumber(): number | undefined {
     return this.#pages[0]?.number;
-  }
-
-  *all(): Iterable<Member> {
-    for (const { audience, event, ids } of this.#pages) for (const user of ids) yield { user, audience, event };
   }
 
   has(user: string): boolean {

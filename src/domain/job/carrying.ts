@@ -188,7 +188,6 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     alerts: new Alerts(carried.alerts),
     isReadingCalendar: false,
     isAlerting: false,
-    dropped: [],
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
     ...plainOf(carried),
   };

@@ -39,7 +39,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   endByItself(state, now);
   endDelivering(state, now);
   // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
-  if (state.stopping?.waiting === 'discard') discardWaiting(state, now);
+  if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
   if (state.chains.count === 0 && state.deadLetters.size === 0) releaseUnneeded(state);

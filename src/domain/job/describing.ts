@@ -1,7 +1,7 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
 import type { EndpointStatus, HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
-import type { ChainStanding, PersonAnswer, PersonDropped, WaitingTrigger } from '../../contract/trace.ts';
+import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
 import { FORM_DEFAULTS, editableOf } from '../job-form.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
@@ -333,24 +333,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
         }),
     dying: deadLetters.count((dead) => dead.user === user),
     inPages,
-    ...(state.stopping?.waiting === 'discard' ? { discarded: droppedOf(state, user) } : {}),
   };
-}
-
-/** How many dropped triggers of one person are listed at most. */
-const LISTED_DROPPED = 1_000;
-
-function droppedOf({ dropped, job }: DispatcherState, user: string): PersonDropped[] {
-  const audiences = [...job.audiences, ...job.formerAudiences];
-  return dropped.map(({ at, triggers, holders }) => {
-    const own = triggers.filter((one) => one.user === user);
-    return {
-      at: instantOf(at),
-      triggers: own.slice(0, LISTED_DROPPED).map(({ trigger }) => waitingTrigger(audiences, trigger)),
-      count: own.length,
-      holders,
-    };
-  });
 }
 
 /** What of all that a job waits for one person's triggers wait for. */

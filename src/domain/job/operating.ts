@@ -11,12 +11,11 @@ import { BackfillIntake } from './backfill.ts';
 import { beginJob, recordJob } from './carrying.ts';
 import { withoutAnswers } from './delivery-settings.ts';
 import { type JobRecord, type Stopping, isStopped } from './job.ts';
-import { type DispatcherState, setJob, type Dropped, countLeft, waitingTriggers } from './state.ts';
+import { type DispatcherState, setJob, countLeft, waitingTriggers } from './state.ts';
 import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
 import { calendarBarsUntil } from './throttles/calendar.ts';
 import { takeOverQuota } from './throttles/quota.ts';
-import type { PersonTrigger } from './queue/chain.ts';
 
 /**
  * Begins a job whose definition was checked; with Existing Users, with a backfill.
@@ -335,37 +334,19 @@ export function endStopping(state: DispatcherState, now: number): void {
 }
 
 /** Drops everything that is waiting, wherever it is, and members that a backfill has found. What is in a slice is dropped when that gives it back. */
-export function discardWaiting(state: DispatcherState, now: number): void {
+export function discardWaiting(state: DispatcherState): void {
   const before = waitingTriggers(state);
-  const triggers = [...dropMembers(state)];
-  const dropped = state.chains.discard();
-  const own = dropped.map(({ trigger }) => trigger);
-  countLeft(state, own, 'discarded');
-  const overflow = dropOverflow(state);
-  const all = [...triggers, ...dropped, ...overflow.triggers];
-  const { holders } = overflow;
-  if (all.length + holders.length > 0) state.dropped.push({ at: now, triggers: all, holders });
+  cancelBackfill(state);
+  countLeft(state, state.chains.discard(), 'discarded');
+  dropOverflow(state);
   const count = before - waitingTriggers(state);
   if (count > 0) state.counters.discarded = (state.counters.discarded ?? 0) + count;
 }
 
-function* dropMembers(state: DispatcherState): Iterable<PersonTrigger> {
-  const { backfill } = state;
-  const members = backfill === undefined ? [] : [...backfill.membersInPages()];
-  cancelBackfill(state);
-  if (backfill === undefined) return;
-  for (const { user, audience, event } of members)
-    yield { user, trigger: { audience, event, at: backfill.at, backfill: backfill.n } };
-}
-
-function dropOverflow(state: DispatcherState): Pick<Dropped, 'triggers' | 'holders'> {
+function dropOverflow(state: DispatcherState): void {
   const { overflow, owedReleases } = state;
   // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
-  if (overflow.isEmpty || overflow.isLeaving) return { triggers: [], holders: [] };
-  const triggers = [...overflow.here()];
-  const notYet = new Set(overflow.range.notYet.map(String));
-  const holders = overflow.discard().map(String);
+  if (overflow.isEmpty || overflow.isLeaving) return;
+  owedReleases.push(...overflow.discard().map(String));
   state.unreadable = undefined;
-  owedReleases.push(...holders);
-  return { triggers, holders: holders.filter((name) => !notYet.has(name)) };
 }

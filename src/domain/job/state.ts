@@ -9,7 +9,7 @@ import type { Alerts } from './alerts.ts';
 import type { BackfillRequests } from './backfill-requests.ts';
 import type { BackfillIntake, Leaving } from './backfill.ts';
 import type { Counters, JobRecord, Pause, Slice, Stopping } from './job.ts';
-import type { PersonTrigger, QueuedTrigger } from './queue/chain.ts';
+import type { QueuedTrigger } from './queue/chain.ts';
 import type { Chains } from './queue/chains.ts';
 import type { DeadLetters } from './queue/dying.ts';
 import type { RecentMemory, KnownInstants, NewestChanges } from './queue/memory.ts';
@@ -107,8 +107,6 @@ export interface DispatcherState extends PlainState {
   isReadingCalendar: boolean;
   /** Whether some of the alerts that are owed are being raised. */
   isAlerting: boolean;
-  /** What a stop dropped in this run, oldest first. */
-  readonly dropped: Dropped[];
 }
 
 /** Puts a checked definition into effect. */
@@ -147,18 +145,6 @@ export function permitsInUse(state: DispatcherState): number {
   let permits = 0;
   for (const slice of state.slices.values()) permits += slice.permits;
   return permits;
-}
-
-/**
- * What a stop dropped at one time. A trace asks the run for it, also once that has ended: a replay drops the same. It is not carried, and nothing is
- * decided by it.
- */
-export interface Dropped {
-  /** Epoch ms. */
-  readonly at: number;
-  readonly triggers: readonly PersonTrigger[];
-  /** Holders of anybody's. */
-  readonly holders: readonly string[];
 }
 
 /** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */

@@ -4,7 +4,6 @@ import {
   CHAIN_BYTES,
   type CarriedChain,
   type Chain,
-  type PersonTrigger,
   type QueuedTrigger,
   WaitingTimes,
   carryChain,
@@ -299,9 +298,8 @@ export class Chains {
   }
 
   /** Drops everything that is not in a slice, and returns it. */
-  discard(): PersonTrigger[] {
-    const chains = [...this.#byUser.values()];
-    return chains.flatMap((chain) => this.#drop(chain, () => true).map((trigger) => ({ user: chain.user, trigger })));
+  discard(): QueuedTrigger[] {
+    return [...this.#byUser.values()].flatMap((chain) => this.#drop(chain, () => true));
   }
 
   carry(table: AudienceTable): CarriedChain[] {
