@@ -15,8 +15,6 @@ export interface PackedMore {
   readonly redelivery?: number;
   /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
   readonly since?: number;
-  /** True: a request was made for it that a quota counted. */
-  readonly counted?: true;
 }
 
 /** Where the profile of a trigger is that does not carry it itself: the name of a profile holder of its job, and the place there, from 0. */

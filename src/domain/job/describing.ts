@@ -12,7 +12,7 @@ import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
-import { type Chain, type QueuedTrigger, isCounted, isOfMembers } from './queue/chain.ts';
+import { type Chain, type QueuedTrigger, isOfMembers, isRetry } from './queue/chain.ts';
 import { isTold, type UnreadableHolder } from './queue/unreadable.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
@@ -343,7 +343,7 @@ function personWaits(
   { quotaUntil, rateLimitedUntil, inPages }: Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'inPages'>,
   now: number,
 ): Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'gatheringUntil'> {
-  const isToBegin = chain === undefined || (chain.place !== 'running' && !isCounted(chain, 0));
+  const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));
   const isHeldLonger = quotaUntil !== undefined && chain?.place === 'held' && instantOf(chain.notBefore) >= quotaUntil;
   if (quotaUntil !== undefined && isToBegin && !isHeldLonger) return { quotaUntil };
   // Who stands outside, or waits for a time of their own, does not wait for these.

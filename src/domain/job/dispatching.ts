@@ -7,7 +7,7 @@ import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { deliverySettings } from './delivery-settings.ts';
 import type { Slice } from './job.ts';
-import { type Chain, HELD_BYTES, acceptedNow, isCounted } from './queue/chain.ts';
+import { type Chain, HELD_BYTES, acceptedNow, isRetry } from './queue/chain.ts';
 import { type DispatcherState, permitsInUse } from './state.ts';
 import {
   batchesOf,
@@ -61,7 +61,7 @@ export function canDispatch(state: DispatcherState, now: number): boolean {
   if (breaker.isOpen) {
     if (state.slices.size > 0) return false;
     if (breaker.openUntil <= now) return hasProbe(state, now);
-    return breaker.freshFrom <= now && chains.freshCount > 0 && quotaLeft(state, now) > 0;
+    return breaker.freshFrom <= now && chains.live.freshCount > 0 && quotaLeft(state, now) > 0;
   }
   if (breaker.barredUntil > now) return false;
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
@@ -175,10 +175,11 @@ function singlesOf(
 function cutProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
   const cut = new SliceBuilder(state, 1, quotaLeft(state, now));
-  const fresh = cut.mayBegin ? chains.firstFresh() : undefined;
+  const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
+  const fresh = cut.mayBegin ? (chains.live.firstFresh() ?? chains.members.firstFresh(isNoLetter)) : undefined;
   if (fresh === undefined) takePages(state, cut, now);
   if (cut.parts.length > 0) return finish(state, cut, 1, now);
-  const chain = fresh ?? chains.leastFailed(cut.mayBegin);
+  const chain = fresh ?? chains.live.leastFailed(cut.mayBegin) ?? chains.members.leastFailed(cut.mayBegin);
   if (chain !== undefined) {
     cut.take(chain);
     return finish(state, cut, 1, now, { notDueBefore: chain.notBefore });
@@ -236,7 +237,7 @@ function ready(state: DispatcherState, now: number): number {
 
 /** Chains with a live trigger that a slice may take. */
 function liveReady(state: DispatcherState, now: number): number {
-  return quotaLeft(state, now) > 0 ? state.chains.liveCount : state.chains.retryCount;
+  return quotaLeft(state, now) > 0 ? state.chains.live.size : state.chains.live.retryCount;
 }
 
 /** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
@@ -244,8 +245,8 @@ function members(state: DispatcherState, now: number): number {
   const { chains, backfill, job } = state;
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
-  const all = chains.memberCount + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
-  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.memberRetryCount;
+  const all = chains.members.size + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.members.retryCount;
 }
 
 /** Free permits that a backfill may have; the others are left for live triggers. */
@@ -290,7 +291,7 @@ function isInBatches({ job }: DispatcherState): boolean {
 /** Live triggers that are ready: with batches all of them, else people, since of each only the first one matters. */
 function readyLive(state: DispatcherState): number {
   const { chains } = state;
-  return isInBatches(state) ? Math.max(chains.liveCount, chains.liveTriggers(SLICE_TRIGGERS)) : chains.liveCount;
+  return isInBatches(state) ? Math.max(chains.live.size, chains.liveTriggers(SLICE_TRIGGERS)) : chains.live.size;
 }
 
 /** What a slice holds while it is being cut. */
@@ -342,7 +343,7 @@ class SliceBuilder {
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
-      const isBegun = !isCounted(chain, count);
+      const isBegun = !isRetry(chain, count);
       if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.held)) break;
       if (isBegun) this.begun++;
       const { audience, event, at, profile, held, redelivery } = trigger;
@@ -394,8 +395,8 @@ const FAILURES_BYTES = 14;
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
 function takeLive({ chains, breaker }: DispatcherState, cut: SliceBuilder): void {
   const next = () => {
-    if (!cut.mayBegin) return chains.firstRetry();
-    return (breaker.isRecovering ? chains.firstFreshLive() : undefined) ?? chains.firstLive();
+    const fresh = cut.mayBegin && breaker.isRecovering ? chains.live.firstFresh() : undefined;
+    return fresh ?? chains.live.first(cut.mayBegin);
   };
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
@@ -405,7 +406,7 @@ function takeLive({ chains, breaker }: DispatcherState, cut: SliceBuilder): void
 /** First members that a slice gave back, then those of pages. */
 function takeMembers(state: DispatcherState, cut: SliceBuilder, now: number): void {
   const { chains } = state;
-  const next = () => (cut.mayBegin ? chains.firstMember() : chains.firstMemberRetry());
+  const next = () => chains.members.first(cut.mayBegin);
   for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
     if (!cut.take(chain)) return;
   }

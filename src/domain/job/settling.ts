@@ -68,7 +68,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
     return attempt === undefined ? !unsent.has(index) : wasAsked(judge(attempt), attempt.code);
   };
   if (isKnown) refundQuota(state, slice, (index) => isAsked(index) || isUnclear(failed.get(index)));
-  const parts = partsOf(state, slice, { failed, unsent, halved, isAsked });
+  const parts = partsOf(state, slice, { failed, unsent, halved });
   // What comes back has waited for its batch before.
   if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
@@ -128,8 +128,6 @@ interface SettledPart {
   readonly verdict: Verdict | undefined;
   /** How many the batch of that one has at most from now on, if its last was refused. */
   readonly batchMost: number | undefined;
-  /** For how many of the oldest that are left a request was made: with batches, one may have been about several. */
-  readonly asked: number;
 }
 
 /** What is known of the triggers of a slice, by their places there. */
@@ -137,8 +135,6 @@ interface ReportedOutcomes {
   readonly failed: ReadonlyMap<number, FailedAttempt>;
   readonly unsent: ReadonlySet<number>;
   readonly halved: ReadonlyMap<number, number>;
-  /** Whether it is known that a request was made. */
-  readonly isAsked: (place: number) => boolean;
 }
 
 /** The slice that is being settled. */
@@ -160,7 +156,7 @@ function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, num
 function partsOf(
   { breaker }: DispatcherState,
   slice: Slice,
-  { failed, unsent, halved, isAsked }: ReportedOutcomes,
+  { failed, unsent, halved }: ReportedOutcomes,
 ): SettledPart[] {
   let index = 0;
   return slice.parts.map(({ chain, count }) => {
@@ -169,20 +165,17 @@ function partsOf(
     const attempt = stop < end ? failed.get(stop) : undefined;
     const delivered = stop - index;
     index = end;
-    let unasked = stop;
-    while (unasked < end && isAsked(unasked)) unasked++;
     const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
-    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop), asked: unasked - stop };
+    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop) };
   });
 }
 
 function settlePart(state: DispatcherState, settling: Settling, part: SettledPart): void {
-  const { chain, delivered, attempt, verdict, batchMost, asked } = part;
+  const { chain, delivered, attempt, verdict, batchMost } = part;
   if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
-  if (settling.slice.quotaFrom !== undefined) state.chains.markCounted(chain, asked);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.
@@ -394,8 +387,8 @@ export function giveUp(
   why: { readonly failure: LastFailure; readonly attempts: number },
 ): void {
   countLeft(state, [trigger], 'dead');
-  // If it comes back, it comes as a live trigger, and counts anew.
-  const { backfill: _, counted: __, ...live } = trigger;
+  // If it comes back, it comes as a live trigger.
+  const { backfill: _, ...live } = trigger;
   state.deadLetters.add({ user, trigger: live, ...why });
 }
 

@@ -149,7 +149,7 @@ export function permitsInUse(state: DispatcherState): number {
 
 /** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */
 export function isCrowdedOut({ chains, slices }: DispatcherState): boolean {
-  return slices.size === 0 && chains.freshCount === 0;
+  return slices.size === 0 && chains.live.freshCount === 0;
 }
 
 /**

@@ -264,13 +264,6 @@ export class DispatcherWorld {
     must(settleSlice(this.state, sliceId, { failed: [], unsent: [], sendingMs: 1 }, this.now), 'it is no trouble');
   }
 
-  /** What a quota counts of a slice of which not all is known. */
-  #lost(slice: SliceInput, progress: SliceProgress): void {
-    const failed = new Set(progress.failed.map(({ index }) => index));
-    const unsent = [...slice.triggers.keys()].filter((place) => !failed.has(place));
-    this.#quota.settled(slice, { ...progress, unsent, sendingMs: 0 });
-  }
-
   #takeRunning(which: number): SliceInput | undefined {
     const ids = [...this.running.keys()];
     const id = ids[which % Math.max(1, ids.length)];
@@ -305,10 +298,8 @@ export class DispatcherWorld {
       const { report, delivered } = this.#answer(slice, answers);
       for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
         this.ledger.deliver(trigger);
-      if (index % 2 === 0) {
-        reports.push({ slice, report });
-        this.#quota.settled(slice, report);
-      } else for (const place of delivered) this.#explain(slice, place);
+      if (index % 2 === 0) reports.push({ slice, report });
+      else for (const place of delivered) this.#explain(slice, place);
     }
     for (const { slice, known } of this.#dead.forget()) for (const place of known) this.#explain(slice, place);
     this.running.clear();
@@ -332,7 +323,6 @@ export class DispatcherWorld {
       const { known, progress } = lastHeard(report, delivered);
       for (const index of delivered) if (!known.includes(index)) this.#explain(slice, index);
       loseSlice(this.state, id, progress, this.now);
-      this.#lost(slice, progress);
     } else {
       const failures = new Map(
         slice.triggers.map(({ user }) => [user, this.state.chains.get(user)?.failures ?? 0] as const),
@@ -341,7 +331,6 @@ export class DispatcherWorld {
       this.#checkRetries(failures);
       this.#checkAnswers(slice, report);
       this.#batches.settled(this.state, slice, report);
-      this.#quota.settled(slice, report);
     }
   }
 
@@ -396,7 +385,6 @@ export class DispatcherWorld {
     for (const { slice, progress } of this.#dead.timedOut(this.now)) {
       const { requestTimeoutMs } = slice.settings;
       reclaimSlice(this.state, slice.sliceId, { details: progress, isSilent: true, requestTimeoutMs }, this.now);
-      this.#lost(slice, progress);
     }
     tidyMemory(this.state, this.now);
   }

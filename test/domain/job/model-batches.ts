@@ -19,7 +19,7 @@ export class ModelBatches {
   /** The job waits: for no batch longer than it may, where a request is free. */
   waits(state: DispatcherState, now: number): void {
     const { batch, parallelRequestCount, requestsPerSecond } = state.job.definition;
-    const isReady = batch !== null && state.chains.liveCount > 0;
+    const isReady = batch !== null && state.chains.live.size > 0;
     this.#readySince = isReady ? (this.#readySince ?? now) : undefined;
     const isFree = permitsInUse(state) < parallelRequestCount && state.slices.size < Math.min(parallelRequestCount, 16);
     const { isOpen, isUnproven, isRecovering } = state.breaker;
@@ -32,7 +32,7 @@ export class ModelBatches {
   }
 
   cut({ chains }: DispatcherState, { settings, triggers, permits }: SliceInput): void {
-    if (chains.liveCount === 0) this.#readySince = undefined;
+    if (chains.live.size === 0) this.#readySince = undefined;
     const { batch } = settings;
     if (batch === undefined) return;
     must(permits <= triggers.length, 'no permit is for nothing');

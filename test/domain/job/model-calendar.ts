@@ -62,8 +62,6 @@ export function checkTold(state: DispatcherState, until = Infinity, now: number)
 export class ModelQuota {
   /** Triggers of which a request was made, ever. */
   readonly #asked = new Set<string>();
-  /** Those of which the job has been told so, and which count no more. */
-  readonly #counted = new Set<string>();
   /** What was cut under a quota, by slice and in the order of cutting. */
   readonly #cut = new Map<number, { readonly period: number; readonly most: number; firsts: number }>();
   readonly #ledger: ModelLedger;
@@ -80,12 +78,13 @@ export class ModelQuota {
       'what a slice starts is of one period of the quota',
     );
     this.#cut.set(slice.sliceId, { period: periodOf(now), most: quota.people, firsts: 0 });
-    const isOfBegun = slice.triggers.every((trigger) => this.#isCounted(trigger));
-    if (slice.kind === 'backfill' && !isOfBegun)
+    const parts = state.slices.get(slice.sliceId)?.parts ?? [];
+    const isOfRetries = parts.every(({ chain, count }) => count === 1 && chain.failures > 0);
+    if (slice.kind === 'backfill' && !isOfRetries)
       must(quotaLeft(state, now) >= this.#liveToBegin(state), 'a backfill gets of a quota what live triggers leave');
   }
 
-  /** The job waits: for no quota with what has had its first attempt. */
+  /** The job waits: for no quota with what has failed before. */
   waits(state: DispatcherState, now: number): void {
     const { quota, batch, requestsPerSecond, parallelRequestCount } = state.job.definition;
     const { isOpen, isUnproven, isRecovering, barredUntil } = state.breaker;
@@ -94,11 +93,8 @@ export class ModelQuota {
     if (permitsInUse(state) >= parallelRequestCount || state.slices.size >= Math.min(parallelRequestCount, 16)) return;
     for (const user of this.#ledger.people) {
       const chain = state.chains.get(user);
-      const [head] = chain?.place === 'ready' ? chain.triggers : [];
-      must(
-        head === undefined || head.backfill !== undefined || !this.#isCounted({ user, ...head }),
-        `${user} has had a first attempt`,
-      );
+      if (chain?.place !== 'ready' || chain.triggers[0]?.backfill !== undefined) continue;
+      must(chain.failures === 0, `${user} has had a first attempt`);
     }
   }
 
@@ -108,28 +104,9 @@ export class ModelQuota {
     for (const user of this.#ledger.people) {
       const chain = chains.get(user);
       if (chain?.place !== 'ready' || chain.triggers.every(({ backfill }) => backfill !== undefined)) continue;
-      const begun = chain.triggers.filter(
-        (trigger, place) =>
-          this.#counted.has(keyWithTurn({ user, ...trigger })) ||
-          this.#ledger.isRepeated({ user, ...trigger }) ||
-          (place === 0 && chain.failures > 0),
-      );
-      count += chain.triggers.length - begun.length;
+      count += chain.triggers.length - (chain.failures > 0 ? 1 : 0);
     }
     return count;
-  }
-
-  /** What was signalled again may be another. */
-  #isCounted(trigger: Delivery & { readonly redelivery?: number }): boolean {
-    return this.#counted.has(keyWithTurn(trigger)) && !this.#ledger.isRepeated(trigger);
-  }
-
-  /** The job was told how a slice ended. */
-  settled(slice: SliceInput, report: SliceReport): void {
-    if (!this.#cut.has(slice.sliceId)) return;
-    const unasked = unaskedOf(report);
-    for (const [index, trigger] of slice.triggers.entries())
-      if (!unasked.has(index)) this.#counted.add(keyWithTurn(trigger));
   }
 
   /** A slice is over; of those in neither list it is known that a request was made. */

@@ -87,11 +87,6 @@ export class ModelLedger {
     this.#unknown.add(keyOf(delivery));
   }
 
-  /** Whether it was signalled again: what is true of one may not be true of the other. */
-  isRepeated(delivery: Delivery): boolean {
-    return this.#repeated.has(keyOf(delivery));
-  }
-
   isDelivered(key: string): boolean {
     return this.#times.has(key);
   }

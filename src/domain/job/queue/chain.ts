@@ -122,6 +122,8 @@ export interface Chain {
   readonly user: string;
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
+  /** Where it stands in its lane while it is ready (`lanes.ts`). */
+  queue: Set<Chain> | undefined;
   /** How many of the oldest are in the running slice. */
   running: number;
   /** How many of them come from a backfill. */
@@ -141,6 +143,7 @@ export function newChain(user: string): Chain {
     user,
     triggers: [],
     place: 'ready',
+    queue: undefined,
     running: 0,
     fromBackfill: 0,
     redelivered: 0,
@@ -160,9 +163,9 @@ export function forgetFailures(chain: Chain): void {
   chain.batchMost = undefined;
 }
 
-/** Whether the next attempt at a trigger, by its place in a chain, is not its first, as far as that is known. */
-export function isCounted({ triggers, failures }: Chain, place: number): boolean {
-  return triggers[place]?.counted === true || (place === 0 && failures > 0);
+/** Whether the next attempt at a trigger, by its place in a chain, is known not to be its first. */
+export function isRetry({ failures }: Chain, place: number): boolean {
+  return place === 0 && failures > 0;
 }
 
 /** Whether it contains nothing live, only members that a backfill found and dead letters that came back. */
@@ -192,8 +195,6 @@ const FRAME_BYTES = 18;
 const KIND_BYTES = 34;
 // ,{"since":1795625131000}
 const SINCE_BYTES = 26;
-// ,{"counted":true}
-const COUNTED_BYTES = 17;
 // "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
 // "held":["h0123456789abcde",12345],{},
@@ -207,11 +208,10 @@ export const BATCH_MOST_BYTES = 18;
 
 /** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  const { at, backfill, redelivery, profileBytes, held, since, counted } = trigger;
+  const { at, backfill, redelivery, profileBytes, held, since } = trigger;
   const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
   const inline = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
   const profile = held === undefined ? inline : HELD_BYTES;
   const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
-  const countedBytes = counted === undefined ? 0 : COUNTED_BYTES;
-  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes + countedBytes;
+  return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes;
 }

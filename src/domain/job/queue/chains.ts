@@ -8,18 +8,21 @@ import {
   WaitingTimes,
   carryChain,
   forgetFailures,
-  isCounted,
+  isOfMembers,
   newChain,
   queuedBytes,
   restoreTriggers,
   waitsSince,
 } from './chain.ts';
-import { HeldChains, ReadyChains } from './ready-chains.ts';
+import { HeldChains, Lane, leave } from './lanes.ts';
 
 /** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
 export class Chains {
   readonly #byUser = new Map<string, Chain>();
-  readonly #ready = new ReadyChains();
+  /** Ready chains with a live trigger. */
+  readonly live = new Lane();
+  /** Ready chains with nothing live, only members that a backfill found and dead letters that came back: they are never sent before a live trigger. */
+  readonly members = new Lane();
   readonly #held = new HeldChains();
   #heldCount = 0;
   #heldBytes = 0;
@@ -47,33 +50,8 @@ export class Chains {
     return this.#heldBytes;
   }
 
-  /** Ready chains with a live trigger. */
-  get liveCount(): number {
-    return this.#ready.liveCount;
-  }
-
-  /** Ready chains with only members. */
-  get memberCount(): number {
-    return this.#ready.memberCount;
-  }
-
-  /** Ready chains with a live trigger whose oldest trigger has been tried before. */
-  get retryCount(): number {
-    return this.#ready.retryCount;
-  }
-
-  /** The same with only members, as far as a quota counted them. */
-  get memberRetryCount(): number {
-    return this.#ready.memberRetryCount;
-  }
-
   get readyCount(): number {
-    return this.liveCount + this.memberCount;
-  }
-
-  /** Ready chains with a live trigger whose oldest trigger has never failed. */
-  get freshCount(): number {
-    return this.#ready.freshCount;
+    return this.live.size + this.members.size;
   }
 
   /** People with waiting triggers, whatever the state of their chain. */
@@ -97,18 +75,9 @@ export class Chains {
   /** Triggers in ready chains with a live trigger, counted until there are so many. */
   liveTriggers(most: number): number {
     let triggers = 0;
-    for (const chain of this.#ready.live()) {
+    for (const chain of this.live) {
       triggers += chain.triggers.length;
       if (triggers >= most) break;
-    }
-    return triggers;
-  }
-
-  /** How many of them are yet to be counted for a quota, up to so many. */
-  uncountedLive(most: number): number {
-    let triggers = 0;
-    for (const chain of this.#ready.live()) {
-      for (const place of chain.triggers.keys()) if (!isCounted(chain, place) && ++triggers >= most) return most;
     }
     return triggers;
   }
@@ -116,7 +85,7 @@ export class Chains {
   /** How many ready chains are ahead of this one. */
   aheadOf(chain: Chain): number {
     let ahead = 0;
-    for (const other of this.#ready) {
+    for (const other of this.#ready()) {
       if (other === chain) break;
       ahead++;
     }
@@ -133,49 +102,9 @@ export class Chains {
     for (const chain of this.#byUser.values()) if (chain.place !== 'running' && chain.failures > 0) yield chain;
   }
 
-  /** The ready chain with a live trigger that has waited longest. */
-  firstLive(): Chain | undefined {
-    return this.#ready.firstLive();
-  }
-
-  /** The same among those whose oldest trigger has never failed. */
-  firstFreshLive(): Chain | undefined {
-    return this.#ready.firstFreshLive();
-  }
-
-  /** The ready chain that goes next, of whatever kind. */
-  firstReady(): Chain | undefined {
-    return this.firstLive() ?? this.firstMember();
-  }
-
-  /** The ready chain of members that has waited longest. */
-  firstMember(): Chain | undefined {
-    return this.#ready.firstMember();
-  }
-
-  /** The ready chain whose oldest trigger failed least often, of the first that go; one with a live trigger, if there is one. */
-  leastFailed(mayBegin: boolean): Chain | undefined {
-    return this.#ready.leastFailed(mayBegin);
-  }
-
-  /** A ready chain with a live trigger whose oldest trigger has been tried before. */
-  firstRetry(): Chain | undefined {
-    return this.#ready.firstRetry();
-  }
-
-  /** The same with only members, as far as a quota counted them. */
-  firstMemberRetry(): Chain | undefined {
-    return this.#ready.firstMemberRetry();
-  }
-
-  /** A ready chain whose oldest trigger never failed, if one is found soon. */
-  firstFresh(): Chain | undefined {
-    return this.#ready.firstFresh();
-  }
-
   /** Puts the oldest `count` triggers of a ready chain into a slice. */
   startRunning(chain: Chain, count: number): void {
-    this.#ready.delete(chain);
+    leave(chain);
     chain.place = 'running';
     chain.running = count;
   }
@@ -189,7 +118,7 @@ export class Chains {
 
   /** Holds a chain whose oldest trigger has to wait after the slice that it was in. */
   hold(chain: Chain, notBefore: number): void {
-    this.#ready.delete(chain);
+    leave(chain);
     chain.running = 0;
     chain.place = 'held';
     chain.notBefore = notBefore;
@@ -229,7 +158,7 @@ export class Chains {
     this.#recount(chain, trigger, 1);
     if (place === 0) this.#newHead(chain);
     // It may have contained only members until now.
-    if (this.#ready.standsWithMembers(chain)) this.#makeReady(chain, 'last');
+    if (this.members.has(chain)) this.#makeReady(chain, 'last');
   }
 
   /** Appends a member that a backfill found. */
@@ -278,16 +207,6 @@ export class Chains {
   limitBatch(chain: Chain, most: number): void {
     if (chain.batchMost === undefined) this.#addBytes(chain, BATCH_MOST_BYTES);
     chain.batchMost = most;
-  }
-
-  /** Requests were made for so many of the oldest triggers of a running chain, which a quota has counted. */
-  markCounted(chain: Chain, count: number): void {
-    for (const [place, trigger] of chain.triggers.slice(0, count).entries()) {
-      if (trigger.counted === true) continue;
-      const marked: QueuedTrigger = { ...trigger, counted: true };
-      this.#addBytes(chain, queuedBytes(chain.user, marked) - queuedBytes(chain.user, trigger));
-      chain.triggers[place] = marked;
-    }
   }
 
   /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
@@ -350,14 +269,14 @@ export class Chains {
     const chain = newChain(user);
     this.#byUser.set(user, chain);
     this.#addBytes(chain, CHAIN_BYTES);
-    this.#ready.add(chain, 'last');
+    this.live.add(chain, 'last');
     return chain;
   }
 
   #makeReady(chain: Chain, where: 'last' | 'returned'): void {
     this.#unhold(chain);
     chain.place = 'ready';
-    this.#ready.add(chain, where);
+    (isOfMembers(chain) ? this.members : this.live).add(chain, where);
   }
 
   #remove(chain: Chain): void {
@@ -367,7 +286,7 @@ export class Chains {
     this.#forget(chain);
     this.#addBytes(chain, -CHAIN_BYTES);
     this.#byUser.delete(chain.user);
-    this.#ready.delete(chain);
+    leave(chain);
   }
 
   #recount(chain: Chain, trigger: QueuedTrigger, sign: 1 | -1): void {
@@ -379,9 +298,15 @@ export class Chains {
     else if (trigger.redelivery !== undefined) chain.redelivered += sign;
   }
 
+  /** The ready chains, in the order in which they go. */
+  *#ready(): Iterable<Chain> {
+    yield* this.live;
+    yield* this.members;
+  }
+
   /** All chains, the ready ones first and in the order in which they go. */
   #inOrder(): Chain[] {
-    const inOrder = [...this.#ready];
+    const inOrder = [...this.#ready()];
     for (const chain of this.#byUser.values()) if (chain.place !== 'ready') inOrder.push(chain);
     return inOrder;
   }

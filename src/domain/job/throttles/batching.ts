@@ -16,7 +16,7 @@ export function batchSize({ job }: Throttled): number {
 /** Notes since when what is ready waits, in a job with batches. To be called whenever that may have changed, before anything is cut. */
 export function gather(state: Throttled, members: number, now: number): void {
   const { chains, gathering } = state;
-  const isLive = chains.liveCount > 0;
+  const isLive = chains.live.size > 0;
   const isOfMembers = members > 0;
   state.gathering =
     isLive || isOfMembers
@@ -42,7 +42,7 @@ function liveDueAt({ gathering, job, stopping }: Throttled): number {
 function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled, members: number): number {
   const { batch } = job.definition;
   // Who is still to be read is waited for; not who is let go by the pace of the backfill.
-  const isMoreToCome = backfill?.expectsPages === true && members >= chains.memberCount + backfill.waitingInPages;
+  const isMoreToCome = backfill?.expectsPages === true && members >= chains.members.size + backfill.waitingInPages;
   if (batch === null || stopping !== undefined || !isMoreToCome) return 0;
   return (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS);
 }

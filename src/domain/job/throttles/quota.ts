@@ -1,5 +1,5 @@
 import type { Slice } from '../job.ts';
-import { isCounted } from '../queue/chain.ts';
+import { isRetry } from '../queue/chain.ts';
 import type { Throttled } from './throttled.ts';
 import { calendarPeriodAt } from './calendar.ts';
 
@@ -19,7 +19,10 @@ export function quotaUsed(state: Throttled, now: number): number {
 /** How many new members of a backfill may have their first attempt now: a backfill gets what the live triggers leave that could be sent. */
 export function quotaLeftForMembers(state: Throttled, now: number): number {
   const left = quotaLeft(state, now);
-  return left === Infinity ? left : left - state.chains.uncountedLive(left);
+  if (left === Infinity) return left;
+  // The oldest trigger of each retry counts no more.
+  const { retryCount } = state.chains.live;
+  return Math.max(0, left - (state.chains.liveTriggers(left + retryCount) - retryCount));
 }
 
 /** When first attempts may be made again, epoch ms; undefined while they may be now. */
@@ -78,7 +81,7 @@ export function refundQuota(state: Throttled, slice: Slice, wasAsked: (index: nu
   let unasked = 0;
   let index = 0;
   for (const { chain, count } of slice.parts) {
-    for (let place = 0; place < count; place++, index++) if (!isCounted(chain, place) && !wasAsked(index)) unasked++;
+    for (let place = 0; place < count; place++, index++) if (!isRetry(chain, place) && !wasAsked(index)) unasked++;
   }
   state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
 }
