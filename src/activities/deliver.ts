@@ -10,9 +10,8 @@ import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import { beating } from './beating.ts';
-import type { HeldProfileReader } from './held-profiles.ts';
-import { PacedStarts } from './paced-starts.ts';
-import { SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
+import type { HeldProfileReader } from './holders.ts';
+import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 

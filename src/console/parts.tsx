@@ -2,8 +2,7 @@ import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
-import type { ApiFailure } from './api.ts';
-import { type Fetched, useDeed, useNow, useSettled, useSteady } from './fetched.ts';
+import { type ApiFailure, type Fetched, useDeed, useNow, useSettled, useSteady } from './api.ts';
 import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };

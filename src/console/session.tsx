@@ -1,7 +1,6 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { type ApiFailure, ask, whenRefused } from './api.ts';
-import { asFailure, useDeed } from './fetched.ts';
+import { type ApiFailure, ask, whenRefused, asFailure, useDeed } from './api.ts';
 import { Failure, Loading } from './parts.tsx';
 
 export type Right = 'read' | 'trigger' | 'operate';

@@ -2,7 +2,7 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
-import { HeldProfileReader } from '../../src/activities/held-profiles.ts';
+import { HeldProfileReader } from '../../src/activities/holders.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
   PermitsReturned,

@@ -1,13 +1,17 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createAnswerLetters, createHolders, createKeepDeadLetters } from '../../src/activities/holders.ts';
+import {
+  createAnswerLetters,
+  createHolders,
+  createKeepDeadLetters,
+  HeldProfileReader,
+} from '../../src/activities/holders.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { undecodable } from '../../src/domain/errors.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import { readRedelivery, redeliveryOf } from '../../src/domain/dead-letter.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { HeldProfileReader } from '../../src/activities/held-profiles.ts';
 
 const by = { workflowId: 'export-job-a', runId: 'a run' };
 

@@ -3,10 +3,9 @@ import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } fr
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
 import { type JobFiles, readJobFiles } from '../files.ts';
-import { withJobs } from '../jobs.ts';
 import { sentences, withRemedies, wrap } from '../text.ts';
 import type { Terminal } from '../terminal.ts';
 import { changeLines } from '../render-jobs.ts';

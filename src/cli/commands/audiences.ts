@@ -2,9 +2,8 @@ import type { AudienceList, AudienceListing, AuthorizationListing } from '../../
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { findAudience } from '../../domain/names.ts';
 import { duration, printable } from '../../domain/shown.ts';
-import { command, commandGroup } from '../command.ts';
+import { command, commandGroup, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 import type { Terminal } from '../terminal.ts';
 import { count, field, headed, sentences, tableColumns } from '../text.ts';
 

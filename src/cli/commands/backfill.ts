@@ -1,8 +1,7 @@
 import type { BackfillRequest, JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 import { collect, countingNumber } from '../options.ts';
 import { inFlightText } from './pause.ts';
 

@@ -13,9 +13,8 @@ import type {
 import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable, printableReason } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
-import { command, commandGroup } from '../command.ts';
+import { command, commandGroup, withJobs } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 import { countingNumber, pastTime, redeliveryRate } from '../options.ts';
 import { interruption, type Paint, plain, spinnerOn, type Style, type Terminal } from '../terminal.ts';
 import { count, field, fromNow, sentences, wrap } from '../text.ts';

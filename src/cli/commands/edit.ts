@@ -2,10 +2,9 @@ import type { EditedJob } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
 import { printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJobFile, withFields } from '../job-options.ts';
-import { withJobs } from '../jobs.ts';
 import { changeLines } from '../render-jobs.ts';
 import { sentences } from '../text.ts';
 

@@ -1,7 +1,6 @@
 import { UserAborted, terminalAsk, type Ask } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 import { startedLines, problemLines } from '../render-jobs.ts';
 import { sentences, count, field, withRemedies } from '../text.ts';
 import { writeNewFile } from '../files.ts';

@@ -1,9 +1,8 @@
 import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import type { KeptTriggers } from '../../contract/job-status.ts';
 import { counted } from '../../domain/shown.ts';
-import { command, type CommandMaker } from '../command.ts';
+import { command, type CommandMaker, withJobs } from '../command.ts';
 import { PartlyDone } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 
 export const pauseCommand = jobCommand({
   name: 'pause',

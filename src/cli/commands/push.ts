@@ -12,10 +12,9 @@ import type {
 } from '../../client/export-jobs.ts';
 import { JOB_ID_PATTERN, JOB_ID_RULE, AUDIENCE_ID } from '../../domain/names.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { command } from '../command.ts';
+import { command, type WaitForServer, withJobs } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { openFile } from '../files.ts';
-import { type WaitForServer, withJobs } from '../jobs.ts';
 import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';

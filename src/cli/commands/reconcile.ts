@@ -6,10 +6,9 @@ import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '
 import { doubtInWords, doubtsAbout } from '../../domain/difference.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { openFile } from '../files.ts';
-import { withJobs } from '../jobs.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 

@@ -1,7 +1,6 @@
 import type { JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
-import { command } from '../command.ts';
-import { withJobs } from '../jobs.ts';
+import { command, withJobs } from '../command.ts';
 import { sentences } from '../text.ts';
 
 export const recoverCommand = command({

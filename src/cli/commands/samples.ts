@@ -1,5 +1,4 @@
-import { command } from '../command.ts';
-import { withJobs } from '../jobs.ts';
+import { command, withJobs } from '../command.ts';
 import { sampleOf } from '../job-options.ts';
 import { sampleWords, wishFrom } from '../options.ts';
 import {

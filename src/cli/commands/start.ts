@@ -3,10 +3,9 @@ import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '.
 import { FORM_FIELDS } from '../../domain/job-form.ts';
 import { counted, shownUrl } from '../../domain/shown.ts';
 import { confirmed, UserAborted } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { definitionFrom, readJobFile, withFields } from '../job-options.ts';
-import { withJobs } from '../jobs.ts';
 import { countingNumber } from '../options.ts';
 import { startedLines } from '../render-jobs.ts';
 import type { Terminal } from '../terminal.ts';

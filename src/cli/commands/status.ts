@@ -1,5 +1,4 @@
-import { command } from '../command.ts';
-import { withJobs } from '../jobs.ts';
+import { command, withJobs } from '../command.ts';
 import { jobTable, statusLines } from '../render-jobs.ts';
 import { watchStatus } from '../render-watches.ts';
 import { interruption } from '../terminal.ts';

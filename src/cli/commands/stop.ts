@@ -3,9 +3,8 @@ import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../c
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
 import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
-import { command } from '../command.ts';
+import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { withJobs } from '../jobs.ts';
 import { timeSpan } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { sentences } from '../text.ts';

@@ -1,7 +1,6 @@
 import type { JSX } from 'preact';
 import { printable, shownCount } from '../../domain/shown.ts';
-import { pathOf } from '../api.ts';
-import { useFetched } from '../fetched.ts';
+import { pathOf, useFetched } from '../api.ts';
 import { Clipped, Empty, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { Watches } from './watches.tsx';

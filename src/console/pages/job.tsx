@@ -6,8 +6,7 @@ import { jobWorkflowId } from '../../domain/names.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { pathOf } from '../api.ts';
-import { useFetched, useNow } from '../fetched.ts';
+import { pathOf, useFetched, useNow } from '../api.ts';
 import {
   Clipped,
   Head,

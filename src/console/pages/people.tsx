@@ -4,8 +4,7 @@ import { useState } from 'preact/hooks';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { pathOf } from '../api.ts';
-import { useFetched, useNow } from '../fetched.ts';
+import { pathOf, useFetched, useNow } from '../api.ts';
 import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
 import { ago, shellWord } from '../words.ts';
 

@@ -6,8 +6,7 @@ import { indentedJson } from '../../domain/indented-json.ts';
 import { meaningOf } from '../../domain/sample-meaning.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { type ApiFailure, ask, pathOf } from '../api.ts';
-import { asFailure, useDeed, useSettled } from '../fetched.ts';
+import { type ApiFailure, ask, pathOf, asFailure, useDeed, useSettled } from '../api.ts';
 import { Dialog, Failure, Clipped, State } from '../parts.tsx';
 import { shellWord } from '../words.ts';
 

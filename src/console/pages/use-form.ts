@@ -2,8 +2,7 @@ import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
 import { FIELDS_WITH_URL, FORM_FIELDS } from '../../domain/job-form.ts';
 import { isRecord } from '../../domain/json.ts';
-import { ApiFailure, ask } from '../api.ts';
-import { asFailure, useSettled } from '../fetched.ts';
+import { ApiFailure, ask, asFailure, useSettled } from '../api.ts';
 import { definitionOf, type Draft, fieldOf } from '../form.ts';
 import { useSession } from '../session.tsx';
 
