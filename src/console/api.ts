@@ -188,7 +188,7 @@ export function asFailure(error: unknown): ApiFailure {
 }
 
 /** Whatever was asked may have been done although nobody heard so. */
-function ofDeed(failure: ApiFailure): ApiFailure {
+function ofAction(failure: ApiFailure): ApiFailure {
   if (failure.code !== 'NoAnswer') return failure;
   const detail = 'No answer. It may or may not have been done: check before you try again.';
   return new ApiFailure(0, { ...failure.said, detail });
@@ -215,14 +215,14 @@ async function seen(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * A deed that a button starts: whether it is under way, and how it failed. A button that cannot be pressed meanwhile loses the focus; it gets it back,
+ * An action that a button starts: whether it is under way, and how it failed. A button that cannot be pressed meanwhile loses the focus; it gets it back,
  * unless it has gone, or somebody went on meanwhile.
  */
-export function useDeed(): {
+export function useAction(): {
   readonly isBusy: boolean;
   readonly failure: ApiFailure | undefined;
   /** Does it; returns whether that went well. */
-  readonly run: (deed: () => Promise<unknown>) => Promise<boolean>;
+  readonly run: (action: () => Promise<unknown>) => Promise<boolean>;
 } {
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiFailure>();
@@ -233,15 +233,15 @@ export function useDeed(): {
     if (current.isConnected && document.activeElement === document.body) current.focus();
     begunAt.current = null;
   }, [isBusy]);
-  const run = useCallback(async (deed: () => Promise<unknown>) => {
+  const run = useCallback(async (action: () => Promise<unknown>) => {
     begunAt.current = document.activeElement;
     setBusy(true);
     setFailure(undefined);
     try {
-      await deed();
+      await action();
       return true;
     } catch (error) {
-      setFailure(ofDeed(asFailure(error)));
+      setFailure(ofAction(asFailure(error)));
       return false;
     } finally {
       setBusy(false);

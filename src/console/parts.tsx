@@ -2,7 +2,7 @@ import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
-import { type ApiFailure, type Fetched, useDeed, useNow, useSettled, useSteady } from './api.ts';
+import { type ApiFailure, type Fetched, useAction, useNow, useSettled, useSteady } from './api.ts';
 import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
@@ -190,8 +190,8 @@ export interface DialogProps extends Children {
   readonly title: string;
   readonly onClose: () => void;
   /** What the button says that does it; absent: there is nothing to do but to close. */
-  readonly deed?: string;
-  readonly onDeed?: () => void;
+  readonly action?: string;
+  readonly onAction?: () => void;
   readonly isBusy?: boolean;
   readonly isDangerous?: boolean;
   readonly isDisabled?: boolean;
@@ -207,7 +207,7 @@ export interface DialogProps extends Children {
  * later, and whoever pressed the same button again before it would see nothing open.
  */
 export function Dialog(props: DialogProps): JSX.Element {
-  const { title, onClose, deed, onDeed, isBusy = false, isDangerous = false, isDisabled = false } = props;
+  const { title, onClose, action, onAction, isBusy = false, isDangerous = false, isDisabled = false } = props;
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   const isGone = useRef(false);
@@ -224,7 +224,7 @@ export function Dialog(props: DialogProps): JSX.Element {
       dialog?.close();
     };
   }, []);
-  // What a deed that is over leaves to be done has its own button; nobody is put on it to whom it may be new, and cannot be undone.
+  // What an action that is over leaves to be done has its own button; nobody is put on it to whom it may be new, and cannot be undone.
   useLayoutEffect(() => {
     const at = document.activeElement;
     const isLost = at === document.body || at === submit.current;
@@ -236,7 +236,7 @@ export function Dialog(props: DialogProps): JSX.Element {
       class={props.isWide === true ? 'wide' : ''}
       onCancel={(event) => {
         event.preventDefault();
-        // What became of a deed that is under way would be said nowhere.
+        // What became of an action that is under way would be said nowhere.
         if (!isBusy) onClose();
       }}
       onClose={() => {
@@ -252,7 +252,7 @@ export function Dialog(props: DialogProps): JSX.Element {
         }}
         onSubmit={(event) => {
           event.preventDefault();
-          if (!isBusy && !isDisabled && isSteady) onDeed?.();
+          if (!isBusy && !isDisabled && isSteady) onAction?.();
         }}
       >
         <h2 id={id}>{title}</h2>
@@ -271,9 +271,9 @@ export function Dialog(props: DialogProps): JSX.Element {
         )}
         <div class="buttons">
           <button ref={cancel} type="button" onClick={onClose} disabled={isBusy}>
-            {deed === undefined ? 'Close' : 'Cancel'}
+            {action === undefined ? 'Close' : 'Cancel'}
           </button>
-          {deed !== undefined && (
+          {action !== undefined && (
             <button
               ref={submit}
               type="submit"
@@ -282,7 +282,7 @@ export function Dialog(props: DialogProps): JSX.Element {
               aria-disabled={!isSteady}
               autofocus={props.isOnlyAsking === true}
             >
-              {isBusy ? '…' : deed}
+              {isBusy ? '…' : action}
             </button>
           )}
         </div>
@@ -291,21 +291,21 @@ export function Dialog(props: DialogProps): JSX.Element {
   );
 }
 
-interface DeedDialogProps extends Omit<DialogProps, 'onDeed' | 'isBusy' | 'failure'> {
+interface ActionDialogProps extends Omit<DialogProps, 'onAction' | 'isBusy' | 'failure'> {
   readonly run: () => Promise<unknown>;
   /** Called when it was done, before the dialogue closes. */
   readonly onDone: () => void;
 }
 
 /** A dialogue that does one thing, and closes once that is done. */
-export function DeedDialog({ run, onDone, ...dialog }: DeedDialogProps): JSX.Element {
-  const deed = useDeed();
+export function ActionDialog({ run, onDone, ...dialog }: ActionDialogProps): JSX.Element {
+  const action = useAction();
   const doIt = async (): Promise<void> => {
-    if (!(await deed.run(run))) return;
+    if (!(await action.run(run))) return;
     onDone();
     dialog.onClose();
   };
-  return <Dialog {...dialog} isBusy={deed.isBusy} failure={deed.failure} onDeed={() => void doIt()} />;
+  return <Dialog {...dialog} isBusy={action.isBusy} failure={action.failure} onAction={() => void doIt()} />;
 }
 
 interface HeadProps {

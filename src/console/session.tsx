@@ -1,6 +1,6 @@
 import { createContext, type ComponentChildren, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { type ApiFailure, ask, whenRefused, asFailure, useDeed } from './api.ts';
+import { type ApiFailure, ask, whenRefused, asFailure, useAction } from './api.ts';
 import { Failure, Loading } from './parts.tsx';
 
 export type Right = 'read' | 'trigger' | 'operate';
@@ -137,7 +137,7 @@ interface SignInProps {
 
 function SignIn({ onSigned, refused, isAgain = false, isByLink = false }: SignInProps): JSX.Element {
   const [key, setKey] = useState('');
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const field = useRef<HTMLInputElement>(null);
   // Also after a wrong key, which the next one that is typed or pasted replaces.
   useLayoutEffect(() => {

@@ -66,12 +66,12 @@ test('[S34] so it is told of none by the list of watches, nor by one watch', asy
   }
 });
 
-const DEEDS = [
+const ACTIONS = [
   ['/v1/watches', { audiences: ['vip'] }],
   ...['now', 'accept', 'stop'].map((name) => [`/v1/watches/vip/${name}`, undefined] as const),
 ] as const;
 
-test.each(DEEDS)(
+test.each(ACTIONS)(
   'a key that may only read, or is for some jobs, is refused POST %s, which every job is told of',
   async (path, body) => {
     const secrets = { reads: newApiKey(), some: newApiKey() };

@@ -152,7 +152,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('leaves the focus where it was when a deed fails, and puts nobody on what cannot be undone', async () => {
+  test('leaves the focus where it was when an action fails, and puts nobody on what cannot be undone', async () => {
     const job = await started('Keeps the focus');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Reconcile' }).click();

@@ -12,7 +12,7 @@ import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 
 /** What changes a watch; a command of one can be copied by everybody. */
-const WATCH_DEEDS = /^(?:Watch an audience|Accept|Read now|Change|Stop)$/;
+const WATCH_ACTIONS = /^(?:Watch an audience|Accept|Read now|Change|Stop)$/;
 
 const id = (): string => randomBytes(16).toString('hex');
 const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
@@ -217,23 +217,23 @@ describeWithBrowser('the console', () => {
     await until(async () => (await watches.status(WATCHED.id)).rounds === 1);
 
     for (const user of MEMBERS.slice(0, 20)) lab.source.exit(WATCHED.id, user);
-    const deed = (name: string) => page.getByRole('button', { name: `${name}: the watch of ${WATCHED.slug}` });
-    await deed('Read now').waitFor();
-    expect(await deed('Accept').count()).toBe(0);
-    await deed('Read now').click();
+    const action = (name: string) => page.getByRole('button', { name: `${name}: the watch of ${WATCHED.slug}` });
+    await action('Read now').waitFor();
+    expect(await action('Accept').count()).toBe(0);
+    await action('Read now').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --now`, { exact: true }).waitFor();
     await dialog.getByRole('button', { name: 'Read now' }).click();
     await page.getByText('20 members would leave at once and 20 remain').waitFor();
     await looked(page, 'watches-narrow');
     // Since some are back, reading once more would not be enough.
     for (const user of MEMBERS.slice(0, 5)) lab.source.enter(WATCHED.id, user);
-    await deed('Accept').click();
+    await action('Accept').click();
     await dialog.getByText('20 members left and 20 remain').waitFor();
     await dialog.getByRole('button', { name: 'Accept', exact: true }).click();
     await until(async () => (await watches.status(WATCHED.id)).exits === 15);
-    await deed('Accept').waitFor({ state: 'detached' });
+    await action('Accept').waitFor({ state: 'detached' });
 
-    await deed('Change').click();
+    await action('Change').click();
     expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
     await dialog.getByLabel(/^Hold back exits when more/).fill('100');
@@ -251,10 +251,10 @@ describeWithBrowser('the console', () => {
       emitExisting: true,
     });
 
-    await deed('Stop').click();
+    await action('Stop').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --stop`, { exact: true }).waitFor();
     await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
-    await deed('Stop').waitFor({ state: 'detached' });
+    await action('Stop').waitFor({ state: 'detached' });
     for (const user of MEMBERS.slice(0, 20)) lab.source.enter(WATCHED.id, user);
     await context.close();
   });
@@ -345,7 +345,7 @@ describeWithBrowser('the console', () => {
     expect(await page.getByRole('link', { name: 'Edit' }).count()).toBe(0);
     await page.getByRole('link', { name: 'Inputs' }).click();
     await page.getByText('No watched audiences').or(page.getByRole('cell').first()).first().waitFor();
-    expect(await page.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
+    expect(await page.getByRole('button', { name: WATCH_ACTIONS }).count()).toBe(0);
     // Nor does the API do it for them.
     const paused = await page.evaluate<number>(
       `fetch('/v1/jobs/${job}/pause', { method: 'POST', headers: { 'x-triggers-console': '1' } }).then(({ status }) => status)`,
@@ -416,14 +416,14 @@ describeWithBrowser('the console', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'By hand' }).waitFor();
     await page.getByText('running', { exact: true }).first().waitFor();
-    // The dialogue begins at its deed, and where that takes away the button that began it, the focus is on what took its place.
-    for (const [deed, next] of [
+    // The dialogue begins at its action, and where that takes away the button that began it, the focus is on what took its place.
+    for (const [action, next] of [
       ['Pause', 'Resume'],
       ['Resume', 'Pause'],
     ] as const) {
-      if (deed === 'Pause') await tabTo(page, /^Pause$/);
+      if (action === 'Pause') await tabTo(page, /^Pause$/);
       await page.keyboard.press('Enter');
-      await pressable(page, deed);
+      await pressable(page, action);
       await page.keyboard.press('Enter');
       await page.getByRole('button', { name: next, exact: true }).waitFor();
       await until(async () => (await page.evaluate(FOCUSED)) === next);
@@ -488,7 +488,7 @@ describeWithBrowser('the console', () => {
     // A watch tells every job that listens, so that a key for some jobs may not begin one.
     await other.getByRole('link', { name: 'Inputs' }).click();
     await other.getByText('No watched audiences').or(other.getByRole('cell').first()).first().waitFor();
-    expect(await other.getByRole('button', { name: WATCH_DEEDS }).count()).toBe(0);
+    expect(await other.getByRole('button', { name: WATCH_ACTIONS }).count()).toBe(0);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await other.bringToFront();
     await other.getByText('Your session has ended').waitFor();

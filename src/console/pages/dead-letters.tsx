@@ -6,7 +6,7 @@ import { indentedJson } from '../../domain/indented-json.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { ApiFailure, ask, pathOf, useFetched, useDeed, useNow } from '../api.ts';
+import { ApiFailure, ask, pathOf, useFetched, useAction, useNow } from '../api.ts';
 import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { ago, shellWord } from '../words.ts';
@@ -250,7 +250,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const { mayOperate } = useSession();
   const now = useNow();
   const { value: letter, failure, again } = useFetched<DeadLetterReport>(pathOf(['dead-letters', id]));
-  const deed = useDeed();
+  const action = useAction();
   const [isForced, setForced] = useState(false);
   const [isDiscarding, setDiscarding] = useState(false);
   const mayDecide = mayOperate && letter?.state === 'waiting';
@@ -258,7 +258,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const force = isForced && !isDiscarding;
   const decide = async (): Promise<void> => {
     const body = force ? { body: { force } } : {};
-    const isDone = await deed.run(async () =>
+    const isDone = await action.run(async () =>
       oneDone(await ask(pathOf(['dead-letters', id, what]), { method: 'POST', ...body })),
     );
     onDone();
@@ -271,11 +271,11 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
       title={isDiscarding ? 'Discard this dead letter' : 'A dead letter'}
       isWide
       isDangerous={isDiscarding}
-      isBusy={deed.isBusy}
-      failure={failure ?? deed.failure}
+      isBusy={action.isBusy}
+      failure={failure ?? action.failure}
       onClose={isDiscarding ? () => setDiscarding(false) : onClose}
-      onDeed={() => void decide()}
-      {...(mayDecide ? { deed: isDiscarding ? 'Discard permanently' : 'Redeliver' } : {})}
+      onAction={() => void decide()}
+      {...(mayDecide ? { action: isDiscarding ? 'Discard permanently' : 'Redeliver' } : {})}
       {...(mayDecide ? { command: `triggers dead-letters ${what} ${id}${force ? ' --force' : ''}` } : {})}
     >
       {letter === undefined && failure === undefined && <Loading what="the dead letter" />}
@@ -400,7 +400,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
   const [isForced, setForced] = useState(false);
   // The list is read anew when they are decided about, and has the others no more.
   const [users] = useState(() => new Map(letters.map(({ id, user: one }) => [id, one])));
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const url = pathOf(['dead-letters', what]);
   const count = async (): Promise<void> => {
     await run(async () => {
@@ -428,16 +428,16 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
     user === undefined ? '' : ` --user ${shellWord(user)}`,
   ].join('');
   const force = isForced ? ' --force' : '';
-  const deed = extent === undefined ? 'Count them' : `${name} ${shownCount(extent.letters)}`;
+  const action = extent === undefined ? 'Count them' : `${name} ${shownCount(extent.letters)}`;
   return (
     <Dialog
       title={`${name} dead letters`}
       isDangerous={what === 'discard' && extent !== undefined}
       {...{ onClose, isBusy, failure }}
-      {...(result === undefined ? { deed } : {})}
+      {...(result === undefined ? { action } : {})}
       isDisabled={extent?.letters === 0}
       command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}${force}`}
-      onDeed={() => void (extent === undefined ? count() : decide())}
+      onAction={() => void (extent === undefined ? count() : decide())}
     >
       {result !== undefined ? (
         <>

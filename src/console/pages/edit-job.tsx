@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
-import { ask, pathOf, useFetched, useDeed } from '../api.ts';
+import { ask, pathOf, useFetched, useAction } from '../api.ts';
 import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
 import { Clipped, Dialog, Head, Failure, Loading, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -96,7 +96,7 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
       .filter(({ field }) => changes.some((one) => one.field === field))
       .map(({ field, to }) => [field, to]),
   );
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const save = async (): Promise<void> => {
     const isDone = await run(() => ask(pathOf(['jobs', job]), { method: 'PATCH', body: editOf(changes) }));
     if (!isDone) return;
@@ -106,12 +106,12 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
   return (
     <Dialog
       title={`Change ${counted(changes.length, 'field')}`}
-      deed={others.size > 0 ? 'Save anyway' : 'Save'}
+      action={others.size > 0 ? 'Save anyway' : 'Save'}
       isWide
       {...{ onClose, isBusy, failure }}
       isDisabled={current === undefined && unread === undefined}
       command={`triggers edit ${job} changes.json`}
-      onDeed={() => void save()}
+      onAction={() => void save()}
     >
       <p>Waiting triggers use the new settings. Requests in flight finish with the old ones.</p>
       {others.size > 0 && (

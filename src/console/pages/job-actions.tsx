@@ -4,8 +4,8 @@ import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { counted, printable, shownCount } from '../../domain/shown.ts';
-import { ask, pathOf, useFetched, useDeed, useSteady } from '../api.ts';
-import { DeedDialog, Dialog, Failure, Loading } from '../parts.tsx';
+import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
+import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { shellWord } from '../words.ts';
 import { membersOf } from './job-form.tsx';
@@ -29,10 +29,10 @@ interface JobActionProps {
 }
 
 /** What can be done with a job now, by somebody who may. */
-export function JobDeeds({ status, onDone }: JobActionProps): JSX.Element | null {
+export function JobActions({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
   const [open, setOpen] = useState<JobAction>();
-  const buttons = useFocusAfterDeeds(open !== undefined);
+  const buttons = useFocusAfterActions(open !== undefined);
   if (!mayOperate) return null;
   const close = (): void => setOpen(undefined);
   const opened = { status, onDone, onClose: close };
@@ -43,9 +43,9 @@ export function JobDeeds({ status, onDone }: JobActionProps): JSX.Element | null
   };
   return (
     <div class="buttons" ref={buttons} tabIndex={-1}>
-      {deedsOf(status).map((deed) => (
-        <button type="button" key={deed} onClick={() => setOpen(deed)}>
-          {NAMES[deed]}
+      {actionsOf(status).map((action) => (
+        <button type="button" key={action} onClick={() => setOpen(action)}>
+          {NAMES[action]}
         </button>
       ))}
       {status.state !== 'stopped' && (
@@ -55,17 +55,17 @@ export function JobDeeds({ status, onDone }: JobActionProps): JSX.Element | null
       )}
       {(open === 'backfill' || open === 'reconcile' || open === 'stop') && own[open]}
       {(open === 'pause' || open === 'resume' || open === 'recover' || open === 'retry') && (
-        <Plain deed={open} {...opened} />
+        <Plain action={open} {...opened} />
       )}
     </div>
   );
 }
 
 /**
- * Where the focus goes when a deed takes away the button that began it: to the first of those that are there now, or to where they were.
- * @param isOpen whether a deed is being asked about
+ * Where the focus goes when an action takes away the button that began it: to the first of those that are there now, or to where they were.
+ * @param isOpen whether an action is being asked about
  */
-function useFocusAfterDeeds(isOpen: boolean): { readonly current: HTMLDivElement | null } {
+function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivElement | null } {
   const buttons = useRef<HTMLDivElement>(null);
   const wasHere = useRef(false);
   useLayoutEffect(() => {
@@ -78,7 +78,7 @@ function useFocusAfterDeeds(isOpen: boolean): { readonly current: HTMLDivElement
   return buttons;
 }
 
-function deedsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): JobAction[] {
+function actionsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): JobAction[] {
   if (recoverableUntil !== undefined) return ['recover'];
   if (state === 'stopped') return kept === undefined ? [] : ['resume', 'stop'];
   if (state === 'starting') return ['stop'];
@@ -108,19 +108,24 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
 };
 
 /** A command that needs nothing but a yes. */
-function Plain({ deed, status, onDone, onClose }: DialogProps & { readonly deed: keyof typeof MEANINGS }): JSX.Element {
+function Plain({
+  action,
+  status,
+  onDone,
+  onClose,
+}: DialogProps & { readonly action: keyof typeof MEANINGS }): JSX.Element {
   const { jobId, label } = status;
   return (
-    <DeedDialog
-      title={`${NAMES[deed]} “${printable(label)}”`}
-      deed={NAMES[deed]}
-      command={`triggers ${deed} ${jobId}`}
+    <ActionDialog
+      title={`${NAMES[action]} “${printable(label)}”`}
+      action={NAMES[action]}
+      command={`triggers ${action} ${jobId}`}
       isOnlyAsking
-      run={() => ask(pathOf(['jobs', jobId, deed]), { method: 'POST' })}
+      run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST' })}
       {...{ onDone, onClose }}
     >
-      <p>{MEANINGS[deed](status)}</p>
-    </DeedDialog>
+      <p>{MEANINGS[action](status)}</p>
+    </ActionDialog>
   );
 }
 
@@ -139,9 +144,9 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
   return (
-    <DeedDialog
+    <ActionDialog
       title={kept === undefined ? `Stop “${printable(label)}”` : `Discard the triggers that “${printable(label)}” kept`}
-      deed={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
+      action={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
       isDangerous={waiting === 'discard'}
       command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}`}
       run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting } })}
@@ -165,7 +170,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           </label>
         ))}
       </fieldset>
-    </DeedDialog>
+    </ActionDialog>
   );
 }
 
@@ -196,9 +201,9 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const pace =
     backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
   return (
-    <DeedDialog
+    <ActionDialog
       title={`Send existing users of “${printable(label)}”`}
-      deed={count === undefined || isWrong ? 'Start backfill' : `Send ${shownCount(count)}, then pause`}
+      action={count === undefined || isWrong ? 'Start backfill' : `Send ${shownCount(count)}, then pause`}
       isDisabled={chosen.length === 0 || isWrong}
       command={`triggers backfill ${jobId}${options.join('')}`}
       run={() => ask(pathOf(['jobs', jobId, 'backfill']), { method: 'POST', body })}
@@ -236,14 +241,14 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           {isWrong ? 'Enter a whole number from 1.' : 'The backfill pauses after them. Resume it to continue.'}
         </p>
       </div>
-    </DeedDialog>
+    </ActionDialog>
   );
 }
 
 /** What is done with a backfill that is under way. */
-export function BackfillDeeds({ status, onDone }: JobActionProps): JSX.Element | null {
+export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
-  const { failure, isBusy, run } = useDeed();
+  const { failure, isBusy, run } = useAction();
   const [isCancelling, setCancelling] = useState(false);
   const { backfill, jobId } = status;
   const state = backfill?.state;
@@ -267,12 +272,12 @@ export function BackfillDeeds({ status, onDone }: JobActionProps): JSX.Element |
       {isCancelling ? (
         <Dialog
           title="Cancel the backfill"
-          deed="Cancel the backfill"
+          action="Cancel the backfill"
           isDangerous
           {...{ isBusy, failure }}
           onClose={() => setCancelling(false)}
           command={`triggers backfill ${jobId} --cancel`}
-          onDeed={() => void act('cancel')}
+          onAction={() => void act('cancel')}
         >
           <p>People not sent yet are skipped. This cannot be undone. Live triggers continue.</p>
         </Dialog>
@@ -295,7 +300,7 @@ function ndjsonOf(lines: string): string {
 
 /** Two steps: what the list would send, by numbers; then to send it. The list goes to the API each time, and nowhere else. */
 function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const [file, setFile] = useState<File>();
   const [audience, setAudience] = useState(status.audiences[0]?.slug ?? '');
   const [typedColumn, setColumn] = useState('');
@@ -327,7 +332,7 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
   return (
     <Dialog
       title={`Reconcile “${printable(label)}”`}
-      deed={
+      action={
         found === undefined
           ? 'Compare'
           : isDoubtful
@@ -338,7 +343,7 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
       {...{ onClose, isBusy, failure }}
       isDisabled={file === undefined || isExcel || isNothing}
       command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${options.join('')}`}
-      onDeed={() => void send(found === undefined)}
+      onAction={() => void send(found === undefined)}
     >
       <p>
         Upload the list of people that the endpoint has. It is compared with the current members. You can then send the

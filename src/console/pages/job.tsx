@@ -22,7 +22,7 @@ import {
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
-import { BackfillDeeds, JobDeeds } from './job-actions.tsx';
+import { BackfillActions, JobActions } from './job-actions.tsx';
 
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
@@ -57,7 +57,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
             <bdi>{printable(status.label)}</bdi> <StateOfJob state={status.state} isUnhealthy={isUnhealthy} />
           </h1>
         </div>
-        <JobDeeds status={status} onDone={again} />
+        <JobActions status={status} onDone={again} />
       </div>
       {status.description !== undefined && (
         <p class="quiet">
@@ -118,7 +118,7 @@ function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onD
       <p class="hint">
         {backfillSentence(backfill)}; asked for <Time at={backfill.at} />
       </p>
-      <BackfillDeeds status={status} onDone={onDone} />
+      <BackfillActions status={status} onDone={onDone} />
     </section>
   );
 }

@@ -5,7 +5,7 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { indentedJson } from '../../domain/indented-json.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { ask, pathOf, useFetched, useDeed } from '../api.ts';
+import { ask, pathOf, useFetched, useAction } from '../api.ts';
 import { type Draft, EMPTY_DRAFT } from '../form.ts';
 import { Clipped, Command, Dialog, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -97,7 +97,7 @@ function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () =
 /** Says how many people will be sent what, and starts it. */
 function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.Element {
   const { route } = useLocation();
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
   const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
   const members = membersOf(list, audiences);
@@ -118,7 +118,7 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
   return (
     <Dialog
       title={`Start “${printable(label)}”`}
-      deed={
+      action={
         isGivenUp
           ? 'Start, and lose them'
           : existingUsers
@@ -128,7 +128,7 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
       {...{ onClose, isBusy, failure }}
       isDisabled={failure?.code === 'JobKept'}
       isDangerous={isGivenUp}
-      onDeed={() => void start()}
+      onAction={() => void start()}
     >
       {existingUsers ? (
         <p>

@@ -6,7 +6,7 @@ import { indentedJson } from '../../domain/indented-json.ts';
 import { meaningOf } from '../../domain/sample-meaning.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { type ApiFailure, ask, pathOf, asFailure, useDeed, useSettled } from '../api.ts';
+import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../api.ts';
 import { Dialog, Failure, Clipped, State } from '../parts.tsx';
 import { shellWord } from '../words.ts';
 
@@ -142,7 +142,7 @@ interface TestProps {
 }
 
 function TestDialog({ wish, command, about, isCurrent, onClose }: TestProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const [sent, setSent] = useState<SentSample>();
   const send = (): void => {
     void run(async () => setSent(await ask<SentSample>(pathOf(['test']), { method: 'POST', body: JSON.parse(wish) })));
@@ -150,7 +150,7 @@ function TestDialog({ wish, command, about, isCurrent, onClose }: TestProps): JS
   return (
     <Dialog
       title="Send a test"
-      {...(sent === undefined ? { deed: 'Send it once', onDeed: send } : {})}
+      {...(sent === undefined ? { action: 'Send it once', onAction: send } : {})}
       {...{ onClose, isBusy, failure }}
       isDisabled={!isCurrent}
       {...(sent === undefined ? { command } : {})}

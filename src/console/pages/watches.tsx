@@ -3,8 +3,8 @@ import { useState } from 'preact/hooks';
 import type { WatchSummary } from '../../client/watches.ts';
 import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
-import { ask, pathOf, useDeed, useFetched } from '../api.ts';
-import { Clipped, Command, DeedDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
+import { ask, pathOf, useAction, useFetched } from '../api.ts';
+import { Clipped, Command, ActionDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import type { AudienceList } from '../../contract/audience.ts';
 import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
@@ -109,7 +109,7 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
         )}
       </td>
       <td data-name="Every">{status === undefined ? '' : duration(status.everyMs)}</td>
-      {mayWatch && <td data-name="">{status !== undefined && <WatchDeeds status={status} onDone={onDone} />}</td>}
+      {mayWatch && <td data-name="">{status !== undefined && <WatchActions status={status} onDone={onDone} />}</td>}
     </tr>
   );
 }
@@ -146,22 +146,22 @@ const NAMES: Readonly<Record<WatchCommand | 'change', string>> = {
 };
 
 /** What can be done with a watch now. */
-function WatchDeeds({ status, onDone }: Done & { readonly status: WatchStatus }): JSX.Element {
+function WatchActions({ status, onDone }: Done & { readonly status: WatchStatus }): JSX.Element {
   const [open, setOpen] = useState<WatchCommand | 'change'>();
   const { slug } = status.audience;
   const close = (): void => setOpen(undefined);
-  const deeds = [...(status.held === undefined ? [] : (['accept'] as const)), 'now', 'change', 'stop'] as const;
+  const actions = [...(status.held === undefined ? [] : (['accept'] as const)), 'now', 'change', 'stop'] as const;
   return (
-    <div class="deeds">
-      {deeds.map((deed) => (
+    <div class="actions">
+      {actions.map((action) => (
         <button
           type="button"
           class="plain"
-          key={deed}
-          aria-label={`${NAMES[deed]}: the watch of ${printable(slug)}`}
-          onClick={() => setOpen(deed)}
+          key={action}
+          aria-label={`${NAMES[action]}: the watch of ${printable(slug)}`}
+          onClick={() => setOpen(action)}
         >
-          {NAMES[deed]}
+          {NAMES[action]}
         </button>
       ))}
       {open === 'change' && <WatchForm status={status} onDone={onDone} onClose={close} />}
@@ -191,9 +191,9 @@ interface CommandedProps extends Done {
 function Commanded({ command, status, onDone, onClose }: CommandedProps): JSX.Element {
   const { id, slug, name } = status.audience;
   return (
-    <DeedDialog
+    <ActionDialog
       title={`${NAMES[command]}: the watch of “${printable(name)}”`}
-      deed={NAMES[command]}
+      action={NAMES[command]}
       isDangerous={command === 'stop'}
       isDisabled={command === 'accept' && status.held === undefined}
       command={`triggers watch ${shellWord(slug)} --${command}`}
@@ -201,7 +201,7 @@ function Commanded({ command, status, onDone, onClose }: CommandedProps): JSX.El
       {...{ onDone, onClose }}
     >
       <p>{MEANINGS[command](status)}</p>
-    </DeedDialog>
+    </ActionDialog>
   );
 }
 
@@ -219,7 +219,7 @@ interface WatchFormProps extends Done {
 
 /** How an audience is watched: from now on, or otherwise than it is. Only what differs is said, so that what somebody else has changed meanwhile stays. */
 function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
-  const { isBusy, failure, run } = useDeed();
+  const { isBusy, failure, run } = useAction();
   const [before] = useState<WatchOptions>(status ?? AT_FIRST);
   const [audience, setAudience] = useState('');
   const [every, setEvery] = useState(spanWord(before.everyMs));
@@ -257,12 +257,12 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
   return (
     <Dialog
       title={status === undefined ? 'Watch an audience' : `Change the watch of “${printable(status.audience.name)}”`}
-      {...(begun === undefined ? { deed: status === undefined ? 'Watch it' : 'Change it' } : {})}
+      {...(begun === undefined ? { action: status === undefined ? 'Watch it' : 'Change it' } : {})}
       isDisabled={name === '' || isEveryWrong || isPercentWrong || isNothing}
       {...{ onClose, isBusy }}
       failure={command === refused ? failure : undefined}
       {...(begun === undefined ? { command } : {})}
-      onDeed={() => void doIt()}
+      onAction={() => void doIt()}
     >
       {begun !== undefined ? (
         <>
