@@ -18,7 +18,7 @@ export interface HandoverOptions {
   readonly directory: JobDirectory;
   /** Resolves once the job has accepted all of them, in their order. @throws PushInterrupted */
   readonly signal: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<void>;
-  /** The only jobs that get anything. What is for one that does not run waits until it does. Undefined: every running job that subscribes. */
+  /** The only jobs that get triggers. Triggers for a job that does not run wait until it does. Undefined: every running job that subscribes. */
   readonly jobs?: readonly string[] | undefined;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
@@ -28,15 +28,15 @@ const UNMATCHED_EVERY_MS = 60_000;
 /** Most audiences in one line of the log. */
 const MOST_NAMED = 20;
 
-/** Hands triggers over to jobs, and does not give up: what is taken from a stream may be forgotten there once this is done. */
+/** Hands triggers over to jobs, and does not give up: once this is done, the stream that they came from may forget them. */
 export class Handover {
   readonly #options: HandoverOptions;
-  /** Jobs that take nothing at the moment: why, and what is given to them and waits. */
+  /** Jobs that are not accepting triggers: why, and the triggers that wait for them. */
   readonly #waitedFor = new Map<
     string,
     { readonly problem: string; readonly waiting: Set<readonly CheckedTrigger[]> }
   >();
-  /** Audiences to which nobody listened, and triggers about them, since that was last said. */
+  /** Audiences to which no job subscribed, and the number of their triggers, since that was last logged. */
   readonly #unmatched = new Set<string>();
   #unmatchedCount = 0;
   #saysUnmatchedAtMs = 0;
@@ -45,15 +45,15 @@ export class Handover {
     this.#options = options;
   }
 
-  /** Why what is given waits; undefined when it does not. */
+  /** Why triggers wait; undefined when none does. */
   get problem(): string | undefined {
     const [one] = this.#waitedFor.values();
     return one && `A job takes nothing. ${one.problem}`;
   }
 
   /**
-   * Resolves once each job that subscribes has accepted all of them, in their order. A job that is full, and a Temporal that does not answer, are
-   * waited for.
+   * Resolves once each job that subscribes has accepted all of them, in their order. Waits for a job that is full, and for Temporal if it does not
+   * answer.
    * @returns those to which no job subscribes: they are dropped, counted and logged.
    * @throws the reason of `stop`, as soon as that is aborted: some may have been accepted, and are to be given again
    */
@@ -76,7 +76,7 @@ export class Handover {
     return unmatched;
   }
 
-  /** Says which of `jobs` do not run: a misspelt one would be waited for, and that would be seen with the first message only. */
+  /** Logs which of `jobs` do not run: a misspelt one would be waited for, and otherwise show only with the first message. */
   async lookAtJobs(): Promise<void> {
     const { jobs = [], directory, log } = this.#options;
     for (const jobId of jobs) {
@@ -94,7 +94,7 @@ export class Handover {
   }
 
   /**
-   * False: with `jobs`, each of them runs, and none subscribes to the audience, as was found out just now.
+   * Returns false if `jobs` are given, all of them run, and none subscribes to the audience, as was looked up just now.
    * @throws the reason of `stop`, once that is aborted
    */
   async hears(audience: string, stop: AbortSignal): Promise<boolean> {
@@ -161,7 +161,7 @@ export class Handover {
     }
   }
 
-  /** Those that the job did not take, since it has ended and is not one of the only ones. */
+  /** Returns the triggers that the job did not take, since it has ended and is not one of `jobs`. */
   async #untilAccepted(
     jobId: string,
     triggers: readonly CheckedTrigger[],
@@ -225,7 +225,7 @@ const HANDOVER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 const OUTCOMES = ['accepted', 'unmatched', 'poisoned', 'ignored'] as const;
 
-/** What a consumer counts, for Prometheus. No label contains anything of a person. docs/metrics.md says what each means. */
+/** Metrics of a consumer, for Prometheus. No label contains anything of a person. docs/metrics.md says what each means. */
 export class ConsumerMetrics {
   readonly registry = new Registry();
   readonly #triggers;
@@ -284,10 +284,10 @@ export class ConsumerMetrics {
   }
 }
 
-/** What consumes a stream until it is stopped. */
+/** A consumer of a stream, until it is stopped. */
 export interface RunningConsumer {
   /** Why it cannot do its work at the moment; undefined when it can. */
   readonly problem: string | undefined;
-  /** Reads nothing more, and ends once what was read is accepted, or after 10 s. What was not is read again by the next consumer. */
+  /** Reads nothing more, and ends once what was read is accepted, or after 10 s. The next consumer reads the rest again. */
   stop(): Promise<void>;
 }

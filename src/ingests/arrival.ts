@@ -1,16 +1,16 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { instantOf, parseInstant } from '../domain/instant.ts';
 
-/** What an ingest looks at of a request. */
+/** The parts of a request that an ingest reads. */
 export interface Arrival {
-  /** By name in lower case; one that is there twice has all of it. */
+  /** By name in lower case; a repeated header has all its values. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** The parameters of the URL. */
   readonly query: Readonly<Record<string, string | undefined>>;
   readonly body: Json;
 }
 
-/** The parameters of a URL's query, and one that it has twice: which of the two counts is nobody's to say. */
+/** Returns the parameters of a URL's query, and one that it has twice: nobody can say which of the two counts. */
 export function parametersIn(query: string): {
   readonly query: Arrival['query'];
   readonly doubled: string | undefined;
@@ -27,7 +27,7 @@ export function doubledText(name: string): string {
   return `The URL has the parameter "${name.slice(0, 50)}" twice.`;
 }
 
-/** One membership change, as its sender tells it. Whether a trigger can be made of it is for others to say. */
+/** One membership change, as its sender tells it. Others decide whether it can become a trigger. */
 export interface Change {
   readonly user: string;
   readonly event: TriggerEvent;
@@ -38,28 +38,28 @@ export interface Change {
   readonly profile?: JsonObject | undefined;
 }
 
-/** Why something that is told as a change cannot be read. In words, without anything that it says of a person. */
+/** Why an item cannot be read as a change: in words, without anything about a person. */
 export interface Unreadable {
   readonly reason: string;
 }
 
-/** What a request says. */
+/** The contents of a request, as an ingest reads them. */
 export interface Reading {
   /** In their order. */
   readonly changes: readonly (Change | Unreadable)[];
-  /** What came besides and tells of no change. */
+  /** How many items tell of no change. */
   readonly ignored: number;
-  /** The same whenever the sender repeats this request, and of no other request; absent: the sender says none. */
+  /** The same whenever the sender repeats this request, and different for any other; absent: the sender gives none. */
   readonly messageId?: string | undefined;
-  /** What the sender expects to find in the answer. */
+  /** Fields that the sender expects in the answer. */
   readonly answer?: JsonObject | undefined;
 }
 
-/** What may be said about any preset. */
+/** Settings that every preset has. */
 export interface PresetSettings {
-  /** The field of a person that is their id, as a dotted path; undefined: where the sender has it by itself. */
+  /** The field of a person that is their id, as a dotted path; undefined: the sender's usual place. */
   readonly userField?: string | undefined;
-  /** The audience that all of it is about; undefined: the sender says it. */
+  /** The audience of all changes; undefined: the sender names it. */
   readonly audience?: string | undefined;
   /** Our names of audiences, by the sender's. */
   readonly audiences: Readonly<Record<string, string>>;
@@ -79,12 +79,12 @@ export function objectAt(owner: JsonObject, key: string): JsonObject {
   return isObject(value) ? value : {};
 }
 
-/** What a field holds that is the object's own. */
+/** Returns the value of an object's own field. */
 export function own(owner: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(owner, key) ? owner[key] : undefined;
 }
 
-/** What stands at a dotted path. A field of exactly that name goes before. */
+/** Returns the value at a dotted path. A field of exactly that name comes first. */
 export function valueAt(owner: JsonObject, path: string): Json | undefined {
   if (Object.hasOwn(owner, path)) return owner[path];
   let value: Json | undefined = owner;
@@ -111,7 +111,7 @@ export function firstId(...values: readonly (Json | undefined)[]): string | unde
 const ENTER = new Set(['enter', 'entered', 'enters', 'add', 'added', 'joined', 'true']);
 const EXIT = new Set(['exit', 'exited', 'exits', 'leave', 'left', 'leaves', 'remove', 'removed', 'deleted', 'false']);
 
-/** What a word means that somebody uses for it; undefined: it is none. Of several, such as `audience.entered`, the last one counts. */
+/** Returns the event that a sender's word means; undefined: none. In several words, such as `audience.entered`, the last one counts. */
 export function eventOf(value: Json | undefined): TriggerEvent | undefined {
   if (typeof value === 'boolean') return value ? 'enter' : 'exit';
   if (typeof value !== 'string') return undefined;
@@ -125,13 +125,13 @@ export function eventOf(value: Json | undefined): TriggerEvent | undefined {
   return EXIT.has(word) ? 'exit' : undefined;
 }
 
-/** What is before and after these seconds since 1970, September 2001 and the year 2100, is no time that is meant: 20261127 is a date. */
+/** Seconds since 1970, from September 2001 to the year 2100. A number outside of these is not meant as a time: 20261127 is a date. */
 const FIRST_S = 1_000_000_000;
 const LAST_S = 4_102_444_800;
 
 /**
- * A time as RFC 3339: such a text as it is, or a number of seconds or ms since 1970, from September 2001 to the year 2100, which may be written as
- * text. Undefined when none is said; null when what is said is no time.
+ * Returns a time as RFC 3339. Takes such a text as it is, or seconds or ms since 1970, as a number or text, from September 2001 to the year 2100.
+ * Undefined when there is none; null when the value is not a time.
  */
 export function timeOf(value: Json | undefined): string | null | undefined {
   if (value === undefined || value === null || value === '') return undefined;
@@ -142,19 +142,19 @@ export function timeOf(value: Json | undefined): string | null | undefined {
   return number >= FIRST_S * 1000 && number < LAST_S * 1000 ? instantOf(Math.round(number)) : null;
 }
 
-/** What a sender says of one change, before it is known whether it says enough. */
+/** A change as its sender tells it; something may be missing. */
 interface Told {
   readonly user: string | undefined;
-  /** What it is looked for in, for the reason. */
+  /** The place where the user is looked for, for the reason. */
   readonly userIn: string;
   readonly event: TriggerEvent | undefined;
   readonly audiences: readonly (Json | undefined)[];
   readonly at?: Json | undefined;
-  /** As it stands there: refused when it is neither an object nor nothing. */
+  /** As it came: refused unless it is an object or nothing. */
   readonly profile?: Json | undefined;
 }
 
-/** A change, or what of it is missing. */
+/** Returns a change, or what it lacks. */
 export function changeOf(told: Told, { audience }: PresetSettings): Change | Unreadable {
   const { user, userIn, event, profile } = told;
   const said = audience === undefined ? told.audiences.map(idOf) : [audience];

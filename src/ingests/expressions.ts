@@ -18,7 +18,7 @@ import {
 
 /** JSONata, by what it finds in a body. `$body`, `$headers` and `$query` are there in each. */
 export interface Expressions {
-  /** The list of what tells of a change each; the other expressions begin at one of them. Absent: the body is one. */
+  /** The list of items, one for each change; the other expressions are evaluated at an item. Absent: the body is the item. */
   readonly each?: string | undefined;
   readonly user: string;
   readonly audience?: string | undefined;
@@ -28,11 +28,11 @@ export interface Expressions {
   readonly profile?: string | undefined;
   /** True: it tells of no change. */
   readonly ignore?: string | undefined;
-  /** What is the same of a repeat; begins at the body. */
+  /** The same for a repeated request; evaluated at the body. */
   readonly id?: string | undefined;
 }
 
-/** What the thread is asked. */
+/** A task for the thread. */
 export interface ToEvaluate {
   readonly expressions: Expressions;
   readonly body: Json;
@@ -40,7 +40,7 @@ export interface ToEvaluate {
   readonly query: Arrival['query'];
 }
 
-/** What the thread answers: JSON of what was found, or why nothing was. */
+/** The thread's answer: JSON of what it found, or why it found nothing. */
 export type Evaluation = { readonly json: string } | { readonly failure: string };
 
 /** Longest time for all expressions of one request, in ms. */
@@ -49,17 +49,17 @@ const LONGEST_MS = 500;
 const MOST_WAITING = 1_000;
 /** Most levels of a body. */
 const MOST_LEVELS = 300;
-/** What the thread may take, in MB. */
+/** Memory limits of the thread, in MB. */
 const MEMORY = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 };
 
-/** So many requests wait for expressions that this one would wait too long, or has. Nothing of it was read, and nothing will be. */
+/** Too many requests wait for expressions: this one would wait too long, or did. Nothing of it was read or will be. */
 export class ExpressionsBusy extends Error {
   constructor() {
     super('Too many requests wait for expressions to be evaluated.');
   }
 }
 
-/** What is wrong with an expression, as far as that shows before it is evaluated: it is no JSONata, or calls what is not there. */
+/** Returns the mistake in an expression, if it shows without evaluating it: it is not JSONata, or calls an unknown function. */
 export function expressionMistake(text: string): string | undefined {
   try {
     return unknownFunction(jsonata(text).ast());
@@ -87,7 +87,7 @@ function unknownFunction(ast: unknown): string | undefined {
     if (!isRecord(node)) return;
     const { type, lhs, focus, index } = node;
     const own = type === 'bind' ? [lhs] : type === 'lambda' ? node['arguments'] : [];
-    // What stands on the left of := and what a function is given, and what a step gives a name.
+    // These bind a name: the left side of :=, the parameters of a function, and a step with @ or #.
     for (const one of [...(Array.isArray(own) ? own.map(nameIn) : []), focus, index])
       if (typeof one === 'string') named.add(one);
     const name = type === 'function' || type === 'partial' ? nameIn(node['procedure']) : undefined;
@@ -107,8 +107,8 @@ interface Waiting {
 }
 
 /**
- * Evaluates expressions in a thread of its own, one request after the other, of each ingest in turn: a regular expression that searches for minutes, or a list that fills
- * the memory, holds up nobody else for longer than its time, and then the thread is replaced. It begins with the first request.
+ * Evaluates expressions in a thread of its own, one request after the other, of each ingest in turn. A regular expression may search for minutes, or a
+ * list may fill the memory. Others wait no longer than that request's time; then the thread is replaced. It begins with the first request.
  */
 export class ExpressionThread {
   #worker: Promise<Worker> | undefined;
@@ -117,7 +117,7 @@ export class ExpressionThread {
   #isBusy = false;
 
   /**
-   * @param ingest whose it is.
+   * @param ingest that the request is for.
    * @param unwanted aborted when nobody waits for it any more.
    * @throws ExpressionsBusy
    */
@@ -206,16 +206,16 @@ async function startedWorker(): Promise<Worker> {
     resourceLimits: MEMORY,
     env: {},
   });
-  // Of one that has ended, more may be said than that its answer is missing.
+  // A thread that has ended may emit further errors; its missing answer says enough.
   worker.on('error', () => undefined);
-  // A program that has nothing else to do ends.
+  // It must not keep an idle program from ending.
   worker.unref();
-  // It says so when it is ready.
+  // Its first message says that it is ready.
   await new Promise<void>((resolve, reject) => worker.once('message', () => resolve()).once('error', reject));
   return worker;
 }
 
-/** What a request says by expressions. */
+/** Returns the contents of a request that expressions have read. */
 export function readingOf(evaluation: Evaluation, settings: PresetSettings): Reading {
   if ('failure' in evaluation) return { changes: [{ reason: evaluation.failure }], ignored: 0 };
   // Written by the thread.

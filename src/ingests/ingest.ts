@@ -51,7 +51,7 @@ function several<T>(one: T | readonly T[]): readonly T[] {
 }
 
 /**
- * What a request says.
+ * Reads a request.
  * @param unwanted aborted when nobody waits for it any more.
  * @throws ExpressionsBusy
  */

@@ -98,8 +98,8 @@ function messageIdOfCalls(calls: readonly Json[]): string | undefined {
 }
 
 /**
- * What PostHog's webhook destination sends by itself, `{"event": {…}, "person": {…}}`, of an event whose name says what happened (`cohort entered`)
- * and whose properties name the cohort; or a body that was made for us, with `event`, `cohort` and `distinct_id` at its top.
+ * Reads PostHog's webhook destination. By default it sends `{"event": {…}, "person": {…}}`: the event's name says what happened (`cohort entered`),
+ * and its properties name the cohort. A body that was made for us has `event`, `cohort` and `distinct_id` at its top.
  */
 const readPosthog: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
@@ -165,8 +165,8 @@ function namesIn(owner: JsonObject) {
 }
 
 /**
- * What a webhook action of a campaign sends that begins when a person enters or leaves a segment; its body is written there, as docs/ingests.md
- * says. Reporting webhooks, which tell of messages, come in the same signed form and tell of no change.
+ * Reads a webhook action of a campaign that begins when a person enters or leaves a segment. Its body is written there, as docs/ingests.md says.
+ * Reporting webhooks, which tell of messages, come in the same signed form and tell of no change.
  */
 const readCustomerio: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
@@ -235,10 +235,10 @@ const readMixpanel: ReadArrival = ({ body }, settings) => {
 
 /** Where a person's id most often is, in this order. */
 const USER_FIELDS = ['user_id', 'userId', 'external_id', 'id'];
-/** What is said about a row, and belongs to no profile. */
+/** Fields about a row that belong to no profile. */
 const SAID = /^(event|audience|at)$/;
 
-/** What each of these says means; what two places say must mean the same. */
+/** How each of these fields is read. If two places give one, both must mean the same. */
 const SAID_TWICE: readonly (readonly [key: string, (said: Json, settings: PresetSettings) => unknown])[] = [
   ['event', (said) => eventOf(said)],
   ['audience', (said, { audiences }) => audienceOf(idOf(said), audiences)],
@@ -250,8 +250,8 @@ function audienceOf(name: string | undefined, audiences: PresetSettings['audienc
 }
 
 /**
- * Rows that Hightouch or Census found added or removed: one, a list, or a list in `rows` or `records`. What happened to them is said by the URL
- * (`?event=enter`), beside the list, or by each row; so is the audience.
+ * Reads rows that Hightouch or Census found added or removed: one, a list, or a list in `rows` or `records`. The URL (`?event=enter`), a field
+ * beside the list, or each row says what happened to them, and names the audience.
  */
 const readRows: ReadArrival = ({ body, query, headers }, settings) => {
   const around = isObject(body) && listIn(body) !== undefined ? body : {};
@@ -282,7 +282,7 @@ function listIn(body: JsonObject) {
   return [body['rows'], body['records']].find((list) => Array.isArray(list));
 }
 
-/** What we put into `data` besides the profile. */
+/** Fields that we put into `data` besides the profile. */
 const OURS = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;
 /** How the ids of what `triggers test` sends begin. */
 const TEST = 'test-';
@@ -296,7 +296,7 @@ const readLytics: ReadArrival = (arrival, settings) => {
 };
 
 /**
- * What anybody sends who signs by Standard Webhooks: a message of a job of ours, a trigger as the HTTP API takes it, a list of either, or
+ * Reads any sender that signs by Standard Webhooks: a message of a job of ours, a trigger as the HTTP API takes it, a list of either, or
  * `{"type": "audience.entered", "timestamp": …, "data": {…}}`. Other types tell of no change.
  */
 const readStandard: ReadArrival = (arrival, settings) => {
@@ -314,7 +314,7 @@ function messageIdOf({ headers }: Arrival): string | undefined {
   return headers['webhook-id'] ?? headers['idempotency-key'];
 }
 
-/** What is in a CloudEvent, in structured mode. */
+/** Returns the data of a CloudEvent in structured mode, or anything else as it is. */
 function unwrapped(item: Json): Json {
   return isObject(item) && typeof item['specversion'] === 'string' ? (item['data'] ?? null) : item;
 }
@@ -366,20 +366,20 @@ function plainTrigger(item: JsonObject, event: Json | undefined, settings: Prese
   return changeOf({ ...told, audiences: [own(item, 'audience')], at: own(item, 'at') }, settings);
 }
 
-/** What is known of a sender. */
+/** A sender that is known here. */
 export interface Preset {
   readonly read: ReadArrival;
   /** How it signs, where it signs by itself. */
   readonly signature?: SignatureScheme;
   /**
-   * What bad data is answered with, unless the configuration says otherwise. 200 where the sender would send it again after any other answer, for days
-   * or at each of its syncs, although it will never be accepted.
+   * The status for bad data, unless the configuration sets another. It is 200 if any other answer would make the sender repeat it, for days or at each
+   * of its syncs: it will never be accepted.
    */
   readonly badDataStatus: 422 | 200;
-  /** What of its requests tells of a change, where others are ignored. */
+  /** Which of its requests tell of a change; others are ignored. */
   readonly told?: {
     readonly inWords: string;
-    /** Fields of what is told, by dotted path, and what is understood there. */
+    /** By a field's dotted path: the words that are understood there. */
     readonly fields: Readonly<Record<string, readonly string[]>>;
   };
 }
@@ -430,8 +430,8 @@ export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]]; // The keys of the literal above.
 
 /**
- * What a sender most likely meant by what is ignored: a word that is understood, instead of one that is nearly that.
- * Undefined: nothing comes near.
+ * Returns a word of an ignored request, and the similar one that the sender most likely meant.
+ * Undefined: none is similar.
  */
 export function nearMiss({ told }: Preset, body: Json): { readonly said: string; readonly near: string } | undefined {
   const items = listOf(isObject(body) && Array.isArray(body['batch']) ? body['batch'] : body).filter(isObject);

@@ -8,7 +8,7 @@ export type SignatureScheme =
       readonly header: string;
       readonly algorithm: 'sha1' | 'sha256';
       readonly encoding: 'hex' | 'base64';
-      /** Of a list, perhaps only its first element. Default: the whole body. */
+      /** The part that is signed: if the body is a list, perhaps only its first element. Default: the whole body. */
       readonly covers?: 'body' | 'first-event' | undefined;
     }
   /** HMAC-SHA256 of `v0:<x-cio-timestamp>:<body>`, in hex. */
@@ -16,7 +16,7 @@ export type SignatureScheme =
   /** Standard Webhooks 1.0, with `whsec_` or the public `whpk_`. */
   | { readonly kind: 'standard-webhooks' };
 
-/** What a configuration says of it. */
+/** A signature, as configured. */
 interface ConfiguredSignature {
   readonly kind?: SignatureScheme['kind'] | undefined;
   readonly header?: string | undefined;
@@ -26,7 +26,7 @@ interface ConfiguredSignature {
 }
 type Hmac = Extract<SignatureScheme, { kind: 'hmac' }>;
 
-/** How a sender signs: what its preset says, and what the configuration says otherwise. Undefined: that is not said. */
+/** Returns how a sender signs: as configured, or else as its preset says. Undefined: unknown. */
 export function schemeOf(
   { kind, header, algorithm, encoding, covers }: ConfiguredSignature,
   known: SignatureScheme | undefined,
@@ -45,16 +45,16 @@ export function schemeOf(
   };
 }
 
-/** What a request has to show, all of it. Nothing: anybody's is taken. */
+/** The proofs that a request needs, all of them. If there are none, every request is accepted. */
 export interface Proof {
   readonly signature?: { readonly scheme: SignatureScheme; readonly secrets: readonly string[] } | undefined;
-  /** Any of these, since one may be on its way out. */
+  /** Any of these: one of them may be about to be replaced. */
   readonly basic?: readonly { readonly username: string; readonly password: string }[] | undefined;
   readonly header?: { readonly name: string; readonly values: readonly string[] } | undefined;
   readonly parameter?: { readonly name: string; readonly values: readonly string[] } | undefined;
 }
 
-/** What is looked at of a request. */
+/** The parts of a request that are checked. */
 interface Shown {
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly query: Readonly<Record<string, string | undefined>>;
@@ -77,15 +77,15 @@ export function proofKinds(proof: Proof): (keyof Proof)[] {
 }
 
 /**
- * What of a proof is missing or wrong; undefined when it is there. What is compared takes as long whether it is nearly right or not at all. The
- * words repeat nothing that came.
+ * Returns which proof is missing or wrong; undefined when none is. A comparison takes the same time for a nearly right value and a wrong one. The
+ * text repeats nothing from the request.
  * @param nowMs epoch time.
  */
 export function proofProblem(proof: Proof, shown: Shown, nowMs: number): string | undefined {
   return headProblem(proof, shown, nowMs) ?? (proof.signature && signatureProblem(proof.signature, shown));
 }
 
-/** The same, as far as it shows without the body: of a signature, whether there is one, and its time. */
+/** Checks what shows without the body: for a signature, only that there is one, and its time. */
 export function headProblem(
   { signature, basic, header, parameter }: Proof,
   { headers, query }: Omit<Shown, 'body'>,

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { parseInstant } from '../domain/instant.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 
-/** What a body of either payload format says happened. */
+/** The membership change in a body of either payload format. */
 export interface ReceivedMessage {
   readonly user: string;
   /** 32-hex id of the audience. */
@@ -27,9 +27,9 @@ export interface ReceivedRequest {
   readonly number: number;
   /** Header `webhook-id`. */
   readonly deliveryId: string | undefined;
-  /** What the body says; undefined when it is neither payload format. */
+  /** The message in the body; undefined when it is neither payload format. */
   readonly message: ReceivedMessage | undefined;
-  /** With a list as its body: what each of its elements says. */
+  /** If the body is a list: its elements. */
   readonly elements?: readonly ReceivedElement[];
   /** Its method and its path with the query; absent for a POST of one of these formats. */
   readonly target?: string;
@@ -187,7 +187,7 @@ export class Ledger {
     }
   }
 
-  /** Those of the expected delivery ids that were never answered 2xx. */
+  /** Returns the expected delivery ids that were never answered 2xx. */
   missingIds(expected: Iterable<string>): string[] {
     return [...expected].filter((id) => !this.#deliveredIds.has(id));
   }

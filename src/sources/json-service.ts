@@ -36,7 +36,7 @@ export interface JsonServiceOptions {
 }
 
 export interface ServiceQuestion {
-  /** What is asked for, to follow "it did not give …" in errors. */
+  /** A name for the answer, to follow "it did not give …" in errors. */
   readonly what: string;
   /** With its query. */
   readonly path: string;
@@ -184,7 +184,7 @@ function codeOf(error: unknown): string {
   return cause instanceof Error ? codeOf(cause) : String(name);
 }
 
-/** What every source that is a service can be opened with. */
+/** Options of every source that is a service. */
 export interface ServiceSourceOptions {
   readonly network?: SourceNetwork;
   /** Called, once each, with what is left out or repeated. Default: nothing. */

@@ -74,7 +74,7 @@ class LyticsSource implements AudienceSource {
   readonly #segments: KnownAudiences<LyticsSegment>;
   readonly #scan: LyticsScan;
   readonly #cache: ProfileCache;
-  /** What lists the audiences of those who were looked up a moment ago, for their profile or before the time was over. */
+  /** The audiences of people who were looked up a moment ago, for their profile or by an attempt that ran out of time. */
   readonly #lists = new Map<string, { readonly row: JsonObject; readonly atMs: number }>();
   readonly #asked = new Map<string, Promise<JsonObject | undefined>>();
 
@@ -150,7 +150,7 @@ class LyticsSource implements AudienceSource {
     });
   }
 
-  /** Asked for once by whoever wants it at the same time: a slice wants the profile and the audiences of each person. */
+  /** Asks once for all callers at the same time: a slice wants the profile and the audiences of each person. */
   async #row(user: string): Promise<JsonObject | undefined> {
     const asked = this.#asked.get(user) ?? this.#ask(user).finally(() => void this.#asked.delete(user));
     this.#asked.set(user, asked);
@@ -179,7 +179,7 @@ class LyticsSource implements AudienceSource {
   }
 }
 
-/** What Lytics knows about a person; undefined when it does not know them, which it says with HTTP 200 and a person in the segment "not_found". */
+/** Reads a person from Lytics; undefined when it does not know them: it may say so with HTTP 200 and a person in the segment "not_found". */
 async function entity(api: LyticsApi, field: string, user: string): Promise<JsonObject | undefined> {
   const path = `/api/entity/user/${encodeURIComponent(field)}/${encodeURIComponent(user)}?segments=true&allsegments=true`;
   const { status, message, data } = await api.get(PROFILE, path, [NOT_FOUND]);
@@ -200,10 +200,10 @@ function isIn({ key, slug }: LyticsSegment, row: JsonObject, api: LyticsApi): bo
   throw api.unexpected('the audiences of a person', 'it does not list all of them under "segments_all"');
 }
 
-/** Of whoever Lytics does not know. */
+/** The audiences of a person whom Lytics does not know. */
 const NOWHERE: JsonObject = { segments_all: [] };
 
-/** What of a row says which audiences somebody is in. */
+/** Returns the fields of a row that list a person's audiences. */
 function listsIn(row: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(row).filter(([name]) => name === 'segments' || name === 'segments_all'));
 }

@@ -146,7 +146,7 @@ class PostgresSource implements AudienceSource {
     return found;
   }
 
-  /** Of one moment, and by one connection, audience by audience: each is found through the index that pages of its members need as well. */
+  /** Reads them at one moment, over one connection, audience by audience: each uses the index that pages of its members need as well. */
   async memberships(users: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
     const { memberType } = await this.check();
     const audiences = await this.#audiences.keys();
@@ -234,9 +234,9 @@ class PostgresAudiences {
   }
 
   /**
-   * What the database calls each of them, and its slug, by slug; read within the last minute.
+   * Returns the database's key and the slug of each audience, in the order of slugs; read within the last minute.
    *
-   * @throws SourceError naming every row that is none.
+   * @throws SourceError naming every row that is not an audience.
    */
   async keys(): Promise<readonly { readonly key: string; readonly slug: string }[]> {
     const known = this.#freshlyKnown() ?? (await this.#read());
@@ -245,7 +245,7 @@ class PostgresAudiences {
   }
 
   /**
-   * What the database calls an audience; other rows do not matter.
+   * Returns the database's key of an audience; other rows do not matter.
    *
    * @throws SourceError when there is none of this id.
    */

@@ -14,9 +14,9 @@ export class SourceError extends Error {
 
 /** Codes for answers of a service that cannot be used, in addition to those of `domain/verdict.ts`. */
 export const ANSWER_CODES = {
-  /** What should be JSON is not, or is in an encoding that was not asked for. */
+  /** The answer should be JSON and is not, or is in an encoding that was not asked for. */
   notJson: 'ANSWER_NOT_JSON',
-  /** It is JSON, but what is wanted is not where the configuration, or the service's documentation, says. */
+  /** It is JSON, but a value is not where the configuration, or the service's documentation, says. */
   unexpected: 'ANSWER_UNEXPECTED',
 } as const;
 
@@ -35,7 +35,7 @@ const ADVICE: Readonly<Record<number, string>> = {
 export interface UnavailableOptions {
   /** The origin that was asked, without the path, which may contain a person's id. */
   readonly origin: string;
-  /** What was asked for, to follow "it did not give …". */
+  /** A name for the answer, to follow "it did not give …". */
   readonly what: string;
   readonly status?: number;
   readonly code?: string;
@@ -60,14 +60,14 @@ export class SourceUnavailable extends Error {
 
 /** One page of an audience's members. */
 export interface MembersPage {
-  /** At most as many as were asked for. Those without a usable id may be among them, and are skipped. */
+  /** At most as many as were asked for. Unusable ids may be among them, and are skipped. */
   readonly ids: readonly string[];
   /**
-   * Pass this as `after` to continue; absent at the end. Opaque to everybody but the source. No value may come twice in one reading: the
-   * reader takes that for a circle, and stops.
+   * Pass this as `after` to continue; absent at the end. Only the source can read it. No value may come twice in one reading: the reader
+   * takes that for a loop, and stops.
    */
   readonly next?: string;
-  /** Identifies what the members were read from, by a source that can tell: what one reading got from two of them is not one audience. */
+  /** Identifies what was read, if the source can tell: pages of two versions are not one audience. */
   readonly version?: string;
 }
 
@@ -90,7 +90,7 @@ export interface AudienceSource {
   /** The profiles of these people; those whom the source does not know are absent from the map. Called with up to 1,000 people at once. */
   profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>>;
   /**
-   * The slugs of all audiences that each of these people is in now, in a stable order; of whoever is in none, an empty list or nothing. Called with up
+   * The slugs of all audiences that each of these people is in now, in a stable order. A person in none has an empty list or nothing. Called with up
    * to 1,000 people at once. Absent: the source cannot say that.
    */
   memberships?: ((users: readonly string[]) => Promise<ReadonlyMap<string, readonly string[]>>) | undefined;
@@ -104,7 +104,7 @@ export function checkLimit(limit: number): void {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has 1 or more members, not ${limit}.`);
 }
 
-/** What is said of a source that cannot say which audiences somebody is in. */
+/** The message about a source that cannot say which audiences somebody is in. */
 export const NO_MEMBERSHIPS =
   "The worker's source does not say which audiences somebody is in. The sources file, postgres and lytics do.";
 
@@ -237,8 +237,8 @@ export function isAskable(user: string): boolean {
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * The id of an audience that a service or a database calls `key`: 32 hex digits stay as they are, a UUID loses its dashes, and anything
- * else becomes half of its SHA-256, so that the id is always the same.
+ * Returns the id of an audience that a service or a database calls `key`: always the same id. A key of 32 hex digits stays as it is, a UUID
+ * loses its dashes, and anything else becomes half of its SHA-256.
  */
 export function audienceIdOf(key: string): string {
   const lower = key.toLowerCase();

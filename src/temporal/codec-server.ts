@@ -51,11 +51,11 @@ function mapped<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B)
 
 export interface CodecServerOptions {
   readonly codec: PayloadCodec;
-  /** What every request must know: as `authorization: Bearer …`, or as the first part of its path. */
+  /** The token that every request must have: as `authorization: Bearer …`, or as the first part of its path. */
   readonly token: string;
   /** Origins (`http://localhost:8233`) whose pages may ask: those of the Temporal UI. */
   readonly uiOrigins: readonly string[];
-  /** Names, besides those of this machine and `host`, by which it may be asked: what a proxy in front of it is called. */
+  /** Names, besides those of this machine and `host`, by which it may be asked: that of a proxy in front of it, say. */
   readonly allowHosts: readonly string[];
   /** Address to listen on. */
   readonly host: string;
@@ -70,7 +70,7 @@ export interface CodecServer {
   close(): Promise<void>;
 }
 
-/** What a program refuses a request with. The text says nothing of tokens, keys or payloads. */
+/** The status and text by which it refuses a request. The text says nothing of tokens, keys or payloads. */
 class Refusal extends Error {
   readonly status: number;
   constructor(status: number, message: string) {
@@ -87,8 +87,8 @@ const LOOPBACK_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '
  * Temporal's remote codec protocol for the web UI and the `temporal` CLI: POST `/decode` and `/encode` of `{"payloads":[{metadata,data}]}`,
  * bytes as base64. A payload that cannot be decoded stays as it is, so that the others of its page are shown.
  *
- * It reads everything in Temporal aloud, so it asks each request whom it is for (`host`, against names that were turned to this address), where
- * it is from (`origin`) and for the token.
+ * It can decrypt everything in Temporal. It therefore checks each request's token, its `origin`, and its `host` (against names that somebody
+ * pointed at this address).
  */
 export async function startCodecServer(options: CodecServerOptions): Promise<CodecServer> {
   const server = createServer((request, response) => void respond(options, request, response));
@@ -108,7 +108,7 @@ export async function startCodecServer(options: CodecServerOptions): Promise<Cod
 }
 
 async function respond(options: CodecServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  // What is decoded must not be kept by anybody on its way.
+  // Decoded payloads must not be cached on their way.
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
   try {
@@ -126,18 +126,18 @@ async function respond(options: CodecServerOptions, request: IncomingMessage, re
     response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
   } catch (error) {
     const { status, message } = error instanceof Refusal ? error : new Refusal(500, 'It could not be converted.');
-    // What is left of a body is not read.
+    // The rest of a body is not read.
     response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
     response.end(JSON.stringify({ error: message }));
   }
 }
 
-/** Who looks whether it lives knows neither its name nor the token, and is told nothing else. It needs nothing but its keys, so it is ready, too. */
+/** A health check knows neither its name nor the token, and learns nothing else. It needs only its keys, so if it lives, it is ready. */
 function isProbe({ method, url = '' }: IncomingMessage): boolean {
   return (method === 'GET' || method === 'HEAD') && /^\/(?:healthz|readyz)(?:\?|$)/.test(url);
 }
 
-/** A page that any site may show could have its own name point here; the browser then takes this for that site. */
+/** Any site could point its own name here (DNS rebinding); a browser would then take this server for that site. */
 function checkHost({ host, allowHosts }: CodecServerOptions, { headers }: IncomingMessage): void {
   const name = (headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
   if (!LOOPBACK_NAMES.has(name) && ![host, ...allowHosts].some((allowed) => name === nameOf(allowed)))
@@ -183,7 +183,7 @@ async function convert({ codec, token }: CodecServerOptions, request: IncomingMe
   return toWire((await Promise.all(decoded)).flat());
 }
 
-/** In a time that says nothing of how much of it is right. */
+/** Takes the same time, however much of it is right. */
 function isSame(token: string, given: string | undefined): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return given !== undefined && timingSafeEqual(digest(token), digest(given));

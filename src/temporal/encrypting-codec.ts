@@ -28,7 +28,7 @@ export async function pack(bytes: Uint8Array): Promise<Buffer> {
   return Buffer.concat([Buffer.of(PLAIN), bytes]);
 }
 
-/** @throws RangeError for data that `pack` did not make or that would inflate to more than 64 MiB; zlib's error for data that cannot be inflated. */
+/** @throws RangeError for data that `pack` did not make, or of more than 64 MiB when inflated; zlib's error if it cannot be inflated. */
 export async function unpack(packed: Buffer): Promise<Buffer> {
   const bytes = packed.subarray(1);
   if (packed[0] === PLAIN) return bytes;
@@ -76,11 +76,11 @@ const KEY_CHECK = 'encryption-key-check';
 const CHECK_PATTERN = /^[0-9a-f]{16}$/;
 
 /**
- * Encrypts what Temporal is given: AES-256-GCM over the whole payload, compressed where that helps, with a random nonce. When reading, it passes
- * through anything that it did not encrypt, so that other programs may signal plain JSON.
+ * Encrypts payloads: AES-256-GCM over the whole payload, compressed where that helps, with a random nonce. When reading, it passes through
+ * anything that it did not encrypt, so that other programs may signal plain JSON.
  *
- * A payload of ours that was tampered with becomes a value that says so, since an exception would fail its workflow task again and again, for ever.
- * A payload whose key is missing here causes an exception for the same reason: what needs it is tried again until the key is there.
+ * A payload of ours that was tampered with becomes a value that says so: an exception would fail its workflow task again and again, forever.
+ * A missing key does cause an exception: the task that needs it is retried until the key is there.
  */
 export class EncryptingCodec implements PayloadCodec {
   readonly #keys: PayloadKeys;
@@ -89,9 +89,9 @@ export class EncryptingCodec implements PayloadCodec {
 
   /**
    * @param keys if there are none, nothing is encrypted, but a payload that is encrypted is still recognized as such.
-   * @param options.marksMissing for workers: what a workflow is given and needs a key that is not here becomes a value that says so, since here nobody
-   *   can tell what the workflow itself needs from what somebody asks of it. The workflow can (`workflows/payload-guard.ts`).
-   * @param options.onMissing is told when an activity needs a key that is not here.
+   * @param options.marksMissing for workers: a workflow's payload whose key is not here becomes a value that says so. Only the workflow can tell
+   *   payloads that it needs itself from those that somebody asks about (`workflows/payload-guard.ts`).
+   * @param options.onMissing called when an activity needs a key that is not here.
    */
   constructor(
     keys: PayloadKeys,
@@ -113,7 +113,7 @@ export class EncryptingCodec implements PayloadCodec {
 
   /** @throws UnknownPayloadKey */
   async decode(payloads: Payload[], context?: SerializationContext): Promise<Payload[]> {
-    // What an activity is given, or a workflow gets from one, is needed, whatever it is.
+    // Arguments and results of activities are always needed.
     return await Promise.all(payloads.map((payload) => this.#open(payload, context)));
   }
 
@@ -217,14 +217,13 @@ const LOST_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}\/[0-9a-f]{16}$/;
 const KEY_BYTES = 32;
 /** Given in place of a key that is lost. */
 const LOST = 'lost';
-// Another way of encrypting would need another label, so that a program that does not know it takes the key for one that it does not have.
+// Another way of encrypting would need another label: a program that does not know it then treats the key as one that it does not have.
 const CHECK_LABEL = 'audience-triggers payload encryption 1';
 const CHECK_BYTES = 8;
 
 /**
  * Reads keys as they are configured: `<key id>:<base64 of 32 bytes>`. The first one encrypts, all of them decrypt. `<key id>:lost` says that a key is
- * gone for good, so that what it encrypted counts as unreadable and nothing waits for the key; `<key id>/<check>:lost` says so about a key whose id
- * another one has.
+ * gone for good: its payloads count as unreadable, and nothing waits for the key. `<key id>/<check>:lost` says so about a key whose id another one has.
  *
  * @throws InvalidPayloadKeys
  */

@@ -39,8 +39,8 @@ function toJson(value: unknown): string | number | boolean | bigint | null {
 }
 
 /**
- * What cannot be decoded (not JSON, not UTF-8, an unknown encoding) becomes a value that says so: an exception here would fail the workflow
- * task again and again, forever.
+ * Turns a payload that cannot be decoded (not JSON, not UTF-8, an unknown encoding) into a value that says so: an exception here would fail
+ * the workflow task again and again, forever.
  */
 class NeverThrowingConverter implements PayloadConverter {
   readonly #inner = new CompositePayloadConverter(

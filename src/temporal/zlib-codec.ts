@@ -60,8 +60,8 @@ const ENCODING = 'binary/zlib';
 const ENCODING_BYTES = Buffer.from(ENCODING);
 
 /**
- * Packs long payloads: a signal, a holder and a slice carry the same profiles one after the other, and what they cost Temporal is in proportion to
- * their bytes. Reads what is packed, by whomever, and passes everything else through.
+ * Packs long payloads: a signal, a holder and a slice carry the same profiles in turn, and their cost to Temporal is in proportion to their bytes.
+ * Reads packed payloads of any program, and passes everything else through.
  */
 export class ZlibCodec implements PayloadCodec {
   readonly #packs: boolean;

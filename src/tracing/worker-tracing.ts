@@ -28,8 +28,8 @@ export interface WorkerTracingOptions extends SpanExportOptions {
 }
 
 /**
- * Exports a worker's deliveries to a collector, as traces. Which triggers are exported depends only on their trace ids, so that every
- * worker with the same ratio exports the same ones, and a trace is either complete or absent.
+ * Exports a worker's deliveries to a collector, as traces. Only a trigger's trace id decides whether it is exported. All workers with the
+ * same ratio therefore export the same ones, and a trace is either complete or absent.
  */
 export class WorkerTracing implements DeliveryTracing {
   readonly #export: SpanExport;
@@ -83,7 +83,7 @@ export interface SpanExportOptions {
   readonly endpoint: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly version: string;
-  /** Whom to trust, as `ca` of `tls.createSecureContext`; undefined: Node's own authorities. */
+  /** Authorities to trust, as `ca` of `tls.createSecureContext`; undefined: Node's own authorities. */
   readonly authorities?: readonly string[] | undefined;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
 }
@@ -95,7 +95,7 @@ const BATCH_SPANS = 512;
 const BATCH_MS = 1000;
 /** Longest time of one batch, its retries included, and hence of the last ones when the worker ends. */
 const EXPORT_MS = 5000;
-/** How often, at most, the log says how many were dropped. */
+/** How often, in ms, the log says at most how many were dropped. */
 const TOLD_MS = 60_000;
 
 /**

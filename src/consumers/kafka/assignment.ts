@@ -25,8 +25,8 @@ export interface AssignmentOptions {
 /** Longest time, in ms, that brokers wait for messages before they answer; with a message they answer at once. */
 const LONGEST_WAIT_MS = 500;
 /**
- * Messages of a partition, and of all of them, that are handed over at a time: some signals' worth of triggers, and few enough that a job still knows
- * them all if they are sent again, since a broker or a consumer was gone before they were committed.
+ * Most messages of a partition, and of all of them, that are handed over at a time: some signals' worth of triggers. A broker or a consumer may be
+ * gone before they are committed. They are few enough that a job still knows them all when they are sent again.
  */
 const MOST_OF_PARTITION = 500;
 const MOST_AT_ONCE = 1_000;
@@ -66,7 +66,7 @@ export class Assignment {
     try {
       await Promise.all(this.#work);
     } catch (error) {
-      // What is given up says so.
+      // Work that is given up rejects, too.
       if (!this.#ending.signal.aborted) throw error;
     }
   }
@@ -94,7 +94,7 @@ export class Assignment {
     await new Promise<void>((resolve) => this.#changed.add(resolve));
   }
 
-  /** One commit at a time, of all that is done meanwhile: of two at a time, the older one might be the last. */
+  /** One commit at a time, of all that was done meanwhile: if there were two, the older one might come last. */
   async #committing(): Promise<void> {
     while (!this.#ending.signal.aborted) {
       if (this.partitions.every(({ done, committed }) => done === committed)) {
@@ -180,8 +180,8 @@ interface Start {
 }
 
 /**
- * Where each partition begins: where the group left off, or, when it has not begun yet, where the configuration says; then the group is told so before
- * anything is read, so that whoever takes over begins there, too.
+ * Returns where each partition begins: where the group left off or, if it has not begun yet, where the configuration says. In that case it commits this
+ * before anything is read: a consumer that takes over then begins there, too.
  */
 async function startsOf(places: readonly Place[], options: AssignmentOptions): Promise<Start[]> {
   const { member, reader, beginsAt, log } = options;
@@ -234,7 +234,7 @@ async function commitDone(member: Consumer, partitions: readonly Progress[]): Pr
   for (const { one, offset } of told) one.isCommitted(offset);
 }
 
-/** What takes messages of which nothing can be made. */
+/** A topic for messages that are not triggers. */
 export interface DeadLetterTopic {
   /** Resolves once the brokers have all of them. @throws the reason of `over`, once that is aborted, and what the client throws */
   send(messages: readonly PoisonMessage[], over: AbortSignal): Promise<void>;
@@ -242,19 +242,19 @@ export interface DeadLetterTopic {
 
 export interface PoisonMessage {
   readonly message: KafkaMessage;
-  /** Why it is no trigger. */
+  /** Why it is not a trigger. */
   readonly reason: string;
 }
 
-/** What a partition is worked off with. */
+/** Everything that work on a partition needs. */
 export interface PartitionWorld {
   readonly reader: MessageReader;
   /** Most messages that are handed over at a time. */
   readonly messagesAtOnce: number;
   readonly handover: Pick<Handover, 'give' | 'nameOf'>;
-  /** Undefined: a message of which nothing can be made stops its partition. */
+  /** Undefined: a message that is not a trigger stops its partition. */
   readonly deadLetters: DeadLetterTopic | undefined;
-  /** Resolves as soon as the group still counts on this consumer, as far as is known. */
+  /** Resolves as soon as the partition is still this consumer's, as far as is known. */
   readonly untilOwned: (over: AbortSignal) => Promise<void>;
   /** Called when a partition can be asked for more, and when more of it is done. */
   readonly onChange: () => void;
@@ -319,16 +319,16 @@ export class OwnedPartition {
   }
 
   /**
-   * Hands over what is added, in its order, until `isEnding`, and what is in hand then to its end. Nothing is handed over before the group knows of all
-   * that was: what another consumer sends again is never more than a job remembers, however long a commit takes.
-   * @param over what is in hand is given up, too.
+   * Hands over added messages, in their order, until `isEnding`, and then finishes what is in hand. Before each handover, the last one must be
+   * committed: another consumer then never sends more again than a job remembers, however long a commit takes.
+   * @param over gives up what is in hand, too.
    * @throws the reason of `over`, and what the world throws
    */
   async run(isEnding: AbortSignal, over: AbortSignal): Promise<void> {
     isEnding.addEventListener('abort', () => this.#wake(), { once: true });
     while (!isEnding.aborted && this.stoppedBy === undefined) {
       if (this.#waiting.length === 0) {
-        // What has offsets and is no message is done with what is before it.
+        // Offsets without a message are done when all before them is.
         this.#isDone(this.nextOffset);
         await this.#untilWoken();
         continue;

@@ -21,7 +21,7 @@ export class KafkaError extends Error {
   }
 }
 
-/** What brokers answer to whom they do not understand is nothing, or the end of the connection. */
+/** Advice when a broker sends no answer, or closes the connection: it does that if it does not understand the client. */
 const IS_IT_TLS = 'Look whether the port speaks TLS, and whether "kafka.tls" says so.';
 
 const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: boolean])[] = [
@@ -113,7 +113,7 @@ export function needsRejoin(error: unknown): boolean {
   return errorsIn(error).some((one) => 'needsRejoin' in one && one.needsRejoin === true);
 }
 
-/** What went wrong first of all: clients wrap what brokers and sockets say. */
+/** Returns the first cause of an error: clients wrap what brokers and sockets say. */
 function rootOf(error: unknown): { readonly code: string; readonly words: string } {
   const all = errorsIn(error);
   const ofKafka = all.find((one) => 'apiId' in one && typeof one.apiId === 'string');

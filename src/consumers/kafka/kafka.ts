@@ -31,7 +31,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningConsumer
   return kafka;
 }
 
-/** What the client says of a topic that is not there. */
+/** The client's code for a topic that does not exist. */
 const NO_TOPIC = 'PLT_KFK_USER';
 
 /** As brokers call it. */
@@ -47,11 +47,11 @@ class Kafka implements RunningConsumer {
   readonly #reader: MessageReader;
   readonly #stopping = new AbortController();
   /**
-   * Where the partitions of each topic ended when it was first looked at: a group that begins with the latest begins there, so that nothing is left out
-   * that comes while it is being joined, and nothing of a partition that is added.
+   * Where the partitions of each topic ended when it was first looked at. A group that begins with the latest begins there: it misses nothing that
+   * comes while it is being joined, and nothing of a partition that is added.
    */
   readonly #firstEnds = new Map<string, readonly bigint[]>();
-  /** Messages that have stopped their partitions, as far as that was said. */
+  /** Messages that have stopped their partitions, if that was reported. */
   readonly #saidStops = new Set<string>();
   #membership: Membership | undefined;
   #leftBehind: string | undefined;

@@ -32,17 +32,17 @@ const REQUEST_MS = 10_000;
 const LEAST_REBALANCE_MS = 60_000;
 const ANSWER_MARGIN_MS = 10_000;
 const LONGEST_HEARTBEAT_MS = 3_000;
-/** How often it is looked, in ms, where partitions end, and whether there are more of them. */
+/** How often, in ms, it looks where partitions end, and whether there are more of them. */
 const LOOK_MS = 10_000;
-/** How long, in ms, what is in hand may take when the group gives partitions anew, and when the consumer is to end; all of its end takes 10 s at most. */
+/** How long, in ms, work in hand may take when the group reassigns partitions, and when the consumer ends. All of its end takes 10 s at most. */
 const REBALANCE_GRACE_MS = 1_000;
 const STOP_GRACE_MS = 5_000;
 /** How long, in ms, leaving the group may take. */
 const LEAVE_MS = 3_000;
 
 /**
- * One life as a member of the group. It ends with whatever goes wrong, and then a new one is begun: of what the client does after an error, not all can
- * be relied on. (After a heartbeat that failed it sends none any more, for example, and it never asks for another coordinator.)
+ * One life as a member of the group. It ends with any error, and then a new one begins: the client cannot be relied on after an error. (After a
+ * heartbeat that failed it sends no more, for example, and it never asks for another coordinator.)
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -92,7 +92,7 @@ export class Membership {
     return this.#leftBehind;
   }
 
-  /** What is this consumer's at the moment. */
+  /** The partitions that this consumer has at the moment. */
   get partitions(): readonly OwnedPartition[] {
     return this.#assignment?.partitions ?? [];
   }
@@ -150,7 +150,7 @@ export class Membership {
     });
   }
 
-  /** What happens to the membership, one after the other. */
+  /** Runs the steps of the membership one after the other. */
   #next(step: () => Promise<void>): void {
     this.#turn = this.#turn.then(async () => {
       if (!this.#isOver) await step();
@@ -246,9 +246,9 @@ async function within(ms: number, work: Promise<unknown> | undefined): Promise<v
 }
 
 /**
- * Shares partitions out, in turn, among those members that subscribe to their topic. (The client's own way gives everybody those of the leader's topics:
- * when a topic is added to the configuration of one consumer after the other, or another program has the same group, members get what they cannot read, and
- * nobody gets what the leader does not know.)
+ * Shares partitions out, in turn, among those members that subscribe to their topic. (The client's own way gives everybody those of the leader's topics.
+ * A topic may be added to one consumer's configuration after the other's, or another program may have the same group. Members would then get what they
+ * cannot read, and nobody would get what the leader does not know.)
  */
 const sharedAmongSubscribers: GroupPartitionsAssigner = (_leader, members, _topicsOfLeader, metadata) => {
   const topics = new Set([...members.values()].flatMap((member) => member.topics ?? []));
@@ -274,10 +274,10 @@ const sharedAmongSubscribers: GroupPartitionsAssigner = (_leader, members, _topi
 const ACKS_OF_ALL = -1;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
-/** What is sent at once is too much; one message may be, too. */
+/** The messages sent at once are too large; a single one may be, too. */
 const TOO_LARGE = /^(?:MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE)$/;
 
-/** Where messages go of which nothing can be made: as they came, with headers that say why, and where they were. */
+/** The topic for messages that are not triggers: as they came, with headers that say why, and where they were. */
 class KafkaDeadLetters implements DeadLetterTopic {
   /** Why the topic takes nothing; undefined when it does, as far as is known. */
   problem: string | undefined;

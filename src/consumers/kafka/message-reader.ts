@@ -10,7 +10,7 @@ import type { Arrival, Reading } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';
 import { type Ingest, mapped, type MappedChange, readArrival } from '../../ingests/ingest.ts';
 
-/** What a message says: triggers, in their order; nothing; or why it is neither. */
+/** The contents of a message: triggers, in their order; nothing; or why it is neither. */
 export type MessageReading =
   | { readonly kind: 'triggers'; readonly triggers: readonly CheckedTrigger[] }
   | { readonly kind: 'nothing' }
@@ -64,7 +64,7 @@ export class MessageReader {
     await this.#thread.close();
   }
 
-  /** What an ingest makes of a message, or why it cannot. */
+  /** Returns the changes that an ingest reads in a message, or why it cannot. */
   async #changesIn(
     ingest: Ingest,
     body: Json,
@@ -128,8 +128,8 @@ function triggerIn(raw: unknown, message: KafkaMessage, index: number, count: nu
 }
 
 /**
- * The `at` of a trigger without one: the same whenever its message is read, so that a job knows a repeat, and another one for each message of a
- * millisecond, since two changes of a person may be in one. The digits below the millisecond are those of the offset, and of the place in a list.
+ * Returns the `at` of a trigger without one. It is the same whenever its message is read, so that a job knows a repeat. It differs for each message of a
+ * millisecond, since one may have two changes of a person. The digits below the millisecond are those of the offset, and of the place in a list.
  * @throws InvalidTrigger when the message has no time
  */
 export function atOf(
@@ -151,7 +151,7 @@ function listOf(json: Json): readonly unknown[] {
   return Array.isArray(json) ? (json as readonly unknown[]) : [json];
 }
 
-/** What an answer says of one partition. */
+/** One partition in a broker's answer. */
 export type FetchedPartition = Pick<
   Awaited<ReturnType<Consumer['fetch']>>['responses'][number]['partitions'][number],
   'partitionIndex' | 'records' | 'abortedTransactions'
@@ -170,7 +170,7 @@ export interface KafkaMessage {
   readonly headers: KafkaRecord['headers'];
 }
 
-/** What one answer says of a partition. */
+/** The messages of one partition in one answer. */
 export interface FetchedRecords {
   readonly messages: readonly KafkaMessage[];
   /** The offset to ask for next: markers and what compaction removed have offsets, too. */

@@ -30,7 +30,7 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/^28|^3D/, 'Correct the user name, the password and the database of "outbox.url".'],
 ];
 
-/** What stands in a row, as far as it can be a trigger. */
+/** The fields of a row that can make a trigger. */
 export interface OutboxRow {
   readonly id: string;
   readonly audience: string | null;
@@ -45,23 +45,23 @@ export interface OutboxRow {
   readonly changedAtS: number;
 }
 
-/** What is to become of the rows of a transaction. */
+/** The outcome of each row of a transaction. */
 export interface RowsDone {
   /** Temporal has them. */
   readonly accepted: readonly string[];
-  /** They are no triggers, each with why. */
+  /** They are not triggers; each has the reason. */
   readonly setAside: readonly { readonly id: string; readonly problem: string }[];
 }
 
 /** The channel that `examples/postgres/outbox.sql` notifies. */
 const CHANNEL = 'audience_changes';
-/** JSON of PostgreSQL has blanks that ours has not, at most half as much again: what is longer than this is too large for sure. */
+/** PostgreSQL's JSON has blanks that ours has not, at most half as much again: anything longer than this is certainly too large. */
 const MOST_PROFILE_BYTES = 2 * MAX_TRIGGER_BYTES;
 const SILENCE_MARGIN_MS = 1_000;
-/** How long, in ms, a database may take to hear that a connection ends: a network that has fallen silent would keep whoever says so for ever. */
+/** How long, in ms, a connection may take to end: on a network that has fallen silent, that would take forever. */
 const GOODBYE_MS = 1_000;
 
-/** How long, in ms, is silence, and how often it is broken during a turn. */
+/** How long silence may be, and how often it is broken during a turn, in ms. */
 export interface TurnTimes {
   /** The database ends a transaction that has been silent for so long, so that another consumer goes on when a machine is gone. */
   readonly silenceMs: number;
@@ -82,7 +82,7 @@ type Settings = Pick<
   | 'jobs'
 >;
 
-/** One connection to the table of an outbox. After an error it is of no use any more: closing it undoes what was begun. */
+/** One connection to the table of an outbox. After an error it is unusable: closing it undoes what was begun. */
 export class OutboxTable {
   readonly #client: Client;
   readonly #socket = new Socket();
@@ -92,9 +92,9 @@ export class OutboxTable {
   #turn = new AbortController();
 
   /**
-   * Connects, looks whether the table is as it has to be and may be read and changed, and asks to be told when something is written.
+   * Connects, checks that the table is as it has to be and may be read and changed, and listens for notifications.
    * @param onWritten called when a row may have been committed, and when the connection is lost.
-   * @param stop once it is aborted, nobody waits for a connection that is not there yet.
+   * @param stop once it is aborted, connecting ends.
    * @throws OutboxError
    */
   static async connect(
@@ -134,7 +134,7 @@ export class OutboxTable {
     this.#where = address.shown;
   }
 
-  /** Whether rows can be read, without reading one: names, types and grants; and whether what is to become of them may be done. */
+  /** Checks that rows can be read, without reading one: names, types and grants. Also checks that they may be deleted or marked. */
   async #check(): Promise<void> {
     const { table, accepted, poisoned, jobs } = this.#settings;
     await this.#query(SELECT(table), [0, MOST_PROFILE_BYTES]);

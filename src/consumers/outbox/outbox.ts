@@ -21,7 +21,7 @@ export interface OutboxOptions {
 
 /** Rows in one transaction: some signals' worth of triggers, and at most 64 MiB with the largest profiles. */
 const ROWS_AT_ONCE = 500;
-/** How long, in ms, what was read may take to be accepted once the consumer is to end; the end itself takes some 3 s when Temporal is down. */
+/** How long, in ms, Temporal may take to accept what was read when the consumer ends. The end itself takes some 3 s when Temporal is down. */
 const GRACE_MS = 5_000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
@@ -117,7 +117,7 @@ class Outbox implements RunningConsumer {
       ({ setAside } = done);
       return done;
     });
-    // Only now it was.
+    // They were set aside only now.
     for (const { id, problem } of setAside) {
       this.#options.log.warn('a row is no trigger; it was set aside', { row: id, reason: problem });
       this.#options.metrics.poisoned();
@@ -156,7 +156,7 @@ class Outbox implements RunningConsumer {
     this.#stoppedBy = stoppedBy;
     const unmatched = new Set(await handover.give(triggers, isOver));
     if (config.accepted === 'delete' || unmatched.size === 0) return { accepted, setAside };
-    // Whoever keeps the rows would read there that these were told.
+    // The rows are kept: they must not say that a job was told.
     const isTold = accepted.map((_, i) => !unmatched.has(triggers[i]!));
     const problem = 'no running job listens to its audience';
     return {
@@ -172,7 +172,7 @@ class Outbox implements RunningConsumer {
     this.#options.metrics.poisoned();
   }
 
-  /** Why a trigger can be told to none of the only jobs; what it was otherwise. */
+  /** Returns why none of the only jobs subscribes to it; otherwise what was found. */
   async #heard(found: CheckedTrigger | string, isOver: AbortSignal): Promise<CheckedTrigger | string> {
     if (typeof found === 'string' || (await this.#options.handover.hears(found.trigger.audience, isOver))) return found;
     return 'none of the jobs in "outbox.jobs" listens to its audience';

@@ -226,8 +226,8 @@ type Cursor = z.infer<typeof cursorSchema>;
  * One page of a file's members, read from the byte where the last one ended, so the millionth page costs no more than the first.
  *
  * When the bytes before a cursor are no longer there, the file was rewritten. The page then begins after the members that were read last,
- * wherever they are now. If they are gone, or no longer together, the file may have another order: it is read again from the top, since a
- * member that is read twice gets the same delivery id twice, but one that is skipped is lost.
+ * wherever they are now. If they are gone, or no longer together, the file may have another order: it is read again from the top. A member
+ * that is read twice gets the same delivery id twice, but one that is skipped is lost.
  *
  * @param file whose beginning was read from this handle.
  * @throws SourceError when no line of the file is a member.

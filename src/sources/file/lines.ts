@@ -145,14 +145,14 @@ interface Obstacle {
 }
 
 /**
- * Decides whether a file is all that somebody wants to write. While a program writes a file anew in place, it is shorter than it was and
- * will be, and nothing shows that. So it counts as whole once it has not changed for a while and does not end within a line; from then on
- * also when it has only grown. Who renames a finished file over the old one needs none of this.
+ * Decides whether a file is complete. While a program rewrites a file in place, it is shorter than before and after, and nothing shows that.
+ * It counts as whole once it has not changed for a while and does not end within a line. Later, it also does when it has only grown. None of
+ * this is needed if a finished file is renamed over the old one.
  */
 export class WholeFiles {
   readonly #quietMs: number;
   readonly #whole = new Map<string, Whole>();
-  /** Since when, by `performance.now()`, a file has not changed before our eyes: its own time may be of another clock. */
+  /** Since when, by `performance.now()`, a file has not changed while we looked: its own time may come from another clock. */
   readonly #seen = new Map<string, { readonly mark: string; readonly sinceMs: number }>();
 
   /** @param quietMs 0: what is there is always whole, unless it ends within a line. */
@@ -161,7 +161,7 @@ export class WholeFiles {
   }
 
   /**
-   * What `read` makes of a file that is whole, and was the same from its beginning to its end. Waits for at most 10 s.
+   * Returns what `read` makes of a file that is whole and did not change meanwhile. Waits for at most 10 s.
    *
    * @param find the file as it is now.
    * @returns the answer, and what identifies the file: the same as long as it only grows.

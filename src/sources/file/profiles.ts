@@ -70,8 +70,8 @@ const PROFILE_KEY = Buffer.from(',"profile":{');
 const CLOSING_BRACE = 0x7d;
 
 /**
- * The hash of the id in a line written as `{"user":"…","profile":{…}}` without spaces, from its bytes alone, in a twentieth of the time
- * that parsing takes. Undefined for every other line. The inside of the profile is checked only when it is read.
+ * Returns the hash of the id in a line written as `{"user":"…","profile":{…}}` without spaces. It reads only bytes, in a twentieth of the
+ * time of parsing. Undefined for every other line. The inside of the profile is checked only when it is read.
  */
 function quickHash(bytes: Buffer, start: number, end: number): number | undefined {
   if (bytes[end - 1] !== CLOSING_BRACE || bytes[end - 2] !== CLOSING_BRACE) return undefined;
@@ -105,7 +105,7 @@ export class ProfileFile {
   #makings = 0;
   #closed = false;
 
-  /** @param files say when somebody who is not in the file is not known, and not only yet to be written. */
+  /** @param files decide whether a person who is not in the file is unknown, or may still be written. */
   constructor(path: string, name: string, problems: ProblemReport, files: WholeFiles) {
     this.#path = path;
     this.#name = name;
@@ -147,8 +147,8 @@ export class ProfileFile {
   }
 
   /**
-   * The file as it is now, or was at some moment since `makingsBefore` had begun, with the caller counted among its readers; undefined when
-   * the only index is of an older file.
+   * Returns the file as it is now, or was at some moment since `makingsBefore` had begun, and counts the caller among its readers. Undefined
+   * when the only index is of an older file.
    */
   async #current(makingsBefore: number): Promise<Version | undefined> {
     const mark = await this.#markNow();

@@ -60,7 +60,7 @@ const RELATION = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i;
 /** Asks a service that is configured as an `http` source. */
 export class HttpApi {
   readonly #service: JsonService;
-  /** What comes before every path; without a slash at its end. */
+  /** The beginning of every path, without a slash at its end. */
   readonly #base: string;
 
   constructor(service: JsonService, url: string) {
@@ -153,7 +153,7 @@ function isSilentAbout({ next, nextLink }: Paged, answer: ServiceAnswer | undefi
   return next !== undefined && valueAt(answer?.body, next) === undefined;
 }
 
-/** The path that a wrong one most likely was meant to be, as far as the answer has a name that is nearly the same; undefined when it has none. */
+/** Returns the path that a wrong one most likely meant, by a similar name in the answer; undefined when it has none. */
 function nearPath(body: Json | undefined, path: string): string | undefined {
   const names = path.split('.');
   for (const [place, name] of names.entries()) {
@@ -190,7 +190,7 @@ function nameOf(path: string | undefined): string {
 export interface HttpAudience {
   readonly id: string;
   readonly slug: string;
-  /** What `{audience}` stands for. */
+  /** The value of `{audience}`. */
   readonly key: string;
   readonly listing: AudienceListing;
 }

@@ -22,8 +22,8 @@ const TIME_WINDOW = /\btimewindow\s*\([^()]*,\s*(\d{1,9})\s*\)/gi;
 const INCLUDED = /\bINCLUDE\s+(?:`([^`]+)`|([\w.-]+))/gi;
 
 /**
- * The shortest time window, in minutes, that a definition in FilterQL looks back over, or forward; undefined when it has none that can be
- * seen. What it includes counts, as far as it is known.
+ * Returns the shortest time window, in minutes, that a definition in FilterQL looks back over, or forward; undefined when none is visible.
+ * Definitions that it includes count, as far as they are known.
  *
  * @param definition of the segment that has this slug; empty when it is not known.
  */
@@ -58,9 +58,9 @@ interface LyticsAnswer {
   readonly total: number | undefined;
 }
 
-/** Sent with HTTP 200 when Lytics could not find out in time, so that it is not known whether what was asked for exists. */
+/** Sent with HTTP 200 when Lytics could not find out in time whether something exists. */
 const TIMED_OUT = /^timed out\b/i;
-/** What Lytics calls an error: `UNAUTHORIZED-017`. Its messages are not repeated. */
+/** Codes of Lytics errors: `UNAUTHORIZED-017`. Its messages are not repeated. */
 const ERROR_CODE = /^[A-Z]+(?:-[A-Z]+)*-\d{1,5}$/;
 
 /**
@@ -184,7 +184,7 @@ interface ScanPlace {
   readonly read: number;
   /** How many rows the scan has in all, as Lytics last said; 0 when it has not said. */
   readonly total: number;
-  /** Nobody before it had an id. */
+  /** True: no row before it had an id. */
   readonly isNameless: boolean;
 }
 

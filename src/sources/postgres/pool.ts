@@ -32,7 +32,7 @@ export class PostgresError extends SourceError {
   }
 }
 
-/** What PostgreSQL, or the way to it, said, without anything of a row. */
+/** Returns the message of PostgreSQL, or of the way to it, without anything from a row. */
 export function postgresWords(error: unknown): string {
   const code = codeOf(error) ?? '';
   // Data exceptions and constraint violations quote the content of rows.
@@ -164,7 +164,7 @@ function settingsOf(address: PostgresAddress, options: PostgresPoolOptions): Poo
   };
 }
 
-/** Whom a connection is to, as whom, and how it is secured. */
+/** Returns where a connection goes, as which user, and how it is secured. */
 export function connectionOf(
   address: PostgresAddress,
   options: Pick<PostgresPoolOptions, 'password' | 'certificateAuthorities' | 'connectTimeoutMs'>,
@@ -172,7 +172,7 @@ export function connectionOf(
   const { host, port, database, user } = address;
   const password = options.password ?? address.password;
   return {
-    // What is left out is taken from where libpq takes it: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
+    // Settings that are left out come from where libpq takes them: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
     ...(host === '' ? {} : { host }),
     ...(port === undefined ? {} : { port }),
     ...(database === undefined ? {} : { database }),
@@ -230,7 +230,7 @@ type PostgresUrlReading =
 export const POSTGRES_URL = /^postgres(?:ql)?:\/\//i;
 
 /**
- * What `sslmode` means here. In libpq, `require` encrypts without verifying the server; here it verifies, like `verify-full`. `prefer` and `allow` are
+ * The meaning of `sslmode` here. In libpq, `require` encrypts without verifying the server; here it verifies, like `verify-full`. `prefer` and `allow` are
  * refused, since somebody between us and the server could force an unencrypted connection.
  */
 const TLS_BY_SSLMODE: ReadonlyMap<string, PostgresAddress['tls']> = new Map([

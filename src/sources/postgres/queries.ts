@@ -176,7 +176,7 @@ function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'::text`;
 }
 
-/** What is known about people's ids once the queries have been checked. */
+/** The types of people's ids, which a check of the queries finds out. */
 export interface CheckedQueries {
   readonly memberType: UserType;
   readonly profileType: UserType;
