@@ -54,7 +54,7 @@ const oauth2 = z.strictObject({
   clientAuthentication: z.enum(['basic', 'body']).default('basic'),
 });
 
-/** What a client shows when a TLS connection is opened. */
+/** The certificate that a client shows when a TLS connection is opened. */
 export const clientCertificate = z
   .strictObject({
     /** PEM, optionally followed by its chain. */
@@ -84,7 +84,7 @@ const signingSecrets = z
   })
   .default([]);
 
-/** What a request carries so that its endpoint accepts it. The parts may be combined, but only one can be in the header `authorization`. */
+/** How an endpoint knows who is calling. The parts may be combined, but only one can be in the header `authorization`. */
 export const authorizationSchema = z
   .strictObject({
     /** Origins (`https://hooks.example.com`) that the secrets of this authorization may be sent to. */

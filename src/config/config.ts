@@ -62,13 +62,13 @@ export const configSchema = z.strictObject({
   taskQueue,
   source: sourceSchema.optional(),
   authorizations: z.record(z.string().min(1).max(100), authorizationSchema).default({}),
-  /** `<key id>:<base64 of 32 bytes>`: the first one encrypts what Temporal is given, all of them decrypt. None: nothing is encrypted. */
+  /** `<key id>:<base64 of 32 bytes>`: the first one encrypts payloads, all of them decrypt. None: nothing is encrypted. */
   payloadKeys,
   apiKeys: apiKeysSchema,
   ingests: ingestsSchema,
-  /** What `triggers consume outbox` reads. */
+  /** The outbox that `triggers consume outbox` reads. */
   outbox: outboxSchema.optional(),
-  /** What `triggers consume kafka` reads. */
+  /** The topics that `triggers consume kafka` reads. */
   kafka: kafkaSchema.optional(),
   /** Where operators are told about changes in a job's state, in addition to the log. */
   alerts: alertsSchema,
@@ -117,7 +117,7 @@ export const configSchema = z.strictObject({
         .default([]),
     })
     .prefault({}),
-  /** What the Temporal server allows, if that differs from its defaults. Every limit of a job is a share of these. */
+  /** The Temporal server's limits, if they differ from its defaults. Every limit of a job is a share of these. */
   serverLimits: z
     .strictObject({
       payloadBytes: z
@@ -188,11 +188,11 @@ export { ConfigError };
 export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
- * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), overridden by the environment
- * (`TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` = a folder or a `postgres://` URL, `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`,
- * `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` = keys separated by commas, `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`,
- * `TRIGGERS_BUILD_ID`, `TRIGGERS_TRACING_SAMPLE_RATIO`, and OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT` and
- * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`). A value may be a reference, `${env:NAME}` to a variable or `${file:PATH}` to a file, so that the file need
+ * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), overridden by the environment.
+ * It reads `TRIGGERS_TASK_QUEUE`, `TRIGGERS_SOURCE` (a folder or a `postgres://` URL), `TRIGGERS_LOG_LEVEL`, `TRIGGERS_METRICS_PORT`,
+ * `TRIGGERS_METRICS_HOST`, `TRIGGERS_PAYLOAD_KEYS` (keys separated by commas), `TRIGGERS_WATCH_FOLDER`, `TRIGGERS_DEPLOYMENT_NAME`,
+ * `TRIGGERS_BUILD_ID` and `TRIGGERS_TRACING_SAMPLE_RATIO`. It also reads OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT` and
+ * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. A value may be a reference, `${env:NAME}` to a variable or `${file:PATH}` to a file, so that the file need
  * not contain secrets. How to reach Temporal is configured separately: `TEMPORAL_ADDRESS` and related variables.
  *
  * @throws ConfigError
@@ -248,8 +248,8 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
 }
 
 /**
- * What a person should know who starts a program with this configuration. `TRIGGERS_SOURCE` stands for a whole source, so nothing of the file's own
- * applies, its `quietMs`, say. Secrets in the file are named by their settings.
+ * Returns warnings for a person who starts a program with this configuration. `TRIGGERS_SOURCE` stands for a whole source: nothing of the file's own
+ * applies, such as its `quietMs`. Secrets in the file are named by their settings.
  * @throws ConfigError
  */
 export function configWarnings(options: ConfigOptions = {}): string[] {
@@ -282,7 +282,7 @@ function checked({ path, value }: ReturnType<typeof readMerged>): Config {
 }
 
 /**
- * Only the task queue, for programs that talk to jobs but run none. It is read from the same places as by `loadConfig`, but the rest of the file is
+ * Reads only the task queue, for programs that talk to jobs but run none. It comes from the same places as with `loadConfig`. The rest of the file is
  * not checked, and the variables that hold a worker's secrets need not be set.
  *
  * @throws ConfigError
@@ -299,13 +299,13 @@ export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): strin
   return parsed.data;
 }
 
-/** What `TRIGGERS_SOURCE` means. */
+/** Returns the source that `TRIGGERS_SOURCE` stands for. */
 function namedSource(text: string): object {
   return POSTGRES_URL.test(text) ? { kind: 'postgres', url: text } : { kind: 'file', folder: folderFrom('', text) };
 }
 
 /**
- * Only the payload keys, for programs that talk to jobs but run none. No other secret of the file is read.
+ * Reads only the payload keys, for programs that talk to jobs but run none. No other secret of the file is read.
  *
  * @throws ConfigError
  */
@@ -403,7 +403,7 @@ function withFolder(key: string, value: Record<string, unknown>, path: string): 
   return { [key]: { ...part, folder: folderFrom(dirname(path), part['folder']) } };
 }
 
-/** What cannot be a folder stays as it is, for the schema to refuse. */
+/** Leaves a text that cannot be a folder as it is, for the schema to refuse. */
 function folderFrom(base: string, text: string): string {
   return isFolder(text) ? resolve(base, text) : text;
 }

@@ -12,11 +12,11 @@ export const outboxSchema = z.strictObject({
   certificateAuthorities,
   table: table.default('audience_changes'),
   jobs: onlyJobs,
-  /** What becomes of a row that Temporal has: it is deleted, or gets its `accepted_at`. */
+  /** Whether a row that Temporal has is deleted, or gets its `accepted_at`. */
   accepted: z.enum(['delete', 'mark'], { error: 'It is "delete" or "mark".' }).default('delete'),
-  /** What becomes of a row that is no trigger: it gets its `problem` and stays, or nothing is sent until somebody has corrected it. */
+  /** Whether a row that is not a trigger gets its `problem` and stays, or nothing is sent until somebody has fixed it. */
   poisoned: z.enum(['set-aside', 'stop'], { error: 'It is "set-aside" or "stop".' }).default('set-aside'),
-  /** How often, in ms, the table is looked at although nothing was notified. */
+  /** How often, in ms, the table is read without a notification. */
   pollMs: milliseconds(60_000).default(1_000),
   /** Longest wait for a connection, in ms. */
   connectTimeoutMs: milliseconds(60_000).default(5_000),
@@ -55,11 +55,11 @@ export const kafkaSchema = z
     /** Consumers of one group share the partitions, and the group remembers how far each of them is read. */
     group: z.string({ error: GROUP }).regex(/^\S{1,249}$/, GROUP),
     jobs: onlyJobs,
-    /** What messages say, by a preset or expressions. Default: JSON triggers, one or a list in each message. */
+    /** How messages are read: by a preset or expressions. Default: JSON triggers, one or a list in each message. */
     ingest: streamIngestSchema.optional(),
     /** Where a group begins that has read nothing yet. */
     from: z.enum(['latest', 'earliest'], { error: 'It is "latest" or "earliest".' }).default('latest'),
-    /** What becomes of a message that is no trigger: its partition is read no further, or it goes to another topic. */
+    /** Whether a message that is not a trigger stops its partition, or goes to another topic. */
     poisoned: z
       .union([z.literal('stop'), z.strictObject({ deadLetterTopic: topic })], {
         error: 'It is "stop", or {"deadLetterTopic": "…"}.',

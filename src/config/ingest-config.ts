@@ -16,22 +16,22 @@ const secretOf = (leastCharacters: number) =>
       ({ length }) => length >= leastCharacters,
       `A secret here must have at least ${leastCharacters} characters.`,
     );
-/** One, or a new one beside one that is on its way out. */
+/** One, or a new one beside one that is being replaced. */
 const secretsOf = (secret: z.ZodString) =>
   z.union([secret, z.array(secret).min(1).max(5)], {
     error: 'This is a secret, or a list of up to five of which any is right.',
   });
 
-/** As long as our own signing secrets: whoever has a signed request can try short ones without asking us. */
+/** As long as our own signing secrets: anybody who has a signed request could guess a short one offline. */
 const signingSecrets = secretsOf(secretOf(24));
-/** Whoever guesses one has to ask us each time. */
+/** It cannot be guessed offline: each guess is a request to us. */
 const shownSecret = secretOf(16);
 
 const headerName = z.string().regex(HEADER_NAME, 'This is not the name of a header.');
 
 const person = z.strictObject({ username: z.string(), password: shownSecret });
 
-/** The only jobs that are told: while one of them does not run, all that is for them waits. Default: every running job that listens. */
+/** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
 export const onlyJobs = z
   .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id.'))
   .min(1, 'Leave "jobs" out to tell every running job that listens.')
@@ -59,19 +59,19 @@ const expressionsShape = {
   ignore: expression.optional(),
 };
 
-/** What is read of what a sender sends, and how. */
+/** How a sender's messages are read. */
 const readingShape = {
-  /** How what it sends is read: what is known of a sender … */
+  /** Read them by what is known of a sender … */
   preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
   /** … or JSONata. */
   expressions: z.strictObject(expressionsShape).optional(),
   /** The field of a person that is their id, with a preset. Default: the sender's own id. */
   userField: name.optional(),
-  /** The audience that all requests are about. Default: what they say. */
+  /** The audience of all requests. Default: the one that they name. */
   audience: name.optional(),
-  /** Slugs or ids of ours, by the sender's ids, slugs or names. Those that are not there are taken as they are. */
+  /** Our slugs or ids, by the sender's ids, slugs or names. The sender's others are taken as they are. */
   audiences: z.record(name, name).default({}),
-  /** Whether profiles are those that come, or those of the audience source. */
+  /** Whether profiles come from the body, or from the audience source. */
   profiles: z
     .enum(['from-body', 'from-source'], { error: 'This is "from-body" or "from-source".' })
     .default('from-body'),
@@ -79,7 +79,7 @@ const readingShape = {
 
 type ReadingSettings = z.infer<z.ZodObject<typeof readingShape>>;
 
-/** What must fit together in it. */
+/** Checks that these settings fit together. */
 function checkReading({ preset, expressions, userField, audience }: ReadingSettings, problem: Problem): void {
   if ((preset === undefined) === (expressions === undefined))
     problem([], 'It needs either a "preset" or "expressions".');
@@ -91,7 +91,7 @@ function checkReading({ preset, expressions, userField, audience }: ReadingSetti
 
 type Problem = (path: string[], message: string) => void;
 
-/** How a stream of somebody's own is read. Who has written it is for the stream to say. */
+/** How messages of a stream are read. The stream itself decides who may write to it. */
 export const streamIngestSchema = z
   .strictObject(readingShape)
   .superRefine((settings, context) =>
@@ -106,7 +106,7 @@ export const ingestSchema = z
     ...readingShape,
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
     jobs: onlyJobs,
-    /** What bad data is answered with. Default: by preset. */
+    /** The status for bad data. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
     signature: z
       .strictObject({
@@ -115,14 +115,14 @@ export const ingestSchema = z
         header: headerName.optional(),
         algorithm: z.enum(['sha1', 'sha256']).optional(),
         encoding: z.enum(['hex', 'base64']).optional(),
-        /** What of the body is signed. With `first-event`, nothing proves the others of a batch. Default: all of it. */
+        /** The part of the body that is signed. With `first-event`, nothing proves the others of a batch. Default: all of it. */
         covers: z.enum(['body', 'first-event'], { error: 'This is "body" or "first-event".' }).optional(),
       })
       .optional(),
     /** RFC 7617. */
     basic: z.union([person, z.array(person).min(1).max(5)]).optional(),
     header: z.strictObject({ name: headerName, value: secretsOf(shownSecret) }).optional(),
-    /** Of the URL. It may stand in the logs of whatever is on the way. */
+    /** A parameter of the URL. Logs on the way may contain it. */
     parameter: z.strictObject({ name, value: secretsOf(shownSecret) }).optional(),
   })
   .superRefine((settings, context) => {
@@ -162,7 +162,7 @@ export const ingestsSchema = z
 
 export type ConfiguredIngests = Readonly<z.infer<typeof ingestsSchema>>;
 
-/** What a key of the HTTP API may do. */
+/** The rights of a key of the HTTP API. */
 export const RIGHTS = ['read', 'trigger', 'operate'] as const;
 export type Right = (typeof RIGHTS)[number];
 
@@ -171,7 +171,7 @@ const names = (what: string) =>
     .array(z.string().min(1), { error: `"${what}" must be a list of names.` })
     .min(1, `Leave "${what}" out to allow all of them.`);
 
-/** The keys of the HTTP API, by name. A key itself is nowhere but with whoever uses it. */
+/** The keys of the HTTP API, by name. Only its user has the key itself. */
 export const apiKeysSchema = z
   .record(
     z.string().min(1).max(100),

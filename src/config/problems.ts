@@ -60,7 +60,7 @@ export function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): s
   return inner === undefined ? [] : keysAt(inner, rest);
 }
 
-/** Every variable of ours. Those of docker-compose.yml are read by Docker, and may be there all the same. */
+/** Every variable of ours. Docker reads the ones of docker-compose.yml, but they may be set here, too. */
 export const VARIABLES = [
   'TRIGGERS_BUILD_ID',
   'TRIGGERS_CODEC_TOKEN',
@@ -78,7 +78,7 @@ export const VARIABLES = [
   'TRIGGERS_WATCH_FOLDER',
 ] as const;
 
-/** What Kubernetes sets in every pod for a service whose name begins with `triggers`. */
+/** Variables that Kubernetes sets in every pod for a service whose name begins with `triggers`. */
 const OF_KUBERNETES = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 
 /**

@@ -13,7 +13,7 @@ export function newPayloadKey(id: string): { readonly secret: string } {
   return { secret: `${id}:${randomBytes(PAYLOAD_KEY_BYTES).toString('base64')}` };
 }
 
-/** A new key for the HTTP API, and what is configured of it. */
+/** A new key for the HTTP API, and its hash for the configuration. */
 export function newApiKey(): { readonly secret: string; readonly hash: string } {
   const secret = `trg_${randomBytes(API_KEY_BYTES).toString('base64url')}`;
   return { secret, hash: `sha256:${createHash('sha256').update(secret).digest('hex')}` };
@@ -41,21 +41,21 @@ export interface ReferenceContext {
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
- * In this order: what is meant literally; a reference; and what looks like one and is none, which would otherwise be sent as a secret that no endpoint
- * knows. Without braces only capitals count as the name of a variable, since queries have names like `$1` and `$ids`.
+ * In this order: a literal text, a reference, and a text that only looks like one. The last would otherwise be sent as a secret that no endpoint knows.
+ * Without braces only capitals count as the name of a variable, since queries have names like `$1` and `$ids`.
  */
 const MARKS =
   /\$\$(?<literal>[{(]|[A-Z][A-Z0-9_]+)|\$\{(?<kind>env|file):(?<name>[^{}]+)\}|\$ ?\{|\$\(|\$(?:env|file):|\{(?:env|file):|(?<![\w$])\$[A-Z][A-Z0-9_]+(?![\w$])|^(?:env|file):/g;
 
-/** A whole value, or what follows the name of a scheme in it, that is nothing but such a mistake. Only then is the name in it surely no part of a secret. */
+/** A whole value, or the part after the name of a scheme, that is only such a mistake. Only then is its name certainly not part of a secret. */
 const MISSPELT = /^(?:[A-Za-z]+ )?\$ ?[{(] ?(?:env ?: ?(?<named>\w+)|(?<bare>[A-Z]\w*)(?= ?[})]$)) ?[})]?$/i;
 
 /**
  * Replaces references in every string of a configuration: `${env:NAME}` with an environment variable, `${file:PATH}` with the content of a file,
- * without the line breaks at its end. `$${` stands for `${`, and `$$NAME` for `$NAME`. What a reference stands for is not looked at again.
+ * without the line breaks at its end. `$${` stands for `${`, and `$$NAME` for `$NAME`. References in a replaced value stay.
  *
- * @throws ConfigError, which names the reference or its place, when a variable is not set or is empty, a file cannot be read or is empty, and when
- *   what looks like a reference is none.
+ * @throws ConfigError, which names the reference or its place. A variable is not set or is empty, a file cannot be read or is empty, or a text only
+ *   looks like a reference.
  */
 export function withReferences(value: unknown, context: ReferenceContext, path: readonly string[] = []): unknown {
   if (typeof value === 'string') return replaced(value, context, path);
@@ -79,7 +79,7 @@ const NAMES_OF_SECRETS = /auth|key|token|secret|passw|cookie/i;
 const PASSWORD_IN_URL = /^[a-z][a-z\d+.-]*:\/\/[^/@:]*:[^/@$][^/@]*@/i;
 
 /**
- * The settings of a configuration, its references not yet replaced, that hold a secret as plain text.
+ * Returns the settings of a configuration, its references not yet replaced, that hold a secret as plain text.
  * @param isSecret whether a text here is one.
  */
 export function plainSecrets(value: unknown, path: readonly string[] = [], isSecret = false): string[] {
@@ -91,7 +91,7 @@ export function plainSecrets(value: unknown, path: readonly string[] = [], isSec
   if (!isRecord(value)) return [];
   const isByName = path.at(-1) === 'headers' || path.at(-1) === 'queryParameters';
   return Object.entries(value).flatMap(([name, one]) => {
-    // With its name beside it, it is what an ingest must be shown; elsewhere a path.
+    // Beside a `name`, it is a secret that an ingest must be shown; elsewhere it is a path.
     const isShown = name === 'value' && 'name' in value;
     return plainSecrets(one, [...path, name], isShown || (isByName ? NAMES_OF_SECRETS : SECRETS).test(name));
   });

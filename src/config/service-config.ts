@@ -4,7 +4,7 @@ import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
 import { type Env, numberIn, withGiven } from './problems.ts';
 
-/** What operators are told, and where. */
+/** Alerts to operators, and where they go. */
 export const alertsSchema = z
   .strictObject({
     /** A webhook of the operators' own, reached under the same rules as any other. Without it, alerts only appear in the log. */
@@ -35,7 +35,7 @@ export const metricsSchema = z
   .strictObject({
     /** They are served at `/metrics` on this port; 0: on a free one, which the worker prints. */
     port: z.number().int().min(0).max(65_535),
-    /** Whoever can reach it can read job ids and numbers. */
+    /** Anybody who can reach it can read job ids and numbers. */
     host: z.string().min(1).default('127.0.0.1'),
     /** Most jobs that are queried for what only they know, every 30 s while metrics are being scraped; 0: none. */
     jobs: z.number().int().min(0).max(1000).default(100),
@@ -54,7 +54,7 @@ const SHARE = { error: 'It is a share between 0 and 1: 0.1 for a tenth.' };
 /** Traces of deliveries, for an OpenTelemetry collector. Absent: none are made, and the code for it is not even loaded. */
 export const tracingSchema = z
   .strictObject({
-    /** Where they are sent: OTLP over HTTP, as JSON. Whoever receives them can read job ids, events and the hosts of endpoints. */
+    /** Where they are sent: OTLP over HTTP, as JSON. Their receiver can read job ids, events and the hosts of endpoints. */
     endpoint: z
       .url({
         protocol: /^https?$/,
@@ -91,7 +91,7 @@ const BUILD_ID =
 /** The deployment and build that this worker belongs to, for Temporal's worker versioning. Absent: the worker is unversioned. */
 export const deploymentSchema = z
   .strictObject({
-    /** What all builds of these workers have in common. */
+    /** The name that all builds of these workers share. */
     name: z.string().regex(/^[A-Za-z0-9][\w-]{0,99}$/, NAME),
     /** Distinguishes this build from others; workers of the same build replay each other's runs. Default: the release and a checksum of its workflow code. */
     buildId: z
@@ -109,7 +109,7 @@ export function deploymentOf({ deployment }: Record<string, unknown>, given: Env
   return { deployment: withGiven(deployment, { name, buildId }) };
 }
 
-// What the configurations of sources that are services have in common. No message in this file may repeat a value, since some are secrets.
+// The common part of the configurations of sources that are services. No message in this file may repeat a value, since some are secrets.
 
 /** A whole header value. */
 export const serviceToken = z

@@ -254,7 +254,7 @@ const httpProfiles = z
 /** Any service that answers with pages of JSON (docs/sources/http.md). */
 export const httpSource = z.strictObject({
   kind: z.literal('http'),
-  /** What every `url` below is appended to. */
+  /** Every `url` below is appended to it. */
   url: serviceUrl,
   /** Sent with every request. */
   headers: requestHeaders.default({}),
@@ -303,7 +303,7 @@ export function isFolder(text: string): boolean {
 /** A folder of files (docs/sources/file.md). */
 export const fileSource = z.strictObject({
   kind: z.literal('file'),
-  /** Of NDJSON. */
+  /** A folder of NDJSON files. */
   folder: folder(
     ' A PostgreSQL database is written postgres://… in TRIGGERS_SOURCE, without blanks or quotes around it, or as the "url" of a source of the kind "postgres".',
   ),

@@ -23,17 +23,17 @@ export interface Alert {
   readonly at: string;
   /** With `ended`: when it began, RFC 3339. */
   readonly since?: string;
-  /** What it is about, in a sentence. */
+  /** The alert in a sentence. */
   readonly text: string;
 }
 
-/** An alert as it is sent, with what it is about. */
+/** An alert as it is sent, with its job or audience. */
 export interface RaisedAlert {
   /** Its `webhook-id`: the same on every attempt, and no other alert has it. */
   readonly id: string;
   /** Its label and subscription are not known where its payloads cannot be read. */
   readonly job?: { readonly id: string; readonly label?: string; readonly subscription_id?: string };
-  /** Of a watch: the audience that it watches. */
+  /** From a watch: the audience that it watches. */
   readonly audience?: Audience;
   /** A worker does not number the alerts that it raises by itself. */
   readonly alert: Omit<Alert, 'n'> & { readonly n?: number };

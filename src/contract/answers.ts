@@ -3,7 +3,7 @@ import { nearestKey } from './nearest-key.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /**
- * What a job may make of an answer.
+ * The meanings that a job may give an answer.
  *
  * - `delivered`: the trigger is delivered.
  * - `retry`: the endpoint is unhealthy; the trigger's next attempt follows the retry schedule.
@@ -13,21 +13,21 @@ import type { TriggerEvent } from './trigger.ts';
 export const ANSWER_MEANINGS = ['delivered', 'retry', 'dead-letter', 'pause'] as const;
 export type AnswerMeaning = (typeof ANSWER_MEANINGS)[number];
 
-/** What answers mean, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Any other means what it means by default. */
+/** Meanings of answers, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Others have their default meaning. */
 export type Answers = Readonly<Record<string, AnswerMeaning>>;
 
-/** What the answers of a job can make of one that does not count as delivered. */
+/** Verdicts that the `answers` of a job can give to one that does not count as delivered. */
 export type DecidedVerdict = 'transient' | 'pausing' | 'given-up';
 
-/** What a slice needs to know of it. */
+/** The meanings that a slice needs to know. */
 export interface KnownAnswers {
-  /** Where it is not the usual; absent: the usual everywhere. */
+  /** Meanings that differ from the default; absent: none does. */
   readonly answers?: Answers;
-  /** For an event that has statuses of its own: they and, where they say nothing, the job's. */
+  /** For an event that has statuses of its own: these and, where they say nothing, the job's. */
   readonly eventAnswers?: Readonly<Partial<Record<TriggerEvent, Answers>>>;
 }
 
-/** What answers to the requests of an event mean, where it is not the usual. */
+/** Returns the meanings of answers to the requests of an event that differ from the default. */
 export function answersTo({ answers, eventAnswers }: KnownAnswers, event: TriggerEvent): Answers | undefined {
   return eventAnswers?.[event] ?? answers;
 }
@@ -41,7 +41,7 @@ const CHOICE = `Write ${ANSWER_MEANINGS.slice(0, -1)
 
 const STATUS_OR_CLASS = /^(?:[2-5]\d\d|[345]xx)$/;
 
-/** What the form takes as `answers`, and its messages. */
+/** The form's field `answers`, and its messages. */
 export const answersSchema = z
   .record(z.string().regex(STATUS_OR_CLASS), z.enum(ANSWER_MEANINGS, { error: ({ input }) => choiceFor(input) }), {
     error: (issue) => (issue.code === 'invalid_key' ? keyFor(issue.input) : TABLE),

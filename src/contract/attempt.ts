@@ -18,11 +18,11 @@ export interface SliceRun {
 }
 
 /**
- * What a slice did for a trigger.
+ * The outcome of a trigger in a slice.
  *
  * - `delivered`: answered with 2xx. A history does not say which status, nor how long it took.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
- * - `skipped`: a template of the job says that nothing is to be sent; `answer` is its reason.
+ * - `skipped`: a template of the job decided to send nothing; `answer` is its reason.
  * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
  * - `unknown`: its slice was lost, and it is not known whether a request was made. It is sent again under the same delivery id.
  * - `running`: its slice is running and has not reported it yet.
@@ -47,7 +47,7 @@ export interface Attempt {
   /** Header `webhook-id`. */
   readonly deliveryId: string;
   readonly outcome: AttemptOutcome;
-  /** What a failure means. */
+  /** The verdict about a failure. */
   readonly verdict?: Verdict;
   readonly status?: number;
   readonly code?: string;

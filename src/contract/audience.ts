@@ -8,7 +8,7 @@ export interface Audience {
   readonly name: string;
 }
 
-/** What a source says about an audience in its list, in addition. */
+/** An audience in a source's list, with further facts. */
 export interface AudienceListing extends Audience {
   /** How many members it has now; absent when the source cannot tell cheaply. */
   readonly size?: number;
@@ -23,11 +23,11 @@ export interface AudienceList {
   readonly total: number;
 }
 
-/** What may be shown of one of a worker's authorizations: none of its values. */
+/** One of a worker's authorizations, as it may be shown: without its values. */
 export interface AuthorizationListing {
   /** The name by which jobs refer to it. */
   readonly name: string;
-  /** What it adds to requests, in words: `bearer token`, `signature`; empty when it adds nothing yet. */
+  /** The parts that it adds to requests, in words: `bearer token`, `signature`; empty when it adds nothing yet. */
   readonly kinds: readonly string[];
   /** Where it may be sent. */
   readonly origins: readonly string[];

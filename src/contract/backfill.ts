@@ -15,11 +15,11 @@ export interface BackfillInput {
   readonly carried: BackfillProgress;
   /** How often this backfill was begun again by another child, from where the one before had come; absent: never. */
   readonly restarts?: number;
-  /** What it sends in place of all members (`contract/difference.ts`). */
+  /** The difference that it sends in place of all members (`contract/difference.ts`). */
   readonly difference?: DifferenceToSend;
 }
 
-/** What a backfill carries through continue-as-new. */
+/** The state that a backfill carries through continue-as-new. */
 export interface BackfillProgress {
   /** See `MemberPage`; also absent before it was asked for. */
   readonly expected?: number;
@@ -83,15 +83,15 @@ export interface PageTaken {
   readonly afterMs?: number;
 }
 
-/** What `listDifference` returns. */
+/** Result of `listDifference`. */
 export interface DifferencePage extends MemberIds {
   /** People who are no members. */
   readonly exits: readonly string[];
-  /** How many of whom the difference says what is no longer so. */
+  /** How many people were left out, since the difference no longer holds for them. */
   readonly outdated: number;
 }
 
-/** What `listMembers` returns. */
+/** Result of `listMembers`. */
 export interface MemberIds {
   readonly ids: readonly string[];
   /** Where to continue; absent at the end. */

@@ -77,7 +77,7 @@ export type RedeliveryRefusal =
   | 'discarding'
   /** It was withdrawn before the job took it. */
   | 'withdrawn'
-  /** What was signalled is not a trigger that the job can keep. */
+  /** The signal is not a trigger that the job can keep. */
   | 'unreadable';
 
 /** Argument of a dead letter's signal `answer`, from its job. */
@@ -97,8 +97,8 @@ export interface AddressedAnswer {
 /** Argument of a dead letter's signal `redeliver`. */
 export interface RedeliverRequest {
   /**
-   * True: redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience, or the job no
-   * longer listens to it.
+   * True: redeliver even if the source now says that the person is (for an exit) or is not (for an enter) in the audience. Also redeliver if the
+   * job no longer subscribes to it.
    */
   readonly force?: boolean;
 }

@@ -1,9 +1,9 @@
 import type { Audience } from './audience.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-// How what an endpoint says its members are differs from who is a member. What is long of it lies in a folder of the workers, under its id.
+// How an endpoint's list of members differs from the members. The long parts lie in a folder of the workers, under the difference's id.
 
-/** A part of the list of those whom the endpoint has; argument of the activity `keepTheirMembers`. */
+/** A part of the endpoint's list; argument of the activity `keepTheirMembers`. */
 export interface TheirMembers {
   /** A UUID, which the difference has, too. */
   readonly differenceId: string;
@@ -19,7 +19,7 @@ export interface Comparison {
   readonly parts: number;
   /** Canonical id. */
   readonly audience: string;
-  /** What the job sends: the rest of the difference is left out. */
+  /** The events that the job sends: the rest of the difference is left out. */
   readonly events: readonly TriggerEvent[];
 }
 

@@ -135,7 +135,7 @@ export const jobDefinitionSchema = z.strictObject({
   /** Whether a trigger is sent or dropped whose `at` is older than the person's last change of that audience that the job accepted. */
   stale: z.enum(['send', 'drop'], { error: 'Write "send" or "drop".' }).default('send'),
   endsAt,
-  /** What answers mean, where it is not the usual; null: the usual everywhere. */
+  /** Meanings of answers that differ from the default; null: none does. */
   answers: answersSchema.nullable().default(null),
   retryFor,
 });
@@ -144,7 +144,7 @@ export const jobDefinitionSchema = z.strictObject({
 export type JobDefinition = z.infer<typeof jobDefinitionSchema>;
 /** A job as people write it. */
 export type JobDefinitionInput = z.input<typeof jobDefinitionSchema>;
-/** What the `edit` update takes: any fields of the form except `existingUsers`, which can only be given when a job is started. */
+/** Argument of the update `edit`: any fields of the form except `existingUsers`, which can only be given when a job is started. */
 export type JobEdit = Partial<Omit<JobDefinitionInput, 'existingUsers'>>;
 
 /** Something wrong with a job, by field, in words. */
@@ -152,7 +152,7 @@ export interface Problem {
   /** The field as a person would find it: `webhookUrl`, `audiences[2]`; empty when it is the whole. */
   readonly field: string;
   readonly message: string;
-  /** What a person can do about it, where that is known. */
+  /** Remedies, where they are known. */
   readonly remedies?: readonly Remedy[];
 }
 
@@ -177,14 +177,14 @@ export const JOB_FIELDS = Object.keys(jobDefinitionSchema.shape);
 const { existingUsers, events } = jobDefinitionSchema.shape;
 const backfilled = z.object({ existingUsers, events });
 
-/** What cannot stand together, each of it being right by itself, or means nothing; told whatever else is wrong. */
+/** Returns fields that are valid by themselves, but contradict each other or have no effect; whatever else is wrong. */
 function problemsTogether(input: unknown): Problem[] {
   const { data } = backfilled.safeParse(input);
   const isNobodySent = data?.existingUsers === true && data.events?.includes('enter') === false;
   return [...(isNobodySent ? [{ field: 'existingUsers', message: NO_ENTERS }] : []), ...neverSent(input)];
 }
 
-/** What is said about one event and means nothing. */
+/** Returns the settings of one event that have no effect. */
 function neverSent(input: unknown): Problem[] {
   const { data } = z.object({ events }).safeParse(input);
   return OF_EVENTS.flatMap(([field, event]): Problem[] => {

@@ -17,15 +17,15 @@ export interface PackedMore {
   readonly since?: number;
 }
 
-/** Where the profile of a trigger is that does not carry it itself: the name of a profile holder of its job, and the place there, from 0. */
+/** Where the profile of a trigger is that does not carry it: the name of a profile holder of its job, and the place there, from 0. */
 export type HeldProfile = readonly [holder: string, place: number];
 
-/** What a profile holder keeps: the profiles of the triggers of one signal, as JSON texts. */
+/** The content of a profile holder: the profiles of the triggers of one signal, as JSON texts. */
 export interface HeldProfiles {
   readonly profiles: readonly string[];
 }
 
-/** What a holder workflow keeps: waiting triggers in the order of their arrival. */
+/** The content of a holder: waiting triggers in the order of their arrival. */
 export interface PackedTriggers {
   /** Canonical ids of the audiences that they name, each once. */
   readonly audiences: readonly string[];

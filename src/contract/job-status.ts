@@ -16,8 +16,8 @@ export interface BackfillStatus {
   /** Slugs. */
   readonly audiences: readonly string[];
   /**
-   * Present when it is a reconcile: it sends this difference, so many enters and exits, in place of all members. What is said of members below is then
-   * said of these people.
+   * Present when it is a reconcile: it sends this difference, so many enters and exits, in place of all members. "Members" below then means these
+   * people.
    */
   readonly difference?: DifferenceToSend;
   /**
@@ -30,8 +30,7 @@ export interface BackfillStatus {
   /** Members whose enter was delivered. */
   readonly delivered: number;
   /**
-   * Members left out: a live trigger of the same audience is newer, or the source listed them twice, or a difference is no longer so by the word of the
-   * source.
+   * Members left out: a live trigger of the same audience is newer, the source listed them twice, or the source says that a difference no longer holds.
    */
   readonly superseded: number;
   /** Members left out because an edit removed their audience while it ran, by its slug, also where it is back; absent: none. */
@@ -48,10 +47,10 @@ export interface BackfillStatus {
   readonly secondsLeft?: number;
   /** RFC 3339: when the job's quota lets the last of them be sent, if no live triggers come; absent: it does now, or that cannot be said. */
   readonly lastFrom?: string;
-  /** What a person should know, in words. */
+  /** A hint for people, in words. */
   readonly notice?: string;
   /**
-   * Why the next members are not being read, when the source failed the last time it was asked: it is down, goes in a circle, or refuses a
+   * Why the next members are not being read, when the source failed the last time it was asked: it is down, its pages are circular, or it refuses a
    * cursor. Absent again once it answers. The job itself never sets this: like `kept`, it is looked up by the client.
    */
   readonly trouble?: string;
@@ -62,7 +61,7 @@ export interface LastFailure {
   readonly at: string;
   readonly status?: number;
   readonly code?: string;
-  /** What it means, where the job's `answers` say so. */
+  /** Its verdict, where the job's `answers` decide it. */
   readonly as?: DecidedVerdict;
   readonly answer?: string;
 }
@@ -79,11 +78,11 @@ export interface EndpointStatus {
   readonly refusedInRow?: number;
   /** RFC 3339: when it last accepted somebody; absent: never, since its URL or authorization last changed. */
   readonly acceptedAt?: string;
-  /** What a person should do, when only a person can correct what is wrong. */
+  /** Advice, when only a person can fix the endpoint. */
   readonly advice?: string;
 }
 
-/** A holder (a workflow that keeps waiting triggers) that could not be read several times in a row. What stands behind it waits. */
+/** A holder (a workflow that keeps waiting triggers) that could not be read several times in a row. The triggers behind it wait. */
 export interface HolderTrouble {
   /** Its name in the job: the end of its workflow id, `holder-<subscription id>-<name>`. */
   readonly holder: string;
@@ -95,7 +94,7 @@ export interface HolderTrouble {
   readonly nextTryAt: string;
 }
 
-/** What is kept of a backfill. */
+/** The rest of a backfill that a stopped job has kept. */
 export interface KeptBackfill {
   readonly n: number;
   /** Members read so far. */
@@ -104,7 +103,7 @@ export interface KeptBackfill {
   readonly expected?: number;
 }
 
-/** What a stopped job has kept for a resume. */
+/** The backlog that a stopped job has kept for a resume. */
 export interface KeptTriggers {
   /** Triggers that wait, and members that a backfill has read. */
   readonly waiting: number;
@@ -115,8 +114,8 @@ export interface KeptTriggers {
 }
 
 /**
- * The form of a job as its status has it: every field that can be edited, as it is. The two that are not as in the form are told for
- * themselves (`domain/job/describing.ts` fills them in), as is any later one that may hold a secret.
+ * The form of a job as its status has it: every field that can be edited, as it is. Two fields are not as in the form, and are declared
+ * below (`domain/job/describing.ts` fills them in). Any later field that may hold a secret must be, too.
  */
 type ShownForm = {
   readonly [Field in keyof Pick<JobDefinition, Exclude<keyof JobEdit, 'audiences' | 'webhookUrl'>>]: Readonly<
@@ -166,7 +165,7 @@ export interface JobStatus extends ShownForm {
   /** Triggers that came after a newer one, and that the job dropped (`stale`). They count as received. Absent: none. */
   readonly staleDropped?: number;
   /**
-   * What was waiting when the job was stopped with `discard`, and so was dropped: triggers, and members that a backfill had read.
+   * How much was dropped because the job was stopped with `discard`: waiting triggers, and members that a backfill had read.
    * Absent: none.
    */
   readonly discarded?: number;
@@ -183,7 +182,7 @@ export interface JobStatus extends ShownForm {
   readonly waiting: number;
   /** How many of these are outside the job's own state, in holders. */
   readonly overflow: number;
-  /** What a stopped job kept for a later resume. The job itself never sets this: it is looked up by the client. */
+  /** The backlog that a stopped job kept for a later resume. The job itself never sets this: the client looks it up. */
   readonly kept?: KeptTriggers;
   /** RFC 3339: until when a terminated job can be recovered, or one whose kept triggers were ended from outside. Looked up by the client, like `kept`. */
   readonly recoverableUntil?: string;
@@ -229,7 +228,7 @@ export interface JobStatus extends ShownForm {
   readonly stateBudgetBytes: number;
 }
 
-/** What a job did in a minute or a quarter of an hour. */
+/** A minute or a quarter of an hour of a job. */
 export interface TrendPoint {
   /** RFC 3339: when it began. */
   readonly at: string;

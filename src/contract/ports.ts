@@ -20,7 +20,7 @@ export type PreparedJob =
       readonly definition: JobDefinition;
       /** The definition's audiences, resolved, in its order. */
       readonly audiences: readonly AudienceListing[];
-      /** What a person should know before the job runs. */
+      /** Warnings for a person before the job runs. */
       readonly warnings: readonly string[];
       /** When something begins and ends by the job's calendar; absent when nothing depends on one. */
       readonly calendar?: Calendar;
@@ -32,11 +32,11 @@ export type PreparedJob =
       readonly requestTimeoutMs: number;
       /** When triggers have waited longer than this, in ms, an alert is sent. */
       readonly alertBacklogMs: number;
-      /** What the Temporal server allows, as the worker's configuration states it. */
+      /** The limits of the Temporal server, as the worker's configuration states them. */
       readonly serverLimits: ServerLimits;
     };
 
-/** What the Temporal server allows a workflow. Every limit of a job is a share of one of these, so that they all scale together. */
+/** Limits of the Temporal server for a workflow. Every limit of a job is a share of one of these, so that they all scale together. */
 export interface ServerLimits {
   /** Most bytes of one payload (`limit.blobSize.error`); also of the input of continue-as-new. Default 2 MiB. */
   readonly payloadBytes: number;
@@ -59,7 +59,7 @@ export interface Activities {
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */
   listAudiences(): Promise<AudienceList>;
-  /** Names and dotted paths of the fields that the first members of an audience (slug or id) have; empty when none of them has a profile. */
+  /** Names and dotted paths of the fields of an audience's first members (slug or id); empty when none of them has a profile. */
   listProfileFields(audience: string): Promise<readonly string[]>;
   /** The request that would be made about a real person. */
   sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
@@ -69,11 +69,11 @@ export interface Activities {
   deliver(slice: PackedSlice): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
-  /** Keeps a part of the list of those whom an endpoint has. Calling it again changes nothing. */
+  /** Keeps a part of an endpoint's list. Calling it again changes nothing. */
   keepTheirMembers(part: TheirMembers): Promise<void>;
-  /** Reads all members, and writes down how the list that was kept differs from them. */
+  /** Reads all members, and writes down how the kept list differs from them. */
   compareMembers(comparison: Comparison): Promise<ComparedMembers>;
-  /** The next part of a difference, as far as it is still so by the word of the source now; at most about `maxBytes` of JSON. */
+  /** The next part of a difference, as far as it still holds by the source now; at most about `maxBytes` of JSON. */
   listDifference(
     differenceId: string,
     audience: string,
@@ -97,7 +97,7 @@ export interface Activities {
   /** Tells dead letters whether their job took them; leaves out those that have ended. */
   answerLetters(answers: readonly AddressedAnswer[]): Promise<void>;
   /**
-   * Writes the alerts of one job or watch to the worker's log and, where one is configured, has them sent to the alert webhook, one after the other.
+   * Writes the alerts of one job or watch to the worker's log. If an alert webhook is configured, has them sent there, one after the other.
    * Calling it again changes nothing while they are under way; later, they are sent again with the same ids.
    */
   raiseAlerts(alerts: readonly RaisedAlert[]): Promise<void>;
@@ -125,7 +125,7 @@ export interface SideWorkflow {
   readonly workflowId: string;
   /** Its only argument. */
   readonly input: object;
-  /** What the Temporal UI shows of it without a query. */
+  /** Its description in the Temporal UI, shown without a query. */
   readonly summary: string;
   readonly memo?: Readonly<Record<string, unknown>>;
   readonly attributes?: readonly SearchAttribute[];
@@ -146,7 +146,7 @@ export interface WorkflowRun {
   readonly runId: string;
 }
 
-/** What workflow code tells the worker that runs it, also while it replays. */
+/** Messages of workflow code to the worker that runs it, also while it replays. */
 export type WorkerSinks = {
   readonly payloadKeys: {
     /** The workflow needs a payload key that this worker does not have; the reason names the key. */

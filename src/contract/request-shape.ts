@@ -18,7 +18,7 @@ export const RESERVED_HEADERS =
 /** A token of RFC 9110, 5.6.2. */
 export const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const CREDENTIALS = /^(authorization|cookie)$/i;
-/** What a value of a header may consist of. */
+/** The characters that a header's value may have. */
 const ASCII = /^[\t\x20-\x7e]*$/;
 const NO_ASCII =
   'The value of a header may have no characters but those of ASCII. Encode it, or have a template do it: {{ audience.name | url_encode }}.';
@@ -66,7 +66,7 @@ const shape = {
   method: z.enum(METHODS, { error: `The method must be one of ${METHODS.join(', ')}.` }),
   /** Further headers, by name; each value a template. At most 50. Not secret. */
   headers,
-  /** What the body is. */
+  /** The type of the body. */
   contentType: z
     .string({ error: 'The content type must be text, such as application/json.' })
     .trim()
@@ -107,22 +107,22 @@ export const requestShapeFields = {
   method: shape.method.nullable().default(null),
   /** Further headers, by name, not secret; each value a template. At most 50. */
   headers: shape.headers.nullable().default(null),
-  /** What the body is; null: `application/json`. */
+  /** The type of the body; null: `application/json`. */
   contentType: shape.contentType.nullable().default(null),
   /** A template of the body, at most 16384 characters; null: the default body; empty: none. */
   body: shape.body.nullable().default(null),
-  /** What is different for enters. */
+  /** Differences for enters. */
   onEnter: ofEvent,
-  /** What is different for exits. */
+  /** Differences for exits. */
   onExit: ofEvent,
-  /** What is put around the body; null: nothing. */
+  /** The envelope around the body; null: none. */
   envelope: z
     .literal('cloudevents', { error: 'The envelope must be "cloudevents", or null for none.' })
     .nullable()
     .default(null),
 };
 
-/** What one event's requests have that is not the job's default. Absent and null: as the job has it. */
+/** The differences of one event's requests from the job's. Absent and null: as the job has it. */
 export interface EventShape {
   readonly webhookUrl?: string | null | undefined;
   readonly method?: Method | null | undefined;
@@ -133,24 +133,24 @@ export interface EventShape {
 
 /** All that may be different for one event. */
 interface EventFields extends EventShape {
-  /** What answers mean, status by status; what it does not name means what it does to the job. */
+  /** Meanings of answers, by status; others mean what they mean to the job. */
   readonly answers?: Answers | null | undefined;
 }
 
-/** What a job says about its requests. */
+/** A job's settings of its requests. */
 export interface SaidShape extends Omit<EventShape, 'webhookUrl'> {
   readonly onEnter?: EventFields | null | undefined;
   readonly onExit?: EventFields | null | undefined;
   readonly envelope?: 'cloudevents' | null | undefined;
 }
 
-/** What a slice needs to know of it. */
+/** The settings that a slice needs. */
 export interface RequestShape extends SaidShape {
   /** Label of the job, which templates may name. */
   readonly label: string;
 }
 
-/** What the requests of one event look like. */
+/** The requests of one event, with every default filled in. */
 export interface EffectiveShape {
   readonly webhookUrl: string;
   readonly method: Method;
@@ -196,7 +196,7 @@ function isJson(contentType: string): boolean {
   return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
 }
 
-/** What the body of a request is, as far as it matters to a template of it. A form is made from JSON. */
+/** Returns the kind of a request's body, as far as it matters to a template of it. A form is made from JSON. */
 export function bodyKind(contentType: string, envelope: SaidShape['envelope']): 'json' | 'xml' | 'text' {
   if (envelope === 'cloudevents' || isJson(contentType) || isForm(contentType)) return 'json';
   return /^[^;]*[/+]xml\s*(?:;|$)/i.test(contentType) ? 'xml' : 'text';
@@ -206,7 +206,7 @@ function isOwn(body: EffectiveShape['body']): boolean {
   return body !== 'default' && body !== null;
 }
 
-/** What a job says about its requests and cannot be done together. */
+/** Returns request settings of a job that contradict each other. */
 export function shapeProblems(
   job: SaidShape & { readonly webhookUrl: string; readonly batch: object | null },
 ): { readonly field: string; readonly message: string }[] {
@@ -296,14 +296,14 @@ export interface RenamedField {
   readonly as: string;
 }
 
-/** What Export Fields name: a field, or one that is sent under another name. */
+/** An entry of Export Fields: a field, or one that is sent under another name. */
 export type ExportField = string | RenamedField;
 
 const ALWAYS_SENT = 'segment_events';
 /** Names that the message itself has in `data`. */
 const OWN_NAMES = /^(segment_events|segments_all|_audience|_audience_action|_audience_friendly|_audience_name)$/;
 
-/** What is wrong with the names under which fields are sent, by their places. */
+/** Returns why names under which fields are sent are wrong, by their places. */
 export function renamingProblems(
   fields: readonly ExportField[],
 ): { readonly index: number; readonly message: string }[] {

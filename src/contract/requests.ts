@@ -1,12 +1,12 @@
 import type { DifferenceToSend } from './difference.ts';
 
-// What operators ask of a job by its updates. `domain/requests.ts` reads them.
+// Requests of operators to a job, the arguments of its updates. `domain/requests.ts` reads them.
 
 /** Argument of the update `backfill`. */
 export interface BackfillRequest {
   /**
-   * 1 to 255 characters. Asking twice with the same id runs one backfill, so that it is safe to ask again after a lost answer; for other
-   * audiences or another sample it is refused. The last 64 are remembered.
+   * 1 to 255 characters. Asking twice with the same id runs one backfill, so that it is safe to ask again after a lost answer. It is refused
+   * for other audiences or another sample. The last 64 are remembered.
    */
   readonly requestId?: string;
   /** Slugs or ids of some of the job's audiences; absent: all of them. */
@@ -24,12 +24,12 @@ export interface BackfillRequest {
 /** Argument of the update `stop`. */
 export interface StopRequest {
   /**
-   * What becomes of the waiting triggers: `deliver` (the default) sends them first, and keeps what is left at the deadline; `keep` keeps
-   * all of them for a later resume; `discard` drops them. Running slices are always waited for.
+   * Decides about the waiting triggers. `deliver` (the default) sends them first, and keeps the rest at the deadline. `keep` keeps all of
+   * them for a later resume. `discard` drops them. The job always waits for running slices.
    */
   readonly waiting?: 'deliver' | 'keep' | 'discard';
   /** With `deliver`: how long to go on sending, in ms. Default an hour. */
   readonly deadlineMs?: number;
-  /** True: only if the job has stopped and keeps what waits, so that somebody who resumes it meanwhile goes first. Default false. */
+  /** True: only if the job has stopped and keeps its backlog; a resume that comes before takes precedence. Default false. */
   readonly ifStopped?: boolean;
 }

@@ -8,13 +8,13 @@ import type { TriggerEvent } from './trigger.ts';
 /** The settings that a job sends by, and its audiences. */
 export interface JobSettings {
   readonly settings: DeliverySettings;
-  /** Those that the job listens to, in its order. */
+  /** The audiences that the job subscribes to, in its order. */
   readonly audiences: readonly Audience[];
 }
 
 /**
- * Whom a sample is about. What is absent is chosen by default: the job's first audience, its first member with a profile, and `enter`, or `exit` if
- * that is all that the job sends.
+ * The person, audience and event of a sample. Defaults: the job's first audience, its first member with a profile, and `enter`, or `exit` if that is
+ * all that the job sends.
  */
 export interface SampleWish {
   readonly user?: string;
@@ -27,18 +27,18 @@ export interface SampleWish {
   readonly onlyMembers?: boolean;
 }
 
-/** What a worker makes a sample from: a job, by its workflow's id, or a checked definition. */
+/** The job that a worker makes a sample for: a job, by its workflow's id, or a checked definition. */
 export type SampleInput = SampleWish & ({ readonly jobWorkflowId: string } | JobSettings);
 
 /** A request as people may see it. */
 export interface ShownRequest {
   readonly method: Method;
   /**
-   * Masked as everywhere: without its path and the values of its query. Of a URL that is a template, what its values made is shown, and of what
-   * stands in the template itself, nothing.
+   * Masked as everywhere: without its path and the values of its query. If the URL is a template, the parts made from values are shown, and the
+   * template's own text is not.
    */
   readonly url: string;
-  /** In order, as [name, value]; a value that may be secret is `…`. What the connection adds (`host`, `content-length`) is not included. */
+  /** In order, as [name, value]; a value that may be secret is `…`. Headers of the connection (`host`, `content-length`) are not included. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Byte for byte as it is sent, up to 256 KiB (an eighth of the server's payload limit, where that is lower than usual). */
   readonly body: string;
@@ -46,14 +46,14 @@ export interface ShownRequest {
   readonly bodyBytes: number;
 }
 
-/** What the endpoint did with a sample. */
+/** The endpoint's answer to a sample. */
 export interface SampleAnswer {
   /** True for 2xx, and nothing else. */
   readonly ok: boolean;
   readonly status?: number;
-  /** What went wrong where there is no status; see `domain/verdict.ts`. */
+  /** The code of a failure without a status; see `domain/verdict.ts`. */
   readonly code?: string;
-  /** What it would mean for the job, by the job's `answers`. */
+  /** Its verdict for the job, by the job's `answers`. */
   readonly verdict: AttemptVerdict;
   readonly retryAfterMs?: number;
   /** From the request's start to the end of its answer, connecting included. */
@@ -72,11 +72,11 @@ export interface Sample {
   readonly audience: Audience;
   readonly event: TriggerEvent;
   readonly request: ShownRequest;
-  /** What answers mean for the job, where it is not the usual. */
+  /** Meanings of answers for the job that differ from the default. */
   readonly answers?: Answers;
-  /** How long the job tries a trigger, where it is not as long as usual; added by the client. */
+  /** How long the job tries a trigger, if it differs from the default; added by the client. */
   readonly retryFor?: string;
-  /** What a person should know about the job that it is a sample of, added by the client. */
+  /** Warnings about the job of this sample, added by the client. */
   readonly warnings?: readonly string[];
 }
 

@@ -26,7 +26,7 @@ export interface SliceTrigger {
   readonly batchMost?: number;
 }
 
-/** What a slice needs to know of its job to make and send the requests. */
+/** The settings of a job that a slice needs to make and send requests. */
 export interface DeliverySettings extends KnownAnswers {
   readonly subscriptionId: string;
   /** The number of edits of the job; outcomes from an older revision say nothing about the present endpoint. */
@@ -39,13 +39,13 @@ export interface DeliverySettings extends KnownAnswers {
   readonly memberships?: true;
   /** Longest time of one request, in ms, that the job allows for. */
   readonly requestTimeoutMs: number;
-  /** What the job says about its requests; absent: nothing, so that each is a POST of the default body. */
+  /** The job's settings of its requests; absent: none, so that each is a POST of the default body. */
   readonly request?: RequestShape;
   /** A request carries a list of at most `size` triggers; absent: one trigger, and no list. */
   readonly batch?: { readonly size: number };
 }
 
-/** What a slice was cut from: signalled triggers, or what goes behind them, members that a backfill found and dead letters that came back. */
+/** The origin of a slice: signalled triggers or, behind them, members that a backfill found and dead letters that came back. */
 export type SliceKind = 'live' | 'backfill';
 
 /** How a slice spaces the starts of its requests (`domain/spacing.ts`). */
@@ -63,7 +63,7 @@ export interface SpacingEnd {
   readonly inMs: number;
 }
 
-/** What the `deliver` activity is to send. The triggers of one person are in order. */
+/** Argument of the `deliver` activity. The triggers of one person are in order. */
 export interface SliceInput {
   readonly sliceId: number;
   /** Absent for `live`, and in older workflows, which do not say. Only metrics depend on it. */
@@ -74,7 +74,7 @@ export interface SliceInput {
   readonly budgetMs: number;
   /** Nor later than this, by the clock of the worker, epoch ms; absent: the budget says all. */
   readonly notAfterMs?: number;
-  /** With a quota: when the period began that its first attempts count for, epoch ms. The worker needs it not; a recovery does. */
+  /** With a quota: when the period began that its first attempts count for, epoch ms. The worker does not need it; a recovery does. */
   readonly quotaFrom?: number;
   /** How requests are spaced; absent: not at all. */
   readonly pace?: SlicePace;
@@ -85,8 +85,8 @@ export interface SliceInput {
 }
 
 /**
- * A trigger of a packed slice: who, what (twice its audience's place in the slice's list, and 1 more for an enter), and when; the empty text
- * stands for the time of the trigger before it. Then what only few triggers have; an audience, where the slice does not list it.
+ * A trigger of a packed slice. `what` is twice its audience's place in the slice's list, and 1 more for an enter. An empty `at` stands for the
+ * time of the trigger before it. `more` is for fields that few triggers have; also an audience, if the slice does not list it.
  */
 export type PackedSliceTrigger =
   | readonly [user: string, what: number, at: string]
@@ -105,7 +105,7 @@ export interface FailedAttempt {
   readonly status?: number;
   /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
   readonly code?: string;
-  /** What it means, where the job's `answers` say so; absent: what it means to any job. */
+  /** Its verdict, where the job's `answers` decide it; absent: the same as for any job. */
   readonly as?: DecidedVerdict;
   /** The `Retry-After` of the answer, in ms from then; absent when it was not usable. */
   readonly retryAfterMs?: number;
@@ -113,13 +113,13 @@ export interface FailedAttempt {
   /** At most 200 characters of what the endpoint answered, with … at the end when it was cut. */
   readonly answer?: string;
   /**
-   * Place of the first trigger of the same request, if that carried several. As it is reported, such an attempt says nothing else but how
-   * long it took: all else is as it was for that trigger.
+   * Place of the first trigger of the same request, if that carried several. A report of such an attempt has nothing else but its duration:
+   * all else is as for that trigger.
    */
   readonly like?: number;
 }
 
-/** What a running slice signals to its job. */
+/** Argument of a running slice's signal to its job. */
 export interface PermitsReturned {
   readonly sliceId: number;
   /** How many permits it keeps. */

@@ -78,7 +78,7 @@ export const quietHours = z
         .refine((named) => new Set(named).size === named.length, 'Name each day once.')
         .readonly()
         .optional(),
-      /** What becomes of triggers that come meanwhile: they wait, or are not sent. */
+      /** Whether triggers that come meanwhile wait, or are not sent. */
       meanwhile: z.enum(['wait', 'drop'], MEANWHILE).default('wait'),
     },
     { error: (issue) => (issue.code === 'invalid_type' ? QUIET : undefined) },
@@ -135,13 +135,13 @@ export interface CalendarSettings {
   readonly quota: Quota | null;
 }
 
-/** When something begins and ends by the calendar of a job, as instants: what time zones make of its form, computed by a worker and recorded. */
+/** When something begins and ends by the calendar of a job, as instants. A worker computes them from its form, and they are recorded. */
 export interface Calendar {
   /** Quiet times, oldest first, from one that was over lately; epoch ms, the end not included. */
   readonly quiet: readonly (readonly [from: number, to: number])[];
   /** When the periods of the quota begin, from the present one on; epoch ms. Absent: the job has no quota. */
   readonly periods?: readonly number[];
-  /** What begins later than this is not known; epoch ms. */
+  /** Nothing is known about times after this; epoch ms. */
   readonly untilMs: number;
 }
 

@@ -5,7 +5,7 @@ import type { DeadLetter, DeadLetterState } from './dead-letter.ts';
 import type { EndpointStatus, JobState, LastFailure } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** What the history of a job's run says about triggers, event by event. */
+/** A fact about triggers from the history of a job's run. */
 export type JobFact = { readonly runId: string; readonly atMs: number } &
   /** With all that it was given; a workflow of ours takes one argument. */
   (
@@ -21,7 +21,7 @@ export type JobFact = { readonly runId: string; readonly atMs: number } &
     | { readonly kind: 'prepared'; readonly result: unknown }
     | ({ readonly kind: 'slice' } & SliceRun)
     | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
-    /** Somebody asked for the job to be stopped, and said what was to become of what waits. */
+    /** Somebody asked for the job to be stopped, and decided about the waiting triggers. */
     | { readonly kind: 'stop-asked'; readonly waiting: unknown }
     /** The run closed; with the run that continues it, if there is one. */
     | { readonly kind: 'closed'; readonly nextRunId?: string }
@@ -59,7 +59,7 @@ export interface MemberFound extends TraceLine {
   readonly audience: string;
   /** The number of the backfill, from 1. */
   readonly backfill: number;
-  /** What it sends; absent: an enter. */
+  /** The event that it sends; absent: an enter. */
   readonly event?: 'exit';
 }
 
@@ -101,7 +101,7 @@ export interface PersonStands extends TraceLine {
   readonly notice?: string;
 }
 
-/** What the trace could not read. */
+/** A part that the trace could not read. */
 export interface TraceLeftOut extends TraceLine {
   readonly kind: 'left-out';
   readonly reason: string;
@@ -157,7 +157,7 @@ export interface PersonStanding {
   readonly gatheringUntil?: string;
   /** RFC 3339: when the job stops by itself; absent: when somebody stops it. */
   readonly endsAt?: string;
-  /** Of the whole job. */
+  /** The last failure of the whole job. */
   readonly lastFailure?: LastFailure;
   /** The oldest that wait, in their order, at most 20 of the job's own state and of each holder. */
   readonly waiting: readonly WaitingTrigger[];
@@ -175,9 +175,9 @@ export interface PersonStanding {
 export interface PersonAnswer extends PersonStanding {
   readonly v: 1;
   readonly subscriptionId: string;
-  /** Those that the job listens to, or did once. */
+  /** The audiences that the job subscribes to, or once did. */
   readonly audiences: readonly Audience[];
-  /** There when triggers, whose is not known, are in holders or on their way there. */
+  /** Present when triggers of unknown people are in holders, or on their way there. */
   readonly overflow?: PersonOverflow;
 }
 

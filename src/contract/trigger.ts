@@ -6,7 +6,7 @@ export interface JsonObject {
   readonly [key: string]: Json;
 }
 
-/** What happened to the membership. */
+/** Whether the person has entered or left the audience. */
 export type TriggerEvent = 'enter' | 'exit';
 
 /**
@@ -14,7 +14,7 @@ export type TriggerEvent = 'enter' | 'exit';
  * Unknown keys are ignored, so that the shape can grow. At most 64 KiB of JSON.
  */
 export interface Trigger {
-  /** Slug or 32-hex id of an audience that the job listens to. */
+  /** Slug or 32-hex id of an audience that the job subscribes to. */
   readonly audience: string;
   /** The person, 1..255 characters. A string, since ids exceed 2^53. */
   readonly user: string;

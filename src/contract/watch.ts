@@ -72,7 +72,7 @@ export interface ScanRequest {
   readonly obsolete: readonly string[] | 'all';
 }
 
-/** What a finished scan found. */
+/** Result of a finished scan. */
 export interface ScanReport {
   readonly members: number;
   readonly enters: number;
@@ -94,7 +94,7 @@ export interface ConfirmedChanges {
   readonly stayed: number;
 }
 
-/** What a job has missed for good: the rounds between these times (RFC 3339), the first and the last of them. */
+/** The rounds that a job has missed for good: the times of the first and the last of them (RFC 3339). */
 export interface MissedRounds {
   readonly jobId: string;
   readonly from: string;
@@ -105,11 +105,11 @@ export interface MissedRounds {
 export interface EmissionReport {
   /** How many jobs were told. */
   readonly jobs: number;
-  /** Running jobs whose payload key this worker does not have, so that it is not known whether they listen. */
+  /** Running jobs whose payload key this worker does not have, so that it is not known whether they subscribe. */
   readonly unreadable: readonly string[];
   /** Jobs that are not running and have missed rounds, which they are told when they run again; absent: none. */
   readonly absent?: readonly string[];
-  /** What jobs have missed and cannot be told any more; absent: nothing. */
+  /** Rounds that jobs have missed and cannot be told any more; absent: none. */
   readonly lost?: readonly MissedRounds[];
 }
 
@@ -156,7 +156,7 @@ export interface WatchTrouble {
   readonly reason: string;
 }
 
-/** What the operators of a watch have been told: how many alerts, and since when (RFC 3339) which condition holds. */
+/** The alerts that a watch has raised: how many, and since when (RFC 3339) which condition holds. */
 export interface WatchAlerts {
   readonly raised: number;
   readonly failing?: string;
@@ -180,7 +180,7 @@ export interface WatchState {
   readonly isAccepted?: boolean;
   readonly last?: WatchRound;
   readonly trouble?: WatchTrouble;
-  /** What operators have been told; absent: nothing. */
+  /** The alerts raised so far; absent: none. */
   readonly alerts?: WatchAlerts;
   /** Set when a snapshot was lost: no job was told what changed between these times (RFC 3339). */
   readonly missed?: { readonly from: string; readonly to: string };

@@ -8,28 +8,28 @@ const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
 
 const NO_HOST =
   'The webhook URL has a host name that cannot exist: its parts, between dots, have 1 to 63 characters each, and all of it at most 253.';
-// What DNS can hold (RFC 1035, section 2.3.4), with or without the root's dot; or an IPv6 address in brackets.
+// A name that DNS can hold (RFC 1035, section 2.3.4), with or without the root's dot; or an IPv6 address in brackets.
 const HOST = /^(?:\[.*\]|(?=.{1,253}\.?$)[^.]{1,63}(?:\.[^.]{1,63})*\.?)$/;
 
 const TEMPLATED_HOST = 'The host of a webhook URL cannot be a template; only its path and query can be.';
 const HAS_TEMPLATED_HOST = /^[^/]*\/\/[^/?#]*\{[{%]/;
 
-/** What a URL loses when it is parsed, or has changed by it. */
+/** Characters that a URL loses when it is parsed, or that parsing changes. */
 export const MANGLED = /[\s\p{Cc}\\]/u;
-/** What is wrong with one that has such a character, after the words for what it is. */
+/** The message about a URL with such a character, after a name for the URL. */
 export const IS_MANGLED =
   'has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
 const DOTS =
   'The webhook URL has a segment "." or ".." in its path, which would not be sent as it is. Write the path that is meant.';
 const HAS_DOTS = /^[^/]*\/\/[^?#]*?\/(?:\.|%2e){1,2}(?:[/?#]|$)/i;
 
-/** What is rendered is checked when it is. */
+/** A rendered URL is checked after rendering. */
 function isTemplate(url: string): boolean {
   return /\{[{%]/.test(url);
 }
 
 // Whether the worker may send there is checked by the worker (in prepareJob, and again at every request); this is the form's part. No
-// message repeats a URL, because whoever knows it may be able to send to it.
+// message repeats a URL, because anybody who knows it may be able to send to it.
 export const webhookUrl = z
   .string({ error: 'The webhook URL must be text.' })
   .trim()

@@ -7,7 +7,7 @@ type Configured = Config['authorizations'];
 export interface ReloadOptions {
   /** Reads the configuration anew; throws when it cannot be used. */
   readonly read: () => Configured;
-  /** What the worker began with. */
+  /** The authorizations that the worker began with. */
   readonly initial: Configured;
   readonly replace: (authorizations: Configured) => void;
   readonly log: {
@@ -20,20 +20,19 @@ export interface ReloadOptions {
 
 /** Looks at the configuration until it is ended. */
 export interface AuthorizationsReload {
-  /** Why what the last look found cannot be used, for whoever asks; undefined when it can. The log says it in full. */
+  /** Why the changed configuration cannot be used, for anybody who asks; undefined when it can. The log has the details. */
   readonly problem: () => string | undefined;
   readonly end: () => void;
 }
 
 const EVERY_MS = 5_000;
-/** Without the reason: where it is asked for, nobody proves who they are. */
+/** Without the reason: callers of `/readyz` do not prove who they are. */
 const CONFIG_STAYS =
   'The changed configuration cannot be used, and the one before stays: the log of the worker says why.';
 
 /**
- * Looks at the configuration and the files it refers to every few seconds, and has changed authorizations taken over: secrets are rotated without a
- * restart. Looking, rather than being told, is what works with every kind of mounted secret. What cannot be used is said once, and what was before
- * stays.
+ * Reads the configuration and the files it refers to every few seconds, and replaces changed authorizations: secrets are rotated without a restart.
+ * Polling works with every kind of mounted secret. A configuration that cannot be used is logged once, and the previous one stays.
  */
 export function reloadAuthorizations({
   read,
@@ -69,8 +68,8 @@ export function reloadAuthorizations({
 }
 
 /**
- * Refuses a configuration whose alerts or tokens could never be asked for: because its own `network` forbids their addresses, or because the
- * authorization of the alerts is not there. To be called again with what is to replace the authorizations of a running worker.
+ * Refuses a configuration whose alerts can never be sent, or tokens never fetched: its own `network` forbids their addresses, or the authorization
+ * of the alerts is missing. Call it again before the authorizations of a running worker are replaced.
  *
  * @throws ConfigError
  */

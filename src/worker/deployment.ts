@@ -17,7 +17,7 @@ const CHECKSUM_DIGITS = 12;
 
 /**
  * The version of a worker that is configured to have one; undefined for any other. Runs stay on the build that began them (`PINNED`) unless
- * their workflow says otherwise, so that no run is replayed by code that may decide differently.
+ * their workflow says otherwise: other code may decide differently when it replays them.
  *
  * @throws ConfigError when no build id is given and the workflow code was not bundled beforehand.
  */
@@ -46,8 +46,8 @@ function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
 /**
  * Our workflow code, as options for Temporal's bundler.
  *
- * It is loaded once for all workflows of a worker (`preloadModules`), not again for each run, so that a run begins at once, with code that
- * is compiled and warm. Therefore none of its modules may keep anything between calls (`test/worker/workflow-code.test.ts`).
+ * It is loaded once for all workflows of a worker (`preloadModules`), not again for each run: a run begins at once, with code that is
+ * compiled and warm. Therefore none of its modules may keep anything between calls (`test/worker/workflow-code.test.ts`).
  */
 export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>

@@ -21,8 +21,8 @@ const TEXT_LENGTH = 4000;
 const ERRORS = 5;
 
 /**
- * The log of a worker, in JSON lines. Besides the message, only known fields are written, and only if they are strings, numbers, booleans or lists of
- * these; of an error only its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without their values.
+ * The log of a worker, in JSON lines. Besides the message, it writes only known fields that are strings, numbers, booleans or lists of these. An error
+ * has only its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without their values.
  */
 export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
   const serializers = { err: (error: unknown) => shownError(error, ERRORS) };

@@ -3,7 +3,7 @@ import type { RaisedAlert } from '../contract/alert.ts';
 import { instantOf } from '../domain/instant.ts';
 import { jobIdOf } from '../domain/names.ts';
 
-/** What a worker needs in order to do its work. */
+/** The things that a worker needs in order to do its work. */
 export interface ReadinessOptions {
   readonly isPolling: () => boolean;
   /** Why Temporal cannot be worked with; undefined when it can. Never rejects. */
@@ -16,15 +16,15 @@ export interface ReadinessOptions {
   readonly payloadKeyProblem: () => string | undefined;
 }
 
-/** How long, in ms, an answer of Temporal or of the source is used again, so that whoever asks often costs them nothing. */
+/** How long, in ms, an answer of Temporal or of the source is used again, so that frequent requests cost them nothing. */
 const KEPT_MS = 5_000;
 /** Longest wait, in ms, for the source, and for Temporal, which gives up a moment earlier by itself. */
 const SOURCE_MS = 3_000;
 const TEMPORAL_MS = 2_500;
 
 /**
- * Whether a worker can do its work, for `/readyz`: it polls, Temporal and the audience source answer, and its configuration can be used. What it says
- * ends no process: a worker that waits for what is away would wait just the same after a restart.
+ * Whether a worker can do its work, for `/readyz`: it polls, Temporal and the audience source answer, and its configuration can be used. Its answer
+ * ends no process: a worker that waits for something missing would wait just the same after a restart.
  */
 export class Readiness {
   #state: 'starting' | 'running' | 'ending' = 'starting';
@@ -56,7 +56,7 @@ export class Readiness {
     this.#state = 'ending';
   }
 
-  /** All that is in the way at the moment, in words; undefined when nothing is. Resolves within some seconds. */
+  /** All problems at the moment, in words; undefined when there are none. Resolves within some seconds. */
   async problem(): Promise<string | undefined> {
     if (this.#state === 'starting') return 'The worker is being started.';
     if (this.#state === 'ending') return 'The worker is being ended.';
@@ -65,7 +65,7 @@ export class Readiness {
   }
 }
 
-/** Only what was written to be shown: the message of any other error may quote whatever the source said. */
+/** Shows only messages that we wrote to be shown: that of any other error may quote the source. */
 function shownReason(error: unknown): string {
   return error instanceof SourceError || error instanceof SourceUnavailable ? ` ${error.message}` : '';
 }
@@ -93,7 +93,7 @@ function keptAnswer(
         return answer;
       });
     }
-    // Whoever asks after that is told at once.
+    // After that time, it answers at once.
     return await inTime(underWay, askedAtMs + longestMs - now, late);
   };
 }

@@ -4,8 +4,8 @@ import type { Config } from '../config/config.ts';
 import { createLog } from './log.ts';
 
 /**
- * Sets up the Temporal runtime of this process, once, before any worker is started: with one log, JSON lines by pino on standard error, for
- * the worker, its workflows and its activities, and with the order of shutdown left to us.
+ * Sets up the Temporal runtime of this process, once, before any worker is started. The worker, its workflows and its activities share one
+ * log: JSON lines by pino on standard error. The order of shutdown is left to us.
  *
  * @param sdkMetricsAddress where the SDK's own metrics are served, `127.0.0.1:<port>`; absent: nowhere.
  */

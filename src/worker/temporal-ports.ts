@@ -18,7 +18,7 @@ export type TemporalPorts = Pick<
   'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
 >;
 
-/** What activities want of other workflows, through a Temporal client. */
+/** Connects activities to other workflows, through a Temporal client. */
 export function temporalPorts(client: Client, taskQueue: string): TemporalPorts {
   return {
     lookUpWorkflow: (workflowId) => lookUpWorkflow(client, workflowId),
@@ -57,7 +57,7 @@ async function jobSettings(client: Client, workflowId: string): Promise<JobSetti
 /** A job that does not accept a signal for this long, in ms, is left for a later attempt. */
 const PATIENCE_MS = 60_000;
 
-/** The running jobs of a task queue, signalled as any publisher would signal them. Those of another have another source, and other keys. */
+/** The running jobs of a task queue, signalled as any publisher would signal them. Jobs of another queue have another source, and other keys. */
 export class TemporalSubscribers implements Subscribers {
   readonly #client: Client;
   readonly #taskQueue: string;

@@ -74,8 +74,8 @@ const TEMPORAL_HTTP_PORT = 7243;
 /**
  * Wires up a worker (configuration to source, authorizations and connections, and these to activities) and runs it.
  *
- * @throws ConfigError when no source is configured, alerts or tokens go where nothing may be sent, or metrics cannot be served where they should; the SDK's TransportError when no server
- *   answers, and its NamespaceNotFoundError.
+ * @throws ConfigError when no source is configured, alerts or tokens go where nothing may be sent, or metrics cannot be served where they should
+ * @throws the SDK's TransportError when no server answers, and its NamespaceNotFoundError
  */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   checkDestinations(options.config);
@@ -89,7 +89,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   }
 }
 
-/** What has been opened so far: closed in reverse order, each whatever becomes of the others, so that nothing keeps the process from ending. */
+/** Resources opened so far. They are closed in reverse order, even if one fails to close: nothing may keep the process from ending. */
 export class OpenResources {
   readonly #closes: (() => unknown)[] = [];
 
@@ -98,7 +98,7 @@ export class OpenResources {
     return one;
   }
 
-  /** Rejects with what the first that failed to close failed with. */
+  /** Rejects with the first failure to close. */
   async close(): Promise<void> {
     const failures: unknown[] = [];
     for (const close of this.#closes.splice(0).toReversed()) {
@@ -194,8 +194,8 @@ async function connectTo(
 }
 
 /**
- * The SDK's worker reports a missing namespace, and a role that is not enough, only in the text of an error or not at all, and what it leaves behind
- * then keeps the process from ending.
+ * The SDK's worker reports a missing namespace, or a role without permission, only in the text of an error or not at all. It then also leaves something
+ * behind that keeps the process from ending.
  * @throws NamespaceNotFoundError, NotLetIn
  */
 async function checkNamespace(connection: NativeConnection, namespace: string): Promise<void> {
@@ -230,7 +230,7 @@ async function openedSource(opened: OpenResources, { config, source }: StartWork
   );
 }
 
-/** What activities use outside of Temporal, as it is configured: the source, the wire, traces. */
+/** Opens what activities use outside of Temporal, as configured: the source, the wire, traces. */
 async function openWorld(
   opened: OpenResources,
   options: StartWorkerOptions,
@@ -333,7 +333,7 @@ function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<
   const failed = new Promise<never>((_, reject) => {
     running.catch(reject);
   });
-  failed.catch(() => undefined); // Whoever cares awaits it; nobody has to.
+  failed.catch(() => undefined); // Callers may await it, but need not.
   return {
     failed,
     shutdown: async () => {

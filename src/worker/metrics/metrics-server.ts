@@ -15,19 +15,19 @@ export interface MetricsServerOptions {
   readonly text: () => Promise<string>;
   /** Resolves with why the program cannot do its work at the moment; undefined when it can. Never rejects. When given, `/healthz` and `/readyz` are answered, too. */
   readonly problem?: () => Promise<string | undefined>;
-  /** What a person should know, though the program can do its work; said by `/readyz`. */
+  /** A hint for people, though the program can do its work; shown by `/readyz`. */
   readonly notice?: () => string | undefined;
 }
 
 /** A running metrics server. */
 export interface MetricsServer {
-  /** What to scrape: `http://127.0.0.1:9464/metrics`. */
+  /** The URL to scrape: `http://127.0.0.1:9464/metrics`. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /**
- * Serves metrics to whoever asks: `GET /metrics`, and whether the program lives and can do its work.
+ * Serves metrics to anybody who asks: `GET /metrics`, and whether the program lives and can do its work.
  * @throws the error from listening: the port is taken, say.
  */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
@@ -167,7 +167,7 @@ async function listening(options: Parameters<typeof startMetricsServer>[0]): Pro
 /** How long, in ms, a scrape waits for the exporter, which is in this process. */
 const ANSWER_MS = 2_000;
 
-/** What the SDK's exporter at this address exposes, to be appended to our own metrics, so that there is only one thing to scrape. */
+/** Reads the metrics of the SDK's exporter at this address. They are appended to our own, so that there is only one thing to scrape. */
 async function readSdkMetrics(address: string): Promise<string> {
   const answer = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(ANSWER_MS) });
   return await answer.text();

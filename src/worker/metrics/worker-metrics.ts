@@ -45,7 +45,7 @@ const WATCH_STATES: Readonly<Record<WatchPhase | 'unknown', string>> = {
   unknown: 'unknown',
 };
 
-/** What jobs report about themselves. A job that has ended is gone at the next look, together with its series. */
+/** Metrics that jobs report about themselves. A job that has ended is gone at the next look, together with its series. */
 export class JobMetrics {
   readonly #told;
   readonly #states;
@@ -132,8 +132,8 @@ const AGE_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 14
 const SOURCE_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
- * What a worker counts of its own work, for Prometheus. No label contains a user, a URL, an audience or a text that somebody else chose,
- * except the job ids in `jobs`, whose number is limited. docs/metrics.md says what each means; a test holds them together.
+ * Metrics of a worker's own work, for Prometheus. No label contains a user, a URL, an audience or a text that somebody else chose. The job
+ * ids in `jobs` are an exception, whose number is limited. docs/metrics.md explains the metrics; a test compares it with them.
  */
 export class WorkerMetrics {
   readonly jobs: JobMetrics;
@@ -193,7 +193,7 @@ export class WorkerMetrics {
     this.#gauge('triggers_slices_running', 'Slices that are being sent.', () => this.#slices);
     this.#gauge('triggers_permits', 'Permits that the running slices hold.', () => this.#permits);
     this.#gauge('triggers_requests_in_flight', 'Requests that are open.', () => this.#requests);
-    // So that a rate has a beginning, and "none failed" is 0 rather than absent.
+    // A rate needs a start, and "none failed" must be 0, not absent.
     this.#attempts.inc({ kind: 'live', verdict: 'delivered', status_class: '2xx' }, 0);
     this.jobs = new JobMetrics(registers);
   }
