@@ -11,7 +11,7 @@ export interface Choice<T> {
   readonly description?: string;
 }
 
-/** What a person at a terminal can be asked. Every question rejects with `UserAborted` when they press Ctrl-C. */
+/** The questions for a person at a terminal. Each one rejects with `UserAborted` when they press Ctrl-C. */
 export interface Ask {
   /** A line; an empty one is an answer too. When `check` returns a problem, it is shown and the question is asked again. */
   text(question: {
@@ -19,13 +19,13 @@ export interface Ask {
     readonly initial?: string;
     readonly check?: (text: string) => string | undefined;
   }): Promise<string>;
-  /** @param question.first the value of the choice that is highlighted at first; default: that of the first choice. */
+  /** @param question.first the value of the choice that is highlighted at first; default: the first choice's. */
   one<T>(question: {
     readonly message: string;
     readonly choices: readonly Choice<T>[];
     readonly first?: T;
   }): Promise<T>;
-  /** Any number of them, in no order, but at least `least`. A long list can be searched. */
+  /** Any number of them in any order, but at least `least`. A long list can be searched. */
   some(question: {
     readonly message: string;
     readonly choices: readonly Choice<string>[];
@@ -34,18 +34,18 @@ export interface Ask {
   yes(question: { readonly message: string; readonly initial: boolean }): Promise<boolean>;
 }
 
-/** The person at the terminal decided against it, or pressed Ctrl-C at a question: exit code 1, and the message says what was not done. */
+/** The person at the terminal decided against it, or pressed Ctrl-C at a question. Exit code 1, and the message says what was not done. */
 export class UserAborted extends Error {
   override readonly name = 'UserAborted';
 }
 
-/** A list of up to this many choices can be looked through; a longer one is searched. */
+/** A list of up to this many choices can be read at a glance; a longer one is searched. */
 const AT_A_GLANCE = 12;
 
 /**
  * Questions at a terminal. The library for them is loaded here, since no other command needs it.
  *
- * @param streams where keys come from, and where questions are drawn: not standard output, which is for results.
+ * @param streams input for keys, output for questions: not standard output, which is for results.
  */
 export async function terminalAsk(streams: { readonly input: Readable; readonly output: Writable }): Promise<Ask> {
   const { checkbox, confirm, input, search, select } = await import('@inquirer/prompts');
@@ -109,9 +109,8 @@ function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
 }
 
 /**
- * Asks the person at the terminal; where there is none, the answer is yes, so what destroys anything asks for --yes first. An empty line is
- * a no, and so are the end of the input and aborting `signal`, which a caller gives that takes Ctrl-C itself. Anything but yes or no is asked
- * again.
+ * Asks the person at the terminal. Without a terminal the answer is yes, and a command that destroys anything requires --yes first. An empty line is
+ * a no, and so are the end of the input and aborting `signal`, given by a caller that handles Ctrl-C itself. Any answer but yes or no is asked again.
  */
 export async function confirmed(terminal: Terminal, question: string, signal?: AbortSignal): Promise<boolean> {
   if (terminal.stdin.isTTY !== true) return true;
@@ -130,7 +129,7 @@ export async function confirmed(terminal: Terminal, question: string, signal?: A
   }
 }
 
-/** Why a command that destroys something does nothing where nobody can be asked. @param extent what it would have been about, as a sentence. */
+/** The error of a command that would destroy something without a terminal to confirm on. @param extent its effects, as a sentence. */
 export function nobodyToAsk(extent?: string): UsageError {
   const told = extent === undefined ? '' : `${extent} `;
   return new UsageError(`${told}Nothing was done. There is no terminal to confirm on. To go ahead, add --yes.`);

@@ -10,21 +10,21 @@ import { jobIdOf } from '../domain/names.ts';
 /** Makes a command that belongs to a terminal. */
 export type CommandMaker = (terminal: Terminal) => CommandUnknownOpts;
 
-/** What each command says for itself; all else about a command is said here, once. */
+/** The parts of a command that differ between commands; this module adds the rest. */
 interface CommandTerms<Args extends unknown[], Options extends OptionValues> extends Help {
   readonly name: string;
   readonly description: string;
   /** Adds its arguments and options. */
   readonly takes?: (command: Command) => Command<Args, Options>;
-  /** What follows "print JSON for machines", such as ": the status". */
+  /** The text after "print JSON for machines", such as ": the status". */
   readonly json?: string;
   readonly run: (args: Args, options: Options, invocation: Invocation<keyof Options & string>) => void | Promise<void>;
 }
 
 interface Help {
-  /** What is to be known before one uses it, in lines of at most 80 characters. */
+  /** Things to know before using it, in lines of at most 80 characters. */
   readonly notes?: string;
-  /** Command lines; one may go on with lines about it. */
+  /** Command lines; one may be followed by lines about it. */
   readonly examples: readonly [string, ...string[]];
 }
 
@@ -33,15 +33,15 @@ export interface Invocation<Option extends string = never> {
   readonly terminal: Terminal;
   /** A machine reads the results. */
   readonly json: boolean;
-  /** Says a sentence beside the result; with --json as one of the JSON lines on standard error. */
+  /** Prints a sentence besides the result; with --json as one of the JSON lines on standard error. */
   readonly note: (text: string) => void;
-  /** Prints a result: as JSON, or in words. Sentences are broken where the terminal ends; lines are laid out already. */
+  /** Prints a result: as JSON, or in words. Sentences are wrapped at the width of the terminal; lines are laid out already. */
   readonly print: (result: unknown, inWords: () => string | readonly string[]) => void;
-  /** Prints several: as JSON one a line, or all of them in words. */
+  /** Prints several results: as JSON one a line, or all of them in words. */
   readonly printEach: (results: readonly unknown[], inWords: () => string | readonly string[]) => void;
-  /** The options that stood on the command line, with their values. */
+  /** The options given on the command line, with their values. */
   readonly said: Readonly<Record<string, unknown>>;
-  /** Whether the option stood on the command line. Commander gives a value to one that was only declared to be negated. */
+  /** Whether the option was given on the command line. Commander also gives a value to one that was only declared for its negation. */
   readonly isSaid: (option: Option) => boolean;
 }
 
@@ -56,7 +56,7 @@ export function command<Args extends unknown[] = [], Options extends OptionValue
 }: CommandTerms<Args, Options>): CommandMaker {
   return (terminal) => {
     const bare = new Command(name).description(description);
-    // What takes nothing has no arguments and no options.
+    // A command without `takes` has no arguments and no options.
     const taking = takes === undefined ? (bare as unknown as Command<Args, Options>) : takes(bare);
     const made = taking.option('--json', `print JSON for machines${json}`).addHelpText('after', helpText(help));
     return made.action(async () => {
@@ -64,7 +64,7 @@ export function command<Args extends unknown[] = [], Options extends OptionValue
       const { json: isJson, ...options } = given;
       const isSaid = (option: string): boolean => made.getOptionValueSource(option) === 'cli';
       const said = Object.fromEntries(Object.entries(options).filter(([option]) => isSaid(option)));
-      // Without `json`, its options are those that the command added.
+      // Without `json`, the options are those that the command added.
       await run(made.processedArgs, options as Options, { ...invocation(terminal, isJson === true), said, isSaid });
     });
   };
@@ -87,7 +87,7 @@ function invocation(terminal: Terminal, json: boolean): Omit<Invocation, 'said' 
   };
 }
 
-/** A command that only holds others. */
+/** A command that only contains others. */
 export function commandGroup({
   name,
   description,
@@ -113,7 +113,7 @@ function helpText({ notes, examples }: Help): string {
   return `\n${notes === undefined ? '' : `${notes}\n\n`}${[title, ...examples].join('\n  ')}`;
 }
 
-/** How long a server that is away is waited for: until a time in terms of `performance.now()`, or until it is interrupted. */
+/** How long to wait for a server that is away: until a time in terms of `performance.now()`, or until it is interrupted. */
 export interface WaitForServer {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
@@ -123,7 +123,7 @@ export interface WaitForServer {
 
 /**
  * Connects, lets `use` do its work, and closes.
- * @param wait default: a server that does not answer is told at once, since its address may be wrong
+ * @param wait default: fails at once if a server does not answer, since its address may be wrong
  */
 export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: WaitForServer): Promise<T> {
   const taskQueue = configuredTaskQueue();
@@ -147,14 +147,14 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   }
 }
 
-/** The job that was most likely meant: by its workflow's id, as the Temporal UI shows it, or by an id much like it; undefined when none was. */
+/** The job that was most likely meant: by its workflow's id, as the Temporal UI shows it, or by a similar id; undefined when there is none. */
 async function nearestJob(jobs: Pick<ExportJobs, 'list'>, typed: string): Promise<string | undefined> {
   try {
     const known = (await jobs.list()).map(({ jobId }) => jobId);
     const named = jobIdOf(typed);
     return known.includes(named) ? named : nearestKey(named, known);
   } catch {
-    // What was asked for has failed already, and that is what is to be said.
+    // The command has failed already, and the person should see that error.
     return undefined;
   }
 }

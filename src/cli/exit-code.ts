@@ -28,18 +28,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The endpoint did not accept the message, or could not be asked: exit code 1. */
+/** The endpoint did not accept the message, or could not be reached: exit code 1. */
 export class NotTaken extends Error {
   override readonly name = 'NotTaken';
 }
 
-/** What is wrong with a job file, or with a job of which there is none. */
+/** The problems of a job file, or of a job without one. */
 export interface FileProblems {
   readonly file: string;
   readonly problems: readonly Problem[];
 }
 
-/** Job files are wrong, or their jobs cannot be as they say; nothing was started, changed or stopped. */
+/** Job files are wrong, or their jobs are not possible as described. Nothing was started, changed or stopped. */
 export class InvalidJobFiles extends Error {
   override readonly name = 'InvalidJobFiles';
   readonly files: readonly FileProblems[];
@@ -55,11 +55,11 @@ export class InvalidJobFiles extends Error {
 
 const NOTHING_DONE = 'Nothing was started, changed or stopped, since not all of it can be:';
 
-/** Some of what was asked for was done, and some was not, or that is not known: exit code 1. */
+/** The request was done in part, or its outcome is unknown in part: exit code 1. */
 export class PartlyDone extends Error {
   override readonly name = 'PartlyDone';
   readonly done: number;
-  /** Without those of which it is not known. */
+  /** Without those whose outcome is unknown. */
   readonly failed: number;
   readonly unknown: number;
   constructor(message: string, done: number, failed: number, unknown = 0) {
@@ -73,7 +73,7 @@ export class PartlyDone extends Error {
 /** 0: it was done. 1: it could not be done. 2: wrong usage, or a wrong job, trigger or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
-/** What a failed command prints, and its exit code. With `json` the failure is one JSON object on stderr. */
+/** Prints a failed command's error, and returns its exit code. With `json` the failure is one JSON object on stderr. */
 export function reportFailure(thrown: unknown, terminal: Terminal, json: boolean): ExitCode {
   // Commander has already printed everything.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
@@ -129,7 +129,7 @@ function messageOf(error: unknown): string {
   // Compared by name, because only commands that connect load the SDK's classes.
   if (error.name === 'NamespaceNotFoundError')
     return `${error.message}. Set TEMPORAL_NAMESPACE to one that the server has, or create it there.`;
-  // The SDK keeps what the server said in the cause.
+  // The SDK keeps the server's message in the cause.
   const { cause } = error;
   const more = error.name === 'ServiceError' && cause instanceof Error ? `: ${cause.message}` : '';
   return error.message + more;

@@ -17,22 +17,22 @@ import { codeOf } from '../domain/errors.ts';
 export interface JobFiles {
   /** Where each job's file is, by job id. */
   readonly paths: ReadonlyMap<string, string>;
-  /** What they say, by job id. */
+  /** Their contents, by job id. */
   readonly definitions: Readonly<Record<string, unknown>>;
-  /** What is wrong with them before anybody looks at what they say. */
+  /** Problems found before the contents are checked. */
   readonly problems: readonly FileProblems[];
 }
 
 /**
- * Reads the job files of a folder and its folders. What begins with a dot is left alone, as is any other file.
+ * Reads the job files of a folder and its subfolders. Names that begin with a dot are ignored, and so are other files.
  * @throws UsageError when there is no such folder, or no job file in it
  */
 export function readJobFiles(folder: string): JobFiles {
   const files = jsonFilesIn(folder);
-  // A wrong path, most likely; and with --prune, it would mean to stop everything.
+  // The path is probably wrong; with --prune, it would stop everything.
   if (files.length === 0) throw new UsageError(`There is no job file (…/JOB.json) in the folder ${folder}.`);
   const paths = new Map<string, string>();
-  // Where capital letters make no difference to file names, REC.json and rec.json are one file.
+  // On file systems that ignore case, REC.json and rec.json are one file.
   const seen = new Map<string, string>();
   const definitions: [string, unknown][] = [];
   const problems: FileProblems[] = [];
@@ -58,7 +58,7 @@ export function readJobFiles(folder: string): JobFiles {
 
 const ENDING = '.json';
 
-/** In the order of their paths. Links are followed, since mounted volumes consist of them. */
+/** Sorted by path. Links are followed, since mounted volumes consist of them. */
 function jsonFilesIn(folder: string, around: readonly string[] = []): string[] {
   const real = realFolder(folder);
   if (around.includes(real)) throw new UsageError(`The folder ${folder} leads back to one that it is in.`);
@@ -81,7 +81,7 @@ function realFolder(folder: string): string {
   throw new UsageError(`${folder} is no folder. A single job file is started with: triggers start ${folder}`);
 }
 
-/** A file that a command reads from its beginning to its end; a pipe or a device, too. @throws UsageError */
+/** A file that a command reads from beginning to end; it may be a pipe or a device. @throws UsageError */
 export function openFile(path: string): AsyncIterable<Uint8Array> {
   let fd: number;
   try {
@@ -98,8 +98,8 @@ export function openFile(path: string): AsyncIterable<Uint8Array> {
 }
 
 /**
- * Writes a file that only its owner may read, because whoever has a webhook URL may be able to send to it. False, and nothing written, when
- * there is one of that name.
+ * Writes a file that only its owner may read: a person who has a webhook URL may be able to send to it. Returns false, and writes nothing, when a
+ * file of that name exists.
  * @throws UsageError when it cannot be written.
  */
 export function writeNewFile(file: string, text: string): boolean {

@@ -10,10 +10,10 @@ import { UsageError } from './exit-code.ts';
 import { collect, positiveNumber, wholeNumber } from './options.ts';
 
 type Field = keyof JobDefinitionInput;
-/** The options that stood on a command line, with their values. */
+/** The options given on a command line, with their values. */
 type OptionValues = Readonly<Record<string, unknown>>;
 
-/** How each field is said on a command line, and taken back there, whatever a job file says of it. */
+/** The options that set each field, or set it back whatever a job file says. */
 function optionsOf(field: Field): readonly Option[] {
   const { what, without = '', option } = FORM[field];
   const more = option.takes === 'list' || option.takes === 'table' ? '; repeat it for more' : '';
@@ -23,7 +23,7 @@ function optionsOf(field: Field): readonly Option[] {
   ];
 }
 
-/** The option with what reads its value. A number out of range is left to the check of the form, which finds everything at once. */
+/** The option with a parser for its value. The form's check, which finds everything at once, handles a number out of range. */
 function reading(field: Field, option: Option): Option {
   const { takes } = FORM[field].option;
   const { input } = FORM[field];
@@ -33,14 +33,14 @@ function reading(field: Field, option: Option): Option {
   return option.argParser(input.isWhole === true ? wholeNumber : positiveNumber);
 }
 
-/** What the field is by an option that stood on the command line. */
+/** The field's value, according to an option given on the command line. */
 function valueBy({ long }: Option, field: Field, value: unknown): unknown {
   const { option } = FORM[field];
   if (long === option.back) return defaultOf(field);
   return option.takes === 'table' && Array.isArray(value) ? tableOf(long, value.map(String)) : value;
 }
 
-/** Gives a command the options of these fields. */
+/** Adds the options of these fields to a command. */
 export function withFields<It extends CommandUnknownOpts>(command: It, fields: readonly Field[]): It {
   for (const option of fields.flatMap(optionsOf)) command.addOption(option);
   return command;
@@ -48,7 +48,7 @@ export function withFields<It extends CommandUnknownOpts>(command: It, fields: r
 
 /**
  * The fields that options name.
- * @throws UsageError when two options that are no negation of each other are about one field.
+ * @throws UsageError when two options that are not each other's negation set the same field.
  */
 export function fieldsFromOptions(said: OptionValues): Record<string, unknown> {
   const fields = FORM_FIELDS.flatMap((field): [string, unknown][] => {
@@ -73,19 +73,18 @@ function tableOf(long: string | undefined, said: readonly string[]): Record<stri
   return Object.fromEntries(entries);
 }
 
-/** An option and its negation have one name: of a negated one, the value is false. */
+/** An option and its negation share one name: the value is false if it is negated. */
 function isSaid(option: Option, said: OptionValues): boolean {
   const value = said[option.attributeName()];
   return value !== undefined && (value === false) === option.negate;
 }
 
 /**
- * A job definition from a file, from options, or from a file with options that override it. Without a file, a job that names no
- * authorization has none.
+ * A job definition from a file, from options, or from a file with options that override it. Without a file, the default authorization is none.
  * @throws UsageError
  */
 export function definitionFrom(file: string | undefined, said: OptionValues): JobDefinitionInput {
-  // Not checked here: where the job is started, it is checked for every problem at once.
+  // It is not checked here: the start checks it for all problems at once.
   return fieldsFrom(file, said) as JobDefinitionInput;
 }
 
@@ -99,7 +98,7 @@ function fieldsFrom(file: string | undefined, said: OptionValues): object {
 }
 
 /**
- * What an argument JOB|FILE means: a file when it ends in `.json` or has a slash, else a job's id.
+ * The meaning of an argument JOB|FILE: a file when it ends in `.json` or has a slash, else a job's id.
  * @throws UsageError for a file that cannot be read.
  */
 export function sampleOf(argument: string): SampleOf {
@@ -108,7 +107,7 @@ export function sampleOf(argument: string): SampleOf {
 }
 
 /**
- * Reads a job file: the fields of the form, and the id of the job, where the file says it.
+ * Reads a job file: the fields of the form, and the id of the job, if the file has one.
  * @throws UsageError
  */
 export function readJobFile(file: string): {
@@ -124,7 +123,7 @@ export function readJobFile(file: string): {
 }
 
 /**
- * Reads a file that holds one JSON object.
+ * Reads a file that contains one JSON object.
  * @throws UsageError
  */
 export function readJsonObject(file: string): Record<string, unknown> {

@@ -5,13 +5,13 @@ import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { UsageError } from './exit-code.ts';
 
-/** Options whose value may be empty: that removes what was there. */
+/** Options whose value may be empty, which removes the previous value. */
 const MAY_BE_EMPTY: readonly string[] = ['description'];
 
 /**
- * Makes a command refuse options that commander takes in silence although they cannot have been meant: one that is given twice where only
- * one value counts, one beside its negation, one whose value is empty (`--job "$JOB"` with a variable that is not set), and one whose
- * value is the next option (`--user --at …`).
+ * Makes a command refuse options that commander accepts silently although they are probably mistakes. These are an option given twice where only one
+ * value counts, and one beside its negation. Others are an empty value (`--job "$JOB"` with a variable that is not set), and a value that is the next
+ * option (`--user --at …`).
  */
 export function refuseDoubtfulOptions(command: CommandUnknownOpts): void {
   const given = new Map<string, Option>();
@@ -23,7 +23,7 @@ export function refuseDoubtfulOptions(command: CommandUnknownOpts): void {
     });
 }
 
-/** Why an option cannot be meant as it was given, in words; undefined when it can. */
+/** Why an option is probably a mistake, in words; undefined when it is not. */
 function doubtOf(
   option: Option,
   value: unknown,
@@ -39,7 +39,7 @@ function doubtOf(
   return other === undefined ? undefined : `has no value: the next word is the option '${other.flags}'.`;
 }
 
-/** What options say about a sample; absent = chosen by the worker. */
+/** The options of a sample; absent: the worker chooses. */
 export interface SampleOptions {
   readonly user?: string | undefined;
   readonly audience?: string | undefined;
@@ -50,7 +50,7 @@ export interface SampleOptions {
   readonly new?: boolean | undefined;
 }
 
-/** The words of a command about a sample: for which job, and about whom. */
+/** Adds the words about a sample to a command: its job and its person. */
 export const sampleWords = (it: Command) =>
   it
     .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
@@ -90,7 +90,7 @@ export function timeSpan(value: string): number {
   return ms;
 }
 
-/** For an option that is a time in the past: how long ago, or RFC 3339. */
+/** For an option that is a time in the past: a time ago, or RFC 3339. */
 export function pastTime(value: string): Date {
   const ms = readDuration(value);
   if (ms !== undefined) return new Date(Date.now() - ms);

@@ -7,12 +7,12 @@ import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
 import { type Paint, plain, type Style } from './terminal.ts';
 
-/** In place of what cannot be read here. */
+/** Replaces values that cannot be read here. */
 const ENCRYPTED = '(encrypted)';
 
 /**
  * A job's status for people, at most `columns` wide.
- * @param ratePerS deliveries a second just now, when it is known.
+ * @param ratePerS current deliveries a second, if known.
  */
 export function statusLines(
   status: JobStatus,
@@ -66,7 +66,7 @@ const JOB_COLUMNS = ['JOB', 'STATE', 'WAITING', 'DELIVERED', 'LAST', 'LETTERS', 
 
 /** Waiting, delivered, last delivered, dead letters. */
 function numbers({ running, state, numbers: said }: JobOverview, nowMs: number): string[] {
-  // What one that did not end normally can be recovered with is read from its history, and that only its status does.
+  // The numbers of a job that did not end normally are in its history, which only `status` reads.
   if (!running) return [state === 'stopped' ? '' : '?', '', '', ''];
   if (said === undefined) return ['?', '?', '?', '?'];
   const { waiting: left, delivered: done, lastDeliveredAt } = said;
@@ -85,7 +85,7 @@ function jobState({ state, kept: still, numbers: said }: JobOverview): string {
   return state;
 }
 
-/** What was started, and what to do next. */
+/** The text about a started job, and the next steps. */
 export function startedLines(
   job: StartedJob,
   existingUsers: string,
@@ -119,7 +119,7 @@ export function changeLines(changes: readonly FieldChange[]): string[] {
   });
 }
 
-/** As in a job file; of a long list or description, its beginning. */
+/** As in a job file; a long list or description is cut. */
 function shownValue(value: FieldChange['from']): string {
   const text = printable(JSON.stringify(value));
   return text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}…`;
@@ -127,7 +127,7 @@ function shownValue(value: FieldChange['from']): string {
 
 const LONGEST_VALUE = 200;
 
-/** Two URLs that differ only in what is masked, or the same one again. */
+/** Two URLs that differ only in their masked parts, or not at all. */
 const ALIKE = ' (what is not shown may have changed)';
 
 /** Problems by field. */

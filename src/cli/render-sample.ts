@@ -7,12 +7,12 @@ import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdic
 import { plain, type Terminal } from './terminal.ts';
 import { count, field, wrap } from './text.ts';
 
-/** What came back, in words: `HTTP 204`, `connection refused`. */
+/** The answer in words: `HTTP 204`, `connection refused`. */
 export function outcomeOf(answer: SampleAnswer): string {
   return failureInWords(answer);
 }
 
-/** Whom it is about. */
+/** The people and changes of a sample. */
 export function samplePerson({ user, others = [], event, audience }: Sample): string {
   const slug = printable(audience.slug);
   if (others.length === 0) return `${printable(user)} ${event === 'enter' ? 'enters' : 'exits'} ${slug}`;
@@ -20,15 +20,15 @@ export function samplePerson({ user, others = [], event, audience }: Sample): st
   return `${people} ${event} ${slug}, in one request`;
 }
 
-/** Whom a test was about, and whether the endpoint got it. */
+/** The person of a test, and whether the endpoint got it. */
 export function testedText(sent: SentSample): string {
   const isAnswered = sent.answer.ok || sent.answer.status !== undefined;
   return `${samplePerson(sent)}. It was ${isAnswered ? 'sent' : 'tried'} once, as a test.`;
 }
 
 /**
- * The request as it goes over the wire, except for what is masked: its body byte for byte. Only on a terminal it is indented, and characters
- * that could control the terminal are escaped, as JSON allows.
+ * The request as it goes over the wire, except for masked parts: its body byte for byte. Only on a terminal the body is indented, and characters that
+ * could control the terminal are escaped, as JSON allows.
  */
 export function requestLines(
   { request }: Sample,
@@ -45,7 +45,7 @@ export function requestLines(
   ];
 }
 
-/** The answer to a sample, how long it took, and what it would mean. */
+/** The answer to a sample, its duration, and what it would mean. */
 export function answerLines(
   { answer, ...sample }: Pick<SentSample, 'answer' | 'retryFor'>,
   { columns = 80, paint = plain }: Partial<Terminal> = {},
@@ -71,7 +71,7 @@ export function answerLines(
   return rows.flatMap(([name, value]) => (value === undefined ? [] : field(name, value, columns)));
 }
 
-/** What answers to such a request mean for the job. */
+/** The meanings of answers to such a request for the job. */
 export function tableLines(
   { answers, retryFor }: Sample,
   { columns = 80, paint = plain }: Partial<Terminal> = {},
@@ -97,7 +97,7 @@ const IN_SHORT: readonly (readonly [name: string, verdicts: readonly AttemptVerd
   ['Dead letter', ['given-up']],
 ];
 
-/** The statuses that come to each verdict; a class stands for most of its statuses, after those that come to another. */
+/** The statuses of each verdict. A class stands for most of its statuses, and comes after those with another verdict. */
 function statusesByVerdict(answers: Answers | undefined): ReadonlyMap<AttemptVerdict, readonly string[]> {
   const named = new Map<AttemptVerdict, string[]>();
   const name = (verdict: AttemptVerdict, status: string) => named.set(verdict, [...(named.get(verdict) ?? []), status]);
@@ -118,12 +118,12 @@ function timesIn<T>(all: readonly T[], wanted: T): number {
   return all.filter((one) => one === wanted).length;
 }
 
-/** A line of explanation, broken where it is too long. */
+/** A line of explanation, wrapped if it is too long. */
 export function noteLines(text: string, { columns, paint }: Pick<Terminal, 'columns' | 'paint'>): string[] {
   return wrap(text, columns).map((line) => paint('dim', line));
 }
 
-/** What a person should know about the job. */
+/** The warnings about the job. */
 export function warningLines(
   { warnings = [] }: Sample,
   { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,

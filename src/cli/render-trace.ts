@@ -44,10 +44,10 @@ function shortId(deliveryId: string | undefined): string {
   return deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, ID_DIGITS))}`;
 }
 
-/** 08:30:03.384, and two spaces. */
+/** Width of 08:30:03.384 and two spaces. */
 const ARRIVAL_WIDTH = 14;
 const TIME_WIDTH = 12;
-/** As many characters as the receiver shows: enough to find one in a log. */
+/** As many characters as the receiver shows: enough to find an id in a log. */
 const ID_DIGITS = 12;
 
 /** The time of day of an RFC 3339 time, in UTC. */
@@ -62,7 +62,7 @@ export function timedLines(at: string, text: string, columns: number): string[] 
   );
 }
 
-/** What came of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
+/** The outcome of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
 export function cameTo(attempt: Attempt, paint: Paint): string {
   const { outcome, verdict, durationMs, answer } = attempt;
   switch (outcome) {
@@ -80,7 +80,7 @@ export function cameTo(attempt: Attempt, paint: Paint): string {
         'its slice was lost, so it may have been sent; it will be sent again, with the same webhook-id',
       );
     case 'failed': {
-      // No request was made, so there is no duration, and the text is the reason.
+      // No request was made: there is no duration, and the text is the reason.
       const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
       const said = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
       return paint('red', failureInWords(attempt)) + took + said + meaning(verdict, attempt);
@@ -106,7 +106,7 @@ export function shownId(deliveryId: string): string {
   return `webhook-id ${deliveryId.slice(0, ID_DIGITS)}…`;
 }
 
-/** One attempt of the list: when, what, whose, and with what result. */
+/** One attempt of the list: when, which event, whose, and with what result. */
 export function attemptLines(attempt: Attempt, options: { columns?: number; paint?: Paint } = {}): string[] {
   const { columns = 80, paint = plain } = options;
   const { endedAt, startedAt, user, event, audience, deliveryId } = attempt;
@@ -127,7 +127,7 @@ export class TraceStory {
   #lastFailure: string | undefined;
   /** A dead letter waits for a decision. */
   #hasDeadLetter = false;
-  /** What the job has been told. */
+  /** The changes that the job has received. */
   readonly #received = new Set<string>();
 
   constructor({ nowMs, columns = 80, paint = plain }: { nowMs: number; columns?: number; paint?: Paint }) {
@@ -158,7 +158,7 @@ export class TraceStory {
     return lines;
   }
 
-  /** Whether the job was told just this before, as far back as the story goes. A trigger without a time of its own is another each time. */
+  /** Whether the job got the same change before, as far back as the story goes. A trigger without a time of its own counts as a new one each time. */
   #isAgain({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): boolean {
     if (triggerAt === undefined || redelivery !== undefined || refused !== undefined) return false;
     const told = `${event ?? ''} ${audience ?? ''} ${knownInstant(triggerAt) ?? triggerAt}`;
@@ -242,7 +242,7 @@ function receivedText(
   return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;
 }
 
-/** What the person is waiting for now, in words, given what the story has told before. */
+/** The reason for the person's current wait, in words, given the story so far. */
 function standsText(
   { standing, notice }: EventOf<'stands'>,
   nowMs: number,
@@ -271,7 +271,7 @@ function standsText(
 
 const SHOWN = 6;
 
-/** What of the job's rate and batches they wait for. */
+/** The parts of the job's rate and batches for which they wait. */
 function spacedText({ rateLimitedUntil, gatheringUntil }: PersonStanding, nowMs: number): string | undefined {
   const rate =
     rateLimitedUntil === undefined
@@ -292,7 +292,7 @@ function endText({ endsAt }: PersonStanding, nowMs: number): string {
   return ` The job ends by itself at ${shownTime(knownInstant(endsAt) ?? endsAt)} (${fromNow(endsAt, nowMs)}), and keeps what it cannot send then.`;
 }
 
-/** What keeps the whole job from sending. */
+/** Why the whole job cannot send, if so. */
 function blocked(standing: PersonStanding, nowMs: number) {
   const { state, reason, throttledUntil, quietUntil, quotaUntil, endpoint, chain, lastFailure } = standing;
   if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;

@@ -9,7 +9,7 @@ import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 
 const REFRESH_MS = 1_000;
 
-/** Shows a job's status anew every second until it has ended or `signal` is aborted: redrawn for a person, a line per change in a pipe. */
+/** Refreshes a job's status every second until it has ended or `signal` is aborted: redrawn for a person, a line per change in a pipe. */
 export async function watchStatus(
   jobs: Pick<ExportJobs, 'status'>,
   jobId: string,
@@ -35,7 +35,7 @@ export async function watchStatus(
   }
 }
 
-/** A worker that is away for a while is no reason to stop watching. */
+/** A worker's absence does not end the watching. */
 async function answerOf(
   jobs: Pick<ExportJobs, 'status'>,
   jobId: string,

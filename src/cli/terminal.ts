@@ -4,10 +4,10 @@ import ora, { type Ora } from 'ora';
 import { codeOf } from '../domain/errors.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
-/** Colours a text where colours are wanted; otherwise leaves it as it is. */
+/** Colours a text if colours are wanted; otherwise leaves it unchanged. */
 export type Paint = (style: Style, text: string) => string;
 
-/** Where a command's text goes to and comes from. */
+/** The input and output of a command. */
 export interface Terminal {
   /** A person sees the output live; it may be redrawn. */
   readonly interactive: boolean;
@@ -17,9 +17,9 @@ export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   /** One line (or several) of result. */
   out(text: string): void;
-  /** What is not the result: warnings, progress, errors. */
+  /** Text besides the result: warnings, progress, errors. */
   err(text: string): void;
-  /** Replaces what `redraw` wrote before; only where `interactive`. */
+  /** Replaces the lines of the last `redraw`; only if `interactive`. */
   redraw(lines: readonly string[]): void;
 }
 
@@ -49,7 +49,7 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** Shows that something takes its time, where a person sees it. Not on a terminal without a size, on which it would be redrawn for ever. */
+/** Shows a person that something takes time. It stays off on a terminal without a size, where it would redraw forever. */
 export function spinnerOn({ interactive }: Terminal, json: boolean): Ora | undefined {
   return !json && interactive && process.stderr.columns > 0 ? ora({ stream: process.stderr }) : undefined;
 }
@@ -81,7 +81,7 @@ export async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-/** Could not listen where it was asked to, because something else does: exit code 1. */
+/** Could not listen on a port that another program uses: exit code 1. */
 class PortTaken extends Error {
   override readonly name = 'PortTaken';
   readonly port: number;
@@ -92,7 +92,7 @@ class PortTaken extends Error {
 }
 
 /**
- * A server that is being started.
+ * A server that is starting.
  * @throws PortTaken
  */
 export async function listening<T>(

@@ -5,7 +5,7 @@ import type { Paint } from './terminal.ts';
 import { remediesOf } from '../client/errors.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
-// What every command's output is made of: counts and times, fields, sentences and tables, as wide as a terminal is.
+// The parts of every command's output: counts and times, fields, sentences and tables, fitted to the width of the terminal.
 
 /** 12,345 */
 export function count(n: number): string {
@@ -26,14 +26,14 @@ export function field(name: string, value: string, columns: number): string[] {
   return wrap(value, width).map((line, i) => `  ${(i === 0 ? name : '').padEnd(LABEL_WIDTH)}${line}`);
 }
 
-/** Breaks lines at spaces, and inside words that are longer than a line; each begins as far in as the text does. */
+/** Breaks lines at spaces, and inside words that are longer than a line. Each continuation is indented like the text. */
 export function wrap(text: string, columns: number): string[] {
   const [indent = ''] = /^\s*/.exec(text) ?? [];
   const broken = wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length), { hard: true });
   return broken.split('\n').map((line) => indent + line);
 }
 
-/** Sentences for people, safe to show and without colours: each line broken where it is longer than the terminal is wide. */
+/** Sentences for people, safe to show and without colours. Lines longer than the terminal are wrapped. */
 export function sentences(text: string, { columns }: { readonly columns: number }): string {
   return text
     .split('\n')
@@ -42,7 +42,7 @@ export function sentences(text: string, { columns }: { readonly columns: number 
     .join('\n');
 }
 
-/** Columns as wide as they need to be; the last ones are cut where the line ends. */
+/** Columns of the necessary width; the last ones are cut at the end of the line. */
 export function table(rows: readonly (readonly string[])[], columns: number): string[] {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => stringWidth(row[i] ?? ''))));
   return rows.map((row) => {
@@ -65,7 +65,7 @@ export function headed(
   return [paint('dim', head), ...lines];
 }
 
-/** How wide a table may be: in a pipe nothing is cut. */
+/** The width of a table: in a pipe nothing is cut. */
 export function tableColumns({
   interactive,
   columns,
@@ -76,7 +76,7 @@ export function tableColumns({
   return interactive ? columns : Infinity;
 }
 
-/** The command that does each. */
+/** The command for each remedy. */
 const COMMANDS: RemedyWords = {
   listJobs: () => 'triggers list',
   status: ({ job = 'JOB' }) => `triggers status ${job}`,
@@ -101,12 +101,12 @@ export function commandLine(remedy: Remedy): string {
   return remedyLine(remedy, COMMANDS);
 }
 
-/** What a person can do about a failure, line by line. */
+/** The remedies for a failure, one a line. */
 export function remedyLines(error: unknown): string[] {
   return remediesOf(error).map(commandLine);
 }
 
-/** What happened, and what to do. */
+/** The message of an error, then its remedies. */
 export function withRemedies(error: Error): string {
   return [error.message, ...remedyLines(error)].join('\n');
 }

@@ -48,26 +48,26 @@ keys, only this machine is served.`,
 });
 
 export const DEFAULT_API_PORT = 7280;
-/** How often the configuration is looked at for other keys, in ms. */
+/** How often the configuration is checked for changed keys, in ms. */
 const RELOAD_MS = 5_000;
 
 /**
- * Serves the HTTP API until it is closed, and takes over keys and ingests that change meanwhile.
- * @param read reads the configuration anew; throws when it cannot be used, and then all of it stays.
+ * Serves the HTTP API until it is closed, and adopts changed keys and ingests meanwhile.
+ * @param read reads the configuration again; throws when it cannot be used, and then the previous one stays in use.
  * @throws PortTaken, ApiKeysNeeded, ServerUnreachable
  */
 export async function serveApi(options: {
-  /** Default: as the environment says. */
+  /** Default: from the environment. */
   readonly connection?: ConnectConfig;
-  /** The workers', as configured. */
+  /** The workers' keys, as configured. */
   readonly payloadKeys: readonly string[];
   readonly taskQueue: string;
   readonly read: () => ApiConfig;
   readonly host: string;
   readonly port: number;
-  /** The option that says the port. */
+  /** The option that sets the port. */
   readonly portOption?: string;
-  /** Where the Temporal UI is. */
+  /** The URL of the Temporal UI. */
   readonly temporalUiUrl?: string | undefined;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
@@ -120,7 +120,7 @@ export async function serveApi(options: {
 
 const CONFIG_STAYS = 'the changed configuration cannot be used; the API keys and ingests before stay';
 
-/** Without the reason: where it is asked for, nobody proves who they are. */
+/** It does not give the reason, since its callers have not proved who they are. */
 const PROBLEM_SHOWN =
   'The changed configuration cannot be used, and the API keys and ingests before stay: the log of the API says why.';
 

@@ -56,7 +56,7 @@ function dryRunLines(shown: readonly ShownJob[], refusal: PruneDoubtful | undefi
   ];
 }
 
-/** The folder looks like a wrong one, by how many jobs it would stop. Nothing was done; with --force it is. Exit code 1. */
+/** The folder is probably a wrong one, judging by how many jobs it would stop. Nothing was done; with --force it is done. Exit code 1. */
 class PruneDoubtful extends Error {
   override readonly name = 'PruneDoubtful';
   readonly doubt: PruneDoubt;
@@ -83,12 +83,12 @@ function doubtText(doubt: PruneDoubt, stops: readonly string[], wanted: number):
     ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is the wrong folder.`
     : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely it is the wrong folder, or files are missing.`;
 }
-/** How many jobs a doubt names. */
+/** The most jobs that a doubt names. */
 const NAMED = 10;
 
-/** What speaks against carrying out a plan without a person who says that it is meant. */
+/** Why a plan needs a person's confirmation; undefined if it does not. */
 function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
-  // Whoever has a job under another name has it.
+  // A job that only changed its name is not stopped.
   const renamed = new Set(shown.flatMap(({ renames }) => renames ?? []));
   const stops = shown.flatMap(({ action, jobId }) => (action === 'stop' && !renamed.has(jobId) ? [jobId] : []));
   const wanted = renamed.size + shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
@@ -98,7 +98,7 @@ function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
 
 /** @throws InvalidJobFiles with the problems of all files, and of all jobs that would be stopped */
 async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<readonly PlannedJob[]> {
-  // Whoever has no readable file would count as not wanted; nothing is done then, and so nothing is looked at.
+  // A job whose file is unreadable would count as not wanted. With problems nothing is done, and pruning is not planned.
   const isPruned = prune && files.problems.length === 0;
   const made = await jobs.plan(files.definitions, { prune: isPruned });
   const ofJobs: FileProblems[] = made.ok
@@ -109,27 +109,27 @@ async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<
   return made.jobs;
 }
 
-/** @throws UsageError when it is about what cannot be had back, nobody can be asked and nobody said --yes: nothing was done. */
+/** @throws UsageError when something cannot be undone, there is no terminal to confirm on, and --yes is missing: nothing was done. */
 async function isMeant(
   shown: readonly ShownJob[],
   { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
 ): Promise<boolean> {
   const extent = extentText(shown);
   if (extent !== '' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
-  // Whoever has said yes beforehand need not read it; a script that did so reads one answer.
+  // With --yes nobody needs to read it, and a script reads only one answer.
   if (extent !== '' && !(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
   const isAsked = extent !== '' || shown.some(({ existingUsers }) => existingUsers === true);
   return yes || json || !isAsked || (await confirmed(terminal, 'Apply it?'));
 }
 
-/** Some of a plan was carried out, and the rest was not: exit code 1. */
+/** A plan was carried out in part: exit code 1. */
 class PartlyApplied extends Error {
   override readonly name = 'PartlyApplied';
-  /** What was done. */
+  /** The finished steps. */
   readonly done: readonly ShownJob[];
-  /** The job at which it ended, of which the message says more. */
+  /** The job at which it ended; the message says why. */
   readonly failed: ShownJob;
-  /** What was not begun. */
+  /** The steps that were not begun. */
   readonly left: readonly ShownJob[];
   constructor(done: readonly ShownJob[], failed: ShownJob, left: readonly ShownJob[], cause: unknown) {
     const why = cause instanceof Error ? withRemedies(cause) : String(cause);
@@ -149,7 +149,7 @@ class PartlyApplied extends Error {
   }
 }
 
-/** Starts, changes and stops, one after the other; exported for its test. @throws PartlyApplied */
+/** Starts, changes and stops jobs, one after the other; exported for its test. @throws PartlyApplied */
 export async function carryOut(
   jobs: ExportJobs,
   planned: readonly PlannedJob[],
@@ -177,12 +177,12 @@ export async function carryOut(
   }
 }
 
-/** How long a job may take to be listed, in ms, and how often that is looked at. */
+/** How long a job may take to be listed, in ms, and how often that is checked. */
 const LISTED_MS = 30_000;
 const LOOK_MS = 250;
 
 /**
- * Resolves once Temporal lists the jobs that stay: whoever publishes finds them there, when a job that is stopped takes no more.
+ * Resolves once Temporal lists the jobs that stay. Publishers find them there by the time a stopped job accepts no more triggers.
  * @throws Error when one is not listed for 30 s: nothing was stopped
  */
 async function untilListed(jobs: ExportJobs, planned: readonly PlannedJob[]): Promise<void> {
@@ -203,7 +203,7 @@ async function carryOutOne(jobs: ExportJobs, job: PlannedJob): Promise<void> {
       await jobs.start(job.definition, { jobId });
       return;
     case 'change': {
-      // What leaves people out was shown, and agreed to; what only now does was not.
+      // The person has seen and accepted a change that leaves people out. One that leaves people out only now was not shown.
       const isMeant = async (): Promise<boolean> => await Promise.resolve(job.loss !== undefined);
       const edited = await jobs.edit(jobId, job.edit, { isMeant });
       if (edited === undefined)
@@ -218,19 +218,19 @@ async function carryOutOne(jobs: ExportJobs, job: PlannedJob): Promise<void> {
   }
 }
 
-/** What there is to do about a job, as it is printed: without the secrets that its definition may have. */
+/** The plan for a job, as it is printed: without the secrets that its definition may have. */
 interface ShownJob {
   readonly jobId: string;
-  /** Absent: it has none, and is stopped. */
+  /** Absent: it has no file, and is stopped. */
   readonly file?: string;
   readonly action: PlannedJob['action'];
   readonly changes?: readonly FieldChange[];
-  /** Whom a backfill under way would leave out. */
+  /** The people whom a backfill under way would leave out. */
   readonly loss?: string;
   readonly warnings?: readonly string[];
-  /** Whether everybody is sent first who is a member. */
+  /** Whether all current members are sent first. */
   readonly existingUsers?: boolean;
-  /** The job that it was before its file was renamed, most likely; that one is stopped. */
+  /** The job's previous id, if its file was probably renamed; the job of that id is stopped. */
   readonly renames?: string;
   /** Triggers that wait in a job that is stopped. */
   readonly waiting?: number;
@@ -261,7 +261,7 @@ export function shownJob(job: PlannedJob, file: string | undefined): ShownJob {
   }
 }
 
-/** What is to be done, a job a line, with each change of a field; of what stays as it is, only how much that is. */
+/** The plan, a job a line, with each change of a field. Unchanged jobs are only counted. */
 export function planLines(jobs: readonly ShownJob[], columns: number): string[] {
   const lines = jobs.flatMap((job) => (job.action === 'unchanged' ? [] : linesOf(job, columns)));
   const unchanged = jobs.filter(({ action }) => action === 'unchanged').length;
@@ -283,12 +283,12 @@ function linesOf(
   return [
     `${action.padEnd(WIDTH)}${printable(jobId)}${more}`,
     ...changeLines(changes).map((line) => `${' '.repeat(WIDTH - 2)}${line}`),
-    // What cannot be had back is said once, below all jobs: `extentText`.
+    // Effects that cannot be undone are listed once, below all jobs: `extentText`.
     ...warnings.flatMap((text) => wrap(`${' '.repeat(WIDTH)}Warning: ${printable(text)}`, columns)),
   ];
 }
 
-/** What of a plan cannot be had back, exactly, in sentences; '' when that is nothing. */
+/** The exact effects of a plan that cannot be undone, in sentences; '' when there are none. */
 function extentText(jobs: readonly ShownJob[]): string {
   const stopped = jobs.filter(({ action }) => action === 'stop');
   const letters = stopped.flatMap(({ jobId, deadLettersWaiting = 0 }) =>
@@ -305,7 +305,7 @@ function extentText(jobs: readonly ShownJob[]): string {
   ].join(' ');
 }
 
-/** How many jobs that is. @param how what is said of each: it would be done, or was. */
+/** The number of jobs. @param how whether their steps would be done, or were. */
 function countsText(jobs: readonly ShownJob[], how: 'would be' | 'was'): string {
   const parts = ACTIONS.flatMap(([action, word]) => {
     const count = jobs.filter((job) => job.action === action).length;

@@ -39,7 +39,7 @@ http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
       host,
       port,
     });
-    // Never with the token, because what is printed is kept in logs.
+    // The token is never printed, because output is kept in logs.
     print(
       { url: server.url, uiOrigins },
       () =>
@@ -59,13 +59,13 @@ function configuredToken(): string {
   );
 }
 
-/** Without a port, which no check looks at. */
+/** Without a port, which no check compares. */
 function hostName(text: string): string {
   if (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) return text;
   throw new UsageError(`--allow-host must look like codec.example.com, not "${text}".`);
 }
 
-/** As a browser writes it. */
+/** The origin as a browser writes it. */
 function originOf(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text).origin;
   throw new UsageError(`--ui-origin must look like https://temporal.example.com, not "${text}".`);

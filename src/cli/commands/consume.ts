@@ -11,13 +11,13 @@ import { portNumber } from '../options.ts';
 import type { ConsumerLog, ConsumerMetrics, Handover, RunningConsumer } from '../../consumers/handover.ts';
 import { aborted, interruption, listening } from '../terminal.ts';
 
-/** What a consumer is, besides the port where it says how it is. */
+/** The parts of a consumer, besides the port for its state. */
 interface ConsumerTerms {
   readonly name: string;
   readonly description: string;
   readonly notes: string;
   readonly example: string;
-  /** Reads its configuration, and loads what consumes: only one of them is ever needed. */
+  /** Reads its configuration, and loads its code: only one of the consumers is ever needed. */
   readonly load: () => Promise<Omit<Parameters<typeof runConsumer>[0], 'host' | 'port'>>;
 }
 
@@ -84,23 +84,23 @@ export const consumeCommand = commandGroup({
   examples: ['triggers consume outbox', 'triggers consume kafka'],
 });
 
-/** How long, in ms, what is under way when it is to end may take; a little longer than a consumer itself waits for it. */
+/** How long, in ms, work under way may take when it is to end; a little longer than a consumer itself waits for it. */
 const GRACE_MS = 6_000;
 
-/** What a consumer works with. */
+/** The tools of a consumer. */
 interface ConsumerWorld {
   readonly handover: Handover;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }
 
-/** Longest wait, in ms, for one signal to be accepted, before what a job is to be told is begun again. */
+/** Longest wait, in ms, for one signal to be accepted, before the signal is begun again. */
 const PATIENCE_MS = 5_000;
 
 /**
  * Runs a consumer until Ctrl-C, or until the process is asked to end.
- * @param jobs the only ones that are told; undefined: all that listen.
- * @throws ServerUnreachable, JobsUnreadable, PortTaken; what `start` throws
+ * @param jobs the only ones that get triggers; undefined: all that subscribe.
+ * @throws ServerUnreachable, JobsUnreadable, PortTaken; the errors of `start`
  */
 async function runConsumer(
   {
@@ -112,7 +112,7 @@ async function runConsumer(
   }: {
     readonly jobs: readonly string[] | undefined;
     readonly host: string;
-    /** Where it says how it is; undefined: nowhere. */
+    /** The port for its state; undefined: none. */
     readonly port: number | undefined;
     readonly start: (world: ConsumerWorld) => Promise<RunningConsumer>;
     readonly ready: string;
@@ -137,14 +137,14 @@ async function runConsumer(
     const log = inSdkOrder(logs.createLog('info', { write: (line) => terminal.err(line.trimEnd()) }));
     const metrics = new handovers.ConsumerMetrics();
     const directory = lists.jobDirectory(client, taskQueue);
-    // A job that cannot be read here would get nothing, unseen: this throws.
+    // This throws: a job that cannot be read here would get nothing, unnoticed.
     await directory.list();
     const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS);
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ directory, signal, jobs, log, metrics });
     await handover.lookAtJobs();
     const consumer = await start({ handover, log, metrics });
-    // A Temporal that is there and never answers would keep it, and the process, for as long as a call may take.
+    // A Temporal that accepts calls and never answers would delay the end of the process for as long as a call may take.
     ends.unshift(async () => {
       const late = setTimeout(() => void abandon(), GRACE_MS);
       await consumer.stop().finally(() => clearTimeout(late));
@@ -173,7 +173,7 @@ async function runConsumer(
   }
 }
 
-/** Our code logs as the SDK does: the message first. */
+/** Logs like the SDK: the message first. */
 function inSdkOrder(log: Logger): ConsumerLog {
   return {
     info: (message, fields = {}) => log.info(fields, message),

@@ -20,7 +20,7 @@ import { interruption, type Paint, plain, spinnerOn, type Style, type Terminal }
 import { count, field, fromNow, sentences, wrap } from '../text.ts';
 import { ATTEMPT_CODES, failureInWords } from '../../domain/verdict.ts';
 
-/** The options of a command about all dead letters that match everything given. */
+/** The options of a command about all dead letters that match every given option. */
 const filterWords = (it: Command) =>
   it
     .option('--job <id>', 'of this job')
@@ -75,7 +75,7 @@ const showCommand = command({
 });
 
 /**
- * Which dead letters a command line means.
+ * The dead letters that a command line names.
  * @throws UsageError when it names one and also gives a filter, or does neither.
  */
 function whichFrom(id: string | undefined, all: true | undefined, options: FilterOptions): WhichDeadLetters {
@@ -90,13 +90,13 @@ function whichFrom(id: string | undefined, all: true | undefined, options: Filte
 /** The words for a decision. */
 interface Wording {
   readonly asks: string;
-  /** What was done to them: for one, for many, and after "could not be". */
+  /** The words for the result: for one, for many, and after "could not be". */
   readonly done: { readonly one: string; readonly many: string; readonly past: string };
 }
 
 /**
- * Carries out a decision: shows exactly what it is about and asks, shows progress, and reports each failure.
- * @throws PartlyDone when some were not done; UsageError when nobody can be asked and nobody said --yes: nothing was done.
+ * Carries out a decision: shows exactly what it affects and asks, shows progress, and reports each failure.
+ * @throws PartlyDone when some were not done; UsageError when there is no terminal to confirm on and --yes is missing: nothing was done.
  */
 async function decide(
   terminal: Terminal,
@@ -146,14 +146,14 @@ async function decide(
   }
 }
 
-/** Each reason is said once, with those that it is about. */
+/** Each reason is given once, with its dead letters. */
 function failedText(reason: string, ids: readonly string[]): string {
   const more = ids.length > MOST_NAMED ? ` and ${count(ids.length - MOST_NAMED)} more` : '';
   return printableReason(`${ids.slice(0, MOST_NAMED).join(', ')}${more}: ${reason}`);
 }
 const MOST_NAMED = 20;
 
-/** What to say of those that were not decided, and of those of which that is not known. */
+/** The error for dead letters that were not decided, and for those where that is unknown. */
 export function notAllDone(done: number, failures: Decided['failures'], past: string): PartlyDone {
   const unknown = failures.filter(({ isUnknown }) => isUnknown).length;
   const failed = failures.length - unknown;
@@ -243,7 +243,7 @@ export const deadLettersCommand = commandGroup({
   examples: ['triggers dead-letters list --job vip-to-crm'],
 });
 
-/** One dead letter of the list: its id and the last result, then what it is. */
+/** One dead letter of the list: its id and the last result, then its trigger. */
 export function summaryLines(
   letter: DeadLetterSummary,
   options: { nowMs: number; columns?: number; paint?: Paint },
@@ -260,13 +260,13 @@ export function summaryLines(
   ];
 }
 
-/** What a decision is about, exactly: how many, of which jobs and audiences, and how many people. */
+/** The exact extent of a decision: how many dead letters, of which jobs and audiences, and how many people. */
 function extentLines(
   { letters, jobs, audiences, people }: DecisionExtent,
   { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
 ): string[] {
   const isTwice = (slug: string): boolean => audiences.filter((one) => one.slug === slug).length > 1;
-  // A slug may have been another audience's before.
+  // A slug may have belonged to another audience before.
   const named = audiences.map(({ id, slug, letters: own }) => ({
     name: isTwice(slug) && id !== undefined ? `${slug} (${id})` : slug,
     letters: own,
@@ -327,12 +327,12 @@ function times(redeliveries: number): string {
   return redeliveries === 1 ? 'once before' : `${count(redeliveries)} times before`;
 }
 
-/** Temporal's own way to have a workflow go on that was ended from outside. */
+/** Temporal's own way to continue a workflow that was ended from outside. */
 function resetCommand(id: string): string {
   return `temporal workflow reset --workflow-id dead-letter-${printable(id)} --type LastWorkflowTask --reason mistake`;
 }
 
-/** What a person can do now. */
+/** The next steps for a person. */
 function nextRows(report: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
   const { id, state, forceable, failure, expiresAt } = report;
   if (state === 'terminated') return [['Next', `If that was a mistake: ${resetCommand(id)}`]];

@@ -14,16 +14,16 @@ import { command, commandGroup } from '../command.ts';
 import { NotTaken, UsageError } from '../exit-code.ts';
 import { collect } from '../options.ts';
 
-/** What would come out of a request. */
+/** The result of reading a request. */
 interface Tried {
   readonly ingest: string;
   readonly triggers: readonly ShownTrigger[];
-  /** The audiences of these that no running job listens to; absent when Temporal cannot be asked. */
+  /** The audiences of these to which no running job subscribes; absent when Temporal cannot be reached. */
   readonly unmatched?: readonly string[] | undefined;
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
   readonly ignored: number;
   readonly messageId?: string | undefined;
-  /** What of the sender's proof is missing or wrong; null: it is there; absent: no header or parameter was given, so it was not looked for. */
+  /** The missing or wrong part of the sender's proof; null: it is complete; absent: no header or parameter was given, and so it was not checked. */
   readonly proof?: string | null;
 }
 
@@ -132,10 +132,10 @@ function outcomeOf(ingest: Ingest, change: Change | Unreadable): ShownTrigger | 
   return { ...rest, audience, ...(others.length === 0 ? {} : { orAudience: others }) };
 }
 
-/** Longest wait for Temporal, in ms: what comes out can be shown without it. */
+/** Longest wait for Temporal, in ms: the result can be shown without it. */
 const CONNECT_MS = 1_000;
 
-/** The audiences that no running job listens to; undefined when that cannot be found out. */
+/** The audiences to which no running job subscribes; undefined when that cannot be found out. */
 async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
   if (triggers.length === 0) return undefined;
   const [{ connectClient, loadConnectConfig }, { jobDirectory }] = await Promise.all([
@@ -172,7 +172,7 @@ function ignoredText({ preset, settings }: Ingest, text: string): string {
   return `Ignored: what tells of a change is ${told?.inWords ?? 'another'}.${named}${hint}`;
 }
 
-/** What is ignored as long as "audiences" names none. */
+/** Changes that are ignored as long as "audiences" names none. */
 const NO_NAMES: Partial<Record<PresetName, string>> = {
   segment: ' In an Identify call without "context.personas", only traits named in "audiences" count.',
   rudderstack: ' In an Identify call without "context.personas", only traits named in "audiences" count.',

@@ -52,28 +52,28 @@ triggers start.`,
   },
 });
 
-/** What the form asks a worker. */
+/** The form's questions to a worker. */
 export type FormJobs = Pick<ExportJobs, 'authorizations' | 'audiences' | 'profileFields' | 'check' | 'sample'>;
 
 export interface FormOptions {
   readonly ask: Ask;
   readonly jobs: FormJobs;
-  /** Tells the person something, a line or several. */
+  /** Shows the person one or more lines. */
   readonly say: (line: string) => void;
   readonly columns: number;
 }
 
 type Field = keyof JobDefinitionInput;
 
-/** What there is to choose from. */
+/** The choices that the form offers. */
 interface KnownAnswers {
   readonly authorizations: readonly AuthorizationListing[];
   readonly audiences: AudienceList;
 }
 
 /**
- * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), then what only we have. What a worker
- * finds wrong is shown and asked again, so the definition that is returned can be started. Rejects with `UserAborted` at Ctrl-C.
+ * Asks the steps of the form in their order (Lytics, "Webhooks: Audience Triggers", Configuration), then our additional ones. If a worker finds
+ * something wrong, it shows that and asks again; the returned definition can therefore be started. Rejects with `UserAborted` at Ctrl-C.
  *
  * @throws UsageError when there is no audience to choose; NoWorker
  */
@@ -158,7 +158,7 @@ const askFormat: Step = async (draft, { ask, jobs, say }) => {
     }
   } catch (error) {
     if (!(error instanceof NoSample)) throw error;
-    // Its own text advises an option, which the form does not have.
+    // The error's own text recommends an option, which the form does not have.
     const why = error.problem.field === 'user' ? 'no member has a profile yet.' : printableReason(error.message);
     say(`The payloads cannot be shown: ${why}`);
   }
@@ -173,7 +173,7 @@ const askRate: Step = async (draft, { ask }) => {
   if (draft.existingUsers === true) await askField('backfillPerSecond', draft, ask);
 };
 
-/** What else there is, for whoever wants it; none of it is needed. */
+/** Further settings for people who want them; all are optional. */
 const askMore: Step = async (draft, options, known) => {
   const message = 'More (optional; none: as usual)';
   const chosen = await options.ask.some({ message, choices: FURTHER_CHOICES, least: 0 });
@@ -183,8 +183,8 @@ const askMore: Step = async (draft, options, known) => {
 };
 
 /**
- * The questions that correct a field, where that takes more than its own input. Where an authorization may not be sent to a URL, the
- * authorization may be right and the URL misspelt.
+ * The questions that correct a field, if its own input is not enough. If an authorization may not be sent to a URL, the authorization may be right
+ * and the URL misspelt.
  */
 const AGAIN: { readonly [field in Field]?: readonly Step[] } = {
   authorization: [askAuthorization, askUrl],
@@ -200,7 +200,7 @@ function stepsFor(field: Field): readonly Step[] {
 }
 
 /**
- * Asks one question of the form again, with what a worker then finds wrong.
+ * Asks one question of the form again, then the questions for all problems that a worker finds.
  *
  * @throws NoWorker
  */
@@ -257,7 +257,7 @@ function complete(draft: Draft): JobDefinitionInput {
 
 export interface NewJobOptions extends FormOptions {
   readonly jobs: FormJobs & Pick<ExportJobs, 'test' | 'start'>;
-  /** Writes a new file; false when there is one of that name already. */
+  /** Writes a new file; false when a file of that name exists. */
   readonly save: (file: string, text: string) => boolean;
 }
 
@@ -268,8 +268,8 @@ export interface NewJob {
 }
 
 /**
- * Asks the form, then what to do with it, until the job is started or the person leaves: `saved` when they leave with a file of it as it is,
- * undefined when with nothing. Nothing is started, sent or saved before the person says so.
+ * Asks the form, then what to do with it, until the job is started or the person leaves. Returns `saved` when they leave with a file of the current
+ * answers, undefined when they leave with nothing. Nothing is started, sent or saved before the person says so.
  */
 export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' | undefined> {
   let definition = await askForm(options);
@@ -280,7 +280,7 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
   for (;;) {
     const next = await options.ask.one<'start' | 'test' | 'change' | 'save' | 'leave'>({
       message: 'What next?',
-      // An Enter too many must not start what just failed.
+      // One Enter too many must not start a job that just failed.
       first: hasFailed ? 'change' : 'start',
       choices: [
         { name: 'Start Export', value: 'start' },
@@ -303,7 +303,7 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
         summarize();
       }
     } catch (error) {
-      // Everything that was typed is still there, so what failed can be tried again.
+      // All answers are kept; the failed step can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       hasFailed = true;
       told(error, options.say);
@@ -311,12 +311,12 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
   }
 }
 
-/** Says what happened, and what to do. */
+/** Shows the failure, then the remedy. */
 function told(error: Error, say: (line: string) => void): void {
   for (const line of withRemedies(error).split('\n')) say(printable(line));
 }
 
-/** What the job will be. */
+/** The summary of a job before it starts. */
 export function summaryLines(definition: JobDefinitionInput, columns: number): string[] {
   const { description, exportFields = [], existingUsers, backfillPerSecond, userLegacyMessageFormat } = definition;
   const rate = backfillPerSecond == null ? '' : `, at most ${count(backfillPerSecond)} a second`;
@@ -335,7 +335,7 @@ export function summaryLines(definition: JobDefinitionInput, columns: number): s
   return ['', ...rows.flatMap(([name, value]) => field(name, printable(value), columns)), ''];
 }
 
-/** Starts it under the id made from its label, or asks for another where that one is taken or none can be made. */
+/** Starts it under the id made from its label. If that id is taken or none can be made, asks for another. */
 async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }: NewJobOptions): Promise<StartedJob> {
   let jobId: string | undefined;
   for (;;) {
@@ -376,19 +376,19 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
   }
 }
 
-/** The fields that the dialogue asks for only where somebody wants more than the usual. */
+/** The fields of the dialogue's optional part. */
 const FURTHER_FIELDS = FORM_FIELDS.filter((field) => FORM[field].section !== undefined);
 
-/** What goes beyond the usual form, as it is offered. */
+/** The optional fields, as they are offered. */
 const FURTHER_CHOICES = FURTHER_FIELDS.map((field) => ({
   name: FORM[field].label,
   value: field,
   description: capital(plain(FORM[field].what)),
 }));
 
-/** Asks for a field as its input says: in a line, as people type it, or as a job file says it. An empty line means the default. */
+/** Asks for a field according to its input: as a line, as people type it, or as JSON, as in a job file. An empty line means the default. */
 async function askField(field: Field, draft: Draft, ask: Ask): Promise<void> {
-  // As the form's own rules took it.
+  // The value as the form's own rules read it.
   Object.assign(draft, { [field]: await answerFor(field, draft, ask) });
 }
 
@@ -436,7 +436,7 @@ function isTypedAsJson(field: Field): boolean {
   return ['json', 'headers', 'numbers'].includes(FORM[field].input.kind);
 }
 
-/** What was said of these fields, for the summary. */
+/** The answers to these fields, for the summary. */
 function furtherRows(definition: JobDefinitionInput): (readonly [name: string, value: string])[] {
   return FURTHER_FIELDS.flatMap((field) => {
     const { label } = FORM[field];
@@ -447,7 +447,7 @@ function furtherRows(definition: JobDefinitionInput): (readonly [name: string, v
   });
 }
 
-/** A webhook URL is often a secret, also one that is for one event. */
+/** A webhook URL is often a secret, even one for a single event. */
 function shownUrls(name: string, value: unknown): unknown {
   return name === 'webhookUrl' && typeof value === 'string' ? shownUrl(value) : value;
 }
@@ -455,13 +455,13 @@ function shownUrls(name: string, value: unknown): unknown {
 /** The answers so far: a definition in the making. */
 type Draft = { -readonly [K in keyof JobDefinitionInput]?: JobDefinitionInput[K] };
 
-/** What is wrong with one answer by the form's rules. */
+/** Why one answer is wrong by the form's rules; undefined if it is not. */
 function problemOf(field: string, value: unknown): string | undefined {
   const checked = checkJobDefinition({ [field]: value });
   return checked.ok ? undefined : checked.problems.find((problem) => problem.field.startsWith(field))?.message;
 }
 
-/** What is wrong with a number as it was typed. */
+/** Why a typed number is wrong; undefined if it is not. */
 function problemOfNumber(field: string, text: string): string | undefined {
   const number = text.trim() === '' ? NaN : Number(text);
   if (field === 'parallelRequestCount' && !Number.isInteger(number)) return 'Enter a whole number.';

@@ -13,12 +13,12 @@ export const pauseCommand = jobCommand({
     `Paused ${job}.${inFlightText(status)} Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
 });
 
-/** What was begun before a job was told to begin no more. */
+/** The text about requests that a job began before it was told to begin no more. */
 export function inFlightText({ inFlight }: Pick<JobStatus, 'inFlight'>): string {
   return inFlight === 0 ? '' : ` ${counted(inFlight, 'request')} in flight may still arrive.`;
 }
 
-/** @throws PartlyDone when a job was told to begin no further request, and not all workers have confirmed it */
+/** @throws PartlyDone when a job was told to begin no more requests, and not all workers have confirmed it */
 export function refuseUnconfirmed(job: string, { mayStillSend }: Pick<JobStatus, 'mayStillSend'>): void {
   if (mayStillSend === true)
     throw new PartlyDone(
@@ -51,14 +51,14 @@ follow. The job ignores a Retry-After that it is waiting for.`,
       : `${job} is retrying now; ${counted(waiting, 'trigger')} waiting. Follow it with: triggers status ${job} --watch`,
 });
 
-/** A command that asks a job for one thing, and says how the job is then. */
+/** A command that makes one request to a job, and then shows the job's state. */
 function jobCommand({
   before: look = async () => undefined,
   ask,
   inWords,
   ...terms
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
-  /** How the job was, where that matters for what is said. */
+  /** The job's previous state, where the text depends on it. */
   readonly before?: (jobs: ExportJobs, job: string) => Promise<PausedJob | undefined>;
   readonly ask: (jobs: ExportJobs, job: string) => Promise<JobStatus>;
   readonly inWords: (job: string, status: JobStatus, before: PausedJob | undefined) => string;
@@ -81,14 +81,14 @@ function jobCommand({
 type PausedJob = Pick<JobStatus, 'state' | 'reason' | 'waiting'> & { readonly kept?: Pick<KeptTriggers, 'waiting'> };
 
 /**
- * A job that is being stopped, and sends what waits first, may have been paused by its endpoint: resumed, it is stopping all the same.
+ * A job that is stopping, and sends its waiting triggers first, may have been paused by its endpoint. After a resume it is still stopping.
  *
- * @param before with what it had kept, if it had stopped: some of that may have been sent by now.
+ * @param before with its kept triggers, if it had stopped: some of those may have been sent by now.
  */
 export function resumedText(job: string, { state, reason, waiting }: PausedJob, before: PausedJob | undefined): string {
   const much = `${counted(waiting, 'trigger')} waiting.`;
   if (state === 'stopping') {
-    // The pause by its endpoint is all that a resumed job that stops has another reason without.
+    // Only a pause by its endpoint gives a stopping job a different reason before the resume.
     const did = before?.reason === reason ? `${job} was not paused` : `${job} sends again`;
     return `${did}, and is still stopping; ${much} ${reason ?? ''} To undo the stop: triggers stop ${job} --waiting keep, then triggers resume ${job}`;
   }

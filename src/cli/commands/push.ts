@@ -87,7 +87,7 @@ A line looks like this; "at" may be left out:
 });
 
 /**
- * Before anything is read: of an input that is empty, nothing else would ask about the job.
+ * Checks the job id before anything is read: for an empty input, no other step would check it.
  * @throws UsageError
  */
 function refuseUnlessJobId(job: string): void {
@@ -119,9 +119,9 @@ interface Stage {
   readonly terminal: Terminal;
   readonly spinner: Ora | undefined;
   readonly patienceMs: number | undefined;
-  /** The same triggers once more; undefined where they can be read only once. */
+  /** The same triggers once more; undefined if they can be read only once. */
   readonly again: (() => AsyncIterable<EventTrigger>) | undefined;
-  /** A single trigger, as options. */
+  /** A single trigger, given as options. */
   readonly isOne: boolean;
   readonly json: boolean;
   /** Aborted by Ctrl-C, which ends the input. */
@@ -129,8 +129,8 @@ interface Stage {
 }
 
 /**
- * A push that was given a patience waits for a server that is away at the start as it does later. Without, it is told at once: mostly, no server is there
- * at all, or at another address.
+ * Waits for a server that is away at the start, as it does later. Without a patience, the push fails at once: mostly there is no server at all, or it
+ * has another address.
  */
 function waitForServer({ patienceMs = 0, spinner, signal }: Stage, job: string | undefined): WaitForServer {
   const none = { accepted: 0, signals: 0, waitingFor: 'server' as const };
@@ -140,19 +140,19 @@ function waitForServer({ patienceMs = 0, spinner, signal }: Stage, job: string |
   return { deadlineMs: performance.now() + patienceMs, signal, onPause };
 }
 
-/** What is pushed, and what could not be said of it. */
+/** Notes on the result of a push. */
 interface Remarks {
-  /** Why it was not checked what slugs mean. */
+  /** Why the meaning of slugs was not checked. */
   readonly unchecked?: string;
-  /** Triggers about audiences that the job does not listen to: they were not sent. */
+  /** Triggers about audiences to which the job does not subscribe: they were not sent. */
   readonly unmatched?: number;
-  /** What was sent as it was given, and was hardly meant so, in words. */
+  /** Warnings about triggers that were sent as given, and were probably not meant so. */
   readonly doubts?: readonly string[];
-  /** Those of the jobs that were being stopped when the push began, as far as the server shows it. */
+  /** The jobs among them that were stopping when the push began, as far as the server shows it. */
   readonly stopping?: readonly string[];
 }
 
-/** Sends and shows progress; Ctrl-C ends the input, so that it is still reported what was accepted. */
+/** Sends and shows progress. Ctrl-C ends the input, and the accepted triggers are still reported. */
 async function send(
   jobs: ExportJobs,
   job: string | undefined,
@@ -203,7 +203,7 @@ async function send(
   });
   if (job !== undefined) {
     const result = await jobs.push(job, triggers, { ...options, onProgress });
-    // Of an empty input nothing has been signalled that the server would have refused without such a job.
+    // With an empty input, no signal was sent that the server would have refused if there is no such job.
     if (result.accepted === 0) await jobs.slugs(job);
     if (unmatched.count === 0) return { ...result, ...remarks([job]) };
     spinner?.clear();
@@ -218,7 +218,7 @@ async function send(
   return { ...result, ...remarks(result.jobs.map(({ jobId }) => jobId)) };
 }
 
-/** Counts triggers that are valid, and hardly meant as they are. */
+/** Counts triggers that are valid, but probably not meant as they are. */
 class Doubts {
   #later = 0;
   #spaced = 0;
@@ -244,13 +244,13 @@ class Doubts {
   }
 }
 
-/** Clocks differ, and so do time zones that somebody forgot. */
+/** Clocks differ, and people forget time zones. */
 const A_DAY_MS = 86_400_000;
 
-/** Triggers about audiences that the job does not listen to. */
+/** Triggers about audiences to which the job does not subscribe. */
 class Unmatched {
   count = 0;
-  /** By audience, with the one that was most likely meant; the first few. */
+  /** By audience, with the audience that was most likely meant; only the first few. */
   readonly #near = new Map<string, string | undefined>();
 
   add(audience: string, near: string | undefined): void {
@@ -266,7 +266,7 @@ class Unmatched {
   }
 }
 
-/** Why a push did not do all that it was asked for. */
+/** Why a push did not do everything that was asked. */
 function unmatchedText(job: string | undefined, unmatched: number): string {
   const were = `${counted(unmatched, 'trigger')} ${unmatched === 1 ? 'was' : 'were'}`;
   return job === undefined
@@ -303,7 +303,7 @@ function stoppingText({ stopping = [] }: Remarks): string[] {
   ];
 }
 
-/** Of an input in which there was no trigger. Who did not even name standard input may have meant to give one by options. */
+/** The text for an input without a trigger. Without an explicit standard input, the person may have meant to give one by options. */
 function nothingText(file: string | undefined, isNamed: boolean): string {
   if (file !== undefined) return printable(`There is no trigger in ${file}; nothing was pushed.`);
   const nothing = 'Standard input was empty; nothing was pushed.';
@@ -331,7 +331,7 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
 }
 
 /**
- * Reads one trigger a line, digits of long integers kept; blank lines do not count. Memory: one chunk and one line.
+ * Reads one trigger a line and keeps the digits of long integers; blank lines do not count. Memory: one chunk and one line.
  *
  * @throws InvalidTrigger at a line that is no trigger, with its number.
  */
@@ -349,13 +349,13 @@ function triggerOf(text: string): EventTrigger {
   const value = parseTrigger(text);
   const reading = readTrigger(value);
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
-  const trigger = value as unknown as EventTrigger; // It just was read as one.
+  const trigger = value as unknown as EventTrigger; // It was just read as one.
   const misspelt = misspeltInTrigger(trigger);
   if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
   return trigger;
 }
 
-/** One trigger as options give it. */
+/** One trigger, as options give it. */
 export interface TriggerOptions {
   readonly audience?: string | undefined;
   readonly enter?: boolean | undefined;
@@ -384,7 +384,7 @@ export function triggerFrom(options: TriggerOptions): EventTrigger {
   };
   const reading = readTrigger(raw);
   if (!reading.ok) throw new UsageError(`This is not a trigger: ${reading.reason}.`);
-  return raw as EventTrigger; // It just was read as one.
+  return raw as EventTrigger; // It was just read as one.
 }
 
 function profileFrom(text: string): Json {
@@ -400,19 +400,19 @@ function profileFrom(text: string): Json {
 }
 
 interface Meaning {
-  /** Asked once, when the first slug comes. */
+  /** Called once, at the first slug. */
   readonly slugs: () => Promise<Slugs>;
-  /** The same triggers once more, where they can be read twice: then nothing is sent when a later one is refused. */
+  /** The same triggers once more, if they can be read twice: then nothing is sent when a later one is refused. */
   readonly again: (() => AsyncIterable<EventTrigger>) | undefined;
-  /** Called once when it is not known which audiences have the slugs now; what is sent means what the jobs take it for. */
+  /** Called once when it is unknown which audiences have the slugs now. The jobs then decide what a slug means. */
   readonly onUnchecked: (slug: string, why: Error) => void;
-  /** Called in place of each trigger about an audience that no job listens to, as far as it is known, with the slug that was most likely meant. */
+  /** Called in place of each trigger about an audience to which no job subscribes, as far as known. It gets the slug that was most likely meant. */
   readonly onUnmatched?: ((audience: string, near: string | undefined) => void) | undefined;
 }
 
 /**
- * Triggers as they were typed, each about the audience that has its slug now.
- * @throws AudienceMoved at one whose slug a job takes for another audience
+ * The triggers as typed, each about the audience that has its slug now.
+ * @throws AudienceMoved at a trigger whose slug means another audience to a job
  */
 export async function* withMeantAudiences(
   triggers: Iterable<EventTrigger> | AsyncIterable<EventTrigger>,
@@ -448,14 +448,14 @@ async function refuseLater(triggers: AsyncIterable<EventTrigger>, slugs: Slugs):
   try {
     for await (const { audience } of triggers) await slugs.meant(audience);
   } catch (error) {
-    // Nothing behind it is sent, and it is reported when it is reached.
+    // No trigger after it is sent, and the push reports it when it gets there.
     if (!(error instanceof InvalidTrigger)) throw error;
   }
 }
 
-/** Whether it only is not known what a slug means. */
+/** Whether the error only means that a slug's meaning is unknown. */
 function isUnknown(error: unknown): error is Error {
-  // A worker without the key would reject what is pushed.
+  // A worker without the key would reject the triggers.
   if (error instanceof AudienceMoved || (error instanceof WorkerFailed && error.hasOtherKeys)) return false;
   return error instanceof UnknownPayloadKey || error instanceof TriggersError;
 }

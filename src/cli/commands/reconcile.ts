@@ -75,13 +75,13 @@ interface Stage {
 
 interface Reconciled {
   readonly difference: Difference;
-  /** Why it would be refused, in words; absent: it would not. */
+  /** Why it would be refused, for people; absent: it would not. */
   readonly doubts?: readonly string[];
   /** Absent: nothing is sent. */
   readonly status?: JobStatus;
 }
 
-/** Compares, says what would be sent, asks, and has it sent. What is not sent leaves nothing behind. */
+/** Compares, shows what would be sent, asks, and has it sent. If it is not sent, nothing is left behind. */
 async function reconcile(
   jobs: ExportJobs,
   job: string,
@@ -121,7 +121,7 @@ async function reconcile(
   }
 }
 
-/** When nobody knows whether the job was told, it may need the difference. */
+/** If it is unknown whether the job got the request, the job may need the difference. */
 function isNotSent(error: unknown): boolean {
   return !(error instanceof Error && error.name === 'OutcomeUnknown');
 }
@@ -130,7 +130,7 @@ function extent({ enters, exits }: Difference): string {
   return `${counted(enters, 'enter')} and ${counted(exits, 'exit')}`;
 }
 
-/** What was compared, and the first of whom it is about. */
+/** The numbers of a comparison, and the first people that it concerns. */
 function differenceLines({ audience, theirs, members, both, enters, exits, first }: Difference): string[] {
   return [
     `${audience.slug}: they have ${count(theirs)}, the source has ${count(members)}; ${count(both)} are the same.`,

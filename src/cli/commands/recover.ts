@@ -22,7 +22,7 @@ export const recoverCommand = command({
   },
 });
 
-/** What becomes of what waits, now that the job exists again. */
+/** The text about waiting triggers, now that the job exists again. */
 export function recoveredText(
   job: string,
   {

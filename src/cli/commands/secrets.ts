@@ -24,7 +24,7 @@ export const secretsCommand = commandGroup({
         if ([ed25519, payloadKey, apiKey].filter((said) => said === true).length > 1)
           throw new UsageError('Use one of --ed25519, --payload-key and --api-key.');
         const { made, advice } = newSecret({ ed25519, payloadKey, apiKey });
-        // A secret is one word: what breaks it would spoil it.
+        // A secret is one word: wrapping it would damage it.
         print(made, () => [made.secret]);
         if (json) return;
         terminal.err(sentences(advice, terminal));

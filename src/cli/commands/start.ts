@@ -51,7 +51,7 @@ export const startCommand = command({
   },
 });
 
-/** A sample is existing users, and who asks for it has also said not to send them. */
+/** A sample consists of existing users, but the same request says not to send them. */
 function noExistingUsers(isOption: boolean): UsageError {
   return new UsageError(
     isOption
@@ -67,7 +67,7 @@ interface Asking {
   readonly yes: boolean;
 }
 
-/** Says how many existing users it will send, then starts it; undefined when the person at the terminal decides against it. */
+/** Shows how many existing users it will send, then starts it; undefined when the person at the terminal decides against it. */
 async function startAsAsked(
   jobs: ExportJobs,
   definition: JobDefinitionInput,
@@ -76,9 +76,9 @@ async function startAsAsked(
   const isBackfill = definition.existingUsers === true || sample !== undefined;
   if (isBackfill && !yes && !(await confirmed(terminal, await question(jobs, definition, sample)))) return undefined;
   if (sample === undefined) return await jobs.start(definition, start);
-  // What is not true or false is left for the check to refuse.
+  // The check refuses any other value.
   const isFlag = typeof definition.existingUsers === 'boolean';
-  // The sample is a special backfill, so it is asked for as soon as there is a job, which has to be one that sends existing users.
+  // The sample is a special backfill, requested as soon as the job exists. The definition must be valid with existing users, too.
   if (isFlag || definition.existingUsers === undefined) await checked(jobs, { ...definition, existingUsers: true });
   const started = await jobs.start(isFlag ? { ...definition, existingUsers: false } : definition, start);
   await jobs.backfill(started.jobId, { sample });

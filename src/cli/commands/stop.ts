@@ -58,11 +58,9 @@ export const stopCommand = command({
 
 type Waiting = NonNullable<StopRequest['waiting']>;
 
-/**
- * What a stop would do that cannot be undone, exactly, in sentences; '' when that is nothing.
- */
+/** The exact effects of a stop that cannot be undone, in sentences; '' when there are none. */
 async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waiting: Waiting): Promise<string> {
-  // It has ended, and all that can still be asked of it is to discard what it kept: anything else is refused, and changes nothing.
+  // It has ended, and can only be asked to discard what it kept. Any other request is refused, and changes nothing.
   if (status.state === 'stopped' && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
   return [
@@ -73,7 +71,7 @@ async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waitin
   ].join(' ');
 }
 
-/** How many dead letters wait; undefined when nobody can say, since some cannot be read here, for example. */
+/** How many dead letters wait; undefined when that is unknown, since some cannot be read here, for example. */
 async function deadLettersOf(jobs: ExportJobs, job: string): Promise<number | undefined> {
   try {
     let found = 0;
@@ -84,7 +82,7 @@ async function deadLettersOf(jobs: ExportJobs, job: string): Promise<number | un
   }
 }
 
-/** A dead letter can be sent only by its own job, as long as that lives: a later one under its id has another subscription. */
+/** Only its own job can send a dead letter, while that job exists: a later job of the same id has another subscription. */
 export function lettersText(job: string, count: number | undefined, waiting: Waiting): string[] {
   if (count === 0) return [];
   const which =
@@ -104,8 +102,8 @@ export function lettersText(job: string, count: number | undefined, waiting: Wai
 }
 
 /**
- * Says what cannot be undone, and has a person agree to it.
- * @throws UsageError when something would be discarded, nobody can be asked and nobody said --yes: nothing was done.
+ * Shows what cannot be undone, and asks a person to confirm it.
+ * @throws UsageError when something would be discarded, there is no terminal to confirm on, and --yes is missing: nothing was done.
  */
 async function isMeant(
   extent: string,
@@ -114,17 +112,17 @@ async function isMeant(
 ): Promise<boolean> {
   if (extent === '') return true;
   if (waiting === 'discard' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
-  // Whoever has said yes beforehand need not read it; a script that did so reads one answer.
+  // With --yes nobody needs to read it, and a script reads only one answer.
   if (!(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
   if (yes || waiting === 'keep') return true;
   return await confirmed(terminal, waiting === 'discard' ? 'Discard it?' : 'Stop it?');
 }
 
-/** What decides what a stop is about. */
+/** The parts of a status on which a stop's effects depend. */
 type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept'> &
   Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>>;
 
-/** What a job has accepted or found and not sent yet, in words; of a stopped one, what it kept. Undefined when that is known to be nothing. */
+/** The triggers and members that a job has yet to send, in words; for a stopped job, those that it kept. Undefined when there are none. */
 function whatWaits(status: Stoppable): string | undefined {
   const { state, waiting, backfill, kept } = status;
   const rest = unread(kept?.backfill ?? backfill);
@@ -132,13 +130,13 @@ function whatWaits(status: Stoppable): string | undefined {
   const parts = [
     ...(count > 0 ? [counted(count, 'waiting trigger')] : []),
     ...(rest === undefined ? [] : [rest]),
-    // Until it has begun, nobody knows its existing users.
+    // Its existing users are unknown until it has begun.
     ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join(', and ');
 }
 
-/** Triggers of requests that may be in flight: these count as waiting, and may arrive all the same. */
+/** Triggers of requests that may be in flight: they count as waiting, and may still arrive. */
 function triggersInFlight({ waiting, inFlight = 0, batch }: Stoppable): number {
   return Math.min(waiting, inFlight * (batch?.size ?? 1));
 }
@@ -148,12 +146,12 @@ function inFlightText(status: Stoppable): string {
   return count === 0 ? '' : ` ${shownCount(count)} ${count === 1 ? 'is' : 'are'} in flight and may arrive.`;
 }
 
-/** Of a stop that says nothing new: how the job had been asked to stop, and until when, stays. */
+/** For a stop that changes nothing: the previous request and its deadline still apply. */
 function alreadyStoppingText(job: string, reason: string | undefined): string {
   return `${job} is already stopping, and goes on as it was asked to. ${reason ?? ''} To change that: --deadline, or --waiting.`;
 }
 
-/** What will become of what waits, and of members that a backfill has yet to read. */
+/** The text about waiting triggers, and about members that a backfill has yet to read. */
 export function stopText(
   job: string,
   status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil'> &
@@ -162,7 +160,7 @@ export function stopText(
 ): string {
   const { state, backfill, quietUntil, discarded = 0 } = status;
   const isSending = (request.waiting ?? 'deliver') === 'deliver';
-  // What running slices had not begun comes back, and is then kept, or discarded as the rest was.
+  // Triggers that running slices had not begun come back. They are then kept or discarded like the rest.
   const waiting = isSending ? status.waiting : status.waiting + discarded - triggersInFlight(status);
   const inFlight = isSending ? '' : inFlightText(status);
   if (state === 'stopped' && request.waiting === 'discard') return discardedText(job, whatWaits(status));
@@ -182,19 +180,19 @@ export function stopText(
   }
 }
 
-/** Whatever it kept, it can be resumed until that is discarded. */
+/** The job can be resumed until everything it kept is discarded. */
 function discardedText(job: string, kept: string | undefined): string {
   return kept === undefined
     ? `${job} had already stopped, and had kept nothing that waits. It can no longer be resumed.`
     : `${job} had already stopped; what it kept (${kept}) has been discarded.`;
 }
 
-/** What the deadline has to be long enough for. */
+/** The quiet hours, which the deadline has to outlast. */
 function quietNow(until: string | undefined): string {
   return until === undefined ? '' : ` These are quiet hours, so nothing is sent before ${shownTime(until)}.`;
 }
 
-/** What a job sends before it stops: nothing of a backfill that goes no further by itself. */
+/** The triggers and members that a job sends before it stops, without a backfill that does not continue by itself. */
 function sentFirst(waiting: number, rest: string | undefined, backfill: BackfillStatus | undefined): string {
   if (backfill?.state === 'paused') return counted(Math.max(0, waiting - backfill.waiting), 'waiting trigger');
   return triggersAnd(waiting, backfill?.state === 'lost' ? undefined : rest);
@@ -205,7 +203,7 @@ function triggersAnd(waiting: number, rest: string | undefined): string {
   return waiting === 0 ? rest : `${counted(waiting, 'waiting trigger')}, and ${rest}`;
 }
 
-/** A backfill that goes no further until a person has decided is not sent because the job stops. */
+/** A stop does not send a backfill that waits for a person's decision. */
 function heldBack(backfill: BackfillStatus | undefined): string {
   if (backfill?.state !== 'paused' && backfill?.state !== 'lost') return '';
   return `, and so is what backfill ${backfill.n} has left, since it is ${backfill.state}`;

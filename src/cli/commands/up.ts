@@ -45,12 +45,12 @@ export const upCommand = command({
     const read = configReader(path === undefined ? {} : { path });
     const readConfig = () => withWatchFolder(withThisMachine(read()), db);
     const config = readConfig();
-    configuredSource(config); // Before a server is started that could not be used.
+    configuredSource(config); // This is before a server is started that could not be used.
     const stop = interruption();
     configWarnings(path === undefined ? {} : { path }).forEach(note);
     const server = await temporalFor(note, { db: resolve(db), port, uiPort, httpPort });
     try {
-      // A server of our own is started with them.
+      // A server of our own has them from its start.
       if (server.local === undefined) await registerAttributes(server.connection, note);
       const { connection } = server;
       const api = await serveApi({
@@ -84,7 +84,7 @@ export const upCommand = command({
   },
 });
 
-/** What is said of a server of our own would be dropped in silence where another one is named. */
+/** Without this check, options for our own server would be ignored silently when the environment names another one. */
 function refuseOwnServerOptions(isSaid: (option: OwnServerOption) => boolean): void {
   const address = process.env['TEMPORAL_ADDRESS'];
   if (address === undefined || address === '') return;
@@ -119,7 +119,7 @@ interface TemporalAtHand {
   stop(): Promise<void>;
 }
 
-/** Prints what is not the result. */
+/** Prints text that is not the result. */
 type Note = (text: string) => void;
 
 interface LocalOptions {
@@ -129,7 +129,7 @@ interface LocalOptions {
   readonly httpPort: number | undefined;
 }
 
-/** The server that the environment names, or one of our own. */
+/** The server that the environment names, or our own. */
 async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
   const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
   const named = loadConnectConfig();
@@ -162,7 +162,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   };
 }
 
-/** Resolves once the file that the server has open is no longer at its path. */
+/** Resolves once the server's open file is no longer at its path. */
 async function databaseGone(db: string): Promise<void> {
   const { ino } = statSync(db);
   do await setTimeout(DATABASE_LOOK_MS, undefined, { ref: false });
@@ -173,14 +173,14 @@ const DATABASE_LOOK_MS = 1_000;
 const DATABASE_GONE =
   'was removed or replaced while Temporal had it open. Nothing more is accepted: it would be lost. Put the file back from a backup, or start with an empty one: triggers up';
 
-/** The folder that is ours alone holds people's data: nobody else may read it, and git leaves it out. */
+/** Our own folder contains people's data: no other user may read it, and git ignores it. */
 function makeFolder(folder: string): void {
   const isOurs = basename(folder) === '.triggers';
   const isNew = mkdirSync(folder, { recursive: true, ...(isOurs ? { mode: 0o700 } : {}) }) !== undefined;
   if (isNew && isOurs) writeFileSync(join(folder, '.gitignore'), '*\n');
 }
 
-/** The page of the web UI that lists jobs, without the short workflows that answer questions and stand beside them. */
+/** The page of the web UI that lists jobs, without the short workflows beside them that answer questions. */
 function jobsIn(uiUrl: string, namespace: string): string {
   const query = new URLSearchParams({ query: `WorkflowType='${EXPORT_JOB}'` });
   return `${uiUrl}/namespaces/${namespace}/workflows?${query.toString()}`;
@@ -188,11 +188,11 @@ function jobsIn(uiUrl: string, namespace: string): string {
 
 const ENDED =
   'The local Temporal server ended by itself; everything that it was given is in its database (--db). Start it again with: triggers up. Its last output:';
-/** What most often keeps a server from starting is a port that is taken, mostly by another server of ours. */
+/** Advice for a server that does not start: most often another server of ours has the port. */
 const PORT_TAKEN =
   'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';
 
-/** Jobs run without them too, so a server that does not let us register them is no reason not to start. */
+/** Jobs also run without them, so the worker starts even if a server does not let us register them. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
   const { openConnection } = await import('../../client/connect.ts');
   const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
@@ -229,7 +229,7 @@ function readyText(
   { taskQueue, source }: Config,
   { apiUrl, consoleUrl, metricsUrl }: ServedUrls,
 ): string {
-  // With what signs in behind the #.
+  // Contains a sign-in token behind the #.
   const isLink = consoleUrl.includes('#');
   const rows = [
     ['Console', isLink ? `${consoleUrl} (signs in once, within 10 minutes)` : consoleUrl],
@@ -243,7 +243,7 @@ function readyText(
     ['Audiences', source && shownSource(source)],
   ] as const;
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(15)}${value}`]));
-  // The other commands look for a server at the default port.
+  // The other commands expect a server at the default port.
   const variable = local === undefined || address.endsWith(`:${DEFAULT_PORT}`) ? '' : `TEMPORAL_ADDRESS=${address} `;
   return [
     'Ready.',

@@ -86,7 +86,7 @@ async function start(
   }
 }
 
-/** What was started, or how what was running is watched now; exported for its test. */
+/** The text for a started watch, or for new settings of a running one; exported for its test. */
 export function startedText(
   isNew: boolean,
   status: Pick<WatchStatus, 'audience' | 'everyMs' | 'emitExisting' | 'largestExitPercent'>,

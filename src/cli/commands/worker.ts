@@ -46,16 +46,16 @@ function versionText(version: string | undefined): string {
 
 /**
  * Runs a worker until `signal` is aborted, then shuts it down gracefully.
- * @param onReady called once it takes up work.
+ * @param onReady called once it accepts work.
  */
 export async function untilStopped(
   options: {
     readonly config: Config;
     readonly readConfig?: (() => Config) | undefined;
     readonly connection: ConnectConfig;
-    /** As host:port: where nothing is sent, besides Temporal and the worker's own ports. */
+    /** As host:port: places to which nothing is sent, besides Temporal and the worker's own ports. */
     readonly neverTo: readonly string[];
-    /** Resolves with a reason when the worker can no longer go on; the whole then rejects with it. */
+    /** Resolves with a reason when the worker can no longer go on; `untilStopped` then rejects with it. */
     readonly gone?: Promise<Error> | undefined;
   },
   signal: AbortSignal,
@@ -81,7 +81,7 @@ async function startRunning(options: {
   connection: ConnectConfig;
   neverTo: readonly string[];
 }): Promise<RunningWorker> {
-  // Loaded here: the worker's native library takes half a second, which no other command should wait for.
+  // It is loaded here: the worker's native library takes half a second, and no other command should wait for it.
   const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([
     import('../../worker/worker.ts'),
     import('../../worker/runtime.ts'),
@@ -94,7 +94,7 @@ async function startRunning(options: {
     await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
     const { addressOf, openConnection } = await import('../../client/connect.ts');
-    // The worker's connection says why only in words.
+    // The worker's connection gives the reason only in words.
     await (await openConnection(options.connection)).close();
     throw new ServerUnreachable(addressOf(options.connection), error);
   }
