@@ -3,7 +3,7 @@ import type { Problem } from '../contract/export-job.ts';
 import { parseJson } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
 
-/** `application/problem+json`; some have more than this. */
+/** `application/problem+json`; some problems have further fields. */
 interface SaidProblem {
   readonly code: string;
   readonly detail: string;
@@ -12,16 +12,16 @@ interface SaidProblem {
   readonly [more: string]: unknown;
 }
 
-/** What the API answers when it does not do what it was asked. */
+/** The API's answer when it did not do what it was asked. */
 export class ApiFailure extends Error {
-  /** Of HTTP; 0: there was no answer. */
+  /** HTTP's status; 0: there was no answer. */
   readonly status: number;
   readonly code: string;
-  /** What is wrong, by field. */
+  /** The problems, by field. */
   readonly problems: readonly Problem[];
-  /** What a person can do about it. */
+  /** The remedies that a person has. */
   readonly remedies: readonly Remedy[];
-  /** All that was answered. */
+  /** The whole answer. */
   readonly said: SaidProblem;
 
   constructor(status: number, said: SaidProblem) {
@@ -41,21 +41,21 @@ export interface Asking {
   /** Sent as it is. */
   readonly file?: { readonly type: string; readonly content: Blob };
   readonly signal?: AbortSignal;
-  /** Whether the page asks by itself, again and again: that does not count as use of a session, which would never end otherwise. */
+  /** Whether the page asks by itself, again and again. Such requests do not count as use of a session, which would otherwise never end. */
   readonly isRepeated?: boolean;
 }
 
-/** Said with what a person does: no page of another site can send it, so none can act with our cookie. */
+/** Sent with a person's actions: no page of another site can send it, so none can act with our cookie. */
 const OURS = { 'x-triggers-console': '1' };
 
-/** Called when a request was refused because nobody is signed in, or because whoever is may not do it. */
+/** Called when a request was refused because nobody is signed in, or because the person lacks the right. */
 let onRefused: (why: 'nobody' | 'not-allowed') => void = () => undefined;
 export function whenRefused(call: typeof onRefused): void {
   onRefused = call;
 }
 
 /**
- * Asks the API. What it answers is taken at its word: page and API are of one release. Its numbers keep all digits, in profiles, say.
+ * Asks the API. The answer is not checked, since page and API are of one release. Its numbers keep all digits, for example in profiles.
  *
  * @throws ApiFailure
  */
@@ -80,7 +80,7 @@ export async function ask<T>(
     response = await fetch(path, init);
     text = await response.text();
   } catch (error) {
-    // Whoever no longer asks is told nothing; whose time is up, that nobody answers.
+    // A caller who aborted gets only the abort; after a timeout, the failure is that the API does not answer.
     const isTimeUp = error instanceof DOMException && error.name === 'TimeoutError';
     if (signal?.aborted === true && !isTimeUp) throw error;
     throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
@@ -102,7 +102,7 @@ function problemOf(response: Response, text: string): SaidProblem {
   }
 }
 
-/** A path of the API: each part is encoded, and of the query what is undefined or empty is left out. */
+/** A path of the API: each part is encoded, and undefined or empty parameters of the query are left out. */
 export function pathOf(
   parts: readonly string[],
   query: Readonly<Record<string, string | number | boolean | undefined>> = {},
@@ -116,28 +116,31 @@ export function pathOf(
   return `/v1/${path}${said.length === 0 ? '' : `?${said.join('&')}`}`;
 }
 
-/** What was asked for, as it was last answered. */
+/** The latest answer to a request. */
 export interface Fetched<T> {
-  /** Absent: not answered yet. It stays while a later question fails, unless it is gone, or not for whoever asks. */
+  /** Absent: not answered yet. It stays while a later request fails, unless it is gone, or the person has no access. */
   readonly value?: T;
-  /** Epoch ms: when that was answered. */
+  /** Epoch ms: when that answer came. */
   readonly answeredAtMs?: number;
-  /** Why the last question failed. */
+  /** Why the last request failed. */
   readonly failure?: ApiFailure;
   /** Asks again now. */
   readonly again: () => void;
 }
 
-/** While there is no answer, it is asked again at least this often, in ms. */
+/** Without an answer, the page asks again at least this often, in ms. */
 const RETRY_MS = 10_000;
-/** An answer to what a page asks again and again takes at most so long, in ms: the API itself waits 10 s for a worker, and then says which part is silent. */
+/**
+ * The longest wait, in ms, for an answer that a page requests again and again. The API itself waits 10 s for a worker, and then says which part is
+ * silent.
+ */
 const LATEST_MS = 15_000;
-/** A second press within this many ms is a double click, and is meant for the button that was there before. */
+/** A second press within this many ms is a double click, and is meant for the previous button. */
 const DOUBLE_PRESS_MS = 500;
 
 /**
- * What the API answers to a GET; undefined asks nothing. With `everyMs` it is asked again and again while the page is seen, each time so long after the
- * last answer.
+ * The API's answer to a GET; undefined requests nothing. With `everyMs` the page asks again and again while it is visible, each time this long after
+ * the last answer.
  */
 export function useFetched<T>(path: string | undefined, everyMs?: number): Fetched<T> {
   const [answer, setAnswer] = useState<{ path: string; value?: T; answeredAtMs?: number; failure?: ApiFailure }>();
@@ -159,10 +162,10 @@ export function useFetched<T>(path: string | undefined, everyMs?: number): Fetch
           if (signal.aborted) return;
           failures++;
           const failure = asFailure(error);
-          // What is not there any more, or not for whoever looks, is not shown to them either.
+          // A thing that is gone, or that the person has no access to, is no longer shown to them.
           const isGone = failure.status === 403 || failure.status === 404;
           setAnswer((last) => ({ ...(last?.path === path && !isGone ? last : {}), path, failure }));
-          // What is wrong with the question stays wrong, unless it is only the moment.
+          // A wrong request stays wrong, unless it only came at a bad moment.
           if (failure.status >= 400 && failure.status < 500 && failure.status !== 429 && everyMs === undefined) return;
         }
         if (everyMs === undefined && failures === 0) return;
@@ -187,7 +190,7 @@ export function asFailure(error: unknown): ApiFailure {
   return new ApiFailure(0, { code: 'Unexpected', detail: error instanceof Error ? error.message : String(error) });
 }
 
-/** Whatever was asked may have been done although nobody heard so. */
+/** The action may have been done although no answer came. */
 function ofAction(failure: ApiFailure): ApiFailure {
   if (failure.code !== 'NoAnswer') return failure;
   const detail = 'No answer. It may or may not have been done: check before you try again.';
@@ -201,7 +204,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves once somebody can see the page. */
+/** Resolves once the page is visible. */
 async function seen(signal: AbortSignal): Promise<void> {
   while (document.visibilityState === 'hidden' && !signal.aborted) {
     const waiting = new AbortController();
@@ -215,13 +218,13 @@ async function seen(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * An action that a button starts: whether it is under way, and how it failed. A button that cannot be pressed meanwhile loses the focus; it gets it back,
- * unless it has gone, or somebody went on meanwhile.
+ * An action that a button starts: whether it is under way, and how it failed. A button that is disabled meanwhile loses the focus. It gets the focus
+ * back, unless it is gone, or the person moved on meanwhile.
  */
 export function useAction(): {
   readonly isBusy: boolean;
   readonly failure: ApiFailure | undefined;
-  /** Does it; returns whether that went well. */
+  /** Does it; returns whether that succeeded. */
   readonly run: (action: () => Promise<unknown>) => Promise<boolean>;
 } {
   const [isBusy, setBusy] = useState(false);
@@ -260,7 +263,7 @@ export function useSettled<T>(value: T, ms = 400): T {
   return settled;
 }
 
-/** Whether a button has stood there for as long as a double click takes, in this step of what is done: until then a press is not meant for it. */
+/** Whether a button has been there for the length of a double click, in this step of an action: until then a press is not meant for it. */
 export function useSteady(step?: unknown): boolean {
   const [isSteady, setSteady] = useState(false);
   useLayoutEffect(() => {
@@ -273,7 +276,7 @@ export function useSteady(step?: unknown): boolean {
   return isSteady;
 }
 
-/** The time, anew every second or so: for what is said as seen from now. */
+/** The time, updated every second or so, for times relative to now. */
 export function useNow(everyMs = 1000): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

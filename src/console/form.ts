@@ -37,7 +37,7 @@ export function partInput(field: Field, part: string): string {
   return field + capital(part);
 }
 
-/** The box that says that a text is empty, and not left out. */
+/** The box for a text that is empty, and not absent. */
 export function emptyInput(field: Field): string {
   return `${field}IsEmpty`;
 }
@@ -75,7 +75,7 @@ function shownText(value: unknown): string {
 /** The draft of the fields that have no input of their own kind. */
 function plainDraft(definition: Partial<JobDefinitionInput>): Readonly<Record<string, Typed>> {
   const drafts = FORM_FIELDS.map((field) => draftOfField(field, definition[field] ?? defaultOf(field)));
-  return Object.assign({}, ...drafts) as Record<string, Typed>; // Just these.
+  return Object.assign({}, ...drafts) as Record<string, Typed>; // These fields only.
 }
 
 export const EMPTY_DRAFT: Draft = {
@@ -90,7 +90,7 @@ export const EMPTY_DRAFT: Draft = {
 const NO_AUTHORIZATION = 'Choose one, or say that the endpoint does not require authorization.';
 const NO_NUMBER = 'Enter a number.';
 
-/** The job file that the draft says; what cannot be read as what it should be is a problem of its field, and left out. */
+/** The job file that the draft describes. An unreadable value is a problem of its field, and is left out. */
 export function definitionOf(draft: Draft): { readonly definition: JobDefinitionInput; readonly problems: Problem[] } {
   const problems: Problem[] = [];
   const wrong = (field: Field) => (message: string) => {
@@ -99,11 +99,11 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
   };
   const said = FORM_FIELDS.map((field): [string, unknown] => [field, saidIn(draft, field, wrong(field))]);
   const definition = Object.fromEntries(said.filter(([, value]) => value !== undefined));
-  // The API checks what it is.
+  // The API checks its type.
   return { definition: definition as unknown as JobDefinitionInput, problems };
 }
 
-/** What the inputs of a field say; undefined: nothing, or nothing that can be read. */
+/** The value in the inputs of a field; undefined: none, or none that is readable. */
 function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
   const { input } = FORM[field];
   const typed = textIn(draft, field);
@@ -137,7 +137,7 @@ function saidInOwn(draft: Draft, field: Field, wrong: (message: string) => undef
   return draft[field];
 }
 
-/** An object of the numbers that were typed, of which the first has to be there. */
+/** An object of the typed numbers, the first of which is required. */
 function numbersIn(
   draft: Draft,
   field: Field,
@@ -165,14 +165,14 @@ function jsonOf(typed: string, wrong: (message: string) => undefined): unknown {
   }
 }
 
-/** As people write one; `Infinity` is none, nor is what only a program would read as one. */
+/** A number as people write it, without `Infinity` and other forms that only programs read as numbers. */
 function numberOf(typed: string): number | undefined {
   const text = typed.trim();
   const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
   return Number.isFinite(number) ? number : undefined;
 }
 
-/** A name as it stands, or in quotes as JSON has them: that is how one is said that has ` as ` in it. */
+/** A name as it is, or in quotes as in JSON. Quotes allow a name that contains ` as `. */
 const NAME = String.raw`"(?:[^"\\]|\\.)*"|.+?`;
 const EXPORT_FIELD = new RegExp(String.raw`^(${NAME})(?:\s+as\s+(${NAME}))?$`);
 
@@ -205,7 +205,7 @@ function linesOf(text: string): string[] {
   return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
 }
 
-/** The same with this field, or without it. */
+/** The same lines with this field, or without it. */
 export function withField(lines: string, field: string, isWanted: boolean): string {
   const others = linesOf(lines).filter((line) => fieldsOf(line)[0] !== field);
   return [...others, ...(isWanted ? [quoted(field)] : [])].join('\n');
@@ -234,7 +234,7 @@ function linesOfHeaders(headers: unknown): string {
     .join('\n');
 }
 
-/** What was typed for a definition that there is. A start alone is asked about existing users. */
+/** The draft for an existing definition. Only a start asks about existing users. */
 export function draftOf(definition: JobDefinitionInput): Draft {
   const { audiences, authorization, exportFields = [], webhookUrl, ...rest } = definition;
   return {
@@ -266,7 +266,7 @@ export interface FieldChange {
   readonly to: unknown;
 }
 
-/** What an edit would change, field by field in the form's order. */
+/** The changes of an edit, field by field in the form's order. */
 export function changesOf(before: JobDefinitionInput, after: JobDefinitionInput): FieldChange[] {
   const valueIn = (definition: JobDefinitionInput, field: keyof JobEdit): unknown =>
     definition[field] ?? defaultOf(field);
@@ -276,7 +276,7 @@ export function changesOf(before: JobDefinitionInput, after: JobDefinitionInput)
   });
 }
 
-/** What the API is asked to change; null takes an optional field away. */
+/** The request body for an edit; null removes an optional field. */
 export function editOf(changes: readonly FieldChange[]): Record<string, unknown> {
   return Object.fromEntries(changes.map(({ field, to }) => [field, to]));
 }
@@ -295,7 +295,7 @@ function sorted(value: unknown): unknown {
   );
 }
 
-/** The field of the form that a problem is about: `onEnter.headers.x` is one of `onEnter`. */
+/** The form's field of a problem: `onEnter.headers.x` belongs to `onEnter`. */
 export function fieldOf({ field }: Problem): string {
   return /^\w*/.exec(field)?.[0] ?? '';
 }

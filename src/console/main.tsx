@@ -54,7 +54,7 @@ function Header(): JSX.Element {
   );
 }
 
-/** What stands in place of a page that cannot be shown; another page is tried anew. */
+/** Replaces a page that cannot be shown; opening another page tries again. */
 function Guarded({ children }: { readonly children: ComponentChildren }): ComponentChildren {
   const { url } = useLocation();
   const [error, forget] = useErrorBoundary((thrown: unknown) => reportError(thrown));

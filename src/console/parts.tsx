@@ -7,10 +7,10 @@ import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
 
-/** Longest text of somebody else's that is shown at once. */
+/** The longest text from elsewhere that is shown at once. */
 const SHOWN_LENGTH = 400;
 
-/** Text from outside: nothing in it can disguise what follows, and a long one is cut until somebody wants all of it. */
+/** Text from outside. It cannot disguise the text after it, and a long one is cut until the person wants all of it. */
 export function Clipped({ text, most = SHOWN_LENGTH }: { readonly text: string; readonly most?: number }): JSX.Element {
   const [isWhole, setWhole] = useState(false);
   const isLong = text.length > most;
@@ -43,7 +43,7 @@ const MARKS: Readonly<Record<string, JSX.Element>> = {
   quiet: <circle cx="6" cy="6" r="3" fill="none" stroke="currentColor" stroke-width="1.6" />,
 };
 
-/** A state: a word, and a shape and a colour that say the same. */
+/** A state: a word, and a shape and a colour with the same meaning. */
 export function State({
   state,
   tone = toneOf(state),
@@ -61,7 +61,7 @@ export function State({
   );
 }
 
-/** A job's state. It is green only while its endpoint takes what is sent. */
+/** A job's state. It is green only while its endpoint accepts requests. */
 export function StateOfJob({ state, isUnhealthy }: { readonly state: string; readonly isUnhealthy: boolean }) {
   if (!isUnhealthy) return <State state={state} />;
   return (
@@ -71,7 +71,7 @@ export function StateOfJob({ state, isUnhealthy }: { readonly state: string; rea
   );
 }
 
-/** A time as seen from now, or with `clock` as the clock here says; with its UTC. */
+/** A time relative to now, or with `clock` as local time; with its UTC. */
 export function Time({ at, clock = false }: { readonly at: string; readonly clock?: boolean }): JSX.Element {
   const now = useNow(clock ? 60_000 : 1000);
   return (
@@ -105,7 +105,7 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
   );
 }
 
-/** That what is shown could not be read anew, and of when it is; where nothing is shown yet, why. */
+/** Says that the page could not be refreshed, and how old it is; if it shows nothing yet, why. */
 export function Unanswered({ asked }: { readonly asked: Fetched<unknown> }): JSX.Element | null {
   const { failure, answeredAtMs, again } = asked;
   if (failure === undefined || answeredAtMs === undefined) return <Failure failure={failure} retry={again} />;
@@ -134,7 +134,7 @@ export function ProblemList({ problems }: { readonly problems: readonly Problem[
   );
 }
 
-/** What stands where there is nothing yet: why, and what to do next; with `isPage` there is nothing else. */
+/** Fills an empty place: says why it is empty, and what to do next; with `isPage` there is nothing else. */
 export function Empty({
   title,
   isPage = false,
@@ -157,7 +157,7 @@ export function Loading({ what }: { readonly what: string }): JSX.Element {
   );
 }
 
-/** How the same is done in a terminal. */
+/** The terminal command for the same action. */
 export function Command({ children }: { readonly children: string }): JSX.Element {
   const [isCopied, setCopied] = useState(false);
   const copy = (): void => {
@@ -169,7 +169,7 @@ export function Command({ children }: { readonly children: string }): JSX.Elemen
         {printable(children)
           .split(' ')
           .map((word, i) => (
-            // A command has no other name for its words than where they are.
+            // A word of a command has no other key than its place.
             <Fragment key={i}>
               {i > 0 && ' '}
               <span>{word}</span>
@@ -183,13 +183,13 @@ export function Command({ children }: { readonly children: string }): JSX.Elemen
   );
 }
 
-/** After so long, in ms, somebody who waits is told that it may go on. */
+/** After this many ms, a waiting person is told that it may take longer. */
 const SLOW_MS = 5_000;
 
 export interface DialogProps extends Children {
   readonly title: string;
   readonly onClose: () => void;
-  /** What the button says that does it; absent: there is nothing to do but to close. */
+  /** The label of the button for the action; absent: the dialogue can only be closed. */
   readonly action?: string;
   readonly onAction?: () => void;
   readonly isBusy?: boolean;
@@ -198,13 +198,13 @@ export interface DialogProps extends Children {
   readonly failure?: ApiFailure | undefined;
   readonly command?: string | undefined;
   readonly isWide?: boolean;
-  /** It asks nothing but whether to: the focus is on the button that does it. */
+  /** It only asks for confirmation: the focus is on the button of the action. */
   readonly isOnlyAsking?: boolean;
 }
 
 /**
- * A modal dialogue: the browser keeps the focus in it, and Escape closes it. It is over for the page at once: the browser's own `close` event comes a task
- * later, and whoever pressed the same button again before it would see nothing open.
+ * A modal dialogue: the browser keeps the focus in it, and Escape closes it. For the page it is closed at once. The browser's own `close` event comes
+ * a task later, and pressing the same button again before it would open nothing.
  */
 export function Dialog(props: DialogProps): JSX.Element {
   const { title, onClose, action, onAction, isBusy = false, isDangerous = false, isDisabled = false } = props;
@@ -215,7 +215,8 @@ export function Dialog(props: DialogProps): JSX.Element {
   const submit = useRef<HTMLButtonElement>(null);
   const isSteady = useSteady(`${isBusy} ${isDangerous}`);
   const isSlow = useSettled(isBusy, SLOW_MS) && isBusy;
-  // One that is only taken away leaves the focus nowhere; closed, it goes back to where it was. An effect that is none of the layout ends too late for that.
+  // Removing an open dialogue leaves the focus nowhere; closing it returns the focus to where it was. The cleanup of an ordinary effect comes too
+  // late for that.
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
@@ -224,7 +225,7 @@ export function Dialog(props: DialogProps): JSX.Element {
       dialog?.close();
     };
   }, []);
-  // What an action that is over leaves to be done has its own button; nobody is put on it to whom it may be new, and cannot be undone.
+  // After an action, the next step has its own button. The focus is not put on a button that may be new to the person, and cannot be undone.
   useLayoutEffect(() => {
     const at = document.activeElement;
     const isLost = at === document.body || at === submit.current;
@@ -236,7 +237,7 @@ export function Dialog(props: DialogProps): JSX.Element {
       class={props.isWide === true ? 'wide' : ''}
       onCancel={(event) => {
         event.preventDefault();
-        // What became of an action that is under way would be said nowhere.
+        // The outcome of an action under way would be shown nowhere.
         if (!isBusy) onClose();
       }}
       onClose={() => {
@@ -247,7 +248,7 @@ export function Dialog(props: DialogProps): JSX.Element {
       <form
         method="dialog"
         onKeyDown={(event) => {
-          // Whoever goes through the choices by keyboard is not to do with Enter what cannot be undone: that takes its own button.
+          // Enter in a choice must not do anything that cannot be undone: that takes its own button.
           if (isDangerous && event.key === 'Enter' && event.target instanceof HTMLInputElement) event.preventDefault();
         }}
         onSubmit={(event) => {
@@ -297,7 +298,7 @@ interface ActionDialogProps extends Omit<DialogProps, 'onAction' | 'isBusy' | 'f
   readonly onDone: () => void;
 }
 
-/** A dialogue that does one thing, and closes once that is done. */
+/** A dialogue for one action, which closes once that is done. */
 export function ActionDialog({ run, onDone, ...dialog }: ActionDialogProps): JSX.Element {
   const action = useAction();
   const doIt = async (): Promise<void> => {
@@ -310,7 +311,7 @@ export function ActionDialog({ run, onDone, ...dialog }: ActionDialogProps): JSX
 
 interface HeadProps {
   readonly columns: readonly string[];
-  /** Those of them that hold numbers. */
+  /** The columns of numbers. */
   readonly numbers?: readonly string[];
 }
 
@@ -329,7 +330,7 @@ export function Head({ columns, numbers = [] }: HeadProps): JSX.Element {
   );
 }
 
-/** How far something is, in a bar and in words. */
+/** Progress, as a bar and in words. */
 export function Progress(props: { readonly done: number; readonly of: number | undefined; readonly what: string }) {
   const { done, of, what } = props;
   const share = of === undefined || of === 0 ? undefined : Math.min(1, done / of);
@@ -344,7 +345,7 @@ export function Progress(props: { readonly done: number; readonly of: number | u
   );
 }
 
-/** What the browser calls the page. */
+/** Sets the browser's title of the page. */
 export function usePageTitle(title: string): void {
   useEffect(() => {
     document.title = `${title} · Audience triggers`;

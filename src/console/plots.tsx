@@ -10,7 +10,7 @@ import { clockTime, utc } from './words.ts';
 const SPARK = { width: 120, height: 22 };
 const MINUTES = 60;
 
-/** What was delivered, minute by minute, as a row of bars, and what failed in front of them; the newest is at the right. */
+/** Deliveries minute by minute as a row of bars, with failures in front of them; the newest is at the right. */
 export function Spark({ hour: { delivered, failed } }: { readonly hour: LastHour }): JSX.Element {
   const most = Math.max(1, ...delivered, ...failed);
   const step = SPARK.width / MINUTES;
@@ -36,7 +36,7 @@ export function Spark({ hour: { delivered, failed } }: { readonly hour: LastHour
   );
 }
 
-/** A job's last hour and last day: what was delivered and what failed, and below it what waited; and the same as a table. */
+/** A job's last hour and last day: deliveries and failures, and below them the waiting triggers; and the same as a table. */
 export function TrendPlots({ trend }: { readonly trend: JobTrend }): JSX.Element {
   const [span, setSpan] = useState<'hour' | 'day'>('hour');
   const [isTable, setTable] = useState(false);
@@ -114,7 +114,7 @@ function Plot({ points, series, span, height }: PlotProps): JSX.Element {
   const plot = useRef<uPlot | null>(null);
   const dataOf = (): uPlot.AlignedData => [
     points.map(({ at }) => Date.parse(at) / 1000),
-    // Nothing is no bar, not even a flat one.
+    // Zero gets no bar, not even a flat one.
     ...series.map((one) => points.map((point) => point[one] || null)),
   ];
   const kind = series.join(' ');

@@ -5,9 +5,9 @@ import { Failure, Loading } from './parts.tsx';
 
 export type Right = 'read' | 'trigger' | 'operate';
 
-/** Who asks, and what they may. */
+/** The signed-in person, and their rights. */
 export interface Session {
-  /** The API has no keys, so that there is nobody to sign out. */
+  /** The API has no keys, and nobody can sign out. */
   readonly isOpen: boolean;
   /** The name of the key; absent: there is none, or a link signed in. */
   readonly name?: string;
@@ -15,7 +15,7 @@ export interface Session {
   /** Only these; absent: all. */
   readonly jobs?: readonly string[];
   readonly version: string;
-  /** With a workflow's id behind it, its page in the Temporal UI; absent: not known. */
+  /** The URL of a workflow in the Temporal UI, without the workflow's id, which is appended; absent: unknown. */
   readonly temporalWorkflowsUrl?: string;
 }
 
@@ -26,7 +26,7 @@ export function useSession(): Session & { readonly may: readonly Right[]; readon
   return { ...session, mayOperate: session.may.includes('operate') };
 }
 
-/** Shows what is in it to whoever is signed in, and else a place to sign in. */
+/** Shows its content to people who are signed in, and to others a place to sign in. */
 export function Signed({ children }: { readonly children: ComponentChildren }): JSX.Element {
   const [session, setSession] = useState<Session>();
   const [isSignedOut, setSignedOut] = useState(false);
@@ -49,11 +49,11 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
   useEffect(() => {
     whenRefused((why) => {
       if (why === 'nobody') setSignedOut(true);
-      // The key may do less than it could: the buttons follow.
+      // The key may have lost rights: the buttons adapt.
       else void ask<Session>('/v1/session', { isRepeated: true }).then(setSession, () => undefined);
     });
     void look();
-    // A link that is pasted into a tab with the console changes nothing but what is behind the `#`.
+    // A link that is pasted into a tab with the console changes only the part behind the `#`.
     const pasted = (): void => void (LINK.test(location.hash) && look());
     addEventListener('hashchange', pasted);
     return () => removeEventListener('hashchange', pasted);
@@ -107,17 +107,17 @@ function SignInAgain(props: SignInProps): JSX.Element {
   );
 }
 
-/** A link that the terminal printed signs in, once. It stands after the `#`, so that it is in no log. */
+/** A link that the terminal printed signs in, once. The token is after the `#`, and therefore in no log. */
 const LINK = /^#token=(.*)$/;
 
-/** The token of the link by which somebody came; it leaves the address at once. */
+/** The token of the link that opened the page; it is removed from the address at once. */
 function takenLink(): string | undefined {
   const [, link] = LINK.exec(location.hash) ?? [];
   if (link !== undefined) history.replaceState(null, '', location.pathname + location.search);
   return link;
 }
 
-/** @throws ApiFailure why the link does not sign in, unless a session goes on: it needs none */
+/** @throws ApiFailure why the link does not sign in, unless a session continues: it needs none */
 async function withLink(link: string): Promise<Session> {
   try {
     return await ask<Session>('/v1/session', { method: 'POST', body: { link } });
@@ -128,10 +128,10 @@ async function withLink(link: string): Promise<Session> {
 
 interface SignInProps {
   readonly onSigned: (session: Session) => void;
-  /** Why the link did not sign in by which somebody came. */
+  /** Why the link that opened the page did not sign in. */
   readonly refused: ApiFailure | undefined;
   readonly isAgain?: boolean;
-  /** Whether the session that ended was one by link. */
+  /** Whether the session that ended began with a link. */
   readonly isByLink?: boolean;
 }
 
@@ -139,7 +139,7 @@ function SignIn({ onSigned, refused, isAgain = false, isByLink = false }: SignIn
   const [key, setKey] = useState('');
   const { isBusy, failure, run } = useAction();
   const field = useRef<HTMLInputElement>(null);
-  // Also after a wrong key, which the next one that is typed or pasted replaces.
+  // This also runs after a wrong key: the next typed or pasted key replaces it.
   useLayoutEffect(() => {
     field.current?.focus();
     field.current?.select();
@@ -147,7 +147,7 @@ function SignIn({ onSigned, refused, isAgain = false, isByLink = false }: SignIn
   const sign = (): void => {
     void run(async () => onSigned(await ask<Session>('/v1/session', { method: 'POST', body: { key: key.trim() } })));
   };
-  // Behind it is a page that has its main part.
+  // A page with its main part is behind it.
   const Place = isAgain ? 'div' : 'main';
   return (
     <Place class="narrow sign-in">

@@ -3,7 +3,7 @@ import { capital, counted, duration, printable, printableReason, shownCount } fr
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
-/** How a state is meant: its colour and shape. What is not listed is bad: a workflow that failed or was terminated. */
+/** The colour and shape of each state. Other states are bad: a workflow that failed or was terminated. */
 const TONES: Readonly<Record<string, string>> = {
   running: 'good',
   delivered: 'good',
@@ -50,7 +50,7 @@ export function spanWord(ms: number): string {
   return `${ms / unitMs}${unit}`;
 }
 
-/** The time by the viewer's clock; with its day when that is not today. */
+/** The local time; with its day when that is not today. */
 export function clockTime(at: string, now: number): string {
   const time = new Date(at);
   if (Number.isNaN(time.getTime())) return printable(at);
@@ -59,18 +59,18 @@ export function clockTime(at: string, now: number): string {
   return isToday ? clock : `${time.toLocaleDateString(undefined, { month: 'short', day: 'numeric' })}, ${clock}`;
 }
 
-/** The same text with the times in it by the viewer's clock. */
+/** The same text with its times as local times. */
 export function inLocalTime(text: string, now: number): string {
   return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z/g, (at) => clockTime(at, now));
 }
 
-/** For whoever points at a time. */
+/** The UTC of a time, shown when the pointer is on it. */
 export function utc(at: string): string {
   const time = new Date(at);
   return Number.isNaN(time.getTime()) ? printable(at) : `${time.toISOString().slice(0, 23).replace('T', ' ')} UTC`;
 }
 
-/** What a job does now, in one sentence; what is wrong comes first. */
+/** A sentence about a job's current state; trouble comes first. */
 export function jobSentence(status: JobStatus, now: number): string {
   const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure, throttledUntil, quietUntil } = status;
   const letters = status.deadLettersWaiting ?? 0;
@@ -101,7 +101,7 @@ export function jobSentence(status: JobStatus, now: number): string {
 }
 
 function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {
-  // One that has problems never began. Of all others the reason says how to recover them in a terminal; here is a button.
+  // A job with problems never began. For all others, the reason tells how to recover them in a terminal; the page has a button.
   if (recoverableUntil !== undefined && problems === undefined)
     return 'Ended from outside. Undelivered triggers can be recovered. Until then, the job accepts no triggers.';
   if (why !== undefined) return `Stopped. ${why} It accepts no more triggers.`;
@@ -110,7 +110,7 @@ function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: s
   return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
 }
 
-/** How a backfill goes, after its bar. */
+/** A sentence about a backfill, after its bar. */
 export function backfillSentence(backfill: BackfillStatus): string {
   const { state, delivered, superseded, deadLetters, waiting, ratePerSecond, secondsLeft, leftOut = [] } = backfill;
   const parts = [
@@ -126,12 +126,12 @@ export function backfillSentence(backfill: BackfillStatus): string {
   return parts.filter((part) => part !== false).join(', ');
 }
 
-/** A word of a command, quoted where a shell would take it for more than one. */
+/** A word of a command, quoted if a shell would split it. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** Where a person does each. */
+/** The place for each remedy. */
 const PLACES: RemedyWords = {
   listJobs: () => 'the page “Jobs”',
   status: () => 'the page of the job',
@@ -151,7 +151,7 @@ const PLACES: RemedyWords = {
   findTest: () => undefined,
 };
 
-/** What a person can do about a failure, as a line for the page. */
+/** The remedy for a failure, as a line for the page. */
 export function remedyOnPage(remedy: Remedy): string {
   return remedyLine(remedy, PLACES);
 }

@@ -12,7 +12,7 @@ import { useSession } from '../session.tsx';
 import { ago, shellWord } from '../words.ts';
 
 const LIST_MS = 10_000;
-/** Most that a page shows. */
+/** The most that a page shows. */
 const MOST = 500;
 const MOST_JOBS = 5;
 
@@ -27,7 +27,7 @@ interface DeadLetterList {
   readonly hasMore: boolean;
 }
 
-/** What a person has to decide about. */
+/** The page of dead letters, which wait for a decision. */
 export function DeadLettersPage(): JSX.Element {
   usePageTitle('Dead letters');
   const { mayOperate, jobs: onlyJobs } = useSession();
@@ -109,7 +109,7 @@ export function DeadLettersPage(): JSX.Element {
   );
 }
 
-/** Without what is not said, or empty. */
+/** Leaves out absent and empty values. */
 function said(wish: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const entries = Object.entries(wish).filter((one): one is [string, string] => (one[1] ?? '') !== '');
   return Object.fromEntries(entries);
@@ -145,7 +145,7 @@ interface GroupsProps {
   readonly change: (more: Record<string, string>) => void;
 }
 
-/** By what they failed with, and of which jobs; the most first. */
+/** Grouped by failure and job; largest first. */
 function Groups({ job, change }: GroupsProps): JSX.Element | null {
   const path = pathOf(['dead-letters', 'failures'], { jobId: job });
   const { value } = useFetched<{ isPartial: boolean; failures: FailureGroup[] }>(path, LIST_MS);
@@ -263,7 +263,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
     );
     onDone();
     if (isDone) onClose();
-    // It may say now why not, and what would help.
+    // The answer may say now why not, and what would help.
     else again();
   };
   return (
@@ -372,10 +372,10 @@ function oneDone({ failures: [first] }: Decided): void {
   if (first !== undefined) throw new Error(first.reason);
 }
 
-/** So many of those that were not decided about are named with a link, for each reason. */
+/** At most this many undecided ones are listed with a link, for each reason. */
 const MOST_NAMED = 20;
 
-/** By why it was not done, the most first. */
+/** Grouped by reason, largest first. */
 function grouped(failures: Decided['failures']): [reason: string, ids: string[]][] {
   const groups = new Map<string, string[]>();
   for (const { id, reason } of failures) groups.set(reason, [...(groups.get(reason) ?? []), id]);
@@ -385,20 +385,20 @@ function grouped(failures: Decided['failures']): [reason: string, ids: string[]]
 interface DecideProps {
   readonly what: 'redeliver' | 'discard';
   readonly filter: Filter;
-  /** Of these, it is known whom they are about. */
+  /** Dead letters whose people are known. */
   readonly letters: readonly DeadLetterSummary[];
   readonly onDone: () => void;
   readonly onClose: () => void;
 }
 
-/** What the filter selects is counted first; then it is done only if that is still so many. */
+/** Counts the dead letters that the filter selects, then decides only if the number is still the same. */
 function Decide({ what, filter: { job, failure: meantFailure, user }, letters, onDone, onClose }: DecideProps) {
   const filter = said({ jobId: job, failure: meantFailure, user });
   const which = Object.keys(filter).length === 0 ? { all: true } : filter;
   const [extent, setExtent] = useState<DecisionExtent>();
   const [result, setResult] = useState<Decided>();
   const [isForced, setForced] = useState(false);
-  // The list is read anew when they are decided about, and has the others no more.
+  // The list is read again once they are decided, and no longer contains the others.
   const [users] = useState(() => new Map(letters.map(({ id, user: one }) => [id, one])));
   const { isBusy, failure, run } = useAction();
   const url = pathOf(['dead-letters', what]);
@@ -414,7 +414,7 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
         const force = isForced ? { force: true } : {};
         setResult(await ask<Decided>(url, { method: 'POST', body: { ...which, ...force, expected: extent?.letters } }));
       } catch (error) {
-        // They are other ones by now: they are counted anew.
+        // They have changed: count them again.
         if (error instanceof ApiFailure && error.code === 'NotAsExpected') setExtent(undefined);
         throw error;
       }

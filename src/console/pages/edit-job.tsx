@@ -12,7 +12,7 @@ import { JobForm, MayNot, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 import { useForm } from './use-form.ts';
 
-/** The form of a job that there is; what changes is shown before it is saved. */
+/** The form of an existing job; it shows the changes before it saves them. */
 export function EditJobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   usePageTitle(`Edit ${job}`);
   const { mayOperate } = useSession();
@@ -79,7 +79,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
 
 interface SaveProps {
   readonly job: string;
-  /** As it was when the form was opened. */
+  /** The definition when the form was opened. */
   readonly before: JobDefinitionInput;
   readonly changes: readonly FieldChange[];
   readonly home: string;
@@ -146,7 +146,7 @@ function SaveDialog({ job, before, changes, home, onSaved, onClose }: SaveProps)
   );
 }
 
-/** `parallelRequestCount` as people read it. */
+/** `parallelRequestCount` in words for people. */
 function formName(field: string): string {
   return capital(field.replaceAll(/[A-Z]+/g, ' $&').toLowerCase());
 }

@@ -9,24 +9,24 @@ export interface JobFormProps {
   readonly draft: Draft;
   readonly change: (more: Partial<Draft>) => void;
   readonly problems: readonly Problem[];
-  /** Fields whose problems are told already: those that somebody has been in, or all. */
+  /** Fields whose problems are shown already: those that the person has visited, or all. */
   readonly told: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
   readonly isRestored: boolean;
   readonly forget: () => void;
-  /** Whether a job is begun, and not changed: that has an id to choose, and existing users to send. */
+  /** Whether this is a new job, not a change: a new job has an id to choose, and existing users to send. */
   readonly isNew: boolean;
 }
 
 interface FieldProps extends JobFormProps {
   readonly field: string;
   readonly legend: string;
-  /** One of several is chosen. */
+  /** Exactly one of several is chosen. */
   readonly isChoice?: boolean;
   readonly children: ComponentChildren;
 }
 
-/** Several inputs that say one thing together. */
+/** Several inputs that form one value. */
 export function Field({ field, legend, isChoice, problems, told, touch, children }: FieldProps): JSX.Element {
   const isWrong = isToldWrong(field, problems, told);
   const aria = isWrong ? { 'aria-describedby': `${field}-problem` } : {};
@@ -63,17 +63,17 @@ function FieldProblems(
 }
 
 interface TextFieldProps extends JobFormProps {
-  /** The input that it fills in. */
+  /** The input that it fills. */
   readonly input: string;
-  /** Whose problems it shows, if not those of a field of this name. */
+  /** The field whose problems it shows, if not the one of this name. */
   readonly of?: string;
-  /** Whether another input says the problems of both. */
+  /** Whether another input shows the problems of both. */
   readonly isSecond?: boolean;
   readonly label: string;
   readonly hint?: string | undefined;
   readonly placeholder?: string | undefined;
   readonly inputMode?: 'text' | 'url' | 'decimal';
-  /** More than a line. */
+  /** More than one line. */
   readonly rows?: number | undefined;
   readonly isCode?: boolean;
   readonly isDisabled?: boolean;
@@ -128,7 +128,7 @@ export function Check(props: JobFormProps & { readonly input: string; readonly t
   );
 }
 
-/** A field of the form, as its descriptor says. `label` is what this form calls it, if anything else. */
+/** An input of the form, according to its field's descriptor. `label` is this form's name for it, if different. */
 export function FormInput(props: JobFormProps & { readonly field: JobField; readonly label?: string }): JSX.Element {
   const { draft, field } = props;
   const { input, what, without, example: placeholder, section, ...shown } = FORM[field];
@@ -186,7 +186,7 @@ export function FormInput(props: JobFormProps & { readonly field: JobField; read
   }
 }
 
-/** A short list of choices is seen at a glance; a longer one opens. */
+/** A list with up to this many choices is shown whole; a longer one opens. */
 const AT_A_GLANCE = 3;
 
 function ChoiceField(

@@ -7,7 +7,7 @@ import { Watches } from './watches.tsx';
 
 const LIST_MS = 5000;
 
-/** An ingest, and what came to it. */
+/** An ingest with its requests. */
 interface ListedIngest {
   readonly name: string;
   readonly preset?: string;
@@ -19,7 +19,7 @@ interface ListedIngest {
   readonly lastRefusal?: { readonly at: string; readonly reason: string };
 }
 
-/** How changes come in: what is watched, and who sends. */
+/** The sources of changes: watches and senders. */
 export function InputsPage(): JSX.Element {
   usePageTitle('Inputs');
   const { jobs } = useSession();

@@ -24,11 +24,11 @@ const NAMES: Readonly<Record<JobAction, string>> = {
 
 interface JobActionProps {
   readonly status: JobStatus;
-  /** Called when something was done. */
+  /** Called when an action was done. */
   readonly onDone: () => void;
 }
 
-/** What can be done with a job now, by somebody who may. */
+/** The actions that a person may take on a job now. */
 export function JobActions({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
   const [open, setOpen] = useState<JobAction>();
@@ -62,8 +62,8 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
 }
 
 /**
- * Where the focus goes when an action takes away the button that began it: to the first of those that are there now, or to where they were.
- * @param isOpen whether an action is being asked about
+ * Where the focus goes when an action removes the button that began it: to the first remaining button, or to their place.
+ * @param isOpen whether an action's dialogue is open
  */
 function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivElement | null } {
   const buttons = useRef<HTMLDivElement>(null);
@@ -107,7 +107,7 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
   },
 };
 
-/** A command that needs nothing but a yes. */
+/** The dialogue of a command that needs only a confirmation. */
 function Plain({
   action,
   status,
@@ -178,7 +178,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const slugs = status.audiences.map(({ slug }) => slug);
   const [chosen, setChosen] = useState<readonly string[]>(slugs);
   const [sample, setSample] = useState('');
-  // The same each time that the button is pressed, so that a repeat after a lost answer starts nothing further.
+  // The id stays the same for each press of the button: a repeat after a lost answer starts nothing more.
   const [requestId] = useState(() => crypto.randomUUID());
   const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
   const meant = status.audiences.filter(({ slug }) => chosen.includes(slug));
@@ -245,14 +245,14 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   );
 }
 
-/** What is done with a backfill that is under way. */
+/** The actions on a backfill that is under way. */
 export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element | null {
   const { mayOperate } = useSession();
   const { failure, isBusy, run } = useAction();
   const [isCancelling, setCancelling] = useState(false);
   const { backfill, jobId } = status;
   const state = backfill?.state;
-  // What pauses it is what resumes it a moment later.
+  // The same button pauses it and, a moment later, resumes it.
   const isSteady = useSteady(state);
   if (!mayOperate || (state !== 'running' && state !== 'paused' && state !== 'lost')) return null;
   const act = async (action: 'pause' | 'resume' | 'cancel'): Promise<void> => {
@@ -292,13 +292,13 @@ interface Compared {
   readonly difference: Difference;
 }
 
-/** A list with an id a line, as the API takes it. */
+/** A list with an id a line, in the API's format. */
 function ndjsonOf(lines: string): string {
   const ids = lines.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
   return ids.map((id) => JSON.stringify(id)).join('\n');
 }
 
-/** Two steps: what the list would send, by numbers; then to send it. The list goes to the API each time, and nowhere else. */
+/** Two steps: show how many triggers the list would send, then send them. The list goes to the API each time, and nowhere else. */
 function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const { isBusy, failure, run } = useAction();
   const [file, setFile] = useState<File>();

@@ -12,7 +12,7 @@ import { FORM, FORM_SECTIONS } from '../../domain/form-fields.ts';
 import { FORM_FIELDS } from '../../domain/job-form.ts';
 import { hasWords } from '../../domain/search.ts';
 
-/** The form in the order of its steps, then what else a job can say. */
+/** The form in the order of its steps, followed by the further fields. */
 export function JobForm(props: JobFormProps): JSX.Element {
   const { draft, isNew } = props;
   const { jobs } = useSession();
@@ -149,11 +149,11 @@ function ExportFields(props: JobFormProps & { readonly audience: string | undefi
   );
 }
 
-/** What stands below a form that cannot be taken as it is; problems of its fields stand at them. */
+/** The notice below a form that is not yet valid; problems of its fields are shown beside them. */
 export function NotYet(props: {
   readonly what: string;
   readonly problems: readonly Problem[];
-  /** Those that stand at no field. */
+  /** The problems of no field. */
   readonly others: readonly Problem[];
   readonly unchecked: ApiFailure | undefined;
 }): JSX.Element | null {
@@ -176,7 +176,7 @@ export function NotYet(props: {
   );
 }
 
-/** What whoever may only look sees in place of a form. */
+/** Replaces the form for people who may only view jobs. */
 export function MayNot({ what }: { readonly what: string }): JSX.Element {
   return (
     <Empty title={`Your key can view jobs, but cannot ${what} one`} isPage>
@@ -190,7 +190,7 @@ export function MayNot({ what }: { readonly what: string }): JSX.Element {
 function More(props: JobFormProps): JSX.Element {
   const [isOpen, setOpen] = useState(false);
   const isNeeded = isMoreSaid(props.draft);
-  // It opens by itself, and never closes: somebody may be in the field that they just emptied.
+  // It opens by itself, and never closes: the person may be in the field that they just emptied.
   useEffect(() => {
     if (isNeeded) setOpen(true);
   }, [isNeeded]);
@@ -211,13 +211,13 @@ function More(props: JobFormProps): JSX.Element {
 
 const MORE_FIELDS = FORM_FIELDS.filter((field) => FORM[field].section !== undefined);
 
-/** Whether anything is said there, or typed that cannot be read. */
+/** Whether any of those fields has a value, even an unreadable one. */
 function isMoreSaid(draft: Draft): boolean {
   const { definition, problems } = definitionOf(draft);
   return MORE_FIELDS.some((field) => definition[field] !== undefined || problems.some((one) => fieldOf(one) === field));
 }
 
-/** With more of them than this there is a search. */
+/** From this many audiences on there is a search. */
 const SEARCHED_FROM = 8;
 const MOST_SHOWN = 100;
 
@@ -234,7 +234,7 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
   };
   const narrow = all.filter((one) => isChosen(one) && (one.windowMinutes ?? Infinity) < 30);
   const isSearched = all.length >= SEARCHED_FROM;
-  // Of a list that is not whole, somebody may know a name that is missing.
+  // If the list is incomplete, the person may know a name that is missing.
   const isPart = list !== undefined && all.length < list.total;
   const typed = search.trim();
   return (
@@ -247,7 +247,7 @@ function Audiences(props: JobFormProps & { readonly list: AudienceList | undefin
           placeholder={`Search ${shownCount(all.length)} audiences`}
           value={search}
           onInput={(event) => setSearch(event.currentTarget.value)}
-          // It searches as it is typed; Enter would start the export.
+          // It searches as the person types; Enter would start the export.
           onKeyDown={(event) => {
             if (event.key === 'Enter') event.preventDefault();
           }}
@@ -301,7 +301,7 @@ interface ChosenProps {
   readonly choose: (names: readonly string[], name: string, isWanted: boolean) => void;
 }
 
-/** What was chosen stays in sight, whatever is searched for; also what the source does not list: by id, or a slug that it has no more. */
+/** Chosen audiences stay visible during a search. They include those that the source does not list: by id, or by a slug that it no longer has. */
 function Chosen({ draft, all, isSearched, choose }: ChosenProps): JSX.Element | null {
   const listed = new Map(all.flatMap((one) => [[one.id, one] as const, [one.slug, one] as const]));
   const shown = draft.audiences.filter((one) => isSearched || !listed.has(one));
@@ -320,7 +320,7 @@ function Chosen({ draft, all, isSearched, choose }: ChosenProps): JSX.Element | 
   );
 }
 
-/** How many members the chosen audiences have, as far as the source says. */
+/** How many members the chosen audiences have, as far as the source knows. */
 export function membersOf(list: AudienceList | undefined, chosen: readonly string[]): number | undefined {
   const sizes = chosen.map((name) => list?.audiences.find(({ id, slug }) => slug === name || id === name)?.size);
   if (sizes.length === 0 || sizes.includes(undefined)) return undefined;

@@ -27,7 +27,7 @@ import { BackfillActions, JobActions } from './job-actions.tsx';
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
 const TREND_MS = 10_000;
-/** A status this many ms old is shown as old, also while nobody knows yet whether it will be answered. */
+/** A status older than this, in ms, is shown as old, even while the next request is pending. */
 const OLD_MS = 5_000;
 
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
@@ -155,7 +155,7 @@ function Figures({ status }: { readonly status: JobStatus }): JSX.Element {
   );
 }
 
-/** Of these rows another part of the page says more. */
+/** Rows about which another part of the page says more. */
 const SHOWN_ELSEWHERE = new Set([
   'State',
   'Received',
@@ -216,7 +216,7 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
 
 interface AttemptsProps {
   readonly job: string;
-  /** Whether the page says already that the API does not answer. */
+  /** Whether the page already says that the API does not answer. */
   readonly isToldAbove: boolean;
 }
 

@@ -11,17 +11,17 @@ import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 
 const LIST_MS = 3000;
-/** So many are asked for, of which so many are shown at first, and more each time that somebody asks. */
+/** How many jobs the page requests, and how many it shows at first. A button shows more. */
 const LISTED_JOBS = 500;
 const SHOWN_JOBS = 100;
 
 /** A job of the list, as JSON has it. */
 type Listed = Omit<JobOverview, 'startedAt' | 'endedAt'>;
 
-/** The first of the jobs that were asked for. */
+/** The first of the requested jobs. */
 interface JobList {
   readonly jobs: Listed[];
-  /** How many jobs are in each state, in whichever state those are that were asked for. */
+  /** How many jobs are in each state, whatever state was requested. */
   readonly states: Readonly<Record<string, number>>;
   /** There are more. */
   readonly next?: string;
@@ -40,7 +40,7 @@ export function JobsPage(): JSX.Element {
   };
   const { list, found, isSearching, isCut } = useJobs(state, text.trim());
   const { value, failure } = list;
-  // The list is there at once; what each job is doing takes a question to each.
+  // The list comes at once; the state of each job takes a query to each.
   const { value: overview } = useFetched<{ jobs: Listed[] }>(pathOf(['overview']), LIST_MS);
   const numbers = new Map(overview?.jobs.map((job) => [job.jobId, job]));
   return (
@@ -97,7 +97,7 @@ export function JobsPage(): JSX.Element {
   );
 }
 
-/** The first jobs of all, and those of a state and with all words of a text, which the server looks for where the list has not all jobs. */
+/** The first jobs of all, and those of a state and with all words of a text. The server searches if the list is incomplete. */
 function useJobs(state: string, text: string) {
   const list = useFetched<JobList>(pathOf(['jobs'], { limit: LISTED_JOBS }), LIST_MS);
   const isFiltered = state !== '' || text !== '';
@@ -160,7 +160,7 @@ function NoJobs({ mayOperate }: { readonly mayOperate: boolean }): JSX.Element {
 
 const SHOWN_AUDIENCES = 3;
 
-/** One job; what it is doing now, once that is known. */
+/** One job, with its current numbers once they are known. */
 function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean }): JSX.Element {
   const { audiences = [], numbers, lastHour } = job;
   const isUnhealthy = numbers?.endpoint === 'unhealthy';

@@ -13,7 +13,7 @@ import { JobForm, MayNot, membersOf, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 import { type FormRequest, useForm } from './use-form.ts';
 
-/** The form, with the message that it makes beside it. */
+/** The form with its message beside it. */
 export function NewJobPage(): JSX.Element {
   usePageTitle('New job');
   const { mayOperate, jobs } = useSession();
@@ -64,7 +64,7 @@ export function NewJobPage(): JSX.Element {
   );
 }
 
-/** Whether a job could be started like that. */
+/** The request that checks whether such a job could be started. */
 function aboutStart(definition: JobDefinitionInput, { id }: Draft): FormRequest {
   return { path: pathOf(['jobs'], { validateOnly: true, id: id.trim() }), method: 'POST', body: definition };
 }
@@ -81,7 +81,7 @@ interface Started {
   readonly warnings: readonly string[];
 }
 
-/** What is to be known of a job that has been started. */
+/** The warnings about a job that was just started. */
 function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () => void }): JSX.Element {
   return (
     <Dialog key="started" title="Job started" onClose={onClose}>
@@ -94,7 +94,7 @@ function StartedDialog({ warnings, onClose }: Started & { readonly onClose: () =
   );
 }
 
-/** Says how many people will be sent what, and starts it. */
+/** Says how many people will be sent what, then starts it. */
 function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.Element {
   const { route } = useLocation();
   const { isBusy, failure, run } = useAction();

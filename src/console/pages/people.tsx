@@ -8,7 +8,7 @@ import { pathOf, useFetched, useNow } from '../api.ts';
 import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
 import { ago, shellWord } from '../words.ts';
 
-/** What every job did about a person, and what waits and why. */
+/** The page with every job's history of a person, their waiting triggers, and the reasons. */
 export function PeoplePage(): JSX.Element {
   usePageTitle('Find a person');
   const { query, route } = useLocation();

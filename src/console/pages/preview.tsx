@@ -12,11 +12,11 @@ import { shellWord } from '../words.ts';
 
 interface PreviewProps {
   readonly definition: JobDefinitionInput;
-  /** Whether it can be a message yet: it has an audience and a URL. */
+  /** Whether it is complete enough for a message: it has an audience and a URL. */
   readonly isReady: boolean;
 }
 
-/** The request as it would be sent about a real member, and a way to send it once. */
+/** The request about a real member, as it would be sent, and a way to send it once. */
 export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
   const [event, setEvent] = useState<'enter' | 'exit'>('enter');
   const [user, setUser] = useState('');
@@ -85,11 +85,11 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
 interface Made {
   readonly sample?: Sample;
   readonly failure?: ApiFailure;
-  /** What was wished for. */
+  /** The request for it. */
   readonly of?: string;
 }
 
-/** What a worker makes of it, as soon as it can be read; the last one stays while the next is being made. */
+/** The worker's sample for a request, once it is readable; the last one stays until the next one arrives. */
 function useSample(wish: string | undefined): Made {
   const [made, setMade] = useState<Made>({});
   useEffect(() => {
@@ -136,7 +136,7 @@ interface TestProps {
   readonly wish: string;
   readonly command: string;
   readonly about: Sample | undefined;
-  /** Whether what it is about is what would be sent, and not what was typed before. */
+  /** Whether it shows the message that would be sent now, not one of earlier input. */
   readonly isCurrent: boolean;
   readonly onClose: () => void;
 }

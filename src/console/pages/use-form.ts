@@ -6,14 +6,14 @@ import { ApiFailure, ask, asFailure, useSettled } from '../api.ts';
 import { definitionOf, type Draft, fieldOf } from '../form.ts';
 import { useSession } from '../session.tsx';
 
-/** What no browser is to keep: a URL's path is often a secret. */
+/** The values that the browser may keep: all but URLs, since a URL's path is often a secret. */
 function keptOf(draft: Draft): Partial<Draft> {
   return Object.fromEntries(Object.entries(draft).filter(([input]) => !FIELDS_WITH_URL.some((one) => one === input)));
 }
 
 /**
- * What is typed. The browser keeps it for this tab and this key until it is used, so that it is there again after a reload; with another form to begin
- * with, it is dropped. Leaving by a link, or closing the tab, has to be confirmed.
+ * The typed values. The browser keeps them for this tab and this key until they are used, and restores them after a reload. If the form begins with
+ * other values, they are dropped. Leaving by a link, or closing the tab, must be confirmed.
  */
 function useDraft(before: Draft) {
   const { name = '' } = useSession();
@@ -34,18 +34,18 @@ function useDraft(before: Draft) {
   const forget = useCallback(() => {
     setDraft(initial);
     setRestored(undefined);
-    // This form may be gone before it is drawn once more.
+    // This form may be gone before the next rendering.
     sessionStorage.removeItem(key);
   }, []);
   return { draft, setDraft, isRestored: restored !== undefined, forget };
 }
 
 function restoredFrom(stored: string | null, basis: string): Partial<Draft> | undefined {
-  const said = JSON.parse(stored ?? 'null') as { readonly basis: string; readonly kept: Partial<Draft> } | null; // As it was written above.
+  const said = JSON.parse(stored ?? 'null') as { readonly basis: string; readonly kept: Partial<Draft> } | null; // It was written above.
   return said?.basis === basis ? said.kept : undefined;
 }
 
-/** Asks before what was typed is left; returns what ends that. */
+/** Asks before typed values are left behind; returns a function that ends that. */
 function whenLeft(): () => void {
   const ending = new AbortController();
   const { signal } = ending;
@@ -53,7 +53,7 @@ function whenLeft(): () => void {
   const clicked = (event: MouseEvent): void => {
     const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>('a[href]') : null;
     const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || link?.target === '_blank';
-    // The form's own way out, and what leads to another place of this page, need no question.
+    // The form's own links, and links to another place of this page, need no question.
     if (link === null || isElsewhere || link.closest('form') !== null || link.hash !== '') return;
     if (confirm('Leave this form? It has changes that are not saved.')) return;
     event.preventDefault();
@@ -69,23 +69,23 @@ const TELL_MS = 250;
 export interface Form {
   readonly draft: Draft;
   readonly change: (more: Partial<Draft>) => void;
-  /** Whether it was typed before the page was loaded anew. */
+  /** Whether the values were typed before a reload. */
   readonly isRestored: boolean;
-  /** Begins anew; also once it was used. */
+  /** Resets the form; also called once it was used. */
   readonly forget: () => void;
   readonly told: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
-  /** Tells the problems of all fields from now on; returns whether there are none. */
+  /** Shows the problems of all fields from now on; returns whether there are none. */
   readonly checkAll: () => Promise<boolean>;
   readonly definition: JobDefinitionInput;
   readonly problems: readonly Problem[];
-  /** Those that stand at no field of the form. */
+  /** The problems of no field. */
   readonly others: readonly Problem[];
   /** Why `checkAll` could not find out whether there are problems. */
   readonly unchecked: ApiFailure | undefined;
 }
 
-/** What is typed, and what is wrong with it: by the form's own rules, and a worker's, which knows audiences and authorizations. */
+/** The typed values and their problems, by the form's own rules and by a worker's, which knows audiences and authorizations. */
 export function useForm(
   initial: Draft,
   about: (definition: JobDefinitionInput, draft: Draft) => FormRequest,
@@ -96,13 +96,13 @@ export function useForm(
   const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
   const touch = useCallback((field: string) => {
     const tell = (): void => setTold((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field])));
-    // Not at once: what somebody is about to click must not move away from below the pointer.
+    // The delay keeps a click's target from moving away below the pointer.
     setTimeout(tell, TELL_MS);
   }, []);
   const { definition, problems: typed } = read(draft);
   const question = about(definition, draft);
   const checked = useChecked(question);
-  // What has been changed since it was found wrong may be right by now.
+  // A value that was changed since its check may be right by now.
   const isStill = (problem: Problem): boolean =>
     saysTheSame(checked.question.body, question.body, fieldOf(problem)) &&
     !typed.some((one) => fieldOf(one) === fieldOf(problem));
@@ -125,7 +125,7 @@ const KNOWN_FIELDS = new Set<string>(['id', ...FORM_FIELDS]);
 /** Opens and focuses the first wrong field. */
 function showFirstProblem(): void {
   const wrong = [...document.querySelectorAll('.field .problem')].map((one) => one.closest('.field'));
-  // Also what is folded away.
+  // It opens collapsed parts, too.
   for (const field of wrong)
     for (const fold of [field?.closest('details'), field?.querySelector('details')]) fold?.setAttribute('open', '');
   const [first] = wrong;
@@ -133,7 +133,7 @@ function showFirstProblem(): void {
   first?.scrollIntoView({ block: 'nearest' });
 }
 
-/** What the API finds wrong with it, once it has settled; and, for whoever cannot wait for that, at once. */
+/** The problems that the API finds in it once it has settled, and a function that checks at once. */
 function useChecked(question: FormRequest) {
   const now = JSON.stringify(question);
   const settled = useSettled(now);
@@ -143,14 +143,14 @@ function useChecked(question: FormRequest) {
   });
   useEffect(() => {
     const ending = new AbortController();
-    const asked = JSON.parse(settled) as FormRequest; // As it was written above.
+    const asked = JSON.parse(settled) as FormRequest; // It was written above.
     void problemsOf(asked, ending.signal).then((problems) => {
       if (!ending.signal.aborted && !(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
     });
     return () => ending.abort();
   }, [settled]);
   const check = useCallback(async () => {
-    const asked = JSON.parse(now) as FormRequest; // The same.
+    const asked = JSON.parse(now) as FormRequest; // It was written above, too.
     const problems = await problemsOf(asked);
     if (!(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
     return problems;
@@ -158,7 +158,7 @@ function useChecked(question: FormRequest) {
   return { ...checked, check };
 }
 
-/** Whether two bodies of questions have the same under a name. */
+/** Whether two request bodies have the same value under a name. */
 function saysTheSame(one: unknown, other: unknown, field: string): boolean {
   const valueIn = (body: unknown): unknown => (isRecord(body) ? body[field] : undefined);
   return JSON.stringify(valueIn(one)) === JSON.stringify(valueIn(other));

@@ -12,14 +12,14 @@ import { shellWord, spanWord } from '../words.ts';
 
 const LIST_MS = 5000;
 
-/** What is watched, how that goes, and what can be done about it. */
+/** The panel of watches: their audiences, their state, and their actions. */
 export function Watches(): JSX.Element {
   const list = useFetched<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
   const { value, failure, again } = list;
   const watches = value?.watches;
   const { mayOperate, jobs } = useSession();
   const [isBeginning, setBeginning] = useState(false);
-  // What a watch finds is told to every job that listens.
+  // A watch's changes go to every job that subscribes.
   const mayWatch = mayOperate && jobs === undefined;
   return (
     <section class="panel" aria-labelledby="watches">
@@ -114,7 +114,7 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
   );
 }
 
-/** What is wrong with a watch, or has to be decided. */
+/** Why a watch has trouble, or needs a decision. */
 function trouble(status: WatchStatus | undefined, unreadable: string | undefined): string | undefined {
   if (status === undefined) return unreadable ?? 'No worker answers for it.';
   const { held, missed, last } = status;
@@ -132,7 +132,7 @@ function trouble(status: WatchStatus | undefined, unreadable: string | undefined
 }
 
 interface Done {
-  /** Called when something was done. */
+  /** Called when an action was done. */
   readonly onDone: () => void;
 }
 
@@ -145,7 +145,7 @@ const NAMES: Readonly<Record<WatchCommand | 'change', string>> = {
   stop: 'Stop',
 };
 
-/** What can be done with a watch now. */
+/** The actions on a watch now. */
 function WatchActions({ status, onDone }: Done & { readonly status: WatchStatus }): JSX.Element {
   const [open, setOpen] = useState<WatchCommand | 'change'>();
   const { slug } = status.audience;
@@ -212,12 +212,14 @@ interface Begun {
 const AT_FIRST: WatchOptions = { everyMs: 300_000, emitExisting: false, largestExitPercent: 20 };
 
 interface WatchFormProps extends Done {
-  /** Of the watch that is changed; absent: one is begun. */
+  /** The watch that is changed; absent: this is a new one. */
   readonly status?: WatchStatus;
   readonly onClose: () => void;
 }
 
-/** How an audience is watched: from now on, or otherwise than it is. Only what differs is said, so that what somebody else has changed meanwhile stays. */
+/**
+ * How an audience is watched: for a new watch, or a change of one. Only differences are sent, and so other people's changes in the meantime are kept.
+ */
 function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
   const { isBusy, failure, run } = useAction();
   const [before] = useState<WatchOptions>(status ?? AT_FIRST);
@@ -336,7 +338,7 @@ interface AudienceFieldProps {
   readonly onInput: (value: string) => void;
 }
 
-/** One of the source's, or one that it does not list. */
+/** An audience of the source, or one that it does not list. */
 function AudienceField({ value, onInput }: AudienceFieldProps): JSX.Element {
   const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
   return (
