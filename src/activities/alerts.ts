@@ -8,7 +8,7 @@ import { postAuthorized, type Poster } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
 import { requestWith, type WebhookRequest } from '../webhook/request.ts';
 
-/** Where alerts go, as the worker is configured. */
+/** The destination of alerts, as the worker is configured. */
 export interface AlertSettings {
   readonly url: string;
   /** Name of an authorization; null when the endpoint needs none. */
@@ -44,7 +44,7 @@ export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDepe
   };
 }
 
-/** The activity that sends one alert: authorized, signed and guarded like every request of ours. Fails unless the webhook accepted it. */
+/** The activity that sends one alert: authorized, signed and guarded like every request of ours. It fails unless the webhook accepted the alert. */
 export function createSendAlert(dependencies: AlertDependencies): Activities['sendAlert'] {
   return async (raised) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
@@ -66,7 +66,7 @@ export function createSendAlert(dependencies: AlertDependencies): Activities['se
   };
 }
 
-/** Nothing of the answer is included, because the failure is stored in the history. */
+/** The failure contains nothing of the answer, because it is stored in the history. */
 function notTaken(failure: { readonly status?: number; readonly code?: string }): ApplicationFailure {
   return ApplicationFailure.retryable(
     `The alert webhook did not accept it: ${failureInWords(failure)}. It is sent again, for at most a day.`,

@@ -1,11 +1,11 @@
 import { Context } from '@temporalio/activity';
 
-/** Often enough that little is repeated after a crash; each may cost the job's lock and an action. */
+/** Often enough that little is repeated after a crash; each heartbeat may cost the job's lock and an action. */
 const HEARTBEAT_MS = 1_000;
 
 /**
- * Heartbeats while `work` runs, so that another worker soon takes over when this one is killed.
- * @param beat called at each time for a heartbeat. Default: one without details.
+ * Heartbeats while `work` runs: if this worker is killed, another one soon takes over.
+ * @param beat called for each heartbeat. Default: one without details.
  */
 export async function beating<T>(work: () => Promise<T>, beat = plainHeartbeat()): Promise<T> {
   const heartbeat = setInterval(beat, HEARTBEAT_MS);

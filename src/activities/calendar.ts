@@ -3,16 +3,16 @@ import { type Calendar, type CalendarSettings, DAYS, type QuietHours, type Quota
 const DAY_MS = 86_400_000;
 /** How far ahead a calendar reaches, in ms. */
 const AHEAD_MS = 8 * DAY_MS;
-/** The same with a quota for each hour: there are many. */
+/** The same with a quota for each hour, which has many periods. */
 const HOURS_AHEAD_MS = 2 * DAY_MS;
-/** What was over longer ago is left out: only since when triggers could have been sent depends on it. */
+/** Quiet times that ended longer ago are left out: they only affect since when triggers could have been sent. */
 const BEHIND_MS = DAY_MS;
 
 /**
- * The times of a job by its calendar. Here, and not in workflows: what machines know of time zones differs, and changes, so it is computed once
- * and recorded.
+ * The times of a job by its calendar. They are computed here, not in workflows: time zone data differs between machines, and changes. The result is
+ * therefore computed once, and recorded.
  *
- * @returns undefined when nothing of the job depends on its calendar.
+ * @returns undefined when the job does not depend on its calendar.
  */
 export function calendarOf({ quietHours, quota }: CalendarSettings, now: number): Calendar | undefined {
   if (quietHours === null && quota === null) return undefined;
@@ -24,7 +24,7 @@ export function calendarOf({ quietHours, quota }: CalendarSettings, now: number)
   };
 }
 
-/** When periods begin, from the one of `from` to the first that begins after `until`. */
+/** When periods begin, from the current one at `from` to the first that begins after `until`. */
 function periods({ per, timeZone }: Quota, fromMs: number, untilMs: number): number[] {
   const zone = new TimeZone(timeZone);
   const begins = per === 'hour' ? hours(zone, fromMs, untilMs) : days(zone, per, fromMs, untilMs);
@@ -35,7 +35,7 @@ function periods({ per, timeZone }: Quota, fromMs: number, untilMs: number): num
 
 const QUARTER_MS = 15 * 60_000;
 
-/** No zone is off by less than a quarter of an hour. */
+/** Every zone's offset is a multiple of a quarter of an hour. */
 function hours(zone: TimeZone, fromMs: number, untilMs: number): number[] {
   const begins: number[] = [];
   for (
@@ -54,19 +54,19 @@ function days(zone: TimeZone, per: 'day' | 'week', fromMs: number, untilMs: numb
   return begins;
 }
 
-/** The quiet times that are not over at `from` and begin before `until`, in order; those that touch are one. */
+/** The quiet times that have not ended at `from` and begin before `until`, in order; adjacent ones are joined. */
 function quietTimes({ from, to, timeZone, days }: QuietHours, fromMs: number, untilMs: number): Calendar['quiet'] {
   const zone = new TimeZone(timeZone);
   const [begins, ends] = [minuteOf(from), minuteOf(to)];
   const times: (readonly [from: number, to: number])[] = [];
-  // One that began the day before yesterday may have met yesterday's.
+  // One that began the day before yesterday may touch yesterday's.
   for (let day = zone.dayAt(fromMs) - 2 * DAY_MS; day <= untilMs + DAY_MS; day += DAY_MS) {
     const name = DAYS[(new Date(day).getUTCDay() + 6) % 7];
     if (days !== undefined && !days.some((one) => one === name)) continue;
     const time = [zone.firstAt(day, begins), zone.lastAt(ends > begins ? day : day + DAY_MS, ends)] as const;
     const before = times.at(-1);
     if (before !== undefined && before[1] >= time[0]) times.splice(-1, 1, [before[0], Math.max(before[1], time[1])]);
-    // A change of the clocks can leave nothing of it.
+    // A change of the clocks can make it empty.
     else if (time[1] > time[0]) times.push(time);
   }
   return times.filter(([begin, end]) => end > fromMs && begin < untilMs);
@@ -78,7 +78,7 @@ function minuteOf(time: string): MinuteOfDay {
   return hours * 60 + minutes;
 }
 
-/** A day of the calendar, as midnight UTC of that date, in ms: days can then be counted on. */
+/** A day of the calendar, as midnight UTC of that date, in ms. This allows counting in days. */
 type Day = number;
 
 /** A time of day, in minutes from midnight. */
@@ -87,8 +87,8 @@ type MinuteOfDay = number;
 const MINUTE_MS = 60_000;
 
 /**
- * What clocks on the wall show in a time zone, and when they show it. Where they are put forward, a time that they skip is that of the change;
- * where they are put back, a time comes twice.
+ * Converts between instants and local times in a time zone. A local time that is skipped when clocks go forward counts as the instant of the change.
+ * When clocks go back, a time comes twice.
  */
 class TimeZone {
   readonly #format: Intl.DateTimeFormat;
@@ -108,17 +108,17 @@ class TimeZone {
     });
   }
 
-  /** The day that it is there at an instant. */
+  /** The local day at an instant. */
   dayAt(ms: number): Day {
     return Math.floor(this.#wallAt(ms) / DAY_MS) * DAY_MS;
   }
 
-  /** What the minute hand shows there at an instant. */
+  /** The local minute of the hour at an instant. */
   minuteAt(ms: number): number {
     return Math.floor(this.#wallAt(ms) / MINUTE_MS) % 60;
   }
 
-  /** When clocks show this time for the first time on that day, or would but for a change; epoch ms. */
+  /** When clocks show this time for the first time on that day, or would without a change; epoch ms. */
   firstAt(day: Day, minute: MinuteOfDay): number {
     return Math.min(...this.#instantsOf(day + minute * MINUTE_MS));
   }
@@ -128,23 +128,23 @@ class TimeZone {
     return Math.max(...this.#instantsOf(day + minute * MINUTE_MS));
   }
 
-  /** What clocks show at an instant, as if it were UTC. */
+  /** The local time at an instant, written as if it were UTC. */
   #wallAt(ms: number): number {
     const part = Object.fromEntries(this.#format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = part;
     return Date.UTC(year, month - 1, day, hour, minute, second);
   }
 
-  /** The instants at which clocks show this: one, two where they are put back; the time of the change where they skip it. */
+  /** The instants at which clocks show this time: one, or two when they go back; if they skip it, the instant of the change. */
   #instantsOf(wall: number): number[] {
-    // No zone is changed twice within two days, so these are what it is off by before and after.
+    // No zone changes twice within two days: these are its offsets before and after.
     const offsets = [wall - DAY_MS, wall + DAY_MS].map((ms) => this.#wallAt(ms) - ms);
     const candidates = [...new Set(offsets.map((offset) => wall - offset))];
     const shown = candidates.filter((ms) => this.#wallAt(ms) === wall);
     return shown.length > 0 ? shown : [this.#changeBetween(Math.min(...candidates), Math.max(...candidates), wall)];
   }
 
-  /** The first second from which on clocks show no less than this. */
+  /** The first second from which on clocks show at least this time. */
   #changeBetween(before: number, after: number, wall: number): number {
     let [low, high] = [Math.floor(before / 1000), Math.ceil(after / 1000)];
     while (low < high) {

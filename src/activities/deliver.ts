@@ -21,25 +21,25 @@ export interface DeliverDependencies {
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
-  /** Whether this worker was frozen until a moment ago, so that a slice it receives may be stale. */
+  /** Whether this worker was frozen until a moment ago: a slice that it receives may then be stale. */
   readonly hasStalled: () => boolean;
-  /** Tells the job that a running slice keeps only so many of its permits. */
+  /** Tells the job that a running slice keeps only this many of its permits. */
   readonly returnPermits: (workflowId: string, returned: PermitsReturned) => Promise<void>;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
-  /** Absent: nothing is told. */
+  /** Absent: nothing is traced. */
   readonly tracing?: DeliveryTracing | undefined;
   /** Whether each attempt is logged, at `debug`. Default: no. */
   readonly logsAttempts?: boolean;
 }
 
-/** While nothing is settled, a heartbeat only says that the worker is alive. */
+/** Until a trigger is settled, a heartbeat only says that the worker is alive. */
 const QUIET_HEARTBEAT_MS = HEARTBEAT_TIMEOUT_MS / 4;
-/** A slice that is given back is cut again at once, so a worker that was frozen keeps it for a moment, rather than receive it again and again. */
+/** A returned slice is cut again at once. A worker that was frozen keeps it for a moment, to avoid receiving it again and again. */
 const STALLED_WAIT_MS = 1000;
 
 /**
- * The activity that sends: every POST of every job is made here. Nothing that the endpoint does fails it: each trigger's outcome is in the
+ * The activity that sends: every POST of every job is made here. It does not fail, whatever the endpoint does: each trigger's outcome is in the
  * report, and all waiting is left to the workflow.
  */
 export function createDeliver(dependencies: DeliverDependencies): (slice: SliceInput) => Promise<SliceReport> {
@@ -48,8 +48,8 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const settled = new SettledTriggers(slice.triggers.length);
     const { workflowExecution: { workflowId = '' } = {} } = context.info;
     const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace);
-    // This worker was frozen: another may have the slice by now. One that is truly ours is cut again at once, as is one that comes after its
-    // time by this worker's clock, and not yet by the server's.
+    // This worker was frozen, and another one may have the slice by now. Or the slice is too late by this worker's clock, but not yet by the
+    // server's. In both cases the job cuts its triggers again at once.
     if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
       await sleep(STALLED_WAIT_MS);
       return report(settled, NOTHING_SENT, starts);
@@ -68,7 +68,7 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
 }
 
 /**
- * Heartbeats what is settled, when that has changed. Endpoints that hang have many slices in which nothing changes for long: a heartbeat a
+ * Heartbeats the settled triggers when they have changed. Endpoints that hang have many slices in which nothing changes for long. A heartbeat a
  * second from each would keep the server busy, at the cost of healthy jobs.
  */
 function heartbeats(context: Context, settled: SettledTriggers): () => void {
@@ -105,7 +105,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     lookUpPeople(source, slice, telemetry),
     readHeld(heldProfiles, jobIdOf(workflowId), slice),
   ]);
-  // Its budget begins only now, so it does not show that the slice had to wait: another worker may have this one by now, too.
+  // The budget begins only now, and does not include the wait: another worker may have this slice by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;
   if (!found.ok) return failAll(settled, telemetry, found);
   const options = {
@@ -127,7 +127,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
   return slice.settings.batch === undefined ? { sendingMs } : { sendingMs, requests: sender.requests };
 }
 
-/** Nothing can be sent, for the same reason. */
+/** All triggers fail for the same reason. */
 function failAll(
   settled: SettledTriggers,
   telemetry: SliceTelemetry,
@@ -143,8 +143,8 @@ function failAll(
 }
 
 /**
- * The profiles of those whose triggers came without one and, if they are sent, everybody's memberships, each in one look-up; `profiles` is
- * undefined, and says why, when the source cannot answer.
+ * The profiles of people whose triggers came without one and, if they are sent, everybody's memberships, each in one look-up. If the source cannot
+ * answer, `profiles` is undefined, and the reason is included.
  */
 async function lookUpPeople(
   source: AudienceSource,
@@ -172,13 +172,13 @@ async function lookUpPeople(
   } catch (error) {
     telemetry.profilesRead(startedAtMs, false);
     Context.current().log.warn('the source gave no profiles', { error });
-    // Other errors may say what nobody should read.
+    // Other errors may contain things that people should not read.
     const trouble = error instanceof SourceError ? error.message.slice(0, TROUBLE_LENGTH) : undefined;
     return { profiles: undefined, ...(trouble === undefined ? {} : { sourceTrouble: trouble }) };
   }
 }
 
-/** The profiles that triggers name and do not carry, by their places in the slice; those that cannot be read at the moment are not there. */
+/** The profiles that triggers name and do not carry, by their places in the slice. Unreadable ones are absent for now. */
 async function readHeld(
   heldProfiles: HeldProfileReader,
   jobId: string,
@@ -199,10 +199,10 @@ async function readHeld(
   return read;
 }
 
-/** Most characters that are kept of why a source did not answer. */
+/** Most characters that are kept of the reason why a source did not answer. */
 const TROUBLE_LENGTH = 200;
 
-/** Rejects when `promise` takes longer than this, also when the process itself was frozen meanwhile. */
+/** Rejects when `promise` takes longer than this, even if the process itself was frozen meanwhile. */
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   const startedAt = Date.now();
   let timer: NodeJS.Timeout | undefined;

@@ -29,19 +29,19 @@ import {
 const FOLDER = 'differences';
 const MANIFEST = 'difference.json';
 const THEIRS = 'theirs';
-/** What nobody has finished or forgotten by then is removed, in ms: its client was ended, say, or its job. */
+/** Comparisons that were neither finished nor forgotten are removed after this time, in ms: their client or job has probably ended. */
 const LEFT_BEHIND_MS = 90 * 24 * 60 * 60_000;
-/** How many of each kind are shown to people. */
+/** How many people of each kind are shown. */
 const SHOWN = 5;
-/** How long, in ms, a page may ask the source about its people; one that asks for longer ends early. */
+/** How long, in ms, a page may ask the source about its people; a page that takes longer ends early. */
 const LOOK_UP_MS = 20_000;
-/** How many people the source is asked about at once, and how many of them one by one. */
+/** How many people one query to the source may name, and how many single queries run at once. */
 const LOOK_UP = 200;
 const LOOK_UPS = 16;
 /** Longer than a line with any id. */
 const LONGEST_LINE_BYTES = 4096;
 
-/** A compared list: the file with what differs, and its sum. */
+/** A compared list: the file of differences, and its sum. */
 const manifestSchema = z.strictObject({
   v: z.literal(1),
   audience: z.string(),
@@ -51,7 +51,10 @@ const manifestSchema = z.strictObject({
 const change = z.tuple([z.enum(['enter', 'exit']), z.string()]);
 const ids = z.array(z.string());
 
-/** The activities by which a job learns how what an endpoint has differs from the members of an audience. Everything long lies in the workers' folder. */
+/**
+ * The activities by which a job learns the differences between an endpoint's list and the members of an audience. All long data is in the workers'
+ * folder.
+ */
 export function createDifferences({
   source,
   watchFolder,
@@ -60,7 +63,7 @@ export function createDifferences({
     async keepTheirMembers({ differenceId, part, ids }) {
       if (part === 0) await removeLeftBehind(watchFolder);
       const folder = folderOf(watchFolder, differenceId);
-      // It holds the ids of people.
+      // It contains the ids of people.
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await writeSummed(join(folder, partName(part)), ids);
     },
@@ -74,13 +77,13 @@ export function createDifferences({
   };
 }
 
-/** Compares part by part, so that one part of each side is in memory at a time. */
+/** Compares bucket by bucket: only one bucket of each side is in memory at a time. */
 async function compare(
   source: AudienceSource,
   folder: string,
   { audience, parts, events }: Comparison,
 ): Promise<ComparedMembers> {
-  // Of its own: an earlier try may have ended in the middle.
+  // A separate folder: an earlier try may have ended in the middle.
   const workshop = join(folder, `comparing-${randomUUID()}`);
   await mkdir(workshop, { mode: 0o700 });
   try {
@@ -141,13 +144,13 @@ async function bucketOf(
   return new Set(users);
 }
 
-/** The path of what differs. */
+/** The path of the differences. */
 async function read(folder: string, audience: string, after: string | null): Promise<string> {
   const { success, data } = manifestSchema.safeParse(await readSummed(join(folder, MANIFEST)));
   if (!success || data.audience !== audience) throw notHere();
   const path = join(folder, data.changes);
   try {
-    // All of it only once: it may be long.
+    // The whole file is checked only once: it may be long.
     const isWhole = after === null ? isSame(data.sum, await sumOf(path)) : (await stat(path)).size === data.sum[0];
     if (isWhole) return path;
   } catch (error) {
@@ -164,8 +167,8 @@ interface Place {
 }
 
 /**
- * What differs from this place on, as far as it is still so. Each is asked about once more, so that a page is as fresh as a page of members: whatever
- * is signalled afterwards about one of them counts, and what was signalled before is in the answer.
+ * The differences from this place on, as far as they still exist. Each one is checked once more, and a page is therefore as fresh as a page of
+ * members. A signal about one of these people after the check counts; earlier changes are in the answer.
  */
 async function page(
   source: AudienceSource,
@@ -216,7 +219,7 @@ interface Line {
   readonly bytes: number;
 }
 
-/** Whole lines from this byte on, at most so many bytes, but one at least; and whether they are the last. */
+/** Whole lines from this byte on, at most this many bytes, but at least one line; and whether they are the last. */
 async function linesAt(path: string, from: number, maxBytes: number): Promise<{ lines: Line[]; isEnd: boolean }> {
   const file = await open(path);
   try {

@@ -21,9 +21,9 @@ import { profileFrom } from '../domain/held-profile.ts';
 const RELEASES_AT_ONCE = 8;
 
 /**
- * The activities that put waiting triggers into holder workflows, read them back and let the holders go.
+ * The activities that put waiting triggers into holder workflows, read them back and release the holders.
  *
- * @param by the run that wants them.
+ * @param by the run that needs them.
  */
 export function createHolders(
   workflows: SideWorkflows,
@@ -47,7 +47,7 @@ function unreadable(holderId: string, content: unknown): string {
   return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers are kept there meanwhile.`;
 }
 
-/** What cannot be decoded comes as a value that says so, and is not content. */
+/** Undecodable content arrives as a value that says so, and is not content. */
 function isPackedTriggers(value: unknown): value is PackedTriggers {
   return isRecord(value) && Array.isArray(value['audiences']) && Array.isArray(value['triggers']);
 }
@@ -56,8 +56,9 @@ const STARTS_AT_ONCE = 8;
 const ANSWERS_AT_ONCE = 8;
 
 /**
- * The activity that gives each dead letter a workflow of its own. If it is already running, that is enough. One that has ended was decided;
- * but when that was an earlier death of the same trigger, which has been signalled again since, this one needs a decision of its own.
+ * The activity that gives each dead letter a workflow of its own. If that workflow is already running, nothing more is needed. If it has ended, it
+ * was decided. But that may have been an earlier death of the same trigger, which has been signalled again since. This letter then needs a decision
+ * of its own.
  */
 export function createKeepDeadLetters(
   workflows: SideWorkflows,
@@ -78,13 +79,13 @@ export function createKeepDeadLetters(
     });
 }
 
-/** A letter outlives its job, so it keeps its profile itself. One whose profile is lost says so, and is not sent with another. */
+/** A letter outlives its job, so it keeps its profile itself. A letter whose profile is lost says so, and is not sent with another. */
 async function withProfile(letter: DeadLetter, heldProfiles: HeldProfileReader): Promise<DeadLetter> {
   const { held, ...rest } = letter;
   if (held === undefined) return letter;
   const json = await heldProfiles.read(jobIdOf(letter.jobWorkflowId), held);
   if (json === undefined) return letter;
-  // Whoever signalled it wrote an object.
+  // The sender of the signal wrote an object.
   return { ...rest, profile: parseJson(json) as JsonObject, profileBytes: jsonStringBytes(json) };
 }
 
@@ -101,21 +102,24 @@ function presentRun(): WorkflowRun {
   return workflowExecution;
 }
 
-/** Most bytes of profiles that stay in memory here for the slices to come, as JSON texts. */
+/** Most bytes of profiles that stay in memory here for later slices, as JSON texts. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 
 interface Entry {
   /** Undefined when the server no longer knows such a holder. */
   readonly content: Promise<unknown>;
-  /** 0 until it has come. */
+  /** 0 until it has arrived. */
   bytes: number;
 }
 
-/** The profiles that are not with their triggers, read from their holders. A holder has those of hundreds of triggers, so it stays for a while. */
+/**
+ * Reads profiles that are stored apart from their triggers, in holders. A holder has the profiles of hundreds of triggers, and therefore stays in
+ * memory for a while.
+ */
 export class HeldProfileReader {
   readonly #workflows: Pick<SideWorkflows, 'inputOf'>;
   readonly #cacheBytes: number;
-  /** By workflow id, the one that was used last at the end. */
+  /** By workflow id, last used at the end. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
 
@@ -127,7 +131,7 @@ export class HeldProfileReader {
   /**
    * The JSON of a profile; undefined when it is lost. Rejects when its holder cannot be read, at the moment or here.
    *
-   * @param jobId whose holder it is: what is signalled to one job cannot name what another one was given.
+   * @param jobId the holder's job: a signal to one job cannot name another job's holder.
    */
   async read(jobId: string, held: HeldProfile): Promise<string | undefined> {
     const workflowId = profileHolderWorkflowId(jobId, held[0]);
@@ -170,7 +174,7 @@ export class HeldProfileReader {
   }
 }
 
-/** Undefined: it is no content, and another time it may be. */
+/** Undefined: it is not content, and may become content later. */
 function bytesOf(content: unknown): number | undefined {
   const { profiles } = (content ?? {}) as Partial<HeldProfiles>;
   if (!Array.isArray(profiles)) return undefined;

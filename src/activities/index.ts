@@ -32,7 +32,7 @@ export interface ActivityDependencies
   readonly sideWorkflows: SideWorkflows;
 }
 
-/** The activities, made with their dependencies: the worker gives real ones, tests give others. */
+/** The activities, made with their dependencies: the worker passes real ones, tests pass others. */
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);

@@ -7,7 +7,7 @@ import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
 import { firstProfiles } from './samples.ts';
 
-/** Where a backfill continues in a source, with what is needed to notice that the source leads it in a circle. */
+/** Where a backfill continues in a source, with the data that is needed to notice a circular source. */
 export interface PageCursor {
   /** The source's own cursor; undefined at the start of an audience. */
   readonly after: string | undefined;
@@ -19,7 +19,7 @@ export interface PageCursor {
 
 const CURSOR = /^(\d+)\.([\w-]{12})\.(.*)$/s;
 
-/** Reads what `writeCursor` wrote, and takes anything else for the source's own cursor. */
+/** Reads the output of `writeCursor`, and takes anything else for the source's own cursor. */
 export function readCursor(text: string | null): PageCursor {
   const [, pages, mark, after] = CURSOR.exec(text ?? '') ?? [];
   if (pages === undefined || mark === undefined || after === undefined)
@@ -28,9 +28,9 @@ export function readCursor(text: string | null): PageCursor {
 }
 
 /**
- * The cursor after one more page, for which the source answered `next`; undefined when that place has come before. A place that comes twice
- * in a row is noticed at once, a longer circle after at most three times its length (Brent's algorithm). All that this needs is in the
- * cursor, so any worker can read the next page.
+ * The cursor after one more page, for which the source answered `next`; undefined when that place has come before. A place that comes twice in a row
+ * is noticed at once, a longer circle after at most three times its length (Brent's algorithm). The cursor contains everything needed for this, so
+ * any worker can read the next page.
  */
 export function nextCursor({ after, pages, mark }: PageCursor, next: string): string | undefined {
   const hash = createHash('sha256').update(next).digest('base64url').slice(0, 12);
@@ -40,21 +40,21 @@ export function nextCursor({ after, pages, mark }: PageCursor, next: string): st
   return `${number}.${isPowerOfTwo ? hash : mark}.${next}`;
 }
 
-/** How many pages a circle that `nextCursor` has found can have at most. */
+/** The most pages that a circle found by `nextCursor` can have. */
 export function circlePages({ pages }: PageCursor): number {
   return pages === 0 ? 1 : pages + 1 - 2 ** Math.floor(Math.log2(pages));
 }
 
 /**
- * A source breaks the rules that every source has to follow, so that reading on would lose members or never end. It is asked again at
- * growing intervals.
+ * A source breaks the rules that every source must follow: reading on would lose members or never end. The source is asked again at growing
+ * intervals.
  */
 export class SourceMisbehaves extends Error {
   override readonly name = 'SourceMisbehaves';
 }
 
 /**
- * The activity that reads one page of an audience's members: each once, and only those of whom a trigger can be made.
+ * The activity that reads one page of an audience's members: each member once, and only those with a valid id for a trigger.
  *
  * @throws SourceMisbehaves
  */
@@ -79,15 +79,15 @@ export function createListMembers(
         throw new SourceMisbehaves(
           `The source gave ${page.ids.length} members of ${audience}, which are too many for one page, when it was asked for at most ${most}.`,
         );
-      // A page cannot be cut, since only the source knows where a cut page would continue: a smaller one is read.
+      // A page cannot be cut, since only the source knows where a cut page would continue. A smaller page is read instead.
       most = Math.max(1, Math.floor((ids.length * maxBytes * 0.9) / bytes));
     }
   };
 }
 
 /**
- * A place has come before. If the source has recovered, it now leads from there to the end, and a backfill that was led back has to go that
- * way again. So the pages are followed, without sending anything.
+ * Tries to get past a place that has come before. If the source has recovered, the pages now lead from there to the end. A backfill that was led back
+ * must go that way again: the pages are followed, without sending anything.
  *
  * @returns where to continue; undefined while the pages still lead back here.
  */
@@ -118,8 +118,8 @@ export function createCountMembers(source: AudienceSource): (audiences: readonly
 }
 
 /**
- * No trigger can be made of a member without an id, or with one that a trigger may not have. What a source has read need not be text,
- * whatever its type says.
+ * Whether a trigger can be made about a member: they need an id, and one that a trigger may have. Ids from a source may be something other than text,
+ * whatever their type says.
  */
 export function isSendable(id: unknown): id is string {
   return typeof id === 'string' && id.length >= 1 && id.length <= MAX_USER_LENGTH && id.isWellFormed();
@@ -128,7 +128,7 @@ export function isSendable(id: unknown): id is string {
 /** Most bytes of JSON in a list of audiences. */
 const MOST_BYTES = 256 * 1024;
 
-/** The activities that say what the form can be filled in with: which audiences there are, and which fields a member's profile has. */
+/** The activities that list values for the form: the audiences, and the fields of a member's profile. */
 export function createAudienceLists(source: AudienceSource): Pick<Activities, 'listAudiences' | 'listProfileFields'> {
   return {
     async listAudiences() {

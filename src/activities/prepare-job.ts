@@ -16,7 +16,7 @@ import { templateProblem } from '../webhook/templates.ts';
 
 export interface PrepareDependencies extends RequestChecks {
   readonly source: AudienceSource;
-  /** The names of our search attributes that the namespace does not have. */
+  /** Our search attributes that the namespace does not have. */
   readonly missingSearchAttributes: () => Promise<readonly string[]>;
   readonly requestTimeoutMs: number;
   readonly alertBacklogMs: number;
@@ -27,8 +27,8 @@ export interface PrepareDependencies extends RequestChecks {
 const MIN_WINDOW_MINUTES = 30;
 
 /**
- * The activity that checks a definition against what this worker knows. Returns every problem at once; rejects only when the source does.
- * It is given when it was asked to, epoch ms: what was right then is right, however long the source took.
+ * The activity that checks a definition against this worker's knowledge. Returns every problem at once; rejects only when the source does. It gets
+ * the time of the request, epoch ms: a definition that was right then is right, however long the source took.
  */
 export function createPrepareJob(
   dependencies: PrepareDependencies,
@@ -36,7 +36,7 @@ export function createPrepareJob(
   return async (input, askedAt) => {
     const checked = checkJobDefinition(input);
     const known = await dependencies.source.audiences();
-    // Where a definition has other problems too, what can be looked up is still looked up.
+    // If a definition has other problems, too, its audiences are still looked up.
     const names = checked.ok ? [...checked.value.audiences.entries()] : namesIn(input);
     const resolved = names.map(([index, name]) => resolveAudience(name, index, known));
     const problems: Problem[] = [
@@ -67,7 +67,7 @@ export function createPrepareJob(
   };
 }
 
-/** An end that has passed. What is no time at all is reported by the form's own rules. */
+/** The problem of an end that has passed. The form's own rules report an end that is not a time. */
 function endProblems(input: unknown, askedAt: number): Problem[] {
   const end = isRecord(input) && typeof input['endsAt'] === 'string' ? parseInstant(input['endsAt']) : undefined;
   if (end === undefined || Date.parse(end) > askedAt) return [];
@@ -85,7 +85,7 @@ function namesIn(input: unknown): [index: number, name: string][] {
   });
 }
 
-/** The audience that a name means, or what is wrong with the name. */
+/** The audience that a name means, or why the name is wrong. */
 export function resolveAudience(
   name: string,
   index: number,
@@ -115,23 +115,23 @@ function windowWarning({ slug, windowMinutes }: AudienceListing): string[] {
   ];
 }
 
-/** What a worker knows about where requests may go. */
+/** A worker's knowledge of where requests may go. */
 export interface RequestChecks {
   readonly authorizations: Authorizations;
-  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when nothing is. */
+  /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when there is no reason. */
   readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
 }
 
-/** A part of a definition that says what requests look like: itself, and what is different for one event. */
+/** A part of a definition that describes requests: the definition itself, or the settings for one event. */
 interface Part {
-  /** Before the names of its fields. */
+  /** Precedes the names of its fields. */
   readonly prefix: string;
   readonly said: Readonly<Record<string, unknown>>;
 }
 
 /**
- * What is wrong with the requests of a definition, as far as a worker knows that beforehand: where they go, what they carry, their templates.
- * What the form's own rules say is left out.
+ * The problems of a definition's requests, as far as a worker knows them beforehand: their URLs, authorization and templates. Problems that the
+ * form's own rules report are left out.
  *
  * @param definition checked or not.
  */
@@ -159,7 +159,7 @@ interface PlacedUrl {
   readonly url: URL;
 }
 
-/** Text that is not a web address at all is reported by the form's own rules. */
+/** The form's own rules report text that is not a web address at all. */
 function urlOf({ prefix, said: { webhookUrl } }: Part): PlacedUrl[] {
   if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
   return [{ field: `${prefix}webhookUrl`, url: new URL(webhookUrl) }];
@@ -191,7 +191,7 @@ function authorizationProblems(
   const name = typeof authorization === 'string' ? authorization.trim() : '';
   if (name === '') return [];
   if (!authorizations.names.includes(name)) {
-    // The name is not repeated, since some people write the token itself in its place.
+    // The message does not repeat the name, since some people write the token itself in its place.
     const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
     return [{ field: 'authorization', message }];
   }
@@ -213,10 +213,10 @@ function authorizationProblems(
   ];
 }
 
-/** What a secret of an API is commonly called. */
+/** Common names of secrets. */
 const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
 
-/** What a person should know of headers that look like secrets, where a job has none. */
+/** Warnings about headers that look like secrets, which a job should not contain. */
 export function headerWarnings({ headers, onEnter, onExit }: SaidShape): string[] {
   const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
   return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
@@ -245,7 +245,7 @@ function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part,
   ];
 }
 
-/** What the body that stands there is sent as, for one event or the other. */
+/** The kinds of text that this body is sent as, for either event. */
 function kindsOf(definition: unknown, prefix: string): TemplateUse[] {
   if (!isRecord(definition)) return [];
   const { envelope, events, contentType } = definition;
@@ -260,7 +260,7 @@ function kindsOf(definition: unknown, prefix: string): TemplateUse[] {
   return kinds.length === 0 ? ['text'] : [...new Set(kinds)];
 }
 
-/** The names that a template finds in `data`; undefined: all that a person has, or it is not known. */
+/** The names in `data` for a template; undefined: all of a person's fields, or unknown. */
 function namesOfData({ exportFields, memberships }: Readonly<Record<string, unknown>>): string[] | undefined {
   if (!Array.isArray(exportFields) || exportFields.length === 0) return undefined;
   const names = exportFields.map((one: unknown) => (isRecord(one) ? one['as'] : one));

@@ -28,26 +28,26 @@ import { destinationOf, urlTemplateOf } from '../webhook/shaped-request.ts';
 import { ItemsSkipped, TemplateFailed } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 
-/** Whom a sample is about, and through which audience. */
+/** The person of a sample, and the audience that leads to them. */
 export interface SamplePerson {
   readonly user: string;
   readonly audience: Audience;
   readonly profile: Profile;
 }
 
-/** Somebody whom a sample is about, with what is sent about them. */
+/** The person of a sample, with the data that is sent about them. */
 interface SampledPerson extends KnownMember, Pick<SentTrigger, 'memberships'> {}
 
-/** How many of the first members of an audience are searched for one with a profile. */
+/** How many of an audience's first members are searched for one with a profile. */
 const MEMBERS_TRIED = 20;
-/** How many members are suggested to somebody who named an unknown one. */
+/** How many members are suggested to a caller who named an unknown one. */
 const MEMBERS_NAMED = 3;
 /** How many audiences an answer names. */
 const AUDIENCES_NAMED = 20;
 
 /**
- * The person who was asked for, or the first member with a profile. The job's audiences are searched in their order, so that an empty one
- * is no obstacle. Rejects when the source does.
+ * The requested person, or the first member with a profile. The job's audiences are searched in order, and empty ones are skipped. Rejects when the
+ * source does.
  */
 export async function choosePerson(
   source: AudienceSource,
@@ -77,7 +77,7 @@ async function isMemberOfAny(source: AudienceSource, audiences: readonly Audienc
   return false;
 }
 
-/** The first member of an audience who has a profile, among as many as are searched. */
+/** The first member of an audience who has a profile, within the search limit. */
 async function firstMember(source: AudienceSource, audienceId: string): Promise<KnownMember | undefined> {
   const [first] = await firstProfiles(source, audienceId);
   return first;
@@ -88,7 +88,7 @@ interface KnownMember {
   readonly profile: Profile;
 }
 
-/** Those of the first members of an audience who have a profile, in their order. */
+/** The first members of an audience who have a profile, in their order. */
 export async function firstProfiles(source: AudienceSource, audienceId: string): Promise<KnownMember[]> {
   const { ids } = await source.members(audienceId, undefined, MEMBERS_TRIED);
   const profiles = await source.profiles(ids);
@@ -125,16 +125,13 @@ export interface SampleDependencies {
   readonly authorizations: Authorizations;
   readonly userAgent: string;
   readonly serverLimits: ServerLimits;
-  /** The settings that a job sends by; null before it has begun, undefined when there is no such job. */
+  /** A job's settings for sending; null before it has begun, undefined when there is no such job. */
   readonly jobSettings: (jobWorkflowId: string) => Promise<JobSettings | null | undefined>;
 }
 
-/**
- * How the id of a sample that is sent begins, so that a receiver can recognise it. Without a dot, since dots separate the parts of the
- * signed content.
- */
+/** How the id of a sent sample begins, by which a receiver can recognise it. It has no dot, since dots separate the parts of the signed content. */
 const TEST_PREFIX = 'test-';
-/** The share of a payload that a shown body may take up: written as a JSON string, it gets at most twice as long. */
+/** The share of a payload that a shown body may take up: as a JSON string, it gets at most twice as long. */
 const BODY_SHARE = 1 / 8;
 
 /** Most people in the sample of a batch. */
@@ -147,7 +144,7 @@ interface Prepared extends AuthorizedPost {
   readonly answers: Answers | undefined;
 }
 
-/** No request can be made; says to people why, and what to do. */
+/** No request can be made. The message tells people why, and what to do. */
 class Obstacle extends Error {
   readonly problem: SampleProblem;
   constructor(field: SampleProblem['field'], message: string) {
@@ -156,7 +153,7 @@ class Obstacle extends Error {
   }
 }
 
-/** The activities that show, and send, what a job would send about a real person. They reject only when something of ours breaks. */
+/** The activities that show or send a job's message about a real person. They reject only when something of ours breaks. */
 export function createSamples(dependencies: SampleDependencies): Pick<Activities, 'sampleRequest' | 'sendSample'> {
   return {
     sampleRequest: (wanted) =>
@@ -248,7 +245,7 @@ async function prepareSample(
 }
 
 async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInput): Promise<JobSettings> {
-  // A source may say more of them than a job has, which templates would show.
+  // A source may return more fields than a job has, which templates would show.
   const asJobsHave = ({ id, slug, name }: Audience): Audience => ({ id, slug, name });
   if (!('jobWorkflowId' in wanted)) return { ...wanted, audiences: wanted.audiences.map(asJobsHave) };
   const found = await jobSettings(wanted.jobWorkflowId);
@@ -270,7 +267,7 @@ async function peopleOf(
   try {
     const found = await choosePerson(source, audiences, wanted);
     if ('field' in found) throw new Obstacle(found.field, found.message);
-    // How several are put together shows only with several; but whoever names somebody means nobody else.
+    // Several people are needed to show how a batch looks. But a caller who names a person wants only that one.
     const most = wanted.user === undefined ? Math.min(settings.batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
     const members = most === 0 ? [] : await firstProfiles(source, found.audience.id);
     const others = members.filter(({ user }) => user !== found.user).slice(0, most);
@@ -291,7 +288,7 @@ function made(make: () => WebhookRequest, several: boolean): WebhookRequest {
   } catch (error) {
     if (error instanceof MessageImpossible) {
       const why = error.told === undefined || error.told === '' ? '' : ` (${error.told})`;
-      // What a template lacks, it may lack for everybody.
+      // A value that the template lacks here may be missing for all people.
       const advice =
         error.code === ATTEMPT_CODES.templateFailed
           ? 'Correct the template. If it is right for others, try another person.'

@@ -24,12 +24,12 @@ import { MessageImpossible, type SentTrigger } from '../webhook/request.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 import { intervalMs, RequestSpacing } from '../domain/spacing.ts';
 
-/** How long requests may stay open after the budget is over before the permits of the idle lanes go back. */
+/** After the budget is over, requests may stay open for this long before the permits of idle lanes go back. */
 const TAIL_MS = 250;
-/** The same for a slice that spaces its requests, from its last start on: no other starts any before, so an endpoint that is slow is noticed sooner. */
+/** The same for a slice that spaces its requests, from its last start on. No other slice starts any before, so a slow endpoint is noticed sooner. */
 const PACED_TAIL_MS = 50;
 
-/** What a slice is sent with. */
+/** The inputs and tools for sending a slice. */
 export interface SliceSendingOptions {
   readonly slice: SliceInput;
   readonly settled: SettledTriggers;
@@ -40,22 +40,22 @@ export interface SliceSendingOptions {
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
-  /** Profiles that triggers name and do not carry, by their places; undefined: it is lost; absent: it could not be read. */
+  /** Profiles that triggers name and do not carry, by their places; undefined: the profile is lost; absent: it could not be read. */
   readonly held: ReadonlyMap<number, string | undefined>;
   /** The audiences that people are in, by their slugs; absent: the job does not send them. */
   readonly memberships?: ReadonlyMap<string, readonly string[]>;
-  /** Why it did not, as far as people may read that. */
+  /** Why the source did not answer, as far as people may read that. */
   readonly sourceTrouble?: string;
   /** How their starts are spaced; undefined: not at all. */
   readonly starts: PacedStarts | undefined;
-  /** Aborted when the slice is no longer wanted, because its job was paused or terminated, say. */
+  /** Aborted when the slice is no longer wanted, for example because its job was paused or terminated. */
   readonly cancelled: AbortSignal;
   readonly returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
 }
 
 /**
- * How far a slice has come, however its requests are made: runs its lanes, one for each permit in use, and says whether another request may
- * be started.
+ * The progress of a slice, however its requests are made. It runs the lanes, one for each permit in use, and decides whether another request may
+ * start.
  */
 export class SendBudget {
   readonly #options: SliceSendingOptions;
@@ -74,45 +74,45 @@ export class SendBudget {
     this.#endsAtWall = Math.min(Date.now() + budgetMs, notAfterMs);
   }
 
-  /** Runs so many lanes at once to their ends, and gives back the permits of those that end long before the others. */
+  /** Runs this many lanes at once to their ends, and returns the permits of those that end long before the others. */
   async run(count: number, lane: () => Promise<void>): Promise<void> {
     const { slice, starts, cancelled } = this.#options;
     this.#openLanes = count;
     const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
     const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
-    // A paused job waits to hear that nothing more is started, not for answers.
+    // A paused job waits until nothing more is started, not for answers.
     cancelled.addEventListener('abort', () => this.allStarted(), { once: true });
     const ends = await Promise.allSettled(Array.from({ length: count }, lane));
     clearTimeout(tail);
     clearTimeout(this.#lastStarted);
-    // Checked only now: the triggers of a failed activity are soon sent again.
+    // This check comes last: the triggers of a failed activity are soon sent again.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** One of the lanes has nothing more to start. */
+  /** A lane has nothing more to start. */
   laneEnded(): void {
     this.#openLanes--;
   }
 
-  /** Within the budget by both clocks: one stops while the machine sleeps, the other may be set back. */
+  /** Whether the budget is left by both clocks: one stops while the machine sleeps, the other may be set back. */
   get mayStart(): boolean {
     const { cancelled, starts } = this.#options;
     if (this.#isUnhealthy || cancelled.aborted || starts?.isOver === true) return false;
     return performance.now() < this.endsAtMs && Date.now() < this.#endsAtWall;
   }
 
-  /** Nothing more is started. */
+  /** Starts nothing more. */
   end(): void {
     this.#isUnhealthy = true;
   }
 
-  /** With a pace, once all are started, the next slice need not wait for the answers. */
+  /** With a pace, the next slice need not wait for the answers once all requests are started. */
   allStarted(): void {
     clearTimeout(this.#lastStarted);
     this.#lastStarted = setTimeout(() => this.#returnIdlePermits(), PACED_TAIL_MS);
   }
 
-  /** What a request has come to decides whether there is another one. */
+  /** Decides by a request's verdict whether another one may follow. */
   learn(verdict: AttemptVerdict): void {
     if (verdict === 'delivered') {
       this.#inRow.failed = 0;
@@ -123,7 +123,7 @@ export class SendBudget {
     if (asksTo !== null || (row !== null && ++this.#inRow[row] >= ROW_LIMITS[row])) this.#isUnhealthy = true;
   }
 
-  /** Writes down what has become of a trigger. @param like its request's first, if that was another. */
+  /** Records the outcome of a trigger. @param like its request's first trigger, if that was another. */
   record(index: number, attempt: HttpAttempt, verdict: AttemptVerdict, like?: number): void {
     const { settled } = this.#options;
     if (verdict === 'delivered') {
@@ -135,7 +135,7 @@ export class SendBudget {
       return;
     }
     const { ok: _, ...failure } = attempt;
-    // Recorded, so that an edit of the table meanwhile does not change what was decided by it.
+    // This is recorded because an edit of the table meanwhile must not change a decision.
     const as = isDecidedVerdict(verdict) && verdict !== judge(failure) ? { as: verdict } : {};
     settled.failed.set(index, { index, ...failure, ...as });
   }
@@ -163,7 +163,7 @@ export function profileOf(
 ): { readonly profile: Profile } | (BuildError & { readonly profile?: undefined }) {
   const { slice, profiles, held, sourceTrouble } = options;
   const { user, profileOptional } = trigger;
-  // One that came with its trigger is what was to be sent, so it is never replaced by what the source has.
+  // A profile that came with its trigger is the one to send. The source's profile never replaces it.
   if (trigger.held !== undefined && !held.has(index))
     return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
   const profile = trigger.held === undefined ? trigger.profile : held.get(index);
@@ -177,24 +177,24 @@ export function profileOf(
 
 const HELD_TROUBLE = 'The profile that came with the trigger could not be read from Temporal.';
 
-/** A trigger with what was looked up to be sent with it, besides the profile. */
+/** A trigger with the additional data that was looked up for it, besides the profile. */
 export function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {
   return memberships === undefined ? trigger : { ...trigger, memberships: memberships.get(trigger.user) ?? [] };
 }
 
-/** What an error of making a request means. */
+/** The code and reason of an error in making a request. */
 export function unmadeFor(error: unknown): BuildError {
   if (error instanceof MessageImpossible)
     return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
   return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
 }
 
-/** Which triggers of a slice are settled: what heartbeats report. */
+/** The settled triggers of a slice, which heartbeats report. */
 export class SettledTriggers {
   readonly #delivered: Uint8Array;
   #deliveredCount = 0;
   readonly failed = new Map<number, FailedAttempt>();
-  /** Which of them go in smaller batches, since a larger one was refused. */
+  /** Triggers that go in smaller batches, since a larger one was refused. */
   halved: HalvedBatches = [];
 
   constructor(size: number) {
@@ -224,7 +224,7 @@ export class SettledTriggers {
     return unsent;
   }
 
-  /** What is halved and not delivered; nothing where nothing is. */
+  /** The halved batches that are not delivered; empty if there are none. */
   openHalved(): { readonly halved?: HalvedBatches } {
     const halved = this.halved.filter(([place]) => !this.isDelivered(place));
     return halved.length === 0 ? {} : { halved };
@@ -243,8 +243,8 @@ export class SettledTriggers {
 }
 
 /**
- * The starts of a slice's requests, one after another as its pace allows. Within the slice time is monotonic; what one slice hands on to the
- * next is an instant by the clock of the worker, so that what a report takes on its way is not lost.
+ * Spaces the starts of a slice's requests according to its pace. Within the slice, time is monotonic. The next slice gets an instant by the worker's
+ * clock, which makes up for the time that the report takes.
  */
 export class PacedStarts {
   readonly #spacing: RequestSpacing;
@@ -254,7 +254,7 @@ export class PacedStarts {
 
   constructor({ perSecond, nextAtMs = -Infinity }: SlicePace) {
     const now = performance.now();
-    // Never later, or a worker whose clock is behind would wait for as long as the clocks differ.
+    // It is never later: a worker whose clock is behind would otherwise wait for as long as the clocks differ.
     const latest = now + intervalMs(perSecond);
     this.#spacing = new RequestSpacing(perSecond, Math.min(now + (nextAtMs - Date.now()), latest));
   }
@@ -264,17 +264,17 @@ export class PacedStarts {
     return this.#spacing.from;
   }
 
-  /** Whether another slice goes on from here, so that this one starts nothing more. */
+  /** Whether another slice continues from here: this one then starts nothing more. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Whether somebody waits to start a request. */
+  /** Whether a lane waits to start a request. */
   get isAwaited(): boolean {
     return this.#waiting.length > 0;
   }
 
-  /** A request starts, which it may. */
+  /** Records the start of a request, which must be allowed. */
   start(): void {
     this.#spacing.start(performance.now());
   }
@@ -285,7 +285,7 @@ export class PacedStarts {
     this.#arm();
   }
 
-  /** Ends the spacing of this slice, and says where. */
+  /** Ends the spacing of this slice, and returns where the next one continues. */
   handOver(): SpacingEnd {
     this.#isOver = true;
     const inMs = Number.isFinite(this.from) ? this.from - performance.now() : -Date.now();
@@ -294,13 +294,13 @@ export class PacedStarts {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#waiting.length === 0) return;
-    // A timer may fire a little early, and then finds that it has to wait once more.
+    // A timer may fire a little early, and then has to wait once more.
     this.#timer = setTimeout(() => this.#goOn(), Math.max(0, Math.ceil(this.from - performance.now())));
   }
 
   #goOn(): void {
     this.#timer = undefined;
-    // Each that starts a request moves the time of the next one; one that starts none, because the slice is over, does not.
+    // A waiter that starts a request moves the time of the next one. A waiter that starts none, because the slice is over, does not.
     for (let left = this.#waiting.length; left > 0 && this.from <= performance.now(); left--) this.#waiting.shift()?.();
     this.#arm();
   }

@@ -10,7 +10,7 @@ import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import { asSent, profileOf, SendBudget, type SliceSendingOptions, type BuildError, unmadeFor } from './send-budget.ts';
 
-/** The triggers of a request: their places, and what it has of each. Without batches there is one. */
+/** The triggers of a request: their places, and their content. Without batches there is one. */
 interface Batch {
   readonly places: readonly number[];
   readonly items: readonly RequestItem[];
@@ -22,16 +22,16 @@ const NOBODY: Batch = { places: [], items: [] };
 interface Lane {
   batch: Batch;
   authorization: RequestAuthorization;
-  /** Whether it is the second one for its batch, with another token than the first; before it is made: whether it is to be. */
+  /** Whether this is the second request for its batch, with another token; before it is made: whether it is wanted. */
   isSecond: boolean;
   url: URL | undefined;
 }
 
 /**
- * Sends the triggers of one slice, one in each request or in batches. There are as many lanes as permits; each sends one request after
- * another. A person is in one request at a time, so that their triggers never overtake each other; after a trigger that did not get through,
- * their later ones stay unsent. A batch that is refused as a message, or of which no request can be made, is halved until what cannot be
- * accepted is alone.
+ * Sends the triggers of one slice, one in each request or in batches. There are as many lanes as permits; each sends one request after another. A
+ * person is in one request at a time, and their triggers therefore never overtake each other. After a failed trigger, the person's later ones stay
+ * unsent. A batch is halved if it is refused as a message, or if no request can be made of it. This goes on until the unacceptable triggers are
+ * alone.
  */
 export class SliceSending {
   readonly #options: SliceSendingOptions;
@@ -41,7 +41,7 @@ export class SliceSending {
   readonly #audiences: ReadonlyMap<string, Audience>;
   readonly #inUrl: readonly string[];
   #authorization: RequestAuthorization;
-  /** Triggers that nobody has tried to send yet. */
+  /** Triggers that were not tried yet. */
   #unstarted: number;
   #requests = 0;
 
@@ -70,7 +70,7 @@ export class SliceSending {
     return this.#budget.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runLane());
   }
 
-  /** Sends one request after another, until there is none that may be started. With callbacks: promises cost processor time for each delivery. */
+  /** Sends one request after another while one may be started. It uses callbacks: promises cost processor time for each delivery. */
   #runLane(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
@@ -84,7 +84,7 @@ export class SliceSending {
           this.#budget.laneEnded();
           resolve();
         } catch (error) {
-          fail(error); // The connection, which calls this, would take it for its own.
+          fail(error); // The connection, which calls this, would mistake it for its own error.
         }
       };
       const settle = (attempt: HttpAttempt, verdict: AttemptVerdict): void => {
@@ -105,7 +105,7 @@ export class SliceSending {
     });
   }
 
-  /** The endpoint did not accept the authorization: if that was a token that may have expired, the batch is sent once more, with another. */
+  /** The endpoint did not accept the authorization. If that was a token that may have expired, the batch is sent once more, with another one. */
   async #goOnWith(
     awaited: Promise<RequestAuthorization | undefined>,
     lane: Lane,
@@ -118,12 +118,12 @@ export class SliceSending {
       return;
     }
     this.#authorization = other;
-    // Left unsent because there is another token to send, if it may not be sent any more.
+    // Another token is there to try. If the batch may not be sent any more, it stays unsent.
     lane.isSecond = true;
     goOn();
   }
 
-  /** Starts the lane's next request, or has it called again when that may be; false when there is none to start. */
+  /** Starts the lane's next request, or waits until it may start; false when there is none to start. */
   #startNext(lane: Lane, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
     const { starts } = this.#options;
     while (lane.isSecond || !this.#queue.isEmpty) {
@@ -140,7 +140,7 @@ export class SliceSending {
     return false;
   }
 
-  /** Takes the next batch; settles whoever no request can be made for. */
+  /** Takes the next batch; settles triggers for which no request can be made. */
   #nextBatch(): Batch {
     const items: RequestItem[] = [];
     let bytes = 0;
@@ -172,7 +172,7 @@ export class SliceSending {
     }
   }
 
-  /** Sends a batch without those whom its template skips; false where there is nothing to send. */
+  /** Sends a batch without the people whom its template skips; false if nothing is left to send. */
   #post(lane: Lane, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
     const { slice, poster, url, telemetry, starts } = this.#options;
     const authorization = this.#authorization;
@@ -198,7 +198,7 @@ export class SliceSending {
     return true;
   }
 
-  /** The same with a new time, since each request is an attempt of its own. */
+  /** The same batch with a new time, since each request is an attempt of its own. */
   #madeAgain({ places, items }: Batch): Batch {
     return {
       places,
@@ -216,7 +216,7 @@ export class SliceSending {
     return verdict;
   }
 
-  /** Settles those whom the template skips. Later triggers of the same people are left unsent. */
+  /** Settles the triggers that the template skips. Later triggers of the same people are left unsent. */
   #leaveOut({ places, items }: Batch, { reasons }: ItemsSkipped): Batch {
     const { triggers } = this.#options.slice;
     const people = new Set<string | undefined>();
@@ -234,7 +234,7 @@ export class SliceSending {
     return { places: staying.map(([place]) => place), items: staying.map(([, item]) => item) };
   }
 
-  /** The request, or why there is none; undefined: it would be about nobody. */
+  /** The request, or why there is none; undefined: no trigger is left for it. */
   #makeRequest(
     { places, items }: Batch,
     authorization: RequestAuthorization,
@@ -284,7 +284,7 @@ export class SliceSending {
 
   #settleUnmadeBatch({ places }: Batch, unmade: BuildError): void {
     const [first = 0, ...more] = places;
-    // Only what is wrong with what a message says is not wrong with every message.
+    // An error in a message's content may concern only one of its triggers. A fault of the worker concerns every message.
     if (more.length > 0 && unmade.code !== ATTEMPT_CODES.requestNotMade) this.#halve(places, false);
     else for (const place of [first, ...more]) this.#settleUnmade(place, unmade);
   }
@@ -294,13 +294,13 @@ export class SliceSending {
     const verdict = verdictOf(attempt);
     this.#options.telemetry.attempted(place, attempt, verdict);
     this.#countStarted(1);
-    // A template that gives no request for somebody says nothing of the endpoint.
+    // A template that gives no request for a person says nothing about the endpoint.
     if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#budget.learn(verdict);
     this.#budget.record(place, attempt, verdict);
   }
 }
 
-/** Whether a batch goes once more, in two: it was refused as a message. */
+/** Whether a batch is sent again in two halves: it was refused as a message. */
 function isHalved({ length }: readonly number[], verdict: AttemptVerdict): boolean {
   return length > 1 && (verdict === 'refused' || verdict === 'given-up');
 }

@@ -8,9 +8,9 @@ import { sha256 } from '../webhook/signature.ts';
 /** An attempt, as far as it is traced. */
 export type TracedAttempt = { readonly verdict: AttemptVerdict } & Pick<FailedAttempt, 'status' | 'code'>;
 
-/** Reports what becomes of the triggers of one slice, named by their places in it, as spans of their traces. */
+/** Reports the outcomes of one slice's triggers, named by their places in it, as spans of their traces. */
 export interface SliceTracing {
-  /** The source was asked for the profiles of those who came without one. @param startedAtMs epoch ms. */
+  /** The source was asked for the profiles of people whose triggers came without one. @param startedAtMs epoch ms. */
   profilesRead(startedAtMs: number, isAnswered: boolean): void;
   /** A request is about to be made; returns the trace context that it carries, if any. */
   requestBegins(index: number): string | undefined;
@@ -19,14 +19,14 @@ export interface SliceTracing {
   attempted(index: number, attempt: TracedAttempt): void;
 }
 
-/** Where deliveries are reported as traces. Nothing waits for it, and nothing depends on whether they arrive. */
+/** Reports deliveries as traces. Nothing waits for the traces, and nothing depends on whether they arrive. */
 export interface DeliveryTracing {
   sliceBegan(slice: SliceInput, jobId: string): SliceTracing;
   /** A trigger has become a dead letter. May be called again for the same one. */
   died(letter: DeadLetter): void;
 }
 
-/** What is counted about deliveries. A status class is `2xx` … `5xx`, or `none` where no status came. */
+/** The metrics of deliveries. A status class is `2xx` … `5xx`, or `none` without a status. */
 export interface DeliveryMetrics {
   sliceBegan(permits: number): void;
   sliceEnded(permits: number): void;
@@ -39,7 +39,7 @@ export interface DeliveryMetrics {
 
 /** An attempt, with or without a request, as far as it is counted, logged and traced. */
 interface Ended extends Pick<FailedAttempt, 'status' | 'code' | 'durationMs'> {
-  /** Why we made no request: a code of ours, and nothing that an endpoint wrote. */
+  /** Why we made no request: a code of ours, and never an endpoint's text. */
   readonly reason?: string | undefined;
 }
 
@@ -49,7 +49,7 @@ interface Tally {
   readonly code: string | undefined;
   readonly reason: string | undefined;
   count: number;
-  /** Of the longest. */
+  /** Duration of the longest one. */
   durationMs: number;
 }
 
@@ -60,14 +60,13 @@ export interface SliceTelemetryOptions {
   readonly logsAttempts: boolean;
   /** Absent: nothing is counted. */
   readonly metrics?: DeliveryMetrics | undefined;
-  /** Absent: nothing is told. */
+  /** Absent: nothing is traced. */
   readonly tracing?: SliceTracing | undefined;
 }
 
 /**
- * Counts, logs and traces the attempts of one slice. At the usual level it logs one line for each kind of failure in a slice, with a count,
- * so that a million deliveries log nothing and a million refusals do not log a million lines; `debug` has a line for each attempt. No line
- * names a person.
+ * Counts, logs and traces the attempts of one slice. At the usual level it logs one line for each kind of failure in a slice, with a count. A million
+ * deliveries then log nothing, and a million refusals do not log a million lines. `debug` has a line for each attempt. No line names a person.
  */
 export class SliceTelemetry {
   readonly #options: SliceTelemetryOptions;
@@ -84,7 +83,7 @@ export class SliceTelemetry {
     this.#options.metrics?.requestBegan();
   }
 
-  /** A request for the triggers at these places is about to be made. Returns the trace context that it carries, where there are traces. */
+  /** A request for the triggers at these places is about to be made. Returns the trace context that it carries, if there are traces. */
   requestBegins(places: readonly number[]): string | undefined {
     const { tracing } = this.#options;
     if (tracing === undefined) return undefined;
@@ -94,7 +93,7 @@ export class SliceTelemetry {
 
   /**
    * The request for the triggers at these places has ended.
-   * @param isAttempt whether it was an attempt for each of them; one that is refused is not, when they are then sent in smaller batches.
+   * @param isAttempt whether it was an attempt for each of them. A refused request is not one if its triggers are then sent in smaller batches.
    */
   requestEnded(places: readonly number[], attempt: Ended, verdict: AttemptVerdict, isAttempt = true): void {
     const { metrics, tracing } = this.#options;
@@ -108,7 +107,7 @@ export class SliceTelemetry {
   #settled(index: number, attempt: Ended, verdict: AttemptVerdict): void {
     const { metrics, slice } = this.#options;
     const at = slice.triggers[index]?.at;
-    // If this clock is behind the one that gave `at`, the age would be negative.
+    // If this clock is behind the clock of `at`, the age would be negative.
     if (verdict === 'delivered' && metrics !== undefined && at !== undefined)
       metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
     this.#count(index, attempt, verdict);
@@ -138,7 +137,7 @@ export class SliceTelemetry {
 
   #count(index: number, attempt: Ended, verdict: AttemptVerdict): void {
     const { status, code, reason, durationMs } = attempt;
-    // A 503 has two verdicts: it may ask to wait, or not. There are few, and a key for a map would have to be made for each attempt.
+    // A 503 has two verdicts: it may ask to wait, or not. There are few tallies, and a map would need a new key for each attempt.
     const known = this.#tallies.find(
       (one) => one.verdict === verdict && one.status === status && (status !== undefined || one.code === code),
     );

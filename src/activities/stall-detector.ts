@@ -1,12 +1,12 @@
 const TICK_MS = 500;
-/** A gap this long between ticks is not just a busy moment: the process, or its machine, was frozen. */
+/** A gap this long between ticks is more than a busy moment: the process or its machine was frozen. */
 const STALL_MS = 3_000;
-/** For this long afterwards, what arrives may have been sent while it was frozen. */
+/** For this long afterwards, arriving tasks may have been sent while it was frozen. */
 const SUSPECT_MS = 2_000;
 
 /**
- * Notices when this process was frozen (a suspended machine, a paused container, a stopped process). The server then gives its slices to
- * other workers, and a task that was waiting in a socket meanwhile would start one of them a second time.
+ * Notices when this process was frozen (a suspended machine, a paused container, a stopped process). The server then gives its slices to other
+ * workers. A task that waited in a socket meanwhile would start one of them a second time.
  */
 export class StallDetector {
   readonly #timer: NodeJS.Timeout;

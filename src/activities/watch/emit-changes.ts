@@ -28,8 +28,8 @@ import {
 const SAVE_EVERY_MS = 1_000;
 
 /**
- * How many of a round's triggers each job has received, in a file beside them, from which another attempt continues after a crash. It never
- * says too much, at most too little, so two writers do no harm.
+ * How many of a round's triggers each job has received, in a file beside them. Another attempt continues from it after a crash. The numbers are never
+ * too high, at most too low, so two writers do no harm.
  */
 export class EmissionProgress {
   readonly #path: string;
@@ -71,18 +71,18 @@ export class EmissionProgress {
   #save(): void {
     const write = () => writeSummed(this.#path, Object.fromEntries(this.#accepted));
     this.#saving = this.#saving.then(write);
-    this.#saving.catch(() => undefined); // `close` says it.
+    this.#saving.catch(() => undefined); // `close` reports it.
   }
 }
 
 /** How many point look-ups the source gets at once. */
 const LOOK_UPS = 16;
-/** People per step; a step is written down as a whole. */
+/** People per step; a step is recorded as a whole. */
 const STEP = 1_000;
 
 /**
- * The activity that asks the source about each person whom a scan did not see. A page may miss somebody while members come and go, so only
- * those whom the source itself calls no members have left. Writes down the changes to signal, and adds everybody else to the snapshot.
+ * The activity that asks the source about each person whom a scan did not see. A page may miss people while members come and go. Only people whom the
+ * source itself does not call members have left. Writes the changes to signal, and adds everybody else to the snapshot.
  */
 export function createConfirmExits({ source, watchFolder }: WatchDependencies): Activities['confirmExits'] {
   return async (audience, scanId) => {
@@ -123,7 +123,7 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
 async function* steps(path: string): AsyncGenerator<string[]> {
   let users: string[] = [];
   for await (const line of readLines(path)) {
-    users.push(JSON.parse(line) as string); // Written by the scan.
+    users.push(JSON.parse(line) as string); // The scan wrote it.
     if (users.length < STEP) continue;
     yield users;
     users = [];
@@ -140,27 +140,27 @@ export interface FoundSubscribers {
   readonly jobIds: readonly string[];
   /** Jobs that are stopping and left out of `jobIds`, since others subscribe. */
   readonly stopping: readonly string[];
-  /** Running jobs that are encrypted with a key that is not here, so that it is not known whether they listen. */
+  /** Running jobs that are encrypted with a key that is not here. It is unknown whether they subscribe. */
   readonly unreadable: readonly string[];
 }
 
 export interface PublishOptions {
   /** When aborted, nothing more is sent. */
   readonly signal: AbortSignal;
-  /** Called whenever the job has accepted more, and while it is waited for, with how many of these it has. */
+  /** Called whenever the job has accepted more, and while waiting for it, with the number of triggers that it has. */
   readonly onAccepted: (accepted: number) => void;
 }
 
 /** The jobs that changes are published to, as activities reach them. */
 export interface Subscribers {
   of(audience: string): Promise<FoundSubscribers>;
-  /** The jobs that subscribe to an audience and have been stopped with what they kept: they may run again. */
+  /** The stopped jobs that subscribe to an audience and kept their backlog: they may run again. */
   kept(audience: string): Promise<readonly string[]>;
-  /** Whether a job that does not run may run again from where it was. */
+  /** Whether a job that does not run may continue from where it was. */
   mayReturn(jobId: string): Promise<boolean>;
   /**
-   * Signals triggers to a job in their order; resolves when it has them all, or has ended: false. A trigger of the same person, audience, event
-   * and `at` may be signalled twice.
+   * Signals triggers to a job in their order. Resolves when it has them all, or has ended: false. A trigger of the same person, audience, event and
+   * `at` may be signalled twice.
    * @throws when they cannot be signalled to it now.
    */
   publish(jobId: string, triggers: AsyncIterable<EventTrigger>, options: PublishOptions): Promise<boolean>;
@@ -168,20 +168,20 @@ export interface Subscribers {
 
 export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
   readonly subscribers: Subscribers;
-  /** Whether this worker was frozen until a moment ago, so that a task it receives may be stale. */
+  /** Whether this worker was frozen until a moment ago: a task that it receives may then be stale. */
   readonly hasStalled: () => boolean;
 }
 
 /** How many jobs are signalled at once. */
 const JOBS_AT_ONCE = 8;
-/** How many of the jobs that could not be signalled are named. */
+/** How many of the jobs that could not be signalled a message names. */
 const NAMED = 3;
 const UNREADABLE_NAMED = 20;
 
 /**
- * The activity that signals a round's changes to every running job that listens. Each job gets all of them in the same order and with the
- * same `at`, however often this is retried, and a job that cannot be signalled now does not hold up the others. A job that does not run, but may
- * again, is told then.
+ * The activity that signals a round's changes to every running job that subscribes. Each job gets all of them in the same order and with the same
+ * `at`, however often this is retried. A job that cannot be signalled now does not hold up the others. A job that does not run, but may run again,
+ * gets them then.
  *
  * @throws ApplicationFailure of type JobsNotTold
  */
@@ -198,18 +198,18 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
     const away = [...absent.known, ...stopping, ...(await subscribers.kept(audience))];
     for (const jobId of new Set(away.filter((one) => !jobIds.includes(one) && !unreadable.includes(one)))) {
       if (!(await subscribers.mayReturn(jobId))) absent.forget(jobId);
-      // What it has of this round, it has from an earlier try.
+      // The job has these changes of this round from an earlier try.
       else if (absent.roundsOf(jobId).every((one) => one.scanId !== scanId))
         await absent.miss(jobId, round, progress.of(jobId));
     }
     absent.hear(jobIds);
-    // Before anybody hears of the round: whoever comes back meanwhile is owed it.
+    // This comes before any job gets the round: a job that comes back meanwhile is owed it.
     await absent.save();
     const publisher = new ChangePublisher(dependencies, audience, absent);
     const listed = new Set(jobIds);
     let from = 0;
     for (let toTell = jobIds; toTell.length > 0;) {
-      /** How much of the round each had that has ended meanwhile. */
+      /** How much of the round each job had that has ended meanwhile. */
       const ended: number[] = [];
       await publisher.publishAll(toTell, async (jobId) => {
         const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
@@ -222,7 +222,7 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
         ended.push(progress.of(jobId));
         if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
       });
-      // A job that was started since may have taken the place of one that has ended.
+      // A job that was started since may have replaced one that has ended.
       toTell = ended.length === 0 ? [] : (await subscribers.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
       from = Math.min(...ended);
       for (const jobId of toTell) listed.add(jobId);
@@ -234,7 +234,7 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
 }
 
 /**
- * The activity that tells jobs that run again what they have missed, in rounds in which there is nothing else to tell.
+ * The activity that signals missed changes to jobs that run again, in rounds without other changes.
  *
  * @throws ApplicationFailure of type JobsNotTold
  */
@@ -253,7 +253,7 @@ export function createTellReturned(dependencies: EmitDependencies): Activities['
   };
 }
 
-/** Tells jobs, several at once, and remembers what those that end have missed. */
+/** Signals changes to several jobs at once, and records those that ended jobs have missed. */
 class ChangePublisher {
   readonly #dependencies: EmitDependencies;
   readonly #audience: string;
@@ -268,7 +268,7 @@ class ChangePublisher {
   }
 
   async publishAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
-    // A job that accepts nothing may be waited for; a worker that was frozen notices that by itself.
+    // A job that accepts nothing may cause a wait; a worker that was frozen notices that by itself.
     const tellOne = async (jobId: string): Promise<void> => {
       try {
         await tell(jobId);
@@ -279,7 +279,7 @@ class ChangePublisher {
     await beating(() => forEachLimit(jobIds, JOBS_AT_ONCE, tellOne));
   }
 
-  /** Whether the job has all of them, and has not ended. */
+  /** Returns whether the job has all of them, and has not ended. */
   async publish(
     jobId: string,
     changes: string,
@@ -290,7 +290,7 @@ class ChangePublisher {
     return await subscribers.publish(jobId, triggers, { signal: this.#context.cancellationSignal, onAccepted });
   }
 
-  /** Tells a job what it has missed, round by round; false when it has ended meanwhile. */
+  /** Signals missed changes to a job, round by round; false when it has ended meanwhile. */
   async catchUp(jobId: string): Promise<boolean> {
     for (const { scanId, at, from } of this.#absent.roundsOf(jobId)) {
       const changes = await this.#absent.changesOf(scanId);
@@ -300,7 +300,7 @@ class ChangePublisher {
       }
       if (!(await this.publish(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
       this.#absent.told(jobId, scanId);
-      // Or a crash would have all of it told again.
+      // Without this, a crash would have all of it signalled again.
       await this.#absent.save();
     }
     return true;
@@ -334,9 +334,9 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
   let place = 0;
   for await (const line of readLines(path)) {
     if (place++ < from) continue;
-    // Another worker may have signalled all of this meanwhile, and newer changes since: older ones must not come after those.
+    // Another worker may have signalled all of this meanwhile, and newer changes since. Older changes must not come after those.
     if (hasStalled()) throw new Error('This worker was frozen for a while; the round is continued.');
-    const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // Written by confirmExits.
+    const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // `confirmExits` wrote it.
     yield { audience, user, event, at: withOffset(at) };
   }
 }
@@ -349,19 +349,19 @@ function notTold(failures: readonly string[]): ApplicationFailure {
   });
 }
 
-/** A round that jobs have missed. Its changes lie beside, in a file of its own. */
+/** A round that jobs have missed. Its changes are in a separate file beside it. */
 const roundSchema = z.strictObject({
   scanId: z.string(),
   at: z.string(),
   sum: z.tuple([z.int(), z.int()]).readonly(),
-  /** Jobs that are still to be told, and how many of its changes each has. */
+  /** Jobs that have yet to get it, and how many of its changes each has. */
   missedBy: z.record(z.string(), z.int()),
 });
 type Round = z.infer<typeof roundSchema>;
 
 const absentSchema = z.strictObject({
   v: z.literal(1),
-  /** Jobs that were told the last round with changes, or are still to be told it. */
+  /** Jobs that got the last round with changes, or have yet to get it. */
   heard: z.array(z.string()),
   /** Oldest first. */
   rounds: z.array(roundSchema),
@@ -369,18 +369,18 @@ const absentSchema = z.strictObject({
 });
 
 const FILE = 'absent.json';
-/** Most rounds that are kept for jobs that are not there, and most bytes of their changes. */
+/** Most rounds that are kept for absent jobs, and most bytes of their changes. */
 const MOST_ROUNDS = 500;
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_LOST = 20;
 
-/** What the jobs have missed that were not running when a round was told, in a file of the audience's folder. */
+/** The changes missed by jobs that were not running during a round, in a file of the audience's folder. */
 export class AbsentJobs {
   readonly #folder: string;
   #heard: string[];
   #rounds: Round[];
   #lost: MissedRounds[];
-  /** Rounds that nobody is owed any more. */
+  /** Rounds that are no longer owed to any job. */
   readonly #dropped: string[] = [];
   #saving: Promise<void> = Promise.resolve();
 
@@ -396,7 +396,7 @@ export class AbsentJobs {
     this.#lost = lost;
   }
 
-  /** Jobs that are owed a round, or heard the last one. */
+  /** Jobs that are owed a round, or got the last one. */
   get known(): ReadonlySet<string> {
     return new Set([...this.#heard, ...this.owed]);
   }
@@ -406,12 +406,12 @@ export class AbsentJobs {
     return [...new Set(this.#rounds.flatMap(({ missedBy }) => Object.keys(missedBy)))].sort();
   }
 
-  /** What can no longer be told. */
+  /** The missed rounds that can no longer be signalled. */
   get lost(): readonly MissedRounds[] {
     return this.#lost;
   }
 
-  /** Jobs that hear the present round. */
+  /** Sets the jobs that get the current round. */
   hear(jobIds: readonly string[]): void {
     this.#heard = [...jobIds];
   }
@@ -424,7 +424,7 @@ export class AbsentJobs {
     });
   }
 
-  /** The changes of a round that was missed; undefined when they are damaged. */
+  /** The path to the changes of a missed round; undefined when they are damaged. */
   async changesOf(scanId: string): Promise<string | undefined> {
     const path = this.#path(scanId);
     const sum = await sumOf(path).catch(() => undefined);
@@ -432,9 +432,9 @@ export class AbsentJobs {
     return sum !== undefined && round !== undefined && isSame(sum, round.sum) ? path : undefined;
   }
 
-  /** A job has missed this round from its change `from` on. */
+  /** Records that a job has missed this round from its change `from` on. */
   async miss(jobId: string, { scanId, at, changes }: { scanId: string; at: string; changes: string }, from: number) {
-    // Of what is copied: several jobs may miss it at once, and each copies the same.
+    // The sum of the original: several jobs may miss it at once, and each copies the same file.
     const sum = await sumOf(changes);
     await copyFile(changes, this.#path(scanId));
     const known = this.#rounds.find((one) => one.scanId === scanId);
@@ -447,18 +447,18 @@ export class AbsentJobs {
     }
   }
 
-  /** A job has a round that it had missed. */
+  /** Records that a job has a round that it had missed. */
   told(jobId: string, scanId: string): void {
     for (const round of this.#rounds) if (round.scanId === scanId) delete round.missedBy[jobId];
   }
 
-  /** A job cannot come back, so that nothing is owed to it. */
+  /** A job cannot come back, and is no longer owed anything. */
   forget(jobId: string): void {
     this.#heard = this.#heard.filter((one) => one !== jobId);
     for (const { missedBy } of this.#rounds) delete missedBy[jobId];
   }
 
-  /** What a job has missed cannot be told: part of it would be worse than nothing. */
+  /** A job's missed rounds cannot be signalled: a part of them would be worse than none. */
   lose(jobId: string): void {
     const missed = this.roundsOf(jobId);
     const [from, to] = [missed.at(0)?.at, missed.at(-1)?.at];
@@ -476,7 +476,7 @@ export class AbsentJobs {
     await this.#saving;
   }
 
-  /** Removes what nobody is owed any more; after `save`. */
+  /** Removes rounds that are no longer owed to any job; call it after `save`. */
   async tidy(): Promise<void> {
     this.#unowed();
     for (const scanId of this.#dropped.splice(0)) await rm(this.#path(scanId), { force: true });

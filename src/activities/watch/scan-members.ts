@@ -34,7 +34,7 @@ const NO_FOLDER: Problem = {
     'The worker has no folder for snapshots. Set TRIGGERS_WATCH_FOLDER, or "watch": { "folder": … } in its configuration; several workers have to share one folder.',
 };
 
-/** The activity that looks up the audiences to be watched. Returns every problem at once; rejects only when the source does. */
+/** The activity that looks up the audiences to watch. Returns every problem at once; rejects only when the source does. */
 export function createPrepareWatch({ source, watchFolder }: WatchDependencies): Activities['prepareWatch'] {
   return async (names) => {
     const known = await source.audiences();
@@ -56,8 +56,8 @@ export interface WatchDependencies {
 }
 
 /**
- * The activity that reads all members and compares them with the last snapshot. What it writes becomes a snapshot only when the scan is
- * complete; what a failed scan wrote is never read.
+ * The activity that reads all members and compares them with the last snapshot. Its files become a snapshot only when the scan is complete. The files
+ * of a failed scan are never read.
  */
 export function createScanMembers({ source, watchFolder }: WatchDependencies): Activities['scanMembers'] {
   return async (request) => {
@@ -85,7 +85,7 @@ async function opened(snapshot: Snapshot): Promise<SealedSnapshot> {
   return { snapshot, manifest: await snapshot.sealed() };
 }
 
-/** Read to its end: what is damaged is as good as not there, and must not cost the snapshot that is. */
+/** Reads the snapshot to its end. A damaged one counts as absent, and must not cost the snapshot that exists. */
 async function openedIfWhole(snapshot: Snapshot): Promise<SealedSnapshot | undefined> {
   const manifest = await snapshot.manifest();
   if (manifest === undefined) return undefined;
@@ -103,7 +103,7 @@ async function removeObsolete(folder: string, obsolete: ScanRequest['obsolete'])
   for (const id of obsolete) await new Snapshot(folder, id).remove();
 }
 
-/** Writes down all members, in a folder that has none; returns the sum of each bucket. */
+/** Writes all members to a folder that has none; returns the sum of each bucket. */
 export async function writeMembers(source: AudienceSource, audience: string, folder: string): Promise<FileSum[]> {
   const buckets = new MemberBuckets(folder, MEMBERS);
   const cursors = new Set<string>();
@@ -111,13 +111,13 @@ export async function writeMembers(source: AudienceSource, audience: string, fol
   for (let after: string | undefined; ;) {
     const { ids, next, version } = await source.members(audience, after, PAGE_IDS);
     first ??= version;
-    // Who is behind the place in one version, and before it in the other, would seem to have left.
+    // A member behind this place in one version, and before it in the other, would seem to have left.
     if (version !== first)
       throw new Error('The source changed while its members were read. The round is discarded and tried again.');
     await buckets.add(ids.filter(isSendable));
     alive();
     if (next === undefined) return await buckets.close();
-    // A source that goes in a circle would never show the members after it.
+    // A circular source would never show the members after it.
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
       throw new Error('The source is circular: it gave the same cursor twice. The round is discarded and tried again.');
@@ -132,13 +132,13 @@ interface Sides {
   readonly held: SealedSnapshot | undefined;
 }
 
-/** Part by part, so that one part of each is in memory at a time. */
+/** Compares bucket by bucket: only one bucket of each side is in memory at a time. */
 async function compare({ base: baseId, emitExisting }: ScanRequest, scan: Snapshot, sides: Sides): Promise<ScanReport> {
   const isComparing = baseId !== null || emitExisting;
   const sum = { members: 0, enters: 0, exits: 0, back: 0, gone: 0, heldFound: sides.held !== undefined };
   const manifest: Manifest = { v: 1, id: scan.id, members: sides.members, files: {} };
   const files = await Promise.all([ENTERS, EXITS].map((name) => open(scan.path(name), 'w')));
-  const [enters, exits] = files as [(typeof files)[0], (typeof files)[0]]; // As many as names.
+  const [enters, exits] = files as [(typeof files)[0], (typeof files)[0]]; // There are as many as names.
   try {
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const now = await scan.members(manifest, bucket);

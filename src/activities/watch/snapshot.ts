@@ -10,8 +10,8 @@ import { AUDIENCE_ID } from '../../domain/names.ts';
 import { bucketOf, BUCKETS } from '../../domain/watch.ts';
 
 /**
- * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line: the other
- * characters at which Node's own reader breaks lines may appear unescaped in a JSON string.
+ * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line. Node's own reader also
+ * breaks lines at other characters, which may appear unescaped in a JSON string.
  */
 export async function* readLines(path: string): AsyncGenerator<string> {
   let rest = '';
@@ -23,12 +23,12 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   if (rest !== '') yield rest;
 }
 
-/** By what a damaged file is recognised: how many bytes it has, and their CRC-32. */
+/** Identifies damaged files: the number of bytes, and their CRC-32. */
 export type FileSum = readonly [bytes: number, crc: number];
 
 export const EMPTY_SUM: FileSum = [0, 0];
 
-/** The sum of a file that has become longer. */
+/** The sum of a file after data was appended. */
 export function withMore([bytes, crc]: FileSum, more: Buffer): FileSum {
   return [bytes + more.length, crc32(more, crc)];
 }
@@ -44,7 +44,7 @@ export async function sumOf(path: string): Promise<FileSum> {
   return sum;
 }
 
-/** Writes a value with its sum, atomically: the file is there as a whole, or as it was before. */
+/** Writes a value with its sum, atomically: the file is complete, or as it was before. */
 export async function writeSummed(path: string, value: object): Promise<void> {
   const json = JSON.stringify(value);
   const beside = `${path}.${randomUUID()}`;
@@ -58,7 +58,7 @@ export async function writeSummed(path: string, value: object): Promise<void> {
   }
 }
 
-/** What `writeSummed` wrote; undefined when the file is not there, or is damaged. */
+/** Reads a value from `writeSummed`; undefined when the file is missing or damaged. */
 export async function readSummed(path: string): Promise<unknown> {
   try {
     const [json = '', sum, ...more] = (await readFile(path, 'utf8')).split('\n');
@@ -92,7 +92,7 @@ export class MemberBuckets {
   async add(users: Iterable<string>): Promise<void> {
     for (const user of users) {
       const bucket = bucketOf(user);
-      // As JSON, since an id may hold a newline.
+      // The id is written as JSON, since it may contain a newline.
       const line = `${JSON.stringify(user)}\n`;
       this.#waiting[bucket] += line;
       this.#waitingCharacters += line.length;
@@ -100,7 +100,7 @@ export class MemberBuckets {
     if (this.#waitingCharacters > FLUSH_CHARACTERS) await this.#flush();
   }
 
-  /** Writes what is still in memory; returns the sum of each file. */
+  /** Writes the rest from memory; returns the sum of each file. */
   async close(): Promise<FileSum[]> {
     await this.#flush();
     return this.#sums;
@@ -120,15 +120,15 @@ export class MemberBuckets {
 
 /**
  * The ids of one file, which has this sum; an id may appear twice. An empty bucket has no file.
- * @returns undefined when the file is not as it was written.
+ * @returns undefined when the file has changed since it was written.
  */
 export async function readBucket(path: string, sum: FileSum): Promise<string[] | undefined> {
   if (isSame(sum, EMPTY_SUM)) return [];
   const content = await readFile(path);
   if (!isSame(withMore(EMPTY_SUM, content), sum)) return undefined;
   const lines = content.toString().split('\n');
-  lines.pop(); // Behind the last newline.
-  return lines.map((line) => JSON.parse(line) as string); // Written by `add`.
+  lines.pop(); // It is the text after the last newline.
+  return lines.map((line) => JSON.parse(line) as string); // `add` wrote it.
 }
 
 export function bucketName(prefix: string, bucket: number): string {
@@ -146,9 +146,9 @@ const sums = z.array(sum).length(BUCKETS);
 const manifestSchema = z.strictObject({
   v: z.literal(1),
   id: z.string(),
-  /** The sum of each bucket, to detect one that lost its end when the machine crashed, or was damaged. */
+  /** The sum of each bucket. It detects one that lost its end in a crash of the machine, or was damaged. */
   members: sums,
-  /** The same for those whom the scan did not see but who are still members; present once exits are confirmed. */
+  /** The same for people whom the scan did not see but who are still members; present once exits are confirmed. */
   stayed: sums.optional(),
   /** The sums of its other files. */
   files: z.record(z.string(), sum),
@@ -157,8 +157,8 @@ const manifestSchema = z.strictObject({
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 
 /**
- * One scan on disk: a folder with the members in 256 files, the differences from the scan before, and a manifest, which is written last: a
- * folder without one is not a snapshot. Which snapshot counts is not stored here: the workflow knows its id.
+ * One scan on disk: a folder with the members in 256 files, the differences from the previous scan, and a manifest. The manifest is written last: a
+ * folder without one is not a snapshot. The workflow knows the id of the snapshot that counts; it is not stored here.
  */
 export class Snapshot {
   readonly id: string;
@@ -179,7 +179,7 @@ export class Snapshot {
   }
 
   async create(): Promise<void> {
-    // It holds the ids of the members.
+    // It contains the ids of the members.
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
   }
 
@@ -187,7 +187,7 @@ export class Snapshot {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Makes it a snapshot, or extends the one it is. */
+  /** Makes it a snapshot, or extends the existing one. */
   async seal(manifest: Omit<Manifest, 'v' | 'id'>): Promise<void> {
     await writeSummed(this.path(MANIFEST), { v: 1, id: this.id, ...manifest });
   }
@@ -224,7 +224,7 @@ export class Snapshot {
     return users;
   }
 
-  /** The path of a file, once it is known to be as it was sealed. @throws ApplicationFailure of type SnapshotNotHere */
+  /** The path of a file, after checking that it is as it was sealed. @throws ApplicationFailure of type SnapshotNotHere */
   async whole({ files }: Manifest, name: string): Promise<string> {
     const sealed = files[name];
     if (sealed === undefined) throw notHere(this);
@@ -249,7 +249,7 @@ export const ENTERS = 'enters';
 export const EXITS = 'exits';
 export const CHANGES = 'changes';
 
-/** The folder of an audience's snapshots, of those that this worker keeps. @throws ApplicationFailure */
+/** The folder of an audience's snapshots that this worker keeps. @throws ApplicationFailure */
 export function audienceFolder(root: string | undefined, audience: string): string {
   if (root === undefined)
     throw ApplicationFailure.create({
