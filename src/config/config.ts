@@ -70,7 +70,7 @@ export const configSchema = z.strictObject({
   outbox: outboxSchema.optional(),
   /** The topics that `triggers consume kafka` reads. */
   kafka: kafkaSchema.optional(),
-  /** Where operators are told about changes in a job's state, in addition to the log. */
+  /** Where alerts about changes in a job's state go, in addition to the log. */
   alerts: alertsSchema,
   /** Longest time for one request, from connecting to the end of the answer, in ms. */
   requestTimeoutMs: milliseconds(60_000).default(15_000),

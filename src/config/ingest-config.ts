@@ -177,7 +177,7 @@ export const apiKeysSchema = z
     z.string().min(1).max(100),
     z
       .strictObject({
-        /** SHA-256 of the key, in hex: a key has 256 random bits, so nobody finds it by trying. */
+        /** SHA-256 of the key, in hex: a key has 256 random bits, too many to guess. */
         hash: z.string().regex(/^sha256:[0-9a-f]{64}$/, {
           error:
             'A hash looks like sha256: and 64 hex digits. Make a key and its hash with: triggers secrets new --api-key',

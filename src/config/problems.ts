@@ -30,7 +30,7 @@ function unknownKeysIn({ keys, path }: z.core.$ZodIssueUnrecognizedKeys, schema:
   return keys.map((key) => unknownKey(key, known)).join(' ');
 }
 
-/** Says that there is no such setting, and which one was most likely meant. */
+/** Returns the message about an unknown setting, with the one that was most likely meant. */
 export function unknownKey(key: string, known: readonly string[]): string {
   const near = nearestKey(key, known);
   const advice = near === undefined ? `The settings here are ${known.join(', ')}.` : `Did you mean "${near}"?`;

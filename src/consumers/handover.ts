@@ -55,7 +55,7 @@ export class Handover {
    * Resolves once each job that subscribes has accepted all of them, in their order. Waits for a job that is full, and for Temporal if it does not
    * answer.
    * @returns those to which no job subscribes: they are dropped, counted and logged.
-   * @throws the reason of `stop`, as soon as that is aborted: some may have been accepted, and are to be given again
+   * @throws the reason of `stop`, as soon as that is aborted: some may have been accepted, and must be given again
    */
   async give(triggers: readonly CheckedTrigger[], stop: AbortSignal): Promise<readonly CheckedTrigger[]> {
     return await unless(stop, this.#give(triggers, stop));
@@ -151,7 +151,7 @@ export class Handover {
     return await withRetries(ask, { ...WITHOUT_END, signal: stop, onPause });
   }
 
-  /** One that is not there yet may subscribe once it is. */
+  /** A job that does not exist yet may subscribe once it does. */
   async #maySubscribe(jobId: string, audience: string): Promise<boolean> {
     try {
       return await this.#options.directory.subscribes(jobId, audience);

@@ -12,12 +12,12 @@ export type AlertKind =
   | 'watch-failing'
   | 'watch-held';
 
-/** Something about a job or a watch that its operators should be told once. */
+/** Something about a job or a watch that its operators should learn once. */
 export interface Alert {
   /** The number of this alert of its job or watch, from 1. */
   readonly n: number;
   readonly kind: AlertKind;
-  /** A condition `began` or `ended`; something without an end `happened`. */
+  /** A condition `began` or `ended`; an event without an end `happened`. */
   readonly state: 'began' | 'ended' | 'happened';
   /** RFC 3339 */
   readonly at: string;

@@ -7,7 +7,7 @@ import type { TriggerEvent } from './trigger.ts';
  *
  * - `delivered`: the trigger is delivered.
  * - `retry`: the endpoint is unhealthy; the trigger's next attempt follows the retry schedule.
- * - `dead-letter`: the trigger becomes a dead letter at once, whatever the endpoint has accepted before.
+ * - `dead-letter`: the trigger becomes a dead letter at once, even if the endpoint has accepted others before.
  * - `pause`: the job pauses, with everything kept, until a person resumes it.
  */
 export const ANSWER_MEANINGS = ['delivered', 'retry', 'dead-letter', 'pause'] as const;

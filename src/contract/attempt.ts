@@ -5,7 +5,7 @@ import type { TriggerEvent } from './trigger.ts';
 /** How a slice ended, according to the job's history. */
 export type SliceEnd =
   | { readonly kind: 'reported'; readonly report: SliceReport }
-  /** Its activity did not finish; with what its last heartbeat said, if there was one. */
+  /** Its activity did not finish; with the details of its last heartbeat, if there was one. */
   | { readonly kind: 'lost'; readonly progress?: SliceProgress }
   | { readonly kind: 'running'; readonly progress?: SliceProgress };
 
@@ -20,7 +20,7 @@ export interface SliceRun {
 /**
  * The outcome of a trigger in a slice.
  *
- * - `delivered`: answered with 2xx. A history does not say which status, nor how long it took.
+ * - `delivered`: answered with a 2xx, or another status that counts as delivered. A history has neither the status nor the duration.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
  * - `skipped`: a template of the job decided to send nothing; `answer` is its reason.
  * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
@@ -55,6 +55,6 @@ export interface Attempt {
   readonly answer?: string;
   /** How long the request took; only for one that failed. */
   readonly durationMs?: number;
-  /** How long the endpoint asked to wait before any request, in ms. */
+  /** How long the endpoint asked us to wait before any request, in ms. */
   readonly retryAfterMs?: number;
 }

@@ -13,7 +13,7 @@ export interface BackfillInput {
   readonly pageBytes: number;
   /** How far the previous run got; in the first run, where to begin. */
   readonly carried: BackfillProgress;
-  /** How often this backfill was begun again by another child, from where the one before had come; absent: never. */
+  /** How often another child continued this backfill where the last one had stopped; absent: never. */
   readonly restarts?: number;
   /** The difference that it sends in place of all members (`contract/difference.ts`). */
   readonly difference?: DifferenceToSend;
@@ -57,11 +57,11 @@ export interface MemberPage {
   /** When the source was asked, or earlier; epoch ms by the server's clock, which also dates live triggers. */
   readonly readAt: number;
   readonly ids: readonly string[];
-  /** People who are no members, to be sent as exits; absent: none. */
+  /** People who are not members, to be sent as exits; absent: none. */
   readonly exits?: readonly string[];
-  /** How many more of a difference were read, and are as it says no longer; absent: none. */
+  /** How many more people of the difference were read, for whom it no longer holds; absent: none. */
   readonly outdated?: number;
-  /** How many members all its audiences together had when it began, according to the source; absent when the source does not say. */
+  /** The members of all its audiences when it began, by the source's own count; absent when the source does not say. */
   readonly expected?: number;
   /** True on the page that ends the backfill. */
   readonly last: boolean;
@@ -85,7 +85,7 @@ export interface PageTaken {
 
 /** Result of `listDifference`. */
 export interface DifferencePage extends MemberIds {
-  /** People who are no members. */
+  /** People who are not members. */
   readonly exits: readonly string[];
   /** How many people were left out, since the difference no longer holds for them. */
   readonly outdated: number;

@@ -19,7 +19,7 @@ export interface DeadLetter {
   /** Absent: it is read from the source when it is sent. */
   readonly profile?: JsonObject;
   readonly profileBytes?: number;
-  /** Where its profile was, and is no more: it is never sent with another one. A letter that a job makes says so of any that is not with it. */
+  /** Where its profile was, but is no longer: it is never sent with another one. A job sets this for every profile that the letter does not carry. */
   readonly held?: HeldProfile;
   /** The last attempt. */
   readonly failure: LastFailure;
@@ -32,15 +32,15 @@ export interface DeadLetter {
 }
 
 /**
- * Argument of the job's signal `redeliver`, from a dead letter: it is queued after what is waiting for that person. The job answers whether it
- * took it; until then the dead letter keeps it.
+ * Argument of the job's signal `redeliver`, from a dead letter: it is queued after the person's waiting triggers. The job answers whether it
+ * accepted it; until then the dead letter keeps it.
  */
 export interface Redelivery {
   readonly subscriptionId: string;
   readonly asking: AskingLetter;
-  /** Also when the job no longer listens to the audience. */
+  /** Also when the job no longer subscribes to the audience. */
   readonly force: boolean;
-  /** True: a person has discarded it meanwhile. The job is not to take it, only to say whether it already did. */
+  /** True: a person has discarded it meanwhile. The job must not accept it, only answer whether it already did. */
   readonly isWithdrawn: boolean;
   readonly user: string;
   readonly trigger: {
@@ -56,26 +56,26 @@ export interface Redelivery {
   };
 }
 
-/** The dead letter that asks a job to take its trigger, and is answered. */
+/** The dead letter that asks a job to accept its trigger, and gets the answer. */
 export interface AskingLetter {
   readonly workflowId: string;
-  /** Its first run, by which the job knows it: a dead letter that asks twice is taken once. */
+  /** Its first run, by which the job knows it: a dead letter that asks twice is accepted once. */
   readonly runId: string;
   /** Counts its questions, from 1. */
   readonly question: number;
 }
 
-/** Why a job does not take a dead letter. */
+/** Why a job does not accept a dead letter. */
 export type RedeliveryRefusal =
   /** It belongs to an earlier job of this id. */
   | 'other-subscription'
-  /** The job no longer listens to its audience. */
+  /** The job no longer subscribes to its audience. */
   | 'audience-left'
-  /** The job has stopped: it takes nothing before it is resumed. */
+  /** The job has stopped: it accepts nothing until it is resumed. */
   | 'stopped'
-  /** The job is stopping, and drops what waits. */
+  /** The job is stopping, and drops waiting triggers. */
   | 'discarding'
-  /** It was withdrawn before the job took it. */
+  /** It was withdrawn before the job accepted it. */
   | 'withdrawn'
   /** The signal is not a trigger that the job can keep. */
   | 'unreadable';
@@ -103,7 +103,7 @@ export interface RedeliverRequest {
   readonly force?: boolean;
 }
 
-/** How a dead letter ended, or that it is waiting; `redelivering` while the source or the job is being asked: it may already be sent. */
+/** How a dead letter ended, or that it is waiting. `redelivering` while it asks the source or the job: it may already be sent. */
 export type DeadLetterState = 'waiting' | 'redelivering' | DeadLetterEnd;
 
 /** Result of the workflow `deadLetter`. */

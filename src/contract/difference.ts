@@ -33,17 +33,17 @@ export interface DifferenceCounts {
   readonly both: number;
   /** Members who are missing there, and are to be sent as enters. */
   readonly enters: number;
-  /** People who are there and no members, and are to be sent as exits. */
+  /** People who are there, but are not members, and are to be sent as exits. */
   readonly exits: number;
 }
 
 /** Result of the activity `compareMembers`. */
 export interface ComparedMembers extends DifferenceCounts {
-  /** The first of them, for people to look at. */
+  /** The first of them, to show to people. */
   readonly first: Readonly<Record<'enters' | 'exits', readonly string[]>>;
 }
 
-/** How what an endpoint has differs from the members of one audience now. */
+/** How an endpoint's list differs from the members of one audience now. */
 export interface Difference extends ComparedMembers {
   readonly id: string;
   readonly audience: Audience;

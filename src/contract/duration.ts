@@ -1,7 +1,7 @@
 // Without zod: workflows and the console read these, too.
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** A year: longer than anything here is kept or waits. */
+/** A year: nothing here is kept, or waits, for longer. */
 const A_YEAR_MS = 365 * 86_400_000;
 
 /** Each unit at most once, the largest first. */

@@ -6,7 +6,7 @@ import { unknownKeys } from './nearest-key.ts';
 import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
 import { MISSING_URL, webhookUrl } from './webhook-url.ts';
 
-/** Most audiences one job listens to. */
+/** Most audiences that one job subscribes to. */
 export const MAX_AUDIENCES = 100;
 /** Most requests one job may have in flight. */
 const MAX_PARALLEL_REQUESTS = 500;
@@ -43,7 +43,7 @@ const renamedField = z.strictObject({
   as: text('The name under which a field is sent', 255),
 });
 
-// By hand, since a union would say of an entry that is almost right only that it is wrong.
+// By hand, since a union would only say that an almost right entry is wrong.
 const exportField = z.custom<ExportField>().transform((said, context): ExportField => {
   const schema = typeof said === 'object' && said !== null ? renamedField : text('An export field', 255);
   const checked = schema.safeParse(said);
@@ -60,7 +60,7 @@ function renamedProblems(issue: z.core.$ZodIssue): Problem[] {
 }
 
 /**
- * The job form: what a person says about one export job, under the same names in a job file, in the client and in the edit update. Unknown
+ * The job form: the settings of one export job, under the same names in a job file, in the client and in the edit update. Unknown
  * keys are refused, since silently ignoring a misspelt option would be worse than an error.
  */
 export const jobDefinitionSchema = z.strictObject({
@@ -159,7 +159,7 @@ export interface Problem {
 export type Checked<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** Checks a job definition against the form; every problem at once. */
+/** Checks a job definition against the form; reports every problem at once. */
 export function checkJobDefinition(input: unknown): Checked<JobDefinition> {
   const parsed = jobDefinitionSchema.safeParse(input);
   const problems = [
@@ -202,10 +202,10 @@ const OF_EVENTS = [
 ] as const;
 const NOTHING_DIFFERENT = 'This says of nothing that it is different. Leave it out, or give null.';
 
-/** How deep the objects of a form stand in each other below it: `onEnter`, its `headers`. */
+/** How deep the objects of a form are nested: `onEnter`, its `headers`. */
 const LEVELS = 2;
 
-/** Names that are missing in what comes out of a check, where nobody is told. */
+/** Returns names that a check would drop without a message. */
 function unsayable(input: unknown, levels = LEVELS, place = ''): Problem[] {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return [];
   return Object.entries(input).flatMap(([key, value]) => {
@@ -231,7 +231,7 @@ function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
   return [{ field: name, message: issue.message }];
 }
 
-/** The keys that an object of the form may have, at a place that has one. */
+/** Returns the keys that an object of the form may have at a place. */
 function keysAt(path: readonly PropertyKey[]): string[] {
   let schema: unknown = jobDefinitionSchema;
   for (const part of path) {
@@ -243,7 +243,7 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
-/** A schema without what says that its value may be left out. */
+/** Returns a schema without the wrappers that let its value be left out. */
 function plain(schema: unknown): unknown {
   const isOptional =
     schema instanceof z.ZodDefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional;

@@ -7,7 +7,7 @@ export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped
 
 export interface BackfillStatus {
   readonly n: number;
-  /** `kept`: the job was stopped and kept what waited; what is left of the backfill goes on when it is resumed. */
+  /** `kept`: the job was stopped and kept its backlog; the rest of the backfill goes on when it is resumed. */
   readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost' | 'kept';
   /** With `paused`: by a person, or because the sample that was asked for has been sent. */
   readonly pausedBy?: 'operator' | 'sample';
@@ -37,15 +37,15 @@ export interface BackfillStatus {
   readonly leftOut?: readonly { readonly audience: string; readonly members: number }[];
   /** Members whose enter became a dead letter. */
   readonly deadLetters: number;
-  /** Members about whom nothing was to be sent, since a template skips them; absent: none. */
+  /** Members that a template skips, so that nothing is sent; absent: none. */
   readonly filtered?: number;
   /** Members waiting in the job. */
   readonly waiting: number;
   /** Members delivered a second, over about the last minute. */
   readonly ratePerSecond: number;
-  /** How long it will take at that rate, when that can be said. */
+  /** How long it will take at that rate, if that is known. */
   readonly secondsLeft?: number;
-  /** RFC 3339: when the job's quota lets the last of them be sent, if no live triggers come; absent: it does now, or that cannot be said. */
+  /** RFC 3339: when the job's quota lets the last of them be sent, if no live triggers come; absent: it does now, or that is unknown. */
   readonly lastFrom?: string;
   /** A hint for people, in words. */
   readonly notice?: string;
@@ -68,13 +68,13 @@ export interface LastFailure {
 
 export interface EndpointStatus {
   /**
-   * `new`: it has accepted nothing yet, so one request at a time is tried, and what it refuses is kept; `unhealthy`: only probes are sent;
+   * `new`: it has accepted nothing yet, so one request at a time is tried, and refused triggers are kept; `unhealthy`: only probes are sent;
    * `recovering`: permits grow back to the full number.
    */
   readonly state: 'new' | 'unhealthy' | 'recovering';
   /** RFC 3339: when the next probe is sent; absent: one is under way, or nothing is to be sent. */
   readonly nextProbeAt?: string;
-  /** While `unhealthy`: how many different people in a row it did not accept; no more than 120 are counted. */
+  /** While `unhealthy`: how many different people in a row it refused; at most 120 are counted. */
   readonly refusedInRow?: number;
   /** RFC 3339: when it last accepted somebody; absent: never, since its URL or authorization last changed. */
   readonly acceptedAt?: string;
@@ -88,9 +88,9 @@ export interface HolderTrouble {
   readonly holder: string;
   /** Why, in words. */
   readonly reason: string;
-  /** RFC 3339: when it could not be read for the first time. */
+  /** RFC 3339: when reading it failed for the first time. */
   readonly since: string;
-  /** RFC 3339: when it is read again. */
+  /** RFC 3339: the time of the next try. */
   readonly nextTryAt: string;
 }
 
@@ -186,7 +186,7 @@ export interface JobStatus extends ShownForm {
   readonly kept?: KeptTriggers;
   /** RFC 3339: until when a terminated job can be recovered, or one whose kept triggers were ended from outside. Looked up by the client, like `kept`. */
   readonly recoverableUntil?: string;
-  /** Why a job that another client started never began: what is wrong with its definition. Looked up by the client, like `kept`. */
+  /** Why a job that another client started never began: the problems of its definition. Looked up by the client, like `kept`. */
   readonly problems?: readonly Problem[];
   /** RFC 3339: when somebody reset its present run, which began again from an earlier moment. Looked up by the client, like `kept`. */
   readonly resetAt?: string;
@@ -202,26 +202,26 @@ export interface JobStatus extends ShownForm {
   readonly lastFailure?: LastFailure;
   /** The endpoint asked to wait until then (RFC 3339). */
   readonly throttledUntil?: string;
-  /** These are quiet hours, until then (RFC 3339); absent outside of them. */
+  /** Quiet hours last until then (RFC 3339); absent outside of them. */
   readonly quietUntil?: string;
   /** With `quota`: how many first attempts were made in the present period, or may have been. */
   readonly quotaUsed?: number;
-  /** With `quota`: it is used, and what waits for its first attempt waits until then (RFC 3339); absent while nothing does. */
+  /** With `quota`: it is used up, and first attempts wait until then (RFC 3339); absent while none does. */
   readonly quotaUntil?: string;
-  /** With `requestsPerSecond`: something could be sent, but for the rate not before then (RFC 3339). Absent when that is within a second. */
+  /** With `requestsPerSecond`: the rate delays the next request until then (RFC 3339). Absent when that is within a second. */
   readonly rateLimitedUntil?: string;
-  /** With `batch`: what is ready goes then although it fills no batch, or as soon as it does (RFC 3339). Absent when nothing waits for that. */
+  /** With `batch`: ready triggers go then even if they fill no batch, or as soon as they do (RFC 3339). Absent when none waits for that. */
   readonly gatheringUntil?: string;
   /** Present while the endpoint is unhealthy or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;
-  /** Only in an answer to `backfill`: the one that had been asked for under the same request id. Nothing was started. */
+  /** Only in an answer to `backfill`: the one that was started earlier under the same request id. Nothing was started now. */
   readonly askedBefore?: Pick<BackfillStatus, 'n' | 'state'>;
   /** Holders that cannot be read, while there are any. */
   readonly unreadableHolder?: HolderTrouble;
   /** The reasons for the last few rejected signals. */
   readonly rejects: readonly { readonly at: string; readonly reason: string }[];
-  /** Things a person should know or do. */
+  /** Hints for people: facts, and what to do. */
   readonly notices: readonly string[];
   /** Bytes of the state that the next run would be given, and the budget that it should stay within. */
   readonly stateBytes: number;
@@ -240,7 +240,7 @@ export interface TrendPoint {
   readonly waiting: number;
 }
 
-/** Answer of the query `trend`: what a job did lately, oldest first, without a gap, up to now. It begins when something first happened to the job. */
+/** Answer of the query `trend`: a job's recent activity, oldest first, without a gap, up to now. It begins with the first event of the job. */
 export interface JobTrend {
   readonly v: 1;
   /** By minute, at most 60. */

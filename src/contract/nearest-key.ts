@@ -9,7 +9,7 @@ export function nearestKey(key: string, known: readonly string[]): string | unde
   let mayDiffer = Math.max(1, Math.floor(plain.length / 3));
   for (const candidate of known) {
     const other = bare(candidate);
-    // At least as many letters differ as one has more than the other; comparing all of them takes long.
+    // The lengths alone show how many letters differ at least; comparing all letters takes long.
     if (Math.abs(other.length - plain.length) > mayDiffer) continue;
     const distance = editDistance(plain, other);
     if (distance <= mayDiffer) [best, mayDiffer] = [candidate, distance - 1];
@@ -49,7 +49,7 @@ export interface UnknownKey {
   readonly message: string;
 }
 
-/** Most keys that are told so: an object that comes from outside may have as many as its bytes allow. */
+/** Most keys that are reported: an object from outside may have as many as its bytes allow. */
 const MOST_UNKNOWN = 100;
 
 /** The first hundred keys of an object that are not among the known ones, each with the one that was most likely meant. */

@@ -53,9 +53,9 @@ export type WorkflowStanding = 'running' | 'closed' | 'absent';
 export interface Activities {
   /** Checks a definition and looks up its audiences. Fails (and is retried) only when the source does. */
   prepareJob(definition: unknown): Promise<PreparedJob>;
-  /** The calendar of a job, from this time on, epoch ms; nothing when nothing of it depends on one. */
+  /** The calendar of a job, from this time on, epoch ms; undefined when it depends on none. */
   readCalendar(settings: CalendarSettings, from: number): Promise<Calendar | undefined>;
-  /** The authorizations of the worker that answers. */
+  /** The authorizations of the worker that runs this. */
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */
   listAudiences(): Promise<AudienceList>;
@@ -63,7 +63,7 @@ export interface Activities {
   listProfileFields(audience: string): Promise<readonly string[]>;
   /** The request that would be made about a real person. */
   sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
-  /** Sends it: one request, and a second one only after a 401 that a new token may cure. Not to be retried. */
+  /** Sends it: one request, and a second one only after a 401 that a new token may fix. Must not be retried. */
   sendSample(wanted: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: the outcome of each trigger is in the report. */
   deliver(slice: PackedSlice): Promise<SliceReport>;
@@ -82,7 +82,7 @@ export interface Activities {
   ): Promise<DifferencePage>;
   /** Removes a difference; nothing when there is none. */
   forgetDifference(differenceId: string): Promise<void>;
-  /** How many members these audiences have together, by the source's own count; null when it does not say for all of them. */
+  /** How many members these audiences have together, by the source's own count; null when it lacks one of them. */
   countMembers(audiences: readonly string[]): Promise<number | null>;
   /** Whether a workflow runs. */
   lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
@@ -94,7 +94,7 @@ export interface Activities {
   release(holderIds: readonly string[]): Promise<void>;
   /** Starts a dead-letter workflow for each; leaves alone those that are already running. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
-  /** Tells dead letters whether their job took them; leaves out those that have ended. */
+  /** Tells dead letters whether their job accepted them; leaves out those that have ended. */
   answerLetters(answers: readonly AddressedAnswer[]): Promise<void>;
   /**
    * Writes the alerts of one job or watch to the worker's log. If an alert webhook is configured, has them sent there, one after the other.
@@ -111,15 +111,15 @@ export interface Activities {
   scanMembers(request: ScanRequest): Promise<ScanReport>;
   /** Asks the source about each exit of a scan, and writes down the changes to signal. */
   confirmExits(audience: string, scanId: string): Promise<ConfirmedChanges>;
-  /** Signals a scan's changes, with this time as `at`, to each running job that listens; when repeated, it continues where it was. */
+  /** Signals a scan's changes, with this time as `at`, to each running job that subscribes; when repeated, it continues where it was. */
   emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
-  /** Tells jobs that run again the rounds that they have missed. */
+  /** Signals the changes of missed rounds to jobs that run again. */
   tellReturned(audience: string): Promise<EmissionReport>;
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
 }
 
-/** A workflow that stands beside a job and keeps something for it. */
+/** A workflow beside a job, which keeps something for it. */
 export interface SideWorkflow {
   readonly type: string;
   readonly workflowId: string;
@@ -137,7 +137,7 @@ export interface SideWorkflow {
    * given something else, which is terminated, nor any that has ended.
    */
   readonly renews?: 'ended' | 'all';
-  /** The run that wants it. Once that has ended, nothing is begun or replaced: what a later run keeps under the same id counts. */
+  /** The run that wants it. Once that has ended, nothing is started or replaced: a later run's workflow of the same id counts. */
   readonly by?: WorkflowRun | undefined;
 }
 
@@ -161,9 +161,9 @@ export interface SideWorkflows {
   queueAlerts(workflowId: string, alerts: readonly RaisedAlert[]): Promise<void>;
   /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
   inputOf(workflowId: string): Promise<unknown>;
-  /** Tells a dead letter whether its job took it; one that is not running is left alone. */
+  /** Tells a dead letter whether its job accepted it; ignores one that is not running. */
   answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
-  /** Lets a holder end; one that is not running is left alone. */
+  /** Lets a holder end; ignores one that is not running. */
   release(workflowId: string): Promise<void>;
   /** Lets all profile holders of a job end that were started before this time, epoch ms. */
   releaseProfiles(jobId: string, before: number): Promise<void>;

@@ -3,7 +3,7 @@ import { type Answers, answersSchema } from './answers.ts';
 import type { TriggerEvent } from './trigger.ts';
 import { webhookUrl } from './webhook-url.ts';
 
-/** Methods that a job may send by. */
+/** Methods by which a job may send. */
 export const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'] as const;
 export type Method = (typeof METHODS)[number];
 
@@ -26,7 +26,7 @@ const NO_ASCII =
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\x20-\x21\x23-\x7e]*"))*$/;
 const OTHER_CHARSET = /;\s*charset=(?!"?utf-?8"?\s*(?:;|$))/i;
 
-/** Anything else is sent as it is. */
+/** Any other text is sent as it is. */
 function isTemplate(text: string): boolean {
   return /\{[{%]/.test(text);
 }
@@ -101,7 +101,7 @@ const ofEvent = z
   .nullable()
   .default(null);
 
-/** The fields of the form that say what a request looks like. */
+/** The fields of the form that shape a request. */
 export const requestShapeFields = {
   /** How requests are sent; null: by POST. */
   method: shape.method.nullable().default(null),
@@ -131,7 +131,7 @@ export interface EventShape {
   readonly body?: string | null | undefined;
 }
 
-/** All that may be different for one event. */
+/** All settings that one event may have. */
 interface EventFields extends EventShape {
   /** Meanings of answers, by status; others mean what they mean to the job. */
   readonly answers?: Answers | null | undefined;
@@ -177,7 +177,7 @@ export function effectiveShape(job: SaidShape & { readonly webhookUrl: string },
   };
 }
 
-/** The field of the form that says this about the requests of an event: the event's own, or the job's. */
+/** Returns the field of the form that sets this for the requests of an event: the event's own, or the job's. */
 export function fieldSaying(
   { onEnter, onExit }: Pick<SaidShape, 'onEnter' | 'onExit'>,
   event: TriggerEvent,
@@ -262,7 +262,7 @@ export function shapeProblems(
   return [...found.values()];
 }
 
-/** Why a job cannot send by GET, all of it at once; false: it can. */
+/** Returns all reasons why a job cannot send by GET; false: it can. */
 function bodilessProblem(
   { envelope, batch }: Pick<SaidShape, 'envelope'> & { readonly batch: object | null },
   body: EffectiveShape['body'],
@@ -275,7 +275,7 @@ function bodilessProblem(
   return inTheWay.length > 0 && `A GET has no body. Leave out ${inTheWay.join(' and ')}.`;
 }
 
-/** Why a body that is the same for everybody can never be sent; false: it can. */
+/** Returns why a body without placeholders can never be sent; false: it can. */
 function noJson(body: EffectiveShape['body'], contentType: string): string | false {
   if (body === 'default' || body === null || isTemplate(body.template)) return false;
   if (!isJson(contentType) && !isForm(contentType)) return false;

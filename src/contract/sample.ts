@@ -5,7 +5,7 @@ import type { Method } from './request-shape.ts';
 import type { DeliverySettings } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** The settings that a job sends by, and its audiences. */
+/** The settings by which a job sends, and its audiences. */
 export interface JobSettings {
   readonly settings: DeliverySettings;
   /** The audiences that the job subscribes to, in its order. */
@@ -67,7 +67,7 @@ export interface SampleAnswer {
 /** A message about a real person, made as a job would make it. */
 export interface Sample {
   readonly user: string;
-  /** Who else is in the same request, of a job that sends batches; absent: nobody. */
+  /** The other people in the same request, if the job sends batches; absent: none. */
   readonly others?: readonly string[];
   readonly audience: Audience;
   readonly event: TriggerEvent;

@@ -22,14 +22,14 @@ export interface SliceTrigger {
   readonly redelivery?: number;
   /** Failed attempts so far, from 1; absent: none, or the job has no templates. */
   readonly failures?: number;
-  /** With batches: it goes in one of at most so many, since a larger one was refused; absent: none was. */
+  /** With batches: the most triggers in its batch, since a larger one was refused; absent: none was. */
   readonly batchMost?: number;
 }
 
 /** The settings of a job that a slice needs to make and send requests. */
 export interface DeliverySettings extends KnownAnswers {
   readonly subscriptionId: string;
-  /** The number of edits of the job; outcomes from an older revision say nothing about the present endpoint. */
+  /** The number of edits of the job; outcomes of an older revision do not count for the present endpoint. */
   readonly revision: number;
   readonly webhookUrl: string;
   readonly authorization: string | null;
@@ -59,20 +59,20 @@ export interface SlicePace {
 export interface SpacingEnd {
   /** When the next request may start, epoch ms by the clock of the worker. */
   readonly nextAtMs: number;
-  /** How long that is from when the slice said so, in ms; below 0 when the next one is late. */
+  /** How long after the slice's report that is, in ms; below 0 when the next one is late. */
   readonly inMs: number;
 }
 
 /** Argument of the `deliver` activity. The triggers of one person are in order. */
 export interface SliceInput {
   readonly sliceId: number;
-  /** Absent for `live`, and in older workflows, which do not say. Only metrics depend on it. */
+  /** Absent for `live`, and in older workflows, which do not have it. Only metrics depend on it. */
   readonly kind?: SliceKind;
   /** At most this many requests in flight. */
   readonly permits: number;
   /** No request is started later than this after the profiles have been read. */
   readonly budgetMs: number;
-  /** Nor later than this, by the clock of the worker, epoch ms; absent: the budget says all. */
+  /** Nor later than this, by the clock of the worker, epoch ms; absent: only the budget counts. */
   readonly notAfterMs?: number;
   /** With a quota: when the period began that its first attempts count for, epoch ms. The worker does not need it; a recovery does. */
   readonly quotaFrom?: number;
@@ -97,13 +97,13 @@ export interface PackedSlice extends Omit<SliceInput, 'triggers'> {
   readonly triggers: readonly PackedSliceTrigger[];
 }
 
-/** An attempt that did not deliver: what came back, as a value. */
+/** An attempt that did not deliver, as a value. */
 export interface FailedAttempt {
   /** Place of the trigger in the slice. */
   readonly index: number;
   /** The HTTP status, when the endpoint answered. */
   readonly status?: number;
-  /** Stable code of what went wrong, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
+  /** Stable code of the failure, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
   readonly code?: string;
   /** Its verdict, where the job's `answers` decide it; absent: the same as for any job. */
   readonly as?: DecidedVerdict;
@@ -143,12 +143,12 @@ export interface SliceReport {
 }
 
 /**
- * Places of triggers whose batch was refused, with how many the next one that they go in may have. `isUnasked`: no request was made for it, since its
- * template gave none. Absent: none.
+ * Places of triggers whose batch was refused, with the most triggers that their next batch may have. `isUnasked`: no request was made for it, since
+ * its template could not be rendered. Absent: none.
  */
 export type HalvedBatches = readonly (readonly [place: number, most: number, isUnasked?: true])[];
 
-/** Details of a `deliver` heartbeat: what is settled so far. If the worker is lost, only the rest is sent again. */
+/** Details of a `deliver` heartbeat: the outcomes so far. If the worker is lost, only the rest is sent again. */
 export interface SliceProgress {
   /** Delivered places, as closed ranges. */
   readonly delivered: readonly (readonly [first: number, last: number])[];

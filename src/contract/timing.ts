@@ -8,7 +8,7 @@ const MOST_PER_SECOND = 1000;
 
 const END = 'The end must be a time with its zone, such as "2030-01-01T00:00:00+01:00" or "2029-12-31T23:00:00Z".';
 
-// Dates that there are not look alike; times without seconds, or without a zone, are none of RFC 3339.
+// The pattern alone would accept dates that do not exist; RFC 3339 has no times without seconds or zone.
 const A_TIME = z.iso.datetime({ offset: true });
 const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i;
 
@@ -28,14 +28,14 @@ export const requestsPerSecond = z
   .nullable()
   .default(null);
 
-/** When the job stops by itself, RFC 3339: it then sends what waits, as a plain `stop` does; null: when somebody stops it. */
+/** When the job stops by itself, RFC 3339: it then sends waiting triggers first, as a plain `stop` does; null: when somebody stops it. */
 export const endsAt = z
   .string({ error: END })
   .refine((said) => RFC3339.test(said) && A_TIME.safeParse(said.toUpperCase()).success, END)
   .nullable()
   .default(null);
 
-/** How long a trigger is tried that the endpoint does not take, from its first attempt to its last; null: some 28 hours. */
+/** How long a trigger is tried if the endpoint does not accept it, from its first attempt to its last; null: some 28 hours. */
 export const retryFor = z
   .string({ error: RETRY })
   .refine((said) => readDuration(said) !== undefined, { error: RETRY, abort: true })
@@ -65,9 +65,9 @@ const timeZone = z.string({ error: ZONE }).refine(isTimeZone, { error: ({ input 
 export const quietHours = z
   .strictObject(
     {
-      /** When they begin, by the clocks there. */
+      /** When they begin, by the clocks of the time zone. */
       from: timeOfDay,
-      /** When they end, on the next day where that is not later. */
+      /** When they end: on the next day, if that is not later. */
       to: timeOfDay,
       /** A name of the IANA time zone database. */
       timeZone,
@@ -92,7 +92,7 @@ export const quietHours = z
 
 export type QuietHours = NonNullable<z.infer<typeof quietHours>>;
 
-// Abbreviations have no summer time, or another than whoever writes them means. Capital letters do not count, as in the database itself.
+// Abbreviations have no summer time, or another than their author means. Capital letters do not count, as in the database itself.
 function isTimeZone(name: string): boolean {
   if (!name.includes('/') && name.toUpperCase() !== 'UTC') return false;
   try {
@@ -112,7 +112,7 @@ const QUOTA = 'A quota must be an object such as {"people": 1000, "per": "day", 
 const PEOPLE = 'The quota must be a whole number of people, from 1 to 1000000000.';
 const PER = 'Write "hour", "day" or "week".';
 
-/** How many people a job tells its endpoint about in a period at most: triggers, by their first attempts. */
+/** Most triggers that a job sends in a period, counted by their first attempts. */
 export const quota = z
   .strictObject(
     {

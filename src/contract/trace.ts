@@ -7,7 +7,7 @@ import type { TriggerEvent } from './trigger.ts';
 
 /** A fact about triggers from the history of a job's run. */
 export type JobFact = { readonly runId: string; readonly atMs: number } &
-  /** With all that it was given; a workflow of ours takes one argument. */
+  /** With all of its arguments; a workflow of ours takes one. */
   (
     | { readonly kind: 'began'; readonly given: readonly unknown[] }
     /** A worker completed a task of it. */
@@ -40,7 +40,7 @@ export interface TriggerReceived extends TraceLine {
   readonly kind: 'received';
   readonly runId: string;
   readonly event?: TriggerEvent;
-  /** Slug, or what the trigger says when the job knows no such audience. */
+  /** Slug, or the trigger's own name for it when the job knows no such audience. */
   readonly audience?: string;
   /** The trigger's own `at`; absent: when the job received it. */
   readonly triggerAt?: string;
@@ -52,7 +52,7 @@ export interface TriggerReceived extends TraceLine {
   readonly refused?: string;
 }
 
-/** A backfill found the person among the members, or among those whom the endpoint has although they are none. The job leaves out those about whom a live trigger is newer. */
+/** A backfill found the person among the members, or on the endpoint's list although not a member. The job leaves out people with a newer live trigger. */
 export interface MemberFound extends TraceLine {
   readonly kind: 'found';
   readonly runId: string;
@@ -80,24 +80,24 @@ export interface TriggerDied extends TraceLine {
   /** The result of the last attempt, in words. */
   readonly failure: string;
   readonly attempts: number;
-  /** How it stands now; `terminated`: its workflow was ended from outside; `gone`: the server has forgotten it. */
+  /** Its state now; `terminated`: its workflow was ended from outside; `gone`: the server has forgotten it. */
   readonly state: DeadLetterState | 'terminated' | 'gone';
   /** Why the last request to redeliver it failed. */
   readonly notice?: string;
 }
 
-/** Somebody stopped the job with `discard`, which drops what it had not sent by then, of this person as of everybody. */
+/** Somebody stopped the job with `discard`, which drops triggers that it had not sent by then, this person's like everybody's. */
 export interface JobDiscarded extends TraceLine {
   readonly kind: 'discarded';
   readonly runId: string;
 }
 
-/** How the person's triggers stand in a job now. Comes last for each job. */
+/** The state of the person's triggers in a job now. Comes last for each job. */
 export interface PersonStands extends TraceLine {
   readonly kind: 'stands';
-  /** Absent when nobody could say. */
+  /** Absent when it is unknown. */
   readonly standing?: PersonStanding;
-  /** Why nobody could say, or what the answer leaves out, in words. */
+  /** Why it is unknown, or what the answer leaves out, in words. */
   readonly notice?: string;
 }
 
@@ -121,13 +121,13 @@ export interface WaitingTrigger {
   readonly holder?: string;
   /** Which backfill it comes from. */
   readonly backfill?: number;
-  /** How often it came back from being a dead letter. */
+  /** How often it was redelivered as a dead letter. */
   readonly redelivery?: number;
 }
 
-/** Where a person's oldest triggers stand, in the job's own state. */
+/** The place of a person's oldest triggers in the job's own state. */
 export interface ChainStanding {
-  /** `running`: in a slice. `held`: for its next attempt. `ready`: for its turn. */
+  /** `running`: in a slice. `held`: waits for its next attempt. `ready`: waits for its turn. */
   readonly place: 'ready' | 'held' | 'running';
   /** With `ready`: how many people are ahead. */
   readonly ahead?: number;
@@ -139,7 +139,7 @@ export interface ChainStanding {
   readonly nextAttemptAt?: string;
 }
 
-/** How a person's triggers stand in a job. */
+/** The state of a person's triggers in a job. */
 export interface PersonStanding {
   readonly state: JobState;
   /** Why the job is in this state, when that is not obvious. */
@@ -149,11 +149,11 @@ export interface PersonStanding {
   readonly throttledUntil?: string;
   /** RFC 3339; absent outside of quiet hours. */
   readonly quietUntil?: string;
-  /** RFC 3339: when the oldest of them may have its first attempt, for which the job's quota leaves no room before; absent: that is not what it waits for. */
+  /** RFC 3339: when the oldest of them may have its first attempt, for which the job's quota leaves no room before; absent: it does not wait for that. */
   readonly quotaUntil?: string;
-  /** RFC 3339: when the job's rate lets its next request go; absent: that is not what they wait for, or no wait to speak of. */
+  /** RFC 3339: when the job's rate lets its next request go; absent: they do not wait for that, or not noticeably. */
   readonly rateLimitedUntil?: string;
-  /** RFC 3339: when they go although they fill no batch; absent: that is not what they wait for. */
+  /** RFC 3339: when they go although they fill no batch; absent: they do not wait for that. */
   readonly gatheringUntil?: string;
   /** RFC 3339: when the job stops by itself; absent: when somebody stops it. */
   readonly endsAt?: string;
@@ -163,15 +163,15 @@ export interface PersonStanding {
   readonly waiting: readonly WaitingTrigger[];
   /** How many wait, those included that are not listed. */
   readonly waitingCount: number;
-  /** Absent: none of them has come to its turn yet. */
+  /** Absent: none of them has had its turn yet. */
   readonly chain?: ChainStanding;
   /** Triggers on their way to becoming dead letters. */
   readonly dying: number;
-  /** A backfill found the person, and has not taken up the enter yet. */
+  /** A backfill found the person, but its enter is not queued yet. */
   readonly inPages: boolean;
 }
 
-/** Answer of the query `person`: what the job itself knows, and where what it does not know can be looked up. */
+/** Answer of the query `person`: the job's own knowledge, and where to look up the rest. */
 export interface PersonAnswer extends PersonStanding {
   readonly v: 1;
   readonly subscriptionId: string;
@@ -188,6 +188,6 @@ export interface PersonOverflow {
   readonly next: number;
   /** … but for these, which may not be there yet. */
   readonly notYet: readonly number[];
-  /** The person's that are in none of those, the oldest first, with the holder that they are to go to if that is settled. */
+  /** The person's triggers that are in none of those, the oldest first, with the holder that they will go to, if that is settled. */
   readonly waiting: readonly WaitingTrigger[];
 }

@@ -24,7 +24,7 @@ export interface Trigger {
   readonly profile?: JsonObject;
 }
 
-/** A trigger that says itself what happened: what the signal `triggers` and NDJSON lines carry. */
+/** A trigger that names its event itself, as in the signal `triggers` and in NDJSON lines. */
 export interface EventTrigger extends Trigger {
   readonly event: TriggerEvent;
 }
@@ -32,8 +32,8 @@ export interface EventTrigger extends Trigger {
 const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
 
 /**
- * Why whoever can be asked again should not send a trigger although its unknown keys would be ignored: one of them most likely is a
- * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when nothing is.
+ * Returns why a caller who can fix a trigger should not send it, although its unknown keys would be ignored: one of them most likely is a
+ * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when none is.
  */
 export function misspeltInTrigger(trigger: object): string | undefined {
   const found = misspeltKey({ ...trigger }, KEYS);

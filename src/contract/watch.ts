@@ -68,7 +68,7 @@ export interface ScanRequest {
   readonly held: string | null;
   /** Without a base: whether every member counts as entering. */
   readonly emitExisting: boolean;
-  /** Snapshots to remove, since nobody needs them any more; `all`: everything that there is of this audience. */
+  /** Snapshots that are no longer needed and to be removed; `all`: everything about this audience. */
   readonly obsolete: readonly string[] | 'all';
 }
 
@@ -78,9 +78,9 @@ export interface ScanReport {
   readonly enters: number;
   /** Members of the base whom this scan did not find. */
   readonly exits: number;
-  /** How many this scan found of those whom the held scan had not found. */
+  /** How many people this scan found, but the held scan had not. */
   readonly back: number;
-  /** How many the held scan had found of those whom this scan did not find. */
+  /** How many people the held scan had found, but this scan did not. */
   readonly gone: number;
   /** Whether this worker has the held scan on disk. */
   readonly heldFound: boolean;
@@ -103,13 +103,13 @@ export interface MissedRounds {
 
 /** Result of the activities `emitChanges` and `tellReturned`. */
 export interface EmissionReport {
-  /** How many jobs were told. */
+  /** How many jobs got changes. */
   readonly jobs: number;
   /** Running jobs whose payload key this worker does not have, so that it is not known whether they subscribe. */
   readonly unreadable: readonly string[];
-  /** Jobs that are not running and have missed rounds, which they are told when they run again; absent: none. */
+  /** Jobs that are not running and have missed rounds, which they get when they run again; absent: none. */
   readonly absent?: readonly string[];
-  /** Rounds that jobs have missed and cannot be told any more; absent: none. */
+  /** Rounds that jobs have missed and can no longer get; absent: none. */
   readonly lost?: readonly MissedRounds[];
 }
 
@@ -122,14 +122,14 @@ export interface WatchRound {
   readonly exits: number;
   /** People whom the scan did not find, and who are members according to the source. */
   readonly stayed: number;
-  /** From its start until every job was told. */
+  /** From its start until every job had its changes. */
   readonly durationMs: number;
   /** Whether there was no snapshot to compare with. */
   readonly isBaseline: boolean;
   readonly told: EmissionReport;
 }
 
-/** A round whose changes are on disk and are being told to the jobs, until every job has them. */
+/** A round whose changes are on disk and are being sent to the jobs, until every job has them. */
 export interface PendingRound {
   readonly snapshot: SnapshotRef;
   readonly changes: ConfirmedChanges;
@@ -138,7 +138,7 @@ export interface PendingRound {
   readonly startedAt: number;
 }
 
-/** A round in which so many would leave at once that nothing of it was told yet. */
+/** A round in which so many would leave at once that its changes were not sent yet. */
 export interface HeldRound {
   readonly scan: SnapshotRef;
   readonly exits: number;
@@ -170,7 +170,7 @@ export interface WatchState {
   readonly options: WatchOptions;
   /** How many rounds have finished. */
   readonly rounds: number;
-  /** How many triggers the jobs were told since the watch began. */
+  /** How many triggers were sent to jobs since the watch began. */
   readonly enters: number;
   readonly exits: number;
   readonly snapshot?: SnapshotRef;
@@ -182,7 +182,7 @@ export interface WatchState {
   readonly trouble?: WatchTrouble;
   /** The alerts raised so far; absent: none. */
   readonly alerts?: WatchAlerts;
-  /** Set when a snapshot was lost: no job was told what changed between these times (RFC 3339). */
+  /** Set when a snapshot was lost: no job got the changes between these times (RFC 3339). */
   readonly missed?: { readonly from: string; readonly to: string };
   /** When the last round began; `at` of its triggers. */
   readonly lastAt?: string;
@@ -211,7 +211,7 @@ export interface WatchStatus {
   readonly last?: WatchRound;
   /** RFC 3339; absent while a round is under way, and after the end. */
   readonly nextAt?: string;
-  /** The held round: how many would leave, of how many members, and when that was seen (RFC 3339). */
+  /** The held round: how many would leave, of how many members, and when that was found (RFC 3339). */
   readonly held?: { readonly exits: number; readonly members: number; readonly at: string };
   readonly trouble?: WatchTrouble;
   readonly missed?: { readonly from: string; readonly to: string };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 export const MISSING_URL = 'Give the webhook URL that receives the messages, such as https://example.com/hook.';
 
 const NO_WEB_ADDRESS = 'The webhook URL is not a web address. It should look like https://example.com/hook.';
-// URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that nobody looked for.
+// URL parsers also find a host where this shape is not kept (`https:///me:secret@host`), and with it a password that was not checked for.
 const WEB_ADDRESS = /^https?:\/\/[^/?#\\]/i;
 
 const NO_HOST =
@@ -36,7 +36,7 @@ export const webhookUrl = z
   .min(1, MISSING_URL)
   .max(2048, 'The webhook URL must have at most 2048 characters.')
   .refine((url) => !HAS_TEMPLATED_HOST.test(url), { error: TEMPLATED_HOST, abort: true })
-  // Before it is parsed, since that takes some of these away.
+  // Before it is parsed, since parsing removes some of these.
   .refine((url) => !WEB_ADDRESS.test(url) || isTemplate(url) || !MANGLED.test(url), {
     error: `The webhook URL ${IS_MANGLED}`,
     abort: true,

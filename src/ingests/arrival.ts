@@ -65,7 +65,7 @@ export interface PresetSettings {
   readonly audiences: Readonly<Record<string, string>>;
 }
 
-/** Reads a sender's requests. Pure, and throws nothing, whatever comes. */
+/** Reads a sender's requests. Pure, and never throws. */
 export type ReadArrival = (arrival: Arrival, settings: PresetSettings) => Reading;
 
 /** Whether it is a JSON object. */
@@ -99,7 +99,7 @@ export function idOf(value: Json | undefined): string | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : undefined;
 }
 
-/** The first of these that is an id. */
+/** Returns the first of these that is an id. */
 export function firstId(...values: readonly (Json | undefined)[]): string | undefined {
   for (const value of values) {
     const id = idOf(value);

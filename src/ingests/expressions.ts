@@ -16,7 +16,7 @@ import {
   type Unreadable,
 } from './arrival.ts';
 
-/** JSONata, by what it finds in a body. `$body`, `$headers` and `$query` are there in each. */
+/** JSONata for each part of a change. Each expression can use `$body`, `$headers` and `$query`. */
 export interface Expressions {
   /** The list of items, one for each change; the other expressions are evaluated at an item. Absent: the body is the item. */
   readonly each?: string | undefined;
@@ -118,7 +118,7 @@ export class ExpressionThread {
 
   /**
    * @param ingest that the request is for.
-   * @param unwanted aborted when nobody waits for it any more.
+   * @param unwanted aborted when its answer is no longer needed.
    * @throws ExpressionsBusy
    */
   async evaluate(asked: ToEvaluate, ingest = '', unwanted?: AbortSignal): Promise<Evaluation> {

@@ -4,7 +4,7 @@ import { type ExpressionThread, type Expressions, readingOf } from './expression
 import { type PresetName, presetNamed } from './presets.ts';
 import { type Proof, schemeOf, type SignatureScheme } from './signature.ts';
 
-/** A sender that is listened to, ready for its requests. */
+/** A sender whose requests are accepted, with its settings made ready. */
 export interface Ingest {
   readonly name: string;
   /** The name of its preset; undefined: it has expressions. */
@@ -13,16 +13,16 @@ export interface Ingest {
   readonly settings: PresetSettings;
   readonly proof: Proof;
   readonly badDataStatus: 422 | 200;
-  /** The only jobs that are told; undefined: all that listen. */
+  /** The only jobs that get triggers; undefined: all that subscribe. */
   readonly jobs: readonly string[] | undefined;
-  /** Whether what it says of a person is sent; otherwise their profile comes from the audience source. */
+  /** Whether the profiles that it gives are sent; otherwise they come from the audience source. */
   readonly takesProfiles: boolean;
 }
 
 export function ingestOf(name: string, config: IngestConfig | StreamIngestConfig): Ingest {
   const preset = config.preset === undefined ? undefined : presetNamed(config.preset);
   const { userField, audience, audiences, expressions } = config;
-  // The configuration has one of both.
+  // The configuration has one of the two.
   const reads = preset === undefined ? { expressions: expressions ?? { user: '', event: '' } } : { by: preset.read };
   return {
     name,
@@ -52,7 +52,7 @@ function several<T>(one: T | readonly T[]): readonly T[] {
 
 /**
  * Reads a request.
- * @param unwanted aborted when nobody waits for it any more.
+ * @param unwanted aborted when the reading is no longer needed.
  * @throws ExpressionsBusy
  */
 export async function readArrival(
@@ -68,7 +68,7 @@ export async function readArrival(
   return readingOf(await thread.evaluate({ expressions, body, headers, query }, name, unwanted), settings);
 }
 
-/** A change as a trigger, and how its audience may be named, in the order in which that is tried. */
+/** A change as a trigger, and the possible names of its audience, in the order in which they are tried. */
 export interface MappedChange {
   readonly user: string;
   readonly event: Change['event'];

@@ -199,7 +199,7 @@ const readCustomerio: ReadArrival = ({ body }, settings) => {
   };
 };
 
-/** A reporting webhook says what it is about, and what was measured. */
+/** Whether it is a reporting webhook, which has a type of object and a metric. */
 function isReport(item: JsonObject): boolean {
   return typeof item['metric'] === 'string' && typeof item['object_type'] === 'string';
 }
@@ -211,7 +211,7 @@ const ACTIONS: Readonly<Record<string, 'enter' | 'exit'>> = {
 };
 const DEFAULT_USER_FIELD = 'mixpanel_distinct_id';
 
-/** One page of a cohort sync of Mixpanel. `members` is the whole cohort: all of them enter, and who has left is not said. */
+/** One page of a cohort sync of Mixpanel. `members` is the whole cohort: all of them enter, and nothing says who has left. */
 const readMixpanel: ReadArrival = ({ body }, settings) => {
   const action = isObject(body) && typeof body['action'] === 'string' ? body['action'] : '';
   if (!isObject(body) || !Object.hasOwn(ACTIONS, action))

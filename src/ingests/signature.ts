@@ -1,6 +1,6 @@
 import { createHash, createHmac, createPublicKey, timingSafeEqual, verify } from 'node:crypto';
 
-/** How a sender signs what it sends. */
+/** How a sender signs its requests. */
 export type SignatureScheme =
   | {
       readonly kind: 'hmac';
@@ -62,16 +62,16 @@ interface Shown {
   readonly body: Uint8Array;
 }
 
-/** Oldest and newest `webhook-timestamp` that is taken, in seconds from now (Standard Webhooks, "Verifying signatures"). */
+/** Oldest and newest `webhook-timestamp` that is accepted, in seconds from now (Standard Webhooks, "Verifying signatures"). */
 const TOLERANCE_S = 300;
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
-/** Whether anything is asked for. */
+/** Whether any proof is needed. */
 export function isProofNeeded(proof: Proof): boolean {
   return proofKinds(proof).length > 0;
 }
 
-/** By what a sender proves who it is, all of it. */
+/** Returns all kinds of proof that a sender needs. */
 export function proofKinds(proof: Proof): (keyof Proof)[] {
   return (['signature', 'basic', 'header', 'parameter'] as const).filter((kind) => proof[kind] !== undefined);
 }
@@ -130,7 +130,7 @@ function signatureProblem(
     : wrong(header);
 }
 
-/** The bytes of the first element of a list in JSON; all of what is no list of objects. Nothing is parsed: nobody knows yet who has sent it. */
+/** The bytes of the first element of a list in JSON; all bytes if it is not a list of objects. Nothing is parsed, since its sender is not verified yet. */
 function firstOf(body: Uint8Array): Uint8Array {
   const bracket = afterBlanks(body, 0);
   if (body[bracket] !== BRACKET) return body;

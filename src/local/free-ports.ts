@@ -6,7 +6,7 @@ const HOST = '127.0.0.1';
 const SMALLEST = 10_000;
 
 /**
- * Different ports of loopback that nobody listens to: all are held open until the last is known.
+ * Different ports of loopback that are free: all are held open until the last is known.
  *
  * @param largest no port above it, for those who need the range that the system does not give away; default: any that the system gives.
  */

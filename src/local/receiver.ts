@@ -129,7 +129,7 @@ class Desk {
 
   take(request: IncomingMessage, response: ServerResponse): void {
     const { method = '' } = request;
-    // A browser says GET, too, and should be told what this is.
+    // A browser sends GET, too, and should learn what this is.
     if (!TAKEN.includes(method) && request.headers['webhook-id'] === undefined) {
       request.resume();
       response.writeHead(405, { allow: TAKEN.join(', ') }).end('This is a webhook receiver: it takes POST.\n');

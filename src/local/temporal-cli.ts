@@ -81,7 +81,7 @@ export class TemporalCliNotFound extends Error {
 export async function findTemporalCli(options: FindTemporalCliOptions = {}): Promise<TemporalCli> {
   const { env = process.env } = options;
   const chosen = env['TEMPORAL_CLI_PATH'];
-  // The first one wins: what a person chose, what is on the machine, what we fetched before, then the network, quickest first.
+  // The first one wins: the one that a person chose, one on the machine, one that we fetched before, then the network, quickest first.
   const steps: Readonly<Record<string, () => Promise<string>>> = chosen
     ? { [`TEMPORAL_CLI_PATH=${chosen}`]: () => Promise.resolve(chosen) }
     : {

@@ -14,7 +14,7 @@ import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 import { originFault, type Stranger } from '../domain/origin-check.ts';
 
-/** A Temporal server of our own on this machine; whoever starts it stops it. */
+/** A Temporal server of our own on this machine; its starter must stop it. */
 export interface LocalTemporal {
   /** host:port for clients and workers. */
   readonly address: string;
@@ -23,10 +23,10 @@ export interface LocalTemporal {
   readonly httpUrl?: string | undefined;
   /** Base URL of the web UI; absent when it was not asked for. */
   readonly uiUrl?: string | undefined;
-  /** All that listens, as host:port. */
+  /** All addresses that it listens on, as host:port. */
   readonly places: readonly string[];
   readonly pid: number;
-  /** Resolves with the server's last log lines when its process has ended, for whatever reason. */
+  /** Resolves with the server's last log lines when its process has ended, for any reason. */
   readonly gone: Promise<readonly string[]>;
   /** Ends the server and resolves when its process is gone: politely at first, by force after 10 s. */
   stop(): Promise<void>;
@@ -123,7 +123,7 @@ export async function startLocalTemporal(options: LocalTemporalOptions = {}): Pr
 async function startOnce(cliPath: string, options: LocalTemporalOptions): Promise<LocalTemporal> {
   const places = await choosePlaces(options);
   const namespace = options.namespace ?? 'default';
-  // The database is full of people's data: nobody else may read it.
+  // The database is full of people's data: no other user may read it.
   const umask = process.umask(0o077);
   const child = spawn(cliPath, commandLine(options, places, namespace), {
     detached: true,

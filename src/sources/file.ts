@@ -104,7 +104,7 @@ class MembershipFiles {
   /**
    * The slugs of the audiences that each of these people is in, in their order.
    *
-   * @throws SourceError when a file cannot be used, since nobody knows who is in it.
+   * @throws SourceError when a file cannot be used, since its members are then unknown.
    */
   async of(users: readonly string[]): Promise<Map<string, string[]>> {
     const slugs = new Map(users.map((user): [string, string[]] => [user, []]));

@@ -69,7 +69,7 @@ class HttpSource implements AudienceSource {
     return (await this.#audiences.list()).map(({ listing }) => listing);
   }
 
-  /** Where the configuration lists the audiences, nothing but their members can be asked for. */
+  /** If the configuration lists the audiences, the service can only be asked for their members. */
   async answers(): Promise<void> {
     const [first] = await this.#audiences.list();
     if (first !== undefined && !('url' in this.#config.audiences)) await this.#members.page(first, undefined, 1);

@@ -57,10 +57,10 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 const WIRE_FACTOR = 2;
 /** The wait before a question is asked once more, in ms. */
 const AGAIN_AFTER_MS = 250;
-/** The same when the service asks for fewer requests without saying for how long. */
+/** The same when the service asks for fewer requests, but not for how long. */
 const FEWER_AFTER_MS = 1_000;
 const TOO_MANY_REQUESTS = 429;
-/** Failures that a second request may well not have: a kept connection that was closed meanwhile, a restart. */
+/** Failures that a second request is unlikely to have: a kept connection that was closed meanwhile, a restart. */
 const PASSING = /^(ECONNRESET|EPIPE|ECONNREFUSED|EAI_AGAIN|UND_ERR_SOCKET)$/;
 
 /**
@@ -87,7 +87,7 @@ export class JsonService {
   }
 
   /**
-   * Any answer, whatever its status.
+   * Returns any answer, with any status.
    * @throws SourceUnavailable when there is none in time, or one that is too long.
    */
   async ask(question: ServiceQuestion): Promise<ServiceAnswer> {
@@ -160,7 +160,7 @@ function answerOf(outcome: Outcome): ServiceAnswer {
   return outcome.answer;
 }
 
-/** Undefined when it makes no sense to ask again. */
+/** Undefined when a second request would not help. */
 function waitBeforeAgain(outcome: Outcome): number | undefined {
   if ('error' in outcome) return PASSING.test(outcome.error.code ?? '') ? AGAIN_AFTER_MS : undefined;
   const { status } = outcome.answer;
@@ -174,7 +174,7 @@ function jsonOf(bytes: Buffer): Json | undefined {
   try {
     return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
-    return undefined; // The parser's words quote what stands there.
+    return undefined; // The parser's message quotes the text.
   }
 }
 
@@ -189,9 +189,9 @@ export interface ServiceSourceOptions {
   readonly network?: SourceNetwork;
   /** Called, once each, with what is left out or repeated. Default: nothing. */
   readonly onProblem?: (text: string) => void;
-  /** How long, in ms, a page of members may go on asking. Default 20 s: the activity has a minute. */
+  /** How long, in ms, a page of members may make requests. Default 20 s: the activity has a minute. */
   readonly pageBudgetMs?: number;
-  /** How long, in ms, profiles may go on being asked for. Default: as long as a slice waits for them. */
+  /** How long, in ms, profiles may be requested. Default: as long as a slice waits for them. */
   readonly lookUpBudgetMs?: number;
 }
 
@@ -220,7 +220,7 @@ export interface LookUpOptions<T> {
   readonly items: readonly T[];
   /** Most look-ups at once. */
   readonly atOnce: number;
-  /** No look-up is begun after this long, in ms. */
+  /** How long, in ms, look-ups may begin. */
   readonly budgetMs: number;
   /** Looks one up and stores what it finds. */
   readonly lookUp: (item: T) => Promise<void>;
@@ -256,7 +256,7 @@ export async function lookUpEach<T>({ items, atOnce, budgetMs, lookUp, tooSlow }
 /** How long a list is trusted for the audiences that it has; for any other, the service is asked at once. */
 const TRUSTED_MS = 60_000;
 
-/** The audiences of a service, which is asked for the list only once by all who want it at the same time. */
+/** The audiences of a service. It is asked for the list once for all callers at the same time. */
 export class KnownAudiences<T extends { readonly id: string }> {
   readonly #service: string;
   readonly #read: () => Promise<readonly T[]>;

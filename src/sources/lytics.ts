@@ -54,7 +54,7 @@ function numberOf(value: Json): Json {
 
 /** For profiles that scans have read and that will soon be needed: some 8,000 of 4 KiB. */
 const CACHE_BYTES = 64 * 1024 * 1024;
-/** How long what was read of a person's audiences may be used: until the next attempts of a slice whose look-ups took too long. */
+/** How long a person's audiences may be used after they were read: until the next attempts of a slice whose look-ups took too long. */
 const LISTS_MS = 15_000;
 const PROFILE = 'a profile';
 const NOT_FOUND = 404;

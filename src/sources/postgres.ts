@@ -76,7 +76,7 @@ class PostgresSource implements AudienceSource {
     this.lagMs = lagMs;
   }
 
-  /** Once it has succeeded, it is done. */
+  /** Once it has succeeded, it is not repeated. */
   async check(): Promise<CheckedQueries> {
     this.#checked ??= checkQueries(this.#pool, this.#queries).catch((error: unknown) => {
       this.#checked = undefined;
@@ -85,7 +85,7 @@ class PostgresSource implements AudienceSource {
     return await this.#checked;
   }
 
-  /** Once its queries are known to be right, only whether the database is there. */
+  /** Once its queries are known to be right, checks only that the database answers. */
   async answers(): Promise<void> {
     await this.check();
     await this.#pool.query('SELECT 1', [], 'whether it is there');
@@ -178,7 +178,7 @@ function pageOf(rows: readonly string[], limit: number): MembersPage {
   return { ids, next: ids.at(-1) ?? page.at(-1) ?? '' };
 }
 
-/** Undefined for what is not a JSON object. */
+/** Undefined for anything but a JSON object. */
 function readProfile(text: string): Profile | undefined {
   const read = ProfileText.read(text);
   if (read !== undefined) return read;
@@ -199,7 +199,7 @@ const COUNTING_MS = 2_000;
 const LISTED_AUDIENCES = 20;
 
 interface CachedAudiences {
-  /** By our id: what the database calls them, and what it says about them. */
+  /** By our id: the database's keys, and its facts about them. */
   readonly audiences: ReadonlyMap<string, { readonly key: string; readonly listing: AudienceListing }>;
   /** Rows that are not an audience. */
   readonly problems: readonly string[];
@@ -222,7 +222,7 @@ class PostgresAudiences {
   /**
    * All of them, by slug, with their sizes where these are known cheaply.
    *
-   * @throws SourceError naming every row that is none.
+   * @throws SourceError naming every row that is not an audience.
    */
   async list(): Promise<AudienceListing[]> {
     const [known, sizes] = await Promise.all([this.#read(), this.#sizesNow()]);
@@ -293,7 +293,7 @@ class PostgresAudiences {
       const counted = this.#pool
         .transaction((session) => session.query(sizes.text, [], sizes.what), sizes.what, COUNTING_MS)
         .then(({ rows }) => new Map(rows.map(({ id, size }) => [id ?? '', Number(size)])))
-        // Sizes are only for people to see: everything works without them.
+        // Only people see sizes: everything works without them.
         .catch(() => undefined);
       this.#sizes = { counted, at: now };
     }

@@ -39,7 +39,7 @@ export interface UnavailableOptions {
   readonly what: string;
   readonly status?: number;
   readonly code?: string;
-  /** More than the status and the code say, in our words, never the service's. */
+  /** Details beyond the status and the code, in our words, never the service's. */
   readonly reason?: string;
 }
 
@@ -129,7 +129,7 @@ export type SourceCall = 'audiences' | 'members' | 'isMember' | 'profiles' | 'me
 /** Called for each call when it ends. */
 export type SourceCalled = (call: SourceCall, isAnswered: boolean, durationMs: number) => void;
 
-/** The same source, which reports to `called` how each call went. */
+/** The same source, which reports each call to `called`. */
 export function measuredSource(source: AudienceSource, called: SourceCalled): AudienceSource {
   const measured = async <T>(call: SourceCall, answer: Promise<T>): Promise<T> => {
     const startedAt = performance.now();
@@ -192,7 +192,7 @@ export class ProblemReport {
 /**
  * The place that a source's own cursor names.
  *
- * @param where what it should be a cursor of, as in "not a cursor of …"; for the error.
+ * @param where the thing that it should be a cursor of, as in "not a cursor of …"; for the error.
  * @throws SourceError for a cursor that this source did not make.
  */
 export function readCursor<T extends z.ZodType>(cursor: string, schema: T, where: string): z.output<T> {
@@ -228,7 +228,7 @@ export function userIn(value: Json | undefined): string | undefined {
 
 /**
  * Whether a service can be asked about a person with this id, even in the path of a URL, where dots alone lead elsewhere. No service knows
- * anybody else.
+ * other ids.
  */
 export function isAskable(user: string): boolean {
   return readUser(user).ok && user !== '.' && user !== '..';

@@ -178,7 +178,7 @@ async function convert({ codec, token }: CodecServerOptions, request: IncomingMe
   const payloads = fromWire(await bodyOf(request));
   if (payloads === undefined) throw new Refusal(400, 'The body must be {"payloads":[{"metadata":{…},"data":"…"}]}.');
   if (direction === 'encode') return toWire(await codec.encode(payloads));
-  // One by one: a key that is missing is no reason to show nothing at all.
+  // One by one: a missing key must not hide the other payloads.
   const decoded = payloads.map((payload) => codec.decode([payload]).catch(() => [payload]));
   return toWire((await Promise.all(decoded)).flat());
 }

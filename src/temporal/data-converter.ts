@@ -36,7 +36,7 @@ export function dataConverterWith(payloadKeys: readonly string[]): DataConverter
 
 /**
  * The same for a worker's workflows and activities: a workflow refuses what it is asked in a key that is not here, instead of failing its tasks.
- * @param onMissing is told when an activity needs a key that is not here.
+ * @param onMissing called when an activity needs a key that is not here.
  * @throws InvalidPayloadKeys
  */
 export function workerDataConverterWith(
@@ -47,7 +47,7 @@ export function workerDataConverterWith(
   return { ...dataConverterWith(payloadKeys), payloadCodecs: [codec] };
 }
 
-/** Packs, or encrypts, which packs too: what is encrypted cannot be packed any more. Reads both. */
+/** Packs, or encrypts, which packs too: encrypted bytes cannot be packed any more. Reads both. */
 export class PackingCodec implements PayloadCodec {
   readonly #zlib: ZlibCodec;
   readonly #encrypting: EncryptingCodec;

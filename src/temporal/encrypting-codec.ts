@@ -134,7 +134,7 @@ export class EncryptingCodec implements PayloadCodec {
     try {
       return await unseal(payload.data ?? new Uint8Array(), key);
     } catch {
-      // No further reason is given: it would only help whoever changed it.
+      // No further reason is given: it would only help an attacker.
       return unreadable(`it is encrypted with the key "${named.id}", but was changed since, so it cannot be decrypted`);
     }
   }

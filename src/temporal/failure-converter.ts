@@ -18,7 +18,7 @@ class EncodingFailureConverter extends DefaultFailureConverter {
     payloadConverter: PayloadConverter,
     context?: SerializationContext,
   ): ProtoFailure {
-    // Not encrypted, since whoever has to read that a key is missing may not have the key either. The message contains nothing of a payload.
+    // Not encrypted: a person who has to read that a key is missing may not have the key either. The message contains nothing of a payload.
     if (saysThatKeyIsMissing(error)) return this.errorToFailureInner(error, payloadConverter, context);
     return super.errorToFailure(error, payloadConverter, context);
   }

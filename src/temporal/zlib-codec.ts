@@ -49,7 +49,7 @@ export const RAW: Deflating = {
     isLong(bytes) ? await inflateRawElsewhere(bytes, UNPACKING) : inflateRawSync(bytes, UNPACKING),
 };
 
-/** The smallest payload that is packed: what people look at in the Temporal UI is smaller, and stays plain JSON there. */
+/** The smallest payload that is packed: people look at smaller ones in the Temporal UI, and these stay plain JSON. */
 export const PACKED_FROM_BYTES = 32 * 1024;
 
 // It is a CommonJS module, whose exports Node cannot import by name.
@@ -87,7 +87,7 @@ async function packed(payload: Payload): Promise<Payload> {
   return data.length < bytes.length ? { metadata: { [METADATA_ENCODING_KEY]: ENCODING_BYTES }, data } : payload;
 }
 
-/** An exception would fail a workflow's task for ever, so what cannot be unpacked becomes a value that says so. */
+/** Turns a payload that cannot be unpacked into a value that says so: an exception would fail a workflow's task forever. */
 async function unpacked(payload: Payload): Promise<Payload> {
   const { metadata, data } = payload;
   if (!ENCODING_BYTES.equals(metadata?.[METADATA_ENCODING_KEY] ?? new Uint8Array())) return payload;

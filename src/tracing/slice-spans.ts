@@ -11,7 +11,7 @@ export interface Span {
   readonly spanId: string;
   /** Absent for a root. */
   readonly parentSpanId?: string;
-  /** Whether it is a request to somebody else. */
+  /** Whether it is a request to another system. */
   readonly isRequest: boolean;
   /** Epoch ms, with fractions. */
   readonly startMs: number;
@@ -27,7 +27,7 @@ export interface TriggerEnd {
   readonly redelivery: number;
   /** RFC 3339, as signalled. */
   readonly at: string;
-  /** Epoch ms by which it was certainly there, whatever the clock of the sender said. */
+  /** Epoch ms by which it had certainly arrived, by our own clocks, not the sender's. */
   readonly latestMs: number;
   readonly endMs: number;
   readonly attributes: Span['attributes'];
@@ -99,7 +99,7 @@ export class SliceSpans implements SliceTracing {
     this.#lookUp = { startMs: startedAtMs, endMs: Date.now(), isError: !isAnswered };
   }
 
-  /** The header `traceparent` of the request, where that is asked for. */
+  /** The header `traceparent` of the request, if it is configured. */
   requestBegins(index: number): string | undefined {
     const { sendsTraceparent, newSpanId } = this.#options;
     const deliveryId = this.#deliveryIdOf(this.#triggerAt(index));

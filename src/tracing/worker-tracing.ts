@@ -99,7 +99,7 @@ const EXPORT_MS = 5000;
 const TOLD_MS = 60_000;
 
 /**
- * Sends spans to a collector, in batches, in the background: nothing waits for it, and what the collector does not accept is dropped. The
+ * Sends spans to a collector, in batches, in the background: nothing waits for it, and spans that the collector does not accept are dropped. The
  * log then says how many.
  */
 export class SpanExport {
@@ -150,12 +150,12 @@ export class SpanExport {
     const bound = new AbortController();
     const flushed = this.#processor
       .shutdown()
-      .catch(() => undefined) // At the first batch that is not taken, with others under way; what is lost is counted where it is lost.
+      .catch(() => undefined) // At the first batch that is not accepted, with others under way; losses are counted where they happen.
       .then(() => this.#exporter.shutdown());
     await Promise.race([flushed, sleep(EXPORT_MS + 500, undefined, { signal: bound.signal }).catch(() => undefined)]);
     bound.abort();
     this.#agent?.destroy();
-    // Time was up: nobody will hear any more whether these were taken.
+    // Time was up: it will never be known whether these were accepted.
     const unanswered = this.#waiting + this.#underWay;
     this.#isClosed = true;
     if (unanswered > 0) this.#drop(unanswered, 'NO_ANSWER');
@@ -241,7 +241,7 @@ export class SpanExport {
   }
 }
 
-/** The status that the collector answered, or the code of what went wrong. */
+/** The status that the collector answered, or the code of the failure. */
 function failureCodeOf({ error }: ExportResult): string {
   return error !== undefined && 'code' in error ? String(error.code) : (error?.name ?? 'UNKNOWN');
 }

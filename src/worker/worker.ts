@@ -40,7 +40,7 @@ export interface StartWorkerOptions {
   /** Reads the configuration again, for authorizations that change while the worker runs. Default: they do not. */
   readonly readConfig?: (() => Config) | undefined;
   readonly connection: ConnectConfig;
-  /** Used instead of the source that the configuration names; closed by whoever made it. */
+  /** Used instead of the source that the configuration names; closed by its maker. */
   readonly source?: AudienceSource;
   /**
    * Bundled workflow code. By default the one that was built, or else it is bundled now. Where payloads are encrypted, it has to have our

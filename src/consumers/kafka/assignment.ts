@@ -12,12 +12,12 @@ export interface Place {
 export interface AssignmentOptions {
   /** A member of the group. */
   readonly member: Consumer;
-  /** Reads topics, and is no member: what it waits for holds up no heartbeat. */
+  /** Reads topics, but is not a member: its waiting delays no heartbeat. */
   readonly reader: Consumer;
-  /** Where a partition begins of which the group has read nothing yet; undefined: at its beginning. */
+  /** Where to begin a partition that the group has not read yet; undefined: at its beginning. */
   readonly beginsAt: (place: Place) => bigint | undefined;
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce'>;
-  /** Called with each answer to what is read, and once when there is nothing to read. */
+  /** Called with each answer while reading, and once when there is nothing to read. */
   readonly onRead: () => void;
   readonly log: ConsumerLog;
 }
@@ -322,7 +322,7 @@ export class OwnedPartition {
    * Hands over added messages, in their order, until `isEnding`, and then finishes what is in hand. Before each handover, the last one must be
    * committed: another consumer then never sends more again than a job remembers, however long a commit takes.
    * @param over gives up what is in hand, too.
-   * @throws the reason of `over`, and what the world throws
+   * @throws the reason of `over`, and errors of the world
    */
   async run(isEnding: AbortSignal, over: AbortSignal): Promise<void> {
     isEnding.addEventListener('abort', () => this.#wake(), { once: true });

@@ -56,11 +56,11 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string, isLasting?: b
   ],
 ];
 
-/** How a client of these brokers connects. It tries nothing a second time by itself: whoever uses it knows what may be tried again. */
+/** How a client of these brokers connects. It retries nothing by itself: its user knows what may be retried. */
 export function clientOptions(config: KafkaConfig, requestTimeoutMs: number): BaseOptions {
   const { connectTimeoutMs, sasl, tls } = config;
   const brokers = config.brokers.map(addressOf);
-  // A server is not told an address as its name (RFC 6066).
+  // An IP address must not be sent as a server's name (RFC 6066).
   const tlsServerName = brokers.every(({ host }) => isIP(host) === 0);
   return {
     clientId: 'audience-triggers',

@@ -18,7 +18,7 @@ export interface MembershipOptions {
   readonly beginsAt: (place: Place) => bigint | undefined;
   /**
    * Called once what the group has given is read.
-   * @param strange topics that are not configured, and of which the group has given partitions nevertheless. They are not read.
+   * @param strange topics that are not configured, and of which the group has assigned partitions nevertheless. They are not read.
    */
   readonly onRead: (strange: readonly string[]) => void;
   readonly log: ConsumerLog;
@@ -82,7 +82,7 @@ export class Membership {
         : new KafkaDeadLetters(config.poisoned.deadLetterTopic, config, options.log);
   }
 
-  /** Why the dead-letter topic takes nothing; undefined when it does. */
+  /** Why the dead-letter topic accepts nothing; undefined when it does. */
   get deadLetterProblem(): string | undefined {
     return this.#deadLetters?.problem;
   }
@@ -131,7 +131,7 @@ export class Membership {
     // An answer may be older than it looks: the machine may have been asleep since it came.
     member.on('consumer:heartbeat:end', () => (this.#beatAt = askedAt));
     member.on('consumer:group:rebalance', () => {
-      // Perhaps since a topic has more partitions, which whoever shares them out must not know from before.
+      // Perhaps since a topic has more partitions: the member that shares them out must not use its old list.
       member.clearMetadata();
       this.#next(async () => await this.#assignment?.end(REBALANCE_GRACE_MS));
     });
@@ -162,7 +162,7 @@ export class Membership {
   async #takeOn(places: readonly Place[], strange: readonly string[], joinedAt: number): Promise<void> {
     const before = this.#assignment;
     await before?.end(0);
-    // Not before: what was given then may not be handed over any more.
+    // Not earlier: partitions of the generation before may no longer be handed over.
     this.#beatAt = Math.max(this.#beatAt, joinedAt);
     const isOurs = ({ topic, partition }: Place): boolean =>
       places.some((place) => place.topic === topic && place.partition === partition);
@@ -182,7 +182,7 @@ export class Membership {
       if (this.#isOver) return await assignment.end(0);
       assignment.untilEnd().catch((error: unknown) => this.#fail(error));
     } catch (error) {
-      // Another generation has begun meanwhile, and gives anew.
+      // Another generation has begun meanwhile, and assigns partitions again.
       if (!needsRejoin(error)) throw error;
       this.#assignment = undefined;
     }
@@ -207,7 +207,7 @@ export class Membership {
     }
   }
 
-  /** @param graceMs how long what is in hand may take; 0: it is given up, and nothing more is committed. */
+  /** @param graceMs how long work in hand may take; 0: it is given up, and nothing more is committed. */
   async #end(graceMs: number): Promise<void> {
     this.#isOver = true;
     const assignment = this.#assignment;
@@ -215,7 +215,7 @@ export class Membership {
     if (graceMs > 0) await within(LEAVE_MS, assignment?.commit());
     await within(LEAVE_MS, leaveGroup(this.#member));
     this.#leftBehind = this.#member.memberId ?? undefined;
-    // Whatever came of it, the client is no member any more, and will not join again by itself.
+    // Even after a failure, the client is no longer a member, and will not join again by itself.
     this.#member.memberId = null;
     await within(LEAVE_MS, leaveGroup(this.#member));
     const closing = [closeClient(this.#member), closeClient(this.#reader)];
@@ -232,7 +232,7 @@ async function leaveGroup(member: Consumer): Promise<void> {
   });
 }
 
-/** Waits for something, but not for long, and whatever comes of it. */
+/** Waits for something, but not for long, and ignores its result. */
 async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -279,7 +279,7 @@ const TOO_LARGE = /^(?:MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE)$/;
 
 /** The topic for messages that are not triggers: as they came, with headers that say why, and where they were. */
 class KafkaDeadLetters implements DeadLetterTopic {
-  /** Why the topic takes nothing; undefined when it does, as far as is known. */
+  /** Why the topic accepts nothing; undefined when it does, as far as is known. */
   problem: string | undefined;
   readonly #topic: string;
   readonly #config: KafkaConfig;
@@ -312,7 +312,7 @@ class KafkaDeadLetters implements DeadLetterTopic {
     await this.#producer.close();
   }
 
-  /** Brokers limit what is sent at once as they limit one message. */
+  /** Brokers limit a request's messages together as they limit one message. */
   async #sendInParts(poisons: readonly PoisonMessage[]): Promise<void> {
     try {
       await this.#producer.send({ messages: poisons.map((poison) => this.#letterOf(poison)) });

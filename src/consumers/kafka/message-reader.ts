@@ -23,7 +23,7 @@ const NOTHING: MessageReading = { kind: 'nothing' };
 /** How often expressions are tried: a machine under load may give them too little time for once. */
 const TRIES = 3;
 
-/** Reads messages: JSON triggers, one or a list, or what an ingest makes of them. */
+/** Reads messages: JSON triggers, one or a list, or changes that an ingest reads in them. */
 export class MessageReader {
   readonly #ingest: Ingest | undefined;
   readonly #thread = new ExpressionThread();

@@ -121,7 +121,7 @@ export class OutboxTable {
   }
 
   private constructor(address: PostgresAddress, settings: Settings, onWritten: () => void, times: TurnTimes) {
-    // Time limits are set in each transaction: PgBouncer refuses what it does not know at the start of a connection.
+    // Time limits are set in each transaction: PgBouncer refuses unknown settings at the start of a connection.
     const query_timeout = settings.statementTimeoutMs + SILENCE_MARGIN_MS;
     this.#client = new Client({ ...connectionOf(address, settings), query_timeout, stream: () => this.#socket });
     this.#client.on('notification', onWritten);
@@ -220,7 +220,7 @@ export class OutboxTable {
   }
 }
 
-/** SQLSTATE insufficient_privilege: what a statement would be refused with. */
+/** SQLSTATE insufficient_privilege, with which a statement would be refused. */
 const NOT_GRANTED = '42501';
 
 const GRANTED = `SELECT quote_ident(current_user) AS role, has_table_privilege($1::text, 'DELETE') AS "DELETE",

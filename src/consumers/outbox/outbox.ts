@@ -49,7 +49,7 @@ class Outbox implements RunningConsumer {
   #running: Promise<void> = Promise.resolve();
   #isWoken = false;
   #wake: () => void = () => undefined;
-  /** The row that stops everything, since it is no trigger. */
+  /** The row that stops everything, since it is not a trigger. */
   #stoppedBy: string | undefined;
 
   constructor(address: PostgresAddress, options: OutboxOptions) {

@@ -106,7 +106,7 @@ export class AudienceFiles {
       problems.push(
         `${same.map(({ name }) => name).join(' and ')} have the same audience id ${id}: give each its own.`,
       );
-      // It cannot be known which of them is meant, so none is remembered as the audience's file.
+      // Either may be meant, so none is remembered as the audience's file.
       for (const { listing } of same) known.delete(`${listing.slug}${EXTENSION}`);
     }
     this.#known = known;
@@ -196,11 +196,11 @@ function memberOf(value: unknown, key: string): unknown {
 const USUAL_LINE_BYTES = 32;
 /** How many bytes before a cursor its mark is made from. */
 const MARKED_BYTES = 512;
-/** How many of the members before it a place is remembered by: some of them may leave. */
+/** How many members before a place identify it: some of them may leave. */
 const REMEMBERED_IDS = 5;
 /** This many of them, in order and near each other, are not a coincidence. */
 const MET_IDS = 2;
-/** In so many lines they have to be: others may have come between them. */
+/** They must be within so many lines: others may have come between them. */
 const NEAR_LINES = 100;
 
 /** A place in a file of members. */
@@ -300,7 +300,7 @@ function top(file: AudienceFile, restarts: number): ReadPlace {
   return { ...file.members, restarts, last: [] };
 }
 
-/** Where the lines after these members' begin, in the order in which the members are named; without those who are not there. */
+/** Where the lines after these members' begin, in the order in which the members are named; without missing ones. */
 async function placesBehind(users: readonly string[], handle: FileHandle, file: AudienceFile): Promise<LinePlace[]> {
   const spellings = users.map((user) => JSON.stringify(user));
   const places = new Map<string, LinePlace>();

@@ -117,7 +117,7 @@ export const QUIET_MS = 5_000;
 /** Longest time, in ms, that one call waits for a file; an activity that reads a page has a minute. */
 const LONGEST_WAIT_MS = 10_000;
 const LOOK_AGAIN_MS = 100;
-/** How many bytes before the end of a file it is recognised by when it has grown. */
+/** How many bytes before its end identify a file when it has grown. */
 const TAIL_BYTES = 512;
 
 /** A file as it was when its beginning was read. */
@@ -137,10 +137,10 @@ interface Whole {
   readonly version: string;
 }
 
-/** Why a file cannot be believed to be whole now. */
+/** Why a file may not be whole now. */
 interface Obstacle {
   readonly words: string;
-  /** It could be gone in so many ms; Infinity: only another change can help. */
+  /** It may be over in so many ms; Infinity: only another change can help. */
   readonly waitMs: number;
 }
 
@@ -155,7 +155,7 @@ export class WholeFiles {
   /** Since when, by `performance.now()`, a file has not changed while we looked: its own time may come from another clock. */
   readonly #seen = new Map<string, { readonly mark: string; readonly sinceMs: number }>();
 
-  /** @param quietMs 0: what is there is always whole, unless it ends within a line. */
+  /** @param quietMs 0: a file is always whole, unless it ends within a line. */
   constructor(quietMs: number) {
     this.#quietMs = quietMs;
   }
@@ -164,7 +164,7 @@ export class WholeFiles {
    * Returns what `read` makes of a file that is whole and did not change meanwhile. Waits for at most 10 s.
    *
    * @param find the file as it is now.
-   * @returns the answer, and what identifies the file: the same as long as it only grows.
+   * @returns the answer, and an identifier of the file: the same as long as it only grows.
    * @throws SourceError when it is not whole by then.
    */
   async read<F extends FileVersion, T>(
@@ -192,7 +192,7 @@ export class WholeFiles {
     }
   }
 
-  /** @throws SourceError when what is not in this file may only not have been written yet. */
+  /** @throws SourceError when something missing in this file may still be written. */
   async mustBeWhole(file: FileVersion, handle: FileHandle): Promise<void> {
     const found = await this.#standing(file, handle);
     if (typeof found !== 'string') throw notWhole(file, found);
@@ -214,7 +214,7 @@ export class WholeFiles {
       return { words: HALF_A_LINE, waitMs: waitMs > 0 ? LOOK_AGAIN_MS : Infinity };
     const version = hasGrown ? known.version : mark;
     const tail = await tailBefore(handle, size);
-    // Else what was read of it is of two states.
+    // Otherwise two states of the file were mixed.
     if ((await markOf(handle)) !== mark) return CHANGING;
     this.#whole.set(path, { mark, inode, size, tail, version });
     return version;

@@ -91,7 +91,7 @@ function standsAt(bytes: Buffer, start: number, end: number, expected: Buffer): 
 const MAX_ATTEMPTS = 5;
 /** Longest time, in ms, that reading profiles keeps the event loop from other work. */
 const LONGEST_TURN_MS = 2;
-/** File systems note the time of a change only so finely, in ms: a file that is younger may change again, and keep its time and size. */
+/** Resolution of a file system's times, in ms: a file that is younger may change again, and keep its time and size. */
 const COARSEST_TIME_MS = 2_000;
 
 /** The profiles in one NDJSON file, found by an index that is rebuilt whenever the file has changed. */

@@ -47,7 +47,7 @@ interface Page {
   readonly rows: readonly Json[];
   /** Where the next one is; empty at the end. */
   readonly next: string;
-  /** Whether the answer says nothing at all about a next page, where it was to be said; services may also end like this. */
+  /** Whether the answer lacks the field for a next page; services may also end like this. */
   readonly isSilent: boolean;
 }
 
@@ -259,7 +259,7 @@ interface Place {
   readonly at: string;
   /** The page has been returned up to this person, since the service gave more than was asked for. */
   readonly behind?: string | undefined;
-  /** Rows to ask for in each page: where the next page is may be a number of pages, which means nothing with another size. */
+  /** Rows to ask for in each page: a page's place may be a number of pages, which means nothing with another size. */
   readonly size: number;
   /** Rows so far, as long as none had an id; absent: some had. */
   readonly nameless?: number | undefined;
@@ -275,9 +275,9 @@ const placeSchema = z.object({
 export interface HttpMembersOptions {
   readonly api: HttpApi;
   readonly config: HttpSourceConfig['members'];
-  /** Called with what is left out or repeated. */
+  /** Called about people who are left out or repeated. */
   readonly tell: (audience: HttpAudience, what: string) => void;
-  /** Longest time, in ms, after which no request of a page is begun. */
+  /** How long, in ms, requests of a page may begin. */
   readonly budgetMs: number;
 }
 
@@ -322,7 +322,7 @@ export class HttpMembers {
     return behind === undefined ? named : named.slice(named.lastIndexOf(behind) + 1);
   }
 
-  /** A field that nobody has means a mistake in the configuration, not an empty audience. */
+  /** A field that no person has means a mistake in the configuration, not an empty audience. */
   #mustHaveIds({ slug }: HttpAudience, rows: number, isEnd: boolean): void {
     if (rows < (isEnd ? 1 : NAMELESS_ROWS)) return;
     throw new SourceError(
@@ -335,7 +335,7 @@ function cursorOf(place: Place): string {
   return JSON.stringify(place);
 }
 
-/** @throws SourceError when a text is no cursor of this source. */
+/** @throws SourceError when a text is not a cursor of this source. */
 function placeOf(cursor: string | undefined, size: number): Place {
   if (cursor === undefined) return { at: '', size, nameless: 0 };
   return readCursor(cursor, placeSchema, "of this service's members");

@@ -64,7 +64,7 @@ const TIMED_OUT = /^timed out\b/i;
 const ERROR_CODE = /^[A-Z]+(?:-[A-Z]+)*-\d{1,5}$/;
 
 /**
- * Asks Lytics, and distinguishes answers from what only looks like one: `/api` answers `{data, status, message}`, `/v2` answers `{data,
+ * Asks Lytics, and recognises answers that only look like one: `/api` answers `{data, status, message}`, `/v2` answers `{data,
  * status, request_id}` or `{errors, …}` (a refused token in the form of `/api`), and the status may be a text.
  */
 export class LyticsApi {
@@ -111,7 +111,7 @@ function isGood(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** The parameter's documented type is a number, its values elsewhere are texts. */
+/** The parameter is documented as a number, but its values elsewhere are texts. */
 function textOf(value: Json | undefined): string {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' ? String(value) : '';
 }
@@ -167,7 +167,7 @@ function listingOf(segment: JsonObject, key: string, definition: (slug: string) 
   };
 }
 
-/** With what it includes, where Lytics has put that in. */
+/** With included definitions, where Lytics has inserted them. */
 function definitionOf(segment: JsonObject | undefined): string {
   return nameOf(segment?.['ql_resolved']) ?? nameOf(segment?.['segment_ql']) ?? '';
 }
@@ -196,14 +196,14 @@ const placeSchema = z.object({ start: z.string(), read: count, total: count, isN
 /** Bounded, since a cursor is in a workflow's state and in many of its events. */
 const MAX_START_LENGTH = 4096;
 
-/** @throws SourceError when Lytics says where to go on with more than can be kept. */
+/** @throws SourceError when the place at which Lytics continues is too long to keep. */
 function cursorOf(place: ScanPlace): string {
   if (place.start.length > MAX_START_LENGTH)
     throw new SourceError(`Lytics' "_next" has more than ${MAX_START_LENGTH} characters; that is too long to be kept.`);
   return JSON.stringify(place);
 }
 
-/** @throws SourceError when a text is no cursor of this source. */
+/** @throws SourceError when a text is not a cursor of this source. */
 function placeOf(cursor: string | undefined): ScanPlace {
   return cursor === undefined ? BEGINNING : readCursor(cursor, placeSchema, 'of a scan of Lytics');
 }
@@ -218,17 +218,17 @@ interface ScanOptions {
   readonly onRow: (user: string, row: JsonObject) => void;
   /** Called with what is lost or repeated, by audience. */
   readonly tell: (audience: LyticsSegment, what: string) => void;
-  /** Longest time, in ms, after which no request of a page is begun. */
+  /** How long, in ms, requests of a page may begin. */
   readonly budgetMs: number;
 }
 
 const MEMBERS = 'a page of members';
 /** It is not documented how Lytics answers for a scan that is no longer recent; these statuses may mean that. */
 const STALE: readonly number[] = [400, 404, 410, 422];
-/** How many rows more than Lytics promised are believed, or this share of all, since members come and go meanwhile. Beyond that, it leads in a circle. */
+/** How many rows more than Lytics promised are accepted, or this share of all, since members come and go meanwhile. Beyond that, it is circular. */
 const MORE_ROWS = 100;
 const MORE_SHARE = 0.05;
-/** An end at which more than this share of the promised rows is missing is told, and none at all when it is empty. */
+/** An end is reported if more than this share of the promised rows is missing, or if there were none at all. */
 const MISSING_SHARE = 0.1;
 /** This many rows without a single id are not a coincidence. */
 const NAMELESS_ROWS = 100;
@@ -293,10 +293,10 @@ export class LyticsScan {
   }
 }
 
-/** Whether Lytics goes on with a scan, or has forgotten it: refused it, or ended it at once where more was to come. */
+/** @throws SourceError when Lytics has forgotten a scan: it refused it, or ended it at once although more should come. */
 function mustContinue({ slug }: LyticsSegment, { start, read, total }: ScanPlace, answer: LyticsAnswer): void {
   const { status, data, next } = answer;
-  if (start === '') return; // Nothing can be said about a scan that has only just begun.
+  if (start === '') return; // A scan that has only just begun shows nothing.
   const isEmpty = data === null || (Array.isArray(data) && data.length === 0);
   if (status < 300 && !(isEmpty && next === '' && isFarFromAll(read, total))) return;
   throw new SourceError(
@@ -308,7 +308,7 @@ function isFarFromAll(read: number, total: number): boolean {
   return read < total * (1 - MISSING_SHARE);
 }
 
-/** A scan may have one "_next" for all its pages, so that alone says nothing; more rows than there are people do. */
+/** A scan may have one "_next" for all its pages, so that alone proves nothing; more rows than there are people do. */
 function mustNotLeadBack({ slug }: LyticsSegment, { start, read, total }: ScanPlace, next: string): void {
   const most = total === 0 ? Infinity : total + Math.max(MORE_ROWS, total * MORE_SHARE);
   if (read <= most && !(total === 0 && next === start)) return;
@@ -317,7 +317,7 @@ function mustNotLeadBack({ slug }: LyticsSegment, { start, read, total }: ScanPl
   );
 }
 
-/** A field that nobody has means a mistake in the configuration, not an empty audience. */
+/** A field that no person has means a mistake in the configuration, not an empty audience. */
 function mustHaveIds({ slug }: LyticsSegment, { start, read: rows }: ScanPlace): void {
   const isEnd = start === '';
   if (rows < (isEnd ? 1 : NAMELESS_ROWS)) return;

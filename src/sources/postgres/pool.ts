@@ -99,7 +99,7 @@ export class PostgresPool {
   readonly #pool: Pool;
   readonly #shown: string;
 
-  /** Connects nowhere yet. */
+  /** Does not connect yet. */
   constructor(address: PostgresAddress, options: PostgresPoolOptions) {
     this.#shown = address.shown;
     this.#pool = new Pool(settingsOf(address, options));
@@ -193,7 +193,7 @@ function tlsOf({ tls }: PostgresAddress, authorities: readonly string[]): NonNul
   return { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
 }
 
-// Extended: one statement, whatever the text says. Without a name it is planned for its values each time, in tens of microseconds.
+// Extended: only one statement, even if the text has several. Without a name it is planned for its values each time, in tens of microseconds.
 function queryOf(text: string, values: readonly unknown[]) {
   return { text, values: [...values], types: AS_TEXT, queryMode: 'extended' as const };
 }

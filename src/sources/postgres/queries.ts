@@ -2,7 +2,7 @@ import type { PostgresSourceConfig } from '../../config/source-config.ts';
 import { SourceError } from '../source.ts';
 import type { PostgresPool, PostgresSession } from './pool.ts';
 
-/** The type by which people's ids are compared in a database, which says which ids it can hold. */
+/** The type by which a database compares people's ids; it decides which ids the database can hold. */
 export interface UserType {
   /** Whether a value of this type is written exactly like this. Other ids belong to nobody, and would make a query fail. */
   holds(user: string): boolean;
@@ -74,7 +74,7 @@ export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
   // Line breaks, since a configured query may end with a comment.
   const from = (select: PostgresQuery, alias: string) => `FROM (\n${select.text}\n) AS ${alias}`;
   const query = ({ what }: PostgresQuery, text: string): PostgresQuery => ({ what, text });
-  // The planner sees through such a query, so what is added here can use the index. Order and comparison are the column's own.
+  // The planner sees through such a query, so added conditions can use the index. Order and comparison are the column's own.
   const page = (where: string) => `SELECT m."user" ${from(members, 'm')} WHERE ${where} ORDER BY m."user" LIMIT $2`;
   return {
     audiences: query(audiences, `SELECT a.* ${from(audiences, 'a')}`),
@@ -152,7 +152,7 @@ function profilesOf(profiles: NonNullable<PostgresSourceConfig['profiles']>): Po
   };
 }
 
-/** As JSON made by the server, so that every number keeps its digits. */
+/** As JSON that the server makes, so that every number keeps its digits. */
 function fieldsOf({ user, profile, columns }: Pick<PostgresProfiles, 'user' | 'profile' | 'columns'>): string {
   if (columns === undefined) return `p.${quoted(profile ?? PROFILE_COLUMN)}`;
   if (columns === 'all') return `to_jsonb(p) - ${literal(user)}`;
@@ -188,7 +188,7 @@ const AUDIENCE_COLUMNS = ['id', 'slug', 'name'];
 /**
  * Has the server check all queries, without reading a row: names, types and grants.
  *
- * @throws PostgresError when it does not answer, or will not have one of them.
+ * @throws PostgresError when it does not answer, or refuses one of them.
  * @throws SourceError when one is not what a source needs.
  */
 export async function checkQueries(pool: PostgresPool, queries: PostgresQueries): Promise<CheckedQueries> {

@@ -84,7 +84,7 @@ export class JobMetrics {
     }));
   }
 
-  /** Why somebody has to look at the watches, as far as is known; undefined: there is no reason. */
+  /** Why a person has to look at the watches, as far as is known; undefined: there is no reason. */
   get watchProblem(): string | undefined {
     return this.#watchProblem;
   }
