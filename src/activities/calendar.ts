@@ -135,7 +135,9 @@ class TimeZone {
     return Date.UTC(year, month - 1, day, hour, minute, second);
   }
 
-  /** The instants at which clocks show this time: one, or two when they go back; if they skip it, the instant of the change. */
+  /**
+   * The instants at which clocks show this time. There is one, or two when clocks go back; if they skip the time, it is the instant of the change.
+   */
   #instantsOf(wall: number): number[] {
     // No zone changes twice within two days: these are its offsets before and after.
     const offsets = [wall - DAY_MS, wall + DAY_MS].map((ms) => this.#wallAt(ms) - ms);

@@ -54,7 +54,7 @@ export class SourceMisbehaves extends Error {
 }
 
 /**
- * The activity that reads one page of an audience's members: each member once, and only those with a valid id for a trigger.
+ * The activity that reads one page of an audience's members. It returns each member once, and only those with a valid id for a trigger.
  *
  * @throws SourceMisbehaves
  */

@@ -19,7 +19,7 @@ export interface Caller {
   mayAudience(audience: string): boolean;
 }
 
-/** A caller who may do everything: one on this machine if no keys are configured, or one with the link that this process printed. */
+/** A caller who may do everything. It is one on this machine if no keys are configured, or one with the link that this process printed. */
 export const EVERYTHING: Caller = { may: () => true, mayJob: () => true, mayAudience: () => true };
 
 interface KnownKey {
@@ -86,7 +86,7 @@ export const LINK_MS = 10 * 60_000;
 const FAILURES_AT_ONCE = 10;
 const FAILURE_EVERY_MS = 6_000;
 
-/** The holder of a session: the owner of the key with this hash, or the person who started this process and opened its link. */
+/** The holder of a session: the owner of the key with this hash, or `link`. The latter is the person who started this process and opened its link. */
 export type SessionOf = { readonly keyHash: string } | 'link';
 
 interface Begun {
@@ -268,8 +268,8 @@ const NO_KEYS =
 const OTHER_PAGE = 'Pages of other sites may not ask.';
 
 /**
- * Refuses pages that somebody on this machine has open: without keys, they must not be able to ask. Such a request comes from elsewhere, or uses
- * another name.
+ * Refuses requests of pages that are open in a browser on this machine: without keys, they must not be able to ask. Such a request comes from
+ * elsewhere, or uses another name.
  * @param passedOn the message for a request that a proxy passed on.
  */
 export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS): void {

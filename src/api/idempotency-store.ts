@@ -45,7 +45,7 @@ export class IdempotencyStore {
   readonly #requests = new Map<string, Remembered>();
   #bytes = 0;
 
-  /** @param ofOther if a key was used for another body: refuse the request, or treat it as a new one and forget the previous one. */
+  /** @param ofOther for a key that was used for another body: refuse the request, or treat it as new and forget the previous one. */
   constructor(clock: PushClock, now: () => number = Date.now, ofOther: 'refuse' | 'act' = 'refuse') {
     this.#clock = clock;
     this.#now = now;
@@ -128,7 +128,7 @@ function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-/** An answer as JSON, with its first few reasons: a hundred of them would take a hundred times as much as the rest. */
+/** An answer as JSON, with its first few reasons. A hundred of them would take a hundred times as much as the rest. */
 function shortened(body: unknown): string {
   const refused =
     isRecord(body) && Array.isArray(body['refused']) ? { refused: body['refused'].slice(0, MOST_REASONS) } : {};

@@ -14,7 +14,7 @@ import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 
-/** A sender gets its answer within this many ms of the end of its request: many wait no longer than three to five seconds. */
+/** A sender gets its answer within this many ms of the end of its request. Many senders wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
 /** Reading a body may take this many ms; a slower one is refused as a whole. The rest of the time is for Temporal. */
 const READING_MS = 1_500;

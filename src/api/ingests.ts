@@ -113,7 +113,7 @@ export class IngestRecords {
     this.#records.set(ingest, { ...before, requests, lastAt: this.#at() });
   }
 
-  /** @param told some audiences to which no running job subscribes, and why something was refused, without anything that was said of a person. */
+  /** @param told some audiences to which no running job subscribes, and a reason for refusals. Neither contains anything about a person. */
   takenInBy(
     ingest: string,
     counts: TriggerCounts,
@@ -133,7 +133,7 @@ export class IngestRecords {
     this.#records.set(ingest, { ...before, triggers });
   }
 
-  /** @param reason in words, without anything that was said of a person. */
+  /** @param reason in words, without anything about a person. */
   refused(ingest: string, reason: string): void {
     this.#records.set(ingest, { ...this.of(ingest), lastRefusal: { at: this.#at(), reason } });
   }

@@ -201,7 +201,7 @@ export const textParameter = z.string('This is given once.').min(1, 'This must n
  */
 export async function inTime<T>(ms: number, doing: Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
-    // There is no signal and no race: this runs for each single trigger, and an aborted signal costs more than reading the trigger.
+    // There is no signal and no race: this runs for each single trigger. An aborted signal costs more than reading the trigger.
     const timer = setTimeout(() => {
       reject(
         new Refused(

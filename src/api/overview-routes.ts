@@ -163,7 +163,7 @@ interface OverviewAnswer {
   readonly jobs: readonly JobOverview[];
 }
 
-/** The state of all jobs, read once for all callers who ask at about the same time: each answer takes a query or two to each job. */
+/** The state of all jobs, read once for all callers who ask at about the same time. Each answer takes a query or two to each job. */
 export class SharedOverview {
   readonly #ask: () => Promise<JobOverview[]>;
   readonly #now: () => number;

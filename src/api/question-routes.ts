@@ -124,7 +124,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
   });
 }
 
-/** @throws Refused when the source has no such audience; if only a part of the audiences is listed, it may be among the rest */
+/** @throws Refused when the source has no such audience. If only a part of the audiences is listed, it may be among the rest. */
 function checkAudience(name: string, { audiences, total }: AudienceList): void {
   if (audiences.length < total || findAudience(audiences, name) !== undefined) return;
   const near = nearestKey(

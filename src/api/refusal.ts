@@ -185,7 +185,7 @@ export function refusalOf(error: unknown): Refusal {
   return { status: 500, code: 'Unexpected', detail: 'Something unexpected went wrong. The log of the API says more.' };
 }
 
-/** Most problems that are listed for one request, and most characters of a text: some repeat the caller's own input, which may be megabytes. */
+/** Most problems that are listed for one request, and most characters of a text. Some texts repeat the caller's own input, which may be megabytes. */
 const MOST_PROBLEMS = 100;
 const MOST_TEXT = 4_000;
 

@@ -89,8 +89,8 @@ export class ApiMetrics {
 }
 
 /**
- * The outcome of a sender's request: taken, at least in part; a repeat; all of it bad; not proved to be from the sender; or not possible at the
- * moment.
+ * The outcome of a sender's request. `taken`: at least a part of it; `repeated`: a repeat; `refused`: all of it was bad; `unproved`: not proved to be
+ * from the sender; `unavailable`: not possible at the moment.
  */
 export type IngestOutcome = 'taken' | 'repeated' | 'refused' | 'unproved' | 'unavailable';
 

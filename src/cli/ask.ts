@@ -110,7 +110,8 @@ function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
 
 /**
  * Asks the person at the terminal. Without a terminal the answer is yes, and a command that destroys anything requires --yes first. An empty line is
- * a no, and so are the end of the input and aborting `signal`, given by a caller that handles Ctrl-C itself. Any answer but yes or no is asked again.
+ * a no, and so is the end of the input. Aborting `signal` is a no, too; a caller that handles Ctrl-C itself gives one. Any answer but yes or no is
+ * asked again.
  */
 export async function confirmed(terminal: Terminal, question: string, signal?: AbortSignal): Promise<boolean> {
   if (terminal.stdin.isTTY !== true) return true;

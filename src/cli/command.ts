@@ -147,7 +147,10 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   }
 }
 
-/** The job that was most likely meant: by its workflow's id, as the Temporal UI shows it, or by a similar id; undefined when there is none. */
+/**
+ * The job that was most likely meant. It is found by its workflow's id, as the Temporal UI shows it, or by a similar id; undefined when there is
+ * none.
+ */
 async function nearestJob(jobs: Pick<ExportJobs, 'list'>, typed: string): Promise<string | undefined> {
   try {
     const known = (await jobs.list()).map(({ jobId }) => jobId);

@@ -98,8 +98,8 @@ export function openFile(path: string): AsyncIterable<Uint8Array> {
 }
 
 /**
- * Writes a file that only its owner may read: a person who has a webhook URL may be able to send to it. Returns false, and writes nothing, when a
- * file of that name exists.
+ * Writes a file that only its owner may read: a person with a webhook URL may be able to send to it. Returns false, and writes nothing, when a file
+ * of that name exists.
  * @throws UsageError when it cannot be written.
  */
 export function writeNewFile(file: string, text: string): boolean {

@@ -9,7 +9,9 @@ import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 
 const REFRESH_MS = 1_000;
 
-/** Refreshes a job's status every second until it has ended or `signal` is aborted: redrawn for a person, a line per change in a pipe. */
+/**
+ * Refreshes a job's status every second until it has ended or `signal` is aborted. For a person it redraws; in a pipe it writes a line per change.
+ */
 export async function watchStatus(
   jobs: Pick<ExportJobs, 'status'>,
   jobId: string,

@@ -263,7 +263,7 @@ export function useSettled<T>(value: T, ms = 400): T {
   return settled;
 }
 
-/** Whether a button has been there for the length of a double click, in this step of an action: until then a press is not meant for it. */
+/** Whether a button has been there for the length of a double click, in this step of an action. Until then a press is not meant for it. */
 export function useSteady(step?: unknown): boolean {
   const [isSteady, setSteady] = useState(false);
   useLayoutEffect(() => {

@@ -78,7 +78,7 @@ export function Signed({ children }: { readonly children: ComponentChildren }): 
     );
   return (
     <>
-      {/* Whatever was typed is still there afterwards, unless it is somebody else who signs in. */}
+      {/* Signing in again keeps everything typed, unless a different person signs in. */}
       <Current.Provider key={session.name ?? ''} value={session}>
         {children}
       </Current.Provider>

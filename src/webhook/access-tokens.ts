@@ -149,7 +149,7 @@ async function post(
   });
 }
 
-/** Only the parts of an answer that are used, so that others (`"refresh_token": null`, an ID token) do not make the library reject a valid token. */
+/** Keeps only the parts of an answer that are used. Others (`"refresh_token": null`, an ID token) could make the library reject a valid token. */
 function usedParts(text: string): string {
   try {
     const parsed: unknown = JSON.parse(text);
@@ -190,8 +190,8 @@ interface HeldToken extends AccessToken {
 /** A token is replaced this long before it expires, so that it stays valid for the whole slice that uses it. */
 const MARGIN_MS = 30_000;
 /**
- * A token is used for at least this long, whatever lifetime its server states, unless an endpoint refuses it: some servers state zero, and would
- * be asked again for every slice.
+ * A token is used for at least this long, whatever lifetime its server states, unless an endpoint refuses it. Some servers state zero, and would be
+ * asked again for every slice.
  */
 const LEAST_USE_MS = 6_000;
 /** After a failure the server is not asked again for this long, however many slices want a token. */
@@ -257,7 +257,7 @@ export class AccessTokens {
     return this.#nowMs() < fetchedAtMs + useMs;
   }
 
-  /** A time in the future does not count: the clock has been set back since, and the pause would last until the clock has caught up. */
+  /** A time in the future does not count. It means that the clock has been set back, and the pause would last until the clock has caught up. */
   #isWithin(pauseMs: number, sinceMs: number): boolean {
     const passedMs = this.#nowMs() - sinceMs;
     return passedMs >= 0 && passedMs < pauseMs;

@@ -152,7 +152,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    // A 101 answers a request that was never made: nothing but HTTP would follow it. undici itself only refuses one that names a protocol.
+    // A 101 answers a request that was never made, and anything but HTTP could follow it. The check of undici only refuses one that names a protocol.
     if (status < 100 || status === SWITCHING_PROTOCOLS)
       return controller.abort(new AnswerMalformed('This is not an HTTP answer.'));
     if (status < 200) return; // 1xx: the final answer is still to come.

@@ -47,7 +47,7 @@ export interface TunnelOptions {
 }
 
 /**
- * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6) to an address that was looked up and checked here: if the proxy looked names up
+ * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6) to an address that was looked up and checked here. If the proxy looked names up
  * itself, the check would be bypassed.
  */
 export function openTunnel(
@@ -128,8 +128,8 @@ export interface GuardOptions {
 const MOST_TRIED = 4;
 
 /**
- * The only way out of a worker: an undici connector that checks where a connection goes at the moment it is opened. Names are looked up in here
- * and nowhere else, so a DNS answer that changes between a check and the connection (DNS rebinding) achieves nothing.
+ * The only way out of a worker: an undici connector that checks where a connection goes at the moment it is opened. Names are looked up in here and
+ * nowhere else. A DNS answer that changes between a check and the connection (DNS rebinding) therefore achieves nothing.
  */
 export function createGuardedConnector(options: GuardOptions): buildConnector.connector {
   const { policy, timeoutMs, identity, maxAnswerBytes } = options;
@@ -163,7 +163,7 @@ export function createGuardedConnector(options: GuardOptions): buildConnector.co
   };
 }
 
-/** Reports a failure after the call that asked for the connection has returned: undici takes a failure within it for one of its own. */
+/** Reports a failure after the call that asked for the connection has returned. A failure within that call would count as undici's own. */
 function afterwards(callback: buildConnector.Callback): (error: Error) => void {
   return (error) => void setImmediate(callback, error, null);
 }
@@ -173,8 +173,8 @@ function forAnswers(bound: AnswerBound, callback: buildConnector.Callback): buil
     if (error !== null) return callback(error, null);
     bound.expectAnswers(socket);
     readPastContinue(socket);
-    // A TLS error can also arrive on an open connection, for example when the server rejects our certificate. Node only emits it, and undici would
-    // wait for the connection to end without knowing the reason, or send its next request over it.
+    // A TLS error can also arrive on an open connection, for example when the server rejects our certificate. Node only emits it. Otherwise undici
+    // would wait for the connection to end without knowing the reason, or send its next request over it.
     socket.once('error', (reason) => socket.destroy(reason));
     callback(null, socket);
   };
@@ -199,7 +199,7 @@ function byWayOf(proxy: URL, options: TunnelOptions): buildConnector.connector {
   return (to, callback) => openTunnel(proxy, to, options, callback);
 }
 
-/** Refuses a name even if only one of its addresses is forbidden: that one would be tried as soon as the others do not answer. */
+/** Refuses a name even if only one of its addresses is forbidden. The socket would try that address as soon as the others do not answer. */
 function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
     const wanted = family === 4 || family === 6 ? { family } : {};
@@ -340,8 +340,8 @@ const MAX_WIRE_BYTES = 1024 * 1024;
 const MEASURE_MS = 100;
 
 /**
- * Closes a connection on which an endpoint keeps sending where no other limit counts it: informational answers, a reason phrase, chunk
- * extensions, empty lines; and in TLS, even without a request: session tickets, key updates, padding. Otherwise such an endpoint would keep a
+ * Closes a connection on which an endpoint keeps sending data that no other limit counts: informational answers, a reason phrase, chunk extensions,
+ * empty lines. In TLS that is possible even without a request: session tickets, key updates, padding. Otherwise such an endpoint would keep a
  * processor of the worker busy until the deadline.
  */
 class AnswerBound {
@@ -359,7 +359,7 @@ class AnswerBound {
     this.#maxBytes = maxBytes;
   }
 
-  /** To be called before TLS begins: much of what arrives then never reaches a reader, so it is measured by a timer. */
+  /** Call this before TLS begins. Much of the data then never reaches a reader, so a timer measures it. */
   expectTls(): void {
     const timer = setInterval(() => {
       if (this.#wire.destroyed) clearInterval(timer);

@@ -194,7 +194,7 @@ export interface ConnectionPolicy {
   allowsAddress(address: string): boolean;
   /** Whether this address or name, with this port, is one of our own places. Checked like `allowsAddress`, and for every URL. */
   isOurs(host: string, port: number): boolean;
-  /** Why nothing may be sent there, as far as that is known before a name is looked up; undefined when nothing speaks against it. */
+  /** Why nothing may be sent there, as far as known before a name is looked up; undefined when nothing speaks against it. */
   refusalOf(to: Destination): string | undefined;
 }
 

@@ -135,13 +135,13 @@ export function requestWith(
 
 const NONE: ReadonlySet<string> = new Set();
 const MASK = '…';
-/** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by whoever sees them. */
+/** The worker's own headers, which are not secret. All others come from an authorization, or could be reused by people who see them. */
 const SHOWN: ReadonlySet<string> = new Set(['content-type', 'user-agent', 'webhook-id', 'webhook-timestamp']);
 /** The beginning of a value that is not secret: the scheme of HTTP authentication, the version of a signature. */
 const KIND = /^(?:Basic |Bearer |v1a?,)/;
 
 /**
- * A request as people may see it: its URL as it is shown everywhere, the name of each header, and only those values that are not secret.
+ * A request as people may see it: its URL in the usual masked form, the name of each header, and only values that are not secret.
  *
  * @param mostBodyBytes a longer body is cut there, at the end of a character.
  * @param template that of its URL; undefined: it has none.
@@ -227,7 +227,7 @@ function masked(value: string): string {
   return `${KIND.exec(value)?.[0] ?? ''}${MASK}`;
 }
 
-/** A query with more parameters appended; what is already in the URL stays exactly as it was written. */
+/** A query with more parameters appended. The URL's own part stays exactly as it was written. */
 export function joined(search: string, more = ''): string {
   if (more === '') return search;
   return search === '' ? `?${more}` : `${search}&${more}`;

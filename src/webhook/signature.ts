@@ -96,7 +96,7 @@ export interface SignedBody {
 }
 
 /**
- * Signs `<id>.<timestamp>.<body>` according to Standard Webhooks 1.0 (specification, "Signature scheme"): with each key, so that a receiver may have
+ * Signs `<id>.<timestamp>.<body>` according to Standard Webhooks 1.0 (specification, "Signature scheme"). It signs with each key: a receiver may have
  * either the old secret or the new one. The body is encoded only once, for the signatures and the connection.
  */
 export function signBody(keys: readonly SigningKey[], id: string, timestampSeconds: number, body: string): SignedBody {

@@ -21,8 +21,8 @@ export function areCertificates(text: string): boolean {
 
 /**
  * Which authorities to trust, as `ca` for `tls.createSecureContext`: the roots that are bundled with Node, those of NODE_EXTRA_CA_CERTS, and the
- * added ones. Undefined when none are added: Node then uses its default authorities, according to its options and NODE_EXTRA_CA_CERTS, and a
- * context costs nothing extra.
+ * added ones. Undefined when none are added. Node then uses its default authorities, according to its options and NODE_EXTRA_CA_CERTS, and a context
+ * costs nothing extra.
  *
  * @param added as PEM, one certificate or more in each.
  */

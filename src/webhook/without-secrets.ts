@@ -53,12 +53,12 @@ export function withoutEcho(attempt: HttpAttempt, secrets: readonly string[], in
   return { ...attempt, answer: withoutSecrets(withoutSecrets(attempt.answer, secrets), inUrl) };
 }
 
-/** A segment of a path that is at least this long may be a token; a shorter one is taken for a word. */
+/** A segment of a path that is at least this long may be a token; a shorter one counts as a word. */
 const TOKEN = 12;
 
 /**
- * The parts of a webhook URL that may allow somebody to send to it: its path, long segments of the path, and the values of its query. Each is given
- * as it is sent and as an endpoint decodes it.
+ * The parts of a webhook URL that may allow somebody to send to it: its path, long segments of the path, and values of its query. Each is given as it
+ * is sent and as an endpoint decodes it.
  */
 export function secretsIn({ pathname, search, searchParams }: URL): readonly string[] {
   const pieces = pathname.split('/').filter((piece) => piece.length >= TOKEN);

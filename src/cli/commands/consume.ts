@@ -84,7 +84,7 @@ export const consumeCommand = commandGroup({
   examples: ['triggers consume outbox', 'triggers consume kafka'],
 });
 
-/** How long, in ms, work under way may take when it is to end; a little longer than a consumer itself waits for it. */
+/** How long, in ms, a consumer has to end its work; a little longer than it waits for that itself. */
 const GRACE_MS = 6_000;
 
 /** The tools of a consumer. */
@@ -144,7 +144,7 @@ async function runConsumer(
     const handover = new handovers.Handover({ directory, signal, jobs, log, metrics });
     await handover.lookAtJobs();
     const consumer = await start({ handover, log, metrics });
-    // A Temporal that accepts calls and never answers would delay the end of the process for as long as a call may take.
+    // A Temporal that accepts calls and never answers would delay the end of the process by as long as a call may take.
     ends.unshift(async () => {
       const late = setTimeout(() => void abandon(), GRACE_MS);
       await consumer.stop().finally(() => clearTimeout(late));

@@ -23,7 +23,7 @@ interface Tried {
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
   readonly ignored: number;
   readonly messageId?: string | undefined;
-  /** The missing or wrong part of the sender's proof; null: it is complete; absent: no header or parameter was given, and so it was not checked. */
+  /** The missing or wrong part of the sender's proof; null: it is complete. Absent: it was not checked, since no header or parameter was given. */
   readonly proof?: string | null;
 }
 

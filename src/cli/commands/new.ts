@@ -386,7 +386,7 @@ const FURTHER_CHOICES = FURTHER_FIELDS.map((field) => ({
   description: capital(plain(FORM[field].what)),
 }));
 
-/** Asks for a field according to its input: as a line, as people type it, or as JSON, as in a job file. An empty line means the default. */
+/** Asks for a field according to its input: as a line, as people type it, or as JSON like in a job file. An empty line means the default. */
 async function askField(field: Field, draft: Draft, ask: Ask): Promise<void> {
   // The value as the form's own rules read it.
   Object.assign(draft, { [field]: await answerFor(field, draft, ask) });

@@ -82,7 +82,7 @@ async function deadLettersOf(jobs: ExportJobs, job: string): Promise<number | un
   }
 }
 
-/** Only its own job can send a dead letter, while that job exists: a later job of the same id has another subscription. */
+/** Only its own job can send a dead letter, while that job exists. A later job of the same id has another subscription. */
 export function lettersText(job: string, count: number | undefined, waiting: Waiting): string[] {
   if (count === 0) return [];
   const which =
