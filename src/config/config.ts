@@ -37,7 +37,7 @@ const payloadKeys = z
   })
   .default([]);
 
-/** Blanks around it would make another queue of it, on which no job is, and which looks the same wherever it is shown. */
+/** Blanks around it would make it another queue without jobs, which looks the same wherever it is shown. */
 const taskQueue = z
   .string()
   .min(1)
@@ -138,7 +138,7 @@ export const configSchema = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
-/** With what must fit together. */
+/** Also checks settings that must fit together. */
 const checkedConfig = configSchema.superRefine(({ alerts, authorizations }, context) => {
   const { url, authorization: name } = alerts;
   if (name === null) return;
@@ -223,7 +223,7 @@ interface ConfigOptions {
 function readMerged(options: ConfigOptions): { readonly path: string; readonly value: object } {
   const env = options.env ?? process.env;
   checkVariables(env);
-  // An empty variable counts as unset: that is what compose files make of `${NAME:-}`.
+  // An empty variable counts as unset: compose files make one of `${NAME:-}`.
   const given = (name: string): string | undefined => env[name] || undefined;
   const named = options.path ?? given('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
@@ -321,14 +321,14 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
   return parsed.data;
 }
 
-/** Who may use the HTTP API, and whose own requests it takes. */
+/** Who may use the HTTP API, and which senders' own requests it accepts. */
 export interface ApiConfig {
   readonly apiKeys: ConfiguredApiKeys;
   readonly ingests: ConfiguredIngests;
 }
 
 /**
- * Only what the HTTP API is configured with, for the program that serves it and sends nothing. No other secret of the file is read.
+ * Reads only the configuration of the HTTP API, for the program that serves it and sends nothing. No other secret of the file is read.
  *
  * @throws ConfigError
  */
@@ -344,7 +344,7 @@ export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
 }
 
 /**
- * Only the outbox, for the program that consumes it and sends nothing.
+ * Reads only the outbox, for the program that consumes it and sends nothing.
  *
  * @throws ConfigError, also when there is none
  */
@@ -353,7 +353,7 @@ export function configuredOutbox(env: NodeJS.ProcessEnv = process.env): OutboxCo
 }
 
 /**
- * Only the topics, for the program that consumes them and sends nothing.
+ * Reads only the topics, for the program that consumes them and sends nothing.
  *
  * @throws ConfigError, also when there are none
  */

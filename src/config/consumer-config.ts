@@ -4,7 +4,7 @@ import { onlyJobs, streamIngestSchema } from './ingest-config.ts';
 import { milliseconds } from './service-config.ts';
 import { certificateAuthorities, postgresUrl, table } from './source-config.ts';
 
-/** A table of a PostgreSQL database that an application writes membership changes to (docs/consumers.md). */
+/** A PostgreSQL table to which an application writes membership changes (docs/consumers.md). */
 export const outboxSchema = z.strictObject({
   url: postgresUrl,
   /** Replaces the one in the URL, and needs no escaping. */
@@ -45,7 +45,7 @@ const GROUP = 'A group is a name without blanks, by which the brokers remember h
 /** Topics of Apache Kafka whose messages tell of changes (docs/consumers.md). */
 export const kafkaSchema = z
   .strictObject({
-    /** Some of the cluster, `host:port`. They say which others there are. */
+    /** Some of the cluster, `host:port`. These name the others. */
     brokers: z
       .array(broker, { error: 'It is a list of brokers: ["kafka.example.com:9092"].' })
       .min(1, 'Name at least one broker.'),
@@ -57,7 +57,7 @@ export const kafkaSchema = z
     jobs: onlyJobs,
     /** How messages are read: by a preset or expressions. Default: JSON triggers, one or a list in each message. */
     ingest: streamIngestSchema.optional(),
-    /** Where a group begins that has read nothing yet. */
+    /** Where a group without commits begins. */
     from: z.enum(['latest', 'earliest'], { error: 'It is "latest" or "earliest".' }).default('latest'),
     /** Whether a message that is not a trigger stops its partition, or goes to another topic. */
     poisoned: z
@@ -84,7 +84,7 @@ export const kafkaSchema = z
       .optional(),
     /** Longest wait for a connection, in ms. */
     connectTimeoutMs: milliseconds(60_000).default(5_000),
-    /** After how many ms without a sign of life the group gives a consumer's partitions to others. */
+    /** After how many ms without a heartbeat the group assigns a consumer's partitions to others. */
     sessionTimeoutMs: milliseconds(300_000, 1_000).default(30_000),
   })
   .superRefine(({ topics, poisoned }, context) => {

@@ -11,7 +11,7 @@ const secretOf = (leastCharacters: number) =>
   z
     .string()
     .max(8192)
-    // Not by its type, in which the chart would see the length of a reference.
+    // Not in its type: the Helm chart would then check the length of a reference.
     .refine(
       ({ length }) => length >= leastCharacters,
       `A secret here must have at least ${leastCharacters} characters.`,
@@ -48,7 +48,7 @@ const expression = z
 
 const name = z.string().min(1).max(255);
 
-/** JSONata for what one message tells. */
+/** JSONata for the contents of one message. */
 const expressionsShape = {
   each: expression.optional(),
   user: expression,

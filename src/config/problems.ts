@@ -10,7 +10,7 @@ export class ConfigError extends Error {
 /** An ordinary key. Anything else may be a whole line with a secret in it: `"authorization: Bearer …": ""`. */
 const NAME = /^[\w.$-]{1,64}$/;
 
-/** Says where a configuration is wrong and why, without any value, and without any key that may contain one. */
+/** Returns where a configuration is wrong and why, without any value, and without any key that may contain one. */
 export function problemsOf({ issues }: z.ZodError, schema: z.core.$ZodType): string {
   return z.prettifyError({
     issues: issues.map((issue) => ({
@@ -20,7 +20,7 @@ export function problemsOf({ issues }: z.ZodError, schema: z.core.$ZodType): str
   });
 }
 
-/** A key as people may see it. */
+/** Returns a key as people may see it. */
 export function shownKey(key: string): string {
   return NAME.test(key) ? key : '…';
 }
@@ -102,13 +102,13 @@ export function checkVariables(env: NodeJS.ProcessEnv): void {
 /** Returns the value of an environment variable; undefined when it is not set or is empty. */
 export type Env = (name: string) => string | undefined;
 
-/** A part of the configuration file, overridden by what the environment gives. */
+/** Returns a part of the configuration file, overridden by the environment. */
 export function withGiven(part: unknown, given: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const said = Object.entries(given).filter(([, value]) => value !== undefined);
   return { ...(isRecord(part) ? part : {}), ...Object.fromEntries(said) };
 }
 
-/** The number that a variable holds; the text itself, for the schema to refuse, when it is not written as one. */
+/** Returns the number in a variable; the text itself, for the schema to refuse, when it is not a number. */
 export function numberIn(text: string): number | string {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 }

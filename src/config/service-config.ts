@@ -10,7 +10,7 @@ export const alertsSchema = z
     /** A webhook of the operators' own, reached under the same rules as any other. Without it, alerts only appear in the log. */
     url: z
       .string()
-      // Before it is parsed, since that takes some of these away.
+      // Before it is parsed, since parsing removes some of these.
       .refine((url) => !MANGLED.test(url), { error: `The URL ${IS_MANGLED}`, abort: true })
       .pipe(
         z.url({ protocol: /^https?$/, error: 'An alert URL looks like https://alerts.example.com/hook.', abort: true }),
@@ -37,7 +37,7 @@ export const metricsSchema = z
     port: z.number().int().min(0).max(65_535),
     /** Anybody who can reach it can read job ids and numbers. */
     host: z.string().min(1).default('127.0.0.1'),
-    /** Most jobs that are queried for what only they know, every 30 s while metrics are being scraped; 0: none. */
+    /** Most jobs that are queried for their own metrics, every 30 s while metrics are being scraped; 0: none. */
     jobs: z.number().int().min(0).max(1000).default(100),
   })
   .optional();

@@ -47,7 +47,7 @@ export const table = z.string().regex(TABLE, 'A table must be named as in the da
 const column = z.string().regex(/^[^\0]+$/, 'The name of a column must not be empty.');
 const query = z
   .string()
-  // A semicolon at its end would break the statement that it is embedded in.
+  // A semicolon at its end would break the statement around it.
   .transform((text) => text.trim().replace(/;+$/, ''))
   .refine((text) => text !== '', { error: 'A query must be a SELECT.' });
 
@@ -94,7 +94,7 @@ export const postgresUrl = z.string().superRefine((text, context) => {
   if (!reading.ok) context.addIssue({ code: 'custom', message: reading.problem });
 });
 
-/** Authorities that are trusted for a server's certificate, in addition to Node's: PEM. With them, TLS is used whatever a URL says. */
+/** Authorities that are trusted for a server's certificate, in addition to Node's: PEM. With them, TLS is used even if a URL does not ask for it. */
 export const certificateAuthorities = z
   .array(
     z.string().refine(areCertificates, {
@@ -280,12 +280,12 @@ function hasUsers(body: unknown): boolean {
 }
 
 /**
- * Begins as a URL does, after what env files leave around a value. A scheme has two letters or more, since `C:/` is a folder. One with `:/` alone was
+ * Begins like a URL, after marks that env files leave around a value. A scheme has two letters or more, since `C:/` is a folder. One with `:/` alone was
  * misspelt, and may have a password all the same.
  */
 const BEGINS_AS_URL = /^[\s"'`]*[a-z][a-z\d+.-]+:\//i;
 
-/** A folder as it is written. No message repeats it, since what looks like a URL may hold a password. */
+/** A folder as it is written. No message repeats it: a text that looks like a URL may hold a password. */
 export function folder(advice = ''): z.ZodString {
   const error = 'A folder must be named: "." is that of the configuration file.';
   return z
@@ -295,7 +295,7 @@ export function folder(advice = ''): z.ZodString {
     .refine((text) => !BEGINS_AS_URL.test(text), { error: `This looks like a URL, not a folder.${advice}` });
 }
 
-/** Whether a text can be meant as a folder: a path made from another would hide what it was, or show a password. */
+/** Whether a text can be meant as a folder: a path made from any other text would be misleading, or show a password. */
 export function isFolder(text: string): boolean {
   return folder().safeParse(text).success;
 }

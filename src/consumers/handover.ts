@@ -7,7 +7,7 @@ import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { isTransient } from '../client/server-errors.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 
-/** As the Temporal SDK's loggers. No field holds anything of a person. */
+/** Like the Temporal SDK's loggers. No field holds anything about a person. */
 export interface ConsumerLog {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -117,7 +117,7 @@ export class Handover {
   }
 
   /**
-   * Which of several names of an audience counts: the first to which a job subscribes, or else the first.
+   * Returns which of several names of an audience counts: the first to which a job subscribes, or else the first.
    * @throws the reason of `stop`, once that is aborted
    */
   async nameOf(names: readonly [string, ...string[]], stop: AbortSignal): Promise<string> {
@@ -161,7 +161,7 @@ export class Handover {
     }
   }
 
-  /** Returns the triggers that the job did not take, since it has ended and is not one of `jobs`. */
+  /** Returns the triggers that the job did not accept, since it has ended and is not one of `jobs`. */
   async #untilAccepted(
     jobId: string,
     triggers: readonly CheckedTrigger[],
@@ -186,7 +186,7 @@ export class Handover {
       this.#accepts(jobId);
       return left;
     } finally {
-      // A batch that is given up waits no more, though the job accepts nothing.
+      // A batch that is given up no longer waits, though the job accepts nothing.
       const { waiting } = this.#waitedFor.get(jobId) ?? {};
       if (waiting?.delete(triggers) === true && waiting.size === 0) this.#waitsNoMoreFor(jobId);
     }
@@ -225,7 +225,7 @@ const HANDOVER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 const OUTCOMES = ['accepted', 'unmatched', 'poisoned', 'ignored'] as const;
 
-/** Metrics of a consumer, for Prometheus. No label contains anything of a person. docs/metrics.md says what each means. */
+/** Metrics of a consumer, for Prometheus. No label contains anything about a person. docs/metrics.md says what each means. */
 export class ConsumerMetrics {
   readonly registry = new Registry();
   readonly #triggers;

@@ -8,7 +8,7 @@ const SMALLEST = 10_000;
 /**
  * Different ports of loopback that are free: all are held open until the last is known.
  *
- * @param largest no port above it, for those who need the range that the system does not give away; default: any that the system gives.
+ * @param largest no port above it, for callers that need ports which the system does not assign; default: any that the system assigns.
  */
 export async function freePorts(count: number, largest?: number): Promise<number[]> {
   const servers: Server[] = [];

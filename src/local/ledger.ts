@@ -57,7 +57,7 @@ export interface LedgerSummary {
   readonly duplicates: number;
   /** Messages whose time is before that of the person's previous message. A backfill's enter after a newer live trigger counts too. */
   readonly outOfOrder: number;
-  /** Requests that came while another one for the same person was open: their order is anybody's guess. */
+  /** Requests that came while another one for the same person was open: their order is undefined. */
   readonly overlaps: number;
   /** Requests that were not answered 2xx. */
   readonly refused: number;
@@ -70,7 +70,7 @@ interface OpenRequest extends ReceivedRequest {
   endedAtMs: ReceivedRequest['endedAtMs'];
 }
 
-/** Records what a receiver got, and finds what must not happen: repeats, wrong order, too many requests at once, gaps. */
+/** Records the requests of a receiver, and finds forbidden ones: repeats, wrong order, too many at once, gaps. */
 export class Ledger {
   readonly #keepsEntries: boolean;
   readonly #entries: ReceivedRequest[] = [];
@@ -161,7 +161,7 @@ export class Ledger {
   /**
    * Resolves as soon as the predicate holds; it is asked now, after every arrival and after every answer.
    *
-   * @throws when it does not hold within `timeoutMs`, with what the ledger has by then.
+   * @throws when it does not hold within `timeoutMs`, with the ledger's content by then.
    */
   async waitFor(predicate: (ledger: Ledger) => boolean, timeoutMs = 120_000): Promise<void> {
     if (predicate(this)) return;

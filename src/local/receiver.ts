@@ -79,13 +79,13 @@ export interface Receiver {
   readonly url: string;
   readonly port: number;
   readonly ledger: Ledger;
-  /** Requests whose headers have come and whose answer has not been given. */
+  /** Requests whose headers have arrived, and which are not answered yet. */
   readonly inFlight: number;
   /** Ends every connection, open requests included. */
   close(): Promise<void>;
 }
 
-/** Stands in for the other company's system: accepts requests on the loopback interface, answers as told, and records what came. */
+/** Stands in for the other company's system: accepts requests on the loopback interface, answers as told, and records them. */
 export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
   const desk = new Desk(options);
   const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) =>
@@ -178,7 +178,7 @@ class Desk {
   }
 
   #later(delayMs: number, act: () => void): void {
-    // Not at once, so that what came in together is in flight together, even with a receiver that needs no time.
+    // Not at once: requests that came together must be in flight together, even if the receiver needs no time.
     if (delayMs <= 0) {
       setImmediate(act);
       return;

@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 
-/** Ends a process when this one ends; `release` before ending it oneself. */
+/** Ends a process when this one ends; call `release` before ending it yourself. */
 export interface Watchdog {
   release(): void;
 }
 
-/** Waits on its stdin, whose other end only this process holds: the kernel closes it whenever and however we end. */
+/** Waits on its stdin, whose other end only this process holds: the kernel closes it however we end. */
 const SCRIPT =
   'read -r _; kill -TERM "$1"; for _ in 1 2 3 4 5; do sleep 1; kill -0 "$1" || exit; done; kill -KILL "$1"';
 

@@ -32,14 +32,14 @@ const EXECUTABLES: Readonly<Record<string, { tag: string; sha256: string }>> = {
   },
 };
 
-/** Short, so that a machine without internet goes on to the next step at once. */
+/** Short, so that a machine without internet soon tries the next step. */
 const DOWNLOAD_ANSWER_MS = 5_000;
 const DOWNLOAD_MS = 5 * 60_000;
 const PIP_MS = 5 * 60_000;
 const UNPACK_MS = 60_000;
 
 export interface TemporalCli {
-  /** Absolute path of an executable that ran and said its version. */
+  /** Absolute path of an executable that ran and printed its version. */
   readonly path: string;
   /** As it says itself, e.g. `1.9.1`. */
   readonly version: string;
@@ -161,7 +161,7 @@ function officialExecutable(): { tag: string; sha256: string } {
   return executable;
 }
 
-/** A wrong one, whether by accident or malice, is not run even once. */
+/** Refuses a wrong executable, whether by accident or malice, before it runs even once. */
 async function checkSum(path: string, expected: string): Promise<void> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
@@ -189,7 +189,7 @@ async function unpackDownload(folder: string, { downloadUrl, onProgress }: FindT
 }
 
 function officialUrl(): string {
-  // `officialExecutable` has seen to it that the platform is one of these.
+  // `officialExecutable` has checked that the platform is one of these.
   const platform = process.platform === 'darwin' ? 'darwin' : 'linux';
   const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
   return `https://temporal.download/cli/archive/v${CLI_VERSION}?platform=${platform}&arch=${arch}`;

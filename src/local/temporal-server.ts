@@ -38,7 +38,7 @@ export type DynamicConfigValue = string | number | boolean;
 export interface LocalTemporalOptions {
   /** A `temporal` executable. Default: what `findTemporalCli` finds or fetches. */
   readonly cliPath?: string;
-  /** The SQLite file that keeps everything; made when missing. Default: none, all is gone with the server. */
+  /** The SQLite file that keeps everything; made when missing. Default: none, so everything is lost when the server ends. */
   readonly dbFile?: string;
   /** Default `default`; made when missing. */
   readonly namespace?: string;
@@ -50,7 +50,7 @@ export interface LocalTemporalOptions {
   readonly ui?: boolean | number;
   /** Settings of the server that override ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
   readonly dynamicConfig?: Readonly<Record<string, DynamicConfigValue>>;
-  /** Over the defaults for a database file. */
+  /** Override the defaults for a database file. */
   readonly sqlitePragmas?: Readonly<Record<string, string>>;
   /** Longest wait until the server answers, in ms. Default 60,000: a database file with much history takes a while. */
   readonly startTimeoutMs?: number;
@@ -180,18 +180,18 @@ interface DatabaseUser {
   readonly httpUrl: string;
 }
 
-/** Beside the database; one that a killed server left behind names nobody who answers. */
+/** Beside the database. A killed server leaves it behind, with an address at which no server answers. */
 function userFileOf(dbFile: string): string {
   return `${dbFile}.in-use`;
 }
 
-/** Two servers on one database would each believe to have all of it. @throws LocalTemporalFailed */
+/** Two servers on one database would each act as if it were theirs alone. @throws LocalTemporalFailed */
 async function refuseInUse(dbFile: string): Promise<void> {
   let user: DatabaseUser;
   try {
     user = JSON.parse(readFileSync(userFileOf(dbFile), 'utf8')) as DatabaseUser; // We wrote it.
     const answer = await fetch(`${user.httpUrl}/api/v1/system-info`, { signal: AbortSignal.timeout(IN_USE_ANSWER_MS) });
-    // Something else may have the port by now. To us it says no more than this, since we do not know its name.
+    // Another program may have the port by now. A server of ours answers only this, since we do not know its name.
     if (!(await answer.text()).includes('Host not allowed')) return;
   } catch {
     return;
@@ -294,7 +294,7 @@ function keepLastLines(child: ChildProcess): string[] {
 }
 
 /**
- * Waits until the history service answers, by asking for a workflow that cannot be: "not found" is health.
+ * Waits until the history service answers, by asking for a workflow that cannot exist: "not found" means that it is healthy.
  *
  * @param gone resolves when the server's process has ended.
  * @throws Error when it has, or when `timeoutMs` are over.
@@ -327,7 +327,7 @@ async function end(child: ChildProcess, gone: Promise<unknown>): Promise<void> {
   }
 }
 
-/** Stands on loopback in front of a server that does not ask whose pages it answers. */
+/** A proxy on loopback for a server that does not check the origin of requests. */
 export interface Front {
   /** Without a slash at its end. */
   readonly url: string;
@@ -339,7 +339,7 @@ interface FrontOptions {
   readonly port: number;
   /** The server behind. */
   readonly to: { readonly host: string; readonly port: number };
-  /** The name by which it is asked. Default: the one that the front was asked by. */
+  /** The name in the `host` of requests to it. Default: the one that the front got. */
   readonly name?: string | undefined;
 }
 const WORDS: Readonly<Record<Stranger, string>> = {
@@ -349,7 +349,7 @@ const WORDS: Readonly<Record<Stranger, string>> = {
 };
 
 /**
- * Passes on what programs of this machine and the server's own pages ask, and nothing that a page of another origin does.
+ * Passes on requests of this machine's programs and of the server's own pages, but not of pages of other origins.
  * @throws the error from listening: the port is taken, say.
  */
 export async function openFront({ port, to, name }: FrontOptions): Promise<Front> {

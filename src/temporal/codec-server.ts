@@ -147,7 +147,7 @@ function checkHost({ host, allowHosts }: CodecServerOptions, { headers }: Incomi
     );
 }
 
-/** An address or a name as it stands in a URL, and so in the header `host`; a zone stands in neither. */
+/** Returns an address or a name as a URL, and therefore the header `host`, has it; neither has a zone. */
 function nameOf(host: string): string {
   return new URL(`http://${isIP(host) === 6 ? `[${host.replace(/%.*/, '')}]` : host}`).hostname;
 }
@@ -169,7 +169,7 @@ async function convert({ codec, token }: CodecServerOptions, request: IncomingMe
   const [path = ''] = (request.url ?? '').split('?');
   const parts = path.split('/').filter((part) => part !== '');
   const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  // A browser that is not logged in anywhere sends no header of ours: then the path has it.
+  // A browser that is not logged in sends no header of ours: the path has the token then.
   if (!isSame(token, bearer) && !(parts.length > 1 && isSame(token, parts[0])))
     throw new Refusal(401, 'The token is missing or wrong: "authorization: Bearer <token>", or /<token>/decode.');
   const direction = parts.at(-1);

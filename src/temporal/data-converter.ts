@@ -5,7 +5,7 @@ import { EncryptingCodec, type PayloadKeys, readPayloadKeys } from './encrypting
 import { ZlibCodec } from './zlib-codec.ts';
 
 /**
- * Where the module of the payload converter is. Every client and worker of ours is given it, so that integers keep their digits and no
+ * Where the module of the payload converter is. Every client and worker of ours loads it, so that integers keep their digits and no
  * signal fails to decode. Source and build have different suffixes, so the suffix is that of this file.
  */
 export const payloadConverterPath = beside('payload-converter');
@@ -35,7 +35,7 @@ export function dataConverterWith(payloadKeys: readonly string[]): DataConverter
 }
 
 /**
- * The same for a worker's workflows and activities: a workflow refuses what it is asked in a key that is not here, instead of failing its tasks.
+ * The same for a worker's workflows and activities: a workflow refuses requests whose key is not here, instead of failing its tasks.
  * @param onMissing called when an activity needs a key that is not here.
  * @throws InvalidPayloadKeys
  */

@@ -14,7 +14,7 @@ import proto from '@temporalio/proto';
 import { undecodable } from '../domain/errors.ts';
 import { payloadConverter } from './payload-converter.ts';
 
-/** More than this is packed on another thread: 1.5 MB take some milliseconds, in which all other jobs of the process would stand still. */
+/** More than this is packed on another thread: 1.5 MB take some milliseconds, which would block all other jobs of the process. */
 const LONG_BYTES = 256 * 1024;
 /** More than any payload of ours has, and little enough that a small payload that inflates to a huge one does no harm. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -25,7 +25,7 @@ const UNPACKING = { maxOutputLength: MAX_BYTES };
 /** A format of zlib's. */
 interface Deflating {
   pack(bytes: Uint8Array): Promise<Buffer>;
-  /** @throws RangeError for what would inflate to more than 64 MiB; zlib's error for what cannot be inflated. */
+  /** @throws RangeError for data of more than 64 MiB when inflated; zlib's error if it cannot be inflated. */
   unpack(bytes: Uint8Array): Promise<Buffer>;
 }
 
@@ -42,7 +42,7 @@ const ZLIB: Deflating = {
   unpack: async (bytes) => (isLong(bytes) ? await inflateElsewhere(bytes, UNPACKING) : inflateSync(bytes, UNPACKING)),
 };
 
-/** Without: where something else vouches for the bytes. */
+/** Without: for bytes that something else protects. */
 export const RAW: Deflating = {
   pack: async (bytes) => (isLong(bytes) ? await deflateRawElsewhere(bytes, PACKING) : deflateRawSync(bytes, PACKING)),
   unpack: async (bytes) =>

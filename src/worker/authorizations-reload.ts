@@ -18,7 +18,7 @@ export interface ReloadOptions {
   readonly everyMs?: number;
 }
 
-/** Looks at the configuration until it is ended. */
+/** Polls the configuration until it is ended. */
 export interface AuthorizationsReload {
   /** Why the changed configuration cannot be used, for anybody who asks; undefined when it can. The log has the details. */
   readonly problem: () => string | undefined;

@@ -9,25 +9,25 @@ import type { WatchPhase } from '../contract/watch.ts';
 export interface JobPollerOptions {
   readonly client: Client;
   readonly taskQueue: string;
-  /** Most jobs that are asked. */
+  /** Most jobs that are queried. */
   readonly most: number;
-  /** Takes what they answered, and how many did not answer. */
+  /** Gets their answers, and how many did not answer. */
   readonly told: (statuses: readonly JobStatus[], untold: number) => void;
-  /** Takes what the watches are doing; undefined for one that did not answer. Absent: they are not asked. */
+  /** Gets the phases of watches; undefined for one that did not answer. Absent: they are not queried. */
   readonly toldWatches?: (phases: readonly (WatchPhase | undefined)[]) => void;
   /** The time in ms since any moment. Default: a clock that is never set. */
   readonly now?: () => number;
 }
 
-/** Shortest time, in ms, from the beginning of one look to the next. */
+/** Shortest time, in ms, from the beginning of one look to the next one. */
 const EVERY_MS = 30_000;
-/** Jobs that do not answer must not make a look take longer than this, in ms: then the others are asked next time. */
+/** Longest time, in ms, of a look with jobs that do not answer: the others are queried next time. */
 const LOOK_MS = 20_000;
 
 /**
- * Asks the running jobs of a task queue for what only they know: how many triggers are waiting and since when, and the state of their
- * endpoints; and the watches how they are. It takes one list and a query for each job, one after another; queries leave nothing in a history.
- * They are asked only when somebody scrapes, or asks whether the worker is ready.
+ * Queries the running jobs of a task queue for facts that only they have: how many triggers are waiting and since when, and the state of
+ * their endpoints. Queries the watches, too. It takes one list and a query for each job, one after another; queries leave nothing in a history.
+ * It does this only for a scrape, or for a check whether the worker is ready.
  */
 export class JobPoller {
   readonly #options: JobPollerOptions;
@@ -52,7 +52,7 @@ export class JobPoller {
     return this.#look;
   }
 
-  /** Asks no further job, and waits for the one that is being asked: a worker that shuts down must not wait for a whole look. */
+  /** Queries no further job, and waits for the open query: a worker that shuts down must not wait for a whole look. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#look;

@@ -41,7 +41,7 @@ function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   return omitted.length === 0 ? shown : { ...shown, omitted };
 }
 
-/** SDKs and drivers attach requests, payloads and settings to their errors, so nothing else of an error is logged. */
+/** Returns only these parts of an error: SDKs and drivers attach requests, payloads and settings to their errors. */
 function shownError(error: unknown, errors: number): object {
   if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
   const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Anything can be thrown.

@@ -6,7 +6,7 @@ import { jobIdOf } from '../domain/names.ts';
 /** The things that a worker needs in order to do its work. */
 export interface ReadinessOptions {
   readonly isPolling: () => boolean;
-  /** Why Temporal cannot be worked with; undefined when it can. Never rejects. */
+  /** Why the worker cannot work with Temporal; undefined when it can. Never rejects. */
   readonly temporalProblem: () => Promise<string | undefined>;
   /** Rejects when the audience source does not answer. */
   readonly sourceAnswers: () => Promise<void>;
@@ -51,7 +51,7 @@ export class Readiness {
     ];
   }
 
-  /** From now on it takes no more work. */
+  /** From now on it accepts no more work. */
   end(): void {
     this.#state = 'ending';
   }
@@ -120,9 +120,9 @@ interface MissingKeysOptions {
 
 const LOG_EVERY_MS = 60_000;
 const ALERT_EVERY_MS = 60 * 60_000;
-/** The server hands a failed task out again within 10 min: one that was not seen for longer waits no more, or another worker has it. */
+/** The server hands a failed task out again within 10 min: one not seen for longer no longer waits, or another worker has it. */
 const FORGET_AFTER_MS = 15 * 60_000;
-/** Most jobs that are remembered. */
+/** Most jobs that it remembers. */
 const MOST = 100;
 
 interface Waiting {

@@ -12,7 +12,7 @@ import type { JobSettings } from '../contract/sample.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
 import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 
-/** The part of what activities need that is other workflows. */
+/** The dependencies of activities that are other workflows. */
 export type TemporalPorts = Pick<
   ActivityDependencies,
   'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
@@ -40,7 +40,7 @@ async function lookUpWorkflow(client: Client, workflowId: string): Promise<Workf
   }
 }
 
-/** Long, since a job answers at once unless its whole history has to be read first. */
+/** Long: a job answers at once, unless its whole history must be read first. */
 const QUERY_MS = 15_000;
 
 async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {

@@ -60,15 +60,15 @@ export interface RunningWorker {
   readonly deploymentVersion?: string;
   /** The URL to scrape; absent when no metrics are configured. */
   readonly metricsUrl?: string;
-  /** Takes no more work, lets requests in flight end, then closes everything. */
+  /** Accepts no more work, lets requests in flight end, then closes everything. */
   shutdown(): Promise<void>;
 }
 
 /** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
-/** How often, in ms, it is looked up where Temporal is, so that nothing is sent there. */
+/** How often, in ms, it looks up the addresses of Temporal, so that nothing is sent there. */
 const OWN_PLACES_MS = 30_000;
-/** Where a Temporal server has its HTTP API unless told otherwise. */
+/** The default port of a Temporal server's HTTP API. */
 const TEMPORAL_HTTP_PORT = 7243;
 
 /**
@@ -83,7 +83,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   try {
     return await startOpening(opened, options);
   } catch (error) {
-    // Why it could not start is what matters, not what else goes wrong on the way out.
+    // Only the reason why it could not start matters, not failures while closing.
     await opened.close().catch(() => undefined);
     throw error;
   }
@@ -159,7 +159,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   readiness.begin({
     isPolling: () => isPolling(worker),
     temporalProblem: async () => (await temporalProblem(client))?.message,
-    // Not the measured one: what is counted is what jobs asked for.
+    // Not the measured source: metrics count only calls for jobs.
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),
     payloadKeyProblem: () => missingKeys.problem(),
@@ -308,12 +308,12 @@ function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
   } as const;
 }
 
-/** Takes over authorizations that change while the worker runs. */
+/** Reloads authorizations that change while the worker runs. */
 function reloadWith(readConfig: () => Config, config: Config, authorizations: Authorizations): AuthorizationsReload {
   return reloadAuthorizations({
     read: () => {
       const { authorizations: changed } = readConfig();
-      // Nothing else is taken over, so they must fit what the worker began with.
+      // Nothing else is reloaded, so they must fit the configuration that the worker began with.
       checkDestinations({ ...config, authorizations: changed });
       return changed;
     },
@@ -348,7 +348,7 @@ function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<
 export interface OpenSourceOptions {
   /** How the worker connects to the outside, for sources that are there. */
   readonly network: SourceNetwork;
-  /** Called with what a source leaves out, repeats or cannot read. */
+  /** Called about things that a source leaves out, repeats or cannot read. */
   readonly onProblem: (text: string) => void;
 }
 

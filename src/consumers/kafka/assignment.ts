@@ -42,7 +42,7 @@ export class Assignment {
   readonly #changed = new Set<() => void>();
   readonly #work: Promise<void>[];
 
-  /** Finds out where to begin, and begins. @throws what the clients throw */
+  /** Finds out where to begin, and begins. @throws errors of the clients */
   static async begin(places: readonly Place[], options: AssignmentOptions): Promise<Assignment> {
     const starts = await startsOf(places, options);
     return new Assignment(starts, options);
@@ -61,7 +61,7 @@ export class Assignment {
     ];
   }
 
-  /** Resolves when it is ended. @throws what fails before */
+  /** Resolves when it is ended. @throws an earlier failure */
   async untilEnd(): Promise<void> {
     try {
       await Promise.all(this.#work);
@@ -80,7 +80,7 @@ export class Assignment {
     clearTimeout(timer);
   }
 
-  /** Tells the group how far the partitions are that are still this consumer's. @throws what the client throws */
+  /** Commits the progress of the partitions that are still this consumer's. @throws errors of the client */
   async commit(isStillOurs: (place: Place) => boolean = () => true): Promise<void> {
     await commitDone(this.#options.member, this.partitions.filter(isStillOurs));
   }
@@ -131,7 +131,7 @@ export class Assignment {
     idOf: (topic: string) => string,
   ): Promise<void> {
     const { reader, onRead } = this.#options;
-    // Whichever was served goes to the end: an answer has room for the first ones only.
+    // Partitions that were served go to the end: an answer has room for the first ones only.
     let queue = partitions;
     while (!this.#ending.signal.aborted) {
       const wanted = queue.filter(({ wantsMore }) => wantsMore);
@@ -202,7 +202,7 @@ async function startsOf(places: readonly Place[], options: AssignmentOptions): P
     const known = committed.get(topic)?.[partition] ?? -1n;
     if (known < 0n) {
       const wanted = beginsAt(place);
-      // Another one than the offsets of this partition: the topic was deleted and made anew.
+      // If it is outside of this partition's offsets, the topic was deleted and made again.
       const start = wanted !== undefined && wanted >= first && wanted <= end ? wanted : first;
       begun.push({ ...place, done: start, committed: -1n, isCommitted: () => undefined });
       return { place, from: start, end };
@@ -236,7 +236,7 @@ async function commitDone(member: Consumer, partitions: readonly Progress[]): Pr
 
 /** A topic for messages that are not triggers. */
 export interface DeadLetterTopic {
-  /** Resolves once the brokers have all of them. @throws the reason of `over`, once that is aborted, and what the client throws */
+  /** Resolves once the brokers have all of them. @throws the reason of `over`, once that is aborted, and errors of the client */
   send(messages: readonly PoisonMessage[], over: AbortSignal): Promise<void>;
 }
 
@@ -266,11 +266,11 @@ export interface PartitionWorld {
 export class OwnedPartition {
   readonly topic: string;
   readonly partition: number;
-  /** Everything before it is done: accepted by Temporal, or nothing to be told, or in the dead-letter topic. */
+  /** Everything before it is done: accepted by Temporal, without a change, or in the dead-letter topic. */
   done: bigint;
   /** As the group knows it. */
   committed: bigint;
-  /** Where to read on. */
+  /** Where to continue reading. */
   nextOffset: bigint;
   /** The end of the partition, as far as is known. */
   end: bigint;
@@ -300,7 +300,7 @@ export class OwnedPartition {
     return Math.max(0, Number(this.end - this.done));
   }
 
-  /** Few enough of its messages wait here. */
+  /** Whether few enough of its messages wait here. */
   get wantsMore(): boolean {
     return this.stoppedBy === undefined && this.#waiting.length < this.#world.messagesAtOnce;
   }
@@ -379,7 +379,7 @@ export class OwnedPartition {
     this.#world.onChange();
   }
 
-  /** Until something is added, or committed, or it is to end. */
+  /** Waits until something is added or committed, or it is to end. */
   async #untilWoken(): Promise<void> {
     await new Promise<void>((resolve) => (this.#wake = resolve));
   }

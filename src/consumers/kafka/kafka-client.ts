@@ -4,7 +4,7 @@ import type { KafkaConfig } from '../../config/consumer-config.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { TLS_TERMS, trustedAuthorities } from '../../webhook/tls.ts';
 
-/** Kafka did not do what a consumer needs. The message holds nothing of a message of a topic, and no password. */
+/** Kafka did not do what a consumer needs. The error's text holds nothing of a topic's messages, and no password. */
 export class KafkaError extends Error {
   override readonly name = 'KafkaError';
   /** Kafka's own name of the error, or the code of the network or of TLS; empty when there is none. */

@@ -22,7 +22,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Consumes topics until it is stopped, as a member of its group. Brokers that do not answer are waited for.
+ * Consumes topics until it is stopped, as a member of its group. Waits for brokers that do not answer.
  * @throws KafkaError when only another configuration, topic or grant would help
  */
 export async function startKafka(options: KafkaOptions): Promise<RunningConsumer> {
@@ -150,7 +150,7 @@ class Kafka implements RunningConsumer {
     }
   }
 
-  /** Whether the topics are there, and may be read by the group; and where they end. */
+  /** Checks that the topics exist, and that the group may read them; finds out where they end. */
   async #lookAtTopics(): Promise<void> {
     const { config } = this.#options;
     const client = new Consumer({ ...clientOptions(config, REQUEST_MS), groupId: config.group });

@@ -17,7 +17,7 @@ export interface MembershipOptions {
   readonly world: Omit<PartitionWorld, 'onChange' | 'messagesAtOnce' | 'untilOwned' | 'deadLetters'>;
   readonly beginsAt: (place: Place) => bigint | undefined;
   /**
-   * Called once what the group has given is read.
+   * Called once the assigned partitions are being read.
    * @param strange topics that are not configured, and of which the group has assigned partitions nevertheless. They are not read.
    */
   readonly onRead: (strange: readonly string[]) => void;
@@ -28,7 +28,7 @@ export interface MembershipOptions {
 
 /** Longest wait for an answer of a broker, in ms, but for those about the group. */
 const REQUEST_MS = 10_000;
-/** How long the others have, in ms, to join again when somebody comes or goes; as much longer may an answer about the group take. */
+/** How long, in ms, other members have to join again when one comes or goes. An answer about the group may take `ANSWER_MARGIN_MS` longer. */
 const LEAST_REBALANCE_MS = 60_000;
 const ANSWER_MARGIN_MS = 10_000;
 const LONGEST_HEARTBEAT_MS = 3_000;
@@ -99,7 +99,7 @@ export class Membership {
 
   /**
    * Works as a member until it is to stop, or the topics have other partitions; then it finishes what is in hand, and leaves.
-   * @throws what went wrong
+   * @throws the error that ended it
    */
   async run(stop: AbortSignal): Promise<void> {
     const failed = new Promise<never>((_, reject) => (this.#fail = reject));
@@ -115,7 +115,7 @@ export class Membership {
       await Promise.race([this.#looking(stop), failed, stopped]);
       graceMs = STOP_GRACE_MS;
     } finally {
-      // There is one life after the other as long as the brokers are away.
+      // While brokers are away, many lives follow each other: listeners must not pile up.
       stop.removeEventListener('abort', stopNow);
       await this.#end(graceMs);
     }
@@ -158,7 +158,7 @@ export class Membership {
     this.#turn = this.#turn.catch((error: unknown) => this.#fail(error));
   }
 
-  /** All partitions begin anew, those included that it had before: another consumer may have had them in between. */
+  /** All partitions begin again, even those that it had before: another consumer may have had them in between. */
   async #takeOn(places: readonly Place[], strange: readonly string[], joinedAt: number): Promise<void> {
     const before = this.#assignment;
     await before?.end(0);
@@ -193,7 +193,7 @@ export class Membership {
     while (performance.now() - this.#beatAt >= this.#sessionTimeoutMs) await sleep(100, over);
   }
 
-  /** Follows where the partitions end. Resolves when it is to stop, and when there are others than were shared out: the group has to give them. */
+  /** Follows where the partitions end. Resolves when it is to stop, and when there are new partitions, which the group has to assign. */
   async #looking(stop: AbortSignal): Promise<void> {
     const { topics } = this.#options.config;
     while (!stop.aborted) {
@@ -293,7 +293,7 @@ class KafkaDeadLetters implements DeadLetterTopic {
     this.#producer = new Producer({ ...clientOptions(config, REQUEST_MS), acks: ACKS_OF_ALL });
   }
 
-  /** A topic that refuses them is asked until it takes them: meanwhile other partitions go on. */
+  /** Retries until the topic accepts them: meanwhile other partitions go on. */
   async send(poisons: readonly PoisonMessage[], over: AbortSignal): Promise<void> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       try {

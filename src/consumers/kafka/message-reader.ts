@@ -34,12 +34,12 @@ export class MessageReader {
   }
 
   /**
-   * A message is taken whole or not at all: one of its changes that cannot be read spoils it.
-   * @throws what `nameOf` throws
+   * Reads a whole message or nothing: one change that cannot be read spoils it.
+   * @throws errors of `nameOf`
    */
   async read(message: KafkaMessage, nameOf: NameOf): Promise<MessageReading> {
     const { value } = message;
-    // A tombstone: compaction has its key forgotten.
+    // A tombstone, by which compaction removes its key.
     if (value === null) return NOTHING;
     if (value.length === 0) return { kind: 'poison', reason: 'it is empty' };
     const body = jsonIn(value);

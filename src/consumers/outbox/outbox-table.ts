@@ -6,7 +6,7 @@ import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
 import { connectionOf, type PostgresAddress, postgresWords } from '../../sources/postgres/pool.ts';
 import { quotedTable } from '../../sources/postgres/queries.ts';
 
-/** The database did not do what an outbox needs. The message holds nothing of a row, and no password. */
+/** The database did not do what an outbox needs. The error's text holds nothing of a row, and no password. */
 export class OutboxError extends Error {
   override readonly name = 'OutboxError';
   /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
@@ -152,11 +152,11 @@ export class OutboxTable {
 
   /**
    * Reads the first rows that are not done yet, has `take` decide about them, and carries that out, all in one transaction. Meanwhile no other
-   * consumer reads the table: that is what keeps a person's rows in order.
+   * consumer reads the table: this keeps a person's rows in order.
    *
    * @param take gets a signal that is aborted once the turn is abandoned, or the connection, and with it the turn, is lost.
    * @returns how many rows were read; undefined when it is another consumer's turn
-   * @throws OutboxError; what `take` throws. Nothing is changed then.
+   * @throws OutboxError, and errors of `take`. Nothing is changed then.
    */
   async inTurn(
     limit: number,
@@ -179,7 +179,7 @@ export class OutboxTable {
     return rows.length;
   }
 
-  /** Lets the database know meanwhile that the turn goes on; a database that does not answer ends it. */
+  /** Keeps the transaction alive meanwhile; a database that does not answer ends the turn. */
   async #keptAlive<T>(turn: AbortController, work: () => Promise<T>): Promise<T> {
     let asking: Promise<unknown> | undefined;
     const ask = async (): Promise<void> => {
@@ -191,12 +191,12 @@ export class OutboxTable {
       return await work();
     } finally {
       clearInterval(timer);
-      // One at a time is asked on a connection.
+      // A connection runs one query at a time.
       await asking;
     }
   }
 
-  /** Ends the turn that is under way, if any, without waiting for it to be done, nor for what the database was asked. */
+  /** Ends the turn that is under way, if any, without waiting for it or for its queries. */
   abandon(reason: Error): void {
     this.#turn.abort(reason);
     this.#socket.destroy();
@@ -230,7 +230,7 @@ const GRANTED = `SELECT quote_ident(current_user) AS role, has_table_privilege($
 const BEGIN = (statementTimeoutMs: number, silenceMs: number): string =>
   `BEGIN; SET LOCAL statement_timeout = ${statementTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${silenceMs}`;
 
-/** Held until the end of the transaction, and by one only; so it also works behind PgBouncer. */
+/** One transaction holds it until its end; therefore it also works behind PgBouncer. */
 const TRY_TURN = `SELECT pg_try_advisory_xact_lock(hashtextextended('audience-triggers', $1::text::regclass::oid::bigint)) AS mine`;
 
 const SELECT = (table: string): string => `SELECT id::text AS id, left(audience::text, 300) AS audience,

@@ -27,7 +27,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Consumes an outbox until it is stopped. A database that does not answer is waited for.
+ * Consumes an outbox until it is stopped. Waits for a database that does not answer.
  * @throws OutboxError when only another configuration, schema or grant would help
  */
 export async function startOutbox(options: OutboxOptions): Promise<RunningConsumer> {
@@ -108,7 +108,7 @@ class Outbox implements RunningConsumer {
     return await OutboxTable.connect(this.#address, this.#options.config, () => this.#hear(), this.#stopping.signal);
   }
 
-  /** Does what there is to do, once; true when there is more. */
+  /** Takes one turn; returns true when there is more to do. */
   async #turn(table: OutboxTable): Promise<boolean> {
     this.#isWoken = false;
     let setAside: RowsDone['setAside'] = [];
@@ -178,7 +178,7 @@ class Outbox implements RunningConsumer {
     return 'none of the jobs in "outbox.jobs" listens to its audience';
   }
 
-  /** The trigger in a row, or why it is none. */
+  /** Returns the trigger in a row, or why it is not one. */
   #read({ audience, user, event, at, profile, isTooLarge }: OutboxRow): CheckedTrigger | string {
     if (isTooLarge) return `its profile has more than ${MAX_TRIGGER_BYTES} bytes`;
     if (at === null || parseInstant(at) === undefined)

@@ -78,7 +78,7 @@ async function respond({ contentType, text }: MetricsServerOptions, response: Se
 
 export interface ServeMetricsOptions {
   readonly config: NonNullable<Config['metrics']>;
-  /** Absent: the SDK exposes nothing. */
+  /** Absent: the SDK serves no metrics. */
   readonly sdkMetricsAddress?: string | undefined;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
   /** Resolves with why the worker cannot do its work at the moment; undefined when it can. Never rejects. */
@@ -90,8 +90,8 @@ export interface ServedMetrics {
   readonly metrics: WorkerMetrics;
   readonly url: string;
   /**
-   * From now on the running jobs of this task queue are asked when somebody scrapes; the next scrape has their answers. Returns what ends that:
-   * nobody is asked any more once it resolves.
+   * From now on, each scrape queries the running jobs of this task queue; the next scrape has their answers. Returns a function that ends this:
+   * no job is queried once it resolves.
    */
   askJobs(client: Client, taskQueue: string): () => Promise<void>;
   close(): Promise<void>;

@@ -33,7 +33,7 @@ const COUNTERS: readonly Measure[] = [
 type Measure = readonly [name: string, help: string, valueOf: (status: JobStatus) => number | undefined];
 type Registers = Registry[];
 
-/** The states of a watch that a gauge tells apart. */
+/** The states of a watch that a gauge distinguishes. */
 const WATCH_STATES: Readonly<Record<WatchPhase | 'unknown', string>> = {
   scanning: 'running',
   confirming: 'running',
@@ -105,7 +105,7 @@ export class JobMetrics {
 
   /**
    * Forgets what was set before.
-   * @param untold running jobs that did not tell, or were too many to be asked.
+   * @param untold running jobs that did not answer, or were too many to be queried.
    */
   replace(told: readonly JobStatus[], untold: number): void {
     for (const { metric } of [...this.#gauges, ...this.#counters]) metric.reset();
@@ -133,7 +133,7 @@ const SOURCE_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
  * Metrics of a worker's own work, for Prometheus. No label contains a user, a URL, an audience or a text that somebody else chose. The job
- * ids in `jobs` are an exception, whose number is limited. docs/metrics.md explains the metrics; a test compares it with them.
+ * ids in `jobs` are an exception; their number is limited. docs/metrics.md explains the metrics; a test compares it with them.
  */
 export class WorkerMetrics {
   readonly jobs: JobMetrics;
