@@ -1,30 +1,16 @@
-import { createServer, type RequestListener } from 'node:http';
 import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { serveHttp } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
 import { configured } from '../webhook/an-authorization.ts';
 import { bare, SliceLab, trigger } from './a-slice.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 
-/** Serves on this machine until the test is over; says where. */
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  return `http://127.0.0.1:${address.port}`;
-}
-
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
 async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
   const seen = { fetched: 0, requests: [] as string[], ids: [] as string[], atMs: [] as number[], isDown: false };
-  const issuer = await serve((_, response) => {
+  const issuer = await serveHttp((_, response) => {
     if (seen.isDown) {
       response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_client"}');
       return;
@@ -32,7 +18,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
   });
-  const origin = await serve((request, response) => {
+  const origin = await serveHttp((request, response) => {
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
     seen.atMs.push(performance.now());
@@ -108,11 +94,11 @@ test('a configuration in which an authorization is the same keeps its token, and
 
 test('beside a token go the headers and the signature of its authorization, the second time too', async () => {
   const arrived: (readonly unknown[])[] = [];
-  const issuer = await serve((_, response) => {
+  const issuer = await serveHttp((_, response) => {
     const token = { access_token: `token-${arrived.length}`, token_type: 'bearer' };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
   });
-  const origin = await serve(({ headers }, response) => {
+  const origin = await serveHttp(({ headers }, response) => {
     arrived.push([headers.authorization, headers['x-tenant'], headers['webhook-signature']]);
     response.writeHead(arrived.length === 1 ? 401 : 200).end();
   });
@@ -163,7 +149,7 @@ test('a worker that stood still while it waited for a token sends nothing: anoth
 
 test('[S28] when something of ours breaks, nothing more is started, and the slice fails when nothing is in flight', async () => {
   const seen = { begun: 0, open: 0 };
-  const origin = await serve((_, response) => {
+  const origin = await serveHttp((_, response) => {
     const isFirst = seen.begun++ === 0;
     seen.open++;
     const answer = () => response.writeHead(isFirst ? 401 : 200).end(() => seen.open--);
@@ -184,7 +170,7 @@ test('[S28] when something of ours breaks, nothing more is started, and the slic
 
 test('query parameters go behind those of the URL, which stay as they were written', async () => {
   const urls: (string | undefined)[] = [];
-  const origin = await serve((request, response) => {
+  const origin = await serveHttp((request, response) => {
     urls.push(request.url);
     request.resume().on('end', () => response.end());
   });

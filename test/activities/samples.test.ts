@@ -1,15 +1,13 @@
-import { createServer } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createSamples, type SampleDependencies } from '../../src/activities/samples.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from '../../src/contract/sample.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
-import { createPoster } from '../../src/webhook/attempt.ts';
+import { type ReceiverOptions } from '../../src/local/receiver.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { MemorySource } from '../support/memory-source.ts';
-import { afterwards, listen } from '../webhook/a-server.ts';
-import { THIS_MACHINE } from '../webhook/an-attempt.ts';
+import { serveHttp } from '../webhook/a-server.ts';
+import { aPoster, aReceiver, THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -29,14 +27,10 @@ interface Setting {
 
 /** The activities over a source with one known member, and an endpoint that keeps what it is sent. */
 async function samples(setting: Setting = {}) {
-  const receiver = await startReceiver({
+  const poster = aPoster({ timeoutMs: 3000, policy: setting.policy ?? THIS_MACHINE });
+  const receiver = await aReceiver({
     keepBodies: true,
     ...(setting.answer === undefined ? {} : { answer: setting.answer }),
-  });
-  const poster = createPoster({ timeoutMs: 3000, policy: setting.policy ?? THIS_MACHINE });
-  afterwards(async () => {
-    await poster.close();
-    await receiver.close();
   });
   const source = new MemorySource({
     audiences: [
@@ -248,20 +242,15 @@ test('a misspelt person is answered with a suggestion', async () => {
 /** An endpoint that knows some tokens, and the authorization that fetches them: `token-1`, `token-2` … */
 async function tokens() {
   const seen = { known: new Set<string>(), fetched: 0 };
-  const issuer = createServer((_, response) => {
+  const issuer = await serveHttp((_, response) => {
     const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
-  });
-  const port = await listen(issuer);
-  afterwards(async () => {
-    issuer.closeAllConnections();
-    await new Promise((resolve) => issuer.close(resolve));
   });
   const answer: ReceiverOptions['answer'] = (_, { headers }) =>
     seen.known.has(String(headers.authorization))
       ? undefined
       : { status: 401, body: `Who is ${headers.authorization ?? ''}?` };
-  const oauth2 = { tokenUrl: `http://127.0.0.1:${port}/`, clientId: 'me', clientSecret: 's3cret' };
+  const oauth2 = { tokenUrl: `${issuer}/`, clientId: 'me', clientSecret: 's3cret' };
   const lab = await samples({ answer, oauth2 });
   return { seen, ...lab, send: () => lab.send({}, { authorization: 'idp' }) };
 }

@@ -1,6 +1,6 @@
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders } from 'node:http';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { afterwards, listen } from '../webhook/a-server.ts';
+import { serveHttp } from '../webhook/a-server.ts';
 
 export interface Asked {
   readonly method: string;
@@ -31,14 +31,13 @@ export interface JsonServer {
 export async function startJsonServer(answer: (asked: Asked) => Answered): Promise<JsonServer> {
   const asked: Asked[] = [];
   const before: JsonServer['before'] = [];
-  const server = createServer((request, response) => {
+  const url = await serveHttp((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const url = new URL(request.url ?? '', 'http://server');
       const one = {
         method: request.method ?? '',
-        url,
+        url: new URL(request.url ?? '', 'http://server'),
         headers: request.headers,
         body: Buffer.concat(chunks).toString(),
       };
@@ -53,10 +52,5 @@ export async function startJsonServer(answer: (asked: Asked) => Answered): Promi
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(text);
     });
   });
-  const port = await listen(server);
-  afterwards(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return { url: `http://127.0.0.1:${port}`, asked, before };
+  return { url, asked, before };
 }

@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { createServer as createSecureServer } from 'node:https';
 import type { SecureVersion } from 'node:tls';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { afterwards, listen } from '../webhook/a-server.ts';
+import { listen, serve } from '../webhook/a-server.ts';
 import type { Issued } from '../webhook/a-certificate-authority.ts';
 
 /** A span as a collector got it. */
@@ -63,7 +63,7 @@ export async function startCollector(
   server.on('connection', () => connections++);
   const scheme = issued === undefined ? 'http' : 'https';
   const collector: Collector = {
-    url: `${scheme}://127.0.0.1:${await listen(server)}/v1/traces`,
+    url: `${scheme}://127.0.0.1:${(await serve(server)).port}/v1/traces`,
     bodies: [],
     headers: [],
     spans: [],
@@ -85,11 +85,6 @@ export async function startCollector(
       }
     },
   };
-  afterwards(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  });
   return collector;
 }
 

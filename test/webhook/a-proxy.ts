@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { connect as connectTo, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Issued } from './a-certificate-authority.ts';
-import { afterwards, listen } from './a-server.ts';
+import { serve } from './a-server.ts';
 
 export interface Proxy {
   /** Its URL, with a user name and a password. */
@@ -32,7 +32,6 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
   const credentials: (string | undefined)[] = [];
   const names: (string | false | null)[] = [];
   const clients: (string | string[] | undefined)[] = [];
-  const sockets = new Set<Socket>();
   const server: Server =
     issued === undefined
       ? createServer()
@@ -42,7 +41,6 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
     clients.push(socket.getPeerCertificate().subject?.CN);
   });
   server.on('connect', ({ url = '', headers }, socket: Socket) => {
-    sockets.add(socket);
     asked.push(url);
     credentials.push(headers['proxy-authorization']);
     const now = Array.isArray(way) ? way.shift() : way;
@@ -53,15 +51,10 @@ export async function startProxy({ way = 'opens', issued }: ProxyOptions = {}): 
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       behind.pipe(socket).pipe(behind);
     });
-    sockets.add(behind);
     behind.on('error', () => socket.destroy());
-    socket.on('error', () => behind.destroy());
+    socket.on('error', () => undefined).on('close', () => behind.destroy());
   });
-  const port = await listen(server);
-  afterwards(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  const { port } = await serve(server);
   const origin = issued === undefined ? `127.0.0.1:${port}` : `localhost:${port}`;
   const protocol = issued === undefined ? 'http' : 'https';
   return { url: `${protocol}://user:p%40ss@${origin}`, asked, credentials, names, clients };

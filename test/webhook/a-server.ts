@@ -1,3 +1,4 @@
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach } from '@jest/globals';
 
@@ -20,6 +21,24 @@ export async function listen(server: Server): Promise<number> {
   return address.port;
 }
 
+/** Lets a server listen on this machine until the test is over. */
+export async function serve(server: Server): Promise<{ port: number; connections: Set<Socket> }> {
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => connections.add(socket.on('error', () => undefined)));
+  const port = await listen(server);
+  afterwards(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const socket of connections) socket.destroy();
+    await closed;
+  });
+  return { port, connections };
+}
+
+/** Answers HTTP on this machine until the test is over; returns its origin. */
+export async function serveHttp(listener: RequestListener): Promise<string> {
+  return `http://127.0.0.1:${(await serve(createHttpServer(listener))).port}`;
+}
+
 /** Resolves when the other side has closed each of them. */
 export async function closing(sockets: Iterable<Socket>): Promise<void> {
   for (const socket of sockets) if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
@@ -29,17 +48,6 @@ export async function closing(sockets: Iterable<Socket>): Promise<void> {
 export async function startRawServer(
   answer: (socket: Socket) => void,
 ): Promise<{ url: URL; connections: Set<Socket> }> {
-  const connections = new Set<Socket>();
-  const server = createServer((socket) => {
-    connections.add(socket);
-    socket.on('error', () => undefined);
-    socket.once('data', () => answer(socket));
-  });
-  const port = await listen(server);
-  afterwards(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of connections) socket.destroy();
-    await closed;
-  });
+  const { port, connections } = await serve(createServer((socket) => socket.once('data', () => answer(socket))));
   return { url: new URL(`http://127.0.0.1:${port}/`), connections };
 }

@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Issued } from './a-certificate-authority.ts';
-import { afterwards, listen } from './a-server.ts';
+import { serve } from './a-server.ts';
 
 /** Types of records and of handshake messages (RFC 8446, 4 and 5.1). */
 const HANDSHAKE = 22;
@@ -59,10 +59,8 @@ export async function startTlsFlooder(
   { certificate: cert, key }: Issued,
   { what, times = Infinity, answer = '' }: Flood,
 ) {
-  const sockets = new Set<Socket>();
   let taken = 0;
   const server = createServer((wire) => {
-    sockets.add(wire.on('error', () => undefined));
     const tap = new Tap(wire);
     // Only one suite, so that it is known how to encrypt.
     const secureContext = createSecureContext({ cert, key, minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' });
@@ -85,11 +83,7 @@ export async function startTlsFlooder(
       });
     });
   });
-  const port = await listen(server);
-  afterwards(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  const { port, connections: sockets } = await serve(server);
   return { url: new URL(`https://127.0.0.1:${port}/`), sockets, taken: () => taken };
 }
 

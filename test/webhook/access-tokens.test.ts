@@ -1,9 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { type AccessToken, AccessTokens, fetchToken } from '../../src/webhook/access-tokens.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { afterwards, startRawServer } from './a-server.ts';
+import { afterwards, serveHttp, startRawServer } from './a-server.ts';
 import { THIS_MACHINE } from './an-attempt.ts';
 import { configured } from './an-authorization.ts';
 
@@ -146,7 +146,7 @@ interface Asked {
 /** An authorization server that answers like this; and the requests that it got. */
 async function tokenServer(answer: (response: ServerResponse, request: IncomingMessage) => void) {
   const asked: Asked[] = [];
-  const server = createServer((request, response) => {
+  const origin = await serveHttp((request, response) => {
     let text = '';
     request.on('data', (chunk: Buffer) => (text += chunk.toString()));
     request.on('end', () => {
@@ -155,14 +155,7 @@ async function tokenServer(answer: (response: ServerResponse, request: IncomingM
       answer(response, request);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterwards(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-  return { asked, tokenUrl: `http://127.0.0.1:${address.port}/oauth2/token?tenant=7` };
+  return { asked, tokenUrl: `${origin}/oauth2/token?tenant=7` };
 }
 
 const json =

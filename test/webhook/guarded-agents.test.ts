@@ -1,29 +1,20 @@
 import { getDefaultAutoSelectFamily, setDefaultAutoSelectFamily } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
-import { type HttpAttempt, createPoster, type Poster } from '../../src/webhook/attempt.ts';
+import { type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
 import { createGuardedConnector } from '../../src/webhook/guarded-agents.ts';
 import { type LookUp, NetworkPolicy, type NetworkRules, OwnPlaces } from '../../src/webhook/network-policy.ts';
 import { startDnsServer } from './a-dns-server.ts';
 import { startProxy } from './a-proxy.ts';
 import { afterwards, closing, startRawServer } from './a-server.ts';
-import { attemptOf } from './an-attempt.ts';
+import { aPoster, aReceiver, attemptOf } from './an-attempt.ts';
 
 const OPEN: NetworkRules = { allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] };
 const PUBLIC = '93.184.215.14';
 
-async function receiverOnLoopback() {
-  const receiver = await startReceiver();
-  afterwards(() => receiver.close());
-  return receiver;
-}
-
 function post(url: string, rules: Partial<NetworkRules> = {}, lookUp?: LookUp): Promise<HttpAttempt> {
   const policy = new NetworkPolicy({ ...OPEN, ...rules });
-  const poster = createPoster({ timeoutMs: 3000, policy, ...(lookUp === undefined ? {} : { lookUp }) });
-  afterwards(() => poster.close());
-  return attemptOf(poster, url, [], '{}');
+  return attemptOf(aPoster({ policy, ...(lookUp === undefined ? {} : { lookUp }) }), url, [], '{}');
 }
 
 const REFUSED = { ok: false, code: 'ADDRESS_REFUSED' };
@@ -45,7 +36,7 @@ test.each(['127.0.0.1', 'localhost', '127.1', '0x7f000001', '[::ffff:127.0.0.1]'
 );
 
 test('[S10] an address that the operator allows is reached, by literal and by name', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { port } = new URL(receiver.url);
   const rules = { allowAddresses: ['127.0.0.0/8'] };
   expect(await post(`http://127.0.0.1:${port}/`, rules)).toMatchObject({ ok: true });
@@ -53,14 +44,14 @@ test('[S10] an address that the operator allows is reached, by literal and by na
 });
 
 test('[S1] a name that resolves to a private address is refused', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { lookUp } = await startDnsServer(['127.0.0.1']);
   expect(await post(`http://hook.example:${new URL(receiver.url).port}/`, {}, lookUp)).toMatchObject(REFUSED);
   expect(receiver.ledger.entries).toEqual([]);
 });
 
 test('[S5] when the answer for a name changes after it was checked, the second address is never reached', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { port } = new URL(receiver.url);
   const { lookUp, looked } = await startDnsServer([PUBLIC], ['127.0.0.1']);
   const policy = new NetworkPolicy(OPEN);
@@ -77,7 +68,7 @@ test('[S5] when the answer for a name changes after it was checked, the second a
 });
 
 test('[S6] a name with a public and a private address is refused entirely', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { port } = new URL(receiver.url);
   for (const answers of [
     [PUBLIC, '127.0.0.1'],
@@ -103,7 +94,7 @@ test('of a name with thousands of addresses, four of each family are tried, so t
 });
 
 test('[S6] a name with a forbidden address is refused even when Node tries only the first one', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { port } = new URL(receiver.url);
   const before = getDefaultAutoSelectFamily();
   setDefaultAutoSelectFamily(false);
@@ -134,25 +125,19 @@ test('[S8] the address that the socket is really connected to is checked again, 
   // A lenient check of looked-up addresses, as if something behind them led elsewhere.
   const judged: string[] = [];
   policy.allowsAddress = (address) => judged.push(address) === 1;
-  const poster = createPoster({ timeoutMs: 3000, policy, lookUp: answersOf('127.0.0.1') });
-  afterwards(() => poster.close());
+  const poster = aPoster({ policy, lookUp: answersOf('127.0.0.1') });
   expect(await attemptOf(poster, `http://hook.example:${server.url.port}/`, [], '{}')).toMatchObject(REFUSED);
   expect(judged).toEqual(['127.0.0.1', '127.0.0.1']);
   await closing(server.connections);
 });
 
 test('[S46] nothing is sent to our own places, by whatever name or address, nor through a proxy; beside them it is', async () => {
-  const [ours, theirs] = [await receiverOnLoopback(), await receiverOnLoopback()];
+  const [ours, theirs] = [await aReceiver(), await aReceiver()];
   const proxy = await startProxy();
   const own = new OwnPlaces([new URL(ours.url).host]);
   for (const through of [undefined, proxy.url]) {
     const rules = { ...OPEN, allowAddresses: ['127.0.0.0/8', '::1'], proxy: through };
-    const poster = createPoster({
-      timeoutMs: 3000,
-      policy: new NetworkPolicy(rules, own),
-      lookUp: answersOf('127.0.0.1'),
-    });
-    afterwards(() => poster.close());
+    const poster = aPoster({ policy: new NetworkPolicy(rules, own), lookUp: answersOf('127.0.0.1') });
     for (const host of ['127.0.0.1', 'localhost', 'hook.example', '[::ffff:7f00:1]', '0.0.0.0']) {
       const url = `http://${host}:${new URL(ours.url).port}/`;
       expect([host, await attemptOf(poster, url, [], '{}')]).toMatchObject([host, REFUSED]);
@@ -170,7 +155,7 @@ test('[S24] a refusal does not say what the name resolves to', async () => {
 });
 
 test('[S11] with a proxy, names are still looked up and checked here, and the proxy is given the address', async () => {
-  const receiver = await receiverOnLoopback();
+  const receiver = await aReceiver();
   const { port } = new URL(receiver.url);
   const proxy = await startProxy();
   expect(await post(`http://hook.example:${port}/`, { proxy: proxy.url }, answersOf('127.0.0.1'))).toMatchObject(
@@ -240,8 +225,7 @@ test.each<[string, string, Partial<NetworkRules>, string]>([
   '[S1] each of many posts in a row that our rules refuse has the code of that refusal, and none blames the endpoint: %s',
   async (_, url, rules, code) => {
     const policy = new NetworkPolicy({ ...OPEN, ...rules });
-    const poster = createPoster({ timeoutMs: 3000, policy, lookUp: answersOf('10.0.0.1') });
-    afterwards(() => poster.close());
+    const poster = aPoster({ policy, lookUp: answersOf('10.0.0.1') });
     const attempts = await postInARow(poster, url, 200);
     const codes = new Set(attempts.map((attempt) => (attempt.ok ? 'delivered' : attempt.code)));
     expect([...codes]).toEqual([code]);
@@ -265,7 +249,7 @@ test.each<[string, Partial<NetworkRules>]>([
 });
 
 test('an attempt that fails ends after the call that began it, so that however many in a row do not fill the stack', async () => {
-  const poster = createPoster({ timeoutMs: 3000, policy: new NetworkPolicy(OPEN) });
+  const poster = aPoster({ policy: new NetworkPolicy(OPEN) });
   await poster.close();
   let isOver = false;
   const ended = new Promise<boolean>((resolve) =>

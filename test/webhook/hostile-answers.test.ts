@@ -1,12 +1,12 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import { createPoster, type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
-import { afterwards, closing, listen, startRawServer } from './a-server.ts';
-import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
-import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { type HttpAttempt } from '../../src/webhook/attempt.ts';
+import { closing, serve, startRawServer } from './a-server.ts';
+import { aPoster, attemptOf, onThisMachine } from './an-attempt.ts';
+import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 
@@ -14,14 +14,8 @@ const PATIENT_MS = 20_000;
 const IMPATIENT_MS = 200;
 const BODY = '{"a":1}';
 
-function posterWith(timeoutMs: number): Poster {
-  const poster = createPoster({ timeoutMs, policy: THIS_MACHINE });
-  afterwards(() => poster.close());
-  return poster;
-}
-
 const post = (url: URL, timeoutMs = PATIENT_MS): Promise<HttpAttempt> =>
-  attemptOf(posterWith(timeoutMs), url, [], BODY);
+  attemptOf(aPoster({ timeoutMs }), url, [], BODY);
 
 /** The outcome of an answer that is sent exactly as given. */
 const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<HttpAttempt> => {
@@ -122,7 +116,7 @@ test.each([
 
 test('[S14] a request to an endpoint that accepts the connection but reads nothing ends at the deadline, and the connection is closed', async () => {
   const server = await startRawServer((socket) => socket.pause());
-  const poster = posterWith(IMPATIENT_MS);
+  const poster = aPoster({ timeoutMs: IMPATIENT_MS });
   const attempt = await attemptOf(poster, server.url, [], Buffer.alloc(64 * 1024 * 1024));
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   for (const socket of server.connections) socket.resume();
@@ -213,7 +207,6 @@ const RULES = {
   allowPorts: ['1-65535'],
   certificateAuthorities: [OURS.certificate],
 };
-const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 const INTERIM = 'HTTP/1.1 100 Continue\r\n\r\n';
 const OTHERS = 'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\nlink: </b>\r\n\r\n';
@@ -234,31 +227,18 @@ function answering(socket: Socket, pieces: readonly string[]): void {
   });
 }
 
-async function started(server: Server): Promise<{ port: number; connections: Set<Socket> }> {
-  const connections = new Set<Socket>();
-  server.on('connection', (socket: Socket) => connections.add(socket));
-  const port = await listen(server);
-  afterwards(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of connections) socket.destroy();
-    await closed;
-  });
-  return { port, connections };
-}
-
 const WAYS = ['http', 'https', 'https through a proxy'] as const;
 
 /** The outcomes of three posts, one after another, and over how many connections they went. */
 async function threePosts(way: (typeof WAYS)[number], pieces: readonly string[]) {
-  const { port, connections } = await started(
+  const { port, connections } = await serve(
     way === 'http'
       ? createServer((socket) => answering(socket, pieces))
       : createTlsServer({ cert: certificate, key }, (socket) => answering(socket, pieces)),
   );
   const proxy = way === 'https through a proxy' ? { proxy: (await startProxy()).url } : {};
   const policy = new NetworkPolicy({ ...RULES, ...proxy });
-  const poster = createPoster({ timeoutMs: 10_000, policy, lookUp: onThisMachine });
-  afterwards(() => poster.close());
+  const poster = aPoster({ policy, lookUp: onThisMachine });
   const attempts = [];
   for (let n = 0; n < 3; n++) {
     attempts.push(await attemptOf(poster, `${way === 'http' ? 'http' : 'https'}://${NAME}:${port}/`, [], '{}'));

@@ -1,24 +1,15 @@
 import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
-import { createPoster, type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
+import { type HttpAttempt } from '../../src/webhook/attempt.ts';
 import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { afterwards, closing, startRawServer } from './a-server.ts';
-import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
+import { closing, startRawServer } from './a-server.ts';
+import { aPoster, aReceiver, attemptOf, onThisMachine } from './an-attempt.ts';
 
 const BODY = '{"a":1}';
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
 const FORGED = 'HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n';
 const DELIVERED = { ok: true, status: 200 };
-
-const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
-
-function posterToThisMachine() {
-  const poster = createPoster({ timeoutMs: 10_000, policy: THIS_MACHINE, lookUp: onThisMachine });
-  afterwards(() => poster.close());
-  return poster;
-}
 
 /** A server that keeps its connections and leaves each request to `answer`; `n` counts them from 0, over all connections. */
 async function startAnswering(answer: (socket: Socket, n: number) => void) {
@@ -46,7 +37,7 @@ test.each([
   ['an answer after the last chunk', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${FORGED}`],
 ])('[S17] after an endpoint sent %s, the next request still gets its own answer', async (_, first) => {
   const server = await startAnswering((socket, n) => socket.write(n === 0 ? first : OK));
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
   expect(server.connections.size).toBe(2);
@@ -56,7 +47,7 @@ test('[S17] a body after a 204 is ignored, and does not answer the next request'
   const server = await startAnswering((socket, n) =>
     socket.write(n === 0 ? `HTTP/1.1 204 No Content\r\ncontent-length: 50\r\n\r\n${FORGED}` : OK),
   );
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject({ ok: true, status: 204 });
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
 });
@@ -66,7 +57,7 @@ test('[S17] an answer without a request closes the idle connection', async () =>
     socket.write(OK);
     if (n === 0) setTimeout(() => socket.write(FORGED), 50);
   });
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
   await closing(server.connections);
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
@@ -79,7 +70,7 @@ test.each([
   'an endpoint that closes the connection after each answer, %s, gets each request once, over a new connection',
   async (_, answer) => {
     const server = await startAnswering((socket) => socket.end(answer));
-    const poster = posterToThisMachine();
+    const poster = aPoster();
     for (let i = 0; i < 5; i++) expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
     expect([server.requests(), server.connections.size]).toEqual([5, 5]);
   },
@@ -87,7 +78,7 @@ test.each([
 
 test('an endpoint that closes an idle connection does not make an attempt fail', async () => {
   const server = await startAnswering((socket) => socket.write(OK));
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   for (let i = 0; i < 3; i++) {
     expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
     for (const socket of server.connections) socket.end();
@@ -98,7 +89,7 @@ test('an endpoint that closes an idle connection does not make an attempt fail',
 
 test('a kept connection that breaks during a request makes that attempt fail as transient, and nothing sends it again by itself', async () => {
   const server = await startAnswering((socket, n) => (n % 2 === 0 ? socket.write(OK) : socket.destroy()));
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
   const attempt = await attemptOf(poster, server.url, [], BODY);
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(UND_ERR_SOCKET|ECONNRESET|EPIPE)$/) });
@@ -112,32 +103,30 @@ test('an answer that comes before the request was read counts', async () => {
     socket.pause();
     socket.write('HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno');
   });
-  const attempt = await attemptOf(posterToThisMachine(), server.url, [], Buffer.alloc(16 * 1024 * 1024));
+  const attempt = await attemptOf(aPoster(), server.url, [], Buffer.alloc(16 * 1024 * 1024));
   expect(attempt).toMatchObject({ ok: false, status: 413, answer: 'no' });
 });
 
 test('[S17] cookies are not kept', async () => {
-  const receiver = await startReceiver({
+  const receiver = await aReceiver({
     keepBodies: true,
     answer: () => ({ status: 200, headers: { 'set-cookie': 'session=1; Path=/' } }),
   });
-  afterwards(() => receiver.close());
-  const poster = posterToThisMachine();
+  const poster = aPoster();
   for (let i = 0; i < 3; i++) await attemptOf(poster, receiver.url, [], BODY);
   expect(receiver.ledger.entries.map(({ headers }) => headers?.['cookie'])).toEqual([undefined, undefined, undefined]);
 });
 
 test('[S17] requests to one host never go to another, even if both have the same address and are sent to at the same time', async () => {
   const ports = new Map<string, Set<unknown>>();
-  const receiver = await startReceiver({
+  const receiver = await aReceiver({
     keepBodies: true,
     answer: (_, { headers: { host = '' }, socket }) => {
       ports.set(host, (ports.get(host) ?? new Set()).add(socket.remotePort));
       return undefined;
     },
   });
-  afterwards(() => receiver.close());
-  const poster = posterToThisMachine();
+  const poster = aPoster({ lookUp: onThisMachine });
   const hosts = ['a.example', 'b.example', 'c.example'];
   for (let i = 0; i < 5; i++) {
     const one = (host: string) => attemptOf(poster, `http://${host}:${receiver.port}/`, ['x-secret', host], BODY);
@@ -153,32 +142,20 @@ test('[S17] requests to one host never go to another, even if both have the same
 /** How much later than its deadline a request may end on a busy machine. */
 const LATE_MS = 10_000;
 
-async function silentEndpoint(): Promise<URL> {
-  const receiver = await startReceiver({ answer: () => 'hang' });
-  afterwards(() => receiver.close());
-  return new URL(receiver.url);
-}
-
-function posterWith(timeoutMs: number): Poster {
-  const poster = createPoster({ timeoutMs, policy: THIS_MACHINE });
-  afterwards(() => poster.close());
-  return poster;
-}
-
 test.each([
   ['its own deadline when that is shorter', 20_000, 200],
   ["the worker's deadline when its own is longer", 200, 20_000],
 ])('[S14] a request ends at %s', async (_, timeoutMs, mostMs) => {
-  const url = await silentEndpoint();
-  const attempt = await attemptOf(posterWith(timeoutMs), url, [], '{}', mostMs);
+  const { url } = await aReceiver({ answer: () => 'hang' });
+  const attempt = await attemptOf(aPoster({ timeoutMs }), url, [], '{}', mostMs);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   expect(attempt.durationMs).toBeGreaterThanOrEqual(200);
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
 test('requests with different deadlines each end at their own, in whatever order they were started', async () => {
-  const url = await silentEndpoint();
-  const poster = posterWith(20_000);
+  const { url } = await aReceiver({ answer: () => 'hang' });
+  const poster = aPoster();
   const deadlines = [1500, 200, 800, 20_000];
   const attempts = deadlines.map((mostMs) => attemptOf(poster, url, [], '{}', mostMs));
   const ended: number[] = [];
@@ -200,18 +177,17 @@ test.each<[string, (port: string) => string, LookUp | undefined]>([
   ['the answer is still to come', (port) => `http://127.0.0.1:${port}/`, undefined],
 ])('[S14] the deadline holds while %s', async (_, urlOf, lookUp) => {
   const server = await startRawServer(() => undefined);
-  const poster = createPoster({ timeoutMs: 20_000, policy: THIS_MACHINE, ...(lookUp === undefined ? {} : { lookUp }) });
+  const poster = aPoster(lookUp === undefined ? {} : { lookUp });
   const attempt = await attemptOf(poster, urlOf(server.url.port), [], '{}', 200);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
 test('[S14] [S28] nothing is sent over a connection that opens after the deadline, and the attempt ends only once, since the next one may be in flight by then', async () => {
-  const receiver = await startReceiver();
-  afterwards(() => receiver.close());
+  const receiver = await aReceiver();
   let find = (): void => undefined;
   const late: LookUp = (_, __, callback) => (find = () => callback(null, [{ address: '127.0.0.1', family: 4 }]));
-  const poster = createPoster({ timeoutMs: 20_000, policy: THIS_MACHINE, lookUp: late });
+  const poster = aPoster({ lookUp: late });
   const ends: HttpAttempt[] = [];
   const url = new URL(`http://hook.example:${receiver.port}/`);
   await new Promise<void>((resolve) =>
@@ -230,7 +206,7 @@ test('[S14] the deadline holds while a proxy does not open a tunnel', async () =
   const silent = await startRawServer(() => undefined);
   const proxy = `http://127.0.0.1:${silent.url.port}`;
   const rules = { allowHttp: true, allowAddresses: ['127.0.0.1'], allowPorts: ['1-65535'], proxy };
-  const poster = createPoster({ timeoutMs: 20_000, policy: new NetworkPolicy(rules) });
+  const poster = aPoster({ policy: new NetworkPolicy(rules) });
   const attempt = await attemptOf(poster, 'http://127.0.0.1:9/', [], '{}', 200);
   expect(attempt).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
@@ -244,7 +220,7 @@ test('[S14] a proxy whose answer trickles in is given up in time, and its connec
   });
   const proxy = `http://127.0.0.1:${drips.url.port}`;
   const rules = { allowHttp: true, allowAddresses: ['127.0.0.1'], allowPorts: ['1-65535'], proxy };
-  const poster = createPoster({ timeoutMs: 500, policy: new NetworkPolicy(rules) });
+  const poster = aPoster({ timeoutMs: 500, policy: new NetworkPolicy(rules) });
   expect(await attemptOf(poster, 'http://127.0.0.1:9/', [], '{}', 200)).toMatchObject({ code: 'REQUEST_TIMEOUT' });
   await poster.close();
   await closing(drips.connections);

@@ -1,13 +1,10 @@
 import type { LookupAddress } from 'node:dns';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { startReceiver } from '../../src/local/receiver.ts';
-import { createPoster } from '../../src/webhook/attempt.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import {
   AddressSet,
@@ -26,8 +23,8 @@ import {
   sharedLookUp,
 } from '../../src/webhook/network-policy.ts';
 import { startDnsServer } from './a-dns-server.ts';
-import { afterwards, listen, startRawServer } from './a-server.ts';
-import { attemptOf, THIS_MACHINE } from './an-attempt.ts';
+import { afterwards, serveHttp, startRawServer } from './a-server.ts';
+import { aPoster, aReceiver, attemptOf } from './an-attempt.ts';
 import { always } from '../support/properties.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -309,10 +306,8 @@ test('a name gets all addresses that name servers know, of both families, and th
 
 test('[S29] a hundred names whose name servers are silent do not delay the first connection to another host', async () => {
   const { lookUp } = await lookUpsBy(['127.0.0.1'], { timeoutMs: 12_000 });
-  const receiver = await startReceiver();
-  afterwards(() => receiver.close());
-  const poster = createPoster({ timeoutMs: 4000, policy: THIS_MACHINE, lookUp });
-  afterwards(() => poster.close());
+  const receiver = await aReceiver();
+  const poster = aPoster({ timeoutMs: 4000, lookUp });
   const port = new URL(receiver.url).port;
   const silent = Array.from({ length: 100 }, (_, i) =>
     attemptOf(poster, `http://silent${i}.example:${port}/`, [], '{}'),
@@ -487,12 +482,7 @@ test('[S12] no connection is opened to another origin', async () => {
 });
 
 test('a longer answer than the usual mebibyte can be allowed, and no longer than that', async () => {
-  const server = createServer((_, response) => response.end(Buffer.alloc(3 * 1024 * 1024)));
-  const origin = `http://127.0.0.1:${await listen(server)}`;
-  afterwards(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  const origin = await serveHttp((_, response) => response.end(Buffer.alloc(3 * 1024 * 1024)));
   const bytesWith = async (maxAnswerBytes: number): Promise<number> => {
     const agents = new GuardedAgents({ timeoutMs: 2000, policy: new OriginPolicy(origin), maxAnswerBytes });
     afterwards(() => agents.close());

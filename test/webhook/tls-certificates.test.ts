@@ -4,18 +4,17 @@ import { rootCertificates, type TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
-import { createPoster } from '../../src/webhook/attempt.ts';
 import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { areCertificates, type ClientIdentity, trustedAuthorities } from '../../src/webhook/tls.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
-import { afterwards, closing, listen, startRawServer } from './a-server.ts';
+import { afterwards, closing, serve, startRawServer } from './a-server.ts';
 import { authorizationsOf, configured } from './an-authorization.ts';
 import { judge } from '../../src/domain/verdict.ts';
 import { startProxy } from './a-proxy.ts';
 import { startTlsFlooder } from './a-tls-flooder.ts';
-import { attemptOf } from './an-attempt.ts';
+import { aPoster, attemptOf } from './an-attempt.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const SERVER = OURS.issue({ names: ['127.0.0.1'] });
@@ -41,18 +40,12 @@ async function startEndpoint() {
     came.push(String(socket.getPeerCertificate().subject?.CN));
     request.resume().on('end', () => response.end());
   });
-  const port = await listen(server);
-  afterwards(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  });
+  const { port } = await serve(server);
   return { came, connections, url: new URL(`https://127.0.0.1:${port}/`) };
 }
 
-function aPoster() {
-  const poster = createPoster({ timeoutMs: 5000, policy: POLICY });
-  afterwards(() => poster.close());
+function posting() {
+  const poster = aPoster({ timeoutMs: 5000, policy: POLICY });
   return (url: URL, identity?: ClientIdentity) =>
     new Promise((resolve) => poster.post(url, { headers: [], identity, body: '{}' }, 5000, resolve));
 }
@@ -65,14 +58,14 @@ async function identityOf(clientCertificate: { certificate: string; key: string 
 
 test('an endpoint that requires a certificate is presented that of the authorization', async () => {
   const { came, url } = await startEndpoint();
-  const post = aPoster();
+  const post = posting();
   expect(await post(url, await identityOf(ADA, url))).toMatchObject({ ok: true });
   expect(came).toEqual(['ada.example']);
 });
 
 test('it rejects clients without a certificate, or with one of another authority', async () => {
   const { came, url } = await startEndpoint();
-  const post = aPoster();
+  const post = posting();
   expect(await post(url)).toMatchObject({ ok: false, code: expect.any(String) });
   expect(await post(url, await identityOf(STRANGER, url))).toMatchObject({ ok: false, code: expect.any(String) });
   expect(came).toEqual([]);
@@ -108,17 +101,14 @@ test('a TLS alert on an open connection becomes the outcome of the request, inst
         });
       });
   });
-  const port = await listen(relay);
-  afterwards(async () => {
-    await new Promise((resolve) => relay.close(resolve));
-  });
-  const attempt = await aPoster()(new URL(`https://127.0.0.1:${port}/`), ADA);
+  const { port } = await serve(relay);
+  const attempt = await posting()(new URL(`https://127.0.0.1:${port}/`), ADA);
   expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^ERR_SSL_/) });
 });
 
 test('[S17] a connection that presented one certificate is never used for another', async () => {
   const { came, connections, url } = await startEndpoint();
-  const post = aPoster();
+  const post = posting();
   const [ada, grace] = [await identityOf(ADA, url), await identityOf(GRACE, url)];
   for (const identity of [ada, grace, ada, grace]) await post(url, identity);
   expect(came).toEqual(['ada.example', 'grace.example', 'ada.example', 'grace.example']);
@@ -189,9 +179,7 @@ function aFloodedPoster(proxy?: string) {
     certificateAuthorities: [OURS.certificate],
     proxy,
   });
-  const poster = createPoster({ timeoutMs: PATIENT_MS, policy });
-  afterwards(() => poster.close());
-  return poster;
+  return aPoster({ timeoutMs: PATIENT_MS, policy });
 }
 
 const KEPT = 'HTTP/1.1 200 OK\r\nkeep-alive: timeout=600\r\ncontent-length: 0\r\n\r\n';

@@ -6,12 +6,12 @@ import type { SecureVersion, TlsOptions, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import { type HttpAttempt, createPoster, type Poster } from '../../src/webhook/attempt.ts';
-import { type LookUp, NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
+import { type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
+import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
 import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
-import { afterwards, listen } from './a-server.ts';
-import { attemptOf } from './an-attempt.ts';
+import { serve } from './a-server.ts';
+import { aPoster, attemptOf, onThisMachine } from './an-attempt.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const OURS = makeCertificateAuthority('Ours');
@@ -25,7 +25,6 @@ const RULES: NetworkRules = {
   allowPorts: ['1-65535'],
   certificateAuthorities: [OURS.certificate],
 };
-const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 /** An endpoint that counts its requests and remembers the names for which connections were opened. */
 async function startEndpoint({ certificate, key }: Issued, options: TlsOptions = {}, body = '') {
@@ -43,20 +42,12 @@ async function startEndpoint({ certificate, key }: Issued, options: TlsOptions =
     names.push(socket.servername);
     clients.push(socket.getPeerCertificate().subject?.CN);
   });
-  const port = await listen(server);
-  afterwards(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  });
+  const { port } = await serve(server);
   return { url: `https://${NAME}:${port}/`, port, hosts, names, clients };
 }
 
 function posterWith(rules: Partial<NetworkRules> = {}): Poster {
-  const policy = new NetworkPolicy({ ...RULES, ...rules });
-  const poster = createPoster({ timeoutMs: 10_000, policy, lookUp: onThisMachine });
-  afterwards(() => poster.close());
-  return poster;
+  return aPoster({ policy: new NetworkPolicy({ ...RULES, ...rules }), lookUp: onThisMachine });
 }
 
 const post = (url: string, rules?: Partial<NetworkRules>): Promise<HttpAttempt> =>
