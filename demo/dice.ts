@@ -1,4 +1,4 @@
-import { nextChance } from '../src/domain/random.ts';
+import { nextChance } from '../src/domain/retry.ts';
 
 /** Random numbers that are the same for the same seed. */
 export class Dice {

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { AudienceList } from '../contract/audience.ts';
-import { FORM_FIELDS } from '../domain/job-form.ts';
+import { FORM_FIELDS } from '../domain/form-fields.ts';
 import { isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { IS_MANGLED, MANGLED } from '../contract/webhook-url.ts';
+import { IS_MANGLED, MANGLED } from '../contract/request-shape.ts';
 import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
 import { type Env, numberIn, withGiven } from './problems.ts';

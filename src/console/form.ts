@@ -1,7 +1,6 @@
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { ExportField } from '../contract/request-shape.ts';
-import { defaultOf, FORM, isRequired } from '../domain/form-fields.ts';
-import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/job-form.ts';
+import { defaultOf, FORM, isRequired, EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form-fields.ts';
 import { isRecord } from '../domain/json.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { capital, printable } from '../domain/shown.ts';

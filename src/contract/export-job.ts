@@ -3,8 +3,14 @@ import type { Remedy } from '../domain/remedy.ts';
 import { answersSchema } from './answers.ts';
 import { batch, endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing.ts';
 import { unknownKeys } from './nearest-key.ts';
-import { type ExportField, renamingProblems, requestShapeFields, shapeProblems } from './request-shape.ts';
-import { MISSING_URL, webhookUrl } from './webhook-url.ts';
+import {
+  type ExportField,
+  renamingProblems,
+  requestShapeFields,
+  shapeProblems,
+  MISSING_URL,
+  webhookUrl,
+} from './request-shape.ts';
 
 /** Most audiences that one job subscribes to. */
 export const MAX_AUDIENCES = 100;

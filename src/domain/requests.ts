@@ -6,7 +6,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
-import { EDITABLE_FIELDS, FORM_FIELDS } from './job-form.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
 import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
 import { isRecord } from './json.ts';
 

@@ -206,3 +206,52 @@ export function andLetters(count: number): string {
     ? ', and a dead letter that only it can send'
     : `, and ${count} dead letters that only it can send`;
 }
+
+/**
+ * JSON in lines for people, printable, every value as it is written: reading and writing it again would lose digits. What was cut off is
+ * shown as far as it goes.
+ */
+export function indentedJson(json: string): string[] {
+  // A string (perhaps without its end), a mark, or anything else up to the next of these; spaces between them are dropped.
+  const tokens = json.match(/"(?:[^"\\]|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gs) ?? [];
+  const lines = [''];
+  let depth = 0;
+  const write = (text: string): void => void lines.push((lines.pop() ?? '') + text);
+  const breakLine = (): void => void lines.push('  '.repeat(depth));
+  tokens.forEach((token, i) => {
+    const isEmpty = (token === '{' && tokens[i + 1] === '}') || (token === '[' && tokens[i + 1] === ']');
+    const closesEmpty = (token === '}' && tokens[i - 1] === '{') || (token === ']' && tokens[i - 1] === '[');
+    if (/^[}\]]$/.test(token) && !closesEmpty) {
+      depth--;
+      breakLine();
+    }
+    write(token === ':' ? ': ' : printable(token));
+    if (/^[{[]$/.test(token) && !isEmpty) {
+      depth++;
+      breakLine();
+    }
+    if (token === ',') breakLine();
+  });
+  return lines;
+}
+
+/** Whether a text has all words that somebody searches for, anywhere and in any letters. */
+export function hasWords(text: string, search: string): boolean {
+  const where = text.toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => where.includes(word));
+}
+
+/** What a search for jobs looks at. */
+export interface NamedJob {
+  readonly jobId: string;
+  readonly label?: string;
+  readonly audiences?: readonly { readonly slug: string }[];
+}
+
+/** Whether a job's id, label and audiences have all words that somebody searches for. */
+export function jobHasWords({ jobId, label = '', audiences = [] }: NamedJob, search: string): boolean {
+  return hasWords([jobId, label, ...audiences.map(({ slug }) => slug)].join('\n'), search);
+}

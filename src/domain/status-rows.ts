@@ -2,9 +2,8 @@ import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
-import { FORM } from './form-fields.ts';
+import { FORM, EDITABLE_FIELDS } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
-import { EDITABLE_FIELDS } from './job-form.ts';
 import {
   keptBackfillInWords,
   counted,

@@ -1,6 +1,6 @@
 import type { JobDefinition } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { wantsEvent } from './job-form.ts';
+import { wantsEvent } from './form-fields.ts';
 
 /** What a job sends where. */
 export interface Destination {

@@ -1,5 +1,5 @@
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
+import { editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 
 /** The status of a job that does well, with some of it changed. */
 export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {

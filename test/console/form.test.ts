@@ -24,7 +24,7 @@ import {
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
-import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
+import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 
 const PLAIN: JobDefinitionInput = {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nextChance } from '../../src/domain/random.ts';
 import {
+  nextChance,
   pageAgainMs,
   parseRetryAfter,
   retryDelayMs,

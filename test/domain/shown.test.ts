@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../src/contract/ports.ts';
 import { describeDeadLetter } from '../../src/domain/dead-letter.ts';
-import { FORM_DEFAULTS } from '../../src/domain/job-form.ts';
+import { FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 import { deadLetterDetails, printable, printableReason, shownToPeople, shownUrl } from '../../src/domain/shown.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { always } from '../support/properties.ts';

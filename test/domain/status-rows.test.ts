@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { editableOf, FORM_DEFAULTS } from '../../src/domain/job-form.ts';
+import { editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 import { detailsOf } from '../../src/domain/status-rows.ts';
 import { always } from '../support/properties.ts';
 

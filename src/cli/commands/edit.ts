@@ -1,5 +1,5 @@
 import type { EditedJob } from '../../client/export-jobs.ts';
-import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
+import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
 import { printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';

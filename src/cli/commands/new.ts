@@ -19,13 +19,11 @@ import type {
   JobDefinitionInput,
   StartedJob,
 } from '../../client/export-jobs.ts';
-import { defaultOf, FORM, isRequired, plain } from '../../domain/form-fields.ts';
-import { FORM_DEFAULTS, FORM_FIELDS } from '../../domain/job-form.ts';
+import { defaultOf, FORM, isRequired, plain, FORM_DEFAULTS, FORM_FIELDS } from '../../domain/form-fields.ts';
 import { JOB_ID_PATTERN } from '../../domain/names.ts';
-import { capital, counted, printable, printableReason, shownUrl } from '../../domain/shown.ts';
+import { capital, counted, printable, printableReason, shownUrl, indentedJson } from '../../domain/shown.ts';
 import { fieldName } from '../../domain/status-rows.ts';
 import { answerLines, testedText } from '../render-sample.ts';
-import { indentedJson } from '../../domain/indented-json.ts';
 import { checkJobDefinition } from '../../contract/export-job.ts';
 
 export const newCommand = command({

@@ -1,6 +1,6 @@
 import { InvalidJob } from '../../client/errors.ts';
 import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
-import { FORM_FIELDS } from '../../domain/job-form.ts';
+import { FORM_FIELDS } from '../../domain/form-fields.ts';
 import { counted, shownUrl } from '../../domain/shown.ts';
 import { confirmed, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';

@@ -3,7 +3,7 @@ import type { Audience, AudienceListing } from '../../contract/audience.ts';
 import type { JobEdit } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
-import { EDITABLE_FIELDS, editableOf, FIELDS_WITH_URL } from '../../domain/job-form.ts';
+import { EDITABLE_FIELDS, editableOf, FIELDS_WITH_URL } from '../../domain/form-fields.ts';
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
 import { counted } from '../../domain/shown.ts';

@@ -8,7 +8,7 @@ import {
 } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobSettings } from '../../contract/sample.ts';
-import { editableOf, FORM_DEFAULTS, FORM_FIELDS } from '../../domain/job-form.ts';
+import { editableOf, FORM_DEFAULTS, FORM_FIELDS, FORM } from '../../domain/form-fields.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settingsQuery, statusQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
@@ -17,7 +17,6 @@ import { RequestRefused } from '../errors.ts';
 import { queryQuickly, START_WAIT_MS, statusWhen } from './job-service.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { workerRpc } from './worker-rpc.ts';
-import { FORM } from '../../domain/form-fields.ts';
 import { isRecord } from '../../domain/json.ts';
 
 /** A job, with its form as it goes by it now: webhook URLs in full, audiences by the slugs that it knows them by. */

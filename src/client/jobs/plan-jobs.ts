@@ -3,7 +3,7 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import { EDITABLE_FIELDS } from '../../domain/job-form.ts';
+import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
 import { shownForm } from '../../domain/job/describing.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';

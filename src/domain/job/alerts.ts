@@ -6,7 +6,7 @@ import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { WHEN_LOST, leftOutInWords, lostInWords } from './backfill-requests.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord, Pause } from './job.ts';
-import { isTold, type UnreadableHolder } from './queue/unreadable.ts';
+import { isTold, type UnreadableHolder } from './queue/overflow.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { lastQuietEnd } from './throttles/calendar.ts';
 

@@ -2,7 +2,7 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import { isSending } from './dispatching.ts';
 import { type PersonTrigger, unpackTriggers } from './queue/chain.ts';
 import { neededIn } from './queue/profile-holders.ts';
-import { readingFailed } from './queue/unreadable.ts';
+import { readingFailed } from './queue/overflow.ts';
 import type { RunPhase } from './run-end.ts';
 import { type DispatcherState, chainRoom } from './state.ts';
 import type { HoldStep, Step } from './steps.ts';

@@ -4,7 +4,7 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { parseInstant } from '../instant.ts';
-import { wantsEvent } from '../job-form.ts';
+import { wantsEvent } from '../form-fields.ts';
 import { uniqueAt } from './arriving.ts';
 import { WHEN_LOST, askedFor, lostInWords } from './backfill-requests.ts';
 import { BackfillIntake } from './backfill.ts';

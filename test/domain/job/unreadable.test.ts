@@ -3,7 +3,7 @@ import type { Step } from '../../../src/domain/job/steps.ts';
 import { recallFailed } from '../../../src/domain/job/holders.ts';
 import { retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { readingFailed, UNREADABLE_BYTES, type UnreadableHolder } from '../../../src/domain/job/queue/unreadable.ts';
+import { readingFailed, UNREADABLE_BYTES, type UnreadableHolder } from '../../../src/domain/job/queue/overflow.ts';
 import { AJob } from './a-job.ts';
 
 const PEOPLE = 6_000;

@@ -122,7 +122,7 @@ export interface Chain {
   readonly user: string;
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
-  /** Where it stands in its lane while it is ready (`lanes.ts`). */
+  /** Where it stands in its lane while it is ready (`Lane`). */
   queue: Set<Chain> | undefined;
   /** How many of the oldest are in the running slice. */
   running: number;
