@@ -228,7 +228,7 @@ const STALE: readonly number[] = [400, 404, 410, 422];
 /** How many rows more than Lytics promised are accepted, or this share of all, since members come and go meanwhile. Beyond that, it is circular. */
 const MORE_ROWS = 100;
 const MORE_SHARE = 0.05;
-/** An end is reported if more than this share of the promised rows is missing, or if there were none at all. */
+/** An end is reported if more than this share of the promised rows is missing, or, after an empty page, if any is. */
 const MISSING_SHARE = 0.1;
 /** This many rows without a single id are not a coincidence. */
 const NAMELESS_ROWS = 100;
