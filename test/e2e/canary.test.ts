@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { CanaryStage } from './a-canary-stage.ts';
 import { found, IN_URL, KEPT, SENT } from './canaries.ts';
 import { KEY_LINES } from './canary-services.ts';
+import type { Program } from '../support/triggers-cli.ts';
 
 /** No secret: what must be found, or the search is worth nothing. */
 const PERSON = 'ada-in-the-open';
@@ -68,6 +69,21 @@ async function encrypt(stage: CanaryStage): Promise<void> {
   }
 }
 
+/** Sends and operates, while a worker dies in the middle of it all. @returns the one that goes on. */
+async function workAndDie(stage: CanaryStage): Promise<Program> {
+  const { collector, seen, alerts } = stage.services;
+  const first = await stage.start(['worker', '--json']);
+  await startJobs(stage);
+  await collector.until(() => seen.length > JOBS.length);
+  await stage.look(first);
+  await first.kill();
+  const second = await stage.start(['worker', '--json']);
+  for (const job of JOBS) await stage.untilDone(job, { delivered: job === 'headers' ? 3 : 2, dead: 1 });
+  await operate(stage);
+  await collector.until(() => alerts.asked.length > JOBS.length);
+  return second;
+}
+
 /** Where which of the secrets are. */
 function foundIn(places: Readonly<Record<string, string>>, secrets: readonly string[]): Record<string, string[]> {
   const all = Object.entries(places).map(([place, text]) => [place, found(text, secrets)] as const);
@@ -77,17 +93,7 @@ function foundIn(places: Readonly<Record<string, string>>, secrets: readonly str
 test('[S22] no secret is in a history, the database, a log, a metric, a span, an alert, a process list or anything that a command prints, whatever happens', async () => {
   const stage = await CanaryStage.open();
   const { services } = stage;
-  const first = await stage.start(['worker', '--json']);
-  await startJobs(stage);
-  // In the middle of it all the worker dies, and another one goes on.
-  await services.collector.until(() => services.seen.length > JOBS.length);
-  await stage.look(first);
-  await first.kill();
-  const second = await stage.start(['worker', '--json']);
-  for (const job of JOBS) await stage.untilDone(job, { delivered: job === 'headers' ? 3 : 2, dead: 1 });
-  await operate(stage);
-  await services.collector.until(() => services.alerts.asked.length > JOBS.length);
-  await encrypt(stage);
+  const [second] = await Promise.all([workAndDie(stage), encrypt(stage)]);
   await stage.look(second);
   stage.write('key', `${SENT.header}\nsecond line`);
   await second.says(({ stderr }) => stderr.includes('cannot be used'));

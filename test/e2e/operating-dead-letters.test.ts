@@ -10,6 +10,8 @@ const unwanted = new Set<string>();
 
 beforeAll(async () => {
   lab = await Lab.open({
+    // A recovery outwaits it.
+    config: { requestTimeoutMs: 1000 },
     receiver: {
       answer: ({ message }) =>
         unwanted.has(message?.user ?? '') ? { status: 422, body: '\u001b[2Jemail is missing' } : undefined,

@@ -15,12 +15,12 @@ type Sent = EventTrigger & { readonly at: string };
 const SERVER_LIMITS = { payloadBytes: 128 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 };
 
 /** Changes of people's memberships, of each person one after another. */
-function changes(count: number, first = 0): Sent[] {
+function changes(count: number): Sent[] {
   return Array.from({ length: count }, (_, i) => ({
     audience: 'vip',
-    user: `live ${(first + i) % 20}`,
-    event: Math.floor((first + i) / 20) % 2 === 0 ? ('enter' as const) : ('exit' as const),
-    at: `2026-01-01T00:00:00.${String(first + i).padStart(9, '0')}Z`,
+    user: `live ${i % 20}`,
+    event: Math.floor(i / 20) % 2 === 0 ? ('enter' as const) : ('exit' as const),
+    at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
     profile: { text: 'x'.repeat(300) },
   }));
 }
@@ -29,86 +29,90 @@ async function pushInParts(lab: Lab, job: string, triggers: readonly Sent[]): Pr
   for (let i = 0; i < triggers.length; i += 10) await lab.jobs.push(job, triggers.slice(i, i + 10));
 }
 
-test('a new build takes over running jobs and all that stands beside them: in order, once, and the old one is drained', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
-  const members = Array.from({ length: 400 }, (_, i) => `member ${i}`);
-  let isRefusing = true;
-  const watched = { id: randomUUID().replaceAll('-', ''), slug: 'watched', name: 'Watched' };
-  const lab = await Lab.open({
-    workers: 0,
-    config: { watch: { folder }, serverLimits: SERVER_LIMITS },
-    content: {
-      audiences: [
-        { ...VIP, members },
-        { ...NEWS, members: [] },
-        { ...watched, members: ['w1'] },
-      ],
-      profiles: Object.fromEntries([...members, 'w1', 'w2'].map((user) => [user, { user }])),
-    },
-    receiver: { answer: ({ message }) => ({ status: isRefusing && message?.user === 'refused' ? 422 : 200 }) },
-  });
-  const deployment = new Deployment(lab.client);
-  const { watches } = lab.jobs;
-  try {
-    const old = await lab.addWorker(deployment.build('old'));
-    await deployment.makeCurrent('old');
-    const busy = await lab.start({ existingUsers: true, audiences: ['vip'], backfillPerSecond: 20 });
-    const paused = await lab.start();
-    await lab.jobs.pause(paused);
-    const kept = await lab.start();
-    await lab.jobs.pause(kept);
-    const watching = await lab.start({ audiences: [watched.id] });
-    await watches.start([watched.id], { everyMs: 1_000 });
+test.concurrent(
+  'a new build takes over running jobs and all that stands beside them: in order, once, and the old one is drained',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+    const members = Array.from({ length: 400 }, (_, i) => `member ${i}`);
+    let isRefusing = true;
+    const watched = { id: randomUUID().replaceAll('-', ''), slug: 'watched', name: 'Watched' };
+    const lab = await Lab.open({
+      workers: 0,
+      config: { watch: { folder }, serverLimits: SERVER_LIMITS },
+      content: {
+        audiences: [
+          { ...VIP, members },
+          { ...NEWS, members: [] },
+          { ...watched, members: ['w1'] },
+        ],
+        profiles: Object.fromEntries([...members, 'w1', 'w2'].map((user) => [user, { user }])),
+      },
+      receiver: { answer: ({ message }) => ({ status: isRefusing && message?.user === 'refused' ? 422 : 200 }) },
+    });
+    const deployment = new Deployment(lab.client);
+    const { watches } = lab.jobs;
+    try {
+      const old = await lab.addWorker(deployment.build('old'));
+      await deployment.makeCurrent('old');
+      const busy = await lab.start({ existingUsers: true, audiences: ['vip'], backfillPerSecond: 5 });
+      const paused = await lab.start();
+      await lab.jobs.pause(paused);
+      const kept = await lab.start();
+      await lab.jobs.pause(kept);
+      const watching = await lab.start({ audiences: [watched.id] });
+      await watches.start([watched.id], { everyMs: 1_000 });
 
-    const waiting = changes(200).map((trigger) => ({ ...trigger, user: `waiting ${trigger.user}` }));
-    await pushInParts(lab, paused, waiting);
-    expect((await lab.statusWhen(paused, (status) => status.waiting === 200)).overflow).toBeGreaterThan(0);
-    await lab.jobs.enter(kept, { audience: 'vip', user: 'kept', profile: {} });
-    await lab.jobs.stop(kept, { waiting: 'keep' });
-    await lab.statusWhen(kept, ({ state }) => state === 'stopped');
-    await lab.jobs.enter(busy, { audience: 'vip', user: 'refused', profile: {} });
-    await lab.statusWhen(busy, ({ deadLetters }) => deadLetters === 1);
-    const live = changes(120);
-    await pushInParts(lab, busy, live.slice(0, 40));
-    const child = backfillWorkflowId(jobWorkflowId(busy), 1);
-    const pinned = [
-      jobWorkflowId(busy),
-      jobWorkflowId(paused),
-      jobWorkflowId(watching),
-      watchWorkflowId(watched.id),
-      child,
-    ];
-    expect(await Promise.all(pinned.map((id) => deployment.buildOf(id)))).toEqual(pinned.map(() => 'old'));
+      const waiting = changes(200).map((trigger) => ({ ...trigger, user: `waiting ${trigger.user}` }));
+      await pushInParts(lab, paused, waiting);
+      expect((await lab.statusWhen(paused, (status) => status.waiting === 200)).overflow).toBeGreaterThan(0);
+      await lab.jobs.enter(kept, { audience: 'vip', user: 'kept', profile: {} });
+      await lab.jobs.stop(kept, { waiting: 'keep' });
+      await lab.statusWhen(kept, ({ state }) => state === 'stopped');
+      await lab.jobs.enter(busy, { audience: 'vip', user: 'refused', profile: {} });
+      await lab.statusWhen(busy, ({ deadLetters }) => deadLetters === 1);
+      const live = changes(120);
+      await pushInParts(lab, busy, live.slice(0, 40));
+      const child = backfillWorkflowId(jobWorkflowId(busy), 1);
+      const pinned = [
+        jobWorkflowId(busy),
+        jobWorkflowId(paused),
+        jobWorkflowId(watching),
+        watchWorkflowId(watched.id),
+        child,
+      ];
+      expect(await Promise.all(pinned.map((id) => deployment.buildOf(id)))).toEqual(pinned.map(() => 'old'));
 
-    await lab.addWorker(deployment.build('new'));
-    await deployment.makeCurrent('new');
-    await pushInParts(lab, busy, live.slice(40, 80));
-    await deployment.untilDrained('old', [lab.handle(paused), lab.handle(kept), lab.handle(watching)]);
-    await lab.shutdown(old);
-    expect((await lab.jobs.status(busy)).backfill?.state).toBe('running');
+      await lab.addWorker(deployment.build('new'));
+      await deployment.makeCurrent('new');
+      await pushInParts(lab, busy, live.slice(40, 80));
+      await deployment.untilDrained('old', [lab.handle(paused), lab.handle(kept), lab.handle(watching)]);
+      await lab.shutdown(old);
+      expect((await lab.jobs.status(busy)).backfill?.state).toBe('running');
+      await lab.jobs.edit(busy, { backfillPerSecond: null });
 
-    await pushInParts(lab, busy, live.slice(80));
-    await lab.jobs.resume(paused);
-    await lab.jobs.resume(kept);
-    isRefusing = false;
-    await lab.jobs.deadLetters.redeliver({ jobId: busy }, { force: true });
-    lab.source.enter(watched.id, 'w2');
-    for (const user of ['kept', 'refused', 'w2']) await lab.arrives(user);
-    await deployment.untilPinned('new', lab.handle(kept));
-    await lab.statusWhen(paused, (status) => status.waiting === 0);
-    // On a busy machine a page may have to be read again after a minute: these jobs remember but few arrivals.
-    await lab.statusWhen(busy, (status) => status.waiting === 0 && status.backfill?.state === 'finished');
-    for (const expected of [live, waiting]) {
-      expect(violationsIn(lab.receiver.ledger, expected)).toEqual([]);
-      expect(missingFrom(lab.receiver.ledger, expected)).toEqual([]);
+      await pushInParts(lab, busy, live.slice(80));
+      await lab.jobs.resume(paused);
+      await lab.jobs.resume(kept);
+      isRefusing = false;
+      await lab.jobs.deadLetters.redeliver({ jobId: busy }, { force: true });
+      lab.source.enter(watched.id, 'w2');
+      for (const user of ['kept', 'refused', 'w2']) await lab.arrives(user);
+      await deployment.untilPinned('new', lab.handle(kept));
+      await lab.statusWhen(paused, (status) => status.waiting === 0);
+      // On a busy machine a page may have to be read again after a minute: these jobs remember but few arrivals.
+      await lab.statusWhen(busy, (status) => status.waiting === 0 && status.backfill?.state === 'finished');
+      for (const expected of [live, waiting]) {
+        expect(violationsIn(lab.receiver.ledger, expected)).toEqual([]);
+        expect(missingFrom(lab.receiver.ledger, expected)).toEqual([]);
+      }
+      expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
+    } finally {
+      await watches.stop(watched.id).catch(() => undefined);
+      await lab.close();
+      rmSync(folder, { recursive: true, force: true });
     }
-    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
-  } finally {
-    await watches.stop(watched.id).catch(() => undefined);
-    await lab.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
+  },
+);
 
 /** A job that tells of one more person after the other. */
 async function tells(lab: Lab, job: string, user: string): Promise<void> {
@@ -116,7 +120,7 @@ async function tells(lab: Lab, job: string, user: string): Promise<void> {
   await lab.arrives(user);
 }
 
-test('a rollback takes jobs back to the old build, with what is waiting', async () => {
+test.concurrent('a rollback takes jobs back to the old build, with what is waiting', async () => {
   const lab = await Lab.open({ workers: 0 });
   const deployment = new Deployment(lab.client);
   try {
@@ -142,7 +146,7 @@ test('a rollback takes jobs back to the old build, with what is waiting', async 
   }
 });
 
-test('jobs go over from unversioned workers to a build, and back', async () => {
+test.concurrent('jobs go over from unversioned workers to a build, and back', async () => {
   const lab = await Lab.open();
   const deployment = new Deployment(lab.client);
   try {
@@ -165,31 +169,34 @@ test('jobs go over from unversioned workers to a build, and back', async () => {
   }
 });
 
-test('a job whose build is gone goes on when it is freed from it; one that was terminated is recovered by a worker of its build', async () => {
-  const lab = await Lab.open({ workers: 0 });
-  const deployment = new Deployment(lab.client);
-  try {
-    const gone = await lab.addWorker(deployment.build('gone'));
-    await deployment.makeCurrent('gone');
-    const [job, terminated] = [await lab.start(), await lab.start()];
-    await lab.jobs.pause(terminated);
-    await lab.jobs.enter(terminated, { audience: 'vip', user: 'terminated', profile: {} });
-    await lab.statusWhen(terminated, ({ waiting }) => waiting === 1);
-    await lab.shutdown(gone);
-    await lab.addWorker(deployment.build('new'));
-    await deployment.makeCurrent('new');
-    await lab.jobs.enter(job, { audience: 'vip', user: 'waits', profile: {} });
-    await lab.handle(terminated).terminate();
-    await deployment.free(jobWorkflowId(job));
-    await lab.arrives('waits');
-    // What has ended cannot be freed: its own build says what it came to.
-    await lab.addWorker(deployment.build('gone'));
-    await lab.jobs.recover(terminated);
-    expect(await deployment.buildOf(jobWorkflowId(terminated))).toBe('new');
-    await lab.jobs.resume(terminated);
-    await lab.arrives('terminated');
-    await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 2);
-  } finally {
-    await lab.close();
-  }
-});
+test.concurrent(
+  'a job whose build is gone goes on when it is freed from it; one that was terminated is recovered by a worker of its build',
+  async () => {
+    const lab = await Lab.open({ workers: 0, config: { requestTimeoutMs: 1000 } });
+    const deployment = new Deployment(lab.client);
+    try {
+      const gone = await lab.addWorker(deployment.build('gone'));
+      await deployment.makeCurrent('gone');
+      const [job, terminated] = [await lab.start(), await lab.start()];
+      await lab.jobs.pause(terminated);
+      await lab.jobs.enter(terminated, { audience: 'vip', user: 'terminated', profile: {} });
+      await lab.statusWhen(terminated, ({ waiting }) => waiting === 1);
+      await lab.shutdown(gone);
+      await lab.addWorker(deployment.build('new'));
+      await deployment.makeCurrent('new');
+      await lab.jobs.enter(job, { audience: 'vip', user: 'waits', profile: {} });
+      await lab.handle(terminated).terminate();
+      await deployment.free(jobWorkflowId(job));
+      await lab.arrives('waits');
+      // What has ended cannot be freed: its own build says what it came to.
+      await lab.addWorker(deployment.build('gone'));
+      await lab.jobs.recover(terminated);
+      expect(await deployment.buildOf(jobWorkflowId(terminated))).toBe('new');
+      await lab.jobs.resume(terminated);
+      await lab.arrives('terminated');
+      await lab.receiver.ledger.waitFor(({ delivered }) => delivered === 2);
+    } finally {
+      await lab.close();
+    }
+  },
+);
