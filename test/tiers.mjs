@@ -113,7 +113,6 @@ export const TIERS = {
     'e2e/recover',
     'e2e/request-rate',
     'e2e/reset',
-    'e2e/stop-in-a-backfill',
     'e2e/timing',
     'e2e/trace',
     'e2e/trace-of-runs',

@@ -1,24 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { InvalidJob, RequestRefused } from '../../src/client/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 
-function content(members: string[]) {
-  return {
-    audiences: [
-      { ...VIP, members },
-      { ...NEWS, members: [] },
-    ],
-    profiles: Object.fromEntries(members.map((user) => [user, { user }])),
-  };
-}
-
 test('Existing Users: everybody who is in is sent as enter, once, and the job says so', async () => {
   const members = people(3500);
-  const lab = await Lab.open({ content: content(members) });
+  const lab = await Lab.open({ content: membersOfVip(members) });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 3500);
@@ -44,7 +34,7 @@ test('Existing Users: everybody who is in is sent as enter, once, and the job sa
 
 test('live first: a live trigger does not wait for the backfill', async () => {
   const members = people(2000);
-  const lab = await Lab.open({ content: content(members), receiver: { delayMs: 10 } });
+  const lab = await Lab.open({ content: membersOfVip(members), receiver: { delayMs: 10 } });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 4 });
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 100);
@@ -60,7 +50,7 @@ test('live first: a live trigger does not wait for the backfill', async () => {
 
 test('no stale enter: who leaves while the backfill waits is never told about as in after that', async () => {
   const members = people(1200);
-  const lab = await Lab.open({ content: content(members), receiver: { delayMs: 2 } });
+  const lab = await Lab.open({ content: membersOfVip(members), receiver: { delayMs: 2 } });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 2 });
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 50);
@@ -82,7 +72,7 @@ test('no stale enter: who leaves while the backfill waits is never told about as
 });
 
 test('a backfill that asks twice with one request id runs once; again with another, it runs again', async () => {
-  const lab = await Lab.open({ content: content(people(10)) });
+  const lab = await Lab.open({ content: membersOfVip(people(10)) });
   try {
     const job = await lab.start();
     await lab.jobs.backfill(job, { requestId: 'one' });
@@ -110,7 +100,7 @@ test('a backfill that asks twice with one request id runs once; again with anoth
 });
 
 test('asked for again after it was cancelled, a backfill is not said to have been requested: it starts nothing', async () => {
-  const lab = await Lab.open({ content: content(people(4000)), receiver: { delayMs: 20 } });
+  const lab = await Lab.open({ content: membersOfVip(people(4000)), receiver: { delayMs: 20 } });
   try {
     const job = await lab.start({ parallelRequestCount: 1 });
     await lab.jobs.backfill(job, { requestId: 'one' });
@@ -127,7 +117,7 @@ test('asked for again after it was cancelled, a backfill is not said to have bee
 
 test('a source that fails is asked again, and a stopped job ends its backfill', async () => {
   // So many that it cannot have read them all when the job is stopped.
-  const lab = await Lab.open({ content: content(people(12_000)), receiver: { delayMs: 20 } });
+  const lab = await Lab.open({ content: membersOfVip(people(12_000)), receiver: { delayMs: 20 } });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 1 });
     await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 0);
@@ -155,13 +145,7 @@ describe('held back by a person', () => {
 
   beforeAll(async () => {
     lab = await Lab.open({
-      content: {
-        audiences: [
-          { ...VIP, members: MEMBERS },
-          { ...NEWS, members: [] },
-        ],
-        profiles: Object.fromEntries(MEMBERS.map((user) => [user, { user }])),
-      },
+      content: membersOfVip(MEMBERS),
     });
   });
   afterAll(async () => lab.close());

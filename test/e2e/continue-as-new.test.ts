@@ -8,7 +8,7 @@ import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
@@ -108,13 +108,7 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
   const lab = await Lab.open({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS },
-    content: {
-      audiences: [
-        { ...VIP, members },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(members.map((user) => [user, { user }])),
-    },
+    content: membersOfVip(members),
   });
   try {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 10 });
@@ -135,13 +129,7 @@ test('a watch continues as new after some rounds, and goes on where it was', asy
   const lab = await Lab.open({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS, watch: { folder } },
-    content: {
-      audiences: [
-        { ...VIP, members },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(members.map((user) => [user, {}])),
-    },
+    content: membersOfVip(members),
   });
   try {
     const { watches } = lab.jobs;

@@ -11,7 +11,7 @@ import {
 } from '../../src/client/export-jobs.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 
 const MEMBERS = Array.from({ length: 300 }, (_, index) => `member-${index}`);
@@ -27,13 +27,7 @@ beforeAll(async () => {
       requestTimeoutMs: 1000,
       serverLimits: { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 },
     },
-    content: {
-      audiences: [
-        { ...VIP, members: MEMBERS },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(MEMBERS.map((member) => [member, {}])),
-    },
+    content: membersOfVip(MEMBERS),
     receiver: { answer: () => ({ status: 200, delayMs: answerMs }) },
   });
   operator = new Operator(lab.taskQueue);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 
 const MEMBERS = Array.from({ length: 4000 }, (_, index) => `member-${String(index).padStart(4, '0')}`);
 const WINDOW_MS = 10_000;
@@ -9,13 +9,7 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open({
     workers: 2,
-    content: {
-      audiences: [
-        { ...VIP, members: MEMBERS },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(MEMBERS.map((user) => [user, { user }])),
-    },
+    content: membersOfVip(MEMBERS),
   });
 });
 afterAll(async () => lab.close());

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId, subscriptionIdOf } from '../../src/domain/names.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
@@ -19,13 +19,7 @@ beforeAll(async () => {
   lab = await Lab.open({
     // So small that a few hundred waiting triggers need holders.
     config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
-    content: {
-      audiences: [
-        { ...VIP, members: MEMBERS },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(MEMBERS.map((user) => [user, {}])),
-    },
+    content: membersOfVip(MEMBERS),
     receiver: { answer: () => ({ status: 200, delayMs }) },
   });
 });

@@ -6,20 +6,14 @@ import { admit } from '../../src/domain/job/arriving.ts';
 import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 import { Way } from '../support/way.ts';
 
 let lab: Lab;
 
 beforeAll(async () => {
   lab = await Lab.open({
-    content: {
-      audiences: [
-        { ...VIP, members: ['member'] },
-        { ...NEWS, members: [] },
-      ],
-      profiles: { member: {} },
-    },
+    content: membersOfVip(['member']),
   });
 });
 afterAll(async () => lab.close());

@@ -7,7 +7,7 @@ import type { JobFact } from '../../src/contract/trace.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
 // A trace parses only what may name its person, so it must say what one that parses everything says.
@@ -26,13 +26,7 @@ beforeAll(async () => {
   lab = await Lab.open({
     address: server.address,
     config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
-    content: {
-      audiences: [
-        { ...VIP, members: MEMBERS },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(MEMBERS.map((user) => [user, {}])),
-    },
+    content: membersOfVip(MEMBERS),
     receiver: {
       answer: ({ message }) => {
         const user = message?.user ?? '';

@@ -238,7 +238,7 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
 ])('once %s has answered, no request begins any more, on any worker', async (_, command) => {
   const begun: number[] = [];
   const lab = await open({
-    receiver: { delayMs: 20, onArrival: () => void begun.push(performance.now()) },
+    receiver: { delayMs: 150, onArrival: () => void begun.push(performance.now()) },
     workers: 2,
   });
   const job = await lab.start({ parallelRequestCount: 50 });
@@ -250,7 +250,7 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
   );
   await answerWhen(
     async () => await Promise.resolve(begun.length),
-    (count) => count > 500,
+    (count) => count > 100,
   );
   const { mayStillSend } = await command(lab.jobs, job);
   const answeredAt = performance.now();
@@ -260,10 +260,11 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
   expect(begun.length).toBeLessThan(MANY);
 });
 
-const MANY = 3_000;
+/** At fifty in flight, some five seconds' worth. */
+const MANY = 1_500;
 
 describe('of a busy job', () => {
-  const PEOPLE = 400;
+  const PEOPLE = 100;
   const CHANGES = 12;
   /** How long an operator's question may take on a busy machine. */
   const ANSWER_MS = 8000;
@@ -275,8 +276,8 @@ describe('of a busy job', () => {
   let after: Receiver;
 
   beforeAll(async () => {
-    before = await startReceiver({ keepBodies: true, delayMs: 5 });
-    after = await startReceiver({ keepBodies: true, delayMs: 5 });
+    before = await startReceiver({ keepBodies: true, delayMs: 40 });
+    after = await startReceiver({ keepBodies: true, delayMs: 40 });
     lab = await Lab.open({
       config: {
         authorizations: configured({
@@ -294,7 +295,7 @@ describe('of a busy job', () => {
   });
   afterAll(async () => Promise.all([lab.close(), before.close(), after.close()]));
 
-  /** A job in the middle of sending 4,800 triggers, which takes it some seconds. */
+  /** A job in the middle of sending 1,200 triggers, which takes it some seconds. */
   async function jobUnderLoad(): Promise<{ job: string; prefix: string }> {
     const prefix = randomUUID().slice(0, 8);
     const job = await lab.start({ webhookUrl: before.url, authorization: 'before', parallelRequestCount: 8 });
@@ -306,7 +307,7 @@ describe('of a busy job', () => {
       profile: {},
     }));
     await lab.jobs.push(job, triggers);
-    await lab.statusWhen(job, ({ delivered }) => delivered > 200);
+    await lab.statusWhen(job, ({ delivered }) => delivered > 100);
     return { job, prefix };
   }
 
@@ -326,7 +327,7 @@ describe('of a busy job', () => {
     expect((await answeredInTime(() => lab.jobs.pause(job))).state).toBe('paused');
     const pausedAtMs = Date.now();
     const { waiting } = await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
-    expect(waiting).toBeGreaterThan(500);
+    expect(waiting).toBeGreaterThan(200);
     const last = arrived(before, prefix).at(-1);
     expect((last?.arrivedAtMs ?? 0) - pausedAtMs).toBeLessThan(LAST_SLICE_MS);
     expect(arrived(before, prefix)).toHaveLength(PEOPLE * CHANGES - waiting);
@@ -339,7 +340,7 @@ describe('of a busy job', () => {
     await answeredInTime(() => lab.jobs.edit(job, { webhookUrl: after.url, authorization: 'after' }));
     await lab.statusWhen(job, ({ delivered }) => delivered === PEOPLE * CHANGES);
     const [first, second] = [arrived(before, prefix), arrived(after, prefix)];
-    expect(second.length).toBeGreaterThan(500);
+    expect(second.length).toBeGreaterThan(200);
     expect(first.length + second.length).toBe(PEOPLE * CHANGES);
     expect(new Set(first.map(({ headers }) => headers?.['x-api-key']))).toEqual(new Set(['secret of before']));
     expect(new Set(second.map(({ headers }) => headers?.['x-api-key']))).toEqual(new Set(['secret of after']));

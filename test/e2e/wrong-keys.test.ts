@@ -81,15 +81,9 @@ async function everything(): Promise<unknown> {
 }
 
 const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]])[] = [
-  ['render of a file', () => ['render', join(folder, 'job.json')]],
   ['render of a job', () => ['render', paused]],
-  ['test of a file', () => ['test', join(folder, 'job.json')]],
   ['test of a job', () => ['test', paused]],
   ['start', () => ['start', join(folder, 'job.json'), '--id', 'never']],
-  [
-    'start with existing users',
-    () => ['start', join(folder, 'job.json'), '--id', 'never', '--existing-users', '--yes'],
-  ],
   ['start over a kept job', () => ['start', join(folder, 'job.json'), '--id', kept]],
   [
     'start over a terminated job',
@@ -98,7 +92,6 @@ const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]]
   ['push to a job', () => ['push', paused, '--audience', AUDIENCE.id, '--enter', '--user', '1']],
   ['push by slug', () => ['push', paused, '--audience', AUDIENCE.slug, '--enter', '--user', '1']],
   ['push to all', () => ['push', '--audience', AUDIENCE.id, '--enter', '--user', '1']],
-  ['push to all by slug', () => ['push', '--audience', AUDIENCE.slug, '--enter', '--user', '1']],
   ['status', () => ['status', paused]],
   ['status of a kept job', () => ['status', kept]],
   ['trace in a job', () => ['trace', 'member', '--job', paused]],
@@ -108,24 +101,17 @@ const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]]
   ['resume of a kept job', () => ['resume', kept]],
   ['recover', () => ['recover', terminated]],
   ['edit', () => ['edit', paused, '--parallel', '7']],
-  ['edit of the audiences', () => ['edit', paused, '--audience', AUDIENCE.slug]],
   ['backfill', () => ['backfill', paused]],
-  ['backfill of an audience', () => ['backfill', paused, '--audience', AUDIENCE.slug]],
-  ['backfill, cancelled', () => ['backfill', paused, '--cancel']],
   ['stop', () => ['stop', paused]],
-  ['stop with keep', () => ['stop', paused, '--waiting', 'keep']],
   ['stop with discard', () => ['stop', paused, '--waiting', 'discard', '--yes']],
   ['stop of a kept job with discard', () => ['stop', kept, '--waiting', 'discard', '--yes']],
   ['watch', () => ['watch', AUDIENCE.slug, '--every', '2h']],
   ['watch --now', () => ['watch', AUDIENCE.id, '--now']],
   ['watch --stop', () => ['watch', AUDIENCE.id, '--stop']],
-  ['watch --stop by slug', () => ['watch', AUDIENCE.slug, '--stop']],
   ['dead-letters list', () => ['dead-letters', 'list']],
   ['dead-letters show', () => ['dead-letters', 'show', letter]],
   ['dead-letters redeliver', () => ['dead-letters', 'redeliver', letter, '--yes']],
-  ['dead-letters redeliver --all', () => ['dead-letters', 'redeliver', '--all', '--yes']],
   ['dead-letters discard', () => ['dead-letters', 'discard', letter, '--yes']],
-  ['dead-letters discard --audience', () => ['dead-letters', 'discard', '--audience', AUDIENCE.slug, '--yes']],
   ['authorizations list', () => ['authorizations', 'list']],
 ];
 

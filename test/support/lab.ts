@@ -22,6 +22,15 @@ Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { loggin
 export const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
 export const NEWS = { id: 'cd'.repeat(16), slug: 'news', name: 'Newsletter' };
 
+/** `vip` with these members, whom the source knows, and `news` with nobody. */
+export function membersOfVip(members: readonly string[]): SourceContent {
+  const audiences = [
+    { ...VIP, members },
+    { ...NEWS, members: [] },
+  ];
+  return { audiences, profiles: Object.fromEntries(members.map((user) => [user, {}])) };
+}
+
 export interface LabOptions {
   readonly receiver?: ReceiverOptions;
   readonly content?: Partial<SourceContent>;

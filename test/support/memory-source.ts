@@ -17,6 +17,8 @@ export class MemorySource implements AudienceSource {
   failure: Error | undefined;
   /** When set, it replaces each page of members by what a misbehaving source would answer. */
   bend: ((page: MembersPage, after: string | undefined) => MembersPage) | undefined;
+  /** The most members of a page, however many are asked for. */
+  pageSize = Infinity;
   /** Calls so far, by method. */
   readonly calls: Record<Method, number> = { audiences: 0, members: 0, isMember: 0, profiles: 0, memberships: 0 };
   readonly #held = new Map<Method, Promise<void>>();
@@ -80,7 +82,7 @@ export class MemorySource implements AudienceSource {
     if (members === undefined) throw new Error(`There is no audience with the id ${audienceId}.`);
     const ids: string[] = [];
     let place = Number(after ?? 0);
-    for (; place < members.joined.length && ids.length < limit; place++) {
+    for (; place < members.joined.length && ids.length < Math.min(limit, this.pageSize); place++) {
       const user = members.joined[place];
       if (user !== undefined) ids.push(user);
     }
