@@ -1,13 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
-import { clusterConfig, dynamicConfigLines } from '../../chaos/cluster-config.ts';
 import { changeKey, type Incidents, judge, type SeenRequest, UNREPORTED_MS } from '../../chaos/judge.ts';
-import { readOptions } from '../../chaos/options.ts';
 import { SoakLedger } from '../../chaos/soak-ledger.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
-import { WorkerLog } from '../../chaos/worker-log.ts';
-import { changeOf, liveTriggers } from '../../chaos/workload.ts';
-import { samplePeople } from '../../demo/sample-people.ts';
 import type { Answer } from '../../src/local/receiver.ts';
 
 describe('the judge', () => {
@@ -174,89 +168,6 @@ describe('the judge', () => {
   });
 });
 
-describe('the cluster', () => {
-  const places = {
-    postgresPort: 5000,
-    ports: [6001, 6002, 6003, 6004, 6005, 6006, 6007, 6008, 6009, 6010, 6011],
-    dynamicConfigFile: '/somewhere/dynamic.yaml',
-  };
-  const config = clusterConfig(places, 'somebody');
-
-  test('each service has ports of its own, and only loopback hears them', () => {
-    const { services } = config;
-    const rpcs = Object.values(services).map(({ rpc }) => rpc);
-    expect(rpcs.map(({ bindOnLocalHost }) => bindOnLocalHost)).toEqual([true, true, true, true]);
-    const used = rpcs.flatMap((rpc) => Object.values(rpc).filter((value) => typeof value === 'number'));
-    expect(used.toSorted((a, b) => a - b)).toEqual(places.ports.filter((port) => port !== 6006 && port !== 6011));
-    expect(services.frontend.rpc).toMatchObject({ grpcPort: 6001, httpPort: 6002 });
-    expect(config.clusterMetadata.clusterInformation.active.rpcAddress).toBe('127.0.0.1:6001');
-  });
-
-  test('both stores are the databases that schema.sh makes, in the PostgreSQL that it was told', () => {
-    const { persistence } = config;
-    const stores = [persistence.datastores.default, persistence.datastores.visibility].map(({ sql }) => sql);
-    expect(stores.map(({ databaseName }) => databaseName)).toEqual(['temporal', 'temporal_visibility']);
-    for (const sql of stores)
-      expect(sql).toMatchObject({ pluginName: 'postgres12', connectAddr: '127.0.0.1:5000', user: 'somebody' });
-  });
-
-  test('a frontend that asks who calls has another one beside it, for the server itself', () => {
-    const guard = { tls: { frontend: { server: { requireClientAuth: true } } } };
-    const { services, global } = clusterConfig(places, 'somebody', guard);
-    expect(services).toMatchObject({ 'internal-frontend': { rpc: { grpcPort: 6006, membershipPort: 6011 } } });
-    expect(global).toMatchObject(guard);
-  });
-
-  test('too few ports are an error', () => {
-    expect(() => clusterConfig({ ...places, ports: [6001, 6002] }, 'somebody')).toThrow('11 ports');
-  });
-
-  test('settings are a file of dynamic configuration as the server reads it', () => {
-    const lines = dynamicConfigLines({ 'limit.blobSize.error': 65_536, 'some.switch': true, 'some.name': 'a: b' });
-    expect(parse(lines)).toEqual({
-      'limit.blobSize.error': [{ value: 65_536 }],
-      'some.switch': [{ value: true }],
-      'some.name': [{ value: 'a: b' }],
-    });
-  });
-
-  test('of a setting that stands there twice, ours is the one that counts', () => {
-    const own = 'limit.historySize.error:\n  - value: 1\nother:\n  - value: 2\n';
-    expect(parse(dynamicConfigLines({ 'limit.historySize.error': 3 }, own))).toEqual({
-      'limit.historySize.error': [{ value: 3 }],
-      other: [{ value: 2 }],
-    });
-  });
-});
-
-describe('options', () => {
-  const DEFAULTS = { triggers: 3_000, kills: Number.POSITIVE_INFINITY, only: '', 'workers-stay': false };
-
-  test('an option that is not given is its default, and one that is given is of the same kind', () => {
-    expect(readOptions(DEFAULTS, [])).toEqual({ options: DEFAULTS });
-    expect(readOptions(DEFAULTS, ['--triggers', '7', '--only', 'a,b', '--workers-stay'])).toEqual({
-      options: { ...DEFAULTS, triggers: 7, only: 'a,b', 'workers-stay': true },
-    });
-  });
-
-  test.each(['', '3x', '-1', 'many'])('a number that is none is not taken: "%s"', (given) => {
-    expect(readOptions(DEFAULTS, [`--triggers=${given}`])).toEqual({
-      problem: `--triggers is a number, not "${given}".`,
-    });
-  });
-
-  test.each([['--trigers', '7'], ['7'], ['--workers-stay=yes'], ['--triggers']])(
-    'what is misspelt, or out of place, is not taken: %s',
-    (...args) => {
-      expect(readOptions(DEFAULTS, args)).toHaveProperty('problem');
-    },
-  );
-
-  test.each(['--help', '-h'])('help is asked for by %s', (flag) => {
-    expect(readOptions(DEFAULTS, [flag])).toEqual({});
-  });
-});
-
 describe('the soak', () => {
   function figuresOf(arrivals: readonly number[], { triggers = 20, people = 3 } = {}) {
     const ledger = new SoakLedger(triggers, people);
@@ -327,58 +238,4 @@ describe('trouble', () => {
   function isThrottle(answer: Answer): boolean {
     return typeof answer === 'object' && answer.status === 429;
   }
-});
-
-describe('the log of workers', () => {
-  test('counts what workers complained of, by its words', () => {
-    const log = new WorkerLog();
-    log.read('{"level":40,"msg":"Failing workflow task","run_id":"a"}\n{"level":30,"msg":"well"}\n');
-    log.read('{"level":40,"msg":"Failing workflow task","run_id":"b"}\n{"level":50,"msg":"bad"}\n');
-    expect(log.workflowTaskFailures).toBe(2);
-    expect([...log.complaints].map(([msg, { count }]) => [msg, count])).toEqual([
-      ['Failing workflow task', 2],
-      ['bad', 1],
-    ]);
-    expect(log.complaints.get('Failing workflow task')?.first).toContain('"run_id":"a"');
-  });
-
-  test('a line that is not JSON is a complaint: a process that aborts writes such lines', () => {
-    const log = new WorkerLog();
-    log.read('async hook stack has become corrupted\n{"level":40,"ms');
-    expect([...log.complaints.keys()]).toEqual(['async hook stack has become corrupted', '{"level":…,"ms']);
-    expect(log.workflowTaskFailures).toBe(0);
-  });
-
-  test('complaints that differ by an id or a number are of one kind', () => {
-    const log = new WorkerLog();
-    for (const task of ['960b5366-4057-425c-b540-0de10854719b:1091:1', 'e2f6e865-b541-4c15-b6a0-640792c935f6:914:2'])
-      log.read(`{"level":40,"msg":"[TMPRL1104] ${task} Workflow task duration exceeded 5 seconds"}\n`);
-    expect([...log.complaints.values()].map(({ count }) => count)).toEqual([2]);
-  });
-});
-
-describe('the workload', () => {
-  const people = [...samplePeople({ people: 20 })];
-  const triggers = liveTriggers(people, 1_000, 3);
-
-  test('the same seed gives the same triggers', () => {
-    expect(liveTriggers(people, 1_000, 3)).toEqual(triggers);
-    expect(liveTriggers(people, 1_000, 4)).not.toEqual(triggers);
-  });
-
-  test('no two triggers are the same change, and their times are in their order', () => {
-    expect(new Set(triggers.map((trigger) => changeKey(changeOf(trigger)))).size).toBe(1_000);
-    const times = triggers.map(({ at }) => at);
-    expect([...times].sort()).toEqual(times);
-  });
-
-  test('a person enters an audience before they leave it', () => {
-    const isIn = new Set<string>();
-    for (const { user, audience, event } of triggers) {
-      const membership = `${user} ${audience}`;
-      expect(isIn.has(membership)).toBe(event === 'exit');
-      if (event === 'enter') isIn.add(membership);
-      else isIn.delete(membership);
-    }
-  });
 });

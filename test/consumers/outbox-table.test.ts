@@ -11,7 +11,7 @@ import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
 import { readPostgresUrl } from '../../src/sources/postgres/pool.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
-import { aWayTo } from '../support/silent-way.ts';
+import { Way } from '../support/way.ts';
 import { Said } from './a-consumer.ts';
 
 const OWN = `datname = current_database() AND application_name = 'audience-triggers'`;
@@ -32,13 +32,13 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
-interface Way {
+interface Place {
   readonly host: string;
   readonly port: number;
 }
 
 /** The URL of the database, by another way if need be. */
-function urlBy(way?: Way): string {
+function urlBy(way?: Place): string {
   const url = new URL(database.url);
   if (way !== undefined) url.host = `${way.host}:${way.port}`;
   return url.href;
@@ -46,7 +46,7 @@ function urlBy(way?: Way): string {
 
 interface Opening {
   readonly settings?: object;
-  readonly way?: Way;
+  readonly way?: Place;
   readonly onWritten?: () => void;
   readonly times?: { silenceMs: number; keepAliveMs: number };
 }
@@ -92,8 +92,9 @@ async function aBrokenWay() {
 }
 
 async function aSilentWay() {
-  const way = await aWayTo(new URL(database.url).host);
-  ends.push(way.close);
+  const way = new Way(new URL(database.url).host);
+  await way.open();
+  ends.push(() => way.close());
   return way;
 }
 
@@ -212,7 +213,7 @@ describe('a connection', () => {
 describe('a consumer', () => {
   type Give = Handover['give'];
 
-  async function consume(settings: object, give: Give, way?: Way) {
+  async function consume(settings: object, give: Give, way?: Place) {
     const url = urlBy(way);
     const log = new Said();
     const consumer = await startOutbox({

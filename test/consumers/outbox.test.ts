@@ -11,9 +11,8 @@ import { readExposition } from '../support/exposition.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
-import { aWayTo } from '../support/silent-way.ts';
-import { temporal } from '../support/temporal.ts';
-import { type Program, startTriggers } from '../support/triggers-cli.ts';
+import { type Program, startTriggers, triggers } from '../support/triggers-cli.ts';
+import { Way } from '../support/way.ts';
 import { type Said, worldOf } from './a-consumer.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -435,11 +434,12 @@ describe('triggers consume outbox', () => {
   });
 
   test('while Temporal takes connections and never answers, it ends within ten seconds, too', async () => {
-    const { host, port, silence, close } = await aWayTo(temporal.address);
+    const way = new Way();
+    await way.open();
     const job = await lab.start();
-    const program = await consumer([job], ['--port', '0'], { TEMPORAL_ADDRESS: `${host}:${port}` });
+    const program = await consumer([job], ['--port', '0'], { TEMPORAL_ADDRESS: way.address });
     const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
-    silence();
+    way.silence();
     await database.query(
       `INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ('vip', 'silent-1', 'enter', '{}')`,
     );
@@ -453,14 +453,14 @@ describe('triggers consume outbox', () => {
     program.signal('SIGTERM');
     expect((await program.end()).code).toBe(0);
     expect(performance.now() - askedAt).toBeLessThan(10_000);
-    close();
+    await way.close();
     expect(await database.query(`DELETE FROM audience_changes WHERE user_id = 'silent-1' RETURNING id`)).toHaveLength(
       1,
     );
   });
 
   test('without an outbox in the configuration it says what is missing', async () => {
-    const { code, stderr } = await startTriggers(['consume', 'outbox']).end();
+    const { code, stderr } = await triggers(['consume', 'outbox'], { fails: true });
     expect([code, stderr]).toEqual([2, expect.stringContaining('No outbox is configured')]);
   });
 });

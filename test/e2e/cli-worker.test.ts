@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { type SampleSource, writeSampleSource } from '../../demo/sample-data.ts';
-import { ExportJobs, type WatchStatus } from '../../src/client/export-jobs.ts';
+import type { WatchStatus } from '../../src/client/export-jobs.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
@@ -13,7 +13,6 @@ import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { release } from '../../src/worker/release.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
-import { aWayTo } from '../support/silent-way.ts';
 import { temporal } from '../support/temporal.ts';
 import {
   childrenOf,
@@ -24,6 +23,7 @@ import {
   triggers,
   unwrapped,
 } from '../support/triggers-cli.ts';
+import { Way } from '../support/way.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
 let folder: string;
@@ -52,6 +52,7 @@ interface Ready {
   readonly uiUrl: string;
   readonly httpUrl: string;
   readonly apiUrl: string;
+  readonly consoleUrl: string;
   readonly source: string;
 }
 
@@ -65,6 +66,8 @@ test('[S46] up brings everything up in one go, sends to none of its own ports, e
     await up.says(({ stdout }) => stdout.endsWith('\n'));
     const ready = JSON.parse(up.stdout) as Ready;
     expect(ready).toMatchObject({ namespace: 'default', taskQueue: 'audience-triggers', source });
+    // Without keys nobody has to sign in.
+    expect(ready.consoleUrl).toBe(`${ready.apiUrl}/`);
     expect((await fetch(ready.uiUrl)).status).toBe(200);
 
     const asOperator = { env: { TEMPORAL_ADDRESS: ready.address } };
@@ -113,51 +116,6 @@ test('[S46] up brings everything up in one go, sends to none of its own ports, e
   }
 });
 
-test('a worker that is asked to end lets its requests in flight end, and the next one sends the rest: nothing twice', async () => {
-  const taskQueue = `cli-worker-${randomUUID()}`;
-  const config = join(folder, 'this-machine.json');
-  writeFileSync(config, JSON.stringify({ network: { allowHttp: true, allowAddresses: ['127.0.0.0/8'] } }));
-  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_CONFIG: config };
-  const receiver = await startReceiver({ delayMs: 300 });
-  const jobs = await ExportJobs.connect({
-    connection: { connectionOptions: { address: temporal.address }, namespace: temporal.namespace },
-    taskQueue,
-  });
-  try {
-    const first = start(['worker', '--json'], env);
-    await first.says(({ stdout }) => stdout.endsWith('\n'));
-    expect(JSON.parse(first.stdout)).toEqual({
-      address: temporal.address,
-      namespace: 'default',
-      taskQueue,
-      release: release(),
-    });
-    const definition = { label: 'Ends in peace', audiences: ['vip'], webhookUrl: receiver.url, authorization: null };
-    const { jobId } = await jobs.start(definition, { jobId: taskQueue });
-    const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
-    await jobs.push(
-      jobId,
-      users.map((user) => ({ event: 'exit', audience: 'vip', user })),
-    );
-    await receiver.ledger.waitFor(({ delivered }) => delivered >= 5 && receiver.inFlight > 0);
-
-    first.signal('SIGTERM');
-    expect(await first.end()).toMatchObject({ code: 0, stderr: '' });
-    expect(receiver.inFlight).toBe(0);
-    expect(receiver.ledger.summary().delivered).toBeLessThan(users.length);
-
-    const second = start(['worker'], env);
-    await second.says(({ stdout }) => stdout.startsWith(`Worker ready: ${temporal.address}, namespace default`));
-    await receiver.ledger.waitFor(({ delivered }) => delivered === users.length);
-    second.signal('SIGINT');
-    expect(await second.end()).toMatchObject({ code: 0, stderr: '' });
-    expect(receiver.ledger.summary()).toMatchObject({ requests: users.length, duplicates: 0 });
-  } finally {
-    await jobs.close();
-    await receiver.close();
-  }
-});
-
 test('a worker of a deployment says its version, by default the release and a checksum of its workflow code', async () => {
   const name = `cli-${randomUUID()}`;
   const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: name, TRIGGERS_DEPLOYMENT_NAME: name };
@@ -176,7 +134,7 @@ test.each([
   ['no namespace', { TEMPORAL_NAMESPACE: 'nope' }, 1, "Namespace not found: 'nope'. Set TEMPORAL_NAMESPACE"],
 ])('a worker with %s ends at once and says why', async (what, env, code, why) => {
   const withSource = /^no (?:server|namespace)/.test(what) ? { TRIGGERS_SOURCE: source } : {};
-  const ended = await start(['worker'], { ...withSource, ...env }).end();
+  const ended = await triggers(['worker'], { env: { ...withSource, ...env }, fails: true });
   expect(ended).toMatchObject({ code, stdout: '' });
   expect(unwrapped(ended.stderr)).toContain(why);
 });
@@ -186,7 +144,7 @@ test('up on a port that is taken says so, and leaves nothing running', async () 
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const up = await triggers(
     ['up', '--db', join(folder, 'taken.db'), '--port', port, '--ui-port', '0', '--http-port', '0', '--api-port', '0'],
-    { env },
+    { env, fails: true },
   );
   expect(up.code).toBe(1);
   expect(unwrapped(up.stderr)).toContain(
@@ -205,32 +163,18 @@ test('up whose database is removed says so and ends, since what it accepted then
   expect(unwrapped(stderr)).toContain('removed.db was removed or replaced');
 });
 
-test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone', async () => {
-  const taskQueue = `cli-up-${randomUUID()}`;
-  const up = start(['up', '--api-port', '0', '--json'], { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue });
-  await up.says(({ stdout }) => stdout.endsWith('\n'));
-  const { apiUrl, consoleUrl, ...ready } = JSON.parse(up.stdout) as {
-    readonly apiUrl: string;
-    readonly consoleUrl: string;
-  };
-  // Without keys nobody has to sign in.
-  expect(consoleUrl).toBe(`${apiUrl}/`);
-  expect(ready).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
-  expect((await fetch(`${apiUrl}/docs`)).headers.get('content-type')).toContain('text/html');
-  expect(await (await fetch(`${apiUrl}/readyz`)).json()).toEqual({ ok: true });
-  up.signal('SIGINT');
-  expect((await up.end()).code).toBe(0);
-  expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
-});
-
-test('up with keys prints a link that signs in once, and may do everything', async () => {
+test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone; with keys it prints a link that signs in once, and may do everything', async () => {
   const config = join(folder, 'with-keys.json');
   const hash = `sha256:${'0'.repeat(64)}`;
   writeFileSync(config, JSON.stringify({ apiKeys: { boss: { hash, may: ['read'] } } }));
-  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: `cli-up-${randomUUID()}` };
+  const taskQueue = `cli-up-${randomUUID()}`;
+  const env = { TRIGGERS_SOURCE: source, TRIGGERS_TASK_QUEUE: taskQueue };
   const up = start(['up', '--api-port', '0', '--config', config, '--json'], env);
   await up.says(({ stdout }) => stdout.endsWith('\n'));
-  const { apiUrl, consoleUrl } = JSON.parse(up.stdout) as Readonly<Record<'apiUrl' | 'consoleUrl', string>>;
+  const { apiUrl, consoleUrl, ...ready } = JSON.parse(up.stdout) as Readonly<Record<'apiUrl' | 'consoleUrl', string>>;
+  expect(ready).toEqual({ address: temporal.address, namespace: 'default', taskQueue, source });
+  expect((await fetch(`${apiUrl}/docs`)).headers.get('content-type')).toContain('text/html');
+  expect(await (await fetch(`${apiUrl}/readyz`)).json()).toEqual({ ok: true });
   const [page, link] = consoleUrl.split('#token=');
   expect(page).toBe(`${apiUrl}/`);
   const signIn = async () =>
@@ -249,14 +193,16 @@ test('up with keys prints a link that signs in once, and may do everything', asy
   expect((await signIn()).status).toBe(401);
   up.signal('SIGINT');
   expect((await up.end()).code).toBe(0);
+  expect((await new Operator(taskQueue).run(['setup'])).code).toBe(0);
 });
 
 describe('api', () => {
   test('while Temporal takes connections and never answers, it ends within ten seconds, and whoever waits is told so', async () => {
     const lab = await Lab.open();
     const job = await lab.start();
-    const { host, port, silence, close } = await aWayTo(temporal.address);
-    const env = { TEMPORAL_ADDRESS: `${host}:${port}`, TRIGGERS_TASK_QUEUE: lab.taskQueue };
+    const way = new Way();
+    await way.open();
+    const env = { TEMPORAL_ADDRESS: way.address, TRIGGERS_TASK_QUEUE: lab.taskQueue };
     const program = startTriggers(['api', '--port', '0', '--json'], { env });
     await program.says(({ stdout }) => stdout.endsWith('\n'));
     const { apiUrl } = JSON.parse(program.stdout) as { apiUrl: string }; // As `api --json` says it.
@@ -272,7 +218,7 @@ describe('api', () => {
     // It knows by now what this job listens to, so the next trigger waits for the job itself.
     expect(await ask(`/v1/jobs/${job}/triggers`, trigger)).toMatchObject({ status: 202 });
     const stream = await request(new URL(`/v1/jobs/${job}/status/stream`, apiUrl));
-    silence();
+    way.silence();
     const waiting = Promise.all([
       ask(`/v1/jobs/${job}/triggers`, trigger),
       ask('/v1/triggers', trigger),
@@ -289,7 +235,7 @@ describe('api', () => {
     expect(await stream.body.text()).toContain('event: status');
     expect(await program.end()).toMatchObject({ code: 0, stderr: '' });
     expect(performance.now() - askedAt).toBeLessThan(10_000);
-    close();
+    await way.close();
     await lab.close();
   });
 

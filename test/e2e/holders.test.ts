@@ -129,15 +129,7 @@ test('a hundred are released at once, those among them that are not there or hav
   await Promise.all(ids.map(ends));
 });
 
-test('recalling and holding need no worker: the content is read from the history', async () => {
-  const unattended = holdersOver({ payloadConverterPath }, `nobody-${randomUUID()}`);
-  const id = newId();
-  await unattended.hold(id, contentOf('1'));
-  expect(await unattended.recall(id)).toEqual(contentOf('1'));
-  await lab.client.workflow.getHandle(id).terminate();
-});
-
-test('what codecs made of the content is undone when it is recalled', async () => {
+test('recalling and holding need no worker, and what codecs made of the content is undone when it is recalled', async () => {
   const payloadCodecs = [marking('inner'), marking('outer')];
   const encoding = holdersOver({ payloadConverterPath, payloadCodecs }, `nobody-${randomUUID()}`);
   const id = newId();
@@ -159,27 +151,4 @@ test('nothing that is signalled to a holder breaks it, and cancelling it does no
   expect(await statusOf(id)).toBe('RUNNING');
   await handle.signal('release');
   await ends(id);
-});
-
-test('a holder costs one workflow task and nothing else', async () => {
-  const id = newId();
-  await holders.hold(id, contentOf('1'));
-  await holders.release([id]);
-  await ends(id);
-  const { events } = await lab.client.workflow.getHandle(id).fetchHistory();
-  const task = ['Scheduled', 'Started', 'Completed'].map((what) => `workflowTask${what}EventAttributes`);
-  expect(events?.map((event) => event.attributes)).toEqual([
-    'workflowExecutionStartedEventAttributes',
-    'workflowExecutionSignaledEventAttributes',
-    'workflowExecutionCancelRequestedEventAttributes',
-    ...task,
-    'workflowExecutionCompletedEventAttributes',
-  ]);
-});
-
-test('people see in a list how many triggers a holder keeps', async () => {
-  const id = newId();
-  await holders.hold(id, contentOf(...Array.from({ length: 1640 }, (_, i) => String(i))));
-  const { staticSummary } = await lab.client.workflow.getHandle(id).describe();
-  expect(await staticSummary()).toBe('1,640 waiting triggers of a job');
 });

@@ -213,7 +213,7 @@ describe('in lists', () => {
     return ids;
   }
 
-  test.each(['plain', "the team's", 'a\\b', String.raw`both \' of them`, '"quoted"', '%'])(
+  test.each(['plain', String.raw`the team's \' "quoted" 100 %`])(
     'the runs of one task queue are found, and nobody else’s, whatever its name is: %s',
     async (name) => {
       const workflowId = randomUUID();

@@ -4,11 +4,13 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { release } from '../../src/worker/release.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
+import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { configured } from '../webhook/an-authorization.ts';
 import { CANARY, ScrapedWorker } from './a-scraped-worker.ts';
@@ -119,7 +121,7 @@ test('[S23] no metric and no line of the log names a person or holds a secret; w
 test('a port that is taken is reported at the start, and the worker ends', async () => {
   const { port } = new URL(worker.url);
   const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_METRICS_PORT: port };
-  const { code, stderr } = await new Operator(worker.lab.taskQueue).run(['worker'], { env });
+  const { code, stderr } = await new Operator(worker.lab.taskQueue).run(['worker'], { env, fails: true });
   expect(stderr).toContain(`Metrics cannot be served at 127.0.0.1:${port} (EADDRINUSE).`);
   expect(code).toBe(2);
 });
@@ -129,7 +131,9 @@ test('without a port there are none', async () => {
   const program = startTriggers(['worker', '--json'], { env });
   try {
     await program.says(({ stdout }) => stdout.endsWith('\n'));
-    expect(JSON.parse(program.stdout)).not.toHaveProperty('metricsUrl');
+    const { address, namespace } = temporal;
+    const taskQueue = `${worker.lab.taskQueue}-2`;
+    expect(JSON.parse(program.stdout)).toEqual({ address, namespace, taskQueue, release: release() });
   } finally {
     await program.kill();
   }

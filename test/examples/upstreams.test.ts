@@ -1,7 +1,6 @@
 import { execFile, spawn, spawnSync, type SpawnSyncOptions } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
+import { Way } from '../support/way.ts';
 
 const upstreams = fileURLToPath(new URL('../../examples/upstreams', import.meta.url));
 const USER = '7076027172059065053';
@@ -166,12 +166,15 @@ describe.each(examples)('the upstream in $language', (upstream) => {
     async () => {
       const command = await program();
       const job = await lab.start();
-      const gate = await openGate(addressOf[api]);
+      const way = new Way(addressOf[api]);
+      cleanUps.push(() => way.close());
+      await way.open();
+      await way.close();
       const user = `patient-${language}`;
       const { args, input } = one(job, 'enter', { audience: 'vip', user, at: at(1) });
-      const running = run(command, args, { env: env(gate.address), input });
+      const running = run(command, args, { env: env(way.address), input });
       await running.says('waiting for Temporal');
-      gate.letThrough();
+      await way.open();
       expect((await running.end).code).toBe(0);
       await lab.arrives(user);
     },
@@ -258,27 +261,4 @@ function run(
     await end;
   });
   return { end, says };
-}
-
-/** A way to a server that is shut at first: who comes is turned away. */
-async function openGate(to: string) {
-  const [host = '', port = ''] = to.split(':');
-  const open = new Set<Socket>();
-  let isShut = true;
-  const server = createServer((from) => {
-    if (isShut) {
-      from.destroy();
-      return;
-    }
-    const on = connect(Number(port), host);
-    for (const socket of [from, on]) open.add(socket.on('error', () => undefined));
-    from.pipe(on).pipe(from);
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  cleanUps.push(async () => {
-    for (const socket of open) socket.destroy();
-    await once(server.close(), 'close');
-  });
-  const { port: own } = server.address() as AddressInfo; // It listens on a port.
-  return { address: `127.0.0.1:${own}`, letThrough: () => void (isShut = false) };
 }

@@ -121,7 +121,7 @@ test('the API is started only when it is asked for, since in a container it need
   expect(api?.['ports']).toEqual(['${PUBLISH_IP:-127.0.0.1}:${API_PORT:-7280}:7280']);
   // What it is told is what the command takes, and what it does without a key: nothing.
   const said = command.map((word) => word.replace('${TEMPORAL_UI_PORT:-8080}', '8080'));
-  const { code, stderr } = await triggers([...said, '--port', '0', '--json']);
+  const { code, stderr } = await triggers([...said, '--port', '0', '--json'], { fails: true });
   expect({ code, error: JSON.parse(stderr) as unknown }).toMatchObject({
     code: 1,
     error: { error: { name: 'ApiKeysNeeded' } },

@@ -16,6 +16,8 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly stdin?: string;
   readonly cwd?: string;
+  /** For a command that would serve: it is to fail, and needs no process of its own. */
+  readonly fails?: true;
 }
 
 /** A running program; whoever started it ends it. */
@@ -87,7 +89,7 @@ export function startTriggers(args: readonly string[], options: ProgramOptions =
   return new Program(process.execPath, [MAIN, ...args], options);
 }
 
-/** Commands that serve until they are told to end: they have a process to themselves, which they may also need when they fail. */
+/** Commands that serve until they are told to end: they have a process to themselves. */
 const SERVERS: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'receive', 'codec-server', 'api', 'consume']);
 
 /**
@@ -95,7 +97,7 @@ const SERVERS: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'recei
  * there is for cli.test.ts to show.
  */
 export async function triggers(args: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
-  if (SERVERS.has(args[0])) return await startTriggers(args, options).end();
+  if (SERVERS.has(args[0]) && options.fails !== true) return await startTriggers(args, options).end();
   const { stdin = '', cwd = emptyFolder() } = options;
   return await runWarm({ args, env: environmentOf(options), cwd, stdin });
 }

@@ -1,37 +1,54 @@
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { temporal } from './temporal.ts';
 
-/** What clients see of the server: it can be away, and be back at the same port. */
+/** What clients see of a server: it can be away, be back at the same port, or fall silent: it is there, and nothing comes. */
 export class Way {
-  #server: Server | undefined;
-  readonly #sockets = new Set<Socket>();
+  readonly host = '127.0.0.1';
   port = 0;
+  readonly #to: string;
+  #server: Server | undefined;
+  #isSilent = false;
+  readonly #sockets = new Set<Socket>();
+
+  /** @param to the server's host and port. */
+  constructor(to = temporal.address) {
+    this.#to = to;
+  }
 
   get address(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${this.host}:${this.port}`;
   }
 
   async open(): Promise<void> {
-    const [host = '', port] = temporal.address.split(':');
-    const server = createServer((socket) => {
-      const on = connect(Number(port), host);
-      for (const one of [socket, on]) {
-        this.#sockets.add(one);
-        one.on('error', () => one.destroy()).on('close', () => this.#sockets.delete(one));
-      }
-      socket.pipe(on).pipe(socket);
+    const [host, port] = this.#to.split(':');
+    const server = createServer((from) => {
+      if (this.#isSilent) return this.#keep(from);
+      const to = connect(Number(port), host);
+      for (const socket of [from, to]) this.#keep(socket);
+      from.pipe(to).pipe(from);
     });
-    server.listen(this.port, '127.0.0.1');
+    server.listen(this.port, this.host);
     await once(server, 'listening');
-    this.port = (server.address() as { port: number }).port; // It listens at a port.
+    this.port = (server.address() as AddressInfo).port; // It listens at a port.
     this.#server = server;
+  }
+
+  silence(): void {
+    this.#isSilent = true;
+    for (const socket of this.#sockets) socket.unpipe();
   }
 
   async close(): Promise<void> {
     const closed = this.#server === undefined ? Promise.resolve() : once(this.#server, 'close');
     this.#server?.close();
+    this.#server = undefined;
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy()).on('close', () => this.#sockets.delete(socket));
   }
 }
