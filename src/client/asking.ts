@@ -7,20 +7,21 @@ import type { Remedy } from '../domain/remedy.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
 
-// What the client commands is done or not done, and the client says which. So a command is sent in two steps: first a query to the same workflow
-// (`ask`), which changes nothing and shows that a worker answers and that this client can read it; if that fails, nothing was sent. Then the command
-// itself, with its answer awaited through `settled`.
+// The client says of each command whether it was done or not. A command is therefore sent in two steps. First a query to the same workflow (`ask`):
+// it changes nothing, and shows that a worker answers and that this client can read it. If it fails, nothing was sent. Then the command itself, with
+// its answer awaited through `settled`.
 
-/** What was commanded, for the error that says that nobody knows what became of it. */
+/** A command, for the error that says that its outcome is unknown. */
 export interface Commanded {
-  /** What was asked, of whom: `stop of the job "vip"`. */
+  /** The request and its target: `stop of the job "vip"`. */
   readonly what: string;
   /** How to find out what became of it. */
   readonly findOut: Remedy;
 }
 
 /**
- * The answer to a command that has been sent. Once the server has it, it is carried out even when its answer is lost: as soon as a worker comes, say.
+ * The answer to a command that has been sent. Once the server has the command, it is carried out even if the answer is lost: as soon as a worker
+ * comes, say.
  * @throws OutcomeUnknown when there is no answer, or none that this client can read
  */
 export async function settled<T>(answer: Promise<T>, { what, findOut }: Commanded): Promise<T> {
@@ -80,19 +81,19 @@ export async function ask<T, Args extends unknown[] = []>(
   }
 }
 
-/** How often, in ms, it is looked whether what is asked has another run by now. */
+/** How often, in ms, to check whether the workflow has a new run. */
 const LOOK_MS = 500;
 
 /**
- * Asks the run that a workflow has now. A question that comes while a run ends is put to that run even after its end: a worker has to replay all of
- * it first, which takes a busy one many seconds, and what it says then is of the past. The next run answers at once, so that one is asked instead.
+ * Asks the run that a workflow has now. A query that comes while a run ends goes to that run even after its end. A worker has to replay all of it
+ * first, which takes a busy one many seconds, and the answer is out of date. The next run answers at once, so it is asked instead.
  */
 async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: () => Promise<T>): Promise<T> {
   for (;;) {
     const over = new AbortController();
     const answer = client.withAbortSignal(over.signal, question).then((answered) => ({ answered }));
     try {
-      // It is not waited for the end of a question that is given up: once the SDK has retried a call, cancelling it ends nothing.
+      // Does not wait for an abandoned query to end: once the SDK has retried a call, cancelling it ends nothing.
       const first = await Promise.race([answer, untilNextRun(handle, over.signal).catch(() => answer)]);
       if (first !== undefined) return first.answered;
     } finally {
@@ -101,7 +102,7 @@ async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: ()
   }
 }
 
-/** Resolves once a workflow has another run than now; rejects once that is no longer of interest, or when the server does not say. */
+/** Resolves once a workflow has another run than now; rejects when it is aborted, or when the server does not answer. */
 async function untilNextRun(handle: WorkflowHandle, signal: AbortSignal): Promise<void> {
   const { runId } = await handle.describe();
   do await setTimeout(LOOK_MS, undefined, { signal });
@@ -129,14 +130,14 @@ export async function executeUpdate<T>(
       );
     } catch (error) {
       if (isTimeUp(error)) throw await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
-      // The server took it back: it came to a run that was ending, and whose end was refused. With the same id it is carried out once.
+      // The server took it back: it came to a run that was ending, and whose end was refused. With the same id it runs only once.
       if (grpcCode(error) !== GRPC.FAILED_PRECONDITION || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
     }
   }
 }
 
-/** Says that no worker answered, when one last asked for work, and why the workflow's last task failed. */
+/** Returns the error that no worker answered, with the time of the last poll and why the workflow's last task failed. */
 export async function noWorker(
   client: Client,
   taskQueue: string,
@@ -156,7 +157,7 @@ export async function noWorker(
 const LAST_EVENTS = 10;
 const FAILURE_LENGTH = 500;
 
-/** Why the last task of a workflow failed; undefined when it did not. The server writes down only the first failure of a row. */
+/** Why the last task of a workflow failed; undefined when it did not. The server records only the first of several failures in a row. */
 async function taskFailureOf(client: Client, workflowId: string): Promise<string | undefined> {
   const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
     namespace: client.options.namespace,

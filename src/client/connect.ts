@@ -74,20 +74,20 @@ export function addressOf(config: ConnectConfig): string {
   return config.connectionOptions.address ?? DEFAULT_ADDRESS;
 }
 
-/** A connected client. Whoever connected it must close it. */
+/** A connected client. Its creator must close it. */
 export interface ConnectedClient {
   readonly client: Client;
   readonly connection: Connection;
   readonly close: () => Promise<void>;
-  /** Closes it without waiting for the calls that are under way: they are cancelled. */
+  /** Closes it and cancels the open calls instead of waiting for them. */
   readonly abandon: () => Promise<void>;
 }
 
 /**
  * Connects a Temporal client with our payload converter and, if there are keys, with encryption.
  *
- * @param payloadKeys as configured, the same as the workers'. There is no default: a client that nobody gave them would say in the clear what the
- *   workers encrypt.
+ * @param payloadKeys as configured, the same as the workers'. There is no default: a client without them would send in the clear what the workers
+ *   encrypt.
  * @throws InvalidPayloadKeys; InvalidConnection; NotLetIn; ServerUnreachable when nothing answers at the address within 5 s.
  */
 export async function connectClient(
@@ -114,7 +114,7 @@ export function payloadKeysOfEnvironment(): string[] {
 }
 
 /**
- * A connection for what has to do with no payload. Whoever opened it must close it.
+ * Opens a connection for calls without payloads. The caller must close it.
  * @throws InvalidConnection; NotLetIn; ServerUnreachable when nothing answers at the address in time, by default within 5 s.
  */
 export async function openConnection(
@@ -133,7 +133,7 @@ export async function openConnection(
       // A page of a history with large signals exceeds the 4 MiB that gRPC accepts by default.
       channelArgs: {
         'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-        // By default, the waits grow to two minutes while a server is away, and it would be taken for away as long after it is back.
+        // By default, the waits grow to two minutes, so a server that is back would seem away for as long.
         'grpc.max_reconnect_backoff_ms': RECONNECT_MS,
       },
     });
@@ -157,13 +157,12 @@ type Interceptor = NonNullable<ConnectionOptions['interceptors']>[number];
 export type Call = ReturnType<Parameters<Interceptor>[1]>;
 
 /**
- * The calls of a connection that are under way. Closing it lets them go on, so a server that takes calls and never answers would keep the process for
- * as long as each of them may take.
+ * The open calls of a connection. They outlive its close, so a server that never answers would keep the process alive until each of them times out.
  */
 export class OpenCalls {
   readonly #calls = new Set<Call>();
 
-  /** Knows of a call from its start to its end. */
+  /** Keeps track of a call from its start to its end. */
   follow(call: Call): Call {
     const start = call.start.bind(call);
     call.start = (metadata, listener = {}) => {
@@ -178,7 +177,7 @@ export class OpenCalls {
     return call;
   }
 
-  /** Ends them as calls that were cancelled. */
+  /** Ends them all as cancelled calls. */
   cancel(): void {
     for (const call of this.#calls) call.cancelWithStatus(GRPC.CANCELLED, 'The connection was abandoned.');
   }
@@ -188,7 +187,7 @@ export class OpenCalls {
 const { google, temporal } = proto;
 const { ResourceExhaustedFailure } = temporal.api.errordetails.v1;
 const { RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW } =
-  temporal.api.enums.v1.ResourceExhaustedCause; /** What a call ended with. */
+  temporal.api.enums.v1.ResourceExhaustedCause; /** How a call ended. */
 type Status = Parameters<GrpcRetryOptions['retryableDecider']>[1];
 
 const bySdk = defaultGrpcRetryOptions();
@@ -198,8 +197,8 @@ const LONGEST_BUSY_PAUSE_MS = 1_000;
 const MOST_BUSY_TRIES = 35;
 
 /**
- * A job whose run ends takes no signal until its next run has begun: mostly for less than a second. The SDK takes that for a server with too much to do,
- * and would leave everybody who signals waiting for another one to two seconds.
+ * Between two runs a job takes no signals, mostly for less than a second. The SDK would treat the server as overloaded, and delay each signal by
+ * another one to two seconds.
  */
 const retrying = makeGrpcRetryInterceptor({
   retryableDecider: (attempt, status) =>
@@ -210,7 +209,7 @@ const retrying = makeGrpcRetryInterceptor({
       : bySdk.delayFunction(attempt, status),
 });
 
-/** Whether it is one workflow that takes no calls at the moment, and not the server. */
+/** Whether one workflow takes no calls at the moment, rather than the server. */
 function isBusyWorkflow({ metadata }: Status): boolean {
   const [bytes] = metadata.get('grpc-status-details-bin');
   if (!(bytes instanceof Uint8Array)) return false;
@@ -226,8 +225,8 @@ function isBusyWorkflow({ metadata }: Status): boolean {
 }
 
 /**
- * The SDK's own retries of calls, which outlive their connection: one that is due after the connection was closed throws from a timer, which ends the
- * process. With this it is a call that was cancelled.
+ * Returns the SDK's own retries of calls, safe after a close. Without this, a retry that is due after the close throws from a timer and ends the
+ * process. With this it counts as a cancelled call.
  * @param calls knows of each try that is under way.
  */
 export function retriesWhileOpen(calls = new OpenCalls()): Interceptor {

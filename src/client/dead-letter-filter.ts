@@ -21,7 +21,7 @@ export function meansAll({ jobId, user, audience, failure, olderThan, newerThan 
   return [jobId, user, audience, failure, olderThan, newerThan].every((wish) => wish === undefined);
 }
 
-/** What is wrong with a filter itself, whatever there is to be selected; undefined when nothing is. */
+/** Returns why a filter is wrong in itself, whatever there is to select; undefined when it is right. */
 export function filterProblem({ failure, ...names }: DeadLetterFilter): string | undefined {
   const { jobId, user, audience, olderThan, newerThan } = names;
   if ([jobId, user, audience].includes('')) return 'A job, a person or an audience cannot be an empty text.';
@@ -34,7 +34,7 @@ export function filterProblem({ failure, ...names }: DeadLetterFilter): string |
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 
 /**
- * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then sorts those out.
+ * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then drops those.
  *
  * @param missing search attributes that the namespace does not have.
  */
@@ -61,10 +61,10 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
   ].join(' AND ');
 }
 
-/** Text that the server's SQL takes literally between quotes; with anything else it finds nothing, escaped or not. */
+/** Text that the server's SQL takes literally between quotes. It finds nothing for any other text, escaped or not. */
 const QUOTABLE = /^[^'"\\\p{Cc}]*$/u;
 
-/** What a filter is compared with, after the query. */
+/** The facts of a dead letter to which a filter is compared, after the query. */
 export interface FilterFacts {
   readonly jobId: string;
   readonly user: string;

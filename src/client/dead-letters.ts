@@ -24,10 +24,10 @@ import { checkOptions } from './options.ts';
 import { inLanes, type LaneItem, type Outcome } from './in-lanes.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-/** What a decision about dead letters is about, exactly. */
+/** Exactly what a decision about dead letters covers. */
 export interface DecisionExtent {
   readonly letters: number;
-  /** The jobs whose triggers they are, and how many of each. */
+  /** The jobs that the triggers belong to, with the number of each. */
   readonly jobs: readonly { readonly jobId: string; readonly letters: number }[];
   /** Their audiences; the same slug twice are two audiences. `id` is absent when it cannot be seen without asking. */
   readonly audiences: readonly { readonly id?: string; readonly slug: string; readonly letters: number }[];
@@ -37,7 +37,7 @@ export interface DecisionExtent {
 
 type Counted = Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId'>;
 
-/** Counts what is selected, without keeping the selected. */
+/** Counts the selected dead letters without keeping them. */
 export class ExtentCount {
   #letters = 0;
   readonly #jobs = new Map<string, number>();
@@ -92,7 +92,7 @@ export interface DeadLetterReport extends Omit<DeadLetterStatus, 'state'> {
   readonly state: DeadLetterState | 'terminated';
 }
 
-/** How far a decision about many is. */
+/** The progress of a decision about many. */
 export interface DecisionProgress {
   readonly id: string;
   /** Why it was not done; absent when it was. */
@@ -103,7 +103,7 @@ export interface DecisionProgress {
 }
 
 export interface DecisionOptions {
-  /** Called before anything is done, with what is selected, if that is anything; when it gives false, nothing is done. */
+  /** Called before anything is done, with the selection unless it is empty; when it returns false, nothing is done. */
   readonly confirm?: (extent: DecisionExtent) => Promise<boolean>;
   /** Called for each, as soon as it is settled. */
   readonly onProgress?: (progress: DecisionProgress) => void;
@@ -113,8 +113,8 @@ export interface DecisionOptions {
 
 export interface RedeliverOptions extends DecisionOptions {
   /**
-   * Redeliver even if, according to the source today, the person is (for an exit) or is not (for an enter) in the audience, or the job no longer
-   * listens to it.
+   * Redeliver even if the source now contradicts it (an exit for a member, an enter for a non-member), or if the job no longer subscribes to the
+   * audience.
    */
   readonly force?: boolean;
   /** At most so many, those of the oldest triggers; default: all. */
@@ -126,7 +126,7 @@ export interface RedeliverOptions extends DecisionOptions {
 /** The outcome of a decision about dead letters. */
 export interface Decided {
   readonly done: number;
-  /** Those that it was not done for; with `isUnknown`, it may have been done. Asking again is safe: what was done is no longer waiting. */
+  /** The ones it was not done for; with `isUnknown`, it may have been done. Asking again is safe: those that are done no longer wait. */
   readonly failures: readonly { readonly id: string; readonly reason: string; readonly isUnknown?: true }[];
 }
 
@@ -142,7 +142,7 @@ const LONGEST_PAUSE_MS = 1_000;
 
 const FAILURE = defineSearchAttributeKey('ExportFailure', SearchAttributeType.KEYWORD);
 
-/** What somebody decides about a dead letter, as the state that it is then in. */
+/** A person's decision about a dead letter, as the state that follows. */
 type Decision = Exclude<DeadLetterEnd, 'expired'>;
 
 const COMMANDS: Readonly<Record<Decision, string>> = { redelivered: 'redeliver', discarded: 'discard' };
@@ -150,7 +150,7 @@ const REFUSALS: Readonly<Record<Decision, (id: string, reason: string) => Error>
   redelivered: (id, reason) => new RedeliveryRefused(id, reason),
   discarded: (id, reason) => new DiscardRefused(id, reason),
 };
-/** What the one of two people is told whose wish came too late. */
+/** The message to a person whose decision came after somebody else's. */
 const OVERRULED: Readonly<Record<DeadLetterEnd, string>> = {
   redelivered: 'Its job has it, and sends it.',
   discarded: 'It is discarded.',
@@ -176,9 +176,9 @@ export class DeadLetters {
   }
 
   /**
-   * Those waiting for a decision, newest first, page by page; a new one shows up within about a second.
-   * @throws InvalidFilter; JobNotFound, AudienceNotFound when nothing is found since nobody knows that name; UnknownPayloadKey at the end, when some
-   *   of this task queue cannot be read here, so that nobody can say whether they are meant
+   * Yields the dead letters that wait for a decision, newest first, page by page; a new one shows up within about a second.
+   * @throws InvalidFilter; JobNotFound, AudienceNotFound when nothing is found because the name is unknown; UnknownPayloadKey at the end, when some
+   *   of this task queue cannot be read here, and so may match
    */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterSummary> {
     let found = 0;
@@ -190,7 +190,7 @@ export class DeadLetters {
     let asked: ReturnType<typeof audiencesOfSource> | undefined;
     const inSource = () => (asked ??= audiencesOfSource(this.#client, this.#taskQueue));
     const { audience } = filter;
-    // None died under that slug, but perhaps under an older one of the audience that has it now.
+    // None died under that slug, but some may have under an older slug of the same audience.
     const isSlug = audience !== undefined && !AUDIENCE_ID.test(audience);
     const id = isSlug ? (await inSource())?.find(({ slug }) => slug === audience)?.id : undefined;
     if (id !== undefined) {
@@ -203,7 +203,7 @@ export class DeadLetters {
     await refuseUnknownNames(this.#client, this.#taskQueue, filter, (names) => this.#waits(names), inSource);
   }
 
-  /** As `list`, whether or not anybody knows what the filter names. */
+  /** As `list`, but accepts names that nobody knows. */
   async *waiting(filter: DeadLetterFilter): AsyncGenerator<DeadLetterSummary> {
     checkOptions('deadLetterFilter', filter);
     const problem = filterProblem(filter);
@@ -215,11 +215,11 @@ export class DeadLetters {
     for await (const run of workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
       const summary = summaryOf(run);
       if (undecodableReason(run.memo?.['job']) !== undefined) {
-        // Those of other workers may be encrypted with keys of their own, and are not meant here.
+        // Dead letters of other workers may have keys of their own, and are not asked for here.
         if (run.taskQueue === this.#taskQueue) unreadable ??= summary.id;
       } else if (await this.#isMeant(filter, summary, run)) yield summary;
     }
-    // What it answers cannot be read either, and the error says which key is missing.
+    // Its answer cannot be read either: the error says which key is missing.
     if (unreadable !== undefined) await this.#status(unreadable);
   }
 
@@ -239,18 +239,18 @@ export class DeadLetters {
     return { id: bare, ...status, ...((await this.#isTerminated(bare, status)) ? { state: 'terminated' } : {}) };
   }
 
-  /** Its workflow itself does not know: as far as it came, it still waits. */
+  /** The workflow itself does not know: in its own state it still waits. */
   async #isTerminated(id: string, { state }: DeadLetterStatus): Promise<boolean> {
     const found = isEnd(state) ? undefined : await describeLast(this.#client, PREFIX + id);
     return found !== undefined && !isOpen(found) && found.status.name !== 'COMPLETED';
   }
 
   /**
-   * Sends again: each is queued after what is waiting for its person, with its old id and `at`. Where one person has several, the older
-   * `at` goes first, and the next one only after it. One is done when its job has said that it took it.
+   * Sends again: each is queued after what is waiting for its person, with its old id and `at`. If a person has several, the one with the oldest `at`
+   * goes first, and each waits for the one before. One is done when its job has confirmed it.
    *
-   * @throws as `list`; for a single one: DeadLetterNotFound, RedeliveryRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey: nothing more was asked for,
-   *   but what was begun by then still completes.
+   * @throws as `list`; for a single one: DeadLetterNotFound, RedeliveryRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey: no more are begun, but
+   *   those begun by then still complete.
    */
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
     checkOptions('redeliver', options);
@@ -264,7 +264,7 @@ export class DeadLetters {
   }
 
   /**
-   * Drops for good. One that its job already has cannot be dropped.
+   * Drops them for good. One that its job already has cannot be dropped.
    * @throws as `list`; for a single one: DeadLetterNotFound, DiscardRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey, as for `redeliver`.
    */
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
@@ -314,7 +314,7 @@ export class DeadLetters {
   }
 
   /**
-   * Of each selected one, only what ordering needs is kept: tens of thousands take a few MB.
+   * Selects dead letters, and keeps only what ordering needs: tens of thousands take a few MB.
    * @throws InvalidFilter when a slug stands for several audiences; AudienceMoved when another one has it now
    */
   async #select(
@@ -342,7 +342,7 @@ export class DeadLetters {
     if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, items[0]?.id, extent.audiences[0]?.id);
     // The list is newest first, but what died first has waited longest.
     if (limit === undefined || items.length <= limit) return { items: items.reverse(), extent };
-    // By their places, so that of one person no later trigger is taken before an earlier one.
+    // By their places, so that no trigger is taken before an earlier one of the same person.
     const first = items.sort((a, b) => (a.place < b.place ? -1 : 1)).slice(0, limit);
     const few = new ExtentCount();
     for (const { counted } of first) if (counted !== undefined) few.add(counted);
@@ -350,9 +350,10 @@ export class DeadLetters {
   }
 
   /**
-   * What died under a slug is of the audience that had it then.
-   * @param first one of those that are selected, and its audience's id, where its list shows that.
-   * @throws AudienceMoved when another has it now; WorkerFailed, SlugNotChecked when that is not known
+   * A trigger that died under a slug belongs to the audience that had it then.
+   * @param first one of the selected dead letters.
+   * @param audienceId of its audience, if the list shows it.
+   * @throws AudienceMoved when another audience has the slug now; WorkerFailed, SlugNotChecked when that is not known
    */
   async #refuseMoved(name: string, first: string | undefined, audienceId: string | undefined): Promise<void> {
     if (AUDIENCE_ID.test(name) || first === undefined) return;
@@ -363,7 +364,7 @@ export class DeadLetters {
     if (now !== undefined && now.id !== id) throw new AudienceMoved(name, now, { id, by: 'A dead letter' });
   }
 
-  /** Has one decided, and waits for its true end. It is asked first, as `commanding.ts` says. */
+  /** Sends the decision about one, and waits for its true end. Queries it first, for the reason in `asking.ts`. */
   async #command(
     id: string,
     wished: Decision,
@@ -381,7 +382,7 @@ export class DeadLetters {
     await settled(this.#untilDecided(id, wished, send, commanded), commanded);
   }
 
-  /** Asks again as long as there is no answer: a dead letter that is told the same twice does it once. */
+  /** Asks again as long as there is no answer: a dead letter that gets the same decision twice acts once. */
   async #untilDecided(
     id: string,
     wished: Decision,
@@ -397,11 +398,11 @@ export class DeadLetters {
         if (!isSent) await send();
         isSent = true;
       } catch (error) {
-        // It may have been told, and have ended since.
+        // It may have got the signal, and have ended since.
         if (grpcCode(error) !== GRPC.NOT_FOUND && (isLate || !mayBeAskedAgain(error))) throw error;
       }
       try {
-        // A query after the signal sees its effect: `waiting` then means that it could not be done.
+        // A query after the signal sees its effect: `waiting` then means that it failed.
         const { state, notice } = await this.#status(id);
         if (state === wished) return;
         if (isEnd(state)) throw refused(id, OVERRULED[state]);
@@ -422,7 +423,7 @@ export class DeadLetters {
   async #isMeant(filter: DeadLetterFilter, summary: DeadLetterSummary, run: WorkflowExecutionInfo): Promise<boolean> {
     const failureCode = run.typedSearchAttributes.get(FAILURE);
     const meant = isMeant(filter, { audienceId: undefined, ...summary, failureCode });
-    // One that was started without it in its memo knows its audience's id itself.
+    // If the memo lacks the audience's id, the workflow itself has it.
     return meant ?? (await this.#status(summary.id)).audience.id === filter.audience;
   }
 }
@@ -460,7 +461,7 @@ async function orNotFound<T>(id: string, call: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Lets its callers go one after the other, at most so many per second. Only the first in line has a timer: Node warns of more than ten listeners
+ * Lets its callers proceed one after the other, at most so many per second. Only the first in line has a timer: Node warns of more than ten listeners
  * at one signal.
  * @throws the reason of the signal, when that is aborted
  */

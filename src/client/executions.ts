@@ -7,7 +7,7 @@ import { payloadConverterPath } from '../temporal/data-converter.ts';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { payloadConverter } from '../temporal/payload-converter.ts';
 
-// What the server itself knows of a workflow: no worker is asked.
+// Everything here comes from the server's own record of a workflow: no worker is asked.
 
 /** Whether a workflow has not ended. */
 export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>): boolean {
@@ -17,8 +17,8 @@ export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>)
 export const JOB_STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
 /**
- * Whether a job has stopped and keeps what waits: its workflow is open, and sends nothing until it is resumed. Its memo says so. One that cannot be
- * read here may be of before a resume: then the search attribute counts, which a run that has just begun does not have yet.
+ * Whether a job has stopped and keeps its backlog: its workflow is open, and sends nothing until it is resumed. Its memo says so. A memo that cannot
+ * be read here may be from before a resume. Then the search attribute counts, which a run that has just begun does not have yet.
  */
 export function isStopped(
   run: Pick<WorkflowExecutionDescription, 'status' | 'memo' | 'typedSearchAttributes'>,
@@ -49,13 +49,13 @@ export async function describeLast(
   }
 }
 
-/** The words for how a closed workflow ended. */
+/** Returns in words how a closed workflow ended. */
 export function endedAs(status: string): string {
   return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
 }
 const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
 
-/** Whether a job whose workflow closed like this did not end normally, so that what it had not delivered can be recovered. */
+/** Whether a job with this status did not end normally, so that its undelivered triggers can be recovered. */
 export function endedFromOutside(status: string): boolean {
   return FROM_OUTSIDE.has(status);
 }
@@ -75,8 +75,8 @@ export async function knownUntil(
 const made = new WeakMap<Client, Client>();
 
 /**
- * A client for lists: what cannot be decrypted here becomes a value that says why (`undecodableReason`). A list includes workflows of others
- * that are encrypted with their own keys; with a client that insisted on reading all, one of those would make the whole list fail.
+ * Returns a client for lists: a payload that cannot be decrypted here becomes a value that says why (`undecodableReason`). A list includes workflows
+ * of others, encrypted with their own keys. A strict client would fail on the whole list because of one of them.
  */
 export function clientForLists(client: Client): Client {
   const known = made.get(client);

@@ -11,8 +11,8 @@ export interface LaneItem {
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unknown'; readonly reason: string };
 
 /**
- * Does something for each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is
- * unknown, the rest of its lane is left alone.
+ * Acts on each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is unknown, skips the
+ * rest of its lane.
  *
  * @param act returns the outcome of an item. When it rejects, nothing more is begun, and the error is thrown once everything begun is over.
  * @param settled called for each item, as soon as it is over.

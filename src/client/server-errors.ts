@@ -34,8 +34,8 @@ export function grpcCode(error: unknown): number | undefined {
 }
 
 /**
- * True when a call ended because its deadline had passed. CANCELLED counts too: of 960 such calls on a busy machine one ended with it, and
- * no call of ours is cancelled otherwise, except those with a signal, which can be asked.
+ * True when a call ended because its deadline had passed. CANCELLED counts too: on a busy machine, one of 960 such calls ended with it. No call of
+ * ours is cancelled otherwise, except calls with a signal, which shows it.
  */
 export function isTimeUp(error: unknown): boolean {
   const code = grpcCode(error);

@@ -30,7 +30,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
       await this.#start(workflow, workflow.renews === 'all' ? 'ALLOW_DUPLICATE' : 'REJECT_DUPLICATE');
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.#startAnew(workflow);
-      // A namespace may not have an attribute that came with a newer release; what is kept matters more than how it is found.
+      // A namespace may lack an attribute that came with a newer release. Keeping the data matters more than finding it.
       if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
     }
@@ -49,7 +49,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
   /** One with its id already exists. */
   async #startAnew(workflow: SideWorkflow): Promise<void> {
     if (workflow.renews === undefined) return;
-    // An earlier attempt of ours started one with the same input, whatever has become of it since.
+    // If it has the same input, an earlier attempt of ours started it, whatever happened to it since.
     const input = await this.inputOf(workflow.workflowId);
     if (isRecord(input) && stringifyJson(input) === stringifyJson(workflow.input)) return;
     if (workflow.renews === 'all') {
@@ -64,7 +64,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  /** An activity goes on when its run has been reset: it does not learn of that. */
+  /** Throws unless the run is still running. An activity goes on after a reset of its run, and does not learn of it. */
   async #mustRun(run: WorkflowRun | undefined): Promise<void> {
     if (run === undefined) return;
     const { status } = await this.#client.workflow.getHandle(run.workflowId, run.runId).describe();
@@ -116,7 +116,7 @@ export class TemporalSideWorkflows implements SideWorkflows {
     await forEachLimit(holders, RELEASES_AT_ONCE, async (workflowId) => await this.release(workflowId));
   }
 
-  /** The ids of those of a job that run. What the server lists may begin a little differently. */
+  /** Yields the ids of a job's running profile holders. The server's list may include others with a similar prefix. */
   async *#profileHolders(jobId: string, before: number): AsyncGenerator<string> {
     const prefix = profileHolderPrefix(jobId);
     const query = `WorkflowId STARTS_WITH "${prefix}" AND ExecutionStatus = "Running" AND StartTime < "${new Date(before).toISOString()}"`;

@@ -11,14 +11,14 @@ const NOBODY = 'audience-triggers-may-signal';
 /** A client, or the connection of a client or a worker. */
 type Asking = Pick<ConnectionLike, 'workflowService'>;
 
-/** What is in the way of work with Temporal. */
+/** Why Temporal cannot be used. */
 export interface TemporalProblem {
   /** A name in docs/errors.md. */
   readonly code: string;
   readonly message: string;
 }
 
-/** Why Temporal cannot be worked with at the moment; undefined when it can. For `/readyz`, which is asked every few seconds. */
+/** Returns why Temporal cannot be used at the moment; undefined when it can. For `/readyz`, which is asked every few seconds. */
 export async function temporalProblem(client: Client): Promise<TemporalProblem | undefined> {
   const { namespace } = client.options;
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> => await client.withDeadline(Date.now() + ANSWER_MS, ask);
@@ -35,7 +35,7 @@ export function noNamespace(namespace: string): TemporalProblem {
   return { code: 'NamespaceNotFoundError', message: `Temporal has no namespace "${namespace}".` };
 }
 
-/** Whether there is such a namespace; who may not ask that is told yes, since they may still be able to work. */
+/** Whether there is such a namespace. True without the permission to ask: work may still be allowed. */
 export async function hasNamespace({ workflowService }: Asking, namespace: string): Promise<boolean> {
   try {
     await workflowService.describeNamespace({ namespace });
@@ -47,7 +47,10 @@ export async function hasNamespace({ workflowService }: Asking, namespace: strin
   }
 }
 
-/** Why Temporal does not let whoever asks work in a namespace; undefined when it does. It is asked for what all work needs, of nobody. */
+/**
+ * Returns why Temporal denies the caller work in a namespace; undefined when it does not. Tries a signal, which all work needs, to a workflow that
+ * does not exist.
+ */
 export async function notLetIn({ workflowService }: Asking, namespace: string): Promise<NotLetIn | undefined> {
   try {
     await workflowService.signalWorkflowExecution({
