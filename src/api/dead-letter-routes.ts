@@ -1,13 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { DeadLetterNotFound } from '../client/errors.ts';
-import type { DecisionExtent, ExportJobs, WhichDeadLetters } from '../client/export-jobs.ts';
-import type { Problem } from '../contract/export-job.ts';
-import { unknownKeys } from '../contract/nearest-key.ts';
-import { isRecord } from '../domain/json.ts';
-import type { Json } from '../contract/trigger.ts';
+import type { DecisionExtent, ExportJobs } from '../client/export-jobs.ts';
+import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
-import { countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
+import { checkedBody, countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
 import { NameAJob, NotThisJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
@@ -22,17 +19,29 @@ const decided = z.object({
   ),
   extent: z.looseObject({ letters: z.number().int() }).optional().describe('The dead letters that the filter selects.'),
 });
+const text = z.string('This must be text.').optional();
+const flag = z.boolean('This must be true or false.').optional();
+const number = z.number('This must be a number.').optional();
 const filter = z.object({
-  jobId: z.string().optional(),
-  user: z.string().optional(),
-  audience: z.string().optional(),
-  failure: z.string().optional(),
-  olderThan: z.string().optional().describe('RFC 3339'),
-  newerThan: z.string().optional().describe('RFC 3339'),
-  all: z.boolean().optional().describe('Must be true when nothing else is said.'),
-  expected: z.number().int().optional().describe('Do it only if the filter selects exactly so many.'),
-  dryRun: z.boolean().optional().describe('Only say what the filter selects.'),
+  jobId: text,
+  user: text,
+  audience: text,
+  failure: text,
+  olderThan: pastTimeParameter.describe('RFC 3339'),
+  newerThan: pastTimeParameter.describe('RFC 3339'),
+  all: flag.describe('Must be true when nothing else is said.'),
+  expected: z
+    .int('This must be a whole number.')
+    .optional()
+    .describe('Do it only if the filter selects exactly so many.'),
+  dryRun: flag.describe('Only say what the filter selects.'),
 });
+const force = z.object({ force: flag });
+/** What each decision takes: about all that a filter selects, and about one dead letter. The client checks the values. */
+const BODIES = {
+  redeliver: { many: filter.extend({ ...force.shape, limit: number, perSecond: number }), one: force },
+  discard: { many: filter, one: z.object({}) },
+} as const;
 
 /** Dead letters: list them, and decide about them. */
 export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs): void {
@@ -78,9 +87,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
     },
   });
   for (const name of ['redeliver', 'discard'] as const) {
-    const force = name === 'redeliver' ? { force: z.boolean().optional() } : {};
-    const many =
-      name === 'redeliver' ? { ...force, limit: z.number().optional(), perSecond: z.number().optional() } : {};
+    const { many, one } = BODIES[name];
     serve(app, {
       method: 'POST',
       url: `/v1/dead-letters/${name}`,
@@ -88,17 +95,11 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       tag,
       summary:
         name === 'redeliver' ? 'Send again all that a filter selects' : 'Drop for good all that a filter selects',
-      body: filter.extend(many),
+      body: many,
       answers: { 200: decided },
       run: async ({ caller, body, signal }) => {
-        const {
-          expected,
-          dryRun,
-          force: isForced,
-          limit,
-          perSecond,
-          ...which
-        } = wishOf(body, filter.extend(many).keyof().options);
+        const wish: z.infer<typeof BODIES.redeliver.many> = checkedBody(many, body);
+        const { expected, dryRun, force: isForced, limit, perSecond, ...which } = wish;
         checkJob(caller, which.jobId);
         let extent: DecisionExtent | undefined;
         const confirm = async (selected: DecisionExtent): Promise<boolean> => {
@@ -106,8 +107,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
           checkExtent(selected, expected);
           return await Promise.resolve(dryRun !== true);
         };
-        const wishes = Object.entries({ force: isForced, limit, perSecond }).filter(([, wish]) => wish !== undefined);
-        const result = await deadLetters[name](which, { confirm, signal, ...Object.fromEntries(wishes) });
+        const options = { ...definedOf({ force: isForced, limit, perSecond }), confirm, signal };
+        const result = await deadLetters[name](which, options);
         return { ...result, ...(extent === undefined ? {} : { extent }) };
       },
     });
@@ -117,73 +118,18 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       right: 'operate',
       tag,
       summary: name === 'redeliver' ? 'Send one again' : 'Drop one for good',
-      ...(name === 'redeliver' ? { body: z.object(force), bodyIsOptional: true } : {}),
+      ...(name === 'redeliver' ? { body: one, bodyIsOptional: true } : {}),
       answers: { 200: decided },
       run: async ({ caller, params: { id = '' }, body }) => {
-        const { force: isForced } = optionsOf(body, force);
+        const { force: isForced }: z.infer<typeof force> = checkedBody(one, body ?? {});
         const confirm = async ({ jobs }: DecisionExtent): Promise<boolean> => {
           if (!jobs.every(({ jobId }) => caller.mayJob(jobId))) throw new DeadLetterNotFound(id);
           return await Promise.resolve(true);
         };
-        return await deadLetters[name](id, { ...(isForced === undefined ? {} : { force: isForced }), confirm });
+        return await deadLetters[name](id, { ...definedOf({ force: isForced }), confirm });
       },
     });
   }
-}
-
-type DeadLetterRequest = Exclude<WhichDeadLetters, string> & {
-  readonly expected?: number;
-  readonly dryRun?: boolean;
-  readonly force?: boolean;
-  readonly limit?: number;
-  readonly perSecond?: number;
-};
-
-/** The options of a decision about one. @throws Refused which names all problems */
-function optionsOf(body: Json | undefined, known: object): { readonly force?: boolean } {
-  if (body === undefined) return {};
-  if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"force":true}.');
-  const { force } = body;
-  const problems = [
-    ...unknownKeys(body, Object.keys(known)),
-    ...(force === undefined || typeof force === 'boolean'
-      ? []
-      : [{ field: 'force', message: 'This must be true or false.' }]),
-  ];
-  refuseFor(problems);
-  return typeof force === 'boolean' ? { force } : {};
-}
-
-/** @throws Refused when there are any */
-function refuseFor(problems: readonly Problem[]): void {
-  if (problems.length > 0)
-    throw new Refused(422, 'InvalidRequest', 'The request was not accepted: "problems" says why.', { problems });
-}
-
-/** The request, with its times parsed. The client checks the rest. */
-function wishOf(body: Json | undefined, known: readonly string[]): DeadLetterRequest {
-  if (!isRecord(body))
-    throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with a filter: {"jobId":"crm"}.');
-  const { expected, dryRun, ...which } = body;
-  const problems = [
-    ...unknownKeys(body, known),
-    ...(expected === undefined || Number.isSafeInteger(expected)
-      ? []
-      : [{ field: 'expected', message: 'This must be a whole number.' }]),
-    ...(dryRun === undefined || typeof dryRun === 'boolean'
-      ? []
-      : [{ field: 'dryRun', message: 'This must be true or false.' }]),
-    ...['olderThan', 'newerThan'].flatMap((field) => {
-      const { error } = pastTimeParameter.safeParse(which[field]);
-      return (error?.issues ?? []).map(({ message }) => ({ field, message }));
-    }),
-  ];
-  refuseFor(problems);
-  const at = (field: 'olderThan' | 'newerThan') => {
-    const text = which[field];
-    return typeof text === 'string' ? { [field]: new Date(text) } : {};
-  };
-  return { ...body, ...at('olderThan'), ...at('newerThan') };
 }
 
 /** @throws Refused when the key is not for that job. If the key is for some jobs and the filter names none, its matches would reveal others. */

@@ -118,17 +118,32 @@ export function queryOf<Query extends z.ZodRawShape>(
   { query }: Pick<FastifyRequest, 'query'>,
 ): z.infer<z.ZodObject<Query>> {
   const given = query as Record<string, unknown>; // Fastify parses a query into this.
-  const known = Object.keys(schema?.shape ?? {});
-  const { data, error } = (schema ?? z.object({})).safeParse(given);
+  // Without a schema, the query is an empty one.
+  return checked(schema ?? (z.object({}) as z.ZodObject<Query>), given, 'query of the URL');
+}
+
+/** The body of a request. @throws Refused which names every field that is unknown, or invalid */
+export function checkedBody<Body extends z.ZodRawShape>(
+  schema: z.ZodObject<Body>,
+  body: Json | undefined,
+): z.infer<z.ZodObject<Body>> {
+  if (isRecord(body)) return checked(schema, body, 'request');
+  const fields = Object.keys(schema.shape).join(', ');
+  throw new Refused(422, 'InvalidRequest', `The body is a JSON object. It may have: ${fields}.`);
+}
+
+function checked<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  given: Readonly<Record<string, unknown>>,
+  what: string,
+): z.infer<z.ZodObject<Shape>> {
+  const { data, error } = schema.safeParse(given);
   const problems = [
-    ...unknownKeys(given, known),
+    ...unknownKeys(given, Object.keys(schema.shape)),
     ...(error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), message })),
   ];
-  if (problems.length > 0)
-    throw new Refused(422, 'InvalidRequest', 'The query of the URL was not accepted: "problems" says why.', {
-      problems,
-    });
-  return data as z.infer<z.ZodObject<Query>>; // Without problems there is data, or the schema is an empty one.
+  if (data !== undefined && problems.length === 0) return data;
+  throw new Refused(422, 'InvalidRequest', `The ${what} was not accepted: "problems" says why.`, { problems });
 }
 
 function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { AudienceList } from '../contract/audience.ts';
 import { FORM_FIELDS } from '../domain/form-fields.ts';
-import { isRecord } from '../domain/json.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
@@ -87,9 +87,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
       const events = await listOf(
         jobs.trace(user, {
           signal: AbortSignal.any([signal, AbortSignal.timeout(TRACE_MS)]),
-          ...(jobId === undefined ? {} : { jobId }),
-          ...(caller.jobs === undefined ? {} : { onlyJobs: caller.jobs }),
-          ...(since === undefined ? {} : { since }),
+          ...definedOf({ jobId, onlyJobs: caller.jobs, since }),
         }),
       );
       return { events, isPartial: events.some(({ kind }) => kind === 'left-out') };
@@ -141,7 +139,7 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
-  const of = { ...(jobId === undefined ? {} : { jobId }), ...(definition === undefined ? {} : { definition }) };
+  const of = { ...definedOf({ jobId, definition }) };
   // The key has no access to profiles of people in other jobs' audiences.
   const limited = caller.jobs === undefined ? {} : { onlyMembers: true };
   return { of: of as SampleOf, wish: { ...wish, ...limited } }; // The client checks both, and refuses unknown values.

@@ -1,4 +1,5 @@
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { definedOf } from '../domain/json.ts';
 import type { SampleWish } from '../client/export-jobs.ts';
 import { readDuration } from '../contract/duration.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
@@ -70,10 +71,7 @@ export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOp
   if (legacy === true && isNew === true) throw new UsageError('Use either --legacy or --new, not both.');
   const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
   return {
-    ...(user === undefined ? {} : { user }),
-    ...(audience === undefined ? {} : { audience }),
-    ...(event === undefined ? {} : { event }),
-    ...(isLegacy === undefined ? {} : { userLegacyMessageFormat: isLegacy }),
+    ...definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy }),
   };
 }
 

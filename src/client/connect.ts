@@ -8,6 +8,7 @@ import {
 } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import proto from '@temporalio/proto';
+import { definedOf } from '../domain/json.ts';
 import { dataConverterWith } from '../temporal/data-converter.ts';
 import { splitPayloadKeys } from '../temporal/encrypting-codec.ts';
 import { InvalidConnection, NotLetIn, ServerUnreachable } from './errors.ts';
@@ -146,9 +147,7 @@ export async function openConnection(
 function clientOptions({ connectionOptions }: ConnectConfig): ConnectionOptions {
   const { tls, apiKey, metadata } = connectionOptions;
   return {
-    ...(tls === undefined ? {} : { tls }),
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(metadata === undefined ? {} : { metadata }),
+    ...definedOf({ tls, apiKey, metadata }),
   };
 }
 

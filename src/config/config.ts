@@ -1,9 +1,9 @@
+import { definedOf, isRecord, jsonMistake } from '../domain/json.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { doubledKey } from '../domain/json-scan.ts';
-import { isRecord, jsonMistake } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { POSTGRES_URL } from '../sources/postgres/pool.ts';
 import { readPayloadKeys, splitPayloadKeys } from '../temporal/encrypting-codec.ts';
@@ -235,8 +235,7 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
   const watchFolder = given('TRIGGERS_WATCH_FOLDER');
   const value = {
     ...fromFile,
-    ...(taskQueue === undefined ? {} : { taskQueue }),
-    ...(logLevel === undefined ? {} : { logLevel }),
+    ...definedOf({ taskQueue, logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
     ...(watchFolder === undefined ? {} : { watch: { folder: folderFrom('', watchFolder) } }),

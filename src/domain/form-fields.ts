@@ -1,3 +1,4 @@
+import { definedOf } from './json.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { Method } from '../contract/request-shape.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
@@ -434,10 +435,4 @@ export function editableOf<T extends object>(from: T): Pick<T, keyof JobEdit & k
 /** Whether a job sends membership changes of this kind. */
 export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: TriggerEvent): boolean {
   return events === null || events.includes(event);
-}
-
-/** An object without what is undefined in it. */
-function definedOf<T extends object>(of: T): T {
-  // What is optional may be absent, too.
-  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as T;
 }

@@ -102,3 +102,11 @@ export function utf8Bytes(text: string): number {
   }
   return bytes;
 }
+
+/** An object without its fields that are undefined. */
+export function definedOf<T extends object>(of: T): Defined<T> {
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as Defined<T>;
+}
+type Defined<T> = {
+  [Field in keyof T as undefined extends T[Field] ? Field : never]?: Exclude<T[Field], undefined>;
+} & { [Field in keyof T as undefined extends T[Field] ? never : Field]: T[Field] };

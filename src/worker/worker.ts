@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
 import { NativeConnection, Runtime, type InjectedSinks, Worker, type WorkerOptions } from '@temporalio/worker';
+import { definedOf } from '../domain/json.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { type ActivityDependencies, createActivities } from '../activities/index.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
@@ -358,8 +359,7 @@ export async function openSource(config: SourceConfig, options: OpenSourceOption
     case 'file':
       return await openFileSource(config.folder, {
         onProblem: options.onProblem,
-        ...(config.quietMs === undefined ? {} : { quietMs: config.quietMs }),
-        ...(config.lagMs === undefined ? {} : { lagMs: config.lagMs }),
+        ...definedOf({ quietMs: config.quietMs, lagMs: config.lagMs }),
       });
     case 'postgres':
       return await openPostgresSource(config, options);

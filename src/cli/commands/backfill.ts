@@ -1,3 +1,4 @@
+import { definedOf } from '../../domain/json.ts';
 import type { BackfillRequest, JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
@@ -30,10 +31,7 @@ export const backfillCommand = command({
     if (actions.length > 1 || (action !== undefined && starting))
       throw new UsageError('Choose one: --pause, --resume, --cancel, or the options of a new backfill.');
     const request: BackfillRequest = {
-      ...(action === undefined ? {} : { action }),
-      ...(audience === undefined ? {} : { audiences: audience }),
-      ...(sample === undefined ? {} : { sample }),
-      ...(requestId === undefined ? {} : { requestId }),
+      ...definedOf({ action, audiences: audience, sample, requestId }),
     };
     const status = await withJobs((jobs) => jobs.backfill(job, request));
     print(status, () => askedText(job, action, sample, status));

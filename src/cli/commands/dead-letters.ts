@@ -1,3 +1,4 @@
+import { definedOf, stringifyJson } from '../../domain/json.ts';
 import type { Command } from '@commander-js/extra-typings';
 import type {
   DeadLetterFilter,
@@ -10,7 +11,6 @@ import type {
   ExportJobs,
   WhichDeadLetters,
 } from '../../client/export-jobs.ts';
-import { stringifyJson } from '../../domain/json.ts';
 import { counted, printable, printableReason } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
@@ -202,7 +202,7 @@ const redeliverCommand = command({
     const which = whichFrom(id, all, filter);
     if (id !== undefined && (limit ?? rate) !== undefined)
       throw new UsageError('--limit and --rate are about many dead letters, not about one.');
-    const few = { ...(limit === undefined ? {} : { limit }), ...(rate === undefined ? {} : { perSecond: rate }) };
+    const few = { ...definedOf({ limit, perSecond: rate }) };
     const asking = { json, yes: yes === true, isDry: dryRun === true };
     await decide(terminal, { ...REDELIVERING, ...asking }, (deadLetters, options) =>
       deadLetters.redeliver(which, { ...options, ...few, force: force === true }),

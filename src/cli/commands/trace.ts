@@ -1,3 +1,4 @@
+import { definedOf } from '../../domain/json.ts';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { configuredTaskQueue } from '../../config/config.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
@@ -36,8 +37,7 @@ and how long it took, nor when in its slice a trigger was sent.`,
       await withJobs(async (jobs) => {
         const onProgress = (progress: TraceProgress): void => void spinner?.start(progressText(progress));
         const options = {
-          ...(job === undefined ? {} : { jobId: job }),
-          ...(since === undefined ? {} : { since }),
+          ...definedOf({ jobId: job, since }),
           onProgress,
         };
         for await (const event of jobs.trace(person, options)) tell(event);

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { definedOf } from '../../domain/json.ts';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/shown.ts';
@@ -68,9 +69,7 @@ function optionsFrom(flags: {
 }): WatchOptionsInput {
   const { every, emitExisting, largestExit } = flags;
   return {
-    ...(every === undefined ? {} : { everyMs: every }),
-    ...(emitExisting === undefined ? {} : { emitExisting }),
-    ...(largestExit === undefined ? {} : { largestExitPercent: largestExit }),
+    ...definedOf({ everyMs: every, emitExisting, largestExitPercent: largestExit }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { definedOf, isRecord } from '../../domain/json.ts';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import type {
   EndpointStatus,
@@ -9,7 +10,6 @@ import type {
 } from '../../contract/job-status.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import { isRecord } from '../../domain/json.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import { JobNotRunning } from '../errors.ts';
@@ -110,8 +110,7 @@ function summaryOf(run: ListedRun): JobSummary {
     running,
     ...presentation(run.memo),
     startedAt: run.startTime,
-    ...(run.closeTime === undefined ? {} : { endedAt: run.closeTime }),
-    ...(kept === undefined ? {} : { kept }),
+    ...definedOf({ endedAt: run.closeTime, kept }),
   };
 }
 
@@ -258,9 +257,7 @@ async function numbersOf(
   return {
     waiting,
     delivered,
-    ...(lastDeliveredAt === undefined ? {} : { lastDeliveredAt }),
-    ...(oldestWaitingAt === undefined ? {} : { oldestWaitingAt }),
-    ...(lastFailure === undefined ? {} : { lastFailure }),
+    ...definedOf({ lastDeliveredAt, oldestWaitingAt, lastFailure }),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.state }),
     ...(mayHaveLetters ? await lettersInStatus(client, status, taskQueue) : {}),
   };

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import { definedOf } from '../../domain/json.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
@@ -280,8 +281,7 @@ function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
         {event} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
       </td>
       <td data-name="Answer">
-        {outcome === 'failed' &&
-          failureInWords({ ...(status === undefined ? {} : { status }), ...(code === undefined ? {} : { code }) })}
+        {outcome === 'failed' && failureInWords({ ...definedOf({ status, code }) })}
         {durationMs !== undefined && <span class="quiet"> {durationMs} ms</span>}
         {answer !== undefined && answer !== '' && (
           <>

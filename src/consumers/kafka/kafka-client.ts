@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { BaseOptions, Consumer, SASLOptions } from '@platformatic/kafka';
+import { definedOf } from '../../domain/json.ts';
 import type { KafkaConfig } from '../../config/consumer-config.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { TLS_TERMS, trustedAuthorities } from '../../webhook/tls.ts';
@@ -94,10 +95,7 @@ function tlsOf(tls: Exclude<KafkaConfig['tls'], false>): NonNullable<BaseOptions
   const { certificate, key, passphrase } = tls.clientCertificate ?? {};
   return {
     ...TLS_TERMS,
-    ...(ca === undefined ? {} : { ca }),
-    ...(certificate === undefined ? {} : { cert: certificate }),
-    ...(key === undefined ? {} : { key }),
-    ...(passphrase === undefined ? {} : { passphrase }),
+    ...definedOf({ ca, cert: certificate, key, passphrase }),
   };
 }
 

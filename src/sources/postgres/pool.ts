@@ -1,4 +1,5 @@
 import { type ClientConfig, Pool, type PoolClient, type PoolConfig } from 'pg';
+import { definedOf } from '../../domain/json.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { trustedAuthorities } from '../../webhook/tls.ts';
 import { SourceError } from '../source.ts';
@@ -174,10 +175,7 @@ export function connectionOf(
   return {
     // Settings that are left out come from where libpq takes them: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, ~/.pgpass.
     ...(host === '' ? {} : { host }),
-    ...(port === undefined ? {} : { port }),
-    ...(database === undefined ? {} : { database }),
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
+    ...definedOf({ port, database, user, password }),
     ssl: tlsOf(address, options.certificateAuthorities),
     connectionTimeoutMillis: options.connectTimeoutMs,
     application_name: APPLICATION_NAME,
