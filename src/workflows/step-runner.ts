@@ -17,7 +17,6 @@ import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceInput } from '../contract/slice.ts';
-import type { Calendar } from '../contract/timing.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
@@ -96,28 +95,35 @@ export class StepRunner {
     switch (step.kind) {
       case 'deliver':
         return void this.#deliver(step);
-      case 'start-backfill':
-        return void this.#track(this.#startBackfill(step));
-      case 'cancel-backfill':
-        return void this.#track(this.#cancelBackfill(step.n));
-      case 'answer-page':
-        return void this.#track(this.#answerPage(step.answer));
-      case 'look-for-backfill':
-        return void this.#track(this.#lookForBackfill(step.n));
       case 'hold':
         return void this.#hold(step);
       case 'recall':
         return void this.#recall(step.number);
+      default:
+        return void this.#track(this.#effectOf(step), step.kind);
+    }
+  }
+
+  #effectOf(step: Exclude<Effect, { kind: 'deliver' | 'hold' | 'recall' }>): Promise<void> {
+    switch (step.kind) {
+      case 'start-backfill':
+        return this.#startBackfill(step);
+      case 'cancel-backfill':
+        return this.#cancelBackfill(step.n);
+      case 'answer-page':
+        return this.#answerPage(step.answer);
+      case 'look-for-backfill':
+        return this.#lookForBackfill(step.n);
       case 'release':
-        return void this.#track(this.#release(step.holders));
+        return this.#release(step.holders);
       case 'keep-dead-letters':
-        return void this.#track(this.#keepDeadLetters(step.letters));
+        return this.#keepDeadLetters(step.letters);
       case 'answer-letters':
-        return void this.#track(this.#answerLetters(step.answers));
+        return this.#answerLetters(step.answers);
       case 'raise-alerts':
-        return void this.#track(this.#raiseAlerts(step.alerts));
+        return this.#raiseAlerts(step.alerts);
       case 'read-calendar':
-        return void this.#track(this.#readCalendar(step));
+        return this.#readCalendar(step);
     }
   }
 
@@ -128,7 +134,7 @@ export class StepRunner {
 
   /** Checks an edit against the source; then it takes effect, or whoever asked is told why it did not, and the status says so. */
   edit(asked: RequestedEdit): void {
-    void this.#track(this.#edit(asked));
+    void this.#track(this.#edit(asked), 'edit');
   }
 
   async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
@@ -217,13 +223,8 @@ export class StepRunner {
 
   async #release(holders: readonly string[]): Promise<void> {
     const { release } = withRetries(counted(holders.length, 'holder'));
-    try {
-      await release(holders.map((name) => this.#holderId(name)));
-      holdersReleased(this.#state, holders, true);
-    } catch (error) {
-      log.error('holders could not be told to end', { holders, error });
-      holdersReleased(this.#state, holders, false);
-    }
+    await release(holders.map((name) => this.#holderId(name)));
+    holdersReleased(this.#state, holders);
   }
 
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {
@@ -259,22 +260,13 @@ export class StepRunner {
     const { subscriptionId, definition } = this.#state.job;
     const job = { id: jobIdOf(this.#workflowId), label: definition.label, subscription_id: subscriptionId };
     const { raiseAlerts } = withRetries(alerts.map(({ kind, state }) => `${kind} ${state}`).join(', '));
-    try {
-      await raiseAlerts(alerts.map((alert) => ({ id: `alert-${subscriptionId}-${alert.n}`, job, alert })));
-      this.#state.alerts.confirm(alerts);
-    } finally {
-      this.#state.isAlerting = false;
-    }
+    await raiseAlerts(alerts.map((alert) => ({ id: `alert-${subscriptionId}-${alert.n}`, job, alert })));
+    this.#state.alerts.confirm(alerts);
   }
 
   async #readCalendar({ settings, from, revision }: Extract<Effect, { kind: 'read-calendar' }>): Promise<void> {
     const { readCalendar } = withRetries('the calendar of the next days');
-    let calendar: Calendar | undefined;
-    try {
-      calendar = await readCalendar(settings, from);
-    } finally {
-      calendarRead(this.#state, revision, calendar);
-    }
+    calendarRead(this.#state, revision, await readCalendar(settings, from));
   }
 
   #holderId(name: string): string {
@@ -369,13 +361,14 @@ export class StepRunner {
   }
 
   /** A child that is gone is not an error here: if it is still needed, that shows when it is looked for. */
-  async #track(effect: Promise<void>): Promise<void> {
+  async #track(effect: Promise<void>, step: Effect['kind'] | 'edit'): Promise<void> {
     this.underWay++;
     try {
       await effect;
     } catch (error) {
-      log.warn('a step failed', { error });
+      log.warn('a step failed', { step, error });
     }
+    if (step !== 'edit') this.#state.underWay.delete(step);
     this.underWay--;
     this.#wake();
   }

@@ -165,7 +165,6 @@ function oweAnswer(
 /** They went out, or could not: a dead letter that hears nothing asks again. */
 export function answersGone(state: DispatcherState, answers: readonly AddressedAnswer[]): void {
   state.owedAnswers.splice(0, answers.length);
-  state.isAnswering = false;
 }
 
 /** Gives a trigger its place: in its person's chain, or after all others in the overflow. */

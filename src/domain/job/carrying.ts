@@ -164,9 +164,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     deadLetters: new DeadLetters(carried.dying),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
     owedAnswers: [],
-    isAnswering: false,
     owedReleases: [...carried.owedReleases],
-    releasing: false,
     delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
     arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
     newest: new Map(carried.newest),
@@ -185,8 +183,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     meter: new Meter(carried.meter),
     trend: new Trend(carried.trend),
     alerts: new Alerts(carried.alerts),
-    isReadingCalendar: false,
-    isAlerting: false,
+    underWay: new Set(),
     // Last, since what stands before a spread is found faster: this is asked for with every trigger.
     ...plainOf(carried),
   };

@@ -85,8 +85,8 @@ function deadLettersStep({ deadLetters, budgets }: DispatcherState): Step | unde
 
 /** One at a time: the next one takes all that came meanwhile. */
 function answersStep(state: DispatcherState): Step | undefined {
-  if (state.isAnswering || state.owedAnswers.length === 0) return undefined;
-  state.isAnswering = true;
+  if (state.underWay.has('answer-letters') || state.owedAnswers.length === 0) return undefined;
+  state.underWay.add('answer-letters');
   return { kind: 'answer-letters', answers: state.owedAnswers.slice(0, ANSWERS_AT_ONCE) };
 }
 
@@ -94,14 +94,14 @@ function calendarStep(state: DispatcherState, now: number): Step | undefined {
   // A stopped job needs no calendar.
   const settings = state.stopping?.waiting === 'keep' ? undefined : calendarToRead(state, now);
   if (settings === undefined) return undefined;
-  state.isReadingCalendar = true;
+  state.underWay.add('read-calendar');
   return { kind: 'read-calendar', settings, from: now, revision: state.job.revision };
 }
 
 /** One at a time: what fails is sent again with what came meanwhile. */
 function alertsStep(state: DispatcherState): Step | undefined {
-  if (state.isAlerting || state.alerts.owed.length === 0) return undefined;
-  state.isAlerting = true;
+  if (state.underWay.has('raise-alerts') || state.alerts.owed.length === 0) return undefined;
+  state.underWay.add('raise-alerts');
   return { kind: 'raise-alerts', alerts: state.alerts.owed };
 }
 

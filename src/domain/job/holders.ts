@@ -36,8 +36,8 @@ function recallStep(state: DispatcherState, now: number): Step | undefined {
 }
 
 function releaseStep(state: DispatcherState): Step | undefined {
-  if (state.owedReleases.length === 0 || state.releasing) return undefined;
-  state.releasing = true;
+  if (state.owedReleases.length === 0 || state.underWay.has('release')) return undefined;
+  state.underWay.add('release');
   return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
 }
 
@@ -67,10 +67,8 @@ export function recallFailed(state: DispatcherState, number: number, reason: str
   state.overflow.recallFailed(number);
 }
 
-/** These holders were told to end; if not all of them were, they are told again. */
-export function holdersReleased(state: DispatcherState, holders: readonly string[], done: boolean): void {
-  state.releasing = false;
-  if (!done) return;
+/** These holders were told to end. */
+export function holdersReleased(state: DispatcherState, holders: readonly string[]): void {
   const gone = new Set(holders);
   state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
 }

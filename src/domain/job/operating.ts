@@ -112,7 +112,6 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
 
 /** The calendar was read for the job as of this revision: after an edit since then, that has brought its own. */
 export function calendarRead(state: DispatcherState, revision: number, calendar: Calendar | undefined): void {
-  state.isReadingCalendar = false;
   if (state.job.revision !== revision || calendar === undefined) return;
   setJob(state, { ...state.job, calendar });
 }

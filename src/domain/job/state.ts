@@ -15,6 +15,7 @@ import type { DeadLetters } from './queue/dying.ts';
 import type { RecentMemory, KnownInstants, NewestChanges } from './queue/memory.ts';
 import type { Overflow, UnreadableHolder } from './queue/overflow.ts';
 import type { ProfileHolders } from './queue/profile-holders.ts';
+import type { Step } from './steps.ts';
 import type { Breaker } from './throttles/breaker.ts';
 import type { CarriedGathering, CarriedQuota, CarriedSpacing } from './throttles/throttled.ts';
 
@@ -67,12 +68,8 @@ export interface DispatcherState extends PlainState {
   readonly takenLetters: RecentMemory;
   /** What dead letters have yet to be told. Not carried: no run ends before, and one that hears nothing asks again. */
   readonly owedAnswers: AddressedAnswer[];
-  /** Whether some of them are on their way. */
-  isAnswering: boolean;
   /** Holders that are no longer needed and have yet to be released. */
   owedReleases: string[];
-  /** Whether some of them are being released. */
-  releasing: boolean;
   /** The last deliveries, as texts: what is signalled again soon afterwards is a repeat. */
   readonly delivered: RecentMemory;
   /** The last live triggers, by person and audience: a page of members that was read before one came is older news about them. */
@@ -102,10 +99,8 @@ export interface DispatcherState extends PlainState {
   readonly meter: Meter;
   readonly trend: Trend;
   readonly alerts: Alerts;
-  /** Whether the calendar is being read. */
-  isReadingCalendar: boolean;
-  /** Whether some of the alerts that are owed are being raised. */
-  isAlerting: boolean;
+  /** Steps of which one at a time is under way: the next one takes all that came meanwhile. */
+  readonly underWay: Set<Step['kind']>;
 }
 
 /** Puts a checked definition into effect. */

@@ -87,6 +87,7 @@ export class AJob {
 
   /** Does at once what goes to other workflows; false for any other step. */
   protected carryOut(step: Step): boolean {
+    if (step.kind !== 'read-calendar') this.state.underWay.delete(step.kind);
     switch (step.kind) {
       case 'hold':
         this.holders.set(String(step.number), step.content);
@@ -97,7 +98,7 @@ export class AJob {
         return true;
       case 'release':
         for (const name of step.holders) this.holders.delete(name);
-        holdersReleased(this.state, step.holders, true);
+        holdersReleased(this.state, step.holders);
         return true;
       case 'keep-dead-letters':
         this.dead.push(...step.letters.values());
@@ -111,7 +112,6 @@ export class AJob {
       case 'raise-alerts':
         this.alerts.push(...step.alerts);
         this.state.alerts.confirm(step.alerts);
-        this.state.isAlerting = false;
         return true;
       default:
         return false;

@@ -213,6 +213,8 @@ export class DispatcherWorld {
         if (this.#events === 0) this.#quota.waits(this.state, this.now);
         return;
       }
+      // But for what holders do, all is done at once.
+      if (step.kind !== 'release') this.state.underWay.delete(step.kind);
       must(step.kind !== 'deliver' || !isStopped(this.state), 'a stopped job sends nothing');
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);

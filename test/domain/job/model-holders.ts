@@ -79,7 +79,8 @@ export class ModelHolders {
           ? holderRead(state, step.number, content, now)
           : recallFailed(state, step.number, 'It cannot be read.', now);
       case 'release':
-        return holdersReleased(state, step.holders, isHeard);
+        state.underWay.delete(step.kind);
+        return isHeard ? holdersReleased(state, step.holders) : undefined;
       case 'keep-dead-letters':
         return isHeard ? state.deadLetters.confirm(step.letters.keys()) : state.deadLetters.failed(step.letters.keys());
     }

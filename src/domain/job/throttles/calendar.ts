@@ -24,12 +24,12 @@ function readAt(state: Throttled): number | undefined {
 /** What the calendar is to be read for now; undefined: it need not be. One at a time. */
 export function calendarToRead(state: Throttled, now: number): CalendarSettings | undefined {
   const at = readAt(state);
-  return at === undefined || at > now || state.isReadingCalendar ? undefined : calendarSettings(state);
+  return at === undefined || at > now || state.underWay.has('read-calendar') ? undefined : calendarSettings(state);
 }
 
 /** When it will have to be read, epoch ms; undefined when it need not be, or is being read. */
 export function nextCalendarAt(state: Throttled): number | undefined {
-  return state.isReadingCalendar ? undefined : readAt(state);
+  return state.underWay.has('read-calendar') ? undefined : readAt(state);
 }
 
 /** The quiet time that holds at this moment; undefined: none does. */

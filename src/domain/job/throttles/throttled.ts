@@ -2,6 +2,7 @@ import type { SpacingEnd } from '../../../contract/slice.ts';
 import type { BackfillIntake } from '../backfill.ts';
 import type { JobRecord, Slice, Stopping } from '../job.ts';
 import type { Chains } from '../queue/chains.ts';
+import type { Step } from '../steps.ts';
 
 /** How much of a job's quota is used; plain JSON. */
 export interface CarriedQuota {
@@ -32,8 +33,7 @@ export interface Throttled {
   readonly chains: Chains;
   readonly slices: ReadonlyMap<number, Slice>;
   readonly backfill: BackfillIntake | undefined;
-  /** Whether the calendar is being read. */
-  readonly isReadingCalendar: boolean;
+  readonly underWay: ReadonlySet<Step['kind']>;
   /** How long one request takes, in ms. */
   readonly requestMs: number;
   spacing?: CarriedSpacing | undefined;
