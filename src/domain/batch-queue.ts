@@ -9,7 +9,7 @@ export interface BatchQueueOptions {
   readonly isByEvent: boolean;
 }
 
-/** What becomes of a trigger that is offered to a batch: it is in; it is not to be sent; or the batch is full without it. */
+/** The result of offering a trigger to a batch: it is in, it is not to be sent, or the batch is full without it. */
 type Taken = 'in' | 'out' | 'full';
 
 /** Somebody's triggers in the slice that are not settled. */
@@ -21,14 +21,14 @@ interface Person {
 }
 
 /**
- * Puts the triggers of a slice together in batches, named by their places. A person is in one batch at a time, in order, and in the next one
- * only after the first was delivered. Of a batch that was refused each trigger goes once more, in one of half as many at most: so whatever the
- * endpoint cannot accept is alone after a few of them.
+ * Puts the triggers of a slice together in batches, named by their places. A person is in one batch at a time, in order, and in the next
+ * one only after the first was delivered. Each trigger of a refused batch goes again, in a batch of at most half as many. After a few of
+ * these, whatever the endpoint cannot accept is alone.
  */
 export class BatchQueue {
   readonly #options: BatchQueueOptions;
   readonly #most = new Map<number, number>();
-  /** Of those that were halved, those that were in a request. */
+  /** The halved ones that were in a request. */
   readonly #asked = new Set<number>();
   readonly #people: Person[] = [];
   /** By the places of their triggers. */
@@ -48,7 +48,7 @@ export class BatchQueue {
     }
   }
 
-  /** How many people wait to be put into a batch; one of whom a trigger was delivered may wait again. */
+  /** How many people wait to be put into a batch. A person may wait again after a delivery. */
   get people(): number {
     return this.#people.length;
   }
@@ -58,8 +58,8 @@ export class BatchQueue {
   }
 
   /**
-   * Takes the next batch: the places of its triggers, in order; empty when nobody is left.
-   * @param offer is asked for each trigger that could be in it; after one that is out, no other of that person goes.
+   * Takes the next batch and returns the places of its triggers, in order; empty when nobody is left.
+   * @param offer is called for each trigger that could be in it; after one that is out, that person sends no other.
    */
   next(offer: (place: number) => Taken): number[] {
     const places: number[] = [];
@@ -96,19 +96,19 @@ export class BatchQueue {
     return places;
   }
 
-  /** One that was taken is not to be sent after all: no later one of that person goes. */
+  /** Drops a trigger that was taken, and all later ones of its person. */
   leaveOut(place: number): void {
     const person = this.#personAt[place];
     if (person !== undefined) person.end = place;
   }
 
-  /** A batch was delivered: what comes after it of its people may go. */
+  /** Records that a batch was delivered: later triggers of its people may go. */
   delivered(places: readonly number[]): void {
     this.#putFirst(places);
   }
 
   /**
-   * A batch of more than one was refused.
+   * Splits a batch of more than one that was refused.
    * @param wasAsked whether the endpoint refused it; else no request could be made of it.
    */
   halve(places: readonly number[], wasAsked = true): void {
@@ -122,7 +122,7 @@ export class BatchQueue {
     this.#putFirst(places);
   }
 
-  /** The places that go in smaller batches than the slice was cut for, with how many those have at most. */
+  /** The places that go in smaller batches than the slice was cut for, each with the most triggers in such a batch. */
   get halved(): HalvedBatches {
     const { triggers } = this.#options;
     return [...this.#most]

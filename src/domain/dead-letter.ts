@@ -63,7 +63,7 @@ export function membershipObstacle(event: TriggerEvent, isMember: boolean): stri
   return `The person ${today}, so this ${event} would be wrong. ${OR_FORCE}`;
 }
 
-/** What a person reads when the job refuses it. */
+/** Returns why the job refused it, for people. */
 export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): string {
   const { jobWorkflowId, audience } = letter;
   const job = jobIdOf(jobWorkflowId);
@@ -83,7 +83,7 @@ export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): str
   }
 }
 
-/** Why nothing came of asking the job: it does not run, or takes no more signals. */
+/** Returns why the job could not be asked: it does not run, or takes no more signals. */
 export function unaskableText({ jobWorkflowId }: DeadLetter, why: 'not-running' | 'full'): string {
   const job = `The job ${jobIdOf(jobWorkflowId)}`;
   return why === 'full'
@@ -91,12 +91,12 @@ export function unaskableText({ jobWorkflowId }: DeadLetter, why: 'not-running' 
     : `${job} did not take it: it is not running. If it can be resumed or recovered, do that, then redeliver it again. Otherwise discard this, and push the trigger to another job: one that is started anew under this id is another one, too.`;
 }
 
-/** The job has been asked, and nothing is heard of it. */
+/** Returns the notice for a job that was asked and has not answered. */
 export function unansweredText({ jobWorkflowId }: DeadLetter): string {
   return `It is not known whether it will be sent: the job ${jobIdOf(jobWorkflowId)} was asked to take it and has not answered. It answers as soon as a worker runs it.`;
 }
 
-/** The job was asked and ended from outside before its answer came, so that it may have been among what was waiting there. */
+/** Returns the notice for a job that was ended from outside before it answered. The trigger may be among those that waited there. */
 export function doubtText({ jobWorkflowId }: DeadLetter): string {
   const job = jobIdOf(jobWorkflowId);
   return `It is not known whether it will be sent: the job ${job} was asked to take it and was ended before it answered, so it may be among what a recovery of the job sends. Recover or start the job, then decide again: it will be asked.`;
@@ -209,7 +209,7 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
 }
 
-/** What the workflow of a dead letter is given. */
+/** Returns the input of a dead letter's workflow. */
 export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: string, now: number): DeadLetter {
   const { user, trigger, failure, attempts } = dead;
   const { audience: audienceId, event, at, profile, profileBytes, held, redelivery = 0 } = trigger;

@@ -31,13 +31,13 @@ export function deliveryText(
   return joined([subscriptionId, user, audience, event, knownInstant(at) ?? at]);
 }
 
-// A trigger's trace needs no state: its trace id (W3C Trace Context, 3.2.2.3) is its delivery id, which has the same length, is as evenly
-// distributed, and is the same on every attempt, from every worker, after every crash. All zeros, which no trace may have, would be one id
-// in 2^128.
+// A trigger's trace needs no state: its trace id (W3C Trace Context, 3.2.2.3) is its delivery id. Both have the same length and are evenly
+// distributed, and a delivery id stays the same on every attempt, from every worker, after every crash. All zeros, which no trace may have,
+// would be one id in 2^128.
 
 /**
- * The id of the root span of a trigger, 16 hex digits: every worker knows it before that span is exported, which is when the trigger is
- * settled. A dead letter that is redelivered begins another one, in the same trace.
+ * The id of the root span of a trigger, 16 hex digits: every worker knows it before that span is exported, when the trigger is settled. A
+ * redelivered dead letter begins another one in the same trace.
  *
  * @param redelivery how often the trigger was redelivered, from 0.
  */

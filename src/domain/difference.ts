@@ -2,15 +2,15 @@ import type { DifferenceCounts } from '../contract/difference.ts';
 import { shownCount } from './shown.ts';
 import { isTooLarge } from './watch.ts';
 
-/** The largest share of the people on the list, in percent, that is believed to have left. */
+/** The largest share of the people on the list, in percent, that may leave without a confirmation. */
 export const LARGEST_EXIT_PERCENT = 20;
-/** The largest share of the members, in percent, that is believed to be missing there. */
+/** The largest share of the members, in percent, that may be missing from the list without a confirmation. */
 export const LARGEST_ENTER_PERCENT = 80;
 
-/** Why a difference may be that of a wrong list, or of a source that is half empty. */
+/** Why a difference may come from a wrong list, or from a source that is half empty. */
 export type DifferenceDoubt = 'empty' | 'strangers' | 'exits' | 'enters';
 
-/** What speaks against sending a difference without a person who says that it is meant. */
+/** Returns why a difference must not be sent unless a person confirms it. */
 export function doubtsAbout({ theirs, members, both, enters, exits }: DifferenceCounts): DifferenceDoubt[] {
   if (theirs === 0) return enters === 0 ? [] : ['empty'];
   if (both === 0 && exits > 0) return [members === 0 ? 'exits' : 'strangers'];

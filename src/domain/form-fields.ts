@@ -45,7 +45,7 @@ interface NumberPart {
   readonly placeholder?: string;
 }
 
-/** What the doors know of a field. Its rules are in `contract/export-job.ts`, which no workflow and no browser loads. */
+/** A field as all interfaces know it. Its rules are in `contract/export-job.ts`, which no workflow and no browser loads. */
 export interface FormField<Value = unknown> {
   /** Its value if nothing is said. Absent: it is required, or optional. */
   readonly default?: Value;
@@ -54,20 +54,20 @@ export interface FormField<Value = unknown> {
   readonly isForStart?: true;
   /** It may hold a secret: in a URL, or `misplaced`, in a value that is wrong. */
   readonly secret?: 'url' | 'misplaced';
-  /** What it is, in Markdown whose links docs/jobs.md resolves. The docs, the command line, the API and the forms show it. */
+  /** Its meaning, in Markdown whose links docs/jobs.md resolves. The docs, the command line, the API and the forms show it. */
   readonly what: string;
-  /** What its default, or null, means. */
+  /** The meaning of its default, or of null. */
   readonly without?: string;
   readonly option: FieldOption;
   readonly label: string;
   /** The part of "More" in which forms ask for it. Absent: they ask everybody. */
   readonly section?: keyof typeof FORM_SECTIONS;
   readonly input: FieldInput;
-  /** What a form shows at the input, instead of `what`. */
+  /** A form shows it at the input instead of `what`. */
   readonly hint?: string;
   /** A value, as it is typed. */
   readonly example?: string;
-  /** What a status calls it, if not by its label. Null: it has no row of its own. */
+  /** Its name in a status, if not its label. Null: it has no row of its own. */
   readonly row?: string | null;
 }
 
@@ -389,7 +389,7 @@ export function defaultOf(field: keyof JobDefinition): unknown {
   return FORM[field].default ?? null;
 }
 
-/** What a field is, and what leaving it out means, in a line. */
+/** Returns the meaning of a field and of leaving it out, in a line. */
 export function helpOf(field: keyof JobDefinition): string {
   const { what, without } = FORM[field];
   return plain(without === undefined ? what : `${what}; ${JSON.stringify(defaultOf(field))}: ${without}`);
@@ -419,7 +419,7 @@ export const FORM_DEFAULTS = definedOf(
   Object.fromEntries(FORM_FIELDS.map((field) => [field, FORM[field].default])),
 ) as Defaults;
 
-/** What an edit may name, in the form's order: all of the form but what can only be said when a job is started. */
+/** The fields that an edit may name, in the form's order: all but those that only a start takes. */
 export const EDITABLE_FIELDS = FORM_FIELDS.filter((field): field is keyof JobEdit => FORM[field].isForStart !== true);
 
 /** The fields that may hold a secret as part of a URL. */

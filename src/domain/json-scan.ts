@@ -14,8 +14,8 @@ export interface MemberPlaces {
 
 /**
  * Finds the members of the object that is exactly `text` from `from` to `to`. Undefined when that is not valid JSON, and when it is
- * unusual: a key with an escape, more than 100 levels, a lone surrogate, a number with a fraction or an exponent that is spelt in another way than
- * JavaScript does it (`1.10`, `1e400`).
+ * unusual: a key with an escape, more than 100 levels, a lone surrogate, or a number that JavaScript would spell differently (`1.10`,
+ * `1e400`).
  */
 export function scanMembers(text: string, from: number, to: number): MemberPlaces | undefined {
   if (text.charCodeAt(from) !== OPENING_BRACE || !text.isWellFormed()) return undefined;
@@ -37,7 +37,8 @@ export function scanMembers(text: string, from: number, to: number): MemberPlace
 }
 
 /**
- * A key that an object in the text has twice: readers keep the last one in silence, which is seldom what was meant. Undefined when none has.
+ * Finds a key that an object in the text has twice; undefined when none has. Readers silently keep the last one, which is seldom what was
+ * meant.
  *
  * @param text valid JSON.
  * @param levels how deep objects are looked into; 1: only the outermost.
@@ -83,7 +84,7 @@ export function isNestedDeeper(text: string, levels: number): boolean {
 /**
  * Whether a run of 16 digits or more is outside of every string: profiles that travel as texts are full of them.
  *
- * @param text of what is not valid JSON, nothing is promised.
+ * @param text for a text that is not valid JSON, the result means nothing.
  */
 export function hasLongNumber(text: string): boolean {
   let run = 0;
@@ -157,7 +158,7 @@ function array(text: string, from: number, to: number, depth: number): number {
   }
 }
 
-/** What follows the colon that is here, or after spaces; what comes next may also begin after spaces. */
+/** Skips a colon, and the spaces around it. */
 function colon(text: string, from: number): number {
   const at = space(text, from);
   return text.charCodeAt(at) === COLON ? space(text, at + 1) : NONE;
@@ -196,7 +197,7 @@ function plainKey(text: string, from: number, to: number): number {
   return NONE;
 }
 
-/** What comes after a backslash. The digits of `\uXXXX` need not be skipped: in a string they are ordinary characters. */
+/** Whether an escape follows, after a backslash. The digits of `\uXXXX` need not be skipped: in a string they are ordinary characters. */
 function isEscape(text: string, at: number): boolean {
   const letter = text.charAt(at);
   return letter === 'u' ? HEX.test(text.slice(at + 1, at + 5)) : '"\\/bfnrt'.includes(letter);
@@ -204,7 +205,7 @@ function isEscape(text: string, at: number): boolean {
 
 const HEX = /^[0-9a-fA-F]{4}$/;
 
-/** A number that is spelt as it would be written: of any other, digits would depend on whether it was ever read. */
+/** A number that is spelt as it would be written. In any other, digits would depend on whether it was ever parsed. */
 function number(text: string, from: number): number {
   const at = anyNumber(text, from);
   const isWhole =

@@ -12,7 +12,7 @@ const LONG_INTEGER = /(?:^|[:[,\s])-?\d{16}/;
  */
 export function parseJson(text: string): Json {
   const isLossy = LONG_RUN.test(text) && LONG_INTEGER.test(text) && hasLongNumber(text);
-  // What is not JSON is found out by the faster one.
+  // The faster parser finds out what is not JSON.
   const fast: unknown = JSON.parse(text);
   const value = isLossy ? parse(text, undefined, LOSSLESS) : fast;
   return value as Json; // Both parsers make nothing but the values that Json names.
@@ -20,12 +20,12 @@ export function parseJson(text: string): Json {
 
 /** The same with each number as the text that it is written as: `1e3` is not 1000 then, nor `1.0` 1. Throws SyntaxError. */
 export function parseJsonAsWritten(text: string): Json {
-  return parse(text, undefined, { ...LOSSLESS, parseNumber: (written) => written }) as Json; // Of strings, as far as there were numbers.
+  return parse(text, undefined, { ...LOSSLESS, parseNumber: (written) => written }) as Json; // Its numbers are strings.
 }
 
 /**
- * The line and column, from 1, at which a text stops being JSON. To be reported instead of the parser's message, which quotes the text, and
- * that may be a secret or somebody's profile.
+ * The line and column, from 1, at which a text stops being JSON. Reported instead of the parser's message, which quotes the text: it may be
+ * a secret or somebody's profile.
  */
 export function jsonMistake(text: string): { readonly line: number; readonly character: number } {
   const before = text.slice(0, placeOfMistake(text));
@@ -56,16 +56,16 @@ export function stringifyJson(value: Json | object): string {
   }
 }
 
-/** Of a number that is too large to be one, such as 1e400, JSON would make null. */
+/** Throws RangeError if a number is too large for a double, such as 1e400: JSON would turn it into null. */
 export function refuseNoNumber(value: unknown): void {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(NO_NUMBER);
   if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) refuseNoNumber(one);
 }
 
-/** Why nothing is written of such a number. */
+/** Why such a number cannot be written. */
 export const NO_NUMBER = 'a number is too large to be written';
 
-// Of a repeated key the last value counts, as with JSON.parse.
+// If a key is repeated, its last value counts, as with JSON.parse.
 const LOSSLESS: ParseOptions = { parseNumber, onDuplicateKey: ({ newValue }) => newValue };
 
 function parseNumber(text: string): number | bigint {

@@ -13,15 +13,15 @@ export interface Budgets {
   readonly triggerBytes: number;
   /** Most bytes of triggers in one slice. */
   readonly sliceBytes: number;
-  /** What the state carried through continue-as-new should stay within. */
+  /** Most bytes that the state carried through continue-as-new should have. */
   readonly stateBytes: number;
   /** The share of it that chains may take, including running ones; beyond that, what arrives goes into the overflow. */
   readonly chainBytes: number;
-  /** What may wait after them in the memory of a run that is sending; it is not carried, but put into holders before the run ends. */
+  /** Most bytes that may wait after them in the memory of a sending run. They are not carried, but put into holders before the run ends. */
   readonly tailBytes: number;
-  /** What it must stay within, or the run cannot end: the payload limit, less what the converter and the event add. */
+  /** Most bytes that the state may have, or the run cannot end: the payload limit, less what the converter and the event add. */
   readonly carryBytes: number;
-  /** What the state is assumed to need for rejects, the breaker's people, the last failure and counters. */
+  /** Bytes assumed for rejects, the breaker's people, the last failure and counters. */
   readonly fixedBytes: number;
   /** How many live arrivals a job remembers, to recognise stale members of a backfill. */
   readonly rememberedArrivals: number;
@@ -29,7 +29,7 @@ export interface Budgets {
   readonly rememberedDeliveries: number;
   /** How many dead letters that came back a job remembers, to recognise one that asks again. */
   readonly rememberedLetters: number;
-  /** Of how many people, by audience, a job that drops what comes late remembers the newest change. */
+  /** How many newest changes, by person and audience, a job that drops late ones remembers. */
   readonly rememberedChanges: number;
   /** Most bytes of waiting members from a backfill. */
   readonly backfillBytes: number;
@@ -85,7 +85,7 @@ export const LOOK_UP_MS = 4_000;
 export const HEARTBEAT_TIMEOUT_MS = 10_000;
 /**
  * After its worker's last heartbeat, a slice is over within its budget, the time of its last request and this much more, in ms. Longer than
- * its look-up may take, so that a frozen worker has nothing left to start by then.
+ * its look-up may take: by then a frozen worker has nothing left to start.
  */
 export const STALL_MARGIN_MS = 5_000;
 /** Most triggers in one slice. */

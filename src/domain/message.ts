@@ -4,7 +4,7 @@ import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { type MemberPlaces, scanMembers } from './json-scan.ts';
 import { parseJson, refuseNoNumber, stringifyJson } from './json.ts';
 
-/** What a message is made of. */
+/** The parts of a message. */
 export interface PayloadParts {
   readonly user: string;
   readonly event: TriggerEvent;
@@ -18,7 +18,7 @@ export interface PayloadParts {
   readonly memberships?: readonly string[] | undefined;
   /** RFC 3339: the time of this attempt. */
   readonly attemptAt: string;
-  /** Said in the body of a trigger that shares its request with others; absent: the header says it. */
+  /** In the body of a trigger that shares its request with others; absent: it is in the header. */
   readonly deliveryId?: string;
 }
 
@@ -60,7 +60,7 @@ function segmentsAll({ memberships }: Pick<PayloadParts, 'memberships'>): { read
   return memberships === undefined ? {} : { segments_all: memberships };
 }
 
-/** What a template may name as `data`. */
+/** The fields that a template may name as `data`. */
 export function templateData(parts: PayloadParts): JsonObject {
   return { ...selectFields(fieldsOf(parts.profile), parts.exportFields), ...segmentsAll(parts) };
 }
@@ -108,8 +108,8 @@ export class ProfileText {
   readonly #end: number;
 
   /**
-   * Reads the JSON object in `text` from `from` to `to`. Undefined when there is none, and when it needs a real parser: a key that is there
-   * twice or has an escape, a lone surrogate, more than a hundred levels, a number that is not spelt as it would be written.
+   * Reads the JSON object in `text` from `from` to `to`. Undefined when there is none, and when it needs a real parser: a key that is
+   * repeated or has an escape, a lone surrogate, over a hundred levels, a number not spelt as it would be written.
    */
   static read(text: string, from = 0, to = text.length): ProfileText | undefined {
     const places = scanMembers(text, from, to);
@@ -181,9 +181,9 @@ export class ProfileText {
 }
 
 /**
- * The part of a profile that Export Fields select. Without fields: all of it. A field that is exactly a key selects that key; otherwise its
- * dots lead into nested objects (`user_attributes.value`), and what it selects keeps its place there, unless it is sent under another name,
- * whose dots make nested objects. A field that the profile does not have selects nothing.
+ * The part of a profile that Export Fields select. Without fields: all of it. A field that is exactly a key selects that key. Otherwise its
+ * dots lead into nested objects (`user_attributes.value`), and the selected value keeps its place there. If it is sent under another name,
+ * the dots of that name make nested objects. A field that the profile does not have selects nothing.
  */
 export function selectFields(profile: JsonObject, fields: readonly ExportField[]): JsonObject {
   if (fields.length === 0) return profile;
@@ -255,8 +255,8 @@ export const MOST_FIELDS = 1000;
 const LONGEST_FIELD = 255;
 
 /**
- * What Export Fields may name in a profile: its keys and, after each object, the paths to what is in it (`user_attributes`,
- * `user_attributes.value`). At most 1,000. What no path can name, such as a nested key with a dot, is left out.
+ * Returns the paths that Export Fields may name in a profile: its keys and, after each object, the paths into it (`user_attributes`,
+ * `user_attributes.value`). At most 1,000. Leaves out keys that no path can name, such as a nested key with a dot.
  */
 export function fieldPaths(profile: JsonObject): string[] {
   const paths = new Set<string>();

@@ -43,14 +43,14 @@ export const JOB_ID_RULE =
   'A job id has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit.';
 
 /**
- * Whether a job with this id would have the workflow id of another job's backfill: those of job `vip` are `export-job-vip-backfill-1` and so
- * on. One would take the place of the other, or end it.
+ * Whether a job with this id would have the workflow id of another job's backfill, such as `export-job-vip-backfill-1` for job `vip`. One
+ * would replace or end the other.
  */
 export function isReservedJobId(jobId: string): boolean {
   return /-backfill-\d+$/.test(jobId);
 }
 
-/** What is wrong with such an id, in words. */
+/** Returns why such an id is not allowed, for people. */
 export function reservedIdText(jobId: string): string {
   return `"${jobId}" could be another job's backfill: no job id ends in "-backfill-" and a number.`;
 }
@@ -65,16 +65,16 @@ export function jobIdOf(workflowId: string): string {
 }
 
 /**
- * The subscription of a job, from the id of its first run, which no other job has and which a reset does not change: so delivery ids stay
- * the same through a reset. 32 hexadecimal digits.
+ * The subscription of a job, from the id of its first run. No other job has it, and delivery ids stay the same through a reset, which does
+ * not change it. 32 hexadecimal digits.
  */
 export function subscriptionIdOf(firstRunId: string): string {
   return firstRunId.replaceAll('-', '');
 }
 
 /**
- * When the first job of a subscription began, epoch ms, which a newer server writes into the ids of runs (UUIDv7); undefined where it does not. A
- * recovery goes on with a subscription.
+ * When the first job of a subscription began, epoch ms. A newer server writes it into the ids of runs (UUIDv7); undefined with an older
+ * one. A recovery continues a subscription.
  */
 export function beganAt(subscriptionId: string): number | undefined {
   return /^[0-9a-f]{12}7[0-9a-f]{19}$/.test(subscriptionId)
@@ -96,12 +96,12 @@ export function holderWorkflowId(subscriptionId: string, holder: string): string
   return `holder-${subscriptionId}-${holder}`;
 }
 
-/** The workflow of a profile holder. Whoever signals a job knows its id, but not its subscription. */
+/** The workflow of a profile holder. It contains the job's id, because clients do not know the subscription. */
 export function profileHolderWorkflowId(jobId: string, name: string): string {
   return `${profileHolderPrefix(jobId)}${name}`;
 }
 
-/** What the ids of a job's profile holders begin with; so do those of jobs whose ids begin with this one's, which are longer. */
+/** The prefix of the ids of a job's profile holders. Jobs whose longer ids begin with this one's share it. */
 export function profileHolderPrefix(jobId: string): string {
   return `profiles-${jobId}-`;
 }
@@ -139,7 +139,7 @@ const PROFILE_DAYS = 365;
 export function holderWorkflow(workflowId: string, content: PackedTriggers) {
   const count = content.triggers.length;
   const summary = `${count.toLocaleString('en')} waiting trigger${count === 1 ? '' : 's'} of a job`;
-  // After a reset of the job its holders' numbers come again, with other content: what the job wants kept now counts.
+  // After a reset the job uses its holders' numbers again, with other content: the newer content counts.
   return { type: HOLDER, workflowId, input: content, summary, sleepsDays: HOLDER_DAYS, renews: 'all' } as const;
 }
 
@@ -169,5 +169,5 @@ export function audienceById(
   return job.audiences.find((one) => one.id === id) ?? job.formerAudiences.find((one) => one.id === id);
 }
 
-/** What identifies a difference: a UUID. It is also the name of its folder. */
+/** The id of a difference: a UUID. It is also the name of its folder. */
 export const DIFFERENCE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,4 +1,4 @@
-/** What a request says of who sent it. */
+/** The parts of a request that tell who sent it. */
 export interface AskedBy {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly httpVersion: string;
@@ -8,23 +8,24 @@ export interface AskedBy {
 /** Why a request is not from this machine itself, or is from a page of another origin. */
 export type Stranger = 'PassedOn' | 'WrongHost' | 'WrongOrigin';
 
-/** Headers by which proxies, load balancers and tunnels say whom they ask for. */
+/** Headers by which proxies, load balancers and tunnels name the client. */
 const PASSED_ON =
   /^(?:forwarded|via|x-forwarded.*|x-original-.*|x-real-ip|cf-.*|cdn-loop|x-envoy-.*|x-amzn-trace-id|x-cluster-client-ip|(?:.*-)?(?:client|connecting|user|remote)-?ip)$/;
 
 /**
- * Whether somebody else asked, and a proxy on this machine passed it on, as far as it shows. One that speaks HTTP/1.1 and adds nothing does not:
- * what is behind a proxy needs a secret. Proxies that are configured with nothing often speak HTTP/1.0, which hardly anybody else does.
+ * Whether a proxy on this machine passed the request on for somebody else, as far as it shows. A proxy that speaks HTTP/1.1 and adds
+ * nothing does not show, so a server behind a proxy needs a secret. Unconfigured proxies often speak HTTP/1.0, which hardly any other
+ * client does.
  */
 export function isProxied({ headers, httpVersion }: AskedBy): boolean {
   return httpVersion === '1.0' || Object.keys(headers).some((name) => PASSED_ON.test(name));
 }
 
 /**
- * Who may not ask what is for this machine only: whom a proxy passes on, and a page that somebody here has open. A page is known by its origin or,
- * after DNS rebinding, by the name that it asks for.
+ * Returns why a request may not have what is for this machine only: a proxy passed it on, or a page open in a browser here sent it. A page
+ * shows by its origin or, after DNS rebinding, by the host name that it asks for.
  *
- * @param isPage whether a link of another page may lead here, since that page sees nothing of the answer.
+ * @param isPage whether another page may link here, since that page cannot see the answer.
  */
 export function originFault(by: AskedBy, isPage: boolean): Stranger | undefined {
   return isProxied(by) ? 'PassedOn' : strangePage(by, isPage);
@@ -45,7 +46,7 @@ export function strangePage(by: AskedBy, isPage: boolean): 'WrongHost' | 'WrongO
 export function isOfOtherPage(by: AskedBy, isPage: boolean): boolean {
   const { origin, host, 'sec-fetch-site': site, 'x-forwarded-host': asked } = by.headers;
   if (site !== undefined) return site !== 'same-origin' && site !== 'none' && !(isPage && isFollowedLink(by));
-  // Browsers leave that out where the connection is not safe. A proxy may have put its own name in the place of the one that was asked.
+  // Browsers leave that out where the connection is not secure. A proxy may have replaced the requested host name with its own.
   if (origin === undefined) return false;
   const from = hostOf(String(origin));
   return from === undefined || (from !== host && from !== asked);

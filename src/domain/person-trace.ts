@@ -23,7 +23,7 @@ import { attemptsOf, didAsk } from './slice.ts';
 import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 
-/** What histories alone say about a person. They do not say what has become of a dead letter. */
+/** The facts about a person from histories alone, without the outcome of a dead letter. */
 export type Traced =
   TriggerReceived | MemberFound | TriggerAttempted | JobDiscarded | Omit<TriggerDied, 'state' | 'notice'>;
 
@@ -32,7 +32,7 @@ type FactOf<Kind extends JobFact['kind']> = Extract<JobFact, { kind: Kind }>;
 type EventMoment = Pick<JobFact, 'runId' | 'atMs'>;
 
 /**
- * Picks what is about one person from the facts of a job's runs, in their order. It remembers little: how often each waiting trigger was
+ * Picks the events of one person from the facts of a job's runs, in their order. It remembers little: how often each waiting trigger was
  * tried, and signals that came before the job knew its audiences.
  */
 export class PersonTrace {
@@ -45,13 +45,13 @@ export class PersonTrace {
   #subscriptionId: string | undefined;
   /** First runs of the dead letters that came back. */
   readonly #takenLetters = new Set<string>();
-  /** Whether the job drops what comes late, and what it compares that with. */
+  /** Whether the job drops late changes, and the newest changes to compare them with. */
   #dropsStale = false;
   #newest: NewestChanges = new Map();
   #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
   readonly #asked = new Map<string, number>();
-  /** Whether the job was told to drop what waits. */
+  /** Whether the job was told to drop waiting triggers. */
   #isDiscarding = false;
   /** Pages that are sent twice contain nothing new. */
   readonly #pages = new Set<string>();
@@ -61,7 +61,7 @@ export class PersonTrace {
     this.#user = user;
   }
 
-  /** What a fact says about the person. */
+  /** Returns the events about the person in a fact. */
   take(fact: JobFact): Traced[] {
     switch (fact.kind) {
       case 'began':
@@ -78,7 +78,7 @@ export class PersonTrace {
       case 'died':
         return fact.letters.filter(({ user }) => user === this.#user).map((letter) => this.#died(letter));
       case 'closed':
-        // What came to a job that ended before its definition was checked.
+        // Signals to a job that ended before its definition was checked.
         return this.#receivedEarly();
       default:
         return [];
@@ -101,7 +101,7 @@ export class PersonTrace {
   /** A definition or an edit took effect. */
   #prepared(result: unknown): Traced[] {
     if (!isRecord(result) || !Array.isArray(result['audiences'])) return [];
-    this.#audiences = result['audiences'] as readonly Audience[]; // What our own `prepareJob` returned.
+    this.#audiences = result['audiences'] as readonly Audience[]; // Our own `prepareJob` returned it.
     this.#names = [...this.#audiences, ...this.#names];
     this.#dropsStale = isRecord(result['definition']) && result['definition']['stale'] === 'drop';
     return this.#receivedEarly();
@@ -169,7 +169,7 @@ export class PersonTrace {
       : isFormer
         ? `the job no longer listens to audience "${this.#slugOf(audience)}"`
         : undefined;
-    // It may ask again, and is taken once.
+    // It may ask again, but is taken only once.
     if (refused === undefined) this.#takenLetters.add(asking.runId);
     return [
       {
@@ -202,7 +202,7 @@ export class PersonTrace {
     let isOver = false;
     const attempts = attemptsOf({ jobId: this.#jobId, ...fact }, fact, (index, outcome) => {
       if (triggers[index]?.user !== this.#user) return false;
-      // What comes after one that did not get through was not going to be sent in this slice.
+      // After a trigger that did not get through, the person's others were not going to be sent in this slice.
       if (isOver && outcome === 'unsent') return false;
       isOver ||= outcome === 'failed' || outcome === 'skipped' || outcome === 'unsent';
       return true;
@@ -241,7 +241,7 @@ export class PersonTrace {
   }
 }
 
-/** Whether an event of a trace shows that its job knows the person; a trigger may wait longer than the histories that record it are kept. */
+/** Whether an event of a trace shows that its job knows the person. A trigger may wait for longer than the histories that record it are kept. */
 export function knowsPerson(event: TraceEvent): boolean {
   if (event.kind !== 'stands') return event.kind !== 'left-out' && event.kind !== 'discarded';
   const { standing } = event;

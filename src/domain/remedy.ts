@@ -1,6 +1,6 @@
 /**
- * The beginning of a line that says what a person can do about a failure, by action. Each door ends the line in its own words: the command line with a
- * command, the API with a request, the console with a button.
+ * The beginning of a line that says what a person can do about a failure, by action. Each interface ends the line in its own words: the
+ * command line with a command, the API with a request, the console with a button.
  */
 export const REMEDIES = {
   listJobs: 'See all jobs',
@@ -23,7 +23,7 @@ export const REMEDIES = {
 
 export type RemedyAction = keyof typeof REMEDIES;
 
-/** What a person can do about a failure. */
+/** An action that may fix a failure. */
 export interface Remedy {
   readonly action: RemedyAction;
   /** The job that it is done to. */
@@ -32,7 +32,7 @@ export interface Remedy {
   readonly id?: string;
 }
 
-/** How one door says where each is done; undefined where there is nothing to add. */
+/** How one interface says where each is done; undefined where there is nothing to add. */
 export type RemedyWords = Readonly<Record<RemedyAction, (remedy: Remedy) => string | undefined>>;
 
 /** A remedy as a line: `Resume it: triggers resume crm`. */

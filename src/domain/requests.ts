@@ -10,10 +10,10 @@ import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
 import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
 import { isRecord } from './json.ts';
 
-// What operators ask of a job, in updates and signals that may carry anything, and through the client, which reads it in the same way
-// before it sends it. What is misspelt is never taken for what was left out: left out, it mostly means all.
+// Reads the requests of operators to a job. Updates and signals may carry anything; the client reads its requests in the same way before it
+// sends them. A misspelt key is an error, never taken as left out: left out, it mostly means all.
 
-/** What somebody asked for, or everything that is wrong with it. */
+/** A request, or everything that is wrong with it. */
 export type RequestReading<T> =
   { readonly ok: true; readonly request: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
@@ -47,7 +47,7 @@ export function readBackfillRequest(args: readonly unknown[]): RequestReading<Ba
       difference === undefined || (isDifference(difference) && Array.isArray(audiences) && audiences.length === 1),
       'what `reconcile` gives it ({"id": "<UUID>", "enters": 0, "exits": 0}), of one audience',
     ),
-    // Whoever pauses the backfill of one audience would pause that of all.
+    // A pause for one audience's backfill would pause the backfill of all.
     ...(action === 'pause' || action === 'resume' || action === 'cancel'
       ? [
           alone('audiences', audiences, 'a new backfill'),
@@ -86,7 +86,7 @@ export function readEdit(args: readonly unknown[]): RequestReading<JobEdit> {
   return problems.length > 0 ? refused(problems) : { ok: true, request: edit };
 }
 
-/** What is wrong with an edit because it names what can only be given when a job is started. */
+/** Returns the problems of an edit that names fields which only a start takes. */
 export function notEditableIn(edit: object): Problem[] {
   const editable: readonly string[] = EDITABLE_FIELDS;
   return FORM_FIELDS.filter((field) => field in edit && !editable.includes(field)).map((field) => ({
@@ -139,7 +139,7 @@ function tooMany(args: readonly unknown[]): Problem[] {
   return hasMore(args) ? [{ field: '', message: 'There is more than one argument.' }] : [];
 }
 
-/** What is wrong with a job that is started with several arguments. */
+/** The problem of a job that is started with several arguments. */
 export const MORE_THAN_A_DEFINITION: Problem = {
   field: '',
   message: 'A job is started with its definition alone: there is more than one argument.',

@@ -17,16 +17,16 @@ export const RETRY_DELAYS_MS: readonly number[] = [
   10 * HOUR,
 ];
 
-/** Spread of each wait, so that what failed together does not come back together. */
+/** Spread of each wait, so that triggers that failed together do not come back together. */
 const RETRY_JITTER = 0.2;
 
 /** Once those are over, a job that tries for longer waits as long as this again and again, in ms. */
 const LONGEST_DELAY_MS = 10 * HOUR;
 
 /**
- * The waits of a job that tries its triggers for so long: the usual ones, as far as they go, then what is left. That is a wait of its own
- * unless it is less than half of the one before, which it then makes longer: all of them come to `retryFor`, and none is much shorter or
- * longer than usual.
+ * The waits of a job that tries its triggers for so long: the usual ones, as far as they go, then the rest. The rest is a wait of its own,
+ * or is added to the last wait if it is less than half of that. All of them add up to `retryFor`, and none is much shorter or longer than
+ * usual.
  *
  * @param retryFor a duration of the form; null: the usual.
  */
@@ -108,12 +108,12 @@ export function pageAgainMs(unanswered: number): number {
 }
 
 /**
- * What a Retry-After header asks for, in ms from now: seconds or an HTTP date (RFC 9110 §10.2.3). Undefined when it is
- * neither. A date in the past is 0; clamping is the caller's.
+ * Reads a Retry-After header, in ms from now: seconds or an HTTP date (RFC 9110 §10.2.3). Undefined when it is neither. A date in the past
+ * is 0; clamping is the caller's.
  */
 export function parseRetryAfter(value: string, nowMs: number): number | undefined {
   const text = value.trim();
-  // Any number of digits is allowed. What is more than a number can hold is as long as numbers go.
+  // Any number of digits is allowed, so this stays within a safe integer.
   if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
   // Only what looks like an HTTP date: Date.parse accepts almost anything, including "-5" and "2".
   if (!/^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/.test(text)) return undefined;

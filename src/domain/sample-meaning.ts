@@ -3,7 +3,7 @@ import { retryDelaysMs } from './retry.ts';
 import { duration } from './shown.ts';
 import type { AttemptVerdict } from './verdict.ts';
 
-/** What becomes of what is to be tried again, by a job that tries for so long. */
+/** Says how often, and for how long, a job would retry. */
 function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
   const delays = retryDelaysMs(retryFor ?? null);
   const over = duration(delays.reduce((sum, ms) => sum + ms, 0));
@@ -11,8 +11,9 @@ function again({ retryFor }: Pick<Sample, 'retryFor'>): string {
 }
 
 /**
- * What an answer would mean for a job. The last three are here for completeness: where there is no message to send, a test has no answer but a
- * `NoSample`. `worker-fault` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`, `PROXY_FAILED`, `EMFILE` …).
+ * The meaning of an answer for a job, by verdict. The last three are here for completeness: without a message to send, a test returns a
+ * `NoSample` instead of an answer. `worker-fault` comes back where the worker may not, or cannot, connect (`ADDRESS_REFUSED`,
+ * `PROXY_FAILED`, `EMFILE` …).
  */
 const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   delivered: 'A job would count it as delivered.',
@@ -32,7 +33,7 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
 };
 
-/** What an answer to a test would mean for the job that it is a sample of, in words. */
+/** Returns what an answer to a test would mean for the sampled job, for people. */
 export function meaningOf({ verdict }: Pick<SampleAnswer, 'verdict'>, sample: Pick<Sample, 'retryFor'> = {}): string {
   return MEANING[verdict] + (verdict === 'transient' || verdict === 'misconfigured' ? again(sample) : '');
 }

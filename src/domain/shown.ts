@@ -33,15 +33,15 @@ export function summaryOf(text: string): string {
 
 /** The scheme, then what is before the path: the host, perhaps with a user name; then the path and the query. A fragment is never sent. */
 const PARTS = /^(https?:\/\/)([^/?#\\]+)([^?#]*)(?:\?([^#]*))?/i;
-/** What a query's parameter is commonly called. Anything else may be the secret itself, as in `?5up3rs3cret`. */
+/** A parameter of a query with an ordinary name. Anything else may be the secret itself, as in `?5up3rs3cret`. */
 const NAMED = /^([\w.$[\]-]{1,40})=./;
 const MASK = '…';
 
 /**
  * A webhook URL as people may see it: the origin, and of the rest only the names of the query's parameters, as in
- * `https://hooks.example.com/…?token=…`. Whoever has a URL's path can often send to it, so it is a secret like a token. There is no hash to
- * tell two URLs of a host apart: it would confirm a guess, and jobs have names. The result is still a URL, never longer than the original,
- * and masking it again changes nothing.
+ * `https://hooks.example.com/…?token=…`. Anybody who has a URL's path can often send to it, so the path is a secret like a token. There is
+ * no hash to tell two URLs of a host apart: it would confirm a guess, and jobs have names. The result is still a URL, never longer than the
+ * original, and masking it again changes nothing.
  */
 export function shownUrl(url: string): string {
   const [, scheme, authority, path, query] = PARTS.exec(url) ?? [];
@@ -193,7 +193,7 @@ export function keywordList(name: NamesOfType<'KEYWORD_LIST'>, value: string[]):
   return { key: { name, type: SEARCH_ATTRIBUTES[name] }, value };
 }
 
-/** How far a backfill had come that goes on with its job. */
+/** Says how far a kept backfill has read. */
 export function keptBackfillInWords({ n, taken, expected }: KeptBackfill): string {
   const read = expected === undefined ? shownCount(taken) : `${shownCount(taken)} of ${shownCount(expected)}`;
   return `backfill ${n} (${read} members read)`;
@@ -208,7 +208,7 @@ export function andLetters(count: number): string {
 }
 
 /**
- * JSON in lines for people, printable, every value as it is written: reading and writing it again would lose digits. What was cut off is
+ * JSON in lines for people, printable, every value as it is written: parsing and writing it again would lose digits. Truncated JSON is
  * shown as far as it goes.
  */
 export function indentedJson(json: string): string[] {
@@ -244,7 +244,7 @@ export function hasWords(text: string, search: string): boolean {
     .every((word) => where.includes(word));
 }
 
-/** What a search for jobs looks at. */
+/** The parts of a job that a search looks at. */
 export interface NamedJob {
   readonly jobId: string;
   readonly label?: string;

@@ -49,9 +49,7 @@ export function unpackSlice(packed: PackedSlice): SliceInput {
 // Another build may have written a report or a heartbeat, so both are foreign data: they are read completely before anything depends on
 // them. Which triggers failed must be clear; how each of them failed may be unclear.
 
-/**
- * What `deliver` returned for a slice of `size` triggers; undefined when it does not say for certain what became of each of them.
- */
+/** Reads the result of `deliver` for a slice of `size` triggers; undefined when the outcome of any of them is not certain. */
 export function readReport(raw: unknown, size: number): SliceReport | undefined {
   if (!isRecord(raw)) return undefined;
   const failed = readFailed(raw['failed'], size);
@@ -70,7 +68,7 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
   };
 }
 
-/** Nothing depends on it but how the triggers are put together next, so what cannot be read of it is left out. */
+/** Reads the halved batches. Only the next batches depend on them, so unreadable entries are left out. */
 function readHalved(raw: unknown, size: number): { readonly halved?: HalvedBatches } {
   if (!Array.isArray(raw)) return {};
   const halved = raw.flatMap((one: unknown) => {
@@ -90,7 +88,7 @@ export function readSpacing(raw: unknown): SpacingEnd | undefined {
   return nextAtMs === undefined || typeof inMs !== 'number' || !Number.isFinite(inMs) ? undefined : { nextAtMs, inMs };
 }
 
-/** What a heartbeat of `deliver` says of a slice of `size` triggers; undefined when it cannot be read for certain. */
+/** Reads a heartbeat of `deliver` for a slice of `size` triggers; undefined when it cannot be read for certain. */
 export function readProgress(raw: unknown, size: number): SliceProgress | undefined {
   if (!isRecord(raw)) return undefined;
   const failed = readFailed(raw['failed'], size);
@@ -123,7 +121,7 @@ function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
   return {
     index,
     ...(how.status === undefined && how.code === undefined ? { code: ATTEMPT_CODES.reportUnreadable } : how),
-    // Where it says something else, an answer still means something by itself.
+    // Without a readable `as`, the answer is judged by itself.
     ...(isDecidedVerdict(as) ? { as } : {}),
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
     durationMs: readMs(durationMs) ?? 0,
@@ -164,7 +162,7 @@ interface SlicePlace {
 }
 
 /**
- * What a slice did for its triggers, in their order.
+ * Returns the attempts of a slice, in the order of its triggers.
  *
  * @param isMeant selects triggers by their places in the slice.
  */

@@ -1,6 +1,6 @@
 /**
- * The longest burst, as a share of what is sent in a second: whoever starts late makes up for so much, and for no more. With half a second,
- * no ten seconds see more than a twentieth above the rate.
+ * The longest burst, in seconds of the rate: a late start catches up by at most this much. With half a second, no ten seconds exceed the
+ * rate by more than a twentieth.
  */
 const BURST_S = 0.5;
 

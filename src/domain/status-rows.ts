@@ -17,7 +17,7 @@ import {
 import { retryDelaysMs } from './retry.ts';
 import { failureInWords } from './verdict.ts';
 
-/** One line of what people are told about a job, in the terminal and in the Temporal UI. */
+/** One line of a job's status, in the terminal and in the Temporal UI. */
 export interface StatusRow {
   /** Empty where it goes on with the row before. */
   readonly name: string;
@@ -25,7 +25,7 @@ export interface StatusRow {
   readonly tone?: Tone;
 }
 
-/** How a row is meant, for whoever has colours. */
+/** The tone of a row, for displays with colours. */
 export type Tone = 'good' | 'caution' | 'bad' | 'quiet';
 
 export interface Telling {
@@ -40,7 +40,7 @@ export interface Telling {
 /** A status as the Temporal UI shows it with the workflow. */
 export function detailsOf(status: JobStatus): string {
   const { oneMinute, fiveMinutes } = status.ratePerSecond;
-  // It is shown until something else happens: a rate of a job that has nothing to do would be of long ago.
+  // It is shown until something else happens: the rate of an idle job would soon be out of date.
   const rate =
     oneMinute + fiveMinutes === 0 || status.waiting + status.inFlight === 0
       ? undefined
@@ -63,7 +63,7 @@ const TONES: Readonly<Record<JobState, Tone>> = {
   stopped: 'quiet',
 };
 
-/** A job's status, row by row; what there is nothing to say about is left out. Nothing in it can control a terminal. */
+/** A job's status, row by row, without empty rows. Nothing in it can control a terminal. */
 export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
   const { time, rate } = telling;
   const { kept, resetAt, endpoint, backfill, throttledUntil, lastFailure, recoverableUntil } = status;
@@ -124,7 +124,7 @@ const SHOWN_REJECTS = 3;
 
 type Row = Omit<StatusRow, 'value'> & { readonly value: string | undefined };
 
-/** What the job is, field by field, as far as that is not as usual. */
+/** The fields of the job that differ from the default, a row each. */
 function fieldRows(status: JobStatus, telling: Telling): Row[] {
   return EDITABLE_FIELDS.filter((field) => FORM[field].row !== null).map((field) => {
     const { row, label } = FORM[field];
@@ -281,7 +281,7 @@ function waiting({ waiting: all, held, overflow, oldestWaitingAt }: JobStatus, t
   return parts.join(', ');
 }
 
-/** What a stop dropped. */
+/** Says how many triggers a stop dropped. */
 function discarded({ discarded: count = 0 }: JobStatus): string | undefined {
   return count === 0 ? undefined : `${shownCount(count)} that waited when the job was stopped with "discard"`;
 }
@@ -307,7 +307,7 @@ function deadLetters(status: JobStatus): string | undefined {
 
 const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';
 
-/** What it is like, what happens next, and what a person can do about it. */
+/** Says how the endpoint is, what happens next, and what a person can do about it. */
 function endpointText(
   { state, nextProbeAt, advice }: EndpointStatus,
   { parallelRequestCount, state: phase, inFlight }: JobStatus,
@@ -352,7 +352,7 @@ function backfillText(progress: BackfillStatus): string {
   return `${bar === '' ? '' : `${bar} `}${parts.join(', ')}`;
 }
 
-/** What a backfill of the job is limited to, while that makes a difference. */
+/** The limits of a backfill of the job, while they make a difference. */
 function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: JobStatus): string[] {
   if (backfill?.state === 'finished' || backfill?.state === 'cancelled') return [];
   return [
@@ -381,7 +381,7 @@ function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefi
   return printable(limit + used + until);
 }
 
-/** What all requests of the job are limited to, and what that makes wait. */
+/** The rate limit of all requests of the job, and until when it makes them wait. */
 function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, { time }: Telling) {
   if (requestsPerSecond === null) return undefined;
   const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;

@@ -1,10 +1,10 @@
 import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
 import { instantOf } from './instant.ts';
 
-/** What happened in one span: its number since 1970, triggers delivered, attempts that failed, and triggers that waited at its end. */
+/** The counts of one span: its number since 1970, triggers delivered, attempts that failed, and triggers that waited at its end. */
 type CarriedSpan = readonly [number: number, delivered: number, failed: number, waiting: number];
 
-/** What a trend carries: spans in which something happened, oldest first; plain JSON, at most some 5 KB. */
+/** A trend as a run carries it: spans in which something happened, oldest first; plain JSON, at most some 5 KB. */
 export interface CarriedTrend {
   readonly minutes: readonly CarriedSpan[];
   readonly quarters: readonly CarriedSpan[];
@@ -16,8 +16,8 @@ const HOUR_MINUTES = 60;
 const DAY_QUARTERS = 96;
 
 /**
- * What a job did in the last hour, by minute, and in the last day, by quarter of an hour. Only shown to people: no decision depends on it but
- * by the bytes that it is carried with.
+ * The work of a job in the last hour, by minute, and in the last day, by quarter of an hour. Only shown to people: decisions depend on
+ * nothing of it but its bytes in the carried state.
  */
 export class Trend {
   readonly #minutes: Spans;
@@ -49,7 +49,7 @@ export class Trend {
   }
 }
 
-/** A trend up to now. What a job answers ends with the last thing that happened to it: a workflow knows no later time. */
+/** Extends a trend up to now. A job's own answer ends with its last event: a workflow knows no later time. */
 export function trendUntil({ v, hour, day }: JobTrend, now: number): JobTrend {
   return {
     v,
@@ -98,7 +98,7 @@ class Spans {
     // Where nothing happens, as many wait as before.
     if (delivered === 0 && failed === 0 && waiting === (last?.[3] ?? 0)) return;
     this.#spans.push([number, delivered, failed, waiting]);
-    // Of what is older, one is kept: it says how many waited when the first began.
+    // One older span is kept: it says how many waited when the first began.
     while ((this.#spans[1]?.[0] ?? Infinity) <= number - this.#most) this.#spans.shift();
   }
 
@@ -127,7 +127,7 @@ class Spans {
   }
 }
 
-/** What a meter carries; plain JSON. */
+/** A meter as a run carries it: plain JSON. */
 export interface CarriedMeter {
   /** Epoch ms of the first count; 0 before. */
   readonly since: number;
@@ -144,7 +144,7 @@ interface Rates {
   readonly fiveMinutes: number;
 }
 
-/** The same, and what it takes to say what they are later, if nothing else has been counted until then. */
+/** The same, with the times needed to fade them later, if nothing else has been counted until then. */
 interface DatedRates extends Rates {
   /** Epoch ms: when they were so. */
   readonly atMs?: number;
@@ -153,8 +153,8 @@ interface DatedRates extends Rates {
 }
 
 /**
- * Rates that fade: of what happened a minute ago, 37 % still counts in the rate over one minute. Costs two numbers, however much happens.
- * Only shown to people: no decision depends on it.
+ * Rates that fade: 37 % of the events of a minute ago still count in the rate over one minute. Costs two numbers, however many events there
+ * are. Only shown to people: no decision depends on it.
  */
 export class Meter {
   #state: CarriedMeter;
@@ -178,7 +178,7 @@ export class Meter {
     };
   }
 
-  /** Those rates, for whoever looks later. */
+  /** Returns the rates with their times, for readers who look later. */
   dated(now: number): DatedRates {
     const { since } = this.#state;
     return { ...this.rates(now), ...(since === 0 ? {} : { atMs: now, sinceMs: since }) };
@@ -195,7 +195,7 @@ export class Meter {
   }
 }
 
-/** Rates as they are by now. What a job answers ends with the last thing that happened to it: a workflow knows no later time. */
+/** Fades rates up to now. A job's own answer ends with its last event: a workflow knows no later time. */
 export function ratesBy({ oneMinute, fiveMinutes, atMs, sinceMs }: DatedRates, now: number): Rates {
   if (atMs === undefined || sinceMs === undefined || now <= atMs) return { oneMinute, fiveMinutes };
   const faded = (rate: number, windowMs: number): number => {

@@ -74,8 +74,8 @@ export function heldRun(
 export const PLACE_BYTES = 5;
 
 /**
- * The triggers, or whatever was taken for some, in a signal of triggers: each of its arguments is one, an array of them, or a run. Without an
- * argument, what is missing counts as one.
+ * Returns the triggers, or any other values, in a signal of triggers: each argument is one, an array of them, or a run. Without an
+ * argument, the missing trigger counts as one.
  */
 export function triggersIn(args: readonly unknown[]): readonly unknown[] {
   if (args.length === 0) return [undefined];

@@ -6,7 +6,7 @@ import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
 
 /** Most bytes of one trigger's JSON. */
 export const MAX_TRIGGER_BYTES = 64 * 1024;
-/** Most levels of objects and arrays in a profile: what is nested too deep for the stack could be read, but never written again. */
+/** Most levels of objects and arrays in a profile. Nested too deep for the stack, it could be read, but never written again. */
 const MAX_PROFILE_DEPTH = 200;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
@@ -18,7 +18,7 @@ interface ReadTrigger {
   readonly audience: string;
   readonly event: TriggerEvent;
   readonly at?: string;
-  /** Its JSON. Nothing but what makes a request looks into it, so it is written once and read once. */
+  /** Its JSON. Only the code that makes a request looks into it, so it is written once and read once. */
   readonly profile?: string;
   /** In place of a profile: where it is. */
   readonly held?: HeldProfile;
@@ -101,7 +101,7 @@ const FRAME_BYTES = 60;
 function writtenProfile(
   profile: unknown,
 ): { readonly ok: true; readonly json: string } | Exclude<TriggerReading, { ok: true }> {
-  // What scans is an object of fewer levels than are allowed; what does not is rare.
+  // Text that scans is an object with fewer levels than are allowed; other text is rare.
   if (profile instanceof WrittenProfile && scanMembers(profile.json, 0, profile.json.length) !== undefined)
     return { ok: true, json: profile.json };
   const fields = profile instanceof WrittenProfile ? parsed(profile.json) : profile;
@@ -112,7 +112,7 @@ function writtenProfile(
   return { ok: true, json: profile instanceof WrittenProfile ? profile.json : stringifyJson(fields) };
 }
 
-/** What is not JSON is a text. */
+/** Parses JSON; returns any other text as it is. */
 function parsed(json: string): unknown {
   try {
     return parseJson(json);

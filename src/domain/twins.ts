@@ -2,7 +2,7 @@ import type { JobDefinition } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { wantsEvent } from './form-fields.ts';
 
-/** What a job sends where. */
+/** The changes that a job sends, and where. */
 export interface Destination {
   readonly jobId: string;
   readonly form: Pick<JobDefinition, 'webhookUrl' | 'events' | 'onEnter' | 'onExit'>;
@@ -33,14 +33,14 @@ function urlsOf({ form }: Destination): readonly (string | undefined)[] {
   return [url('enter', form.onEnter), url('exit', form.onExit)];
 }
 
-/** Why a folder of job files may be a wrong one, by how many running jobs it would stop. */
+/** Why a folder of job files may be the wrong one, by how many running jobs it would stop. */
 export type PruneDoubt = 'strangers' | 'most';
 
-/** So many jobs may be stopped whatever share of them that is. */
+/** This many jobs may be stopped, whatever share of the running jobs they are. */
 const FEW = 3;
 
 /**
- * What speaks against stopping the running jobs that a folder does not have, without a person who says that it is meant.
+ * Returns why jobs that a folder does not have must not be stopped unless a person confirms it.
  * @param stopped how many running jobs have no file, and would be stopped
  * @param wanted how many running jobs have one
  */

@@ -2,21 +2,21 @@ import type { AnswerMeaning, Answers, DecidedVerdict } from '../contract/answers
 import type { FailedAttempt } from '../contract/slice.ts';
 
 /**
- * What an attempt that did not deliver means.
+ * The meaning of an attempt that did not deliver.
  *
  * - `transient`: the endpoint is unhealthy; the trigger's next attempt follows the retry schedule.
- * - `misconfigured`: like transient, but a failure that only a person can put right (a wrong URL, an expired token).
+ * - `misconfigured`: like transient, but a failure that only a person can fix (a wrong URL, an expired token).
  * - `throttled`: the endpoint asks for a pause; costs the trigger no attempt.
  * - `endpoint-gone`: the endpoint asks never to be called again (410); the job pauses.
- * - `pausing`: the job is to pause at this answer, as its `answers` say.
+ * - `pausing`: the job pauses at this answer, as its `answers` say.
  * - `refused`: this payload will never be accepted.
- * - `given-up`: what is answered so is to become a dead letter, as the job's `answers` say.
+ * - `given-up`: a trigger with this answer becomes a dead letter, as the job's `answers` say.
  * - `unsendable`: no message can be made; no request was made, so nothing is known about the endpoint.
  * - `source`: no profile could be read; no request was made, so nothing is known about the endpoint.
  * - `profile-missing`: the source does not know the person (yet); no request was made.
  * - `skipped`: a template of the job says that nothing is to be sent; no request was made.
- * - `worker-fault`: this worker's configuration, its machine or a fault in it prevents sending, so that no request was made; or it did not say
- *   what came of one.
+ * - `worker-fault`: this worker's configuration, its machine or a fault in it prevents sending, and no request was made. Or its report does
+ *   not say what came of one.
  */
 export type Verdict =
   | 'transient'
@@ -44,7 +44,7 @@ export function isDecidedVerdict(value: unknown): value is DecidedVerdict {
   return value !== 'delivered' && Object.values(DECIDED).some((one) => one === value);
 }
 
-/** What an attempt came to: it delivered, or what it means that it did not. */
+/** The verdict on any attempt: it delivered, or why it did not. */
 export type AttemptVerdict = 'delivered' | Verdict;
 
 /** Failures of different people, with no success between: a row that is long enough shows that the endpoint as a whole is unhealthy. */
@@ -53,17 +53,17 @@ export type FailureRow = 'failed' | 'refused';
 /** A row of this length ends its slice. A job's breaker opens at as many failed people, and at far more refused ones (`job/throttles/breaker.ts`). */
 export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, refused: 10 };
 
-/** What a verdict means to everybody who has to know more than its name; what becomes of the trigger is in `job/settling.ts`. */
+/** The properties of a verdict. Its effect on the trigger is in `job/settling.ts`. */
 interface VerdictMeaning {
   /** Whether a request was really made, as far as that is known. */
   readonly wasAsked: boolean;
-  /** The row that it lengthens; null: it does not show whether the endpoint is well. */
+  /** The row that it lengthens; null: it does not show whether the endpoint is healthy. */
   readonly row: FailureRow | null;
-  /** What is asked for with it, whoever it is about: to wait, never to call again, or to pause. Its slice ends at once. */
+  /** The request of the endpoint, about all people: to wait, never to call again, or to pause. Its slice ends at once. */
   readonly asksTo: 'wait' | 'end' | 'pause' | null;
-  /** Whether it is what an endpoint answers that is wrongly set up: people are advised to check its URL and authorization. */
+  /** Whether a wrongly configured endpoint gives it: people are advised to check its URL and authorization. */
   readonly isSetup: boolean;
-  /** Whether no request can be made for anybody, so that a job that may try only one person at a time does not try the next. */
+  /** Whether no request can be made for anybody. A job that may try only one person at a time then does not try the next. */
   readonly isOfEverybody: boolean;
   /** Whether it is shown as the job's last failure. */
   readonly isShown: boolean;
@@ -96,7 +96,7 @@ export function wasAsked(verdict: Verdict, code: string | undefined): boolean {
   return VERDICTS[verdict].wasAsked && code !== ATTEMPT_CODES.templateFailed;
 }
 
-/** What an attempt came to for a job with these `answers`: what they say, else whether it is a 2xx; see `judge`. */
+/** Returns the verdict for a job with these `answers`: theirs, else whether it is a 2xx; see `judge`. */
 export function verdictOf(
   attempt: { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>,
   answers?: Answers,
@@ -104,7 +104,7 @@ export function verdictOf(
   return decided(attempt.status, answers) ?? (attempt.ok ? 'delivered' : judge(attempt));
 }
 
-/** What a job's `answers` make of a status: a single one counts before its class; undefined: they do not say. */
+/** Returns the verdict of a job's `answers` on a status: a single status counts before its class; undefined: they do not say. */
 function decided(status: number | undefined, answers: Answers | undefined): AttemptVerdict | undefined {
   if (status === undefined || answers === undefined) return undefined;
   const meaning = answers[String(status)] ?? answers[`${Math.floor(status / 100)}xx`];
@@ -112,8 +112,7 @@ function decided(status: number | undefined, answers: Answers | undefined): Atte
 }
 
 /**
- * Judges an attempt for a job. That a template of it gives no request for somebody is about that person alone, once the endpoint has accepted
- * others.
+ * Judges an attempt for a job. Once the endpoint has accepted others, a template that fails for one person is about that person alone.
  * @param isUnproven whether the endpoint has accepted nothing yet.
  */
 export function judgeFor(attempt: Parameters<typeof judge>[0], isUnproven: boolean): Verdict {
@@ -122,8 +121,8 @@ export function judgeFor(attempt: Parameters<typeof judge>[0], isUnproven: boole
 }
 
 /**
- * Judges an attempt: as the job's `answers` had it where the answer came, else by the status, or the code where there is none; never by a
- * message text. A Retry-After of no time, or with a date that has passed, asks for no wait.
+ * Judges an attempt: by the job's `answers` (`as`), else by the status, else by the code; never by a message text. A Retry-After of no
+ * time, or with a date that has passed, asks for no wait.
  */
 export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'retryAfterMs'>): Verdict {
   if (attempt.as !== undefined) return attempt.as;
@@ -151,7 +150,7 @@ export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'r
     case ATTEMPT_CODES.payloadImpossible:
     case ATTEMPT_CODES.payloadTooLarge:
       return 'unsendable';
-    // A new endpoint whose template fails for everybody is wrongly set up, as is one that refuses everybody.
+    // A new endpoint whose template fails for everybody is wrongly configured, like one that refuses everybody.
     case ATTEMPT_CODES.templateFailed:
       return 'refused';
     case ATTEMPT_CODES.skipped:
@@ -172,7 +171,7 @@ function judgeStatus(status: number, asksToWait: boolean): Verdict {
 }
 
 // A name that does not exist, and everything that TLS can find wrong with the other side. EAI_AGAIN (the resolver did not answer) is a
-// problem of the network, not of the set-up.
+// problem of the network, not of the configuration.
 function isSetupCode(code: string): boolean {
   return (
     code === 'ENOTFOUND' || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || CERTIFICATE_CODES.has(code)
@@ -198,15 +197,15 @@ const CERTIFICATE_CODES = new Set([
 ]);
 
 /**
- * Codes of attempts that failed for other reasons than an answer. What goes wrong with a request itself keeps the code that Node or undici
- * gave it (`ECONNREFUSED`, `ENOTFOUND`, `UND_ERR_SOCKET`, `DEPTH_ZERO_SELF_SIGNED_CERT` …).
+ * Codes of attempts that failed for other reasons than an answer. Errors of a request itself keep the code of Node or undici
+ * (`ECONNREFUSED`, `ENOTFOUND`, `UND_ERR_SOCKET`, `DEPTH_ZERO_SELF_SIGNED_CERT` …).
  */
 export const ATTEMPT_CODES = {
   /** The request was still open at its deadline. */
   timeout: 'REQUEST_TIMEOUT',
   /** The endpoint sent more than an answer needs, without a status. */
   answerTooLong: 'ANSWER_TOO_LONG',
-  /** What the endpoint sent is not an answer of HTTP. */
+  /** The endpoint's answer is not valid HTTP. */
   answerMalformed: 'ANSWER_MALFORMED',
   /** The source could not be asked for profiles; no request was made. */
   sourceUnavailable: 'SOURCE_UNAVAILABLE',
@@ -228,7 +227,7 @@ export const ATTEMPT_CODES = {
   unreachedByProxy: 'PROXY_UNREACHED_HOST',
   /** Something went wrong inside this worker before the request began; no request was made. */
   requestNotMade: 'REQUEST_NOT_MADE',
-  /** Something went wrong inside this worker after the request had begun, so that it is not known what the endpoint made of it. */
+  /** Something went wrong inside this worker after the request had begun; its outcome is unknown. */
   workerFault: 'WORKER_FAULT',
   /** The body could not be made; no request was made. */
   payloadImpossible: 'PAYLOAD_IMPOSSIBLE',
@@ -244,7 +243,7 @@ export const ATTEMPT_CODES = {
   reportUnreadable: 'REPORT_UNREADABLE',
 } as const;
 
-/** What people read instead of a code: what happened, to follow "it failed: …". */
+/** The words that people read instead of a code, to follow "it failed: …". */
 const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.timeout]: 'no answer in time',
   [ATTEMPT_CODES.answerTooLong]: 'the answer never ended',

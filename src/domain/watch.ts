@@ -18,8 +18,8 @@ import { detailsTable, shownCount, shownTime } from './shown.ts';
 /** This many may leave at once, whatever their share: a small audience may change by half in a day. */
 const FEW_EXITS = 10;
 /**
- * How many of those whom a held scan missed, in percent, may be back in the next one: some people do come back, but a table that is filling
- * up again brings back all.
+ * The share of the people that a held scan missed, in percent, who may be back in the next one. Some people do come back; a table that is
+ * filling up again brings back all.
  */
 const BACK_PERCENT = 1;
 const FIRST_RETRY_MS = 5_000;
@@ -35,8 +35,8 @@ export function isTooLarge(exits: number, members: number, largestExitPercent: n
 }
 
 /**
- * Whether a scan's exits may be signalled. A large exit is accepted the second time, or when a person says so: those whom the held scan
- * missed must still be missing, and the further ones must be few enough to be accepted by themselves.
+ * Whether a scan's exits may be signalled. A large exit is accepted the second time, or when a person accepts it. The people missing from
+ * the held scan must still be missing, and any further ones must be few enough on their own.
  */
 export function mayBeTold(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
   const members = snapshot?.members ?? 0;
@@ -94,7 +94,7 @@ function isWhole(value: unknown, least: number, most: number): value is number {
 const FAILURES_TOLD = 3;
 
 /**
- * What operators are to be told of a watch now, and what they have been told then.
+ * Returns the alerts that a watch has to raise now, and the alerts told after that.
  * @param isOver the watch has ended, and every condition with it.
  */
 export function watchAlerts(
@@ -133,7 +133,7 @@ export function newWatch(audience: WatchState['audience'], options: WatchOptions
   return { v: 1, audience, options, rounds: 0, enters: 0, exits: 0 };
 }
 
-/** What the Temporal UI and lists show of a watch from its start. */
+/** The options that a watch is started with, shown in the Temporal UI and lists. */
 export function watchPresentation({ audience }: Pick<WatchState, 'audience'>) {
   return { summary: `Watches ${audience.slug}`, memo: { audience } };
 }
@@ -236,13 +236,13 @@ interface BucketSides {
 interface BucketDifference {
   readonly enters: readonly string[];
   readonly exits: readonly string[];
-  /** Whom the held scan missed and this one saw. */
+  /** People that the held scan missed and this one saw. */
   readonly back: number;
-  /** Whom this scan missed and the held one saw. */
+  /** People that this scan missed and the held one saw. */
   readonly gone: number;
 }
 
-/** What differs in one part. */
+/** Compares one part. */
 export function differenceOf({ base, held, scan }: BucketSides): BucketDifference {
   const exits = [...base].filter((user) => !scan.has(user));
   return {
