@@ -113,7 +113,7 @@ export interface DecisionOptions {
 
 export interface RedeliverOptions extends DecisionOptions {
   /**
-   * Redeliver even if the source now contradicts it (an exit for a member, an enter for a non-member), or if the job no longer subscribes to the
+   * Redeliver even if the source now contradicts it: an exit for a member, an enter for a non-member. Or if the job no longer subscribes to the
    * audience.
    */
   readonly force?: boolean;
@@ -177,8 +177,8 @@ export class DeadLetters {
 
   /**
    * Yields the dead letters that wait for a decision, newest first, page by page; a new one shows up within about a second.
-   * @throws InvalidFilter; JobNotFound, AudienceNotFound when nothing is found because the name is unknown; UnknownPayloadKey at the end, when some
-   *   of this task queue cannot be read here, and so may match
+   * @throws InvalidFilter; JobNotFound, AudienceNotFound when nothing is found because the name is unknown. UnknownPayloadKey at the end, when some
+   *   of this task queue cannot be read here, and so may match.
    */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterSummary> {
     let found = 0;

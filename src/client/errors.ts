@@ -8,11 +8,11 @@ import type { Remedy } from '../domain/remedy.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /**
- * What the client throws: one class per failure, each with its data. `name` is that of the class, and stable. The message says what happened, and names
- * neither a command, nor a request, nor a button: `remedies` say what to do. The first sentence above each class is its row in docs/errors.md.
+ * The client's errors: one class per failure, each with its data. `name` is the name of the class, and stable. The message says what happened, and
+ * names no command, request or button: `remedies` say what to do. The first sentence above each class is its row in docs/errors.md.
  */
 export abstract class TriggersError extends Error {
-  /** What a person can do about it, best first. */
+  /** The ways to fix it, best first. */
   readonly remedies: readonly Remedy[];
 
   /** @param data the fields that a class declares. */
@@ -113,7 +113,7 @@ export class JobKept extends TriggersError {
   }
 }
 
-/** What would be lost if another job took the place of one that did not end normally. */
+/** The losses if another job took the place of one that did not end normally. */
 export interface Recoverable {
   /** How its workflow ended. */
   readonly ended: string;
@@ -220,7 +220,7 @@ export class NoWorker extends TriggersError {
 
 /** A command was sent, and its answer did not come or cannot be read. It may have been done, or be done later. */
 export class OutcomeUnknown extends TriggersError {
-  /** What was asked, of whom. */
+  /** The request and its target. */
   declare readonly command: string;
   /** @param findOut how to find out what became of it. */
   constructor(command: string, findOut: Remedy, cause: Error) {
@@ -234,7 +234,7 @@ export class OutcomeUnknown extends TriggersError {
 export class WorkerFailed extends TriggersError {
   declare readonly taskQueue: string;
   declare readonly reason: string;
-  /** Most likely since it has other payload keys: what this program signals it cannot read either. */
+  /** The likely reason is that it has other payload keys, and so cannot read this program's signals either. */
   declare readonly hasOtherKeys: boolean;
   constructor(
     taskQueue: string,
@@ -252,10 +252,10 @@ export class InvalidConnection extends TriggersError {}
 
 /** No Temporal server answers, or it can do nothing at the moment. */
 export class ServerUnreachable extends TriggersError {
-  /** Where none answers; undefined when one answered that it cannot do anything. */
+  /** The address that does not answer; undefined when a server answered that it cannot work. */
   declare readonly address: string | undefined;
 
-  /** A failure that is trouble of the server, which may be over soon; undefined when it is none. */
+  /** Returns the error for trouble of the server, which may soon be over; undefined for any other failure. */
   static of(error: unknown): ServerUnreachable | undefined {
     if (error instanceof ServerUnreachable) return error;
     return error instanceof TriggersError || !isTransient(error) ? undefined : new ServerUnreachable(undefined, error);
@@ -273,7 +273,7 @@ const START_TEMPORAL: Remedy = { action: 'startTemporal' };
 
 /** Temporal denies permission to this program's token or certificate. */
 export class NotLetIn extends TriggersError {
-  /** A failure that is Temporal's refusal of whoever asked; undefined when it is none. */
+  /** Returns the error for Temporal's refusal of the caller; undefined for any other failure. */
   static of(error: unknown): NotLetIn | undefined {
     if (error instanceof NotLetIn) return error;
     const code = grpcCode(error);
@@ -358,7 +358,7 @@ export class AudienceMoved extends TriggersError {
   declare readonly nowId: string;
   /** The id of the audience that had it before. */
   declare readonly formerId: string;
-  /** @param former.by who still knows the former one by this slug, as the beginning of a sentence. */
+  /** @param former.by who still knows the former one by this slug, as the start of a sentence. */
   constructor(audience: string, now: { id: string; name: string }, former: { id: string; by: string }) {
     const means = `"${audience}" is now the audience "${now.name}" (id ${now.id}).`;
     const meant = `${former.by} knows another one by this slug (id ${former.id}). Give the id of the one that you mean.`;
@@ -412,7 +412,7 @@ export class InvalidList extends ProblemsError {
 /** A difference looks like that of a wrong list, or of a half-empty source; nothing was sent. */
 export class DifferenceDoubtful extends TriggersError {
   declare readonly doubts: readonly DifferenceDoubt[];
-  /** What was counted. */
+  /** The counts of the difference. */
   declare readonly difference: DifferenceCounts;
   constructor({ theirs, members, both, enters, exits }: DifferenceCounts, doubts: readonly DifferenceDoubt[]) {
     const difference = { theirs, members, both, enters, exits };
@@ -463,12 +463,12 @@ export class PublishInterrupted extends TriggersError {
   }
 }
 
-/** What a person can do about any failure. */
+/** The ways to fix any failure. */
 export function remediesOf(error: unknown): readonly Remedy[] {
   return error instanceof TriggersError ? error.remedies : [];
 }
 
-/** The line of the input that is no trigger; undefined when that is not what ended a push. */
+/** Returns the line of the input that is no trigger; undefined when a push ended for another reason. */
 function lineOf(cause: unknown): number | undefined {
   return cause instanceof InvalidTrigger ? cause.line : undefined;
 }
@@ -481,7 +481,7 @@ function howFar(accepted: number, unconfirmed: number, line: number | undefined)
   return `${counted(accepted, 'trigger')} ${accepted === 1 ? 'was' : 'were'} accepted${maybe}. Nothing after that was sent.\n${again}`;
 }
 
-/** Where only the input was wrong, every job has all that came before: pushing that again would repeat what has no `at`. */
+/** If only the input was wrong, every job has all that came before. Pushing that again would repeat the triggers without an `at`. */
 function goOnAfter(read: number, failures: readonly Error[]): string {
   const line = failures.length === 1 ? lineOf(failures[0]) : undefined;
   const until = `It ended after trigger ${read} of the input`;

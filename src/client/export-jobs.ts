@@ -107,13 +107,13 @@ export interface ExportJobsOptions {
 }
 
 export interface ReconcileOptions {
-  /** Send a difference also where it looks like that of a wrong list. */
+  /** Send a difference even if it looks like that of a wrong list. */
   readonly force?: boolean;
 }
 
 /**
- * Export jobs, as a program handles them: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts`
- * when the reason is known (`NoWorker` when no worker answers within 10 s).
+ * Export jobs for programs: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts` when the reason is
+ * known (`NoWorker` when no worker answers within 10 s).
  */
 export class ExportJobs {
   /** Triggers that will not be sent unless a person decides so. */
@@ -162,7 +162,7 @@ export class ExportJobs {
     return new ExportJobs(client, { ...own, close });
   }
 
-  /** Everything else rejects with ClientClosed from here on. A connection that `connect` made is closed; a client of yours is not. */
+  /** After this, every other method rejects with ClientClosed. A connection that `connect` made is closed; a client of yours is not. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#close();
@@ -173,7 +173,7 @@ export class ExportJobs {
     return this.#given;
   }
 
-  /** Everything that is wrong with a definition, or worth knowing about it, without starting it. */
+  /** Returns all problems of a definition, or its warnings, without starting it. */
   async check(definition: unknown): Promise<PreparedJob> {
     const prepared = await prepare(this.#client, this.#taskQueue, definition);
     if (!prepared.ok) return prepared;
@@ -208,8 +208,8 @@ export class ExportJobs {
   }
 
   /**
-   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests; its `webhook-id` begins
-   * with `test-`. It is sent a second time only after a 401 that a new token may cure. Answers within 160 s.
+   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests; its `webhook-id` begins with
+   * `test-`. It is sent a second time only after a 401 that a new token may fix. Answers within 160 s.
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
@@ -239,8 +239,8 @@ export class ExportJobs {
   }
 
   /**
-   * Signals some triggers, in their order. Calls that run at once go to the job together, so that many small ones cost it little, and one that is
-   * alone is sent at once; each resolves when the job has accepted what it brought. For streams there is `push`.
+   * Signals some triggers, in their order. Concurrent calls go to the job together, so that many small ones cost it little. A single call is sent at
+   * once. Each resolves when the job has accepted its triggers. For streams there is `push`.
    * @throws InvalidTrigger, with its place from 1 as `line`: then nothing was sent; PushInterrupted
    */
   async signal(jobId: string, triggers: readonly EventTrigger[]): Promise<void> {
@@ -271,18 +271,18 @@ export class ExportJobs {
   }
 
   /**
-   * Signals each trigger to every running job that listens to its audience, to each job in their order; jobs are listed again every 10 s. A
-   * job that has ended gets nothing until it runs again. While one accepts nothing, the others go on: up to 64 MiB of JSON wait here for such
-   * jobs, then the input waits, too. One that accepts nothing for `patienceMs` is left out.
+   * Signals each trigger to every running job that listens to its audience, to each job in their order; jobs are listed again every 10 s. A job that
+   * has ended gets nothing until it runs again. While one accepts nothing, the others go on: up to 64 MiB of JSON wait here for such jobs, then the
+   * input waits, too. One that accepts nothing for `patienceMs` is left out.
    *
-   * @throws PublishInterrupted, which says what each job that was left out had accepted; its `cause` is JobsUnreadable when running jobs of this task
+   * @throws PublishInterrupted, which says what each job that was left out had accepted. Its `cause` is JobsUnreadable when running jobs of this task
    *   queue cannot be read here: then nothing was sent.
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
     checkOptions('publish', options);
     const { onProgress: _ofAll, ...ofEach } = options;
     return await publishTo(
-      // One of its own, which looks only at first whether all jobs can be read: one that is started later must not end a push that is under way.
+      // A directory of its own, which checks only at first whether all jobs can be read: a job that is started later must not end this call.
       jobDirectory(this.#client, this.#taskQueue),
       (jobId, onProgress, room) => this.#pusher(jobId, { ...ofEach, onProgress }, room),
       triggers,
@@ -292,8 +292,8 @@ export class ExportJobs {
   }
 
   /**
-   * What the slugs of audiences mean to one job, or to all that run, and to their source now: for people, who type a slug and cannot know that it
-   * has passed to another audience since the job began. `push` and `publish` do not ask; where that can happen, signal ids.
+   * Returns which audiences slugs mean to one job, or to all that run, and to their source now. It is for people, who type a slug and cannot know
+   * that it has passed to another audience since the job began. `push` and `publish` do not ask: where that can happen, signal ids.
    * @throws JobNotFound, UnknownPayloadKey
    */
   async slugs(jobId?: string): Promise<Slugs> {
@@ -303,7 +303,7 @@ export class ExportJobs {
   }
 
   /**
-   * How the job is doing. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end.
+   * The job's status. For a job that has ended, as long as the server keeps it: `stopped`, as it was at its end.
    * @throws JobNotFound
    */
   async status(jobId: string): Promise<JobStatus> {
@@ -311,8 +311,8 @@ export class ExportJobs {
   }
 
   /**
-   * A job's whole definition, as `start` takes it: with the whole webhook URL, which a status masks. What has its default is left out, and so is
-   * `existingUsers`, which was about the start.
+   * A job's whole definition, as `start` takes it: with the whole webhook URL, which a status masks. Fields with their default are left out, and so
+   * is `existingUsers`, which was about the start.
    * @throws JobNotFound, UnknownPayloadKey; RequestRefused when it has not begun
    */
   async definition(jobId: string): Promise<JobDefinitionInput> {
@@ -320,9 +320,9 @@ export class ExportJobs {
   }
 
   /**
-   * What there is to do so that each job is as it is wanted: which to start, to change, and with `prune` to stop; or everything that stands in the
-   * way of that, of all jobs at once. Nothing is done.
-   * @param wanted definitions as `start` takes them, by job id. A field that is not in one is to have its default.
+   * Returns how to make each job as wanted: which to start, to change, and with `prune` to stop; or all obstacles to that, for all jobs at once. Does
+   * nothing.
+   * @param wanted definitions as `start` takes them, by job id. A missing field gets its default.
    */
   async plan(wanted: Readonly<Record<string, unknown>>, options: PlanOptions = {}): Promise<JobsPlan> {
     checkOptions('plan', options);
@@ -334,7 +334,7 @@ export class ExportJobs {
   }
 
   /**
-   * What the job delivered and what failed in the last hour, by minute, and in the last day, by quarter of an hour, and how many waited. Also of
+   * How many triggers were delivered, failed and waited in the last hour, by minute, and in the last day, by quarter of an hour. It also answers for
    * a job that has ended, as long as the server keeps it.
    * @throws JobNotFound, NoWorker
    */
@@ -356,7 +356,7 @@ export class ExportJobs {
     return await listJobs(this.#client);
   }
 
-  /** The same, with the numbers of the running jobs: of at most 500, and of those that answer within 2 s each and 10 s in all. */
+  /** The same, with the numbers of the running jobs: of at most 500, and of the ones that answer within 2 s each and 10 s in all. */
   async overview(options: OverviewOptions = {}): Promise<JobOverview[]> {
     checkOptions('overview', options);
     return await overview(this.#client, options);
@@ -382,8 +382,8 @@ export class ExportJobs {
   }
 
   /**
-   * Starts no further request until the job is resumed; triggers wait. Waits until running slices start none either, for at most 5 s: with
-   * `mayStillSend`, that is not known then.
+   * Starts no further request until the job is resumed; triggers wait. Waits until running slices start none either, for at most 5 s. If
+   * `mayStillSend` is set then, they may not be done.
    */
   async pause(jobId: string): Promise<JobStatus> {
     return await untilQuiet(this.#client, jobId, await updateJob(this.#client, jobId, pauseUpdate, []));
@@ -398,8 +398,8 @@ export class ExportJobs {
   }
 
   /**
-   * Tries now, instead of at the next attempt that is due: an endpoint that is unhealthy or asked to wait gets its next request at once, and if it
-   * takes it, everybody who waits for their next attempt follows. Costs nothing when nothing waits.
+   * Retries now instead of waiting. An endpoint that is unhealthy or asked to wait gets its next request at once. If that succeeds, all triggers that
+   * wait for a retry follow. Costs nothing when nothing waits.
    * @throws RequestRefused when the job is paused, or is stopping without delivering.
    */
   async retry(jobId: string): Promise<JobStatus> {
@@ -417,9 +417,9 @@ export class ExportJobs {
   }
 
   /**
-   * Changes fields of a running job: checks the job as it would be, then waits until the edit has taken effect, for at most 75 s. What it does not
-   * name stays as it is: an audience stays the same one, even when its slug has changed. One that leaves people out of a backfill under way is made, and
-   * `warnings` says so, unless `isMeant` says no: then nothing is changed, and the result is undefined.
+   * Changes fields of a running job: checks the job as it would be, then waits until the edit has taken effect, for at most 75 s. Other fields stay
+   * as they are: an audience stays the same one, even when its slug has changed. An edit that leaves people out of a backfill under way is made, and
+   * `warnings` says so. If `isMeant` says no, nothing is changed, and the result is undefined.
    * @throws InvalidJob, JobNotRunning
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob>;
@@ -432,7 +432,7 @@ export class ExportJobs {
   }
 
   /**
-   * What a person should know before they make an edit, or all that is wrong with it. Nothing is changed.
+   * Returns the warnings about an edit, or throws all that is wrong with it. Changes nothing.
    * @throws as `edit`
    */
   async checkEdit(jobId: string, edit: JobEdit): Promise<CheckedEdit> {
@@ -440,10 +440,10 @@ export class ExportJobs {
   }
 
   /**
-   * Sends an enter for everybody who is a member now. With `requestId` it is safe to ask again: nothing further is started, and `askedBefore` says
-   * how that backfill stands. An audience may be named by the slug that it has now.
-   * @throws AudienceMoved when the job knows another audience by a slug; RequestRefused, also when the backfill that was asked for under this id has
-   *   been cancelled, or was lost
+   * Sends an enter for everybody who is a member now. With `requestId` it is safe to ask again: nothing more is started, and `askedBefore` says how
+   * that backfill stands. An audience may be named by the slug that it has now.
+   * @throws AudienceMoved when the job knows another audience by a slug; RequestRefused, also when the backfill with this `requestId` was cancelled
+   *   or lost
    */
   async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
     const wish = parsed(readBackfillRequest([request]));
@@ -457,10 +457,10 @@ export class ExportJobs {
   }
 
   /**
-   * Compares what an endpoint says its members are (ids, a list or a stream of any length, in constant memory) with the members of one of the job's
-   * audiences now. Sends nothing: `reconcile` sends the difference, `forget` removes it.
-   * @throws InvalidRequest when the job has several audiences and none is named; AudienceMoved; JobNotRunning; WorkerFailed when its workers have no folder, or
-   *   its source cannot be read to the end
+   * Compares an endpoint's own list of ids with the members of one of the job's audiences now. It may be a stream of any length, in constant memory.
+   * Sends nothing: `reconcile` sends the difference, `forget` removes it.
+   * @throws InvalidRequest when the job has several audiences and none is named; AudienceMoved; JobNotRunning. WorkerFailed when its workers have no
+   *   folder, or its source cannot be read to the end.
    */
   async compare(
     jobId: string,
@@ -472,8 +472,8 @@ export class ExportJobs {
   }
 
   /**
-   * Has the job send a difference, as its next backfill: enters for members who are missing there, exits for who is there and no member. Each is asked
-   * about once more before it is sent. Asking again for the same difference starts nothing further. A difference of nothing starts nothing.
+   * Has the job send a difference, as its next backfill: enters for members who are missing there, exits for people there who are not members. Each
+   * is checked once more before it is sent. Asking again for the same difference starts nothing more. An empty difference starts nothing.
    * @throws DifferenceDoubtful unless `force`; RequestRefused while another backfill is under way
    */
   async reconcile(jobId: string, difference: Difference, options: ReconcileOptions = {}): Promise<JobStatus> {
@@ -491,16 +491,16 @@ export class ExportJobs {
     ]);
   }
 
-  /** Removes a difference that is not to be sent. One that nobody sends or removes is removed after 90 days, when lists are compared again. */
+  /** Removes a difference that is not to be sent. An unused one is removed after 90 days, when lists are compared again. */
   async forget(jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
     const { taskQueue } = await describeExecution(this.#client, jobId);
     await forget(this.#client, taskQueue, id);
   }
 
   /**
-   * Ends the job. `waiting: 'deliver'` (the default) first sends what is waiting, and keeps what is left at the deadline (by default after
-   * an hour); `'keep'` keeps it for `resume`; `'discard'` drops it, also what a stopped job has kept. With `'keep'` and
-   * `'discard'` no further request starts, as with `pause`. Ending may take longer.
+   * Ends the job. `waiting: 'deliver'` (the default) first sends its backlog, and keeps the rest at the deadline (by default after an hour). `'keep'`
+   * keeps the backlog for `resume`. `'discard'` drops it, also that of a stopped job. With `'keep'` and `'discard'` no further request starts, as
+   * with `pause`. Ending may take longer.
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
     this.#directory.forget();
@@ -522,7 +522,10 @@ export class ExportJobs {
     }
   }
 
-  /** The job would reject it. Where that cannot be found out, it decides itself. @throws InvalidTrigger; JobNotRunning when it has stopped */
+  /**
+   * Refuses a trigger that the job would reject. If that cannot be found out, the job decides. @throws InvalidTrigger; JobNotRunning when it has
+   * stopped
+   */
   async #refuseUnmatched(jobId: string, { trigger: { audience } }: CheckedTrigger, line?: number): Promise<void> {
     const subscribes = this.#directory.subscribes(jobId, audience).catch((error: unknown) => {
       if (error instanceof JobNotRunning) throw error;

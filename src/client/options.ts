@@ -39,8 +39,8 @@ function unlessReserved(jobId: string): Problem[] {
   return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one.` }];
 }
 
-// The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly
-// means all.
+// The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly means
+// "all".
 
 interface Kind {
   readonly what: string;
@@ -48,14 +48,14 @@ interface Kind {
 }
 
 const anything: Kind = { what: '', isRight: () => true };
-/** Of a person, an audience or a job: nothing longer is any. */
+/** Longest name of a person, an audience or a job. */
 const MOST_NAME = 255;
 const name: Kind = {
   what: `text of 1 to ${MOST_NAME} characters`,
   isRight: (value) => typeof value === 'string' && value.trim() !== '' && value.length <= MOST_NAME,
 };
 const text: Kind = { what: 'text, not empty', isRight: (value) => typeof value === 'string' && value.trim() !== '' };
-/** Of what is more wrong with a filter, it is said what cannot be meant by it. */
+/** The filter's own check gives better reasons for other mistakes. */
 const anyText: Kind = {
   what: `text of at most ${MOST_NAME} characters`,
   isRight: (value) => typeof value === 'string' && value.length <= MOST_NAME,
@@ -142,13 +142,13 @@ const OPTIONS = {
   redeliver: { ...decision, force: flag, limit: atLeastOne, perSecond: rate },
 } as const;
 
-/** An option that is not listed above is of type never: none can be added without saying there what it may be. */
+/** An option that is not listed above is of type never: each new one needs its kind there. */
 type Listed<Method extends keyof typeof OPTIONS, Given> = unknown extends Given
   ? unknown
   : Given & Partial<Record<Exclude<keyof Given, keyof (typeof OPTIONS)[Method]>, never>>;
 
 /**
- * Checks the options of a method; what is undefined counts as left out.
+ * Checks the options of a method; an undefined one counts as left out.
  * @throws InvalidRequest with every problem at once
  */
 export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
@@ -165,7 +165,7 @@ export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
   if (problems.length > 0) throw new InvalidRequest(problems);
 }
 
-/** Checks a difference that a program hands over: by its counts it is decided whether it may be sent. @throws InvalidRequest */
+/** Checks a difference from a program: its counts decide whether it may be sent. @throws InvalidRequest */
 export function checkDifference(given: Difference): void {
   checkOptions('difference', given);
   const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(given, field));
@@ -175,7 +175,7 @@ export function checkDifference(given: Difference): void {
     );
 }
 
-/** What was asked for. @throws InvalidRequest with everything that is wrong with it */
+/** Returns the request. @throws InvalidRequest with everything that is wrong with it */
 export function parsed<T>(reading: RequestReading<T>): T {
   if (!reading.ok) throw new InvalidRequest(reading.problems);
   return reading.request;

@@ -27,12 +27,12 @@ export interface WatchSummary {
   readonly unreadable?: string;
 }
 
-/** A watch that was asked for. */
+/** The result of starting a watch. */
 export interface AskedWatch {
   /** True: it has just been started. False: it was already running, and was changed. */
   readonly isNew: boolean;
   readonly status: WatchStatus;
-  /** What a person should know: that it comes round less often than its audience's window, say. */
+  /** Warnings for people: that its rounds are longer than its audience's window, say. */
   readonly warnings: readonly string[];
 }
 
@@ -91,7 +91,7 @@ export class Watches {
   async status(audience: string): Promise<WatchStatus> {
     const workflowId = watchWorkflowId(await this.#idOf(audience));
     const found = await describeLast(this.#client, workflowId);
-    // One that was ended from outside does not know that: as far as it came, its next round is due.
+    // A watch that was ended from outside does not know it: in its own state, its next round is due.
     const isEnded = found === undefined || (!isOpen(found) && found.status.name !== 'COMPLETED');
     if (isEnded) throw new WatchNotFound(audience);
     return await ask(this.#client, workflowId, watchStatusQuery);
@@ -111,7 +111,7 @@ export class Watches {
   async stop(audience: string): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
     const status = await this.#update(audience, id, stopWatchUpdate, []);
-    // So that it can be started again at once. If ending takes longer, it ends by itself.
+    // It can then be started again at once. If ending takes longer, it ends by itself.
     await this.#untilEnded(id);
     return status;
   }
@@ -134,7 +134,7 @@ export class Watches {
     }
   }
 
-  /** Or until it has taken too long. */
+  /** Waits for its end, but not too long. */
   async #untilEnded(id: string): Promise<void> {
     const handle = this.#client.workflow.getHandle(watchWorkflowId(id));
     await this.#client.withDeadline(Date.now() + ANSWER_MS, () => handle.result()).catch(() => undefined);
@@ -160,7 +160,7 @@ export class Watches {
     }
   }
 
-  /** One that cannot be read, somebody else's, say, does not take the list away. */
+  /** A watch that cannot be read, somebody else's, say, does not fail the list. */
   async #statusOrWhyNot(id: string): Promise<Omit<WatchSummary, 'audience'>> {
     try {
       const options = { answerMs: LIST_ANSWER_MS };
@@ -173,8 +173,8 @@ export class Watches {
   }
 
   /**
-   * The id of an audience. What the source says goes before what watches remember: a slug may have moved to another audience since a watch began.
-   * Where the source does not know it, or cannot be read, it is the watch that was started under it.
+   * Returns the id of an audience. The source takes precedence over the watches: a slug may have moved to another audience since a watch began. If
+   * the source does not know the slug, or cannot be read, it means the watch that was started under it.
    */
   async #idOf(name: string): Promise<string> {
     if (AUDIENCE_ID.test(name)) return name;
@@ -182,7 +182,7 @@ export class Watches {
     const inSource = await this.#inSource(name);
     const found = Array.isArray(inSource) ? inSource : running.filter(({ slug }) => slug === name);
     const [first] = found;
-    // Where the source could not be asked, nobody knows that it is not watched.
+    // If the source could not be asked, it is unknown whether the audience is watched.
     if (first === undefined) throw inSource instanceof WorkerFailed ? inSource : new WatchNotFound(name);
     if (Array.isArray(inSource)) refuseMoved(first, running);
     const ids = found.map(({ id }) => id);
@@ -190,7 +190,7 @@ export class Watches {
     return first.id;
   }
 
-  /** Undefined when the source does not know it; why, when it could not be asked. */
+  /** Returns undefined when the source does not know it; the error when it could not be asked. */
   async #inSource(name: string): Promise<readonly Audience[] | undefined | WorkerFailed> {
     try {
       const prepared = await workerRpc(this.#client, this.#taskQueue, 'prepareWatch', [name]);
@@ -210,7 +210,7 @@ export class Watches {
     return found;
   }
 
-  /** The watch is asked for its status first, so that nothing is sent when nobody works for it, or its answers cannot be read here. */
+  /** Asks the watch for its status first, so that nothing is sent when it has no worker, or its answers cannot be read here. */
   async #update(
     name: string,
     id: string,
@@ -250,7 +250,7 @@ function sharedSlug(name: string, ids: readonly string[]): string {
   return `More than one watched audience had the slug "${name}". Say which one by its id: ${ids.join(', ')}.`;
 }
 
-/** Who enters and leaves an audience within a round is never seen, and its window says how short a stay can be. */
+/** Warns if rounds are longer than the window: people who enter and leave between two rounds are never seen. */
 function windowWarning({ slug, windowMinutes }: AudienceListing, { everyMs }: WatchStatus): string[] {
   if (windowMinutes === undefined || everyMs <= windowMinutes * 60_000) return [];
   return [
@@ -266,7 +266,7 @@ function ofWatch(command: string, audience: string): Commanded {
 const LIST_ANSWER_MS = 3_000;
 const START_TRIES = 3;
 
-/** What the memo of a watch says. Any client may start a workflow of this type, with any memo. */
+/** Returns the audience in a watch's memo. Any client may start a workflow of this type, with any memo. */
 function audienceIn(memo: Record<string, unknown> | undefined): Audience | undefined {
   const audience = memo?.['audience'];
   if (!isRecord(audience)) return undefined;
@@ -276,7 +276,7 @@ function audienceIn(memo: Record<string, unknown> | undefined): Audience | undef
     : undefined;
 }
 
-/** Its memo is encrypted with a key that is not here, say. */
+/** A stand-in for an unreadable memo: its key is missing here, say. */
 function unreadable(workflowId: string): Audience {
   const id = workflowId.slice(watchWorkflowId('').length);
   return { id, slug: id, name: id };

@@ -15,12 +15,12 @@ import { fieldWarnings } from './start-job.ts';
 
 export interface EditedJob {
   readonly status: JobStatus;
-  /** The fields that are different now, or may be: of a webhook URL only the origin is shown. */
+  /** The fields that are different now, or may be: only the origin of a webhook URL is shown. */
   readonly changes: readonly FieldChange[];
   readonly warnings: readonly string[];
 }
 
-/** A field of the form before and after an edit, as people may see it: audiences by slug, a webhook URL without what may be secret. */
+/** A field of the form before and after an edit, as people may see it: audiences by slug, a webhook URL without its secret parts. */
 export interface FieldChange {
   readonly field: keyof JobEdit;
   readonly from: Shown;
@@ -31,8 +31,8 @@ type Shown = Exclude<{ [Field in keyof JobEdit]: Readonly<JobEdit[Field]> }[keyo
 
 export interface EditOptions {
   /**
-   * Called before an edit that would leave people out who were to be sent, with what it would do, in words. False: it is not made. Absent: it is
-   * made, and `warnings` says so.
+   * Called before an edit that would leave out people who were to be sent, with its effect in words. False: the edit is not made. Absent: it is made,
+   * and `warnings` says so.
    */
   readonly isMeant?: (loss: string) => Promise<boolean>;
 }
@@ -41,8 +41,9 @@ export interface EditOptions {
 const EDIT_MS = 75_000;
 
 /**
- * Checks a job as it would be, then has the job edit itself, and waits until that has taken effect. Undefined when it was not meant.
- * @throws InvalidJob, AudienceMoved, JobNotFound, JobNotRunning, RequestRefused, NoWorker: nothing was changed; OutcomeUnknown when it takes longer than 75 s.
+ * Checks a job as it would be, then has the job edit itself, and waits until that has taken effect. Undefined when `isMeant` said no.
+ * @throws InvalidJob, AudienceMoved, JobNotFound, JobNotRunning, RequestRefused, NoWorker: nothing was changed; OutcomeUnknown when it takes longer
+ *   than 75 s.
  */
 export async function editJob(
   client: Client,
@@ -52,7 +53,7 @@ export async function editJob(
 ): Promise<EditedJob | undefined> {
   const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
   if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
-  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
+  // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
   const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
   const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], {
     answerMs: EDIT_MS,
@@ -62,15 +63,15 @@ export async function editJob(
   return { status, changes, warnings: [...warningsOf(before, prepared, loss), ...aboutFields] };
 }
 
-/** What a person should know before they make an edit. */
+/** The results of checking an edit, for people. */
 export interface CheckedEdit {
-  /** What it would leave out or still send, and what is worth knowing about the job as it would be. */
+  /** Warnings about people it would leave out, triggers it would still send, and the job as it would be. */
   readonly warnings: readonly string[];
   /** The audiences that the job would listen to, with their sizes if the source gives them. */
   readonly audiences: readonly AudienceListing[];
 }
 
-/** What an edit would do, without making it. @throws as `editJob` */
+/** Returns the effects of an edit without making it. @throws as `editJob` */
 export async function checkEdit(client: Client, jobId: string, edit: JobEdit): Promise<CheckedEdit> {
   const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
   const { definition, audiences } = prepared;
@@ -78,7 +79,7 @@ export async function checkEdit(client: Client, jobId: string, edit: JobEdit): P
   return { warnings: [...warningsOf(before, prepared, loss), ...aboutFields], audiences };
 }
 
-/** Whether an edit says which fields are sent, or of whom. */
+/** Whether an edit changes which fields are sent, or about whom. */
 export function isAboutFields(edit: JobEdit): boolean {
   return (['exportFields', 'audiences', 'webhookUrl', 'headers', 'body', 'onEnter', 'onExit'] as const).some(
     (field) => edit[field] !== undefined,
@@ -91,7 +92,7 @@ function warningsOf(before: JobStatus, { audiences, warnings }: Prepared, loss: 
   return [...[loss, stillSentOf(before, audiences)].filter((one) => one !== undefined), ...warnings];
 }
 
-/** A job as it is, and as an edit would have it. @throws InvalidJob, AudienceMoved, JobNotFound, NoWorker */
+/** Returns a job as it is, and as an edit would make it. @throws InvalidJob, AudienceMoved, JobNotFound, NoWorker */
 async function checkedEdit(
   client: Client,
   jobId: string,
@@ -114,7 +115,7 @@ async function checkedEdit(
   return { before, taskQueue, prepared, loss: lossOf(before, prepared.audiences) };
 }
 
-/** What is different after an edit, in the order of the form; exported for its test. */
+/** Returns the changes of an edit, in the order of the form; exported for its test. */
 export function changesOf(before: JobStatus, after: JobStatus, edit: JobEdit): FieldChange[] {
   const [from, to] = [shownFields(before), shownFields(after)];
   return EDITABLE_FIELDS.flatMap((field) => {
@@ -129,7 +130,7 @@ function shownFields(status: JobStatus): { readonly [Field in keyof JobEdit]: Sh
   return { description: '', ...definitionOf(status), audiences: status.audiences.map(({ slug }) => slug) };
 }
 
-/** What is still sent about audiences that the job no longer listens to, in words; undefined: nothing. */
+/** Returns in words which triggers of audiences that the job drops are still sent; undefined: none. */
 export function stillSentOf(
   { audiences, waiting }: Pick<JobStatus, 'audiences' | 'waiting'>,
   next: readonly Audience[],
@@ -139,7 +140,7 @@ export function stillSentOf(
   return `${counted(waiting, 'waiting trigger')} stay with the job: those about ${removed.join(', ')} are still sent, to wherever the job sends by then. To drop what waits, stop the job and discard it.`;
 }
 
-/** Whom the backfill under way would leave out because the job no longer listens to their audience, in words; undefined: nobody. */
+/** Returns in words the people that the backfill under way would leave out because the job drops their audience; undefined: nobody. */
 export function lossOf(
   { audiences, backfill }: Pick<JobStatus, 'audiences' | 'backfill'>,
   next: readonly Audience[],
@@ -154,7 +155,7 @@ export function lossOf(
 }
 
 /**
- * Whoever names again an audience that the status shows would, after its slug has moved, replace it by another one.
+ * Refuses a slug from the status that has moved since: naming it again would replace the audience by another one.
  * @throws AudienceMoved
  */
 export function refuseMoved(
@@ -172,9 +173,8 @@ export function refuseMoved(
 }
 
 /**
- * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit against, not to start a job.
- * Audiences are named by id, since their slugs may have changed. The URL is only its origin, which is all that a check needs of a URL that
- * was accepted before.
+ * The definition that a job runs by, as far as it can be edited and is shown: enough to check an edit against, not to start a job. Audiences are
+ * named by id, since their slugs may have changed. The URL is only its origin: a check needs no more of a URL that was accepted before.
  */
 function definitionOf(status: JobStatus) {
   return { ...editableOf(status), audiences: status.audiences.map(({ id }) => id) };

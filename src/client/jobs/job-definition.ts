@@ -19,18 +19,18 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { isRecord } from '../../domain/json.ts';
 
-/** A job, with its form as it goes by it now: webhook URLs in full, audiences by the slugs that it knows them by. */
+/** A job with its present form: webhook URLs in full, audiences by the slugs that it knows. */
 export interface WholeJob {
   readonly status: JobStatus;
   readonly form: JobDefinition;
 }
 
-/** How often the two answers that make a form are asked for before a job counts as being edited all the time. */
+/** How often to ask for the two answers that make a form before giving up on a job that is edited all the time. */
 const TRIES = 5;
 
 /**
- * The whole definition of a job, in the form that `start` takes: what has its default is left out. So is whether existing users are sent, which is
- * about a start, and has been done.
+ * Returns the whole definition of a job, in the form that `start` takes, without fields that have their default. `existingUsers` is left out too: it
+ * was about the start, and has been done.
  * @throws JobNotFound, NoWorker, UnknownPayloadKey; RequestRefused when it has not begun
  */
 export async function definitionOf(client: Client, jobId: string): Promise<JobDefinitionInput> {
@@ -54,7 +54,7 @@ export async function wholeJob(client: Client, jobId: string): Promise<WholeJob>
   throw new RequestRefused(jobId, 'It was edited each time it was asked. Ask again.');
 }
 
-/** What a running job sends where; undefined when it is stopping, or does not say so in time. */
+/** Returns what a running job sends, and where; undefined when it is stopping, or does not answer in time. */
 export async function quickDestination(
   client: Client,
   jobId: string,
@@ -70,7 +70,7 @@ export async function quickDestination(
     : undefined;
 }
 
-/** What a status shows of a form, with the URLs that it masks. `existingUsers` is about a start alone. */
+/** Returns the form in a status, with the URLs that it masks. `existingUsers` is about a start alone. */
 function formOf(status: JobStatus, { settings: { webhookUrl, request } }: JobSettings): JobDefinition {
   const { onEnter, onExit } = status;
   return {
@@ -97,13 +97,13 @@ export function withoutDefaults(form: JobDefinition): JobDefinitionInput {
   const isSaid = (field: keyof JobDefinition): boolean =>
     form[field] !== undefined && JSON.stringify(form[field]) !== JSON.stringify(defaults[field]);
   const said = FORM_FIELDS.filter(isSaid).map((field) => [field, form[field]]);
-  return Object.fromEntries(said) as JobDefinitionInput; // What has no default is there.
+  return Object.fromEntries(said) as JobDefinitionInput; // Fields without a default are there.
 }
+
 /**
- * Runs the check workflow on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.
+ * Checks a definition on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.
  * @throws NoWorker, WorkerFailed
  */
-
 export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
   const checked = checkJobDefinition(definition);
   const lost = lostInJson(definition);
@@ -114,8 +114,11 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
   if (told === undefined) return { ok: false, problems };
   return withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', told));
 }
-/** A worker's answer about a part of a definition, with the problems of the rest, which it was not told of and may have liked without. */
 
+/**
+ * Returns a worker's answer about a part of a definition, with the problems of the rest. The worker did not see the rest, and may have accepted the
+ * part alone.
+ */
 export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob): PreparedJob {
   if (problems.length === 0) return prepared;
   const held = new Set(problems.map(({ field }) => field));
@@ -124,15 +127,14 @@ export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob
 }
 /** Fields that may contain a secret when they are wrong. */
 export const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[field].secret !== undefined);
-/**
- * For a wrong definition: the part that a worker is asked about, and the problems of the rest. The server keeps what a worker is told, and
- * a secret may be in a field that does not exist, in text that is not a URL, or in what is not an authorization's name. What does not arrive
- * as it is, a worker might like: NaN arrives as null, which often means none.
- * `told` is undefined when the definition is not an object.
- *
- * @param lost what does not arrive as it is, by field
- */
 
+/**
+ * For a wrong definition: returns the part that a worker is asked about, and the problems of the rest. The server stores the worker's part. A secret
+ * may be in an unknown field, in text that is not a URL, or in a wrong authorization name. A worker might accept a value that arrives changed: NaN
+ * arrives as null, which often means none. `told` is undefined when the definition is not an object.
+ *
+ * @param lost values that would arrive changed, by field
+ */
 export function whatWorkersAreTold(
   definition: unknown,
   found: readonly Problem[],
@@ -140,7 +142,7 @@ export function whatWorkersAreTold(
 ): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
   const problems = [...found, ...lost.filter(({ field }) => !found.some((one) => isWithin(field, one.field)))];
   if (!isRecord(definition) || lost.some(({ field }) => field === '')) return { told: undefined, problems };
-  // A field that does not exist may be written like a part of one that does.
+  // An unknown field may look like a part of a known one.
   const topIn = (field: string): string => (Object.hasOwn(definition, field) ? field : topOf(field));
   const tops = problems.map(({ field }) => topIn(field));
   const lostIn = lost.map(({ field }) => topIn(field));
@@ -151,13 +153,13 @@ export function whatWorkersAreTold(
     problems: problems.filter(({ field }) => held.includes(topIn(field))),
   };
 }
-/** Whether a place is another one, or a part of it. */
 
+/** Whether a place equals another one, or is a part of it. */
 export function isWithin(place: string, other: string): boolean {
   return place === other || place.startsWith(`${other}.`) || place.startsWith(`${other}[`);
 }
-/** What would not arrive as it is, since JSON has nothing like it and leaves it out or puts something else in its place, by field. */
 
+/** Returns by field the values that JSON cannot carry: it leaves them out or replaces them. */
 export function lostInJson(value: unknown, field = '', around: readonly unknown[] = []): Problem[] {
   const reason = whyLost(value, around);
   if (reason !== undefined) return [{ field, message: `JSON cannot carry this: ${reason}.` }];
@@ -166,7 +168,7 @@ export function lostInJson(value: unknown, field = '', around: readonly unknown[
   // By its places, since a list may have gaps.
   if (Array.isArray(value))
     return Array.from(value, (one: unknown, place) => lostInJson(one, `${field}[${place}]`, within)).flat();
-  // What is undefined counts as left out, as it does in JSON.
+  // An undefined value counts as left out, as it does in JSON.
   const said = Object.entries(value).filter(([, one]) => one !== undefined);
   return said.flatMap(([key, one]) => lostInJson(one, field === '' ? key : `${field}.${key}`, within));
 }
@@ -178,12 +180,12 @@ export function whyLost(value: unknown, around: readonly unknown[]): string | un
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   if (around.includes(value)) return 'it contains itself';
   const kind: unknown = Object.getPrototypeOf(value);
-  // Of whatever realm: an object that is written {…} has a prototype that has none.
+  // In any realm, the prototype of an object literal has no prototype itself.
   const isPlain = kind === null || Object.getPrototypeOf(kind) === null;
   return isPlain ? undefined : `it is a ${value.constructor.name}, not a plain object`;
 }
-/** The field of the form that `audiences[2]` is a part of. */
 
+/** Returns the field of the form for a place: `audiences` for `audiences[2]`. */
 export function topOf(field: string): string {
   return field.replace(/[.[].*$/s, '');
 }

@@ -22,9 +22,9 @@ import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 export interface JobSummary {
   readonly jobId: string;
   readonly workflowId: string;
-  /** Whose workers it uses. */
+  /** The queue of its workers. */
   readonly taskQueue: string;
-  /** What the job reports; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
+  /** As the job reports it; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
   readonly state: JobState | (string & {});
   readonly running: boolean;
   /** Absent when whoever started it left none. */
@@ -32,11 +32,11 @@ export interface JobSummary {
   readonly description?: string;
   /** Absent when whoever started it left none. */
   readonly audiences?: readonly AudienceName[];
-  /** Why what it shows, or what it keeps, cannot be read here: it is encrypted with a key that is not here. */
+  /** Why its label, audiences or backlog cannot be read here: their key is missing. */
   readonly unreadable?: string;
   readonly startedAt: Date;
   readonly endedAt?: Date;
-  /** What it keeps, once it has stopped and can be resumed. */
+  /** The backlog that it keeps, once it has stopped and can be resumed. */
   readonly kept?: KeptListing;
 }
 
@@ -61,18 +61,18 @@ export async function listJobs(
   return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
 }
 
-/** The jobs that have stopped and keep what waits, so that they may be resumed. */
+/** Returns the jobs that have stopped and keep their backlog, so that they may be resumed. */
 export async function keptJobs(client: Client): Promise<JobSummary[]> {
   return (await listJobs(client)).filter(({ kept }) => kept !== undefined);
 }
 
-/** The running jobs that can be reached by a job id: not one that was started under a foreign workflow id. */
+/** Returns the running jobs that can be reached by a job id: none that was started under a foreign workflow id. */
 export async function reachableJobs(client: Client): Promise<JobSummary[]> {
   const jobs = await listJobs(client, { areRunning: true });
   return jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
 }
 
-/** A job, and its audiences by the slugs that it knows them by. */
+/** A job, and its audiences by the slugs that it knows. */
 export interface KnowingJob {
   readonly jobId: string;
   readonly taskQueue: string;
@@ -80,7 +80,9 @@ export interface KnowingJob {
   readonly state: JobSummary['state'];
 }
 
-/** How a job knows its audiences; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey; JobNotRunning when it has stopped */
+/**
+ * Returns the audiences as a job knows them; undefined when it has ended. @throws JobNotFound, UnknownPayloadKey; JobNotRunning when it has stopped
+ */
 export async function knowingJob(client: Client, jobId: string): Promise<KnowingJob | undefined> {
   const found = await describeExecution(client, jobId);
   const { audiences = [], taskQueue, state, running, kept } = summaryOf(found);
@@ -88,14 +90,14 @@ export async function knowingJob(client: Client, jobId: string): Promise<Knowing
   return running ? { jobId, taskQueue, audiences, state } : undefined;
 }
 
-/** What a stopped job keeps, as lists show it. */
+/** The backlog of a stopped job, as lists show it. */
 export type KeptListing = Partial<KeptTriggers>;
 
-/** What a job's memo says that it keeps; undefined unless it has stopped. Memos are foreign data. */
+/** Returns the backlog in a job's memo; undefined unless it has stopped. Memos are foreign data. */
 function keptIn(run: ListedRun): KeptListing | undefined {
   if (!isStopped(run)) return undefined;
   const kept = run.memo?.['kept'];
-  // What is encrypted with a key that is not here says only that there is something.
+  // If its key is not here, all that is known is that it exists.
   return isRecord(kept) && undecodableReason(kept) === undefined ? kept : {};
 }
 
@@ -119,10 +121,10 @@ function stateOf(run: ListedRun, kept: KeptListing | undefined): JobSummary['sta
   return isOpen(run) ? (run.typedSearchAttributes.get(JOB_STATUS) ?? 'running') : endedAs(run.status.name);
 }
 
-/** Shown in place of the label of a job that is encrypted with a key that is not here. */
+/** Shown instead of a label that is encrypted with a key that is not here. */
 const UNREADABLE = '(encrypted)';
 
-/** What a memo says about a job. Memos are foreign data: any client may start a job with any memo. */
+/** Returns what a memo says about a job. Memos are foreign data: any client may start a job with any memo. */
 function presentation(
   memo: Record<string, unknown> | undefined,
 ): Pick<JobSummary, 'label' | 'description' | 'audiences' | 'unreadable'> {
@@ -150,18 +152,18 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** A job as the list shows it, with what only the job itself knows. */
+/** A job as the list shows it, with the numbers that only the job itself knows. */
 export interface JobOverview extends JobSummary {
   /** Absent for a job that has ended, did not answer in time, or was not asked. */
   readonly numbers?: JobNumbers;
   /** Whether it runs and was not asked, since there are too many. Absent: no. */
   readonly isNotAsked?: true;
-  /** What it did in the last hour, by minute; only if that is asked for, and like `numbers`. */
+  /** Its last hour, by minute; only if asked for, and absent when `numbers` is. */
   readonly lastHour?: LastHour;
 }
 
 export interface OverviewOptions {
-  /** Whether each says, too, what it did in the last hour: one question more to each. */
+  /** Whether to ask each job for its last hour, too: one more query to each. */
   readonly lastHour?: boolean;
 }
 
@@ -195,12 +197,12 @@ const AT_ONCE = 16;
 const MOST = 500;
 const LOOK_MS = 10_000;
 
-/** All jobs that the server still knows, the running ones with their numbers, if they say them soon. */
+/** Returns all jobs that the server still knows, the running ones with their numbers if they answer soon. */
 export async function overview(client: Client, options: OverviewOptions = {}): Promise<JobOverview[]> {
   return await withNumbers(client, await listJobs(client), options);
 }
 
-/** Those jobs with their numbers. Exported for its test. */
+/** Returns the jobs with their numbers. Exported for its test. */
 export async function withNumbers(
   client: Client,
   jobs: readonly JobSummary[],
@@ -208,7 +210,7 @@ export async function withNumbers(
 ): Promise<JobOverview[]> {
   const endsAtMs = performance.now() + lookMs;
   const found = new Map<string, Pick<JobOverview, 'numbers' | 'lastHour'>>();
-  // Where one job did not answer and none has, there most likely is no worker: the others' answers are not waited for, too.
+  // If one job of a queue did not answer and none has, there most likely is no worker: the others are not asked.
   const silent = new Set<string>();
   const heard = new Set<string>();
   const running = jobs.filter((job) => job.running);
@@ -267,20 +269,20 @@ async function numbersOf(
 type ListedRun = Omit<WorkflowExecutionInfo, 'raw'>;
 
 /**
- * How long ago, in ms, a run may have ended that the server lists while it does not list the next one yet: mostly for some milliseconds, but
- * as long as its search attributes take to be indexed. Longer, since its clock may not be ours.
+ * How long ago, in ms, a run may have ended whose next run the server does not list yet. Mostly it takes milliseconds, but it depends on the indexing
+ * of search attributes. The value is longer, since the server's clock may differ.
  */
 const BETWEEN_RUNS_MS = 30_000;
 
-/** Names that a query finds. Of others it depends on the server's database: with SQL, none finds a name that has a quote or a backslash. */
+/** Names that a query finds. For others it depends on the server's database: with SQL, no query finds a name that has a quote or a backslash. */
 const PLAIN = /^[\w .:@/+-]+$/;
 
 /**
- * The last runs of jobs that the server still knows, also those of jobs that it does not list, since they have just begun another run: whoever
- * is told of all jobs is told of them. Of a job that was started anew, those of its earlier lives are among them.
+ * Yields the last runs of all jobs that the server still knows. It includes jobs that the server does not list because they have just begun another
+ * run. If a job was started again, the last runs of its earlier lives are included.
  *
  * @param which.areRunning only those that run.
- * @param which.taskQueue only those of this one.
+ * @param which.taskQueue only those of this queue.
  */
 export async function* jobRuns(
   client: Client,

@@ -126,6 +126,7 @@ export function unmatchedText(jobId: string, audience: string, job: ListedJob | 
   const near = nearestKey(audience, [...(job?.audiences ?? [])]);
   return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
 }
+
 /**
  * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
  * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
@@ -133,7 +134,6 @@ export function unmatchedText(jobId: string, audience: string, job: ListedJob | 
  * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
  * @throws JobsUnreadable
  */
-
 export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
   const jobs = await reachableJobs(client);
   const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
@@ -145,8 +145,8 @@ export async function listeningJobs(client: Client, mustRead?: string): Promise<
     );
   return jobs.map(listedJob);
 }
-/** A running job as directories list it. */
 
+/** A running job as directories list it. */
 export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob): ListedJob {
   const names = audiences.flatMap(({ id, slug }) => [id, slug]);
   return { jobId, audiences: unreadable === undefined ? new Set(names) : null, isStopping: state === 'stopping' };
@@ -155,12 +155,12 @@ export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob
 export type ShownJob = Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>;
 /** Longest wait, in ms, for Temporal to say which jobs run. */
 export const DIRECTORY_MS = 10000;
+
 /**
  * Which jobs run and what they subscribe to.
  * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
  * @param stop aborting it ends every wait, with its reason.
  */
-
 export function jobDirectory(
   client: Client,
   taskQueue: string,

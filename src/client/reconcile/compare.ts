@@ -24,14 +24,14 @@ export interface CompareProgress {
   readonly isComparing: boolean;
 }
 
-/** Characters of ids that go to a worker at once: a question may be no longer than its server allows, which may be less than usual. */
+/** Characters of ids that go to a worker at once: the server limits a request, and its limit may be lower than usual. */
 const PART_CHARACTERS = 128 * 1024;
 /** How many parts are on their way at once. */
 const AT_ONCE = 4;
 /** How long, in ms, reading all members may take. */
 const COMPARE_MS = 60 * 60_000;
 
-/** Has the workers of a job compare a list with the members of one of its audiences. What does not end in a difference leaves nothing behind. */
+/** Has the workers of a job compare a list with the members of one of its audiences. A comparison that fails leaves nothing behind. */
 export async function compare(
   client: Client,
   jobId: string,
@@ -102,7 +102,7 @@ async function keep(
     );
     const one = sent.finally(() => underWay.delete(one));
     underWay.add(one);
-    // The first one alone: where there is no worker or no folder, nobody reads the list for nothing.
+    // The first one goes alone: without a worker or a folder, the list need not be read.
     while (underWay.size >= (part === 0 ? 1 : AT_ONCE)) await Promise.race(underWay);
     failed.signal.throwIfAborted();
     signal?.throwIfAborted();

@@ -20,18 +20,18 @@ export interface ListOptions {
   readonly column?: string | undefined;
 }
 
-/** What a column or key with people's ids is called, if nobody says. */
+/** The usual names of a column or key with people's ids. */
 const USUAL = ['user', 'id', 'user_id', 'userid'];
-/** How many lines that are wrong are named. */
+/** How many wrong lines are named. */
 const NAMED = 10;
 const MOST_RECORD_CHARACTERS = 1024 * 1024;
 
-/** The id that is meant, or why there is none. */
+/** An id, or why there is none. */
 type IdReading = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly reason: string };
 
 /**
- * The ids of a list, as they come; blank lines do not count. Reads on after a line without an id, to name the others too, and gives nothing further.
- * Memory: one chunk, and one line.
+ * Yields the ids of a list as they come; blank lines do not count. After a line without an id, it reads on to name the others too, but yields nothing
+ * more. Memory: one chunk, and one line.
  * @throws InvalidList at its end, when there was such a line
  */
 export async function* readTheirList(
@@ -89,7 +89,7 @@ function jsonId(text: string, column: string | undefined): IdReading {
   return checkedId(typeof value[key] === 'number' ? numberIn(text, key) : value[key]);
 }
 
-/** What a number is written as, when that is a whole number: `1e3` and `1.0` may be anybody. */
+/** Returns a whole number as it is written; undefined for others: `1e3` and `1.0` may be anybody. */
 function numberIn(text: string, key?: string): unknown {
   const value = parseJsonAsWritten(text);
   const written = key !== undefined && isRecord(value) ? value[key] : value;
@@ -110,7 +110,7 @@ function usualIn(names: readonly string[]): string[] {
 /** A long number as spreadsheets write it: `7.07603E+18`. */
 const ROUNDED = /^\d(\.\d+)?E\+\d+$/;
 
-/** An id where nothing says where it begins and ends. */
+/** Reads an id that has no marks at its beginning and end. */
 function edgedId(id: string): IdReading {
   if (id !== id.trim())
     return no('the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)');
@@ -120,7 +120,7 @@ function edgedId(id: string): IdReading {
 /** Control characters: the end of another column, most often. */
 const CONTROL = /\p{Cc}/u;
 
-/** Of a number, all digits. */
+/** Checks an id; a number keeps all its digits. */
 function checkedId(value: unknown): IdReading {
   const id = typeof value === 'bigint' ? String(value) : value;
   if (typeof id !== 'string') return no('an id is text, or a whole number');
@@ -137,7 +137,7 @@ function no(reason: string): IdReading {
 /** The rows of a CSV, which begins with the names of its columns. */
 async function* ofCsv(chunks: AsyncIterable<string | Uint8Array>, { column }: ListOptions): AsyncGenerator<ReadLine> {
   const parser = parse({ info: true, skip_empty_lines: true, max_record_size: MOST_RECORD_CHARACTERS });
-  // What fails there is thrown here as well.
+  // Its failures are thrown here as well.
   const reading = pipeline(Readable.from(textOf(chunks)), parser);
   reading.catch(() => undefined);
   let place: number | undefined;
@@ -165,7 +165,7 @@ const CSV_WORDS: Readonly<Partial<Record<string, string>>> = {
 };
 
 function lineOf(error: CsvError): number {
-  const { lines } = error as CsvError & { readonly lines?: number }; // What it says of its place, its type does not.
+  const { lines } = error as CsvError & { readonly lines?: number }; // Its type lacks the field.
   return lines ?? 0;
 }
 
