@@ -6,14 +6,14 @@ import { summaryOf } from '../domain/shown.ts';
 import { INTERNAL } from './answering.ts';
 import { alertsSignal } from './messages.ts';
 
-/** After a day an alert is no longer news; the job's status says how things are. */
+/** After a day an alert is no longer news; the status of the job is. */
 const NEWS_MS = 24 * 60 * 60_000;
 /** Time, in ms, for an alert that has become old while others were tried before it. */
 const LAST_TRY_MS = 2 * 60_000;
 
 /**
- * Sends the alerts that it is signalled to the operators' webhook, one after the other: a pager must not hear that a trouble ended before it
- * hears that it began. Each is tried until it is accepted, at most until it is a day old. Ends when none is left.
+ * Sends the alerts that it is signalled to the operators' webhook, one after the other: a pager must not hear of an end before the
+ * beginning. Retries each until it is accepted, at most until it is a day old. Ends when none is left.
  */
 export async function alerts(): Promise<void> {
   const owed: RaisedAlert[] = [];

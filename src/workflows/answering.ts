@@ -5,21 +5,21 @@ import { missingKeyReason } from '../domain/errors.ts';
 /** The description of messages between our own workflows, activities and clients. The Temporal UI lists them beside the others. */
 export const INTERNAL = 'Internal: sent by audience-triggers itself.';
 
-/** How an update is answered. Both functions are given all arguments, also those that there should not be. */
+/** How an update is answered. Both functions get all arguments, even surplus ones. */
 interface UpdateAnswer<Answer> {
-  /** What it does, as the Temporal UI shows it beside its name. */
+  /** Its description, which the Temporal UI shows beside its name. */
   readonly description: string;
   /**
-   * Throws why it is refused, and changes nothing: what is refused here is not accepted, and is in no history. The answer has to check the same
-   * once more, since it may come later: an update that reaches a starting job waits until that runs.
+   * Throws the reason of a refusal, and changes nothing: an update refused here is not accepted, and is in no history. The answer has to
+   * check again, since it may come later: an update to a starting job waits until the job runs.
    */
   readonly check: (args: readonly unknown[]) => unknown;
   readonly answer: (args: readonly unknown[]) => Answer | Promise<Answer>;
 }
 
 /**
- * Answers an update: every update has to be answered by this. What is encrypted with a key that this worker does not have is refused, too, before
- * it is accepted.
+ * Answers an update: every update has to be answered by this. It also refuses, before they are accepted, updates encrypted with a key that
+ * this worker does not have.
  */
 export function answerUpdate<Answer, Args extends [unknown?]>(
   update: UpdateDefinition<Answer, Args>,
@@ -38,8 +38,8 @@ export function answerUpdate<Answer, Args extends [unknown?]>(
 }
 
 /**
- * Answers a query: every query has to be answered by this. One with more arguments than it takes is refused, since the answer would leave out what
- * they ask.
+ * Answers a query: every query has to be answered by this. A query with more arguments than it takes is refused, since the answer would
+ * ignore them.
  *
  * @param takes how many arguments.
  * @param description what it answers, as the Temporal UI shows it beside its name.
@@ -63,8 +63,7 @@ export function answerQuery<Answer, Args extends [unknown?]>(
 
 /**
  * Whether a workflow could not be signalled because its run has had all the signals that the server allows; its next run accepts more. The
- * SDK has no class for this: it turns every reason why a signal failed into an ApplicationFailure, whose type is the server's name for the
- * cause.
+ * SDK has no class for this: every failure of a signal is an ApplicationFailure, whose type is the server's name for the cause.
  */
 export function isFull(error: unknown): boolean {
   return error instanceof ApplicationFailure && error.type === 'SignalCountLimitExceeded';

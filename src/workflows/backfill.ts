@@ -25,7 +25,7 @@ import { INTERNAL, isFull } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { pageSignal, pageTakenSignal } from './messages.ts';
 
-// A source that is down is asked again and again: a backfill waits rather than give up.
+// Retries a source that is down without end: a backfill waits rather than give up.
 const { listMembers } = proxyActivities<Activities>({
   startToCloseTimeout: '1 minute',
   heartbeatTimeout: '15 seconds',
@@ -57,8 +57,8 @@ const MOST_FULL_AGAIN_MS = 60_000;
 const PAGES_PER_RUN = 500;
 
 /**
- * Pages through the members of a job's audiences, or through a difference, and hands their ids to the job, never more than a few pages ahead of it. Lives
- * through the job's continue-as-new (it knows the job by workflow id alone) and continues as new by itself.
+ * Pages through the members of a job's audiences, or through a difference, and hands their ids to the job. It is never more than a few
+ * pages ahead of the job. It outlives the job's continue-as-new (it knows the job by workflow id alone) and continues as new by itself.
  *
  * @returns how many pages there were.
  */
@@ -90,7 +90,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       if (again.afterMs !== undefined) await sleep(again.afterMs, { summary: 'the page is read again' });
       again = undefined;
       if (goBackTo !== undefined) {
-        // What was read after that page depends on it, so it is read again too.
+        // Later pages depend on that page, so they are read again too.
         ahead = ahead.filter(({ page }) => page.number < goBackTo.page.number);
         next = goBackTo.from;
       }
@@ -122,7 +122,7 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       await continueAsNewOnCurrentBuild<typeof backfill>([{ ...input, carried }]);
     }
   }
-  // One that is cancelled may have to go on when its job is resumed.
+  // A cancelled backfill may have to continue when its job is resumed, so it never gets here.
   if (input.difference !== undefined) await forgetDifference(input.difference.id).catch(() => undefined);
   return { pages: lastPage };
 }
@@ -131,7 +131,7 @@ function sizeOf({ enters, exits }: DifferenceToSend): number {
   return enters + exits;
 }
 
-/** How many members there are by the source's count; undefined when it does not say, or not at once, since nothing depends on it. */
+/** The source's count of members; undefined when it gives none, or not at once, since nothing depends on it. */
 async function count(audiences: readonly string[]): Promise<number | undefined> {
   try {
     return (await countMembers(audiences)) ?? undefined;
@@ -153,7 +153,7 @@ async function readPage(
       'A backfill needs an audience, and its input has none. Ask a job for one.',
       'NoAudience',
     );
-  // Taken before the source is asked: what changes while it reads may or may not be in its answer.
+  // Taken before the source is asked: its answer may or may not contain changes made while it reads.
   const readAt = Date.now();
   const after = from.after ?? null;
   const read: DifferencePage =
@@ -186,10 +186,7 @@ function nextCursor(from: BackfillCursor, after: string | undefined, audiences: 
   return from.audience + 1 < audiences ? { page, audience: from.audience + 1 } : undefined;
 }
 
-/**
- * When the current run of the job has had all the signals that the server allows, it takes no more until the next run begins, which may be
- * a while.
- */
+/** Signals a page. A run that has had all the signals that the server allows takes no more: the next run does, which may take a while. */
 async function sendPage(jobWorkflowId: string, page: MemberPage): Promise<void> {
   for (let waitMs = FULL_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, MOST_FULL_AGAIN_MS)) {
     try {

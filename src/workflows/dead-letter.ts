@@ -29,7 +29,7 @@ import { deadLetterDetails } from '../domain/shown.ts';
 import { answerQuery, INTERNAL, isFull } from './answering.ts';
 import { answerSignal, deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 
-// A person is waiting for the answer, so it says that the source is down, and the person may ask again.
+// A person is waiting for the answer, so this gives up soon if the source is down, and the person may ask again.
 const { isMember } = proxyActivities<Activities>({
   startToCloseTimeout: '30 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -37,18 +37,18 @@ const { isMember } = proxyActivities<Activities>({
 });
 
 /**
- * How long, in ms, the job is waited for before it is asked again: another one may run under its id by then. After the last only its answer or
- * a person is waited for, since each question is a signal that the job has to take.
+ * How long, in ms, to wait for the job before it is asked again: another one may run under its id by then. After the last, it waits only
+ * for the answer or a person, since each question is a signal that the job has to take.
  */
 const ASK_AGAIN_MS = [15_000, 120_000, 1_800_000];
 
-/** What a person asked for. */
+/** A person's decision. */
 type Decision = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; readonly force: boolean };
 
 /**
- * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts. It
- * ends as redelivered only when its job has said that it has the trigger. After a redelivery that contradicts the source, or that the job does
- * not accept, it goes on waiting, and says why.
+ * A trigger that will not be sent unless a person decides so. Waits 30 days for the signals `redeliver` or `discard`; the last one counts.
+ * It ends as redelivered only when its job has said that it has the trigger. After a redelivery that contradicts the source, or that the
+ * job does not accept, it keeps waiting, and says why.
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   refuseNewer('This dead letter', letter);
@@ -61,7 +61,7 @@ class DeadLetterWorkflow {
   readonly #startedAt = Date.now();
   #state: DeadLetterState = 'waiting';
   #notice: string | undefined;
-  /** Whether what the notice says would not hold for a redelivery that is forced. */
+  /** Whether a forced redelivery would overcome the obstacle in the notice. */
   #isForceable = false;
   /** Its job has refused it as one of an earlier job. */
   #isOfEarlierJob = false;
@@ -97,7 +97,7 @@ class DeadLetterWorkflow {
     );
   }
 
-  /** What a signal asks for; undefined when it is wrong, which the notice then says, since a signal gets no answer. */
+  /** Returns the request of a signal; undefined when it is wrong. The notice then says so, since a signal gets no answer. */
   #asked<T>(reading: RequestReading<T>): T | undefined {
     if (reading.ok) return reading.request;
     this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
@@ -114,7 +114,7 @@ class DeadLetterWorkflow {
       if (this.#isTaken) return this.#become('redelivered');
       const wish = this.#takeWish();
       if (wish === undefined) return this.#become('expired');
-      // A job that may have it is asked before anybody is told that it is gone.
+      // Asks a job that may have it before anybody is told that it is gone.
       if (wish.kind === 'discard' && !this.#isInDoubt) return this.#become('discarded');
       this.#notice = undefined;
       this.#isForceable = false;
@@ -125,13 +125,13 @@ class DeadLetterWorkflow {
     }
   }
 
-  /** How it ended; undefined when it goes on waiting. */
+  /** Returns how it ended; undefined when it keeps waiting. */
   async #carryOut(wish: Decision): Promise<DeadLetterEnd | undefined> {
     if (wish.kind === 'redeliver' && !wish.force) {
       const isDiscarded = () => this.#wish?.kind === 'discard';
       const obstacle = await Promise.race([this.#sourceObstacle(), condition(isDiscarded).then(() => undefined)]);
       this.#isForceable = obstacle !== undefined && !this.#isOfEarlierJob;
-      // A job that has refused it as another's would say the same whatever is forced.
+      // A job that refused it as another job's would refuse it again, even with force.
       this.#notice = obstacle && (this.#isForceable ? obstacle : refusalText(this.#letter, 'other-subscription'));
       if (this.#notice !== undefined || isDiscarded()) return undefined;
     }
@@ -165,7 +165,7 @@ class DeadLetterWorkflow {
     return undefined;
   }
 
-  /** Puts a question to the job; returns why that cannot be done. */
+  /** Asks the job; returns why that cannot be done. */
   async #ask(wish: Decision): Promise<string | undefined> {
     this.#questions++;
     this.#refusal = undefined;
@@ -187,7 +187,10 @@ class DeadLetterWorkflow {
     }
   }
 
-  /** A signal from the Temporal UI may carry anything. Only the answer to the last question refuses: what was asked before was something else. */
+  /**
+   * Reads an answer. A signal from the Temporal UI may carry anything. Only an answer to the last question can refuse: earlier questions
+   * were different.
+   */
   #hear(answer: unknown): void {
     if (!isRecord(answer) || answer['runId'] !== this.#runId) return;
     const { question, refusal } = answer;

@@ -25,7 +25,7 @@ import { personQuery, recoveryQuery, settingsQuery, trendQuery } from './message
 
 /** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
-/** More turns than any activation needs: beyond that something is wrong, and yielding keeps the worker alive. */
+/** More turns than any activation needs: with more, something is wrong, and yielding keeps the worker alive. */
 const TURNS_PER_ACTIVATION = 20_000;
 /** No run gets older than this, so old code never has to replay more. */
 const RUN_MS = 24 * 60 * 60 * 1000;
@@ -33,8 +33,8 @@ const LOGGED_REJECTS = 100;
 const TREND = 'Deliveries and failures, by minute of the last hour and by quarter of an hour of the last day.';
 
 /**
- * One run of a job: turns what comes from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it
- * returns. One loop asks one question: what is the next step? Everything that may change the answer wakes the loop.
+ * One run of a job: turns events from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it returns. One
+ * loop asks one question: what is the next step? Everything that may change the answer wakes the loop.
  */
 class JobRun {
   /** Answers operators while this run lasts. */
@@ -79,7 +79,7 @@ class JobRun {
     return describeJob(this.#state, this.#jobId, Date.now());
   }
 
-  /** What "cancel" in the Temporal UI does: stops the job and keeps what is waiting. */
+  /** Handles "cancel" in the Temporal UI: stops the job and keeps what is waiting. */
   cancel(): void {
     stopJob(this.#state, 'keep');
     this.#wake();
@@ -94,7 +94,7 @@ class JobRun {
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':
-          // A whole state is sent in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
+          // The whole state goes in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
           if (this.#commandBytes === 0) return this.#continueAsNew();
           this.#show(this.status());
           await this.#untilWoken();
@@ -114,7 +114,7 @@ class JobRun {
     }
   }
 
-  /** Nothing may be awaited between reading the state and this, or what arrives meanwhile would be lost. */
+  /** Await nothing between reading the state and this, or arrivals in between would be lost. */
   async #continueAsNew(): Promise<void> {
     this.#dropTimer();
     const memo = memoOf(this.status());
@@ -148,7 +148,7 @@ class JobRun {
     tidyMemory(this.#state, now);
   }
 
-  /** Answers for a run that was ended from outside: what a recovery needs, in parts small enough for the server. */
+  /** Answers for a run that was ended from outside: the state for a recovery, in parts small enough for the server. */
   #recovery(part: unknown): RecoveryPart {
     const { slices } = this.#state;
     const state: RecoveryState = {
@@ -172,14 +172,14 @@ class JobRun {
   async #waitUntil(until: number | undefined): Promise<void> {
     if (!this.#inbox.isEmpty) return this.#yield();
     this.#show(this.status());
-    // After its day a run ends at the next calm moment, and what makes it calm wakes the job.
+    // After its day a run ends at the next calm moment, and the event that makes it calm wakes the job.
     const endsAt = this.#endsAt > Date.now() ? this.#endsAt : Infinity;
     if (until !== undefined && until < endsAt) this.#setTimer(until, 'a retry, a probe or a wait is due');
     else this.#setTimer(endsAt, 'the next run begins');
     await this.#untilWoken();
   }
 
-  /** One timer is enough: it is kept as long as it fires no later than needed, since each timer costs two events. */
+  /** One timer is enough. It is kept if it fires no later than needed, since each timer costs two events. */
   #setTimer(at: number, summary: string): void {
     if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
     this.#timer?.scope.cancel();
@@ -199,7 +199,7 @@ class JobRun {
       );
   }
 
-  /** The server refuses the end of a run when the run's own timer has just fired, unless the same task cancels it. */
+  /** Cancels the timer: the server refuses the end of a run whose own timer has just fired, unless the same task cancels it. */
   #dropTimer(): void {
     this.#timer?.scope.cancel();
   }
@@ -249,8 +249,8 @@ interface ExportJobResult {
 }
 
 /**
- * One export job, for its whole life. Takes enters and exits by signal, sends each by POST in its person's order, with at most Parallel
- * Request Count requests in flight, and continues as new before its history grows long.
+ * One export job, for its whole life. It takes enters and exits by signal, and sends each by POST in its person's order, with at most
+ * Parallel Request Count requests in flight. It continues as new before its history grows long.
  *
  * @param args the job's definition, as in a job file, or what the previous run carried; nothing else.
  */
@@ -262,9 +262,9 @@ export async function exportJob(...args: readonly unknown[]): Promise<ExportJobR
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
   openDesk(run.desk);
-  // What was asked meanwhile comes before what was signalled, as in a run that has begun: after a reset, pages wait for their backfill.
+  // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
   await desk;
-  // Cancelling a job stops it in order, so what it does meanwhile must not be cancelled.
+  // Cancelling a job stops it in order, so its work until then must not be cancelled.
   void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());
   return { received: state.counters.received, delivered: state.counters.delivered };

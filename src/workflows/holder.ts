@@ -6,14 +6,14 @@ import { INTERNAL } from './answering.ts';
 import { releaseSignal } from './messages.ts';
 
 /**
- * Keeps waiting triggers for a job. They are its input and are read from its history, so that no worker has to replay it. Ends when it is
+ * Keeps waiting triggers for a job. They are its input and are read from its history, so no worker has to replay it. Ends when it is
  * released. Cancelling it changes nothing: its triggers belong to the job and are still waiting. A profile holder begins only at its
  * release, or after 365 days as an orphan, and returns at once.
  */
 export async function holder(content: PackedTriggers | HeldProfiles): Promise<void> {
   if (isRecord(content) && 'profiles' in content) return;
   let isReleased = false;
-  // Its job signals this without an argument: with one, it is meant for something else.
+  // Its job signals this without an argument; a signal with one is meant for something else.
   const release = (...args: unknown[]): void => {
     isReleased ||= readNothing(args).ok;
   };

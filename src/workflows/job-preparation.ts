@@ -20,11 +20,11 @@ import { STATUS_DESCRIPTION, STOP, UPDATES, type JobUpdateHandlers, readStop } f
 import type { JobInbox } from './job-inbox.ts';
 import { personQuery, recoveryQuery, settingsQuery, statusQuery, trendQuery } from './messages.ts';
 
-// A source that is down is asked again until it answers: the job waits in `starting`.
+// Retries a source that is down until it answers: the job waits in `starting`.
 const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   retry: { maximumInterval: '30 seconds' },
-  // It notices no cancellation while it asks, and its result is not wanted then.
+  // It notices no cancellation while it asks, and a cancelled job does not need its result.
   cancellationType: ActivityCancellationType.TRY_CANCEL,
 });
 
@@ -32,9 +32,9 @@ const { prepareJob } = proxyActivities<Activities>({
  * Turns a definition into a job that can run: looks up its audiences in the source and, with Existing Users, asks for the backfill.
  * Undefined when the job was stopped before that was done.
  *
- * @param args the definition, and what should not be there.
- * @param inbox what has been signalled meanwhile.
- * @param desk who answers operators once the job runs.
+ * @param args the definition, and any surplus arguments.
+ * @param inbox the signals that came meanwhile.
+ * @param desk the handlers that answer operators once the job runs.
  *
  * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for
  *   it.
@@ -55,12 +55,12 @@ export async function beginNewJob(
   answerQuery(personQuery, 1, INTERNAL, () => null);
   answerQuery(trendQuery, 0, INTERNAL, () => null);
   answerQuery(settingsQuery, 0, INTERNAL, () => null);
-  // Only now, so that whoever asks about a job that never begins has an answer.
+  // Only now: queries about a job that never begins have an answer, too.
   if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);
   if (hasMore(args)) throw invalidJob([MORE_THAN_A_DEFINITION]);
   const mayStop = (args: readonly unknown[]): StopRequest['waiting'] => {
     const { waiting } = readStop(args);
-    // Without its audiences there is no state yet that could be kept, or sent from.
+    // Without its audiences there is no state yet to keep, or to send from.
     const left = waitingForIt(definition, inbox);
     if (left !== undefined && waiting !== 'discard')
       throw notBegun(
@@ -84,7 +84,7 @@ export async function beginNewJob(
     prepared = await scope.run(() => prepareJob(definition));
   } catch (error) {
     if (!isCancellation(error)) throw error;
-    // One that failed can be recovered; one that ended in order, never.
+    // A failed job can be recovered, but never one that ended in order.
     if (waitingForIt(definition, inbox) !== undefined && stopped !== 'discard')
       throw notBegun(
         'The job was cancelled before it began, while triggers or existing users were waiting for it. They are not lost: recover the job.',
@@ -96,7 +96,7 @@ export async function beginNewJob(
   return beginPreparedJob(subscriptionIdOf(firstExecutionRunId), prepared, Date.now(), startTime.getTime());
 }
 
-/** While the job is starting, what is asked of it waits, unless it could never be done; once it runs, its desk answers at once. */
+/** Lets updates wait while the job is starting, unless they could never be done. Once it runs, its handlers answer at once. */
 function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
   for (const update of UPDATES) {
     const { definition, description, read } = update;
@@ -108,7 +108,7 @@ function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
   }
 }
 
-/** Who would be left out if a job ended before it began, in words; undefined when nobody would. */
+/** Says who would be left out if a job ended before it began; undefined when nobody would. */
 function waitingForIt(definition: unknown, inbox: JobInbox): string | undefined {
   const wantsExisting = isRecord(definition) && definition['existingUsers'] === true;
   const parts = [

@@ -42,7 +42,7 @@ import {
 /** The description of the query `status`, as the Temporal UI shows it. */
 export const STATUS_DESCRIPTION = 'How the job is doing.';
 
-/** An edit that has been asked for and is not checked yet. */
+/** A requested edit that is not checked yet. */
 export interface RequestedEdit {
   readonly changes: JobEdit;
   /** Called once: when it has taken effect, or with the reason why it has not. */
@@ -51,14 +51,14 @@ export interface RequestedEdit {
 
 type Answer = JobStatus | Promise<JobStatus>;
 
-/** An update of a job. Its functions are given all arguments; each throws an ApplicationFailure that says why not, and changes nothing then. */
+/** An update of a job. Its functions get all arguments. Each throws an ApplicationFailure that says why not, and then changes nothing. */
 interface JobUpdate {
   readonly definition: UpdateDefinition<JobStatus, [unknown?]>;
-  /** What it does, as the Temporal UI shows it. */
+  /** Its description, as the Temporal UI shows it. */
   readonly description: string;
-  /** Refuses what could never be done. */
+  /** Refuses a request that could never be done. */
   readonly read: (args: readonly unknown[]) => unknown;
-  /** Refuses what cannot be done now. Gives what does it, and may answer; by default, the status is the answer. */
+  /** Refuses a request that cannot be done now. Returns a function that does it, and may answer; by default, the status is the answer. */
   readonly plan: (desk: JobUpdateHandlers, args: readonly unknown[]) => () => Answer | void;
 }
 
@@ -134,8 +134,8 @@ export const UPDATES: readonly JobUpdate[] = [
 ];
 
 /**
- * Answers operators. Every update records what is asked for and answers at once with the new status; only an edit answers later, when it has taken
- * effect or has been refused.
+ * Answers operators. Every update records the request and answers at once with the new status. Only an edit answers later, when it has
+ * taken effect or was refused.
  */
 export class JobUpdateHandlers {
   readonly state: DispatcherState;
@@ -186,7 +186,7 @@ export class JobUpdateHandlers {
 }
 
 interface BackfillToStart {
-  /** The one that was asked for under the same request id: nothing is to be started. */
+  /** The backfill that was requested under the same request id: nothing is to be started. */
   readonly standing?: NonNullable<JobStatus['askedBefore']>;
   readonly ids: string[];
   readonly asked: string;
@@ -198,7 +198,7 @@ function mayStartBackfill(
   { requestId, audiences, sample, difference }: BackfillRequest,
 ): BackfillToStart {
   const { audiences: now, formerAudiences } = state.job;
-  // An audience that an edit removed since is still the one that was asked for.
+  // A request still names an audience that an edit has removed since.
   const known = audiences?.map((name) => findAudience([...now, ...formerAudiences], name)?.id ?? name);
   const asked = askedFor(known, sample, difference);
   const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, asked);
@@ -245,7 +245,7 @@ export function readStop(args: readonly unknown[]): Required<StopRequest> {
   return { waiting: 'deliver', deadlineMs: STOP_DEADLINE_MS, ifStopped: false, ...request };
 }
 
-/** What was asked for. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
+/** Returns the request. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
 function parsed<T>(reading: RequestReading<T>, type: string): T {
   if (reading.ok) return reading.request;
   throw refusal(problemsText(reading.problems), type);
@@ -256,7 +256,7 @@ function refuseWhenStopping(state: DispatcherState): void {
   if (state.stopping !== undefined) throw refusal(STOPPING, 'JobStopping');
 }
 
-/** A job that is to deliver what is waiting may have been paused by its endpoint; any other that stops sends nothing more. */
+/** A job that delivers its backlog before it stops may have been paused by its endpoint; any other stopping job sends nothing more. */
 function refuseWhenSendingNoMore(state: DispatcherState): void {
   if (state.stopping?.waiting !== 'deliver') refuseWhenStopping(state);
 }

@@ -10,10 +10,10 @@ const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
 const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
 const AUDIENCES = defineSearchAttributeKey('ExportAudiences', 'KEYWORD_LIST');
 
-/** How often, at most, the details are renewed while slices run: they are read far less often than the job changes. */
+/** The least time between two renewals of the details while slices run: they are read far less often than the job changes. */
 const DETAILS_EVERY_MS = 500;
 
-/** What people see of a job in the Temporal UI: details as a small table, memo, search attributes. */
+/** Shows a job in the Temporal UI: details as a small table, memo, search attributes. */
 export class JobVisibility {
   #shownAt = 0;
   #phase: JobState | undefined;
@@ -39,7 +39,7 @@ export class JobVisibility {
     const { jobId, revision, audiences } = status;
     const kept = status.kept && stringifyJson(status.kept);
     if (revision === this.#revision && kept === this.#kept) return;
-    // Nothing is written that is not there: where memos are encrypted, that would be something to those without the key.
+    // Writes `undefined` only to clear a value: an encrypted `undefined` would look like a value to readers without the key.
     const cleared = kept === undefined && this.#kept !== undefined ? { kept: undefined } : {};
     this.#revision = revision;
     this.#kept = kept;

@@ -31,9 +31,9 @@ export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?]>('backf
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
 
 export const statusQuery = defineQuery<JobStatus>('status');
-/** What it delivered and what failed in the last hour and the last day; null before it has begun. */
+/** Deliveries and failures in the last hour and the last day; null before it has begun. */
 export const trendQuery = defineQuery<JobTrend | null>('trend');
-/** How one person's triggers stand in the job; null before it has a state. For `trace`. */
+/** The state of one person's triggers in the job; null before it has a state. For `trace`. */
 export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** For a terminated job: the state that it had reached, a part at a time, from 0; null before it had one. For `recover`. */
 export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recovery');
@@ -57,7 +57,7 @@ export const watchStatusQuery = defineQuery<WatchStatus>('status');
 export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange]>('change');
 /** Begin a round now or, when one is under way, as soon as it is over. */
 export const scanNowUpdate = defineUpdate<WatchStatus>('now');
-/** What is held is right: signal it. */
+/** Signal the held changes: they are right. */
 export const acceptHeldUpdate = defineUpdate<WatchStatus>('accept');
 /** End the watch, after what is being signalled now. */
 export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');

@@ -18,16 +18,16 @@ import type { WorkerSinks } from '../contract/ports.ts';
 import { missingKeyReason, undecodable } from '../domain/errors.ts';
 import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
 
-/** With this name the message of an error is not encrypted, since whoever has to read it may not have the key either (`failure-converter.ts`). */
+/** With this name the message of an error is not encrypted, since its readers may not have the key either (`failure-converter.ts`). */
 const KEY_MISSING = 'UnknownPayloadKey';
 
 /**
- * Decides what becomes of a payload whose key this worker does not have. What the workflow itself needs, its input, say, fails the task, which is
- * handed out again until a worker has the key: nothing may be lost. What is asked from outside is refused, or anybody could stop a job for good.
+ * Handles payloads whose key this worker does not have. If the workflow itself needs one, such as its input, the task fails and is handed
+ * out again until a worker has the key: nothing may be lost. Messages from outside are refused, or anybody could stop a job for good.
  *
- * An update is refused before it is accepted (`answering.ts`), and a query by its answer; neither is in the history. A signal is. A worker that
- * replays it later may have the key, and must all the same decide as it was decided: so a refusal is written to the history, as a marker of the
- * kind that `patched` makes, of which a replay learns before it comes to the signal.
+ * An update is refused before it is accepted (`answering.ts`), and a query by its answer; neither is in the history. A signal is. A worker
+ * that replays it later may have the key, but must decide as before. Refusals are therefore written to the history, as markers of
+ * `patched`: a replay sees a marker before it comes to the signal.
  */
 class PayloadGuard implements WorkflowInboundCallsInterceptor {
   #signals = 0;
@@ -46,7 +46,7 @@ class PayloadGuard implements WorkflowInboundCallsInterceptor {
     this.#signals++;
     const refusal = this.#refusalOf(input.args);
     if (refusal === undefined) return await next(input);
-    // Only a job counts and shows what it refuses; to any other workflow of ours it is as if nothing had been signalled.
+    // Only a job counts and shows its refusals; any other workflow of ours ignores the signal.
     if (workflowInfo().workflowType === EXPORT_JOB) return await next({ ...input, args: [undecodable(refusal)] });
     log.warn('rejected what was signalled', { reason: refusal });
   }
@@ -80,7 +80,7 @@ class PayloadGuard implements WorkflowInboundCallsInterceptor {
   }
 }
 
-/** @throws an error that is no failure of the workflow, so that its task fails and is tried again */
+/** @throws an error that does not fail the workflow: only its task fails, and is retried */
 function failWithoutKey(args: readonly unknown[]): void {
   const reason = missingKeyReason(args);
   if (reason === undefined) return;
@@ -93,14 +93,14 @@ function failWithoutKey(args: readonly unknown[]): void {
 /** Temporal's SDK looks for this name, and calls it for each run of a workflow. */
 export const interceptors = (): WorkflowInterceptors => ({ inbound: [new PayloadGuard()] });
 
-// The SDK notes where each promise was made, for `temporal workflow stack`. That takes a quarter of the workflow thread's time. Without a limit V8
-// collects no stack at all.
+// The SDK notes where each promise was made, for `temporal workflow stack`, which takes a quarter of the workflow thread's time. Without a
+// limit V8 collects no stack at all.
 Reflect.deleteProperty(Error, 'stackTraceLimit');
 
 /** As many frames as Node keeps. */
 const FRAMES = 10;
 
-/** After a mistake of ours, errors have stacks from now on: Temporal hands the task out again, and its next failure says where it comes from. */
+/** Gives errors stacks from now on, after a mistake of ours: Temporal hands the task out again, and its next failure says where it comes from. */
 export function traceMistakes(error: unknown): void {
   if (!(error instanceof TemporalFailure) && !(error instanceof ContinueAsNew))
     Reflect.set(Error, 'stackTraceLimit', FRAMES);

@@ -49,7 +49,7 @@ const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
-// What is waiting must be kept and released however long the server is unhealthy: these are tried until they are done.
+// Waiting triggers must be kept and released, however long the server is unhealthy: these are retried until they are done.
 const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
   proxyActivities<Activities>({
     startToCloseTimeout: '20 seconds',
@@ -132,7 +132,7 @@ export class StepRunner {
     return this.#isEditing;
   }
 
-  /** Checks an edit against the source; then it takes effect, or whoever asked is told why it did not, and the status says so. */
+  /** Checks an edit against the source. Then it takes effect, or its answer and the status say why not. */
   edit(asked: RequestedEdit): void {
     void this.#track(this.#edit(asked), 'edit');
   }
@@ -144,7 +144,7 @@ export class StepRunner {
       startToCloseTimeout: sliceEndsWithinMs(requestTimeoutMs) + 60_000,
       // The job itself decides what is sent again, and when.
       retry: { maximumAttempts: 1 },
-      // Its report says how far it had come.
+      // Its report says how far it got.
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
       summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
@@ -160,7 +160,7 @@ export class StepRunner {
       return this.#wake();
     }
     this.#deliveries.delete(slice.sliceId);
-    // Outside of the `try`: an error in here is ours, and fails the task, so that the state never stays half changed.
+    // Outside of the `try`: an error in here is ours, and fails the task, so the state never stays half changed.
     if (!settleSlice(this.#state, slice.sliceId, report, Date.now()))
       log.error('the report of a slice cannot be read; its triggers go back, and are sent again', {
         slice: slice.sliceId,
@@ -169,7 +169,7 @@ export class StepRunner {
   }
 
   #settleFailed({ sliceId, settings: { requestTimeoutMs } }: SliceInput, error: unknown): void {
-    // One that is cancelled before a worker has it is not lost.
+    // A slice that is cancelled before a worker has it is not lost.
     if (isCancellation(error)) return loseSlice(this.#state, sliceId, undefined, Date.now());
     log.error('slice lost; requeued triggers with unknown outcome', { slice: sliceId, error });
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
@@ -203,7 +203,7 @@ export class StepRunner {
     this.#wake();
   }
 
-  /** No run waits for what is read: the next one reads it again. A holder that cannot be read must not keep the job from continuing as new. */
+  /** Reads a holder. No run waits for it: the next one reads it again. A holder that cannot be read must not keep the job from continuing as new. */
   async #recall(number: number): Promise<void> {
     const { recall } = proxyActivities<Activities>({
       startToCloseTimeout: '20 seconds',
@@ -304,7 +304,7 @@ export class StepRunner {
     }
   }
 
-  /** A child that cannot be answered is looked for at once rather than after a silence. */
+  /** Answers a page. Looks for a child that cannot be answered at once rather than after a silence. */
   async #answerPage(answer: PageTaken): Promise<void> {
     try {
       await this.#child(answer.n).signal(pageTakenSignal, answer);
@@ -326,8 +326,8 @@ export class StepRunner {
   async #edit({ changes, settle }: RequestedEdit): Promise<void> {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
-    // Audiences are given by id, not by name: another audience may have that name by now.
-    // Existing Users is about the start: an edit that it would stand in the way of may be right by now.
+    // Audiences are given by id, not by name: another audience may have that name by now. Existing Users is about the start only: it must
+    // not make the check refuse an edit.
     const { existingUsers } = definition;
     const now = { ...definition, audiences: audiences.map(({ id }) => id), existingUsers: false };
     const refuse = (problem: string, refusal: ApplicationFailure): void => {
@@ -360,7 +360,7 @@ export class StepRunner {
     return getExternalWorkflowHandle(backfillWorkflowId(this.#workflowId, n));
   }
 
-  /** A child that is gone is not an error here: if it is still needed, that shows when it is looked for. */
+  /** Runs an effect. A child that is gone is not an error here: if it is still needed, the job looks for it. */
   async #track(effect: Promise<void>, step: Effect['kind'] | 'edit'): Promise<void> {
     this.underWay++;
     try {
@@ -374,7 +374,7 @@ export class StepRunner {
   }
 }
 
-/** Why a definition could not be checked: what its last try failed with or, when that was still waiting, that the source is silent. */
+/** Returns why a definition could not be checked: the failure of its last try or, if that was still waiting, that the source did not answer. */
 function whyUnchecked(error: unknown): string {
   const timeout = error instanceof ActivityFailure && error.cause instanceof TimeoutFailure ? error.cause : undefined;
   const last = timeout === undefined ? error : timeout.cause;
@@ -382,7 +382,7 @@ function whyUnchecked(error: unknown): string {
   return reasonOf(last);
 }
 
-/** Why an activity failed, in words. */
+/** Returns why an activity failed, for people. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   return cause instanceof Error ? cause.message : 'the reason is not known';

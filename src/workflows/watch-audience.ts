@@ -36,7 +36,7 @@ import { answerQuery, answerUpdate } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
-// Retried by the watch itself, which reports that, and which takes a new time for a new scan. A page of the source may take long.
+// The watch itself retries these: it reports that, and each scan needs a new time. A page of the source may take long.
 const { scanMembers, confirmExits } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '1 minute',
@@ -52,7 +52,7 @@ const { forgetSnapshots } = proxyActivities<Activities>({
   retry: { maximumAttempts: 3 },
 });
 
-// What cannot be raised in time is raised after the next round.
+// An alert that cannot be raised in time is raised after the next round.
 const { raiseAlerts } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -66,7 +66,7 @@ const REASON_LENGTH = 500;
 /** Every scan begins by removing these, so older ones have already been removed. */
 const OBSOLETE_KEPT = 100;
 
-/** One run of a watch: what it knows, and its next step. */
+/** One run of a watch: its state, and its next step. */
 class WatchRun {
   #state: WatchState;
   #phase: WatchPhase = 'waiting';
@@ -124,7 +124,7 @@ class WatchRun {
     return describeWatch(this.#state, this.isStopped ? 'stopped' : this.#phase);
   }
 
-  /** What the next run begins with. If somebody has asked for a round, it takes place there. */
+  /** The input of the next run. If somebody has asked for a round, it takes place there. */
   carry(): WatchState {
     if (this.#isWanted) this.#set({ nextAt: undefined });
     return this.#state;
@@ -159,7 +159,7 @@ class WatchRun {
     }
   }
 
-  /** Removes what is left behind, as far as possible. */
+  /** Removes its snapshots, as far as possible. */
   async end(): Promise<WatchStatus> {
     this.#become('stopped');
     await this.#raiseAlerts();
@@ -187,7 +187,7 @@ class WatchRun {
     const startedAt = Date.now();
     const at = roundInstant(lastAt, startedAt);
     const scanId = uuid4();
-    // Of no use unless it is complete.
+    // Obsolete until it is complete.
     this.#set({ lastAt: at, obsolete: [...(obsolete ?? []), scanId].slice(-OBSOLETE_KEPT) });
     const report = await this.#unlessStopped(() =>
       scanMembers({
@@ -205,7 +205,7 @@ class WatchRun {
     else this.#hold(scan, report, startedAt);
   }
 
-  /** The changes that the scan found are to be signalled. */
+  /** Prepares to signal the changes that the scan found. */
   async #believe(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
     const isBaseline = this.#state.snapshot === undefined;
     let changes = { enters: 0, exits: 0, stayed: 0 };
@@ -223,7 +223,7 @@ class WatchRun {
     this.#set({ pending });
   }
 
-  /** The changes are so many that the next scan has to find the same. */
+  /** Holds the changes: there are so many that the next scan has to find the same. */
   #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
     const { held, options } = this.#state;
     this.#set({
@@ -235,7 +235,7 @@ class WatchRun {
     });
   }
 
-  /** Signals the round to every job. Only then does it count: until then each attempt has the same triggers. */
+  /** Signals the round to every job. The round counts only after that: until then each attempt has the same triggers. */
   async #tell(pending: PendingRound): Promise<void> {
     this.#become('telling');
     const { snapshot, changes, isBaseline, startedAt } = pending;
@@ -258,7 +258,7 @@ class WatchRun {
     });
   }
 
-  /** In a round without changes: only jobs that were away may have something to hear. */
+  /** Signals a round without changes: only jobs that were away may have missed something. */
   async #tellQuietly(): Promise<EmissionReport> {
     const { audience, last } = this.#state;
     if (last?.told.absent !== undefined) return await tellReturned(audience.id);
@@ -276,7 +276,7 @@ class WatchRun {
     if (notHere >= LOST_AFTER) this.#beginAnew();
   }
 
-  /** What was on disk is lost: the next round has nothing to compare with, and what has changed since the last one is never signalled. */
+  /** Handles the loss of the files on disk: the next round has nothing to compare with, and changes since the last one are never signalled. */
   #beginAnew(): void {
     const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
     // For a round that was half signalled, everything can be found again from the previous snapshot, if that is still there.
@@ -293,7 +293,7 @@ class WatchRun {
     });
   }
 
-  /** Gives up a scan whose result is no longer wanted. */
+  /** Runs an activity until it is done, or the watch is stopped. */
   async #unlessStopped<T>(act: () => Promise<T>): Promise<T> {
     const scope = new CancellationScope();
     const looking = new CancellationScope();
@@ -324,11 +324,11 @@ class WatchRun {
   /** Changes what the watch knows; undefined removes a value. */
   #set(changes: { [Key in keyof WatchState]?: WatchState[Key] | undefined }): void {
     const entries = Object.entries({ ...this.#state, ...changes }).filter(([, value]) => value !== undefined);
-    this.#state = Object.fromEntries(entries) as unknown as WatchState; // What must be there is never taken away.
+    this.#state = Object.fromEntries(entries) as unknown as WatchState; // Required values are never removed.
   }
 }
 
-/** What was asked for. @throws ApplicationFailure `InvalidWatch`; nothing is done then. */
+/** Returns the request. @throws ApplicationFailure `InvalidWatch`; nothing is done then. */
 function parsed<T>(reading: RequestReading<T>): T {
   if (reading.ok) return reading.request;
   throw ApplicationFailure.nonRetryable(problemsText(reading.problems), 'InvalidWatch');
@@ -347,7 +347,7 @@ const TURNS_PER_RUN = 100;
 
 /**
  * Watches one audience: reads its members again and again, compares them with the last time, and signals to every running job that listens
- * who entered and who left. The activities keep on disk who the members were; only this workflow knows which snapshot counts.
+ * who entered and who left. The activities keep the members on disk; only this workflow knows which snapshot counts.
  */
 export async function watchAudience(state: WatchState): Promise<WatchStatus> {
   refuseNewer('The state of this watch', state);
