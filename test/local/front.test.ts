@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, request as httpRequest, type Server } from 'node:http';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Front, openFront } from '../../src/local/temporal-server.ts';
+import { freePorts } from '../../src/local/free-ports.ts';
 
 let behind: Server;
 let seen: string[];
@@ -67,4 +68,13 @@ test('where nobody is behind any more, that is said', async () => {
   behind.closeAllConnections();
   await once(behind.close(), 'close');
   expect(await ask()).toMatchObject({ status: 502 });
+});
+
+test('ports differ, are small enough and can be listened to', async () => {
+  const ports = await freePorts(5, 20_000);
+  expect(new Set(ports).size).toBe(5);
+  expect(Math.max(...ports)).toBeLessThanOrEqual(20_000);
+  const servers = ports.map((port) => createNetServer().listen(port, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
 });

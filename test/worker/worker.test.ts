@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { tempFolder } from '../support/temp-folder.ts';
 import { temporal } from '../support/temporal.ts';
+import { randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
+import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { TemporalSubscribers } from '../../src/worker/temporal-ports.ts';
 
 const LIB = new URL('../../lib/', import.meta.url).href;
 
@@ -33,4 +37,40 @@ test('a worker that cannot start closes what it had opened, so that its process 
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
   expect(said).toMatch(/audiences is not a folder that can be read/);
   expect({ code, signal }).toEqual({ code: 0, signal: null });
+});
+
+let connection: Connection;
+let client: Client;
+
+beforeAll(async () => {
+  connection = await Connection.connect({ address: temporal.address });
+  client = new Client({ connection, namespace: temporal.namespace });
+});
+afterAll(async () => connection.close());
+
+test('a watch tells the jobs of its own task queue: those of another have another source, and other keys', async () => {
+  const audience = randomUUID().replaceAll('-', '');
+  const start = async (taskQueue: string) => {
+    const jobId = `heard-${randomUUID()}`;
+    const memo = { audiences: [{ id: audience, slug: 'vip' }] };
+    return {
+      jobId,
+      handle: await client.workflow.start(EXPORT_JOB, {
+        workflowId: jobWorkflowId(jobId),
+        taskQueue,
+        memo,
+        args: [{}],
+      }),
+    };
+  };
+  const queues = [`one-${randomUUID()}`, `other-${randomUUID()}`] as const;
+  const [one, other] = [await start(queues[0]), await start(queues[1])];
+  try {
+    const heard = async (taskQueue: string) => (await new TemporalSubscribers(client, taskQueue).of(audience)).jobIds;
+    while ((await heard(queues[0])).length === 0 || (await heard(queues[1])).length === 0);
+    expect(await heard(queues[0])).toEqual([one.jobId]);
+    expect(await heard(queues[1])).toEqual([other.jobId]);
+  } finally {
+    await Promise.all([one.handle.terminate(), other.handle.terminate()]);
+  }
 });
