@@ -17,6 +17,7 @@ import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 
@@ -78,12 +79,8 @@ export class SliceLab {
       audiences: [VIP],
       triggers,
       settings: {
-        subscriptionId: '5'.repeat(32),
-        revision: 1,
+        ...SETTINGS,
         webhookUrl: this.receiver.url,
-        authorization: null,
-        exportFields: [],
-        userLegacyMessageFormat: false,
         requestTimeoutMs: 60_000,
         ...settings,
       },

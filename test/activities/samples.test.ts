@@ -9,6 +9,7 @@ import { MemorySource } from '../support/memory-source.ts';
 import { serveHttp } from '../webhook/a-server.ts';
 import { aPoster, aReceiver, THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const EMPTY = { id: 'b'.repeat(32), slug: 'empty', name: 'Empty' };
@@ -56,12 +57,9 @@ async function samples(setting: Setting = {}) {
     jobSettings: setting.jobSettings ?? (async () => undefined),
   });
   const settings = {
-    subscriptionId: '5'.repeat(32),
+    ...SETTINGS,
     revision: 0,
     webhookUrl: `${receiver.url}hook`,
-    authorization: null as string | null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
     requestTimeoutMs: 3000,
   };
   const inputOf = (wish: object, changes: object): SampleInput => ({

@@ -10,6 +10,7 @@ import { settledPlaces } from '../../src/domain/job/settling.ts';
 import { readProgress } from '../../src/domain/slice.ts';
 import { SettledTriggers } from '../../src/activities/send-budget.ts';
 import { always } from '../support/properties.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 // No word of hexadecimal digits: delivery ids are random, and one in a hundred of them spells "ada".
 const USER = 'grace@example.com';
@@ -33,13 +34,8 @@ function telemetryOf({ logsAttempts = false, kind }: { logsAttempts?: boolean; k
     audiences: [VIP],
     triggers: Array.from({ length: 1000 }, () => trigger(USER, { at: SECONDS_AGO_20 })),
     settings: {
-      subscriptionId: '5'.repeat(32),
-      revision: 1,
+      ...SETTINGS,
       webhookUrl: 'https://hooks.example.com/path-s3cret?token=s3cret',
-      authorization: null,
-      exportFields: [],
-      userLegacyMessageFormat: false,
-      requestTimeoutMs: 15_000,
     },
   };
   const telemetry = new SliceTelemetry({ slice, log, logsAttempts, metrics });

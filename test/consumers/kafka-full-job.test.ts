@@ -2,19 +2,17 @@ import { randomInt } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { request } from 'undici';
 import { messagesLeft, writeToTopic } from '../../chaos/kafka-ledger.ts';
 import { judgeChanges, killAtRandom } from '../../chaos/outbox-ledger.ts';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { readExposition } from '../support/exposition.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
-import { worldOf } from './a-consumer.ts';
+import { expectServed, worldOf } from './a-consumer.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 /** A job without a worker is full after so many signals. */
@@ -159,25 +157,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       const { user } = JSON.parse(exampleMessage) as { user: string }; // As the page has it.
       await kafka.write('audience-changes', [{ key: user, value: exampleMessage }]);
       await lab.arrives(user);
-      const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
-      const get = async (path: string): Promise<string> => {
-        const { statusCode, body } = await request(new URL(path, metricsUrl));
-        return `${statusCode} ${await body.text()}`;
-      };
-      expect(await get('/healthz')).toBe('200 {"ok":true}\n');
-      expect(await get('/readyz')).toBe('200 {"ok":true}\n');
-      await until(async () =>
-        (await get('/metrics')).includes('triggers_consumer_triggers_total{outcome="accepted"} 1\n'),
-      );
-      const text = await get('/metrics');
-      const exposed = [...readExposition(text.slice(4)).keys()];
-      const metrics = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
-      const documented = Array.from(
-        metrics.matchAll(/^\| `(triggers_(?:consumer|kafka)_\w+)`/gm),
-        ([, name = '']) => name,
-      );
-      expect(documented.toSorted()).toEqual(exposed.toSorted());
-      expect(text).not.toContain(user);
+      await expectServed(program, 'kafka', user);
       program.signal('SIGTERM');
       const { code, stderr } = await program.end();
       expect([code, stderr]).toEqual([0, '']);

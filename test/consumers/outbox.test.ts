@@ -7,13 +7,12 @@ import { judgeChanges, killAtRandom, rowsLeft, writeChanges } from '../../chaos/
 import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
 import type { RunningConsumer } from '../../src/consumers/handover.ts';
-import { readExposition } from '../support/exposition.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { type Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { Way } from '../support/way.ts';
-import { type Said, worldOf } from './a-consumer.ts';
+import { expectServed, type Said, worldOf } from './a-consumer.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const sql = (name: string): string =>
@@ -412,25 +411,10 @@ describe('triggers consume outbox', () => {
       `INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ('vip', 'canary-1', 'enter', '{}')`,
     );
     await lab.arrives('canary-1');
-    const { metricsUrl } = JSON.parse(program.stdout) as { metricsUrl: string }; // As `consume --json` says it.
-    const get = async (path: string): Promise<string> => {
-      const { statusCode, body } = await request(new URL(path, metricsUrl));
-      return `${statusCode} ${await body.text()}`;
-    };
-    expect(await get('/healthz')).toBe('200 {"ok":true}\n');
-    expect(await get('/readyz')).toBe('200 {"ok":true}\n');
-    await until(async () =>
-      (await get('/metrics')).includes('triggers_consumer_triggers_total{outcome="accepted"} 1\n'),
-    );
-    const text = await get('/metrics');
-    const exposed = [...readExposition(text.slice(4)).keys()];
-    const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
-    const documented = Array.from(page.matchAll(/^\| `(triggers_(?:consumer|outbox)_\w+)`/gm), ([, name = '']) => name);
-    expect(documented.toSorted()).toEqual(exposed.toSorted());
+    await expectServed(program, 'outbox', 'canary-1');
     program.signal('SIGTERM');
     const { code, stderr } = await program.end();
     expect([code, stderr]).toEqual([0, '']);
-    expect(text).not.toContain('canary-1');
   });
 
   test('while Temporal takes connections and never answers, it ends within ten seconds, too', async () => {

@@ -238,22 +238,18 @@ test.each([
   expect(problemsOf({ ...LEAST, ...said })).toEqual([]);
 });
 
-const BLANK =
-  'The webhook URL has a blank, a line break, another control character or a backslash in it, which would not be sent as it is. Write %20 for a blank, and %5C for a backslash.';
-const DOTS =
-  'The webhook URL has a segment "." or ".." in its path, which would not be sent as it is. Write the path that is meant.';
-
 test.each([
-  ['https://a.example/a\nb\tc', BLANK],
-  ['https://a.example/a b', BLANK],
-  ['https://a.example/?q=a\u00a0b', BLANK],
-  ['https://a.example/a\\b', BLANK],
-  ['https://a.example/a/../../b', DOTS],
-  ['https://a.example/.', DOTS],
-  ['https://a.example/a/%2E./b', DOTS],
-  ['https://a.example/a/..?b', DOTS],
-  ['https://a.example/../{{ id }}', DOTS],
-])('a web address that would not be sent as it is written is refused: %j', (webhookUrl, message) => {
+  ['https://a.example/a\nb\tc', 'a blank'],
+  ['https://a.example/a b', 'a blank'],
+  ['https://a.example/?q=a\u00a0b', 'a blank'],
+  ['https://a.example/a\\b', 'a blank'],
+  ['https://a.example/a/../../b', 'a segment'],
+  ['https://a.example/.', 'a segment'],
+  ['https://a.example/a/%2E./b', 'a segment'],
+  ['https://a.example/a/..?b', 'a segment'],
+  ['https://a.example/../{{ id }}', 'a segment'],
+])('a web address that would not be sent as it is written is refused: %j', (webhookUrl, why) => {
+  const message = expect.stringContaining(`The webhook URL has ${why}`);
   expect(problemsOf({ ...LEAST, webhookUrl })).toEqual([['webhookUrl', message]]);
   expect(problemsOf({ ...LEAST, onExit: { webhookUrl } })).toEqual([['onExit.webhookUrl', message]]);
 });

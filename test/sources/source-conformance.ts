@@ -65,16 +65,13 @@ export function conformsToAudienceSource(
       await expect(answersOf(await open())).resolves.toBeUndefined();
     });
 
-    test.each([1, 2, 7, 999, 1000, 2499, 2500, 2501, 10_000])(
-      'shows every member once in pages of %i',
-      async (limit) => {
-        const opened = await open();
-        const audience = limit < 7 ? VIP : NEWSLETTER;
-        const pages = await allPages(opened, audience, limit);
-        expect(pages.flat()).toEqual(limit < 7 ? PEOPLE.slice(0, 7) : PEOPLE);
-        for (const page of pages) expect(page.length).toBeLessThanOrEqual(limit);
-      },
-    );
+    test.each([1, 7, 999, 1000, 2499, 2500, 2501])('shows every member once in pages of %i', async (limit) => {
+      const opened = await open();
+      const audience = limit < 7 ? VIP : NEWSLETTER;
+      const pages = await allPages(opened, audience, limit);
+      expect(pages.flat()).toEqual(limit < 7 ? PEOPLE.slice(0, 7) : PEOPLE);
+      for (const page of pages) expect(page.length).toBeLessThanOrEqual(limit);
+    });
 
     test.each([1, 2, 100])(
       'shows everybody whose id can be one, whoever is listed beside them, in pages of %i',
@@ -120,8 +117,10 @@ export function conformsToAudienceSource(
       ]);
     });
 
-    test.each(['d'.repeat(32), 'vip', ''])('rejects for an audience that it does not know (%j)', async (id) => {
-      await expect((await open()).members(id, undefined, 10)).rejects.toThrow();
+    test.each(['d'.repeat(32), 'vip', ''])('says nothing of an audience that it does not know (%j)', async (id) => {
+      const opened = await open();
+      await expect(opened.members(id, undefined, 10)).rejects.toThrow();
+      await expect(opened.isMember(id, PEOPLE[0] ?? '')).rejects.toThrow();
     });
 
     test('tells members from everybody else, by the whole id', async () => {
@@ -156,13 +155,6 @@ export function conformsToAudienceSource(
       for (const user of ['quote', 'zoe', '"', '\\'])
         expect([user, await opened.isMember(VIP, user)]).toEqual([user, false]);
     });
-
-    test.each(['d'.repeat(32), 'vip', ''])(
-      'does not say who is in an audience that it does not know (%j)',
-      async (id) => {
-        await expect((await open()).isMember(id, PEOPLE[0] ?? '')).rejects.toThrow();
-      },
-    );
 
     test.each([0, -1, 1.5, NaN])('rejects a page of %d members', async (limit) => {
       await expect((await open()).members(VIP, undefined, limit)).rejects.toThrow(RangeError);

@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { SliceSpans, type Span } from '../../src/tracing/slice-spans.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
-const SUBSCRIPTION = '5'.repeat(32);
 const AT = '2026-01-01T00:00:00.5Z';
 
 interface Told {
@@ -34,13 +34,8 @@ function telling(
     audiences: [VIP],
     triggers: all,
     settings: {
-      subscriptionId: SUBSCRIPTION,
-      revision: 1,
+      ...SETTINGS,
       webhookUrl: options.url ?? 'https://hooks.example.com/path-s3cret?token=s3cret',
-      authorization: null,
-      exportFields: [],
-      userLegacyMessageFormat: false,
-      requestTimeoutMs: 15_000,
     },
   };
   const slice = new SliceSpans({
@@ -51,7 +46,7 @@ function telling(
     newSpanId: () => String(++ids).padStart(16, '0'),
     tell: (span) => spans.push(span),
   });
-  return { spans, slice, idOf: (index) => deliveryId(SUBSCRIPTION, all[index] ?? fail()) };
+  return { spans, slice, idOf: (index) => deliveryId(SETTINGS.subscriptionId, all[index] ?? fail()) };
 }
 
 function fail(): never {

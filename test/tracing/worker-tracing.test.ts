@@ -5,6 +5,7 @@ import { WorkerTracing } from '../../src/tracing/worker-tracing.ts';
 import { trigger, VIP } from '../activities/a-slice.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { type Collector, startCollector } from './a-collector.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 function tracingOf({ url }: Collector, sampleRatio: number): WorkerTracing {
   const log = { warn: (message: string) => fail(message) };
@@ -23,13 +24,8 @@ function sliceOf(count: number) {
     audiences: [VIP],
     triggers: Array.from({ length: count }, (_, index) => trigger(`u${index}`)),
     settings: {
-      subscriptionId: '5'.repeat(32),
-      revision: 1,
+      ...SETTINGS,
       webhookUrl: 'https://hooks.example.com/',
-      authorization: null,
-      exportFields: [],
-      userLegacyMessageFormat: false,
-      requestTimeoutMs: 15_000,
     },
   };
 }

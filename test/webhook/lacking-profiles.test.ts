@@ -19,6 +19,7 @@ import {
 } from '../examples/endpoint-stand-ins.ts';
 import { secretsIn, withoutSecrets } from '../../src/webhook/without-secrets.ts';
 import { always } from '../support/properties.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'Very important' };
 const none = await authorizationsOf({}).lookUp(null, new URL('https://x.example'));
@@ -29,13 +30,8 @@ function requestOf(file: string, event: TriggerEvent, user: string, profile: Jso
     readonly webhookUrl: string;
   };
   const settings = {
-    subscriptionId: '5'.repeat(32),
-    revision: 1,
+    ...SETTINGS,
     webhookUrl: job.webhookUrl,
-    authorization: null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
-    requestTimeoutMs: 15_000,
     request: job,
     ...(job['batch'] === undefined ? {} : { batch: job['batch'] }),
   } as unknown as DeliverySettings; // A job's own fields are its request's.

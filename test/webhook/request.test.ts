@@ -20,6 +20,7 @@ import { ProfileText } from '../../src/domain/message.ts';
 import { newSigningSecret } from '../../src/config/references.ts';
 import { isSigningSecret, readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { always, anyText } from '../support/properties.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 test('it tells the wall-clock time, with nine digits and an offset', () => {
   const now = createNanosecondClock();
@@ -42,13 +43,10 @@ test('two consecutive times differ by less than a millisecond', () => {
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const trigger = { user: '1', audience: audience.id, event: 'enter' as const, at: '2026-01-01T00:00:00Z' };
 const settings = {
-  subscriptionId: '5'.repeat(32),
-  revision: 1,
+  ...SETTINGS,
   webhookUrl: 'https://example.com/hook',
   authorization: 'crm',
   exportFields: ['email'],
-  userLegacyMessageFormat: false,
-  requestTimeoutMs: 15_000,
 };
 
 async function requestWith(
@@ -174,13 +172,7 @@ test('[S22] the URL is shown as everywhere, with the names of the parameters tha
 const ann: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
 const bob: SliceTrigger = { ...ann, user: '8', event: 'exit', failures: 2 };
 const plain: DeliverySettings = {
-  subscriptionId: '5'.repeat(32),
-  revision: 1,
-  webhookUrl: 'https://api.example/hook',
-  authorization: null,
-  exportFields: [],
-  userLegacyMessageFormat: false,
-  requestTimeoutMs: 15_000,
+  ...SETTINGS,
   batch: { size: 100 },
 };
 

@@ -7,23 +7,15 @@ import { MessageImpossible, shownRequest, type WebhookRequest } from '../../src/
 import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { destinationsOf, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const enter: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
 const exit: SliceTrigger = { ...enter, event: 'exit' };
-const plain: DeliverySettings = {
-  subscriptionId: '5'.repeat(32),
-  revision: 1,
-  webhookUrl: 'https://api.example/hook',
-  authorization: null,
-  exportFields: [],
-  userLegacyMessageFormat: false,
-  requestTimeoutMs: 15_000,
-};
 
 type Shape = Omit<NonNullable<DeliverySettings['request']>, 'label'> & Partial<DeliverySettings>;
 
-const noAuthorization = await authorizationsOf({}).lookUp(null, new URL(plain.webhookUrl));
+const noAuthorization = await authorizationsOf({}).lookUp(null, new URL(SETTINGS.webhookUrl));
 
 function make(
   { method, headers, contentType, body, onEnter, onExit, envelope, ...settings }: Shape,
@@ -33,7 +25,7 @@ function make(
 ): WebhookRequest {
   if (!authorization.ok) throw new Error(authorization.code);
   const request = { label: 'CRM', method, headers, contentType, body, onEnter, onExit, envelope };
-  const maker = new RequestMaker({ ...plain, request, ...settings });
+  const maker = new RequestMaker({ ...SETTINGS, request, ...settings });
   return maker.request(
     [maker.item(trigger, audience, profile)],
     authorization.authorization,
@@ -63,11 +55,11 @@ const failed = (told: string | RegExp): object => ({
 
 test('a job that says nothing about its requests sends what it always sent', () => {
   if (!noAuthorization.ok) throw new Error('There is none.');
-  const maker = new RequestMaker(plain);
+  const maker = new RequestMaker(SETTINGS);
   const item = maker.item(enter, audience, { email: 'e' });
   const made = maker.request([item], noAuthorization.authorization, 'x/1');
   expect(JSON.parse(String(made.body))).toMatchObject({ id: enter.user, data: { email: 'e' } });
-  expect([made.method, made.url?.href]).toEqual(['POST', plain.webhookUrl]);
+  expect([made.method, made.url?.href]).toEqual(['POST', SETTINGS.webhookUrl]);
   expect(made.headers.slice(0, 2)).toEqual(['content-type', 'application/json']);
 });
 
@@ -94,7 +86,7 @@ test('a REST list: PUT when somebody enters, DELETE without a body when they lea
   expect(put.body).toBe('{"email": "a\\"b", "n": 12345678901234567890123, "attempt": 3}');
   expect(headersOf(put)).toMatchObject({
     'content-type': 'application/json',
-    'webhook-id': deliveryId(plain.subscriptionId, enter),
+    'webhook-id': deliveryId(SETTINGS.subscriptionId, enter),
     'X-List': 'vip',
   });
   expect(headersOf(put)).not.toHaveProperty('x-nothing');
@@ -105,7 +97,7 @@ test('a REST list: PUT when somebody enters, DELETE without a body when they lea
     null,
   ]);
   expect(headersOf(deletion)).not.toHaveProperty('content-type');
-  expect(headersOf(deletion)['webhook-id']).toBe(deliveryId(plain.subscriptionId, exit));
+  expect(headersOf(deletion)['webhook-id']).toBe(deliveryId(SETTINGS.subscriptionId, exit));
 });
 
 test('what an event says about itself goes before what its job says', () => {
@@ -124,9 +116,9 @@ test('what an event says about itself goes before what its job says', () => {
     undefined,
     '2',
   ]);
-  expect([exited.url?.href, headersOf(exited)['content-type']]).toEqual([plain.webhookUrl, 'text/csv']);
-  const settings = { ...plain, request: { label: '', ...shape } };
-  expect(destinationsOf(settings).map(({ href }) => href)).toEqual(['https://enter.example/', plain.webhookUrl]);
+  expect([exited.url?.href, headersOf(exited)['content-type']]).toEqual([SETTINGS.webhookUrl, 'text/csv']);
+  const settings = { ...SETTINGS, request: { label: '', ...shape } };
+  expect(destinationsOf(settings).map(({ href }) => href)).toEqual(['https://enter.example/', SETTINGS.webhookUrl]);
 });
 
 test('without a body of its own, a job sends the default one by POST, PUT and PATCH, and none by GET and DELETE', () => {
@@ -138,7 +130,7 @@ test('without a body of its own, a job sends the default one by POST, PUT and PA
 test('a header that the authorization has by now is not sent twice', async () => {
   const with7 = await authorizationsOf({ k: { origins: ['https://api.example'], headers: { 'X-Key': '7' } } }).lookUp(
     'k',
-    new URL(plain.webhookUrl),
+    new URL(SETTINGS.webhookUrl),
   );
   const { headers } = make({ headers: { 'x-key': 'ours', 'x-list': '1' } }, enter, {}, with7);
   expect(headers.filter((name) => /^x-(key|list)$/i.test(name))).toEqual(['X-Key', 'x-list']);
@@ -193,7 +185,7 @@ test('a message is put into a CloudEvent, which the SDK of CloudEvents reads', (
   if (!(event instanceof CloudEvent)) throw new Error('It is one event.');
   expect(event.validate()).toBe(true);
   expect(event).toMatchObject({
-    id: deliveryId(plain.subscriptionId, enter),
+    id: deliveryId(SETTINGS.subscriptionId, enter),
     type: 'audience.enter',
     subject: '7',
     datacontenttype: 'application/json',
@@ -322,7 +314,7 @@ test('a renamed field is in the data of templates and of the default body', () =
 
 test('[S22] of a templated URL, people see what its values made, and no token that stands in it', () => {
   const webhookUrl = 'https://api.example/hooks/T0kenT0kenT0ken/{{ id }}?key=s3cret&of={{ id }}&x=1{{ id }}';
-  const settings = { ...plain, webhookUrl, request: { label: 'CRM', headers: { 'X-List': '7' } } };
+  const settings = { ...SETTINGS, webhookUrl, request: { label: 'CRM', headers: { 'X-List': '7' } } };
   const made = make({ webhookUrl, headers: { 'X-List': '7' } });
   if (made.url === undefined) throw new Error('It has a URL.');
   const shown = shownRequest(made.url, { ...made, query: 'token=t' }, 100, urlTemplateOf(settings, 'enter'));
@@ -340,17 +332,17 @@ test.each([
   const webhookUrl = `https://api.example${path}`;
   const made = make({ webhookUrl });
   if (made.url === undefined) throw new Error('It has a URL.');
-  const settings = { ...plain, webhookUrl, request: { label: 'CRM' } };
+  const settings = { ...SETTINGS, webhookUrl, request: { label: 'CRM' } };
   expect(shownRequest(made.url, made, 100, urlTemplateOf(settings, 'enter')).url).toBe(`https://api.example${shown}`);
 });
 
 test('[S22] the value of a header that an authorization has, too, is the authorization’s, and is not shown', () => {
-  const settings = { ...plain, request: { label: 'CRM', headers: { 'X-Team': 'job', 'X-List': '7' } } };
+  const settings = { ...SETTINGS, request: { label: 'CRM', headers: { 'X-Team': 'job', 'X-List': '7' } } };
   if (!noAuthorization.ok) throw new Error(noAuthorization.code);
   const authorization = { ...noAuthorization.authorization, headers: ['x-team', 's3cret'] };
   const maker = new RequestMaker(settings);
   const made = maker.request([maker.item(enter, audience, {})], authorization, 'audience-triggers/1.2.3');
-  const shown = shownRequest(new URL(plain.webhookUrl), made, 100);
+  const shown = shownRequest(new URL(SETTINGS.webhookUrl), made, 100);
   expect(shown.headers).toContainEqual(['x-team', '…']);
   expect(shown.headers).toContainEqual(['X-List', '7']);
   expect(JSON.stringify(shown)).not.toContain('s3cret');
@@ -359,7 +351,7 @@ test('[S22] the value of a header that an authorization has, too, is the authori
 test('a request without a body is signed as one that is empty', async () => {
   const signing = await authorizationsOf({
     s: { origins: ['https://api.example'], signingSecrets: [`whsec_${Buffer.alloc(32, 1).toString('base64')}`] },
-  }).lookUp('s', new URL(plain.webhookUrl));
+  }).lookUp('s', new URL(SETTINGS.webhookUrl));
   const made = make({ method: 'DELETE' }, exit, {}, signing);
   expect(made.body).toBeNull();
   expect(headersOf(made)['webhook-signature']).toMatch(/^v1,/);

@@ -78,36 +78,9 @@ test('the default body is written byte for byte, and its fields can be named', (
 const OBJECTS = { o: { a: 1 }, l: [{ a: 1 }], t: ['a', { b: 1 }] };
 
 test.each(
-  [
-    'append: "!"',
-    'prepend: "!"',
-    'upcase',
-    'downcase',
-    'capitalize',
-    'escape',
-    'xml_escape',
-    'escape_once',
-    'strip',
-    'strip_html',
-    'newline_to_br',
-    'squish',
-    'url_encode',
-    'cgi_escape',
-    'slugify',
-    'truncate: 9',
-    'truncatewords: 2',
-    'replace: "a", "b"',
-    'remove: "a"',
-    'split: ","',
-    'base64_encode',
-    'date: "%Y"',
-    'number_of_words',
-    'plus: 1',
-    'round',
-    'slice: 0, 5',
-    'join: ","',
-    'array_to_sentence_string',
-  ].flatMap((filter) => ['o', 'l', 't'].map((field) => [filter, field] as const)),
+  ['append: "!"', 'upcase', 'date: "%Y"', 'slice: 0, 5', 'join: ","'].flatMap((filter) =>
+    ['o', 'l', 't'].map((field) => [filter, field] as const),
+  ),
 )('the filter %s takes no object or list, of which it would make a text of its own: %s', (filter, field) => {
   const give = (source: string, use: TemplateUse): string =>
     readTemplate(source, use).render({ ...scope, data: OBJECTS });

@@ -237,7 +237,7 @@ test('audiences that lead in a circle, or have no id, are refused', async () => 
   });
   const circle = await startJsonServer(() => ({ json: { data: [{ id: '1' }], next: 'a' } }));
   const paged = mapping({ url: '/lists?after={cursor}', next: 'next' });
-  await expect(opened(circle.url, paged).audiences()).rejects.toThrow(/circle/);
+  await expect(opened(circle.url, paged).audiences()).rejects.toThrow(/circular/);
   const nameless = await startJsonServer(() => ({ json: { data: [{ key: '1' }] } }));
   await expect(opened(nameless.url, mapping({ url: '/lists' })).audiences()).rejects.toThrow(/no id under "id"/);
 });
