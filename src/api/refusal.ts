@@ -135,35 +135,13 @@ const PROBLEM_TYPE = 'application/problem+json';
 /** Seconds that a caller is asked to wait for conditions that are usually over soon. */
 const SOON_S = 2;
 
-type ErrorClass = abstract new (...args: never[]) => errors.TriggersError;
-
-const STATUS: readonly (readonly [number, readonly ErrorClass[]])[] = [
-  [404, [errors.JobNotFound, errors.DeadLetterNotFound, errors.WatchNotFound]],
-  [
-    409,
-    [
-      errors.JobAlreadyRunning,
-      errors.JobKept,
-      errors.JobRecoverable,
-      errors.JobNotRunning,
-      errors.NothingToRecover,
-      errors.RequestRefused,
-      errors.RedeliveryRefused,
-      errors.DiscardRefused,
-    ],
-  ],
-  [429, [errors.JobFull]],
-  [503, [errors.NoWorker, errors.ServerUnreachable, errors.NotLetIn, errors.WorkerFailed]],
-  [504, [errors.OutcomeUnknown]],
-];
-
 /** The refusal for a failure, with the code and the words of the client and the command line. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   if (error instanceof errors.PushInterrupted || error instanceof errors.PublishInterrupted)
     return refusalOf(error.cause);
   if (error instanceof errors.TriggersError) {
-    const status = STATUS.find(([, classes]) => classes.some((one) => error instanceof one))?.[0] ?? 422;
+    const { status } = error.constructor as typeof errors.TriggersError; // It is a class of those.
     return {
       status,
       code: error.name,

@@ -1,13 +1,5 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import {
-  AudienceMoved,
-  InvalidConnection,
-  InvalidFilter,
-  InvalidJob,
-  InvalidList,
-  InvalidRequest,
-  InvalidTrigger,
-  InvalidWatch,
   NotLetIn,
   ProblemsError,
   PublishInterrupted,
@@ -86,21 +78,8 @@ export function reportFailure(thrown: unknown, terminal: Terminal, json: boolean
 
 function exitCodeOf(error: unknown): ExitCode {
   const reason = error instanceof PushInterrupted || error instanceof PublishInterrupted ? error.cause : error;
-  const ours = [
-    InvalidJob,
-    InvalidRequest,
-    InvalidTrigger,
-    InvalidFilter,
-    InvalidList,
-    InvalidWatch,
-    AudienceMoved,
-    InvalidJobFiles,
-    UsageError,
-    ConfigError,
-    InvalidConnection,
-    InvalidPayloadKeys,
-  ].some((kind) => reason instanceof kind);
-  return ours ? 2 : 1;
+  if (reason instanceof TriggersError) return (reason.constructor as typeof TriggersError).exitCode; // It is a class of those.
+  return [InvalidJobFiles, UsageError, ConfigError, InvalidPayloadKeys].some((kind) => reason instanceof kind) ? 2 : 1;
 }
 
 function failureLines(error: unknown, { columns, paint }: Terminal): string[] {

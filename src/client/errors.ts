@@ -12,6 +12,10 @@ import { GRPC, grpcCode, isTransient } from './server-errors.ts';
  * names no command, request or button: `remedies` say what to do. The first sentence above each class is its row in docs/errors.md.
  */
 export abstract class TriggersError extends Error {
+  /** The HTTP status that the API answers with. */
+  static readonly status: number = 422;
+  /** The exit code of a command. 2: what was given is wrong, and the same command would fail again. */
+  static readonly exitCode: 1 | 2 = 1;
   /** The ways to fix it, best first. */
   readonly remedies: readonly Remedy[];
 
@@ -43,6 +47,7 @@ export abstract class ProblemsError extends TriggersError {
 
 /** No job has this id. */
 export class JobNotFound extends TriggersError {
+  static override readonly status = 404;
   declare readonly jobId: string;
   /** The job that was most likely meant, where that was looked for. */
   declare readonly near?: string;
@@ -53,6 +58,7 @@ export class JobNotFound extends TriggersError {
 
 /** The job has stopped or ended, and accepts nothing; `ended` says how. */
 export class JobNotRunning extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   declare readonly ended: string;
   /** How it can run again, if it can: with what it keeps, or with what can be recovered. */
@@ -76,6 +82,7 @@ const AGAIN = {
 
 /** A job with this id is running, so no other can start under it, and there is nothing to recover. */
 export class JobAlreadyRunning extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   constructor(jobId: string, { isRecovery = false, cause }: ErrorOptions & { readonly isRecovery?: boolean } = {}) {
     const next = isRecovery ? 'There is nothing to recover.' : 'Another job needs another id.';
@@ -86,6 +93,7 @@ export class JobAlreadyRunning extends TriggersError {
 
 /** The job ended normally and keeps nothing. */
 export class NothingToRecover extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   declare readonly ended: string;
   constructor(jobId: string, ended: string) {
@@ -96,6 +104,7 @@ export class NothingToRecover extends TriggersError {
 
 /** The job has stopped and keeps triggers or dead letters, so no other job can start under its id. */
 export class JobKept extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   /** Triggers that wait for it to be resumed. */
   declare readonly waiting: number;
@@ -131,6 +140,7 @@ export interface Recoverable {
 
 /** The last job with this id was ended from outside. A new one would make what it had not delivered unrecoverable. */
 export class JobRecoverable extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   declare readonly ended: Recoverable['ended'];
   declare readonly waiting: Recoverable['waiting'];
@@ -156,6 +166,7 @@ function leftInWords({ ended, waiting, backfill, letters }: Recoverable): string
 
 /** The job definition is wrong; nothing was started or changed. */
 export class InvalidJob extends ProblemsError {
+  static override readonly exitCode = 2;
   /** @param options.isEdit a running job was to be changed. Default: false. */
   constructor(problems: readonly Problem[], { isEdit = false }: { readonly isEdit?: boolean } = {}) {
     super(isEdit ? 'The change was not accepted; the job goes on as it was:' : 'The job was not accepted:', problems);
@@ -164,6 +175,7 @@ export class InvalidJob extends ProblemsError {
 
 /** An option or a request is wrong; nothing was done. */
 export class InvalidRequest extends ProblemsError {
+  static override readonly exitCode = 2;
   constructor(problems: readonly Problem[]) {
     super('The request was not accepted:', problems);
   }
@@ -171,6 +183,7 @@ export class InvalidRequest extends ProblemsError {
 
 /** The watch is wrong, its audience is not known, or the worker has no folder for it; nothing was started or changed. */
 export class InvalidWatch extends ProblemsError {
+  static override readonly exitCode = 2;
   constructor(problems: readonly Problem[]) {
     super('The watch was not accepted:', problems);
   }
@@ -178,6 +191,7 @@ export class InvalidWatch extends ProblemsError {
 
 /** No watch of this audience is running. */
 export class WatchNotFound extends TriggersError {
+  static override readonly status = 404;
   /** As it was asked for. */
   declare readonly audience: string;
   constructor(audience: string, { cause }: ErrorOptions = {}) {
@@ -196,6 +210,7 @@ const RENDER: Remedy = { action: 'render' };
 
 /** No worker answered in time, so nothing was done, and nothing will be. */
 export class NoWorker extends TriggersError {
+  static override readonly status = 503;
   declare readonly taskQueue: string;
   /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
   declare readonly lastPollMsAgo: number | undefined;
@@ -220,6 +235,7 @@ export class NoWorker extends TriggersError {
 
 /** A command was sent, and its answer did not come or cannot be read. It may have been done, or be done later. */
 export class OutcomeUnknown extends TriggersError {
+  static override readonly status = 504;
   /** The request and its target. */
   declare readonly command: string;
   /** @param findOut how to find out what became of it. */
@@ -232,6 +248,7 @@ export class OutcomeUnknown extends TriggersError {
 
 /** A worker tried and failed: most often its audience source cannot be read. */
 export class WorkerFailed extends TriggersError {
+  static override readonly status = 503;
   declare readonly taskQueue: string;
   declare readonly reason: string;
   /** The likely reason is that it has other payload keys, and so cannot read this program's signals either. */
@@ -248,10 +265,13 @@ export class WorkerFailed extends TriggersError {
 }
 
 /** A setting for reaching Temporal is wrong. The message never says what a secret is. */
-export class InvalidConnection extends TriggersError {}
+export class InvalidConnection extends TriggersError {
+  static override readonly exitCode = 2;
+}
 
 /** No Temporal server answers, or it can do nothing at the moment. */
 export class ServerUnreachable extends TriggersError {
+  static override readonly status = 503;
   /** The address that does not answer; undefined when a server answered that it cannot work. */
   declare readonly address: string | undefined;
 
@@ -273,6 +293,7 @@ const START_TEMPORAL: Remedy = { action: 'startTemporal' };
 
 /** Temporal denies permission to this program's token or certificate. */
 export class NotLetIn extends TriggersError {
+  static override readonly status = 503;
   /** Returns the error for Temporal's refusal of the caller; undefined for any other failure. */
   static of(error: unknown): NotLetIn | undefined {
     if (error instanceof NotLetIn) return error;
@@ -297,6 +318,7 @@ export class ClientClosed extends TriggersError {
 
 /** The job refused the request; `reason` says why. */
 export class RequestRefused extends TriggersError {
+  static override readonly status = 409;
   declare readonly jobId: string;
   declare readonly reason: string;
   /** The type of failure that the job answered with, such as `JobStopping`; absent when the client refused. */
@@ -312,6 +334,7 @@ export class RequestRefused extends TriggersError {
 
 /** No dead letter with this id waits: it was redelivered or discarded, has expired, or never existed. */
 export class DeadLetterNotFound extends TriggersError {
+  static override readonly status = 404;
   declare readonly deadLetterId: string;
   constructor(deadLetterId: string, { cause }: ErrorOptions = {}) {
     const message = `No dead letter "${deadLetterId}" waits for a decision.`;
@@ -321,6 +344,7 @@ export class DeadLetterNotFound extends TriggersError {
 
 /** A dead letter was not redelivered, and still waits; `reason` says why. */
 export class RedeliveryRefused extends TriggersError {
+  static override readonly status = 409;
   declare readonly deadLetterId: string;
   declare readonly reason: string;
   constructor(deadLetterId: string, reason: string) {
@@ -330,6 +354,7 @@ export class RedeliveryRefused extends TriggersError {
 
 /** A dead letter was not discarded: its job has it, or was ended before it answered. */
 export class DiscardRefused extends TriggersError {
+  static override readonly status = 409;
   declare readonly deadLetterId: string;
   declare readonly reason: string;
   constructor(deadLetterId: string, reason: string) {
@@ -338,7 +363,9 @@ export class DiscardRefused extends TriggersError {
 }
 
 /** A filter of dead letters has no meaning; nothing was done. */
-export class InvalidFilter extends TriggersError {}
+export class InvalidFilter extends TriggersError {
+  static override readonly exitCode = 2;
+}
 
 /** No dead letter, no job and no source has an audience of this name. */
 export class AudienceNotFound extends TriggersError {
@@ -352,6 +379,7 @@ export class AudienceNotFound extends TriggersError {
 
 /** A slug belongs to another audience now; nothing is done until an id says which one is meant. */
 export class AudienceMoved extends TriggersError {
+  static override readonly exitCode = 2;
   /** The slug, as it was given. */
   declare readonly audience: string;
   /** The id of the audience that has it now. */
@@ -391,6 +419,7 @@ const JOBS_NAMED = 20;
 
 /** The input is not a trigger that any job could accept; it was not sent. */
 export class InvalidTrigger extends TriggersError {
+  static override readonly exitCode = 2;
   declare readonly reason: string;
   /** Its line in the input, from 1; undefined when the input has no lines. */
   declare readonly line: number | undefined;
@@ -401,6 +430,7 @@ export class InvalidTrigger extends TriggersError {
 
 /** A list of people's ids has lines without one; nothing was compared or sent. */
 export class InvalidList extends ProblemsError {
+  static override readonly exitCode = 2;
   /** How many lines are wrong; `problems` has the first of them. */
   declare readonly wrong: number;
   constructor(problems: readonly Problem[], wrong: number) {
@@ -423,6 +453,7 @@ export class DifferenceDoubtful extends TriggersError {
 
 /** The job takes no more signals until a worker has processed the earlier ones. */
 export class JobFull extends TriggersError {
+  static override readonly status = 429;
   declare readonly jobId: string;
   constructor(jobId: string, { cause }: ErrorOptions = {}) {
     const said = cause instanceof Error ? ` (${cause.message})` : '';
