@@ -10,20 +10,20 @@ export interface QueuedTrigger extends PackedMore {
   readonly at: string;
 }
 
-/** As long as `at` is no further from the time of acceptance than this, in ms, it stands for it: that saves a quarter of a trigger's bytes. */
+/** If `at` is within this many ms of the time of acceptance, it stands for that time, to save a quarter of a trigger's bytes. */
 const NEAR_MS = 60_000;
 
-/** What a trigger that is accepted now has to carry, so that it is known since when it waits. */
+/** Returns the part of a trigger accepted now that says since when it waits. */
 export function acceptedNow(at: string, now: number): Pick<QueuedTrigger, 'since'> {
   return Math.abs(now - epochMsOf(at)) <= NEAR_MS ? {} : { since: now };
 }
 
-/** Since when it waits, epoch ms. Its `at` may be any time, as whoever signalled it said. */
+/** Since when it waits, epoch ms. Its `at` may be any time that its signaller gave. */
 export function waitsSince({ at, since }: QueuedTrigger): number {
   return since ?? epochMsOf(at);
 }
 
-/** The times since when triggers wait, however many of them, and in whatever order they go. */
+/** The times since when triggers wait, however many there are, and in whatever order they leave. */
 export class WaitingTimes {
   readonly #counts = new Map<number, number>();
   /** Undefined: not known. */
@@ -85,7 +85,7 @@ function packTrigger(trigger: QueuedTrigger, table: AudienceTable): PackedTrigge
   return Object.keys(more).length === 0 ? plain : [...plain, more];
 }
 
-/** @throws RangeError for a place that the table does not have: what was packed is no longer whole. */
+/** @throws RangeError for a place that the table does not have: the packed triggers are incomplete. */
 export function unpackTrigger([at, place, event, more]: PackedTrigger, audiences: readonly string[]): QueuedTrigger {
   const audience = audiences[place];
   if (audience === undefined) throw new RangeError(`There is no audience ${place} among ${audiences.length}.`);
@@ -105,7 +105,7 @@ export function unpackTriggers({ audiences, triggers }: PackedTriggers): PersonT
 /** A person's waiting triggers, oldest first, as they are carried through continue-as-new. */
 export type CarriedChain = readonly [user: string, triggers: readonly PackedTrigger[], more?: CarriedHead];
 
-/** What has happened to the oldest trigger of a chain. */
+/** The history of the oldest trigger of a chain. */
 export interface CarriedHead {
   /** Its failed attempts. */
   readonly failures?: number;
@@ -113,7 +113,7 @@ export interface CarriedHead {
   readonly profileTries?: number;
   /** Epoch ms before which it is not sent: the chain is held. */
   readonly notBefore?: number;
-  /** It goes in a batch of at most so many triggers, since a larger one was refused. */
+  /** It goes in a batch of at most this many triggers, since a larger one was refused. */
   readonly batchMost?: number;
 }
 
@@ -155,7 +155,7 @@ export function newChain(user: string): Chain {
   };
 }
 
-/** What happened to the previous oldest trigger does not concern the one that is now the oldest. */
+/** Forgets the failures of the previous oldest trigger: they are not those of the present one. */
 export function forgetFailures(chain: Chain): void {
   chain.failures = 0;
   chain.profileTries = 0;

@@ -30,7 +30,7 @@ export class Chains {
   #bytes = 0;
   readonly #times = new WaitingTimes();
 
-  /** Since when the trigger waits that has waited longest, epoch ms; undefined when nothing waits. */
+  /** Since when the longest-waiting trigger waits, epoch ms; undefined when nothing waits. */
   get waitingSince(): number | undefined {
     return this.#times.oldest;
   }
@@ -109,14 +109,14 @@ export class Chains {
     chain.running = count;
   }
 
-  /** A slice is done with this chain: it is removed when it is empty, and otherwise ready again. */
+  /** Takes a chain back from its slice: an empty one is removed, any other is ready again. */
   stopRunning(chain: Chain): void {
     chain.running = 0;
     if (chain.triggers.length === 0) this.#remove(chain);
     else this.#makeReady(chain, 'returned');
   }
 
-  /** Holds a chain whose oldest trigger has to wait after the slice that it was in. */
+  /** Holds a chain whose oldest trigger has to wait after its slice. */
   hold(chain: Chain, notBefore: number): void {
     leave(chain);
     chain.running = 0;
@@ -142,7 +142,7 @@ export class Chains {
     this.release(Infinity);
   }
 
-  /** Makes the held chain that is due first ready before its time; one other than `except`, if there is one. Undefined when none is held. */
+  /** Makes the held chain that is due first ready before its time, another than that of `except` if there is one. Undefined when none is held. */
   releaseFirst(except: string | undefined): Chain | undefined {
     const chain = this.#held.take(except);
     if (chain !== undefined) this.#makeReady(chain, 'returned');
@@ -178,8 +178,8 @@ export class Chains {
   }
 
   /**
-   * A slice is done with this chain, and what did not get through is an enter of a backfill with live triggers after it. These are then
-   * sent first, at once, and enters for audiences that they are about are dropped and returned. Undefined when that is not the case.
+   * Puts live triggers first when a slice is done with this chain, and an enter of a backfill before them did not get through. They are
+   * then sent at once, and enters of backfills for their audiences are dropped and returned. Undefined when that is not the case.
    */
   putLiveFirst(chain: Chain): QueuedTrigger[] | undefined {
     const live = chain.triggers.filter(({ backfill }) => backfill === undefined);
@@ -203,13 +203,13 @@ export class Chains {
     return trigger;
   }
 
-  /** The oldest trigger of a chain goes in a batch of at most so many from now on. */
+  /** Sends the oldest trigger of a chain in a batch of at most this many from now on. */
   limitBatch(chain: Chain, most: number): void {
     if (chain.batchMost === undefined) this.#addBytes(chain, BATCH_MOST_BYTES);
     chain.batchMost = most;
   }
 
-  /** Removes the oldest trigger of a chain that is not in a slice for good; what comes after it is ready. */
+  /** Removes the oldest trigger of a chain that is not in a slice for good; the rest is ready. */
   dropHead(chain: Chain): QueuedTrigger | undefined {
     const [head] = chain.triggers;
     this.#drop(chain, (trigger) => trigger === head);
@@ -254,7 +254,7 @@ export class Chains {
     return dropped;
   }
 
-  /** What happened to a chain's previous oldest trigger does not concern the one that is now the oldest. */
+  /** Makes a chain with a new oldest trigger ready, without the failures of the previous one. */
   #newHead(chain: Chain): void {
     this.#forget(chain);
     this.#makeReady(chain, 'last');
@@ -282,7 +282,7 @@ export class Chains {
   #remove(chain: Chain): void {
     if (this.#byUser.get(chain.user) !== chain) return; // It is gone already.
     this.#unhold(chain);
-    chain.place = 'ready'; // No longer held: its entry in the heap is no longer true.
+    chain.place = 'ready'; // No longer held: its entry in the heap is outdated.
     this.#forget(chain);
     this.#addBytes(chain, -CHAIN_BYTES);
     this.#byUser.delete(chain.user);
@@ -324,14 +324,14 @@ export class Chains {
   }
 }
 
-/** How many chains are searched for one that matches, or failed least. */
+/** How many chains are searched for one that matches, or that failed least. */
 const LOOKS = 1000;
 
 /** Ready chains of one kind, in the order in which they go. */
 export class Lane {
-  /** What a slice gave back unsent; sent before new ones, since it has waited longer. */
+  /** Chains that a slice gave back unsent; sent before new ones, since they have waited longer. */
   readonly #returned = new Set<Chain>();
-  /** Those whose oldest trigger has failed before. */
+  /** Chains whose oldest trigger has failed before. */
   readonly #retries = new Set<Chain>();
   readonly #new = new Set<Chain>();
 
@@ -365,7 +365,7 @@ export class Lane {
     return mayBegin ? (firstOf(this.#returned) ?? retry ?? firstOf(this.#new)) : retry;
   }
 
-  /** The first whose oldest trigger has never failed; of those that match, if it is found soon. */
+  /** The first chain that matches and whose oldest trigger has never failed, if it is found soon. */
   firstFresh(matches: (chain: Chain) => boolean = () => true): Chain | undefined {
     let looks = LOOKS;
     for (const queue of [this.#returned, this.#new]) {
@@ -377,7 +377,7 @@ export class Lane {
     return undefined;
   }
 
-  /** The one whose oldest trigger failed least often, of the first that go. @param mayBegin as in `first`. */
+  /** The chain whose oldest trigger failed least often, among the first ones. @param mayBegin as in `first`. */
   leastFailed(mayBegin: boolean): Chain | undefined {
     let least: Chain | undefined;
     let looks = LOOKS;
@@ -395,7 +395,7 @@ export class Lane {
   }
 }
 
-/** A chain is no longer ready. */
+/** Removes a chain from its lane. */
 export function leave(chain: Chain): void {
   chain.queue?.delete(chain);
   chain.queue = undefined;

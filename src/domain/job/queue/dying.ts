@@ -49,7 +49,7 @@ export class DeadLetters {
     this.#bytes += jsonBytes(dead);
   }
 
-  /** Those to be kept next, by key; undefined when all are on their way. */
+  /** The triggers to be kept next, by key; undefined when all are on their way. */
   next(mostBytes: number): { readonly letters: ReadonlyMap<number, DeadTrigger>; readonly bytes: number } | undefined {
     const letters = new Map<number, DeadTrigger>();
     let bytes = 0;
@@ -75,12 +75,12 @@ export class DeadLetters {
     }
   }
 
-  /** Confirms that those that match are kept. */
+  /** Confirms that the matching ones are kept. */
   confirmWhere(matches: (dead: DeadTrigger) => boolean): void {
     this.confirm([...this.#dying].filter(([, dead]) => matches(dead)).map(([key]) => key));
   }
 
-  /** It is not known whether they were kept, so they are to be kept again. */
+  /** Offers them again, since it is not known whether they were kept. */
   failed(keys: Iterable<number>): void {
     for (const key of keys) this.#leaving.delete(key);
   }

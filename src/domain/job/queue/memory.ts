@@ -3,8 +3,8 @@ import { type Instant, knownInstant } from '../../instant.ts';
 import type { QueuedTrigger } from './chain.ts';
 
 /**
- * The last few thousand texts, with the time at which each came last; the oldest are forgotten first. Those of this run are kept in full and
- * those of earlier runs as short keys, since in the sandbox a hash takes longer than everything else that is decided about a trigger.
+ * The last few thousand texts, with the time at which each came last; the oldest are forgotten first. Texts of this run are kept in full,
+ * and texts of earlier runs as short keys: in the sandbox a hash takes longer than all other decisions about a trigger.
  */
 export class RecentMemory {
   readonly #carried: Map<string, number>;
@@ -22,12 +22,12 @@ export class RecentMemory {
     return this.#carried.size + this.#recent.size;
   }
 
-  /** What came up to this epoch ms may have been forgotten. */
+  /** Texts that came up to this epoch ms may have been forgotten. */
   get forgottenUntil(): number {
     return this.#forgottenUntil;
   }
 
-  /** @param at epoch ms; only those who ask for a time need to give one. */
+  /** @param at epoch ms; needed only if `knows` is asked with a time. */
   remember(text: string, at = 0): void {
     this.#recent.delete(text);
     this.#recent.set(text, at);
@@ -40,7 +40,7 @@ export class RecentMemory {
     return this.#carried.size > 0 && (this.#carried.get(shortKey(text)) ?? -1) >= since;
   }
 
-  /** Forgets what came before `epochMs`, which will not be asked for. */
+  /** Forgets texts that came before `epochMs`, which will not be asked for. */
   forgetBefore(epochMs: number): void {
     this.#forgetWhile((at) => at < epochMs);
   }
@@ -69,7 +69,7 @@ export class RecentMemory {
 /** The instants of triggers that were compared. One person may have thousands waiting, and each new one is compared with all of them. */
 export type KnownInstants = WeakMap<QueuedTrigger, Instant | undefined>;
 
-/** Whether two triggers of one person are the same delivery. A dead letter that comes back was asked for, so it is not a repeat. */
+/** Whether two triggers of one person are the same delivery. Somebody asked for a dead letter that comes back, so it is not a repeat. */
 export function isSameDelivery(known: KnownInstants, one: QueuedTrigger, other: QueuedTrigger): boolean {
   const { audience, event, at } = one;
   if (audience !== other.audience || event !== other.event) return false;
@@ -83,7 +83,7 @@ export function instantIn(known: KnownInstants, trigger: QueuedTrigger): Instant
   return instant;
 }
 
-/** When the newest change happened, by person and audience as a short key; the one that was remembered first is the first. */
+/** When the newest change happened, by person and audience as a short key, in the order in which they were remembered. */
 export type NewestChanges = Map<string, Instant>;
 
 /** One person's change of one audience, at an RFC 3339 time. */
@@ -94,10 +94,10 @@ export interface Change {
 }
 
 /**
- * When a newer change than this one happened, if one is known. Otherwise this one is remembered as the newest, and of more than `most` the first is
- * forgotten.
+ * When a newer change than this one happened, if one is known. Otherwise this one is remembered as the newest; if there are more than
+ * `most`, the first is forgotten.
  *
- * @param waiting when the newest change happened that waits, which may have been forgotten.
+ * @param waiting when the newest waiting change happened, which may have been forgotten.
  */
 export function newerChange(
   newest: NewestChanges,

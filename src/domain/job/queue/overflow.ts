@@ -7,7 +7,7 @@ export interface CarriedOverflow {
   readonly next: number;
   /** Triggers in holders. */
   readonly held: number;
-  /** While there are holders: since when what is in the oldest waits, epoch ms, or a little earlier. */
+  /** While there are holders: since when the content of the oldest waits, epoch ms, or a little earlier. */
   readonly heldSince?: number;
   /** Content that holders are not yet confirmed to keep, by number. */
   readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
@@ -28,9 +28,9 @@ const GROWTH = 2.5;
 
 /**
  * Waiting triggers that the chains have no room for, first in, first out. The newest are in the `tail`; before them come the holders,
- * numbered in order of arrival, of which little more than the number is known here. A holder's content never changes, and its number is
- * never used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `recalled` (read back, waiting
- * for its turn); once its triggers are in chains it is no longer needed, and its workflow has to be released.
+ * numbered in order of arrival. Little more than their numbers is known here. A holder's content never changes, and its number is never
+ * used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `recalled` (read back, waiting for its
+ * turn). Once its triggers are in chains it is no longer needed, and its workflow has to be released.
  */
 export class Overflow {
   readonly #tail = new Fifo<PersonTrigger>();
@@ -38,7 +38,7 @@ export class Overflow {
   #first: number;
   #next: number;
   #held: number;
-  /** What is in a holder is not known here, but it came after what was taken before it. */
+  /** The content of a holder is not known here, but it came after the triggers taken before it. */
   #heldSince: number | undefined;
   readonly #unconfirmed = new Map<number, Hold>();
   /** The unconfirmed ones that are on their way to their holder. */
@@ -66,7 +66,7 @@ export class Overflow {
     return this.#held + this.#tail.length;
   }
 
-  /** Since when the trigger waits that came first, epoch ms; undefined when nothing waits here. */
+  /** Since when the first trigger waits, epoch ms; undefined when nothing waits here. */
   get waitingSince(): number | undefined {
     const first = this.#tail.first;
     const inTail = first === undefined ? undefined : waitsSince(first.trigger);
@@ -109,7 +109,7 @@ export class Overflow {
   }
 
   /**
-   * What is to be put into a holder now; undefined while the tail is not worth one, or may stay.
+   * The content to put into a holder now; undefined while the tail is not worth one, or may stay.
    *
    * @param stayBytes how many bytes of the tail may stay.
    */
@@ -132,13 +132,13 @@ export class Overflow {
     return hold;
   }
 
-  /** A holder has its content. */
+  /** Confirms that a holder has its content. */
   confirm(number: number): void {
     this.#unconfirmed.delete(number);
     this.#leaving.delete(number);
   }
 
-  /** It is not known whether the holder has its content: the same content is to be put there again, under the same number. */
+  /** Offers content again, under the same number, since it is not known whether the holder has it. */
   holdFailed(number: number): void {
     this.#leaving.delete(number);
   }
@@ -156,12 +156,12 @@ export class Overflow {
     return number;
   }
 
-  /** A holder was read. */
+  /** Takes in the content of a holder that was read. */
   recalled(number: number, content: PersonTrigger[]): void {
     if (this.#recalled.has(number)) this.#recalled.set(number, content);
   }
 
-  /** A holder could not be read, so it is read again; so are those after it, to keep the order. */
+  /** Forgets that a holder that could not be read was asked, and those after it: all are read again, to keep the order. */
   recallFailed(number: number): void {
     for (const asked of this.#recalled.keys()) if (asked >= number) this.#recalled.delete(asked);
   }
@@ -205,12 +205,12 @@ export class Overflow {
     return numbers;
   }
 
-  /** The holders that are assumed to exist; those in `notYet` are not known to have their content. */
+  /** The holders that are assumed to exist; the ones in `notYet` may lack their content. */
   get range(): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
     return { first: this.#first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
   }
 
-  /** What is waiting here and is not, or may not be, in a holder: in order, with the holder that it is to go into, if that is decided. */
+  /** The triggers here that are not, or may not be, in a holder: in order, with the holder that they go into, if that is decided. */
   *here(): Iterable<PersonTrigger & { readonly holder?: number }> {
     for (const { number, content } of this.#unconfirmed.values())
       for (const waiting of unpackTriggers(content)) yield { ...waiting, holder: number };
@@ -299,7 +299,7 @@ export class Fifo<T> implements Iterable<T> {
   }
 }
 
-/** The oldest holder, which could not be read: what stands behind it waits. Plain JSON. */
+/** The oldest holder, which could not be read: the triggers behind it wait. Plain JSON. */
 export interface UnreadableHolder {
   readonly number: number;
   /** Why, in words. */
@@ -323,8 +323,8 @@ const REASON_LENGTH = 200;
 export const UNREADABLE_BYTES = 3 * REASON_LENGTH + 150;
 
 /**
- * What is known once a holder could not be read. Holders are read ahead: only the oldest that failed counts, since those after it are read again
- * once it is.
+ * Records that a holder could not be read. Holders are read ahead: only the oldest failed one counts, since the ones after it are read
+ * again once it is.
  */
 export function readingFailed(
   before: UnreadableHolder | undefined,
@@ -339,7 +339,7 @@ export function readingFailed(
   return { number, reason: reason.slice(0, REASON_LENGTH), since: same?.since ?? now, tries, retryAt };
 }
 
-/** Whether people should know of it. */
+/** Whether people should be told of it. */
 export function isTold(holder: UnreadableHolder | undefined): holder is UnreadableHolder {
   return holder !== undefined && holder.tries >= TOLD_FROM_TRIES;
 }

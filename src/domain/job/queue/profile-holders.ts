@@ -2,16 +2,17 @@ import type { HeldProfile } from '../../../contract/holder.ts';
 import type { Chain } from './chain.ts';
 
 export interface CarriedProfileHolders {
-  /** While more waits behind the chains: whose trigger went into them last. */
+  /** While more waits behind the chains: the holder of the last trigger that went into them. */
   readonly last?: string;
 }
 
 /**
- * The profile holders that a job may let go: those that triggers in its chains needed. What waits behind the chains comes in the order of its
- * arrival, and all triggers that need one holder came with one signal. So of those that still have a trigger there, the chains know at most the last.
+ * The profile holders that a job may release: those that triggers in its chains needed. Triggers behind the chains come in the order of
+ * arrival, and all triggers of one holder came with one signal. Therefore at most the last holder known here still has a trigger behind the
+ * chains.
  *
- * One that is let go too early is no loss: its profiles can be read for as long as the server keeps a workflow that has ended. One that nobody
- * lets go is an orphan, which ends by itself: its publisher was killed before the signal, or its triggers were dropped unread.
+ * Releasing one too early loses nothing: its profiles can be read for as long as the server keeps a closed workflow. One that is never
+ * released is an orphan, which ends by itself: its publisher was killed before the signal, or its triggers were dropped unread.
  */
 export class ProfileHolders {
   readonly #known = new Set<string>();
@@ -23,7 +24,7 @@ export class ProfileHolders {
     if (this.#last !== undefined) this.#known.add(this.#last);
   }
 
-  /** Bytes that they take when they are let go. */
+  /** Bytes that they take when they are released. */
   get bytes(): number {
     return this.#known.size * OWED_BYTES;
   }
@@ -39,7 +40,7 @@ export class ProfileHolders {
     this.#known.add(this.#last);
   }
 
-  /** Gives those up that are not needed. @param isMoreBehind whether triggers wait behind the chains. */
+  /** Takes out the holders that are not needed. @param isMoreBehind whether triggers wait behind the chains. */
   takeUnneeded(needed: ReadonlySet<string>, isMoreBehind: boolean): string[] {
     const unneeded = [...this.#known].filter((name) => !needed.has(name) && !(isMoreBehind && name === this.#last));
     for (const name of unneeded) this.#known.delete(name);
@@ -54,7 +55,7 @@ export class ProfileHolders {
 // "h0123456789abcde",
 const OWED_BYTES = 19;
 
-/** The profile holders that triggers need which are in chains, or on their way to dead letters. */
+/** The profile holders of triggers in chains, or on their way to dead letters. */
 export function neededIn(
   chains: Iterable<Pick<Chain, 'triggers'>>,
   dying: Iterable<{ readonly trigger: { readonly held?: HeldProfile } }>,

@@ -3,8 +3,8 @@ import type { Slice } from '../job.ts';
 import type { Throttled } from './throttled.ts';
 
 /**
- * Members wait this long, in ms, for the next page of their backfill, even if the job waits for nothing else: its batches are full but for the
- * last one.
+ * Members wait this long, in ms, for the next page of their backfill, even if the job waits for nothing else. All batches of a backfill but
+ * the last one are full.
  */
 const PAGE_WAIT_MS = 5_000;
 
@@ -13,7 +13,7 @@ export function batchSize({ job }: Throttled): number {
   return job.definition.batch?.size ?? 1;
 }
 
-/** Notes since when what is ready waits, in a job with batches. To be called whenever that may have changed, before anything is cut. */
+/** Notes since when ready triggers wait, in a job with batches. Call it whenever that may have changed, before anything is cut. */
 export function gather(state: Throttled, members: number, now: number): void {
   const { chains, gathering } = state;
   const isLive = chains.live.size > 0;
@@ -27,21 +27,21 @@ export function gather(state: Throttled, members: number, now: number): void {
       : undefined;
 }
 
-/** What is ready has waited long enough, whatever it has waited for. */
+/** Ends the wait of ready triggers for a full batch. */
 export function gatherNoLonger(state: Throttled): void {
   if (state.job.definition.batch !== null) state.gathering = { live: 0, members: 0 };
 }
 
-/** When live triggers go although they fill no batch, epoch ms; in the past when they may now. */
+/** When live triggers go in a batch that is not full, epoch ms; in the past when they may now. */
 function liveDueAt({ gathering, job, stopping }: Throttled): number {
   const { batch } = job.definition;
   return batch === null || batch.afterMs === 0 || stopping !== undefined ? 0 : (gathering?.live ?? 0) + batch.afterMs;
 }
 
-/** The same for members, of whom so many are ready. */
+/** The same for this many ready members. */
 function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled, members: number): number {
   const { batch } = job.definition;
-  // Who is still to be read is waited for; not who is let go by the pace of the backfill.
+  // Wait for members that are still to be read, but not for those that the pace of the backfill holds back.
   const isMoreToCome = backfill?.expectsPages === true && members >= chains.members.size + backfill.waitingInPages;
   if (batch === null || stopping !== undefined || !isMoreToCome) return 0;
   return (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS);
@@ -54,19 +54,19 @@ export function liveFrom(state: Throttled): number {
   return dueAt === 0 || state.chains.liveTriggers(size) >= size ? 0 : dueAt;
 }
 
-/** The same for members, of whom so many are ready. */
+/** The same for this many ready members. */
 export function membersFrom(state: Throttled, members: number): number {
   return members >= batchSize(state) ? 0 : membersDueAt(state, members);
 }
 
-/** Whether what is ready goes although it fills no batch. */
+/** Whether ready triggers go in a batch that is not full. */
 export function goesUnfilled(state: Throttled, members: number | undefined, now: number): boolean {
   return (members === undefined ? liveDueAt(state) : membersDueAt(state, members)) <= now;
 }
 
 /**
- * How many batches a slice sends, on how many permits. It is filled before the next one is cut, since a slice costs more than a few requests:
- * so there are as few as can hold all that is ready, or use all permits for a second.
+ * How many batches a slice sends, on how many permits. A slice costs more than a few requests, so it is filled before the next one is cut:
+ * there are only enough slices to hold all ready triggers, or to use all permits for a second.
  */
 export function batchesOf(
   state: Throttled,
@@ -82,10 +82,9 @@ export function batchesOf(
 }
 
 /**
- * The most triggers that a slice of so many requests may take, of those that are ready: whole batches of them, and what is left over only if
- * that waits for nothing.
+ * The most ready triggers that a slice with this many requests may take: whole batches, and the rest only if it waits for nothing.
  *
- * @param isOver whether what is ready need not fill a batch.
+ * @param isOver whether the batches need not be full.
  */
 export function triggersOf(state: Throttled, requests: number, ready: number, isOver: boolean): number {
   const size = batchSize(state);

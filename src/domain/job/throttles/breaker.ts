@@ -3,12 +3,12 @@ import { spread } from '../../retry.ts';
 import { duration, shownCount } from '../../shown.ts';
 import { ROW_LIMITS, VERDICTS, type Verdict, failureInWords, judge } from '../../verdict.ts';
 
-/** When half of this many last first attempts failed, that opens it as a row of failures does (`ROW_LIMITS`). */
+/** If half of this many last first attempts failed, it opens as after a row of failures (`ROW_LIMITS`). */
 const WINDOW = 20;
-/** After so many different people in a row whom it did not accept, one a second is tried: it may be that it accepts nobody any more. */
+/** After this many different people in a row were not accepted, one a second is tried: the endpoint may accept nobody any more. */
 const DOUBTFUL = 60;
 const DOUBT_WAIT_MS = 1_000;
-/** After so many, it opens. */
+/** After this many, it opens. */
 const HOPELESS = 2 * DOUBTFUL;
 const FIRST_WAIT_MS = 5_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
@@ -25,11 +25,14 @@ export interface CarriedBreaker {
   readonly openings: number;
   /** Epoch ms of the next probe; set while it is open, or while nothing can be sent to a new endpoint. */
   readonly openUntil: number;
-  /** Epoch ms from which somebody who has never failed may be a probe: earlier, if only people who had failed before were tried since it opened. */
+  /**
+   * Epoch ms from which a person who has never failed may be a probe. Earlier than `openUntil` if only people who had failed before were
+   * tried since it opened.
+   */
   readonly freshFrom?: number;
   /** Epoch ms of the last success; absent: none. */
   readonly acceptedAt?: number;
-  /** True when only a person can correct what is wrong. */
+  /** True when only a person can fix it. */
   readonly isSetup: boolean;
   /** Permits that may be used after a recovery; 0 = all. */
   readonly allowed: number;
@@ -48,15 +51,15 @@ const CLOSED: CarriedBreaker = {
   allowed: 0,
 };
 
-/** What one slice shows about its endpoint. */
+/** The evidence of one slice about its endpoint. */
 interface SliceEvidence {
   readonly delivered: number;
   readonly failures: readonly {
     readonly user: string;
     readonly verdict: Verdict;
-    /** It had failed before, so that it may be what is wrong. */
+    /** It had failed before, so the trigger itself may be at fault. */
     readonly isAgain?: boolean;
-    /** It was a dead letter: that it is refused again shows nothing. */
+    /** It was a dead letter: another refusal shows nothing. */
     readonly isRedelivered?: boolean;
   }[];
 }
@@ -65,8 +68,8 @@ interface SliceEvidence {
 export const UNPROVEN: CarriedBreaker = { ...CLOSED, isUnproven: true };
 
 /**
- * The job-wide stop while its endpoint is unhealthy: opens when the endpoint fails as a whole, then lets one trigger probe it, after a
- * wait that doubles, and after a success lets the permits grow back: 1, 2, 4 …
+ * The job-wide stop while its endpoint is unhealthy. It opens when the endpoint fails as a whole, then lets one trigger probe it, after a
+ * wait that doubles. After a success it lets the permits grow back: 1, 2, 4 …
  */
 export class Breaker {
   #now: CarriedBreaker;
@@ -98,7 +101,7 @@ export class Breaker {
     return this.#now.openUntil;
   }
 
-  /** When somebody may probe who has never failed, while it is open. */
+  /** When a person who has never failed may probe, while it is open. */
   get freshFrom(): number {
     return Math.min(this.#now.freshFrom ?? Infinity, this.#now.openUntil);
   }
@@ -117,7 +120,7 @@ export class Breaker {
     return this.inRow >= DOUBTFUL;
   }
 
-  /** How many different people it did not accept since it last accepted somebody; no more are counted than open it. */
+  /** How many different people the endpoint did not accept since it last accepted somebody, counted up to the number that opens the breaker. */
   get inRow(): number {
     return this.#now.refused.length;
   }
@@ -140,12 +143,12 @@ export class Breaker {
     return new Breaker(acceptedAt === undefined ? undefined : { ...CLOSED, acceptedAt });
   }
 
-  /** The same, but the next probe may go at this time, if it was to go later; epoch ms. */
+  /** The same breaker, but the next probe may go at this time at the latest; epoch ms. */
   probingFrom(now: number): Breaker {
     return new Breaker(this.#now.openUntil <= now ? this.#now : { ...this.#now, openUntil: now });
   }
 
-  /** A slice reported. `chance` spreads the wait if it opens. */
+  /** Takes in the evidence of a slice. `chance` spreads the wait if it opens. */
   learn({ delivered, failures }: SliceEvidence, permits: number, now: number, chance: number): void {
     const unhealthy = failures.filter(({ verdict }) => VERDICTS[verdict].row === 'failed');
     const refused = failures.filter(
@@ -159,7 +162,7 @@ export class Breaker {
     if (delivered === 0) this.#lengthenRow(first, [...unhealthy, ...refused]);
     const isRow = this.#now.failed.length >= ROW_LIMITS.failed || this.inRow >= HOPELESS;
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
-    // With one request at a time, trying each person although nothing can be sent for anybody would cost thousands of slices.
+    // With one request at a time, trying each person while nothing can be sent for anybody would cost thousands of slices.
     const isOfEverybody = failures.some(({ verdict }) => VERDICTS[verdict].isOfEverybody);
     // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
     const dueAt = isFresh ? this.freshFrom : this.#now.openUntil;
@@ -224,7 +227,7 @@ export class Breaker {
     };
   }
 
-  /** @param isFresh whether somebody failed who had never failed before; otherwise such a person may probe at once. */
+  /** @param isFresh whether a person failed who had never failed before; otherwise such a person may probe at once. */
   #open(unhealthy: SliceEvidence['failures'], isFresh: boolean, now: number, chance: number): void {
     const openings = this.#now.openings + 1;
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** (openings - 1), LONGEST_WAIT_MS);
@@ -234,14 +237,14 @@ export class Breaker {
       openings,
       openUntil,
       freshFrom: isFresh ? openUntil : (this.#now.freshFrom ?? now),
-      // When everybody is refused, the set-up is wrong too.
+      // If everybody is refused, the configuration is wrong, too.
       isSetup: unhealthy.every(({ verdict }) => VERDICTS[verdict].isSetup),
       allowed: 0,
     };
   }
 }
 
-/** How an endpoint stands that does not accept what a job sends, in words and numbers; undefined while that is not known to be so. */
+/** Says how an endpoint refuses a job's people, in words and numbers; undefined while it is not known to do so. */
 export function refusalInWords(
   breaker: Pick<Breaker, 'isOpen' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>,
   lastFailure: LastFailure | undefined,
@@ -264,10 +267,10 @@ export function refusalInWords(
 /** Answers that may be about the people alone. */
 const ABOUT_PEOPLE: ReadonlySet<Verdict> = new Set(['refused', 'misconfigured']);
 
-/** By itself, since the sandbox takes longer to look up a global, such as `Math`, than to hash ten letters. */
+/** Taken out, since the sandbox takes longer to look up a global, such as `Math`, than to hash ten letters. */
 const { imul } = Math;
 
-/** FNV-1a over UTF-16 units, mixed as MurmurHash3 ends: SHA-256 would take longer than all else that is decided about a trigger. */
+/** FNV-1a over UTF-16 units, mixed as MurmurHash3 ends: SHA-256 would take longer than all other decisions about a trigger. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -2,13 +2,13 @@ import type { CalendarSettings } from '../../../contract/timing.ts';
 import type { JobRecord } from '../job.ts';
 import type { Throttled } from './throttled.ts';
 
-/** Nothing is cut so shortly before a time in which nothing may be started, in ms: a slice takes a moment to reach its worker. */
+/** No slice is cut within this time, in ms, before one in which nothing may start: a slice takes a moment to reach its worker. */
 const LEAST_MS = 1000;
 
-/** So long before it ends, in ms, a calendar is read anew. */
+/** A calendar is read again this long before it ends, in ms. */
 const AGAIN_BEFORE_MS = 12 * 60 * 60_000;
 
-/** What a calendar is made of; undefined when nothing of the job depends on one. */
+/** The settings that a calendar is made from; undefined when nothing of the job depends on one. */
 function calendarSettings({ job }: Throttled): CalendarSettings | undefined {
   const { quietHours, quota } = job.definition;
   return quietHours === null && quota === null ? undefined : { quietHours, quota };
@@ -21,13 +21,13 @@ function readAt(state: Throttled): number | undefined {
   return calendar === undefined ? 0 : calendar.untilMs - AGAIN_BEFORE_MS;
 }
 
-/** What the calendar is to be read for now; undefined: it need not be. One at a time. */
+/** The settings to read the calendar for now; undefined: it need not be read. One at a time. */
 export function calendarToRead(state: Throttled, now: number): CalendarSettings | undefined {
   const at = readAt(state);
   return at === undefined || at > now || state.underWay.has('read-calendar') ? undefined : calendarSettings(state);
 }
 
-/** When it will have to be read, epoch ms; undefined when it need not be, or is being read. */
+/** When it has to be read, epoch ms; undefined when it need not be, or is being read. */
 export function nextCalendarAt(state: Throttled): number | undefined {
   return state.underWay.has('read-calendar') ? undefined : readAt(state);
 }
@@ -37,7 +37,7 @@ export function quietTimeAt({ calendar }: Pick<JobRecord, 'calendar'>, now: numb
   return calendar?.quiet.find(([from, to]) => from <= now && now < to);
 }
 
-/** When what starts at this time may be sent: at the end of the quiet time that it falls in, or then; epoch ms. */
+/** When a message of this time may be sent: at the end of the quiet time around it, or at once; epoch ms. */
 export function afterQuiet(job: Pick<JobRecord, 'calendar'>, at: number): number {
   return quietTimeAt(job, at)?.[1] ?? at;
 }
@@ -53,8 +53,8 @@ export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: num
 }
 
 /**
- * No slice is cut before this time because of the calendar; epoch ms, in the past when one may be cut now. As long as the calendar is not
- * known, that is not known, either: `Infinity`.
+ * No slice is cut before this time because of the calendar; epoch ms, in the past when one may be cut now. `Infinity` while the calendar is
+ * not known.
  */
 export function calendarBarsUntil(state: Throttled, now: number): number {
   if (calendarSettings(state) === undefined) return 0;
@@ -65,7 +65,7 @@ export function calendarBarsUntil(state: Throttled, now: number): number {
   return ends <= now + LEAST_MS ? Math.max(to, ends) : to;
 }
 
-/** The period of the quota in which this is; undefined without a quota. */
+/** The period of the quota around this time; undefined without a quota. */
 export function calendarPeriodAt(
   { calendar }: Pick<JobRecord, 'calendar'>,
   now: number,
@@ -86,7 +86,7 @@ export function mayStartUntil({ job }: Throttled, now: number): number | undefin
   return Math.min(quietFrom, calendarPeriodAt(job, now)?.[1] ?? Infinity);
 }
 
-/** Whether what comes now is not to be sent, since these are quiet hours in which the job drops it. */
+/** Whether the job drops triggers that come now, because of quiet hours. */
 export function isDroppedNow({ job }: Throttled, now: number): boolean {
   return job.definition.quietHours?.meanwhile === 'drop' && quietTimeAt(job, now) !== undefined;
 }

@@ -24,7 +24,7 @@ export function slicePermits(free: number, slicesLeft: number): number {
   return Math.ceil(free / Math.max(1, slicesLeft));
 }
 
-/** What the size of a new slice depends on. */
+/** The figures that decide the size of a new slice. */
 interface SliceMeasure {
   readonly permits: number;
   readonly freePermits: number;
@@ -40,11 +40,10 @@ interface SliceMeasure {
 }
 
 /**
- * How many triggers a new slice takes: what its permits send in about a second, but no more than its share of what is ready, so that no
- * permit is idle while one slice holds all the work. That includes the permits that are free now and, with a slow endpoint, those that
- * another slice soon gives back. It takes whole rounds of its permits, since all of them wait for the last request. Of several slices that
- * are cut together, each is longer than the one before: if they all ended together, the endpoint would be idle every second until the next
- * ones.
+ * How many triggers a new slice takes: as many as its permits send in about a second, but no more than its share of the ready ones.
+ * Otherwise permits would be idle while one slice holds all the work: the free ones now and, with a slow endpoint, those that another slice
+ * soon gives back. A slice takes whole rounds of its permits, since all of them wait for the last request. If several slices are cut
+ * together, each is longer than the one before: if they all ended together, the endpoint would be idle every second until the next ones.
  */
 export function sliceSize({ permits, freePermits, allPermits, ready, requestMs, running, most }: SliceMeasure): number {
   const roundsIn = (ms: number): number => Math.floor(ms / Math.max(requestMs, 0.001));
@@ -61,9 +60,9 @@ export function updateRequestMs(before: number, permits: number, sent: number, s
   return (before + measured) / 2;
 }
 
-/** What limits a backfill besides the endpoint; plain JSON. */
+/** The limits of a backfill besides the endpoint; plain JSON. */
 export interface CarriedPace {
-  /** Paused by a person, or because the sample that was asked for has been sent. */
+  /** Paused by a person, or because the requested sample has been sent. */
   readonly paused?: 'operator' | 'sample';
   /** Members that may still be handed out before it pauses by itself. */
   readonly sampleLeft?: number;
@@ -73,7 +72,7 @@ export interface CarriedPace {
   readonly since: number;
 }
 
-/** Members of a limited backfill are handed out for this much time at once, in ms: a slice for each one would cost more than sending them. */
+/** Members of a limited backfill are handed out for this much time at once, in ms: a slice for each member would cost more than sending it. */
 const QUANTUM_MS = 1000;
 /** A wait that ended late is made up for by up to this many quanta: timers fire up to a second late. */
 const SAVED_QUANTA = 2;
@@ -119,7 +118,7 @@ export class BackfillPace {
     return Math.ceil(this.#state.since + (quantum(most, perSecond) * 1000) / perSecond);
   }
 
-  /** A member of `waiting` is handed out, which is allowed. */
+  /** Hands out a member of `waiting`, which is allowed. */
   spend(waiting: number, perSecond: number | undefined, now: number): void {
     const { sampleLeft } = this.#state;
     const grant =
@@ -138,7 +137,7 @@ export class BackfillPace {
   #grantedAt(now: number, most: number, perSecond: number): Pick<CarriedPace, 'granted' | 'since'> {
     const { granted, since } = this.#state;
     const atOnce = Math.max(1, Math.floor((perSecond * QUANTUM_MS * SAVED_QUANTA) / 1000));
-    // Those are handed out first; a limit that was lowered meanwhile applies to them too.
+    // Members already granted are handed out first; a limit that was lowered meanwhile applies to them, too.
     if (granted > 0) return { granted: Math.min(granted, atOnce), since };
     const earned = ((now - since) * perSecond) / 1000 + EPSILON;
     if (earned < quantum(most, perSecond)) return { granted: 0, since };

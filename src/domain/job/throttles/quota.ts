@@ -10,13 +10,13 @@ export function quotaLeft(state: Throttled, now: number): number {
   return Math.max(0, quota.people - quotaUsed(state, now));
 }
 
-/** How many have had it in the period of now, or may have. */
+/** How many triggers have had their first attempt in the period of now, or may have. */
 export function quotaUsed(state: Throttled, now: number): number {
   const [from] = calendarPeriodAt(state.job, now) ?? [];
   return state.quota?.from === from ? (state.quota?.used ?? 0) : 0;
 }
 
-/** How many new members of a backfill may have their first attempt now: a backfill gets what the live triggers leave that could be sent. */
+/** How many new members of a backfill may have their first attempt now: a backfill gets the quota that the ready live triggers leave. */
 export function quotaLeftForMembers(state: Throttled, now: number): number {
   const left = quotaLeft(state, now);
   if (left === Infinity) return left;
@@ -32,7 +32,7 @@ export function quotaBarsUntil(state: Throttled, now: number): number | undefine
 
 const PERIOD_MS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
 
-/** When the period begins in which the last of so many members can be sent if no live triggers come, epoch ms; undefined: it is the present one. */
+/** When the period begins in which the last of this many members can be sent if no live triggers come, epoch ms; undefined: it is the present one. */
 export function quotaReachesAt(state: Throttled, members: number, now: number): number | undefined {
   const { quota } = state.job.definition;
   const over = members - quotaLeftForMembers(state, now);
@@ -40,16 +40,16 @@ export function quotaReachesAt(state: Throttled, members: number, now: number): 
   const furthest = begins.at(-1);
   if (quota === null || over <= 0 || furthest === undefined) return undefined;
   const periods = Math.ceil(over / quota.people);
-  // What the calendar does not reach is as long as periods are, but for changes of the clocks.
+  // Beyond the calendar, each period has its usual length, except when the clocks change.
   return begins[periods - 1] ?? furthest + (periods - begins.length) * PERIOD_MS[quota.per];
 }
 
-/** When nothing of the quota is used any more, epoch ms; undefined: nothing is. */
+/** When the used part of the quota becomes free again, epoch ms; undefined: nothing is used. */
 export function quotaFreshAt(state: Throttled, now: number): number | undefined {
   return quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined;
 }
 
-/** So many first attempts are about to be made. Returns the period that they count for; undefined without a quota. */
+/** Counts first attempts that are about to be made. Returns the period that they count for; undefined without a quota. */
 export function spendQuota(state: Throttled, firsts: number, now: number): number | undefined {
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
   if (state.job.definition.quota === null || from === undefined || until === undefined) return undefined;
@@ -58,8 +58,8 @@ export function spendQuota(state: Throttled, firsts: number, now: number): numbe
 }
 
 /**
- * The job was edited, and its quota may be of other periods: what was used of one that overlaps the present one counts for that, since
- * nothing is known of when in it that was. While there is no quota, nothing changes: it may be set again.
+ * Carries the quota over an edit, which may have changed its periods. The used part of a period that overlaps the present one counts for
+ * the present one, since it is not known when it was used. While there is no quota, nothing changes: it may be set again.
  */
 export function takeOverQuota(state: Throttled, now: number): void {
   const { quota } = state;
@@ -70,7 +70,7 @@ export function takeOverQuota(state: Throttled, now: number): void {
 }
 
 /**
- * A slice is over: gives back what it took for triggers of which it is known that no request was made. A period that is over gets nothing
+ * Gives back the quota that an ended slice took for triggers for which certainly no request was made. A period that is over gets nothing
  * back.
  *
  * @param wasAsked whether a request may have been made for the trigger at a place in the slice.

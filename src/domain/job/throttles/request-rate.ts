@@ -20,7 +20,7 @@ export function nextRequestFrom(state: Throttled): number {
   const { spacing } = state;
   const rate = rateOf(state);
   if (rate === undefined || spacing === undefined) return 0;
-  // The rate may have been raised meanwhile, and a longer wait than its interval is none of its own.
+  // The rate may have been raised meanwhile, so a wait is never longer than its interval.
   return spacing.at + Math.min(Math.max(spacing.inMs, 0), intervalMs(rate));
 }
 
@@ -30,7 +30,7 @@ export function pacedUntil(state: Throttled): number {
   return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
 }
 
-/** Whether the request rate allows another slice now: only when none is left that may start requests beside it. */
+/** Whether the request rate allows another slice now: only when no other slice may still start requests. */
 export function rateAllows(state: Throttled, now: number): boolean {
   if (rateOf(state) === undefined) return true;
   return pacedUntil(state) <= now && [...state.slices.values()].every(({ startsNoMore }) => startsNoMore === true);
@@ -51,9 +51,9 @@ export function pacedSize(state: Throttled, perSecond: number, now: number): num
 }
 
 /**
- * A slice starts no more requests, so that the next one may be cut.
+ * Records that a slice starts no more requests: the next one may be cut.
  *
- * @param end where its spacing ended; undefined: nothing is known of it, and its last request may have started just now.
+ * @param end where its spacing ended; undefined: unknown, so its last request may have started just now.
  */
 export function spacingEnded(state: Throttled, slice: Slice, end: SpacingEnd | undefined, now: number): void {
   if (slice.perSecond === undefined || slice.startsNoMore === true) return;
@@ -62,7 +62,7 @@ export function spacingEnded(state: Throttled, slice: Slice, end: SpacingEnd | u
   else state.spacing = { ...end, at: now };
 }
 
-/** A request may have started just now: the next one waits for a whole interval. */
+/** Assumes that a request has started just now: the next one waits for a whole interval. */
 export function spacingUnknown(state: Throttled, perSecond: number | undefined, now: number): void {
   if (perSecond === undefined) return;
   const inMs = intervalMs(perSecond);

@@ -6,27 +6,27 @@ import type { Step } from '../steps.ts';
 
 /** How much of a job's quota is used; plain JSON. */
 export interface CarriedQuota {
-  /** When the period began that it is of; epoch ms. */
+  /** When its period began; epoch ms. */
   readonly from: number;
-  /** When it ends; epoch ms. */
+  /** When its period ends; epoch ms. */
   readonly until?: number;
-  /** Triggers whose first attempt was in it, or may have been. */
+  /** Triggers that had, or may have had, their first attempt in it. */
   readonly used: number;
 }
 
-/** What a job with a request rate remembers between two slices; plain JSON. */
+/** The spacing of a job with a request rate between two slices; plain JSON. */
 export interface CarriedSpacing extends SpacingEnd {
-  /** Epoch ms, by the job's clock, at which a slice said so. */
+  /** Epoch ms, by the job's clock, at which a slice reported it. */
   readonly at: number;
 }
 
-/** Since when what is ready waits until it fills a batch, epoch ms; absent: nothing waits. Plain JSON. */
+/** Since when ready triggers wait for a full batch, epoch ms; absent: nothing waits. Plain JSON. */
 export interface CarriedGathering {
   readonly live?: number;
   readonly members?: number;
 }
 
-/** What the throttles know of a job, and keep in it. */
+/** The state of a job that the throttles read and change. */
 export interface Throttled {
   readonly job: JobRecord;
   readonly stopping?: Stopping | undefined;
