@@ -51,7 +51,7 @@ async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T
 }
 
 /**
- * What a job did in the last hour and the last day, also one that has ended (as long as the server keeps it). Of one that has not begun, nothing.
+ * Returns the last hour and the last day of a job, also of one that has ended (as long as the server keeps it). A job that has not begun has none.
  * @throws JobNotFound, NoWorker
  */
 export async function queryTrend(client: Client, jobId: string): Promise<JobTrend> {
@@ -59,10 +59,10 @@ export async function queryTrend(client: Client, jobId: string): Promise<JobTren
   return trendUntil(trend, Date.now());
 }
 
-/** How long, in ms, to wait for a new job to begin before answering anyway. */
+/** How long, in ms, to wait for a new job to begin before returning anyway. */
 export const START_WAIT_MS = 10_000;
 
-/** The job's status as soon as `isAsWanted` holds, or as it is after `timeoutMs`. */
+/** Returns the job's status as soon as `isAsWanted` holds, or after `timeoutMs`. */
 export async function statusWhen(
   client: Client,
   jobId: string,
@@ -77,12 +77,15 @@ export async function statusWhen(
   }
 }
 
-/** A job's status, within 2 s. See `queryQuickly`. */
+/** Returns a job's status, within 2 s. See `queryQuickly`. */
 export async function quickStatus(client: Client, workflowId: string): Promise<JobStatus | undefined> {
   return await queryQuickly(client, workflowId, statusQuery);
 }
 
-/** What a job answers in time, by default 2 s; undefined when it does not, has ended, or cannot be read here. For those who ask many, and can do without one. */
+/**
+ * Returns a job's answer in time, by default 2 s; undefined when there is none, it has ended, or it cannot be read here. For asking many jobs, when one may
+ * be missing.
+ */
 export async function queryQuickly<T>(
   client: Client,
   workflowId: string,
@@ -99,8 +102,8 @@ export async function queryQuickly<T>(
 const QUICK_MS = 2_000;
 
 /**
- * Sends one of the job's updates, by name, and returns its answer: the job's new status. The job is asked for its status first, so that nothing
- * is sent to a job that nobody works for, or whose answers cannot be read here.
+ * Sends one of the job's updates, by name, and returns its answer: the job's new status. It asks for the status first, so that nothing is sent to a job
+ * without a worker, or one whose answers cannot be read here.
  * @throws JobNotFound, JobNotRunning, RequestRefused, InvalidJob; NoWorker, UnknownPayloadKey: nothing was sent; OutcomeUnknown
  */
 export async function updateJob(
@@ -123,10 +126,13 @@ export async function updateJob(
   }
 }
 
-/** How long, in ms, a command waits for the word of all workers that they begin no further request. */
+/** How long, in ms, a command waits until all workers have confirmed that they begin no further request. */
 const QUIET_MS = 5_000;
 
-/** The status of a job that was told to begin no further request, as soon as none can begin; after 5 s with `mayStillSend`, which says that this is not known. */
+/**
+ * Returns the status of a job that was told to begin no further request, as soon as none can begin. After 5 s it returns it with `mayStillSend`: this is not
+ * known then.
+ */
 export async function untilQuiet(client: Client, jobId: string, told: JobStatus): Promise<JobStatus> {
   const deadline = Date.now() + QUIET_MS;
   for (let last = told; ; await setTimeout(LOOK_AGAIN_MS)) {
@@ -218,11 +224,12 @@ export async function endOf(client: Client, jobId: string): Promise<string | und
   return isOpen(found) ? undefined : endedAs(found.status.name);
 }
 
-/** How long, in ms, a server may not yet take search attributes that it lists: each of its parts reads a namespace anew every 2 s, in older releases 10 s. */
+/** How long, in ms, a server may refuse search attributes that it lists: each of its parts reloads a namespace every 2 s, in older releases 10 s. */
 const NEW_ATTRIBUTES_MS = 15_000;
 
 /**
- * Starts a job's workflow, with a definition or with what an earlier run carried; returns its run id. Right after `triggers setup` this may take some seconds.
+ * Starts a job's workflow, with a definition or with the carried state of an earlier run; returns its run id. Right after `triggers setup` this may take
+ * some seconds.
  * @throws JobAlreadyRunning
  */
 export async function startJobWorkflow(
@@ -254,11 +261,11 @@ export async function startJobWorkflow(
   }
 }
 
-/** Why a job that was asked something is not running: it never existed, or it has ended. */
+/** Returns why a job is not running: it never existed, or it has ended. */
 async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
   const found = await describeExecution(client, jobId).catch((error: unknown) => error);
   if (found instanceof Error) return found;
-  return await endedJob(client, jobId, found as WorkflowExecutionDescription, cause); // What describeExecution gives when it does not reject.
+  return await endedJob(client, jobId, found as WorkflowExecutionDescription, cause); // describeExecution resolves with nothing else.
 }
 
 async function endedJob(

@@ -17,7 +17,7 @@ import { reachableJobs } from './job-list.ts';
 import { destinationsBeside, fieldWarnings, leftBehind } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
 
-/** What is to be done so that jobs are as they are wanted. */
+/** A step towards the wanted jobs. */
 export type PlannedJob = CreatedJob | ChangedJob | UnchangedJob | StoppedJob;
 
 interface CreatedJob {
@@ -25,9 +25,9 @@ interface CreatedJob {
   readonly action: 'create';
   readonly definition: JobDefinitionInput;
   readonly audiences: readonly AudienceListing[];
-  /** Whether everybody is sent who is a member when it starts. */
+  /** Whether it sends everybody who is a member when it starts. */
   readonly existingUsers: boolean;
-  /** The job that is stopped and told the same URLs of the same audiences: most likely this one, before its file was renamed. */
+  /** The job that is stopped and has the same URLs and audiences: most likely this one, before its file was renamed. */
   readonly renames?: string;
   readonly warnings: readonly string[];
 }
@@ -36,9 +36,9 @@ interface ChangedJob {
   readonly jobId: string;
   readonly action: 'change';
   readonly edit: JobEdit;
-  /** What is different, as people may see it: two webhook URLs may look alike. */
+  /** The changes, as people may see them: two webhook URLs may look alike. */
   readonly changes: readonly FieldChange[];
-  /** Whom a backfill under way would leave out because of it, in words; absent: nobody. */
+  /** In words, the people that a backfill under way would leave out because of it; absent: nobody. */
   readonly loss?: string;
   readonly warnings: readonly string[];
 }
@@ -48,13 +48,13 @@ interface UnchangedJob {
   readonly action: 'unchanged';
 }
 
-/** Nobody wants it any more. */
+/** A job that is no longer wanted. */
 interface StoppedJob {
   readonly jobId: string;
   readonly action: 'stop';
   /** Triggers that it sends first. */
   readonly waiting: number;
-  /** Dead letters that can then never be sent; absent: none, or nobody knows. */
+  /** Dead letters that can then never be sent; absent: none, or unknown. */
   readonly deadLettersWaiting?: number;
 }
 
@@ -63,7 +63,7 @@ export interface PlanOptions {
   readonly prune?: boolean;
 }
 
-/** Why a job cannot be as it is wanted. */
+/** Why a job cannot become as wanted. */
 export interface UnplannedJob {
   readonly jobId: string;
   readonly problems: readonly Problem[];
@@ -73,12 +73,12 @@ export type JobsPlan =
   | { readonly ok: true; readonly jobs: readonly PlannedJob[] }
   | { readonly ok: false; readonly problems: readonly UnplannedJob[] };
 
-/** How many jobs are looked at at a time. */
+/** How many jobs are planned at a time. */
 const AT_ONCE = 8;
 
 /**
- * What there is to do so that each job is as it is wanted, or everything that stands in the way of that, of all jobs at once. Nothing is done.
- * @param wanted definitions as `start` takes them, by job id. A field that is not in one is to have its default.
+ * Returns how to make each job as wanted, or all obstacles to that, for all jobs at once. Does nothing.
+ * @param wanted definitions as `start` takes them, by job id. A missing field gets its default.
  * @throws NoWorker, WorkerFailed, ServerUnreachable
  */
 export async function planJobs(
@@ -107,7 +107,7 @@ export async function planJobs(
 /** How long, in ms, a plan waits for jobs without a file to say where they send. */
 const OTHERS_MS = 10_000;
 
-/** Whether a job may be told from now on what another is told. */
+/** Whether a job may send, from now on, the same changes as another. */
 function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {
   if (job.action === 'create') return true;
   return job.action === 'change' && TOLD.some((field) => job.edit[field] !== undefined);
@@ -115,9 +115,9 @@ function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {
 const TOLD = ['webhookUrl', 'audiences', 'events', 'onEnter', 'onExit'] as const;
 
 /**
- * The plan with what is to be known of jobs that tell one URL of the same changes; exported for its test.
- * @param wanted what the jobs of the plan send where, those that are stopped apart
- * @param others the same of other running jobs, also of those that are stopped
+ * Returns the plan with warnings about jobs that send the same changes to one URL; exported for its test.
+ * @param wanted the destinations of the jobs of the plan, except stopped ones
+ * @param others the destinations of other running jobs, including stopped ones
  */
 export function withTwins(
   jobs: readonly PlannedJob[],
@@ -159,7 +159,10 @@ async function concurrently<T, R>(items: readonly T[], act: (item: T) => Promise
 
 const OF_ONE_JOB = [AudienceMoved, JobKept, JobNotRunning, JobRecoverable, RequestRefused, UnknownPayloadKey];
 
-/** What keeps one job from being planned does not keep the problems of the others from being told; that nobody answers is no problem of a job. */
+/**
+ * Turns an error of one job into its problems, so that the others' problems are reported too. An error that concerns all, such as a missing worker, is
+ * thrown.
+ */
 async function orProblems<T>(jobId: string, plan: () => Promise<T | UnplannedJob>): Promise<T | UnplannedJob> {
   try {
     return await plan();
@@ -238,14 +241,14 @@ async function warningsOfFields(
   return await fieldWarnings(client, taskQueue, { ...definition, audiences });
 }
 
-/** What a running job cannot be made to be, or not now. Exported for its test. */
+/** Returns the wishes that a running job cannot fulfil, or not now. Exported for its test. */
 export function unchangeable(
   { backfill }: Pick<WholeJob['status'], 'backfill'>,
   wanted: Pick<JobDefinition, 'existingUsers' | 'events'>,
 ): Problem[] {
   const isOver = backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled';
   const obstacle = isOver ? undefined : eventsObstacle(backfill, wanted);
-  // Where there was a backfill, they were sent, or somebody decided about that.
+  // If there was a backfill, they were sent, or somebody decided against it.
   const isLate = wanted.existingUsers && backfill === undefined;
   return [...(isLate ? [TOO_LATE] : []), ...(obstacle === undefined ? [] : [obstacle])];
 }
@@ -256,7 +259,7 @@ const TOO_LATE: Problem = {
     'This can only be given when a job is started, and this one runs without. To send all current members, start a backfill.',
 };
 
-/** The fields in which a running job is not as it is wanted; exported for its test. */
+/** Returns the fields in which a running job is not as wanted; exported for its test. */
 export function changesTo(
   { status, form }: WholeJob,
   said: Pick<JobDefinitionInput, 'audiences'>,
@@ -268,7 +271,7 @@ export function changesTo(
   const shownHad: JobEdit = shownForm(form, slugs(status.audiences));
   const shownWanted: JobEdit = shownForm(definition, slugs(audiences));
   const fields = EDITABLE_FIELDS.filter((field) => JSON.stringify(had[field]) !== JSON.stringify(wanted[field]));
-  // Audiences as they were named: the job looks them up by itself.
+  // Audiences as they were given: the job looks them up by itself.
   const edit = fields.map((field) => [field, field === 'audiences' ? said.audiences : wanted[field]]);
   return {
     edit: Object.fromEntries(edit) as JobEdit, // They are fields of it.
@@ -276,12 +279,12 @@ export function changesTo(
   };
 }
 
-/** What an edit can name, with what a field is that is not there. */
+/** Returns the form as an edit names it: audiences by id, and an empty description instead of none. */
 function byIds(form: JobDefinition, audiences: readonly { readonly id: string }[]): JobEdit {
   return { ...form, description: form.description ?? '', audiences: audiences.map(({ id }) => id) };
 }
 
-/** The running jobs of a task queue that nobody wants, by id. */
+/** Returns the ids of the running jobs of a task queue that are not wanted. */
 async function unwantedJobs(
   client: Client,
   taskQueue: string,

@@ -20,7 +20,7 @@ import { type FieldsOf, fieldWarnings } from './start-job.ts';
 export type SampleOf = { readonly jobId: string } | { readonly definition: unknown };
 
 /**
- * Checks what a sample is to be of: a job or a definition, and about whom.
+ * Checks the subject of a sample: a job or a definition, and the person.
  * @throws InvalidRequest
  */
 export function checkSample(of: unknown, wish: unknown): void {
@@ -36,8 +36,8 @@ const SEND_MS = 160_000;
 const NO_SUBSCRIPTION = '0'.repeat(32);
 
 /**
- * The request that a job would send about a real person, as a worker makes it; nothing is sent. Of an event that the job leaves out it is shown
- * all the same, with a warning.
+ * Returns the request that a job would send about a real person, as a worker makes it; nothing is sent. An event that the job leaves out is shown too, with
+ * a warning.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker
  */
 export async function sampleRequest(
@@ -52,8 +52,7 @@ export async function sampleRequest(
 }
 
 /**
- * Has a worker send one message about a real person, now, whatever the job is doing; the answer says what came of it. Refuses an event that
- * the job leaves out.
+ * Has a worker send one message about a real person, now, whatever the job is doing; the answer gives the outcome. Refuses an event that the job leaves out.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker; OutcomeUnknown
  */
 export async function sendSample(
@@ -64,7 +63,7 @@ export async function sendSample(
 ): Promise<SentSample> {
   const { queue, settings, warnings, retryFor, unsent, ...subject } = await subjectOf(client, taskQueue, of, wish);
   if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
-  // Before this, a worker has answered. A request may have been made although there is no answer about it.
+  // A worker has answered before this. The request may have been made even if no answer comes.
   const sent = settled(workerRpc(client, queue, 'sendSample', { ...wish, ...subject, ...settings }, SEND_MS), {
     what: 'test message',
     findOut: { action: 'findTest' },

@@ -10,7 +10,7 @@ import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list
 import { describeExecution } from './job-service.ts';
 
 /**
- * Refuses a filter that selected nothing because it names what does not exist: that is a slip, and not an empty list.
+ * Refuses a filter that selected nothing because it has an unknown name: that is a mistake, not an empty list.
  *
  * @param waits whether a dead letter waits that matches this filter.
  * @param inSource gives all audiences of the source; undefined when that cannot be known.
@@ -29,7 +29,7 @@ export async function refuseUnknownNames(
   const jobs = await listJobs(client);
   const heard = jobs.flatMap(({ audiences = [] }) => audiences);
   if (findAudience(heard, audience) !== undefined) return;
-  // What is encrypted with another key may name it; jobs of another task queue have another source.
+  // A job that is encrypted with another key may name it; jobs of another task queue have another source.
   const own = await listJobs(client, { taskQueue });
   if (own.some(({ unreadable }) => unreadable !== undefined)) return;
   const known = await inSource();
@@ -57,13 +57,13 @@ export async function audiencesOfSource(
   }
 }
 
-// A job knows its audiences by the slugs that they had when it was started or last edited, and takes what is signalled by those. A person who
-// types a slug means the audience that has it now.
+// A job knows its audiences by the slugs that they had when it was started or last edited, and accepts triggers by those. A person who types a slug means
+// the audience that has it now.
 
 /** How long, in ms, a source may take to say which audiences it has. */
 const ANSWER_MS = 5_000;
 
-/** What slugs mean: to jobs, and to their source now. A source is asked only once, and only about a slug. */
+/** Resolves slugs: as jobs know them, and as their source has them now. A source is asked only once, and only about a slug. */
 export class Slugs {
   readonly #client: Client;
   readonly #taskQueue: string;
@@ -83,7 +83,7 @@ export class Slugs {
     return this.#hasMoved;
   }
 
-  /** Whether any of the jobs listens to what is called so, or may: one that was started without saying whom it listens to. */
+  /** Whether any of the jobs subscribes to this audience, or may: a job without names of audiences in its memo. */
   mayListen(audience: string): boolean {
     return (
       this.#jobs.length === 0 ||
@@ -91,7 +91,7 @@ export class Slugs {
     );
   }
 
-  /** Ids of those of the jobs that are being stopped, as far as the server shows it. */
+  /** The ids of the jobs that are stopping, as far as the server shows it. */
   get stopping(): string[] {
     return this.#jobs.flatMap(({ jobId, state }) => (state === 'stopping' ? [jobId] : []));
   }
@@ -102,9 +102,9 @@ export class Slugs {
   }
 
   /**
-   * By which name the audience that has this slug now is to be signalled: the slug itself, or its id where a job knows it by an older slug.
-   * @throws AudienceMoved when a job knows another audience by this slug; NoWorker, WorkerFailed, UnknownPayloadKey, SlugNotChecked when it is not
-   *   known which audience has it now
+   * Returns the name by which to signal the audience that has this slug now: the slug itself, or its id where a job knows it by an older slug.
+   * @throws AudienceMoved when a job knows another audience by this slug; NoWorker, WorkerFailed, UnknownPayloadKey, SlugNotChecked when it is not known
+   *   which audience has it now
    */
   async meant(slug: string): Promise<string> {
     if (this.#jobs.length === 0 || AUDIENCE_ID.test(slug)) return slug;
@@ -141,13 +141,13 @@ export class Slugs {
   }
 }
 
-/** What slugs mean to one job; nothing to one that has ended. @throws JobNotFound, UnknownPayloadKey */
+/** Returns the slugs of one job; none for one that has ended. @throws JobNotFound, UnknownPayloadKey */
 export async function slugsOf(client: Client, taskQueue: string, jobId: string): Promise<Slugs> {
   const job = await knowingJob(client, jobId);
   return new Slugs(client, job?.taskQueue ?? taskQueue, job === undefined ? [] : [job]);
 }
 
-/** What slugs mean to all jobs that run and can be read here. */
+/** Returns the slugs of all jobs that run and can be read here. */
 export async function slugsOfAll(client: Client, taskQueue: string): Promise<Slugs> {
   const jobs = await reachableJobs(client);
   return new Slugs(
@@ -158,7 +158,7 @@ export async function slugsOfAll(client: Client, taskQueue: string): Promise<Slu
 }
 
 /**
- * By which names a job is to be told of the audiences that have these slugs now.
+ * Returns the names by which a job knows the audiences that have these slugs now.
  * @throws as `Slugs.meant`; JobNotFound
  */
 export async function meantBy(
@@ -178,7 +178,7 @@ export interface SourceNow {
   readonly isWhole: boolean;
 }
 
-/** Which audiences a source has now. @throws NoWorker at once when nobody polls; WorkerFailed; UnknownPayloadKey */
+/** Returns the audiences that a source has now. @throws NoWorker at once when nobody polls; WorkerFailed; UnknownPayloadKey */
 export async function sourceNow(client: Client, taskQueue: string): Promise<SourceNow> {
   if (!(await isPolled(client, taskQueue))) throw await noWorker(client, taskQueue);
   const { audiences, total } = await workerRpc(client, taskQueue, 'listAudiences', null, ANSWER_MS);

@@ -19,26 +19,26 @@ import { reachableJobs } from './job-list.ts';
 import { ofJob, queryStatus, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
 import { endStopped } from './stopped-jobs.ts';
 
-/** What is to be sent of whom. */
+/** The fields that a job sends, and the audiences. */
 export interface FieldsOf extends SaidShape {
   readonly webhookUrl: string;
   readonly exportFields: readonly ExportField[];
   readonly audiences: readonly { readonly id: string }[];
 }
 
-/** Of how many of the audiences members are looked at. */
+/** How many audiences are checked for the fields of their members. */
 const AUDIENCES_ASKED = 3;
 const ANSWER_MS = 5_000;
-/** In the data, whatever a profile has. */
+/** These are in the data, whatever a profile has. */
 const OURS = /^(?:segment_events|segments_all|_audience\w*)(?:\.|$)/;
 
 /**
- * What a person should know who names fields in a job: those that none of the first members has. They may be right all the same, since profiles
- * may be sparse. Nothing where no profile can be read.
+ * Returns warnings about a job's fields: the ones that none of the first members has. They may still be right, since profiles may be sparse. Returns none
+ * when no profile can be read.
  */
 export async function fieldWarnings(client: Client, taskQueue: string, job: FieldsOf): Promise<string[]> {
   const { exportFields, audiences } = job;
-  // With export fields, a template can name no others, which a worker has looked at.
+  // With export fields, a template can name no others: a worker has checked that.
   const named =
     exportFields.length === 0
       ? fieldsInTemplates(job)
@@ -51,10 +51,10 @@ export async function fieldWarnings(client: Client, taskQueue: string, job: Fiel
 const TAG = /\{[{%].*?[}%]\}/gs;
 const TEXT = /"[^"]*"|'[^']*'/g;
 const FIELD = /(?<![\w.-])(?:\w+\.)?data\.([\w-]+(?:\.[\w-]+)*)/g;
-/** What of a list or a text a template can ask for. */
+/** The properties of a list or a text that a template can ask for. */
 const OF_LIST = /(?<=.)\.(?:size|first|last)\b.*$/;
 
-/** The fields that a job's templates name, as export fields would name them. */
+/** Returns the fields that a job's templates name, as export fields would name them. */
 export function fieldsInTemplates(job: SaidShape & { readonly webhookUrl?: string | null | undefined }): string[] {
   const sources = [job, job.onEnter ?? {}, job.onExit ?? {}].flatMap(({ webhookUrl, headers, body }) => [
     webhookUrl ?? '',
@@ -76,7 +76,7 @@ async function fieldsOrNone(client: Client, taskQueue: string, audience: string)
   }
 }
 
-/** A warning for each field that is not among the known ones; none when nothing, or not everything, is known. */
+/** Returns a warning for each field that is not known; none when no fields, or not all fields, are known. */
 export function unknownFields(exportFields: readonly string[], known: readonly string[]): string[] {
   if (known.length === 0 || known.length >= MOST_FIELDS) return [];
   const isUnknown = (field: string): boolean =>
@@ -100,9 +100,9 @@ export interface StartedJob {
   readonly runId: string;
   /** The audiences it listens to, with their sizes if the source gives them. */
   readonly audiences: readonly AudienceListing[];
-  /** What a person should know: a time window too short to be reliable, say. */
+  /** Warnings for people: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];
-  /** Running jobs of this task queue that tell the same URL of changes of the same audience, as far as they say so within 2 s. */
+  /** Running jobs of this task queue that send changes of the same audience to the same URL, as far as they answer within 2 s. */
   readonly twins: readonly string[];
   /** Search attributes that the namespace does not have: `triggers setup` registers them. */
   readonly missingSearchAttributes: readonly string[];
@@ -111,7 +111,7 @@ export interface StartedJob {
 export interface StartOptions {
   /** Its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; default: made from the label. */
   readonly jobId?: string | undefined;
-  /** True: start although the last job with this id can be recovered; what it had not delivered is then lost. Default false. */
+  /** True: start although the last job with this id can be recovered; its undelivered triggers are then lost. Default false. */
   readonly discardRecoverable?: boolean | undefined;
 }
 
@@ -137,18 +137,18 @@ export async function startJob(
     twinsOf(client, taskQueue, { jobId, form: prepared.definition, audiences }),
   ]);
   const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
-  // By their ids: the job looks its audiences up once more by itself, and another one may have their slugs by then.
+  // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
   await endStopped(client, jobId);
   const startedAt = Date.now();
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
-  // Waiting until it runs means that whatever is asked of it next finds it running.
+  // Waits until it runs, so that the next command finds it running.
   await settled(
     statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS),
     ofJob('start', jobId),
   );
   if (left !== undefined) {
-    // What was given up may have left profiles behind, and nothing else will look for them. The new job has started all the same if that fails.
+    // The discarded triggers may have left profiles behind, and nothing else will look for them. If that fails, the new job has started anyway.
     const sideWorkflows = new TemporalSideWorkflows(client, taskQueue);
     await sideWorkflows.releaseProfiles(jobId, startedAt).catch(() => undefined);
   }
@@ -165,7 +165,7 @@ const TWINS_MS = 2_000;
 /** Most jobs that are asked where they send. */
 const MOST_ASKED = 50;
 
-/** What the other running jobs of a task queue send where, of those that listen to an audience of these, and answer in time. */
+/** Returns the destinations of the other running jobs of a task queue that subscribe to an audience of these, and answer in time. */
 export async function destinationsBeside(
   client: Client,
   taskQueue: string,
@@ -182,7 +182,7 @@ export async function destinationsBeside(
 }
 
 /**
- * What the last job with this id had not delivered, if that may be given up; undefined when there is nothing.
+ * Returns the undelivered rest of the last job with this id, if that may be given up; undefined when there is none.
  * @throws JobAlreadyRunning, JobKept, JobRecoverable: no other job can be started under this id
  */
 export async function leftBehind(
@@ -199,7 +199,7 @@ export async function leftBehind(
   return left;
 }
 
-/** A stopped job that keeps nothing, no dead letter either, stands in the way of no other. @throws JobKept; JobAlreadyRunning: it was resumed */
+/** Refuses when a stopped job keeps triggers or dead letters. @throws JobKept; JobAlreadyRunning: it was resumed */
 async function refuseWhenKept(client: Client, jobId: string, taskQueue: string): Promise<void> {
   const status = await queryStatus(client, jobId);
   if (status.kept === undefined) throw new JobAlreadyRunning(jobId);

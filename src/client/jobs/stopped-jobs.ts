@@ -18,7 +18,7 @@ import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { describeExecution, endOf, ofJob, queryStatus, untilQuiet, updateJob } from './job-service.ts';
 import { lettersInStatus } from './waiting-letters.ts';
 
-/** The same status, with what keeps a running backfill from reading: only the server knows how often its child workflow has failed. */
+/** Returns the status with why a running backfill cannot read: only the server knows how often its child workflow has failed. */
 export async function withBackfillTrouble(client: Client, status: JobStatus): Promise<JobStatus> {
   const { backfill, jobId } = status;
   if (backfill?.state !== 'running' && backfill?.state !== 'paused') return status;
@@ -41,7 +41,7 @@ async function troubleOf(client: Client, workflowId: string): Promise<string | u
 
 /** How long, in ms, a stopping job may take until it has stopped: its running slices end first. */
 const STOP_MS = 30_000;
-/** How long a stopped job may take to drop what it keeps. */
+/** How long, in ms, a stopped job may take to drop what it keeps. */
 const DISCARD_MS = 20_000;
 /** How long, in ms, a job that has just stopped sending is waited for: it ends at once, unless a request is still open. */
 const SOON_MS = 2_000;
@@ -57,7 +57,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   const answered = await queryStatus(client, jobId);
   const status = { ...answered, ...resetOf(found), ...(await lettersInStatus(client, answered, found.taskQueue)) };
   if (isOpen(found)) return await withBackfillTrouble(client, status);
-  // What it was waiting for no longer applies.
+  // A stopped job waits for none of these.
   const {
     reason: _,
     kept: _kept,
@@ -81,7 +81,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   };
 }
 
-/** What was left of a backfill when its job was ended goes on with the job, once that is recovered. */
+/** The rest of a backfill goes on with its job once that is recovered. */
 function backfillAtEnd({ backfill }: JobStatus): Pick<JobStatus, 'backfill'> {
   if (backfill === undefined) return {};
   const { secondsLeft: _seconds, lastFrom: _last, ...rest } = backfill;
@@ -105,13 +105,13 @@ function endedBadly(
   return { reason: `${how} Recover it before you start it again.` };
 }
 
-/** Only the server knows: the run itself goes through the same as one that was not reset. */
+/** Only the server knows: the run itself cannot tell that it was reset. */
 function resetOf({ raw }: WorkflowExecutionDescription): Pick<JobStatus, 'resetAt'> {
   const { lastResetTime } = raw.workflowExtendedInfo ?? {};
   return lastResetTime == null ? {} : { resetAt: instantOf(tsToMs(lastResetTime)) };
 }
 
-/** Lets a job send again: one that is paused, or has stopped (or is stopping) with keep. */
+/** Lets a paused job send again, or one that has stopped (or is stopping) with keep. */
 export async function resume(client: Client, jobId: string): Promise<JobStatus> {
   const asked = () => updateJob(client, jobId, resumeUpdate, [], { mayBeStopped: true });
   try {
@@ -123,7 +123,7 @@ export async function resume(client: Client, jobId: string): Promise<JobStatus> 
   }
 }
 
-/** A job that stops with keep has stopped within moments, and can then be resumed. @throws `refusal` when it goes on, or has ended */
+/** Waits until a job that stops with keep can be resumed, which takes moments. @throws `refusal` when it goes on, or has ended */
 async function untilStopped(client: Client, jobId: string, refusal: RequestRefused): Promise<void> {
   const deadline = Date.now() + STOP_MS;
   for (;;) {
@@ -148,13 +148,13 @@ async function discard(client: Client, jobId: string, request: StopRequest): Pro
   const status = hadStopped ? undefined : await untilQuiet(client, jobId, told);
   const before = Date.now();
   if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
-  // Triggers that were dropped unread leave profiles behind, and the job does not know them. Those that this misses end by their own timer.
+  // Triggers that were dropped unread leave profiles behind, and the job does not know them. Any that this misses end by their own timer.
   if (hadStopped || (await endsWithin(client, jobId, SOON_MS)))
     await new TemporalSideWorkflows(client, found.taskQueue).releaseProfiles(jobId, before).catch(() => undefined);
   return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
 }
 
-/** Ends a job that has stopped and keeps nothing, so that another can start under its id. What came since is sent first. */
+/** Ends a job that has stopped and keeps nothing, so that another can start under its id. Triggers that came since are sent first. */
 export async function endStopped(client: Client, jobId: string): Promise<void> {
   const found = await describeOpen(client, jobWorkflowId(jobId));
   if (found === undefined || !isStopped(found)) return;

@@ -5,13 +5,13 @@ import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';
 /** Dead letters under a job's id that wait for a decision. */
 export interface WaitingLetters {
   readonly all: number;
-  /** Those that earlier jobs of this id left, which this one cannot send; 0 also where the server's run ids do not tell when a job began. */
+  /** Dead letters of earlier jobs of this id, which this one cannot send. Also 0 when the server's run ids do not tell when a job began. */
   readonly earlier: number;
 }
 
 const WAITING = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
 
-/** How many wait under the id of a job of this task queue; the server's count is a second late at most. Undefined: nobody can say. */
+/** Returns how many wait under the id of a job of this task queue; the server's count is at most a second late. Undefined: unknown. */
 export async function waitingLetters(
   client: Client,
   { jobId, subscriptionId }: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
@@ -24,7 +24,7 @@ export async function waitingLetters(
       client.workflow.count(`${WAITING} AND ExportJobId = '${jobId}'`),
       client.workflow.count(`${WAITING} AND ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`),
     ]);
-    // Of those from before the search attributes were registered, the server does not know whose they are.
+    // For dead letters from before the search attributes were registered, the server does not know the job.
     if (nobodys.count > 0) return undefined;
     const began = beganAt(subscriptionId);
     if (own.count === 0 || began === undefined) return { all: own.count, earlier: 0 };
@@ -36,7 +36,7 @@ export async function waitingLetters(
   }
 }
 
-/** How many dead letters wait that only this job can send; 0 also where nobody can say. */
+/** Returns how many dead letters wait that only this job can send; also 0 when that is unknown. */
 export async function ownLetters(
   client: Client,
   job: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
@@ -46,7 +46,7 @@ export async function ownLetters(
   return all - earlier;
 }
 
-/** Whether any wait at all, of any job: where none does, no job need be asked about. True also where nobody can say. */
+/** Whether dead letters of any job wait: if not, no job needs a count of its own. Also true when that is unknown. */
 export async function anyLetterWaits(client: Client): Promise<boolean> {
   try {
     return (await client.workflow.count(WAITING)).count > 0;
@@ -55,7 +55,7 @@ export async function anyLetterWaits(client: Client): Promise<boolean> {
   }
 }
 
-/** What the status of a job says of them. */
+/** Returns the counts of dead letters in a job's status. */
 export async function lettersInStatus(
   client: Client,
   status: Pick<JobStatus, 'jobId' | 'subscriptionId' | 'deadLetters'>,

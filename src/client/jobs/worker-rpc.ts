@@ -10,10 +10,10 @@ import { historyEvents } from '../history/events.ts';
 import { isTimeUp } from '../server-errors.ts';
 
 /**
- * Has a short workflow answer what only a worker knows. What it is asked is encrypted, where anything is: a worker that lacks the key shows
- * by that, before anything is signalled that it could not read.
+ * Has a short workflow answer what only a worker knows. The question is encrypted, if there are keys. A worker that lacks the key is thus found before it
+ * gets a signal that it could not read.
  *
- * @param answerMs how long there is for an answer
+ * @param answerMs how long an answer may take
  * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
 export async function workerRpc<M extends RpcMethod>(
@@ -40,7 +40,7 @@ export async function workerRpc<M extends RpcMethod>(
   try {
     return await answer(Math.min(endsAtMs, Date.now() + LOOK_MS)).catch(async (error: unknown) => {
       if (!isTimeUp(error)) throw error;
-      // Nobody has to wait to the end for a worker that cannot take up what it is asked.
+      // Do not wait to the end for a worker that cannot read the question.
       await refuseUntakeable(client, taskQueue, handle);
       return await answer(endsAtMs);
     });
@@ -56,7 +56,7 @@ export async function workerRpc<M extends RpcMethod>(
   }
 }
 
-/** How the last try at a question that is still unanswered stands: whether a worker has begun with one, and what an earlier one failed with. */
+/** Returns the state of an unanswered question: whether a worker has begun it, and how an earlier try failed. */
 async function lastTry(client: Client, workflowId: string): Promise<{ failure: Error | undefined; isBegun: boolean }> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
   const pending = raw.pendingActivities ?? [];
@@ -74,12 +74,12 @@ function silence(answerMs: number): string {
   return `It has been at it for ${Math.round(answerMs / 1000)} s: most often its audience source takes a question and does not answer.`;
 }
 
-/** When, in ms, an unanswered question is first looked at. */
+/** After how many ms an unanswered question is first looked at. */
 const LOOK_MS = 2_000;
 const OTHER_KEYS =
   'It cannot take up what it is asked, most often since its payload keys are not those of this program: give both the same (TRIGGERS_PAYLOAD_KEYS).';
 
-/** @throws WorkerFailed when a worker has taken a question up and could not even begin with it */
+/** @throws WorkerFailed when a worker has polled a question and could not even begin it */
 async function refuseUntakeable(
   client: Client,
   taskQueue: string,
@@ -93,7 +93,7 @@ async function refuseUntakeable(
     const { failure } = event.workflowTaskFailedEventAttributes ?? {};
     if (failure == null) continue;
     await question.terminate('no worker can take it up').catch(() => undefined);
-    // What it says of a missing key is not encrypted (`failure-converter.ts`).
+    // Its message about a missing key is not encrypted (`failure-converter.ts`).
     throw new WorkerFailed(taskQueue, `${OTHER_KEYS} It says: ${failure.message ?? ''}`, { hasOtherKeys: true });
   }
 }
