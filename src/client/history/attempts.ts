@@ -38,7 +38,7 @@ export async function runsOf(client: Client, jobId: string): Promise<JobRunTimes
   for await (const run of clientForLists(client).workflow.list({ query: `WorkflowId = '${workflowId}'` })) add(run);
   if (newest instanceof Error) {
     if (runs.size === 0 || !(newest instanceof JobNotFound)) throw newest;
-  } else add(newest as Awaited<ReturnType<typeof describeExecution>>); // What it gives when it does not reject.
+  } else add(newest as Awaited<ReturnType<typeof describeExecution>>); // It resolves with nothing else.
   return [...runs.values()].sort((a, b) => a.startedAtMs - b.startedAtMs);
 }
 
@@ -48,15 +48,15 @@ export const LAST_ATTEMPTS = 20;
 export interface AttemptsOptions {
   /** Only those that failed or may have failed. */
   readonly failed?: boolean;
-  /** With how many of the last to begin; default 20. */
+  /** How many of the last ones to begin with; default 20. */
   readonly last?: number;
   /** Continues with new ones, until the job ends or this is aborted. */
   readonly follow?: AbortSignal;
 }
 
 /**
- * The last attempts of a job, newest last, taken from the slices that have ended, across continue-as-new. Those of one slice come together,
- * in its own order.
+ * Yields the last attempts of a job, newest last, from the slices that have ended, across continue-as-new. The attempts of one slice come together, in its
+ * own order.
  *
  * @throws JobNotFound, UnknownPayloadKey
  */
@@ -74,16 +74,16 @@ export async function* attempts(client: Client, jobId: string, options: Attempts
   yield* followed(newest.runId, few, follow, read);
 }
 
-/** What is read of a job. */
+/** How to read the attempts of a job. */
 interface Reading {
   readonly client: Client;
   readonly jobId: string;
   readonly isOfFailures: boolean;
-  /** The attempts that are meant, of a fact. */
+  /** Returns the wanted attempts of a fact. */
   readonly in: (fact: JobFact) => Attempt[];
 }
 
-/** Attempts of a slice that has ended; what it gave back unsent is not an attempt. */
+/** Returns the attempts of a slice that has ended; a trigger that it gave back unsent has none. */
 function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
   if (fact.kind !== 'slice' || fact.end.kind === 'running') return [];
   const { runId, atMs } = fact;
@@ -92,7 +92,7 @@ function attemptsIn(fact: JobFact, jobId: string, failed: boolean): Attempt[] {
   );
 }
 
-/** Only as many of the earlier runs are read as it takes, and of failures none that has none. */
+/** Reads only as many of the earlier runs as needed, and for failures only runs that have some. */
 async function lastOf(runs: readonly JobRunTimes[], last: number, reading: Reading): Promise<Attempt[]> {
   const { client, jobId, isOfFailures } = reading;
   const workflowId = jobWorkflowId(jobId);
@@ -118,7 +118,7 @@ function slicesFailed({ given: [given] }: RunBeginning): unknown {
   return isRecord(counters) ? counters['slicesFailed'] : 0;
 }
 
-/** Undefined where it cannot be read: then its run is, and whoever reads that is told why. */
+/** Undefined if it cannot be read: then the whole run is read, and the error says why. */
 async function beginning(client: Client, workflowId: string, runId: string): Promise<RunBeginning | undefined> {
   try {
     return await beginningOf(client, workflowId, runId);
@@ -128,7 +128,7 @@ async function beginning(client: Client, workflowId: string, runId: string): Pro
   }
 }
 
-/** The last of the existing ones, then all new ones, run by run. */
+/** Yields the last of the existing attempts, then all new ones, run by run. */
 async function* followed(
   firstRunId: string,
   few: LastFew,

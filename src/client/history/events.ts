@@ -30,7 +30,7 @@ import {
 } from '../../workflows/messages.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 
-/** Events per page; fewer where these are more bytes than the client accepts, which by gRPC's default is 4 MiB. */
+/** Events per page; fewer if they exceed the client's limit, by gRPC's default 4 MiB. */
 const PAGE_EVENTS = 100;
 
 export type HistoryEvent = NonNullable<
@@ -40,7 +40,7 @@ export type HistoryEvent = NonNullable<
 /**
  * The events of a run's history, page by page.
  *
- * @param follow continues with what happens until the run closes, or until this is aborted.
+ * @param follow continues with new events until the run closes, or until this is aborted.
  */
 export async function* historyEvents(
   client: Client,
@@ -60,14 +60,14 @@ export async function* historyEvents(
   } while (nextPageToken !== undefined && nextPageToken.length > 0);
 }
 
-/** All that a run was started with; a workflow of ours takes one argument. @throws UnknownPayloadKey */
+/** Returns the arguments that a run was started with; a workflow of ours takes one. @throws UnknownPayloadKey */
 export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
   return (await beginningOf(client, workflowId, runId)).given;
 }
 
 export interface RunBeginning {
   readonly atMs: number;
-  /** With all that it was given; a workflow of ours takes one argument. */
+  /** All its arguments; a workflow of ours takes one. */
   readonly given: readonly unknown[];
   /** The run that it continues, if it continues one. */
   readonly continues: string | undefined;
@@ -124,10 +124,10 @@ function valuesIn(payloads: readonly Payload[]): unknown[] {
   return payloads.map((payload) => payloadConverter.fromPayload(payload));
 }
 
-/** An id that JSON mostly writes as it is; where it may not, everything is read. */
+/** An id that JSON mostly writes unchanged; if it may not, everything is read. */
 const PLAIN_ID = /^[\w.@:+-]+$/;
 
-/** Whether payloads may say something about a person. To look for an id in bytes takes a fraction of the time that reading them does. */
+/** Whether payloads may be about a person. Searching bytes for an id takes a fraction of the time that parsing them does. */
 function mayName(user: string | undefined, payloads: readonly Payload[]): boolean {
   if (user === undefined || !PLAIN_ID.test(user)) return true;
   return payloads.some(({ data }) => {
@@ -140,11 +140,11 @@ function mayName(user: string | undefined, payloads: readonly Payload[]): boolea
 /** A job that another client started with a wrong definition: its workflow failed before it began. */
 export interface NeverBegun {
   readonly problems: readonly Problem[];
-  /** True: only the worker found it wrong, by what it knows, so it may come to accept it. False: it never can. */
+  /** True: only the worker's own checks refused it, so it may accept it later. False: it never can. */
   readonly mayBegin: boolean;
 }
 
-/** What is wrong with the definition of a job that has ended; undefined when it ended for another reason. */
+/** Returns why a job failed before it began, by its definition; undefined when it ended for another reason. */
 export async function neverBegun(
   client: Client,
   { status, workflowId, runId }: WorkflowExecutionDescription,
@@ -159,7 +159,7 @@ export async function neverBegun(
   return { problems, mayBegin: !hasMore(args) && checkJobDefinition(args[0]).ok };
 }
 
-/** What is wrong with it, in words. */
+/** Returns in words why the definition is wrong. */
 export function wrongDefinition({ problems }: NeverBegun): string {
   const list = problems.map(({ field, message }) => `${field || 'job'}: ${message}`);
   return `It never began, since its definition is wrong. ${list.join(' ')}`;
@@ -176,7 +176,7 @@ const KINDS: ReadonlyMap<string, 'redelivery' | 'page' | 'permits'> = new Map([
   [permitsReturnedSignal.name, 'permits'],
 ]);
 
-/** A signal as the job's inbox takes it in, with all its arguments: one that carries many triggers is that many arrivals. */
+/** Returns the arrivals of a signal, as the job's inbox takes it in, with all its arguments: one for each trigger. */
 export function arrivalsOf(name: string, args: readonly unknown[]): Arrival[] {
   const kind = KINDS.get(name);
   if (kind !== undefined) return [hasMore(args) ? { kind: 'surplus', name } : { kind, raw: args[0] }];
@@ -185,7 +185,7 @@ export function arrivalsOf(name: string, args: readonly unknown[]): Arrival[] {
   return triggersIn(args).map((raw) => ({ kind: 'trigger', raw, event }));
 }
 
-/** Continues with what happens after reading began. */
+/** Continues with new events after reading began. */
 export interface Following {
   /** Aborting it ends the reading. */
   readonly signal: AbortSignal;
@@ -194,11 +194,11 @@ export interface Following {
 }
 
 /**
- * What a run's history says about triggers, oldest first, read a page at a time. A slice is reported at its end; those still running come
- * last, unless the history is followed.
+ * Yields the facts about triggers in a run's history, oldest first, read a page at a time. A slice is reported at its end; slices still running come last,
+ * unless the history is followed.
  *
- * @param options.about what is surely about other people only is left out of the facts, or a whole fact is.
- * @throws UnknownPayloadKey for what the job itself and its worker wrote; a signal of somebody else's key is the fact `unreadable`.
+ * @param options.about a person: leaves out facts, or parts of them, that are surely about other people only.
+ * @throws UnknownPayloadKey for payloads that the job itself or its worker wrote; a signal with another key is the fact `unreadable`.
  */
 export async function* runFacts(
   client: Client,
@@ -220,7 +220,7 @@ export async function* runFacts(
   if (!isClosed && following === undefined) yield* await reader.running(await heartbeats(client, workflowId, runId));
 }
 
-/** What is remembered of an activity until it ends. */
+/** An activity that has not ended. */
 interface Scheduled {
   readonly name: string;
   readonly activityId: string;
@@ -255,7 +255,7 @@ class RunReader {
       return [{ ...came, kind: 'marked', name }];
     }
     if (event.workflowExecutionSignaledEventAttributes != null) return [await this.#signalled(event, came)];
-    // After a reset, what was asked stands in an event of its own, before it is accepted once more.
+    // After a reset, the request has an event of its own, before it is accepted once more.
     const asked =
       event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
       event.workflowExecutionUpdateAdmittedEventAttributes?.request;
@@ -358,7 +358,7 @@ class RunReader {
   ): Promise<JobFact[]> {
     const input = await opened(this.#client, payloads);
     if (!mayName(this.#about, input)) return [];
-    const [packed] = valuesIn(input) as [PackedSlice]; // What our own workflow gave to its `deliver`.
+    const [packed] = valuesIn(input) as [PackedSlice]; // Our own workflow gave it to `deliver`.
     const end = endOfOne(packed.triggers.length);
     const started = startedAtMs === undefined ? {} : { startedAtMs };
     return [{ ...came, kind: 'slice', slice: unpackSlice(packed), end, ...started }];

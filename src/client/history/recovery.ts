@@ -32,7 +32,7 @@ import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from './events.ts';
 
 export interface RecoverOptions {
-  /** Called when it has to wait for what the ended run had in flight, with the time at which the wait ends, in epoch ms. */
+  /** Called when it must wait for requests of the ended run, with the end of the wait in epoch ms. */
   readonly onWait?: (until: number) => void;
 }
 
@@ -40,8 +40,8 @@ export interface RecoverOptions {
 const REPLAY_MS = 120_000;
 
 /**
- * Starts a terminated job again, with exactly what it is not known to have delivered: what it carried and what was signalled since, without
- * what its slices delivered. It keeps its subscription, hence its delivery ids. Needs a worker.
+ * Starts a terminated job again, with exactly the triggers that it is not known to have delivered: its carried state and later signals, without its slices'
+ * deliveries. It keeps its subscription, hence its delivery ids. Needs a worker.
  *
  * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
  */
@@ -83,8 +83,8 @@ export async function recoverableUntil(
 }
 
 /**
- * What another job in the place of one that has ended would make unrecoverable; undefined when that one ended normally, or had delivered everything
- * and has no dead letter that waits.
+ * Returns the losses if another job took the place of one that has ended. Undefined when that one ended normally, or had delivered everything and has no
+ * dead letter that waits.
  */
 export async function recoverableOf(
   client: Client,
@@ -98,12 +98,12 @@ export async function recoverableOf(
     const left = await leftOf(client, jobId, ended);
     return isNothing(left) ? undefined : { ...known, ...left };
   } catch (cause) {
-    // Whatever the reason: what cannot be read may be much.
+    // Whatever the reason, the unread part may be large.
     return { ...known, ...NOTHING, waiting: undefined, cause };
   }
 }
 
-/** What a job has left to do. */
+/** The undelivered rest of a job. */
 type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'letters'>;
 
 const NOTHING: Left = { waiting: 0, backfill: false, letters: 0 };
@@ -112,7 +112,7 @@ export function isNothing({ waiting, backfill, letters }: Left): boolean {
   return waiting === 0 && !backfill && letters === 0;
 }
 
-/** What a job has left to do by its own word. */
+/** Returns the undelivered rest of a job, from its own status. */
 export async function leftBy(client: Client, status: JobStatus, taskQueue: string): Promise<Left> {
   const { waiting, backfill } = status;
   return {
@@ -131,18 +131,18 @@ async function leftOf(client: Client, jobId: string, ended: WorkflowExecutionDes
     if (state.stopping?.waiting === 'discard') return NOTHING;
     return await leftBy(client, describeJob(state, jobId, now), ended.taskQueue);
   } catch (error) {
-    // It never began, and cannot as things are: all that it was signalled waits.
+    // It never began, and cannot now: all triggers signalled to it wait.
     if (!(error instanceof InvalidJob)) throw error;
     const signalled = run.arrivals.filter(({ arrival }) => arrival.kind === 'trigger');
     return { ...NOTHING, waiting: signalled.length };
   }
 }
 
-/** What the history of a job's last run says, as far as recovery needs it. */
+/** The history of a job's last run, as far as recovery needs it. */
 interface EndedRun {
-  /** What the run was given. */
+  /** The run's first argument. */
   readonly input: unknown;
-  /** Whether it was given anything else. */
+  /** Whether it had further arguments. */
   readonly hasMoreInput: boolean;
   /** Whether a worker ever ran it. */
   readonly wasTakenUp: boolean;
@@ -175,14 +175,16 @@ async function readEndedRun(client: Client, workflowId: string, runId: string): 
   return { input: given[0], hasMoreInput: hasMore(given), wasTakenUp, arrivals, reports };
 }
 
-/** As the run's inbox took it. One that was refused as a whole, in a key that no worker had, is one arrival, whatever it holds. */
+/**
+ * Returns a signal as the run's inbox took it. A signal that was refused as a whole, because no worker had its key, is one arrival, whatever it contains.
+ */
 function takenOf(signal: Signalled, isRefused: boolean): readonly Arrival[] {
   if (isRefused) return arrivalsOf(signal.name, [undecodable('it was refused when it came')]);
   if (signal.kind === 'unreadable') throw signal.error;
   return signal.arrivals;
 }
 
-/** The state that the run had reached, and what came after that. */
+/** Returns the state that the run had reached, and the later arrivals. */
 async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
   const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
   const inFlight = new Set(running);
@@ -212,7 +214,7 @@ async function carriedAtTheEnd(
   return { carried: carryJob(state), admitted: 0, running: [] };
 }
 
-/** A worker replays the run and returns the state that it reached; undefined when the job had not begun. */
+/** Has a worker replay the run, and returns the state that it reached; undefined when the job had not begun. */
 async function askForState(client: Client, workflowId: string): Promise<RecoveryState | undefined> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
@@ -221,7 +223,7 @@ async function askForState(client: Client, workflowId: string): Promise<Recovery
     text += answer.text;
     ({ parts } = answer);
   }
-  const state = parseJson(text) as unknown as RecoveryState; // What our own workflow wrote.
+  const state = parseJson(text) as unknown as RecoveryState; // Our own workflow wrote it.
   refuseNewerJob(state.carried);
   return state;
 }

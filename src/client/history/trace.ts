@@ -31,10 +31,10 @@ import { type PersonTrigger, unpackTriggers } from '../../domain/job/queue/chain
 import { isRecord } from '../../domain/json.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 
-/** Enough for what a history records late, which is what came while the workflow was busy. */
+/** Enough for events that a history records late because the workflow was busy. */
 const WINDOW = 1_000;
 
-/** The same items in order of time, provided that none is more than a thousand places out of order. */
+/** Yields the same items in order of time, provided that none is more than a thousand places out of order. */
 export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: T) => string): AsyncGenerator<T> {
   const held: T[] = [];
   for await (const event of events) {
@@ -47,9 +47,9 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
 }
 
 /**
- * How a person's triggers stand in a job now, including those in its holders.
+ * Returns the present state of a person's triggers in a job, including triggers in its holders.
  *
- * @param silent task queues on which nobody answered, with the text that says so: none is waited for twice.
+ * @param silent task queues without an answer, with the text that says so: none is waited for twice.
  */
 export async function standingOf(
   client: Client,
@@ -102,7 +102,7 @@ const NOTHING_WAITS: PersonAnswer = {
   inPages: false,
 };
 
-/** What it was waiting for no longer applies. */
+/** Returns the answer of a job that has ended: it waits for none of these. */
 function ended(answer: PersonAnswer, reason: string): PersonAnswer {
   const {
     endpoint: _,
@@ -152,7 +152,7 @@ function overflowNames(overflow: PersonOverflow | undefined): string[] {
   return numbers.filter((number) => !notYet.includes(number)).map(String);
 }
 
-/** In order of age: the job's own, holders by number, and what is not yet on its way to a holder. */
+/** Orders by age: the job's own, holders by number, and triggers that are not yet on their way to a holder. */
 function inOrder(
   { waiting }: PersonStanding,
   overflow: readonly WaitingTrigger[],
@@ -172,19 +172,19 @@ export const MOST_JOBS = 100;
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
   readonly jobId?: string;
-  /** Of all jobs, only these, by id. */
+  /** Only these of all jobs, by id. */
   readonly onlyJobs?: readonly string[];
   /** When it is aborted, nothing further is read, and a `left-out` for each job that was not read to its end says so. */
   readonly signal?: AbortSignal;
-  /** Reports nothing before then, and reads no run that ended before. What is waiting is still reported. */
+  /** Reports nothing before then, and reads no run that ended before. Waiting triggers are still reported. */
   readonly since?: Date;
   readonly onProgress?: (progress: TraceProgress) => void;
 }
 
 /**
- * All that is known of a person, job by job and in order of time: what was signalled, each attempt with its answer, dead letters, and at
- * the end what is waiting and why. It is read from the histories that the server still keeps, a page at a time. Of several jobs, only those
- * that know the person are reported.
+ * Yields all that is known about a person, job by job and in order of time: signals, each attempt with its answer, dead letters, and at the end what is
+ * waiting and why. It comes from the histories that the server still keeps, read a page at a time. Unless a job is named, only jobs that know the person are
+ * reported.
  *
  * @throws JobNotFound, UnknownPayloadKey when a job is named; without one, a job that cannot be read is a `left-out`.
  */
@@ -260,7 +260,9 @@ async function* pick(
   }
 }
 
-/** The events of a job, as soon as one of them shows that the job knows the person, or may know them, since it was not read to its end; else none. */
+/**
+ * Yields the events of a job if one of them shows that the job knows the person. Also if the job may know them, since it was not read to its end; else none.
+ */
 async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<TraceEvent> {
   const unsure: TraceEvent[] = [];
   let isKnown = false;
@@ -271,7 +273,7 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
   }
 }
 
-/** This job's dead letters for the person that are waiting for a decision, by id, oldest first. */
+/** Returns the person's dead letters of this job that wait for a decision, by id, oldest first. */
 async function waitingLetters(
   client: Client,
   taskQueue: string,
@@ -298,7 +300,7 @@ async function waitingLetters(
   return new Map(found.reverse().map((letter) => [letter.deadLetterId, letter]));
 }
 
-/** A dead letter with how it stands now; no worker is needed to know it. */
+/** Returns a dead letter with its present state, which needs no worker. */
 async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>): Promise<TriggerDied> {
   const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
   try {
@@ -329,7 +331,7 @@ export interface TraceProgress {
 
 interface PersonReading {
   readonly user: string;
-  /** No run is read that ended before. */
+  /** Runs that ended before are not read. */
   readonly sinceMs: number;
   readonly onProgress: ((progress: TraceProgress) => void) | undefined;
   /** When it is aborted, nothing further is read. */
@@ -339,7 +341,7 @@ interface PersonReading {
 /**
  * The facts of a job that may be about a person, oldest first.
  *
- * @param runs of the job, oldest first; one that is missing is found by the one before it, as long as it is not the first.
+ * @param runs of the job, oldest first. A missing run is found through the one before it, unless it is the first.
  */
 export async function* personFacts(
   client: Client,
@@ -383,7 +385,7 @@ export interface HolderContent {
   readonly triggers: readonly PersonTrigger[];
 }
 
-/** What holders of a job keep, or kept until they ended, in the order of their names here. Holders beyond `MOST_HOLDERS` are not read. */
+/** Yields the triggers in holders of a job, also in ended ones, in the order of the given names. Holders beyond `MOST_HOLDERS` are not read. */
 export async function* holderContents(
   client: Client,
   subscriptionId: string,

@@ -22,10 +22,10 @@ export interface DirectorySource {
   readonly now?: () => number;
 }
 
-/** How old, in ms, an answer may be when it is yes; and when it is no, since a job or an audience may have come since. */
+/** How old, in ms, an answer may be if it is yes. A no must be newer, since a job or an audience may have come since. */
 const KNOWN_MS = 10_000;
 const DOUBTED_MS = 1_000;
-/** Jobs that are remembered one by one. */
+/** Most jobs that are remembered one by one. */
 const MOST = 1_000;
 
 /** Which jobs run and what they subscribe to. One look-up serves all requests for some seconds. */
@@ -61,7 +61,7 @@ export class JobDirectory {
 
   /** Whether the job subscribes to the audience, as far as is known. @throws JobNotFound */
   async subscribes(jobId: string, audience: string): Promise<boolean> {
-    // A job that says nothing of its audiences was started by a foreign client, and has not been checked yet.
+    // A job without names of audiences was started by a foreign client, and has not been checked yet.
     const may = ({ audiences = null }: Partial<ListedJob> = {}): boolean =>
       audiences === null || audiences.size === 0 || audiences.has(audience);
     return may(await this.job(jobId)) || may(await this.job(jobId, DOUBTED_MS));
@@ -77,13 +77,13 @@ export class JobDirectory {
     return await known.value;
   }
 
-  /** A job was started, changed or stopped. */
+  /** Forgets all, since a job was started, changed or stopped. */
   forget(): void {
     this.#list = undefined;
     this.#jobs.clear();
   }
 
-  /** The running jobs, as they were at most so many ms ago. */
+  /** Returns the running jobs, as they were at most so many ms ago. */
   async list(ageMs = KNOWN_MS): Promise<readonly ListedJob[]> {
     if (this.#list === undefined || this.#isOlder(this.#list, ageMs)) {
       const list = { at: this.#now(), value: this.#source.all() };
@@ -107,8 +107,8 @@ export class JobDirectory {
 }
 
 /**
- * The ids of the jobs that subscribe to an audience. A job that is stopping counts only where no other does: mostly another has taken its place,
- * and the endpoint would get everything twice.
+ * The ids of the jobs that subscribe to an audience. A job that is stopping counts only if no other does: mostly another has taken its place, and the
+ * endpoint would get everything twice.
  */
 export function subscribersOf(jobs: readonly ListedJob[], audience: string): string[] {
   const all = jobs.filter(({ audiences }) => audiences?.has(audience) === true);
@@ -121,17 +121,17 @@ interface Cached<T> {
   readonly value: Promise<T>;
 }
 
-/** Why a trigger is not one of the job's. */
+/** Returns why a trigger does not belong to the job. */
 export function unmatchedText(jobId: string, audience: string, job: ListedJob | undefined): string {
   const near = nearestKey(audience, [...(job?.audiences ?? [])]);
   return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
 }
 
 /**
- * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client
- * started the job without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
+ * The running jobs with the names of their audiences, taken from their memos. A memo has them from the start or, where a foreign client started the job
+ * without one, from the moment it was checked. No job is asked, so that one that cannot answer does not hold up the others.
  *
- * @param mustRead those of this task queue have to be readable here, or nobody knows whether they listen; others may be somebody else's.
+ * @param mustRead jobs of this task queue must be readable here, or it is unknown whether they subscribe; others may be somebody else's.
  * @throws JobsUnreadable
  */
 export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
@@ -158,7 +158,7 @@ export const DIRECTORY_MS = 10000;
 
 /**
  * Which jobs run and what they subscribe to.
- * @param taskQueue when jobs are listed first, those of this one have to be readable here: `JobsUnreadable`.
+ * @param taskQueue when jobs are first listed, the jobs of this one must be readable here: else `JobsUnreadable`.
  * @param stop aborting it ends every wait, with its reason.
  */
 export function jobDirectory(
@@ -167,7 +167,7 @@ export function jobDirectory(
   stop: AbortSignal = new AbortController().signal,
 ): JobDirectory {
   let isFirst = true;
-  // A server that is there and never answers would be waited for without end.
+  // Without this, a server that is there but never answers would be waited for forever.
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> =>
     await unless(stop, client.withDeadline(Date.now() + DIRECTORY_MS, ask));
   return new JobDirectory({

@@ -23,8 +23,8 @@ export interface PushOptions {
   /** Longest wait for one signal to be accepted, in ms; default 5 minutes. Then the push is interrupted. */
   readonly patienceMs?: number;
   /**
-   * How long, in ms, triggers are gathered after the previous signal, unless a signal is full earlier; default 100. So a stream of any pace
-   * costs a job at most ten signals a second that are not full, and a trigger that comes after a pause is sent at once.
+   * How long, in ms, triggers are gathered after the previous signal, unless a signal is full earlier; default 100. A stream of any pace then costs a job at
+   * most ten partly filled signals a second. A trigger after a pause is sent at once.
    */
   readonly gatherMs?: number;
   /** Aborting it ends the input and every wait; `PushInterrupted` then says what was accepted. */
@@ -42,18 +42,18 @@ interface Batch {
   profileBytes: number;
 }
 
-/** What the pushers of one job, or of one input, have in common. */
+/** Settings that the pushers of one job, or of one input, share. */
 export interface SharedByPushers {
-  /** Shared by all that signal this job: one check of its history then serves all of them. */
+  /** Shared by all that signal this job: one check of its history serves all of them. */
   readonly gauge?: HistoryGauge;
   /** Shared by all that take from one input, so that the others go on while one job accepts nothing. Default: no room. */
   readonly room?: PushRoom;
   /**
    * How long the next signal waits for more, in ms, unless it is full. Default: until `gatherMs` have passed since the signal before.
-   * @param bytes what waits for it.
+   * @param bytes that wait for it.
    */
   readonly waitMs?: (bytes: number) => number;
-  /** Called when the job accepts nothing more; `left` then has what it did not take. */
+  /** Called when the job accepts nothing more; `left` then has the triggers that it did not accept. */
   readonly onFailure?: (failure: PushInterrupted) => void;
 }
 
@@ -61,7 +61,7 @@ const GATHER_MS = 100;
 
 const NO_TRIGGERS: Readonly<Batch> = { triggers: [], bytes: RUN_FRAME_BYTES, profileBytes: 0 };
 
-/** The size of a batch with a trigger more. */
+/** The size of a batch with one more trigger. */
 function sizeWith({ triggers, bytes, profileBytes }: Readonly<Batch>, one: CheckedTrigger): SignalSize {
   return {
     bytes: bytes + bytesAfter(triggers.at(-1)?.trigger, one.trigger, one.bytes) + 1,
@@ -70,8 +70,8 @@ function sizeWith({ triggers, bytes, profileBytes }: Readonly<Batch>, one: Check
 }
 
 /**
- * Sends triggers to one job in order, with one signal in flight at a time; the next carries all that has come meanwhile, at most 64 KiB, and
- * beside it profiles of a MiB. A lone trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
+ * Sends triggers to one job in order, with one signal in flight at a time. The next signal carries all triggers that came meanwhile: at most 64 KiB, and
+ * beside it 1 MiB of profiles. A single trigger is sent at once, a flood in full signals, and a steady stream as one signal every `gatherMs`.
  */
 export class JobPusher {
   readonly jobId: string;
@@ -83,13 +83,13 @@ export class JobPusher {
   readonly #onProgress: (progress: PushProgress) => void;
   readonly #onFailure: ((failure: PushInterrupted) => void) | undefined;
   readonly #waitMs: (bytes: number) => number;
-  /** What has not been sent yet, a signal each; all but the last are full. */
+  /** Triggers that have not been sent yet, a signal each; all but the last are full. */
   #batches: Batch[] = [];
   readonly #room: PushRoom;
   #sending: Promise<void> | undefined;
-  /** Wakes `add`, when a batch was taken or sent, or the job is waited for. */
+  /** Wakes `add` when a batch was taken or sent, or when the job makes it wait. */
   #wake: () => void = () => undefined;
-  /** The job accepts nothing at the moment, and its input is not to be held up for it. */
+  /** The job accepts nothing at the moment, and must not hold up its input. */
   #isWaitedFor = false;
   #failure: PushInterrupted | undefined;
   #signalledAt = -Infinity;
@@ -114,7 +114,7 @@ export class JobPusher {
   }
 
   /**
-   * Takes a trigger; resolves as soon as there is room for another.
+   * Takes a trigger; resolves when there is room for another.
    * @throws PushInterrupted when one could not be sent: then it is in `left`.
    */
   async add(one: CheckedTrigger): Promise<void> {
@@ -146,7 +146,7 @@ export class JobPusher {
     }
   }
 
-  /** A signal may always be filled; more only while the job is waited for, or has not caught up since, and there is room. */
+  /** One signal may always be filled. More may wait only while the job accepts nothing or has not caught up since, and there is room. */
   get #isFull(): boolean {
     const { length } = this.#batches;
     return length > 1 && !((this.#isWaitedFor || length > 2) && this.#room.leftBytes > 0);
@@ -187,7 +187,7 @@ export class JobPusher {
   }
 
   async #gather(): Promise<void> {
-    // What is added in the same turn of the event loop belongs in the first batch.
+    // Triggers that are added in the same turn of the event loop belong in the first batch.
     await setImmediate();
     if (!this.#mustWait) return;
     await new Promise<void>((resolve) => {
@@ -221,12 +221,12 @@ export class JobPusher {
 
   #fail(batch: Batch, failure: PushInterrupted): void {
     this.#failure = failure;
-    // The rest is sent no more, and must not take the others' room.
+    // The rest is not sent, and must not use the others' room.
     for (let next: Batch | undefined = batch; next !== undefined; next = this.#take()) this.left.push(...next.triggers);
     this.#onFailure?.(failure);
   }
 
-  /** Puts everything into smaller batches, in its order. */
+  /** Divides everything into smaller batches, in its order. */
   #divide(batch: Batch): void {
     const all = [batch, ...this.#batches];
     while (this.#take() !== undefined);
@@ -242,20 +242,20 @@ export class JobPusher {
   }
 }
 
-/** Jobs of which it is remembered how full their history was, and how many call. */
+/** For how many jobs the fullness of the history and the number of callers are remembered. */
 const REMEMBERED = 1_000;
 const COALESCE_MS = 10;
 
 /**
- * Signals jobs for many callers at once. Each signal is a write of the job's workflow, of which a server manages some hundreds a second. What
- * calls bring while a signal is under way therefore goes together in the next one. Where several calls were answered together, the next signal
- * waits a moment until as many have called again. A call that is alone is sent at once.
+ * Signals jobs for many callers at once. Each signal is a write of the job's workflow, and a server manages a few hundred a second. Calls that come while a
+ * signal is under way therefore go together in the next one. If several calls were answered together, the next signal waits a moment until as many have
+ * called again. A single call is sent at once.
  */
 export class GroupedSignals {
   readonly #signalsOf: (jobId: string) => JobSignals;
   readonly #patienceMs: number;
   readonly #gatherMs: number;
-  /** By job id, the one that was used last at the end; at most `REMEMBERED`, and those that are at work. */
+  /** By job id, the one used last at the end; at most `REMEMBERED`, plus the busy ones. */
   readonly #jobs = new Map<string, JobGroup>();
 
   /**
@@ -269,7 +269,7 @@ export class GroupedSignals {
   }
 
   /**
-   * Resolves once the job has accepted all of them, in their order, and after those of calls before.
+   * Resolves once the job has accepted all of them, in their order, after the triggers of earlier calls.
    * @throws PushInterrupted, which says how many of this call were accepted
    */
   async signal(jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> {
@@ -297,7 +297,7 @@ export class GroupedSignals {
 
 type OpenPusher = (onProgress: (progress: PushProgress) => void, shared: SharedByPushers) => JobPusher;
 
-/** A call, until the job has accepted all that it brought: from `begin` to before `end` of what the pusher was given. */
+/** An open call, until the job has accepted its triggers: from `begin` to before `end` of all given to the pusher. */
 interface Call {
   readonly begin: number;
   readonly end: number;
@@ -310,13 +310,13 @@ class JobGroup {
   readonly gauge = new HistoryGauge();
   readonly #open: OpenPusher;
   readonly #gatherMs: number;
-  /** Sends for the open calls; there is none while there are none. */
+  /** Sends for the open calls; undefined without any. */
   #pusher: JobPusher | undefined;
   /** The open calls, in their order. */
   #calls: Call[] = [];
   /** How many triggers the pusher was given. */
   #given = 0;
-  /** When a signal was last accepted, and how many called at about that time: most callers call again once they are answered. */
+  /** When a signal was last accepted, and how many calls were open then: most callers call again once they are answered. */
   #lastAtMs = -Infinity;
   #lastCalls = 1;
 
@@ -358,7 +358,7 @@ class JobGroup {
     for (const { resolve } of done) resolve();
   }
 
-  /** The job or the server takes nothing: the later calls would wait as long, each after the one before. */
+  /** Rejects all open calls: the job or the server accepts nothing, and each later call would wait as long after the one before. */
   #fail({ jobId, accepted, unconfirmed, cause }: PushInterrupted): void {
     const calls = this.#calls;
     this.#calls = [];

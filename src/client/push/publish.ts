@@ -5,12 +5,12 @@ import { asError, PATIENCE_MS, withRetries } from './with-retries.ts';
 import { checked, createPushClock, type PushClock, type PushResult, type Triggers, until } from './push.ts';
 
 /**
- * Publishes each trigger of a list to every job that subscribes to it. What a job has not taken when it ends goes to the jobs that subscribe by
- * then. Where another job takes its place, and was listed before it ended, nothing falls between the two, however old a list is.
+ * Publishes each trigger of a list to every job that subscribes to it. Triggers that a job has not accepted when it ends go to the jobs that subscribe by
+ * then. If another job takes its place, and was listed before it ended, nothing is lost between the two, however old the list is.
  *
- * @param subscribers the jobs for an audience; from a list made anew after a job has ended.
- * @param send resolves with those that the job did not take because it has ended.
- * @returns those that no job took.
+ * @param subscribers returns the jobs for an audience; from a new list after a job has ended.
+ * @param send resolves with the triggers that the job did not accept because it has ended.
+ * @returns the triggers that no job accepted.
  * @throws what `send` throws, once all are over.
  */
 export async function publishList(
@@ -19,7 +19,7 @@ export async function publishList(
   send: (jobId: string, triggers: readonly CheckedTrigger[]) => Promise<readonly CheckedTrigger[]>,
 ): Promise<CheckedTrigger[]> {
   const unmatched = new Set(triggers);
-  /** By audience, the jobs that were sent what is about it. */
+  /** By audience, the jobs that were sent its triggers. */
   const sent = new Map<string, readonly string[]>();
   for (let rest = triggers; rest.length > 0;) {
     const toSend = new Map<string, readonly string[]>();
@@ -49,7 +49,7 @@ export async function publishList(
   return [...unmatched];
 }
 
-/** Whether a job refused triggers because it has ended: then they may be another's. */
+/** Whether a job refused triggers because it has ended: then they may belong to another. */
 export function hasEnded(error: unknown): error is PushInterrupted {
   return (
     error instanceof PushInterrupted && (error.cause instanceof JobNotRunning || error.cause instanceof JobNotFound)
@@ -77,24 +77,24 @@ export interface PublishResult {
   readonly read: number;
   /** Triggers whose audience no running job listens to. */
   readonly unmatched: number;
-  /** What each job accepted. */
+  /** The numbers that each job accepted. */
   readonly jobs: readonly ({ readonly jobId: string } & PushResult)[];
   /** Running jobs that are encrypted with a key that is not here: whether they listen is unknown, and they were not signalled. */
   readonly unreadable: readonly string[];
 }
 
-/** Begins to signal a job; the progress that it reports is this job's alone, the room that of all jobs. */
+/** Begins to signal a job; it reports the progress of this job alone, while all jobs share the room. */
 export type OpenPusher = (jobId: string, onProgress: (progress: PushProgress) => void, room: PushRoom) => JobPusher;
 
-/** JSON of triggers that wait for jobs which take nothing at the moment: some half a million without profiles. */
+/** Bytes of JSON of triggers that wait for jobs which accept nothing at the moment: about half a million triggers without profiles. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 
 const LIST_AGE_MS = 10_000;
 
 /**
- * Publishes a stream: each trigger goes to every running job that subscribes to its audience, to each job in order. A job that has ended is left out
- * until it runs again. While one accepts nothing, the others go on: what it has not accepted waits here, up to 64 MiB for all such jobs together; only
- * then the input waits, too. One that accepts nothing more, although it was waited for, is left out for good.
+ * Publishes a stream: each trigger goes to every running job that subscribes to its audience, to each job in order. A job that has ended is left out until
+ * it runs again. While one accepts nothing, the others go on: its triggers wait here, up to 64 MiB for all such jobs together. Only then does the input
+ * wait, too. A job that still accepts nothing after `patienceMs` is left out for good.
  *
  * @throws PublishInterrupted when the input failed, or any job was left out for good.
  */
@@ -128,16 +128,16 @@ class Publication {
   readonly #open: OpenPusher;
   readonly #room: PushRoom;
   readonly #options: PublishOptions;
-  /** Of all runs that were listed; the last one of a job is its present one. */
+  /** Lanes of all listed runs; the last one of a job is its present one. */
   readonly #lanes: Lane[] = [];
   readonly #present = new Map<string, Lane>();
   readonly #failures: Error[] = [];
   readonly #unreadable = new Set<string>();
-  /** The lanes that a trigger on its way was given to. */
+  /** The lanes to which a trigger on its way was given. */
   readonly #given = new WeakMap<CheckedTrigger, readonly Lane[]>();
   #listed: readonly ListedJob[] = [];
   #listedAt = -Infinity;
-  /** By audience, of those that are listed and have not ended. */
+  /** By audience, the lanes that are listed and have not ended. */
   readonly #subscribers = new Map<string, readonly Lane[]>();
   #hasHandedOn = false;
   #read = 0;
@@ -154,7 +154,7 @@ class Publication {
   async offer(one: CheckedTrigger): Promise<void> {
     if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) {
       await this.#list();
-      // One that is listed no more may have taken less than it was given.
+      // A job that is no longer listed may have accepted less than it was given.
       for (const lane of this.#openLanes())
         if (lane.pusher.left.length > 0) await this.#try(lane, () => lane.pusher.finish());
     }
@@ -213,7 +213,7 @@ class Publication {
     }
   }
 
-  /** What a job did not take before it ended goes to those that subscribe by now: one of them may have taken its place. */
+  /** Gives the triggers that a job did not accept before it ended to the present subscribers: one of them may have taken its place. */
   async #handOn(left: readonly CheckedTrigger[]): Promise<void> {
     await this.#list(false);
     for (const one of left) {
@@ -227,7 +227,7 @@ class Publication {
     }
   }
 
-  /** @param mayReturn whether a job that has ended and is listed runs again, rather than still. */
+  /** @param mayReturn whether an ended job that is listed has started again, rather than the list being old. */
   async #list(mayReturn = true): Promise<void> {
     const { patienceMs = PATIENCE_MS, signal } = this.#options;
     const deadlineMs = performance.now() + patienceMs;
@@ -235,7 +235,7 @@ class Publication {
       this.#directory.forget();
       return await this.#directory.list();
     };
-    // An older list would serve the jobs that are on it, but not one that was started since.
+    // An older list would do for the jobs on it, but not for one that was started since.
     this.#listed = await withRetries(list, { deadlineMs, signal, onPause: () => this.#report('server') });
     this.#listedAt = performance.now();
     this.#subscribers.clear();

@@ -15,10 +15,10 @@ const NANOSECONDS_PER_MS = 1_000_000;
 export type PushClock = () => string;
 
 /**
- * The `at` of what is pushed without one is set before it is signalled: now, and later than any given before. So the delivery id is fixed before
- * the server has it, and a reset of the job's workflow, which signals everything again at another time, cannot change it. The digits below the millisecond are drawn
- * once in each, so that two programs that push about the same person in the same millisecond say two different things, and each trigger of one
- * program mostly happens a nanosecond after the one before it, which a `TriggerRun` need not say.
+ * Makes a clock for triggers without an `at`, which gives now, and later than any time before. The `at` is set before the signal, so the delivery id is
+ * fixed before the server has the trigger. A reset of the job's workflow, which signals everything again at another time, cannot change it. The digits below
+ * the millisecond are drawn once per millisecond, so two programs that push about the same person in the same millisecond differ. Each trigger of one
+ * program is mostly a nanosecond after the one before, which a `TriggerRun` need not write.
  *
  * @param now epoch ms.
  * @param draw a whole number from 0 up to, not including, the one given.
@@ -55,7 +55,7 @@ export interface PushResult {
 /**
  * Sends triggers to one job.
  * @param check rejects when the job would not take a trigger.
- * @throws PushInterrupted when it could not be done to the end: what was accepted and what not.
+ * @throws PushInterrupted when it ended early, with the numbers that were accepted and unconfirmed.
  */
 export async function pushTo(
   pusher: JobPusher,
@@ -79,7 +79,7 @@ export async function pushTo(
   return { accepted: pusher.accepted, signals: pusher.signals };
 }
 
-/** What the failure of a single trigger says: the reason alone says everything, unless the trigger may have been accepted. */
+/** Returns the error for a single trigger: the reason alone is enough, unless the trigger may have been accepted. */
 export function reasonOf(failure: unknown): unknown {
   return failure instanceof PushInterrupted && failure.unconfirmed === 0 ? failure.cause : failure;
 }
@@ -97,7 +97,7 @@ export async function* until<T>(
   try {
     for (;;) {
       signal.throwIfAborted();
-      // A promise per item: racing against one that outlives them all would retain something of every item for that long.
+      // A promise per item: racing each against one that outlives them all would keep memory for every item that long.
       const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
         interrupt = reject;
         Promise.resolve(iterator.next()).then(resolve, reject);
@@ -107,7 +107,7 @@ export async function* until<T>(
     }
   } finally {
     signal.removeEventListener('abort', hear);
-    // Called since it may hold a file open, but not awaited, since it may be busy with an item that nobody will see.
+    // Called since it may hold a file open, but not awaited, since it may be busy with an item that is no longer wanted.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
@@ -145,7 +145,7 @@ export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
   };
 }
 
-/** JSON has larger numbers than a program can hold, which reads them as infinite. */
+/** JSON allows numbers too large for a program, which reads them as infinite. */
 function hasFiniteNumbers(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value);
   return typeof value !== 'object' || value === null || Object.values(value).every(hasFiniteNumbers);

@@ -4,8 +4,8 @@ import { JobFull } from '../errors.ts';
 import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
 import { type RetryPolicy, withRetries, sleep } from './with-retries.ts';
 
-// The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before
-// either; one without a worker must not be pushed to death.
+// The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before either limit; a
+// push must not kill one without a worker.
 const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
 const LOOK_EVERY_SIGNALS = 256;
 const FULL_BYTES = 16 * 1024 * 1024;
@@ -16,9 +16,9 @@ export const SIGNAL_BYTES = 64 * 1024;
 /** Most bytes of profiles that are held for one signal. */
 export const MOST_HELD_BYTES = 1024 * 1024;
 
-/** What a trigger, or several, take. */
+/** The size of one or more triggers. */
 export interface SignalSize {
-  /** Of JSON. */
+  /** Bytes of JSON. */
   readonly bytes: number;
   /** How many of these may be held instead. */
   readonly profileBytes: number;
@@ -26,7 +26,7 @@ export interface SignalSize {
 
 const LOOK_AGAIN_MS = 500;
 
-/** Knows when the size of a job's history has to be checked before it is signalled more: at first, and then every few hundred signals. */
+/** Knows when to check the size of a job's history before the next signal: at first, and then every few hundred signals. */
 export class HistoryGauge {
   #bytesSinceLook = Infinity;
   #signalsSinceLook = 0;
@@ -49,7 +49,7 @@ export class HistoryGauge {
   }
 }
 
-/** What is needed of Temporal to signal one job. */
+/** The calls to Temporal that signal one job. */
 export interface JobSignals {
   /**
    * Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer.
@@ -69,7 +69,7 @@ export interface JobSignals {
 /** Why a batch was not sent, as far as is known. */
 export interface NotSignalled {
   readonly cause: unknown;
-  /** It may have been accepted all the same: the server's answer was lost. */
+  /** It may have been accepted anyway: the server's answer was lost. */
   readonly isUnconfirmed: boolean;
   /** True: the server takes smaller ones. From now on, `fits` knows that. */
   readonly isTooLarge?: true;
@@ -107,7 +107,7 @@ export class SignalSender {
     this.#onWait = options.onWait ?? (() => undefined);
   }
 
-  /** Whether so much goes into one signal: as it is, or with the profiles held. */
+  /** Whether this much fits into one signal: as it is, or with the profiles held. */
   fits({ bytes, profileBytes }: SignalSize): boolean {
     if (bytes <= SIGNAL_BYTES) return true;
     return this.#holds && profileBytes <= MOST_HELD_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
@@ -127,7 +127,7 @@ export class SignalSender {
         () => (isUnconfirmed = true),
       );
     } catch (cause) {
-      // Best effort: the job looks for those that nobody let go, as long as it runs.
+      // Best effort: while it runs, the job looks for profile holders that were not released.
       if (isHeld && !isUnconfirmed) await this.#signals.release(requestId).catch(() => undefined);
       return { cause, isUnconfirmed };
     }
@@ -135,7 +135,7 @@ export class SignalSender {
     return undefined;
   }
 
-  /** Once they are held; false where the server takes no payload that is so large. */
+  /** Holds the profiles; false if the server does not accept such a large payload. */
   async #isHeld(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
     try {
       const deadlineMs = performance.now() + this.#patienceMs;

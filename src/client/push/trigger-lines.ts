@@ -8,7 +8,7 @@ import { InvalidTrigger } from '../errors.ts';
 const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
- * What the text of a trigger says; whether it is one is not checked. Digits of long integers are kept.
+ * Parses the text of a trigger, without checking that it is one. Digits of long integers are kept.
  * @throws InvalidTrigger
  */
 export function parseTrigger(text: string): Json {
@@ -18,13 +18,13 @@ export function parseTrigger(text: string): Json {
   } catch {
     throw new InvalidTrigger(`it is not JSON (something is wrong at character ${jsonMistake(text).character})`);
   }
-  // A profile's keys are somebody else's; of the trigger's own, none may say two things.
+  // A profile's keys are somebody else's; none of the trigger's own keys may come twice.
   const doubled = doubledKey(text, 1);
   if (doubled !== undefined) throw new InvalidTrigger(`it has "${doubled}" twice`);
   return value;
 }
 
-/** What `read` returns; when it is no trigger, the error says its line, from 1. */
+/** Returns the result of `read`; when it is no trigger, the error has its line, from 1. */
 export function withLine<T>(line: number, read: () => T): T {
   try {
     return read();
@@ -33,7 +33,7 @@ export function withLine<T>(line: number, read: () => T): T {
   }
 }
 
-/** What is in the place of a line that cannot be read. */
+/** Stands for a line that cannot be read. */
 export class UnreadableLine {
   readonly reason: string;
   constructor(reason: string) {
@@ -43,11 +43,11 @@ export class UnreadableLine {
 
 const LINE_END = 0x0a;
 const BYTE_ORDER_MARK = '\uFEFF';
-/** Parts of a line that are kept apart; more are joined, so that a line that comes byte by byte takes no more than its bytes. */
+/** How many parts of a line are kept apart. More are joined, so that a line that comes byte by byte takes no more memory than its bytes. */
 const MOST_PARTS = 256;
 
 /**
- * The lines of a text that comes in chunks, as UTF-8. What is longer than 1 MiB or no UTF-8 (a person of another name would be told of) is one
+ * The lines of a text that comes in chunks, as UTF-8. A line longer than 1 MiB or without valid UTF-8 (which would change a person's id) is one
  * `UnreadableLine`. Memory: one chunk and one line.
  */
 export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | UnreadableLine> {
@@ -58,7 +58,7 @@ export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): As
     const firstEnd = bytes.indexOf(LINE_END);
     rest.add(bytes.subarray(0, firstEnd === -1 ? undefined : firstEnd));
     if (firstEnd === -1) {
-      // Said as soon as it is known: its end may never come.
+      // Reported as soon as it is known: its end may never come.
       if (rest.isNewlyTooLong) yield TOO_LONG;
       continue;
     }
@@ -74,7 +74,7 @@ export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): As
   if (last !== undefined) yield isFirst ? withoutMark(last) : last;
 }
 
-/** What has come of a line. */
+/** The part of a line that has come so far. */
 class LineBeginning {
   #parts: Buffer[] = [];
   #bytes = 0;
@@ -98,7 +98,7 @@ class LineBeginning {
     if (this.#parts.length > MOST_PARTS) this.#parts = [Buffer.concat(this.#parts)];
   }
 
-  /** The whole line; undefined when it was said already that it is too long. */
+  /** Returns the whole line; undefined when it was already reported as too long. */
   line(): string | UnreadableLine | undefined {
     if (this.#bytes <= MAX_LINE_BYTES) return lineOf(Buffer.concat(this.#parts));
     return this.#isSaid ? undefined : TOO_LONG;
@@ -117,7 +117,7 @@ function lineOf(bytes: Buffer): string | UnreadableLine {
   return isUtf8(bytes) ? bytes.toString() : NOT_TEXT;
 }
 
-/** Whole lines. A line end is no part of any other character, so what is broken breaks its own line alone. */
+/** Splits whole lines. A line end is no part of any other character, so a broken character breaks only its own line. */
 function linesOf(bytes: Buffer): (string | UnreadableLine)[] {
   if (bytes.length <= MAX_LINE_BYTES && isUtf8(bytes)) return bytes.toString().split('\n');
   const lines: (string | UnreadableLine)[] = [];

@@ -6,7 +6,7 @@ export const PATIENCE_MS = 5 * 60_000;
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
-/** What a call gets, in ms, however little patience is left. */
+/** Shortest time for a call, in ms, even at the end of the patience. */
 const SHORTEST_MS = 1_000;
 
 export interface RetryPolicy {
@@ -42,7 +42,7 @@ export async function sleep(ms: number, signal: AbortSignal | undefined): Promis
   await setTimeout(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
 }
 
-/** What `doing` resolves with, or the reason of `stop` as soon as that is aborted, however long what it waits for still hangs. */
+/** Resolves like `doing`, or rejects with the reason of `stop` as soon as that is aborted, even if `doing` hangs. */
 export async function unless<T>(stop: AbortSignal, doing: Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
     const giveUp = (): void => reject(asError(stop.reason));
