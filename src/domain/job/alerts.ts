@@ -10,11 +10,11 @@ import { isTold, type UnreadableHolder } from './queue/overflow.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { lastQuietEnd } from './throttles/calendar.ts';
 
-/** What a job carries of its alerts; plain JSON. */
+/** The alerts of a job as a run carries them; plain JSON. */
 export interface CarriedAlerts {
   /** Number of the next one. */
   readonly next: number;
-  /** Conditions that hold now, and since when (epoch ms). */
+  /** Conditions that hold now, and their beginnings (epoch ms). */
   readonly active: Readonly<Partial<Record<AlertKind, number>>>;
   /** Alerts that are not known to be on their way, oldest first. */
   readonly owed: readonly Alert[];
@@ -22,13 +22,13 @@ export interface CarriedAlerts {
   readonly deadLetters: number;
   readonly deadLettersLast: number;
   readonly deadLettersAt: number;
-  /** When the first one came that has not been reported, epoch ms; 0: there is none. */
+  /** When the first unreported one came, epoch ms; 0: there is none. */
   readonly deadLettersSince: number;
   /** Number of the backfill whose end has been reported. */
   readonly backfill: number;
 }
 
-/** The part of a job that alerts are about. */
+/** The part of a job that alerts depend on. */
 interface Observed {
   readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences' | 'calendar'>;
   readonly breaker: Pick<Breaker, 'isOpen' | 'isSetup' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>;
@@ -63,7 +63,7 @@ const MANY_TIMES = 10;
 /** At most this many are kept while none can be sent; the oldest are dropped. */
 const MOST_OWED = 20;
 
-/** What a job has reported to its operators, and has yet to report: each change once, however often the job is examined. */
+/** The alerts that a job has reported to its operators, and has yet to report: each change once, however often the job is examined. */
 export class Alerts {
   #state: CarriedAlerts;
 
@@ -75,7 +75,7 @@ export class Alerts {
     return this.#state.owed;
   }
 
-  /** These are on their way. */
+  /** Forgets alerts that are on their way. */
   confirm(alerts: readonly Alert[]): void {
     const told = new Set(alerts.map(({ n }) => n));
     this.#state = { ...this.#state, owed: this.#state.owed.filter(({ n }) => !told.has(n)) };
@@ -98,8 +98,8 @@ export class Alerts {
   }
 
   /**
-   * When what is waiting will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. What quiet
-   * hours make wait is meant to.
+   * When the backlog will have waited too long, epoch ms; undefined when nothing is waiting, or a person has paused the job. Waiting in
+   * quiet hours is intended, and does not count.
    */
   backlogDueAt(state: Observed, now: number): number | undefined {
     const since = waitingSince(state);
@@ -202,7 +202,7 @@ function backlogText(state: Observed): string {
   return `Triggers have waited for more than ${Math.round(job.alertBacklogMs / 60_000)} min; ${waits(state)} wait.${why}`;
 }
 
-/** Since when the trigger waits that has waited longest, epoch ms; undefined when nothing waits. */
+/** Since when the longest-waiting trigger waits, epoch ms; undefined when nothing waits. */
 export function waitingSince({ chains, overflow }: Pick<Observed, 'chains' | 'overflow'>): number | undefined {
   const since = Math.min(chains.waitingSince ?? Infinity, overflow.waitingSince ?? Infinity);
   return since === Infinity ? undefined : since;

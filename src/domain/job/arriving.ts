@@ -23,11 +23,11 @@ const REASON_LENGTH = 200;
 
 /**
  * A live arrival overrides pages that were read up to this long after it. Both are dated by the server's clock, but a server on several
- * hosts has several clocks. Allowing more is harmless, since the live trigger about a member that is left out is sent anyway.
+ * hosts has several clocks. Allowing more is harmless: the live trigger about a member that is left out is sent anyway.
  */
 const CLOCK_MARGIN_MS = 10_000;
 
-/** Takes in something that was signalled. Returns why it was rejected, if it was. */
+/** Takes in a signal. Returns why it was rejected, if it was. */
 export function admitArrival(state: DispatcherState, arrival: Arrival, now: number): string | undefined {
   const unreadable = 'raw' in arrival ? undecodableReason(arrival.raw) : undefined;
   if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);
@@ -86,20 +86,20 @@ export function admit(
   return undefined;
 }
 
-/** A trigger that joins no chain tells the profile holders that it came, unless older ones wait in the overflow. */
+/** Tells the profile holders of a trigger that joins no chain, unless older ones wait in the overflow. */
 function passesBy(state: DispatcherState, trigger: { readonly held?: HeldProfile }): void {
   if (state.overflow.isEmpty) state.profileHolders.enters(trigger);
 }
 
-/** A trigger leaves without a request, since the job does not want it. It is still news: a backfill does not send what it makes untrue. */
+/** Drops a trigger that the job does not want, without a request. It is still news: a backfill does not send a member that it makes outdated. */
 function filterOut(state: DispatcherState, user: string, audience: string): void {
   state.counters.filtered = (state.counters.filtered ?? 0) + 1;
   supersedeBackfill(state, user, audience);
 }
 
 /**
- * A dead letter is to be sent after all: it is queued after what is waiting for that person, with the id that it had. The dead letter keeps it
- * until it is told that it was taken.
+ * Takes in a dead letter that is to be sent after all: it is queued after the person's waiting triggers, with the same id. The dead letter
+ * keeps it until it is told that it was taken.
  */
 export function admitRedelivery(state: DispatcherState, raw: unknown, now: number): string | undefined {
   const reading = readRedelivery(raw, state.budgets.triggerBytes);
@@ -114,7 +114,7 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
     oweAnswer(state, asking, 'other-subscription');
     return reject(state, `a dead letter of another job, subscription ${subscriptionId}`, now);
   }
-  // It asks again since it has not heard, or had not heard yet.
+  // It asks again because it has no answer, or had none yet.
   const refusal = state.takenLetters.knows(asking.runId) ? undefined : redeliveryRefusal(state, redelivery);
   oweAnswer(state, asking, refusal);
   if (refusal !== undefined || state.takenLetters.knows(asking.runId)) return undefined;
@@ -126,7 +126,7 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
   return undefined;
 }
 
-/** A profile as it waits: as text, which is a fraction of the work of an object to carry on, a holder, a slice and a history at a time. */
+/** A profile as it waits: as text, which costs a fraction of the work of an object at each holder, slice and history. */
 function waitingProfile({
   profile: json,
   held,
@@ -139,20 +139,20 @@ function waitingProfile({
   return { profile: json, profileBytes: jsonStringBytes(json) };
 }
 
-/** Why the job does not take a dead letter that is its own; undefined when it does. */
+/** Returns why the job does not take a dead letter of its own; undefined when it does. */
 function redeliveryRefusal(
   { job, stopping }: DispatcherState,
   { isWithdrawn, force, trigger }: ReadRedelivery,
 ): RedeliveryRefusal | undefined {
   if (isWithdrawn) return 'withdrawn';
   if (stopping?.stoppedAt !== undefined) return 'stopped';
-  // It would be dropped at once, and nobody asked for that: the stop is about what was waiting.
+  // It would be dropped at once, but nobody asked for that: the stop is about triggers that were waiting.
   if (stopping?.waiting === 'discard') return 'discarding';
   if (!force && !job.audiences.some(({ id }) => id === trigger.audience)) return 'audience-left';
   return undefined;
 }
 
-/** The dead letter that asked is to be told whether the job took it. */
+/** Owes a dead letter the answer whether the job took it. */
 function oweAnswer(
   state: DispatcherState,
   { workflowId, runId, question }: AskingLetter,
@@ -162,20 +162,20 @@ function oweAnswer(
   state.owedAnswers.push({ workflowId, answer });
 }
 
-/** They went out, or could not: a dead letter that hears nothing asks again. */
+/** Forgets answers that were sent, or could not be: a dead letter without an answer asks again. */
 export function answersGone(state: DispatcherState, answers: readonly AddressedAnswer[]): void {
   state.owedAnswers.splice(0, answers.length);
 }
 
 /** Gives a trigger its place: in its person's chain, or after all others in the overflow. */
 function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
-  // What a backfill has not sent yet is older news, wherever this trigger has to wait.
+  // Unsent members of a backfill are older news, wherever this trigger has to wait.
   supersedeBackfill(state, user, trigger.audience);
   if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
   else state.overflow.push({ user, trigger });
 }
 
-/** From the overflow into chains, oldest first, as long as there is room. */
+/** Moves triggers from the overflow into chains, oldest first, as long as there is room. */
 export function drainOverflow(state: DispatcherState): void {
   const { overflow, chains } = state;
   // From the tail, only as many as there is room for now.
@@ -222,7 +222,7 @@ export function admitPage(state: DispatcherState, raw: unknown, now: number): st
   const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
   // An edit removed the audience: its members are no longer sent.
   const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
-  // A source may list somebody on two pages: whoever is already being sent is not sent again.
+  // A source may list somebody on two pages: people who are already being sent are not sent again.
   const isBeingTold = (user: string): boolean =>
     state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
     true;
@@ -238,7 +238,7 @@ export function admitPage(state: DispatcherState, raw: unknown, now: number): st
   return undefined;
 }
 
-/** The `at` of what came without one: now, and later than any given before, so that two such triggers are two deliveries. */
+/** The `at` of a trigger that came without one: now, and later than any given before, so two such triggers are two deliveries. */
 export function uniqueAt(state: DispatcherState, now: number): string {
   const instant = instantOf(now);
   state.lastAt = instant > state.lastAt ? instant : nextNanosecond(state.lastAt);
@@ -281,7 +281,7 @@ function isIds(ids: unknown): boolean {
   return Array.isArray(ids) && ids.every((id) => typeof id === 'string');
 }
 
-/** Whether this trigger is already waiting, in a chain, in a slice or on its way to a dead letter, or was among the last few thousand delivered. */
+/** Whether this trigger is already waiting (in a chain, a slice or as a new dead letter), or was among the last few thousand delivered. */
 export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
   if (trigger.redelivery !== undefined) return false;
   const chain = state.chains.get(user);
@@ -292,8 +292,8 @@ export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTr
 }
 
 /**
- * Whether a job that drops what comes late has accepted a newer change. A change without a time of its own is never late, but others are that are
- * older.
+ * Whether a job that drops late changes has accepted a newer one. A change without a time of its own is never late, but makes older ones
+ * late.
  */
 export function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
   if (state.job.definition.stale !== 'drop') return false;

@@ -7,26 +7,26 @@ import { audienceById } from '../names.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord } from './job.ts';
 
-/** A backfill that was asked for under an id of the asker's. */
+/** A backfill that was requested under an id of the requester's. */
 export interface CarriedBackfillRequest {
   readonly id: string;
   /** The number of that backfill. */
   readonly n: number;
-  /** What was asked for (`askedFor`). */
+  /** The content of the request (`askedFor`). */
   readonly asked: string;
   /** How it ended, once it is no longer the last one. */
   readonly ended?: BackfillStatus['state'];
 }
 
 const MOST = 64;
-/** Of all ids together. */
+/** The most bytes of all ids together. */
 const MOST_BYTES = 8 * 1024;
-/** Of one id. */
+/** The most characters of one id. */
 export const REQUEST_ID_LENGTH = 255;
 
 /**
- * What a backfill was asked for, in few bytes: asked again under the same id, it has to be the same. Its `at` is no part of that, since our clients set
- * it anew each time that they ask.
+ * Returns the content of a request for a backfill, in few bytes: a repeat under the same id must have the same content. The `at` is no part
+ * of it, since our clients set it anew for each request.
  *
  * @param audiences their ids, in any order; undefined: all that the job listens to then.
  */
@@ -40,8 +40,8 @@ export function askedFor(
 }
 
 /**
- * The last 64 ids under which backfills were asked for (fewer where they take more than 8 KiB), so that asking again under any of them starts nothing:
- * an answer may be lost, and whoever asks again may be late.
+ * The last 64 ids under which backfills were requested (fewer where they take more than 8 KiB). Another request under any of them starts
+ * nothing: an answer may be lost, and a repeat may come late.
  */
 export class BackfillRequests {
   #known: readonly CarriedBackfillRequest[];
@@ -50,19 +50,19 @@ export class BackfillRequests {
     this.#known = carried;
   }
 
-  /** The backfill that was asked for under this id, and how it stands; undefined when none was, as far as is remembered. */
+  /** The backfill that was requested under this id, and its state; undefined when none is remembered. */
   standing(id: string, last: BackfillIntake | undefined): Pick<BackfillStatus, 'n' | 'state'> | undefined {
     const found = this.#known.find((known) => known.id === id);
     if (found === undefined) return undefined;
     return { n: found.n, state: last?.n === found.n ? last.state : (found.ended ?? 'finished') };
   }
 
-  /** The number of the backfill that was asked for under this id and was another than this; undefined when none was, as far as is remembered. */
+  /** The number of a different backfill that was requested under this id; undefined when none is remembered. */
   otherThan(id: string, asked: string): number | undefined {
     return this.#known.find((known) => known.id === id && known.asked !== asked)?.n;
   }
 
-  /** Remembers under which id a new backfill was asked for, and what it is, and how the last one ended. */
+  /** Remembers the id and the content of a request for a new backfill, and how the last one ended. */
   remember(id: string | undefined, asked: string, n: number, last: BackfillIntake | undefined): void {
     const before = this.#known.map((known) => (known.n === last?.n ? { ...known, ended: last.state } : known));
     const all = id === undefined ? before : [...before, { id, n, asked }];
@@ -86,16 +86,16 @@ export class BackfillRequests {
 // {"id":,"n":1234567,"asked":"0123456789abcdef01","ended":"cancelled"},
 const ENTRY_BYTES = 80;
 
-/** What became of a lost backfill, in words. */
+/** Says how far a lost backfill had read. */
 export function lostInWords({ n, counts, expected }: Pick<BackfillIntake, 'n' | 'counts' | 'expected'>): string {
   const of = expected === undefined ? 'some members' : `${counts.taken} of ${expected} members`;
   return `Backfill ${n} was lost after ${of} were read: the workflow that read them is gone.`;
 }
 
-/** What a person may do about it. */
+/** The advice for a lost backfill. */
 export const WHEN_LOST = 'Resume it to go on where it was, or cancel it to give up those who are left.';
 
-/** What was left out of it since an edit removed its audience, and how it can be made up for, in words; undefined when nothing was. */
+/** Says how many members were left out because an edit removed their audience, and how to send them; undefined when none were. */
 export function leftOutInWords(
   { n, leftOut }: Pick<BackfillIntake, 'n' | 'leftOut'>,
   job: Audiences,
@@ -121,9 +121,9 @@ function slugOf(job: Audiences, id: string): string {
 /**
  * A backfill as the status of its job shows it.
  *
- * @param isJobKept whether the job stops and keeps what waits: then the rest of its backfill, too.
+ * @param isJobKept whether the job stops and keeps its backlog: then the rest of its backfill, too.
  * @param held people of the job who wait for their next attempt; default: nobody.
- * @param reachesAt when the quota of the job lets the last of so many members be sent, epoch ms; undefined: now.
+ * @param reachesAt when the quota of the job lets the last of this many members be sent, epoch ms; undefined: now.
  */
 export function describeBackfill(
   backfill: BackfillIntake,
@@ -174,7 +174,7 @@ export function describeBackfill(
     waiting: backfill.waiting,
     ratePerSecond,
     ...(lastFrom === undefined ? {} : { lastFrom: instantOf(lastFrom) }),
-    // Its rate says nothing of how long the quota makes it wait, nor of how long people wait for their next attempt.
+    // Its rate says nothing about how long the quota makes it wait, or how long people wait for their next attempt.
     ...(goesOn && lastFrom === undefined && ratePerSecond > 0 && left > held
       ? { secondsLeft: Math.ceil(left / ratePerSecond) }
       : {}),

@@ -13,7 +13,7 @@ interface CarriedPage {
   readonly isOfExits?: true;
 }
 
-/** Members of a backfill, by what became of them. */
+/** Members of a backfill, by outcome. */
 interface BackfillCounts {
   taken: number;
   delivered: number;
@@ -49,11 +49,11 @@ export interface CarriedBackfill {
   readonly heardAt: number;
   /** How often in a row the next page was sent back to be read again. */
   readonly readAgain: number;
-  /** How often another child went on from `cursor`; absent: never. */
+  /** How often another child continued from `cursor`; absent: never. */
   readonly restarts?: number;
   /** How many members were left out of audiences that an edit removed, by audience; absent: none. */
   readonly leftOut?: readonly (readonly [audience: string, members: number])[];
-  /** What it sends in place of all members; absent: all members. */
+  /** A difference that it sends instead of all members; absent: all members. */
   readonly difference?: DifferenceToSend;
 }
 
@@ -73,7 +73,7 @@ type PageReply = 'taken' | 'read-again' | 'ignored' | 'gap';
 export class BackfillIntake {
   readonly n: number;
   readonly audiences: readonly string[];
-  /** What it sends in place of all members; undefined: all members. */
+  /** A difference that it sends instead of all members; undefined: all members. */
   readonly difference: DifferenceToSend | undefined;
   /** The `at` of all its triggers. */
   readonly at: string;
@@ -163,12 +163,12 @@ export class BackfillIntake {
     return this.#pages.has(user);
   }
 
-  /** How often another child went on where the one before had come. */
+  /** How often another child continued where the one before had stopped. */
   get restarts(): number {
     return this.#restarts;
   }
 
-  /** Whether its child is gone while pages were still to come, so that a person has to decide. */
+  /** Whether its child is gone while pages were still to come: a person has to decide. */
   get isLost(): boolean {
     return this.#state === 'lost';
   }
@@ -188,7 +188,7 @@ export class BackfillIntake {
     return this.expectsPages || this.waitingInPages > 0;
   }
 
-  /** Whether somebody is still to be read or put into a slice, now or once a person has decided. */
+  /** Whether members are still to be read or put into a slice, now or once a person has decided. */
   get isUnfinished(): boolean {
     return this.isUnderWay || this.isLost;
   }
@@ -207,7 +207,7 @@ export class BackfillIntake {
     return this.#state === 'running' || this.#state === 'finished';
   }
 
-  /** Bytes that waiting pages, and what was left out of them, take when carried, at most. */
+  /** Most bytes that waiting pages, and the counts of members left out, take when carried. */
   get waitingBytes(): number {
     return this.#pages.bytes + this.#leftOut.size * LEFT_OUT_BYTES;
   }
@@ -228,8 +228,8 @@ export class BackfillIntake {
   }
 
   /**
-   * Its child is gone, or is to go, or cannot bring the next page: nobody awaits an answer any more. While pages are still to come, another
-   * child is to continue from `cursor`, also where the backfill was lost.
+   * Prepares for another child: its child is gone, is to go, or cannot bring the next page, so nobody awaits an answer any more. While
+   * pages are still to come, another child continues from `cursor`, even if the backfill was lost.
    */
   restart(): void {
     this.#acknowledged = this.#nextPage - 1;
@@ -249,7 +249,7 @@ export class BackfillIntake {
    *
    * @param isSuperseded whether a live trigger about that person and audience is newer than the page.
    * @param isRemembered whether live arrivals are remembered since before the page was read.
-   * @param isRemoved whether an edit has removed its audience: then nobody in it is sent.
+   * @param isRemoved whether an edit has removed its audience: then none of its members are sent.
    */
   take(
     page: MemberPage,
@@ -261,9 +261,9 @@ export class BackfillIntake {
     if (!this.isOf(page.n) || (page.restarts ?? 0) !== this.#restarts) return 'ignored';
     this.heardAt = now;
     if (page.number !== this.#nextPage || this.#lastPageSeen) {
-      // An earlier page again: our answer was lost, so it has to be repeated.
+      // It is an earlier page again: our answer was lost, so repeat it.
       if (page.number < this.#nextPage) this.#acknowledged = Math.min(this.#acknowledged, page.number - 1);
-      // The child sends its pages in order. What it had sent is gone when the workflow was reset without its signals.
+      // The child sends its pages in order. A reset of the workflow without its signals loses pages that the child had sent.
       const isGap = page.number > this.#nextPage && this.expectsPages && this.started && this.#readAgain === 0;
       return isGap ? 'gap' : 'ignored';
     }
@@ -303,13 +303,13 @@ export class BackfillIntake {
     return next;
   }
 
-  /** A live trigger came: leaves out the members of waiting pages that it is about. */
+  /** Leaves out the members of waiting pages that a new live trigger is about. */
   supersede(user: string, audience: string): void {
     this.#counts.superseded += this.#pages.remove(user, audience);
     this.#finishIfDone();
   }
 
-  /** An edit removed an audience: its members are no longer sent. */
+  /** Drops the members of an audience that an edit removed. */
   dropAudience(audience: string): void {
     this.#leaveOut(audience, this.#pages.removeAudience(audience));
     this.#finishIfDone();
@@ -320,7 +320,7 @@ export class BackfillIntake {
     return this.#leftOut;
   }
 
-  /** Triggers of this backfill left the chains. */
+  /** Counts triggers of this backfill that left the chains. */
   settled(count: number, as: Leaving): void {
     this.#inChains -= count;
     if (as === 'delivered') this.#counts.delivered += count;
@@ -330,14 +330,14 @@ export class BackfillIntake {
     this.#finishIfDone();
   }
 
-  /** Ends it, for a person who asked for that. What it already put into chains is still sent. */
+  /** Ends it, for a person who asked for that. Triggers already in chains are still sent. */
   cancel(): void {
     if (this.#state !== 'running' && this.#state !== 'lost') return;
     this.#state = 'cancelled';
     this.#pages.clear();
   }
 
-  /** Its child is gone, and only a person can say whether another one may go on. Whoever was read is still sent. */
+  /** Marks it as lost: its child is gone, and only a person can say whether another one may continue. Members already read are still sent. */
   lose(): void {
     if (this.expectsPages) this.#state = 'lost';
   }
@@ -394,15 +394,15 @@ export class BackfillIntake {
   }
 }
 
-/** Somebody who is to be sent. */
+/** A person who is to be sent. */
 interface Member {
   readonly user: string;
   readonly audience: string;
-  /** An exit is of somebody who is no member, and whom the endpoint has all the same. */
+  /** An exit is of somebody who is not a member but is on the endpoint's list. */
   readonly event: TriggerEvent;
 }
 
-/** Those of a page with the same event. */
+/** The members of a page with the same event. */
 interface Page {
   readonly number: number;
   readonly audience: string;
@@ -449,7 +449,7 @@ class WaitingPages {
   }
 
   /**
-   * Adds those people of a page who are still to be sent, and returns how many are not.
+   * Adds the people of a page who are still to be sent, and returns how many are not.
    *
    * @param isSuperseded whether a live trigger about this person is newer.
    */
@@ -466,7 +466,7 @@ class WaitingPages {
       ids.delete(user);
       superseded++;
     }
-    // A source may list somebody on two pages. Whoever is still waiting from an earlier page is sent once.
+    // A source may list somebody on two pages. People who are still waiting from an earlier page are sent once.
     for (const earlier of this.#of(audience)) {
       for (const user of earlier.ids) if (ids.delete(user)) superseded++;
     }
@@ -475,7 +475,7 @@ class WaitingPages {
     return superseded;
   }
 
-  /** Takes the first of them; undefined when nobody is waiting. */
+  /** Takes the first member; undefined when nobody is waiting. */
   shift(): Member | undefined {
     const [page] = this.#pages;
     const [user] = page?.ids ?? [];

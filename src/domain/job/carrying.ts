@@ -85,7 +85,7 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly arrivals: readonly (readonly [key: string, at: number])[];
   /** Epoch ms up to which the memory of live arrivals has lost something. */
   readonly arrivalsForgottenUntil: number;
-  /** With `stale: "drop"`, the newest changes, those that came first first: membership key and instant. Absent: none. */
+  /** With `stale: "drop"`, the newest changes, in order of arrival: membership key and instant. Absent: none. */
   readonly newest?: readonly (readonly [key: string, at: Instant])[];
   readonly breaker?: CarriedBreaker;
   readonly meter: CarriedMeter;
@@ -184,7 +184,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     trend: new Trend(carried.trend),
     alerts: new Alerts(carried.alerts),
     underWay: new Set(),
-    // Last, since what stands before a spread is found faster: this is asked for with every trigger.
+    // Last, since fields before a spread are found faster, and they are read with every trigger.
     ...plainOf(carried),
   };
 }
@@ -193,7 +193,7 @@ function untimed(keys: readonly string[]): [key: string, at: number][] {
   return keys.map((key) => [key, 0]);
 }
 
-/** The state as plain JSON. Of slices, only those in quarantine are carried as such. */
+/** The state as plain JSON. Only slices in quarantine are carried as slices. */
 export function carryJob(state: DispatcherState): CarriedJob {
   const breaker = state.breaker.carry();
   const trend = state.trend.carry();
@@ -226,7 +226,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
   };
 }
 
-/** The fields of `PLAIN` that are set, so that nobody else changes them. */
+/** A copy of the fields of `PLAIN` that are set, so nobody else changes them. */
 function plainOf(from: PlainState): PlainState {
   const set = Object.entries(from).filter(([name, value]) => name in PLAIN && value !== undefined);
   // With these names and values, it is one again.
@@ -241,7 +241,7 @@ export function carriedBytes(carried: CarriedJob): number {
 // "1234567890",
 const OWED_BYTES = 13;
 
-/** A cheap estimate of what `carriedBytes` would measure; never much below it. */
+/** A cheap estimate of `carriedBytes`; never much below it. */
 export function estimateBytes(state: DispatcherState): number {
   return (
     state.budgets.fixedBytes +
@@ -262,7 +262,7 @@ export function estimateBytes(state: DispatcherState): number {
   );
 }
 
-/** An estimate of what remains of that after what is waiting behind the chains has been put into holders, as happens before a run ends. */
+/** An estimate of `carriedBytes` after the triggers behind the chains have been put into holders, as happens before a run ends. */
 export function stayingBytes(state: DispatcherState): number {
   return estimateBytes(state) - state.overflow.surplusBytes;
 }

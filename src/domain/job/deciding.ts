@@ -30,15 +30,15 @@ const CALM_MS = 60_000;
 const ANSWERS_AT_ONCE = 200;
 
 /**
- * What the workflow does next. Every step but `wait` changes the state, so asking again after acting always makes progress; `wait` names
- * the only time at which asking again can give another answer without anything having happened.
+ * Decides the next step of the workflow. Every step but `wait` changes the state, so asking again after acting always makes progress.
+ * `wait` names the only time at which the answer can change without any event.
  */
 export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
   state.chains.release(now);
   endQuarantines(state, now);
   endByItself(state, now);
   endDelivering(state, now);
-  // Not only what was waiting when it was asked: also what had arrived but was not yet taken in, and what slices give back.
+  // Not only triggers that were waiting when it was asked: also arrivals not yet taken in, and triggers that slices give back.
   if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
@@ -56,7 +56,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   if (effect !== undefined) return effect;
   const calm = isCalm(state, run);
   if (phase.isEnding) {
-    // It waits for holders no longer than for slices: one may be a holder that cannot be read.
+    // It waits for holders no longer than for slices: a holder may be unreadable.
     const canEnd = calm && (!run.atHolders || now >= (state.endPutOffAt ?? 0));
     return canEnd ? endRun(state) : wait(state, now, state.endPutOffAt);
   }
@@ -72,7 +72,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   return wait(state, now);
 }
 
-/** Released now: the next run no longer knows which profile holders are unneeded. */
+/** Ends the run. Unneeded profile holders are released now: the next run no longer knows them. */
 function endRun(state: DispatcherState): Step {
   releaseUnneeded(state);
   return { kind: 'continue-as-new' };
@@ -83,7 +83,7 @@ function deadLettersStep({ deadLetters, budgets }: DispatcherState): Step | unde
   return next === undefined ? undefined : { kind: 'keep-dead-letters', ...next };
 }
 
-/** One at a time: the next one takes all that came meanwhile. */
+/** One at a time: the next one takes all answers that came meanwhile. */
 function answersStep(state: DispatcherState): Step | undefined {
   if (state.underWay.has('answer-letters') || state.owedAnswers.length === 0) return undefined;
   state.underWay.add('answer-letters');
@@ -98,7 +98,7 @@ function calendarStep(state: DispatcherState, now: number): Step | undefined {
   return { kind: 'read-calendar', settings, from: now, revision: state.job.revision };
 }
 
-/** One at a time: what fails is sent again with what came meanwhile. */
+/** One at a time: failed alerts are sent again with those that came meanwhile. */
 function alertsStep(state: DispatcherState): Step | undefined {
   if (state.underWay.has('raise-alerts') || state.alerts.owed.length === 0) return undefined;
   state.underWay.add('raise-alerts');
@@ -117,7 +117,7 @@ function backfillStep(state: DispatcherState, now: number): Step | undefined {
     return { kind: 'answer-page', answer };
   }
   const { backfill } = state;
-  // Whoever is still to be read is kept with the job, and read when it is resumed.
+  // Members still to be read are read when the job is resumed.
   if (backfill === undefined || state.stopping?.waiting === 'keep') return undefined;
   if (backfill.state === 'running' && !backfill.started) {
     backfill.started = true;
@@ -146,8 +146,8 @@ function backfillStep(state: DispatcherState, now: number): Step | undefined {
 }
 
 /**
- * When the child is checked on if it says nothing before, epoch ms. While the backfill is paused, in quiet hours, and once the quota is used, no page is expected,
- * and each check costs a dozen events.
+ * When the job checks on a silent child, epoch ms. While the backfill is paused, in quiet hours, and once the quota is used, no page is
+ * expected, and each check costs a dozen events.
  */
 function childMissedAt(state: DispatcherState, now: number): number | undefined {
   const { backfill, pause, stopping, job } = state;
@@ -164,7 +164,7 @@ function isDone(state: DispatcherState): boolean {
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }
 
-/** When the holder that stands first is read again, if it could not be read, epoch ms. */
+/** When the first holder is read again, if it could not be read, epoch ms. */
 function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState): number | undefined {
   if (pause !== undefined || stopping?.waiting === 'keep') return undefined;
   return unreadable?.number === overflow.firstHolder ? unreadable?.retryAt : undefined;
@@ -179,17 +179,17 @@ function barredUntilWork(state: DispatcherState, now: number): number {
   return isIdle(state) ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
 }
 
-/** What a status says of the calendar is as of the last time that the job woke, so it wakes whenever that changes. */
+/** The calendar in a status is as of the last time that the job woke, so the job wakes whenever it changes. */
 function calendarTimes(state: DispatcherState, now: number): (number | undefined)[] {
   if (state.stopping?.waiting === 'keep') return [];
   return [nextCalendarAt(state), nextQuietEdge(state.job, now), quotaFreshAt(state, now)];
 }
 
-/** @param endPutOffAt when the run that is to end goes on after all. */
+/** @param endPutOffAt when the run that is to end continues after all. */
 function wait(state: DispatcherState, now: number, endPutOffAt?: number): Step {
   const times = quarantineEnds(state);
   if (endPutOffAt !== undefined && endPutOffAt > now) times.push(endPutOffAt);
-  // A stopped job wakes only for what may still be in flight.
+  // A stopped job wakes only for requests that may still be in flight.
   if (!isStopped(state)) times.push(...workTimes(state, now));
   const until = Math.min(...times);
   return until === Infinity ? { kind: 'wait' } : { kind: 'wait', until };
@@ -202,7 +202,7 @@ function workTimes(state: DispatcherState, now: number): number[] {
   const end = plannedEnd(state);
   if (end !== undefined) times.push(end);
   if (state.pause === undefined) {
-    // A next attempt that becomes due while nothing may be sent is no reason to wake: an endpoint that is dead for hours has thousands.
+    // Do not wake for a next attempt that becomes due while nothing may be sent: an endpoint that is dead for hours has thousands.
     const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, barredUntilWork(state, now));
     if (barredUntil > now) times.push(barredUntil);
     else {
@@ -226,7 +226,7 @@ function workTimes(state: DispatcherState, now: number): number[] {
   if (deadLettersDueAt !== undefined) times.push(deadLettersDueAt);
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
-  // As long as the calendar is not known, what reads it wakes the job.
+  // While the calendar is not known, reading it wakes the job.
   times.push(...calendarTimes(state, now).filter((at) => at !== undefined));
   return times;
 }

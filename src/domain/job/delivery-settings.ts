@@ -26,7 +26,7 @@ export function deliverySettings({
   };
 }
 
-/** What a definition says about its requests; nothing when each is a POST of the default body to one URL, as most are. */
+/** The request settings of a definition; nothing when each request is a POST of the default body to one URL, as most are. */
 function requestOf(definition: JobDefinition): Pick<DeliverySettings, 'request'> {
   const { label, webhookUrl, method, headers, contentType, body, onEnter, onExit, envelope } = definition;
   const ofEvents = { onEnter: withoutAnswers(onEnter), onExit: withoutAnswers(onExit) };
@@ -34,7 +34,7 @@ function requestOf(definition: JobDefinition): Pick<DeliverySettings, 'request'>
   return isTemplate(webhookUrl) || Object.keys(said).length > 0 ? { request: { label, ...said } } : {};
 }
 
-/** What of an event is about its requests; null: nothing. */
+/** The request settings of an event; null: none. */
 export function withoutAnswers(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
   if (own?.answers === undefined) return own;
   const { answers: _, ...requests } = own;
@@ -47,9 +47,9 @@ function answersOf({ answers, onEnter, onExit }: JobDefinition): KnownAnswers {
   return { ...definedOf({ answers }), ...(Object.keys(eventAnswers).length === 0 ? {} : { eventAnswers }) };
 }
 
-/** An object without what is null in it. */
+/** An object without its null fields. */
 function definedOf<T extends object>(of: T): { readonly [Field in keyof T]?: Exclude<T[Field], null> } {
-  // Nothing is left of its fields but those that are not null.
+  // Only the fields that are not null are left.
   return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== null)) as {
     readonly [Field in keyof T]?: Exclude<T[Field], null>;
   };

@@ -84,14 +84,14 @@ function keptOf(state: DispatcherState): Pick<JobStatus, 'kept'> {
   return { kept: { ...kept, backfill: { n, taken: counts.taken, ...(expected === undefined ? {} : { expected }) } } };
 }
 
-/** Whether a running slice may start another request. One that was given up may, since nobody hears from its worker. */
+/** Whether a running slice may start another request. A slice in quarantine may, since nobody hears from its worker. */
 function mayStillStart({ slices }: DispatcherState): boolean {
   return [...slices.values()].some(({ startsNoMore, overAt }) => startsNoMore !== true || overAt !== undefined);
 }
 
 /**
- * The form as people may see it, in its order: what can be edited. A new field is shown as it is; one that may hold a secret is masked here,
- * as the URL is.
+ * The editable fields of the form as people may see them, in its order. A new field is shown as it is; mask one that may hold a secret
+ * here, like the URL.
  */
 export function shownForm<Audiences>(definition: JobDefinition, audiences: Audiences) {
   const { webhookUrl, onEnter, onExit } = definition;
@@ -134,7 +134,7 @@ function gatheringOf(state: DispatcherState, now: number): Pick<JobStatus, 'gath
   return until === undefined ? {} : { gatheringUntil: instantOf(until) };
 }
 
-/** A shorter wait is over before somebody has read of it. */
+/** A shorter wait is over before anybody has read about it. */
 const SHOWN_WAIT_MS = 1000;
 
 function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
@@ -150,7 +150,7 @@ function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpo
   const row = breaker.isOpen || breaker.isDoubtful ? rowOf(breaker) : {};
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};
-    // While anything is ready, the next request goes at once.
+    // While any trigger is ready, the next request goes at once.
     const next = chains.readyCount > 0 ? breaker.barredUntil : Math.max(chains.nextDue ?? 0, breaker.barredUntil);
     const isSetup = isTemplate || (lastFailure !== undefined && VERDICTS[judge(lastFailure)].isSetup);
     return {
@@ -179,7 +179,7 @@ function rowOf({ inRow, acceptedAt }: Breaker): Pick<EndpointStatus, 'refusedInR
   return { refusedInRow: inRow, ...(acceptedAt === undefined ? {} : { acceptedAt: instantOf(acceptedAt) }) };
 }
 
-/** The status of a job whose definition is not checked yet, so that nothing in it can be relied on. */
+/** The status of a job whose definition is not checked yet: nothing in the definition can be relied on. */
 export function describeStarting(definition: unknown, jobId: string, waiting: number, isStopped: boolean): JobStatus {
   const said = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
   return {
@@ -254,7 +254,7 @@ function stoppingInWords(
   return `${why}; what is waiting is sent first${from}${until}.`;
 }
 
-/** Why the endpoint's answer made the job pause, in words; undefined when none did. */
+/** Returns why the endpoint's answer made the job pause, for people; undefined when none did. */
 function whyPaused(pause: Pause | undefined): string | undefined {
   if (pause?.by !== 'endpoint') return undefined;
   if (pause.status === undefined) return 'The endpoint answered 410 Gone: it asks never to be called again.';
@@ -346,7 +346,7 @@ function personWaits(
   const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));
   const isHeldLonger = quotaUntil !== undefined && chain?.place === 'held' && instantOf(chain.notBefore) >= quotaUntil;
   if (quotaUntil !== undefined && isToBegin && !isHeldLonger) return { quotaUntil };
-  // Who stands outside, or waits for a time of their own, does not wait for these.
+  // People outside of the chains, or waiting for a time of their own, do not wait for these.
   if (chain === undefined ? !inPages : chain.place !== 'ready') return {};
   const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
   const until = chain === undefined || isOfMembers(chain) ? members : live;

@@ -26,18 +26,18 @@ import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;
 
-/** A slice starts no request later than this, so that the estimate of its time may be off by half. */
+/** A slice starts no request later than this: the estimate of its time may be off by half. */
 export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 
 /**
- * How long after a worker's last sign of life, in ms, nothing of its slice can be in flight any more: however long it is frozen meanwhile,
- * it then starts no request and ends those that are open.
+ * How long after a worker's last sign of life, in ms, no request of its slice can be in flight any more. However long the worker is frozen,
+ * by then it starts no request and ends open ones.
  */
 export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
 }
 
-/** Whether a job is to begin no request at all: then its running slices are cancelled, too. */
+/** Whether a job may begin no request at all: then its running slices are cancelled, too. */
 export function isHeldBack({ pause, stopping }: DispatcherState): boolean {
   return pause !== undefined || stopping?.waiting === 'keep' || stopping?.waiting === 'discard';
 }
@@ -79,20 +79,20 @@ function mayTakeMembers(state: DispatcherState, now: number): boolean {
   return count > 0 && backfillPermits(state) > 0 && membersFrom(state, count) <= now;
 }
 
-/** Notes since when what is ready waits to fill a batch. */
+/** Notes since when ready triggers wait for a full batch. */
 export function gather(state: DispatcherState, now: number): void {
   if (isInBatches(state)) gatherFrom(state, members(state, now), now);
   else state.gathering = undefined;
 }
 
-/** When what is ready goes although it fills no batch, epoch ms; undefined when nothing waits for that. */
+/** When ready triggers go in a batch that is not full, epoch ms; undefined when nothing waits for that. */
 export function gatheringUntil(state: DispatcherState, now: number): number | undefined {
   const { live = Infinity, members: ofMembers = Infinity } = gatheringTimes(state, now);
   const until = Math.min(live, ofMembers);
   return until === Infinity ? undefined : until;
 }
 
-/** The same of live triggers, and of members. */
+/** The same for live triggers, and for members. */
 export function gatheringTimes(
   state: DispatcherState,
   now: number,
@@ -110,7 +110,7 @@ export function gatheringTimes(
 function hasProbe(state: DispatcherState, now: number): boolean {
   const { chains } = state;
   if (ready(state, now) > 0) return true;
-  // One before its time may be one that the quota has not counted.
+  // A trigger before its time may be one that the quota has not counted.
   return quotaLeft(state, now) > 0 && chains.heldCount > 0;
 }
 
@@ -121,8 +121,8 @@ interface DispatchedSlice {
 }
 
 /**
- * Cuts the next slice. Call only when `canDispatch`. Undefined when it found only members who already have a chain: they were appended to it, so
- * the state has changed nevertheless.
+ * Cuts the next slice. Call only when `canDispatch`. Undefined when it found only members who already have a chain: they were appended to
+ * it, so the state has changed all the same.
  */
 export function dispatchSlice(state: DispatcherState, now: number): DispatchedSlice | undefined {
   if (state.breaker.isOpen || state.breaker.isCautious) return cutProbe(state, now);
@@ -132,7 +132,7 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
   const ready = isBackfill ? members(state, now) : readyLive(state);
   const { permits: wanted, requests } =
     perSecond !== null
-      ? // The only one that starts requests can use all permits.
+      ? // Only one slice starts requests at a time, so it can use all permits.
         { permits: free, requests: Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now)) }
       : isInBatches(state)
         ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
@@ -169,8 +169,8 @@ function singlesOf(
 }
 
 /**
- * Cuts a single trigger, to find out whether an unhealthy endpoint is well again, or a new one accepts anything: of somebody who has never failed, if there
- * is one, since the others may be what is wrong, else of who failed least.
+ * Cuts a single trigger, to find out whether an unhealthy endpoint is healthy again, or a new one accepts anything. It prefers a person who
+ * has never failed, since the others may be the problem, else the one who failed least.
  */
 function cutProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
@@ -226,7 +226,7 @@ function finish(
   };
 }
 
-/** Whether anybody is ready to be sent to, whatever else may stand in the way. */
+/** Whether anybody is ready to be sent, regardless of other obstacles. */
 export function hasReady(state: DispatcherState, now: number): boolean {
   return ready(state, now) > 0;
 }
@@ -240,7 +240,7 @@ function liveReady(state: DispatcherState, now: number): number {
   return quotaLeft(state, now) > 0 ? state.chains.live.size : state.chains.live.retryCount;
 }
 
-/** Members that a slice may take: those waiting for another attempt or given back, and new ones as the backfill's pace allows. */
+/** Members that a slice may take: ones waiting for another attempt or given back, and new ones as the backfill's pace allows. */
 function members(state: DispatcherState, now: number): number {
   const { chains, backfill, job } = state;
   const { backfillPerSecond } = job.definition;
@@ -279,7 +279,7 @@ function mostSlices(state: DispatcherState): number {
 
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
   if (!mayTakeMembers(state, now)) return false;
-  // Of a quota, a backfill gets what live triggers leave.
+  // With a quota, a backfill gets only the part that live triggers leave.
   const isTurn = state.job.definition.quota === null && state.liveStreak >= BACKFILL_EVERY - 1;
   return isTurn || !mayTakeLive(state, now);
 }
@@ -288,13 +288,13 @@ function isInBatches({ job }: DispatcherState): boolean {
   return job.definition.batch !== null;
 }
 
-/** Live triggers that are ready: with batches all of them, else people, since of each only the first one matters. */
+/** Ready live triggers: with batches all of them, else people, since only the first trigger of each matters. */
 function readyLive(state: DispatcherState): number {
   const { chains } = state;
   return isInBatches(state) ? Math.max(chains.live.size, chains.liveTriggers(SLICE_TRIGGERS)) : chains.live.size;
 }
 
-/** What a slice holds while it is being cut. */
+/** A slice while it is being cut. */
 class SliceBuilder {
   readonly parts: { chain: Chain; count: number }[] = [];
   readonly triggers: SliceTrigger[] = [];
@@ -309,7 +309,7 @@ class SliceBuilder {
   /** First attempts, as far as a quota counts them. */
   begun = 0;
 
-  /** @param mostBegun of how many it may have the first attempt. */
+  /** @param mostBegun the most first attempts that it may have. */
   constructor(state: DispatcherState, most: number, mostBegun: number) {
     this.#state = state;
     this.#tellsFailures = deliverySettings(state.job).request !== undefined;
@@ -318,7 +318,7 @@ class SliceBuilder {
     this.#mostBegun = mostBegun;
   }
 
-  /** Whether a quota leaves another first attempt. */
+  /** Whether the quota allows another first attempt. */
   get mayBegin(): boolean {
     return this.begun < this.#mostBegun;
   }
@@ -403,7 +403,7 @@ function takeLive({ chains, breaker }: DispatcherState, cut: SliceBuilder): void
   }
 }
 
-/** First members that a slice gave back, then those of pages. */
+/** Takes members that a slice gave back, then those of pages. */
 function takeMembers(state: DispatcherState, cut: SliceBuilder, now: number): void {
   const { chains } = state;
   const next = () => chains.members.first(cut.mayBegin);

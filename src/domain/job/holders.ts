@@ -10,15 +10,15 @@ import type { HoldStep, Step } from './steps.ts';
 /** How many holders are released at once. */
 const RELEASES_AT_ONCE = 50;
 
-/** What is to be put into a holder or read from one, or which holders are to end; nothing while a run is ending, which can hand on what it has. */
+/** The next step for holders: fill one, read one, or release some. None while a run is ending, since it can hand on its state. */
 export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunPhase): Step | undefined {
-  // What happens while a run ends has the server refuse the end, and a worker replay the run.
+  // Any event while a run ends makes the server refuse the end, and a worker replay the run.
   if (isEnding) return undefined;
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
   return nextHold(state, stayBytes) ?? recallStep(state, now) ?? releaseStep(state);
 }
 
-/** What is to be put into a holder now; this many bytes of what came last may stay. */
+/** The content to put into a holder now; this many bytes of the newest triggers may stay. */
 export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | undefined {
   const hold = state.overflow.nextHold(stayBytes);
   if (hold === undefined) return undefined;
@@ -27,7 +27,7 @@ export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | unde
 }
 
 function recallStep(state: DispatcherState, now: number): Step | undefined {
-  // A job that sends nothing, or is to keep what is waiting, leaves it where it is.
+  // A job that sends nothing, or is to keep its backlog, leaves it where it is.
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
   const { chains, overflow, budgets, unreadable } = state;
   if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
@@ -41,10 +41,10 @@ function releaseStep(state: DispatcherState): Step | undefined {
   return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
 }
 
-/** A holder was read; null when it was deleted from outside, and its content with it. */
+/** Takes in the content of a holder; null when it was deleted from outside, with its content. */
 export function holderRead(state: DispatcherState, number: number, content: PackedTriggers | null, now: number): void {
   const triggers = content === null ? [] : readable(content);
-  // Another release may be able to read it; until then it is as if it could not be read at all.
+  // Another release may be able to read it; until then it counts as unreadable.
   if (triggers === undefined)
     return recallFailed(state, number, 'It holds something that no job of this release puts there.', now);
   if (content === null) state.loss = `The holder ${number} is gone: its workflow was deleted. Its triggers are lost.`;
@@ -52,7 +52,7 @@ export function holderRead(state: DispatcherState, number: number, content: Pack
   state.overflow.recalled(number, triggers);
 }
 
-/** Undefined for content that this release cannot have put there. */
+/** Returns undefined for content that this release cannot have put there. */
 function readable(content: PackedTriggers): PersonTrigger[] | undefined {
   try {
     return unpackTriggers(content);
@@ -61,19 +61,19 @@ function readable(content: PackedTriggers): PersonTrigger[] | undefined {
   }
 }
 
-/** A holder could not be read, for this reason; it is read again after a while, and what stands behind it waits. */
+/** Records that a holder could not be read, for this reason. It is read again after a while, and the triggers behind it wait. */
 export function recallFailed(state: DispatcherState, number: number, reason: string, now: number): void {
   state.unreadable = readingFailed(state.unreadable, number, reason, now);
   state.overflow.recallFailed(number);
 }
 
-/** These holders were told to end. */
+/** Forgets holders that were told to end. */
 export function holdersReleased(state: DispatcherState, holders: readonly string[]): void {
   const gone = new Set(holders);
   state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
 }
 
-/** Has those let go that no trigger needs any more. */
+/** Releases the profile holders that no trigger needs any more. */
 export function releaseUnneeded(state: DispatcherState): void {
   const { profileHolders, chains, deadLetters, overflow } = state;
   if (profileHolders.size === 0) return;

@@ -5,7 +5,7 @@ import type { SliceTrigger } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { Chain } from './queue/chain.ts';
 
-/** What is recorded of an accepted definition. */
+/** The record of an accepted definition. */
 export interface JobRecord {
   readonly subscriptionId: string;
   readonly revision: number;
@@ -18,7 +18,7 @@ export interface JobRecord {
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
   readonly requestTimeoutMs: number;
-  /** When something begins and ends by the job's calendar; absent when nothing depends on one. */
+  /** The beginnings and ends of the job's quiet hours and quota periods; absent when nothing depends on them. */
   readonly calendar?: Calendar;
   /** When triggers have waited longer than this, in ms, an alert is sent. */
   readonly alertBacklogMs: number;
@@ -34,13 +34,13 @@ export interface Counters {
   repeated: number;
   /** Triggers that became dead letters. */
   deadLetters: number;
-  /** Slices of which an attempt failed or may have failed. Where two runs were given the same, the first has no failed attempt to look for. */
+  /** Slices in which an attempt failed or may have failed. If two runs were given the same count, the first has no failed attempt to look for. */
   slicesFailed: number;
-  /** Triggers that the job does not want, and so left without a request; absent: none. They count as received. */
+  /** Triggers that the job does not want and dropped without a request; absent: none. They count as received. */
   filtered?: number;
   /** Triggers that came after a newer one and were dropped; absent: none. They count as received. */
   staleDropped?: number;
-  /** What a stop dropped, with the members that a backfill had read; absent: nothing. Nothing is decided by it. */
+  /** Triggers that a stop dropped, with the members that a backfill had read; absent: none. No decision depends on it. */
   discarded?: number;
 }
 
@@ -53,17 +53,17 @@ export interface Pause {
 
 /** How a job ends. */
 export interface Stopping {
-  /** What becomes of the triggers that wait: sent first, kept for a later resume, or dropped. */
+  /** The fate of waiting triggers: sent first, kept for a later resume, or dropped. */
   readonly waiting: 'deliver' | 'keep' | 'discard';
-  /** Epoch ms at which what is still waiting is kept. Set with `deliver`. */
+  /** Epoch ms at which the triggers still waiting are kept. Set with `deliver`. */
   readonly deadlineAt?: number;
   /** True: nobody asked for it, its end (`endsAt`) had come. */
   readonly isPlanned?: true;
-  /** With `keep`: when the job had stopped, epoch ms. Absent: something of it is still under way. */
+  /** With `keep`: when the job had stopped, epoch ms. Absent: some of its work is still under way. */
   readonly stoppedAt?: number;
 }
 
-/** Whether a job has stopped and keeps what waits: it sends nothing until a person resumes it. */
+/** Whether a job has stopped and keeps its backlog: it sends nothing until a person resumes it. */
 export function isStopped({ stopping }: { readonly stopping?: Stopping | undefined }): boolean {
   return stopping?.stoppedAt !== undefined;
 }
@@ -75,7 +75,7 @@ export interface Slice {
   readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
   readonly triggers: readonly SliceTrigger[];
   readonly cutPermits: number;
-  /** For a probe that was not due yet: when it was due, so that failing costs it no step of its schedule. */
+  /** For a probe that was not due yet: when it was due, so a failure costs it no step of its schedule. */
   readonly notDueBefore?: number;
   /** Whether it contains members that a backfill found. */
   readonly isBackfill?: boolean;

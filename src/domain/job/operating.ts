@@ -43,8 +43,8 @@ export function pauseJob(state: DispatcherState): void {
 }
 
 /**
- * Sends again, whoever paused it. The wait that the endpoint asked for is over and its failures are forgotten, but an endpoint that has
- * yet to take its first request still gets one at a time.
+ * Sends again, whoever paused it. The wait that the endpoint asked for is over, and its failures are forgotten. An endpoint that has yet to
+ * accept its first request still gets one at a time.
  */
 export function resumeJob(state: DispatcherState): void {
   state.pause = undefined;
@@ -53,8 +53,8 @@ export function resumeJob(state: DispatcherState): void {
 }
 
 /**
- * An operator has fixed the endpoint: the next probe goes now, as does everything that waits for its next
- * attempt once the endpoint is well. No attempt is forgotten.
+ * Retries now, since an operator has fixed the endpoint: the next probe goes at once, and so does every trigger that waits for its next
+ * attempt once the endpoint is healthy. No attempt is forgotten.
  */
 export function retryNow(state: DispatcherState, now: number): void {
   state.throttle = undefined;
@@ -64,12 +64,12 @@ export function retryNow(state: DispatcherState, now: number): void {
   gatherNoLonger(state);
 }
 
-/** What stands in the way of an edit that was checked, as it would be now; undefined when nothing does. */
+/** Returns why a checked edit cannot take effect now; undefined when it can. */
 export function editObstacle({ backfill }: DispatcherState, definition: JobDefinition): Problem | undefined {
   return backfill?.isUnfinished === true ? eventsObstacle(backfill, definition) : undefined;
 }
 
-/** The same, where this backfill is not over. */
+/** The same, while this backfill is not over. */
 export function eventsObstacle(
   { n, difference }: { readonly n: number; readonly difference?: DifferenceToSend | undefined },
   definition: Pick<JobDefinition, 'events'>,
@@ -82,7 +82,7 @@ export function eventsObstacle(
   };
 }
 
-/** What a backfill sends. */
+/** The events that a backfill sends. */
 function eventsOf(difference: DifferenceToSend | undefined): TriggerEvent[] {
   if (difference === undefined) return ['enter'];
   return [...(difference.enters > 0 ? ['enter' as const] : []), ...(difference.exits > 0 ? ['exit' as const] : [])];
@@ -96,21 +96,21 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
   takeOverQuota(state, now);
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
   if (isSameEndpoint(before, job.definition)) {
-    // What the answers mean now, the failures of before do not show.
+    // Earlier failures say nothing under the new meaning of answers.
     const { isOpen, isDoubtful } = state.breaker;
     if (isSameJudge(before, job.definition) || !(isOpen || isDoubtful)) return;
     state.breaker = state.breaker.anew();
     state.chains.releaseAll();
     return;
   }
-  // Another endpoint, or other requests to it: what was answered to the old ones says nothing about these.
+  // It is another endpoint, or gets other requests: answers to the old ones say nothing about these.
   state.throttle = undefined;
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.releaseAll();
 }
 
-/** The calendar was read for the job as of this revision: after an edit since then, that has brought its own. */
+/** Takes in the calendar for this revision of the job. An edit since then has brought its own. */
 export function calendarRead(state: DispatcherState, revision: number, calendar: Calendar | undefined): void {
   if (state.job.revision !== revision || calendar === undefined) return;
   setJob(state, { ...state.job, calendar });
@@ -126,7 +126,7 @@ function isSameJudge(a: JobDefinition, b: JobDefinition): boolean {
   return JSON.stringify(answersOf(a)) === JSON.stringify(answersOf(b));
 }
 
-/** What requests are like; what their answers mean is no part of it. */
+/** The shape of requests, without the meaning of their answers. */
 function requestsOf({
   method,
   headers,
@@ -155,7 +155,7 @@ export const STOPPED = 'The job has stopped. Resume it first.';
 export const STOPPING =
   'The job is stopping. To undo that, unless it drops what waits, stop it with "keep", and then resume it. Otherwise start it again then.';
 
-/** Why a backfill cannot begin now, in words; undefined when it can. */
+/** Returns why a backfill cannot begin now, for people; undefined when it can. */
 export function backfillObstacle(state: DispatcherState, difference?: DifferenceToSend): string | undefined {
   if (isStopped(state)) return STOPPED;
   if (state.stopping !== undefined) return STOPPING;
@@ -171,18 +171,18 @@ export function backfillObstacle(state: DispatcherState, difference?: Difference
 
 interface BackfillOptions {
   readonly requestId?: string | undefined;
-  /** What was asked for under it (`askedFor`); default: these audiences and this sample. */
+  /** The content of its request (`askedFor`); default: these audiences and this sample. */
   readonly asked?: string | undefined;
   /** Pause after this many members, until a person resumes it. */
   readonly sample?: number | undefined;
   /** The `at` of its triggers; default: now. */
   readonly at?: string | undefined;
-  /** What it sends in place of all members. */
+  /** A difference that it sends instead of all members. */
   readonly difference?: DifferenceToSend | undefined;
 }
 
 /**
- * Begins a backfill, unless one with this `requestId` was asked for before.
+ * Begins a backfill, unless one with this `requestId` was requested before.
  *
  * @param audiences canonical ids.
  */
@@ -201,8 +201,8 @@ export function beginBackfill(
 }
 
 /**
- * Pauses, resumes or cancels a running backfill; returns why it cannot, in words. One that is lost is resumed from where it had come. After a
- * cancel, what is already in chains is still sent.
+ * Pauses, resumes or cancels a running backfill; returns why it cannot, for people. A lost one resumes where it had stopped. After a
+ * cancel, triggers already in chains are still sent.
  */
 export function operateBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'cancel'): string | undefined {
   const { backfill } = state;
@@ -216,7 +216,7 @@ export function operateBackfill(state: DispatcherState, action: 'pause' | 'resum
   return undefined;
 }
 
-/** A stopped job runs again. An end that has passed meanwhile is gone, since by that it would stop again at once. A pause remains. */
+/** Runs a stopped job again. It forgets an end that has passed meanwhile, or it would stop again at once. A pause remains. */
 export function runAgain(state: DispatcherState, now: number): void {
   state.stopping = undefined;
   const end = plannedEnd(state);
@@ -228,19 +228,19 @@ function withoutEnd(state: DispatcherState): void {
   setJob(state, { ...job, definition: { ...job.definition, endsAt: null } });
 }
 
-/** How long, by default, a stopping job goes on sending what is waiting before it keeps the rest. */
+/** How long, by default, a stopping job keeps sending its backlog before it keeps the rest. */
 export const STOP_DEADLINE_MS = 60 * 60_000;
 
 /**
- * Ends sending, after doing with the waiting triggers what `waiting` says. Only a job that keeps them can be resumed.
+ * Ends sending, after treating the waiting triggers as `waiting` says. Only a job that keeps them can be resumed.
  *
  * @param deadlineAt epoch ms; with `deliver`: when the rest is kept.
  */
 export function stopJob(state: DispatcherState, waiting: Stopping['waiting'], deadlineAt?: number): void {
-  // What was to be dropped may already be gone, so there is no way back.
+  // Some of the triggers to drop may already be gone, so there is no way back.
   if (state.stopping?.waiting !== 'discard')
     state.stopping = { waiting, ...(waiting === 'deliver' && deadlineAt !== undefined ? { deadlineAt } : {}) };
-  // A job that is to deliver what is waiting cannot stay paused; one that keeps or discards it need not send.
+  // A job that delivers its backlog cannot stay paused; one that keeps or discards it need not send.
   if (waiting === 'deliver') resumeJob(state);
   if (waiting === 'keep') suspendBackfill(state);
 }
@@ -253,8 +253,8 @@ export function plannedEnd({ job, stopping }: Pick<DispatcherState, 'job' | 'sto
 }
 
 /**
- * Stops a job whose end has come: it sends what waits first or, while it is paused, keeps it, since whoever paused it wants nothing sent.
- * The end then goes from the form: a job that is resumed goes on without one.
+ * Stops a job whose end has come. It sends its backlog first; a paused job keeps it, since a pause means that nothing is to be sent. The
+ * end is then removed from the form: a resumed job continues without one.
  */
 export function endByItself(state: DispatcherState, now: number): void {
   const end = plannedEnd(state);
@@ -268,15 +268,15 @@ export function endByItself(state: DispatcherState, now: number): void {
   if (pause !== undefined) suspendBackfill(state);
 }
 
-/** From when on it may send, as far as its calendar says; epoch ms. */
+/** When the calendar lets it send; epoch ms. */
 function sendsFrom(state: DispatcherState, now: number): number {
   const until = calendarBarsUntil(state, now);
   return until === Infinity ? now : Math.max(now, until);
 }
 
 /**
- * What a job that was to send everything before it stops cannot send is kept: at its deadline, or as soon as nothing is left but a backfill
- * that goes no further. A person decides about that: its members were neither to be sent regardless, nor to be left out.
+ * Keeps the triggers that a job could not deliver before its stop: at its deadline, or as soon as only a backfill that goes no further is
+ * left. A person decides about that backfill: its members must neither be sent regardless, nor be left out.
  */
 export function endDelivering(state: DispatcherState, now: number): void {
   const { stopping, chains, overflow, deadLetters, backfill } = state;
@@ -289,8 +289,8 @@ export function endDelivering(state: DispatcherState, now: number): void {
 }
 
 /**
- * The job stops and keeps what waits: the members that the backfill has read, as they were then, and where the next ones are read. Its child
- * ends; another one goes on when the job is resumed.
+ * Suspends the backfill of a job that stops and keeps its backlog: the members already read, as they were then, and the place where the
+ * next ones are read. Its child ends; another one continues when the job is resumed.
  */
 function suspendBackfill(state: DispatcherState): void {
   const { backfill } = state;
@@ -299,19 +299,19 @@ function suspendBackfill(state: DispatcherState): void {
   restartBackfill(state);
 }
 
-/** Ends a backfill that is running or lost; what is already in chains is still sent. */
+/** Ends a backfill that is running or lost; triggers already in chains are still sent. */
 export function cancelBackfill(state: DispatcherState): void {
   const { backfill } = state;
   if (backfill?.state === 'running' && backfill.started) state.backfillToCancel = backfill.n;
   backfill?.cancel();
 }
 
-/** The child of backfill `n` could not be told something: it is looked for at once, if it is needed. */
+/** Looks for the child of backfill `n` at once, if it is needed, since it could not be signalled. */
 export function missBackfill({ backfill }: DispatcherState, n: number): void {
   if (backfill?.n === n) backfill.heardAt = 0;
 }
 
-/** The child of backfill `n` is gone, or could not be started. When it had read all members, nothing is missing. */
+/** Handles that the child of backfill `n` is gone, or could not be started. If it had read all members, nothing is missing. */
 export function backfillChildGone(state: DispatcherState, n: number): void {
   const { backfill } = state;
   if (backfill?.n !== n || !backfill.needsChild) return;
@@ -319,20 +319,23 @@ export function backfillChildGone(state: DispatcherState, n: number): void {
   else restartBackfill(state);
 }
 
-/** The child of the backfill is gone or is to go. What was still to be said to it does not concern the one that goes on. */
+/** Lets another child continue the backfill: messages still owed to the old one do not concern the new one. */
 function restartBackfill(state: DispatcherState): void {
   state.backfill?.restart();
   state.pageToReadAgain = undefined;
   state.unwantedPage = undefined;
 }
 
-/** A job that was to keep what waits has stopped: call it when nothing is under way. */
+/** Marks a job that keeps its backlog as stopped: call it when nothing is under way. */
 export function endStopping(state: DispatcherState, now: number): void {
   const { stopping } = state;
   if (stopping?.waiting === 'keep' && !isStopped(state)) state.stopping = { ...stopping, stoppedAt: now };
 }
 
-/** Drops everything that is waiting, wherever it is, and members that a backfill has found. What is in a slice is dropped when that gives it back. */
+/**
+ * Drops everything that is waiting, wherever it is, and members that a backfill has found. Triggers in a slice are dropped when the slice
+ * gives them back.
+ */
 export function discardWaiting(state: DispatcherState): void {
   const before = waitingTriggers(state);
   cancelBackfill(state);
@@ -344,7 +347,7 @@ export function discardWaiting(state: DispatcherState): void {
 
 function dropOverflow(state: DispatcherState): void {
   const { overflow, owedReleases } = state;
-  // A holder that is being started might begin after it was told to end, and stay forever: so it is first allowed to start.
+  // A holder that is being started might begin after it was told to end, and stay forever, so let it start first.
   if (overflow.isEmpty || overflow.isLeaving) return;
   owedReleases.push(...overflow.discard().map(String));
   state.unreadable = undefined;

@@ -9,22 +9,22 @@ import { type DispatcherState, countLeft } from './state.ts';
 import { gatherNoLonger } from './throttles/batching.ts';
 
 /**
- * A worker that was killed, or has lost its connection, no longer heartbeats: the server ends its slices. Requests of theirs may still be open.
- * Until nothing can be in flight any more, the people in doubt and the permits stay in quarantine, in the next run if need be. The triggers
- * then go back.
+ * A worker that was killed, or has lost its connection, no longer heartbeats: the server ends its slices. Their requests may still be open.
+ * Until none can be in flight any more, the people in doubt and the permits stay in quarantine, even into the next run. The triggers then
+ * go back.
  */
 
-/** What is known of a slice whose worker has not reported. */
+/** A slice whose worker has not reported, as far as it is known. */
 export interface SilentSlice {
-  /** Details of its last heartbeat; where they cannot be read, nothing is known to be settled. */
+  /** Details of its last heartbeat; if they cannot be read, nothing is known to be settled. */
   readonly details: unknown;
-  /** Whether the server ended it for want of heartbeats. Otherwise the last one may have come just now. */
+  /** Whether the server ended it for lack of heartbeats. Otherwise the last one may have come just now. */
   readonly isSilent: boolean;
   /** Longest time of one of its requests, in ms. */
   readonly requestTimeoutMs: number;
 }
 
-/** Settles what the last heartbeat of a slice says, and puts the rest in quarantine. */
+/** Settles the triggers that the last heartbeat of a slice reports, and puts the rest in quarantine. */
 export function reclaimSlice(
   state: DispatcherState,
   sliceId: number,
@@ -47,16 +47,16 @@ export function reclaimSlice(
   const { permits, isBackfill } = slice;
   const lost = { id: sliceId, permits, parts, overAt, ...(isBackfill === true ? { isBackfill } : {}) };
   state.slices.set(sliceId, quarantined(lost, state.job.revision));
-  // A run that it held up ends in the next calm moment.
+  // A run that the slice held up ends in the next calm moment.
   state.endTried = 0;
 }
 
-/** Puts the triggers back of slices of which nothing can be in flight any more. */
+/** Puts the triggers of slices back that can have no request in flight any more. */
 export function endQuarantines(state: DispatcherState, now: number): void {
   for (const { id, parts, overAt = Infinity } of state.slices.values()) {
     if (overAt > now) continue;
     state.slices.delete(id);
-    // What comes back has waited for its batch before.
+    // Returned triggers have waited for their batch before.
     if (parts.length > 0) gatherNoLonger(state);
     for (const { chain } of parts) {
       state.chains.stopRunning(chain);
@@ -86,7 +86,7 @@ const SLICE_BYTES = 110;
 // ["",1000],
 const PERSON_BYTES = 10;
 
-/** Bytes that those take when they are carried. */
+/** Bytes that slices in quarantine take when carried. */
 export function lostBytes(slices: ReadonlyMap<number, Slice>): number {
   let bytes = 0;
   for (const { parts, overAt } of slices.values()) {
@@ -127,7 +127,7 @@ export function restoreLost(
   );
 }
 
-/** A slice of which no more is known than whose triggers it has, and when it is over. */
+/** A slice of which only its people and its end are known. */
 function quarantined(
   slice: Pick<Slice, 'id' | 'permits' | 'parts' | 'isBackfill'> & { readonly overAt: number },
   revision: number,

@@ -20,28 +20,28 @@ export interface RecoveryState {
 
 /** @param payloadBytes most bytes of one payload. */
 export function partOf(text: string, part: unknown, payloadBytes: number): RecoveryPart {
-  // So many characters fit, even when each takes three bytes and is escaped.
+  // This many characters fit, even when each takes three bytes and is escaped.
   const length = Math.floor(payloadBytes / 7);
   const from = typeof part === 'number' && part > 0 ? part * length : 0;
   return { v: 1, text: text.slice(from, from + length), parts: Math.ceil(text.length / length) };
 }
 
-/** What is left of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
+/** The remains of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
 export interface Remains {
   /** The state that the run had reached, with the triggers of running slices among those waiting. */
   readonly carried: CarriedJob;
-  /** Those of these slices that ended after that. */
+  /** The running slices that ended after that. */
   readonly reports: readonly { readonly slice: SliceInput; readonly report: SliceReport }[];
-  /** What had been signalled and not yet taken, oldest first, with the time at which it came (epoch ms). */
+  /** Arrivals that were not yet taken, oldest first, with the time at which they came (epoch ms). */
   readonly arrivals: readonly { readonly arrival: Arrival; readonly at: number }[];
 }
 
-/** What is taken in again; the others are what only the ended run could use. */
+/** The arrivals that are taken in again; only the ended run could use the others. */
 const RECOVERED: ReadonlySet<Arrival['kind']> = new Set(['trigger', 'unknown', 'surplus']);
 
 /**
- * The state from which a terminated job continues, with exactly what is not known to be delivered. A slice that was in flight, and whose
- * end is not known, is sent again: its triggers keep their ids.
+ * Returns the state from which a terminated job continues, with exactly the triggers that are not known to be delivered. A slice that was
+ * in flight, and whose end is not known, is sent again: its triggers keep their ids.
  *
  * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
  */
@@ -52,23 +52,23 @@ export function recoverJob(
 ): DispatcherState {
   const state = restoreJob(carried);
   if (isStopped(state)) runAgain(state, now);
-  // What was to be dropped may already be gone, so there is no way back. Any other stop has to be asked for again.
+  // Some of the triggers to drop may already be gone, so there is no way back. Any other stop has to be requested again.
   else if (state.stopping?.waiting !== 'discard') state.stopping = undefined;
   for (const { slice, report } of reports) {
     if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
   }
-  // Of other slices nobody knows what they started.
+  // It is not known which requests other slices started.
   spacingUnknown(state, state.job.definition.requestsPerSecond ?? undefined, now);
   for (const { arrival, at } of arrivals) {
-    // A page is read again, or sent again by the child; permits belonged to slices that are over. A dead letter that was not taken has its
-    // trigger still, and may have been discarded since.
+    // A page is read again, or sent again by the child; permits belonged to slices that are over. A dead letter that was not taken still
+    // has its trigger, and may have been discarded since.
     if (RECOVERED.has(arrival.kind)) admitArrival(state, arrival, at);
   }
   if (backfillGone) state.backfill?.restart();
   return state;
 }
 
-/** Makes a slice that was carried as waiting run again; false when what is waiting is not what it contained. */
+/** Makes a slice that was carried as waiting run again; false when the waiting triggers are not those of the slice. */
 function takeUpSlice(
   state: DispatcherState,
   { sliceId, permits, pace, settings, triggers, quotaFrom }: SliceInput,

@@ -2,7 +2,7 @@ import { carriedBytes, carryJob, estimateBytes } from './carrying.ts';
 import { SLICE_BUDGET_MS, hasReady, sliceEndsWithinMs } from './dispatching.ts';
 import type { DispatcherState } from './state.ts';
 
-/** What the workflow knows of its run and the dispatcher does not. */
+/** Facts about a run that the workflow knows and the dispatcher does not. */
 export interface RunFacts {
   readonly signals: number;
   readonly events: number;
@@ -13,7 +13,7 @@ export interface RunFacts {
   readonly continueSuggested: boolean;
   /** The workflow itself is doing something (starting a child, sending a signal), and the run may not end meanwhile. */
   readonly busy: boolean;
-  /** Something of the run's is on its way to holders, or from them. The next run does it anew. */
+  /** Content is on its way to holders, or from them. The next run does it again. */
   readonly atHolders: boolean;
 }
 
@@ -28,10 +28,10 @@ export interface RunPhase {
 /** The server lets no next run begin within a second of the one before (`history.workflowIdReuseMinimalInterval`): an earlier end would be a pause. */
 const LEAST_RUN_MS = 1_500;
 
-/** A run that ends early leaves a history that is this many times as long as what it hands on, or handing on would be most of what is written. */
+/** A run ends early only if its history is this many times as long as the state that it hands on. Otherwise most writes would be for handing on. */
 const WORTH_ENDING = 2;
 
-/** How long a run has become. */
+/** The age of a run, by its length. */
 const AGES = {
   young: 0,
   /** Long enough to end when nobody has to wait for that. */
@@ -42,18 +42,18 @@ const AGES = {
 type Age = (typeof AGES)[keyof typeof AGES];
 
 /**
- * The phase of a run: one that is to end cuts no slices until those that run have reported. It waits for them as long as slices usually take. One that
- * takes longer (its endpoint hangs, its worker was killed) holds up no others: the run goes on, and ends in the next calm moment. It tries once when it
- * is grown and once when it is old; when it is as old as it may be it waits for all slices.
+ * The phase of a run: a run that is to end cuts no slices until the running ones have reported. It waits for them as long as slices usually
+ * take. A slice that takes longer (its endpoint hangs, its worker was killed) holds up no others: the run continues, and ends in the next
+ * calm moment. It tries once when it is grown and once when it is old. When it is as old as it may be, it waits for all slices.
  *
- * Runs are short: where triggers come steadily, one nearly always comes while a run is ending. The server then refuses the end, and a worker has to
- * replay the whole run before it can end it. Until then nothing is sent, and who signals waits.
+ * Runs are short: where triggers come steadily, one nearly always comes while a run is ending. The server then refuses the end, and a
+ * worker has to replay the whole run before it can end it. Until then nothing is sent, and signallers wait.
  */
 export function phaseOf(state: DispatcherState, now: number, run: RunFacts): RunPhase {
   const age = ageOf(state, now, run);
   const isToEnd = age > AGES.young || state.endTried > AGES.young;
   if (!isToEnd) return YOUNG;
-  // Asked once: in a calm moment it writes the whole state as JSON, and whoever signals meanwhile may be what keeps the run from ending.
+  // Asked once: in a calm moment it writes the whole state as JSON, and a signal meanwhile may keep the run from ending.
   const isEnding = canEnd(state, run);
   if (age === AGES.asOldAsItMayBe) return { isOld: true, isEnding };
   if (isEnding && age > state.endTried) {
@@ -91,12 +91,12 @@ function isGrown(state: DispatcherState, { events, historyBytes, ageMs }: RunFac
 
 /** Whether a run is to end in a calm moment: it is long enough, or its job has stopped in it. */
 export function endsWhenCalm(state: DispatcherState, now: number, run: RunFacts): boolean {
-  // What a stopped job keeps is all that its run begins with: it may wait for months. And a run can be cancelled only once.
+  // A stopped job may wait for months, so its run begins with only its kept state. And a run can be cancelled only once.
   const hasStopped = (state.stopping?.stoppedAt ?? 0) > now - run.ageMs;
   return hasStopped || run.continueSuggested || run.signals >= state.budgets.calmSignals || isGrown(state, run);
 }
 
-/** Whether nothing is under way. What is in quarantine is so in the next run, too. */
+/** Whether nothing is under way. Slices in quarantine stay there in the next run, too. */
 export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean {
   if (busy) return false;
   for (const { overAt } of slices.values()) if (overAt === undefined) return false;
@@ -105,13 +105,13 @@ export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean
 
 /** Whether the next run can be given the state. Measured, since a run that was given more than the server accepts could never begin. */
 export function fits(state: DispatcherState): boolean {
-  // Holders of profiles that it does not need are owed a release.
+  // Unneeded profile holders have yet to be released.
   return carriedBytes(carryJob(state)) + state.profileHolders.bytes <= state.budgets.carryBytes;
 }
 
-/** Whether an end can be waited for: from then on no slice is cut. */
+/** Whether the run can wait for its end: from then on no slice is cut. */
 function canEnd(state: DispatcherState, run: RunFacts): boolean {
-  // A state that is too large to be carried has to shrink first: by what goes to holders, and by sending.
+  // A state that is too large to be carried has to shrink first: by spilling to holders, and by sending.
   if (estimateBytes(state) > state.budgets.carryBytes) return false;
   return !isCalm(state, run) || fits(state);
 }

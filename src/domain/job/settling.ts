@@ -23,10 +23,10 @@ import { refundQuota } from './throttles/quota.ts';
 import { spacingEnded } from './throttles/request-rate.ts';
 
 /**
- * A slice ended: removes its delivered triggers; the rest waits as the verdicts say. A report that does not say for certain what became of
- * each trigger delivers none: all go back, and wait for a while, since the next report of that worker would be no better.
+ * Settles a slice that ended: removes its delivered triggers; the rest waits as the verdicts say. A report in which the outcome of any
+ * trigger is uncertain delivers none: all go back, and wait for a while, since the next report of that worker would be no better.
  *
- * @param raw what `deliver` returned; it is read completely before anything changes.
+ * @param raw the result of `deliver`; it is read completely before anything changes.
  * @returns whether it could be read.
  */
 export function settleSlice(state: DispatcherState, sliceId: number, raw: unknown, now: number): boolean {
@@ -37,7 +37,7 @@ export function settleSlice(state: DispatcherState, sliceId: number, raw: unknow
   return report !== undefined;
 }
 
-/** The report of a slice of which nothing is known: the first trigger of each person failed for a reason of ours, and no other was sent. */
+/** The report for a slice without a readable one: the first trigger of each person failed for a reason of ours, and no other was sent. */
 function nothingKnown({ parts, triggers }: Slice): SliceReport {
   const failed: FailedAttempt[] = [];
   let index = 0;
@@ -49,7 +49,7 @@ function nothingKnown({ parts, triggers }: Slice): SliceReport {
   return { failed, unsent: [...triggers.keys()].filter((place) => !heads.has(place)), sendingMs: 0 };
 }
 
-/** @param isKnown whether it is known that no request was made for what the report has as unsent. */
+/** @param isKnown whether certainly no request was made for the triggers that are unsent in the report. */
 function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isKnown: boolean): void {
   const failed = new Map(report.failed.map((attempt) => [attempt.index, asAsked(attempt)]));
   const unsent = new Set(report.unsent);
@@ -69,11 +69,11 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   };
   if (isKnown) refundQuota(state, slice, (index) => isAsked(index) || isUnclear(failed.get(index)));
   const parts = partsOf(state, slice, { failed, unsent, halved });
-  // What comes back has waited for its batch before.
+  // Returned triggers have waited for their batch before.
   if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
   if (delivered > 0) state.lastDeliveredAt = now;
-  // An answer to a batch is one, however many people it is about.
+  // An answer to a batch counts once, however many people it is about.
   const failures = parts.flatMap(({ chain, delivered: before, attempt, verdict }) => {
     if (verdict === undefined || attempt === undefined || attempt.like !== undefined) return [];
     const isRedelivered = slice.triggers[attempt.index]?.redelivery !== undefined;
@@ -81,7 +81,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
     return [{ user: chain.user, verdict, isAgain, isRedelivered }];
   });
   const size = batchSize(state);
-  // Before the failures are settled, because only this tells whether a refusal is about one payload or about everybody.
+  // Before the failures are settled: only this tells whether a refusal is about one payload or about everybody.
   if (isCurrent && delivered + failures.length > 0) {
     state.breaker.learn(
       { delivered: Math.ceil(delivered / size), failures },
@@ -97,7 +97,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
   noteTrend(state, delivered, failures.length, now);
-  // The time of one that spaced its requests says nothing of how long they take.
+  // If a slice spaced its requests, its time says nothing about how long they take.
   if (slice.perSecond !== undefined) return;
   state.requestMs = updateRequestMs(
     state.requestMs,
@@ -126,11 +126,11 @@ interface SettledPart {
   /** The attempt at the next one, if it was made and failed. */
   readonly attempt: FailedAttempt | undefined;
   readonly verdict: Verdict | undefined;
-  /** How many the batch of that one has at most from now on, if its last was refused. */
+  /** The most triggers in the next batch of that one, if its last batch was refused. */
   readonly batchMost: number | undefined;
 }
 
-/** What is known of the triggers of a slice, by their places there. */
+/** The reported outcomes of a slice, by the places of its triggers. */
 interface ReportedOutcomes {
   readonly failed: ReadonlyMap<number, FailedAttempt>;
   readonly unsent: ReadonlySet<number>;
@@ -141,9 +141,9 @@ interface ReportedOutcomes {
 interface Settling {
   readonly slice: Slice;
   readonly now: number;
-  /** How the next attempts of those whose requests failed are spread, by the first of each request: what failed in a batch comes back as one. */
+  /** The spread of the next attempts after failed requests, by the first trigger of each request: a failed batch comes back as one. */
   readonly chances: Map<number, number>;
-  /** How many triggers each request that failed was about, by its first. */
+  /** How many triggers each failed request was about, by its first. */
   readonly shared: ReadonlyMap<number, number>;
 }
 
@@ -183,10 +183,10 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
 }
 
 /**
- * The activity of a slice failed for good, which an endpoint cannot cause. Its triggers go back, except those that its last heartbeat
- * reports as settled.
+ * Settles a slice whose activity failed for good, which an endpoint cannot cause. Its triggers go back, except the ones that its last
+ * heartbeat reports as settled.
  *
- * @param details of that heartbeat; where they cannot be read, nothing is known to be settled.
+ * @param details of that heartbeat; if they cannot be read, nothing is known to be settled.
  */
 export function loseSlice(state: DispatcherState, sliceId: number, details: unknown, now: number): void {
   const slice = state.slices.get(sliceId);
@@ -198,14 +198,14 @@ export function loseSlice(state: DispatcherState, sliceId: number, details: unkn
   settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now, false);
 }
 
-/** The places in a slice of which a heartbeat says what has become of them. */
+/** The places in a slice whose outcome a heartbeat reports. */
 export function settledPlaces({ delivered, failed }: SliceProgress = { delivered: [], failed: [] }): Set<number> {
   const settled = new Set(failed.map(({ index }) => index));
   for (const [first, last] of delivered) for (let index = first; index <= last; index++) settled.add(index);
   return settled;
 }
 
-/** A running slice starts no further request, and gave back permits that it no longer needs. A repeat has no effect, since `left` is how many it keeps. */
+/** Takes back permits from a running slice, which starts no further request. A repeat has no effect, since `left` is how many it keeps. */
 export function returnPermits(state: DispatcherState, raw: unknown, now: number): undefined {
   if (typeof raw !== 'object' || raw === null) return;
   const { sliceId, left, spacing } = raw as { sliceId?: unknown; left?: unknown; spacing?: unknown };
@@ -256,8 +256,8 @@ function settleFailure(
       retryOrBury(state, settling, chain, attempt);
       return;
     case 'refused':
-      // An endpoint that refuses everybody is wrongly set up, so its triggers are kept rather than given up. That may also be true of one
-      // that has never accepted any.
+      // An endpoint that refuses everybody is wrongly configured, so its triggers are kept rather than given up. An endpoint that has never
+      // accepted any may be, too.
       if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, settling, chain, attempt);
       else bury(state, chain, attempt, now);
       return;
@@ -306,7 +306,7 @@ function retryOrBury(
   chances.set(like, chance);
   const others = shared.get(like) ?? 1;
   const { retryFor } = state.job.definition;
-  // What an edit of the schedule made the last attempt may have been made together with others: then there is one more, alone.
+  // An edit of the schedule may have made an attempt together with others the last one: then one more follows, alone.
   const soonMs = others > 1 ? retryDelayMs(1, chance, retryFor) : undefined;
   const delayMs = retryDelayMs(chain.failures + 1, chance, retryFor) ?? soonMs;
   if (delayMs === undefined) {
@@ -319,7 +319,7 @@ function retryOrBury(
 }
 
 /**
- * How many triggers may be in the next request about somebody whose last one failed together with others: it may be one of those that makes it
+ * How many triggers may be in the next request about somebody whose last one failed together with others. One of the others may make it
  * fail, so there are fewer each time, and nobody else at the last attempt.
  */
 function nextBatchMost({ job }: DispatcherState, { failures }: Chain, shared: number): number {
@@ -343,12 +343,12 @@ function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now:
   if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
 }
 
-/** Nothing is to be sent about the oldest trigger of a running chain; the next one may then be sent. */
+/** Skips the oldest trigger of a running chain; the next one may then be sent. */
 function skip(state: DispatcherState, chain: Chain): void {
   const trigger = state.chains.settleHead(chain);
   state.chains.stopRunning(chain);
   if (trigger === undefined) return;
-  // What a backfill found was never received.
+  // Members of a backfill do not count as received.
   if (trigger.backfill === undefined) state.counters.filtered = (state.counters.filtered ?? 0) + 1;
   countLeft(state, [trigger], 'filtered');
 }
@@ -376,10 +376,10 @@ function failureOf({ status, code, as, answer }: FailedAttempt, now: number): La
 
 /** After this many failed attempts, in three quarters of an hour, a trigger may be given up early. */
 const EARLY_AFTER = 5;
-/** An endpoint that accepted something this recently is well, so triggers that fail do so for their own reasons. */
+/** An endpoint that accepted something this recently is healthy, so triggers that fail do so for their own reasons. */
 const WELL_MS = 10 * 60_000;
 
-/** A trigger becomes a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
+/** Makes a trigger a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
 export function giveUp(
   state: DispatcherState,
   user: string,
@@ -393,15 +393,16 @@ export function giveUp(
 }
 
 /**
- * A job can keep a few thousand people waiting for their next attempt; with more, everybody else would have to wait for them. So while the
- * endpoint is well, those that have failed most often are given up before the end of their schedule.
+ * Makes room in the chains. A job can keep a few thousand people waiting for their next attempt; with more, everybody else would have to
+ * wait for them. While the endpoint is healthy, the triggers that have failed most often are therefore given up before the end of their
+ * schedule.
  */
 export function makeRoom(state: DispatcherState, now: number): void {
   const { chains, budgets, overflow, lastDeliveredAt } = state;
   if (lastDeliveredAt === undefined || now - lastDeliveredAt > WELL_MS || !maySend(state, now)) return;
   const holderFits = chainRoom(state) - budgets.sliceBytes;
   if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
-    // Nobody else could even be tried: then gives up as few as make room for some others.
+    // No others could even be tried, so give up just enough to make room for some.
     giveUpMostFailed(state, now, 1, () => chains.bytes <= holderFits);
   } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
     const enough = budgets.chainBytes / 2;

@@ -20,9 +20,9 @@ import type { Breaker } from './throttles/breaker.ts';
 import type { CarriedGathering, CarriedQuota, CarriedSpacing } from './throttles/throttled.ts';
 
 /**
- * The part of a job's state that is plain data, and carried as it is. A new field of this kind stands here and in `PLAIN`, and in `beginJob`
- * where a new job has it. What is added after a release is optional, here and in all that is carried: running jobs do not have it. What
- * cannot be optional needs a new `v`.
+ * The part of a job's state that is plain data, and carried as it is. A new field of this kind stands here and in `PLAIN`, and in
+ * `beginJob` if a new job has it. Fields added after a release are optional, here and in everything carried: running jobs do not have them.
+ * A field that cannot be optional needs a new `v`.
  */
 export interface PlainState {
   job: JobRecord;
@@ -40,25 +40,25 @@ export interface PlainState {
   spacing?: CarriedSpacing | undefined;
   /** With a quota: how much of it is used. */
   quota?: CarriedQuota | undefined;
-  /** With batches: since when what is ready waits for more. */
+  /** With batches: since when ready triggers wait for more. */
   gathering?: CarriedGathering | undefined;
   lastDeliveredAt?: number | undefined;
   lastFailure?: LastFailure | undefined;
   editProblem?: string | undefined;
-  /** What was lost from outside, in words. */
+  /** The loss that somebody caused from outside, for people. */
   loss?: string | undefined;
 }
 
 /**
- * Everything that a job knows. The functions in the files beside this one change it and do nothing else, so that the workflow, the model
- * test and a recovery follow the same rules. Times are epoch ms and are passed as arguments.
+ * The whole state of a job. The functions in the files beside this one only change it, so the workflow, the model test and a recovery
+ * follow the same rules. Times are epoch ms and are passed as arguments.
  */
 export interface DispatcherState extends PlainState {
   readonly budgets: Budgets;
   /** Bytes of `job` as JSON. */
   jobBytes: number;
   readonly chains: Chains;
-  /** What the chains have no room for. */
+  /** The triggers that the chains have no room for. */
   readonly overflow: Overflow;
   /** The oldest holder that could not be read; undefined: none. */
   unreadable: UnreadableHolder | undefined;
@@ -66,15 +66,15 @@ export interface DispatcherState extends PlainState {
   readonly deadLetters: DeadLetters;
   /** The last dead letters that came back, by their first runs: one that asks again is not taken twice. */
   readonly takenLetters: RecentMemory;
-  /** What dead letters have yet to be told. Not carried: no run ends before, and one that hears nothing asks again. */
+  /** Answers owed to dead letters. Not carried: no run ends before they are sent, and a dead letter without an answer asks again. */
   readonly owedAnswers: AddressedAnswer[];
   /** Holders that are no longer needed and have yet to be released. */
   owedReleases: string[];
-  /** The last deliveries, as texts: what is signalled again soon afterwards is a repeat. */
+  /** The last deliveries, as texts: a trigger that is signalled again soon afterwards is a repeat. */
   readonly delivered: RecentMemory;
   /** The last live triggers, by person and audience: a page of members that was read before one came is older news about them. */
   readonly arrived: RecentMemory;
-  /** With `stale: "drop"`: when the newest change happened that came, by membership key. */
+  /** With `stale: "drop"`: when the newest change happened, by membership key. */
   readonly newest: NewestChanges;
   readonly instants: KnownInstants;
   readonly slices: Map<number, Slice>;
@@ -82,7 +82,7 @@ export interface DispatcherState extends PlainState {
   readonly backfillRequests: BackfillRequests;
   /** A page that the child has yet to be told to read again. */
   pageToReadAgain: number | undefined;
-  /** A page that is not expected here: its child, from a job or backfill that is over, is to end. */
+  /** A page that is not expected here: its child belongs to a job or backfill that is over, and is to end. */
   unwantedPage: { readonly n: number; readonly number: number } | undefined;
   /** Who probed the unhealthy endpoint last. */
   lastProbe: string | undefined;
@@ -90,16 +90,16 @@ export interface DispatcherState extends PlainState {
   backfillToCancel: number | undefined;
   /** Slices cut in a row for live triggers while a backfill waits. */
   liveStreak: number;
-  /** At which of its ages the run last tried to end (`run-end.ts`); 0: at none. */
+  /** The age at which the run last tried to end (`run-end.ts`); 0: none. */
   endTried: number;
-  /** Until when it cuts no slices for that, epoch ms. */
+  /** Until when it cuts no slices because of that, epoch ms. */
   endPutOffAt: number | undefined;
   breaker: Breaker;
   /** Deliveries. */
   readonly meter: Meter;
   readonly trend: Trend;
   readonly alerts: Alerts;
-  /** Steps of which one at a time is under way: the next one takes all that came meanwhile. */
+  /** Kinds of steps that run one at a time and are under way: the next one takes all that came meanwhile. */
   readonly underWay: Set<Step['kind']>;
 }
 
@@ -117,7 +117,7 @@ export function drawChance(state: DispatcherState): number {
   return chance;
 }
 
-/** Triggers left the chains: counts those of the present backfill there. */
+/** Counts triggers that left the chains, for the present backfill. */
 export function countLeft(state: DispatcherState, left: readonly QueuedTrigger[], as: Leaving): void {
   const { backfill } = state;
   const own = left.filter((trigger) => trigger.backfill !== undefined && trigger.backfill === backfill?.n).length;
@@ -141,14 +141,14 @@ export function permitsInUse(state: DispatcherState): number {
   return permits;
 }
 
-/** Whether all whose triggers could be sent have failed before, so that nobody else is tried. */
+/** Whether everybody who could be sent has failed before, so nobody else is tried. */
 export function isCrowdedOut({ chains, slices }: DispatcherState): boolean {
   return slices.size === 0 && chains.live.freshCount === 0;
 }
 
 /**
- * Bytes that chains may take. A few others are let in beside those who failed, since only others can show whether the endpoint is unhealthy or
- * just does not accept these.
+ * Bytes that chains may take. A few other people are let in beside those who failed: only others can show whether the endpoint is unhealthy
+ * or just does not accept these.
  */
 export function chainRoom(state: DispatcherState): number {
   const { chainBytes, sliceBytes } = state.budgets;

@@ -8,7 +8,7 @@ import type { CalendarSettings } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { DeadTrigger } from './queue/dying.ts';
 
-/** Start the holder with this number with its content; `overflow.confirm` when it has it. */
+/** Start the holder with this number and its content; `overflow.confirm` when it has it. */
 export interface HoldStep {
   readonly kind: 'hold';
   readonly number: number;
@@ -16,7 +16,7 @@ export interface HoldStep {
   readonly bytes: number;
 }
 
-/** What the workflow is to do next. */
+/** The next step of a workflow. */
 export type Step =
   | {
       readonly kind: 'deliver';
@@ -61,7 +61,7 @@ export type Step =
   /** Nothing to do until something happens, or until `until` (epoch ms). */
   | { readonly kind: 'wait'; readonly until?: number };
 
-/** One thing that was signalled, as it came; nothing in it has been checked yet. */
+/** A part of a signal, as it came; nothing in it has been checked yet. */
 export type Arrival =
   | { readonly kind: 'trigger'; readonly raw: unknown; readonly event: TriggerEvent | undefined }
   | { readonly kind: 'redelivery'; readonly raw: unknown }
