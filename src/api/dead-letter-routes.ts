@@ -37,7 +37,7 @@ const filter = z.object({
   dryRun: flag.describe('Only say what the filter selects.'),
 });
 const force = z.object({ force: flag });
-/** What each decision takes: about all that a filter selects, and about one dead letter. The client checks the values. */
+/** The body of each decision: for all that a filter selects, and for one dead letter. The client checks the values. */
 const BODIES = {
   redeliver: { many: filter.extend({ ...force.shape, limit: number, perSecond: number }), one: force },
   discard: { many: filter, one: z.object({}) },

@@ -26,7 +26,7 @@ export const DEFAULT_ADDRESS = 'localhost:7233';
 /** The characters that a gRPC header may contain. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Longest wait between two tries to reach a server that is away, in ms. */
+/** Longest wait, in ms, between two tries to reach a server that is down. */
 const RECONNECT_MS = 2_000;
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 
@@ -108,7 +108,7 @@ export async function connectClient(
   return { client, connection, close, abandon };
 }
 
-/** The keys of a program that has nothing but the environment: `TRIGGERS_PAYLOAD_KEYS`. */
+/** Returns the payload keys of the environment: `TRIGGERS_PAYLOAD_KEYS`. */
 export function payloadKeysOfEnvironment(): string[] {
   const { TRIGGERS_PAYLOAD_KEYS: keys } = process.env;
   return keys ? splitPayloadKeys(keys) : [];

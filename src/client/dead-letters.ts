@@ -164,7 +164,7 @@ export class DeadLetters {
 
   /**
    * @param open the client, as long as it is not closed.
-   * @param taskQueue that of the workers: one is asked whether its source knows an audience, and what they keep must be readable here.
+   * @param taskQueue of the workers: one is asked whether its source knows an audience. Dead letters of this queue must be readable here.
    */
   constructor(open: () => Client, taskQueue: string) {
     this.#open = open;

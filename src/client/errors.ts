@@ -49,7 +49,7 @@ export abstract class ProblemsError extends TriggersError {
 export class JobNotFound extends TriggersError {
   static override readonly status = 404;
   declare readonly jobId: string;
-  /** The job that was most likely meant, where that was looked for. */
+  /** The job that was most likely meant, if one was looked for. */
   declare readonly near?: string;
   constructor(jobId: string, { near, cause }: ErrorOptions & { readonly near?: string | undefined } = {}) {
     super(`There is no job "${jobId}".${didYouMean(near)}`, { jobId, near }, cause, { action: 'listJobs' });
@@ -61,7 +61,7 @@ export class JobNotRunning extends TriggersError {
   static override readonly status = 409;
   declare readonly jobId: string;
   declare readonly ended: string;
-  /** How it can run again, if it can: with what it keeps, or with what can be recovered. */
+  /** How it can run again, if it can: with its kept backlog, or after a recovery. */
   declare readonly left: 'kept' | 'recoverable' | undefined;
   /** @param options.why it never began and never can, for this reason. */
   constructor(
@@ -128,7 +128,7 @@ export interface Recoverable {
   readonly ended: string;
   /** Triggers that it is not known to have delivered; undefined when its history could not be read. */
   readonly waiting: number | undefined;
-  /** Whether members are left that its backfill has yet to read. */
+  /** Whether its backfill has yet to read some members. */
   readonly backfill: boolean;
   /** Dead letters that wait for a decision, and that only this job can send. */
   readonly letters: number;
@@ -214,7 +214,7 @@ export class NoWorker extends TriggersError {
   declare readonly taskQueue: string;
   /** How long ago, in ms, a worker last asked for work; undefined when none did within minutes. */
   declare readonly lastPollMsAgo: number | undefined;
-  /** Why a worker could not take up the last task of the workflow that was asked; undefined when none failed. */
+  /** Why a worker could not process the last task of the workflow; undefined when none failed. */
   declare readonly taskFailure: string | undefined;
   constructor(
     taskQueue: string,
@@ -251,7 +251,7 @@ export class WorkerFailed extends TriggersError {
   static override readonly status = 503;
   declare readonly taskQueue: string;
   declare readonly reason: string;
-  /** The likely reason is that it has other payload keys, and so cannot read this program's signals either. */
+  /** True: it most likely has other payload keys, and so cannot read this program's signals either. */
   declare readonly hasOtherKeys: boolean;
   constructor(
     taskQueue: string,

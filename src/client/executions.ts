@@ -61,7 +61,7 @@ export function endedFromOutside(status: string): boolean {
 }
 const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
 
-/** Until when the server keeps the history of a workflow that has ended, in epoch ms; undefined when nobody can say. */
+/** Until when the server keeps the history of a workflow that has ended, in epoch ms; undefined when unknown. */
 export async function knownUntil(
   client: Client,
   { closeTime }: WorkflowExecutionDescription,

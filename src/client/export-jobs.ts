@@ -363,8 +363,8 @@ export class ExportJobs {
   }
 
   /**
-   * Why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time, and what the
-   * person is waiting for now.
+   * Yields why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time. At the end it says what
+   * the person is waiting for now.
    * @throws JobNotFound, UnknownPayloadKey when a job is named
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
@@ -407,8 +407,8 @@ export class ExportJobs {
   }
 
   /**
-   * Starts a terminated job again, with exactly what it is not known to have delivered. First waits, until about 20 s after its end, until
-   * none of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
+   * Starts a terminated job again, with exactly the triggers that it is not known to have delivered. First waits, until about 20 s after its end, until none
+   * of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
    * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {

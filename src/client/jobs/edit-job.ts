@@ -37,7 +37,7 @@ export interface EditOptions {
   readonly isMeant?: (loss: string) => Promise<boolean>;
 }
 
-/** How long, in ms, an edit may take: the job checks it once more, and its source may take a minute. */
+/** How long, in ms, an edit may take: the job checks it again, and its source may take a minute. */
 const EDIT_MS = 75_000;
 
 /**

@@ -181,7 +181,7 @@ export interface JobNumbers {
   readonly delivered: number;
   /** RFC 3339 */
   readonly lastDeliveredAt?: string;
-  /** RFC 3339: when the job accepted what has waited longest; absent when nothing waits. */
+  /** RFC 3339: when the job accepted the trigger that has waited longest; absent when nothing waits. */
   readonly oldestWaitingAt?: string;
   readonly lastFailure?: LastFailure;
   /** Absent when nothing is amiss. */
@@ -192,7 +192,7 @@ export interface JobNumbers {
   readonly deadLettersOfEarlierJobs?: number;
 }
 
-/** How many jobs are asked at a time, how many at most, and for how long in all. */
+/** How many jobs are asked at a time, how many at most, and for how long in total. */
 const AT_ONCE = 16;
 const MOST = 500;
 const LOOK_MS = 10_000;

@@ -83,7 +83,7 @@ interface SampleSubject {
   readonly retryFor: string | null;
 }
 
-/** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored once more. */
+/** For a job, the worker gets only its id and asks the job itself, so that the URL is not stored again. */
 async function subjectOf(
   client: Client,
   taskQueue: string,

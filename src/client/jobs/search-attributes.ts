@@ -39,12 +39,12 @@ const CLI_TYPES = { KEYWORD: 'Keyword', KEYWORD_LIST: 'KeywordList' } as const;
 
 const NAMES = Object.keys(SEARCH_ATTRIBUTES) as SearchAttributeName[]; // keys of a constant: nothing else can be in it
 const CALL_MS = 10_000;
-/** Permission denied, unimplemented, unauthenticated: we may not look, or nobody can. */
+/** Permission denied, unimplemented, unauthenticated: this client, or every client, cannot look. */
 const NOT_FOR_US: ReadonlySet<number | undefined> = new Set([7, 12, 16]);
 
 /**
- * Which of our search attributes the namespace does not have with our type. When the server does not let us look, we cannot rely on any:
- * then all of them.
+ * Returns which of our search attributes the namespace does not have with our type. Returns all of them when the server denies the look-up, since none is
+ * certain.
  *
  * @throws the SDK's errors when the server cannot be reached or does not know the namespace (NamespaceNotFoundError).
  */

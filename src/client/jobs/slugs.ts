@@ -23,7 +23,7 @@ export async function refuseUnknownNames(
   waits: (filter: DeadLetterFilter) => Promise<boolean>,
   inSource: () => Promise<readonly AudienceListing[] | undefined>,
 ): Promise<void> {
-  // Dead letters outlive what the server knows of their job.
+  // Dead letters outlive the server's record of their job.
   if (jobId !== undefined && !(await waits({ jobId }))) await describeExecution(client, jobId);
   if (audience === undefined || (await waits({ audience }))) return;
   const jobs = await listJobs(client);

@@ -39,16 +39,16 @@ async function troubleOf(client: Client, workflowId: string): Promise<string | u
   return undefined;
 }
 
-/** How long, in ms, a stopping job may take until it has stopped: its running slices end first. */
+/** How long, in ms, a job may take to stop: its running slices end first. */
 const STOP_MS = 30_000;
 /** How long, in ms, a stopped job may take to drop what it keeps. */
 const DISCARD_MS = 20_000;
-/** How long, in ms, a job that has just stopped sending is waited for: it ends at once, unless a request is still open. */
+/** How long, in ms, to wait for the end of a job that has just stopped sending: it ends at once, unless a request is still open. */
 const SOON_MS = 2_000;
 const LOOK_AGAIN_MS = 100;
 
 /**
- * How a job is doing; for one that has ended, how it was at its end.
+ * Returns a job's status; for one that has ended, as it was at its end.
  * @throws JobNotFound
  */
 export async function statusOf(client: Client, jobId: string): Promise<JobStatus> {
@@ -89,7 +89,7 @@ function backfillAtEnd({ backfill }: JobStatus): Pick<JobStatus, 'backfill'> {
   return { backfill: { ...rest, ratePerSecond: 0, ...(wasUnderWay ? { state: 'kept' } : {}) } };
 }
 
-/** Why a job that has ended did not end normally, and what to do. */
+/** Returns why a job that has ended did not end normally, and what to do. */
 function endedBadly(
   ended: string,
   isRecoverable: boolean,

@@ -31,7 +31,7 @@ export interface PushOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How many bytes of JSON several pushers may hold together, beyond a signal each, for jobs that take nothing at the moment. */
+/** How many bytes of JSON several pushers may hold together, beyond a signal each, for jobs that accept nothing at the moment. */
 export interface PushRoom {
   leftBytes: number;
 }
