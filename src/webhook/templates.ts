@@ -87,7 +87,7 @@ const KNOWN_IN_BATCH = { ...KNOWN_OF_BATCH, items: 'any' } as const satisfies Re
   KnownFields[string]
 >;
 
-/** Why a template or its result is wrong, for people. The message never contains a value of the person. */
+/** A template or its result is wrong. The message says why, and never contains a value of the person. */
 export class TemplateFailed extends Error {
   override readonly name = 'TemplateFailed';
   /** The wrong part of the text, with a caret below it at the place. It contains values of the person, and is only for people who ask to see them. */
