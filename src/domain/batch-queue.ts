@@ -3,7 +3,7 @@ import type { HalvedBatches, SliceTrigger } from '../contract/slice.ts';
 export interface BatchQueueOptions {
   /** The triggers of one person are adjacent, and in order. */
   readonly triggers: readonly Pick<SliceTrigger, 'user' | 'event' | 'batchMost'>[];
-  /** At most so many in a batch. */
+  /** The most triggers in a batch. */
   readonly size: number;
   /** Whether enters and exits go in batches of their own. */
   readonly isByEvent: boolean;

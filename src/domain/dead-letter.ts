@@ -163,7 +163,7 @@ export interface ReadRedelivery extends Omit<Redelivery, 'trigger'> {
 
 type RedeliveryReading =
   | { readonly ok: true; readonly redelivery: ReadRedelivery }
-  /** `asking` is given when at least the dead letter that asks could be read, so that it can be answered. */
+  /** `asking` is set if at least the asking dead letter could be read: then it can be answered. */
   | { readonly ok: false; readonly reason: string; readonly asking?: AskingLetter };
 
 /** Reads what came as the signal of a dead letter. Our own workflow sends it, but a person can send one too, and no signal may break a job. */

@@ -1,6 +1,6 @@
 import { isRecord } from './json.ts';
 
-/** The code that Node, undici or a database gave an error (`EADDRINUSE`, `23505`); undefined if it has none that is a text. */
+/** The code that Node, undici or a database gave an error (`EADDRINUSE`, `23505`); undefined if it has no text code. */
 export function codeOf(error: unknown): string | undefined {
   const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;
@@ -9,7 +9,7 @@ export function codeOf(error: unknown): string | undefined {
 /** Takes the place of a payload that could not be read: it says why, and nothing throws. */
 interface Undecodable {
   readonly undecodablePayload: string;
-  /** True: another worker may have the key that it is encrypted with, so only what is asked from outside may be refused because of it. */
+  /** True: another worker may have the key that it is encrypted with, so only messages from outside may be refused because of it. */
   readonly isKeyMissing?: true;
 }
 
@@ -38,12 +38,12 @@ function isMissing(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'isKeyMissing' in value && value.isKeyMissing === true;
 }
 
-/** The version (`v`) of what workflows carry and are given that this release writes; it reads none that is newer. */
+/** The version (`v`) of workflow states and inputs that this release writes; it reads no newer one. */
 const KNOWN = 1;
 
 /**
- * This release was given what a newer one wrote: after a rollback, or while both are running. It does not fail the workflow: only its task
- * fails, and is handed out again until a worker that knows the version takes it.
+ * This release was given the state of a newer one: after a rollback, or while both are running. It does not fail the workflow: only its
+ * task fails, and is handed out again until a worker that knows the version takes it.
  */
 export class NewerState extends Error {
   override readonly name = 'NewerState';
@@ -57,7 +57,7 @@ export class NewerState extends Error {
 }
 
 /**
- * Refuses what a newer release wrote.
+ * Refuses an input that a newer release wrote.
  *
  * @param what the subject of the error's sentence.
  * @throws NewerState

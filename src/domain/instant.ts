@@ -9,7 +9,7 @@ const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(
 /** Ours; the leap second 60 is not. */
 const CANONICAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}(?:Z|\+00:00)$/;
 
-/** UTC with nine digits, as ours and most that come are; without the days of which only the calendar knows whether there are such. */
+/** UTC with nine digits, like ours and most that come; without the days that do not exist in every month or year. */
 const PLAIN =
   /^\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{9}(?:Z|\+00:00)$/;
 
@@ -56,7 +56,7 @@ export function nextNanosecond(instant: Instant): Instant {
   return instantAfter(instant, 1);
 }
 
-/** The instant so many nanoseconds later. */
+/** The instant this many nanoseconds later. */
 export function instantAfter(instant: Instant, nanoseconds: number): Instant {
   const nanos = Number(instant.slice(20, 29)) + nanoseconds;
   if (nanos < SECOND_NS) return `${instant.slice(0, 20)}${String(nanos).padStart(9, '0')}Z`;

@@ -64,7 +64,7 @@ export function doubledKey(text: string, levels = Infinity): string | undefined 
   return undefined;
 }
 
-/** Whether objects and arrays of a text, which need not be JSON, are nested in more than so many levels. To be asked before it is parsed. */
+/** Whether objects and arrays of a text, which need not be JSON, are nested in more than this many levels. Ask this before parsing. */
 export function isNestedDeeper(text: string, levels: number): boolean {
   let open = 0;
   for (let at = 0; at < text.length; at++) {

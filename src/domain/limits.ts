@@ -39,7 +39,7 @@ export interface Budgets {
   readonly calmSignals: number;
   /** … and from here on, cut no slices until none is running, as long as those usually take: when nobody is waiting, … */
   readonly calmEvents: number;
-  /** … whoever is waiting, … */
+  /** … even when somebody is waiting, … */
   readonly forcedSignals: number;
   readonly forcedEvents: number;
   readonly forcedHistoryBytes: number;

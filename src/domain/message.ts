@@ -65,7 +65,7 @@ export function templateData(parts: PayloadParts): JsonObject {
   return { ...selectFields(fieldsOf(parts.profile), parts.exportFields), ...segmentsAll(parts) };
 }
 
-/** The JSON of what is sent of the profile, with sorted keys, including `ours`. */
+/** The JSON of the profile's sent fields, with sorted keys, including `ours`. */
 function dataOf({ profile, exportFields }: PayloadParts, ours: JsonObject): string {
   if (profile instanceof ProfileText && exportFields.length === 0) return profile.with(ours);
   return sortedObject(selectFields(fieldsOf(profile), exportFields), ours);
@@ -88,7 +88,7 @@ function sortedObject(profile: JsonObject, ours: JsonObject): string {
   return `{${members}}`;
 }
 
-/** A person's fields as their source has them: an object, or the JSON text of one, which need not be parsed only to be written again. */
+/** A person's fields as their source has them: an object, or the JSON text of one, which then need not be parsed and written again. */
 export type Profile = JsonObject | ProfileText;
 
 /** A profile in JSON that is known to be an object's. */
@@ -243,7 +243,7 @@ function toObject(branch: Branch): JsonObject {
   return Object.fromEntries([...branch].map(([key, value]) => [key, value instanceof Map ? toObject(value) : value]));
 }
 
-/** Whether what a job says is a template, rather than what it says. */
+/** Whether a text of a job is a template, rather than plain text. */
 export function isTemplate(text: string): boolean {
   return text.includes('{{') || text.includes('{%');
 }

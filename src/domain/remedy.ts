@@ -26,7 +26,7 @@ export type RemedyAction = keyof typeof REMEDIES;
 /** An action that may fix a failure. */
 export interface Remedy {
   readonly action: RemedyAction;
-  /** The job that it is done to. */
+  /** The job that it applies to. */
   readonly job?: string;
   /** The dead letter. */
   readonly id?: string;

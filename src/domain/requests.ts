@@ -73,7 +73,7 @@ export function readStopRequest(args: readonly unknown[]): RequestReading<StopRe
   ]);
 }
 
-/** Reads the argument of `edit` as far as its keys; its values are checked by a worker, together with the source. */
+/** Reads the argument of `edit`, but only its keys: a worker checks its values, together with the source. */
 export function readEdit(args: readonly unknown[]): RequestReading<JobEdit> {
   const [edit] = args;
   const more = tooMany(args);

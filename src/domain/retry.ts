@@ -66,7 +66,7 @@ export function spread(delayMs: number, chance: number): number {
 /** The waits for a person's profile that the source does not have yet; after them an enter is sent with `segment_events` alone. */
 export const PROFILE_DELAYS_MS: readonly number[] = [1 * SECOND, 4 * SECOND, 15 * SECOND];
 
-/** How long to leave the source in peace after it failed. */
+/** How long to wait for the source after it failed. */
 export const SOURCE_DELAY_MS = 5 * SECOND;
 
 /** How long to wait when this worker's own configuration prevents sending. */
@@ -77,7 +77,7 @@ const THROTTLE_MIN_MS = 1 * SECOND;
 const THROTTLE_MAX_MS = 1 * HOUR;
 
 /**
- * How long an endpoint asked to be left alone with Retry-After, in ms; undefined when it asked for no wait that can be kept.
+ * How long an endpoint asked to wait with Retry-After, in ms; undefined when it asked for no usable wait.
  *
  * @param retryAfterMs what the header said; 0 for a date that has passed, too.
  */

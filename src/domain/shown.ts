@@ -100,8 +100,8 @@ function cell(text: string): string {
 }
 
 /**
- * The content of a job's memo: written first by whoever starts the job, then by the job itself at every edit, and read by lists and by
- * publishing.
+ * The content of a job's memo: written first by the client that starts the job, then by the job itself at every edit, and read by lists and
+ * by publishing.
  */
 interface JobMemo {
   readonly label: string;

@@ -30,7 +30,7 @@ export class RequestSpacing {
     return this.#from;
   }
 
-  /** A request starts, which it may. */
+  /** Records that a request starts, which it may. */
   start(now: number): void {
     this.#from = this.#earliest(now) + this.#intervalMs;
   }

@@ -19,7 +19,7 @@ import { failureInWords } from './verdict.ts';
 
 /** One line of a job's status, in the terminal and in the Temporal UI. */
 export interface StatusRow {
-  /** Empty where it goes on with the row before. */
+  /** Empty where it continues the row before. */
   readonly name: string;
   readonly value: string;
   readonly tone?: Tone;
@@ -142,7 +142,7 @@ function plainly(field: keyof JobEdit): Tell {
   };
 }
 
-/** Fields of which there is more to tell than their value. */
+/** Fields that need more words than their value. */
 const TOLD: { readonly [Field in keyof JobEdit]?: Tell } = {
   audiences: ({ audiences }, { mostNames }) =>
     names(
@@ -295,7 +295,7 @@ function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, time:
 /** How many wait for a decision, where that is known, and how many there have been. */
 function deadLetters(status: JobStatus): string | undefined {
   const { deadLettersWaiting: open, deadLettersOfEarlierJobs: earlier = 0 } = status;
-  // The server lists one before the job has heard that it is kept.
+  // The server lists a dead letter before the job knows that it is kept.
   const all = Math.max(status.deadLetters, (open ?? 0) - earlier);
   if (all === 0 && (open ?? 0) === 0) return undefined;
   if (open === 0) return `none waits for a decision; ${shownCount(all)} so far`;
@@ -371,7 +371,7 @@ function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
   return printable(`${when}; ${what}${now}`);
 }
 
-/** How many people the endpoint is told about at most, how far that is used and, once it is, when it goes on. */
+/** The quota of people, how much of it is used and, once it is used up, when the next one begins. */
 function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefined {
   if (quota === null) return undefined;
   const { people, per, timeZone } = quota;

@@ -28,7 +28,7 @@ export class Trend {
     this.#quarters = new Spans(QUARTER_MS, DAY_QUARTERS, carried.quarters);
   }
 
-  /** Counts what has happened since it was last told, and how many wait now. */
+  /** Counts deliveries and failures since the last count, and how many wait now. */
   count(delivered: number, failed: number, waiting: number, now: number): void {
     this.#minutes.count(delivered, failed, waiting, now);
     this.#quarters.count(delivered, failed, waiting, now);
@@ -75,7 +75,7 @@ function pointsUntil(points: readonly TrendPoint[], spanMs: number, most: number
 // "[29406789,123456,123,123456],", and what the lists are in.
 const SPAN_BYTES = 32;
 
-/** Spans of one length, the last so many of them. */
+/** The last spans of one length. */
 class Spans {
   readonly #spanMs: number;
   readonly #most: number;
@@ -89,7 +89,7 @@ class Spans {
 
   count(delivered: number, failed: number, waiting: number, now: number): void {
     const last = this.#spans.at(-1);
-    // A server's clock may go back; what is counted then belongs to the last span all the same.
+    // A server's clock may go back; such counts belong to the last span all the same.
     const number = Math.max(this.#numberOf(now), last?.[0] ?? 0);
     if (last?.[0] === number) {
       this.#spans[this.#spans.length - 1] = [number, last[1] + delivered, last[2] + failed, waiting];
@@ -211,7 +211,7 @@ function perSecond(sum: number, windowMs: number, ranMs: number): number {
   return rate >= 10 ? Math.round(rate) : Math.round(rate * 100) / 100;
 }
 
-/** How long, in ms, a steady rate would have to be counted for, without fading, to come to the same sum. */
+/** How long, in ms, a steady rate would have to be counted without fading to reach the same sum. */
 function weightMs(windowMs: number, ranMs: number): number {
   return windowMs * (1 - Math.exp(-Math.max(ranMs, 1000) / windowMs));
 }

@@ -25,7 +25,7 @@ interface HeldTrigger extends Omit<EventTrigger, 'profile'> {
   readonly profile: number;
 }
 
-/** Bytes of JSON that a run takes besides its triggers, of which each brings a comma: one of them is no more. */
+/** Bytes of JSON that a run takes besides its triggers, each counted with a comma, less the one comma too many. */
 export const RUN_FRAME_BYTES = '{"triggers":[]}'.length - ','.length;
 
 /** An `at` as the client writes it, and where its second ends. */
@@ -33,7 +33,7 @@ const DATED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{9}\+00:00$/;
 const SECOND_END = '2026-11-25T08:30:00.'.length;
 const DATED_BYTES = ',"at":""'.length + '2026-11-25T08:30:00.000000001+00:00'.length;
 
-/** The bytes of JSON that a trigger of so many takes in a run after that one. */
+/** The bytes of JSON that a trigger of `bytes` takes in a run after that one. */
 export function bytesAfter(before: RunTrigger | undefined, trigger: RunTrigger, bytes: number): number {
   return follows(before, trigger) ? bytes - DATED_BYTES : bytes;
 }

@@ -121,7 +121,7 @@ function parsed(json: string): unknown {
   }
 }
 
-/** Whether objects and arrays in it are nested in more than so many levels. */
+/** Whether objects and arrays in it are nested in more than this many levels. */
 export function isDeeperThan(value: Json, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));

@@ -72,7 +72,7 @@ interface VerdictMeaning {
 const NOT_ASKED = { wasAsked: false, row: null, asksTo: null, isSetup: false, isOfEverybody: false, isShown: true };
 const ASKED = { ...NOT_ASKED, wasAsked: true };
 
-/** A line for each verdict. Code that decides by a verdict asks this table, or has a switch or a record that the compiler knows to be complete. */
+/** A line for each verdict. Code that depends on a verdict uses this table, or a switch or record that the compiler checks for completeness. */
 export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   transient: { ...ASKED, row: 'failed' },
   misconfigured: { ...ASKED, row: 'failed', isSetup: true },

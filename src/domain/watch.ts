@@ -26,7 +26,7 @@ const FIRST_RETRY_MS = 5_000;
 const LONGEST_RETRY_MS = 5 * 60_000;
 
 /**
- * Whether so many exits at once more likely mean a table that is being filled, or a wrong filter, than people who left.
+ * Whether this many exits at once more likely mean a table that is being filled, or a wrong filter, than people who left.
  *
  * @param members how many there were.
  */

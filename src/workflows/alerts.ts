@@ -12,8 +12,8 @@ const NEWS_MS = 24 * 60 * 60_000;
 const LAST_TRY_MS = 2 * 60_000;
 
 /**
- * Sends the alerts that it is signalled to the operators' webhook, one after the other: a pager must not hear of an end before the
- * beginning. Retries each until it is accepted, at most until it is a day old. Ends when none is left.
+ * Sends the signalled alerts to the operators' webhook, one after the other: a pager must not hear of an end before the beginning. Retries
+ * each until it is accepted, at most until it is a day old. Ends when none is left.
  */
 export async function alerts(): Promise<void> {
   const owed: RaisedAlert[] = [];

@@ -42,7 +42,7 @@ export function answerUpdate<Answer, Args extends [unknown?]>(
  * ignore them.
  *
  * @param takes how many arguments.
- * @param description what it answers, as the Temporal UI shows it beside its name.
+ * @param description its description, which the Temporal UI shows beside its name.
  */
 export function answerQuery<Answer, Args extends [unknown?]>(
   query: QueryDefinition<Answer, Args>,

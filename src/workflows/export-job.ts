@@ -79,7 +79,7 @@ class JobRun {
     return describeJob(this.#state, this.#jobId, Date.now());
   }
 
-  /** Handles "cancel" in the Temporal UI: stops the job and keeps what is waiting. */
+  /** Handles "cancel" in the Temporal UI: stops the job and keeps its backlog. */
   cancel(): void {
     stopJob(this.#state, 'keep');
     this.#wake();

@@ -223,7 +223,7 @@ class WatchRun {
     this.#set({ pending });
   }
 
-  /** Holds the changes: there are so many that the next scan has to find the same. */
+  /** Holds the changes: they are too many to signal before the next scan finds the same. */
   #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
     const { held, options } = this.#state;
     this.#set({

@@ -315,7 +315,7 @@ export class BackfillIntake {
     this.#finishIfDone();
   }
 
-  /** How many members were left out of audiences that an edit removed, by audience; also of those that are back. */
+  /** How many members were left out of audiences that an edit removed, by audience, even if the audience is back. */
   get leftOut(): ReadonlyMap<string, number> {
     return this.#leftOut;
   }

@@ -306,7 +306,7 @@ class SliceBuilder {
   readonly #isInBatches: boolean;
   readonly #mostBegun: number;
   readonly #profileHolders = new Set<string>();
-  /** First attempts, as far as a quota counts them. */
+  /** First attempts, which count towards a quota. */
   begun = 0;
 
   /** @param mostBegun the most first attempts that it may have. */
@@ -347,7 +347,7 @@ class SliceBuilder {
       if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.held)) break;
       if (isBegun) this.begun++;
       const { audience, event, at, profile, held, redelivery } = trigger;
-      // A person whom the source never knew is sent without a profile: after a few tries, or at once for an exit.
+      // A person unknown to the source is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
         user: chain.user,

@@ -57,7 +57,7 @@ export interface Stopping {
   readonly waiting: 'deliver' | 'keep' | 'discard';
   /** Epoch ms at which the triggers still waiting are kept. Set with `deliver`. */
   readonly deadlineAt?: number;
-  /** True: nobody asked for it, its end (`endsAt`) had come. */
+  /** True: nobody asked for it, but its end (`endsAt`) had passed. */
   readonly isPlanned?: true;
   /** With `keep`: when the job had stopped, epoch ms. Absent: some of its work is still under way. */
   readonly stoppedAt?: number;

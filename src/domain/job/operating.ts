@@ -245,7 +245,7 @@ export function stopJob(state: DispatcherState, waiting: Stopping['waiting'], de
   if (waiting === 'keep') suspendBackfill(state);
 }
 
-/** When a running job is to stop by itself, epoch ms; undefined: not before somebody stops it. */
+/** When a running job stops by itself, epoch ms; undefined: only when somebody stops it. */
 export function plannedEnd({ job, stopping }: Pick<DispatcherState, 'job' | 'stopping'>): number | undefined {
   const { endsAt } = job.definition;
   const instant = endsAt === null || stopping !== undefined ? undefined : parseInstant(endsAt);

@@ -14,7 +14,7 @@ import { gatherNoLonger } from './throttles/batching.ts';
  * go back.
  */
 
-/** A slice whose worker has not reported, as far as it is known. */
+/** The known facts about a slice whose worker has not reported. */
 export interface SilentSlice {
   /** Details of its last heartbeat; if they cannot be read, nothing is known to be settled. */
   readonly details: unknown;

@@ -109,7 +109,7 @@ export type CarriedChain = readonly [user: string, triggers: readonly PackedTrig
 export interface CarriedHead {
   /** Its failed attempts. */
   readonly failures?: number;
-  /** How often the source did not know the person when it was to be sent. */
+  /** How often the source did not know the person when the trigger was due. */
   readonly profileTries?: number;
   /** Epoch ms before which it is not sent: the chain is held. */
   readonly notBefore?: number;
@@ -122,7 +122,7 @@ export interface Chain {
   readonly user: string;
   readonly triggers: QueuedTrigger[];
   place: 'ready' | 'held' | 'running';
-  /** Where it stands in its lane while it is ready (`Lane`). */
+  /** Its place in its lane while it is ready (`Lane`). */
   queue: Set<Chain> | undefined;
   /** How many of the oldest are in the running slice. */
   running: number;

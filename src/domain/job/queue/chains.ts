@@ -16,7 +16,7 @@ import {
   waitsSince,
 } from './chain.ts';
 
-/** People's chains: which triggers are in each, in what order, and whether it is ready, held until a time, or in a slice; with their totals. */
+/** The chains of people, with totals: the triggers of each in order, and whether it is ready, held until a time, or in a slice. */
 export class Chains {
   readonly #byUser = new Map<string, Chain>();
   /** Ready chains with a live trigger. */
@@ -72,7 +72,7 @@ export class Chains {
     return this.#byUser.get(user);
   }
 
-  /** Triggers in ready chains with a live trigger, counted until there are so many. */
+  /** Triggers in ready chains with a live trigger, counted until there are `most`. */
   liveTriggers(most: number): number {
     let triggers = 0;
     for (const chain of this.live) {
@@ -127,7 +127,7 @@ export class Chains {
     this.#held.add(chain, notBefore);
   }
 
-  /** Makes every held chain ready whose time has come. */
+  /** Makes every held chain ready that is due. */
   release(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
       const chain = this.#held.take();

@@ -42,7 +42,7 @@ export function afterQuiet(job: Pick<JobRecord, 'calendar'>, at: number): number
   return quietTimeAt(job, at)?.[1] ?? at;
 }
 
-/** When a quiet time begins or ends next, epoch ms; undefined: not as far as the calendar reaches. */
+/** When a quiet time begins or ends next, epoch ms; undefined: not within the calendar. */
 export function nextQuietEdge({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number | undefined {
   return calendar?.quiet.flat().find((at) => at > now);
 }

@@ -77,7 +77,7 @@ const QUANTUM_MS = 1000;
 /** A wait that ended late is made up for by up to this many quanta: timers fire up to a second late. */
 const SAVED_QUANTA = 2;
 
-/** How fast a backfill may go: not at all while it is paused, no further than its sample, and no more members a second than its limit. */
+/** The pace of a backfill: it stops while paused and after its sample, and sends at most as many members a second as its limit. */
 export class BackfillPace {
   #state: CarriedPace;
 
