@@ -182,24 +182,24 @@ export class ExportJobs {
     return { ...prepared, warnings: [...warnings, ...more] };
   }
 
-  /** Which authorizations a job may name: those of the worker that answers. */
+  /** Returns the authorizations that a job may name: all of the worker that answers. */
   async authorizations(): Promise<readonly AuthorizationListing[]> {
     return await workerRpc(this.#client, this.#taskQueue, 'listAuthorizations', null);
   }
 
-  /** Which audiences a job may name: those of the worker that answers, at most 256 KiB of them, with their sizes if the source gives them. */
+  /** Returns the audiences that a job may name, from the worker that answers: at most 256 KiB of them, with their sizes if the source gives them. */
   async audiences(): Promise<AudienceList> {
     return await workerRpc(this.#client, this.#taskQueue, 'listAudiences', null);
   }
 
-  /** Which fields Export Fields may name, taken from the profiles of the first members of an audience (slug or id); empty when none has one. */
+  /** Returns the fields that Export Fields may name, from the profiles of the first members of an audience (slug or id). Empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
     return await workerRpc(this.#client, this.#taskQueue, 'listProfileFields', audience);
   }
 
   /**
-   * The request that a job, running or only defined, would send about a real person, with every secret masked. Nothing is sent. The answer
-   * contains the person's profile, which is thereby stored in Temporal.
+   * Returns the request that a job, running or only defined, would send about a real person, with every secret masked. Sends nothing. The answer contains
+   * the person's profile, which is thereby stored in Temporal.
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async sample(of: SampleOf, wish: SampleWish = {}): Promise<Sample> {
@@ -208,8 +208,8 @@ export class ExportJobs {
   }
 
   /**
-   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests; its `webhook-id` begins with
-   * `test-`. It is sent a second time only after a 401 that a new token may fix. Answers within 160 s.
+   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests. Its `webhook-id` begins with `test-`. It
+   * is sent a second time only after a 401 that a new token may fix. Answers within 160 s.
    * @throws InvalidJob, JobNotFound, NoSample
    */
   async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
@@ -228,7 +228,7 @@ export class ExportJobs {
     return await startJob(this.#client, this.#taskQueue, definition, options);
   }
 
-  /** Signals that one person entered. Without `at`, the present time counts. @throws InvalidTrigger, also when the job does not listen to the audience */
+  /** Signals that one person entered. Without `at`, the present time counts. @throws InvalidTrigger, also when the job does not subscribe to the audience */
   async enter(jobId: string, trigger: Trigger): Promise<void> {
     await this.#signalOne(jobId, withEvent(trigger, 'enter'));
   }
@@ -271,12 +271,12 @@ export class ExportJobs {
   }
 
   /**
-   * Signals each trigger to every running job that listens to its audience, to each job in their order; jobs are listed again every 10 s. A job that
-   * has ended gets nothing until it runs again. While one accepts nothing, the others go on: up to 64 MiB of JSON wait here for such jobs, then the
-   * input waits, too. One that accepts nothing for `patienceMs` is left out.
+   * Signals each trigger to every running job that subscribes to its audience, to each job in their order. Jobs are listed again every 10 s. A job that has
+   * ended gets nothing until it runs again. While one accepts nothing, the others go on: up to 64 MiB of JSON wait here for such jobs, then the input waits,
+   * too. One that accepts nothing for `patienceMs` is left out.
    *
-   * @throws PublishInterrupted, which says what each job that was left out had accepted. Its `cause` is JobsUnreadable when running jobs of this task
-   *   queue cannot be read here: then nothing was sent.
+   * @throws PublishInterrupted, which says what each job that was left out had accepted. Its `cause` is JobsUnreadable when running jobs of this task queue
+   *   cannot be read here: then nothing was sent.
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
     checkOptions('publish', options);

@@ -11,10 +11,10 @@ export interface LaneItem {
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unknown'; readonly reason: string };
 
 /**
- * Acts on each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is unknown, skips the
- * rest of its lane.
+ * Acts on each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is unknown, skips the rest of
+ * its lane.
  *
- * @param act returns the outcome of an item. When it rejects, nothing more is begun, and the error is thrown once everything begun is over.
+ * @param act returns the outcome of an item. When it rejects, no further item is begun, and the error is thrown once all begun items have ended.
  * @param settled called for each item, as soon as it is over.
  * @throws what `act` rejects with; the signal's reason, when it is aborted.
  */

@@ -67,7 +67,7 @@ export async function editJob(
 export interface CheckedEdit {
   /** Warnings about people it would leave out, triggers it would still send, and the job as it would be. */
   readonly warnings: readonly string[];
-  /** The audiences that the job would listen to, with their sizes if the source gives them. */
+  /** The audiences that the job would subscribe to, with their sizes if the source gives them. */
   readonly audiences: readonly AudienceListing[];
 }
 

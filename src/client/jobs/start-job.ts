@@ -98,7 +98,7 @@ export interface StartedJob {
   readonly jobId: string;
   readonly workflowId: string;
   readonly runId: string;
-  /** The audiences it listens to, with their sizes if the source gives them. */
+  /** The audiences it subscribes to, with their sizes if the source gives them. */
   readonly audiences: readonly AudienceListing[];
   /** Warnings for people: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];

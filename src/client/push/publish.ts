@@ -75,11 +75,11 @@ export interface PublishProgress extends PushProgress {
 export interface PublishResult {
   /** Triggers read. */
   readonly read: number;
-  /** Triggers whose audience no running job listens to. */
+  /** Triggers whose audience no running job subscribes to. */
   readonly unmatched: number;
   /** The numbers that each job accepted. */
   readonly jobs: readonly ({ readonly jobId: string } & PushResult)[];
-  /** Running jobs that are encrypted with a key that is not here: whether they listen is unknown, and they were not signalled. */
+  /** Running jobs that are encrypted with a key that is not here: it is unknown whether they subscribe, and they were not signalled. */
   readonly unreadable: readonly string[];
 }
 
