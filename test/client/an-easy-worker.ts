@@ -34,6 +34,19 @@ function answerTo(told: unknown): PreparedJob {
   return { ok: true, definition: data, audiences: [], warnings: [] } as unknown as PreparedJob; // What is looked at.
 }
 
+/** A client whose workflows all have this handle: what questions and commands use of one. */
+export function clientWith(handle: object, more: object = {}): Client {
+  const client = {
+    options: { namespace: 'default' },
+    workflow: { getHandle: () => handle },
+    workflowService: { describeTaskQueue: async () => await Promise.resolve({ pollers: [] }) },
+    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
+    withAbortSignal: async (_: AbortSignal, call: () => Promise<unknown>) => await call(),
+    ...more,
+  };
+  return client as unknown as Client; // All that is used of it.
+}
+
 /** A client that must not be used: what is wrong is refused before anybody is asked. */
 export const NOBODY = new Proxy({} as Client, {
   get: (_, name) => {

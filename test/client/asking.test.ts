@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import { defineQuery } from '@temporalio/workflow';
 import { ask, executeUpdate } from '../../src/client/asking.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
+import { clientWith } from './an-easy-worker.ts';
 import { serverError } from './recorded-job.ts';
 import { inLanes, type LaneItem, type Outcome } from '../../src/client/in-lanes.ts';
 
@@ -19,11 +20,7 @@ function failing(code: number, times: number): { readonly client: Client; readon
       return await Promise.resolve('done');
     },
   };
-  const client = {
-    workflow: { getHandle: () => handle },
-    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
-  };
-  return { client: client as unknown as Client, ids }; // All of a client that an update uses.
+  return { client: clientWith(handle), ids };
 }
 
 test('a command that comes to a run whose end is refused is given again, under the same id', async () => {
@@ -54,16 +51,12 @@ function ending(nextRunAfter: number) {
       return await (looks > nextRunAfter ? Promise.resolve('as it is now') : new Promise(() => undefined));
     },
   };
-  const client = {
-    workflow: { getHandle: () => handle },
-    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
-    withAbortSignal: async (signal: AbortSignal, call: () => Promise<unknown>) => {
-      const isFirst = asked === 0;
-      signal.addEventListener('abort', () => (givenUp += isFirst ? 1 : 0));
-      return await call();
-    },
+  const withAbortSignal = async (signal: AbortSignal, call: () => Promise<unknown>): Promise<unknown> => {
+    const isFirst = asked === 0;
+    signal.addEventListener('abort', () => (givenUp += isFirst ? 1 : 0));
+    return await call();
   };
-  return { client: client as unknown as Client, counts: () => ({ asked, givenUp }) }; // All of a client that a question uses.
+  return { client: clientWith(handle, { withAbortSignal }), counts: () => ({ asked, givenUp }) };
 }
 
 test('a question that meets the end of a run is put to the next run, and the one to the old run is given up', async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Client } from '@temporalio/client';
 import {
   type DeadLetterFilter,
   type FilterFacts,
@@ -11,6 +10,7 @@ import {
 import { notAllDone } from '../../src/cli/commands/dead-letters.ts';
 import { DeadLetters } from '../../src/client/dead-letters.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
+import { clientWith } from './an-easy-worker.ts';
 import { serverError } from './recorded-job.ts';
 
 const VIP_ID = '42976a269a5e6b9d06c681b1c27292df';
@@ -131,14 +131,7 @@ function busy(silences: number) {
     },
     describe: async () => await Promise.resolve({ runId: 'one', taskQueue: 'q', status: { name: 'RUNNING' } }),
   };
-  const client = {
-    workflow: { getHandle: () => handle },
-    workflowService: { describeTaskQueue: async () => await Promise.resolve({ pollers: [] }) },
-    options: { namespace: 'default' },
-    withDeadline: async (_: number, call: () => Promise<unknown>) => await call(),
-    withAbortSignal: async (_: AbortSignal, call: () => Promise<unknown>) => await call(),
-  };
-  return new DeadLetters(() => client as unknown as Client, 'q'); // All of a client that a decision about one uses.
+  return new DeadLetters(() => clientWith(handle), 'q');
 }
 
 test('a decision about a dead letter is asked about until it is known: no answer is no failure', async () => {

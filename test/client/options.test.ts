@@ -4,7 +4,7 @@ import { InvalidFilter, InvalidRequest, InvalidWatch } from '../../src/client/er
 import { ClientClosed, ExportJobs } from '../../src/client/export-jobs.ts';
 import { jobIdFromLabel, nameJob } from '../../src/client/options.ts';
 import { JOB_ID_PATTERN } from '../../src/domain/names.ts';
-import { NOBODY } from './an-easy-worker.ts';
+import { clientWith, NOBODY } from './an-easy-worker.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
 import { Watches } from '../../src/client/watches.ts';
 import { serverError } from './recorded-job.ts';
@@ -101,14 +101,7 @@ test('where nobody answers for a watch, its own task queue is named and not that
     query: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
     describe: () => Promise.resolve({ taskQueue: 'theirs', status: { name: 'RUNNING' } }),
   };
-  const client = {
-    options: { namespace: 'default' },
-    workflow: { getHandle: () => handle },
-    workflowService: { describeTaskQueue: () => Promise.resolve({ pollers: [] }) },
-    withDeadline: (_: number, call: () => unknown) => call(),
-    withAbortSignal: (_: AbortSignal, call: () => unknown) => call(),
-  } as unknown as Client; // All of a client that is used here.
-  const asked = new Watches(() => client, 'ours').scanNow('ab'.repeat(16));
+  const asked = new Watches(() => clientWith(handle), 'ours').scanNow('ab'.repeat(16));
   await expect(asked).rejects.toMatchObject({ name: 'NoWorker', taskQueue: 'theirs' });
 });
 

@@ -207,13 +207,6 @@ test('what a run had in flight when it was terminated may have been sent or not'
   expect((await factsOf(client)).at(-1)).toEqual({ kind: 'closed', runId: 'run', atMs: 1_795_000_002_000 });
 });
 
-test('a run that continued as new says which run continues it', async () => {
-  const client = serverWith([
-    event(1, { workflowExecutionContinuedAsNewEventAttributes: { newExecutionRunId: 'next' } }),
-  ]);
-  expect(await factsOf(client)).toMatchObject([{ kind: 'closed', nextRunId: 'next' }]);
-});
-
 test('a history is read as its facts are taken, no page ahead: however long it is, one page is in memory', async () => {
   const signal = { signalName: 'enter', input: payloads({ user: 'x', audience: 'a' }) };
   const server = serverWith(

@@ -9,6 +9,7 @@ import { withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
 import { GRPC, grpcCode } from '../../../src/client/server-errors.ts';
 import type { BackfillStatus } from '../../../src/contract/job-status.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
+import { clientWith } from '../an-easy-worker.ts';
 import { serverError } from '../recorded-job.ts';
 import type { PlannedJob } from '../../../src/client/export-jobs.ts';
 import { withTwins } from '../../../src/client/jobs/plan-jobs.ts';
@@ -30,11 +31,7 @@ const jobs = (count: number): JobSummary[] =>
     startedAt: new Date(),
   }));
 
-// All of a client that is used here.
-const client = {
-  workflow: { getHandle: () => ({ query: () => Promise.resolve(aStatus()) }) },
-  withDeadline: (_: number, call: () => unknown) => call(),
-} as unknown as Client;
+const client = clientWith({ query: () => Promise.resolve(aStatus()) });
 
 test('an overview says which jobs were not asked among so many, so that nobody takes them for silent', async () => {
   const found = await withNumbers(client, [
@@ -241,12 +238,7 @@ test('a running job is warned of only where the plan changes what is told, or wh
 
 /** A client whose server answers the questions to a job with this, one after the other. */
 function clientOf(answers: (() => Promise<unknown>)[]): Client {
-  const handle = { query: () => answers.shift()?.() };
-  return {
-    workflow: { getHandle: () => handle },
-    withDeadline: (_: number, call: () => unknown) => call(),
-    withAbortSignal: (_: AbortSignal, call: () => unknown) => call(),
-  } as unknown as Client; // All of a client that is used here.
+  return clientWith({ query: () => answers.shift()?.() });
 }
 
 test.each(['UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'UNKNOWN'] as const)(

@@ -132,14 +132,6 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
   expect(readMeanwhile).toBeLessThan(5_000);
 });
 
-test('the input is read no further when no job is left that takes anything', async () => {
-  const jobs = { crm: new RecordedJob({ fail: () => new Error('denied') }) };
-  const { running, open } = world(jobs, { crm: ['vip'] });
-  const error = await publishTo(directoryOf(running), open, triggers(5_000)).catch((e: unknown) => e);
-  expect((error as PublishInterrupted).read).toBeLessThan(2_000);
-  expect(String(error)).toContain('"crm"');
-});
-
 test('a job that ended is told again when it runs again, and what it accepted is counted together', async () => {
   const jobs = {
     crm: new RecordedJob({
