@@ -272,19 +272,12 @@ function standsText(
 const SHOWN = 6;
 
 /** The parts of the job's rate and batches for which they wait. */
-function spacedText({ rateLimitedUntil, gatheringUntil }: PersonStanding, nowMs: number): string | undefined {
-  const rate =
-    rateLimitedUntil === undefined
-      ? []
-      : [
-          `The job's rate lets the next request go at ${timeOfDay(rateLimitedUntil)} (${fromNow(rateLimitedUntil, nowMs)}).`,
-        ];
-  const batch =
-    gatheringUntil === undefined
-      ? []
-      : [`Their batch goes when it is full, or at ${timeOfDay(gatheringUntil)} (${fromNow(gatheringUntil, nowMs)}).`];
-  const both = [...rate, ...batch];
-  return both.length === 0 ? undefined : both.join(' ');
+function spacedText({ waits: { rate, batch } }: PersonStanding, nowMs: number): string | undefined {
+  const texts = [
+    rate && `The job's rate lets the next request go at ${timeOfDay(rate)} (${fromNow(rate, nowMs)}).`,
+    batch && `Their batch goes when it is full, or at ${timeOfDay(batch)} (${fromNow(batch, nowMs)}).`,
+  ].filter((text) => text !== undefined);
+  return texts.length === 0 ? undefined : texts.join(' ');
 }
 
 function endText({ endsAt }: PersonStanding, nowMs: number): string {
@@ -294,15 +287,15 @@ function endText({ endsAt }: PersonStanding, nowMs: number): string {
 
 /** Why the whole job cannot send, if so. */
 function blocked(standing: PersonStanding, nowMs: number) {
-  const { state, reason, throttledUntil, quietUntil, quotaUntil, endpoint, chain, lastFailure } = standing;
+  const { state, reason, waits, endpoint, chain, lastFailure } = standing;
   if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
   if (chain?.place === 'running') return undefined;
-  if (quietUntil !== undefined)
-    return `These are quiet hours, until ${shownTime(quietUntil)} (${fromNow(quietUntil, nowMs)}).`;
-  if (quotaUntil !== undefined)
-    return `The job's quota is used; first attempts are made again from ${shownTime(quotaUntil)} on (${fromNow(quotaUntil, nowMs)}).`;
-  if (throttledUntil !== undefined)
-    return `The endpoint asked everybody to wait until ${timeOfDay(throttledUntil)} (${fromNow(throttledUntil, nowMs)}).`;
+  if (waits.quiet !== undefined)
+    return `These are quiet hours, until ${shownTime(waits.quiet)} (${fromNow(waits.quiet, nowMs)}).`;
+  if (waits.quota !== undefined)
+    return `The job's quota is used; first attempts are made again from ${shownTime(waits.quota)} on (${fromNow(waits.quota, nowMs)}).`;
+  if (waits.endpoint !== undefined)
+    return `The endpoint asked everybody to wait until ${timeOfDay(waits.endpoint)} (${fromNow(waits.endpoint, nowMs)}).`;
   if (endpoint?.state !== 'unhealthy') return undefined;
   const last = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const next =

@@ -72,7 +72,8 @@ export function utc(at: string): string {
 
 /** A sentence about a job's current state; trouble comes first. */
 export function jobSentence(status: JobStatus, now: number): string {
-  const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure, throttledUntil, quietUntil } = status;
+  const { state, waiting, inFlight, parallelRequestCount, endpoint, lastFailure } = status;
+  const { endpoint: throttled, quiet, quota } = status.waits;
   const letters = status.deadLettersWaiting ?? 0;
   const apart = letters === 0 ? '' : ` apart from ${counted(letters, 'dead letter')}`;
   const waits =
@@ -89,11 +90,10 @@ export function jobSentence(status: JobStatus, now: number): string {
   }
   if (endpoint?.state === 'new' && waiting > 0)
     return `The endpoint has accepted nothing yet, so the job sends one request at a time: ${waits}.`;
-  if (throttledUntil !== undefined)
-    return `The endpoint asked to wait; the next request goes ${ago(throttledUntil, now)}. ${capital(waits)}.`;
-  if (quietUntil !== undefined) return `Quiet hours, which end ${ago(quietUntil, now)}: ${waits}.`;
-  if (status.quotaUntil !== undefined)
-    return `The quota is used up; sending continues ${ago(status.quotaUntil, now)}. ${capital(waits)}.`;
+  if (throttled !== undefined)
+    return `The endpoint asked to wait; the next request goes ${ago(throttled, now)}. ${capital(waits)}.`;
+  if (quiet !== undefined) return `Quiet hours, which end ${ago(quiet, now)}: ${waits}.`;
+  if (quota !== undefined) return `The quota is used up; sending continues ${ago(quota, now)}. ${capital(waits)}.`;
   if (waiting === 0) return `Up to date: ${waits}.`;
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;

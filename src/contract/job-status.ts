@@ -123,6 +123,20 @@ type ShownForm = {
   >;
 };
 
+/** Until when (RFC 3339) requests wait for a throttle; absent: not for that one. */
+export interface Waits {
+  /** The endpoint asked to wait. */
+  readonly endpoint?: string;
+  /** Quiet hours. */
+  readonly quiet?: string;
+  /** The quota is used up, and first attempts wait. */
+  readonly quota?: string;
+  /** The rate lets the next request go then. Absent when that is within a second. */
+  readonly rate?: string;
+  /** Ready triggers go then even if they fill no batch, or as soon as they do. */
+  readonly batch?: string;
+}
+
 /** Answer of the query `status`, and of every update. */
 export interface JobStatus extends ShownForm {
   readonly v: 1;
@@ -200,18 +214,10 @@ export interface JobStatus extends ShownForm {
   readonly oldestWaitingAt?: string;
   readonly lastDeliveredAt?: string;
   readonly lastFailure?: LastFailure;
-  /** The endpoint asked to wait until then (RFC 3339). */
-  readonly throttledUntil?: string;
-  /** Quiet hours last until then (RFC 3339); absent outside of them. */
-  readonly quietUntil?: string;
+  /** What the next requests wait for, besides the endpoint's health. */
+  readonly waits: Waits;
   /** With `quota`: how many first attempts were made in the present period, or may have been. */
   readonly quotaUsed?: number;
-  /** With `quota`: it is used up, and first attempts wait until then (RFC 3339); absent while none does. */
-  readonly quotaUntil?: string;
-  /** With `requestsPerSecond`: the rate delays the next request until then (RFC 3339). Absent when that is within a second. */
-  readonly rateLimitedUntil?: string;
-  /** With `batch`: ready triggers go then even if they fill no batch, or as soon as they do (RFC 3339). Absent when none waits for that. */
-  readonly gatheringUntil?: string;
   /** Present while the endpoint is unhealthy or recovering, or while something is waiting for a new one. */
   readonly endpoint?: EndpointStatus;
   readonly backfill?: BackfillStatus;

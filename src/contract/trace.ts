@@ -2,7 +2,7 @@ import type { Arrival } from '../domain/job/steps.ts';
 import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
 import type { DeadLetter, DeadLetterState } from './dead-letter.ts';
-import type { EndpointStatus, JobState, LastFailure } from './job-status.ts';
+import type { EndpointStatus, JobState, LastFailure, Waits } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** A fact about triggers from the history of a job's run. */
@@ -145,16 +145,8 @@ export interface PersonStanding {
   /** Why the job is in this state, when that is not obvious. */
   readonly reason?: string;
   readonly endpoint?: EndpointStatus;
-  /** The endpoint asked to wait until then (RFC 3339). */
-  readonly throttledUntil?: string;
-  /** RFC 3339; absent outside of quiet hours. */
-  readonly quietUntil?: string;
-  /** RFC 3339: when the oldest of them may have its first attempt, for which the job's quota leaves no room before; absent: it does not wait for that. */
-  readonly quotaUntil?: string;
-  /** RFC 3339: when the job's rate lets its next request go; absent: they do not wait for that, or not noticeably. */
-  readonly rateLimitedUntil?: string;
-  /** RFC 3339: when they go although they fill no batch; absent: they do not wait for that. */
-  readonly gatheringUntil?: string;
+  /** What the oldest of them waits for, besides the endpoint's health and its own next attempt. */
+  readonly waits: Waits;
   /** RFC 3339: when the job stops by itself; absent: when somebody stops it. */
   readonly endsAt?: string;
   /** The last failure of the whole job. */

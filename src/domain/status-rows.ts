@@ -66,7 +66,7 @@ const TONES: Readonly<Record<JobState, Tone>> = {
 /** A job's status, row by row, without empty rows. Nothing in it can control a terminal. */
 export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
   const { time, rate } = telling;
-  const { kept, resetAt, endpoint, backfill, throttledUntil, lastFailure, recoverableUntil } = status;
+  const { kept, resetAt, endpoint, backfill, waits, lastFailure, recoverableUntil } = status;
   const rows: Row[] = [
     { name: 'State', value: status.state, tone: TONES[status.state] },
     { name: 'Why', value: status.reason && printableReason(status.reason) },
@@ -100,7 +100,7 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
     { name: 'Endpoint', value: endpoint && endpointText(endpoint, status, time), tone: 'caution' },
     {
       name: 'Throttled',
-      value: throttledUntil && `the endpoint asked to wait; the next request goes ${time(throttledUntil)}`,
+      value: waits.endpoint && `the endpoint asked to wait; the next request goes ${time(waits.endpoint)}`,
     },
     {
       name: 'Last failure',
@@ -362,34 +362,34 @@ function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: 
 }
 
 /** When the job sends nothing and, while that is so, until when. */
-function quiet({ quietHours, quietUntil }: JobStatus): string | undefined {
+function quiet({ quietHours, waits }: JobStatus): string | undefined {
   if (quietHours === null) return undefined;
   const { from, to, timeZone, days, meanwhile } = quietHours;
   const when = `${from} to ${to} in ${timeZone}${days === undefined ? '' : `, from ${days.join(', ')}`}`;
   const what = `what comes meanwhile ${meanwhile === 'drop' ? 'is not sent' : 'waits'}`;
-  const now = quietUntil === undefined ? '' : `; now, until ${shownTime(quietUntil)} (${to} there)`;
+  const now = waits.quiet === undefined ? '' : `; now, until ${shownTime(waits.quiet)} (${to} there)`;
   return printable(`${when}; ${what}${now}`);
 }
 
 /** The quota of people, how much of it is used and, once it is used up, when the next one begins. */
-function quotaText({ quota, quotaUsed, quotaUntil }: JobStatus): string | undefined {
+function quotaText({ quota, quotaUsed, waits }: JobStatus): string | undefined {
   if (quota === null) return undefined;
   const { people, per, timeZone } = quota;
   const limit = `at most ${counted(people, 'person', 'people')} ${per === 'hour' ? 'an' : 'a'} ${per} in ${timeZone}`;
   const used = quotaUsed === undefined ? '' : `, ${shownCount(quotaUsed)} so far in this one`;
-  const until = quotaUntil === undefined ? '' : `; the rest waits for the next, at ${shownTime(quotaUntil)}`;
+  const until = waits.quota === undefined ? '' : `; the rest waits for the next, at ${shownTime(waits.quota)}`;
   return printable(limit + used + until);
 }
 
 /** The rate limit of all requests of the job, and until when it makes them wait. */
-function rateLimit({ requestsPerSecond, rateLimitedUntil: until }: JobStatus, { time }: Telling) {
+function rateLimit({ requestsPerSecond, waits: { rate: until } }: JobStatus, { time }: Telling) {
   if (requestsPerSecond === null) return undefined;
   const limit = `at most ${shownLimit(requestsPerSecond)} requests a second`;
   return until === undefined ? limit : `${limit}; the next one goes ${time(until)}`;
 }
 
 /** How many triggers a request carries, and what the next one waits for. */
-function batches({ batch, gatheringUntil: until }: JobStatus, { time }: Telling): string | undefined {
+function batches({ batch, waits: { batch: until } }: JobStatus, { time }: Telling): string | undefined {
   if (batch === null) return undefined;
   const after = batch.afterMs === 0 ? '' : `, or what is there after ${duration(batch.afterMs)}`;
   const next = until === undefined ? '' : `; the next one goes when it is full, or ${time(until)}`;

@@ -22,6 +22,7 @@ export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {
     rejected: 0,
     repeated: 0,
     deadLetters: 0,
+    waits: {},
     overflow: 0,
     waiting: 45,
     held: 0,

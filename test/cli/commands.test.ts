@@ -30,11 +30,11 @@ const backfill = {
 test('stop says what will become of what waits', () => {
   type Status = Parameters<typeof stopText>[1];
   const says = (status: Partial<Status>, request: Parameters<typeof stopText>[2] = {}) =>
-    stopText('vip', { state: 'stopping', waiting: 12, ...status }, request);
+    stopText('vip', { state: 'stopping', waiting: 12, waits: {}, ...status }, request);
   expect({
     'sent first, for an hour, then kept': says({}),
     'sent first, for as long as it was told': says({}, { deadlineMs: 90_000 }),
-    'in quiet hours nothing is sent before their end': says({ quietUntil: '2026-11-26T07:00:00.000000000Z' }),
+    'in quiet hours nothing is sent before their end': says({ waits: { quiet: '2026-11-26T07:00:00.000000000Z' } }),
     'kept, and how to go on': says({}, { waiting: 'keep' }),
     dropped: says({}, { waiting: 'discard' }),
     'in flight apart, since it may arrive; what slices had not begun is dropped': says(
@@ -55,7 +55,7 @@ test('stop says what will become of what waits', () => {
 
 test('recover says what is true of the job afterwards', () => {
   const says = (status: Partial<Parameters<typeof recoveredText>[1]>) =>
-    recoveredText('vip', { state: 'running', waiting: 12, ...status });
+    recoveredText('vip', { state: 'running', waiting: 12, waits: {}, ...status });
   expect({
     'its triggers are sent': says({}),
     'its one trigger is sent': says({ waiting: 1 }),
@@ -66,7 +66,7 @@ test('recover says what is true of the job afterwards', () => {
       reason: 'Asked to stop; the rest is dropped.',
     }),
     'its endpoint is unhealthy': says({ endpoint: { state: 'unhealthy' } }),
-    'its endpoint asked to wait': says({ throttledUntil: '2026-11-25T09:30:00Z' }),
+    'its endpoint asked to wait': says({ waits: { endpoint: '2026-11-25T09:30:00Z' } }),
   }).toMatchSnapshot();
 });
 

@@ -71,6 +71,7 @@ const received: TraceEvent = { kind: 'received', ...line, at, event: 'enter', au
 function stands(changed: Partial<PersonStanding> = {}): TraceEvent {
   const standing: PersonStanding = {
     state: 'running',
+    waits: {},
     waiting: [],
     waitingCount: 0,
     dying: 0,
@@ -157,12 +158,11 @@ test('how it stands now is in words', () => {
     next: { chain: ready },
     'behind others': { chain: { ...ready, ahead: 1200 } },
     paused: { state: 'paused', reason: 'Paused by an operator.' },
-    throttled: { throttledUntil },
-    'in quiet hours': { quietUntil: '2026-11-26T07:00:00.000000000Z', throttledUntil },
-    'over the quota': { quotaUntil: '2026-11-30T00:00:00.000000000Z', chain: { ...ready, ahead: 3 } },
+    throttled: { waits: { endpoint: throttledUntil } },
+    'in quiet hours': { waits: { quiet: '2026-11-26T07:00:00.000000000Z', endpoint: throttledUntil } },
+    'over the quota': { waits: { quota: '2026-11-30T00:00:00.000000000Z' }, chain: { ...ready, ahead: 3 } },
     'limited by a rate, in a batch': {
-      rateLimitedUntil: '2026-11-25T14:04:02.000000000Z',
-      gatheringUntil,
+      waits: { rate: '2026-11-25T14:04:02.000000000Z', batch: gatheringUntil },
       chain: { ...ready, ahead: 1, failures: 1 },
     },
     'before an end': { endsAt: '2026-11-30T01:00:00+01:00', chain: ready },
@@ -172,7 +172,7 @@ test('how it stands now is in words', () => {
     },
     'in a holder': { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] },
     'a member': { ...nobody, inPages: true },
-    'a member, in a batch': { ...nobody, inPages: true, gatheringUntil },
+    'a member, in a batch': { ...nobody, inPages: true, waits: { batch: gatheringUntil } },
     'one is becoming a dead letter': { ...nobody, dying: 1 },
     'two are becoming dead letters': { ...nobody, dying: 2 },
   };

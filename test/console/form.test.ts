@@ -314,7 +314,15 @@ describe('words', () => {
 
   describe('what a job does, in one sentence', () => {
     const status = (more: Partial<JobStatus>): JobStatus =>
-      ({ state: 'running', waiting: 0, inFlight: 0, held: 0, parallelRequestCount: 5, ...more }) as JobStatus; // All that it reads.
+      ({
+        state: 'running',
+        waiting: 0,
+        inFlight: 0,
+        held: 0,
+        waits: {},
+        parallelRequestCount: 5,
+        ...more,
+      }) as JobStatus; // All that it reads.
     const said = (more: Partial<JobStatus>): string => jobSentence(status(more), NOW);
 
     test.each<[string, Partial<JobStatus>]>([
@@ -355,9 +363,9 @@ describe('words', () => {
       ],
       [
         'The endpoint asked to wait; the next request goes in 30 s. 1 trigger waits.',
-        { waiting: 1, throttledUntil: at(30) },
+        { waiting: 1, waits: { endpoint: at(30) } },
       ],
-      ['Quiet hours, which end in 2 h: 1 trigger waits.', { waiting: 1, quietUntil: at(7200) }],
+      ['Quiet hours, which end in 2 h: 1 trigger waits.', { waiting: 1, waits: { quiet: at(7200) } }],
     ])('%s', (sentence, more) => {
       expect(said(more)).toBe(sentence);
     });

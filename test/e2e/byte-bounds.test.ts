@@ -169,7 +169,7 @@ describe('timers', () => {
   async function afterAnother(jobId: string, { lastFailure }: JobStatus): Promise<JobStatus> {
     return lab.statusWhen(
       jobId,
-      (status) => status.throttledUntil !== undefined && status.lastFailure?.at !== lastFailure?.at,
+      (status) => status.waits.endpoint !== undefined && status.lastFailure?.at !== lastFailure?.at,
     );
   }
 
@@ -193,7 +193,7 @@ describe('timers', () => {
   test('a run that ends leaves no timer behind: the server would refuse its end if that had just fired', async () => {
     const job = await lab.start();
     await lab.jobs.enter(job, { audience: 'vip', user: 'three', profile: {} });
-    await lab.statusWhen(job, ({ throttledUntil }) => throttledUntil !== undefined);
+    await lab.statusWhen(job, ({ waits }) => waits.endpoint !== undefined);
     const continued = await timersOf(job, await untilNextRun(job));
     await afterAnother(job, await lab.jobs.status(job));
     const { runId } = await lab.handle(job).describe();

@@ -39,7 +39,7 @@ test('in quiet hours nothing is sent until they are over, or edited away', async
   const job = await lab.start({ quietHours: quietNow(), existingUsers: true });
   await lab.jobs.enter(job, { audience: 'vip', user: 'at night', profile: {} });
   const status = await lab.statusWhen(job, ({ waiting }) => waiting === 2);
-  const inMs = Date.parse(status.quietUntil ?? '') - Date.now();
+  const inMs = Date.parse(status.waits.quiet ?? '') - Date.now();
   expect(inMs).toBeGreaterThan(1.9 * 3_600_000);
   expect(inMs).toBeLessThan(2 * 3_600_000);
   expect(status).toMatchObject({ state: 'running', delivered: 0, quietHours: { meanwhile: 'wait' } });
@@ -86,10 +86,10 @@ test('the status of an idle job says when it is quiet, and when that is over, al
     taskQueue: lab.taskQueue,
     args: [carryJob(beginJob({ ...record, definition, calendar }, 7))],
   });
-  expect(await lab.jobs.status(jobId)).not.toHaveProperty('quietUntil');
-  const quietUntil = new Date(now + 5000).toISOString().replace('Z', '000000Z');
-  expect(await lab.statusWhen(jobId, (status) => status.quietUntil !== undefined)).toMatchObject({ quietUntil });
-  await lab.statusWhen(jobId, (status) => status.quietUntil === undefined);
+  expect((await lab.jobs.status(jobId)).waits).toEqual({});
+  const quiet = new Date(now + 5000).toISOString().replace('Z', '000000Z');
+  expect(await lab.statusWhen(jobId, ({ waits }) => waits.quiet !== undefined)).toMatchObject({ waits: { quiet } });
+  await lab.statusWhen(jobId, ({ waits }) => waits.quiet === undefined);
   expect(Date.now()).toBeGreaterThanOrEqual(now + 5000);
   await lab.jobs.stop(jobId, { waiting: 'discard' });
 });
@@ -99,7 +99,9 @@ test('no more people are told of than the quota allows; the rest waits, until it
   const job = await lab.start({ quota: { people: 3, per: 'week', timeZone: 'Europe/Berlin' } });
   const users = Array.from({ length: 8 }, (_, index) => `counted-${index}`);
   for (const user of users) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
-  const { quotaUntil = '' } = await lab.statusWhen(job, ({ delivered }) => delivered === 3);
+  const {
+    waits: { quota: quotaUntil = '' },
+  } = await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   // A Monday, at midnight there.
   const local = new Date(quotaUntil).toLocaleString('en-GB', {
     timeZone: 'Europe/Berlin',

@@ -121,7 +121,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
 
     now = { status: 429, headers: { 'retry-after': '3600' } };
     await lab.jobs.push(throttled, enters('waiting', 4));
-    await lab.statusWhen(throttled, ({ throttledUntil }) => throttledUntil !== undefined);
+    await lab.statusWhen(throttled, ({ waits }) => waits.endpoint !== undefined);
     await lab.jobs.pause(throttled);
     await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
     await lab.jobs.backfill(throttled, { action: 'pause' });

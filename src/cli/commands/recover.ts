@@ -25,13 +25,7 @@ export const recoverCommand = command({
 /** The text about waiting triggers, now that the job exists again. */
 export function recoveredText(
   job: string,
-  {
-    state,
-    reason,
-    waiting,
-    endpoint,
-    throttledUntil,
-  }: Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'endpoint' | 'throttledUntil'>,
+  { state, reason, waiting, endpoint, waits }: Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'endpoint' | 'waits'>,
 ): string {
   const recovered = `Recovered ${job}; ${counted(waiting, 'trigger')} waiting.`;
   if (state !== 'running') {
@@ -40,7 +34,7 @@ export function recoveredText(
   }
   if (waiting === 0) return `${recovered} It is running.`;
   const they = waiting === 1 ? 'It is' : 'They are';
-  if (endpoint?.state === 'unhealthy' || throttledUntil !== undefined)
+  if (endpoint?.state === 'unhealthy' || waits.endpoint !== undefined)
     return `${recovered} ${they} sent once the endpoint takes requests again. See: triggers status ${job}`;
   return `${recovered} ${they} tried now. Follow it with: triggers status ${job} --watch`;
 }

@@ -154,11 +154,11 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 /** The text about waiting triggers, and about members that a backfill has yet to read. */
 export function stopText(
   job: string,
-  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'quietUntil'> &
+  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'waits'> &
     Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'discarded'>>,
   request: StopRequest,
 ): string {
-  const { state, backfill, quietUntil, discarded = 0 } = status;
+  const { state, backfill, waits, discarded = 0 } = status;
   const isSending = (request.waiting ?? 'deliver') === 'deliver';
   // Triggers that running slices had not begun come back. They are then kept or discarded like the rest.
   const waiting = isSending ? status.waiting : status.waiting + discarded - triggersInFlight(status);
@@ -176,7 +176,7 @@ export function stopText(
     case 'keep':
       return `Stopping ${job}; ${left} will be kept.${inFlight} Resume it later with: triggers resume ${job}`;
     default:
-      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(quietUntil)} Watch it with: triggers status ${job} --watch`;
+      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(waits.quiet)} Watch it with: triggers status ${job} --watch`;
   }
 }
 

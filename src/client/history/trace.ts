@@ -96,6 +96,7 @@ const NOTHING_WAITS: PersonAnswer = {
   state: 'stopped',
   subscriptionId: '',
   audiences: [],
+  waits: {},
   waiting: [],
   waitingCount: 0,
   dying: 0,
@@ -104,17 +105,8 @@ const NOTHING_WAITS: PersonAnswer = {
 
 /** Returns the answer of a job that has ended: it waits for none of these. */
 function ended(answer: PersonAnswer, reason: string): PersonAnswer {
-  const {
-    endpoint: _,
-    throttledUntil: _throttled,
-    quietUntil: _quiet,
-    quotaUntil: _quota,
-    rateLimitedUntil: _rate,
-    gatheringUntil: _gathering,
-    endsAt: _end,
-    ...rest
-  } = answer;
-  return { ...rest, state: 'stopped', reason };
+  const { endpoint: _, endsAt: _end, ...rest } = answer;
+  return { ...rest, state: 'stopped', reason, waits: {} };
 }
 
 /** A job is gone only when the server has forgotten all of it. */

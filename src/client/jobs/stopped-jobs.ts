@@ -58,21 +58,12 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   const status = { ...answered, ...resetOf(found), ...(await lettersInStatus(client, answered, found.taskQueue)) };
   if (isOpen(found)) return await withBackfillTrouble(client, status);
   // A stopped job waits for none of these.
-  const {
-    reason: _,
-    kept: _kept,
-    endpoint: _endpoint,
-    throttledUntil: _throttled,
-    quietUntil: _quiet,
-    quotaUntil: _quota,
-    rateLimitedUntil: _rate,
-    gatheringUntil: _gathering,
-    ...rest
-  } = status;
+  const { reason: _, kept: _kept, endpoint: _endpoint, ...rest } = status;
   const [until, wrong] = await Promise.all([recoverableUntil(client, found), neverBegun(client, found)]);
   return {
     ...rest,
     state: 'stopped',
+    waits: {},
     inFlight: 0,
     ...backfillAtEnd(status),
     ...(status.hasReachedEnd === true ? { reason: ENDED } : {}),

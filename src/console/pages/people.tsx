@@ -266,17 +266,16 @@ function standing(now: PersonStanding | undefined, notice: string | undefined): 
 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
   const now = useNow();
-  const { waiting, waitingCount, chain, state, dying, inPages } = standing;
+  const { waiting, waitingCount, chain, state, dying, inPages, waits } = standing;
   if (!isWaiting(standing)) return <>No triggers waiting for this person.</>;
   const why: readonly (string | false | undefined)[] = [
     state !== 'running' && `the job is ${state}`,
     standing.endpoint?.state === 'unhealthy' && 'the endpoint is unhealthy; the job probes it with single requests',
-    standing.throttledUntil !== undefined &&
-      `the endpoint asked to wait; the next request goes ${ago(standing.throttledUntil, now)}`,
-    standing.quietUntil !== undefined && `quiet hours end ${ago(standing.quietUntil, now)}`,
-    standing.quotaUntil !== undefined && `the quota has room ${ago(standing.quotaUntil, now)}`,
-    standing.rateLimitedUntil !== undefined && `the rate limit allows it ${ago(standing.rateLimitedUntil, now)}`,
-    standing.gatheringUntil !== undefined && `its batch is sent ${ago(standing.gatheringUntil, now)}`,
+    waits.endpoint && `the endpoint asked to wait; the next request goes ${ago(waits.endpoint, now)}`,
+    waits.quiet && `quiet hours end ${ago(waits.quiet, now)}`,
+    waits.quota && `the quota has room ${ago(waits.quota, now)}`,
+    waits.rate && `the rate limit allows it ${ago(waits.rate, now)}`,
+    waits.batch && `its batch is sent ${ago(waits.batch, now)}`,
     chain?.place === 'running' && 'it is being sent now',
     chain?.nextAttemptAt !== undefined &&
       `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,

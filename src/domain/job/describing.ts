@@ -1,6 +1,6 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
-import type { EndpointStatus, HolderTrouble, JobState, JobStatus } from '../../contract/job-status.ts';
+import type { EndpointStatus, HolderTrouble, JobState, JobStatus, Waits } from '../../contract/job-status.ts';
 import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
 import { FORM_DEFAULTS, editableOf } from '../form-fields.ts';
@@ -44,7 +44,9 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
-    ...(isStopped(state) ? keptOf(state) : waitsOf(state, now)),
+    ...(isStopped(state) ? keptOf(state) : endpointOf(state, now)),
+    ...(definition.quota === null || isStopped(state) ? {} : { quotaUsed: quotaUsed(state, now) }),
+    waits: shownWaits(isStopped(state) ? {} : waitTimes(state, now), now),
     ...(state.backfill === undefined
       ? {}
       : {
@@ -62,17 +64,26 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
   };
 }
 
+/** Until when something waits, epoch ms; in the past: it does not. */
+type WaitTimes = { readonly [Why in keyof Waits]?: number | undefined };
+
 /** What a job that sends waits for. */
-function waitsOf(state: DispatcherState, now: number): Partial<JobStatus> {
-  const { throttle } = state;
+function waitTimes(state: DispatcherState, now: number): WaitTimes {
+  const hasWork = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
   return {
-    ...(throttle !== undefined && throttle.until > now ? { throttledUntil: instantOf(throttle.until) } : {}),
-    ...quietOf(state, now),
-    ...quotaOf(state, now),
-    ...rateLimitOf(state, now),
-    ...gatheringOf(state, now),
-    ...endpointOf(state, now),
+    endpoint: state.throttle?.until,
+    quiet: quietTimeAt(state.job, now)?.[1],
+    quota: hasWork ? quotaBarsUntil(state, now) : undefined,
+    rate: rateLimitedUntil(state, now),
+    batch: maySend(state, now) ? gatheringUntil(state, now) : undefined,
   };
+}
+
+function shownWaits(times: WaitTimes, now: number): Waits {
+  const shown = Object.entries(times).flatMap(([why, at]) =>
+    at !== undefined && at > now ? [[why, instantOf(at)]] : [],
+  );
+  return Object.fromEntries(shown) as Waits; // Under the same names.
 }
 
 /** What a stopped job keeps. */
@@ -108,30 +119,9 @@ function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
   return own?.webhookUrl == null ? own : { ...own, webhookUrl: shownUrl(own.webhookUrl) };
 }
 
-function quietOf({ job }: DispatcherState, now: number): Pick<JobStatus, 'quietUntil'> {
-  const [, until] = quietTimeAt(job, now) ?? [];
-  return until === undefined ? {} : { quietUntil: instantOf(until) };
-}
-
-function quotaOf(state: DispatcherState, now: number): Pick<JobStatus, 'quotaUsed' | 'quotaUntil'> {
-  if (state.job.definition.quota === null) return {};
-  const until = quotaBarsUntil(state, now);
-  const waits = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
-  return {
-    quotaUsed: quotaUsed(state, now),
-    ...(until === undefined || !waits ? {} : { quotaUntil: instantOf(until) }),
-  };
-}
-
-function rateLimitOf(state: DispatcherState, now: number): Pick<JobStatus, 'rateLimitedUntil'> {
+function rateLimitedUntil(state: DispatcherState, now: number): number | undefined {
   const until = nextRequestFrom(state);
-  const isWaiting = until > now + SHOWN_WAIT_MS && state.slices.size === 0 && hasReady(state, now);
-  return isWaiting ? { rateLimitedUntil: instantOf(until) } : {};
-}
-
-function gatheringOf(state: DispatcherState, now: number): Pick<JobStatus, 'gatheringUntil'> {
-  const until = maySend(state, now) ? gatheringUntil(state, now) : undefined;
-  return until === undefined ? {} : { gatheringUntil: instantOf(until) };
+  return until > now + SHOWN_WAIT_MS && state.slices.size === 0 && hasReady(state, now) ? until : undefined;
 }
 
 /** A shorter wait is over before anybody has read about it. */
@@ -208,6 +198,7 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
     overflow: 0,
     held: 0,
     inFlight: 0,
+    waits: {},
     rejects: [],
     notices: [],
     stateBytes: 0,
@@ -291,16 +282,7 @@ export const LISTED_WAITING = 20;
 /** The state of one person's triggers, as the query `person` returns it. Changes nothing. */
 export function describePerson(state: DispatcherState, user: string, now: number): PersonAnswer {
   const { chains, overflow, deadLetters, backfill, job } = state;
-  const {
-    state: phase,
-    reason,
-    endpoint,
-    throttledUntil,
-    quietUntil,
-    lastFailure,
-    endsAt,
-    ...rest
-  } = describeJob(state, '', now);
+  const { state: phase, reason, endpoint, lastFailure, endsAt } = describeJob(state, '', now);
   const audiences = [...job.audiences, ...job.formerAudiences];
   const chain = chains.get(user);
   const inChain = chain?.triggers ?? [];
@@ -313,9 +295,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
     audiences,
     ...(reason === undefined ? {} : { reason }),
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(throttledUntil === undefined ? {} : { throttledUntil }),
-    ...(quietUntil === undefined ? {} : { quietUntil }),
-    ...personWaits(state, chain, { ...rest, inPages }, now),
+    waits: shownWaits(isStopped(state) ? {} : personWaits(state, chain, inPages, now), now),
     ...(endsAt === null || state.stopping !== undefined ? {} : { endsAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
@@ -337,23 +317,15 @@ export function describePerson(state: DispatcherState, user: string, now: number
 }
 
 /** What of all that a job waits for one person's triggers wait for. */
-function personWaits(
-  state: DispatcherState,
-  chain: Chain | undefined,
-  { quotaUntil, rateLimitedUntil, inPages }: Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'inPages'>,
-  now: number,
-): Pick<PersonAnswer, 'quotaUntil' | 'rateLimitedUntil' | 'gatheringUntil'> {
+function personWaits(state: DispatcherState, chain: Chain | undefined, inPages: boolean, now: number): WaitTimes {
+  const { endpoint, quiet, quota, rate } = waitTimes(state, now);
   const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));
-  const isHeldLonger = quotaUntil !== undefined && chain?.place === 'held' && instantOf(chain.notBefore) >= quotaUntil;
-  if (quotaUntil !== undefined && isToBegin && !isHeldLonger) return { quotaUntil };
+  const isHeldLonger = quota !== undefined && chain?.place === 'held' && chain.notBefore >= quota;
+  if (quota !== undefined && isToBegin && !isHeldLonger) return { endpoint, quiet, quota };
   // People outside of the chains, or waiting for a time of their own, do not wait for these.
-  if (chain === undefined ? !inPages : chain.place !== 'ready') return {};
+  if (chain === undefined ? !inPages : chain.place !== 'ready') return { endpoint, quiet };
   const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
-  const until = chain === undefined || isOfMembers(chain) ? members : live;
-  return {
-    ...(rateLimitedUntil === undefined ? {} : { rateLimitedUntil }),
-    ...(until === undefined ? {} : { gatheringUntil: instantOf(until) }),
-  };
+  return { endpoint, quiet, rate, batch: chain === undefined || isOfMembers(chain) ? members : live };
 }
 
 /** A waiting trigger, as it is shown to people. */

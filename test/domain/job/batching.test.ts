@@ -110,7 +110,7 @@ test('a status says what a batch waits for, and until when', () => {
   job.cut();
   expect(job.status).toMatchObject({
     batch: { size: 10, afterMs: 5000 },
-    gatheringUntil: '2026-01-01T00:00:05.000000000Z',
+    waits: { batch: '2026-01-01T00:00:05.000000000Z' },
   });
   expect(row()).toBe(
     'at most 10 in a request, or what is there after 5 s; the next one goes when it is full, or 2026-01-01T00:00:05.000000000Z',

@@ -123,7 +123,7 @@ test('429 holds the whole job for as long as it says, and costs no attempt', () 
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
   expect(job.cutUsers()).toEqual([]);
   expect(job.waitsMs).toBe(7000);
-  expect(job.status.throttledUntil).toBe('2026-01-01T00:00:07.000000000Z');
+  expect(job.status.waits.endpoint).toBe('2026-01-01T00:00:07.000000000Z');
   job.now += 7000;
   expect(job.state.chains.get('1')?.failures).toBe(0);
   expect(job.cutUsers().flat()).toEqual(['1', '2']);

@@ -77,7 +77,7 @@ test('what the endpoint asked everybody to wait, and that it is unhealthy, is in
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) job.signal(user);
   job.fail({ status: 429, retryAfterMs: 60_000 });
-  expect(person(job, '1').throttledUntil).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
+  expect(person(job, '1').waits.endpoint).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
 
   const unhealthy = new AJob(3);
   for (const user of ['1', '2', '3']) unhealthy.signal(user);
@@ -100,19 +100,19 @@ test('what the rate makes wait, or a batch, or that the job ends by itself, is i
   job.signal('live');
   job.backfill(['member'], { last: false });
   job.cut();
-  const gathering = (ms: number) => ({ gatheringUntil: new Date(job.now + ms).toISOString().replace('Z', '000000Z') });
-  expect(person(job, 'live')).toMatchObject({ ...gathering(60_000), endsAt: '2026-01-01T02:00:00+01:00' });
-  expect(person(job, 'nobody')).not.toHaveProperty('gatheringUntil');
+  const batch = (ms: number) => new Date(job.now + ms).toISOString().replace('Z', '000000Z');
+  expect(person(job, 'live')).toMatchObject({ waits: { batch: batch(60_000) }, endsAt: '2026-01-01T02:00:00+01:00' });
+  expect(person(job, 'nobody').waits).toEqual({});
   edit({ batch: null, requestsPerSecond: 0.1, endsAt: null });
   expect(person(job, 'live')).not.toHaveProperty('endsAt');
   job.signal('next');
   job.cut();
   job.end();
   job.cut();
-  const { rateLimitedUntil = '' } = person(job, 'next');
-  expect(Date.parse(rateLimitedUntil) - job.now).toBeGreaterThan(1000);
-  expect(job.status).toMatchObject({ rateLimitedUntil });
-  expect(person(job, 'live')).not.toHaveProperty('rateLimitedUntil');
+  const { rate = '' } = person(job, 'next').waits;
+  expect(Date.parse(rate) - job.now).toBeGreaterThan(1000);
+  expect(job.status).toMatchObject({ waits: { rate } });
+  expect(person(job, 'live').waits).not.toHaveProperty('rate');
 });
 
 test('in the overflow: what is in no holder yet is listed, and for what is, the holders are named', () => {

@@ -156,10 +156,10 @@ test('a status says when it is quiet and, then, until when; a job that stops, fr
   const job = quietJob(1, { days: ['mon', 'fri'] });
   const always = '22:00 to 08:00 in Europe/Berlin, from mon, fri; what comes meanwhile waits';
   expect(rowOf(job)).toBe(always);
-  expect(job.status).not.toHaveProperty('quietUntil');
+  expect(job.status.waits).toEqual({});
   job.now += HOUR_MS;
   job.signal('1');
-  expect(job.status).toMatchObject({ state: 'running', quietUntil: '2026-01-01T03:00:00.000000000Z' });
+  expect(job.status).toMatchObject({ state: 'running', waits: { quiet: '2026-01-01T03:00:00.000000000Z' } });
   expect(rowOf(job)).toBe(`${always}; now, until 2026-01-01 03:00:00 UTC (08:00 there)`);
   stopJob(job.state, 'deliver', job.now + 24 * HOUR_MS);
   expect(job.status.reason).toBe(

@@ -58,7 +58,7 @@ test('so many people are told of in a period, the rest waits for the next, in or
   const job = jobWith(3);
   signalAll(job, ['1', '2', '3', '4', '5', '6', '7']);
   expect(sendAll(job)).toEqual(['1', '2', '3']);
-  expect(job.status).toMatchObject({ quotaUsed: 3, quotaUntil: '2026-01-01T01:00:00.000000000Z' });
+  expect(job.status).toMatchObject({ quotaUsed: 3, waits: { quota: '2026-01-01T01:00:00.000000000Z' } });
   expect(rowOf(job)).toBe(
     'at most 3 people an hour in UTC, 3 so far in this one; the rest waits for the next, at 2026-01-01 01:00:00 UTC',
   );
@@ -68,7 +68,7 @@ test('so many people are told of in a period, the rest waits for the next, in or
   job.now += HOUR_MS;
   expect(sendAll(job)).toEqual(['7']);
   expect(job.status).toMatchObject({ quotaUsed: 1 });
-  expect(job.status).not.toHaveProperty('quotaUntil');
+  expect(job.status.waits).toEqual({});
   edit(job, null);
   expect(rowOf(job)).toBeUndefined();
 });
@@ -95,17 +95,17 @@ test('only who is yet to have a first attempt is said to wait for the quota', ()
   job.signal('4');
   job.cut();
   const ofPerson = (user: string) => describePerson(job.state, user, job.now);
-  const quotaUntil = '2026-01-01T01:00:00.000000000Z';
-  expect(ofPerson('1')).not.toHaveProperty('quotaUntil');
+  const quota = '2026-01-01T01:00:00.000000000Z';
+  expect(ofPerson('1').waits).not.toHaveProperty('quota');
   // It comes back from a source that is down before the quota is there again.
-  for (const user of ['2', '4', 'member']) expect(ofPerson(user)).toMatchObject({ quotaUntil });
+  for (const user of ['2', '4', 'member']) expect(ofPerson(user)).toMatchObject({ waits: { quota } });
   job.now += 7000;
   job.cut();
   job.end({ 0: { status: 500 } });
   const { state, now } = job;
   const chain = state.chains.get('2');
   if (chain !== undefined) state.chains.hold(chain, now + HOUR_MS);
-  expect(ofPerson('2')).not.toHaveProperty('quotaUntil');
+  expect(ofPerson('2').waits).not.toHaveProperty('quota');
 });
 
 test('a person of whom two things are to be told counts twice, and keeps their order', () => {

@@ -88,13 +88,13 @@ test('a status says what the rate makes wait, and until when', () => {
   expect(row()).toBe('at most 0.1 requests a second');
   job.cut();
   sendAll(job);
-  expect(job.status).toMatchObject({ requestsPerSecond: 0.1, rateLimitedUntil: '2026-01-01T00:00:10.000000000Z' });
+  expect(job.status).toMatchObject({ requestsPerSecond: 0.1, waits: { rate: '2026-01-01T00:00:10.000000000Z' } });
   expect(row()).toBe('at most 0.1 requests a second; the next one goes 2026-01-01T00:00:10.000000000Z');
   job.now += 10_000;
   job.cut();
   sendAll(job);
   // Nobody waits.
-  expect(job.status).not.toHaveProperty('rateLimitedUntil');
+  expect(job.status.waits).toEqual({});
   edit(job, null);
   expect(row()).toBeUndefined();
 });

@@ -438,9 +438,9 @@ function aJobWithASlice(): { readonly job: AJob; readonly sliceId: number } {
 function expectWhole(job: AJob): void {
   expect(job.state.slices.size).toBe(0);
   for (const user of ['0', '1', '2', '3']) expect(job.state.chains.get(user)?.place ?? 'gone').not.toBe('running');
-  const { delivered, waiting, throttledUntil } = job.status;
+  const { delivered, waiting, waits } = job.status;
   expect(delivered + waiting).toBe(5);
-  expect(throttledUntil ?? '').not.toContain('NaN');
+  expect(waits.endpoint ?? '').not.toContain('NaN');
   // Whatever waits comes out once the endpoint is well.
   for (let round = 0; round < 50 && job.status.waiting > 0; round++) {
     job.running.length = 0;
