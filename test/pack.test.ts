@@ -9,6 +9,7 @@ import { writeSampleSource } from '../demo/sample-data.ts';
 import { runProgram } from '../src/local/run-program.ts';
 import { Program } from './support/triggers-cli.ts';
 import { tempFolder } from './support/temp-folder.ts';
+import { afterwards } from './webhook/a-server.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = tempFolder();
@@ -147,16 +148,13 @@ test('triggers up comes up with workflow code that was bundled before, and ends 
   const args = ['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0', '--json'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const up = new Program(process.execPath, [installed('lib', 'cli', 'main.js'), ...args], { env, cwd: project });
-  try {
-    await up.says(({ stdout }) => stdout.endsWith('\n'));
-    expect(JSON.parse(up.stdout)).toMatchObject({ namespace: 'default', source });
-    up.signal('SIGINT');
-    expect((await up.end()).code).toBe(0);
-    // Its worker needed no webpack.
-    expect(up.stderr).not.toMatch(/webpack|bundle/i);
-  } finally {
-    await up.kill();
-  }
+  afterwards(() => up.kill());
+  await up.says(({ stdout }) => stdout.endsWith('\n'));
+  expect(JSON.parse(up.stdout)).toMatchObject({ namespace: 'default', source });
+  up.signal('SIGINT');
+  expect((await up.end()).code).toBe(0);
+  // Its worker needed no webpack.
+  expect(up.stderr).not.toMatch(/webpack|bundle/i);
 });
 
 test('the client is imported with its types, by plain Node and by a strict compiler', async () => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { childrenOf, isAlive, Program } from '../support/triggers-cli.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const DEMO = ['--import', import.meta.resolve('tsx'), fileURLToPath(new URL('../../demo/main.ts', import.meta.url))];
 const programs: Program[] = [];
@@ -48,30 +49,24 @@ test('a kind of source that the demo has not is answered with its help', async (
 
 test('against an endpoint that answers 500 it gives up, says why, and ends with 1', async () => {
   const endpoint = await startReceiver({ answer: () => ({ status: 500 }) });
-  try {
-    const { code, stdout } = await demo('--exit', '--people', '50', '--url', endpoint.url, '--patience', '3').end();
-    expect(code).toBe(1);
-    expect(stdout).toContain('Nothing was delivered for 3 s; last failure: HTTP 500. That is the end of the demo.');
-    expect(stdout).not.toContain('done');
-    expect(stdout).toMatch(/Delivered +0 of \d+\n/);
-  } finally {
-    await endpoint.close();
-  }
+  afterwards(() => endpoint.close());
+  const { code, stdout } = await demo('--exit', '--people', '50', '--url', endpoint.url, '--patience', '3').end();
+  expect(code).toBe(1);
+  expect(stdout).toContain('Nothing was delivered for 3 s; last failure: HTTP 500. That is the end of the demo.');
+  expect(stdout).not.toContain('done');
+  expect(stdout).toMatch(/Delivered +0 of \d+\n/);
 });
 
 test('Ctrl-C in the middle leaves nothing running', async () => {
   const endpoint = await startReceiver({ answer: () => 'hang' });
-  try {
-    const running = demo('--people', '50', '--url', endpoint.url);
-    await running.says(({ stdout }) => stdout.includes('Job started'));
-    const children = await childrenOf(running.pid);
-    expect(children.length).toBeGreaterThan(0);
-    running.signal('SIGINT');
-    await running.says(({ stdout }) => stdout.includes('Stopping …'));
-    await endpoint.close(); // Requests in flight may take their time; now they need none.
-    await running.end();
-    expect(children.filter(isAlive)).toEqual([]);
-  } finally {
-    await endpoint.close();
-  }
+  afterwards(() => endpoint.close());
+  const running = demo('--people', '50', '--url', endpoint.url);
+  await running.says(({ stdout }) => stdout.includes('Job started'));
+  const children = await childrenOf(running.pid);
+  expect(children.length).toBeGreaterThan(0);
+  running.signal('SIGINT');
+  await running.says(({ stdout }) => stdout.includes('Stopping …'));
+  await endpoint.close(); // Requests in flight may take their time; now they need none.
+  await running.end();
+  expect(children.filter(isAlive)).toEqual([]);
 });

@@ -11,6 +11,7 @@ import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { type Answered, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
 let api: ApiServer;
@@ -419,58 +420,49 @@ describe('keys', () => {
   test('[S34] a key for one job shows and sends nothing of others, not even by a definition of its own', async () => {
     const [job, other] = [await lab.start(), await lab.start()];
     const server = await openApi({ crm: key({ may: ['read', 'operate'], jobs: [job] }) });
-    try {
-      const as = async (path: string, body: object, more: object = {}) =>
-        (await ask(path, { headers: bearer, server, body, ...more })).status;
-      const definition = { label: 'Mine', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
-      expect(await as('/v1/render', { definition })).toBe(403);
-      expect(await as('/v1/test', { definition })).toBe(403);
-      expect(await as('/v1/render', { jobId: other })).toBe(403);
-      expect(await as(`/v1/jobs?id=${person()}`, definition)).toBe(403);
-      expect(await as(`/v1/jobs/${other}`, { label: 'x' }, { method: 'PATCH' })).toBe(403);
-      expect(await as('/v1/dead-letters/discard', { jobId: other, dryRun: true })).toBe(403);
-      expect(await as('/v1/dead-letters/discard', { jobId: job, dryRun: true })).toBe(200);
-    } finally {
-      await server.close();
-    }
+    afterwards(() => server.close());
+    const as = async (path: string, body: object, more: object = {}) =>
+      (await ask(path, { headers: bearer, server, body, ...more })).status;
+    const definition = { label: 'Mine', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    expect(await as('/v1/render', { definition })).toBe(403);
+    expect(await as('/v1/test', { definition })).toBe(403);
+    expect(await as('/v1/render', { jobId: other })).toBe(403);
+    expect(await as(`/v1/jobs?id=${person()}`, definition)).toBe(403);
+    expect(await as(`/v1/jobs/${other}`, { label: 'x' }, { method: 'PATCH' })).toBe(403);
+    expect(await as('/v1/dead-letters/discard', { jobId: other, dryRun: true })).toBe(403);
+    expect(await as('/v1/dead-letters/discard', { jobId: job, dryRun: true })).toBe(200);
   });
 
   test('a key for jobs of which none runs is told so, and not that nobody listens', async () => {
     const server = await openApi({ crm: key({ may: ['trigger'], jobs: ['crmm'] }) });
-    try {
-      expect(await ask('/v1/triggers', { headers: bearer, server, body: enter(person()) })).toMatchObject({
-        status: 409,
-        body: { code: 'JobNotRunning', detail: expect.stringContaining('"crmm"') },
-      });
-    } finally {
-      await server.close();
-    }
+    afterwards(() => server.close());
+    expect(await ask('/v1/triggers', { headers: bearer, server, body: enter(person()) })).toMatchObject({
+      status: 409,
+      body: { code: 'JobNotRunning', detail: expect.stringContaining('"crmm"') },
+    });
   });
 
   test('[S34] a key may what it says, and nothing else', async () => {
     const job = await lab.start();
     const other = await lab.start();
     const server = await openApi({ crm: key({ may: ['trigger'], jobs: [job], audiences: ['vip'] }) });
-    try {
-      const as = async (path: string, more: object = {}) =>
-        (await ask(path, { headers: bearer, server, ...more })).status;
-      expect((await ask('/v1/jobs', { server })).status).toBe(401);
-      expect((await ask('/v1/jobs', { server, headers: { authorization: `Bearer ${secret}x` } })).status).toBe(401);
-      expect(await as(`/v1/jobs/${job}`)).toBe(403);
-      expect(await as(`/v1/jobs/${other}`)).toBe(403);
-      expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person()) })).toBe(202);
-      expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person(), { audience: 'news' }) })).toBe(422);
-      expect(await as(`/v1/jobs/${other}/triggers`, { body: enter(person()) })).toBe(403);
-      expect(await as(`/v1/jobs/${job}/pause`, { method: 'POST' })).toBe(403);
-      expect(await as('/v1/trace?user=a')).toBe(403);
-      expect((await lab.jobs.status(other)).received).toBe(0);
-      // Whoever may only see a job is not told to where it sends.
-      server.replaceKeys({ crm: key({ may: ['read'] }) });
-      expect(await as(`/v1/jobs/${job}`)).toBe(200);
-      expect(await as(`/v1/jobs/${job}/definition`)).toBe(403);
-    } finally {
-      await server.close();
-    }
+    afterwards(() => server.close());
+    const as = async (path: string, more: object = {}) =>
+      (await ask(path, { headers: bearer, server, ...more })).status;
+    expect((await ask('/v1/jobs', { server })).status).toBe(401);
+    expect((await ask('/v1/jobs', { server, headers: { authorization: `Bearer ${secret}x` } })).status).toBe(401);
+    expect(await as(`/v1/jobs/${job}`)).toBe(403);
+    expect(await as(`/v1/jobs/${other}`)).toBe(403);
+    expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person()) })).toBe(202);
+    expect(await as(`/v1/jobs/${job}/triggers`, { body: enter(person(), { audience: 'news' }) })).toBe(422);
+    expect(await as(`/v1/jobs/${other}/triggers`, { body: enter(person()) })).toBe(403);
+    expect(await as(`/v1/jobs/${job}/pause`, { method: 'POST' })).toBe(403);
+    expect(await as('/v1/trace?user=a')).toBe(403);
+    expect((await lab.jobs.status(other)).received).toBe(0);
+    // Whoever may only see a job is not told to where it sends.
+    server.replaceKeys({ crm: key({ may: ['read'] }) });
+    expect(await as(`/v1/jobs/${job}`)).toBe(200);
+    expect(await as(`/v1/jobs/${job}/definition`)).toBe(403);
   });
 });
 

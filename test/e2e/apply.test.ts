@@ -12,7 +12,7 @@ import { askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -191,22 +191,18 @@ test('a job that cannot be changed or started now is said to be, before anything
   await lab.statusWhen(kept, ({ state }) => state === 'stopped');
   await lab.handle(gone).terminate();
   await lab.jobs.stop(stopping);
-  const there = await Lab.open();
-  try {
-    await there.jobs.start(simple({ webhookUrl: there.receiver.url }), { jobId: elsewhere });
-    const { code, error } = await failing('apply', folder);
-    expect(code).toBe(2);
-    const { files } = error as { readonly files: readonly { problems: readonly { message: string }[] }[] };
-    expect(files.map(({ problems }) => problems[0]?.message)).toEqual([
-      expect.stringContaining('runs on another task queue'),
-      expect.stringContaining('can be recovered'),
-      expect.stringContaining('was stopped and kept'),
-      expect.stringContaining('It is stopping'),
-    ]);
-    await expect(lab.jobs.status(fresh)).rejects.toThrow('There is no job');
-  } finally {
-    await there.close();
-  }
+  const there = await labOfTest();
+  await there.jobs.start(simple({ webhookUrl: there.receiver.url }), { jobId: elsewhere });
+  const { code, error } = await failing('apply', folder);
+  expect(code).toBe(2);
+  const { files } = error as { readonly files: readonly { problems: readonly { message: string }[] }[] };
+  expect(files.map(({ problems }) => problems[0]?.message)).toEqual([
+    expect.stringContaining('runs on another task queue'),
+    expect.stringContaining('can be recovered'),
+    expect.stringContaining('was stopped and kept'),
+    expect.stringContaining('It is stopping'),
+  ]);
+  await expect(lab.jobs.status(fresh)).rejects.toThrow('There is no job');
   await lab.jobs.stop(stopping, { waiting: 'discard' });
 });
 

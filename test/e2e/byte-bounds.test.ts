@@ -6,7 +6,7 @@ import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, withRetries } from '../support/lab.ts';
+import { Lab, labOfTest, withRetries } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
@@ -87,69 +87,53 @@ test.each([
   'the largest triggers, a hundred of them in one activation, are no more than a server with %s takes',
   async (_, serverLimits, addressOf) => {
     const address = addressOf();
-    const lab = await Lab.open({ address, config: { serverLimits }, workers: 0 });
-    try {
-      const worker = await lab.addWorker();
-      const job = await lab.start({ parallelRequestCount: 16 });
-      await lab.shutdown(worker);
-      const profileBytes = Math.floor(budgetsOf(serverLimits).triggerBytes * 0.94);
-      const triggers = stream(110, 40, profileBytes);
-      await signalAll(lab, job, triggers, 1);
-      await lab.addWorker();
-      await expectAllInOrder(lab, job, triggers, address);
-    } finally {
-      await lab.close();
-    }
+    const lab = await labOfTest({ address, config: { serverLimits }, workers: 0 });
+    const worker = await lab.addWorker();
+    const job = await lab.start({ parallelRequestCount: 16 });
+    await lab.shutdown(worker);
+    const profileBytes = Math.floor(budgetsOf(serverLimits).triggerBytes * 0.94);
+    const triggers = stream(110, 40, profileBytes);
+    await signalAll(lab, job, triggers, 1);
+    await lab.addWorker();
+    await expectAllInOrder(lab, job, triggers, address);
   },
 );
 
 test('a worker that was away while 10,000 triggers were signalled takes them up, and all arrive in order', async () => {
-  const lab = await Lab.open({ workers: 0 });
-  try {
-    const worker = await lab.addWorker();
-    const job = await lab.start({ parallelRequestCount: 20 });
-    await lab.shutdown(worker);
-    const triggers = stream(10_000, 2_500, 0);
-    await signalAll(lab, job, triggers, 500);
-    await lab.addWorker();
-    await expectAllInOrder(lab, job, triggers);
-  } finally {
-    await lab.close();
-  }
+  const lab = await labOfTest({ workers: 0 });
+  const worker = await lab.addWorker();
+  const job = await lab.start({ parallelRequestCount: 20 });
+  await lab.shutdown(worker);
+  const triggers = stream(10_000, 2_500, 0);
+  await signalAll(lab, job, triggers, 500);
+  await lab.addWorker();
+  await expectAllInOrder(lab, job, triggers);
 });
 
 test('7 MB of triggers with profiles for an endpoint that is dead: when the job is sent elsewhere, all arrive in order', async () => {
-  const lab = await Lab.open({ receiver: { answer: (_, { url }) => (url === '/dead' ? 'reset' : undefined) } });
-  try {
-    const webhookUrl = new URL('/dead', lab.receiver.url).href;
-    const job = await lab.start({ parallelRequestCount: 20, webhookUrl });
-    const triggers = stream(5_000, 1_250, 1_300);
-    await lab.jobs.push(job, triggers);
-    await lab.statusWhen(job, ({ received, endpoint }) => received === 5_000 && endpoint?.state === 'unhealthy');
-    // A new URL is tried at once; the old one would be asked again after a wait.
-    await withRetries(() => lab.jobs.edit(job, { webhookUrl: lab.receiver.url }));
-    await expectAllInOrder(lab, job, triggers);
-  } finally {
-    await lab.close();
-  }
+  const lab = await labOfTest({ receiver: { answer: (_, { url }) => (url === '/dead' ? 'reset' : undefined) } });
+  const webhookUrl = new URL('/dead', lab.receiver.url).href;
+  const job = await lab.start({ parallelRequestCount: 20, webhookUrl });
+  const triggers = stream(5_000, 1_250, 1_300);
+  await lab.jobs.push(job, triggers);
+  await lab.statusWhen(job, ({ received, endpoint }) => received === 5_000 && endpoint?.state === 'unhealthy');
+  // A new URL is tried at once; the old one would be asked again after a wait.
+  await withRetries(() => lab.jobs.edit(job, { webhookUrl: lab.receiver.url }));
+  await expectAllInOrder(lab, job, triggers);
 });
 
 test('an idle job costs nothing: all that it waits for is to begin a new run in a day', async () => {
-  const lab = await Lab.open();
-  try {
-    const job = await lab.start();
-    await lab.jobs.enter(job, { audience: 'vip', user: 'ada', profile: {} });
-    await lab.statusWhen(job, ({ delivered, inFlight }) => delivered === 1 && inFlight === 0);
-    const { events } = await lab.handle(job).fetchHistory();
-    const timers = events?.flatMap(({ timerStartedEventAttributes: timer }) => timer ?? []) ?? [];
-    const over = events?.flatMap((one) => one.timerFiredEventAttributes ?? one.timerCanceledEventAttributes ?? []);
-    const open = timers.filter(({ timerId }) => !over?.some((one) => one.timerId === timerId));
-    expect(open.map(({ startToFireTimeout }) => Math.ceil(Number(startToFireTimeout?.seconds) / 3600))).toEqual([24]);
-    const { raw } = await lab.handle(job).describe();
-    expect(raw.pendingActivities).toEqual([]);
-  } finally {
-    await lab.close();
-  }
+  const lab = await labOfTest();
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'ada', profile: {} });
+  await lab.statusWhen(job, ({ delivered, inFlight }) => delivered === 1 && inFlight === 0);
+  const { events } = await lab.handle(job).fetchHistory();
+  const timers = events?.flatMap(({ timerStartedEventAttributes: timer }) => timer ?? []) ?? [];
+  const over = events?.flatMap((one) => one.timerFiredEventAttributes ?? one.timerCanceledEventAttributes ?? []);
+  const open = timers.filter(({ timerId }) => !over?.some((one) => one.timerId === timerId));
+  expect(open.map(({ startToFireTimeout }) => Math.ceil(Number(startToFireTimeout?.seconds) / 3600))).toEqual([24]);
+  const { raw } = await lab.handle(job).describe();
+  expect(raw.pendingActivities).toEqual([]);
 });
 
 describe('timers', () => {

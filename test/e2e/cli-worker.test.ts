@@ -11,7 +11,7 @@ import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { release } from '../../src/worker/release.ts';
-import { Lab } from '../support/lab.ts';
+import { Lab, labOfTest } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import {
@@ -25,6 +25,7 @@ import {
 } from '../support/triggers-cli.ts';
 import { Way } from '../support/way.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 let folder: string;
 let source: string;
@@ -61,59 +62,56 @@ test('[S46] up brings everything up in one go, sends to none of its own ports, e
   const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
   const receiver = await startReceiver();
-  try {
-    const up = start(['up', '--db', db, ...ports, '--json'], env);
-    await up.says(({ stdout }) => stdout.endsWith('\n'));
-    const ready = JSON.parse(up.stdout) as Ready;
-    expect(ready).toMatchObject({ namespace: 'default', taskQueue: 'audience-triggers', source });
-    // Without keys nobody has to sign in.
-    expect(ready.consoleUrl).toBe(`${ready.apiUrl}/`);
-    expect((await fetch(ready.uiUrl)).status).toBe(200);
+  afterwards(() => receiver.close());
+  const up = start(['up', '--db', db, ...ports, '--json'], env);
+  await up.says(({ stdout }) => stdout.endsWith('\n'));
+  const ready = JSON.parse(up.stdout) as Ready;
+  expect(ready).toMatchObject({ namespace: 'default', taskQueue: 'audience-triggers', source });
+  // Without keys nobody has to sign in.
+  expect(ready.consoleUrl).toBe(`${ready.apiUrl}/`);
+  expect((await fetch(ready.uiUrl)).status).toBe(200);
 
-    const asOperator = { env: { TEMPORAL_ADDRESS: ready.address } };
-    const job = ['--label', 'Told to up', '--audience', 'vip', '--url', receiver.url, '--existing-users'];
-    expect(await triggers(['start', ...job], asOperator)).toMatchObject({ code: 0, stderr: '' });
-    const members = sample.audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
-    await receiver.ledger.waitFor(({ delivered }) => delivered === members);
+  const asOperator = { env: { TEMPORAL_ADDRESS: ready.address } };
+  const job = ['--label', 'Told to up', '--audience', 'vip', '--url', receiver.url, '--existing-users'];
+  expect(await triggers(['start', ...job], asOperator)).toMatchObject({ code: 0, stderr: '' });
+  const members = sample.audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
+  await receiver.ledger.waitFor(({ delivered }) => delivered === members);
 
-    // A job cannot be used to ask what only this machine may ask.
-    for (const url of [ready.httpUrl, ready.uiUrl, ready.apiUrl, `http://localhost:${ready.address.split(':')[1]}`]) {
-      const { code, stderr } = await triggers(
-        ['start', '--label', 'Ours', '--audience', 'vip', '--url', url],
-        asOperator,
-      );
-      expect([url, code, stderr]).toEqual([url, 2, expect.stringContaining('never sends')]);
-    }
-
-    const children = await childrenOf(up.pid);
-    expect(children.length).toBeGreaterThan(0);
-    up.signal('SIGINT');
-    const { code, stderr } = await up.end();
-    expect(code).toBe(0);
-    // Nothing of webpack or of the SDK's own doings; that the backfill is finished may be said before it ends.
-    const said = stderr
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(said.filter(({ alert }) => alert !== 'backfill-finished')).toEqual([{ msg: 'Starting Temporal …' }]);
-    expect(children.filter(isAlive)).toEqual([]);
-    await expect(fetch(ready.httpUrl)).rejects.toThrow();
-
-    const again = start(['up', '--db', db, ...ports], env);
-    await again.says(({ stdout }) => stdout.includes('Stop everything here with Ctrl-C.\n'));
-    expect(again.stdout).toMatch(/^Ready\.\n {2}Console +http:.*\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
-    expect(again.stdout).toContain(`Audiences      ${source}\n`);
-    const [, address = ''] = /Temporal +(\S+),/.exec(again.stdout) ?? [];
-    const { stdout } = await triggers(['push', '--audience', 'vip', '--exit', '--user', '1', '--json'], {
-      env: { TEMPORAL_ADDRESS: address },
-    });
-    expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: 'told-to-up', accepted: 1 }] });
-    await receiver.ledger.waitFor(({ delivered }) => delivered === members + 1);
-    again.signal('SIGTERM');
-    expect((await again.end()).code).toBe(0);
-  } finally {
-    await receiver.close();
+  // A job cannot be used to ask what only this machine may ask.
+  for (const url of [ready.httpUrl, ready.uiUrl, ready.apiUrl, `http://localhost:${ready.address.split(':')[1]}`]) {
+    const { code, stderr } = await triggers(
+      ['start', '--label', 'Ours', '--audience', 'vip', '--url', url],
+      asOperator,
+    );
+    expect([url, code, stderr]).toEqual([url, 2, expect.stringContaining('never sends')]);
   }
+
+  const children = await childrenOf(up.pid);
+  expect(children.length).toBeGreaterThan(0);
+  up.signal('SIGINT');
+  const { code, stderr } = await up.end();
+  expect(code).toBe(0);
+  // Nothing of webpack or of the SDK's own doings; that the backfill is finished may be said before it ends.
+  const said = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(said.filter(({ alert }) => alert !== 'backfill-finished')).toEqual([{ msg: 'Starting Temporal …' }]);
+  expect(children.filter(isAlive)).toEqual([]);
+  await expect(fetch(ready.httpUrl)).rejects.toThrow();
+
+  const again = start(['up', '--db', db, ...ports], env);
+  await again.says(({ stdout }) => stdout.includes('Stop everything here with Ctrl-C.\n'));
+  expect(again.stdout).toMatch(/^Ready\.\n {2}Console +http:.*\n {2}Temporal +127\.0\.0\.1:\d+, namespace default\n/);
+  expect(again.stdout).toContain(`Audiences      ${source}\n`);
+  const [, address = ''] = /Temporal +(\S+),/.exec(again.stdout) ?? [];
+  const { stdout } = await triggers(['push', '--audience', 'vip', '--exit', '--user', '1', '--json'], {
+    env: { TEMPORAL_ADDRESS: address },
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: 'told-to-up', accepted: 1 }] });
+  await receiver.ledger.waitFor(({ delivered }) => delivered === members + 1);
+  again.signal('SIGTERM');
+  expect((await again.end()).code).toBe(0);
 });
 
 test('a worker of a deployment says its version, by default the release and a checksum of its workflow code', async () => {
@@ -272,47 +270,41 @@ describe('codec-server', () => {
   test('the codec server says where it is and never its token, asks for the token, and ends by Ctrl-C', async () => {
     const origin = 'https://temporal.example.com';
     const program = startTriggers(['codec-server', '--port', '0', '--ui-origin', `${origin}/`, '--json'], { env });
-    try {
-      await program.says(({ stdout }) => stdout.includes('\n'));
-      const { url, uiOrigins } = JSON.parse(program.stdout) as { url: string; uiOrigins: string[] };
-      expect(uiOrigins).toEqual([origin]);
-      expect(new URL(url).hostname).toBe('127.0.0.1');
-      const ask = (path: string) => fetch(`${url}${path}`, { method: 'POST', body: '{}', headers: { origin } });
-      expect((await ask('/decode')).status).toBe(401);
-      const answer = await ask(`/${TOKEN}/decode`);
-      expect({ status: answer.status, allowed: answer.headers.get('access-control-allow-origin') }).toEqual({
-        status: 200,
-        allowed: origin,
-      });
-      program.signal('SIGINT');
-      const { code, stdout, stderr } = await program.end();
-      expect(code).toBe(0);
-      expect(stdout + stderr).not.toContain(TOKEN);
-    } finally {
-      await program.kill();
-    }
+    afterwards(() => program.kill());
+    await program.says(({ stdout }) => stdout.includes('\n'));
+    const { url, uiOrigins } = JSON.parse(program.stdout) as { url: string; uiOrigins: string[] };
+    expect(uiOrigins).toEqual([origin]);
+    expect(new URL(url).hostname).toBe('127.0.0.1');
+    const ask = (path: string) => fetch(`${url}${path}`, { method: 'POST', body: '{}', headers: { origin } });
+    expect((await ask('/decode')).status).toBe(401);
+    const answer = await ask(`/${TOKEN}/decode`);
+    expect({ status: answer.status, allowed: answer.headers.get('access-control-allow-origin') }).toEqual({
+      status: 200,
+      allowed: origin,
+    });
+    program.signal('SIGINT');
+    const { code, stdout, stderr } = await program.end();
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toContain(TOKEN);
   });
 
   test('without keys it unpacks what is packed, and encrypts nothing', async () => {
     const program = startTriggers(['codec-server', '--port', '0', '--json'], {
       env: { TRIGGERS_CODEC_TOKEN: TOKEN, TRIGGERS_PAYLOAD_KEYS: undefined },
     });
-    try {
-      await program.says(({ stdout }) => stdout.includes('\n'));
-      const { url } = JSON.parse(program.stdout) as { url: string };
-      const value = 'x'.repeat(100_000);
-      let payloads = [payloadConverter.toPayload(value)];
-      for (const codec of dataConverterWith([]).payloadCodecs ?? []) payloads = await codec.encode(payloads);
-      const ask = async (path: string, some: typeof payloads) => {
-        const answer = await fetch(`${url}/${TOKEN}${path}`, { method: 'POST', body: JSON.stringify(toWire(some)) });
-        return fromWire(await answer.text()) ?? [];
-      };
-      expect((await ask('/decode', payloads)).map((one) => payloadConverter.fromPayload(one))).toEqual([value]);
-      const small = [payloadConverter.toPayload('small')];
-      expect((await ask('/encode', small)).map((one) => payloadConverter.fromPayload(one))).toEqual(['small']);
-    } finally {
-      await program.kill();
-    }
+    afterwards(() => program.kill());
+    await program.says(({ stdout }) => stdout.includes('\n'));
+    const { url } = JSON.parse(program.stdout) as { url: string };
+    const value = 'x'.repeat(100_000);
+    let payloads = [payloadConverter.toPayload(value)];
+    for (const codec of dataConverterWith([]).payloadCodecs ?? []) payloads = await codec.encode(payloads);
+    const ask = async (path: string, some: typeof payloads) => {
+      const answer = await fetch(`${url}/${TOKEN}${path}`, { method: 'POST', body: JSON.stringify(toWire(some)) });
+      return fromWire(await answer.text()) ?? [];
+    };
+    expect((await ask('/decode', payloads)).map((one) => payloadConverter.fromPayload(one))).toEqual([value]);
+    const small = [payloadConverter.toPayload('small')];
+    expect((await ask('/encode', small)).map((one) => payloadConverter.fromPayload(one))).toEqual(['small']);
   });
 });
 
@@ -380,12 +372,8 @@ describe('watch', () => {
   });
 
   test('a worker without a folder for snapshots says so before anything is started', async () => {
-    const poor = await Lab.open({ content: { audiences: [{ id, slug, name: 'Of one test', members: [] }] } });
-    try {
-      const { code, stderr } = await new Operator(poor.taskQueue).run(['watch', slug]);
-      expect([code, unwrapped(stderr)]).toEqual([2, expect.stringContaining('TRIGGERS_WATCH_FOLDER')]);
-    } finally {
-      await poor.close();
-    }
+    const poor = await labOfTest({ content: { audiences: [{ id, slug, name: 'Of one test', members: [] }] } });
+    const { code, stderr } = await new Operator(poor.taskQueue).run(['watch', slug]);
+    expect([code, unwrapped(stderr)]).toEqual([2, expect.stringContaining('TRIGGERS_WATCH_FOLDER')]);
   });
 });

@@ -7,6 +7,7 @@ import type { JobStatus } from '../../src/client/export-jobs.ts';
 import type { Ended } from '../support/cli-hosts.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
 let operator: Operator;
@@ -89,33 +90,27 @@ describe('a job from pause to stop', () => {
   test('status --watch --json: one status a line, until the job has ended', async () => {
     const job = await lab.start();
     const watch = startTriggers(['status', job, '--watch', '--json']);
-    try {
-      await watch.says(({ stdout }) => stdout.includes('"state":"running"'));
-      await lab.jobs.enter(job, { audience: 'vip', user: '1' });
-      await watch.says(({ stdout }) => stdout.includes('"delivered":1'));
-      await lab.jobs.stop(job);
-      const { code, stdout } = await watch.end();
-      expect(code).toBe(0);
-      const statuses = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as JobStatus);
-      expect(statuses.at(-1)).toMatchObject({ state: 'stopped', delivered: 1 });
-    } finally {
-      await watch.kill();
-    }
+    afterwards(() => watch.kill());
+    await watch.says(({ stdout }) => stdout.includes('"state":"running"'));
+    await lab.jobs.enter(job, { audience: 'vip', user: '1' });
+    await watch.says(({ stdout }) => stdout.includes('"delivered":1'));
+    await lab.jobs.stop(job);
+    const { code, stdout } = await watch.end();
+    expect(code).toBe(0);
+    const statuses = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as JobStatus);
+    expect(statuses.at(-1)).toMatchObject({ state: 'stopped', delivered: 1 });
   });
 
   test('Ctrl-C ends a watch', async () => {
     const job = await lab.start();
     const watch = startTriggers(['status', job, '--watch']);
-    try {
-      await watch.says(({ stdout }) => stdout.startsWith('running'));
-      watch.signal('SIGINT');
-      expect((await watch.end()).code).toBe(0);
-    } finally {
-      await watch.kill();
-    }
+    afterwards(() => watch.kill());
+    await watch.says(({ stdout }) => stdout.startsWith('running'));
+    watch.signal('SIGINT');
+    expect((await watch.end()).code).toBe(0);
   });
 
   test.each(['status', 'stop'])('%s of a job that is not there: exit code 1', async (name) => {
@@ -140,18 +135,15 @@ test.each<[what: string, args: readonly string[], options?: ProgramOptions]>([
 
 test('receive answers as told, and prints what arrives until Ctrl-C', async () => {
   const receiver = startTriggers(['receive', '--port', '0', '--status', '202', '--json']);
-  try {
-    await receiver.says(({ stderr }) => stderr.includes('Stop with Ctrl-C.'));
-    const [url = ''] = /http:\S+/.exec(receiver.stderr) ?? [];
-    const answer = await fetch(url, { method: 'POST', headers: { 'webhook-id': 'abc' }, body: '{"any":"thing"}' });
-    expect(answer.status).toBe(202);
-    await receiver.says(({ stdout }) => stdout.endsWith('\n'));
-    expect(JSON.parse(receiver.stdout)).toMatchObject({ number: 1, deliveryId: 'abc', body: '{"any":"thing"}' });
-    receiver.signal('SIGINT');
-    expect((await receiver.end()).code).toBe(0);
-  } finally {
-    await receiver.kill();
-  }
+  afterwards(() => receiver.kill());
+  await receiver.says(({ stderr }) => stderr.includes('Stop with Ctrl-C.'));
+  const [url = ''] = /http:\S+/.exec(receiver.stderr) ?? [];
+  const answer = await fetch(url, { method: 'POST', headers: { 'webhook-id': 'abc' }, body: '{"any":"thing"}' });
+  expect(answer.status).toBe(202);
+  await receiver.says(({ stdout }) => stdout.endsWith('\n'));
+  expect(JSON.parse(receiver.stdout)).toMatchObject({ number: 1, deliveryId: 'abc', body: '{"any":"thing"}' });
+  receiver.signal('SIGINT');
+  expect((await receiver.end()).code).toBe(0);
 });
 
 test('when no worker polls the task queue, that is said, and what to do', async () => {

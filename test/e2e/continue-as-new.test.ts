@@ -8,7 +8,7 @@ import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, membersOfVip, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, membersOfVip, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
@@ -46,32 +46,28 @@ async function runsOfWorkflow(lab: Lab, workflowId: string): Promise<number> {
 }
 
 test('continue-as-new in the middle of a stream of signals loses nothing and keeps the order', async () => {
-  const lab = await Lab.open({
+  const lab = await labOfTest({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS },
     receiver: { delayMs: 1 },
   });
-  try {
-    const job = await lab.start({ parallelRequestCount: 6 });
-    const handle = lab.handle(job);
-    const triggers: (EventTrigger & { at: string })[] = [];
-    for (let i = 0; i < 600; i++) {
-      const event = i % 2 === 0 ? ('enter' as const) : ('exit' as const);
-      const at = `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`;
-      triggers.push({ audience: 'vip', user: `p${(i >> 1) % 40}`, event, at, profile: { i } });
-    }
-    for (const trigger of triggers) await signalUntilTaken(() => handle.signal('triggers', [trigger]));
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length);
-    expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
-    expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
-    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
-    expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(6);
-    const { received, delivered } = await lab.statusWhen(job, ({ waiting }) => waiting === 0);
-    expect({ received, delivered }).toEqual({ received: 600, delivered: 600 });
-    expect(await runsOf(lab, job)).toBeGreaterThan(5);
-  } finally {
-    await lab.close();
+  const job = await lab.start({ parallelRequestCount: 6 });
+  const handle = lab.handle(job);
+  const triggers: (EventTrigger & { at: string })[] = [];
+  for (let i = 0; i < 600; i++) {
+    const event = i % 2 === 0 ? ('enter' as const) : ('exit' as const);
+    const at = `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`;
+    triggers.push({ audience: 'vip', user: `p${(i >> 1) % 40}`, event, at, profile: { i } });
   }
+  for (const trigger of triggers) await signalUntilTaken(() => handle.signal('triggers', [trigger]));
+  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === triggers.length);
+  expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
+  expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
+  expect(lab.receiver.ledger.mostInFlight).toBeLessThanOrEqual(6);
+  const { received, delivered } = await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  expect({ received, delivered }).toEqual({ received: 600, delivered: 600 });
+  expect(await runsOf(lab, job)).toBeGreaterThan(5);
 });
 
 test('while one request hangs, a run that grows old holds up nobody else', async () => {
@@ -105,22 +101,18 @@ test('while one request hangs, a run that grows old holds up nobody else', async
 
 test('a backfill lives through the continue-as-new of its job, and continues as new by itself', async () => {
   const members = Array.from({ length: 6_000 }, (_, i) => `member-${i}`);
-  const lab = await Lab.open({
+  const lab = await labOfTest({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS },
     content: membersOfVip(members),
   });
-  try {
-    const job = await lab.start({ existingUsers: true, parallelRequestCount: 10 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === members.length);
-    const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
-    expect(backfill).toMatchObject({ taken: members.length, delivered: members.length });
-    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
-    expect(await runsOf(lab, job)).toBeGreaterThan(1);
-    expect(await runsOfWorkflow(lab, backfillWorkflowId(jobWorkflowId(job), 1))).toBeGreaterThan(1);
-  } finally {
-    await lab.close();
-  }
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 10 });
+  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === members.length);
+  const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
+  expect(backfill).toMatchObject({ taken: members.length, delivered: members.length });
+  expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
+  expect(await runsOf(lab, job)).toBeGreaterThan(1);
+  expect(await runsOfWorkflow(lab, backfillWorkflowId(jobWorkflowId(job), 1))).toBeGreaterThan(1);
 });
 
 test('a watch continues as new after some rounds, and goes on where it was', async () => {

@@ -17,6 +17,7 @@ import { rawText } from '../support/raw-history.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const KEY = aPayloadKey('a');
 const NEXT_KEY = aPayloadKey('b');
@@ -409,18 +410,15 @@ test('a worker of the command line encrypts what its workflows fail with, too', 
   const TRIGGERS_SOURCE = fileURLToPath(new URL('../../examples/data', import.meta.url));
   const env = { TRIGGERS_TASK_QUEUE: taskQueue, TRIGGERS_PAYLOAD_KEYS: KEY, TRIGGERS_SOURCE };
   const worker = startTriggers(['worker'], { env });
-  try {
-    await worker.says(({ stdout }) => stdout.startsWith('Worker ready'));
-    const handle = await lab.client.workflow.start(EXPORT_JOB, {
-      workflowId: jobWorkflowId(randomUUID()),
-      taskQueue,
-      args: [{ ...SECRET_JOB, audiences: [`${SECRET}-audience`], webhookUrl: SECRET, authorization: null }],
-    });
-    await expect(handle.result()).rejects.toMatchObject({ cause: { message: expect.stringContaining(SECRET) } });
-    const held = await rawText(foreign, `TaskQueue = '${taskQueue}'`);
-    expect(held).toContain('Encoded failure');
-    expect(held).not.toContain(SECRET);
-  } finally {
-    await worker.kill();
-  }
+  afterwards(() => worker.kill());
+  await worker.says(({ stdout }) => stdout.startsWith('Worker ready'));
+  const handle = await lab.client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(randomUUID()),
+    taskQueue,
+    args: [{ ...SECRET_JOB, audiences: [`${SECRET}-audience`], webhookUrl: SECRET, authorization: null }],
+  });
+  await expect(handle.result()).rejects.toMatchObject({ cause: { message: expect.stringContaining(SECRET) } });
+  const held = await rawText(foreign, `TaskQueue = '${taskQueue}'`);
+  expect(held).toContain('Encoded failure');
+  expect(held).not.toContain(SECRET);
 });

@@ -5,7 +5,7 @@ import { BACKFILL, backfillWorkflowId, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } 
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { deadLetterStatusQuery, redeliverSignal } from '../../src/workflows/messages.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, VIP } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
 
 const SIGNALS_PER_RUN = 5;
@@ -82,31 +82,27 @@ test('a dead letter that a full job cannot take waits on, and says what to look 
 test('a page of a backfill that the job has no signal left for waits until its next run', async () => {
   const members = ['a', 'b', 'c'];
   const profiles = Object.fromEntries(members.map((user) => [user, { user }]));
-  const own = await Lab.open({ address: server.address, content: { audiences: [{ ...VIP, members }], profiles } });
-  try {
-    const answer = own.source.holdBack('members');
-    const job = await own.start({ audiences: ['vip'], existingUsers: true });
-    const handle = own.handle(job);
-    const fill = async () => {
-      for (let i = 0; ; i++) await handle.signal('enter', { audience: 'vip', user: `live ${i}` });
-    };
-    await expect(fill()).rejects.toThrow();
-    answer();
-    const child = own.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1));
-    const wasRefused = async () => {
-      const { events } = await child.fetchHistory();
-      return (events ?? []).some((event) => event.signalExternalWorkflowExecutionFailedEventAttributes != null);
-    };
-    while (!(await wasRefused())) await new Promise((resolve) => setTimeout(resolve, 50));
-    // Updates are no signals, and make the run long enough to end.
-    for (const { runId } = await handle.describe(); (await handle.describe()).runId === runId;) {
-      await own.jobs.pause(job);
-      await own.jobs.resume(job);
-    }
-    const { backfill } = await own.statusWhen(job, (status) => status.backfill?.state === 'finished');
-    expect(backfill).toMatchObject({ taken: members.length });
-    await expect(child.result()).resolves.toEqual({ pages: 1 });
-  } finally {
-    await own.close();
+  const own = await labOfTest({ address: server.address, content: { audiences: [{ ...VIP, members }], profiles } });
+  const answer = own.source.holdBack('members');
+  const job = await own.start({ audiences: ['vip'], existingUsers: true });
+  const handle = own.handle(job);
+  const fill = async () => {
+    for (let i = 0; ; i++) await handle.signal('enter', { audience: 'vip', user: `live ${i}` });
+  };
+  await expect(fill()).rejects.toThrow();
+  answer();
+  const child = own.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(job), 1));
+  const wasRefused = async () => {
+    const { events } = await child.fetchHistory();
+    return (events ?? []).some((event) => event.signalExternalWorkflowExecutionFailedEventAttributes != null);
+  };
+  while (!(await wasRefused())) await new Promise((resolve) => setTimeout(resolve, 50));
+  // Updates are no signals, and make the run long enough to end.
+  for (const { runId } = await handle.describe(); (await handle.describe()).runId === runId;) {
+    await own.jobs.pause(job);
+    await own.jobs.resume(job);
   }
+  const { backfill } = await own.statusWhen(job, (status) => status.backfill?.state === 'finished');
+  expect(backfill).toMatchObject({ taken: members.length });
+  await expect(child.result()).resolves.toEqual({ pages: 1 });
 });

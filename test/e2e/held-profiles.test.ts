@@ -4,6 +4,7 @@ import type { EventTrigger, JsonObject } from '../../src/contract/trigger.ts';
 import { profileHolderPrefix } from '../../src/domain/names.ts';
 import { Lab, type LabOptions } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
 const SOURCE_FIELD = 'from_the_source';
@@ -67,27 +68,24 @@ test('what is pushed with many profiles is sent with them, and none is left in T
 
 test('profiles outlive the job: it keeps what waits, is resumed, and sends them', async () => {
   const held = await labWith();
-  try {
-    const jobId = await held.start();
-    await held.jobs.pause(jobId);
-    await held.jobs.push(jobId, triggers(500));
-    expect(
-      (
-        await answerWhen(
-          () => holdersOf(held, jobId),
-          ({ length }) => length > 0,
-        )
-      ).length,
-    ).toBeGreaterThan(0);
-    await held.jobs.stop(jobId, { waiting: 'keep' });
-    await held.statusWhen(jobId, ({ state }) => state === 'stopped');
-    expect((await holdersOf(held, jobId)).length).toBeGreaterThan(0);
-    await held.jobs.resume(jobId);
-    await held.statusWhen(jobId, ({ waiting }) => waiting === 0);
-    expect(toldRightly(held, 500)).toBe(500);
-  } finally {
-    await held.close();
-  }
+  afterwards(() => held.close());
+  const jobId = await held.start();
+  await held.jobs.pause(jobId);
+  await held.jobs.push(jobId, triggers(500));
+  expect(
+    (
+      await answerWhen(
+        () => holdersOf(held, jobId),
+        ({ length }) => length > 0,
+      )
+    ).length,
+  ).toBeGreaterThan(0);
+  await held.jobs.stop(jobId, { waiting: 'keep' });
+  await held.statusWhen(jobId, ({ state }) => state === 'stopped');
+  expect((await holdersOf(held, jobId)).length).toBeGreaterThan(0);
+  await held.jobs.resume(jobId);
+  await held.statusWhen(jobId, ({ waiting }) => waiting === 0);
+  expect(toldRightly(held, 500)).toBe(500);
 });
 
 test('a job that discards what waits leaves no profile behind, not even one that it was never told of', async () => {
@@ -144,37 +142,34 @@ test('a job that is given up for another one leaves no profile behind', async ()
 
 test('where the profiles are gone, their triggers become dead letters: nobody is told what the source has', async () => {
   const gone = await labWith();
-  try {
-    const jobId = await gone.start();
-    await gone.jobs.pause(jobId);
-    await gone.jobs.push(jobId, triggers(100));
-    const holders = await answerWhen(
-      () => holdersOf(gone, jobId),
-      ({ length }) => length > 0,
-    );
-    for (const workflowId of holders)
-      await gone.client.workflowService.deleteWorkflowExecution({
-        namespace: gone.client.options.namespace,
-        workflowExecution: { workflowId },
-      });
-    await answerWhen(
-      () => holdersOf(gone, jobId),
-      ({ length }) => length === 0,
-    );
-    await setTimeout(500); // The server deletes a moment later than it lists.
-    await gone.jobs.resume(jobId);
-    const status = await gone.statusWhen(jobId, ({ waiting }) => waiting === 0);
-    expect(status.deadLetters + status.delivered).toBe(100);
-    expect(status.deadLetters).toBeGreaterThan(50);
-    expect(toldRightly(gone, 100)).toBe(status.delivered);
-    const [letter] = await answerWhen(
-      () => listed(gone, jobId),
-      ({ length }) => length > 50,
-    );
-    expect(letter?.failure).toContain('the profile that came with the trigger is gone');
-  } finally {
-    await gone.close();
-  }
+  afterwards(() => gone.close());
+  const jobId = await gone.start();
+  await gone.jobs.pause(jobId);
+  await gone.jobs.push(jobId, triggers(100));
+  const holders = await answerWhen(
+    () => holdersOf(gone, jobId),
+    ({ length }) => length > 0,
+  );
+  for (const workflowId of holders)
+    await gone.client.workflowService.deleteWorkflowExecution({
+      namespace: gone.client.options.namespace,
+      workflowExecution: { workflowId },
+    });
+  await answerWhen(
+    () => holdersOf(gone, jobId),
+    ({ length }) => length === 0,
+  );
+  await setTimeout(500); // The server deletes a moment later than it lists.
+  await gone.jobs.resume(jobId);
+  const status = await gone.statusWhen(jobId, ({ waiting }) => waiting === 0);
+  expect(status.deadLetters + status.delivered).toBe(100);
+  expect(status.deadLetters).toBeGreaterThan(50);
+  expect(toldRightly(gone, 100)).toBe(status.delivered);
+  const [letter] = await answerWhen(
+    () => listed(gone, jobId),
+    ({ length }) => length > 50,
+  );
+  expect(letter?.failure).toContain('the profile that came with the trigger is gone');
 });
 
 async function listed({ jobs }: Lab, jobId: string) {

@@ -5,6 +5,7 @@ import { SLICES } from '../../src/domain/limits.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { Lab, type LabOptions } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const EVERY_MS = 60;
 const SAMPLES = 40;
@@ -84,38 +85,32 @@ function people(count: number): EventTrigger[] {
 test('[S29] beside fifteen jobs with all the slices they can have, each waiting for an endpoint that hangs, a job is as quick as alone', async () => {
   // Long enough to measure while they hang, also on a slow machine.
   const both = await TwoEndpoints.open({ config: { requestTimeoutMs: 60_000 } });
-  try {
-    const healthy = await both.lab.start();
-    const unhealthy = await both.startUnhealthy(15);
-    await both.latencies(healthy);
-    const alone = await both.latencies(healthy);
-    await both.hang(unhealthy, 15 * SLICES);
-    const beside = await both.latencies(healthy);
-    expect(both.unhealthy.inFlight).toBe(15 * SLICES);
-    expect(beside.medianMs).toBeLessThan(5 * alone.medianMs + 500);
-    // Whoever had to wait for one of them would have waited for a minute.
-    expect(beside.longestMs).toBeLessThan(30_000);
-  } finally {
-    await both.close();
-  }
+  afterwards(() => both.close());
+  const healthy = await both.lab.start();
+  const unhealthy = await both.startUnhealthy(15);
+  await both.latencies(healthy);
+  const alone = await both.latencies(healthy);
+  await both.hang(unhealthy, 15 * SLICES);
+  const beside = await both.latencies(healthy);
+  expect(both.unhealthy.inFlight).toBe(15 * SLICES);
+  expect(beside.medianMs).toBeLessThan(5 * alone.medianMs + 500);
+  // Whoever had to wait for one of them would have waited for a minute.
+  expect(beside.longestMs).toBeLessThan(30_000);
 });
 
 test("[S29] when requests that hang take all of a worker's slots, a job waits for the time of one request, and no more after that", async () => {
   const config = { maxConcurrentSlices: SLICES, requestTimeoutMs: 10_000 };
   const both = await TwoEndpoints.open({ config });
-  try {
-    const healthy = await both.lab.start();
-    const unhealthy = await both.startUnhealthy(1);
-    await both.latencies(healthy, 5);
-    await both.hang(unhealthy, SLICES);
-    const full = await both.latencies(healthy, 1);
-    expect(full.longestMs).toBeGreaterThan(1000);
-    expect(full.longestMs).toBeLessThan(20_000);
-    // 984 people still wait for it, but only one at a time asks whether it is well; and two may have been started before the third came back.
-    const after = await both.latencies(healthy);
-    expect(after.longestMs).toBeLessThan(9_000);
-    expect(both.unhealthy.inFlight).toBeLessThanOrEqual(2);
-  } finally {
-    await both.close();
-  }
+  afterwards(() => both.close());
+  const healthy = await both.lab.start();
+  const unhealthy = await both.startUnhealthy(1);
+  await both.latencies(healthy, 5);
+  await both.hang(unhealthy, SLICES);
+  const full = await both.latencies(healthy, 1);
+  expect(full.longestMs).toBeGreaterThan(1000);
+  expect(full.longestMs).toBeLessThan(20_000);
+  // 984 people still wait for it, but only one at a time asks whether it is well; and two may have been started before the third came back.
+  const after = await both.latencies(healthy);
+  expect(after.longestMs).toBeLessThan(9_000);
+  expect(both.unhealthy.inFlight).toBeLessThanOrEqual(2);
 });

@@ -5,7 +5,7 @@ import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { elementsOf } from '../../src/local/ledger.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { configured } from '../webhook/an-authorization.ts';
@@ -87,7 +87,7 @@ test('a trigger for somebody whom the source never knew is sent with segment_eve
 
 test('[S21] with an authorization, requests carry its headers and its signature; neither a start nor an edit takes it elsewhere', async () => {
   const origin = new URL(lab.receiver.url).origin;
-  const signing = await Lab.open({
+  const signing = await labOfTest({
     receiver: { keepBodies: true },
     config: {
       authorizations: configured({
@@ -95,27 +95,23 @@ test('[S21] with an authorization, requests carry its headers and its signature;
       }),
     },
   });
-  try {
-    // The receiver of the first lab, which the authorization is bound to.
-    const job = await signing.start({ authorization: 'acme', webhookUrl: lab.receiver.url });
-    await signing.jobs.enter(job, { audience: 'vip', user: 'signed', profile: {} });
-    const body = await bodyOf('signed');
-    const arrival = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'signed');
-    const headers = arrival?.headers ?? {};
-    expect(headers['x-api-key']).toBe('k1');
-    const { signature } = signBody(
-      [readSigningSecret(SECRET)],
-      arrival?.deliveryId ?? '',
-      Number(headers['webhook-timestamp']),
-      body,
-    );
-    expect(headers['webhook-signature']).toBe(signature);
-    const elsewhere = { webhookUrl: signing.receiver.url };
-    await expect(signing.start({ ...elsewhere, authorization: 'acme' })).rejects.toThrow(/may not be sent to/);
-    await expect(signing.jobs.edit(job, elsewhere)).rejects.toThrow(/may not be sent to/);
-  } finally {
-    await signing.close();
-  }
+  // The receiver of the first lab, which the authorization is bound to.
+  const job = await signing.start({ authorization: 'acme', webhookUrl: lab.receiver.url });
+  await signing.jobs.enter(job, { audience: 'vip', user: 'signed', profile: {} });
+  const body = await bodyOf('signed');
+  const arrival = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'signed');
+  const headers = arrival?.headers ?? {};
+  expect(headers['x-api-key']).toBe('k1');
+  const { signature } = signBody(
+    [readSigningSecret(SECRET)],
+    arrival?.deliveryId ?? '',
+    Number(headers['webhook-timestamp']),
+    body,
+  );
+  expect(headers['webhook-signature']).toBe(signature);
+  const elsewhere = { webhookUrl: signing.receiver.url };
+  await expect(signing.start({ ...elsewhere, authorization: 'acme' })).rejects.toThrow(/may not be sent to/);
+  await expect(signing.jobs.edit(job, elsewhere)).rejects.toThrow(/may not be sent to/);
 });
 
 describe('in batches', () => {
@@ -170,28 +166,24 @@ describe('in batches', () => {
 
 describe('at the end of a worker', () => {
   test('a clean shutdown lets requests in flight end; the next worker continues, and nothing is sent twice', async () => {
-    const lab = await Lab.open({ workers: 0, receiver: { delayMs: 30 } });
-    try {
-      const first = await lab.addWorker();
-      const job = await lab.start({ parallelRequestCount: 5 });
-      const triggers = Array.from({ length: 400 }, (_, i) => ({
-        audience: 'vip',
-        user: `p${i}`,
-        event: 'enter' as const,
-        at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
-        profile: {},
-      }));
-      await lab.jobs.push(job, triggers);
-      await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 30);
-      await lab.shutdown(first);
-      expect(lab.receiver.inFlight).toBe(0);
-      expect(lab.receiver.ledger.delivered).toBeLessThan(400);
-      await lab.addWorker();
-      await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 400);
-      expect(lab.receiver.ledger.summary()).toMatchObject({ requests: 400, duplicates: 0 });
-    } finally {
-      await lab.close();
-    }
+    const lab = await labOfTest({ workers: 0, receiver: { delayMs: 30 } });
+    const first = await lab.addWorker();
+    const job = await lab.start({ parallelRequestCount: 5 });
+    const triggers = Array.from({ length: 400 }, (_, i) => ({
+      audience: 'vip',
+      user: `p${i}`,
+      event: 'enter' as const,
+      at: `2026-01-01T00:00:00.${String(i).padStart(9, '0')}Z`,
+      profile: {},
+    }));
+    await lab.jobs.push(job, triggers);
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 30);
+    await lab.shutdown(first);
+    expect(lab.receiver.inFlight).toBe(0);
+    expect(lab.receiver.ledger.delivered).toBeLessThan(400);
+    await lab.addWorker();
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 400);
+    expect(lab.receiver.ledger.summary()).toMatchObject({ requests: 400, duplicates: 0 });
   });
 });
 

@@ -14,6 +14,7 @@ import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { configured } from '../webhook/an-authorization.ts';
 import { CANARY, ScrapedWorker } from './a-scraped-worker.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
 /** Labels that Prometheus gives a series when it scrapes it. */
@@ -129,14 +130,11 @@ test('a port that is taken is reported at the start, and the worker ends', async
 test('without a port there are none', async () => {
   const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_TASK_QUEUE: `${worker.lab.taskQueue}-2` };
   const program = startTriggers(['worker', '--json'], { env });
-  try {
-    await program.says(({ stdout }) => stdout.endsWith('\n'));
-    const { address, namespace } = temporal;
-    const taskQueue = `${worker.lab.taskQueue}-2`;
-    expect(JSON.parse(program.stdout)).toEqual({ address, namespace, taskQueue, release: release() });
-  } finally {
-    await program.kill();
-  }
+  afterwards(() => program.kill());
+  await program.says(({ stdout }) => stdout.endsWith('\n'));
+  const { address, namespace } = temporal;
+  const taskQueue = `${worker.lab.taskQueue}-2`;
+  expect(JSON.parse(program.stdout)).toEqual({ address, namespace, taskQueue, release: release() });
 });
 
 function namesIn(cell: string): string[] {

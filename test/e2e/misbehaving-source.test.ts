@@ -4,7 +4,7 @@ import { sourceSchema } from '../../src/config/source-config.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import type { JsonObject } from '../../src/contract/trigger.ts';
 import type { MembersPage } from '../../src/sources/source.ts';
-import { Lab, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { type Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import * as people from '../sources/http/a-people-service.ts';
 import * as lytics from '../sources/lytics/a-lytics.ts';
@@ -12,7 +12,7 @@ import * as lytics from '../sources/lytics/a-lytics.ts';
 const PEOPLE = Array.from({ length: 700 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 
 async function labOf(members: string[], config: Partial<Config> = {}): Promise<Lab> {
-  const lab = await Lab.open({ content: membersOfVip(members), config });
+  const lab = await labOfTest({ content: membersOfVip(members), config });
   lab.source.pageSize = 200;
   return lab;
 }
@@ -38,72 +38,56 @@ const inTrouble = (lab: Lab, job: string, words: string) =>
 
 test('a source that is slow and then down for a while: everybody is told about once', async () => {
   const lab = await labOf(PEOPLE);
-  try {
-    lab.source.delayMs = 300;
-    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 50);
-    lab.source.failure = new Error('the source is down');
-    await inTrouble(lab, job, 'the source is down');
-    lab.source.failure = undefined;
-    lab.source.delayMs = 0;
-    await finished(lab, job);
-    expect(told(lab)).toEqual({ users: PEOPLE, repeats: 0 });
-  } finally {
-    await lab.close();
-  }
+  lab.source.delayMs = 300;
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered > 50);
+  lab.source.failure = new Error('the source is down');
+  await inTrouble(lab, job, 'the source is down');
+  lab.source.failure = undefined;
+  lab.source.delayMs = 0;
+  await finished(lab, job);
+  expect(told(lab)).toEqual({ users: PEOPLE, repeats: 0 });
 });
 
 test('a source whose places go back: it is found out, nobody is missed, and who is told about twice has one id', async () => {
   const lab = await labOf(PEOPLE);
-  try {
-    lab.source.bend = (page, after) => (after === '400' ? { ...page, next: '200' } : page);
-    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await inTrouble(lab, job, 'is circular');
-    lab.source.bend = undefined;
-    await finished(lab, job);
-    const { users, repeats } = told(lab);
-    expect(users).toEqual(PEOPLE);
-    expect(repeats).toBeLessThanOrEqual(400);
-  } finally {
-    await lab.close();
-  }
+  lab.source.bend = (page, after) => (after === '400' ? { ...page, next: '200' } : page);
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+  await inTrouble(lab, job, 'is circular');
+  lab.source.bend = undefined;
+  await finished(lab, job);
+  const { users, repeats } = told(lab);
+  expect(users).toEqual(PEOPLE);
+  expect(repeats).toBeLessThanOrEqual(400);
 });
 
 test('a source that repeats some members on the next page and drops others: all that it showed are told about, under one id each', async () => {
   const lab = await labOf(PEOPLE);
-  try {
-    const dropped = new Set(['member-00200', 'member-00401']);
-    const bend = ({ ids, ...rest }: MembersPage, after: string | undefined): MembersPage => ({
-      ...rest,
-      ids: [
-        ...(after === undefined ? [] : PEOPLE.slice(Number(after) - 50, Number(after))),
-        ...ids.filter((id) => !dropped.has(id)),
-      ],
-    });
-    lab.source.bend = bend;
-    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-    await finished(lab, job);
-    const { users, repeats } = told(lab);
-    expect(users).toEqual(PEOPLE.filter((user) => !dropped.has(user)));
-    expect(repeats).toBeLessThanOrEqual(150);
-  } finally {
-    await lab.close();
-  }
+  const dropped = new Set(['member-00200', 'member-00401']);
+  const bend = ({ ids, ...rest }: MembersPage, after: string | undefined): MembersPage => ({
+    ...rest,
+    ids: [
+      ...(after === undefined ? [] : PEOPLE.slice(Number(after) - 50, Number(after))),
+      ...ids.filter((id) => !dropped.has(id)),
+    ],
+  });
+  lab.source.bend = bend;
+  const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+  await finished(lab, job);
+  const { users, repeats } = told(lab);
+  expect(users).toEqual(PEOPLE.filter((user) => !dropped.has(user)));
+  expect(repeats).toBeLessThanOrEqual(150);
 });
 
 test("where payloads are encrypted the source's trouble is said in the clear to who has the key, and gone with it", async () => {
   const lab = await labOf(PEOPLE.slice(0, 10), { payloadKeys: [aPayloadKey('k1')] });
-  try {
-    lab.source.bend = () => {
-      throw new Error('the cursor is refused');
-    };
-    const job = await lab.start({ existingUsers: true });
-    await inTrouble(lab, job, 'the cursor is refused');
-    lab.source.bend = undefined;
-    await finished(lab, job);
-  } finally {
-    await lab.close();
-  }
+  lab.source.bend = () => {
+    throw new Error('the cursor is refused');
+  };
+  const job = await lab.start({ existingUsers: true });
+  await inTrouble(lab, job, 'the cursor is refused');
+  lab.source.bend = undefined;
+  await finished(lab, job);
 });
 
 describe('of a service', () => {
@@ -118,19 +102,15 @@ describe('of a service', () => {
 
   /** Existing members and a live trigger through a job whose source is a service. */
   async function exported(source: object): Promise<void> {
-    const lab = await Lab.open({ config: { source: sourceSchema.parse(source) }, configuredSource: true });
-    try {
-      const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
-      await lab.jobs.enter(job, { audience: 'news', user: 'live' });
-      await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2501);
-      const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
-      expect(backfill).toMatchObject({ taken: 2500, delivered: 2500 });
-      expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
-      const sent = lab.receiver.ledger.entries.map(({ message }) => message?.user);
-      expect(new Set(sent)).toEqual(new Set([...MEMBERS, 'live']));
-    } finally {
-      await lab.close();
-    }
+    const lab = await labOfTest({ config: { source: sourceSchema.parse(source) }, configuredSource: true });
+    const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
+    await lab.jobs.enter(job, { audience: 'news', user: 'live' });
+    await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 2501);
+    const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
+    expect(backfill).toMatchObject({ taken: 2500, delivered: 2500 });
+    expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0 });
+    const sent = lab.receiver.ledger.entries.map(({ message }) => message?.user);
+    expect(new Set(sent)).toEqual(new Set([...MEMBERS, 'live']));
   }
 
   test('the members of a Lytics audience are sent, with profiles that their scan brought', async () => {

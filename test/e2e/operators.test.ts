@@ -9,7 +9,8 @@ import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import { backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
-import { Lab, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
 
@@ -20,34 +21,25 @@ afterAll(async () => lab.close());
 
 test('an edit takes effect from the next slice: another URL, other fields, another format, another audience', async () => {
   const other = await startReceiver({ keepBodies: true });
-  try {
-    const job = await lab.start({ audiences: ['vip'] });
-    const { status } = await lab.jobs.edit(job, {
-      webhookUrl: other.url,
-      exportFields: ['name'],
-      userLegacyMessageFormat: true,
-      audiences: ['news'],
-      parallelRequestCount: 9,
-      label: 'Edited',
-    });
-    expect(status).toMatchObject({ revision: 2, label: 'Edited', parallelRequestCount: 9 });
-    await lab.jobs.enter(job, { audience: 'news', user: 'edited', profile: { name: 'E', secret: 1 } });
-    await other.ledger.waitFor((ledger) => ledger.delivered === 1);
-    const { data } = JSON.parse(other.ledger.entries[0]?.body ?? '');
-    expect(Object.keys(data)).toEqual([
-      '_audience',
-      '_audience_action',
-      '_audience_friendly',
-      '_audience_name',
-      'name',
-    ]);
-    await lab.handle(job).signal('enter', { audience: 'vip', user: 'gone' });
-    expect((await lab.statusWhen(job, ({ rejected }) => rejected === 1)).rejects[0]?.reason).toMatch(
-      /does not listen to audience "vip"/,
-    );
-  } finally {
-    await other.close();
-  }
+  afterwards(() => other.close());
+  const job = await lab.start({ audiences: ['vip'] });
+  const { status } = await lab.jobs.edit(job, {
+    webhookUrl: other.url,
+    exportFields: ['name'],
+    userLegacyMessageFormat: true,
+    audiences: ['news'],
+    parallelRequestCount: 9,
+    label: 'Edited',
+  });
+  expect(status).toMatchObject({ revision: 2, label: 'Edited', parallelRequestCount: 9 });
+  await lab.jobs.enter(job, { audience: 'news', user: 'edited', profile: { name: 'E', secret: 1 } });
+  await other.ledger.waitFor((ledger) => ledger.delivered === 1);
+  const { data } = JSON.parse(other.ledger.entries[0]?.body ?? '');
+  expect(Object.keys(data)).toEqual(['_audience', '_audience_action', '_audience_friendly', '_audience_name', 'name']);
+  await lab.handle(job).signal('enter', { audience: 'vip', user: 'gone' });
+  expect((await lab.statusWhen(job, ({ rejected }) => rejected === 1)).rejects[0]?.reason).toMatch(
+    /does not listen to audience "vip"/,
+  );
 });
 
 test("an edit is checked by workers of the job's own task queue, whichever the client is set to", async () => {
@@ -61,22 +53,19 @@ test('[S23] nobody who looks at a job is shown its URL in full, and an edit that
   const asked: (string | undefined)[] = [];
   const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
   const receiver = await startReceiver({ answer });
-  try {
-    const job = await lab.start({ webhookUrl: new URL('/s3cret?token=s3cret', receiver.url).href });
-    const { status } = await lab.jobs.edit(job, { label: 'Edited' });
-    expect(status.webhookUrl).toBe(`${receiver.url}…?token=…`);
-    await lab.jobs.enter(job, { audience: 'vip', user: 'edited', profile: {} });
-    const delivered = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-    expect(asked).toEqual(['/s3cret?token=s3cret']);
-    const { memo, staticSummary, staticDetails } = await lab.handle(job).describe();
-    const details = await lab.handle(job).query('__temporal_workflow_metadata');
-    const listed = await lab.jobs.list();
-    expect(details).toMatchObject({ currentDetails: expect.stringContaining('Edited') });
-    for (const seen of [status, delivered, memo, staticSummary, staticDetails, details, listed])
-      expect(JSON.stringify(seen) ?? '').not.toContain('s3cret');
-  } finally {
-    await receiver.close();
-  }
+  afterwards(() => receiver.close());
+  const job = await lab.start({ webhookUrl: new URL('/s3cret?token=s3cret', receiver.url).href });
+  const { status } = await lab.jobs.edit(job, { label: 'Edited' });
+  expect(status.webhookUrl).toBe(`${receiver.url}…?token=…`);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'edited', profile: {} });
+  const delivered = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  expect(asked).toEqual(['/s3cret?token=s3cret']);
+  const { memo, staticSummary, staticDetails } = await lab.handle(job).describe();
+  const details = await lab.handle(job).query('__temporal_workflow_metadata');
+  const listed = await lab.jobs.list();
+  expect(details).toMatchObject({ currentDetails: expect.stringContaining('Edited') });
+  for (const seen of [status, delivered, memo, staticSummary, staticDetails, details, listed])
+    expect(JSON.stringify(seen) ?? '').not.toContain('s3cret');
 });
 
 test('an edit that the source cannot check is refused as such, changes nothing, and can be asked for again', async () => {
@@ -143,19 +132,16 @@ test('the Temporal UI is told what each message does', async () => {
 test('after an endpoint was mended, retry sends at once what would have waited for an hour', async () => {
   let isMended = false;
   const receiver = await startReceiver({ answer: () => (isMended ? undefined : { status: 503 }) });
-  try {
-    const job = await lab.start({ webhookUrl: receiver.url });
-    for (const user of ['1', '2', '3', '4']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
-    await lab.statusWhen(job, ({ endpoint, inFlight }) => endpoint?.state === 'unhealthy' && inFlight === 0);
-    await again(job, hoursLater);
-    const failures = receiver.ledger.entries.length;
-    isMended = true;
-    await lab.jobs.retry(job);
-    await lab.statusWhen(job, ({ delivered, waiting }) => delivered === 4 && waiting === 0);
-    expect(receiver.ledger.entries).toHaveLength(failures + 4);
-  } finally {
-    await receiver.close();
-  }
+  afterwards(() => receiver.close());
+  const job = await lab.start({ webhookUrl: receiver.url });
+  for (const user of ['1', '2', '3', '4']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ endpoint, inFlight }) => endpoint?.state === 'unhealthy' && inFlight === 0);
+  await again(job, hoursLater);
+  const failures = receiver.ledger.entries.length;
+  isMended = true;
+  await lab.jobs.retry(job);
+  await lab.statusWhen(job, ({ delivered, waiting }) => delivered === 4 && waiting === 0);
+  expect(receiver.ledger.entries).toHaveLength(failures + 4);
 });
 
 /** Runs a job again from where it is, with its state changed: as it would be later. */
@@ -187,22 +173,18 @@ test('edits that are asked for at once are checked one after the other, and each
 });
 
 test('what an edit does not name stays with the people it was about, even when their audience has another slug, and another audience theirs', async () => {
-  const own = await Lab.open();
-  try {
-    own.source.enter(VIP.id, 'of-vip');
-    own.source.enter(NEWS.id, 'of-news');
-    const job = await own.start({ audiences: ['vip'] });
-    own.source.rename(VIP.id, 'very');
-    expect((await own.jobs.edit(job, { label: 'Renamed' })).status.audiences).toEqual([{ ...VIP, slug: 'very' }]);
-    own.source.rename(NEWS.id, 'vip');
-    const { status } = await own.jobs.edit(job, { parallelRequestCount: 7 });
-    expect(status.audiences).toEqual([{ ...VIP, slug: 'very' }]);
-    await own.jobs.backfill(job);
-    await own.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
-    expect(own.receiver.ledger.entries.map(({ message }) => message?.user)).toEqual(['of-vip']);
-  } finally {
-    await own.close();
-  }
+  const own = await labOfTest();
+  own.source.enter(VIP.id, 'of-vip');
+  own.source.enter(NEWS.id, 'of-news');
+  const job = await own.start({ audiences: ['vip'] });
+  own.source.rename(VIP.id, 'very');
+  expect((await own.jobs.edit(job, { label: 'Renamed' })).status.audiences).toEqual([{ ...VIP, slug: 'very' }]);
+  own.source.rename(NEWS.id, 'vip');
+  const { status } = await own.jobs.edit(job, { parallelRequestCount: 7 });
+  expect(status.audiences).toEqual([{ ...VIP, slug: 'very' }]);
+  await own.jobs.backfill(job);
+  await own.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
+  expect(own.receiver.ledger.entries.map(({ message }) => message?.user)).toEqual(['of-vip']);
 });
 
 test('a job begins with the audiences that were meant when it was started, whatever their slugs are when its source answers', async () => {

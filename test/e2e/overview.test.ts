@@ -8,6 +8,7 @@ import { newApiKey } from '../../src/config/references.ts';
 import { askOf } from '../api/an-api.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, PATIENCE_MS } from '../support/patience.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const OWN = { id: randomBytes(16).toString('hex'), slug: `seen-${randomBytes(4).toString('hex')}`, name: 'Seen' };
 const REFUSED = 'a-refused-person';
@@ -61,12 +62,9 @@ async function openApi(keys: ConfiguredApiKeys): Promise<ApiServer> {
 /** As a key that is limited to the one job sees it. */
 async function asLimited<T>(ask: (get: (path: string) => Promise<T>) => Promise<void>): Promise<void> {
   const server = await openApi({ one: { hash: key.hash, may: ['read'], jobs: [job] } });
+  afterwards(() => server.close());
   const headers = { authorization: `Bearer ${key.secret}` };
-  try {
-    await ask(async (path) => (await askOf(server, path, { headers })).body as T);
-  } finally {
-    await server.close();
-  }
+  await ask(async (path) => (await askOf(server, path, { headers })).body as T);
 }
 
 const get = async <T>(path: string): Promise<T> => (await askOf(api, path)).body as T;
@@ -203,27 +201,24 @@ test('attempts come as they are made, after the last ones, until the job has end
 
 test('[S40] a stream ends when the key by which it was opened is taken away, and with the session', async () => {
   const server = await openApi({ boss: { hash: key.hash, may: ['read'] } });
-  try {
-    const signedIn = await askOf(server, '/v1/session', {
-      body: { key: key.secret },
-      headers: { 'x-triggers-console': '1' },
-    });
-    const cookie = String(signedIn.headers['set-cookie']).split(';')[0] ?? '';
-    let begun = 0;
-    const streams = [{ authorization: `Bearer ${key.secret}` }, { cookie }].flatMap((headers) =>
-      ['status', 'attempts'].map(async (what) => {
-        const names = new Set<string>();
-        for await (const { name } of eventsOf(`${server.url}/v1/jobs/${job}/${what}/stream`, headers)) {
-          names.add(name);
-          // All of them have begun by then.
-          if (names.size === 1) begun += 1;
-          if (begun >= 4) server.replaceKeys({});
-        }
-        return [...names].join();
-      }),
-    );
-    expect(await Promise.all(streams)).toEqual(['status', 'attempt', 'status', 'attempt']);
-  } finally {
-    await server.close();
-  }
+  afterwards(() => server.close());
+  const signedIn = await askOf(server, '/v1/session', {
+    body: { key: key.secret },
+    headers: { 'x-triggers-console': '1' },
+  });
+  const cookie = String(signedIn.headers['set-cookie']).split(';')[0] ?? '';
+  let begun = 0;
+  const streams = [{ authorization: `Bearer ${key.secret}` }, { cookie }].flatMap((headers) =>
+    ['status', 'attempts'].map(async (what) => {
+      const names = new Set<string>();
+      for await (const { name } of eventsOf(`${server.url}/v1/jobs/${job}/${what}/stream`, headers)) {
+        names.add(name);
+        // All of them have begun by then.
+        if (names.size === 1) begun += 1;
+        if (begun >= 4) server.replaceKeys({});
+      }
+      return [...names].join();
+    }),
+  );
+  expect(await Promise.all(streams)).toEqual(['status', 'attempt', 'status', 'attempt']);
 });

@@ -13,6 +13,7 @@ import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, membersOfVip } from '../support/lab.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const MEMBERS = Array.from({ length: 300 }, (_, index) => `member-${index}`);
 
@@ -104,13 +105,10 @@ test('recover says for how long it waits, and starts nothing before all that was
   const { firstExecutionRunId } = await lab.client.workflow.start(EXPORT_JOB, again);
   await terminate(job);
   const recovering = startTriggers(['recover', job], { env: { TRIGGERS_TASK_QUEUE: lab.taskQueue } });
-  try {
-    await recovering.says(({ stderr }) => /Waiting 3[56]\d\d s, until\s+nothing of the terminated run/.test(stderr));
-    expect(recovering.stdout).toBe('');
-    expect((await lab.handle(job).describe()).runId).toBe(firstExecutionRunId);
-  } finally {
-    await recovering.kill();
-  }
+  afterwards(() => recovering.kill());
+  await recovering.says(({ stderr }) => /Waiting 3[56]\d\d s, until\s+nothing of the terminated run/.test(stderr));
+  expect(recovering.stdout).toBe('');
+  expect((await lab.handle(job).describe()).runId).toBe(firstExecutionRunId);
 });
 
 test('a job that is terminated while it sends repeats at most what was in flight, and loses nothing', async () => {

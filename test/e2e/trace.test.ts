@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
@@ -218,27 +218,23 @@ async function listed(job: string): Promise<void> {
 
 test('with encryption it is read with the keys of the client, and without them it is said that they are missing', async () => {
   const key = aPayloadKey('a');
-  const secret = await Lab.open({ config: { payloadKeys: [key] } });
-  try {
-    const job = await secret.start();
-    await secret.jobs.enter(job, { audience: 'vip', user: 'hidden', profile: {} });
-    await secret.statusWhen(job, ({ delivered }) => delivered === 1);
-    expect(await traced('hidden', { jobId: job }, secret.jobs)).toMatchObject([
-      { kind: 'received' },
-      { kind: 'attempted', outcome: 'delivered' },
-      { kind: 'stands', standing: { waitingCount: 0 } },
-    ]);
-    await expect(traced('hidden', { jobId: job })).rejects.toBeInstanceOf(UnknownPayloadKey);
-    // The same task queue, without the keys.
-    const keyless = new ExportJobs(lab.client, { taskQueue: secret.taskQueue });
-    for (;;) {
-      const told = await traced('hidden', {}, keyless);
-      const about = told.filter(({ jobId }) => jobId === job);
-      if (about.length === 0) continue; // The list is a moment behind.
-      expect(about).toMatchObject([{ kind: 'left-out', reason: expect.stringContaining('key') }]);
-      break;
-    }
-  } finally {
-    await secret.close();
+  const secret = await labOfTest({ config: { payloadKeys: [key] } });
+  const job = await secret.start();
+  await secret.jobs.enter(job, { audience: 'vip', user: 'hidden', profile: {} });
+  await secret.statusWhen(job, ({ delivered }) => delivered === 1);
+  expect(await traced('hidden', { jobId: job }, secret.jobs)).toMatchObject([
+    { kind: 'received' },
+    { kind: 'attempted', outcome: 'delivered' },
+    { kind: 'stands', standing: { waitingCount: 0 } },
+  ]);
+  await expect(traced('hidden', { jobId: job })).rejects.toBeInstanceOf(UnknownPayloadKey);
+  // The same task queue, without the keys.
+  const keyless = new ExportJobs(lab.client, { taskQueue: secret.taskQueue });
+  for (;;) {
+    const told = await traced('hidden', {}, keyless);
+    const about = told.filter(({ jobId }) => jobId === job);
+    if (about.length === 0) continue; // The list is a moment behind.
+    expect(about).toMatchObject([{ kind: 'left-out', reason: expect.stringContaining('key') }]);
+    break;
   }
 });

@@ -11,6 +11,7 @@ import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { type RunningWorker, startWorker } from '../../src/worker/worker.ts';
+import { afterwards } from '../webhook/a-server.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
 import { answerWhen, PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';
@@ -156,6 +157,13 @@ export class Lab {
     await this.receiver.close();
     await this.#connection.close();
   }
+}
+
+/** A lab that is closed after its test, whatever the outcome. */
+export async function labOfTest(options: LabOptions = {}): Promise<Lab> {
+  const lab = await Lab.open(options);
+  afterwards(() => lab.close());
+  return lab;
 }
 
 /** On a busy machine a worker with much to do may leave a question unanswered for 10 s; then nothing was done, and it is asked again. */
