@@ -1,5 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -17,6 +16,7 @@ import { aTerminal } from '../cli/a-terminal.ts';
 import { type Block, blocksOf, PAGES, proseOf, readPage, root, shellBlocksOf } from './pages.ts';
 import { ownArguments, ParsingShell } from './shell-lines.ts';
 import { errorClasses, failureTypes, keysOf, madeClasses, unionOf } from './what-the-code-says.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const shell = new ParsingShell();
 afterAll(() => shell.close());
@@ -287,16 +287,14 @@ describe('JSON', () => {
   type Shown = Record<string, unknown>;
 
   function complaintsOfConfig(config: Shown): string[] {
-    const folder = mkdtempSync(join(tmpdir(), 'docs-json-'));
+    const folder = tempFolder();
     const path = join(folder, 'triggers.config.json');
+    writeFileSync(path, JSON.stringify(config));
     try {
-      writeFileSync(path, JSON.stringify(config));
       loadConfig({ path, env: {} });
       return [];
     } catch (error) {
       return [String(error)];
-    } finally {
-      rmSync(folder, { recursive: true });
     }
   }
 

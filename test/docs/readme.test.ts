@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -16,6 +15,7 @@ import { isRun } from './not-run.ts';
 import { blocksOf, root, shellBlocksOf } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
 import { type Call, ownArguments, ParsingShell } from './shell-lines.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const page = 'README.md';
 const shell = new ParsingShell();
@@ -31,7 +31,7 @@ function commands(): string[] {
 test('the commands of the README do what it says, one after the other, as they stand there', async () => {
   const taskQueue = `readme-${randomUUID()}`;
   const operator = new Operator(taskQueue);
-  const folder = mkdtempSync(join(tmpdir(), 'readme-'));
+  const folder = tempFolder();
   const bin = toolsIn(folder);
   const programs: Program[] = [];
   let hook = '';
@@ -73,7 +73,6 @@ test('the commands of the README do what it says, one after the other, as they s
     programs[0]?.signal('SIGINT');
     await programs[0]?.end();
     await Promise.all(programs.map((program) => program.kill()));
-    rmSync(folder, { recursive: true });
   }
 });
 
@@ -108,7 +107,7 @@ describe('docs/setup.md', () => {
   }
 
   test('the transcripts of docs/setup.md are what the commands print', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'setup-doc-'));
+    const folder = tempFolder();
     const receiver = await startReceiver();
     const taskQueue = `setup-doc-${randomUUID()}`;
     const job: unknown = JSON.parse(readFileSync(join(root, 'examples', 'job.json'), 'utf8'));
@@ -132,7 +131,6 @@ describe('docs/setup.md', () => {
     } finally {
       await worker.kill();
       await receiver.close();
-      rmSync(folder, { recursive: true });
     }
   });
 });
@@ -143,7 +141,7 @@ describe('docs/ingests.md', () => {
   afterAll(() => shell.close());
 
   test('from a clone, a body of Segment comes out at a webhook, by the lines of docs/ingests.md as they stand there', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'ingests-'));
+    const folder = tempFolder();
     cpSync(join(root, 'examples'), join(folder, 'examples'), { recursive: true });
     const config = blocksOf(page).find(({ file }) => file === 'triggers.config.json');
     writeFileSync(join(folder, 'triggers.config.json'), config?.text ?? '');
@@ -190,7 +188,6 @@ describe('docs/ingests.md', () => {
       programs[0]?.signal('SIGINT');
       await programs[0]?.end();
       await Promise.all(programs.map((program) => program.kill()));
-      rmSync(folder, { recursive: true });
     }
   });
 });

@@ -1,8 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
@@ -14,6 +13,7 @@ import type { PresetName } from '../../src/ingests/presets.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab } from '../support/lab.ts';
 import { triggers } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** Nobody else's job on this server listens to these; each test has one of its own. */
 const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
@@ -412,7 +412,7 @@ describe('repeats and refusals', () => {
 
 test('ingest try names an audience that no running job listens to, if Temporal answers', async () => {
   const { slug } = AUDIENCES[17]!;
-  const folder = mkdtempSync(join(tmpdir(), 'ingest-try-'));
+  const folder = tempFolder();
   const config = join(folder, 'triggers.config.json');
   writeFileSync(config, JSON.stringify({ ingests: { segment: { preset: 'segment', audiences: { vip: slug } } } }));
   const tried = async () =>
@@ -420,17 +420,13 @@ test('ingest try names an audience that no running job listens to, if Temporal a
       env: { TRIGGERS_CONFIG: config, TRIGGERS_TASK_QUEUE: lab.taskQueue },
       stdin: example('segment'),
     });
-  try {
-    // It asks Temporal for no longer than a moment.
-    const unmatched = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched"'), 1100);
-    expect([unmatched.code, JSON.parse(unmatched.stdout)]).toEqual([0, expect.objectContaining({ unmatched: [slug] })]);
-    expect(unmatched.stderr).toContain(`No running job subscribes to "${slug}"`);
-    await lab.start({ audiences: [slug] });
-    const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched":[]'), 1100);
-    expect(heard.stderr).toBe('');
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  // It asks Temporal for no longer than a moment.
+  const unmatched = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched"'), 1100);
+  expect([unmatched.code, JSON.parse(unmatched.stdout)]).toEqual([0, expect.objectContaining({ unmatched: [slug] })]);
+  expect(unmatched.stderr).toContain(`No running job subscribes to "${slug}"`);
+  await lab.start({ audiences: [slug] });
+  const heard = await answerWhen(tried, ({ stdout }) => stdout.includes('"unmatched":[]'), 1100);
+  expect(heard.stderr).toBe('');
 });
 
 describe('who may use it', () => {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 // A slug passes from one audience to another while a job runs that knows the first by it. Whoever types it means the second.
 
@@ -25,7 +25,7 @@ const anAudience = (name: string) => ({
 const audiences = Array.from({ length: 12 }, () => [anAudience('First'), anAudience('Later')] as const);
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'moved-slugs-'));
+  folder = tempFolder();
   lab = await Lab.open({
     content: {
       audiences: audiences.flat().map((one) => ({ ...one, members: [`member-of-${one.id}`] })),
@@ -44,7 +44,6 @@ beforeEach(() => {
 });
 afterAll(async () => {
   process.env = environment;
-  rmSync(folder, { recursive: true });
   await lab.close();
 });
 

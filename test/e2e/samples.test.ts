@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
@@ -11,6 +10,7 @@ import type { Sample, SentSample } from '../../src/contract/sample.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const SIGNING = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 const SECRETS = ['s3cret-key', 's3cret-token', 's3cret-path', 'client-s3cret', SIGNING];
@@ -34,7 +34,7 @@ function jobFile(name: string, changes: object): string {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'samples-test-'));
+  folder = tempFolder();
   receiver = await startReceiver({
     keepBodies: true,
     answer: (_, { headers }) => {
@@ -71,7 +71,6 @@ afterAll(async () => {
   await receiver.close();
   issuer.closeAllConnections();
   await new Promise((resolve) => issuer.close(resolve));
-  rmSync(folder, { recursive: true });
 });
 
 test('render shows the request of a real member, and sends nothing', async () => {
@@ -241,7 +240,7 @@ describe('its authorizations', () => {
   const taskQueue = `authorizations-${randomUUID()}`;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'authorizations-test-'));
+    folder = tempFolder();
     await writeSampleSource(join(folder, 'audiences'), { people: 5 });
     // Nobody comes in but with the new token.
     receiver = await startReceiver({
@@ -273,7 +272,6 @@ describe('its authorizations', () => {
   afterAll(async () => {
     await worker.kill();
     await receiver.close();
-    rmSync(folder, { recursive: true });
   });
 
   test('whoever reaches Temporal can ask which authorizations a worker has, and is told no value', async () => {

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -9,6 +8,7 @@ import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 // What a person types and a program takes, although it is not what was meant.
 
@@ -18,7 +18,7 @@ const environment = { ...process.env };
 const watched = { id: randomUUID().replaceAll('-', ''), slug: `watched-${randomUUID()}`, name: 'Watched' };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'typed-input-'));
+  folder = tempFolder();
   lab = await Lab.open({
     config: { watch: { folder } },
     content: {
@@ -35,7 +35,6 @@ beforeAll(async () => {
 afterAll(async () => {
   process.env = environment;
   await lab.close();
-  rmSync(folder, { recursive: true });
 });
 
 async function command(...args: string[]) {

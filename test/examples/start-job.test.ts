@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
@@ -9,13 +8,14 @@ import { runProgram } from '../../src/local/run-program.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const example = fileURLToPath(new URL('../../examples/start-job.ts', import.meta.url));
 
 test('the example script starts its job, sends an enter and an exit, and they arrive; run again, it finds the job', async () => {
   // The example takes the default task queue, as whoever runs it by hand does.
   const lab = await Lab.open({ config: { taskQueue: 'audience-triggers' } });
-  const folder = mkdtempSync(join(tmpdir(), 'start-job-'));
+  const folder = tempFolder();
   try {
     const file = join(folder, 'job.json');
     const webhookUrl = lab.receiver.url;
@@ -41,7 +41,6 @@ test('the example script starts its job, sends an enter and an exit, and they ar
     await lab.handle('an-example').result();
   } finally {
     await lab.close();
-    rmSync(folder, { recursive: true });
   }
 });
 
@@ -55,7 +54,7 @@ describe('a client of the API', () => {
     const log = { error: () => undefined, warn: () => undefined };
     const { client, jobs, taskQueue } = lab;
     const api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
-    const folder = mkdtempSync(join(tmpdir(), 'api-client-'));
+    const folder = tempFolder();
     const run = async (script: string, ...args: string[]): Promise<string> => {
       const env = {
         PATH: process.env['PATH'],
@@ -102,7 +101,6 @@ describe('a client of the API', () => {
     } finally {
       await api.close();
       await lab.close();
-      rmSync(folder, { recursive: true });
     }
   });
 });

@@ -1,7 +1,5 @@
 import { execFile, spawn, spawnSync, type SpawnSyncOptions } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { Way } from '../support/way.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const upstreams = fileURLToPath(new URL('../../examples/upstreams', import.meta.url));
 const USER = '7076027172059065053';
@@ -226,8 +225,7 @@ function runs(program: string, args: readonly string[], options: SpawnSyncOption
 }
 
 async function buildGo(): Promise<readonly [string]> {
-  const folder = mkdtempSync(join(tmpdir(), 'upstream-'));
-  cleanUps.push(async () => rmSync(folder, { recursive: true }));
+  const folder = tempFolder();
   const program = join(folder, 'upstream');
   await promisify(execFile)('go', ['build', '-o', program, '.'], { cwd: goFolder, env: goOffline });
   return [program];

@@ -1,6 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -12,6 +11,7 @@ import { MADE_FROM } from '../../scripts/source-stamp.mjs';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import { temporal } from '../support/temporal.ts';
 import { triggers } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -216,32 +216,28 @@ test('the namespace and search-attribute scripts set up a server, and change not
 });
 
 test('the schema script makes both databases and brings each to its own schema', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'schema-test-'));
-  try {
-    // `echo` stands in for the tool: what it would be called with is what counts.
-    symlinkSync('/bin/echo', join(folder, 'temporal-sql-tool'));
-    const env = {
-      PATH: `${folder}:${process.env['PATH'] ?? ''}`,
-      POSTGRES_SEEDS: 'db',
-      POSTGRES_USER: 'me',
-      SQL_PASSWORD: 'secret',
-    };
-    const lines = execFileSync('sh', [join(root, 'ops/temporal/schema.sh')], { env, encoding: 'utf8' }).split('\n');
-    const tool = (database: string) => `--plugin postgres12 --ep db --port 5432 --user me --database ${database}`;
-    const schemas = '/etc/temporal/schema/postgresql/v12';
-    expect(lines).toEqual([
-      `${tool('temporal')} create`,
-      `${tool('temporal')} setup-schema --version 0.0`,
-      `${tool('temporal')} update-schema --schema-dir ${schemas}/temporal/versioned`,
-      'Database temporal is up to date.',
-      `${tool('temporal_visibility')} create`,
-      `${tool('temporal_visibility')} setup-schema --version 0.0`,
-      `${tool('temporal_visibility')} update-schema --schema-dir ${schemas}/visibility/versioned`,
-      'Database temporal_visibility is up to date.',
-      '',
-    ]);
-    expect(lines.join()).not.toContain('secret');
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const folder = tempFolder();
+  // `echo` stands in for the tool: what it would be called with is what counts.
+  symlinkSync('/bin/echo', join(folder, 'temporal-sql-tool'));
+  const env = {
+    PATH: `${folder}:${process.env['PATH'] ?? ''}`,
+    POSTGRES_SEEDS: 'db',
+    POSTGRES_USER: 'me',
+    SQL_PASSWORD: 'secret',
+  };
+  const lines = execFileSync('sh', [join(root, 'ops/temporal/schema.sh')], { env, encoding: 'utf8' }).split('\n');
+  const tool = (database: string) => `--plugin postgres12 --ep db --port 5432 --user me --database ${database}`;
+  const schemas = '/etc/temporal/schema/postgresql/v12';
+  expect(lines).toEqual([
+    `${tool('temporal')} create`,
+    `${tool('temporal')} setup-schema --version 0.0`,
+    `${tool('temporal')} update-schema --schema-dir ${schemas}/temporal/versioned`,
+    'Database temporal is up to date.',
+    `${tool('temporal_visibility')} create`,
+    `${tool('temporal_visibility')} setup-schema --version 0.0`,
+    `${tool('temporal_visibility')} update-schema --schema-dir ${schemas}/visibility/versioned`,
+    'Database temporal_visibility is up to date.',
+    '',
+  ]);
+  expect(lines.join()).not.toContain('secret');
 });

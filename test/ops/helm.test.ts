@@ -143,21 +143,17 @@ testWithHelm.each(EXAMPLES)(
   'the configuration that %s mounts is one that the program takes, from where it is told to look',
   (_, file) => {
     const { pods, config } = chartOf(rendered([file]));
-    const { path, env, remove } = withFakeSecrets(config);
-    try {
-      for (const { container } of pods.filter(({ component }) => component !== 'setup')) {
-        const [mounted, name] = [container.volumeMounts.find(({ name }) => name === 'config'), 'triggers.config.json'];
-        expect(container.env).toContainEqual({ name: 'TRIGGERS_CONFIG', value: `${mounted?.mountPath}/${name}` });
-      }
-      const worker = pods.find(({ component }) => component === 'worker')?.container.env ?? [];
-      const plain = worker.flatMap(({ name, value }) =>
-        value === undefined || !name.startsWith('TRIGGERS_') ? [] : [[name, value]],
-      );
-      const loaded = loadConfig({ path, env: { ...env, ...Object.fromEntries(plain) } });
-      expect(loaded).toMatchObject({ metrics: { port: 9464, host: '0.0.0.0' }, source: { kind: expect.any(String) } });
-    } finally {
-      remove();
+    const { path, env } = withFakeSecrets(config);
+    for (const { container } of pods.filter(({ component }) => component !== 'setup')) {
+      const [mounted, name] = [container.volumeMounts.find(({ name }) => name === 'config'), 'triggers.config.json'];
+      expect(container.env).toContainEqual({ name: 'TRIGGERS_CONFIG', value: `${mounted?.mountPath}/${name}` });
     }
+    const worker = pods.find(({ component }) => component === 'worker')?.container.env ?? [];
+    const plain = worker.flatMap(({ name, value }) =>
+      value === undefined || !name.startsWith('TRIGGERS_') ? [] : [[name, value]],
+    );
+    const loaded = loadConfig({ path, env: { ...env, ...Object.fromEntries(plain) } });
+    expect(loaded).toMatchObject({ metrics: { port: 9464, host: '0.0.0.0' }, source: { kind: expect.any(String) } });
   },
 );
 
@@ -381,27 +377,16 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ apiKeys: { ops: { hash: 'trg_canary', may: ['read'] } } }, { api: { enabled: true } }),
     /hash/,
   ],
-  [
-    'a secret in a header',
-    withConfig({ authorizations: { crm: { ...CRM, headers: { 'x-api-key': 'canary' } } } }),
-    /x-api-key/,
-  ],
-  ...['headers', 'queryParameters'].flatMap((part) =>
-    ['x-pin'].map((name): [string, object, RegExp] => [
-      `a secret among ${part}, whatever its name (${name})`,
-      withConfig({ authorizations: { crm: { ...CRM, [part]: { [name]: 'canary' } } } }),
-      new RegExp(`${part}/${name}`),
-    ]),
-  ),
-  ...[
-    ['a header', { headers: { 'x-api-key': 'canary ${env:A}' } }, 'x-api-key'],
-    ['a token', { bearer: 'canary ${env:A}' }, 'bearer'],
-    ['a password', { basic: { username: 'a', password: 'canary:${env:A}' } }, 'password'],
-  ].map(([where, authorization, at]): [string, object, RegExp] => [
-    `a secret before a reference in ${where as string}`,
-    withConfig({ authorizations: { crm: { ...CRM, ...(authorization as object) } } }),
-    new RegExp(at as string),
+  ...['headers', 'queryParameters'].map((part): [string, object, RegExp] => [
+    `a secret among ${part}, whatever its name`,
+    withConfig({ authorizations: { crm: { ...CRM, [part]: { 'x-pin': 'canary' } } } }),
+    new RegExp(`${part}/x-pin`),
   ]),
+  [
+    'a secret before a reference',
+    withConfig({ authorizations: { crm: { ...CRM, bearer: 'canary ${env:A}' } } }),
+    /bearer/,
+  ],
   [
     'a password in a URL',
     withConfig({ source: { kind: 'postgres', url: 'postgres://a:canary@db/a' } }),
@@ -431,7 +416,6 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     { ...LEAST, codecServer: { uiOrigins: ['https://a:b@ui.example'] } },
     /uiOrigins/,
   ],
-  ['resources that are misspelt', withWorker({ resorces: {} }), /'resorces' not allowed/],
   [
     'a variable that has no Secret',
     withConfig({ authorizations: { crm: { ...CRM, bearer: '${env:CRM}' } } }),

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Manifest } from '../support/helm.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
@@ -64,9 +64,8 @@ function fakeOf(name: string): string {
 export function withFakeSecrets(config: object): {
   readonly path: string;
   readonly env: Readonly<Record<string, string>>;
-  readonly remove: () => void;
 } {
-  const folder = mkdtempSync(join(tmpdir(), 'chart-'));
+  const folder = tempFolder();
   const text = JSON.stringify(config).replaceAll('${file:/secrets/', `\${file:${folder}/secrets/`);
   for (const [, file = ''] of text.matchAll(/\$\{file:([^}]+)\}/g)) {
     mkdirSync(dirname(file), { recursive: true });
@@ -76,5 +75,5 @@ export function withFakeSecrets(config: object): {
   writeFileSync(path, text);
   const names = Array.from(text.matchAll(/\$\{env:(\w+)\}/g), ([, name = '']) => name);
   const env = Object.fromEntries(names.map((name) => [name, fakeOf(name)]));
-  return { path, env, remove: () => rmSync(folder, { recursive: true }) };
+  return { path, env };
 }
