@@ -161,7 +161,7 @@ export function findAudience<T extends Pick<Audience, 'id' | 'slug'>>(
   return audiences.find(({ id }) => id === name) ?? audiences.find(({ slug }) => slug === name);
 }
 
-/** The audience with this id that the job listens to, or listened to before. */
+/** The audience with this id to which the job subscribes, or subscribed before. */
 export function audienceById(
   job: { readonly audiences: readonly Audience[]; readonly formerAudiences: readonly Audience[] },
   id: string,

@@ -11,7 +11,7 @@ const MAX_PROFILE_DEPTH = 200;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 
-/** A trigger of the right shape; whether the job listens to its audience is checked by the job. */
+/** A trigger of the right shape; the job checks whether it subscribes to its audience. */
 interface ReadTrigger {
   readonly user: string;
   /** As signalled: slug or id. */

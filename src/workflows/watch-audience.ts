@@ -346,7 +346,7 @@ function causeOf(error: unknown): { readonly type: string | undefined; readonly 
 const TURNS_PER_RUN = 100;
 
 /**
- * Watches one audience: reads its members again and again, compares them with the last time, and signals to every running job that listens
+ * Watches one audience: reads its members again and again, compares them with the last time, and signals to every subscribed running job
  * who entered and who left. The activities keep the members on disk; only this workflow knows which snapshot counts.
  */
 export async function watchAudience(state: WatchState): Promise<WatchStatus> {

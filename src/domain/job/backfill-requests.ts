@@ -28,7 +28,7 @@ export const REQUEST_ID_LENGTH = 255;
  * Returns the content of a request for a backfill, in few bytes: a repeat under the same id must have the same content. The `at` is no part
  * of it, since our clients set it anew for each request.
  *
- * @param audiences their ids, in any order; undefined: all that the job listens to then.
+ * @param audiences their ids, in any order; undefined: all to which the job then subscribes.
  */
 export function askedFor(
   audiences: readonly string[] | undefined,

@@ -64,10 +64,10 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
   };
 }
 
-/** Until when something waits, epoch ms; in the past: it does not. */
+/** When each wait ends, epoch ms; in the past: there is no wait. */
 type WaitTimes = { readonly [Why in keyof Waits]?: number | undefined };
 
-/** What a job that sends waits for. */
+/** The waits of a job that sends. */
 function waitTimes(state: DispatcherState, now: number): WaitTimes {
   const hasWork = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
   return {
@@ -83,10 +83,10 @@ function shownWaits(times: WaitTimes, now: number): Waits {
   const shown = Object.entries(times).flatMap(([why, at]) =>
     at !== undefined && at > now ? [[why, instantOf(at)]] : [],
   );
-  return Object.fromEntries(shown) as Waits; // Under the same names.
+  return Object.fromEntries(shown) as Waits; // The names are the same.
 }
 
-/** What a stopped job keeps. */
+/** The triggers and the backfill that a stopped job keeps. */
 function keptOf(state: DispatcherState): Pick<JobStatus, 'kept'> {
   const { stopping, backfill } = state;
   const kept = { waiting: waitingTriggers(state), keptAt: instantOf(stopping?.stoppedAt ?? 0) };
@@ -316,7 +316,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
   };
 }
 
-/** What of all that a job waits for one person's triggers wait for. */
+/** The waits of a job that one person's triggers wait for, too. */
 function personWaits(state: DispatcherState, chain: Chain | undefined, inPages: boolean, now: number): WaitTimes {
   const { endpoint, quiet, quota, rate } = waitTimes(state, now);
   const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));

@@ -10,9 +10,9 @@ export interface JobRecord {
   readonly subscriptionId: string;
   readonly revision: number;
   readonly definition: JobDefinition;
-  /** The audiences listened to. */
+  /** The audiences to which the job subscribes. */
   readonly audiences: readonly Audience[];
-  /** Audiences listened to before, whose triggers may still be waiting. */
+  /** Audiences to which it subscribed before, whose triggers may still be waiting. */
   readonly formerAudiences: readonly Audience[];
   readonly sourceLagMs: number;
   readonly missingSearchAttributes: readonly string[];
