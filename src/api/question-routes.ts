@@ -139,7 +139,7 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw new NotThisJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw new NameAJob('"jobId"');
-  const of = { ...definedOf({ jobId, definition }) };
+  const of = definedOf({ jobId, definition });
   // The key has no access to profiles of people in other jobs' audiences.
   const limited = caller.jobs === undefined ? {} : { onlyMembers: true };
   return { of: of as SampleOf, wish: { ...wish, ...limited } }; // The client checks both, and refuses unknown values.

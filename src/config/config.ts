@@ -1,7 +1,7 @@
-import { definedOf, isRecord, jsonMistake } from '../domain/json.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { definedOf, isRecord, jsonMistake } from '../domain/json.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';

@@ -1,5 +1,5 @@
-import { definedOf, stringifyJson } from '../../domain/json.ts';
 import type { Command } from '@commander-js/extra-typings';
+import { definedOf, stringifyJson } from '../../domain/json.ts';
 import type {
   DeadLetterFilter,
   DeadLetterReport,
@@ -202,7 +202,7 @@ const redeliverCommand = command({
     const which = whichFrom(id, all, filter);
     if (id !== undefined && (limit ?? rate) !== undefined)
       throw new UsageError('--limit and --rate are about many dead letters, not about one.');
-    const few = { ...definedOf({ limit, perSecond: rate }) };
+    const few = definedOf({ limit, perSecond: rate });
     const asking = { json, yes: yes === true, isDry: dryRun === true };
     await decide(terminal, { ...REDELIVERING, ...asking }, (deadLetters, options) =>
       deadLetters.redeliver(which, { ...options, ...few, force: force === true }),

@@ -1,5 +1,5 @@
-import { definedOf, isRecord } from '../../domain/json.ts';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { definedOf, isRecord } from '../../domain/json.ts';
 import type {
   EndpointStatus,
   JobState,

@@ -281,7 +281,7 @@ function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
         {event} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
       </td>
       <td data-name="Answer">
-        {outcome === 'failed' && failureInWords({ ...definedOf({ status, code }) })}
+        {outcome === 'failed' && failureInWords(definedOf({ status, code }))}
         {durationMs !== undefined && <span class="quiet"> {durationMs} ms</span>}
         {answer !== undefined && answer !== '' && (
           <>
