@@ -17,13 +17,6 @@ test('it knows who came at or after a time', () => {
   ]);
 });
 
-test('only the last arrival of somebody counts, and takes one place', () => {
-  const memory = new RecentMemory(REMEMBERED_ARRIVALS);
-  memory.remember('a', 100);
-  memory.remember('a', 200);
-  expect([memory.size, memory.knows('a', 150)]).toEqual([1, true]);
-});
-
 test('it forgets the oldest first, and says up to when it may have', () => {
   const memory = new RecentMemory(REMEMBERED_ARRIVALS);
   for (let i = 1; i <= REMEMBERED_ARRIVALS; i++) memory.remember(`person ${i}`, i);
@@ -65,12 +58,6 @@ test('what was carried is forgotten before what came since', () => {
     true,
   ]);
   expect([memory.size, memory.forgottenUntil]).toEqual([3, 1]);
-});
-
-test('who asks for no time need not give one', () => {
-  const memory = new RecentMemory(10);
-  memory.remember('a');
-  expect([memory.knows('a'), memory.knows('b'), memory.forgottenUntil]).toEqual([true, false, 0]);
 });
 
 test('what is carried takes few bytes, and is the same when it is carried again', () => {

@@ -162,19 +162,6 @@ test('stopping sends what is waiting, then finishes', () => {
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
-test('stopping with discard waits for the slice that runs, whatever becomes of it, and sends nothing more', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.signal('1', 'exit');
-  job.cut();
-  job.signal('2');
-  stopJob(job.state, 'discard');
-  job.signal('3');
-  expect(job.step().kind).toBe('wait');
-  job.end({ 0: { status: 500 } }, [1]);
-  expect(job.step()).toEqual({ kind: 'finish' });
-});
-
 test('stopping with discard cancels a backfill that runs; its child is told once', () => {
   const job = new AJob(1);
   job.backfill(['1', '2'], { last: false });
