@@ -37,8 +37,8 @@ export interface AskedWatch {
 }
 
 /**
- * Watches, for audiences whose source has no event stream: each reads the members of one audience again and again, and signals to every running job that
- * subscribes who entered and who left. Audiences are named by slug or id. Methods about one watch throw WatchNotFound when there is none, and NoWorker.
+ * Watches, for audiences whose source has no event stream: each reads the members of one audience again and again, and signals entries and exits to every
+ * running job that subscribes. Audiences are named by slug or id. Methods about one watch throw WatchNotFound when there is none, and NoWorker.
  */
 export class Watches {
   readonly #open: () => Client;
