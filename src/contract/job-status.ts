@@ -214,7 +214,7 @@ export interface JobStatus extends ShownForm {
   readonly oldestWaitingAt?: string;
   readonly lastDeliveredAt?: string;
   readonly lastFailure?: LastFailure;
-  /** What the next requests wait for, besides the endpoint's health. */
+  /** The waits of the next requests, besides the endpoint's health. */
   readonly waits: Waits;
   /** With `quota`: how many first attempts were made in the present period, or may have been. */
   readonly quotaUsed?: number;

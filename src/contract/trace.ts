@@ -145,7 +145,7 @@ export interface PersonStanding {
   /** Why the job is in this state, when that is not obvious. */
   readonly reason?: string;
   readonly endpoint?: EndpointStatus;
-  /** What the oldest of them waits for, besides the endpoint's health and its own next attempt. */
+  /** The waits of the oldest of them, besides the endpoint's health and its own next attempt. */
   readonly waits: Waits;
   /** RFC 3339: when the job stops by itself; absent: when somebody stops it. */
   readonly endsAt?: string;
