@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { PAGES, proseOf } from './pages.ts';
+import { PAGES, proseOf, root } from './pages.ts';
 
 /** The most words of a sentence. A colon ends one, since a list may follow it; code counts as one word. */
 const MOST_WORDS = 25;
@@ -26,6 +28,41 @@ const pages = [...PAGES, 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'].filte
 
 test.each(pages)('the sentences of %s are short, and begin with who does something', (page) => {
   expect(complaintsAbout(proseOf(page))).toEqual([]);
+});
+
+/** A comment of its own lines, or one after code. */
+const COMMENT = /^[ \t]*\{?\/\*\*?(.*?)\*\/|((?:^[ \t]*\/\/[^\n]*\n)+)|(?<=[;{},)] )\/\/([^\n]*)$/gms;
+
+/** The comments of TypeScript, each as a piece of its own; a tag begins another. */
+function commentsIn(code: string): string {
+  return [...code.matchAll(COMMENT)]
+    .map(([, block, lines, rest]) => (block ?? lines ?? rest ?? '').replaceAll(/^[ \t]*(?:\*|\/\/) ?/gm, ''))
+    .join('\n\n')
+    .replaceAll(/\n *@\w+/g, '\n\n')
+    .replaceAll(/\{@link [^}]*\}/g, 'code');
+}
+
+const rooms = readdirSync(join(root, 'src'));
+
+test.each(rooms)('the comments of src/%s are short, and begin with who does something', (room) => {
+  const paths = readdirSync(join(root, 'src', room), { recursive: true, encoding: 'utf8' });
+  const complaints = paths
+    .filter((path) => /\.tsx?$/.test(path))
+    .flatMap((path) => {
+      const code = readFileSync(join(root, 'src', room, path), 'utf8');
+      return complaintsAbout(commentsIn(code)).map((sentence) => `${path}: ${sentence}`);
+    });
+  expect(complaints).toEqual([]);
+});
+
+test.each([
+  ['/** What a job keeps. */\nconst kept = 1;', 1],
+  ['  // It waits.\n  // Whoever asks is told.\n', 1],
+  ['const wait = 1; // Of nothing else.\n', 1],
+  ["const path = '/docs/*'; const what = 'What a job keeps.';\n", 0],
+  ['/**\n * It waits.\n * @param what of the job, never empty\n * @throws What it throws.\n */', 1],
+])('of the comments in "%s" it complains %i times', (code, times) => {
+  expect(complaintsAbout(commentsIn(code))).toHaveLength(times);
 });
 
 test.each([
