@@ -211,3 +211,11 @@ test('what could not be read, or is gone, is asked for again', async () => {
   holders.contents.set(`profiles-crm-${nameOf(5)}`, { profiles: ['{}'] });
   expect(await reader.read('crm', [nameOf(5), 0])).toBe('{}');
 });
+
+test('what cannot be decoded is not lost: it says why', async () => {
+  const holders = withHolders(0);
+  holders.contents.set(`profiles-crm-${nameOf(0)}`, undecodable('it is encrypted with the key "k"'));
+  await expect(new HeldProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(
+    'encrypted with the key "k"',
+  );
+});

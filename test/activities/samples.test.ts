@@ -113,6 +113,15 @@ test('an audience is to a template what it is to a job, whatever else its source
   expect(await show({ audiences: listed }, { request })).toMatchObject({ sample: { request: { body } } });
 });
 
+test('where a template fails it is said that others may not help', async () => {
+  const { show } = await samples();
+  const failing = await show({}, { request: { label: 'x', body: '{"a": {{ id }}, oops}' } });
+  const message = failing.ok ? '' : failing.problem.message;
+  expect(message).toMatch(
+    /^Nothing can be sent about this person: .* Correct the template\. If it is right for others/,
+  );
+});
+
 test('what a template rendered that is not JSON is shown, with a caret at the place', async () => {
   const { show } = await samples();
   const body = '{"id": {{ id | json }},\n"name": {{ data.name }}, "more": {{ data.more | json }}}';

@@ -99,7 +99,7 @@ describe('signing in', () => {
     expect(await statusOf(api, READ, { cookie })).toBe(401);
   });
 
-  test('[S40] a session ends when nobody does anything, whatever the page itself asks for', async () => {
+  test('[S40] a session ends when nobody does anything, whatever the page itself asks for, and at its end in any case', async () => {
     let now = 1_700_000_000_000;
     const api = await anApi(KEYS, { now: () => now });
     const { cookie, body } = await signedIn(api, { key: boss.secret });
@@ -116,6 +116,13 @@ describe('signing in', () => {
     now += 1;
     expect(await statusOf(api, READ, { cookie })).toBe(401);
     expect(await statusOf(api, READ, { cookie, ...CONSOLE })).toBe(401);
+
+    const other = await signedIn(api, { key: boss.secret });
+    const end = now + LONGEST_MS;
+    for (; now < end; now += IDLE_MS - 1)
+      expect(await statusOf(api, READ, { cookie: other.cookie, ...CONSOLE })).toBe(422);
+    now = end;
+    expect(await statusOf(api, READ, { cookie: other.cookie, ...CONSOLE })).toBe(401);
   });
 
   test('[S39] nobody is signed in under a token that they brought, and who signs in again leaves no session behind', async () => {

@@ -236,6 +236,11 @@ test('a port where nobody listens has a code', async () => {
   expect(await post(receiver.url)).toEqual({ ok: false, code: 'ECONNREFUSED', durationMs: expect.any(Number) });
 });
 
+test('a name that does not exist has a code', async () => {
+  const attempt = await post('http://no-such-host.invalid/');
+  expect(attempt).toMatchObject({ ok: false, code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) });
+});
+
 test('the status line decides even if the receiver breaks off in the middle of its body', async () => {
   expect(await postTo('half')).toMatchObject({ ok: true, status: 200 });
 });

@@ -120,6 +120,12 @@ test('a field is never counted in place of a field that is not there', () => {
   expect(templateProblem('{{ data.size }}', 'text', { data: ['email'] })).toMatch(/leaves "size" out/);
 });
 
+test('there is no filter that has a key in the job', () => {
+  expect(templateProblem('{{ id | hmac_sha256: "k" }}', 'text')).toMatch(
+    /there is no filter "hmac_sha256".*authorization/,
+  );
+});
+
 test('in a batch, skip leaves one of its items out, with the reason', () => {
   const [ann, bob] = [
     { ...scope, id: 'ann', data: {} },

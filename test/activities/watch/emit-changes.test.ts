@@ -38,6 +38,34 @@ test('who is a member by the word of the source has not left, and is not told of
   expect(await lab.round()).toEqual([]);
 });
 
+test('a source that fails meanwhile tells nobody anything; again, it is as if nothing had been', async () => {
+  const left = new Set<string>();
+  const source = leavingOut(3000, left);
+  const lab = new WatchLab(source);
+  await lab.round();
+  for (const user of numbered(2000)) left.add(user);
+  for (const user of numbered(1500)) source.exit(VIP.id, user);
+  source.enter(VIP.id, 'new');
+  const { scanId } = await lab.scan();
+  const isMember = source.isMember.bind(source);
+  let asked = 0;
+  source.isMember = async (id, user) => {
+    if (++asked > 1700) throw new Error('down');
+    return await isMember(id, user);
+  };
+  await expect(lab.confirm(scanId)).rejects.toThrow('down');
+  await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+  expect(lab.told()).toEqual([]);
+  source.isMember = isMember;
+  expect(await lab.confirm(scanId)).toEqual({ enters: 1, exits: 1500, stayed: 500 });
+  await lab.emit(scanId);
+  expect(new Set(lab.told()).size).toBe(1501);
+  expect(lab.told()).toHaveLength(1501);
+  lab.base = scanId;
+  left.clear();
+  expect(await lab.round()).toEqual([]);
+});
+
 test('each look-up is a sign of life, since a source may have to look long', async () => {
   const source = leavingOut(200, new Set());
   const lab = new WatchLab(source);
