@@ -10,7 +10,7 @@ import { Program } from './program.ts';
 /** Longest wait for the last arrival. */
 const LONGEST_MS = 600_000;
 
-/** What the consumers of a chaos run tell: Temporal, a worker, an endpoint, and the job `chaos`, which listens to `vip`. */
+/** What the consumers of a chaos run tell: Temporal, a worker, an endpoint, and the job `chaos`, which subscribes to `vip`. */
 export interface ConsumerStage {
   readonly receiver: Receiver;
   readonly jobs: ExportJobs;

@@ -103,7 +103,7 @@ function unknownAudience(audiences: readonly Audience[], name: string): SamplePr
   const near = nearestKey(name, slugs);
   const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
   const known = slugs.slice(0, AUDIENCES_NAMED).join(', ');
-  return { field: 'audience', message: `The job does not listen to "${name}".${hint} Its audiences are: ${known}.` };
+  return { field: 'audience', message: `The job does not subscribe to "${name}".${hint} Its audiences are: ${known}.` };
 }
 
 async function anotherUser(

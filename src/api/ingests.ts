@@ -79,7 +79,7 @@ const NOTHING: IngestRecord = {
 };
 
 const SAID_EVERY_MS = 60_000;
-const UNMATCHED = 'nobody was told, since no running job listens';
+const UNMATCHED = 'dropped: no running job subscribes';
 const REFUSED = 'an ingest refused changes';
 
 /** Records requests to ingests, for the metrics, the log and people. */

@@ -115,7 +115,7 @@ export class Intake {
       const { needs } = this.#caller;
       if (needs !== undefined && (await this.#subscribers(audience)).length === 0) {
         await this.#checkNeeded();
-        return `none of the jobs of this ingest listens to "${audience}"`;
+        return `none of the jobs of this ingest subscribes to "${audience}"`;
       }
       if (jobId === undefined || (await this.#world.directory.subscribes(jobId, audience))) return one;
       // A refusal that is not shown gets no advice: it costs time.

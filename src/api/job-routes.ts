@@ -133,7 +133,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
           changes: z.array(z.looseObject({ field: z.string() })).optional(),
           warnings: z.array(z.string()),
         })
-        .describe('With `validateOnly`: `warnings`, and the `audiences` that the job would listen to.'),
+        .describe('With `validateOnly`: `warnings`, and the `audiences` that the job would subscribe to.'),
     },
     run: async ({ caller, params: { job = '' }, body, query: { validateOnly } }) => {
       checkAllowed(caller, job, body);

@@ -91,7 +91,9 @@ const counts = z.looseObject({
 function described(isOfJob: boolean): object {
   return {
     tags: ['Triggers'],
-    summary: isOfJob ? 'Send triggers to a job' : 'Send triggers to every running job that listens to their audience',
+    summary: isOfJob
+      ? 'Send triggers to a job'
+      : 'Send triggers to every running job that subscribes to their audience',
     description: 'Needs the right `trigger`. JSON, or NDJSON (`application/x-ndjson`) with one trigger a line.',
     ...(isOfJob ? { params: z.object({ job: z.string() }) } : {}),
     querystring: triggersQuery,

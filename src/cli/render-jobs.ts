@@ -96,7 +96,7 @@ export function startedLines(
   );
   const members = existingUsers === '' ? '' : ` ${existingUsers}`;
   const lines = [
-    `${paint('green', 'Started')} ${paint('bold', job.jobId)}, listening to ${audiences.join(', ')}.${members}`,
+    `${paint('green', 'Started')} ${paint('bold', job.jobId)}, subscribed to ${audiences.join(', ')}.${members}`,
     ...[...job.warnings, ...job.twins.map(twinText)].map(
       (warning) => `${paint('yellow', 'Warning:')} ${printable(warning)}`,
     ),

@@ -34,7 +34,7 @@ const person = z.strictObject({ username: z.string(), password: shownSecret });
 /** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
 export const onlyJobs = z
   .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id.'))
-  .min(1, 'Leave "jobs" out to tell every running job that listens.')
+  .min(1, 'Leave "jobs" out to send to every subscribed job.')
   .refine((ids) => new Set(ids).size === ids.length, 'A job is named twice.')
   .optional();
 

@@ -108,7 +108,7 @@ export class Handover {
     this.#unmatchedCount += triggers.length;
     if (this.#unmatchedCount === 0 || performance.now() < this.#saysUnmatchedAtMs) return;
     this.#saysUnmatchedAtMs = performance.now() + UNMATCHED_EVERY_MS;
-    this.#options.log.warn('nobody was told, since no running job listens', {
+    this.#options.log.warn('dropped: no running job subscribes', {
       audiences: [...this.#unmatched],
       count: this.#unmatchedCount,
     });
@@ -242,7 +242,7 @@ export class ConsumerMetrics {
     });
     this.#handover = new Histogram({
       name: 'triggers_consumer_handover_seconds',
-      help: 'Until every job that listens had accepted what was read at once.',
+      help: 'Until every subscribed job had accepted what was read at once.',
       buckets: HANDOVER_BUCKETS,
       registers,
     });

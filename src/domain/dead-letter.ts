@@ -71,7 +71,7 @@ export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): str
     case 'other-subscription':
       return `It belongs to an earlier job ${job}. The one that runs now has a subscription of its own, to which this would be another message; force does not change that. Discard it. If the endpoint should still be told, push the trigger to the job anew.`;
     case 'audience-left':
-      return `The job ${job} no longer listens to ${audience.slug}. ${OR_FORCE}`;
+      return `The job ${job} no longer subscribes to ${audience.slug}. ${OR_FORCE}`;
     case 'stopped':
       return unaskableText(letter, 'not-running');
     case 'discarding':

@@ -152,7 +152,7 @@ export class PersonTrace {
       audience: audience?.slug ?? trigger.audience,
       ...(trigger.at === undefined ? {} : { triggerAt: trigger.at }),
       ...(isLate ? { newerAt: newer } : {}),
-      ...(isOthers ? { refused: `the job does not listen to audience "${trigger.audience}"` } : {}),
+      ...(isOthers ? { refused: `the job does not subscribe to audience "${trigger.audience}"` } : {}),
     };
   }
 
@@ -167,7 +167,7 @@ export class PersonTrace {
     const refused = isOthers
       ? `a dead letter of another job, subscription ${subscriptionId}`
       : isFormer
-        ? `the job no longer listens to audience "${this.#slugOf(audience)}"`
+        ? `the job no longer subscribes to audience "${this.#slugOf(audience)}"`
         : undefined;
     // It may ask again, but is taken only once.
     if (refused === undefined) this.#takenLetters.add(asking.runId);

@@ -232,7 +232,7 @@ function audienceIds(state: DispatcherState, wanted: readonly string[] | undefin
     const found = findAudience(audiences, name);
     if (found !== undefined) return found.id;
     throw refusal(
-      `The job does not listen to ${name}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
+      `The job does not subscribe to ${name}; its audiences are ${audiences.map(({ slug }) => slug).join(', ')}.`,
       'InvalidBackfill',
     );
   });

@@ -94,7 +94,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('what an ingest refuses, and what no running job listens to, the log says once a minute with how much it was', () => {
+  test('what an ingest refuses, and what no running job subscribes to, the log says once a minute with how much it was', () => {
     const lines: object[] = [];
     let now = 0;
     const log = { warn: (fields: object, message: string) => void lines.push({ ...fields, message }) };
@@ -106,7 +106,7 @@ describe('the log', () => {
     expect(lines).toEqual([]);
     for (let i = 0; i < 10; i++) taken('shop', 2, 1);
     taken('crm', 3, 0);
-    const unmatched = { audiences: ['newslettr'], message: 'nobody was told, since no running job listens' };
+    const unmatched = { audiences: ['newslettr'], message: 'dropped: no running job subscribes' };
     const refused = { reason: told.reason, message: 'an ingest refused changes' };
     expect(lines.splice(0)).toEqual([
       { ingest: 'shop', count: 2, ...unmatched },

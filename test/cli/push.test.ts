@@ -12,7 +12,7 @@ const HEARD = { id: 'a'.repeat(32), slug: 'vip' };
 const OTHER = 'b'.repeat(32);
 
 /**
- * Pushes lines about these audiences to a job that listens to the first, as a command line does.
+ * Pushes lines about these audiences to a job that subscribes to the first, as a command line does.
  *
  * @param options.awayTimes how often the server is not there before it is.
  */
@@ -56,7 +56,7 @@ test.each([
   [[OTHER], '0 triggers accepted by x. 1 not sent.', '1 trigger was not sent.'],
   [[HEARD.id, OTHER, OTHER], '1 trigger accepted by x. 2 not sent.', '2 triggers were not sent.'],
 ])(
-  'what a job does not listen to is not sent, and makes a push exit with 1, after the rest was pushed: %j',
+  'what a job does not subscribe to is not sent, and makes a push exit with 1, after the rest was pushed: %j',
   async (audiences, says, fails) => {
     const { code, said, failed, accepted } = await pushed(audiences, ['x', '-']);
     expect({ code, said, accepted }).toEqual({
@@ -64,7 +64,7 @@ test.each([
       said: says,
       accepted: audiences.filter((one) => one !== OTHER).length,
     });
-    expect(failed).toContain(`${fails} See what it listens to: triggers status x`);
+    expect(failed).toContain(`${fails} See what it subscribes to: triggers status x`);
     const forMachines = await pushed(audiences, ['x', '-', '--json']);
     expect(forMachines.code).toBe(1);
     expect(JSON.parse(forMachines.result)).toMatchObject({
@@ -73,7 +73,7 @@ test.each([
   },
 );
 
-test('so does what no job listens to, where others of the same input were taken', async () => {
+test('so does what no job subscribes to, where others of the same input were taken', async () => {
   const { code, said, failed } = await pushed([HEARD.id, OTHER, OTHER], ['-']);
   expect(code).toBe(1);
   expect(said).toContain('x 1 accepted No running job subscribes to the audiences of 2 of them.');

@@ -247,8 +247,8 @@ test('a list, and what is printed about a start, cannot control the terminal eit
 });
 
 test('sentences that quote what somebody else wrote do nothing to the terminal', () => {
-  expect(sentences('It listens to "\u001b[2J\u202e".\nNothing else.', { columns: 80 })).toBe(
-    String.raw`It listens to "\u001b[2J\u202e".` + '\nNothing else.',
+  expect(sentences('It subscribes to "\u001b[2J\u202e".\nNothing else.', { columns: 80 })).toBe(
+    String.raw`It subscribes to "\u001b[2J\u202e".` + '\nNothing else.',
   );
 });
 

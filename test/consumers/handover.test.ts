@@ -133,13 +133,13 @@ test('which of the only jobs do not run is said before there is anything to tell
   expect(log.lines).toEqual([line, line]);
 });
 
-test('what nobody listens to is said once a minute, with how much that was', async () => {
+test('what nobody subscribes to is said once a minute, with how much that was', async () => {
   const log = new Said();
   const directory = new JobDirectory({ all: async () => await Promise.resolve([]), one: never });
   const handover = new Handover({ directory, signal: never, log, metrics: new ConsumerMetrics() });
   const { signal } = new AbortController();
   for (let i = 0; i < 3; i++) expect(await handover.give([trigger], signal)).toEqual([trigger]);
-  expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);
+  expect(log.lines).toEqual(['warn dropped: no running job subscribes']);
 });
 
 describe('a partition', () => {

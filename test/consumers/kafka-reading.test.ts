@@ -67,7 +67,7 @@ describe('the configuration', () => {
     [{ group: 'a group' }, 'A group is a name without blanks'],
     [{ brokers: [] }, 'Name at least one broker.'],
     [{ topics: [] }, 'Name at least one topic.'],
-    [{ jobs: [] }, 'Leave "jobs" out to tell every running job that listens.'],
+    [{ jobs: [] }, 'Leave "jobs" out to send to every subscribed job.'],
     [{ jobs: ['My job'] }, 'A job is named by its id'],
     [{ from: 'beginning' }, 'It is "latest" or "earliest".'],
     [{ tls: 'yes' }, 'It is true, or has "certificateAuthorities", "clientCertificate" or both.'],

@@ -39,7 +39,7 @@ afterEach(async () => {
   await lab.jobs.stop(job, { waiting: 'discard' });
 });
 
-/** Told about this job alone: other tests' jobs listen to the same audiences. Null: about all that listen. */
+/** Told about this job alone: other tests' jobs subscribe to the same audiences. Null: about all that listen. */
 async function consume(
   options: object = {},
   jobs: readonly string[] | null = [job],
@@ -220,11 +220,11 @@ describe('what is no trigger', () => {
     expect((await rows())[0]?.['problem']).toBe('its profile has more than 65536 bytes');
   });
 
-  test('with jobs, a row about an audience that none of them listens to is set aside, and told once it is corrected', async () => {
+  test('with jobs, a row about an audience that none of them subscribes to is set aside, and told once it is corrected', async () => {
     const { log } = await consume();
     const user = person();
     await database.query(INSERT, ['vipp', user, 'enter', '{}']);
-    const problem = 'none of the jobs in "outbox.jobs" listens to its audience';
+    const problem = 'none of the jobs in "outbox.jobs" subscribes to its audience';
     await until(async () => (await rows())[0]?.['problem'] !== null);
     expect(await rows()).toEqual([{ user_id: user, problem, accepted: false }]);
     expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
@@ -232,18 +232,18 @@ describe('what is no trigger', () => {
     await lab.arrives(user);
   });
 
-  test('without jobs, what nobody listens to goes, and the log says so once; with "mark" it stays, and was not accepted', async () => {
+  test('without jobs, what nobody subscribes to goes, and the log says so once; with "mark" it stays, and was not accepted', async () => {
     const audience = `nobody-${Date.now()}`;
     const { consumer, log, metrics } = await consume({}, null);
     for (let i = 0; i < 3; i++) await database.query(INSERT, [audience, person(), 'enter', '{}']);
     await until(async () => (await rows()).length === 0);
     expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="unmatched"} 3');
-    expect(log.lines).toEqual(['warn nobody was told, since no running job listens']);
+    expect(log.lines).toEqual(['warn dropped: no running job subscribes']);
     await consumer.stop();
     await consume({ accepted: 'mark' }, null);
     const user = person();
     await database.query(INSERT, [audience, user, 'enter', '{}']);
-    const problem = 'no running job listens to its audience';
+    const problem = 'no running job subscribes to its audience';
     await until(async () => (await rows())[0]?.['problem'] !== null);
     expect(await rows()).toEqual([{ user_id: user, problem, accepted: false }]);
   });

@@ -90,7 +90,7 @@ test('its status says until when it waits, and why it was not redelivered', () =
 test('what a person reads says what to do, and when force does not help', () => {
   expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('an earlier job crm');
   expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('force does not change that');
-  expect(refusalText(aDeadLetter(), 'audience-left')).toContain('no longer listens to vip');
+  expect(refusalText(aDeadLetter(), 'audience-left')).toContain('no longer subscribes to vip');
   expect(refusalText(aDeadLetter(), 'audience-left')).toContain('redeliver it with force');
   expect(unaskableText(aDeadLetter(), 'not-running')).toContain('it is not running. If it can be resumed or recovered');
 });

@@ -60,7 +60,7 @@ test('an audience that is named by its id is told by its slug', () => {
 
 test('why a trigger was refused is said: the audience, or what is wrong with it', () => {
   expect(trace().take(entered({ user: 'p', audience: 'other' }))).toMatchObject([
-    { kind: 'received', refused: 'the job does not listen to audience "other"' },
+    { kind: 'received', refused: 'the job does not subscribe to audience "other"' },
   ]);
   expect(trace().take(entered({ user: 'p', audience: 'a', at: 'yesterday' }))).toMatchObject([
     { kind: 'received', refused: expect.stringContaining('RFC 3339') },

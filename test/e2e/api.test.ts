@@ -15,9 +15,9 @@ import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
 let api: ApiServer;
-/** Nobody else's job on this server listens to it. */
+/** Nobody else's job on this server subscribes to it. */
 const OWN = { id: randomBytes(16).toString('hex'), slug: `own-${randomBytes(4).toString('hex')}`, name: 'Own' };
-/** Nobody listens to it at first. */
+/** Nobody subscribes to it at first. */
 const LATE = { id: randomBytes(16).toString('hex'), slug: `late-${randomBytes(4).toString('hex')}`, name: 'Late' };
 /** What the API called a fault of its own. */
 const unexpected: object[] = [];
@@ -105,7 +105,7 @@ describe('triggers', () => {
     expect(some).toMatchObject({ status: 207, body: { accepted: 2, refusedCount: 2 } });
     expect(some.body.refused).toEqual([
       { index: 1, reason: expect.stringContaining('"user" must be a string') },
-      { index: 2, reason: expect.stringMatching(/does not listen to "vipp". Did you mean "vip"/) },
+      { index: 2, reason: expect.stringMatching(/does not subscribe to "vipp". Did you mean "vip"/) },
     ]);
     await lab.arrives(last);
     expect([arrivedFor(first).length, arrivedFor(last).length]).toEqual([1, 1]);
@@ -150,7 +150,7 @@ describe('triggers', () => {
     expect(arrivedFor(user)).toHaveLength(1);
   });
 
-  test('without a job each goes to every job that listens; what nobody listens to is counted', async () => {
+  test('without a job each goes to every job that listens; what nobody subscribes to is counted', async () => {
     const jobs = [await lab.start({ audiences: [OWN.slug] }), await lab.start({ audiences: [OWN.slug, 'vip'] })];
     const body = [
       enter(person(), { audience: OWN.slug }),

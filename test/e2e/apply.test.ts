@@ -264,7 +264,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
 });
 
 test('a renamed file loses no change while its job starts anew, and is said to be one; a file that names its job only moves', async () => {
-  // Nobody else's job on this server listens to it.
+  // Nobody else's job on this server subscribes to it.
   const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };
   const there = await Lab.open({ receiver, content: { audiences: [own] } });
   const here = new Operator(there.taskQueue);

@@ -213,7 +213,7 @@ describe('api', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ audience: 'vip', user: '1', event: 'enter' }),
     } as const;
-    // It knows by now what this job listens to, so the next trigger waits for the job itself.
+    // It knows by now what this job subscribes to, so the next trigger waits for the job itself.
     expect(await ask(`/v1/jobs/${job}/triggers`, trigger)).toMatchObject({ status: 202 });
     const stream = await request(new URL(`/v1/jobs/${job}/status/stream`, apiUrl));
     way.silence();

@@ -220,7 +220,9 @@ describe('start and push', () => {
       const first = await operator.run(['start', path, '--id', id, '--existing-users']);
       expect(first).toMatchObject({ code: 0, stderr: '' });
       const text = unwrapped(first.stdout);
-      expect(text).toContain(`Started ${id}, listening to vip (3 members). Current members are sent first, as enters.`);
+      expect(text).toContain(
+        `Started ${id}, subscribed to vip (3 members). Current members are sent first, as enters.`,
+      );
       expect(text).toMatch(/Warning: .*"vip".* 15 minutes/);
       expect(text).toContain(`triggers status ${id} --watch`);
       await arrives('3', 'enter');
@@ -275,7 +277,7 @@ describe('start and push', () => {
       }
     });
 
-    test('without a job: to every running job that listens to the audience, and says to which', async () => {
+    test('without a job: to every running job that subscribes to the audience, and says to which', async () => {
       const [one, other] = [
         await lab.start({ audiences: [ONLY_HERE.slug] }),
         await lab.start({ audiences: [ONLY_HERE.slug] }),

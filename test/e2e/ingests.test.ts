@@ -15,7 +15,7 @@ import { Lab } from '../support/lab.ts';
 import { triggers } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-/** Nobody else's job on this server listens to these; each test has one of its own. */
+/** Nobody else's job on this server subscribes to these; each test has one of its own. */
 const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
   const mark = randomBytes(4).toString('hex');
   return { id: randomBytes(16).toString('hex'), slug: `own-${n}-${mark}`, name: `Own ${n}`, members: [] };
@@ -75,7 +75,7 @@ async function post(path: string, body: string, headers: object = {}, server = a
   };
 }
 
-/** An ingest that is served, and the job that listens to what its senders call `vip`. */
+/** An ingest that is served, and the job that subscribes to what its senders call `vip`. */
 async function served(number: number, config: object, names: readonly string[] = ['vip']) {
   const audience = AUDIENCES[number]!;
   const job = await lab.start({ audiences: [audience.slug], parallelRequestCount: 5 });
@@ -275,7 +275,7 @@ describe('repeats and refusals', () => {
       });
   });
 
-  test('with jobs, nothing is taken while one of them does not run, and what none of them listens to is bad data', async () => {
+  test('with jobs, nothing is taken while one of them does not run, and what none of them subscribes to is bad data', async () => {
     const { name, job, slug } = await served(18, { preset: 'hightouch' });
     const rows = async (query: string) => await post(`${name}?event=enter&${query}`, '{"user_id":"kept"}');
     const jobs = (...ids: string[]) =>
@@ -340,7 +340,7 @@ describe('repeats and refusals', () => {
     expect(await post('lenient', body)).toMatchObject({ status: 200, body: { accepted: 0, refusedCount: 1 } });
   });
 
-  test('of a batch, what is good is taken; an audience that nobody listens to is counted, and no error', async () => {
+  test('of a batch, what is good is taken; an audience that nobody subscribes to is counted, and no error', async () => {
     api.replaceIngests(configured({ batch: { preset: 'segment' } }));
     const call = JSON.parse(example('segment')) as { userId: unknown };
     const good = {
@@ -361,7 +361,7 @@ describe('repeats and refusals', () => {
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
   });
 
-  test('of several names of an audience, the one counts that a job listens to; what nobody heard is told when it is repeated', async () => {
+  test('of several names of an audience, the one counts that a job subscribes to; what nobody heard is told when it is repeated', async () => {
     const { slug } = AUDIENCES[15]!;
     api.replaceIngests(configured({ names: { preset: 'segment' } }));
     const call = JSON.parse(example('segment')) as object;
@@ -410,7 +410,7 @@ describe('repeats and refusals', () => {
   });
 });
 
-test('ingest try names an audience that no running job listens to, if Temporal answers', async () => {
+test('ingest try names an audience that no running job subscribes to, if Temporal answers', async () => {
   const { slug } = AUDIENCES[17]!;
   const folder = tempFolder();
   const config = join(folder, 'triggers.config.json');
@@ -430,7 +430,7 @@ test('ingest try names an audience that no running job listens to, if Temporal a
 });
 
 describe('who may use it', () => {
-  /** Other tests listen to `vip`, on the same server. */
+  /** Other tests subscribe to `vip`, on the same server. */
   const elsewhere = { audiences: { vip: 'nobody-listens' } };
 
   test('one that is not configured is not there', async () => {

@@ -308,13 +308,13 @@ test.each(['terminate'] as const)(
   },
 );
 
-test('a dead letter about an audience that the job no longer listens to is not sent unless it is forced', async () => {
+test('a dead letter about an audience that the job no longer subscribes to is not sent unless it is forced', async () => {
   const { job, ids } = await jobWithDeadLettersOf('of a former audience');
   unwanted.clear();
   await lab.jobs.edit(job, { audiences: ['news'] });
   const refused = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
   expect([refused.code, refused.stdout]).toEqual([1, '']);
-  expect(unwrapped(refused.stderr)).toContain(`The job ${job} no longer listens to vip`);
+  expect(unwrapped(refused.stderr)).toContain(`The job ${job} no longer subscribes to vip`);
   expect(arrivalsOf('of a former audience')).toHaveLength(1);
   expect((await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', '--force'])).code).toBe(0);
   await lab.statusWhen(job, ({ delivered }) => delivered === 2);

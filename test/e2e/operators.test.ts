@@ -38,7 +38,7 @@ test('an edit takes effect from the next slice: another URL, other fields, anoth
   expect(Object.keys(data)).toEqual(['_audience', '_audience_action', '_audience_friendly', '_audience_name', 'name']);
   await lab.handle(job).signal('enter', { audience: 'vip', user: 'gone' });
   expect((await lab.statusWhen(job, ({ rejected }) => rejected === 1)).rejects[0]?.reason).toMatch(
-    /does not listen to audience "vip"/,
+    /does not subscribe to audience "vip"/,
   );
 });
 
@@ -98,7 +98,7 @@ test('what is refused at once stands in no history, and the one who asked is tol
   const handle = lab.handle(job);
   for (const [name, args, says] of [
     ['edit', [{ parallelRequestCont: 5 }], /Did you mean "parallelRequestCount"/],
-    ['backfill', [{ audiences: ['none'] }], /does not listen to none/],
+    ['backfill', [{ audiences: ['none'] }], /does not subscribe to none/],
     ['backfill', [{ action: 'resume', sample: 1 }], /sample/],
     ['stop', [{ waiting: 'hold' }], /waiting/],
     ['pause', ['now'], /takes no argument/],

@@ -185,7 +185,7 @@ test('a paused job is tested all the same, and counts nothing of it', async () =
 
 test.each([
   [['--user', '12645278470990184639'], /Did you mean "12645278470990184693"\?/],
-  [['--audience', 'vipp'], /does not listen to "vipp".*Did you mean "vip"\?/],
+  [['--audience', 'vipp'], /does not subscribe to "vipp".*Did you mean "vip"\?/],
 ])('%j: what is not known is said, with what is', async (options, says) => {
   const before = receiver.ledger.requests;
   for (const command of ['render', 'test']) {

@@ -48,7 +48,7 @@ describe('a client of the API', () => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
 
   test('a client that is generated from /openapi.json compiles, and does all that the example asks of it', async () => {
-    // Nobody else's job on this server listens to it.
+    // Nobody else's job on this server subscribes to it.
     const own = { id: randomBytes(16).toString('hex'), slug: `client-${randomUUID()}`, name: 'Of a client' };
     const lab = await Lab.open({ content: { audiences: [{ ...own, members: [] }] } });
     const log = { error: () => undefined, warn: () => undefined };

@@ -42,7 +42,7 @@ export const ingestCommand = commandGroup({
       json: ': triggers, and what is refused and why',
       notes: `The exit code is 1 when anything is refused. With a header or a query, it is also
 looked whether they show what the ingest asks of its sender. Where Temporal answers
-within a second, it also names audiences that no running job listens to.`,
+within a second, it also names audiences that no running job subscribes to.`,
       examples: ['triggers ingest try segment < body.json'],
       async run([name], { header = [], query }, { terminal, print }) {
         const ingest = namedIngest(name);

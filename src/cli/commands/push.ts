@@ -172,7 +172,7 @@ async function send(
   const onUnmatched = (audience: string, near: string | undefined): void => {
     if (isOne)
       throw new UsageError(
-        `It does not listen to "${audience}".${near === undefined ? '' : ` Did you mean "${near}"?`} See what it listens to: triggers status ${job ?? ''}`,
+        `It does not subscribe to "${audience}".${near === undefined ? '' : ` Did you mean "${near}"?`} See what it subscribes to: triggers status ${job ?? ''}`,
       );
     unmatched.add(audience, near);
   };
@@ -262,7 +262,7 @@ class Unmatched {
     const named = [...this.#near].map(([audience, near]) =>
       near === undefined ? `"${audience}"` : `"${audience}" (did you mean "${near}"?)`,
     );
-    return `${job} does not listen to ${named.join(', ')}.`;
+    return `${job} does not subscribe to ${named.join(', ')}.`;
   }
 }
 
@@ -271,7 +271,7 @@ function unmatchedText(job: string | undefined, unmatched: number): string {
   const were = `${counted(unmatched, 'trigger')} ${unmatched === 1 ? 'was' : 'were'}`;
   return job === undefined
     ? `${were} sent to no job.`
-    : `${were} not sent. See what it listens to: triggers status ${job}`;
+    : `${were} not sent. See what it subscribes to: triggers status ${job}`;
 }
 
 function uncheckedText(slug: string, why: string): string {
@@ -315,7 +315,7 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
   const readable = result.unreadable.length === 0 ? '' : ' that can be read here';
-  const heard = result.jobs.length === 0 ? `No running job${readable} listens to ${whose}.` : 'Sent to:';
+  const heard = result.jobs.length === 0 ? `No running job${readable} subscribes to ${whose}.` : 'Sent to:';
   const unmatched =
     result.jobs.length === 0 || result.unmatched === 0
       ? []

@@ -124,7 +124,7 @@ interface Cached<T> {
 /** Returns why a trigger does not belong to the job. */
 export function unmatchedText(jobId: string, audience: string, job: ListedJob | undefined): string {
   const near = nearestKey(audience, [...(job?.audiences ?? [])]);
-  return `the job "${jobId}" does not listen to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
+  return `the job "${jobId}" does not subscribe to "${audience}"${near === undefined ? '' : `. Did you mean "${near}"?`}`;
 }
 
 /**

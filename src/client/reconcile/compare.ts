@@ -70,11 +70,11 @@ async function audienceOf(
   const [only, ...more] = audiences;
   if (named === undefined) {
     if (only !== undefined && more.length === 0) return only;
-    throw wrong(`The job listens to several audiences, and a list is about one. Say which: ${slugs}.`);
+    throw wrong(`The job subscribes to several audiences, and a list is about one. Say which: ${slugs}.`);
   }
   const [meant = named] = await meantBy(client, taskQueue, jobId, [named]);
   const found = findAudience(audiences, meant);
-  if (found === undefined) throw wrong(`The job does not listen to ${named}; its audiences are ${slugs}.`);
+  if (found === undefined) throw wrong(`The job does not subscribe to ${named}; its audiences are ${slugs}.`);
   return found;
 }
 

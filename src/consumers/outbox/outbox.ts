@@ -158,7 +158,7 @@ class Outbox implements RunningConsumer {
     if (config.accepted === 'delete' || unmatched.size === 0) return { accepted, setAside };
     // The rows are kept: they must not say that a job was told.
     const isTold = accepted.map((_, i) => !unmatched.has(triggers[i]!));
-    const problem = 'no running job listens to its audience';
+    const problem = 'no running job subscribes to its audience';
     return {
       accepted: accepted.filter((_, i) => isTold[i]),
       setAside: [...setAside, ...accepted.filter((_, i) => isTold[i] !== true).map((id) => ({ id, problem }))],
@@ -175,7 +175,7 @@ class Outbox implements RunningConsumer {
   /** Returns why none of the only jobs subscribes to it; otherwise what was found. */
   async #heard(found: CheckedTrigger | string, isOver: AbortSignal): Promise<CheckedTrigger | string> {
     if (typeof found === 'string' || (await this.#options.handover.hears(found.trigger.audience, isOver))) return found;
-    return 'none of the jobs in "outbox.jobs" listens to its audience';
+    return 'none of the jobs in "outbox.jobs" subscribes to its audience';
   }
 
   /** Returns the trigger in a row, or why it is not one. */

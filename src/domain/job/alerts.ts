@@ -181,7 +181,7 @@ function unhealthyText({ breaker, lastFailure }: Observed, now: number): string 
   const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
     ? (refusalInWords(breaker, lastFailure, now) ??
-        `The endpoint seems wrongly set up${said}. A person has to correct that; everything is kept.`)
+        `The endpoint seems misconfigured${said}. Someone needs to fix this. Nothing is lost.`)
     : `The endpoint is unhealthy${said}. It is probed with single requests; everything is kept.`;
 }
 

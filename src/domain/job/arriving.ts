@@ -60,7 +60,7 @@ export function admit(
   const audience = findAudience(state.job.audiences, trigger.audience);
   if (audience === undefined) {
     passesBy(state, trigger);
-    return reject(state, `the job does not listen to audience "${trigger.audience}"`, now);
+    return reject(state, `the job does not subscribe to audience "${trigger.audience}"`, now);
   }
   state.counters.received++;
   const { user, event: happened } = trigger;

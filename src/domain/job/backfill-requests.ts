@@ -107,7 +107,7 @@ export function leftOutInWords(
   const them = members === 1 ? '1 member was' : `${members} members were`;
   const advice =
     back.length === 0
-      ? 'The job no longer listens to it.'
+      ? 'The job no longer subscribes to it.'
       : `To send everybody who is in it now, start a backfill of ${back.join(', ')}.`;
   return `While backfill ${n} ran, an edit removed ${slugs.join(', ')}: ${them} left out. ${advice}`;
 }

@@ -136,7 +136,7 @@ function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpo
   const advice = isTemplate
     ? `A template of the job gives no request${lastFailure.answer === undefined ? '' : ` (${lastFailure.answer})`}, and the endpoint has accepted nothing yet. Correct the template, or leave such people out with {% skip %}; every trigger is kept.`
     : (refusal ??
-      `The endpoint seems wrongly set up${said}. Check the webhook URL and the authorization; every trigger is kept.`);
+      `The endpoint seems misconfigured${said}. Check the webhook URL and the authorization; every trigger is kept.`);
   const row = breaker.isOpen || breaker.isDoubtful ? rowOf(breaker) : {};
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};

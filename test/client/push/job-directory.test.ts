@@ -45,7 +45,7 @@ test('who says no is asked again after a second: a job or an audience may have c
   expect(await world.directory.subscribers('news')).toEqual(['crm']);
 });
 
-test('a job of which it is not known what it listens to is sent to when it is named, and not otherwise', async () => {
+test('a job of which it is not known what it subscribes to is sent to when it is named, and not otherwise', async () => {
   const world = new World();
   world.jobs = [{ jobId: 'foreign', audiences: new Set([]) }];
   expect(await world.directory.subscribes('foreign', 'vip')).toBe(true);

@@ -23,7 +23,7 @@ function world(jobs: Record<string, RecordedJob>, listening: Record<string, stri
   return { running, open };
 }
 
-test('every running job that listens to the audience gets the trigger, by slug or by id', async () => {
+test('every running job that subscribes to the audience gets the trigger, by slug or by id', async () => {
   const jobs = { crm: new RecordedJob(), mail: new RecordedJob(), other: new RecordedJob() };
   const { running, open } = world(jobs, { crm: [VIP_ID, 'vip'], mail: [VIP_ID, 'vip', 'news'], other: ['else'] });
   const result = await publishTo(directoryOf(running), open, [
@@ -41,7 +41,7 @@ test('every running job that listens to the audience gets the trigger, by slug o
   ]);
 });
 
-test('triggers that nobody listens to are counted', async () => {
+test('triggers that nobody subscribes to are counted', async () => {
   const { running, open } = world({}, { crm: ['vip'] });
   await expect(publishTo(directoryOf(running), open, [trigger('1', 'unknown')])).resolves.toEqual({
     read: 1,

@@ -49,7 +49,7 @@ test('what is told says why, and since when it was', () => {
   resumeJob(job.state);
   told(job);
   const [began, ended] = job.alerts;
-  expect(began).toMatchObject({ n: 1, state: 'began', text: expect.stringMatching(/wrongly set up \(HTTP 401\)/) });
+  expect(began).toMatchObject({ n: 1, state: 'began', text: expect.stringMatching(/misconfigured \(HTTP 401\)/) });
   expect(ended).toMatchObject({ n: 2, state: 'ended', since: began?.at });
 });
 

@@ -48,7 +48,7 @@ test('one of an earlier job of this id is told so, and cannot be forced', () => 
   expect(job.status).toMatchObject({ waiting: 0, rejected: 2 });
 });
 
-test('one about an audience that the job no longer listens to is taken only when it is forced', () => {
+test('one about an audience that the job no longer subscribes to is taken only when it is forced', () => {
   const job = new AJob(1);
   const former = { ...DEAD, audience: 'f'.repeat(32) };
   job.redeliver(former, { force: 'yes' });

@@ -155,7 +155,7 @@ test('an edit that takes an audience out drops its members that wait, and those 
   const { backfill } = job.status;
   expect(backfill).toMatchObject({ state: 'finished', delivered: 1, superseded: 0, leftOut: leftOut(4), waiting: 0 });
   expect(backfill?.notice).toBe(
-    'While backfill 1 ran, an edit removed a: 4 members were left out. The job no longer listens to it.',
+    'While backfill 1 ran, an edit removed a: 4 members were left out. The job no longer subscribes to it.',
   );
 });
 

@@ -23,11 +23,11 @@ test('a single trigger goes out at once, with one permit', () => {
 test('a slug and an id are the same audience; any other is refused with its name', () => {
   const job = new AJob();
   expect(job.signal('1', 'enter', { audience: 'a'.repeat(32) })).toBeUndefined();
-  expect(job.signal('2', 'enter', { audience: 'c' })).toBe('the job does not listen to audience "c"');
+  expect(job.signal('2', 'enter', { audience: 'c' })).toBe('the job does not subscribe to audience "c"');
   expect(job.status).toMatchObject({
     received: 1,
     rejected: 1,
-    rejects: [{ at: '2026-01-01T00:00:00.000000000Z', reason: 'the job does not listen to audience "c"' }],
+    rejects: [{ at: '2026-01-01T00:00:00.000000000Z', reason: 'the job does not subscribe to audience "c"' }],
   });
 });
 
@@ -239,7 +239,7 @@ test('three different people who fail stop the job; one of them probes after the
   expect(job.status.endpoint).toMatchObject({
     state: 'unhealthy',
     advice:
-      'The endpoint seems wrongly set up (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
+      'The endpoint seems misconfigured (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
   });
   job.now += 6000;
   expect(job.cutUsers()).toEqual([['4']]);

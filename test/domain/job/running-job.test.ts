@@ -110,7 +110,7 @@ test('triggers of an audience that was edited away are still sent, by its name',
   if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
   applyEdit(job.state, { ...record, revision: 2, audiences: [b], formerAudiences: [a] }, job.now);
   expect(job.cut()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
-  expect(job.signal('2')).toBe('the job does not listen to audience "a"');
+  expect(job.signal('2')).toBe('the job does not subscribe to audience "a"');
 });
 
 test('paused, it accepts and keeps; resumed, it sends', () => {
