@@ -218,6 +218,7 @@ export class DispatcherWorld {
       must(step.kind !== 'deliver' || !isStopped(this.state), 'a stopped job sends nothing');
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
+      if (step.kind === 'raise-alerts') this.state.alerts.confirm(step.alerts);
       if (step.kind === 'answer-letters') {
         for (const { answer } of step.answers) {
           const expected = this.#refusedLetters.has(answer.runId) ? 'stopped' : undefined;
