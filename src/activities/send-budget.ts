@@ -24,7 +24,7 @@ import { MessageImpossible, type SentTrigger } from '../webhook/request.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 import { intervalMs, RequestSpacing } from '../domain/spacing.ts';
 
-/** After the budget is over, requests may stay open for this long before the permits of idle lanes go back. */
+/** After the budget is over, requests may stay open for this long before the permits of idle slots go back. */
 const TAIL_MS = 250;
 /** The same for a slice that spaces its requests, from its last start on. No other slice starts any before, so a slow endpoint is noticed sooner. */
 const PACED_TAIL_MS = 50;
@@ -54,7 +54,7 @@ export interface SliceSendingOptions {
 }
 
 /**
- * The progress of a slice, however its requests are made. It runs the lanes, one for each permit in use, and decides whether another request may
+ * The progress of a slice, however its requests are made. It runs the slots, one for each permit in use, and decides whether another request may
  * start.
  */
 export class SendBudget {
@@ -74,23 +74,23 @@ export class SendBudget {
     this.#endsAtWall = Math.min(Date.now() + budgetMs, notAfterMs);
   }
 
-  /** Runs this many lanes at once to their ends, and returns the permits of those that end long before the others. */
-  async run(count: number, lane: () => Promise<void>): Promise<void> {
+  /** Runs this many slots at once to their ends, and returns the permits of those that end long before the others. */
+  async run(count: number, slot: () => Promise<void>): Promise<void> {
     const { slice, starts, cancelled } = this.#options;
     this.#openLanes = count;
     const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
     const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
     // A paused job waits until nothing more is started, not for answers.
     cancelled.addEventListener('abort', () => this.allStarted(), { once: true });
-    const ends = await Promise.allSettled(Array.from({ length: count }, lane));
+    const ends = await Promise.allSettled(Array.from({ length: count }, slot));
     clearTimeout(tail);
     clearTimeout(this.#lastStarted);
     // This check comes last: the triggers of a failed activity are soon sent again.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** A lane has nothing more to start. */
-  laneEnded(): void {
+  /** A slot has nothing more to start. */
+  slotEnded(): void {
     this.#openLanes--;
   }
 
@@ -269,7 +269,7 @@ export class PacedStarts {
     return this.#isOver;
   }
 
-  /** Whether a lane waits to start a request. */
+  /** Whether a slot waits to start a request. */
   get isAwaited(): boolean {
     return this.#waiting.length > 0;
   }

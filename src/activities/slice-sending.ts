@@ -19,7 +19,7 @@ interface Batch {
 const NOBODY: Batch = { places: [], items: [] };
 
 /** One permit in use, and its open request. */
-interface Lane {
+interface PermitSlot {
   batch: Batch;
   authorization: RequestAuthorization;
   /** Whether this is the second request for its batch, with another token; before it is made: whether it is wanted. */
@@ -28,7 +28,7 @@ interface Lane {
 }
 
 /**
- * Sends the triggers of one slice, one in each request or in batches. There are as many lanes as permits; each sends one request after another. A
+ * Sends the triggers of one slice, one in each request or in batches. There are as many slots as permits; each sends one request after another. A
  * person is in one request at a time, and their triggers therefore never overtake each other. After a failed trigger, the person's later ones stay
  * unsent. A batch is halved if it is refused as a message, or if no request can be made of it. This goes on until the unacceptable triggers are
  * alone.
@@ -39,7 +39,7 @@ export class SliceSending {
   readonly #queue: BatchQueue;
   readonly #maker: RequestMaker;
   readonly #audiences: ReadonlyMap<string, Audience>;
-  readonly #inUrl: readonly string[];
+  #inUrl: readonly string[] | undefined;
   #authorization: RequestAuthorization;
   /** Triggers that were not tried yet. */
   #unstarted: number;
@@ -57,7 +57,6 @@ export class SliceSending {
     });
     this.#audiences = new Map(slice.audiences.map((audience) => [audience.id, audience]));
     this.#authorization = options.authorization;
-    this.#inUrl = secretsIn(options.url);
     this.#unstarted = slice.triggers.length;
   }
 
@@ -67,36 +66,36 @@ export class SliceSending {
   }
 
   run(): Promise<void> {
-    return this.#budget.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runLane());
+    return this.#budget.run(Math.min(this.#options.slice.permits, this.#queue.people), () => this.#runPermit());
   }
 
   /** Sends one request after another while one may be started. It uses callbacks: promises cost processor time for each delivery. */
-  #runLane(): Promise<void> {
+  #runPermit(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
-        this.#budget.end(); // The other lanes start nothing more.
+        this.#budget.end(); // The other slots start nothing more.
         reject(error);
       };
-      const lane: Lane = { batch: NOBODY, authorization: this.#authorization, isSecond: false, url: undefined };
+      const slot: PermitSlot = { batch: NOBODY, authorization: this.#authorization, isSecond: false, url: undefined };
       const goOn = (): void => {
         try {
-          if (this.#startNext(lane, ended, goOn)) return;
-          this.#budget.laneEnded();
+          if (this.#startNext(slot, ended, goOn)) return;
+          this.#budget.slotEnded();
           resolve();
         } catch (error) {
           fail(error); // The connection, which calls this, would mistake it for its own error.
         }
       };
       const settle = (attempt: HttpAttempt, verdict: AttemptVerdict): void => {
-        this.#settle(lane, attempt, verdict);
+        this.#settle(slot, attempt, verdict);
         goOn();
       };
       const ended = (attempt: HttpAttempt): void => {
         try {
-          const verdict = this.#judge(lane, attempt);
-          const instead = lane.isSecond ? undefined : authorizationAfter(attempt, lane.authorization);
+          const verdict = this.#judge(slot, attempt);
+          const instead = slot.isSecond ? undefined : authorizationAfter(attempt, slot.authorization);
           if (instead === undefined) settle(attempt, verdict);
-          else this.#goOnWith(instead, lane, () => settle(attempt, verdict), goOn).catch(fail);
+          else this.#goOnWith(instead, slot, () => settle(attempt, verdict), goOn).catch(fail);
         } catch (error) {
           fail(error);
         }
@@ -108,7 +107,7 @@ export class SliceSending {
   /** The endpoint did not accept the authorization. If that was a token that may have expired, the batch is sent once more, with another one. */
   async #goOnWith(
     awaited: Promise<RequestAuthorization | undefined>,
-    lane: Lane,
+    slot: PermitSlot,
     settle: () => void,
     goOn: () => void,
   ): Promise<void> {
@@ -119,23 +118,23 @@ export class SliceSending {
     }
     this.#authorization = other;
     // Another token is there to try. If the batch may not be sent any more, it stays unsent.
-    lane.isSecond = true;
+    slot.isSecond = true;
     goOn();
   }
 
-  /** Starts the lane's next request, or waits until it may start; false when there is none to start. */
-  #startNext(lane: Lane, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
+  /** Starts the slot's next request, or waits until it may start; false when there is none to start. */
+  #startNext(slot: PermitSlot, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
     const { starts } = this.#options;
-    while (lane.isSecond || !this.#queue.isEmpty) {
+    while (slot.isSecond || !this.#queue.isEmpty) {
       if (!this.#budget.mayStart) return false;
       if (starts !== undefined && starts.from > performance.now()) {
         if (starts.from >= this.#budget.endsAtMs) return false;
         starts.wait(later);
         return true;
       }
-      const batch = lane.isSecond ? this.#madeAgain(lane.batch) : this.#nextBatch();
-      if (this.#post(lane, batch, done)) return true;
-      lane.isSecond = false;
+      const batch = slot.isSecond ? this.#madeAgain(slot.batch) : this.#nextBatch();
+      if (this.#post(slot, batch, done)) return true;
+      slot.isSecond = false;
     }
     return false;
   }
@@ -173,7 +172,7 @@ export class SliceSending {
   }
 
   /** Sends a batch without the people whom its template skips; false if nothing is left to send. */
-  #post(lane: Lane, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
+  #post(slot: PermitSlot, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
     const { slice, poster, url, telemetry, starts } = this.#options;
     const authorization = this.#authorization;
     let batch = whole;
@@ -187,13 +186,13 @@ export class SliceSending {
       this.#settleUnmadeBatch(batch, request);
       return false;
     }
-    lane.batch = batch;
-    lane.authorization = authorization;
-    lane.url = request.url;
+    slot.batch = batch;
+    slot.authorization = authorization;
+    slot.url = request.url;
     this.#requests++;
     telemetry.requestBegan();
     starts?.start();
-    if (!lane.isSecond) this.#countStarted(batch.places.length);
+    if (!slot.isSecond) this.#countStarted(batch.places.length);
     poster.post(url, request, slice.settings.requestTimeoutMs, done);
     return true;
   }
@@ -209,7 +208,7 @@ export class SliceSending {
     };
   }
 
-  #judge({ batch: { places, items } }: Lane, attempt: HttpAttempt): AttemptVerdict {
+  #judge({ batch: { places, items } }: PermitSlot, attempt: HttpAttempt): AttemptVerdict {
     const answers = answersTo(this.#options.slice.settings, items[0]?.trigger.event ?? 'enter');
     const verdict = verdictOf(attempt, answers);
     this.#options.telemetry.requestEnded(places, attempt, verdict, !isHalved(places, verdict));
@@ -255,22 +254,22 @@ export class SliceSending {
   }
 
   /** An attempt as people may see it. */
-  #shownOf(attempt: HttpAttempt, { authorization: { secrets }, url }: Lane): HttpAttempt {
+  #shownOf(attempt: HttpAttempt, { authorization: { secrets }, url }: PermitSlot): HttpAttempt {
     if (attempt.ok) return attempt;
     const isUsual = url === undefined || url.href === this.#options.url.href;
-    return withoutEcho(attempt, secrets, isUsual ? this.#inUrl : secretsIn(url));
+    return withoutEcho(attempt, secrets, isUsual ? (this.#inUrl ??= secretsIn(this.#options.url)) : secretsIn(url));
   }
 
-  #settle(lane: Lane, attempt: HttpAttempt, verdict: AttemptVerdict): void {
-    const { places } = lane.batch;
-    lane.isSecond = false;
-    if (attempt.ok) lane.authorization.taken();
+  #settle(slot: PermitSlot, attempt: HttpAttempt, verdict: AttemptVerdict): void {
+    const { places } = slot.batch;
+    slot.isSecond = false;
+    if (attempt.ok) slot.authorization.taken();
     if (isHalved(places, verdict)) {
       this.#unstarted += places.length;
       this.#halve(places, true);
       return;
     }
-    const shown = this.#shownOf(attempt, lane);
+    const shown = this.#shownOf(attempt, slot);
     const [first] = places;
     this.#budget.learn(verdict);
     for (const place of places) this.#budget.record(place, shown, verdict, place === first ? undefined : first);

@@ -21,7 +21,7 @@ import {
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
 import { checkOptions } from './options.ts';
-import { inLanes, type LaneItem, type Outcome } from './in-lanes.ts';
+import { inOrder, type OrderedItem, type Outcome } from './in-order.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** Exactly what a decision about dead letters covers. */
@@ -288,13 +288,13 @@ export class DeadLetters {
     const failures: { id: string; reason: string; isUnknown?: true }[] = [];
     if (items.length === 0 || (await confirm?.(extent)) === false) return { done: 0, failures };
     let done = 0;
-    const settle = ({ id }: LaneItem, outcome: Outcome): void => {
+    const settle = ({ id }: OrderedItem, outcome: Outcome): void => {
       if (outcome.kind === 'done') done += 1;
       else failures.push({ id, reason: outcome.reason, ...(outcome.kind === 'unknown' ? { isUnknown: true } : {}) });
       const failure = outcome.kind === 'done' ? {} : { failure: outcome.reason };
       onProgress?.({ id, ...failure, settled: done + failures.length, of: items.length });
     };
-    await inLanes(items, ({ id }) => outcomeOf(decide(id)), settle, { atOnce: AT_ONCE, signal });
+    await inOrder(items, ({ id }) => outcomeOf(decide(id)), settle, { atOnce: AT_ONCE, signal });
     return { done, failures };
   }
 
@@ -320,15 +320,15 @@ export class DeadLetters {
   async #select(
     filter: DeadLetterFilter,
     limit: number | undefined,
-  ): Promise<{ readonly items: LaneItem[]; readonly extent: DecisionExtent }> {
-    const items: (LaneItem & { readonly counted?: Counted })[] = [];
+  ): Promise<{ readonly items: OrderedItem[]; readonly extent: DecisionExtent }> {
+    const items: (OrderedItem & { readonly counted?: Counted })[] = [];
     const count = new ExtentCount();
     for await (const letter of this.list(filter)) {
       const { id, jobId, user, audience, audienceId, at, diedAt } = letter;
       count.add(letter);
       items.push({
         id,
-        lane: JSON.stringify([jobId, user]),
+        group: JSON.stringify([jobId, user]),
         place: `${parseInstant(at) ?? at} ${diedAt}`,
         ...(limit === undefined ? {} : { counted: { jobId, user, audience, ...(audienceId && { audienceId }) } }),
       });

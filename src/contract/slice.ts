@@ -66,7 +66,7 @@ export interface SpacingEnd {
 /** Argument of the `deliver` activity. The triggers of one person are in order. */
 export interface SliceInput {
   readonly sliceId: number;
-  /** Absent for `live`, and in older workflows, which do not have it. Only metrics depend on it. */
+  /** Absent for `live`. Only metrics depend on it. */
   readonly kind?: SliceKind;
   /** At most this many requests in flight. */
   readonly permits: number;
@@ -135,7 +135,7 @@ export interface SliceReport {
   readonly unsent: readonly number[];
   /** Time from the first request's start to the last one's end. */
   readonly sendingMs: number;
-  /** With a pace, where it ended; absent from a worker that does not know of paces. */
+  /** With a pace, where it ended. */
   readonly spacing?: SpacingEnd;
   /** With batches, how many requests were made; absent: one for each trigger that is not unsent. */
   readonly requests?: number;

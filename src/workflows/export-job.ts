@@ -9,10 +9,9 @@ import { stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
 import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
-import { deliverySettings } from '../domain/job/delivery-settings.ts';
+import { deliverySettings, isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
-import { isStopped } from '../domain/job/job.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
 import { JobVisibility, memoOf } from './job-visibility.ts';
@@ -38,7 +37,7 @@ const TREND = 'Deliveries and failures, by minute of the last hour and by quarte
  */
 class JobRun {
   /** Answers operators while this run lasts. */
-  readonly desk: JobUpdateHandlers;
+  readonly updates: JobUpdateHandlers;
   readonly #state: DispatcherState;
   readonly #inbox: JobInbox;
   readonly #steps: StepRunner;
@@ -64,7 +63,7 @@ class JobRun {
     const wake = () => this.#wake();
     this.#steps = new StepRunner(state, wake);
     this.#visibility = new JobVisibility(isStopped(state));
-    this.desk = new JobUpdateHandlers(state, { wake, status: () => this.status() });
+    this.updates = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
     answerQuery(personQuery, 1, INTERNAL, (user) => describePerson(state, user, Date.now()));
@@ -129,7 +128,7 @@ class JobRun {
       historyBytes: historySize,
       ageMs: Date.now() - this.#startedAt,
       continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
-      busy: this.#steps.underWay > 0 || this.desk.hasPendingEdit || !this.#inbox.isEmpty,
+      busy: this.#steps.underWay > 0 || this.updates.hasPendingEdit || !this.#inbox.isEmpty,
       atHolders: this.#steps.atHolders > 0,
     };
   }
@@ -164,7 +163,7 @@ class JobRun {
   }
 
   #applyEdit(): void {
-    const asked = this.#steps.isEditing ? undefined : this.desk.takeEdit();
+    const asked = this.#steps.isEditing ? undefined : this.updates.takeEdit();
     if (asked !== undefined) this.#steps.edit(asked);
   }
 
@@ -261,7 +260,7 @@ export async function exportJob(...args: readonly unknown[]): Promise<ExportJobR
   const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, desk);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
-  openDesk(run.desk);
+  openDesk(run.updates);
   // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
   await desk;
   // Cancelling a job stops it in order, so its work until then must not be cancelled.

@@ -6,7 +6,7 @@ import { ask, executeUpdate } from '../../src/client/asking.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import { clientWith } from './an-easy-worker.ts';
 import { serverError } from './recorded-job.ts';
-import { inLanes, type LaneItem, type Outcome } from '../../src/client/in-lanes.ts';
+import { inOrder, type OrderedItem, type Outcome } from '../../src/client/in-order.ts';
 
 const JOB = { workflowId: 'export-job-vip', taskQueue: 'audience-triggers' };
 
@@ -67,18 +67,18 @@ test('a question that meets the end of a run is put to the next run, and the one
 
 const DONE: Outcome = { kind: 'done' };
 
-function item(lane: string, place: number): LaneItem {
-  return { id: `${lane}${place}`, lane, place: String(place) };
+function item(group: string, place: number): OrderedItem {
+  return { id: `${group}${place}`, group, place: String(place) };
 }
 
 /** What was begun and ended, in order, and the most that was under way at once. */
-function record(outcomeOf: (item: LaneItem) => Outcome | Error = () => DONE) {
+function record(outcomeOf: (item: OrderedItem) => Outcome | Error = () => DONE) {
   const events: string[] = [];
   const settled: [string, Outcome][] = [];
   let open = 0;
   const record = { events, settled, most: 0 };
   return Object.assign(record, {
-    act: async (item: LaneItem): Promise<Outcome> => {
+    act: async (item: OrderedItem): Promise<Outcome> => {
       events.push(`+${item.id}`);
       open += 1;
       record.most = Math.max(record.most, open);
@@ -89,36 +89,36 @@ function record(outcomeOf: (item: LaneItem) => Outcome | Error = () => DONE) {
       if (outcome instanceof Error) throw outcome;
       return outcome;
     },
-    settle: (item: LaneItem, outcome: Outcome) => void settled.push([item.id, outcome]),
+    settle: (item: OrderedItem, outcome: Outcome) => void settled.push([item.id, outcome]),
   });
 }
 
-test('within a lane one goes after another, in the order of their places, however they came', async () => {
+test('within a group one goes after another, in the order of their places, however they came', async () => {
   const { act, settle, events } = record();
-  await inLanes([item('a', 3), item('a', 1), item('a', 2)], act, settle, { atOnce: 10 });
+  await inOrder([item('a', 3), item('a', 1), item('a', 2)], act, settle, { atOnce: 10 });
   expect(events).toEqual(['+a1', '-a1', '+a2', '-a2', '+a3', '-a3']);
 });
 
-test('lanes run side by side, no more of them than asked for', async () => {
-  const lanes = [...'abcdefgh'].map((lane) => item(lane, 1));
+test('groups run side by side, no more of them than asked for', async () => {
+  const groups = [...'abcdefgh'].map((group) => item(group, 1));
   const many = record();
-  await inLanes(lanes, many.act, many.settle, { atOnce: 3 });
+  await inOrder(groups, many.act, many.settle, { atOnce: 3 });
   expect(many.most).toBe(3);
-  expect(many.settled.map(([id]) => id).sort()).toEqual(lanes.map(({ id }) => id));
+  expect(many.settled.map(([id]) => id).sort()).toEqual(groups.map(({ id }) => id));
 });
 
-test('one that is refused does not keep the next one of its lane', async () => {
+test('one that is refused does not keep the next one of its group', async () => {
   const { act, settle, settled } = record(({ id }) => (id === 'a1' ? { kind: 'refused', reason: 'no' } : DONE));
-  await inLanes([item('a', 1), item('a', 2)], act, settle, { atOnce: 2 });
+  await inOrder([item('a', 1), item('a', 2)], act, settle, { atOnce: 2 });
   expect(settled).toEqual([
     ['a1', { kind: 'refused', reason: 'no' }],
     ['a2', DONE],
   ]);
 });
 
-test('after one of which nobody knows, the rest of its lane is left alone and said so; other lanes go on', async () => {
+test('after one of which nobody knows, the rest of its group is left alone and said so; other groups go on', async () => {
   const { act, settle, settled, events } = record(({ id }) => (id === 'a1' ? { kind: 'unknown', reason: '?' } : DONE));
-  await inLanes([item('a', 1), item('a', 2), item('a', 3), item('b', 1)], act, settle, { atOnce: 1 });
+  await inOrder([item('a', 1), item('a', 2), item('a', 3), item('b', 1)], act, settle, { atOnce: 1 });
   expect(events).not.toContain('+a2');
   expect(settled.map(([id, { kind }]) => [id, kind])).toEqual([
     ['a1', 'unknown'],
@@ -130,8 +130,8 @@ test('after one of which nobody knows, the rest of its lane is left alone and sa
 
 test('a failure begins no more, and is thrown when what was begun is over', async () => {
   const { act, settle, events } = record(({ id }) => (id === 'a1' ? new Error('gone') : DONE));
-  const lanes = [...'abcd'].map((lane) => item(lane, 1));
-  await expect(inLanes(lanes, act, settle, { atOnce: 2 })).rejects.toThrow('gone');
+  const groups = [...'abcd'].map((group) => item(group, 1));
+  await expect(inOrder(groups, act, settle, { atOnce: 2 })).rejects.toThrow('gone');
   expect(events).toEqual(['+a1', '+b1', '-a1', '-b1']);
 });
 
@@ -141,7 +141,7 @@ test('an abort begins no more', async () => {
     controller.abort(new Error('interrupted'));
     return DONE;
   });
-  const running = inLanes([item('a', 1), item('a', 2)], act, settle, { atOnce: 2, signal: controller.signal });
+  const running = inOrder([item('a', 1), item('a', 2)], act, settle, { atOnce: 2, signal: controller.signal });
   await expect(running).rejects.toThrow('interrupted');
   expect(settled).toEqual([['a1', DONE]]);
 });

@@ -104,6 +104,8 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('button', { name: 'Try now' }).click();
     await page.getByText('the other 299 follow').waitFor();
     await looked(page, 'unhealthy');
+    // A poll of the page may be on its way.
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
     await context.close();
   });
 
@@ -284,6 +286,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByLabel('Search audiences').fill('not-listed');
     await page.getByRole('button', { name: 'Use “not-listed” as it is typed' }).click();
     await chosen.getByText('not-listed').waitFor();
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
     await context.close();
   });
 

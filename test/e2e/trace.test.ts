@@ -74,7 +74,7 @@ test('a person through a retry: what was signalled, each attempt with its answer
     { kind: 'received', event: 'enter', audience: 'vip', triggerAt: '2026-11-25T08:30:00Z' },
     { kind: 'attempted', attempt: 1, outcome: 'failed', verdict: 'transient', status: 503, answer: 'busy' },
     { kind: 'received', event: 'exit', audience: 'news' },
-    { kind: 'received', event: 'enter', audience: 'nobody', refused: expect.stringContaining('does not listen') },
+    { kind: 'received', event: 'enter', audience: 'nobody', refused: expect.stringContaining('does not subscribe') },
     { kind: 'attempted', attempt: 2, outcome: 'delivered', event: 'enter', audience: 'vip' },
     { kind: 'attempted', attempt: 1, outcome: 'delivered', event: 'exit', audience: 'news' },
     { kind: 'stands', standing: { waitingCount: 0 } },

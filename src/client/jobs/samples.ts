@@ -4,7 +4,7 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../../contract/sample.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { wantsEvent } from '../../domain/form-fields.ts';
-import { deliverySettings } from '../../domain/job/delivery-settings.ts';
+import { deliverySettings } from '../../domain/job/job.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';

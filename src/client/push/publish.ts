@@ -117,7 +117,7 @@ export async function publishTo(
 }
 
 /** A run of a job that subscribes. */
-interface Lane {
+interface JobTarget {
   readonly jobId: string;
   readonly pusher: JobPusher;
   state: 'open' | 'ended' | 'left out';
@@ -128,17 +128,17 @@ class Publication {
   readonly #open: OpenPusher;
   readonly #room: PushRoom;
   readonly #options: PublishOptions;
-  /** Lanes of all listed runs; the last one of a job is its present one. */
-  readonly #lanes: Lane[] = [];
-  readonly #present = new Map<string, Lane>();
+  /** Targets of all listed runs; the last one of a job is its present one. */
+  readonly #targets: JobTarget[] = [];
+  readonly #present = new Map<string, JobTarget>();
   readonly #failures: Error[] = [];
   readonly #unreadable = new Set<string>();
-  /** The lanes to which a trigger on its way was given. */
-  readonly #given = new WeakMap<CheckedTrigger, readonly Lane[]>();
+  /** The targets to which a trigger on its way was given. */
+  readonly #given = new WeakMap<CheckedTrigger, readonly JobTarget[]>();
   #listed: readonly ListedJob[] = [];
   #listedAt = -Infinity;
-  /** By audience, the lanes that are listed and have not ended. */
-  readonly #subscribers = new Map<string, readonly Lane[]>();
+  /** By audience, the targets that are listed and have not ended. */
+  readonly #subscribers = new Map<string, readonly JobTarget[]>();
   #hasHandedOn = false;
   #read = 0;
   #unmatched = 0;
@@ -155,23 +155,23 @@ class Publication {
     if (performance.now() - this.#listedAt > (this.#options.listAgeMs ?? LIST_AGE_MS)) {
       await this.#list();
       // A job that is no longer listed may have accepted less than it was given.
-      for (const lane of this.#openLanes())
-        if (lane.pusher.left.length > 0) await this.#try(lane, () => lane.pusher.finish());
+      for (const target of this.#openTargets())
+        if (target.pusher.left.length > 0) await this.#try(target, () => target.pusher.finish());
     }
-    const lanes = this.#subscribersTo(one);
-    if (lanes.length === 0) this.#unmatched += 1;
-    this.#given.set(one, lanes);
-    for (const lane of lanes) if (lane.state === 'open') await this.#try(lane, () => lane.pusher.add(one));
+    const targets = this.#subscribersTo(one);
+    if (targets.length === 0) this.#unmatched += 1;
+    this.#given.set(one, targets);
+    for (const target of targets) if (target.state === 'open') await this.#try(target, () => target.pusher.add(one));
     this.#read += 1;
     const [failure] = this.#failures;
-    if (failure !== undefined && !this.#openLanes().length) throw failure;
+    if (failure !== undefined && !this.#openTargets().length) throw failure;
   }
 
   /** Waits for every job; throws if any failed or `reason` is given. */
   async finish(reason?: unknown): Promise<void> {
     do {
       this.#hasHandedOn = false;
-      await Promise.all(this.#openLanes().map((lane) => this.#try(lane, () => lane.pusher.finish())));
+      await Promise.all(this.#openTargets().map((target) => this.#try(target, () => target.pusher.finish())));
     } while (this.#hasHandedOn);
     const failures = [...(reason === undefined ? [] : [asError(reason)]), ...this.#failures];
     if (failures.length > 0) throw new PublishInterrupted(this.#read, [...new Set(failures)]);
@@ -179,35 +179,35 @@ class Publication {
 
   result(): PublishResult {
     const jobs = [...this.#present.keys()]
-      .map((jobId) => ({ jobId, ...sumOf(this.#lanes.filter((lane) => lane.jobId === jobId)) }))
+      .map((jobId) => ({ jobId, ...sumOf(this.#targets.filter((target) => target.jobId === jobId)) }))
       .filter(({ accepted }) => accepted > 0);
     return { read: this.#read, unmatched: this.#unmatched, jobs, unreadable: [...this.#unreadable].sort() };
   }
 
-  #openLanes(): Lane[] {
-    return this.#lanes.filter(({ state }) => state === 'open');
+  #openTargets(): JobTarget[] {
+    return this.#targets.filter(({ state }) => state === 'open');
   }
 
-  #subscribersTo({ trigger: { audience } }: CheckedTrigger): readonly Lane[] {
-    let lanes = this.#subscribers.get(audience);
-    if (lanes === undefined) {
+  #subscribersTo({ trigger: { audience } }: CheckedTrigger): readonly JobTarget[] {
+    let targets = this.#subscribers.get(audience);
+    if (targets === undefined) {
       const running = this.#listed.filter(({ jobId }) => this.#present.get(jobId)?.state !== 'ended');
-      lanes = subscribersOf(running, audience).flatMap((jobId) => this.#present.get(jobId) ?? []);
-      this.#subscribers.set(audience, lanes);
+      targets = subscribersOf(running, audience).flatMap((jobId) => this.#present.get(jobId) ?? []);
+      this.#subscribers.set(audience, targets);
     }
-    return lanes;
+    return targets;
   }
 
-  async #try(lane: Lane, step: () => Promise<void>): Promise<void> {
+  async #try(target: JobTarget, step: () => Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
       if (!(error instanceof PushInterrupted)) throw error;
       if (hasEnded(error)) {
-        lane.state = 'ended';
-        return await this.#handOn(lane.pusher.left.splice(0));
+        target.state = 'ended';
+        return await this.#handOn(target.pusher.left.splice(0));
       }
-      lane.state = 'left out';
+      target.state = 'left out';
       this.#failures.push(error);
       if (this.#options.signal?.aborted !== true) this.#options.onLeftOut?.(error);
     }
@@ -218,11 +218,11 @@ class Publication {
     await this.#list(false);
     for (const one of left) {
       const before = this.#given.get(one) ?? [];
-      const lanes = this.#subscribersTo(one).filter((lane) => lane.state === 'open' && !before.includes(lane));
-      this.#given.set(one, [...before, ...lanes]);
-      for (const lane of lanes) {
+      const targets = this.#subscribersTo(one).filter((target) => target.state === 'open' && !before.includes(target));
+      this.#given.set(one, [...before, ...targets]);
+      for (const target of targets) {
         this.#hasHandedOn = true;
-        await this.#try(lane, () => lane.pusher.add(one));
+        await this.#try(target, () => target.pusher.add(one));
       }
     }
   }
@@ -248,22 +248,22 @@ class Publication {
 
   #opens(jobId: string): void {
     const pusher = this.#open(jobId, ({ waitingFor }) => this.#report(waitingFor), this.#room);
-    const lane: Lane = { jobId, pusher, state: 'open' };
-    this.#lanes.push(lane);
-    this.#present.set(jobId, lane);
+    const target: JobTarget = { jobId, pusher, state: 'open' };
+    this.#targets.push(target);
+    this.#present.set(jobId, target);
   }
 
   #report(waitingFor?: PushProgress['waitingFor']): void {
     this.#options.onProgress?.({
       read: this.#read,
-      jobs: this.#openLanes().length,
-      ...sumOf(this.#lanes),
+      jobs: this.#openTargets().length,
+      ...sumOf(this.#targets),
       ...(waitingFor === undefined ? {} : { waitingFor }),
     });
   }
 }
 
-function sumOf(lanes: readonly Lane[]): PushResult {
-  const sum = (count: (pusher: JobPusher) => number) => lanes.reduce((all, { pusher }) => all + count(pusher), 0);
+function sumOf(targets: readonly JobTarget[]): PushResult {
+  const sum = (count: (pusher: JobPusher) => number) => targets.reduce((all, { pusher }) => all + count(pusher), 0);
   return { accepted: sum(({ accepted }) => accepted), signals: sum(({ signals }) => signals) };
 }

@@ -23,7 +23,7 @@ import { nextRequestFrom } from './throttles/request-rate.ts';
 /** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {
   const { definition, subscriptionId, revision, audiences } = state.job;
-  const [phase, reason] = phaseOf(state, now);
+  const [phase, reason] = stateAndReasonOf(state, now);
   const since = waitingSince(state);
   return {
     v: 1,
@@ -206,7 +206,7 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
   };
 }
 
-function phaseOf(state: DispatcherState, now: number): [JobState, string?] {
+function stateAndReasonOf(state: DispatcherState, now: number): [JobState, string?] {
   if (isStopped(state)) return state.stopping?.isPlanned === true ? ['stopped', ENDED] : ['stopped'];
   const why = whyPaused(state.pause);
   if (state.stopping !== undefined)

@@ -5,8 +5,7 @@ import { jsonStringBytes } from '../json.ts';
 import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
-import { deliverySettings } from './delivery-settings.ts';
-import type { Slice } from './job.ts';
+import { deliverySettings, type Slice } from './job.ts';
 import { type Chain, HELD_BYTES, acceptedNow, isRetry } from './queue/chain.ts';
 import { type DispatcherState, permitsInUse } from './state.ts';
 import {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { JobDefinition } from '../../../src/contract/export-job.ts';
 import { applyEdit } from '../../../src/domain/job/operating.ts';
-import { deliverySettings } from '../../../src/domain/job/delivery-settings.ts';
+import { deliverySettings } from '../../../src/domain/job/job.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 

@@ -1,35 +1,35 @@
 /** Something to be done, and its place in the order. */
-export interface LaneItem {
+export interface OrderedItem {
   readonly id: string;
-  /** Items of one lane go one after another, … */
-  readonly lane: string;
+  /** Items of one group go one after another, … */
+  readonly group: string;
   /** … in the order of this text, then of `id`. */
   readonly place: string;
 }
 
-/** The outcome of an item: done; refused, which does not stop the later items of its lane; or unknown, which does. */
+/** The outcome of an item: done; refused, which does not stop the later items of its group; or unknown, which does. */
 export type Outcome = { readonly kind: 'done' } | { readonly kind: 'refused' | 'unknown'; readonly reason: string };
 
 /**
- * Acts on each item: at most `atOnce` lanes at a time, and within a lane one item after another. After an item whose outcome is unknown, skips the rest of
- * its lane.
+ * Acts on each item: at most `atOnce` groups at a time, and within a group one item after another. After an item whose outcome is unknown, skips the rest of
+ * its group.
  *
  * @param act returns the outcome of an item. When it rejects, no further item is begun, and the error is thrown once all begun items have ended.
  * @param settled called for each item, as soon as it is over.
  * @throws what `act` rejects with; the signal's reason, when it is aborted.
  */
-export async function inLanes<T extends LaneItem>(
+export async function inOrder<T extends OrderedItem>(
   items: Iterable<T>,
   act: (item: T) => Promise<Outcome>,
   settled: (item: T, outcome: Outcome) => void,
   { atOnce, signal }: { readonly atOnce: number; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  const lanes = lanesOf(items).values();
+  const groups = groupsOf(items).values();
   const failures: unknown[] = [];
   const runner = async (): Promise<void> => {
-    for (const lane of lanes) {
+    for (const group of groups) {
       let isClear = true;
-      for (const item of lane) {
+      for (const item of group) {
         if (failures.length > 0 || signal?.aborted === true) return;
         const outcome: Outcome = isClear ? await act(item) : LEFT;
         settled(item, outcome);
@@ -49,15 +49,15 @@ const LEFT: Outcome = {
 };
 
 /** Lanes in the order in which their first items came. */
-function lanesOf<T extends LaneItem>(items: Iterable<T>): Map<string, T[]> {
-  const lanes = new Map<string, T[]>();
+function groupsOf<T extends OrderedItem>(items: Iterable<T>): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
   for (const item of items) {
-    const lane = lanes.get(item.lane);
-    if (lane === undefined) lanes.set(item.lane, [item]);
-    else lane.push(item);
+    const group = groups.get(item.group);
+    if (group === undefined) groups.set(item.group, [item]);
+    else group.push(item);
   }
-  for (const lane of lanes.values()) lane.sort((a, b) => compare(a.place, b.place) || compare(a.id, b.id));
-  return lanes;
+  for (const group of groups.values()) group.sort((a, b) => compare(a.place, b.place) || compare(a.id, b.id));
+  return groups;
 }
 
 function compare(a: string, b: string): number {
