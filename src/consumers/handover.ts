@@ -89,7 +89,7 @@ export class Handover {
         },
       );
       if (problem !== undefined)
-        log.warn('a job that is to be told does not run; what it is to be told will wait', { jobId, problem });
+        log.warn('a configured job is not running; its triggers will wait', { jobId, problem });
     }
   }
 
@@ -145,7 +145,7 @@ export class Handover {
     let isSaid = false;
     const onPause = (error: unknown): void => {
       const problem = wordsOf(error);
-      if (!isSaid) log.warn('which jobs listen cannot be read; what they are to be told waits', { problem });
+      if (!isSaid) log.warn('cannot read which jobs subscribe; triggers wait', { problem });
       isSaid = true;
     };
     return await withRetries(ask, { ...WITHOUT_END, signal: stop, onPause });
@@ -198,11 +198,11 @@ export class Handover {
     const problem = wordsOf(cause);
     this.#waitedFor.set(jobId, { problem, waiting: new Set([triggers]) });
     this.#options.metrics.waitsForJobs(this.#waitedFor.size);
-    this.#options.log.warn('a job takes nothing; what it is to be told waits', { jobId, problem });
+    this.#options.log.warn('a job is not accepting triggers; its triggers wait', { jobId, problem });
   }
 
   #accepts(jobId: string): void {
-    if (this.#waitsNoMoreFor(jobId)) this.#options.log.info('the job takes triggers again', { jobId });
+    if (this.#waitsNoMoreFor(jobId)) this.#options.log.info('the job accepts triggers again', { jobId });
   }
 
   #waitsNoMoreFor(jobId: string): boolean {

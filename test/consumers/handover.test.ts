@@ -114,7 +114,10 @@ test('says why it waits for a job, and of what is given up that it waits no more
   await expect(alone).rejects.toThrow('given up');
   await until(() => handover.problem === undefined);
   expect(await waits()).toEqual([undefined, '0']);
-  const [fills, takes] = ['warn a job takes nothing; what it is to be told waits', 'info the job takes triggers again'];
+  const [fills, takes] = [
+    'warn a job is not accepting triggers; its triggers wait',
+    'info the job accepts triggers again',
+  ];
   expect(log.lines).toEqual([fills, takes, fills]);
 });
 
@@ -129,7 +132,7 @@ test('which of the only jobs do not run is said before there is anything to tell
   const options = { directory, signal: never, log, metrics: new ConsumerMetrics() };
   await new Handover({ ...options, jobs: ['crm', 'misspelt', 'ended'] }).lookAtJobs();
   await new Handover(options).lookAtJobs();
-  const line = 'warn a job that is to be told does not run; what it is to be told will wait';
+  const line = 'warn a configured job is not running; its triggers will wait';
   expect(log.lines).toEqual([line, line]);
 });
 

@@ -61,7 +61,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       }
       await until(() => handover.problem !== undefined);
       expect(handover.problem).toContain(`The job "${job}" takes no more signals`);
-      expect(log.lines).toEqual(['warn a job takes nothing; what it is to be told waits']);
+      expect(log.lines).toEqual(['warn a job is not accepting triggers; its triggers wait']);
       const [committed = 0] = await kafka.committed('full', topic);
       expect(committed).toBeLessThan(messages);
       expect(await metrics.text()).toContain(
@@ -72,7 +72,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       expect([handover.problem, consumer.problem, log.lines.at(-1)]).toEqual([
         undefined,
         undefined,
-        'info the job takes triggers again',
+        'info the job accepts triggers again',
       ]);
       const told = (user: string): number[] =>
         lab.receiver.ledger.entries

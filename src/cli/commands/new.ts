@@ -83,7 +83,7 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   const draft: Draft = {};
   for (const step of [askAuthorization, plainly('label'), plainly('description'), askAudiences, askUrl])
     await step(draft, options, known);
-  await mend(draft, options, known);
+  await fixDraft(draft, options, known);
   const askParallel = plainly('parallelRequestCount');
   for (const step of [askFields, askExistingUsers, askFormat, askParallel, askRate, askMore])
     await step(draft, options, known);
@@ -177,7 +177,7 @@ const askMore: Step = async (draft, options, known) => {
   const chosen = await options.ask.some({ message, choices: FURTHER_CHOICES, least: 0 });
   if (chosen.length === 0) return;
   for (const { value: field } of FURTHER_CHOICES) if (chosen.includes(field)) await askField(field, draft, options.ask);
-  await mend(draft, options, known);
+  await fixDraft(draft, options, known);
 };
 
 /**
@@ -210,12 +210,12 @@ export async function changeAnswer(definition: JobDefinitionInput, options: Form
   const known = await whatIsKnown(options.jobs);
   const draft: Draft = { ...definition };
   for (const step of steps) await step(draft, options, known);
-  await mend(draft, options, known);
+  await fixDraft(draft, options, known);
   return complete(draft);
 }
 
 /** Asks again until a worker finds nothing wrong. */
-async function mend(draft: Draft, options: FormOptions, known: KnownAnswers): Promise<void> {
+async function fixDraft(draft: Draft, options: FormOptions, known: KnownAnswers): Promise<void> {
   for (;;) {
     const prepared = await options.jobs.check(complete(draft));
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));

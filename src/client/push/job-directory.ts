@@ -134,7 +134,7 @@ export function unmatchedText(jobId: string, audience: string, job: ListedJob | 
  * @param mustRead jobs of this task queue must be readable here, or it is unknown whether they subscribe; others may be somebody else's.
  * @throws JobsUnreadable
  */
-export async function listeningJobs(client: Client, mustRead?: string): Promise<ListedJob[]> {
+export async function runningSubscribers(client: Client, mustRead?: string): Promise<ListedJob[]> {
   const jobs = await reachableJobs(client);
   const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
   const [first] = unreadable;
@@ -172,7 +172,7 @@ export function jobDirectory(
     await unless(stop, client.withDeadline(Date.now() + DIRECTORY_MS, ask));
   return new JobDirectory({
     all: async () => {
-      const jobs = await inTime(async () => await listeningJobs(client, isFirst ? taskQueue : undefined));
+      const jobs = await inTime(async () => await runningSubscribers(client, isFirst ? taskQueue : undefined));
       isFirst = false;
       return jobs;
     },

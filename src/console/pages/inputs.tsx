@@ -77,12 +77,12 @@ function Ingests(): JSX.Element {
                 'From',
                 'Last request',
                 'Changes taken',
-                'heard by nobody',
+                'unmatched',
                 'ignored',
                 'refused',
                 'Last refusal',
               ]}
-              numbers={['Changes taken', 'heard by nobody', 'ignored', 'refused']}
+              numbers={['Changes taken', 'unmatched', 'ignored', 'refused']}
             />
             <tbody>
               {ingests.map((ingest) => (
@@ -118,7 +118,7 @@ function Ingest({ ingest }: { readonly ingest: ListedIngest }): JSX.Element {
       <td data-name="Changes taken" class="number">
         {shownCount(triggers.accepted)}
       </td>
-      <td data-name="heard by nobody" class="number">
+      <td data-name="unmatched" class="number">
         {shownCount(triggers.unmatched)}
       </td>
       <td data-name="ignored" class="number">

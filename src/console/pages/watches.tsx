@@ -47,13 +47,13 @@ export function Watches(): JSX.Element {
                 'Audience',
                 'State',
                 'Members',
-                'Told: enters',
-                'exits',
+                'Enters sent',
+                'Exits sent',
                 'Last round',
                 'Every',
                 ...(mayWatch ? ['Actions'] : []),
               ]}
-              numbers={['Members', 'Told: enters', 'exits']}
+              numbers={['Members', 'Enters sent', 'Exits sent']}
             />
             <tbody>
               {watches.map((watch) => (
