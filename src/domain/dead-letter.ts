@@ -11,7 +11,7 @@ import { deliveryId } from './delivery-id.ts';
 import { heldProfile } from './held-profile.ts';
 import { instantOf } from './instant.ts';
 import type { JobRecord } from './job/job.ts';
-import type { DeadTrigger } from './job/queue/dying.ts';
+import type { DeadTrigger } from './job/queue/pending-dead-letters.ts';
 import { isRecord, parseJson } from './json.ts';
 import { audienceAttribute, audienceById, jobIdOf } from './names.ts';
 import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';

@@ -21,7 +21,7 @@ import { answersGone } from '../domain/job/arriving.ts';
 import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
-import type { DeadTrigger } from '../domain/job/queue/dying.ts';
+import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
 import { reclaimSlice } from '../domain/job/quarantine.ts';
 import { holderRead, holdersReleased, recallFailed } from '../domain/job/holders.ts';
 import {

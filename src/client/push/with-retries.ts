@@ -45,10 +45,10 @@ export async function sleep(ms: number, signal: AbortSignal | undefined): Promis
 /** Resolves like `doing`, or rejects with the reason of `stop` as soon as that is aborted, even if `doing` hangs. */
 export async function unless<T>(stop: AbortSignal, doing: Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
-    const giveUp = (): void => reject(asError(stop.reason));
-    stop.addEventListener('abort', giveUp, { once: true });
-    if (stop.aborted) giveUp();
-    void doing.then(resolve, reject).finally(() => stop.removeEventListener('abort', giveUp));
+    const abort = (): void => reject(asError(stop.reason));
+    stop.addEventListener('abort', abort, { once: true });
+    if (stop.aborted) abort();
+    void doing.then(resolve, reject).finally(() => stop.removeEventListener('abort', abort));
   });
 }
 

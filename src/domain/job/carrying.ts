@@ -11,7 +11,7 @@ import { BackfillIntake, type CarriedBackfill } from './backfill.ts';
 import type { JobRecord } from './job.ts';
 import { AudienceTable, type CarriedChain } from './queue/chain.ts';
 import { Chains } from './queue/chains.ts';
-import { DeadLetters, type DeadTrigger } from './queue/dying.ts';
+import { PendingDeadLetters, type DeadTrigger } from './queue/pending-dead-letters.ts';
 import { RecentMemory } from './queue/memory.ts';
 import { type CarriedOverflow, Overflow, UNREADABLE_BYTES, type UnreadableHolder } from './queue/overflow.ts';
 import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/profile-holders.ts';
@@ -161,7 +161,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     overflow: new Overflow(budgets.sliceBytes, carried.overflow),
     unreadable: carried.unreadable,
     profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
-    deadLetters: new DeadLetters(carried.dying),
+    deadLetters: new PendingDeadLetters(carried.dying),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
     owedAnswers: [],
     owedReleases: [...carried.owedReleases],

@@ -259,14 +259,14 @@ function settleFailure(
       // An endpoint that refuses everybody is wrongly configured, so its triggers are kept rather than given up. An endpoint that has never
       // accepted any may be, too.
       if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, settling, chain, attempt);
-      else bury(state, chain, attempt, now);
+      else deadLetterHead(state, chain, attempt, now);
       return;
     case 'skipped':
       skip(state, chain);
       return;
     case 'given-up':
     case 'unsendable':
-      bury(state, chain, attempt, now);
+      deadLetterHead(state, chain, attempt, now);
       return;
     case 'throttled':
       if (current) throttle(state, attempt.retryAfterMs, now);
@@ -310,7 +310,7 @@ function retryOrBury(
   const soonMs = others > 1 ? retryDelayMs(1, chance, retryFor) : undefined;
   const delayMs = retryDelayMs(chain.failures + 1, chance, retryFor) ?? soonMs;
   if (delayMs === undefined) {
-    bury(state, chain, attempt, now);
+    deadLetterHead(state, chain, attempt, now);
     return;
   }
   chain.failures++;
@@ -331,7 +331,7 @@ function nextBatchMost({ job }: DispatcherState, { failures }: Chain, shared: nu
 const FEWER_AFTER_FAILURE = 4;
 
 /** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
-function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
+function deadLetterHead(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
   // An enter of a backfill may be old news by now: live triggers go first, and may replace it.
   if (chain.triggers[0]?.backfill !== undefined && chain.fromBackfill < chain.triggers.length) {
     state.chains.stopRunning(chain);
@@ -340,7 +340,7 @@ function bury(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now:
   const attempts = chain.failures + 1;
   const trigger = state.chains.settleHead(chain);
   state.chains.stopRunning(chain);
-  if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
+  if (trigger !== undefined) deadLetter(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
 }
 
 /** Skips the oldest trigger of a running chain; the next one may then be sent. */
@@ -380,7 +380,7 @@ const EARLY_AFTER = 5;
 const WELL_MS = 10 * 60_000;
 
 /** Makes a trigger a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
-export function giveUp(
+export function deadLetter(
   state: DispatcherState,
   user: string,
   trigger: QueuedTrigger,
@@ -403,14 +403,14 @@ export function makeRoom(state: DispatcherState, now: number): void {
   const holderFits = chainRoom(state) - budgets.sliceBytes;
   if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
     // No others could even be tried, so give up just enough to make room for some.
-    giveUpMostFailed(state, now, 1, () => chains.bytes <= holderFits);
+    deadLetterMostFailed(state, now, 1, () => chains.bytes <= holderFits);
   } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
     const enough = budgets.chainBytes / 2;
-    giveUpMostFailed(state, now, EARLY_AFTER, () => chains.heldBytes <= enough);
+    deadLetterMostFailed(state, now, EARLY_AFTER, () => chains.heldBytes <= enough);
   }
 }
 
-function giveUpMostFailed(state: DispatcherState, now: number, leastFailures: number, isEnough: () => boolean): void {
+function deadLetterMostFailed(state: DispatcherState, now: number, leastFailures: number, isEnough: () => boolean): void {
   const { chains } = state;
   const failed = [...chains.failed()].filter(({ failures }) => failures >= leastFailures);
   failed.sort((a, b) => b.failures - a.failures);
@@ -419,7 +419,7 @@ function giveUpMostFailed(state: DispatcherState, now: number, leastFailures: nu
     const attempts = chain.failures;
     const trigger = chains.dropHead(chain);
     const failure = { at: instantOf(now), code: ATTEMPT_CODES.givenUpEarly };
-    if (trigger !== undefined) giveUp(state, chain.user, trigger, { failure, attempts });
+    if (trigger !== undefined) deadLetter(state, chain.user, trigger, { failure, attempts });
   }
 }
 

@@ -11,7 +11,7 @@ import type { BackfillIntake, Leaving } from './backfill.ts';
 import type { Counters, JobRecord, Pause, Slice, Stopping } from './job.ts';
 import type { QueuedTrigger } from './queue/chain.ts';
 import type { Chains } from './queue/chains.ts';
-import type { DeadLetters } from './queue/dying.ts';
+import type { PendingDeadLetters } from './queue/pending-dead-letters.ts';
 import type { RecentMemory, KnownInstants, NewestChanges } from './queue/memory.ts';
 import type { Overflow, UnreadableHolder } from './queue/overflow.ts';
 import type { ProfileHolders } from './queue/profile-holders.ts';
@@ -63,7 +63,7 @@ export interface DispatcherState extends PlainState {
   /** The oldest holder that could not be read; undefined: none. */
   unreadable: UnreadableHolder | undefined;
   readonly profileHolders: ProfileHolders;
-  readonly deadLetters: DeadLetters;
+  readonly deadLetters: PendingDeadLetters;
   /** The last dead letters that came back, by their first runs: one that asks again is not taken twice. */
   readonly takenLetters: RecentMemory;
   /** Answers owed to dead letters. Not carried: no run ends before they are sent, and a dead letter without an answer asks again. */

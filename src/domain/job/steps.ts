@@ -6,7 +6,7 @@ import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { CalendarSettings } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import type { DeadTrigger } from './queue/dying.ts';
+import type { DeadTrigger } from './queue/pending-dead-letters.ts';
 
 /** Start the holder with this number and its content; `overflow.confirm` when it has it. */
 export interface HoldStep {

@@ -11,7 +11,7 @@ import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
-import type { DeadTrigger } from '../../../src/domain/job/queue/dying.ts';
+import type { DeadTrigger } from '../../../src/domain/job/queue/pending-dead-letters.ts';
 import { holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
 import { beginBackfill } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';

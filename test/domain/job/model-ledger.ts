@@ -1,4 +1,4 @@
-import type { DeadTrigger } from '../../../src/domain/job/queue/dying.ts';
+import type { DeadTrigger } from '../../../src/domain/job/queue/pending-dead-letters.ts';
 
 export interface Delivery {
   readonly user: string;

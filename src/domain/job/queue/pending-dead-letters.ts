@@ -16,7 +16,7 @@ export interface DeadTrigger {
 const MOST_AT_ONCE = 50;
 
 /** Dead triggers on their way to a workflow of their own. Until that is confirmed they count as waiting. */
-export class DeadLetters {
+export class PendingDeadLetters {
   readonly #dying = new Map<number, DeadTrigger>();
   readonly #leaving = new Set<number>();
   #nextKey = 0;
