@@ -18,6 +18,12 @@ export function missingFrom(ledger: Ledger, expected: Iterable<ExpectedTrigger>)
   return [...expected].filter((trigger) => !arrived.has(keyOf(trigger, trigger.audience)));
 }
 
+/** The messages answered 2xx that are none of the expected triggers. */
+export function unexpectedIn(ledger: Ledger, expected: Iterable<ExpectedTrigger>): ReceivedMessage[] {
+  const wanted = new Set([...expected].map((trigger) => keyOf(trigger, trigger.audience)));
+  return firstSuccesses(ledger).filter((message) => !keysOf(message).some((key) => wanted.has(key)));
+}
+
 /**
  * Where the order per person is not the one in which the triggers are listed here: one text for each message that came
  * before an older one of its person. Triggers that never arrived are missing, not here; so are messages that were not expected.

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
+import { missingFrom, unexpectedIn, violationsIn } from '../../demo/expected-triggers.ts';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
@@ -74,6 +74,7 @@ async function expectAllInOrder(
 ) {
   await lab.receiver.ledger.waitFor(({ delivered }) => delivered === triggers.length);
   expect(violationsIn(lab.receiver.ledger, triggers)).toEqual([]);
+  expect(unexpectedIn(lab.receiver.ledger, triggers)).toEqual([]);
   expect(missingFrom(lab.receiver.ledger, triggers)).toEqual([]);
   expect(lab.receiver.ledger.summary()).toMatchObject({ duplicates: 0, overlaps: 0 });
   await lab.statusWhen(job, ({ waiting }) => waiting === 0);
