@@ -410,7 +410,12 @@ export function makeRoom(state: DispatcherState, now: number): void {
   }
 }
 
-function deadLetterMostFailed(state: DispatcherState, now: number, leastFailures: number, isEnough: () => boolean): void {
+function deadLetterMostFailed(
+  state: DispatcherState,
+  now: number,
+  leastFailures: number,
+  isEnough: () => boolean,
+): void {
   const { chains } = state;
   const failed = [...chains.failed()].filter(({ failures }) => failures >= leastFailures);
   failed.sort((a, b) => b.failures - a.failures);
