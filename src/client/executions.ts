@@ -2,7 +2,7 @@ import { Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type Payload, type PayloadCodec } from '@temporalio/common';
 import type { JobState } from '../contract/job-status.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
-import { keyMissing } from '../domain/errors.ts';
+import { keyMissing, undecodableReason } from '../domain/errors.ts';
 import { payloadConverterPath } from '../temporal/data-converter.ts';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { payloadConverter } from '../temporal/payload-converter.ts';
@@ -17,13 +17,16 @@ export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>)
 export const JOB_STATUS = defineSearchAttributeKey('ExportJobStatus', SearchAttributeType.KEYWORD);
 
 /**
- * Whether a job has stopped and keeps its backlog: its workflow is open, and sends nothing until it is resumed. Its memo says so. A memo that cannot
- * be read here may be from before a resume. Then the search attribute counts, which a run that has just begun does not have yet.
+ * Whether a job has stopped and keeps its backlog: its workflow is open, and sends nothing until it is resumed. Its memo says so, even in the
+ * first moments of the run that keeps it, when its search attribute still says `stopping`. A memo that cannot be read here may be from before a resume. Then
+ * the attribute counts.
  */
 export function isStopped(
   run: Pick<WorkflowExecutionDescription, 'status' | 'memo' | 'typedSearchAttributes'>,
 ): boolean {
-  return isOpen(run) && run.memo?.['kept'] != null && !GOING.has(run.typedSearchAttributes.get(JOB_STATUS));
+  const kept = run.memo?.['kept'];
+  if (!isOpen(run) || kept == null) return false;
+  return undecodableReason(kept) === undefined || !GOING.has(run.typedSearchAttributes.get(JOB_STATUS));
 }
 const GOING: ReadonlySet<string | undefined> = new Set<JobState>(['running', 'paused', 'stopping']);
 

@@ -255,14 +255,14 @@ interface ExportJobResult {
  */
 export async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
   const inbox = new JobInbox();
-  let openDesk: (desk: JobUpdateHandlers) => void = () => undefined;
-  const desk = new Promise<JobUpdateHandlers>((resolve) => (openDesk = resolve));
-  const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, desk);
+  let giveHandlers: (handlers: JobUpdateHandlers) => void = () => undefined;
+  const handlers = new Promise<JobUpdateHandlers>((resolve) => (giveHandlers = resolve));
+  const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, handlers);
   if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
   const run = new JobRun(state, inbox);
-  openDesk(run.updates);
+  giveHandlers(run.updates);
   // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
-  await desk;
+  await handlers;
   // Cancelling a job stops it in order, so its work until then must not be cancelled.
   void CancellationScope.current().cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());

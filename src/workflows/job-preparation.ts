@@ -34,7 +34,7 @@ const { prepareJob } = proxyActivities<Activities>({
  *
  * @param args the definition, and any surplus arguments.
  * @param inbox the signals that came meanwhile.
- * @param desk the handlers that answer operators once the job runs.
+ * @param handlers the handlers that answer operators once the job runs.
  *
  * @throws ApplicationFailure `InvalidJob`, with the problems as its details; `JobNotBegun` when it was cancelled while triggers wait for
  *   it.
@@ -42,7 +42,7 @@ const { prepareJob } = proxyActivities<Activities>({
 export async function beginNewJob(
   args: readonly unknown[],
   inbox: JobInbox,
-  desk: Promise<JobUpdateHandlers>,
+  handlers: Promise<JobUpdateHandlers>,
 ): Promise<DispatcherState | undefined> {
   const [definition] = args;
   const { workflowId, firstExecutionRunId, startTime } = workflowInfo();
@@ -77,7 +77,7 @@ export async function beginNewJob(
       return status();
     },
   });
-  whenItRuns(desk);
+  whenItRuns(handlers);
 
   let prepared: PreparedJob;
   try {
@@ -97,13 +97,13 @@ export async function beginNewJob(
 }
 
 /** Lets updates wait while the job is starting, unless they could never be done. Once it runs, its handlers answer at once. */
-function whenItRuns(desk: Promise<JobUpdateHandlers>): void {
+function whenItRuns(handlers: Promise<JobUpdateHandlers>): void {
   for (const update of UPDATES) {
     const { definition, description, read } = update;
     answerUpdate(definition, {
       description,
       check: read,
-      answer: async (args) => (await desk).answer(update, args),
+      answer: async (args) => (await handlers).answer(update, args),
     });
   }
 }

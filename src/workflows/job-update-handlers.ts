@@ -59,16 +59,16 @@ interface JobUpdate {
   /** Refuses a request that could never be done. */
   readonly read: (args: readonly unknown[]) => unknown;
   /** Refuses a request that cannot be done now. Returns a function that does it, and may answer; by default, the status is the answer. */
-  readonly plan: (desk: JobUpdateHandlers, args: readonly unknown[]) => () => Answer | void;
+  readonly plan: (handlers: JobUpdateHandlers, args: readonly unknown[]) => () => Answer | void;
 }
 
 function jobUpdate<Request>(
   definition: JobUpdate['definition'],
   description: string,
   read: (args: readonly unknown[]) => Request,
-  plan: (desk: JobUpdateHandlers, request: Request) => () => Answer | void,
+  plan: (handlers: JobUpdateHandlers, request: Request) => () => Answer | void,
 ): JobUpdate {
-  return { definition, description, read, plan: (desk, args) => plan(desk, read(args)) };
+  return { definition, description, read, plan: (handlers, args) => plan(handlers, read(args)) };
 }
 
 const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidRequest');
@@ -113,22 +113,22 @@ export const UPDATES: readonly JobUpdate[] = [
     editUpdate,
     'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
     (args) => parsed(readEdit(args), 'InvalidEdit'),
-    (desk, changes) => {
-      refuseWhenStopping(desk.state);
-      return () => desk.edit(changes);
+    (handlers, changes) => {
+      refuseWhenStopping(handlers.state);
+      return () => handlers.edit(changes);
     },
   ),
   jobUpdate(
     backfillUpdate,
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
     (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
-    (desk, request) => {
+    (handlers, request) => {
       const { action = 'start' } = request;
-      if (action !== 'start') return () => changeBackfill(desk.state, action);
-      const { standing, ids, asked } = mayStartBackfill(desk.state, request);
-      if (standing !== undefined) return () => ({ ...desk.status(), askedBefore: standing });
+      if (action !== 'start') return () => changeBackfill(handlers.state, action);
+      const { standing, ids, asked } = mayStartBackfill(handlers.state, request);
+      if (standing !== undefined) return () => ({ ...handlers.status(), askedBefore: standing });
       const { requestId, sample, at, difference } = request;
-      return () => beginBackfill(desk.state, ids, Date.now(), { requestId, asked, sample, at, difference });
+      return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, asked, sample, at, difference });
     },
   ),
 ];
