@@ -9,7 +9,6 @@ import {
 } from '../../src/activities/list-members.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { always } from '../support/properties.ts';
-import { forEachLimit } from '../../src/domain/for-each-limit.ts';
 
 const anAudience = (n: number, name = '') => ({
   id: String(n).padStart(32, '0'),
@@ -211,35 +210,4 @@ test('how many there are is the sum of what the source counts, and unknown when 
   const count = createCountMembers(source);
   expect([await count([VIP.id, other.id]), await count([other.id]), await count([])]).toEqual([3, 1, 0]);
   expect(await count([VIP.id, 'c'.repeat(32)])).toBeNull();
-});
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-test.each([
-  [10, 3, 3],
-  [0, 8, 0],
-])('%i items are each taken once, at most %i at a time', async (count, most, expected) => {
-  const items = Array.from({ length: count }, (_, i) => i);
-  const taken: number[] = [];
-  let underWay = 0;
-  let mostUnderWay = 0;
-  await forEachLimit(items, most, async (item) => {
-    taken.push(item);
-    mostUnderWay = Math.max(mostUnderWay, ++underWay);
-    await turn();
-    underWay--;
-  });
-  expect(taken).toEqual(items);
-  expect(mostUnderWay).toBe(expected);
-});
-
-test('when one fails, what is under way ends before it rejects', async () => {
-  const ended: number[] = [];
-  const failing = forEachLimit([1, 2, 3], 2, async (item) => {
-    if (item === 1) throw new Error('one fails');
-    await turn();
-    ended.push(item);
-  });
-  await expect(failing).rejects.toThrow('one fails');
-  expect(ended).toEqual([2, 3]);
 });

@@ -17,7 +17,7 @@ const MOST_AT_ONCE = 50;
 
 /** Dead triggers on their way to a workflow of their own. Until that is confirmed they count as waiting. */
 export class PendingDeadLetters {
-  readonly #dying = new Map<number, DeadTrigger>();
+  readonly #pending = new Map<number, DeadTrigger>();
   readonly #leaving = new Set<number>();
   #nextKey = 0;
   #bytes = 0;
@@ -27,7 +27,7 @@ export class PendingDeadLetters {
   }
 
   get size(): number {
-    return this.#dying.size;
+    return this.#pending.size;
   }
 
   /** Bytes that they take when carried. */
@@ -36,16 +36,16 @@ export class PendingDeadLetters {
   }
 
   some(matches: (dead: DeadTrigger) => boolean): boolean {
-    for (const dead of this.#dying.values()) if (matches(dead)) return true;
+    for (const dead of this.#pending.values()) if (matches(dead)) return true;
     return false;
   }
 
   count(matches: (dead: DeadTrigger) => boolean): number {
-    return [...this.#dying.values()].filter(matches).length;
+    return [...this.#pending.values()].filter(matches).length;
   }
 
   add(dead: DeadTrigger): void {
-    this.#dying.set(this.#nextKey++, dead);
+    this.#pending.set(this.#nextKey++, dead);
     this.#bytes += jsonBytes(dead);
   }
 
@@ -53,7 +53,7 @@ export class PendingDeadLetters {
   next(mostBytes: number): { readonly letters: ReadonlyMap<number, DeadTrigger>; readonly bytes: number } | undefined {
     const letters = new Map<number, DeadTrigger>();
     let bytes = 0;
-    for (const [key, dead] of this.#dying) {
+    for (const [key, dead] of this.#pending) {
       if (this.#leaving.has(key)) continue;
       if (letters.size > 0 && (letters.size >= MOST_AT_ONCE || bytes + jsonBytes(dead) > mostBytes)) break;
       letters.set(key, dead);
@@ -67,17 +67,17 @@ export class PendingDeadLetters {
   /** Confirms that they are kept. */
   confirm(keys: Iterable<number>): void {
     for (const key of keys) {
-      const dead = this.#dying.get(key);
+      const dead = this.#pending.get(key);
       if (dead === undefined) continue;
       this.#bytes -= jsonBytes(dead);
-      this.#dying.delete(key);
+      this.#pending.delete(key);
       this.#leaving.delete(key);
     }
   }
 
   /** Confirms that the matching ones are kept. */
   confirmWhere(matches: (dead: DeadTrigger) => boolean): void {
-    this.confirm([...this.#dying].filter(([, dead]) => matches(dead)).map(([key]) => key));
+    this.confirm([...this.#pending].filter(([, dead]) => matches(dead)).map(([key]) => key));
   }
 
   /** Offers them again, since it is not known whether they were kept. */
@@ -86,6 +86,6 @@ export class PendingDeadLetters {
   }
 
   carry(): DeadTrigger[] {
-    return [...this.#dying.values()];
+    return [...this.#pending.values()];
   }
 }
