@@ -16,9 +16,9 @@ import {
   readNothing,
   readRedeliverRequest,
   readStopRequest,
+  readWatchChange,
   type RequestReading,
 } from '../src/domain/requests.ts';
-import { readWatchChange } from '../src/domain/watch.ts';
 import { aTerminal } from './cli/a-terminal.ts';
 import { NOBODY, ServerAsked } from './client/an-easy-worker.ts';
 import { RIGHT } from './contract/a-mistake.ts';

@@ -2,7 +2,21 @@ import type { Difference } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
-import { DIFFERENCE_ID, isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
+import {
+  differenceId,
+  flag,
+  type Kind,
+  type Kinds,
+  MOST_NAME,
+  name,
+  oneOf,
+  record,
+  text,
+  texts,
+  whole,
+  wrongValues,
+} from '../domain/kinds.ts';
+import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
 import type { RequestReading } from '../domain/requests.ts';
 import { InvalidRequest } from './errors.ts';
 
@@ -42,33 +56,13 @@ function unlessReserved(jobId: string): Problem[] {
 // The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly means
 // "all".
 
-interface Kind {
-  readonly what: string;
-  readonly isRight: (value: unknown) => boolean;
-}
-
 const anything: Kind = { what: '', isRight: () => true };
-/** Longest name of a person, an audience or a job. */
-const MOST_NAME = 255;
-const name: Kind = {
-  what: `text of 1 to ${MOST_NAME} characters`,
-  isRight: (value) => typeof value === 'string' && value.trim() !== '' && value.length <= MOST_NAME,
-};
-const text: Kind = { what: 'text, not empty', isRight: (value) => typeof value === 'string' && value.trim() !== '' };
 /** The filter's own check gives better reasons for other mistakes. */
 const anyText: Kind = {
   what: `text of at most ${MOST_NAME} characters`,
   isRight: (value) => typeof value === 'string' && value.length <= MOST_NAME,
 };
-const flag: Kind = { what: 'true or false', isRight: (value) => typeof value === 'boolean' };
-const count: Kind = {
-  what: 'a whole number, 0 or more',
-  isRight: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
-};
-const atLeastOne: Kind = {
-  what: 'a whole number, 1 or more',
-  isRight: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-};
+const count = whole(0);
 const rate: Kind = {
   what: 'a number above 0',
   isRight: (value) => typeof value === 'number' && value > 0,
@@ -83,14 +77,6 @@ const time: Kind = {
 };
 const call: Kind = { what: 'a function', isRight: (value) => typeof value === 'function' };
 const signal: Kind = { what: 'an AbortSignal', isRight: (value) => value instanceof AbortSignal };
-const record: Kind = { what: 'an object', isRight: isRecord };
-const texts: Kind = { what: 'a list of texts', isRight: (value) => Array.isArray(value) && value.every(text.isRight) };
-const event: Kind = { what: '"enter" or "exit"', isRight: (value) => value === 'enter' || value === 'exit' };
-
-const differenceId: Kind = {
-  what: 'the id of a difference',
-  isRight: (value) => typeof value === 'string' && DIFFERENCE_ID.test(value),
-};
 
 const deadLetterFilter = {
   jobId: anyText,
@@ -111,7 +97,7 @@ const OPTIONS = {
   sampleWish: {
     user: name,
     audience: name,
-    event,
+    event: oneOf('enter', 'exit'),
     userLegacyMessageFormat: flag,
     onlyMembers: flag,
   },
@@ -139,7 +125,7 @@ const OPTIONS = {
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,
-  redeliver: { ...decision, force: flag, limit: atLeastOne, perSecond: rate },
+  redeliver: { ...decision, force: flag, limit: whole(1), perSecond: rate },
 } as const;
 
 /** An option that is not listed above is of type never: each new one needs its kind there. */
@@ -156,12 +142,9 @@ export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
   options: Listed<Method, Given>,
 ): void {
   const given: unknown = options;
-  const kinds: Readonly<Record<string, Kind>> = OPTIONS[method];
+  const kinds: Kinds = OPTIONS[method];
   if (!isRecord(given)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
-  const problems: Problem[] = unknownKeys(given, Object.keys(kinds));
-  for (const [field, { what, isRight }] of Object.entries(kinds))
-    if (given[field] !== undefined && !isRight(given[field]))
-      problems.push({ field, message: `This must be ${what}.` });
+  const problems = [...unknownKeys(given, Object.keys(kinds)), ...wrongValues(given, kinds)];
   if (problems.length > 0) throw new InvalidRequest(problems);
 }
 

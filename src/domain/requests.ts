@@ -1,14 +1,15 @@
-import { DIFFERENCE_ID } from './names.ts';
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { DifferenceToSend } from '../contract/difference.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
+import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
+import type { WatchChange } from '../contract/watch.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
-import { REQUEST_ID_LENGTH } from './job/backfill-requests.ts';
-import { isRecord } from './json.ts';
+import { definedOf, isRecord } from './json.ts';
+import { differenceId, flag, type Kind, type Kinds, name, oneOf, texts, whole, wrongValues } from './kinds.ts';
 
 // Reads the requests of operators to a job. Updates and signals may carry anything; the client reads its requests in the same way before it
 // sends them. A misspelt key is an error, never taken as left out: left out, it mostly means all.
@@ -19,58 +20,79 @@ export type RequestReading<T> =
 
 const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
 
-const BACKFILL_KEYS: readonly (keyof BackfillRequest)[] = [
-  'requestId',
-  'audiences',
-  'sample',
-  'action',
-  'at',
-  'difference',
-];
-const DIFFERENCE_KEYS: readonly (keyof DifferenceToSend)[] = ['id', 'enters', 'exits'];
-const STOP_KEYS: readonly (keyof StopRequest)[] = ['waiting', 'deadlineMs', 'ifStopped'];
-const REDELIVER_KEYS: readonly (keyof RedeliverRequest)[] = ['force'];
+const DIFFERENCE: Readonly<Record<keyof DifferenceToSend, Kind>> = {
+  id: differenceId,
+  enters: whole(0),
+  exits: whole(0),
+};
 
-const ACTIONS: readonly unknown[] = ['start', 'pause', 'resume', 'cancel'];
-const WAITING: readonly unknown[] = ['deliver', 'keep', 'discard'];
+const BACKFILL: Readonly<Record<keyof BackfillRequest, Kind>> = {
+  action: oneOf('start', 'pause', 'resume', 'cancel'),
+  requestId: name,
+  audiences: {
+    what: 'a list of slugs or ids, not empty',
+    isRight: (value) => texts.isRight(value) && Array.isArray(value) && value.length > 0,
+  },
+  sample: whole(1),
+  at: {
+    what: 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"',
+    isRight: (value) => typeof value === 'string' && parseInstant(value) !== undefined,
+  },
+  difference: {
+    what: 'what `reconcile` gives it ({"id": "<UUID>", "enters": 0, "exits": 0})',
+    isRight: isDifference,
+  },
+};
+
+const STOP: Readonly<Record<keyof StopRequest, Kind>> = {
+  waiting: oneOf('deliver', 'keep', 'discard'),
+  deadlineMs: {
+    what: 'a number of milliseconds, at most 30 days',
+    isRight: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_DEADLINE_MS,
+  },
+  ifStopped: flag,
+};
+
+const REDELIVER: Readonly<Record<keyof RedeliverRequest, Kind>> = { force: flag };
+
+const WATCH_CHANGE: Readonly<Record<keyof WatchChange, Kind>> = {
+  everyMs: whole(SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
+  emitExisting: flag,
+  largestExitPercent: whole(1, 100),
+};
+
+function isDifference(value: unknown): boolean {
+  if (!isRecord(value) || unknownKeys(value, Object.keys(DIFFERENCE)).length > 0) return false;
+  return Object.entries(DIFFERENCE).every(([field, { isRight }]) => isRight(value[field]));
+}
 
 /** Reads the arguments of `backfill`: one request, or none. */
 export function readBackfillRequest(args: readonly unknown[]): RequestReading<BackfillRequest> {
-  return read<BackfillRequest>(args, BACKFILL_KEYS, ({ requestId, audiences, sample, action, at, difference }) => [
-    problem('action', action === undefined || ACTIONS.includes(action), '"start", "pause", "resume" or "cancel"'),
-    problem('requestId', requestId === undefined || isId(requestId), `text of 1 to ${REQUEST_ID_LENGTH} characters`),
-    problem('audiences', audiences === undefined || isNames(audiences), 'a list of slugs or ids, not empty'),
-    problem('sample', sample === undefined || isCount(sample), 'a whole number of people, at least 1'),
-    problem('at', at === undefined || isInstant(at), 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"'),
-    problem(
-      'difference',
-      difference === undefined || (isDifference(difference) && Array.isArray(audiences) && audiences.length === 1),
-      'what `reconcile` gives it ({"id": "<UUID>", "enters": 0, "exits": 0}), of one audience',
-    ),
+  return read<BackfillRequest>(args, BACKFILL, ({ action, audiences, sample, at, difference }) => [
+    ...(difference !== undefined && (!Array.isArray(audiences) || audiences.length !== 1)
+      ? [{ field: 'difference', message: 'This goes with one audience only.' }]
+      : []),
     // A pause for one audience's backfill would pause the backfill of all.
     ...(action === 'pause' || action === 'resume' || action === 'cancel'
-      ? [
-          alone('audiences', audiences, 'a new backfill'),
-          alone('sample', sample, 'a new backfill'),
-          alone('at', at, 'a new backfill'),
-          alone('difference', difference, 'a new backfill'),
-        ]
+      ? onlyWith('a new backfill', { audiences, sample, at, difference })
       : []),
   ]);
 }
 
 /** Reads the arguments of `stop`: one request, or none. */
 export function readStopRequest(args: readonly unknown[]): RequestReading<StopRequest> {
-  return read<StopRequest>(args, STOP_KEYS, ({ waiting, deadlineMs, ifStopped }) => [
-    problem('waiting', waiting === undefined || WAITING.includes(waiting), '"deliver", "keep" or "discard"'),
-    problem(
-      'deadlineMs',
-      deadlineMs === undefined || isDeadline(deadlineMs),
-      'a number of milliseconds, at most 30 days',
-    ),
-    problem('ifStopped', ifStopped === undefined || typeof ifStopped === 'boolean', 'true or false'),
-    ...(waiting === 'keep' || waiting === 'discard' ? [alone('deadlineMs', deadlineMs, '"deliver"')] : []),
-  ]);
+  return read<StopRequest>(args, STOP, ({ waiting, deadlineMs }) =>
+    waiting === 'keep' || waiting === 'discard' ? onlyWith('"deliver"', { deadlineMs }) : [],
+  );
+}
+
+/** Reads the argument of a watch's `change`: unlike in other requests, null is no way to leave an option as it is. */
+export function readWatchChange(args: readonly unknown[]): RequestReading<WatchChange> {
+  const [change] = args;
+  if (!isRecord(change) || hasMore(args))
+    return refused([{ field: '', message: `A change to a watch is one argument, ${objectOf(WATCH_CHANGE)}.` }]);
+  const problems = [...unknownKeys(change, Object.keys(WATCH_CHANGE)), ...wrongValues(change, WATCH_CHANGE)];
+  return readingOf(definedOf(change), problems);
 }
 
 /** Reads the argument of `edit`, but only its keys: a worker checks its values, together with the source. */
@@ -82,8 +104,7 @@ export function readEdit(args: readonly unknown[]): RequestReading<JobEdit> {
   const unknown = unknownKeys(edit, EDITABLE_FIELDS).filter(({ field }) =>
     notEditable.every((one) => one.field !== field),
   );
-  const problems = [...notEditable, ...more, ...unknown];
-  return problems.length > 0 ? refused(problems) : { ok: true, request: edit };
+  return readingOf(edit, [...notEditable, ...more, ...unknown]);
 }
 
 /** Returns the problems of an edit that names fields which only a start takes. */
@@ -97,14 +118,12 @@ export function notEditableIn(edit: object): Problem[] {
 
 /** Reads the arguments of a dead letter's `redeliver`: one request, or none. */
 export function readRedeliverRequest(args: readonly unknown[]): RequestReading<RedeliverRequest> {
-  return read<RedeliverRequest>(args, REDELIVER_KEYS, ({ force }) => [
-    problem('force', force === undefined || typeof force === 'boolean', 'true or false'),
-  ]);
+  return read<RedeliverRequest>(args, REDELIVER);
 }
 
 /** Reads the arguments of what takes none, such as `pause`. */
 export function readNothing(args: readonly unknown[]): RequestReading<object> {
-  return read<object>(args, [], () => []);
+  return read<object>(args, {});
 }
 
 /** Everything that is wrong with a request, in one line. */
@@ -115,24 +134,31 @@ export function problemsText(problems: readonly Problem[]): string {
 /** Reads a JSON object in which null means the same as absent, as in many languages. */
 function read<T extends object>(
   args: readonly unknown[],
-  keys: readonly string[],
-  check: (said: Readonly<Record<string, unknown>>) => readonly (Problem | undefined)[],
+  kinds: Kinds,
+  together: (said: Readonly<Record<string, unknown>>) => readonly Problem[] = () => [],
 ): RequestReading<T> {
   const [raw = null] = args;
   const unreadable = undecodableReason(raw);
   if (unreadable !== undefined) return refused([{ field: '', message: `This cannot be read: ${unreadable}.` }]);
-  if (raw !== null && !isRecord(raw))
-    return refused([{ field: '', message: keys.length === 0 ? TAKES_NOTHING : `This takes ${objectOf(keys)}.` }]);
+  if (raw !== null && !isRecord(raw)) return refused([{ field: '', message: `This takes ${objectOf(kinds)}.` }]);
   const given = raw ?? {};
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null));
-  const problems = [...tooMany(args), ...unknownKeys(given, keys), ...check(said).filter((one) => one !== undefined)];
-  return problems.length > 0 ? refused(problems) : { ok: true, request: said as T }; // Every key has been checked.
+  const problems = [
+    ...tooMany(args),
+    ...unknownKeys(given, Object.keys(kinds)),
+    ...wrongValues(said, kinds),
+    ...together(said),
+  ];
+  return readingOf(said, problems);
 }
 
-const TAKES_NOTHING = 'This takes no argument.';
+function readingOf<T extends object>(given: object, problems: readonly Problem[]): RequestReading<T> {
+  return problems.length > 0 ? refused(problems) : { ok: true, request: given as T }; // Every key has been checked.
+}
 
-function objectOf(keys: readonly string[]): string {
-  return `a JSON object with ${keys.map((key) => `"${key}"`).join(', ')}`;
+function objectOf(kinds: Kinds): string {
+  const keys = Object.keys(kinds).map((key) => `"${key}"`);
+  return keys.length === 0 ? 'no argument' : `a JSON object with ${keys.join(', ')}`;
 }
 
 function tooMany(args: readonly unknown[]): Problem[] {
@@ -154,40 +180,6 @@ function refused(problems: readonly Problem[]): { readonly ok: false; readonly p
   return { ok: false, problems };
 }
 
-function problem(field: string, isRight: boolean, what: string): Problem | undefined {
-  return isRight ? undefined : { field, message: `This must be ${what}.` };
-}
-
-function alone(field: string, value: unknown, only: string): Problem | undefined {
-  return value === undefined ? undefined : { field, message: `This goes with ${only} only.` };
-}
-
-function isId(value: unknown): boolean {
-  return typeof value === 'string' && value.trim() !== '' && value.length <= REQUEST_ID_LENGTH;
-}
-
-function isNames(value: unknown): boolean {
-  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string' && one.trim() !== '');
-}
-
-function isCount(value: unknown): boolean {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-}
-
-function isDifference(value: unknown): boolean {
-  if (!isRecord(value) || unknownKeys(value, DIFFERENCE_KEYS).length > 0) return false;
-  const { id, enters, exits } = value;
-  return typeof id === 'string' && DIFFERENCE_ID.test(id) && isCountOrNone(enters) && isCountOrNone(exits);
-}
-
-function isCountOrNone(value: unknown): boolean {
-  return value === 0 || isCount(value);
-}
-
-function isInstant(value: unknown): boolean {
-  return typeof value === 'string' && parseInstant(value) !== undefined;
-}
-
-function isDeadline(value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= LONGEST_DEADLINE_MS;
+function onlyWith(what: string, given: Readonly<Record<string, unknown>>): Problem[] {
+  return Object.keys(definedOf(given)).map((field) => ({ field, message: `This goes with ${what} only.` }));
 }

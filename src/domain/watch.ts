@@ -1,18 +1,6 @@
 import type { Alert } from '../contract/alert.ts';
-import { unknownKeys } from '../contract/nearest-key.ts';
-import type {
-  ScanReport,
-  WatchAlerts,
-  WatchChange,
-  WatchOptions,
-  WatchPhase,
-  WatchState,
-  WatchStatus,
-} from '../contract/watch.ts';
-import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
+import type { ScanReport, WatchAlerts, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
-import { isRecord } from './json.ts';
-import type { RequestReading } from './requests.ts';
 import { detailsTable, shownCount, shownTime } from './shown.ts';
 
 /** This many may leave at once, whatever their share: a small audience may change by half in a day. */
@@ -60,34 +48,6 @@ export function retryAfterMs(failures: number): number {
 /** When the round after this one begins, epoch ms. */
 export function nextRoundAt(startedAt: number, everyMs: number, now: number): number {
   return Math.max(startedAt + everyMs, now);
-}
-
-/** Typed, so that a new option cannot be forgotten. */
-const CHANGES: Readonly<Record<keyof WatchChange, (value: unknown) => boolean>> = {
-  everyMs: (value) => isWhole(value, SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
-  emitExisting: (value) => typeof value === 'boolean',
-  largestExitPercent: (value) => isWhole(value, 1, 100),
-};
-
-const NO_CHANGE =
-  'A change to a watch is one JSON object with "everyMs" (1000 to 604800000), "emitExisting" (true or false) or "largestExitPercent" (1 to 100); what it leaves out stays as it is.';
-
-/** Reads the arguments of the update `change`, which may contain anything. */
-export function readWatchChange(args: readonly unknown[]): RequestReading<WatchChange> {
-  const [raw, ...more] = args;
-  if (!isRecord(raw) || more.some((one) => one != null))
-    return { ok: false, problems: [{ field: '', message: NO_CHANGE }] };
-  const said = Object.entries(raw).filter(([, value]) => value !== undefined);
-  const unknown = unknownKeys(raw, Object.keys(CHANGES));
-  const wrong = Object.entries(CHANGES).flatMap(([field, isRight]) =>
-    raw[field] === undefined || isRight(raw[field]) ? [] : [{ field, message: `This is wrong. ${NO_CHANGE}` }],
-  );
-  const problems = [...unknown, ...wrong];
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, request: Object.fromEntries(said) };
-}
-
-function isWhole(value: unknown, least: number, most: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
 /** Rounds that fail in a row before operators are told: the first is mostly over after 5 s. */

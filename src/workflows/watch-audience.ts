@@ -21,12 +21,11 @@ import type {
   WatchStatus,
 } from '../contract/watch.ts';
 import { refuseNewer } from '../domain/errors.ts';
-import { problemsText, readNothing, type RequestReading } from '../domain/requests.ts';
+import { problemsText, readNothing, readWatchChange, type RequestReading } from '../domain/requests.ts';
 import {
   describeWatch,
   mayBeTold,
   nextRoundAt,
-  readWatchChange,
   retryAfterMs,
   roundInstant,
   watchAlerts,

@@ -125,6 +125,6 @@ test('an edit may name every field of the form but one', () => {
 
 test('all that is wrong is said at once', () => {
   expect(wrongWith('backfill', { audiences: 'vip', sample: 0, smaple: 1, action: 7 })).toBe(
-    '"smaple": There is no such field. Did you mean "sample"? "action": This must be "start", "pause", "resume" or "cancel". "audiences": This must be a list of slugs or ids, not empty. "sample": This must be a whole number of people, at least 1.',
+    '"smaple": There is no such field. Did you mean "sample"? "action": This must be "start", "pause", "resume" or "cancel". "audiences": This must be a list of slugs or ids, not empty. "sample": This must be a whole number, 1 or more.',
   );
 });

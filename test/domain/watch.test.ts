@@ -9,12 +9,12 @@ import {
   mayBeTold,
   newWatch,
   nextRoundAt,
-  readWatchChange,
   retryAfterMs,
   roundInstant,
   watchAlerts,
   watchDetails,
 } from '../../src/domain/watch.ts';
+import { readWatchChange } from '../../src/domain/requests.ts';
 
 test('people spread over all parts, whatever their ids look like', () => {
   for (const spell of [

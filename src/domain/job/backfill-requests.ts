@@ -21,8 +21,6 @@ export interface CarriedBackfillRequest {
 const MOST = 64;
 /** The most bytes of all ids together. */
 const MOST_BYTES = 8 * 1024;
-/** The most characters of one id. */
-export const REQUEST_ID_LENGTH = 255;
 
 /**
  * Returns the content of a request for a backfill, in few bytes: a repeat under the same id must have the same content. The `at` is no part
