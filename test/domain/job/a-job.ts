@@ -3,6 +3,7 @@ import type { MemberPage } from '../../../src/contract/backfill.ts';
 import type { AddressedAnswer } from '../../../src/contract/dead-letter.ts';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import type { JobStatus } from '../../../src/contract/job-status.ts';
+import type { JobDefinition } from '../../../src/contract/export-job.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { admit, admitPage, admitRedelivery, answersGone } from '../../../src/domain/job/arriving.ts';
@@ -13,10 +14,11 @@ import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/queue/pending-dead-letters.ts';
 import { holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
-import { beginBackfill } from '../../../src/domain/job/operating.ts';
+import { applyEdit, beginBackfill } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
-import { beginJob } from '../../../src/domain/job/carrying.ts';
-import { type DispatcherState, setJob } from '../../../src/domain/job/state.ts';
+import { beginJob, carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import type { JobRecord } from '../../../src/domain/job/job.ts';
+import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 
 const A = AUDIENCES[0]?.id ?? '';
@@ -40,13 +42,21 @@ export class AJob {
   readonly alerts: Alert[] = [];
   #facts: Partial<RunFacts> = {};
 
-  constructor(parallelRequestCount = 1, change: Partial<ReturnType<typeof jobRecord>> = {}) {
+  constructor(parallelRequestCount = 1, change: Partial<JobRecord> = {}) {
     this.state = beginJob({ ...jobRecord(parallelRequestCount), ...change }, 7);
     this.state.breaker = new Breaker();
   }
 
   signal(user: string, event: TriggerEvent = 'enter', more: object = {}): string | undefined {
     return admit(this.state, { user, audience: 'a', ...more }, event, this.now);
+  }
+
+  /** Cuts a slice for each of them. */
+  cutEach(users: readonly string[]): void {
+    for (const user of users) {
+      this.signal(user);
+      this.cut();
+    }
   }
 
   /** A dead letter asks the job to take it. */
@@ -154,6 +164,27 @@ export class AJob {
     settleSlice(this.state, slice.sliceId, report, this.now);
   }
 
+  /** All slices that run end, every trigger delivered. */
+  endAll(): void {
+    while (this.running.length > 0) this.end();
+  }
+
+  /** All slices that run end, and every trigger fails so. */
+  failAll(attempt: Partial<FailedAttempt>): void {
+    for (let [slice] = this.running; slice !== undefined; [slice] = this.running)
+      this.end(Object.fromEntries(slice.triggers.map((_, index) => [index, attempt])));
+  }
+
+  /** Delivers all that may be sent now; who was told what, in order. */
+  sendAll(): string[] {
+    const sent = this.cutMessages();
+    while (this.running.length > 0) {
+      this.endAll();
+      sent.push(...this.cutMessages());
+    }
+    return sent;
+  }
+
   /** Sends what is ready, slice by slice, and every first trigger fails so. */
   fail(attempt: Partial<FailedAttempt>): void {
     this.cut();
@@ -172,11 +203,16 @@ export class AJob {
     this.page(1, ids, page);
   }
 
-  /** As an edit of the job would. */
-  limitBackfill(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
-    const { job } = this.state;
-    const definition = { ...job.definition, backfillPerSecond, backfillParallelCount };
-    setJob(this.state, { ...job, definition });
+  /** Edits its definition, and what else is in its record; an edit brings its own calendar. */
+  edit(definition: Partial<JobDefinition>, more: Partial<JobRecord> = {}): void {
+    const { calendar: _, ...job } = this.state.job;
+    const edited = { ...job, ...more, revision: job.revision + 1, definition: { ...job.definition, ...definition } };
+    applyEdit(this.state, edited, this.now);
+  }
+
+  /** Continues as new. */
+  nextRun(): void {
+    this.state = restoreJob(structuredClone(carryJob(this.state)));
   }
 
   page(number: number, ids: string[], more: Partial<MemberPage> = {}): void {

@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
 import { backfillChildGone, operateBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const MINUTE_MS = 60_000;
@@ -37,7 +36,7 @@ test('an unhealthy endpoint is told of once, however often it fails, and so is i
   }
   job.now += 11 * MINUTE_MS;
   told(job);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   expect(told(job)).toContain('endpoint-unhealthy ended');
 });
 
@@ -71,7 +70,7 @@ test('a backlog is told of when it is old, at the time when it becomes so, and w
   job.end({ 0: { status: 503 } });
   job.now += 14 * MINUTE_MS;
   told(job);
-  while (job.running.length > 0) job.end({ 0: { status: 503 } });
+  job.failAll({ status: 503 });
   expect(told(job)).toEqual([]);
   expect(job.waitsMs).toBeLessThanOrEqual(MINUTE_MS + 1000);
   job.now += 2 * MINUTE_MS;
@@ -100,7 +99,7 @@ test('how long something has waited is counted from its acceptance, whatever its
     expect(Math.abs(Date.parse(job.status.oldestWaitingAt ?? '') - job.now)).toBeLessThanOrEqual(MINUTE_MS);
     job.now += 17 * MINUTE_MS;
     expect(told(job)).toContain('backlog-old began');
-    job.state = restoreJob(carryJob(job.state));
+    job.nextRun();
     job.now += MINUTE_MS;
     expect(told(job)).not.toContain('backlog-old ended');
     expect(job.status.oldestWaitingAt).toMatch(/^2026-01-01T00:0[01]/);
@@ -117,7 +116,7 @@ test('a backlog is over when nothing old waits any longer: not when the oldest w
   job.signal('2');
   resumeJob(job.state);
   expect(told(job)).toContain('backlog-old began');
-  while (job.running.length > 0) job.end({ 0: { status: 401 } });
+  job.failAll({ status: 401 });
   const { chains } = job.state;
   const chain = chains.get('1');
   if (chain === undefined) throw new Error('Nobody waits.');
@@ -125,7 +124,7 @@ test('a backlog is over when nothing old waits any longer: not when the oldest w
   for (let again = 0; again < 2; again++) {
     expect(job.status.oldestWaitingAt).toBe('2026-01-01T00:00:00.000000000Z');
     expect(told(job)).not.toContain('backlog-old ended');
-    job.state = restoreJob(carryJob(job.state));
+    job.nextRun();
   }
 });
 
@@ -172,7 +171,7 @@ test('the end of a backfill says how many of its people became dead letters', ()
   job.backfill(['1', '2', '3']);
   told(job);
   job.end({ 0: { status: 422 } });
-  while (job.running.length > 0) job.end();
+  job.endAll();
   told(job);
   expect(job.alerts.find(({ kind }) => kind === 'backfill-finished')?.text).toBe(
     'Backfill 1 is finished: 2 people were sent. 1 person became a dead letter.',
@@ -183,7 +182,7 @@ test('the end of a backfill is told of once; that one is lost, too, and that it 
   const job = new AJob(5);
   job.backfill(['1', '2']);
   told(job);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   expect(told(job)).toEqual(['backfill-finished happened']);
   expect(told(job)).toEqual([]);
   job.backfill(['1'], { last: false });
@@ -202,9 +201,9 @@ test('what was not told when a run ended is told by the next one, and what was t
   const job = new AJob(5);
   fail(job);
   expect(job.rawStep().kind).toBe('raise-alerts');
-  job.state = restoreJob(carryJob(job.state));
+  job.nextRun();
   expect(told(job)).toEqual(['endpoint-unhealthy began']);
-  job.state = restoreJob(carryJob(job.state));
+  job.nextRun();
   expect(told(job)).toEqual([]);
 });
 

@@ -2,8 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { beginBackfill, stopJob } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { setJob } from '../../../src/domain/job/state.ts';
+import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 
@@ -32,7 +31,7 @@ test('one that asks again is told the same, and is not sent twice, also by a lat
   expect(job.status.waiting).toBe(1);
   job.cut();
   job.end();
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   job.redeliver(DEAD, { asking: asking(3) });
   // The same trigger, signalled anew, died anew: a decision of its own.
   job.redeliver(DEAD, { asking: asking(1, 'another run') });
@@ -141,8 +140,7 @@ test('a member who leaves is not sent by a backfill, also where exits are left o
 test('what was accepted before an edit left it out is sent, as is a dead letter that somebody decides about', () => {
   const job = new AJob(1);
   job.signal('1', 'exit');
-  const { definition } = job.state.job;
-  setJob(job.state, { ...job.state.job, definition: { ...definition, events: ['enter'] } });
+  job.edit({ events: ['enter'] });
   job.redeliver({ ...DEAD, event: 'exit' });
   expect(job.status).toMatchObject({ waiting: 2 });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
+import type { JobDefinition } from '../../../src/contract/export-job.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
-import { applyEdit, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
+import { retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { setJob } from '../../../src/domain/job/state.ts';
@@ -97,7 +98,7 @@ test('what waits is carried to the next run, with since when', () => {
   const job = jobOf({ size: 10, afterMs: 5000 });
   signal(job, 1);
   job.cut();
-  job.state = restoreJob(JSON.parse(JSON.stringify(carryJob(job.state))) as CarriedJob);
+  job.nextRun();
   job.now += 1000;
   expect([job.cut(), job.waitsMs]).toEqual([[], 4000]);
 });
@@ -132,10 +133,8 @@ test('a new or unhealthy endpoint is probed with one trigger, at once', () => {
 
 test('turning batches on or off is another endpoint; another size is none', () => {
   const job = jobOf({ size: 10 });
-  const record = job.state.job;
-  const change = (batch: object | null) => {
-    const definition = { ...job.state.job.definition, batch } as typeof record.definition;
-    applyEdit(job.state, { ...record, definition }, job.now);
+  const change = (batch: JobDefinition['batch']) => {
+    job.edit({ batch });
     return job.state.breaker.isUnproven;
   };
   expect(change({ size: 50, afterMs: 1000 })).toBe(false);

@@ -94,10 +94,7 @@ test('a member who left since the page was read is not told about as a member', 
   job.now += 1000;
   job.signal('1', 'exit');
   job.page(1, ['1', '2'], { readAt });
-  const sent = job.cut().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`));
-  job.end();
-  sent.push(...job.cut().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`)));
-  expect(sent).toEqual(['1 exit', '2 enter']);
+  expect(job.sendAll()).toEqual(['1 exit a', '2 enter a']);
 });
 
 test('a source that shows exits late is not believed about that time', () => {
@@ -150,11 +147,8 @@ test('429 without a time waits 5 s, doubling, and a success starts anew', () => 
 
 test('slices that are throttled side by side are throttled once', () => {
   const job = new AJob(3);
-  for (const user of ['1', '2', '3']) {
-    job.signal(user);
-    job.cut();
-  }
-  for (let i = 0; i < 3; i++) job.end({ 0: { status: 429 } });
+  job.cutEach(['1', '2', '3']);
+  job.failAll({ status: 429 });
   expect(job.waitsMs).toBe(5000);
 });
 
@@ -229,11 +223,8 @@ test('a source that fails holds its people, and touches neither breaker nor sche
 
 test('three different people who fail stop the job; one of them probes after the wait', () => {
   const job = new AJob(3);
-  for (const user of ['1', '2', '3']) {
-    job.signal(user);
-    job.cut();
-  }
-  for (let i = 0; i < 3; i++) job.end({ 0: { status: 404 } });
+  job.cutEach(['1', '2', '3']);
+  job.failAll({ status: 404 });
   for (const user of ['4', '5', '6']) job.signal(user);
   expect(job.cutUsers()).toEqual([]);
   expect(job.status.endpoint).toMatchObject({
@@ -249,11 +240,8 @@ test('three different people who fail stop the job; one of them probes after the
 
 test('a probe before its time costs its trigger no step of the schedule', () => {
   const job = new AJob(3);
-  for (const user of ['1', '2', '3']) {
-    job.signal(user);
-    job.cut();
-  }
-  for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
+  job.cutEach(['1', '2', '3']);
+  job.failAll({ status: 500 });
   const user = '1';
   const chain = job.state.chains.get(user);
   if (chain !== undefined) chain.failures = 4;

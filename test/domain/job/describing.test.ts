@@ -3,8 +3,8 @@ import { describePerson, describeStarting } from '../../../src/domain/job/descri
 import { pauseJob } from '../../../src/domain/job/operating.ts';
 import { returnPermits } from '../../../src/domain/job/settling.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { setJob } from '../../../src/domain/job/state.ts';
 import { detailsOf } from '../../../src/domain/status-rows.ts';
+import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { EDITABLE_FIELDS } from '../../../src/domain/form-fields.ts';
 import { jobRecord } from './a-record.ts';
@@ -82,10 +82,7 @@ test('what the endpoint asked everybody to wait, and that it is unhealthy, is in
   const unhealthy = new AJob(3);
   for (const user of ['1', '2', '3']) unhealthy.signal(user);
   unhealthy.cut();
-  while (unhealthy.running.length > 0)
-    unhealthy.end(
-      Object.fromEntries((unhealthy.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])),
-    );
+  unhealthy.failAll({ status: 500 });
   expect(person(unhealthy, '1').endpoint).toMatchObject({ state: 'unhealthy' });
   expect(person(unhealthy, '1').lastFailure).toMatchObject({ status: 500 });
 });

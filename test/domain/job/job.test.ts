@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
 import type { JobDefinition } from '../../../src/contract/export-job.ts';
-import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { deliverySettings } from '../../../src/domain/job/job.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
@@ -35,8 +34,7 @@ test('an edit of what answers to an event mean makes no new endpoint of the old 
   job.cut();
   job.end();
   const edit = (onExit: JobDefinition['onExit']): boolean => {
-    const { job: record } = job.state;
-    applyEdit(job.state, { ...record, definition: { ...record.definition, onExit } }, job.now);
+    job.edit({ onExit });
     return job.state.breaker.isUnproven;
   };
   expect(edit({ answers: { '404': 'delivered' } })).toBe(false);

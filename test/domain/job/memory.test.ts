@@ -2,7 +2,6 @@ import { expect, test } from '@jest/globals';
 import { RecentMemory } from '../../../src/domain/job/queue/memory.ts';
 import { REMEMBERED_ARRIVALS, REMEMBERED_CHANGES, REMEMBERED_DELIVERIES } from '../../../src/domain/limits.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 
@@ -108,10 +107,7 @@ test(`"soon" is ${REMEMBERED_DELIVERIES} deliveries`, () => {
   job.cut();
   job.end();
   for (let i = 0; i < REMEMBERED_DELIVERIES; i++) job.signal(`other ${i}`);
-  while (job.status.waiting > 0) {
-    job.cut();
-    while (job.running.length > 0) job.end();
-  }
+  job.sendAll();
   job.signal('1', 'enter', AT);
   expect(job.cutMessages()).toEqual(['1 enter a']);
 });
@@ -183,7 +179,7 @@ test('a job that does not drop what comes late sends it, and remembers nothing f
   expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
   expect(carryJob(job.state)).not.toHaveProperty('newest');
   const edited = afterAnExit();
-  setJob(edited.state, job.state.job);
+  edited.edit({ stale: 'send' });
   expect(carryJob(edited.state)).not.toHaveProperty('newest');
 });
 
@@ -202,7 +198,7 @@ test('what a job drops is told by the next run as well, by the nanosecond', () =
 
 test('a change that the job leaves out makes older ones late all the same', () => {
   const job = afterAnExit();
-  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, events: ['enter'] } });
+  job.edit({ events: ['enter'] });
   job.signal('2', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
   job.signal('2', 'enter', EARLIER);
   expect(job.status).toMatchObject({ filtered: 1, staleDropped: 1 });
@@ -211,10 +207,10 @@ test('a change that the job leaves out makes older ones late all the same', () =
 test('what waits counts, also when it came before the job was told to drop what comes late', () => {
   const job = new AJob(5);
   job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
-  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, stale: 'drop' } });
+  job.edit({ stale: 'drop' });
   job.signal('1', 'enter', EARLIER);
   expect(job.status).toMatchObject({ waiting: 1, staleDropped: 1 });
-  setJob(job.state, { ...job.state.job, definition: { ...job.state.job.definition, stale: 'send' } });
+  job.edit({ stale: 'send' });
   job.signal('1', 'enter', EARLIER);
   expect(job.status).toMatchObject({ waiting: 2, staleDropped: 1 });
 });
@@ -233,7 +229,7 @@ test('a member whom a backfill finds is sent, and makes nothing late', () => {
   job.backfill(['1', '2']);
   job.cut();
   job.signal('2', 'exit', EARLIER);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   expect(job.cutMessages()).toEqual(['2 exit a']);
   expect(job.status).toMatchObject({ delivered: 3 });
   expect(job.status).not.toHaveProperty('staleDropped');

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
-import { applyEdit, pauseJob, resumeJob, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
+import { pauseJob, resumeJob, retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
@@ -120,14 +120,8 @@ test('[S27] another URL has to prove itself anew; what the old one still takes s
   cut(job);
   job.end();
   expect(cut(job).length).toBeGreaterThan(0);
-  const { definition, revision } = job.state.job;
-  const webhookUrl = 'https://other.example.com/hook';
-  applyEdit(
-    job.state,
-    { ...job.state.job, revision: revision + 1, definition: { ...definition, webhookUrl } },
-    job.now,
-  );
-  while (job.running.length > 0) job.end();
+  job.edit({ webhookUrl: 'https://other.example.com/hook' });
+  job.endAll();
   job.signal('somebody');
   job.signal('else');
   expect(cut(job)).toEqual([1]);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { pauseJob, resumeJob } from '../../../src/domain/job/operating.ts';
-import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 
 const LARGE = { profile: { text: 'x'.repeat(60_000) } };
@@ -86,7 +86,7 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   expect(filled.length).toBeGreaterThan(2);
   expect(estimateBytes(job.state)).toBeGreaterThan(job.state.budgets.carryBytes * 0.9);
   expect(step.kind).toBe('continue-as-new');
-  job.state = restoreJob(carryJob(job.state));
+  job.nextRun();
   job.facts({});
   expect(job.rawStep().kind).toBe('recall');
   let next = job.rawStep().kind;
@@ -105,7 +105,7 @@ test('a paused job reads nothing back', () => {
   const job = flooded(60_000);
   job.cut();
   pauseJob(job.state);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   job.cut();
   const kept = job.holders.size;
   expect(kept).toBeGreaterThan(20);

@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { operateBackfill } from '../../../src/domain/job/operating.ts';
 import { BackfillPace, slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/throttles/pace.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { always } from '../../support/properties.ts';
 
@@ -11,17 +10,13 @@ const people = (count: number): string[] => Array.from({ length: count }, (_, in
 /** A job with a backfill of so many people, all of them read. */
 function jobOf(count: number, limits: { perSecond?: number; parallel?: number; permits?: number } = {}): AJob {
   const job = new AJob(limits.permits ?? 10);
-  job.limitBackfill(limits.perSecond ?? null, limits.parallel ?? null);
+  job.edit({ backfillPerSecond: limits.perSecond ?? null, backfillParallelCount: limits.parallel ?? null });
   job.backfill(people(count));
   return job;
 }
 
 /** Sends all that may be sent now; how many that were. */
-function send(job: AJob): number {
-  const sent = job.cut().reduce((sum, { triggers }) => sum + triggers.length, 0);
-  while (job.running.length > 0) job.end();
-  return sent === 0 ? 0 : sent + send(job);
-}
+const send = (job: AJob) => job.sendAll().length;
 
 describe('a rate', () => {
   test('is kept second by second, and what time alone brings is waited for', () => {
@@ -129,7 +124,7 @@ describe('paused', () => {
     job.signal('live', 'exit');
     expect(send(job)).toBe(1);
     expect(job.status.backfill).toMatchObject({ state: 'paused', pausedBy: 'operator', delivered: 0, waiting: 100 });
-    job.state = restoreJob(carryJob(job.state));
+    job.nextRun();
     expect(send(job)).toBe(0);
     expect(operateBackfill(job.state, 'resume')).toBeUndefined();
     expect(send(job)).toBe(100);

@@ -1,19 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { applyEdit, pauseJob, runAgain, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
+import { pauseJob, runAgain, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 const HOUR_MS = 3_600_000;
 
-function edit(job: AJob, endsAt: string | null): void {
-  const { job: record } = job.state;
-  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt } }, job.now);
-}
-
 /** A job that ends in an hour, as somebody in Berlin says it. */
 function endingJob(): AJob {
   const job = new AJob(1);
-  edit(job, '2026-01-01T02:00:00+01:00');
+  job.edit({ endsAt: '2026-01-01T02:00:00+01:00' });
   return job;
 }
 
@@ -82,9 +77,9 @@ test('the wait that an endpoint asked for is kept at the end, too', () => {
 
 test('an end can be moved, and taken away, before it comes', () => {
   const job = endingJob();
-  edit(job, '2026-01-01T03:00:00Z');
+  job.edit({ endsAt: '2026-01-01T03:00:00Z' });
   expect(job.waitsMs).toBe(3 * HOUR_MS);
-  edit(job, null);
+  job.edit({ endsAt: null });
   expect(job.waitsMs).toBeUndefined();
   expect(rowOf(job)).toBeUndefined();
   job.now += 5 * HOUR_MS;

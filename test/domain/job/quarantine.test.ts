@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { carriedBytes, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/job/carrying.ts';
 import { reclaimSlice, type SilentSlice } from '../../../src/domain/job/quarantine.ts';
 import { HEARTBEAT_TIMEOUT_MS } from '../../../src/domain/limits.ts';
 import { AJob } from './a-job.ts';
@@ -31,7 +31,7 @@ function reclaimed(): { readonly job: AJob; readonly diedAt: number } {
 test('a run waits for a silent slice until the server ends it, and in the next its person and its permit are taken until it is over', () => {
   const { job, diedAt } = reclaimed();
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
-  job.state = restoreJob(JSON.parse(JSON.stringify(carryJob(job.state))) as ReturnType<typeof carryJob>);
+  job.nextRun();
   job.facts({});
   for (const user of ['1', '2']) job.signal(user);
   expect(job.cut()).toMatchObject([{ permits: 1, triggers: [{ user: '1' }, { user: '2' }] }]);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { QuietHours } from '../../../src/contract/timing.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
-import { applyEdit, calendarRead, pauseJob, stopJob } from '../../../src/domain/job/operating.ts';
+import { calendarRead, pauseJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
@@ -15,12 +15,10 @@ function edit(
   quietHours: QuietHours | null,
   hours: readonly (readonly [number, number])[] = [[1, 3]],
 ): void {
-  const { calendar: _, ...record } = job.state.job;
   const started = Date.UTC(2026, 0, 1);
   const quiet = hours.map(([from, to]) => [started + from * HOUR_MS, started + to * HOUR_MS] as const);
-  const calendar = quietHours === null ? {} : { calendar: { quiet, untilMs: started + 192 * HOUR_MS } };
-  const definition = { ...record.definition, quietHours };
-  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition }, job.now);
+  const calendar = { quiet, untilMs: started + 192 * HOUR_MS };
+  job.edit({ quietHours }, quietHours === null ? {} : { calendar });
 }
 
 /** A job that is quiet from an hour after its start, for two hours. */
@@ -83,10 +81,7 @@ test('a next attempt that is due in quiet hours waits for their end, and so does
   for (const user of ['1', '2', '3']) unhealthy.signal(user);
   unhealthy.now += HOUR_MS - 2000;
   unhealthy.cut();
-  while (unhealthy.running.length > 0)
-    unhealthy.end(
-      Object.fromEntries((unhealthy.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])),
-    );
+  unhealthy.failAll({ status: 500 });
   expect(unhealthy.status.endpoint).toMatchObject({ state: 'unhealthy' });
   unhealthy.now += HOUR_MS;
   expect(unhealthy.cut()).toEqual([]);
@@ -108,7 +103,7 @@ test('a job that drops what comes meanwhile counts it as filtered; what waited b
   job.now += 1;
   job.signal('3');
   expect(job.cutUsers().flat()).toEqual(['before', '3']);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   expect(job.cutUsers().flat()).toEqual(['1']);
   expect(job.status).toMatchObject({ received: 5, filtered: 3 });
 });
@@ -216,8 +211,7 @@ test('what is due in quiet hours is said to be due at their end: the next attemp
   job.now += HOUR_MS - 2000;
   for (const user of ['1', '2', '3']) job.signal(user);
   job.cut();
-  while (job.running.length > 0)
-    job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+  job.failAll({ status: 500 });
   expect(describePerson(job.state, '1', job.now)).toMatchObject({
     chain: { place: 'held', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
     endpoint: { state: 'unhealthy', nextProbeAt: '2026-01-01T03:00:00.000000000Z' },
@@ -226,8 +220,8 @@ test('what is due in quiet hours is said to be due at their end: the next attemp
 
 test('an end in quiet hours leaves time to send afterwards', () => {
   const job = quietJob();
-  const { job: record } = job.state;
-  applyEdit(job.state, { ...record, definition: { ...record.definition, endsAt: '2026-01-01T02:00:00Z' } }, job.now);
+  const { calendar } = job.state.job;
+  job.edit({ endsAt: '2026-01-01T02:00:00Z' }, calendar && { calendar });
   job.now += HOUR_MS;
   job.signal('1');
   job.now += HOUR_MS;
@@ -298,7 +292,7 @@ test('in quiet hours a job may continue as new, and goes on being quiet', () => 
   job.signal('1');
   expect(job.facts({ continueSuggested: true }).step()).toEqual({ kind: 'continue-as-new' });
   job.facts({});
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   expect(job.cut()).toEqual([]);
   expect(job.waitsMs).toBe(2 * HOUR_MS);
 });

@@ -3,10 +3,9 @@ import type { FailedAttempt } from '../../../src/contract/slice.ts';
 import type { Quota } from '../../../src/contract/timing.ts';
 import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
-import { applyEdit } from '../../../src/domain/job/operating.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
+import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
@@ -15,12 +14,10 @@ const STARTED = Date.UTC(2026, 0, 1);
 
 /** An edit of the quota; its periods are hours or days. */
 function edit(job: AJob, quota: Quota | null, more: object = {}): void {
-  const { calendar: _, ...record } = job.state.job;
   const lengthMs = quota?.per === 'day' ? 24 * HOUR_MS : HOUR_MS;
   const periods = Array.from({ length: 50 }, (_, place) => STARTED + place * lengthMs);
-  const calendar = quota === null ? {} : { calendar: { quiet: [], periods, untilMs: STARTED + 48 * HOUR_MS } };
-  const definition = { ...record.definition, quota, ...more };
-  applyEdit(job.state, { ...record, ...calendar, revision: record.revision + 1, definition }, job.now);
+  const calendar = { quiet: [], periods, untilMs: STARTED + 48 * HOUR_MS };
+  job.edit({ quota, ...more }, quota === null ? {} : { calendar });
 }
 
 /** A job that may tell of so many people an hour. */
@@ -43,14 +40,7 @@ function signalAll(job: AJob, users: readonly string[]): void {
 }
 
 /** Sends all there is to send now, and says whom. */
-function sendAll(job: AJob): string[] {
-  const users: string[] = [];
-  for (let sent = job.cutUsers(); sent.length > 0; sent = job.cutUsers()) {
-    users.push(...sent.flat());
-    while (job.running.length > 0) job.end();
-  }
-  return users;
-}
+const sendAll = (job: AJob) => job.sendAll().map((message) => message.split(' ')[0]);
 
 const rowOf = (job: AJob) => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Quota')?.value;
 
@@ -229,7 +219,7 @@ test('live triggers come first: a backfill gets what they leave of a quota', () 
       // So slow that a slice is of one person: often enough, it would be the turn of the backfill.
       job.state.requestMs = 10_000;
       sent.push(...job.cutUsers().flat());
-      while (job.running.length > 0) job.end();
+      job.endAll();
     }
     return sent;
   };
@@ -278,14 +268,13 @@ test('an unhealthy endpoint is probed with what was tried before, once the quota
   const job = jobWith(3, 3);
   signalAll(job, ['1', '2', '3', '4']);
   job.cut();
-  while (job.running.length > 0)
-    job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+  job.failAll({ status: 500 });
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let probes = 0; probes < 4; probes++) {
     job.now += job.waitsMs ?? 0;
     const users = job.cutUsers().flat();
     expect(users).not.toContain('4');
-    while (job.running.length > 0) job.end({ 0: { status: 500 } });
+    job.failAll({ status: 500 });
   }
   expect(job.status).toMatchObject({ quotaUsed: 3 });
 });
@@ -306,7 +295,7 @@ test('a quota that is taken away and set again in the same period goes on where 
   expect(sendAll(job)).toEqual(['1', '2']);
   edit(job, null);
   expect(sendAll(job)).toEqual(['3', '4']);
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   edit(job, { people: 3, per: 'hour', timeZone: 'UTC' });
   signalAll(job, ['5', '6']);
   expect(sendAll(job)).toEqual(['5']);
@@ -359,7 +348,7 @@ test('of a batch that failed, the oldest trigger of each person does not count a
   const job = batchJobWith(4, { size: 4, afterMs: 0 });
   for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
   failBatch(job, { status: 503 });
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   job.now += 7000;
   const users = job.cut().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`));
   expect(users).toEqual(['1 enter', '2 enter']);

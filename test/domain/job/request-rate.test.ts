@@ -1,14 +1,12 @@
 import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
-import { setJob } from '../../../src/domain/job/state.ts';
 import { RequestSpacing } from '../../../src/domain/spacing.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 function edit(job: AJob, requestsPerSecond: number | null, more: object = {}): void {
-  const { job: record } = job.state;
-  setJob(job.state, { ...record, definition: { ...record.definition, requestsPerSecond, ...more } });
+  job.edit({ requestsPerSecond, ...more });
 }
 
 /** A job with a rate, for which so many people wait. */
@@ -139,7 +137,7 @@ test('the next slice after an edit has the new rate: none runs beside one that m
   expect(unpaced.every(({ pace }) => pace === undefined)).toBe(true);
   edit(job, 0.01);
   expect(job.cut()).toEqual([]);
-  while (job.running.length > 0) job.end();
+  job.endAll();
   for (let i = 0; i < 100; i++) job.signal(`later ${i}`);
   expect(job.cut()).toMatchObject([{ pace: { perSecond: 0.01 } }]);
   sendAll(job);

@@ -112,7 +112,7 @@ test('a grown run ends when nobody has to wait for it, slices that run or not, a
   // It tries again when it is old.
   job.signal('waits for that');
   expect(job.facts({ events: 4_096 }).step().kind).toBe('wait');
-  while (job.running.length > 0) job.end();
+  job.endAll();
   expect(job.step()).toEqual(CONTINUE);
 });
 

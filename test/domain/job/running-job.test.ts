@@ -1,12 +1,5 @@
 import { expect, test } from '@jest/globals';
-import {
-  applyEdit,
-  beginBackfill,
-  operateBackfill,
-  pauseJob,
-  resumeJob,
-  stopJob,
-} from '../../../src/domain/job/operating.ts';
+import { beginBackfill, operateBackfill, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, returnPermits } from '../../../src/domain/job/settling.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { permitsInUse } from '../../../src/domain/job/state.ts';
@@ -49,16 +42,8 @@ test.each([
 
 test('after the count was lowered, the old slices end before new ones are cut', () => {
   const job = new AJob(4);
-  for (const user of ['1', '2', '3', '4']) {
-    job.signal(user);
-    job.cut();
-  }
-  const { job: record } = job.state;
-  applyEdit(
-    job.state,
-    { ...record, revision: 2, definition: { ...record.definition, parallelRequestCount: 1 } },
-    job.now,
-  );
+  job.cutEach(['1', '2', '3', '4']);
+  job.edit({ parallelRequestCount: 1 });
   job.signal('5');
   for (let i = 0; i < 3; i++) {
     job.end();
@@ -70,22 +55,10 @@ test('after the count was lowered, the old slices end before new ones are cut', 
 
 test('a new URL forgets what the old one did, and late answers of the old one too', () => {
   const job = new AJob(4);
-  for (const user of ['1', '2', '3', '4']) {
-    job.signal(user);
-    job.cut();
-  }
+  job.cutEach(['1', '2', '3', '4']);
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   job.end({ 0: { status: 410 } });
-  const { job: record } = job.state;
-  applyEdit(
-    job.state,
-    {
-      ...record,
-      revision: 2,
-      definition: { ...record.definition, webhookUrl: 'https://new.example' },
-    },
-    job.now,
-  );
+  job.edit({ webhookUrl: 'https://new.example' });
   job.end({ 0: { status: 410 } });
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   expect(job.status).toMatchObject({ state: 'running', waiting: 4 });
@@ -96,19 +69,16 @@ test('a new URL is tried at once by those who waited for the old one', () => {
   const job = new AJob(1);
   job.signal('1');
   job.fail({ status: 500 });
-  const { job: record } = job.state;
-  const definition = { ...record.definition, webhookUrl: 'https://new.example' };
-  applyEdit(job.state, { ...record, revision: 2, definition }, job.now);
+  job.edit({ webhookUrl: 'https://new.example' });
   expect(job.cutUsers()).toEqual([['1']]);
 });
 
 test('triggers of an audience that was edited away are still sent, by its name', () => {
   const job = new AJob(1);
   job.signal('1');
-  const record = jobRecord(1);
-  const [a, b] = record.audiences;
+  const [a, b] = job.state.job.audiences;
   if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
-  applyEdit(job.state, { ...record, revision: 2, audiences: [b], formerAudiences: [a] }, job.now);
+  job.edit({}, { audiences: [b], formerAudiences: [a] });
   expect(job.cut()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
   expect(job.signal('2')).toBe('the job does not subscribe to audience "a"');
 });

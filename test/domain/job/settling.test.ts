@@ -3,10 +3,8 @@ import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts'
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/dead-letter.ts';
-import { applyEdit, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
+import { pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { setJob } from '../../../src/domain/job/state.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
@@ -49,7 +47,7 @@ test('at an answer at which it is to pause, a job pauses with everything kept, a
   expect(job.alerts).toMatchObject([
     { text: 'The endpoint answered HTTP 423. The job is paused, and everything is kept.' },
   ]);
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   expect(job.status.reason).toContain('HTTP 423');
   stopJob(job.state, 'keep');
   resumeJob(job.state);
@@ -124,16 +122,12 @@ test('at the end of its schedule a trigger becomes a dead letter', () => {
 
 test('a job that says how long it tries gives up then, and an edit counts from the next failure on', () => {
   const job = new AJob(2);
-  const tryFor = (retryFor: string | null) => {
-    const { job: record } = job.state;
-    setJob(job.state, { ...record, definition: { ...record.definition, retryFor } });
-  };
   const attempt = () => {
     job.signal('fine');
     job.cut();
     while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
   };
-  tryFor('1m');
+  job.edit({ retryFor: '1m' });
   expect(statusRows(job.status, { time: (at) => at })).toContainEqual({
     name: 'Tries',
     value: 'for 1m: again after 5 s, 30 s, 25 s',
@@ -148,15 +142,15 @@ test('a job that says how long it tries gives up then, and an edit counts from t
   }
   job.cut();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: 4 }]);
-  tryFor(null);
+  job.edit({ retryFor: null });
   job.signal('1', 'exit');
   for (let failures = 0; failures < 4; failures++) {
     attempt();
     job.now += 3_600_000;
   }
-  tryFor('7d');
+  job.edit({ retryFor: '7d' });
   attempt();
-  tryFor('1m');
+  job.edit({ retryFor: '1m' });
   job.now += 3_600_000;
   expect(job.dead).toHaveLength(1);
   attempt();
@@ -203,9 +197,7 @@ test('an endpoint that refuses everybody gets single probes: no further dead let
     acceptedAt: '2026-01-01T00:00:00.000000000Z',
     advice: expect.stringMatching(/^All of the last 120 people were refused \(HTTP 422\)/),
   });
-  const { job: record } = job.state;
-  const definition = { ...record.definition, answers: { 422: 'dead-letter' as const } };
-  applyEdit(job.state, { ...record, revision: 2, definition }, job.now);
+  job.edit({ answers: { 422: 'dead-letter' } });
   expect(job.cut().length).toBeGreaterThan(1);
 });
 
@@ -217,8 +209,7 @@ test('500 dead letters that are refused again hold up nobody who is live', () =>
     job.signal(`live ${rounds}`);
     expect(job.cutUsers()[0]).toEqual([`live ${rounds}`]);
     job.end();
-    while (job.running.length > 0)
-      job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 422 }])));
+    job.failAll({ status: 422 });
     expect(job.status).not.toHaveProperty('endpoint');
   }
   job.cut();
@@ -445,7 +436,7 @@ function expectWhole(job: AJob): void {
   for (let round = 0; round < 50 && job.status.waiting > 0; round++) {
     job.running.length = 0;
     job.cut();
-    while (job.running.length > 0) job.end();
+    job.endAll();
     job.now += 60 * 60_000;
   }
   expect(job.status).toMatchObject({ delivered: 5, waiting: 0, deadLetters: 0 });

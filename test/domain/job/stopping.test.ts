@@ -87,6 +87,7 @@ test.each(['deliver', 'keep'] as const)('what was asked to be discarded is not a
   job.signal('1');
   stopJob(job.state, 'discard');
   stopJob(job.state, waiting);
+  expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/will not be sent/) });
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
@@ -117,16 +118,6 @@ function resumed(job: AJob, ms = 0): AJob {
   return next;
 }
 
-/** Everybody who is sent until nothing is left to do. */
-function sentBy(job: AJob): string[] {
-  const sent: string[] = [];
-  for (let messages = job.cutMessages(); messages.length > 0 || job.running.length > 0; messages = job.cutMessages()) {
-    sent.push(...messages);
-    if (job.running.length > 0) job.end();
-  }
-  return sent;
-}
-
 test('stopped with keep in the middle of a backfill, a job keeps whom it has read and where it was, and goes on from there', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
@@ -137,7 +128,7 @@ test('stopped with keep in the middle of a backfill, a job keeps whom it has rea
   const next = resumed(job, 60 * 60_000);
   expect(next.step()).toMatchObject({ kind: 'start-backfill', n: 1, from: { page: 2, audience: 0, after: '2' } });
   next.page(2, ['3', '4'], { restarts: 1 });
-  expect(sentBy(next)).toEqual(['1 enter a', '2 enter a', '3 enter a', '4 enter a']);
+  expect(next.sendAll()).toEqual(['1 enter a', '2 enter a', '3 enter a', '4 enter a']);
   expect(next.status.backfill).toMatchObject({ n: 1, state: 'finished', taken: 4, delivered: 4 });
 });
 
@@ -149,7 +140,7 @@ test('who left while the job was kept is not read afterwards; who was read befor
   next.step();
   next.signal('2', 'exit');
   next.page(2, ['4'], { restarts: 1 });
-  expect(sentBy(next).sort()).toEqual(['1 enter a', '2 exit a', '4 enter a']);
+  expect(next.sendAll().sort()).toEqual(['1 enter a', '2 exit a', '4 enter a']);
   expect(next.status.backfill).toMatchObject({ state: 'finished', taken: 3, superseded: 1 });
 });
 
@@ -161,7 +152,7 @@ test('what is signalled before a stop is remembered beyond it: a page that is ol
   const next = resumed(job, 1000);
   next.step();
   next.page(2, ['3'], { restarts: 1, readAt: job.now });
-  expect(sentBy(next)).not.toContain('3 enter a');
+  expect(next.sendAll()).not.toContain('3 enter a');
 });
 
 test('stopped with deliver, a job sends its backfill to the end before it ends', () => {

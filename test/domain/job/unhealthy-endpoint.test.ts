@@ -19,10 +19,7 @@ test('an endpoint that takes some and then throttles gets the same first wait ea
 
 test('what another slice delivers does not shorten a wait that the endpoint has just asked for', () => {
   const job = new AJob(2);
-  for (const user of ['1', '2']) {
-    job.signal(user);
-    job.cut();
-  }
+  job.cutEach(['1', '2']);
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
   job.end();
   expect(job.waitsMs).toBe(7000);
@@ -103,11 +100,8 @@ test('an unhealthy endpoint that has one person alone is probed by that one', ()
 
 test('a job whose endpoint is unhealthy wakes for its next probe, not for everybody whose next attempt is due', () => {
   const job = new AJob(3);
-  for (const user of ['1', '2', '3']) {
-    job.signal(user);
-    job.cut();
-  }
-  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  job.cutEach(['1', '2', '3']);
+  job.failAll({ status: 500 });
   let earlier = 0;
   for (let probes = 0; probes < 6; probes++) {
     const { openUntil } = job.state.breaker;
@@ -129,7 +123,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
   isUnhealthy(job);
-  while (job.running.length > 0) job.end({ 0: { status: 500 } });
+  job.failAll({ status: 500 });
   expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
   job.now = job.state.breaker.openUntil;
   const [probe] = job.cut();
@@ -147,10 +141,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
 
 test('an unhealthy endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
   const job = new AJob(4);
-  for (const user of ['1', '2', '3', '4']) {
-    job.signal(user);
-    job.cut();
-  }
+  job.cutEach(['1', '2', '3', '4']);
   for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
   expect(job.cut()).toEqual([]);
@@ -170,8 +161,7 @@ test('five people whose messages fail for good hold up nobody else, and only a s
   }
   for (let minutes = 0; minutes < 60; minutes++) {
     job.now += 60_000;
-    for (job.cut(); job.running.length > 0; job.cut())
-      job.end(Object.fromEntries((job.running[0]?.triggers ?? []).map((_, index) => [index, { status: 500 }])));
+    for (job.cut(); job.running.length > 0; job.cut()) job.failAll({ status: 500 });
     expect(job.status).not.toHaveProperty('endpoint');
   }
   job.signal('healthy');

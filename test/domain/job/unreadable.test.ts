@@ -2,7 +2,6 @@ import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { recallFailed } from '../../../src/domain/job/holders.ts';
 import { retryNow, stopJob } from '../../../src/domain/job/operating.ts';
-import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { readingFailed, UNREADABLE_BYTES, type UnreadableHolder } from '../../../src/domain/job/queue/overflow.ts';
 import { AJob } from './a-job.ts';
 
@@ -36,7 +35,7 @@ class ATroubledJob extends AJob {
   goOn(ms: number): void {
     for (const until = this.now + ms; this.now < until; this.now += 1000) {
       this.cut();
-      while (this.running.length > 0) this.end();
+      this.endAll();
     }
   }
 }
@@ -91,7 +90,7 @@ test('a job continues as new though a holder cannot be read, and its next run kn
   job.facts({ events: 1_000_000 });
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
   const before = job.status;
-  job.state = restoreJob(structuredClone(carryJob(job.state)));
+  job.nextRun();
   expect(job.status).toMatchObject({ waiting: before.waiting, unreadableHolder: before.unreadableHolder });
 });
 
