@@ -1,4 +1,4 @@
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
@@ -95,7 +95,7 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
           </header>
           <ol class="line">
             {events.map((event, i) => (
-              <Line key={`${event.kind}-${event.at}-${i}`} event={event} />
+              <EventLine key={`${event.kind}-${event.at}-${i}`} event={event} />
             ))}
           </ol>
         </section>
@@ -114,11 +114,17 @@ function isWaiting(standing: PersonStanding | undefined): boolean {
   return standing !== undefined && (standing.waitingCount > 0 || standing.dying > 0 || standing.inPages);
 }
 
-function Line({ event }: { readonly event: TraceEvent }): JSX.Element {
-  const { tone, said, more } = lineOf(event);
+interface LineProps {
+  readonly at: string;
+  readonly tone: 'good' | 'caution' | 'bad' | 'quiet';
+  readonly hint?: ComponentChildren;
+  readonly children: ComponentChildren;
+}
+
+function Line({ at, tone, hint, children }: LineProps): JSX.Element {
   return (
     <li>
-      <Time at={event.at} clock />
+      <Time at={at} clock />
       <span class={`dot ${tone}`}>
         <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
           <circle
@@ -132,136 +138,100 @@ function Line({ event }: { readonly event: TraceEvent }): JSX.Element {
         </svg>
       </span>
       <div>
-        {said}
-        {more}
+        {children}
+        {hint !== undefined && <p class="hint">{hint}</p>}
       </div>
     </li>
   );
-}
-
-interface Shown {
-  readonly tone: 'good' | 'caution' | 'bad' | 'quiet';
-  readonly said: JSX.Element;
-  readonly more?: JSX.Element | null;
 }
 
 function Tag({ text }: { readonly text: string }): JSX.Element {
   return <bdi class="tag">{printable(text.slice(0, 60))}</bdi>;
 }
 
-function lineOf(event: TraceEvent): Shown {
+function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
+  const { at } = event;
   switch (event.kind) {
-    case 'received': {
+    case 'received':
       if (event.refused !== undefined)
-        return {
-          tone: 'bad',
-          said: (
-            <>
-              Signalled, and refused: <Clipped text={event.refused} />
-            </>
-          ),
-        };
-      const again = event.redelivery === undefined ? 'Signalled' : 'Redelivered from a dead letter';
-      return {
-        tone: 'quiet',
-        said: (
-          <>
-            {again}: {event.event} <Tag text={event.audience ?? ''} />
-            {event.newerAt !== undefined && ', dropped: a newer change had been accepted'}
-          </>
-        ),
-      };
-    }
+        return (
+          <Line at={at} tone="bad">
+            Signalled, and refused: <Clipped text={event.refused} />
+          </Line>
+        );
+      return (
+        <Line at={at} tone="quiet">
+          {event.redelivery === undefined ? 'Signalled' : 'Redelivered from a dead letter'}: {event.event}{' '}
+          <Tag text={event.audience ?? ''} />
+          {event.newerAt !== undefined && ', dropped: a newer change had been accepted'}
+        </Line>
+      );
     case 'found':
-      return {
-        tone: 'quiet',
-        said: (
-          <>
-            Found by backfill {event.backfill}: {event.event ?? 'enter'} <Tag text={event.audience} />
-          </>
-        ),
-      };
+      return (
+        <Line at={at} tone="quiet">
+          Found by backfill {event.backfill}: {event.event ?? 'enter'} <Tag text={event.audience} />
+        </Line>
+      );
     case 'attempted':
-      return attempted(event);
-    case 'died':
-      return {
-        tone: 'bad',
-        said: (
-          <>
-            Became a <a href={`/dead-letters?letter=${encodeURIComponent(event.deadLetterId)}`}>dead letter</a> after{' '}
-            {counted(event.attempts, 'attempt')}: <Clipped text={event.failure} />
-          </>
-        ),
-        more: (
-          <p class="hint">
-            {event.state === 'waiting' ? 'Waiting for a decision' : capital(event.state)}
-            {event.notice === undefined ? '' : `: ${printable(event.notice)}`}
-          </p>
-        ),
-      };
+      return <Attempted event={event} />;
+    case 'died': {
+      const state = event.state === 'waiting' ? 'Waiting for a decision' : capital(event.state);
+      const notice = event.notice === undefined ? '' : `: ${printable(event.notice)}`;
+      return (
+        <Line at={at} tone="bad" hint={state + notice}>
+          Became a <a href={`/dead-letters?letter=${encodeURIComponent(event.deadLetterId)}`}>dead letter</a> after{' '}
+          {counted(event.attempts, 'attempt')}: <Clipped text={event.failure} />
+        </Line>
+      );
+    }
     case 'discarded':
-      return {
-        tone: 'caution',
-        said: <>Job stopped with “discard”</>,
-        more: <p class="hint">What the job had not sent by then was dropped.</p>,
-      };
-    case 'stands':
-      return standing(event.standing, event.notice);
+      return (
+        <Line at={at} tone="caution" hint="The job dropped everything that it had not sent by then.">
+          Job stopped with “discard”
+        </Line>
+      );
+    case 'stands': {
+      const { standing, notice } = event;
+      const hint = notice === undefined ? {} : { hint: <Clipped text={notice} /> };
+      return (
+        <Line at={at} tone={isWaiting(standing) ? 'caution' : 'quiet'} {...hint}>
+          {standing === undefined ? 'Current state: unknown.' : <Standing standing={standing} />}
+        </Line>
+      );
+    }
     case 'left-out':
-      return {
-        tone: 'caution',
-        said: (
-          <>
-            Not searched: <Clipped text={event.reason} />
-          </>
-        ),
-      };
+      return (
+        <Line at={at} tone="caution">
+          Not searched: <Clipped text={event.reason} />
+        </Line>
+      );
   }
 }
 
-function attempted(event: Extract<TraceEvent, { kind: 'attempted' }>): Shown {
-  const { outcome, answer, durationMs, attempt } = event;
+function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'attempted' }> }): JSX.Element {
+  const { outcome, answer = '', durationMs, attempt } = event;
   const tone = outcome === 'delivered' ? 'good' : outcome === 'failed' ? 'bad' : 'quiet';
-  const failure = outcome === 'failed' ? `: ${failureInWords(event)}` : '';
-  return {
-    tone,
-    said: (
-      <>
-        {event.event} <Tag text={event.audience} /> <State state={outcome} />
-        {failure.slice(2)}
-        <span class="quiet">
-          {attempt === undefined ? '' : ` attempt ${attempt}`}
-          {durationMs === undefined ? '' : `, ${durationMs} ms`}
-        </span>
-      </>
-    ),
-    more: (
-      <p class="hint">
-        {answer !== undefined && answer !== '' && (
-          <>
-            They said: “<Clipped text={answer} />
-            ”.{' '}
-          </>
-        )}
-        <code>webhook-id: {printable(event.deliveryId)}</code>
-      </p>
-    ),
-  };
-}
-
-function standing(now: PersonStanding | undefined, notice: string | undefined): Shown {
-  const tone = isWaiting(now) ? 'caution' : 'quiet';
-  const said = now === undefined ? <>Current state: unknown.</> : <Standing standing={now} />;
-  return {
-    tone,
-    said,
-    more:
-      notice === undefined ? null : (
-        <p class="hint">
-          <Clipped text={notice} />
-        </p>
-      ),
-  };
+  const hint = (
+    <>
+      {answer !== '' && (
+        <>
+          They said: “<Clipped text={answer} />
+          ”.{' '}
+        </>
+      )}
+      <code>webhook-id: {printable(event.deliveryId)}</code>
+    </>
+  );
+  return (
+    <Line at={event.at} tone={tone} hint={hint}>
+      {event.event} <Tag text={event.audience} /> <State state={outcome} />
+      {outcome === 'failed' && failureInWords(event)}
+      <span class="quiet">
+        {attempt === undefined ? '' : ` attempt ${attempt}`}
+        {durationMs === undefined ? '' : `, ${durationMs} ms`}
+      </span>
+    </Line>
+  );
 }
 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
