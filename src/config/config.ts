@@ -289,13 +289,8 @@ function checked({ path, value }: ReturnType<typeof readMerged>): Config {
 export function configuredTaskQueue(env: NodeJS.ProcessEnv = process.env): string {
   checkVariables(env);
   const named = env['TRIGGERS_TASK_QUEUE'];
-  const { path, value } = named
-    ? { path: 'The variable TRIGGERS_TASK_QUEUE', value: named }
-    : valueInFile('taskQueue', env);
-  const parsed = taskQueue.safeParse(value);
-  if (!parsed.success)
-    throw new ConfigError(`${path} is wrong: "taskQueue" must be a name.\n${problemsOf(parsed.error, taskQueue)}`);
-  return parsed.data;
+  const inVariable = named && { path: 'The variable TRIGGERS_TASK_QUEUE', value: named };
+  return part('taskQueue', taskQueue, inVariable || valueInFile('taskQueue', env));
 }
 
 /** Returns the source that `TRIGGERS_SOURCE` stands for. */
@@ -311,13 +306,8 @@ function namedSource(text: string): object {
 export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): readonly string[] {
   checkVariables(env);
   const keys = env['TRIGGERS_PAYLOAD_KEYS'];
-  const { path, value } = keys
-    ? { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) }
-    : valueInFile('payloadKeys', env);
-  const parsed = payloadKeys.safeParse(value);
-  if (!parsed.success)
-    throw new ConfigError(`${path} is wrong: "payloadKeys".\n${problemsOf(parsed.error, payloadKeys)}`);
-  return parsed.data;
+  const inVariable = keys && { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) };
+  return part('payloadKeys', payloadKeys, inVariable || valueInFile('payloadKeys', env));
 }
 
 /** Who may use the HTTP API, and which senders' own requests it accepts. */
@@ -333,13 +323,10 @@ export interface ApiConfig {
  */
 export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   checkVariables(env);
-  const part = <T>(key: 'apiKeys' | 'ingests', schema: z.ZodType<T>): T => {
-    const { path, value } = valueInFile(key, env);
-    const parsed = schema.safeParse(value);
-    if (parsed.success) return parsed.data;
-    throw new ConfigError(`${path} is wrong: "${key}".\n${problemsOf(parsed.error, schema)}`);
+  return {
+    apiKeys: part('apiKeys', apiKeysSchema, valueInFile('apiKeys', env)),
+    ingests: part('ingests', ingestsSchema, valueInFile('ingests', env)),
   };
-  return { apiKeys: part('apiKeys', apiKeysSchema), ingests: part('ingests', ingestsSchema) };
 }
 
 /**
@@ -368,8 +355,13 @@ function configuredStream<T>(
   env: NodeJS.ProcessEnv,
 ): T {
   checkVariables(env);
-  const { path, value } = valueInFile(key, env);
-  if (value === undefined) throw new ConfigError(`${none} in ${path}. Give "${key}" ${needed} (docs/consumers.md).`);
+  const given = valueInFile(key, env);
+  if (given.value === undefined)
+    throw new ConfigError(`${none} in ${given.path}. Give "${key}" ${needed} (docs/consumers.md).`);
+  return part(key, schema, given);
+}
+
+function part<T>(key: string, schema: z.ZodType<T>, { path, value }: { path: string; value: unknown }): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new ConfigError(`${path} is wrong: "${key}".\n${problemsOf(parsed.error, schema)}`);

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Ledger, type ReceivedElement, type ReceivedMessage, type ReceivedRequest } from './ledger.ts';
 
 /** Reads a body: one message or, if it is a list, each of its elements. Never throws. */
@@ -93,15 +95,11 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   );
   // Longer than any sender keeps an idle connection: the default of 5 s would reset requests that cross with our closing.
   server.keepAliveTimeout = 120_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The receiver has no port.');
+  await once(server.listen(options.port ?? 0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo; // It listens on a port.
   return {
-    url: `http://127.0.0.1:${address.port}/`,
-    port: address.port,
+    url: `http://127.0.0.1:${port}/`,
+    port,
     ledger: desk.ledger,
     get inFlight() {
       return desk.inFlight;

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { SourceError, SourceUnavailable } from '../sources/source.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
 import { instantOf } from '../domain/instant.ts';
@@ -94,20 +95,8 @@ function keptAnswer(
       });
     }
     // After that time, it answers at once.
-    return await inTime(underWay, askedAtMs + longestMs - now, late);
+    return await Promise.race([underWay, setTimeout(Math.max(0, askedAtMs + longestMs - now), late, { ref: false })]);
   };
-}
-
-async function inTime<T>(answer: Promise<T>, ms: number, late: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const waited = new Promise<T>((resolve) => {
-    timer = setTimeout(() => resolve(late), Math.max(0, ms));
-  });
-  try {
-    return await Promise.race([answer, waited]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 interface MissingKeysOptions {

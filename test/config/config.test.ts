@@ -275,7 +275,7 @@ test('the task queue can be read without the secrets that a worker needs', () =>
 test('the task queue has a default, may come from a variable, and is an error when it is wrong', () => {
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({}) })).toBe('audience-triggers');
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: '${env:QUEUE}' }), QUEUE: 'q' })).toBe('q');
-  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue" must be a name/);
+  expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: 7 }) })).toThrow(/"taskQueue"/);
   expect(() => configuredTaskQueue({ TRIGGERS_CONFIG: join(folder, 'none.json') })).toThrow(/cannot be read/);
 });
 
