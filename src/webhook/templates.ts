@@ -130,8 +130,11 @@ const MOST_STEPS = 20_000;
 const SEARCHED_IN_STEP = 500;
 /** Additional steps for each trigger of a batch. */
 const MOST_STEPS_OF_ITEM = 100;
-/** Longest time of one rendering, during which the worker does nothing else. */
-const MOST_MS = 500;
+/**
+ * Longest time of one rendering, during which the worker does nothing else. It is far more than the steps of the largest batch take (0.6 s), since a
+ * worker may have only a tenth of a core for a while.
+ */
+const MOST_MS = 10_000;
 const REASON_LENGTH = 200;
 
 /** LiquidJS's message when `MOST_MS` have passed. */

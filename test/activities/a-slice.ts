@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
 import { HeldProfileReader } from '../../src/activities/holders.ts';
-import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
+import type { DeliveryTracing, SliceTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
   PermitsReturned,
   SliceInput,
@@ -11,7 +11,7 @@ import type {
   SliceReport,
   SliceTrigger,
 } from '../../src/contract/slice.ts';
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { type Answer, type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { MemorySource } from '../support/memory-source.ts';
@@ -28,6 +28,17 @@ export function trigger(user: string, more: Partial<SliceTrigger> = {}): SliceTr
 }
 
 let times = 0;
+
+/** Tracing of slices that tells only this. */
+export function tracingWith(told: Partial<SliceTracing>): DeliveryTracing {
+  const silent: SliceTracing = {
+    profilesRead: () => undefined,
+    requestBegins: () => undefined,
+    requestEnded: () => undefined,
+    attempted: () => undefined,
+  };
+  return { sliceBegan: () => ({ ...silent, ...told }), died: () => undefined };
+}
 
 /** The same trigger without its profile, as they come when signalled for volume. */
 export function bare(user: string, more: Partial<SliceTrigger> = {}): SliceTrigger {
@@ -112,6 +123,11 @@ export class SliceLab {
   /** As the server answers a heartbeat when the slice's job was terminated. */
   cancel(): void {
     for (const environment of this.#environments) environment.cancel('NOT_FOUND');
+  }
+
+  /** A receiver's answer 200: late until so many requests have been in flight at once, and soon from then on. */
+  answerOnceInFlight(count: number): Answer {
+    return { status: 200, delayMs: this.receiver.ledger.mostInFlight >= count ? 10 : 1000 };
   }
 
   /** Who arrived, in order. */

@@ -45,7 +45,7 @@ test('one request carries a list of bodies, each with its own id; the request ha
 });
 
 test('[S28] the cap counts requests: never more batches in flight than permits', async () => {
-  const lab = await SliceLab.open({ delayMs: 20 });
+  const lab: SliceLab = await SliceLab.open({ answer: () => lab.answerOnceInFlight(3) });
   await lab.deliver(people(40), { permits: 3, ...batchesOf(4) });
   expect(lab.receiver.ledger.mostInFlight).toBe(3);
   expect(lab.receiver.ledger.requests).toBe(10);

@@ -20,6 +20,8 @@ export function serverError(code: number): Error {
 
 interface RecordedJobOptions {
   readonly delayMs?: number;
+  /** Answers signals once it has resolved, instead of after `delayMs`. */
+  readonly until?: Promise<void>;
   /** What the n-th signal call (from 1) fails with. */
   readonly fail?: (call: number) => Error | undefined;
   /** What holding the profiles of a batch fails with. */
@@ -42,6 +44,11 @@ export class RecordedJob implements JobSignals {
 
   constructor(options: RecordedJobOptions = {}) {
     this.#options = options;
+  }
+
+  /** Resolves when so many signals have come, answered or not. */
+  async hasSignals(count: number): Promise<void> {
+    while (this.batches.length < count) await setTimeout(1);
   }
 
   /** Resolves when so many triggers are with it. */
@@ -70,7 +77,7 @@ export class RecordedJob implements JobSignals {
     this.requestIds.push(requestId);
     this.#inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight);
-    await setTimeout(this.#options.delayMs ?? 0);
+    await (this.#options.until ?? setTimeout(this.#options.delayMs ?? 0));
     this.#inFlight -= 1;
     const failure = this.#options.fail?.(this.batches.length);
     if (failure !== undefined) throw failure;
