@@ -34,20 +34,20 @@ test('the rate of requests is never exceeded, by live triggers and a backfill to
   const before = lab.receiver.ledger.requests;
   const job = await lab.start({ parallelRequestCount: 20, requestsPerSecond, existingUsers: true });
   const wanted = requestsPerSecond * 14;
-  let live = 0;
+  const live: Promise<unknown>[] = [];
   const pushing = setInterval(() => {
     for (let i = 0; i < requestsPerSecond / 10; i++)
-      void lab.jobs.enter(job, { audience: 'news', user: `live-${requestsPerSecond}-${live++}`, profile: {} });
+      live.push(lab.jobs.enter(job, { audience: 'news', user: `live-${live.length}`, profile: {} }));
   }, 250);
   await lab.receiver.ledger.waitFor((ledger) => ledger.requests >= before + wanted);
   clearInterval(pushing);
+  await Promise.all(live);
   await lab.jobs.stop(job, { waiting: 'discard' });
   const times = arrivals(before);
-  const seconds = ((times[wanted - 1] ?? 0) - (times[0] ?? 0)) / 1000;
   // The network and the endpoint may hold some back and bring them together, so a second's worth is allowed; the rest is `spacing.test.ts`.
   expect(mostInWindow(times)).toBeLessThanOrEqual(11 * requestsPerSecond);
-  // However busy the machine is, the rate is what holds it back.
-  expect(wanted / seconds).toBeGreaterThan(requestsPerSecond / 2);
+  // Unless the machine is busy all the time, the rate is what holds it back.
+  expect(mostInWindow(times)).toBeGreaterThan(5 * requestsPerSecond);
   const users = lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user ?? '');
   expect(users.some((user) => user.startsWith('live'))).toBe(true);
   expect(users.some((user) => user.startsWith('member'))).toBe(true);

@@ -7,6 +7,7 @@ import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
 import { Lab, membersOfVip } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
 import { Way } from '../support/way.ts';
 
 let lab: Lab;
@@ -19,7 +20,7 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 test('a job stops by itself at its end, after what waited was sent', async () => {
-  const endsAt = new Date(Date.now() + 6000).toISOString();
+  const endsAt = new Date(Date.now() + 15_000).toISOString();
   const job = await lab.start({ endsAt });
   await lab.jobs.enter(job, { audience: 'vip', user: 'in time', profile: {} });
   const status = await lab.statusWhen(job, ({ state }) => state === 'stopped');
@@ -77,21 +78,28 @@ test('the status of an idle job says when it is quiet, and when that is over, al
   const record = jobRecord(1);
   const quietHours = { from: '22:00', to: '08:00', timeZone: 'UTC', meanwhile: 'wait' as const };
   const now = Date.now();
-  const calendar = { quiet: [[now + 2000, now + 5000]] as const, untilMs: now + 7 * 86_400_000 };
-  const webhookUrl = lab.receiver.url;
-  const definition = { ...record.definition, webhookUrl, quietHours };
-  const jobId = `lab-${randomUUID()}`;
-  await lab.client.workflow.start('exportJob', {
-    workflowId: jobWorkflowId(jobId),
-    taskQueue: lab.taskQueue,
-    args: [carryJob(beginJob({ ...record, definition, calendar }, 7))],
-  });
-  expect((await lab.jobs.status(jobId)).waits).toEqual({});
-  const quiet = new Date(now + 5000).toISOString().replace('Z', '000000Z');
-  expect(await lab.statusWhen(jobId, ({ waits }) => waits.quiet !== undefined)).toMatchObject({ waits: { quiet } });
-  await lab.statusWhen(jobId, ({ waits }) => waits.quiet === undefined);
-  expect(Date.now()).toBeGreaterThanOrEqual(now + 5000);
-  await lab.jobs.stop(jobId, { waiting: 'discard' });
+  const startQuiet = async (from: number, to: number): Promise<string> => {
+    const calendar = { quiet: [[from, to]] as const, untilMs: now + 7 * 86_400_000 };
+    const definition = { ...record.definition, webhookUrl: lab.receiver.url, quietHours };
+    const jobId = `lab-${randomUUID()}`;
+    await lab.client.workflow.start('exportJob', {
+      workflowId: jobWorkflowId(jobId),
+      taskQueue: lab.taskQueue,
+      args: [carryJob(beginJob({ ...record, definition, calendar }, 7))],
+    });
+    return jobId;
+  };
+  const turnsMs = now + 10_000;
+  const endsMs = now + 3_600_000;
+  const spelt = (ms: number) => new Date(ms).toISOString().replace('Z', '000000Z');
+  const [soonQuiet, nowQuiet] = await Promise.all([startQuiet(turnsMs, endsMs), startQuiet(now - 1000, turnsMs)]);
+  const before = await Promise.all([soonQuiet, nowQuiet].map((job) => lab.jobs.status(job)));
+  expect(before.map(({ waits }) => waits)).toEqual([{}, { quiet: spelt(turnsMs) }]);
+  const quiet = await lab.statusWhen(soonQuiet, ({ waits }) => waits.quiet !== undefined);
+  expect(quiet).toMatchObject({ waits: { quiet: spelt(endsMs) } });
+  await lab.statusWhen(nowQuiet, ({ waits }) => waits.quiet === undefined);
+  expect(Date.now()).toBeGreaterThanOrEqual(turnsMs);
+  await Promise.all([soonQuiet, nowQuiet].map((job) => lab.jobs.stop(job, { waiting: 'discard' })));
 });
 
 test('no more people are told of than the quota allows; the rest waits, until it is raised', async () => {
@@ -144,7 +152,7 @@ describe('a server that was away', () => {
   }
 
   test('a server that was away for long is found within seconds when it is back, however often it was asked meanwhile', async () => {
-    expect(await isThere()).toBe(true);
+    await until(isThere);
     await way.close();
     const awayUntil = performance.now() + 25_000;
     while (performance.now() < awayUntil) {
@@ -154,6 +162,6 @@ describe('a server that was away', () => {
     await way.open();
     const back = performance.now();
     while (!(await isThere())) await setTimeout(50);
-    expect(performance.now() - back).toBeLessThan(5_000);
+    expect(performance.now() - back).toBeLessThan(10_000);
   });
 });
