@@ -14,7 +14,7 @@ import { createSamples, type SampleDependencies } from './samples.ts';
 import {
   createConfirmExits,
   createEmitChanges,
-  createTellReturned,
+  createPublishMissed,
   type EmitDependencies,
 } from './watch/emit-changes.ts';
 import { createPrepareWatch, createScanMembers, type WatchDependencies } from './watch/scan-members.ts';
@@ -67,14 +67,14 @@ export function createWatchActivities(
   dependencies: WatchDependencies & EmitDependencies,
 ): Pick<
   Activities,
-  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'emitChanges' | 'tellReturned' | 'forgetSnapshots'
+  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'emitChanges' | 'publishMissed' | 'forgetSnapshots'
 > {
   return {
     prepareWatch: createPrepareWatch(dependencies),
     scanMembers: createScanMembers(dependencies),
     confirmExits: createConfirmExits(dependencies),
     emitChanges: createEmitChanges(dependencies),
-    tellReturned: createTellReturned(dependencies),
+    publishMissed: createPublishMissed(dependencies),
     forgetSnapshots: (audience) =>
       rm(audienceFolder(dependencies.watchFolder, audience), { recursive: true, force: true }),
   };

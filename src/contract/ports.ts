@@ -114,7 +114,7 @@ export interface Activities {
   /** Signals a scan's changes, with this time as `at`, to each running job that subscribes; when repeated, it continues where it was. */
   emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
   /** Signals the changes of missed rounds to jobs that run again. */
-  tellReturned(audience: string): Promise<EmissionReport>;
+  publishMissed(audience: string): Promise<EmissionReport>;
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
 }

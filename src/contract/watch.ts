@@ -101,7 +101,7 @@ export interface MissedRounds {
   readonly to: string;
 }
 
-/** Result of the activities `emitChanges` and `tellReturned`. */
+/** Result of the activities `emitChanges` and `publishMissed`. */
 export interface EmissionReport {
   /** How many jobs got changes. */
   readonly jobs: number;

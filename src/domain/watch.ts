@@ -26,7 +26,7 @@ export function isTooLarge(exits: number, members: number, largestExitPercent: n
  * Whether a scan's exits may be signalled. A large exit is accepted the second time, or when a person accepts it. The people missing from
  * the held scan must still be missing, and any further ones must be few enough on their own.
  */
-export function mayBeTold(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
+export function mayBePublished(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
   const members = snapshot?.members ?? 0;
   if (!isTooLarge(scan.exits, members, options.largestExitPercent)) return true;
   if (held === undefined || !scan.heldFound) return false;

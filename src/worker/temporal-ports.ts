@@ -1,6 +1,6 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies } from '../activities/index.ts';
-import type { FoundSubscribers, PublishOptions, Subscribers } from '../activities/watch/emit-changes.ts';
+import type { FoundSubscribers, Subscribers } from '../activities/watch/emit-changes.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
 import { type JobSummary, keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
 import { listedJob, type ListedJob, subscribersOf } from '../client/push/job-directory.ts';
@@ -91,8 +91,12 @@ export class TemporalSubscribers implements Subscribers {
     return await mayRunAgain(this.#client, jobId);
   }
 
-  async publish(jobId: string, triggers: AsyncIterable<EventTrigger>, options: PublishOptions): Promise<boolean> {
-    const { signal, onAccepted } = options;
+  async publish(
+    jobId: string,
+    triggers: AsyncIterable<EventTrigger>,
+    signal: AbortSignal,
+    onAccepted: (accepted: number) => void,
+  ): Promise<boolean> {
     const onProgress = ({ accepted }: { readonly accepted: number }): void => onAccepted(accepted);
     try {
       await this.#jobs.push(jobId, triggers, { signal, patienceMs: PATIENCE_MS, onProgress });

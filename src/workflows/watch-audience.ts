@@ -24,7 +24,7 @@ import { refuseNewer } from '../domain/errors.ts';
 import { problemsText, readNothing, readWatchChange, type RequestReading } from '../domain/requests.ts';
 import {
   describeWatch,
-  mayBeTold,
+  mayBePublished,
   nextRoundAt,
   retryAfterMs,
   roundInstant,
@@ -41,7 +41,7 @@ const { scanMembers, confirmExits } = proxyActivities<Activities>({
   heartbeatTimeout: '1 minute',
   retry: { maximumAttempts: 1 },
 });
-const { emitChanges, tellReturned } = proxyActivities<Activities>({
+const { emitChanges, publishMissed } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '15 seconds',
   retry: { maximumAttempts: 1 },
@@ -200,7 +200,7 @@ class WatchRun {
     );
     const scan = { id: scanId, members: report.members, at };
     this.#set({ obsolete: [] });
-    if (mayBeTold(report, this.#state)) await this.#believe(scan, report, startedAt);
+    if (mayBePublished(report, this.#state)) await this.#believe(scan, report, startedAt);
     else this.#hold(scan, report, startedAt);
   }
 
@@ -240,7 +240,7 @@ class WatchRun {
     const { snapshot, changes, isBaseline, startedAt } = pending;
     const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
     const isQuiet = changes.enters + changes.exits === 0;
-    const told = isQuiet ? await this.#tellQuietly() : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const told = isQuiet ? await this.#publishMissed() : await emitChanges(audience.id, snapshot.id, snapshot.at);
     const { at, members } = snapshot;
     this.#set({
       snapshot,
@@ -258,9 +258,9 @@ class WatchRun {
   }
 
   /** Signals a round without changes: only jobs that were away may have missed something. */
-  async #tellQuietly(): Promise<EmissionReport> {
+  async #publishMissed(): Promise<EmissionReport> {
     const { audience, last } = this.#state;
-    if (last?.told.absent !== undefined) return await tellReturned(audience.id);
+    if (last?.told.absent !== undefined) return await publishMissed(audience.id);
     return { jobs: 0, unreadable: [], ...(last?.told.lost === undefined ? {} : { lost: last.told.lost }) };
   }
 

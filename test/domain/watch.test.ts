@@ -6,7 +6,7 @@ import {
   describeWatch,
   differenceOf,
   isTooLarge,
-  mayBeTold,
+  mayBePublished,
   newWatch,
   nextRoundAt,
   retryAfterMs,
@@ -93,7 +93,7 @@ test.each<[string, ScanReport, Partial<WatchState>, boolean]>([
   ['still more, accepted', scan({ exits: 800, gone: 300, heldFound: true }), { held, isAccepted: true }, false],
   ['the first scan', scan({ enters: 1000 }), { snapshot: undefined as never }, true],
 ])('of %s it is known whether they may be told', (_, report, more, expected) => {
-  expect(mayBeTold(report, state(more))).toBe(expected);
+  expect(mayBePublished(report, state(more))).toBe(expected);
 });
 
 test('each round has a time of its own, later than the one before, also when the clock goes back', () => {

@@ -1,13 +1,13 @@
-import { appendFile, readdir, rm, writeFile, copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { Activities } from '../../contract/ports.ts';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
-import type { EmissionReport, MissedRounds } from '../../contract/watch.ts';
+import type { EmissionReport } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../beating.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
+import { AbsentJobs } from './absent-jobs.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
@@ -20,8 +20,6 @@ import {
   Snapshot,
   STAYED,
   writeSummed,
-  isSame,
-  sumOf,
 } from './snapshot.ts';
 
 /** Often enough that little is repeated after a crash. */
@@ -144,13 +142,6 @@ export interface FoundSubscribers {
   readonly unreadable: readonly string[];
 }
 
-export interface PublishOptions {
-  /** When aborted, nothing more is sent. */
-  readonly signal: AbortSignal;
-  /** Called whenever the job has accepted more, and while waiting for it, with the number of triggers that it has. */
-  readonly onAccepted: (accepted: number) => void;
-}
-
 /** The jobs that changes are published to, as activities reach them. */
 export interface Subscribers {
   of(audience: string): Promise<FoundSubscribers>;
@@ -161,9 +152,16 @@ export interface Subscribers {
   /**
    * Signals triggers to a job in their order. Resolves when it has them all, or has ended: false. A trigger of the same person, audience, event and
    * `at` may be signalled twice.
+   * @param signal when aborted, nothing more is sent.
+   * @param onAccepted called whenever the job has accepted more, and while waiting for it, with the number of triggers that it has.
    * @throws when they cannot be signalled to it now.
    */
-  publish(jobId: string, triggers: AsyncIterable<EventTrigger>, options: PublishOptions): Promise<boolean>;
+  publish(
+    jobId: string,
+    triggers: AsyncIterable<EventTrigger>,
+    signal: AbortSignal,
+    onAccepted: (accepted: number) => void,
+  ): Promise<boolean>;
 }
 
 export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
@@ -183,7 +181,7 @@ const UNREADABLE_NAMED = 20;
  * `at`, however often this is retried. A job that cannot be signalled now does not hold up the others. A job that does not run, but may run again,
  * gets them then.
  *
- * @throws ApplicationFailure of type JobsNotTold
+ * @throws ApplicationFailure of type JobsNotReached
  */
 export function createEmitChanges(dependencies: EmitDependencies): Activities['emitChanges'] {
   const { watchFolder, subscribers } = dependencies;
@@ -191,7 +189,7 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
     const folder = audienceFolder(watchFolder, audience);
     const scan = new Snapshot(folder, scanId);
     const changes = await scan.whole(await scan.sealed(), CHANGES);
-    const progress = await EmissionProgress.open(scan.path('told.json'));
+    const progress = await EmissionProgress.open(scan.path('progress.json'));
     const absent = await AbsentJobs.open(folder);
     const { jobIds, stopping, unreadable } = await subscribers.of(audience);
     const round = { scanId, at, changes };
@@ -202,16 +200,16 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
       else if (absent.roundsOf(jobId).every((one) => one.scanId !== scanId))
         await absent.miss(jobId, round, progress.of(jobId));
     }
-    absent.hear(jobIds);
+    absent.setSubscribers(jobIds);
     // This comes before any job gets the round: a job that comes back meanwhile is owed it.
     await absent.save();
     const publisher = new ChangePublisher(dependencies, audience, absent);
     const listed = new Set(jobIds);
     let from = 0;
-    for (let toTell = jobIds; toTell.length > 0;) {
-      /** How much of the round each job had that has ended meanwhile. */
+    for (let next = jobIds; next.length > 0;) {
+      /** How much of the round was accepted by each job that has ended meanwhile. */
       const ended: number[] = [];
-      await publisher.publishAll(toTell, async (jobId) => {
+      await publisher.publishAll(next, async (jobId) => {
         const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
         if (from > progress.of(jobId)) progress.set(jobId, from);
         if (await publisher.catchUp(jobId)) {
@@ -223,10 +221,10 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
         if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
       });
       // A job that was started since may have replaced one that has ended.
-      toTell = ended.length === 0 ? [] : (await subscribers.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
+      next = ended.length === 0 ? [] : (await subscribers.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
       from = Math.min(...ended);
-      for (const jobId of toTell) listed.add(jobId);
-      absent.hear([...listed]);
+      for (const jobId of next) listed.add(jobId);
+      absent.setSubscribers([...listed]);
     }
     await progress.close();
     return await publisher.report(listed.size, unreadable);
@@ -236,9 +234,9 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
 /**
  * The activity that signals missed changes to jobs that run again, in rounds without other changes.
  *
- * @throws ApplicationFailure of type JobsNotTold
+ * @throws ApplicationFailure of type JobsNotReached
  */
-export function createTellReturned(dependencies: EmitDependencies): Activities['tellReturned'] {
+export function createPublishMissed(dependencies: EmitDependencies): Activities['publishMissed'] {
   const { watchFolder, subscribers } = dependencies;
   return async (audience) => {
     const absent = await AbsentJobs.open(audienceFolder(watchFolder, audience));
@@ -267,16 +265,16 @@ class ChangePublisher {
     this.#absent = absent;
   }
 
-  async publishAll(jobIds: readonly string[], tell: (jobId: string) => Promise<void>): Promise<void> {
+  async publishAll(jobIds: readonly string[], publish: (jobId: string) => Promise<void>): Promise<void> {
     // A job that accepts nothing may cause a wait; a worker that was frozen notices that by itself.
-    const tellOne = async (jobId: string): Promise<void> => {
+    const publishOne = async (jobId: string): Promise<void> => {
       try {
-        await tell(jobId);
+        await publish(jobId);
       } catch (error) {
         this.#failures.push(`${jobId}: ${error instanceof Error ? error.message : String(error)}`);
       }
     };
-    await beating(() => forEachLimit(jobIds, JOBS_AT_ONCE, tellOne));
+    await beating(() => forEachLimit(jobIds, JOBS_AT_ONCE, publishOne));
   }
 
   /** Returns whether the job has all of them, and has not ended. */
@@ -287,7 +285,7 @@ class ChangePublisher {
   ): Promise<boolean> {
     const { subscribers, hasStalled } = this.#dependencies;
     const triggers = triggersOf(changes, { audience: this.#audience, at, from, hasStalled });
-    return await subscribers.publish(jobId, triggers, { signal: this.#context.cancellationSignal, onAccepted });
+    return await subscribers.publish(jobId, triggers, this.#context.cancellationSignal, onAccepted);
   }
 
   /** Signals missed changes to a job, round by round; false when it has ended meanwhile. */
@@ -299,19 +297,19 @@ class ChangePublisher {
         break;
       }
       if (!(await this.publish(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
-      this.#absent.told(jobId, scanId);
+      this.#absent.reach(jobId, scanId);
       // Without this, a crash would have all of it signalled again.
       await this.#absent.save();
     }
     return true;
   }
 
-  /** @throws ApplicationFailure of type JobsNotTold */
+  /** @throws ApplicationFailure of type JobsNotReached */
   async report(jobs: number, unreadable: readonly string[]): Promise<EmissionReport> {
     await this.#absent.save();
     await this.#absent.tidy();
     alive();
-    if (this.#failures.length > 0) throw notTold(this.#failures);
+    if (this.#failures.length > 0) throw notReached(this.#failures);
     const { owed, lost } = this.#absent;
     return {
       jobs,
@@ -341,161 +339,10 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
   }
 }
 
-function notTold(failures: readonly string[]): ApplicationFailure {
+function notReached(failures: readonly string[]): ApplicationFailure {
   const more = failures.length > NAMED ? ` And ${failures.length - NAMED} more.` : '';
   return ApplicationFailure.create({
     message: `Some jobs could not be reached and are tried again; all others have the changes. ${failures.slice(0, NAMED).join(' ')}${more}`,
-    type: 'JobsNotTold',
+    type: 'JobsNotReached',
   });
-}
-
-/** A round that jobs have missed. Its changes are in a separate file beside it. */
-const roundSchema = z.strictObject({
-  scanId: z.string(),
-  at: z.string(),
-  sum: z.tuple([z.int(), z.int()]).readonly(),
-  /** Jobs that have yet to get it, and how many of its changes each has. */
-  missedBy: z.record(z.string(), z.int()),
-});
-type Round = z.infer<typeof roundSchema>;
-
-const absentSchema = z.strictObject({
-  v: z.literal(1),
-  /** Jobs that got the last round with changes, or have yet to get it. */
-  heard: z.array(z.string()),
-  /** Oldest first. */
-  rounds: z.array(roundSchema),
-  lost: z.array(z.strictObject({ jobId: z.string(), from: z.string(), to: z.string() })),
-});
-
-const FILE = 'absent.json';
-/** Most rounds that are kept for absent jobs, and most bytes of their changes. */
-const MOST_ROUNDS = 500;
-const MOST_BYTES = 256 * 1024 * 1024;
-const MOST_LOST = 20;
-
-/** The changes missed by jobs that were not running during a round, in a file of the audience's folder. */
-export class AbsentJobs {
-  readonly #folder: string;
-  #heard: string[];
-  #rounds: Round[];
-  #lost: MissedRounds[];
-  /** Rounds that are no longer owed to any job. */
-  readonly #dropped: string[] = [];
-  #saving: Promise<void> = Promise.resolve();
-
-  static async open(audienceFolder: string): Promise<AbsentJobs> {
-    const { data } = absentSchema.safeParse(await readSummed(join(audienceFolder, FILE)));
-    return new AbsentJobs(audienceFolder, data ?? { v: 1, heard: [], rounds: [], lost: [] });
-  }
-
-  private constructor(folder: string, { heard, rounds, lost }: z.infer<typeof absentSchema>) {
-    this.#folder = folder;
-    this.#heard = heard;
-    this.#rounds = rounds;
-    this.#lost = lost;
-  }
-
-  /** Jobs that are owed a round, or got the last one. */
-  get known(): ReadonlySet<string> {
-    return new Set([...this.#heard, ...this.owed]);
-  }
-
-  /** Jobs that are owed a round. */
-  get owed(): string[] {
-    return [...new Set(this.#rounds.flatMap(({ missedBy }) => Object.keys(missedBy)))].sort();
-  }
-
-  /** The missed rounds that can no longer be signalled. */
-  get lost(): readonly MissedRounds[] {
-    return this.#lost;
-  }
-
-  /** Sets the jobs that get the current round. */
-  hear(jobIds: readonly string[]): void {
-    this.#heard = [...jobIds];
-  }
-
-  /** The rounds that a job is owed, oldest first, and how many changes of each it has. */
-  roundsOf(jobId: string): { readonly at: string; readonly scanId: string; readonly from: number }[] {
-    return this.#rounds.flatMap(({ at, scanId, missedBy }) => {
-      const from = missedBy[jobId];
-      return from === undefined ? [] : [{ at, scanId, from }];
-    });
-  }
-
-  /** The path to the changes of a missed round; undefined when they are damaged. */
-  async changesOf(scanId: string): Promise<string | undefined> {
-    const path = this.#path(scanId);
-    const sum = await sumOf(path).catch(() => undefined);
-    const round = this.#rounds.find((one) => one.scanId === scanId);
-    return sum !== undefined && round !== undefined && isSame(sum, round.sum) ? path : undefined;
-  }
-
-  /** Records that a job has missed this round from its change `from` on. */
-  async miss(jobId: string, { scanId, at, changes }: { scanId: string; at: string; changes: string }, from: number) {
-    // The sum of the original: several jobs may miss it at once, and each copies the same file.
-    const sum = await sumOf(changes);
-    await copyFile(changes, this.#path(scanId));
-    const known = this.#rounds.find((one) => one.scanId === scanId);
-    if (known === undefined) this.#rounds.push({ scanId, at, sum, missedBy: { [jobId]: from } });
-    else known.missedBy[jobId] = from;
-    while (this.#rounds.length > MOST_ROUNDS || this.#bytes > MOST_BYTES) {
-      const [oldest] = this.#rounds;
-      for (const one of Object.keys(oldest?.missedBy ?? {})) this.lose(one);
-      this.#unowed();
-    }
-  }
-
-  /** Records that a job has a round that it had missed. */
-  told(jobId: string, scanId: string): void {
-    for (const round of this.#rounds) if (round.scanId === scanId) delete round.missedBy[jobId];
-  }
-
-  /** A job cannot come back, and is no longer owed anything. */
-  forget(jobId: string): void {
-    this.#heard = this.#heard.filter((one) => one !== jobId);
-    for (const { missedBy } of this.#rounds) delete missedBy[jobId];
-  }
-
-  /** A job's missed rounds cannot be signalled: a part of them would be worse than none. */
-  lose(jobId: string): void {
-    const missed = this.roundsOf(jobId);
-    const [from, to] = [missed.at(0)?.at, missed.at(-1)?.at];
-    if (from !== undefined && to !== undefined) this.#lost = [...this.#lost, { jobId, from, to }].slice(-MOST_LOST);
-    for (const { missedBy } of this.#rounds) delete missedBy[jobId];
-  }
-
-  /** Writes all of it, one after another. */
-  async save(): Promise<void> {
-    const write = async (): Promise<void> => {
-      const state = { v: 1, heard: this.#heard, rounds: this.#rounds.filter(isOwed), lost: this.#lost };
-      await writeSummed(join(this.#folder, FILE), state);
-    };
-    this.#saving = this.#saving.then(write, write);
-    await this.#saving;
-  }
-
-  /** Removes rounds that are no longer owed to any job; call it after `save`. */
-  async tidy(): Promise<void> {
-    this.#unowed();
-    for (const scanId of this.#dropped.splice(0)) await rm(this.#path(scanId), { force: true });
-  }
-
-  #unowed(): void {
-    this.#dropped.push(...this.#rounds.filter((round) => !isOwed(round)).map(({ scanId }) => scanId));
-    this.#rounds = this.#rounds.filter(isOwed);
-  }
-
-  get #bytes(): number {
-    return this.#rounds.reduce((sum, round) => sum + round.sum[0], 0);
-  }
-
-  #path(scanId: string): string {
-    return join(this.#folder, `missed-${scanId}`);
-  }
-}
-
-function isOwed({ missedBy }: Round): boolean {
-  return Object.keys(missedBy).length > 0;
 }

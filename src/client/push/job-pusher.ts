@@ -282,7 +282,7 @@ export class GroupedSignals {
   }
 
   #of(jobId: string): JobGroup {
-    const open: OpenPusher = (onProgress, shared) =>
+    const open: OpenForGroup = (onProgress, shared) =>
       new JobPusher(jobId, this.#signalsOf(jobId), { patienceMs: this.#patienceMs, onProgress }, shared);
     const group = this.#jobs.get(jobId) ?? new JobGroup(open, this.#gatherMs);
     this.#jobs.delete(jobId);
@@ -295,7 +295,7 @@ export class GroupedSignals {
   }
 }
 
-type OpenPusher = (onProgress: (progress: PushProgress) => void, shared: SharedByPushers) => JobPusher;
+type OpenForGroup = (onProgress: (progress: PushProgress) => void, shared: SharedByPushers) => JobPusher;
 
 /** An open call, until the job has accepted its triggers: from `begin` to before `end` of all given to the pusher. */
 interface Call {
@@ -308,7 +308,7 @@ interface Call {
 /** The calls for one job. */
 class JobGroup {
   readonly gauge = new HistoryGauge();
-  readonly #open: OpenPusher;
+  readonly #open: OpenForGroup;
   readonly #gatherMs: number;
   /** Sends for the open calls; undefined without any. */
   #pusher: JobPusher | undefined;
@@ -320,7 +320,7 @@ class JobGroup {
   #lastAtMs = -Infinity;
   #lastCalls = 1;
 
-  constructor(open: OpenPusher, gatherMs: number) {
+  constructor(open: OpenForGroup, gatherMs: number) {
     this.#open = open;
     this.#gatherMs = gatherMs;
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import type { FoundSubscribers, PublishOptions, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
+import type { FoundSubscribers, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
 import { createWatchActivities } from '../../../src/activities/index.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
@@ -43,7 +43,8 @@ export class RecordedSubscribers implements Subscribers {
   async publish(
     jobId: string,
     triggers: AsyncIterable<EventTrigger>,
-    { onAccepted }: PublishOptions,
+    _signal: AbortSignal,
+    onAccepted: (accepted: number) => void,
   ): Promise<boolean> {
     const told = this.told.get(jobId) ?? [];
     this.told.set(jobId, told);
@@ -102,8 +103,8 @@ export class WatchLab {
   }
 
   /** What a round without changes tells. */
-  async tellReturned(): Promise<EmissionReport> {
-    return await this.#environment().run(this.#activities.tellReturned, VIP.id);
+  async publishMissed(): Promise<EmissionReport> {
+    return await this.#environment().run(this.#activities.publishMissed, VIP.id);
   }
 
   /** A whole round; what was told, as `enter 1`. */

@@ -1,7 +1,7 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { AbsentJobs } from '../../../src/activities/watch/emit-changes.ts';
+import { AbsentJobs } from '../../../src/activities/watch/absent-jobs.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { VIP, WatchLab } from './a-watch.ts';
 
@@ -54,7 +54,7 @@ test('a job that is stopping beside another is owed the round, and is forgotten 
   source.exit(VIP.id, '1');
   expect(await turn(1)).toMatchObject({ jobs: 1, absent: ['ads', 'new'] });
   lab.subscribers.stoppingIds = [];
-  expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
   expect([lab.told('ads'), lab.told('new')]).toEqual([[], []]);
 });
 
@@ -64,10 +64,10 @@ test('a round without changes tells it, too; told once, it is owed nothing', asy
   lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
   await turn(1);
-  expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [], absent: ['ads'] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [], absent: ['ads'] });
   lab.subscribers.jobIds = ['ads'];
-  expect(await lab.tellReturned()).toEqual({ jobs: 1, unreadable: [] });
-  expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 1, unreadable: [] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
@@ -79,7 +79,7 @@ test('a job that is stopped in the middle of a round is told the rest of it late
   expect(await turn(1)).toMatchObject({ absent: ['ads'] });
   expect(lab.told('ads')).toHaveLength(2);
   lab.subscribers.ending.clear();
-  await lab.tellReturned();
+  await lab.publishMissed();
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
 
@@ -93,10 +93,10 @@ test('a job that heard the last round may come back from a termination; one that
   source.exit(VIP.id, '2');
   expect(await turn(2)).toMatchObject({ absent: ['ads'] });
   lab.subscribers.recoverable = [];
-  expect(await lab.tellReturned()).toEqual({ jobs: 0, unreadable: [] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
   expect(missedFiles(lab)).toEqual([]);
   lab.subscribers.jobIds = ['ads'];
-  await lab.tellReturned();
+  await lab.publishMissed();
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
@@ -112,10 +112,10 @@ test('what is owed and damaged is not told in part: the report says which rounds
   writeFileSync(join(lab.folder, missedFiles(lab)[1] ?? ''), 'damaged');
   lab.subscribers.jobIds = ['crm', 'ads'];
   const lost = [{ jobId: 'ads', from: at(1), to: at(2) }];
-  expect(await lab.tellReturned()).toEqual({ jobs: 1, unreadable: [], lost });
+  expect(await lab.publishMissed()).toEqual({ jobs: 1, unreadable: [], lost });
   expect(lab.told('ads')).toEqual([]);
   // It goes on being said.
-  expect(await lab.tellReturned()).toMatchObject({ lost });
+  expect(await lab.publishMissed()).toMatchObject({ lost });
 });
 
 test('of more than 500 rounds the oldest are lost, and with them all that those jobs have missed', async () => {
@@ -161,7 +161,7 @@ test('a try that failed after some were told owes each job the round once', asyn
   const { scanId } = await lab.scan();
   await lab.confirm(scanId);
   lab.subscribers.failing = { jobId: 'crm', after: 0 };
-  await expect(lab.emit(scanId, at(1))).rejects.toMatchObject({ type: 'JobsNotTold' });
+  await expect(lab.emit(scanId, at(1))).rejects.toMatchObject({ type: 'JobsNotReached' });
   lab.subscribers.failing = undefined;
   // It is back before the round is told again.
   lab.subscribers.jobIds = ['crm', 'ads'];

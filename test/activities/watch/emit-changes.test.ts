@@ -134,7 +134,7 @@ test('one that cannot be told keeps no other from it, and gets the rest, and onl
   lab.subscribers.jobIds = ['ads', 'crm'];
   lab.subscribers.failing = { jobId: 'ads', after: 7 };
   await expect(lab.emit(scanId)).rejects.toMatchObject({
-    type: 'JobsNotTold',
+    type: 'JobsNotReached',
     message: 'Some jobs could not be reached and are tried again; all others have the changes. ads: ads takes no more',
   });
   expect([lab.told('crm').length, lab.told('ads').length]).toEqual([23, 7]);
@@ -151,7 +151,7 @@ test.each([
   const { lab, scanId } = await confirmed();
   await lab.emit(scanId);
   const first = lab.subscribers.told.get('crm')?.slice() ?? [];
-  const path = join(lab.folder, scanId, 'told.json');
+  const path = join(lab.folder, scanId, 'progress.json');
   writeFileSync(path, damaged(readFileSync(path, 'utf8')));
   await lab.emit(scanId);
   expect(lab.subscribers.told.get('crm')?.slice(first.length)).toEqual(first);
