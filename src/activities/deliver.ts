@@ -10,14 +10,14 @@ import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import { beating } from './beating.ts';
-import type { HeldProfileReader } from './holders.ts';
+import type { SpilledProfileReader } from './holders.ts';
 import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;
-  readonly heldProfiles: HeldProfileReader;
+  readonly spilledProfiles: SpilledProfileReader;
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
@@ -35,7 +35,7 @@ export interface DeliverDependencies {
 
 /** Until a trigger is settled, a heartbeat only says that the worker is alive. */
 const QUIET_HEARTBEAT_MS = HEARTBEAT_TIMEOUT_MS / 4;
-/** A returned slice is cut again at once. A worker that was frozen keeps it for a moment, to avoid receiving it again and again. */
+/** A returned slice is dispatched again at once. A worker that was frozen keeps it for a moment, to avoid receiving it again and again. */
 const STALLED_WAIT_MS = 1000;
 
 /**
@@ -49,7 +49,7 @@ export function createDeliver(dependencies: DeliverDependencies): (slice: SliceI
     const { workflowExecution: { workflowId = '' } = {} } = context.info;
     const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace);
     // This worker was frozen, and another one may have the slice by now. Or the slice is too late by this worker's clock, but not yet by the
-    // server's. In both cases the job cuts its triggers again at once.
+    // server's. In both cases the job dispatches its triggers again at once.
     if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
       await sleep(STALLED_WAIT_MS);
       return report(settled, NOTHING_SENT, starts);
@@ -93,17 +93,17 @@ type Sent = Pick<SliceReport, 'sendingMs' | 'requests'>;
 const NOTHING_SENT: Sent = { sendingMs: 0 };
 
 async function send(dependencies: DeliverDependencies, sending: Sending): Promise<Sent> {
-  const { source, heldProfiles, poster, authorizations, userAgent, returnPermits } = dependencies;
+  const { source, spilledProfiles, poster, authorizations, userAgent, returnPermits } = dependencies;
   const { workflowId, ...what } = sending;
   const { slice, settled, telemetry } = what;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
   const [refusal] = destinationsOf(slice.settings).flatMap((one) => authorizations.refusalOf(authorization, one) ?? []);
   if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
-  const [found, looked, held] = await Promise.all([
+  const [found, looked, spilled] = await Promise.all([
     authorizations.lookUp(authorization, url),
     lookUpPeople(source, slice, telemetry),
-    readHeld(heldProfiles, jobIdOf(workflowId), slice),
+    readSpilled(spilledProfiles, jobIdOf(workflowId), slice),
   ]);
   // The budget begins only now, and does not include the wait: another worker may have this slice by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;
@@ -115,7 +115,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     userAgent,
     authorization: found.authorization,
     ...looked,
-    held,
+    spilled,
     cancelled: Context.current().cancellationSignal,
     returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) =>
       returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
@@ -153,8 +153,8 @@ async function lookUpPeople(
 ): Promise<Pick<SliceSendingOptions, 'profiles' | 'memberships' | 'sourceTrouble'>> {
   const unknown = new Set<string>();
   const all = new Set<string>();
-  for (const { user, profile, held } of triggers) {
-    if (profile === undefined && held === undefined) unknown.add(user);
+  for (const { user, profile, profileRef } of triggers) {
+    if (profile === undefined && profileRef === undefined) unknown.add(user);
     if (settings.memberships === true) all.add(user);
   }
   if (unknown.size === 0 && all.size === 0) return { profiles: new Map() };
@@ -179,16 +179,16 @@ async function lookUpPeople(
 }
 
 /** The profiles that triggers name and do not carry, by their places in the slice. Unreadable ones are absent for now. */
-async function readHeld(
-  heldProfiles: HeldProfileReader,
+async function readSpilled(
+  spilledProfiles: SpilledProfileReader,
   jobId: string,
   { triggers }: SliceInput,
-): Promise<SliceSendingOptions['held']> {
+): Promise<SliceSendingOptions['spilled']> {
   const read = new Map<number, string | undefined>();
   const reading: Promise<void>[] = [];
-  for (const [index, { held }] of triggers.entries()) {
-    if (held === undefined) continue;
-    reading.push(heldProfiles.read(jobId, held).then((json) => void read.set(index, json)));
+  for (const [index, { profileRef }] of triggers.entries()) {
+    if (profileRef === undefined) continue;
+    reading.push(spilledProfiles.read(jobId, profileRef).then((json) => void read.set(index, json)));
   }
   if (reading.length === 0) return read;
   try {

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { PackedTriggers, HeldProfile, HeldProfiles } from '../contract/holder.ts';
+import type { PackedTriggers, ProfileRef, SpilledProfiles } from '../contract/holder.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { JsonObject } from '../contract/trigger.ts';
 import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
@@ -17,28 +17,28 @@ import { forEachLimit } from '../domain/for-each-limit.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
 import { profileFrom } from '../domain/held-profile.ts';
 
-/** Enough that a hundred releases take only a moment, and few enough not to crowd the server. */
-const RELEASES_AT_ONCE = 8;
+/** Enough that a hundred drops take only a moment, and few enough not to crowd the server. */
+const DROPS_AT_ONCE = 8;
 
 /**
- * The activities that put waiting triggers into holder workflows, read them back and release the holders.
+ * The activities that put waiting triggers into holder workflows, load them back and drop the holders.
  *
  * @param by the run that needs them.
  */
 export function createHolders(
   workflows: SideWorkflows,
   by: () => WorkflowRun | undefined = presentRun,
-): Pick<Activities, 'hold' | 'recall' | 'release'> {
+): Pick<Activities, 'spill' | 'load' | 'drop'> {
   return {
-    hold: (holderId, content) => workflows.start({ ...holderWorkflow(holderId, content), by: by() }),
-    recall: async (holderId) => {
+    spill: (holderId, content) => workflows.start({ ...holderWorkflow(holderId, content), by: by() }),
+    load: async (holderId) => {
       const content = await workflows.inputOf(holderId);
       if (content === undefined) return null;
       refuseNewer(`The content of ${holderId}`, content);
       if (!isPackedTriggers(content)) throw new Error(unreadable(holderId, content));
       return content;
     },
-    release: (holderIds) => forEachLimit(holderIds, RELEASES_AT_ONCE, (holderId) => workflows.release(holderId)),
+    drop: (holderIds) => forEachLimit(holderIds, DROPS_AT_ONCE, (holderId) => workflows.drop(holderId)),
   };
 }
 
@@ -63,11 +63,11 @@ const ANSWERS_AT_ONCE = 8;
 export function createKeepDeadLetters(
   workflows: SideWorkflows,
   tracing?: DeliveryTracing,
-  heldProfiles = new HeldProfileReader(workflows),
+  spilledProfiles = new SpilledProfileReader(workflows),
 ): Activities['keepDeadLetters'] {
   return (letters) =>
     forEachLimit(letters, STARTS_AT_ONCE, async (given) => {
-      const letter = await withProfile(given, heldProfiles);
+      const letter = await withProfile(given, spilledProfiles);
       await workflows.start({
         type: DEAD_LETTER,
         workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
@@ -80,10 +80,10 @@ export function createKeepDeadLetters(
 }
 
 /** A letter outlives its job, so it keeps its profile itself. A letter whose profile is lost says so, and is not sent with another. */
-async function withProfile(letter: DeadLetter, heldProfiles: HeldProfileReader): Promise<DeadLetter> {
-  const { held, ...rest } = letter;
-  if (held === undefined) return letter;
-  const json = await heldProfiles.read(jobIdOf(letter.jobWorkflowId), held);
+async function withProfile(letter: DeadLetter, spilledProfiles: SpilledProfileReader): Promise<DeadLetter> {
+  const { profileRef, ...rest } = letter;
+  if (profileRef === undefined) return letter;
+  const json = await spilledProfiles.read(jobIdOf(letter.jobWorkflowId), profileRef);
   if (json === undefined) return letter;
   // The sender of the signal wrote an object.
   return { ...rest, profile: parseJson(json) as JsonObject, profileBytes: jsonStringBytes(json) };
@@ -116,7 +116,7 @@ interface Entry {
  * Reads profiles that are stored apart from their triggers, in holders. A holder has the profiles of hundreds of triggers, and therefore stays in
  * memory for a while.
  */
-export class HeldProfileReader {
+export class SpilledProfileReader {
   readonly #workflows: Pick<SideWorkflows, 'inputOf'>;
   readonly #cacheBytes: number;
   /** By workflow id, last used at the end. */
@@ -133,15 +133,15 @@ export class HeldProfileReader {
    *
    * @param jobId the holder's job: a signal to one job cannot name another job's holder.
    */
-  async read(jobId: string, held: HeldProfile): Promise<string | undefined> {
-    const workflowId = profileHolderWorkflowId(jobId, held[0]);
+  async read(jobId: string, profileRef: ProfileRef): Promise<string | undefined> {
+    const workflowId = profileHolderWorkflowId(jobId, profileRef[0]);
     const entry = this.#entries.get(workflowId) ?? this.#begin(workflowId);
     this.#entries.delete(workflowId);
     this.#entries.set(workflowId, entry);
     const content = await entry.content;
     const why = undecodableReason(content);
     if (why !== undefined) throw new Error(`The profiles in ${workflowId} cannot be read: ${why}.`);
-    return profileFrom(content, held);
+    return profileFrom(content, profileRef);
   }
 
   #begin(workflowId: string): Entry {
@@ -176,7 +176,7 @@ export class HeldProfileReader {
 
 /** Undefined: it is not content, and may become content later. */
 function bytesOf(content: unknown): number | undefined {
-  const { profiles } = (content ?? {}) as Partial<HeldProfiles>;
+  const { profiles } = (content ?? {}) as Partial<SpilledProfiles>;
   if (!Array.isArray(profiles)) return undefined;
   return profiles.reduce((sum: number, text: unknown) => sum + (typeof text === 'string' ? text.length : 0), 1);
 }

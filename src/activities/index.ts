@@ -7,7 +7,7 @@ import { beating } from './beating.ts';
 import { calendarOf } from './calendar.ts';
 import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
-import { HeldProfileReader, createAnswerLetters, createHolders, createKeepDeadLetters } from './holders.ts';
+import { SpilledProfileReader, createAnswerLetters, createHolders, createKeepDeadLetters } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
@@ -23,7 +23,7 @@ import { audienceFolder } from './watch/snapshot.ts';
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies
   extends
-    Omit<DeliverDependencies, 'heldProfiles'>,
+    Omit<DeliverDependencies, 'spilledProfiles'>,
     PrepareDependencies,
     AlertDependencies,
     EmitDependencies,
@@ -37,8 +37,8 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);
   const { listDifference, ...differences } = createDifferences(dependencies);
-  const heldProfiles = new HeldProfileReader(sideWorkflows);
-  const deliver = createDeliver({ ...dependencies, heldProfiles });
+  const spilledProfiles = new SpilledProfileReader(sideWorkflows);
+  const deliver = createDeliver({ ...dependencies, spilledProfiles });
   const prepareJob = createPrepareJob(dependencies);
   return {
     deliver: async (packed) => await deliver(unpackSlice(packed)),
@@ -52,7 +52,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
     ...createHolders(sideWorkflows),
-    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, heldProfiles),
+    keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, spilledProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),
     raiseAlerts: createRaiseAlerts(dependencies),
     sendAlert: createSendAlert(dependencies),

@@ -41,7 +41,7 @@ export interface SliceSendingOptions {
   /** Undefined: the source did not answer. */
   readonly profiles: ReadonlyMap<string, Profile> | undefined;
   /** Profiles that triggers name and do not carry, by their places; undefined: the profile is lost; absent: it could not be read. */
-  readonly held: ReadonlyMap<number, string | undefined>;
+  readonly spilled: ReadonlyMap<number, string | undefined>;
   /** The audiences that people are in, by their slugs; absent: the job does not send them. */
   readonly memberships?: ReadonlyMap<string, readonly string[]>;
   /** Why the source did not answer, as far as people may read that. */
@@ -159,15 +159,15 @@ export type BuildError = Pick<FailedAttempt, 'code' | 'answer'>;
 export function profileOf(
   index: number,
   trigger: SliceTrigger,
-  options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'held' | 'sourceTrouble'>,
+  options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'spilled' | 'sourceTrouble'>,
 ): { readonly profile: Profile } | (BuildError & { readonly profile?: undefined }) {
-  const { slice, profiles, held, sourceTrouble } = options;
+  const { slice, profiles, spilled, sourceTrouble } = options;
   const { user, profileOptional } = trigger;
   // A profile that came with its trigger is the one to send. The source's profile never replaces it.
-  if (trigger.held !== undefined && !held.has(index))
+  if (trigger.profileRef !== undefined && !spilled.has(index))
     return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
-  const profile = trigger.held === undefined ? trigger.profile : held.get(index);
-  if (trigger.held !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
+  const profile = trigger.profileRef === undefined ? trigger.profile : spilled.get(index);
+  if (trigger.profileRef !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
   if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
     return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
   const found = profile === undefined ? profiles?.get(user) : profileIn(profile);

@@ -37,7 +37,7 @@ export function statusLine(status: JobStatus, ratePerS?: number): string {
     status.state,
     `delivered ${count(status.delivered)}`,
     `waiting ${count(status.waiting)}`,
-    ...(status.held > 0 ? [`held ${count(status.held)}`] : []),
+    ...(status.delayed > 0 ? [`delayed ${count(status.delayed)}`] : []),
     `in flight ${count(status.inFlight)}`,
     ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
     ...(status.endpoint === undefined ? [] : [`endpoint ${status.endpoint.state}`]),

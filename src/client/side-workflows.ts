@@ -7,11 +7,11 @@ import { forEachLimit } from '../domain/for-each-limit.ts';
 import { isProfileHolderOf } from '../domain/held-profile.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { ALERTS, profileHolderPrefix } from '../domain/names.ts';
-import { alertsSignal, answerSignal, releaseSignal } from '../workflows/messages.ts';
+import { alertsSignal, answerSignal, dropSignal } from '../workflows/messages.ts';
 import { clientForLists } from './executions.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
-const RELEASES_AT_ONCE = 8;
+const DROPS_AT_ONCE = 8;
 
 /** The workflows beside jobs, through a Temporal client. They run on the worker's own task queue. */
 export class TemporalSideWorkflows implements SideWorkflows {
@@ -100,10 +100,10 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  async release(workflowId: string): Promise<void> {
+  async drop(workflowId: string): Promise<void> {
     try {
       const handle = this.#client.workflow.getHandle(workflowId);
-      await handle.signal(releaseSignal);
+      await handle.signal(dropSignal);
       // A signal alone does not wake a delayed start; a cancellation does, and means nothing else to a holder.
       await handle.cancel();
     } catch (error) {
@@ -111,9 +111,9 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  async releaseProfiles(jobId: string, before: number): Promise<void> {
+  async dropProfiles(jobId: string, before: number): Promise<void> {
     const holders = this.#profileHolders(jobId, before);
-    await forEachLimit(holders, RELEASES_AT_ONCE, async (workflowId) => await this.release(workflowId));
+    await forEachLimit(holders, DROPS_AT_ONCE, async (workflowId) => await this.drop(workflowId));
   }
 
   /** Yields the ids of a job's running profile holders. The server's list may include others with a similar prefix. */

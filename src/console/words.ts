@@ -15,7 +15,7 @@ const TONES: Readonly<Record<string, string>> = {
   starting: 'caution',
   paused: 'caution',
   stopping: 'caution',
-  held: 'caution',
+  delayed: 'caution',
   unknown: 'caution',
   kept: 'quiet',
   stopped: 'quiet',
@@ -97,7 +97,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (waiting === 0) return `Up to date: ${waits}.`;
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
-  return `${capital(waits)}${status.held > 0 ? `, of ${counted(status.held, 'person', 'people')} for the next attempt` : ''}.`;
+  return `${capital(waits)}${status.delayed > 0 ? `, of ${counted(status.delayed, 'person', 'people')} for the next attempt` : ''}.`;
 }
 
 function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {

@@ -1,5 +1,5 @@
 import type { Audience } from './audience.ts';
-import type { HeldProfile } from './holder.ts';
+import type { ProfileRef } from './holder.ts';
 import type { LastFailure } from './job-status.ts';
 import type { JsonObject, TriggerEvent } from './trigger.ts';
 
@@ -20,7 +20,7 @@ export interface DeadLetter {
   readonly profile?: JsonObject;
   readonly profileBytes?: number;
   /** Where its profile was, but is no longer: it is never sent with another one. A job sets this for every profile that the letter does not carry. */
-  readonly held?: HeldProfile;
+  readonly profileRef?: ProfileRef;
   /** The last attempt. */
   readonly failure: LastFailure;
   /** Attempts that were made. */
@@ -50,7 +50,7 @@ export interface Redelivery {
     readonly at: string;
     readonly profile?: JsonObject;
     readonly profileBytes?: number;
-    readonly held?: HeldProfile;
+    readonly profileRef?: ProfileRef;
     /** How often it was redelivered, this time included. */
     readonly redelivery: number;
   };

@@ -8,7 +8,7 @@ export interface PackedMore {
   /** Bytes that the profile takes here; present when there is a profile. */
   readonly profileBytes?: number;
   /** In place of a profile: where it is. */
-  readonly held?: HeldProfile;
+  readonly profileRef?: ProfileRef;
   /** The number of the backfill that it comes from. */
   readonly backfill?: number;
   /** How often it has been redelivered as a dead letter; absent: never. */
@@ -18,10 +18,10 @@ export interface PackedMore {
 }
 
 /** Where the profile of a trigger is that does not carry it: the name of a profile holder of its job, and the place there, from 0. */
-export type HeldProfile = readonly [holder: string, place: number];
+export type ProfileRef = readonly [holder: string, place: number];
 
 /** The content of a profile holder: the profiles of the triggers of one signal, as JSON texts. */
-export interface HeldProfiles {
+export interface SpilledProfiles {
   readonly profiles: readonly string[];
 }
 

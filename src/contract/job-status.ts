@@ -205,7 +205,7 @@ export interface JobStatus extends ShownForm {
   /** RFC 3339: when somebody reset its present run, which began again from an earlier moment. Looked up by the client, like `kept`. */
   readonly resetAt?: string;
   /** People whose next trigger is waiting for its next attempt. */
-  readonly held: number;
+  readonly delayed: number;
   /** Requests that may be in flight now. */
   readonly inFlight: number;
   /** The job is paused, or stops without sending, and not all workers have confirmed that they begin no further request. Absent: none begins. */

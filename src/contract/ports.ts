@@ -87,11 +87,11 @@ export interface Activities {
   /** Whether a workflow runs. */
   lookUpWorkflow(workflowId: string): Promise<WorkflowStanding>;
   /** Starts the holder workflow with this id and content; calling it again changes nothing. */
-  hold(holderId: string, content: PackedTriggers): Promise<void>;
+  spill(holderId: string, content: PackedTriggers): Promise<void>;
   /** The content of a holder; null when the server no longer knows such a workflow. */
-  recall(holderId: string): Promise<PackedTriggers | null>;
+  load(holderId: string): Promise<PackedTriggers | null>;
   /** Lets holders end; ignores those that have ended or are not known. */
-  release(holderIds: readonly string[]): Promise<void>;
+  drop(holderIds: readonly string[]): Promise<void>;
   /** Starts a dead-letter workflow for each; leaves alone those that are already running. */
   keepDeadLetters(letters: readonly DeadLetter[]): Promise<void>;
   /** Tells dead letters whether their job accepted them; leaves out those that have ended. */
@@ -129,7 +129,7 @@ export interface SideWorkflow {
   readonly summary: string;
   readonly memo?: Readonly<Record<string, unknown>>;
   readonly attributes?: readonly SearchAttribute[];
-  /** It only keeps its input: for so many days, no worker has anything to do before it is released. Absent: it begins at once. */
+  /** It only keeps its input: for so many days, no worker has anything to do before it is dropped. Absent: it begins at once. */
   readonly sleepsDays?: number;
   /**
    * Absent: one that exists, running or closed, is as good as this one.
@@ -164,7 +164,7 @@ export interface SideWorkflows {
   /** Tells a dead letter whether its job accepted it; ignores one that is not running. */
   answer(workflowId: string, answer: RedeliveryAnswer): Promise<void>;
   /** Lets a holder end; ignores one that is not running. */
-  release(workflowId: string): Promise<void>;
+  drop(workflowId: string): Promise<void>;
   /** Lets all profile holders of a job end that were started before this time, epoch ms. */
-  releaseProfiles(jobId: string, before: number): Promise<void>;
+  dropProfiles(jobId: string, before: number): Promise<void>;
 }

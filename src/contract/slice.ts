@@ -1,6 +1,6 @@
 import type { KnownAnswers, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
-import type { HeldProfile } from './holder.ts';
+import type { ProfileRef } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -15,7 +15,7 @@ export interface SliceTrigger {
   /** Its JSON. Absent: the activity reads it from the source, with one look-up for the whole slice. */
   readonly profile?: string;
   /** In place of a profile: where the activity finds it. */
-  readonly held?: HeldProfile;
+  readonly profileRef?: ProfileRef;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */

@@ -127,15 +127,15 @@ export interface WaitingTrigger {
 
 /** The place of a person's oldest triggers in the job's own state. */
 export interface ChainStanding {
-  /** `running`: in a slice. `held`: waits for its next attempt. `ready`: waits for its turn. */
-  readonly place: 'ready' | 'held' | 'running';
+  /** `running`: in a slice. `delayed`: waits for its next attempt. `ready`: waits for its turn. */
+  readonly place: 'ready' | 'delayed' | 'running';
   /** With `ready`: how many people are ahead. */
   readonly ahead?: number;
   /** Failed attempts of the oldest trigger. */
   readonly failures: number;
   /** How often the source did not know the person when the trigger was to be sent. */
   readonly profileTries: number;
-  /** RFC 3339: with `held`, when it is sent again at the earliest. */
+  /** RFC 3339: with `delayed`, when it is sent again at the earliest. */
   readonly nextAttemptAt?: string;
 }
 

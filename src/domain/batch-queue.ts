@@ -122,7 +122,7 @@ export class BatchQueue {
     this.#putFirst(places);
   }
 
-  /** The places that go in smaller batches than the slice was cut for, each with the most triggers in such a batch. */
+  /** The places that go in smaller batches than the slice was dispatched for, each with the most triggers in such a batch. */
   get halved(): HalvedBatches {
     const { triggers } = this.#options;
     return [...this.#most]

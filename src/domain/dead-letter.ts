@@ -8,14 +8,14 @@ import type {
 } from '../contract/dead-letter.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from './delivery-id.ts';
-import { heldProfile } from './held-profile.ts';
+import { readProfileRef } from './held-profile.ts';
 import { instantOf } from './instant.ts';
 import type { JobRecord } from './job/job.ts';
 import type { DeadTrigger } from './job/queue/pending-dead-letters.ts';
 import { isRecord, parseJson } from './json.ts';
 import { audienceAttribute, audienceById, jobIdOf } from './names.ts';
 import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';
-import { ProfileElsewhere, readTrigger } from './trigger.ts';
+import { SpilledProfile, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 
 /** How long a dead letter waits for a person, in ms: 30 days. */
@@ -107,7 +107,7 @@ export function redeliveryOf(
   letter: DeadLetter,
   asked: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
 ): Redelivery {
-  const { subscriptionId, user, audience, event, at, profile, profileBytes, held, redeliveries } = letter;
+  const { subscriptionId, user, audience, event, at, profile, profileBytes, profileRef, redeliveries } = letter;
   return {
     subscriptionId,
     ...asked,
@@ -118,7 +118,7 @@ export function redeliveryOf(
       at,
       ...(profile === undefined ? {} : { profile }),
       ...(profileBytes === undefined ? {} : { profileBytes }),
-      ...(held === undefined ? {} : { held }),
+      ...(profileRef === undefined ? {} : { profileRef }),
       redelivery: redeliveries + 1,
     },
   };
@@ -192,8 +192,10 @@ function readContent(
   if (!isRecord(trigger)) return '"trigger" must be a JSON object';
   const { redelivery } = trigger;
   if (!isCount(redelivery)) return '"redelivery" must be a number from 1';
-  const held = Array.isArray(trigger['held']) ? heldProfile(trigger['held'][0], trigger['held'][1]) : undefined;
-  const elsewhere = held === undefined ? {} : { profile: new ProfileElsewhere(held) };
+  const profileRef = Array.isArray(trigger['profileRef'])
+    ? readProfileRef(trigger['profileRef'][0], trigger['profileRef'][1])
+    : undefined;
+  const elsewhere = profileRef === undefined ? {} : { profile: new SpilledProfile(profileRef) };
   const reading = readTrigger({ ...trigger, ...elsewhere, user }, undefined, mostBytes + SETTLED_BYTES);
   if (!reading.ok) return reading.reason;
   const { user: whose, at, ...rest } = reading.trigger;
@@ -212,7 +214,7 @@ function isCount(value: unknown): value is number {
 /** Returns the input of a dead letter's workflow. */
 export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: string, now: number): DeadLetter {
   const { user, trigger, failure, attempts } = dead;
-  const { audience: audienceId, event, at, profile, profileBytes, held, redelivery = 0 } = trigger;
+  const { audience: audienceId, event, at, profile, profileBytes, profileRef, redelivery = 0 } = trigger;
   const audience = audienceById(job, audienceId) ?? { id: audienceId, slug: audienceId, name: audienceId };
   return {
     v: 1,
@@ -230,7 +232,7 @@ export function deadLetterOf(job: JobRecord, dead: DeadTrigger, jobWorkflowId: s
           profile: parseJson(profile) as JsonObject,
           profileBytes: profileBytes ?? 0,
         }),
-    ...(held === undefined ? {} : { held }),
+    ...(profileRef === undefined ? {} : { profileRef }),
     failure,
     attempts,
     diedAt: instantOf(now),

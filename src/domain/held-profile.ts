@@ -1,4 +1,4 @@
-import type { HeldProfile } from '../contract/holder.ts';
+import type { ProfileRef } from '../contract/holder.ts';
 import { scanMembers } from './json-scan.ts';
 import { isRecord, parseJson } from './json.ts';
 import { profileHolderPrefix } from './names.ts';
@@ -27,7 +27,7 @@ export function isProfileHolderOf(jobId: string, workflowId: string): boolean {
 }
 
 /** Reads where a profile is from a signalled value; undefined for anything else. */
-export function heldProfile(holder: unknown, place: unknown): HeldProfile | undefined {
+export function readProfileRef(holder: unknown, place: unknown): ProfileRef | undefined {
   if (!isProfileHolder(holder)) return undefined;
   return typeof place === 'number' && Number.isSafeInteger(place) && place >= 0 ? [holder, place] : undefined;
 }
@@ -36,7 +36,7 @@ export function heldProfile(holder: unknown, place: unknown): HeldProfile | unde
  * Reads a profile from the content of a holder. Undefined when it is missing or not an object: anybody who can reach Temporal can start
  * such a workflow.
  */
-export function profileFrom(content: unknown, [, place]: HeldProfile): string | undefined {
+export function profileFrom(content: unknown, [, place]: ProfileRef): string | undefined {
   const profiles: unknown = isRecord(content) ? content['profiles'] : undefined;
   const text: unknown = Array.isArray(profiles) ? profiles[place] : undefined;
   return typeof text === 'string' && isObject(text) ? text : undefined;

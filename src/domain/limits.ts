@@ -37,7 +37,7 @@ export interface Budgets {
   readonly commandBytes: number;
   /** From here on, continue as new whenever no slice is running, … */
   readonly calmSignals: number;
-  /** … and from here on, cut no slices until none is running, as long as those usually take: when nobody is waiting, … */
+  /** … and from here on, dispatch no slices until none is running, as long as those usually take: when nobody is waiting, … */
   readonly calmEvents: number;
   /** … even when somebody is waiting, … */
   readonly forcedSignals: number;

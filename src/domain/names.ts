@@ -1,6 +1,6 @@
 import type { RaisedAlert } from '../contract/alert.ts';
 import type { Audience } from '../contract/audience.ts';
-import type { HeldProfiles, PackedTriggers } from '../contract/holder.ts';
+import type { SpilledProfiles, PackedTriggers } from '../contract/holder.ts';
 
 /** Workflow types, as any Temporal client starts them. */
 export const EXPORT_JOB = 'exportJob';
@@ -144,7 +144,7 @@ export function holderWorkflow(workflowId: string, content: PackedTriggers) {
 }
 
 /** The options that a profile holder is started with, before the signal whose profiles it keeps. */
-export function profileHolderWorkflow(workflowId: string, content: HeldProfiles) {
+export function profileHolderWorkflow(workflowId: string, content: SpilledProfiles) {
   const count = content.profiles.length;
   const summary = `Profile${count === 1 ? '' : 's'} of ${count.toLocaleString('en')} trigger${count === 1 ? '' : 's'} of a job`;
   return { type: HOLDER, workflowId, input: content, summary, sleepsDays: PROFILE_DAYS } as const;

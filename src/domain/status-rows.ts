@@ -271,10 +271,12 @@ function delivered(status: JobStatus, time: Telling['time'], rate: string | unde
   return parts.join(', ');
 }
 
-function waiting({ waiting: all, held, overflow, oldestWaitingAt }: JobStatus, time: Telling['time']): string {
+function waiting({ waiting: all, delayed, overflow, oldestWaitingAt }: JobStatus, time: Telling['time']): string {
   const parts = [
     shownCount(all),
-    ...(held > 0 ? [`${held === 1 ? '1 person waits' : `${shownCount(held)} people wait`} for the next attempt`] : []),
+    ...(delayed > 0
+      ? [`${delayed === 1 ? '1 person waits' : `${shownCount(delayed)} people wait`} for the next attempt`]
+      : []),
     ...(overflow > 0 ? [`${shownCount(overflow)} outside the job's own state`] : []),
     ...(oldestWaitingAt === undefined ? [] : [`oldest ${time(oldestWaitingAt)}`]),
   ];

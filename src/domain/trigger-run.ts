@@ -1,9 +1,9 @@
-import type { HeldProfiles } from '../contract/holder.ts';
+import type { SpilledProfiles } from '../contract/holder.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
-import { heldProfile } from './held-profile.ts';
+import { readProfileRef } from './held-profile.ts';
 import { nextNanosecond, parseInstant, withOffset } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ProfileElsewhere, WrittenProfile } from './trigger.ts';
+import { SpilledProfile, WrittenProfile } from './trigger.ts';
 
 /** A trigger with its profile as JSON text: a job hands a profile on as it came, and a text costs it a fifth of what an object does. */
 export interface RunTrigger extends Omit<EventTrigger, 'profile'> {
@@ -15,13 +15,13 @@ export interface RunTrigger extends Omit<EventTrigger, 'profile'> {
  * times would be a third of what a job's history holds.
  */
 export interface TriggerRun {
-  readonly triggers: readonly (RunTrigger | HeldTrigger)[];
+  readonly triggers: readonly (RunTrigger | TriggerWithRef)[];
   /** Where the profiles are, if they are not with their triggers: the name of a profile holder. */
   readonly profilesIn?: string;
 }
 
 /** A trigger with the place of its profile in a holder. */
-interface HeldTrigger extends Omit<EventTrigger, 'profile'> {
+interface TriggerWithRef extends Omit<EventTrigger, 'profile'> {
   readonly profile: number;
 }
 
@@ -59,10 +59,10 @@ function sparselyDated(triggers: readonly RunTrigger[]): RunTrigger[] {
 }
 
 /** The same without their profiles, and what a holder of this name is to keep: those, in their order. */
-export function heldRun(
+export function spilledRun(
   triggers: readonly RunTrigger[],
   profilesIn: string,
-): { readonly run: TriggerRun; readonly content: HeldProfiles } {
+): { readonly run: TriggerRun; readonly content: SpilledProfiles } {
   const profiles: string[] = [];
   const light = sparselyDated(triggers).map(({ profile, ...trigger }) =>
     profile === undefined ? trigger : { ...trigger, profile: profiles.push(profile) - 1 },
@@ -92,8 +92,8 @@ function read(trigger: unknown, profilesIn: unknown): unknown {
   if (!isRecord(trigger)) return trigger;
   const { profile } = trigger;
   if (typeof profile === 'string') return { ...trigger, profile: new WrittenProfile(profile) };
-  const held = heldProfile(profilesIn, profile);
-  return held === undefined ? trigger : { ...trigger, profile: new ProfileElsewhere(held) };
+  const held = readProfileRef(profilesIn, profile);
+  return held === undefined ? trigger : { ...trigger, profile: new SpilledProfile(held) };
 }
 
 function dated(triggers: readonly unknown[]): unknown[] {

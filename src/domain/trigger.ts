@@ -1,4 +1,4 @@
-import type { HeldProfile } from '../contract/holder.ts';
+import type { ProfileRef } from '../contract/holder.ts';
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { scanMembers } from './json-scan.ts';
@@ -21,15 +21,15 @@ interface ReadTrigger {
   /** Its JSON. Only the code that makes a request looks into it, so it is written once and read once. */
   readonly profile?: string;
   /** In place of a profile: where it is. */
-  readonly held?: HeldProfile;
+  readonly profileRef?: ProfileRef;
 }
 
-/** A profile that is not signalled but held, as in a `TriggerRun`. */
-export class ProfileElsewhere {
-  readonly held: HeldProfile;
+/** A profile that is spilled instead of signalled, as in a `TriggerRun`. */
+export class SpilledProfile {
+  readonly ref: ProfileRef;
 
-  constructor(held: HeldProfile) {
-    this.held = held;
+  constructor(ref: ProfileRef) {
+    this.ref = ref;
   }
 }
 
@@ -57,8 +57,8 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   // Many languages write absent values as null.
   const at = optional['at'] ?? undefined;
   const given = optional['profile'] ?? undefined;
-  const { held } = given instanceof ProfileElsewhere ? given : {};
-  const profile = held === undefined ? given : undefined;
+  const { ref: profileRef } = given instanceof SpilledProfile ? given : {};
+  const profile = profileRef === undefined ? given : undefined;
   const happened = event ?? own;
   if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
   if (own !== undefined && own !== null && own !== happened)
@@ -90,7 +90,7 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       event: happened,
       ...(at === undefined ? {} : { at }),
       ...(json === undefined ? {} : { profile: json }),
-      ...(held === undefined ? {} : { held }),
+      ...(profileRef === undefined ? {} : { profileRef }),
     },
   };
 }

@@ -1,7 +1,7 @@
 import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
 import type { JobStatus, RecoveryPart } from '../contract/job-status.ts';
 import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
-import { isHeldBack } from '../domain/job/dispatching.ts';
+import { sendsNothing } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
@@ -89,7 +89,7 @@ class JobRun {
     for (;;) {
       this.#admitArrivals();
       this.#applyEdit();
-      if (isHeldBack(this.#state)) this.#steps.cancelSlices();
+      if (sendsNothing(this.#state)) this.#steps.cancelSlices();
       const step = nextStep(this.#state, Date.now(), this.#facts());
       switch (step.kind) {
         case 'continue-as-new':
@@ -206,7 +206,7 @@ class JobRun {
   /** Ends this workflow task when it has done its share, so that no task is too large or too long for the server. */
   async #endTaskIfFull(): Promise<void> {
     this.#turns++;
-    // Slices that were just cut will soon wake the job, far sooner than a timer, which the server fires up to a second late.
+    // Slices that were just dispatched will soon wake the job, far sooner than a timer, which the server fires up to a second late.
     if (this.#commandBytes >= this.#state.budgets.commandBytes) return this.#untilWoken();
     if (this.#turns <= TURNS_PER_ACTIVATION) return;
     log.error('the job goes through more turns than there can be work for', { turns: this.#turns });

@@ -71,7 +71,7 @@ export const answerSignal = defineSignal<[RedeliveryAnswer]>('answer');
 /** To the workflow that sends a job's alerts: these are to be sent, too. */
 export const alertsSignal = defineSignal<[readonly RaisedAlert[]]>('alerts');
 /** To a holder: the job has its content again. */
-export const releaseSignal = defineSignal('release');
+export const dropSignal = defineSignal('drop');
 
 /** A page of members, from the backfill child to the job. */
 export const pageSignal = defineSignal<[MemberPage]>('page');

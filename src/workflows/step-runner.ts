@@ -23,7 +23,7 @@ import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
 import { reclaimSlice } from '../domain/job/quarantine.ts';
-import { holderRead, holdersReleased, recallFailed } from '../domain/job/holders.ts';
+import { holderRead, holdersDropped, loadFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
   backfillChildGone,
@@ -49,7 +49,7 @@ const { prepareJob } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
-// Waiting triggers must be kept and released, however long the server is unhealthy: these are retried until they are done.
+// Waiting triggers must be kept and dropped, however long the server is unhealthy: these are retried until they are done.
 const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
   proxyActivities<Activities>({
     startToCloseTimeout: '20 seconds',
@@ -57,15 +57,15 @@ const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
     summary: summaryOf(summary),
   });
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolder`). */
-const RECALL_ATTEMPTS = 3;
-type RetriedActivity = 'hold' | 'release' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
+const LOAD_ATTEMPTS = 3;
+type RetriedActivity = 'spill' | 'drop' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
 });
 
 /**
- * This many slices of a job start at once on the worker that cut them, for low latency. The others go through the task queue, so that a job
+ * This many slices of a job start at once on the worker that dispatched them, for low latency. The others go through the task queue, so that a job
  * that keeps processors busy is spread over all workers.
  */
 const EAGER_SLICES = 4;
@@ -95,16 +95,16 @@ export class StepRunner {
     switch (step.kind) {
       case 'deliver':
         return void this.#deliver(step);
-      case 'hold':
-        return void this.#hold(step);
-      case 'recall':
-        return void this.#recall(step.number);
+      case 'spill':
+        return void this.#spill(step);
+      case 'load':
+        return void this.#load(step.number);
       default:
         return void this.#track(this.#effectOf(step), step.kind);
     }
   }
 
-  #effectOf(step: Exclude<Effect, { kind: 'deliver' | 'hold' | 'recall' }>): Promise<void> {
+  #effectOf(step: Exclude<Effect, { kind: 'deliver' | 'spill' | 'load' }>): Promise<void> {
     switch (step.kind) {
       case 'start-backfill':
         return this.#startBackfill(step);
@@ -114,8 +114,8 @@ export class StepRunner {
         return this.#answerPage(step.answer);
       case 'look-for-backfill':
         return this.#lookForBackfill(step.n);
-      case 'release':
-        return this.#release(step.holders);
+      case 'drop':
+        return this.#drop(step.holders);
       case 'keep-dead-letters':
         return this.#keepDeadLetters(step.letters);
       case 'answer-letters':
@@ -188,43 +188,43 @@ export class StepRunner {
   }
 
   /** A run does not wait for content on its way to a holder: the next run sends it again. */
-  async #hold({ number, content }: Extract<Effect, { kind: 'hold' }>): Promise<void> {
-    const { hold } = withRetries(counted(content.triggers.length, 'trigger'));
+  async #spill({ number, content }: Extract<Effect, { kind: 'spill' }>): Promise<void> {
+    const { spill } = withRetries(counted(content.triggers.length, 'trigger'));
     const { overflow } = this.#state;
     this.atHolders++;
     try {
-      await hold(this.#holderId(String(number)), content);
+      await spill(this.#holderId(String(number)), content);
       overflow.confirm(number);
     } catch (error) {
       log.error('a holder could not be started', { holder: number, error });
-      overflow.holdFailed(number);
+      overflow.spillFailed(number);
     }
     this.atHolders--;
     this.#wake();
   }
 
   /** Reads a holder. No run waits for it: the next one reads it again. A holder that cannot be read must not keep the job from continuing as new. */
-  async #recall(number: number): Promise<void> {
-    const { recall } = proxyActivities<Activities>({
+  async #load(number: number): Promise<void> {
+    const { load } = proxyActivities<Activities>({
       startToCloseTimeout: '20 seconds',
-      retry: { initialInterval: '200 milliseconds', maximumAttempts: RECALL_ATTEMPTS },
+      retry: { initialInterval: '200 milliseconds', maximumAttempts: LOAD_ATTEMPTS },
       summary: summaryOf(`holder ${number}`),
     });
     this.atHolders++;
     try {
-      holderRead(this.#state, number, await recall(this.#holderId(String(number))), Date.now());
+      holderRead(this.#state, number, await load(this.#holderId(String(number))), Date.now());
     } catch (error) {
       log.error('a holder could not be read', { holder: number, error });
-      recallFailed(this.#state, number, reasonOf(error), Date.now());
+      loadFailed(this.#state, number, reasonOf(error), Date.now());
     }
     this.atHolders--;
     this.#wake();
   }
 
-  async #release(holders: readonly string[]): Promise<void> {
-    const { release } = withRetries(counted(holders.length, 'holder'));
-    await release(holders.map((name) => this.#holderId(name)));
-    holdersReleased(this.#state, holders);
+  async #drop(holders: readonly string[]): Promise<void> {
+    const { drop } = withRetries(counted(holders.length, 'holder'));
+    await drop(holders.map((name) => this.#holderId(name)));
+    holdersDropped(this.#state, holders);
   }
 
   async #keepDeadLetters(letters: ReadonlyMap<number, DeadTrigger>): Promise<void> {

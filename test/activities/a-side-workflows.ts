@@ -4,7 +4,7 @@ import type { RedeliveryAnswer } from '../../src/contract/dead-letter.ts';
 /** What activities ask of the workflows beside jobs, written down; what they have to say is what a test makes them say. */
 export class RecordedSideWorkflows implements SideWorkflows {
   readonly started: SideWorkflow[] = [];
-  readonly released: string[] = [];
+  readonly dropped: string[] = [];
   readonly answered: { readonly workflowId: string; readonly answer: RedeliveryAnswer }[] = [];
   /** Calls under way, and the most of them that there were at once. */
   underWay = 0;
@@ -32,12 +32,12 @@ export class RecordedSideWorkflows implements SideWorkflows {
     this.answered.push({ workflowId, answer });
   }
 
-  async release(workflowId: string): Promise<void> {
+  async drop(workflowId: string): Promise<void> {
     await this.#call(workflowId);
-    this.released.push(workflowId);
+    this.dropped.push(workflowId);
   }
 
-  async releaseProfiles(jobId: string): Promise<void> {
+  async dropProfiles(jobId: string): Promise<void> {
     await this.#call(jobId);
   }
 

@@ -2,7 +2,7 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
-import { HeldProfileReader } from '../../src/activities/holders.ts';
+import { SpilledProfileReader } from '../../src/activities/holders.ts';
 import type { DeliveryTracing, SliceTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
   PermitsReturned,
@@ -54,7 +54,7 @@ interface SliceLabOptions {
 export class SliceLab {
   readonly source = new MemorySource();
   /** What profile holders keep: everything that they are asked for, unless a test says otherwise. */
-  readonly heldIn = { inputOf: async (_workflowId: string): Promise<unknown> => await Promise.resolve(undefined) };
+  readonly spilledIn = { inputOf: async (_workflowId: string): Promise<unknown> => await Promise.resolve(undefined) };
   readonly returned: ({ workflowId: string } & PermitsReturned)[] = [];
   authorizations = authorizationsOf({ elsewhere: { origins: ['https://a.example'], bearer: 't' } });
   readonly metrics = new WorkerMetrics();
@@ -99,7 +99,7 @@ export class SliceLab {
     };
     const deliver = createDeliver({
       source: this.source,
-      heldProfiles: new HeldProfileReader(this.heldIn),
+      spilledProfiles: new SpilledProfileReader(this.spilledIn),
       poster: this.#poster,
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',

@@ -294,11 +294,11 @@ test('[S22] an answer that repeats the path which a template made is kept withou
 const NAME = `h${'0'.repeat(15)}`;
 
 /** A trigger whose profile is at this place of a holder. */
-const held = (user: string, place: number): SliceTrigger => bare(user, { held: [NAME, place] });
+const held = (user: string, place: number): SliceTrigger => bare(user, { profileRef: [NAME, place] });
 
 async function labWith(content: unknown): Promise<SliceLab> {
   const lab = await SliceLab.open({ keepBodies: true });
-  lab.heldIn.inputOf = async () => await Promise.resolve(content);
+  lab.spilledIn.inputOf = async () => await Promise.resolve(content);
   // What the source says is never sent in place of what came with a trigger.
   for (const user of ['1', '2', '3']) lab.source.setProfile(user, { from: 'the source' });
   return lab;
@@ -329,7 +329,7 @@ test('one whose profile is gone is not sent, and never with another; others are'
 
 test('while Temporal does not give them, triggers wait as for a source that does not answer; others are sent', async () => {
   const lab = await labWith(undefined);
-  lab.heldIn.inputOf = async () => await Promise.reject(new Error('Temporal is away'));
+  lab.spilledIn.inputOf = async () => await Promise.reject(new Error('Temporal is away'));
   const report = await lab.deliver([held('1', 0), trigger('2')]);
   expect(report.failed).toMatchObject([
     { index: 0, code: 'SOURCE_UNAVAILABLE', answer: expect.stringContaining('from Temporal') },

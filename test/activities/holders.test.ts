@@ -4,7 +4,7 @@ import {
   createAnswerLetters,
   createHolders,
   createKeepDeadLetters,
-  HeldProfileReader,
+  SpilledProfileReader,
 } from '../../src/activities/holders.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { undecodable } from '../../src/domain/errors.ts';
@@ -32,39 +32,39 @@ test.each([
   [1, '1 waiting trigger of a job'],
   [1640, '1,640 waiting triggers of a job'],
 ])('%i triggers go to a holder, which replaces only one that keeps something else', async (count, summary) => {
-  await new MockActivityEnvironment({ workflowExecution: by }).run(holders.hold, 'holder-1', contentOf(count));
+  await new MockActivityEnvironment({ workflowExecution: by }).run(holders.spill, 'holder-1', contentOf(count));
   expect(workflows.started).toEqual([
     { type: 'holder', workflowId: 'holder-1', input: contentOf(count), summary, sleepsDays: 3_650, renews: 'all', by },
   ]);
 });
 
 test('a holder that is not known any more has null for content', async () => {
-  expect(await holders.recall('holder-1')).toBeNull();
+  expect(await holders.load('holder-1')).toBeNull();
 });
 
 test.each([undecodable('it is not JSON'), null, 'text', [], { audiences: [] }, { triggers: [] }])(
   'what is no content (%j) fails, rather than being taken for no triggers',
   async (input) => {
     workflows.input = input;
-    await expect(holders.recall('holder-1')).rejects.toThrow('The content of holder-1 cannot be read: it is not');
+    await expect(holders.load('holder-1')).rejects.toThrow('The content of holder-1 cannot be read: it is not');
   },
 );
 
 test('why a content cannot be read is said: a key that is lost, say', async () => {
   workflows.input = undecodable('it is encrypted with the key "k", which is configured as lost');
-  await expect(holders.recall('holder-1')).rejects.toThrow(/cannot be read: it is encrypted with the key "k".* lost\./);
+  await expect(holders.load('holder-1')).rejects.toThrow(/cannot be read: it is encrypted with the key "k".* lost\./);
 });
 
 test('a hundred holders are let go some at a time', async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `holder-${i}`);
-  await holders.release(ids);
-  expect([...workflows.released].sort()).toEqual([...ids].sort());
+  await holders.drop(ids);
+  expect([...workflows.dropped].sort()).toEqual([...ids].sort());
   expect(workflows.mostUnderWay).toBe(8);
 });
 
-test('a release that fails fails the activity, so that it is tried again', async () => {
+test('a drop that fails fails the activity, so that it is retried', async () => {
   workflows.failing = 'holder-2';
-  await expect(holders.release(['holder-1', 'holder-2', 'holder-3'])).rejects.toThrow('holder-2 fails');
+  await expect(holders.drop(['holder-1', 'holder-2', 'holder-3'])).rejects.toThrow('holder-2 fails');
 });
 
 test('each dead letter gets a workflow of its own, named by its delivery and redeliveries, some at a time', async () => {
@@ -111,7 +111,7 @@ test('each dead letter is told whether its job took it, some at a time; one that
   await expect(createAnswerLetters(workflows)(answers)).rejects.toThrow('dead-letter-7 fails');
 });
 
-const HELD = { held: [`h${'0'.repeat(15)}`, 1] } as const;
+const HELD = { profileRef: [`h${'0'.repeat(15)}`, 1] } as const;
 
 test('a dead letter keeps the profile that its trigger came with itself, since its holder goes', async () => {
   const workflows = new RecordedSideWorkflows();
@@ -170,7 +170,7 @@ function withHolders(count: number, textLength = 10): Holders {
 
 test('a profile is found at its place, in the holder of its own job', async () => {
   const holders = withHolders(2);
-  const reader = new HeldProfileReader(holders);
+  const reader = new SpilledProfileReader(holders);
   expect(await reader.read('crm', [nameOf(1), 0])).toBe('{"n":1}');
   // The name of another job's holder is of no use here.
   expect(await reader.read('other', [nameOf(1), 0])).toBeUndefined();
@@ -178,7 +178,7 @@ test('a profile is found at its place, in the holder of its own job', async () =
 
 test('many who want one holder at a time, or one after another, read it once', async () => {
   const holders = withHolders(1);
-  const reader = new HeldProfileReader(holders);
+  const reader = new SpilledProfileReader(holders);
   await Promise.all(Array.from({ length: 100 }, (_, i) => reader.read('crm', [nameOf(0), i % 2])));
   await reader.read('crm', [nameOf(0), 1]);
   expect(holders.reads).toEqual([`profiles-crm-${nameOf(0)}`]);
@@ -186,7 +186,7 @@ test('many who want one holder at a time, or one after another, read it once', a
 
 test('those that were used last stay, within their bytes', async () => {
   const holders = withHolders(3, 400);
-  const reader = new HeldProfileReader(holders, 1000);
+  const reader = new SpilledProfileReader(holders, 1000);
   for (const n of [0, 1, 0, 2]) await reader.read('crm', [nameOf(n), 0]);
   expect(holders.reads).toHaveLength(3);
   await reader.read('crm', [nameOf(0), 0]);
@@ -196,13 +196,13 @@ test('those that were used last stay, within their bytes', async () => {
 });
 
 test('one that is larger than all that may stay is read all the same', async () => {
-  const reader = new HeldProfileReader(withHolders(1, 5_000), 1000);
+  const reader = new SpilledProfileReader(withHolders(1, 5_000), 1000);
   expect(await reader.read('crm', [nameOf(0), 1])).toHaveLength(5_008);
 });
 
 test('what could not be read, or is gone, is asked for again', async () => {
   const holders = withHolders(1);
-  const reader = new HeldProfileReader(holders);
+  const reader = new SpilledProfileReader(holders);
   holders.fails = true;
   await expect(reader.read('crm', [nameOf(0), 0])).rejects.toThrow('Temporal is away');
   holders.fails = false;
@@ -215,7 +215,7 @@ test('what could not be read, or is gone, is asked for again', async () => {
 test('what cannot be decoded is not lost: it says why', async () => {
   const holders = withHolders(0);
   holders.contents.set(`profiles-crm-${nameOf(0)}`, undecodable('it is encrypted with the key "k"'));
-  await expect(new HeldProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(
+  await expect(new SpilledProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(
     'encrypted with the key "k"',
   );
 });

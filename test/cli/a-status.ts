@@ -25,7 +25,7 @@ export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {
     waits: {},
     overflow: 0,
     waiting: 45,
-    held: 0,
+    delayed: 0,
     inFlight: 3,
     rejects: [],
     notices: [],

@@ -144,7 +144,7 @@ test('what endpoints and signals say is spelt out, and drives no terminal', () =
 test('how it stands now is in words', () => {
   const ready = { place: 'ready', ahead: 0, failures: 0, profileTries: 0 } as const;
   const held = {
-    place: 'held',
+    place: 'delayed',
     failures: 1,
     profileTries: 0,
     nextAttemptAt: '2026-11-25T14:03:26.000000000Z',

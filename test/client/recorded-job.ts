@@ -34,9 +34,9 @@ export class RecordedJob implements JobSignals {
   /** As called, failed calls too. */
   readonly batches: (readonly RunTrigger[])[] = [];
   readonly requestIds: string[] = [];
-  /** The requests whose profiles are held. */
-  readonly held = new Set<string>();
-  readonly released: string[] = [];
+  /** The requests whose profiles are spilled. */
+  readonly spilled = new Set<string>();
+  readonly dropped: string[] = [];
   accepted = 0;
   mostInFlight = 0;
   readonly #options: RecordedJobOptions;
@@ -60,15 +60,15 @@ export class RecordedJob implements JobSignals {
     return this.batches.flat().map(({ user }) => user);
   }
 
-  async hold(batch: readonly RunTrigger[], requestId: string): Promise<void> {
+  async spill(batch: readonly RunTrigger[], requestId: string): Promise<void> {
     const failure = this.#options.failHold?.(batch);
     if (failure !== undefined) throw failure;
-    this.held.add(requestId);
+    this.spilled.add(requestId);
     await Promise.resolve();
   }
 
-  async release(requestId: string): Promise<void> {
-    this.released.push(requestId);
+  async drop(requestId: string): Promise<void> {
+    this.dropped.push(requestId);
     await Promise.resolve();
   }
 

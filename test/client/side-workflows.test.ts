@@ -92,9 +92,9 @@ test('what a run wanted kept that was reset meanwhile replaces nothing that the 
   expect(await workflows.inputOf(holder.workflowId)).toEqual({ of: 'the new run' });
 });
 
-test('one that the server does not know has no input, and is released already', async () => {
+test('one that the server does not know has no input, and is dropped already', async () => {
   expect(await workflows.inputOf(randomUUID())).toBeUndefined();
-  await workflows.release(randomUUID());
+  await workflows.drop(randomUUID());
 });
 
 test('a server that is not there is an error, not a workflow that is not there', async () => {
@@ -102,7 +102,7 @@ test('a server that is not there is an error, not a workflow that is not there',
   const elsewhere = new TemporalSideWorkflows(new Client({ connection: gone, namespace: temporal.namespace }), 'q');
   await gone.close();
   await expect(elsewhere.inputOf('any')).rejects.toThrow();
-  await expect(elsewhere.release('any')).rejects.toThrow();
+  await expect(elsewhere.drop('any')).rejects.toThrow();
 });
 
 test('the profile holders of a job that run are let go, as far as they were started before a time, and no other', async () => {
@@ -123,18 +123,18 @@ test('the profile holders of a job that run are let go, as far as they were star
     const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
     return events?.some((event) => event.workflowExecutionSignaledEventAttributes != null) ?? false;
   };
-  const released = async () => {
+  const dropped = async () => {
     const all = [...own, ended, ...others];
     const are = await Promise.all(all.map(isReleased));
     return all.filter((_, i) => are[i]);
   };
 
-  await workflows.releaseProfiles(jobId, Date.now() - 60_000);
-  expect(await released()).toEqual([]);
+  await workflows.dropProfiles(jobId, Date.now() - 60_000);
+  expect(await dropped()).toEqual([]);
   // The server lists what it has with a delay.
   const deadline = Date.now() + 20_000;
   do {
-    await workflows.releaseProfiles(jobId, Date.now() + 60_000);
-  } while ((await released()).length < own.length && Date.now() < deadline);
-  expect(await released()).toEqual(own);
+    await workflows.dropProfiles(jobId, Date.now() + 60_000);
+  } while ((await dropped()).length < own.length && Date.now() < deadline);
+  expect(await dropped()).toEqual(own);
 });

@@ -6,7 +6,7 @@ import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { attemptsOf, didAsk, packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
 import { always } from '../support/properties.ts';
-import { heldProfile, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/held-profile.ts';
+import { readProfileRef, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/held-profile.ts';
 
 const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
 const SLICE: Omit<SliceInput, 'triggers'> = {
@@ -199,7 +199,7 @@ test.each([
   ['../other', 0, undefined],
   [undefined, 0, undefined],
 ])('the place %p, %p is %p', (holder, place, held) => {
-  expect(heldProfile(holder, place)).toEqual(held);
+  expect(readProfileRef(holder, place)).toEqual(held);
 });
 
 test.each([

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createPushClock } from '../../src/client/push/push.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';
-import { bytesAfter, heldRun, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
+import { bytesAfter, spilledRun, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
 
 const enter = (user: string, at?: string): RunTrigger => ({
   event: 'enter',
@@ -107,17 +107,17 @@ test('a run whose profiles are held has their places, and the holder has them in
     enter('2', '2026-11-25T08:30:00.000000002+00:00'),
     { ...enter('3', '2026-11-25T08:30:00.000000003+00:00'), profile: '{"n":3}' },
   ];
-  const { run, content } = heldRun(triggers, HOLDER);
+  const { run, content } = spilledRun(triggers, HOLDER);
   expect(content).toEqual({ profiles: ['{"n":1}', '{"n":3}'] });
   const [first, second, third] = triggersIn([JSON.parse(JSON.stringify(run))]);
-  expect(readTrigger(first)).toMatchObject({ ok: true, trigger: { user: '1', held: [HOLDER, 0] } });
+  expect(readTrigger(first)).toMatchObject({ ok: true, trigger: { user: '1', profileRef: [HOLDER, 0] } });
   expect(readTrigger(second)).toMatchObject({ ok: true, trigger: { user: '2' } });
   expect(readTrigger(third)).toMatchObject({
     ok: true,
-    trigger: { user: '3', at: '2026-11-25T08:30:00.000000003+00:00', held: [HOLDER, 1] },
+    trigger: { user: '3', at: '2026-11-25T08:30:00.000000003+00:00', profileRef: [HOLDER, 1] },
   });
   for (const one of [first, second, third]) expect(readTrigger(one)).not.toHaveProperty('trigger.profile');
-  expect(readTrigger(second)).not.toHaveProperty('trigger.held');
+  expect(readTrigger(second)).not.toHaveProperty('trigger.profileRef');
 });
 
 test.each([

@@ -94,7 +94,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
     const green = await colour(page);
-    const failing = { endpoint: { state: 'unhealthy' }, waiting: 300, held: 3 };
+    const failing = { endpoint: { state: 'unhealthy' }, waiting: 300, delayed: 3 };
     await page.route(`**/v1/jobs/${job}`, async (route) => {
       const status = (await (await route.fetch()).json()) as object;
       await route.fulfill({ json: { ...status, ...failing } });

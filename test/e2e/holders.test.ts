@@ -59,7 +59,7 @@ async function ends(id: string): Promise<void> {
   await lab.client.workflow.getHandle(id).result();
 }
 
-test('what is held is recalled as it was: every digit of an integer, every character', async () => {
+test('spilled triggers load as they were: every digit of an integer, every character', async () => {
   const id = newId();
   const content: PackedTriggers = {
     audiences: [VIP.id],
@@ -68,13 +68,13 @@ test('what is held is recalled as it was: every digit of an integer, every chara
       ['zoë "Z"\n', ['2020-10-14T13:27:34Z', 0, 0, { redelivery: 2 }]],
     ],
   };
-  await holders.hold(id, content);
-  expect(await holders.recall(id)).toEqual(content);
+  await holders.spill(id, content);
+  expect(await holders.load(id)).toEqual(content);
 });
 
-test('until it is released, a holder is nothing that a worker has to do with', async () => {
+test('until it is dropped, a holder needs no worker', async () => {
   const id = newId();
-  await holders.hold(id, contentOf('asleep'));
+  await holders.spill(id, contentOf('asleep'));
   const handle = lab.client.workflow.getHandle(id);
   const begun = async () =>
     ((await handle.fetchHistory()).events ?? []).filter((event) => event.workflowTaskScheduledEventAttributes);
@@ -82,73 +82,73 @@ test('until it is released, a holder is nothing that a worker has to do with', a
   await lab.start();
   expect(await begun()).toEqual([]);
   expect(await statusOf(id)).toBe('RUNNING');
-  await holders.release([id]);
+  await holders.drop([id]);
   await ends(id);
   expect(await begun()).toHaveLength(1);
 });
 
 test('held again under the same id with the same content it is done already', async () => {
   const id = newId();
-  await holders.hold(id, contentOf('first'));
+  await holders.spill(id, contentOf('first'));
   const { runId } = await lab.client.workflow.getHandle(id).describe();
-  await holders.hold(id, contentOf('first'));
+  await holders.spill(id, contentOf('first'));
   expect((await lab.client.workflow.getHandle(id).describe()).runId).toBe(runId);
 });
 
 test('what a job wants kept last under an id is kept: after a reset of the job its numbers come again with other content', async () => {
   const id = newId();
-  await holders.hold(id, contentOf('first'));
-  await holders.hold(id, contentOf('second'));
-  expect(await holders.recall(id)).toEqual(contentOf('second'));
+  await holders.spill(id, contentOf('first'));
+  await holders.spill(id, contentOf('second'));
+  expect(await holders.load(id)).toEqual(contentOf('second'));
 });
 
-test('a holder ends when it is released, is recalled all the same, and is begun again only for what is held there anew', async () => {
+test('a dropped holder ends, can still be loaded, and begins again only with new content', async () => {
   const id = newId();
-  await holders.hold(id, contentOf('1', '2'));
-  await holders.release([id]);
+  await holders.spill(id, contentOf('1', '2'));
+  await holders.drop([id]);
   await ends(id);
-  expect(await holders.recall(id)).toEqual(contentOf('1', '2'));
-  await holders.hold(id, contentOf('other'));
+  expect(await holders.load(id)).toEqual(contentOf('1', '2'));
+  await holders.spill(id, contentOf('other'));
   expect(await statusOf(id)).toBe('RUNNING');
-  expect(await holders.recall(id)).toEqual(contentOf('other'));
+  expect(await holders.load(id)).toEqual(contentOf('other'));
 });
 
 test('a holder that the server does not know has no content', async () => {
-  expect(await holders.recall(newId())).toBeNull();
+  expect(await holders.load(newId())).toBeNull();
 });
 
-test('a hundred are released at once, those among them that are not there or have ended notwithstanding', async () => {
+test('a hundred are dropped at once, though some have ended or never existed', async () => {
   const ids = Array.from({ length: 10 }, (_, i) => newId(String(i)));
-  await Promise.all(ids.map((id) => holders.hold(id, contentOf('1'))));
+  await Promise.all(ids.map((id) => holders.spill(id, contentOf('1'))));
   const ended = newId();
-  await holders.hold(ended, contentOf('1'));
-  await holders.release([ended]);
+  await holders.spill(ended, contentOf('1'));
+  await holders.drop([ended]);
   await ends(ended);
   const unknown = Array.from({ length: 89 }, (_, i) => newId(String(i)));
-  await holders.release([...unknown.slice(0, 40), ended, ...ids, ...unknown.slice(40)]);
+  await holders.drop([...unknown.slice(0, 40), ended, ...ids, ...unknown.slice(40)]);
   await Promise.all(ids.map(ends));
 });
 
-test('recalling and holding need no worker, and what codecs made of the content is undone when it is recalled', async () => {
+test('spilling and loading need no worker, and codecs are undone on loading', async () => {
   const payloadCodecs = [marking('inner'), marking('outer')];
   const encoding = holdersOver({ payloadConverterPath, payloadCodecs }, `nobody-${randomUUID()}`);
   const id = newId();
-  await encoding.hold(id, contentOf('1'));
-  expect(await encoding.recall(id)).toEqual(contentOf('1'));
-  await expect(holders.recall(id)).rejects.toThrow(`The content of ${id} cannot be read: `);
+  await encoding.spill(id, contentOf('1'));
+  expect(await encoding.load(id)).toEqual(contentOf('1'));
+  await expect(holders.load(id)).rejects.toThrow(`The content of ${id} cannot be read: `);
   await lab.client.workflow.getHandle(id).terminate();
 });
 
 test('nothing that is signalled to a holder breaks it, and cancelling it does not drop what it holds', async () => {
   const id = newId();
-  await holders.hold(id, contentOf('1'));
+  await holders.spill(id, contentOf('1'));
   const handle = lab.client.workflow.getHandle(id);
   await handle.signal('nonsense', { any: 'thing' });
   // Its job says nothing more than that: this is meant for something else.
-  await handle.signal('release', { unexpected: ['argument'] }, 2);
+  await handle.signal('drop', { unexpected: ['argument'] }, 2);
   await handle.cancel();
   await handle.query('__stack_trace'); // Answered by a worker that has seen all of them.
   expect(await statusOf(id)).toBe('RUNNING');
-  await handle.signal('release');
+  await handle.signal('drop');
   await ends(id);
 });

@@ -196,7 +196,7 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
   try {
     const job = await lab.start();
     await lab.jobs.enter(job, { audience: 'vip', user: 'undelivered', profile: {} });
-    await lab.statusWhen(job, ({ held }) => held === 1);
+    await lab.statusWhen(job, ({ delayed }) => delayed === 1);
     const { stdout } = await operator.run(['stop', job, '--deadline', '1s']);
     expect(unwrapped(stdout)).toContain('1 waiting trigger will be sent first, for at most 1 s. The rest is kept.');
     await lab.statusWhen(job, ({ state }) => state === 'stopped');

@@ -39,8 +39,8 @@ test.each([
 });
 
 test('a holder that a newer release filled is not read as if it were empty', async () => {
-  const { recall } = createHolders(new TemporalSideWorkflows(lab.client, lab.taskQueue));
+  const { load } = createHolders(new TemporalSideWorkflows(lab.client, lab.taskQueue));
   const { workflowId } = await start('holder', { v: 2, audiences: [], triggers: [] });
-  await expect(recall(workflowId)).rejects.toBeInstanceOf(NewerState);
+  await expect(load(workflowId)).rejects.toBeInstanceOf(NewerState);
   await lab.client.workflow.getHandle(workflowId).terminate();
 });

@@ -57,8 +57,8 @@ async function passBy(job: string, prefix: string, count = 30): Promise<void> {
 }
 
 async function untilSent(job: string): Promise<void> {
-  await lab.statusWhen(job, ({ waiting, held, backfill }) => {
-    return waiting === 0 && held === 0 && (backfill === undefined || backfill.state === 'finished');
+  await lab.statusWhen(job, ({ waiting, delayed, backfill }) => {
+    return waiting === 0 && delayed === 0 && (backfill === undefined || backfill.state === 'finished');
   });
 }
 

@@ -56,13 +56,13 @@ test('a person through a retry: what was signalled, each attempt with its answer
   const job = await proven();
   failing.set('flaky', 1);
   await lab.jobs.enter(job, { audience: 'vip', user: 'flaky', at: '2026-11-25T08:30:00Z' });
-  await lab.statusWhen(job, ({ held }) => held === 1);
-  const held = await traced('flaky', { jobId: job });
-  expect(held.map(({ kind }) => kind)).toEqual(['received', 'attempted', 'stands']);
-  expect(held.at(-1)).toMatchObject({
-    standing: { state: 'running', waitingCount: 1, chain: { place: 'held', failures: 1 } },
+  await lab.statusWhen(job, ({ delayed }) => delayed === 1);
+  const delayed = await traced('flaky', { jobId: job });
+  expect(delayed.map(({ kind }) => kind)).toEqual(['received', 'attempted', 'stands']);
+  expect(delayed.at(-1)).toMatchObject({
+    standing: { state: 'running', waitingCount: 1, chain: { place: 'delayed', failures: 1 } },
   });
-  expect(story(held)).toMatch(
+  expect(story(delayed)).toMatch(
     /The next attempt is due at \d\d:\d\d:\d\d \(in \d s\), since the last one failed: HTTP 503/,
   );
 

@@ -100,7 +100,7 @@ test('what ran today replays: a holder', async () => {
     // Its first task, so that it waits.
     await handle.query('__temporal_workflow_metadata');
     await handle.cancel();
-    await handle.signal('release');
+    await handle.signal('drop');
     await handle.result();
     await replays(lab, 'holder', workflowId);
   } finally {

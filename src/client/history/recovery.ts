@@ -6,7 +6,7 @@ import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
-import { nextHold } from '../../domain/job/holders.ts';
+import { nextSpill } from '../../domain/job/holders.ts';
 import { beginPreparedJob } from '../../domain/job/operating.ts';
 import { recoverJob, type RecoveryState, type Remains } from '../../domain/job/recovering.ts';
 import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
@@ -66,7 +66,7 @@ async function recoverRun(
   const backfillGone = await isBackfillGone(client, ended, remains.carried);
   await outwait(ended, remains.carried, options);
   const state = recoverJob(remains, backfillGone, Date.now());
-  await holdWhatIsTooMuch(client, ended.taskQueue, state);
+  await spillSurplus(client, ended.taskQueue, state);
   const carried = carryJob(state);
   const started = startJobWorkflow(client, jobId, ended.taskQueue, carried, carried.job);
   await settled(started, ofJob('recover', jobId));
@@ -241,10 +241,10 @@ async function outwait(
 }
 
 /** More may have been signalled since the run's last task than a run can begin with. */
-async function holdWhatIsTooMuch(client: Client, taskQueue: string, state: DispatcherState): Promise<void> {
+async function spillSurplus(client: Client, taskQueue: string, state: DispatcherState): Promise<void> {
   const workflows = new TemporalSideWorkflows(client, taskQueue);
-  for (let hold = nextHold(state); hold !== undefined; hold = nextHold(state)) {
-    const { number, content } = hold;
+  for (let spill = nextSpill(state); spill !== undefined; spill = nextSpill(state)) {
+    const { number, content } = spill;
     const workflowId = holderWorkflowId(state.job.subscriptionId, String(number));
     await workflows.start(holderWorkflow(workflowId, content));
     state.overflow.confirm(number);

@@ -13,7 +13,7 @@ import { profileHolderName } from '../../domain/held-profile.ts';
 import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
 import { ratesBy, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/shown.ts';
-import { heldRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
+import { spilledRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
@@ -157,18 +157,18 @@ export function jobSignals(client: Client, jobId: string): JobSignals {
   const inTime = async <T>(call: () => Promise<T>, withinMs = SIGNAL_DEADLINE_MS): Promise<T> =>
     await client.withDeadline(Date.now() + Math.min(withinMs, SIGNAL_DEADLINE_MS), call);
   return {
-    async hold(triggers: readonly RunTrigger[], requestId: string, withinMs: number) {
+    async spill(triggers: readonly RunTrigger[], requestId: string, withinMs: number) {
       const name = profileHolderName(requestId);
-      const { content } = heldRun(triggers, name);
+      const { content } = spilledRun(triggers, name);
       const holder = profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content);
       await inTime(async () => (await holders()).start(holder), withinMs);
     },
-    async release(requestId: string) {
+    async drop(requestId: string) {
       const workflows = await holders();
-      await inTime(() => workflows.release(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
+      await inTime(() => workflows.drop(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
     },
-    async signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean, withinMs: number) {
-      const run = isHeld ? heldRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
+    async signal(triggers: readonly RunTrigger[], requestId: string, isSpilled: boolean, withinMs: number) {
+      const run = isSpilled ? spilledRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
       let payloads = [converter.payloadConverter.toPayload(run)];
       for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
       const request = {

@@ -150,7 +150,7 @@ export async function startJob(
   if (left !== undefined) {
     // The discarded triggers may have left profiles behind, and nothing else will look for them. If that fails, the new job has started anyway.
     const sideWorkflows = new TemporalSideWorkflows(client, taskQueue);
-    await sideWorkflows.releaseProfiles(jobId, startedAt).catch(() => undefined);
+    await sideWorkflows.dropProfiles(jobId, startedAt).catch(() => undefined);
   }
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, twins, missingSearchAttributes };
 }

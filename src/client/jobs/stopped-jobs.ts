@@ -141,7 +141,7 @@ async function discard(client: Client, jobId: string, request: StopRequest): Pro
   if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
   // Triggers that were dropped unread leave profiles behind, and the job does not know them. Any that this misses end by their own timer.
   if (hadStopped || (await endsWithin(client, jobId, SOON_MS)))
-    await new TemporalSideWorkflows(client, found.taskQueue).releaseProfiles(jobId, before).catch(() => undefined);
+    await new TemporalSideWorkflows(client, found.taskQueue).dropProfiles(jobId, before).catch(() => undefined);
   return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
 }
 

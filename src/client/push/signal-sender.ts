@@ -13,14 +13,14 @@ const FULL_EVENTS = 9_000;
 
 /** Most bytes of JSON in one signal. */
 export const SIGNAL_BYTES = 64 * 1024;
-/** Most bytes of profiles that are held for one signal. */
-export const MOST_HELD_BYTES = 1024 * 1024;
+/** Most bytes of profiles that are spilled for one signal. */
+export const MOST_SPILLED_BYTES = 1024 * 1024;
 
 /** The size of one or more triggers. */
 export interface SignalSize {
   /** Bytes of JSON. */
   readonly bytes: number;
-  /** How many of these may be held instead. */
+  /** How many of these may be spilled instead. */
   readonly profileBytes: number;
 }
 
@@ -54,14 +54,14 @@ export interface JobSignals {
   /**
    * Signals a batch. A repeat with the same `requestId` changes nothing, so that it is safe to ask again after a lost answer.
    *
-   * @param isHeld whether its profiles are held, rather than signalled.
+   * @param isSpilled whether its profiles are spilled, rather than signalled.
    * @param withinMs the longest that it may take.
    */
-  signal(triggers: readonly RunTrigger[], requestId: string, isHeld: boolean, withinMs: number): Promise<void>;
+  signal(triggers: readonly RunTrigger[], requestId: string, isSpilled: boolean, withinMs: number): Promise<void>;
   /** Starts the holder of a batch's profiles. Rejects when the job is not running. */
-  hold(triggers: readonly RunTrigger[], requestId: string, withinMs: number): Promise<void>;
+  spill(triggers: readonly RunTrigger[], requestId: string, withinMs: number): Promise<void>;
   /** Lets that holder end. */
-  release(requestId: string): Promise<void>;
+  drop(requestId: string): Promise<void>;
   /** The size of the job's current run. Rejects when the job is not running. */
   history(withinMs: number): Promise<{ readonly bytes: number; readonly events: number }>;
 }
@@ -83,7 +83,7 @@ export class SignalSender {
   readonly #patienceMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onWait: (waitingFor: 'server' | 'history') => void;
-  #holds = true;
+  #maySpill = true;
 
   /** @param gauge shared by all who signal this job, so that none has to check what another has just seen. */
   constructor(
@@ -107,44 +107,44 @@ export class SignalSender {
     this.#onWait = options.onWait ?? (() => undefined);
   }
 
-  /** Whether this much fits into one signal: as it is, or with the profiles held. */
+  /** Whether this much fits into one signal: as it is, or with the profiles spilled. */
   fits({ bytes, profileBytes }: SignalSize): boolean {
     if (bytes <= SIGNAL_BYTES) return true;
-    return this.#holds && profileBytes <= MOST_HELD_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
+    return this.#maySpill && profileBytes <= MOST_SPILLED_BYTES && bytes - profileBytes <= SIGNAL_BYTES;
   }
 
   /** Never rejects; undefined once the job has accepted the batch. */
   async send(batch: readonly RunTrigger[], { bytes, profileBytes }: SignalSize): Promise<NotSignalled | undefined> {
     const requestId = randomUUID();
-    const isHeld = bytes > SIGNAL_BYTES && profileBytes > 0;
+    const isSpilled = bytes > SIGNAL_BYTES && profileBytes > 0;
     let isUnconfirmed = false;
     try {
       if (this.#gauge.mustLook) await this.#untilThereIsRoom();
-      if (isHeld && !(await this.#isHeld(batch, requestId)))
+      if (isSpilled && !(await this.#spills(batch, requestId)))
         return { cause: undefined, isUnconfirmed, isTooLarge: true };
       await this.#untilAccepted(
-        (withinMs) => this.#signals.signal(batch, requestId, isHeld, withinMs),
+        (withinMs) => this.#signals.signal(batch, requestId, isSpilled, withinMs),
         () => (isUnconfirmed = true),
       );
     } catch (cause) {
-      // Best effort: while it runs, the job looks for profile holders that were not released.
-      if (isHeld && !isUnconfirmed) await this.#signals.release(requestId).catch(() => undefined);
+      // Best effort: while it runs, the job looks for profile holders that were not dropped.
+      if (isSpilled && !isUnconfirmed) await this.#signals.drop(requestId).catch(() => undefined);
       return { cause, isUnconfirmed };
     }
-    this.#gauge.signalled(isHeld ? bytes - profileBytes : bytes);
+    this.#gauge.signalled(isSpilled ? bytes - profileBytes : bytes);
     return undefined;
   }
 
-  /** Holds the profiles; false if the server does not accept such a large payload. */
-  async #isHeld(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
+  /** Spills the profiles; false if the server does not accept such a large payload. */
+  async #spills(batch: readonly RunTrigger[], requestId: string): Promise<boolean> {
     try {
       const deadlineMs = performance.now() + this.#patienceMs;
-      await withRetries((withinMs) => this.#signals.hold(batch, requestId, withinMs), this.#patience(deadlineMs));
+      await withRetries((withinMs) => this.#signals.spill(batch, requestId, withinMs), this.#patience(deadlineMs));
     } catch (error) {
       if (grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
-      this.#holds = false;
+      this.#maySpill = false;
     }
-    return this.#holds;
+    return this.#maySpill;
   }
 
   async #untilThereIsRoom(): Promise<void> {

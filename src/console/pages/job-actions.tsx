@@ -78,7 +78,7 @@ function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivEleme
   return buttons;
 }
 
-function actionsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus): JobAction[] {
+function actionsOf({ state, kept, recoverableUntil, delayed, backfill }: JobStatus): JobAction[] {
   if (recoverableUntil !== undefined) return ['recover'];
   if (state === 'stopped') return kept === undefined ? [] : ['resume', 'stop'];
   if (state === 'starting') return ['stop'];
@@ -86,7 +86,7 @@ function actionsOf({ state, kept, recoverableUntil, held, backfill }: JobStatus)
   const isBackfilling = backfill?.state === 'running' || backfill?.state === 'paused';
   return [
     ...(state === 'paused' ? (['resume'] as const) : (['pause'] as const)),
-    ...(held > 0 && state === 'running' ? (['retry'] as const) : []),
+    ...(delayed > 0 && state === 'running' ? (['retry'] as const) : []),
     ...(isBackfilling ? [] : (['backfill', 'reconcile'] as const)),
     'stop',
   ];
@@ -99,9 +99,9 @@ const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (statu
   resume: ({ kept, waiting }) =>
     `The job sends its ${counted(kept?.waiting ?? waiting, 'waiting trigger')}, then continues as before.`,
   recover: () => 'The job restarts with the triggers that were undelivered when it was ended from outside.',
-  retry: ({ held, waiting, endpoint }) => {
+  retry: ({ delayed, waiting, endpoint }) => {
     if (endpoint?.state !== 'unhealthy')
-      return `Retry ${held === 1 ? "1 person's trigger" : `the triggers of ${shownCount(held)} people`} now instead of waiting.`;
+      return `Retry ${delayed === 1 ? "1 person's trigger" : `the triggers of ${shownCount(delayed)} people`} now instead of waiting.`;
     const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
     return `One request is sent now.${others}`;
   },

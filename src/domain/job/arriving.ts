@@ -1,6 +1,6 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
-import type { HeldProfile } from '../../contract/holder.ts';
+import type { ProfileRef } from '../../contract/holder.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
@@ -87,7 +87,7 @@ export function admit(
 }
 
 /** Tells the profile holders of a trigger that joins no chain, unless older ones wait in the overflow. */
-function passesBy(state: DispatcherState, trigger: { readonly held?: HeldProfile }): void {
+function passesBy(state: DispatcherState, trigger: { readonly profileRef?: ProfileRef }): void {
   if (state.overflow.isEmpty) state.profileHolders.enters(trigger);
 }
 
@@ -129,12 +129,12 @@ export function admitRedelivery(state: DispatcherState, raw: unknown, now: numbe
 /** A profile as it waits: as text, which costs a fraction of the work of an object at each holder, slice and history. */
 function waitingProfile({
   profile: json,
-  held,
+  profileRef,
 }: {
   readonly profile?: string;
-  readonly held?: HeldProfile;
-}): Pick<QueuedTrigger, 'profile' | 'profileBytes' | 'held'> {
-  if (held !== undefined) return { held };
+  readonly profileRef?: ProfileRef;
+}): Pick<QueuedTrigger, 'profile' | 'profileBytes' | 'profileRef'> {
+  if (profileRef !== undefined) return { profileRef };
   if (json === undefined) return {};
   return { profile: json, profileBytes: jsonStringBytes(json) };
 }
@@ -184,7 +184,7 @@ export function drainOverflow(state: DispatcherState): void {
     const holder = hasRoom(state) ? overflow.takeHolder() : undefined;
     if (holder !== undefined) {
       for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
-      state.owedReleases.push(String(holder.number));
+      state.owedDrops.push(String(holder.number));
       continue;
     }
     const waiting = chains.bytes < room ? overflow.takeFromTail() : undefined;

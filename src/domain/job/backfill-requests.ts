@@ -120,7 +120,7 @@ function slugOf(job: Audiences, id: string): string {
  * A backfill as the status of its job shows it.
  *
  * @param isJobKept whether the job stops and keeps its backlog: then the rest of its backfill, too.
- * @param held people of the job who wait for their next attempt; default: nobody.
+ * @param delayed people of the job who wait for their next attempt; default: nobody.
  * @param reachesAt when the quota of the job lets the last of this many members be sent, epoch ms; undefined: now.
  */
 export function describeBackfill(
@@ -129,11 +129,11 @@ export function describeBackfill(
   now: number,
   {
     isJobKept = false,
-    held = 0,
+    delayed = 0,
     reachesAt = () => undefined,
   }: {
     readonly isJobKept?: boolean;
-    readonly held?: number;
+    readonly delayed?: number;
     readonly reachesAt?: (members: number) => number | undefined;
   } = {},
 ): BackfillStatus {
@@ -173,7 +173,7 @@ export function describeBackfill(
     ratePerSecond,
     ...(lastFrom === undefined ? {} : { lastFrom: instantOf(lastFrom) }),
     // Its rate says nothing about how long the quota makes it wait, or how long people wait for their next attempt.
-    ...(goesOn && lastFrom === undefined && ratePerSecond > 0 && left > held
+    ...(goesOn && lastFrom === undefined && ratePerSecond > 0 && left > delayed
       ? { secondsLeft: Math.ceil(left / ratePerSecond) }
       : {}),
     ...(notice === '' ? {} : { notice }),

@@ -70,8 +70,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly profileHolders?: CarriedProfileHolders;
   /** Slices in quarantine; absent: none. */
   readonly lostSlices?: readonly CarriedLostSlice[];
-  /** Holders that are no longer needed and have yet to be released. */
-  readonly owedReleases: readonly string[];
+  /** Holders that are no longer needed and have yet to be dropped. */
+  readonly owedDrops: readonly string[];
   /** Dead triggers that are not yet confirmed to be kept. */
   readonly dying: readonly DeadTrigger[];
   /** Keys of the last dead letters that came back, oldest first. */
@@ -103,8 +103,8 @@ export function beginJob(job: JobRecord, seed: number): DispatcherState {
     lastAt: '',
     audiences: [],
     chains: [],
-    overflow: { first: 1, next: 1, held: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
-    owedReleases: [],
+    overflow: { first: 1, next: 1, spilled: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
+    owedDrops: [],
     dying: [],
     deliveredKeys: [],
     arrivals: [],
@@ -164,7 +164,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     deadLetters: new PendingDeadLetters(carried.dying),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
     owedAnswers: [],
-    owedReleases: [...carried.owedReleases],
+    owedDrops: [...carried.owedDrops],
     delivered: new RecentMemory(budgets.rememberedDeliveries, untimed(carried.deliveredKeys)),
     arrived: new RecentMemory(budgets.rememberedArrivals, carried.arrivals, carried.arrivalsForgottenUntil),
     newest: new Map(carried.newest),
@@ -210,7 +210,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     ...(state.unreadable === undefined ? {} : { unreadable: state.unreadable }),
     ...(profileHolders === undefined ? {} : { profileHolders }),
     ...(lostSlices.length === 0 ? {} : { lostSlices }),
-    owedReleases: state.owedReleases,
+    owedDrops: state.owedDrops,
     dying: state.deadLetters.carry(),
     takenLetters: state.takenLetters.carryKeys(),
     deliveredKeys: state.delivered.carryKeys(),
@@ -251,7 +251,7 @@ export function estimateBytes(state: DispatcherState): number {
     state.deadLetters.bytes +
     (state.unreadable === undefined ? 0 : UNREADABLE_BYTES) +
     state.profileHolders.bytes +
-    state.owedReleases.length * OWED_BYTES +
+    state.owedDrops.length * OWED_BYTES +
     lostBytes(state.slices) +
     (state.backfill?.waitingBytes ?? 0) +
     state.trend.bytes +

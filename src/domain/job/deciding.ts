@@ -2,7 +2,7 @@ import { drainOverflow } from './arriving.ts';
 import { stayingBytes } from './carrying.ts';
 import { canDispatch, dispatchSlice, gather, gatheringUntil } from './dispatching.ts';
 import { discardWaiting, endByItself, endDelivering, endStopping, plannedEnd } from './operating.ts';
-import { nextHolderStep, releaseUnneeded } from './holders.ts';
+import { nextHolderStep, dropUnneeded } from './holders.ts';
 import { isStopped } from './job.ts';
 import { endQuarantines, quarantineEnds } from './quarantine.ts';
 import { type RunFacts, endsWhenCalm, fits, isCalm, phaseOf } from './run-end.ts';
@@ -34,7 +34,7 @@ const ANSWERS_AT_ONCE = 200;
  * `wait` names the only time at which the answer can change without any event.
  */
 export function nextStep(state: DispatcherState, now: number, run: RunFacts): Step {
-  state.chains.release(now);
+  state.chains.promoteDue(now);
   endQuarantines(state, now);
   endByItself(state, now);
   endDelivering(state, now);
@@ -42,7 +42,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   if (state.stopping?.waiting === 'discard') discardWaiting(state);
   makeRoom(state, now);
   drainOverflow(state);
-  if (state.chains.count === 0 && state.deadLetters.size === 0) releaseUnneeded(state);
+  if (state.chains.count === 0 && state.deadLetters.size === 0) dropUnneeded(state);
   if (!isStopped(state)) state.alerts.observe(state, now);
   noteTrend(state, 0, 0, now);
   const phase = phaseOf(state, now, run);
@@ -62,9 +62,9 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   }
   gather(state, now);
   while (canDispatch(state, now)) {
-    const cut = dispatchSlice(state, now);
+    const dispatched = dispatchSlice(state, now);
     gather(state, now);
-    if (cut !== undefined) return { kind: 'deliver', slice: cut.input, bytes: cut.bytes };
+    if (dispatched !== undefined) return { kind: 'deliver', slice: dispatched.input, bytes: dispatched.bytes };
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm) endStopping(state, now);
@@ -72,9 +72,9 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   return wait(state, now);
 }
 
-/** Ends the run. Unneeded profile holders are released now: the next run no longer knows them. */
+/** Ends the run. Unneeded profile holders are dropped now: the next run no longer knows them. */
 function endRun(state: DispatcherState): Step {
-  releaseUnneeded(state);
+  dropUnneeded(state);
   return { kind: 'continue-as-new' };
 }
 
@@ -158,8 +158,8 @@ function childMissedAt(state: DispatcherState, now: number): number | undefined 
 }
 
 function isDone(state: DispatcherState): boolean {
-  const { stopping, chains, overflow, deadLetters, owedReleases, backfill } = state;
-  if (stopping === undefined || stopping.waiting === 'keep' || owedReleases.length > 0) return false;
+  const { stopping, chains, overflow, deadLetters, owedDrops, backfill } = state;
+  if (stopping === undefined || stopping.waiting === 'keep' || owedDrops.length > 0) return false;
   if (backfill?.isUnfinished === true) return false;
   return chains.triggers === 0 && overflow.isEmpty && deadLetters.size === 0;
 }

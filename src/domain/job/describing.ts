@@ -10,7 +10,7 @@ import { ATTEMPT_CODES, VERDICTS, failureInWords, judge } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
 import { describeBackfill, lostInWords } from './backfill-requests.ts';
 import { stayingBytes } from './carrying.ts';
-import { gatheringTimes, gatheringUntil, hasReady, isHeldBack, maySend } from './dispatching.ts';
+import { gatheringTimes, gatheringUntil, hasReady, sendsNothing, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, isOfMembers, isRetry } from './queue/chain.ts';
 import { isTold, type UnreadableHolder } from './queue/overflow.ts';
@@ -38,9 +38,9 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ratePerSecond: state.meter.dated(now),
     waiting: waitingTriggers(state),
     overflow: state.overflow.triggers,
-    held: state.chains.heldCount,
+    delayed: state.chains.delayedCount,
     inFlight: permitsInUse(state),
-    ...(isHeldBack(state) && mayStillStart(state) ? { mayStillSend: true } : {}),
+    ...(sendsNothing(state) && mayStillStart(state) ? { mayStillSend: true } : {}),
     ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
@@ -52,7 +52,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
       : {
           backfill: describeBackfill(state.backfill, state.job, now, {
             isJobKept: state.stopping?.waiting === 'keep',
-            held: state.chains.heldCount,
+            delayed: state.chains.delayedCount,
             reachesAt: (members) => quotaReachesAt(state, members, now),
           }),
         }),
@@ -158,7 +158,7 @@ function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpo
   return {
     endpoint: {
       state: 'unhealthy',
-      ...(probeAt > now && !isHeldBack(state) ? { nextProbeAt: instantOf(probeAt) } : {}),
+      ...(probeAt > now && !sendsNothing(state) ? { nextProbeAt: instantOf(probeAt) } : {}),
       ...row,
       ...(breaker.isSetup || refusal !== undefined ? { advice } : {}),
     },
@@ -196,7 +196,7 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
     deadLetters: 0,
     waiting,
     overflow: 0,
-    held: 0,
+    delayed: 0,
     inFlight: 0,
     waits: {},
     rejects: [],
@@ -268,7 +268,7 @@ function noticesOf(state: DispatcherState): string[] {
       `The holder ${number} cannot be read (${reason}). Triggers behind it wait; it is read again at ${instantOf(retryAt).slice(0, 19)}Z, or now: triggers retry JOB. If it will never be readable, delete its workflow ${holderWorkflowId(job.subscriptionId, String(number))}: its triggers are lost, and the others go on.`,
     );
   }
-  if (state.chains.heldBytes > state.budgets.chainBytes / 2) {
+  if (state.chains.delayedBytes > state.budgets.chainBytes / 2) {
     notices.push(
       'Too many people are waiting for a retry, and others must wait behind them. Check the failed attempts for the reason. Triggers that have failed for long become dead letters early.',
     );
@@ -320,8 +320,8 @@ export function describePerson(state: DispatcherState, user: string, now: number
 function personWaits(state: DispatcherState, chain: Chain | undefined, inPages: boolean, now: number): WaitTimes {
   const { endpoint, quiet, quota, rate } = waitTimes(state, now);
   const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));
-  const isHeldLonger = quota !== undefined && chain?.place === 'held' && chain.notBefore >= quota;
-  if (quota !== undefined && isToBegin && !isHeldLonger) return { endpoint, quiet, quota };
+  const isDelayedLonger = quota !== undefined && chain?.place === 'delayed' && chain.notBefore >= quota;
+  if (quota !== undefined && isToBegin && !isDelayedLonger) return { endpoint, quiet, quota };
   // People outside of the chains, or waiting for a time of their own, do not wait for these.
   if (chain === undefined ? !inPages : chain.place !== 'ready') return { endpoint, quiet };
   const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
@@ -351,6 +351,6 @@ function chainStanding({ chains, job }: DispatcherState, chain: Chain): ChainSta
     ...(place === 'ready' ? { ahead: chains.aheadOf(chain) } : {}),
     failures,
     profileTries,
-    ...(place === 'held' && notBefore > 0 ? { nextAttemptAt: instantOf(afterQuiet(job, notBefore)) } : {}),
+    ...(place === 'delayed' && notBefore > 0 ? { nextAttemptAt: instantOf(afterQuiet(job, notBefore)) } : {}),
   };
 }

@@ -1,12 +1,12 @@
 import type { Audience } from '../../contract/audience.ts';
-import type { HeldProfile } from '../../contract/holder.ts';
+import type { ProfileRef } from '../../contract/holder.ts';
 import type { SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
 import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { deliverySettings, type Slice } from './job.ts';
-import { type Chain, HELD_BYTES, acceptedNow, isRetry } from './queue/chain.ts';
+import { type Chain, PROFILE_REF_BYTES, acceptedNow, isRetry } from './queue/chain.ts';
 import { type DispatcherState, permitsInUse } from './state.ts';
 import {
   batchesOf,
@@ -37,14 +37,14 @@ export function sliceEndsWithinMs(requestTimeoutMs: number): number {
 }
 
 /** Whether a job may begin no request at all: then its running slices are cancelled, too. */
-export function isHeldBack({ pause, stopping }: DispatcherState): boolean {
+export function sendsNothing({ pause, stopping }: DispatcherState): boolean {
   return pause !== undefined || stopping?.waiting === 'keep' || stopping?.waiting === 'discard';
 }
 
 /** Whether a job may send at all now, regardless of its endpoint's health. */
 export function maySend(state: DispatcherState, now: number): boolean {
   const { throttle } = state;
-  if (isHeldBack(state)) return false;
+  if (sendsNothing(state)) return false;
   return (throttle === undefined || throttle.until <= now) && calendarBarsUntil(state, now) <= now;
 }
 
@@ -53,7 +53,7 @@ export function isSending(state: DispatcherState, now: number): boolean {
   return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now && quotaLeft(state, now) > 0;
 }
 
-/** Whether a slice can be cut now: the one condition that `dispatchSlice` acts on. */
+/** Whether a slice can be dispatched now: the one condition that `dispatchSlice` acts on. */
 export function canDispatch(state: DispatcherState, now: number): boolean {
   const { breaker, chains } = state;
   if (!maySend(state, now) || !rateAllows(state, now)) return false;
@@ -110,10 +110,10 @@ function hasProbe(state: DispatcherState, now: number): boolean {
   const { chains } = state;
   if (ready(state, now) > 0) return true;
   // A trigger before its time may be one that the quota has not counted.
-  return quotaLeft(state, now) > 0 && chains.heldCount > 0;
+  return quotaLeft(state, now) > 0 && chains.delayedCount > 0;
 }
 
-/** A slice that was cut, and the bytes of its input. */
+/** A slice that was dispatched, and the bytes of its input. */
 interface DispatchedSlice {
   readonly input: SliceInput;
   readonly bytes: number;
@@ -138,15 +138,15 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
   const begun = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
-  const cut = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), begun);
+  const builder = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), begun);
   if (isBackfill) {
     state.liveStreak = 0;
-    takeMembers(state, cut, now);
+    takeMembers(state, builder, now);
   } else {
     state.liveStreak++;
-    takeLive(state, cut);
+    takeLive(state, builder);
   }
-  return finish(state, cut, wanted, now, { isBackfill });
+  return finish(state, builder, wanted, now, { isBackfill });
 }
 
 /** How many requests of one trigger a slice makes, on how many permits. */
@@ -173,41 +173,43 @@ function singlesOf(
  */
 function cutProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
-  const cut = new SliceBuilder(state, 1, quotaLeft(state, now));
+  const builder = new SliceBuilder(state, 1, quotaLeft(state, now));
   const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
-  const fresh = cut.mayBegin ? (chains.live.firstFresh() ?? chains.members.firstFresh(isNoLetter)) : undefined;
-  if (fresh === undefined) takePages(state, cut, now);
-  if (cut.parts.length > 0) return finish(state, cut, 1, now);
-  const chain = fresh ?? chains.live.leastFailed(cut.mayBegin) ?? chains.members.leastFailed(cut.mayBegin);
+  const fresh = builder.mayBegin ? (chains.live.firstFresh() ?? chains.members.firstFresh(isNoLetter)) : undefined;
+  if (fresh === undefined) takePages(state, builder, now);
+  if (builder.parts.length > 0) return finish(state, builder, 1, now);
+  const chain = fresh ?? chains.live.leastFailed(builder.mayBegin) ?? chains.members.leastFailed(builder.mayBegin);
   if (chain !== undefined) {
-    cut.take(chain);
-    return finish(state, cut, 1, now, { notDueBefore: chain.notBefore });
+    builder.take(chain);
+    return finish(state, builder, 1, now, { notDueBefore: chain.notBefore });
   }
   if (chains.readyCount > 0) return undefined;
-  const early = chains.releaseFirst(state.lastProbe);
+  const early = chains.promoteFirst(state.lastProbe);
   state.lastProbe = early?.user;
-  if (early !== undefined) cut.take(early);
-  return finish(state, cut, 1, now, early === undefined ? {} : { notDueBefore: early.notBefore });
+  if (early !== undefined) builder.take(early);
+  return finish(state, builder, 1, now, early === undefined ? {} : { notDueBefore: early.notBefore });
 }
 
 function finish(
   state: DispatcherState,
-  cut: SliceBuilder,
+  builder: SliceBuilder,
   wanted: number,
   now: number,
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
 ): DispatchedSlice | undefined {
-  if (cut.parts.length === 0) return undefined;
+  if (builder.parts.length === 0) return undefined;
   // A person is in one request at a time.
-  const most = isInBatches(state) ? Math.min(cut.parts.length, requestsOf(state, cut.triggers)) : cut.parts.length;
+  const most = isInBatches(state)
+    ? Math.min(builder.parts.length, requestsOf(state, builder.triggers))
+    : builder.parts.length;
   const permits = Math.min(wanted, most);
   const pace = paceOf(state);
-  const quotaFrom = spendQuota(state, cut.begun, now);
+  const quotaFrom = spendQuota(state, builder.begun, now);
   const slice: Slice = {
     id: state.nextSliceId++,
     revision: state.job.revision,
-    parts: cut.parts,
-    triggers: cut.triggers,
+    parts: builder.parts,
+    triggers: builder.triggers,
     cutPermits: permits,
     permits,
     ...kind,
@@ -221,7 +223,7 @@ function finish(
       ...(quotaFrom === undefined ? {} : { quotaFrom }),
     },
     // The settings go with every slice, and Export Fields can make them long.
-    bytes: cut.bytes + state.jobBytes,
+    bytes: builder.bytes + state.jobBytes,
   };
 }
 
@@ -293,7 +295,7 @@ function readyLive(state: DispatcherState): number {
   return isInBatches(state) ? Math.max(chains.live.size, chains.liveTriggers(SLICE_TRIGGERS)) : chains.live.size;
 }
 
-/** A slice while it is being cut. */
+/** A slice while it is being dispatched. */
 class SliceBuilder {
   readonly parts: { chain: Chain; count: number }[] = [];
   readonly triggers: SliceTrigger[] = [];
@@ -331,7 +333,7 @@ class SliceBuilder {
     let count = 0;
     for (const trigger of chain.triggers) {
       const inlineBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
-      const profileBytes = trigger.held === undefined ? inlineBytes : HELD_BYTES;
+      const profileBytes = trigger.profileRef === undefined ? inlineBytes : PROFILE_REF_BYTES;
       const failures = count === 0 && this.#tellsFailures && chain.failures > 0 ? { failures: chain.failures } : {};
       const most =
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
@@ -343,9 +345,9 @@ class SliceBuilder {
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       const isBegun = !isRetry(chain, count);
-      if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.held)) break;
+      if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.profileRef)) break;
       if (isBegun) this.begun++;
-      const { audience, event, at, profile, held, redelivery } = trigger;
+      const { audience, event, at, profile, profileRef, redelivery } = trigger;
       // A person unknown to the source is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -354,7 +356,7 @@ class SliceBuilder {
         event,
         at,
         ...(profile === undefined ? {} : { profile }),
-        ...(held === undefined ? {} : { held }),
+        ...(profileRef === undefined ? {} : { profileRef }),
         ...(optional ? { profileOptional: true } : {}),
         ...(redelivery === undefined ? {} : { redelivery }),
         ...failures,
@@ -370,10 +372,10 @@ class SliceBuilder {
   }
 
   /** Whether it may need another profile holder. */
-  #takesFrom(held: HeldProfile | undefined): boolean {
-    if (held === undefined || this.#profileHolders.has(held[0])) return true;
+  #takesFrom(profileRef: ProfileRef | undefined): boolean {
+    if (profileRef === undefined || this.#profileHolders.has(profileRef[0])) return true;
     if (this.#profileHolders.size >= MOST_PROFILE_HOLDERS) return false;
-    this.#profileHolders.add(held[0]);
+    this.#profileHolders.add(profileRef[0]);
     return true;
   }
 }
@@ -392,32 +394,37 @@ const SLICE_BATCH_MOST_BYTES = 17;
 const FAILURES_BYTES = 14;
 
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
-function takeLive({ chains, breaker }: DispatcherState, cut: SliceBuilder): void {
+function takeLive({ chains, breaker }: DispatcherState, builder: SliceBuilder): void {
   const next = () => {
-    const fresh = cut.mayBegin && breaker.isRecovering ? chains.live.firstFresh() : undefined;
-    return fresh ?? chains.live.first(cut.mayBegin);
+    const fresh = builder.mayBegin && breaker.isRecovering ? chains.live.firstFresh() : undefined;
+    return fresh ?? chains.live.first(builder.mayBegin);
   };
-  for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
-    if (!cut.take(chain)) return;
+  for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
+    if (!builder.take(chain)) return;
   }
 }
 
 /** Takes members that a slice gave back, then those of pages. */
-function takeMembers(state: DispatcherState, cut: SliceBuilder, now: number): void {
+function takeMembers(state: DispatcherState, builder: SliceBuilder, now: number): void {
   const { chains } = state;
-  const next = () => chains.members.first(cut.mayBegin);
-  for (let chain = next(); chain !== undefined && !cut.isFull; chain = next()) {
-    if (!cut.take(chain)) return;
+  const next = () => chains.members.first(builder.mayBegin);
+  for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
+    if (!builder.take(chain)) return;
   }
-  takePages(state, cut, now);
+  takePages(state, builder, now);
 }
 
-function takePages(state: DispatcherState, cut: SliceBuilder, now: number): void {
+function takePages(state: DispatcherState, builder: SliceBuilder, now: number): void {
   const { backfill, chains } = state;
   const perSecond = state.job.definition.backfillPerSecond ?? undefined;
   if (backfill === undefined) return;
   let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
-  while (!cut.isFull && cut.mayBegin && cut.bytes < state.budgets.sliceBytes - MEMBER_BYTES && allowed-- > 0) {
+  while (
+    !builder.isFull &&
+    builder.mayBegin &&
+    builder.bytes < state.budgets.sliceBytes - MEMBER_BYTES &&
+    allowed-- > 0
+  ) {
     const member = backfill.shift(perSecond, now);
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;
@@ -429,7 +436,7 @@ function takePages(state: DispatcherState, cut: SliceBuilder, now: number): void
       ...acceptedNow(backfill.at, now),
     });
     // A person who is already waiting keeps their place; this trigger is appended to their chain.
-    if (!waits) cut.take(chain);
+    if (!waits) builder.take(chain);
   }
 }
 

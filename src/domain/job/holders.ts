@@ -5,40 +5,40 @@ import { neededIn } from './queue/profile-holders.ts';
 import { readingFailed } from './queue/overflow.ts';
 import type { RunPhase } from './run-end.ts';
 import { type DispatcherState, chainRoom } from './state.ts';
-import type { HoldStep, Step } from './steps.ts';
+import type { SpillStep, Step } from './steps.ts';
 
-/** How many holders are released at once. */
-const RELEASES_AT_ONCE = 50;
+/** How many holders are dropped at once. */
+const DROPS_AT_ONCE = 50;
 
-/** The next step for holders: fill one, read one, or release some. None while a run is ending, since it can hand on its state. */
+/** The next step for holders: fill one, read one, or drop some. None while a run is ending, since it can hand on its state. */
 export function nextHolderStep(state: DispatcherState, now: number, { isOld, isEnding }: RunPhase): Step | undefined {
   // Any event while a run ends makes the server refuse the end, and a worker replay the run.
   if (isEnding) return undefined;
   const stayBytes = !isOld && isSending(state, now) ? state.budgets.tailBytes : 0;
-  return nextHold(state, stayBytes) ?? recallStep(state, now) ?? releaseStep(state);
+  return nextSpill(state, stayBytes) ?? loadStep(state, now) ?? dropStep(state);
 }
 
 /** The content to put into a holder now; this many bytes of the newest triggers may stay. */
-export function nextHold(state: DispatcherState, stayBytes = 0): HoldStep | undefined {
-  const hold = state.overflow.nextHold(stayBytes);
-  if (hold === undefined) return undefined;
-  const { number, content, bytes } = hold;
-  return { kind: 'hold', number, content, bytes };
+export function nextSpill(state: DispatcherState, stayBytes = 0): SpillStep | undefined {
+  const spill = state.overflow.nextSpill(stayBytes);
+  if (spill === undefined) return undefined;
+  const { number, content, bytes } = spill;
+  return { kind: 'spill', number, content, bytes };
 }
 
-function recallStep(state: DispatcherState, now: number): Step | undefined {
+function loadStep(state: DispatcherState, now: number): Step | undefined {
   // A job that sends nothing, or is to keep its backlog, leaves it where it is.
   if (state.pause !== undefined || state.stopping?.waiting === 'keep') return undefined;
   const { chains, overflow, budgets, unreadable } = state;
   if (chains.bytes + overflow.bytesUnderWay + budgets.sliceBytes > chainRoom(state)) return undefined;
-  const number = overflow.nextRecall((one) => one === unreadable?.number && unreadable.retryAt > now);
-  return number === undefined ? undefined : { kind: 'recall', number };
+  const number = overflow.nextLoad((one) => one === unreadable?.number && unreadable.retryAt > now);
+  return number === undefined ? undefined : { kind: 'load', number };
 }
 
-function releaseStep(state: DispatcherState): Step | undefined {
-  if (state.owedReleases.length === 0 || state.underWay.has('release')) return undefined;
-  state.underWay.add('release');
-  return { kind: 'release', holders: state.owedReleases.slice(0, RELEASES_AT_ONCE) };
+function dropStep(state: DispatcherState): Step | undefined {
+  if (state.owedDrops.length === 0 || state.underWay.has('drop')) return undefined;
+  state.underWay.add('drop');
+  return { kind: 'drop', holders: state.owedDrops.slice(0, DROPS_AT_ONCE) };
 }
 
 /** Takes in the content of a holder; null when it was deleted from outside, with its content. */
@@ -46,10 +46,10 @@ export function holderRead(state: DispatcherState, number: number, content: Pack
   const triggers = content === null ? [] : readable(content);
   // Another release may be able to read it; until then it counts as unreadable.
   if (triggers === undefined)
-    return recallFailed(state, number, 'It holds something that no job of this release puts there.', now);
+    return loadFailed(state, number, 'It holds something that no job of this release puts there.', now);
   if (content === null) state.loss = `The holder ${number} is gone: its workflow was deleted. Its triggers are lost.`;
   if (state.unreadable?.number === number) state.unreadable = undefined;
-  state.overflow.recalled(number, triggers);
+  state.overflow.loaded(number, triggers);
 }
 
 /** Returns undefined for content that this release cannot have put there. */
@@ -62,21 +62,21 @@ function readable(content: PackedTriggers): PersonTrigger[] | undefined {
 }
 
 /** Records that a holder could not be read, for this reason. It is read again after a while, and the triggers behind it wait. */
-export function recallFailed(state: DispatcherState, number: number, reason: string, now: number): void {
+export function loadFailed(state: DispatcherState, number: number, reason: string, now: number): void {
   state.unreadable = readingFailed(state.unreadable, number, reason, now);
-  state.overflow.recallFailed(number);
+  state.overflow.loadFailed(number);
 }
 
 /** Forgets holders that were told to end. */
-export function holdersReleased(state: DispatcherState, holders: readonly string[]): void {
+export function holdersDropped(state: DispatcherState, holders: readonly string[]): void {
   const gone = new Set(holders);
-  state.owedReleases = state.owedReleases.filter((name) => !gone.has(name));
+  state.owedDrops = state.owedDrops.filter((name) => !gone.has(name));
 }
 
-/** Releases the profile holders that no trigger needs any more. */
-export function releaseUnneeded(state: DispatcherState): void {
+/** Drops the profile holders that no trigger needs any more. */
+export function dropUnneeded(state: DispatcherState): void {
   const { profileHolders, chains, deadLetters, overflow } = state;
   if (profileHolders.size === 0) return;
   const needed = neededIn(chains.all(), deadLetters.carry());
-  state.owedReleases.push(...profileHolders.takeUnneeded(needed, !overflow.isEmpty));
+  state.owedDrops.push(...profileHolders.takeUnneeded(needed, !overflow.isEmpty));
 }

@@ -58,7 +58,7 @@ export function resumeJob(state: DispatcherState): void {
 export function retryNow(state: DispatcherState, now: number): void {
   state.throttle = undefined;
   state.breaker = state.breaker.probingFrom(now);
-  state.chains.releaseAll();
+  state.chains.promoteAll();
   if (state.unreadable !== undefined) state.unreadable = { ...state.unreadable, retryAt: now };
   gatherNoLonger(state);
 }
@@ -99,14 +99,14 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
     const { isOpen, isDoubtful } = state.breaker;
     if (isSameJudge(before, job.definition) || !(isOpen || isDoubtful)) return;
     state.breaker = state.breaker.anew();
-    state.chains.releaseAll();
+    state.chains.promoteAll();
     return;
   }
   // It is another endpoint, or gets other requests: answers to the old ones say nothing about these.
   state.throttle = undefined;
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
-  state.chains.releaseAll();
+  state.chains.promoteAll();
 }
 
 /** Takes in the calendar for this revision of the job. An edit since then has brought its own. */
@@ -345,9 +345,9 @@ export function discardWaiting(state: DispatcherState): void {
 }
 
 function dropOverflow(state: DispatcherState): void {
-  const { overflow, owedReleases } = state;
+  const { overflow, owedDrops } = state;
   // A holder that is being started might begin after it was told to end, and stay forever, so let it start first.
   if (overflow.isEmpty || overflow.isLeaving) return;
-  owedReleases.push(...overflow.discard().map(String));
+  owedDrops.push(...overflow.discard().map(String));
   state.unreadable = undefined;
 }

@@ -42,7 +42,7 @@ const AGES = {
 type Age = (typeof AGES)[keyof typeof AGES];
 
 /**
- * The phase of a run: a run that is to end cuts no slices until the running ones have reported. It waits for them as long as slices usually
+ * The phase of a run: a run that is to end dispatches no slices until the running ones have reported. It waits for them as long as slices usually
  * take. A slice that takes longer (its endpoint hangs, its worker was killed) holds up no others: the run continues, and ends in the next
  * calm moment. It tries once when it is grown and once when it is old. When it is as old as it may be, it waits for all slices.
  *
@@ -105,11 +105,11 @@ export function isCalm({ slices }: DispatcherState, { busy }: RunFacts): boolean
 
 /** Whether the next run can be given the state. Measured, since a run that was given more than the server accepts could never begin. */
 export function fits(state: DispatcherState): boolean {
-  // Unneeded profile holders have yet to be released.
+  // Unneeded profile holders have yet to be dropped.
   return carriedBytes(carryJob(state)) + state.profileHolders.bytes <= state.budgets.carryBytes;
 }
 
-/** Whether the run can wait for its end: from then on no slice is cut. */
+/** Whether the run can wait for its end: from then on no slice is dispatched. */
 function canEnd(state: DispatcherState, run: RunFacts): boolean {
   // A state that is too large to be carried has to shrink first: by spilling to holders, and by sending.
   if (estimateBytes(state) > state.budgets.carryBytes) return false;

@@ -250,7 +250,7 @@ function settleFailure(
     case 'transient':
     case 'misconfigured':
       if (slice.notDueBefore !== undefined && slice.notDueBefore > now) {
-        state.chains.hold(chain, slice.notDueBefore);
+        state.chains.delay(chain, slice.notDueBefore);
         return;
       }
       retryOrBury(state, settling, chain, attempt);
@@ -282,19 +282,19 @@ function settleFailure(
       state.chains.stopRunning(chain);
       return;
     case 'source':
-      state.chains.hold(chain, now + spread(SOURCE_DELAY_MS, drawChance(state)));
+      state.chains.delay(chain, now + spread(SOURCE_DELAY_MS, drawChance(state)));
       return;
     case 'profile-missing':
       chain.profileTries++;
-      state.chains.hold(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
+      state.chains.delay(chain, now + (PROFILE_DELAYS_MS[chain.profileTries - 1] ?? 0));
       return;
     case 'worker-fault':
-      state.chains.hold(chain, now + spread(WORKER_FAULT_DELAY_MS, drawChance(state)));
+      state.chains.delay(chain, now + spread(WORKER_FAULT_DELAY_MS, drawChance(state)));
       return;
   }
 }
 
-/** Holds a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
+/** Delays a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
 function retryOrBury(
   state: DispatcherState,
   { now, chances, shared }: Settling,
@@ -315,7 +315,7 @@ function retryOrBury(
   }
   chain.failures++;
   if (others > 1) state.chains.limitBatch(chain, nextBatchMost(state, chain, others));
-  state.chains.hold(chain, now + delayMs);
+  state.chains.delay(chain, now + delayMs);
 }
 
 /**
@@ -404,9 +404,9 @@ export function makeRoom(state: DispatcherState, now: number): void {
   if (isCrowdedOut(state) && chains.bytes > holderFits && !overflow.isEmpty) {
     // No others could even be tried, so give up just enough to make room for some.
     deadLetterMostFailed(state, now, 1, () => chains.bytes <= holderFits);
-  } else if (chains.heldBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
+  } else if (chains.delayedBytes >= (budgets.chainBytes * 3) / 4 && !state.breaker.isOpen) {
     const enough = budgets.chainBytes / 2;
-    deadLetterMostFailed(state, now, EARLY_AFTER, () => chains.heldBytes <= enough);
+    deadLetterMostFailed(state, now, EARLY_AFTER, () => chains.delayedBytes <= enough);
   }
 }
 

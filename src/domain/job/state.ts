@@ -68,8 +68,8 @@ export interface DispatcherState extends PlainState {
   readonly takenLetters: RecentMemory;
   /** Answers owed to dead letters. Not carried: no run ends before they are sent, and a dead letter without an answer asks again. */
   readonly owedAnswers: AddressedAnswer[];
-  /** Holders that are no longer needed and have yet to be released. */
-  owedReleases: string[];
+  /** Holders that are no longer needed and have yet to be dropped. */
+  owedDrops: string[];
   /** The last deliveries, as texts: a trigger that is signalled again soon afterwards is a repeat. */
   readonly delivered: RecentMemory;
   /** The last live triggers, by person and audience: a page of members that was read before one came is older news about them. */
@@ -88,11 +88,11 @@ export interface DispatcherState extends PlainState {
   lastProbe: string | undefined;
   /** Number of a backfill whose child is to be cancelled. */
   backfillToCancel: number | undefined;
-  /** Slices cut in a row for live triggers while a backfill waits. */
+  /** Slices dispatched in a row for live triggers while a backfill waits. */
   liveStreak: number;
   /** The age at which the run last tried to end (`run-end.ts`); 0: none. */
   endTried: number;
-  /** Until when it cuts no slices because of that, epoch ms. */
+  /** Until when it dispatches no slices because of that, epoch ms. */
   endPutOffAt: number | undefined;
   breaker: Breaker;
   /** Deliveries. */

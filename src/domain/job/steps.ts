@@ -9,8 +9,8 @@ import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { DeadTrigger } from './queue/pending-dead-letters.ts';
 
 /** Start the holder with this number and its content; `overflow.confirm` when it has it. */
-export interface HoldStep {
-  readonly kind: 'hold';
+export interface SpillStep {
+  readonly kind: 'spill';
   readonly number: number;
   readonly content: PackedTriggers;
   readonly bytes: number;
@@ -34,11 +34,11 @@ export type Step =
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
   | { readonly kind: 'cancel-backfill'; readonly n: number }
   | { readonly kind: 'look-for-backfill'; readonly n: number }
-  | HoldStep
+  | SpillStep
   /** Read a holder; `holderRead` with its content. */
-  | { readonly kind: 'recall'; readonly number: number }
+  | { readonly kind: 'load'; readonly number: number }
   /** Let holders end that are no longer needed. */
-  | { readonly kind: 'release'; readonly holders: readonly string[] }
+  | { readonly kind: 'drop'; readonly holders: readonly string[] }
   /** Start a dead-letter workflow for each, by key; `deadLetters.confirm` when they run. */
   | {
       readonly kind: 'keep-dead-letters';

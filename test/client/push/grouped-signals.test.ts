@@ -7,7 +7,7 @@ import { SIGNAL_BYTES } from '../../../src/client/push/signal-sender.ts';
 import { checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
 import { profileHolderName } from '../../../src/domain/held-profile.ts';
-import { heldRun, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { spilledRun, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
 import { always } from '../../support/properties.ts';
 
@@ -149,7 +149,7 @@ test('whatever is called at once, each call resolves when all that it brought is
       expect(job.accepted).toBe(sizes.flat().length);
       for (const [i, batch] of job.batches.entries()) {
         const requestId = job.requestIds[i] ?? '';
-        const run = job.held.has(requestId) ? heldRun(batch, profileHolderName(requestId)).run : batch;
+        const run = job.spilled.has(requestId) ? spilledRun(batch, profileHolderName(requestId)).run : batch;
         expect(JSON.stringify(run).length).toBeLessThanOrEqual(SIGNAL_BYTES);
       }
     }),

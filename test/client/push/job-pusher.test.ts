@@ -10,7 +10,7 @@ import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
 import { profileHolderName } from '../../../src/domain/held-profile.ts';
-import { heldRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { spilledRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {
@@ -55,28 +55,28 @@ describe('pushing to one job', () => {
     let held = 0;
     for (const [i, batch] of job.batches.entries()) {
       const requestId = job.requestIds[i] ?? '';
-      const { run, content } = heldRun(batch, profileHolderName(requestId));
-      expect(job.held.has(requestId)).toBe(bytesOf(triggerRun(batch)) > SIGNAL_BYTES);
-      if (!job.held.has(requestId)) continue;
+      const { run, content } = spilledRun(batch, profileHolderName(requestId));
+      expect(job.spilled.has(requestId)).toBe(bytesOf(triggerRun(batch)) > SIGNAL_BYTES);
+      if (!job.spilled.has(requestId)) continue;
       held++;
       expect(bytesOf(run)).toBeLessThanOrEqual(SIGNAL_BYTES);
       expect(bytesOf(content)).toBeLessThanOrEqual(1024 * 1024 + 100);
     }
     // A MiB of profiles each, but for the first and the last.
     expect(held).toBeLessThanOrEqual(Math.ceil((3_000 * 1_450) / 1024 ** 2) + 1);
-    expect(job.released).toEqual([]);
+    expect(job.dropped).toEqual([]);
   });
 
   test('a few profiles go with their triggers', async () => {
     const job = new RecordedJob();
     await pushTo(new JobPusher('vip', job), withProfiles(40));
-    expect(job.held.size).toBe(0);
+    expect(job.spilled.size).toBe(0);
   });
 
   test('a server that takes no payload so large gets signals of 64 KiB, in order', async () => {
     const job = new RecordedJob({ failHold: () => serverError(GRPC.INVALID_ARGUMENT), delayMs: 1 });
     const { accepted } = await pushTo(new JobPusher('vip', job), withProfiles(500));
-    expect([accepted, job.accepted, job.held.size]).toEqual([500, 500, 0]);
+    expect([accepted, job.accepted, job.spilled.size]).toEqual([500, 500, 0]);
     expect(job.users()).toEqual(triggers(500).map(({ user }) => user));
     expect(Math.max(...job.batches.map((batch) => bytesOf(triggerRun(batch))))).toBeLessThanOrEqual(SIGNAL_BYTES);
   });
@@ -91,7 +91,7 @@ describe('pushing to one job', () => {
     const pushed = pushTo(pusher, withProfiles(500));
     await expect(pushed).rejects.toMatchObject({ accepted: 0, unconfirmed: 0 });
     expect(holds).toBe(2);
-    expect(job.released).toEqual([...job.held]);
+    expect(job.dropped).toEqual([...job.spilled]);
   });
 
   test('fills a signal with half as many again when it dates them itself', async () => {
@@ -178,7 +178,7 @@ describe('pushing to one job', () => {
         yield trigger(String(i));
       }
     }
-    const held = { hold: () => setImmediate(), release: () => setImmediate() };
+    const held = { spill: () => setImmediate(), drop: () => setImmediate() };
     const job = {
       ...held,
       signal: () => setImmediate(),
@@ -332,8 +332,8 @@ test('no call to the server gets more time than the patience of a push', async (
   const within: number[] = [];
   const job = new RecordedJob();
   const slow = {
-    hold: () => Promise.resolve(),
-    release: () => Promise.resolve(),
+    spill: () => Promise.resolve(),
+    drop: () => Promise.resolve(),
     history: (withinMs: number) => (within.push(withinMs), job.history()),
     signal: (...[batch, requestId, , withinMs]: Parameters<JobSignals['signal']>) => (
       within.push(withinMs),

@@ -13,7 +13,7 @@ import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
 import { describeJob } from '../../../src/domain/job/describing.ts';
 import type { DeadTrigger } from '../../../src/domain/job/queue/pending-dead-letters.ts';
-import { holderRead, holdersReleased } from '../../../src/domain/job/holders.ts';
+import { holderRead, holdersDropped } from '../../../src/domain/job/holders.ts';
 import { applyEdit, beginBackfill } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
@@ -99,16 +99,16 @@ export class AJob {
   protected carryOut(step: Step): boolean {
     if (step.kind !== 'read-calendar') this.state.underWay.delete(step.kind);
     switch (step.kind) {
-      case 'hold':
+      case 'spill':
         this.holders.set(String(step.number), step.content);
         this.state.overflow.confirm(step.number);
         return true;
-      case 'recall':
+      case 'load':
         holderRead(this.state, step.number, this.holders.get(String(step.number)) ?? null, this.now);
         return true;
-      case 'release':
+      case 'drop':
         for (const name of step.holders) this.holders.delete(name);
-        holdersReleased(this.state, step.holders);
+        holdersDropped(this.state, step.holders);
         return true;
       case 'keep-dead-letters':
         this.dead.push(...step.letters.values());
@@ -128,7 +128,7 @@ export class AJob {
     }
   }
 
-  /** Does all there is to do now; the slices that it cut. */
+  /** Does all there is to do now; the slices that it dispatched. */
   cut(): SliceInput[] {
     const slices: SliceInput[] = [];
     for (let step = this.step(); step.kind !== 'wait'; step = this.step()) {
@@ -139,12 +139,12 @@ export class AJob {
   }
 
   /** What the job does now, by person. */
-  cutUsers(): string[][] {
+  dispatchedUsers(): string[][] {
     return this.cut().map((slice) => slice.triggers.map(({ user }) => user));
   }
 
-  /** Who is told what by the slices that it cuts now. */
-  cutMessages(): string[] {
+  /** Who is told what by the slices that it dispatches now. */
+  dispatchedMessages(): string[] {
     const { audiences } = this.state.job;
     const slugOf = (id: string) => audiences.find((one) => one.id === id)?.slug ?? id;
     return this.cut().flatMap(({ triggers }) =>
@@ -177,10 +177,10 @@ export class AJob {
 
   /** Delivers all that may be sent now; who was told what, in order. */
   sendAll(): string[] {
-    const sent = this.cutMessages();
+    const sent = this.dispatchedMessages();
     while (this.running.length > 0) {
       this.endAll();
-      sent.push(...this.cutMessages());
+      sent.push(...this.dispatchedMessages());
     }
     return sent;
   }

@@ -120,7 +120,7 @@ test('a backlog is over when nothing old waits any longer: not when the oldest w
   const { chains } = job.state;
   const chain = chains.get('1');
   if (chain === undefined) throw new Error('Nobody waits.');
-  if (chain.place !== 'held') chains.hold(chain, job.now + 60 * MINUTE_MS);
+  if (chain.place !== 'delayed') chains.delay(chain, job.now + 60 * MINUTE_MS);
   for (let again = 0; again < 2; again++) {
     expect(job.status.oldestWaitingAt).toBe('2026-01-01T00:00:00.000000000Z');
     expect(told(job)).not.toContain('backlog-old ended');

@@ -57,7 +57,7 @@ test('an enter of an earlier backfill that gets through is not booked on the pre
   job.backfill([], { last: false });
   job.now += 24 * 60 * 60 * 1000;
   expect(job.step()).toMatchObject({ kind: 'start-backfill' });
-  expect(job.cutMessages()).toEqual(['failing enter a']);
+  expect(job.dispatchedMessages()).toEqual(['failing enter a']);
   job.end();
   expect(job.status).toMatchObject({ delivered: 2, backfill: { n: 2, delivered: 0, waiting: 0 } });
 });
@@ -66,7 +66,7 @@ test('what is discarded of an earlier backfill is not booked on the present one'
   const job = failedMember();
   job.backfill(['other'], { last: false });
   job.step();
-  expect(job.cutMessages()).toEqual(['other enter a']);
+  expect(job.dispatchedMessages()).toEqual(['other enter a']);
   stopJob(job.state, 'discard');
   job.step();
   expect(job.status.backfill).toMatchObject({ n: 2, waiting: 1 });
@@ -80,7 +80,7 @@ test('while more is on its way to holders than a state should have, no page is a
   let step = job.rawStep();
   for (; step.kind !== 'wait'; step = job.rawStep()) {
     expect(step.kind).not.toBe('answer-page');
-    if (step.kind === 'hold') underWay.push(step.number);
+    if (step.kind === 'spill') underWay.push(step.number);
   }
   expect(job.status.stateBytes).toBeGreaterThan(job.status.stateBudgetBytes);
   for (const number of underWay) job.state.overflow.confirm(number);
@@ -147,7 +147,7 @@ test('an edit that takes an audience out drops its members that wait, and those 
   expect(job.status.backfill).toMatchObject({ taken: 3, superseded: 0, leftOut: leftOut(2), waiting: 1 });
   job.page(3, ['4', '5'], { last: true });
   expect(job.status.backfill).toMatchObject({ taken: 5, superseded: 0, leftOut: leftOut(4), waiting: 1 });
-  expect(job.cutMessages()).toEqual(['3 enter b']);
+  expect(job.dispatchedMessages()).toEqual(['3 enter b']);
   job.end();
   const { backfill } = job.status;
   expect(backfill).toMatchObject({ state: 'finished', delivered: 1, superseded: 0, leftOut: leftOut(4), waiting: 0 });
@@ -164,7 +164,7 @@ test('an audience that comes back in the middle of a backfill is not said to be 
   job.edit({}, { audiences: AUDIENCES, formerAudiences: [] });
   job.nextRun();
   job.page(2, ['2']);
-  expect(job.cutMessages()).toEqual(['2 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['2 enter a']);
   job.end();
   job.cut();
   const notice =
@@ -207,7 +207,7 @@ test('a member that the source shows on two pages, or twice, is sent once', () =
   const job = new AJob(1);
   job.backfill(['1', '2'], { last: false });
   job.page(2, ['2', '3', '3'], { last: false });
-  const sent = job.cutMessages();
+  const sent = job.dispatchedMessages();
   job.page(3, ['1', '4']);
   job.endAll();
   expect([...sent, ...job.sendAll()]).toEqual(['1 enter a', '2 enter a', '3 enter a', '4 enter a']);
@@ -232,7 +232,7 @@ test('a lost backfill shows in the state of the job, and no other begins before 
   });
   expect(backfillObstacle(job.state)).toMatch(/Resume it .* cancel it/);
   expect(operateBackfill(job.state, 'pause')).toMatch(/Resume it/);
-  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a']);
 });
 
 test('a lost backfill goes on where it was: nobody is sent twice, and nobody is missed', () => {
@@ -255,13 +255,13 @@ test('a lost backfill that is given up sends nobody further, and another may beg
   const job = lostBackfill();
   expect(operateBackfill(job.state, 'cancel')).toBeUndefined();
   expect(job.status.backfill).toMatchObject({ state: 'cancelled', waiting: 0 });
-  expect(job.cutMessages()).toEqual([]);
+  expect(job.dispatchedMessages()).toEqual([]);
   expect(backfillObstacle(job.state)).toBeUndefined();
 });
 
 test('a child that is gone after its last page is no loss: the members that were read are sent', () => {
   const job = lostBackfill({ last: true });
-  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a']);
   job.end();
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 2 });
 });

@@ -25,7 +25,7 @@ function signal(job: AJob, count: number, from = 0): void {
   for (let i = from; i < from + count; i++) job.signal(`person ${i}`);
 }
 
-/** How many triggers each slice has that is cut now, and how many requests it may make at once. */
+/** How many triggers each slice has that is dispatched now, and how many requests it may make at once. */
 const cutSizes = (job: AJob) => job.cut().map(({ triggers, permits }) => [triggers.length, permits]);
 
 test('permits are for requests: a slice has as many triggers as its requests can carry', () => {
@@ -44,7 +44,7 @@ test('a slice asks for no more permits than it has batches', () => {
   expect(cutSizes(job)).toEqual([[250, 3]]);
 });
 
-test('a slice is filled before the next one is cut; of a slow endpoint it has what all permits send in a second', () => {
+test('a slice is filled before the next one is dispatched; of a slow endpoint it has what all permits send in a second', () => {
   const job = jobOf({ size: 100 }, 20);
   signal(job, 3500);
   expect(cutSizes(job)).toEqual([
@@ -169,7 +169,7 @@ test('an answer to a batch is one for the breaker, however many people it is abo
   job.end(
     Object.fromEntries(Array.from({ length: 10 }, (_, n) => [n, { status: 503, ...(n === 0 ? {} : { like: 0 }) }])),
   );
-  expect(job.status).toMatchObject({ held: 10, waiting: 10 });
+  expect(job.status).toMatchObject({ delayed: 10, waiting: 10 });
   expect(job.status).not.toHaveProperty('endpoint');
   job.now += job.waitsMs ?? 0;
   expect(cutSizes(job)).toEqual([[10, 1]]);
@@ -238,7 +238,7 @@ test('one that is like nothing that is reported says nothing of itself, and nobo
   signal(job, 2);
   job.cut();
   job.end({ 1: { like: 7 } });
-  expect(job.status).toMatchObject({ delivered: 1, held: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
+  expect(job.status).toMatchObject({ delivered: 1, delayed: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
 
 test('how far a batch was halved goes with its people: into the next slice, and the next run', () => {
@@ -258,7 +258,7 @@ test('how far a batch was halved goes with its people: into the next slice, and 
   // 1 + 1 + one for both others.
   expect(next?.permits).toBe(1);
   job.end({ 3: { status: 500 } });
-  expect([job.state.chains.count, job.status.held]).toEqual([1, 1]);
+  expect([job.state.chains.count, job.status.delayed]).toEqual([1, 1]);
 });
 
 test('with a request rate, a slice has as many batches as may start', () => {

@@ -183,7 +183,7 @@ test('the wait is spread by a fifth either way', () => {
   expect([waitWith(0), waitWith(0.5), waitWith(0.999999)]).toEqual([4000, 5000, 6000]);
 });
 
-test('stragglers of slices that were cut before it opened do not lengthen the wait', () => {
+test('stragglers of slices that were dispatched before it opened do not lengthen the wait', () => {
   const endpoint = open();
   const { openUntil } = endpoint.breaker;
   expect(endpoint.failed('d').failed('e').breaker.openUntil).toBe(openUntil);

@@ -55,12 +55,12 @@ test('a chain with everything settled is gone', () => {
   expect([chains.get('1'), chains.triggers, chains.bytes, chains.readyCount]).toEqual([undefined, 0, 0, 0]);
 });
 
-test('held chains become ready when their time has come, in its order', () => {
+test('delayed chains become ready when their time has come, in its order', () => {
   const chains = chainsOf('1', '2', '3');
-  for (const notBefore of [300, 100, 200]) chains.hold(run(chains), notBefore);
-  expect([chains.nextDue, chains.heldCount, chains.readyCount]).toEqual([100, 3, 0]);
-  chains.release(200);
-  expect([chains.nextDue, chains.heldCount]).toEqual([300, 1]);
+  for (const notBefore of [300, 100, 200]) chains.delay(run(chains), notBefore);
+  expect([chains.nextDue, chains.delayedCount, chains.readyCount]).toEqual([100, 3, 0]);
+  chains.promoteDue(200);
+  expect([chains.nextDue, chains.delayedCount]).toEqual([300, 1]);
   expect([run(chains).user, run(chains).user]).toEqual(['2', '3']);
 });
 
@@ -79,14 +79,14 @@ test('a live trigger stays behind what is in a slice already', () => {
   expect(times(chains, '1')).toEqual(['old', 'new']);
 });
 
-test('a live trigger at the head of a held chain does not wait for the failures of another', () => {
+test('a live trigger at the head of a delayed chain does not wait for the failures of another', () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('old', B));
   const chain = run(chains);
   chain.failures = 5;
-  chains.hold(chain, 1_000_000);
+  chains.delay(chain, 1_000_000);
   chains.addLive('1', live('new'));
-  expect([chains.readyCount, chains.heldCount, chains.get('1')?.failures]).toEqual([1, 0, 0]);
+  expect([chains.readyCount, chains.delayedCount, chains.get('1')?.failures]).toEqual([1, 0, 0]);
 });
 
 test('a live trigger at the head of a ready chain does not inherit what another went through', () => {
@@ -139,10 +139,10 @@ test('a probe finds somebody who never failed', () => {
 test('discarding leaves only what is in slices', () => {
   const chains = chainsOf('1', '2', '3');
   const running = run(chains);
-  chains.hold(run(chains), 100);
+  chains.delay(run(chains), 100);
   chains.addLive('1', live('behind'));
   expect(chains.discard()).toHaveLength(3);
-  expect([chains.triggers, chains.heldCount, chains.readyCount]).toEqual([1, 0, 0]);
+  expect([chains.triggers, chains.delayedCount, chains.readyCount]).toEqual([1, 0, 0]);
   expect(times(chains, '1')).toEqual(['1']);
   chains.settleHead(running);
   chains.stopRunning(running);
@@ -151,18 +151,18 @@ test('discarding leaves only what is in slices', () => {
 
 test('what is carried comes back in the same order, place and patience', () => {
   const chains = chainsOf('1', '2', '3');
-  const held = run(chains);
-  held.failures = 2;
-  held.profileTries = 1;
-  chains.hold(held, 500);
+  const delayed = run(chains);
+  delayed.failures = 2;
+  delayed.profileTries = 1;
+  chains.delay(delayed, 500);
   const back = run(chains);
   chains.stopRunning(back);
   const again = new Chains();
   const table = new AudienceTable();
   const carried = structuredClone(chains.carry(table));
   again.restore(carried, table.ids);
-  expect([again.triggers, again.bytes, again.heldCount, again.nextDue]).toEqual([3, chains.bytes, 1, 500]);
-  expect(again.get('1')).toMatchObject({ place: 'held', failures: 2, profileTries: 1 });
+  expect([again.triggers, again.bytes, again.delayedCount, again.nextDue]).toEqual([3, chains.bytes, 1, 500]);
+  expect(again.get('1')).toMatchObject({ place: 'delayed', failures: 2, profileTries: 1 });
   expect([run(again).user, run(again).user]).toEqual(['2', '3']);
 });
 

@@ -55,9 +55,9 @@ test('a person with a request in flight waits for it; others do not', () => {
   job.cut();
   job.signal('1', 'exit');
   job.signal('2');
-  expect(job.cutUsers()).toEqual([['2']]);
+  expect(job.dispatchedUsers()).toEqual([['2']]);
   job.end();
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 test('live triggers go first, and every fourth slice goes to a backfill', () => {
@@ -67,7 +67,7 @@ test('live triggers go first, and every fourth slice goes to a backfill', () => 
   const order: string[] = [];
   for (;;) {
     job.state.requestMs = 1000; // One trigger a slice.
-    const users = job.cutUsers();
+    const users = job.dispatchedUsers();
     if (users.length === 0) break;
     order.push(...users.flat());
     job.end();
@@ -118,12 +118,12 @@ test('429 holds the whole job for as long as it says, and costs no attempt', () 
   job.cut();
   job.signal('2');
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   expect(job.waitsMs).toBe(7000);
   expect(job.status.waits.endpoint).toBe('2026-01-01T00:00:07.000000000Z');
   job.now += 7000;
   expect(job.state.chains.get('1')?.failures).toBe(0);
-  expect(job.cutUsers().flat()).toEqual(['1', '2']);
+  expect(job.dispatchedUsers().flat()).toEqual(['1', '2']);
 });
 
 test('429 without a time waits 5 s, doubling, and a success starts anew', () => {
@@ -156,11 +156,11 @@ test('a transient failure waits by its schedule, and others go on', () => {
   const job = new AJob(1);
   job.signal('1');
   job.fail({ status: 500 });
-  expect(job.status).toMatchObject({ held: 1, waiting: 1, retried: 0, lastFailure: { status: 500 } });
+  expect(job.status).toMatchObject({ delayed: 1, waiting: 1, retried: 0, lastFailure: { status: 500 } });
   expect(job.waitsMs).toBeGreaterThanOrEqual(4000);
   expect(job.waitsMs).toBeLessThanOrEqual(6000);
   job.signal('2');
-  expect(job.cutUsers()).toEqual([['2']]);
+  expect(job.dispatchedUsers()).toEqual([['2']]);
 });
 
 test('a second attempt counts as retried once it was made, whatever came of it', () => {
@@ -181,10 +181,10 @@ test('410 pauses the job, keeps everything and says so; resuming goes on', () =>
   job.signal('1');
   job.fail({ status: 410 });
   job.signal('2');
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   expect(job.status).toMatchObject({ state: 'paused', waiting: 2, reason: expect.stringMatching(/410 Gone/) });
   resumeJob(job.state);
-  expect(job.cutUsers().flat()).toEqual(['1', '2']);
+  expect(job.dispatchedUsers().flat()).toEqual(['1', '2']);
 });
 
 test.each([
@@ -216,7 +216,7 @@ test('a source that fails holds its people, and touches neither breaker nor sche
   const job = new AJob(8);
   for (const user of numbered('person', 8)) job.signal(user);
   job.fail({ code: 'SOURCE_UNAVAILABLE' });
-  expect(job.status).toMatchObject({ held: job.status.waiting, deadLetters: 0 });
+  expect(job.status).toMatchObject({ delayed: job.status.waiting, deadLetters: 0 });
   expect(job.status.endpoint).toBeUndefined();
   expect(job.state.chains.get('person 1')?.failures).toBe(0);
 });
@@ -226,14 +226,14 @@ test('three different people who fail stop the job; one of them probes after the
   job.cutEach(['1', '2', '3']);
   job.failAll({ status: 404 });
   for (const user of ['4', '5', '6']) job.signal(user);
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   expect(job.status.endpoint).toMatchObject({
     state: 'unhealthy',
     advice:
       'The endpoint seems misconfigured (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
   });
   job.now += 6000;
-  expect(job.cutUsers()).toEqual([['4']]);
+  expect(job.dispatchedUsers()).toEqual([['4']]);
   job.end();
   expect(job.status.endpoint).toEqual({ state: 'recovering' });
 });
@@ -246,11 +246,11 @@ test('a probe before its time costs its trigger no step of the schedule', () => 
   const chain = job.state.chains.get(user);
   if (chain !== undefined) chain.failures = 4;
   for (const one of ['1', '2', '3']) {
-    const held = job.state.chains.get(one);
-    if (held !== undefined) job.state.chains.hold(held, job.now + 600_000 + Number(one));
+    const delayed = job.state.chains.get(one);
+    if (delayed !== undefined) job.state.chains.delay(delayed, job.now + 600_000 + Number(one));
   }
   job.now += 6000;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end({ 0: { status: 500 } });
-  expect(chain).toMatchObject({ place: 'held', failures: 4 });
+  expect(chain).toMatchObject({ place: 'delayed', failures: 4 });
 });

@@ -61,14 +61,14 @@ test('what waits is listed in its order, with how many people come before', () =
   });
 });
 
-test('in a slice it is being sent; after a failure it is held until its next attempt', () => {
+test('in a slice it is being sent; after a failure it is delayed until its next attempt', () => {
   const job = new AJob();
   job.signal('one');
   job.cut();
   expect(person(job, 'one').chain).toMatchObject({ place: 'running', failures: 0 });
   job.end({ 0: { status: 500 } });
   const { chain } = person(job, 'one');
-  expect(chain).toMatchObject({ place: 'held', failures: 1 });
+  expect(chain).toMatchObject({ place: 'delayed', failures: 1 });
   const dueMs = Date.parse(chain?.nextAttemptAt ?? '') - job.now;
   expect(dueMs).toBe(job.waitsMs);
 });
@@ -134,7 +134,7 @@ test('content on its way to a holder is listed by the job, and that holder is sa
   pauseJob(job.state);
   for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
   const step = job.rawStep();
-  if (step.kind !== 'hold') throw new Error('The overflow is worth a holder.');
+  if (step.kind !== 'spill') throw new Error('The overflow is worth a holder.');
   const [user = ''] = step.content.triggers[0] ?? [];
   expect(person(job, user)).toMatchObject({
     waitingCount: 1,

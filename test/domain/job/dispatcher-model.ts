@@ -5,7 +5,7 @@ import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
-import { isHeldBack } from '../../../src/domain/job/dispatching.ts';
+import { sendsNothing } from '../../../src/domain/job/dispatching.ts';
 import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import type { RunFacts } from '../../../src/domain/job/run-end.ts';
@@ -111,8 +111,8 @@ export class DispatcherWorld {
     );
   }
 
-  /** A signal whose profiles are held. */
-  signalHeld(triggers: readonly (readonly [user: string, audience: 'a' | 'b', event: 'enter' | 'exit'])[]): void {
+  /** A signal whose profiles are spilled. */
+  signalSpilled(triggers: readonly (readonly [user: string, audience: 'a' | 'b', event: 'enter' | 'exit'])[]): void {
     this.#profiles.beginSignal();
     for (const [user, audience, event] of triggers) this.#signal(user, audience, event, this.#profiles.next(), 0);
   }
@@ -168,7 +168,7 @@ export class DispatcherWorld {
     const dead = this.ledger.someDead(which);
     if (dead === undefined) return;
     // It keeps its profile itself.
-    const { held: _, ...letter } = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
+    const { profileRef: _, ...letter } = deadLetterOf(this.state.job, dead, 'export-job-model', this.now);
     const asking = { workflowId: 'dead-letter-1', runId: `run ${++this.#letters}`, question: 1 };
     if (isStopped(this.state)) this.#refusedLetters.add(asking.runId);
     else this.ledger.revive(dead, this.now);
@@ -214,7 +214,7 @@ export class DispatcherWorld {
         return;
       }
       // But for what holders do, all is done at once.
-      if (step.kind !== 'release') this.state.underWay.delete(step.kind);
+      if (step.kind !== 'drop') this.state.underWay.delete(step.kind);
       must(step.kind !== 'deliver' || !isStopped(this.state), 'a stopped job sends nothing');
       if (step.kind === 'deliver') this.#takeSlice(step.slice);
       if (step.kind === 'answer-page') this.#pageAnswered(step.answer);
@@ -227,7 +227,7 @@ export class DispatcherWorld {
         answersGone(this.state, step.answers);
       }
       if (step.kind === 'start-backfill' && step.restarts > 0) this.#child?.goOn(step.from.page, step.restarts);
-      if (step.kind === 'release') this.#profiles.released(this.state, this.holders, step.holders);
+      if (step.kind === 'drop') this.#profiles.dropped(this.state, this.holders, step.holders);
       if (isHolderStep(step)) this.holders.begin(step);
       if (step.kind === 'continue-as-new') {
         this.continueAsNew();
@@ -374,7 +374,7 @@ export class DispatcherWorld {
 
   /** The slices of a job that is to begin no request are cancelled: one before a worker had it, one with requests open, one in its middle. */
   hearOfPause(how: number, answers: readonly Answer[]): void {
-    if (!isHeldBack(this.state)) return;
+    if (!sendsNothing(this.state)) return;
     for (const [place, id] of [...this.running.keys()].entries()) {
       const which = [...this.running.keys()].indexOf(id);
       if ((how + place) % 3 === 0) this.endSlice(which, ['unsent'], true);
@@ -597,7 +597,7 @@ export class DispatcherWorld {
     for (const user of this.ledger.people) this.ledger.check(user, waiting(user));
     const { oldestWaitingAt, mayStillSend } = describeJob(this.state, 'model', this.now);
     const mayStart = [...this.running.keys()].some((id) => !this.#quiet.has(id));
-    must(!isHeldBack(this.state) || !mayStart || mayStillSend === true, 'a pause is done when no request can start');
+    must(!sendsNothing(this.state) || !mayStart || mayStillSend === true, 'a pause is done when no request can start');
     const members = new Set([...this.membership.keys()].map((who) => who.split(' ')[0] ?? ''));
     const { chains, overflow } = this.state;
     const isFound = (user: string) =>
@@ -674,7 +674,7 @@ export class DispatcherWorld {
     const delays = retryDelaysMs(this.state.job.definition.retryFor);
     for (const [user, before] of failures) {
       const chain = this.state.chains.get(user);
-      if (chain?.failures !== before + 1 || chain.place !== 'held') continue;
+      if (chain?.failures !== before + 1 || chain.place !== 'delayed') continue;
       const share = (chain.notBefore - this.now) / (delays[before] ?? delays[0] ?? 0);
       must(share > 0.79 && share < 1.21, 'a trigger is tried again as the job says');
     }
@@ -719,7 +719,7 @@ export class DispatcherWorld {
 }
 
 function isHolderStep(step: Step): step is Parameters<ModelHolders['begin']>[0] {
-  return ['hold', 'recall', 'release', 'keep-dead-letters'].includes(step.kind);
+  return ['spill', 'load', 'drop', 'keep-dead-letters'].includes(step.kind);
 }
 
 /** What the last heartbeat of a slice said: it knew of the first half. */

@@ -59,7 +59,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
         fc.tuple(user, fc.constantFrom('a' as const, 'b' as const), fc.constantFrom('enter' as const, 'exit' as const)),
         { minLength: 1, maxLength: 10 },
       )
-      .map((triggers) => (world: DispatcherWorld) => world.signalHeld(triggers)),
+      .map((triggers) => (world: DispatcherWorld) => world.signalSpilled(triggers)),
   },
   {
     weight: 8,

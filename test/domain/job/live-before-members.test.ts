@@ -6,7 +6,7 @@ import { AJob } from './a-job.ts';
 function memberInFlight(audience: 'a' | 'b'): AJob {
   const job = new AJob(1);
   job.backfill(['1']);
-  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a']);
   job.signal('1', 'exit', { audience });
   return job;
 }
@@ -24,7 +24,7 @@ test.each(NOT_DELIVERED)(
     const job = memberInFlight('b');
     job.end({ 0: attempt });
     expect(job.state.chains.get('1')).toMatchObject({ place: 'ready', failures: 0, profileTries: 0 });
-    expect(job.cutMessages()).toEqual(['1 exit b', '1 enter a']);
+    expect(job.dispatchedMessages()).toEqual(['1 exit b', '1 enter a']);
     job.end();
     expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1, superseded: 0, waiting: 0 });
   },
@@ -34,7 +34,7 @@ test.each(NOT_DELIVERED)('when the enter of a backfill %s, live news of that aud
   const job = memberInFlight('a');
   job.end({ 0: attempt });
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 0, superseded: 1, waiting: 0 });
-  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   job.end();
   expect(job.status).toMatchObject({ waiting: 0, delivered: 1 });
 });
@@ -42,13 +42,13 @@ test.each(NOT_DELIVERED)('when the enter of a backfill %s, live news of that aud
 test.each(['a', 'b'] as const)('when the enter of a backfill comes back unsent, live news of %s goes first', (slug) => {
   const job = memberInFlight(slug);
   job.end({}, [0]);
-  expect(job.cutMessages()[0]).toBe(`1 exit ${slug}`);
+  expect(job.dispatchedMessages()[0]).toBe(`1 exit ${slug}`);
 });
 
 test('when the enter of a backfill was delivered, live news follows it', () => {
   const job = memberInFlight('a');
   job.end();
-  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   expect(job.status.backfill).toMatchObject({ delivered: 1, superseded: 0 });
 });
 
@@ -57,7 +57,7 @@ test('live triggers behind a failed enter of a backfill keep their order', () =>
   job.signal('1', 'enter', { audience: 'b' });
   job.signal('1', 'exit', { audience: 'b' });
   job.end({ 0: { status: 500 } });
-  expect(job.cutMessages()).toEqual(['1 exit b', '1 enter b', '1 exit b', '1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit b', '1 enter b', '1 exit b', '1 enter a']);
 });
 
 test('a live trigger that failed keeps its place and its failures before what came later', () => {
@@ -67,5 +67,5 @@ test('a live trigger that failed keeps its place and its failures before what ca
   job.signal('1', 'exit', { audience: 'b' });
   job.end({ 0: { status: 500 } });
   expect(job.cut()).toEqual([]);
-  expect(job.state.chains.get('1')).toMatchObject({ place: 'held', failures: 1 });
+  expect(job.state.chains.get('1')).toMatchObject({ place: 'delayed', failures: 1 });
 });

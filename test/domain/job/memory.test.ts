@@ -85,7 +85,7 @@ test('a trigger signalled again while the first waits is sent once', () => {
   const job = new AJob(1);
   job.signal('1', 'enter', AT);
   job.signal('1', 'enter', SPELT_OTHERWISE);
-  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a']);
   job.signal('1', 'enter', AT);
   job.end();
   expect(job.status).toMatchObject({ received: 3, repeated: 2, delivered: 1, waiting: 0 });
@@ -109,7 +109,7 @@ test(`"soon" is ${REMEMBERED_DELIVERIES} deliveries`, () => {
   for (let i = 0; i < REMEMBERED_DELIVERIES; i++) job.signal(`other ${i}`);
   job.sendAll();
   job.signal('1', 'enter', AT);
-  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a']);
 });
 
 test.each([
@@ -154,7 +154,7 @@ const EARLIER = { at: '2026-01-01T10:00:00.000000004Z' };
 test('a change that comes after a newer one of that person and audience is dropped, and counted', () => {
   const job = afterAnExit();
   expect(job.signal('1', 'enter', EARLIER)).toBeUndefined();
-  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   job.end();
   job.signal('1', 'enter', { at: '2026-01-01T10:30:00+01:00' });
   expect(job.status).toMatchObject({ received: 3, staleDropped: 2, delivered: 1, waiting: 0, rejected: 0 });
@@ -176,7 +176,7 @@ test('a job that does not drop what comes late sends it, and remembers nothing f
   const job = new AJob(5);
   job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
   job.signal('1', 'enter', EARLIER);
-  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a', '1 enter a']);
   expect(carryJob(job.state)).not.toHaveProperty('newest');
   const edited = afterAnExit();
   edited.edit({ stale: 'send' });
@@ -192,7 +192,7 @@ test('what a job drops is told by the next run as well, by the nanosecond', () =
   job.state = restoreJob(carried);
   job.signal('1', 'enter', EARLIER);
   job.signal('1', 'enter', { at: '2026-01-01T10:00:00.000000006Z' });
-  expect(job.cutMessages()).toEqual(['1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a']);
   expect(job.status).toMatchObject({ staleDropped: 1 });
 });
 
@@ -219,7 +219,7 @@ test('a dead letter that somebody redelivers is sent, however old it is', () => 
   const job = afterAnExit();
   job.redeliver({ audience: 'a'.repeat(32), event: 'enter', at: '2025-01-01T00:00:00Z', redelivery: 1 });
   expect(job.status).toMatchObject({ waiting: 2 });
-  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a', '1 enter a']);
 });
 
 test('a member whom a backfill finds is sent, and makes nothing late', () => {
@@ -230,7 +230,7 @@ test('a member whom a backfill finds is sent, and makes nothing late', () => {
   job.cut();
   job.signal('2', 'exit', EARLIER);
   job.endAll();
-  expect(job.cutMessages()).toEqual(['2 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['2 exit a']);
   expect(job.status).toMatchObject({ delivered: 3 });
   expect(job.status).not.toHaveProperty('staleDropped');
 });

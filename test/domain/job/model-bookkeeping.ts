@@ -17,8 +17,8 @@ function countsOf({ chains, overflow, deadLetters }: DispatcherState): number[] 
   return [
     chains.triggers,
     chains.bytes,
-    chains.heldBytes,
-    chains.heldCount,
+    chains.delayedBytes,
+    chains.delayedCount,
     chains.count,
     chains.waitingSince ?? 0,
     overflow.bytes,

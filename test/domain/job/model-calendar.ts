@@ -40,7 +40,7 @@ export function drops(state: DispatcherState, now: number): boolean {
   return state.job.definition.quietHours?.meanwhile === 'drop' && isQuiet(state, now);
 }
 
-/** No slice is cut in quiet hours, nor may one start a request in them. */
+/** No slice is dispatched in quiet hours, nor may one start a request in them. */
 export function checkQuiet(state: DispatcherState, { notAfterMs = Infinity }: SliceInput, now: number): void {
   if (state.job.definition.quietHours === null) return;
   must(!isQuiet(state, now), 'nothing is sent in quiet hours');
@@ -58,11 +58,11 @@ export function checkTold(state: DispatcherState, until = Infinity, now: number)
   must(!isUsed || until <= periodOf(now) + ROUND_MS, 'a job wakes when its quota is fresh');
 }
 
-/** Counts first attempts in the model, by the periods in which their slices were cut. */
+/** Counts first attempts in the model, by the periods in which their slices were dispatched. */
 export class ModelQuota {
   /** Triggers of which a request was made, ever. */
   readonly #asked = new Set<string>();
-  /** What was cut under a quota, by slice and in the order of cutting. */
+  /** What was dispatched under a quota, by slice and in the order of dispatching. */
   readonly #cut = new Map<number, { readonly period: number; readonly most: number; firsts: number }>();
   readonly #ledger: ModelLedger;
 
@@ -122,7 +122,7 @@ export class ModelQuota {
     if (cut !== undefined) this.#checkPeriod(cut.period);
   }
 
-  /** Of what was cut in a period up to any slice with first attempts, there are no more of them than its quota allowed, in whatever order they are answered. */
+  /** Of what was dispatched in a period up to any slice with first attempts, there are no more of them than its quota allowed, in whatever order they are answered. */
   #checkPeriod(period: number): void {
     let firsts = 0;
     for (const cut of this.#cut.values()) {

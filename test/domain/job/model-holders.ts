@@ -1,17 +1,17 @@
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
-import { holderRead, holdersReleased, recallFailed } from '../../../src/domain/job/holders.ts';
+import { holderRead, holdersDropped, loadFailed } from '../../../src/domain/job/holders.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { type ModelLedger, must } from './model-ledger.ts';
 
-type HolderStep = Extract<Step, { kind: 'hold' | 'recall' | 'release' | 'keep-dead-letters' }>;
+type HolderStep = Extract<Step, { kind: 'spill' | 'load' | 'drop' | 'keep-dead-letters' }>;
 /** How an activity ends: done, or done without our hearing of it, or not done at all. */
 export type End = 'done' | 'unmatched' | 'failed';
 
 /** The workflows around a job in the model, holders and dead letters, and the activities on their way to them. */
 export class ModelHolders {
   readonly #contents = new Map<string, PackedTriggers>();
-  readonly #released = new Set<string>();
+  readonly #dropped = new Set<string>();
   /** Those that cannot be read, whoever tries. */
   readonly #damaged = new Set<string>();
   readonly #ledger: ModelLedger;
@@ -50,9 +50,9 @@ export class ModelHolders {
     return this.#contents.get(name);
   }
 
-  /** What holders keep that are still needed. @param released those that are let go. */
-  contentsBut(released: readonly string[]): PackedTriggers[] {
-    return [...this.#contents].filter(([name]) => !released.includes(name)).map(([, content]) => content);
+  /** What holders keep that are still needed. @param dropped those that are let go. */
+  contentsBut(dropped: readonly string[]): PackedTriggers[] {
+    return [...this.#contents].filter(([name]) => !dropped.includes(name)).map(([, content]) => content);
   }
 
   begin(step: HolderStep): void {
@@ -72,30 +72,30 @@ export class ModelHolders {
     const content = how === 'failed' ? undefined : this.#happen(step);
     const isHeard = how === 'done';
     switch (step.kind) {
-      case 'hold':
-        return isHeard ? state.overflow.confirm(step.number) : state.overflow.holdFailed(step.number);
-      case 'recall':
+      case 'spill':
+        return isHeard ? state.overflow.confirm(step.number) : state.overflow.spillFailed(step.number);
+      case 'load':
         return isHeard && content !== undefined && !this.#damaged.has(String(step.number))
           ? holderRead(state, step.number, content, now)
-          : recallFailed(state, step.number, 'It cannot be read.', now);
-      case 'release':
+          : loadFailed(state, step.number, 'It cannot be read.', now);
+      case 'drop':
         state.underWay.delete(step.kind);
-        return isHeard ? holdersReleased(state, step.holders) : undefined;
+        return isHeard ? holdersDropped(state, step.holders) : undefined;
       case 'keep-dead-letters':
         return isHeard ? state.deadLetters.confirm(step.letters.keys()) : state.deadLetters.failed(step.letters.keys());
     }
   }
 
   #happen(step: HolderStep): PackedTriggers | undefined {
-    if (step.kind === 'hold') this.#hold(String(step.number), step.content);
+    if (step.kind === 'spill') this.#hold(String(step.number), step.content);
     if (step.kind === 'keep-dead-letters') for (const dead of step.letters.values()) this.#ledger.die(dead);
-    if (step.kind === 'release') {
+    if (step.kind === 'drop') {
       for (const name of step.holders) {
         this.#contents.delete(name);
-        this.#released.add(name);
+        this.#dropped.add(name);
       }
     }
-    if (step.kind !== 'recall') return undefined;
+    if (step.kind !== 'load') return undefined;
     const content = this.#contents.get(String(step.number));
     must(content !== undefined, `holder ${step.number} is read while it holds something`);
     return content;
@@ -105,6 +105,6 @@ export class ModelHolders {
     const before = this.#contents.get(name);
     must(before === undefined || JSON.stringify(before) === JSON.stringify(content), `holder ${name} has one content`);
     // The server refuses an id that was used before.
-    if (!this.#released.has(name)) this.#contents.set(name, JSON.parse(JSON.stringify(content)) as PackedTriggers);
+    if (!this.#dropped.has(name)) this.#contents.set(name, JSON.parse(JSON.stringify(content)) as PackedTriggers);
   }
 }

@@ -1,7 +1,7 @@
 import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { isProfileHolder } from '../../../src/domain/held-profile.ts';
-import { ProfileElsewhere } from '../../../src/domain/trigger.ts';
+import { SpilledProfile } from '../../../src/domain/trigger.ts';
 import type { ModelHolders } from './model-holders.ts';
 import { must } from './model-ledger.ts';
 
@@ -15,12 +15,12 @@ export class ModelProfiles {
     this.#places = 0;
   }
 
-  next(): ProfileElsewhere {
-    return new ProfileElsewhere([`h${String(this.#signals).padStart(15, '0')}`, this.#places++]);
+  next(): SpilledProfile {
+    return new SpilledProfile([`h${String(this.#signals).padStart(15, '0')}`, this.#places++]);
   }
 
   /** Nobody needs what is let go, wherever it waits. */
-  released(state: DispatcherState, holders: ModelHolders, names: readonly string[]): void {
+  dropped(state: DispatcherState, holders: ModelHolders, names: readonly string[]): void {
     const profileHolders = names.filter(isProfileHolder);
     if (profileHolders.length === 0) return;
     const needed = neededAnywhere(state, holders);
@@ -33,9 +33,7 @@ function neededAnywhere(state: DispatcherState, holders: ModelHolders): Set<stri
     ...[...state.chains.all()].flatMap(({ triggers }) => triggers),
     ...[...state.overflow.here()].map(({ trigger }) => trigger),
     ...state.deadLetters.carry().map(({ trigger }) => trigger),
-    ...holders
-      .contentsBut(state.owedReleases)
-      .flatMap((content) => unpackTriggers(content).map(({ trigger }) => trigger)),
+    ...holders.contentsBut(state.owedDrops).flatMap((content) => unpackTriggers(content).map(({ trigger }) => trigger)),
   ];
-  return new Set(waiting.flatMap(({ held }) => (held === undefined ? [] : [held[0]])));
+  return new Set(waiting.flatMap(({ profileRef }) => (profileRef === undefined ? [] : [profileRef[0]])));
 }

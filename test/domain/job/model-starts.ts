@@ -7,12 +7,12 @@ export class ModelStarts {
   /** Since the rate was changed last, oldest first; epoch ms. */
   #times: number[] = [];
   #perSecond: number | undefined;
-  readonly #cutAt = new Map<number, number>();
+  readonly #dispatchedAt = new Map<number, number>();
   /** Slices that start nothing more, with how many requests they started at most. */
   readonly #over = new Map<number, number>();
 
   cut({ sliceId }: SliceInput, now: number): void {
-    this.#cutAt.set(sliceId, now);
+    this.#dispatchedAt.set(sliceId, now);
     this.#over.delete(sliceId);
   }
 
@@ -37,12 +37,12 @@ export class ModelStarts {
 
   #startsOf({ sliceId, pace, budgetMs, triggers }: SliceInput, most: number, now: number) {
     if (pace === undefined) return undefined;
-    const cutAt = this.#cutAt.get(sliceId) ?? now;
+    const dispatchedAt = this.#dispatchedAt.get(sliceId) ?? now;
     const { perSecond, nextAtMs = -Infinity } = pace;
-    const spacing = new RequestSpacing(perSecond, Math.min(nextAtMs, cutAt + intervalMs(perSecond)));
+    const spacing = new RequestSpacing(perSecond, Math.min(nextAtMs, dispatchedAt + intervalMs(perSecond)));
     const times: number[] = [];
-    const next = () => Math.max(cutAt, spacing.from);
-    const end = Math.min(now, cutAt + budgetMs);
+    const next = () => Math.max(dispatchedAt, spacing.from);
+    const end = Math.min(now, dispatchedAt + budgetMs);
     for (let at = next(); at <= end && times.length < Math.min(most, triggers.length); at = next()) {
       spacing.start(at);
       times.push(at);

@@ -12,7 +12,7 @@ function newJob(people = 20, parallelRequestCount = 10): AJob {
   return job;
 }
 
-/** How many triggers each slice has that the job cuts now. */
+/** How many triggers each slice has that the job dispatches now. */
 const cut = (job: AJob): number[] => job.cut().map(({ triggers }) => triggers.length);
 
 /** A new job whose endpoint has failed for three people, so that it gets nothing but probes. */
@@ -148,7 +148,7 @@ test('an endpoint that is left to probes gets the next one at once when somebody
   expect([cut(job), job.status.endpoint?.state]).toEqual([[1], 'unhealthy']);
   job.end();
   expect(cut(job).length).toBeGreaterThan(0);
-  expect(job.status.held).toBe(0);
+  expect(job.status.delayed).toBe(0);
 });
 
 test('trying now forgets no attempt, and does not wait out what the endpoint asked for', () => {

@@ -65,7 +65,7 @@ test('holders of which millions of triggers were dropped are counted until they 
   const job = flooded(40_000);
   pauseJob(job.state);
   job.cut();
-  job.state.owedReleases.push(...Array.from({ length: 100_000 }, (_, i) => String(1_000_000 + i)));
+  job.state.owedDrops.push(...Array.from({ length: 100_000 }, (_, i) => String(1_000_000 + i)));
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
 });
 
@@ -74,11 +74,11 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   job.cut();
   // There is room for another holder's content, and one that was read is to be told so.
   for (let i = 0; i < 4; i++) job.end();
-  job.state.owedReleases.push('1000');
+  job.state.owedDrops.push('1000');
   job.facts({ signals: 4000 });
   const filled: Step[] = [];
   let step = job.rawStep();
-  for (; step.kind === 'hold'; step = job.rawStep()) {
+  for (; step.kind === 'spill'; step = job.rawStep()) {
     filled.push(step);
     job.state.overflow.confirm(step.number);
   }
@@ -88,10 +88,10 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   expect(step.kind).toBe('continue-as-new');
   job.nextRun();
   job.facts({});
-  expect(job.rawStep().kind).toBe('recall');
+  expect(job.rawStep().kind).toBe('load');
   let next = job.rawStep().kind;
-  while (next === 'recall') next = job.rawStep().kind;
-  expect(next).toBe('release');
+  while (next === 'load') next = job.rawStep().kind;
+  expect(next).toBe('drop');
 });
 
 test('what arrives while others wait outside goes behind them', () => {

@@ -201,7 +201,7 @@ test('a slice is whole rounds of its permits: none of them waits for the last re
   expect([51.6, 300, 700].map((requestMs) => sliceSize({ ...measure, requestMs }))).toEqual([57, 9, 3]);
 });
 
-test('slices that are cut together do not end together', () => {
+test('slices that are dispatched together do not end together', () => {
   const measure = { permits: 1, freePermits: 16, allPermits: 16, ready: 100_000, requestMs: 10, most: 4 };
   expect([0, 1, 2, 3].map((running) => sliceSize({ ...measure, running }))).toEqual([25, 50, 75, 100]);
 });

@@ -30,7 +30,7 @@ test('a job waits for its end, sends what waits then, and is over', () => {
     reason: 'Its end ("endsAt") has come; what is waiting is sent first; what is left at 2026-01-01T02:00:00Z is kept.',
   });
   job.end();
-  expect(job.cutUsers()).toEqual([['2']]);
+  expect(job.dispatchedUsers()).toEqual([['2']]);
   job.end();
   expect(job.step()).toEqual({ kind: 'finish' });
 });
@@ -44,7 +44,7 @@ test('what an endpoint does not take within an hour is kept, and whoever resumes
   job.step();
   expect(job.status).toMatchObject({ state: 'stopped', hasReachedEnd: true, reason: 'Its end ("endsAt") came.' });
   runAgain(job.state, job.now);
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   expect(job.status).toMatchObject({ state: 'running', endsAt: null });
 });
 
@@ -104,7 +104,7 @@ test('a job that is resumed after its end sends what it kept, and goes on withou
   job.step();
   job.now += 24 * HOUR_MS;
   runAgain(job.state, job.now);
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   expect(job.status).toMatchObject({ state: 'running', endsAt: null });
 });

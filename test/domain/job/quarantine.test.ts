@@ -40,9 +40,9 @@ test('a run waits for a silent slice until the server ends it, and in the next i
   job.end();
   expect(job.step()).toEqual({ kind: 'wait', until: diedAt + OVER_MS });
   job.now = diedAt + OVER_MS - 1;
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   job.now++;
-  expect(job.cutMessages()).toEqual(['in doubt enter a', 'in doubt exit a']);
+  expect(job.dispatchedMessages()).toEqual(['in doubt enter a', 'in doubt exit a']);
 });
 
 test('a run that was put off ends after its slice was reclaimed, although others run meanwhile', () => {
@@ -53,10 +53,10 @@ test('a run that was put off ends after its slice was reclaimed, although others
   expect(job.step().kind).toBe('wait');
   job.now += HEARTBEAT_TIMEOUT_MS;
   job.signal('other');
-  expect(job.cutUsers()).toEqual([['other']]);
+  expect(job.dispatchedUsers()).toEqual([['other']]);
   reclaim(job);
   job.signal('another');
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   job.running.shift();
   job.end();
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
@@ -76,7 +76,7 @@ test('where requests are so short that the slice is over when it is silent, its 
   job.cut();
   job.now += HEARTBEAT_TIMEOUT_MS;
   reclaim(job);
-  expect(job.cutUsers()).toEqual([['in doubt']]);
+  expect(job.dispatchedUsers()).toEqual([['in doubt']]);
 });
 
 test('what its last heartbeat told is settled, and only the rest is in doubt', () => {

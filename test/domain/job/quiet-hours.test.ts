@@ -41,10 +41,10 @@ test('what comes in quiet hours waits for their end; then it is sent, in its ord
   job.now += 2 * HOUR_MS - 1;
   expect(job.cut()).toEqual([]);
   job.now += 1;
-  expect(job.cutMessages()).toEqual(['1 enter a', '1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '1 exit a']);
 });
 
-test('a slice knows when quiet hours begin, and none is cut in the last second before', () => {
+test('a slice knows when quiet hours begin, and none is dispatched in the last second before', () => {
   const job = quietJob(2);
   job.signal('1');
   job.now += HOUR_MS - 1001;
@@ -102,9 +102,9 @@ test('a job that drops what comes meanwhile counts it as filtered; what waited b
   job.signal('2');
   job.now += 1;
   job.signal('3');
-  expect(job.cutUsers().flat()).toEqual(['before', '3']);
+  expect(job.dispatchedUsers().flat()).toEqual(['before', '3']);
   job.endAll();
-  expect(job.cutUsers().flat()).toEqual(['1']);
+  expect(job.dispatchedUsers().flat()).toEqual(['1']);
   expect(job.status).toMatchObject({ received: 5, filtered: 3 });
 });
 
@@ -115,7 +115,7 @@ test('what is dropped is still news: a backfill does not send what it makes untr
   job.signal('leaves', 'exit');
   // And members that were read before it are not sent, either.
   job.now += 2 * HOUR_MS;
-  expect(job.cutUsers()).toEqual([['stays']]);
+  expect(job.dispatchedUsers()).toEqual([['stays']]);
   expect(job.status).toMatchObject({ filtered: 1, backfill: { superseded: 1 } });
 });
 
@@ -126,7 +126,7 @@ test('a backfill waits in quiet hours, whatever becomes of triggers, and its chi
   expect(job.step()).toMatchObject({ kind: 'start-backfill' });
   expect(job.waitsMs).toBe(2 * HOUR_MS);
   job.now += 2 * HOUR_MS;
-  expect(job.cutUsers()).toEqual([['member']]);
+  expect(job.dispatchedUsers()).toEqual([['member']]);
 });
 
 test('nobody is alerted about what quiet hours make wait, until it has waited for as long after them', () => {
@@ -162,7 +162,7 @@ test('a status says when it is quiet and, then, until when; a job that stops, fr
   );
   expect(job.cut()).toEqual([]);
   job.now += 2 * HOUR_MS;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   edit(job, null);
   expect(rowOf(job)).toBeUndefined();
 });
@@ -192,7 +192,7 @@ test('a status is true although nothing happens: a job wakes when it begins and 
   waiting.signal('1');
   expect(waiting.waitsMs).toBe(2 * HOUR_MS);
   waiting.now += 2 * HOUR_MS;
-  expect(waiting.cutUsers()).toEqual([['1']]);
+  expect(waiting.dispatchedUsers()).toEqual([['1']]);
   const paused = quietJob(1, {}, nights);
   pauseJob(paused.state);
   expect(wakesUntil(paused, 100)).toEqual([1, 3, 25, 27]);
@@ -213,7 +213,7 @@ test('what is due in quiet hours is said to be due at their end: the next attemp
   job.cut();
   job.failAll({ status: 500 });
   expect(describePerson(job.state, '1', job.now)).toMatchObject({
-    chain: { place: 'held', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
+    chain: { place: 'delayed', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
     endpoint: { state: 'unhealthy', nextProbeAt: '2026-01-01T03:00:00.000000000Z' },
   });
 });
@@ -228,7 +228,7 @@ test('an end in quiet hours leaves time to send afterwards', () => {
   expect(job.cut()).toEqual([]);
   expect(job.status.reason).toMatch(/what is left at 2026-01-01T04:00:00Z is kept/);
   job.now += HOUR_MS;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 test('an edit counts at once: it ends quiet hours, or begins them', () => {
@@ -237,7 +237,7 @@ test('an edit counts at once: it ends quiet hours, or begins them', () => {
   job.signal('1');
   expect(job.cut()).toEqual([]);
   edit(job, null);
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   job.signal('2');
   edit(job, NIGHT, [[0, 2]]);
@@ -258,7 +258,7 @@ test('a calendar is read anew half a day before it ends; without one nothing is 
   });
   job.signal('1');
   // Once.
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   job.now += 12 * HOUR_MS;
   job.signal('2');
@@ -267,7 +267,7 @@ test('a calendar is read anew half a day before it ends; without one nothing is 
   expect(job.waitsMs).toBe(job.state.job.alertBacklogMs);
   expect(job.status).toMatchObject({ waiting: 1 });
   calendarRead(job.state, revision, { quiet: [], untilMs: job.now + 192 * HOUR_MS });
-  expect(job.cutUsers()).toEqual([['2']]);
+  expect(job.dispatchedUsers()).toEqual([['2']]);
 });
 
 test('what is read for a job that has been edited since does not count, and what a run did not get the next one asks for', () => {

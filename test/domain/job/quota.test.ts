@@ -94,18 +94,18 @@ test('only who is yet to have a first attempt is said to wait for the quota', ()
   job.end({ 0: { status: 500 } });
   const { state, now } = job;
   const chain = state.chains.get('2');
-  if (chain !== undefined) state.chains.hold(chain, now + HOUR_MS);
+  if (chain !== undefined) state.chains.delay(chain, now + HOUR_MS);
   expect(ofPerson('2').waits).not.toHaveProperty('quota');
 });
 
 test('a person of whom two things are to be told counts twice, and keeps their order', () => {
   const job = jobWith(3);
   for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
-  expect(job.cutMessages()).toEqual(['1 enter a', '1 exit a', '2 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '1 exit a', '2 enter a']);
   job.end();
   expect(job.cut()).toEqual([]);
   job.now += HOUR_MS;
-  expect(job.cutMessages()).toEqual(['2 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['2 exit a']);
 });
 
 test('a repeated attempt does not count again, and is made although the quota is used', () => {
@@ -116,10 +116,10 @@ test('a repeated attempt does not count again, and is made although the quota is
   expect(job.status).toMatchObject({ quotaUsed: 2 });
   expect(job.waitsMs).toBeLessThan(7000);
   job.now += 7000;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end({ 0: { status: 429, retryAfterMs: 1000 } });
   job.now += 1000;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   expect(job.status).toMatchObject({ quotaUsed: 2, delivered: 2 });
   expect(job.cut()).toEqual([]);
@@ -169,7 +169,7 @@ test('a slice may start nothing in the next period, and what it gives back then 
   job.now += HOUR_MS - 2000;
   expect(job.cut()).toMatchObject([{ notAfterMs: STARTED + HOUR_MS }]);
   job.now += 2000;
-  expect(job.cutUsers()).toEqual([['3', '4']]);
+  expect(job.dispatchedUsers()).toEqual([['3', '4']]);
   job.end({}, [0, 1]);
   expect(job.status).toMatchObject({ quotaUsed: 2 });
   expect(job.cut()).toEqual([]);
@@ -179,7 +179,7 @@ test('a job that is recovered goes on with its quota: what is known not to have 
   const job = jobWith(3);
   signalAll(job, ['1', '2', '3', '4']);
   const [slice] = job.cut();
-  if (slice === undefined) throw new Error('Nothing is cut.');
+  if (slice === undefined) throw new Error('Nothing is dispatched.');
   expect(slice).toMatchObject({ quotaFrom: STARTED });
   const carried = structuredClone(carryJob(job.state));
   const report = { failed: [{ index: 0, status: 429, retryAfterMs: 2000, durationMs: 1 }], unsent: [1], sendingMs: 1 };
@@ -200,7 +200,7 @@ test('a job that is recovered goes on with its quota: what is known not to have 
   expect(lost.cut()).toEqual([]);
 });
 
-test('in the last second of a period nothing is cut', () => {
+test('in the last second of a period nothing is dispatched', () => {
   const job = jobWith(2);
   job.now += HOUR_MS - 1000;
   job.signal('1');
@@ -218,7 +218,7 @@ test('live triggers come first: a backfill gets what they leave of a quota', () 
     for (let turn = 0; turn < 20; turn++) {
       // So slow that a slice is of one person: often enough, it would be the turn of the backfill.
       job.state.requestMs = 10_000;
-      sent.push(...job.cutUsers().flat());
+      sent.push(...job.dispatchedUsers().flat());
       job.endAll();
     }
     return sent;
@@ -258,7 +258,7 @@ test('a member that failed is tried again although the quota is used', () => {
   job.cut();
   job.end({ 0: { status: 500 } });
   job.now += 7000;
-  expect(job.cutUsers()).toEqual([['member-1']]);
+  expect(job.dispatchedUsers()).toEqual([['member-1']]);
   job.end();
   expect(job.status.backfill).toMatchObject({ delivered: 2 });
   expect(job.cut()).toEqual([]);
@@ -272,7 +272,7 @@ test('an unhealthy endpoint is probed with what was tried before, once the quota
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let probes = 0; probes < 4; probes++) {
     job.now += job.waitsMs ?? 0;
-    const users = job.cutUsers().flat();
+    const users = job.dispatchedUsers().flat();
     expect(users).not.toContain('4');
     job.failAll({ status: 500 });
   }
@@ -336,7 +336,7 @@ test('a batch takes no more than the quota leaves', () => {
   expect(sendAll(job)).toHaveLength(2);
 });
 
-/** The one slice that is cut now is about one batch, and that fails so. */
+/** The one slice that is dispatched now is about one batch, and that fails so. */
 function failBatch(job: AJob, attempt: Partial<FailedAttempt>): void {
   const [slice, ...more] = job.cut();
   expect(more).toEqual([]);

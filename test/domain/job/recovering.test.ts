@@ -31,22 +31,22 @@ function twoSlicesInFlight(): { job: AJob; slices: SliceInput[] } {
 test('what was in flight and of which nothing is known is sent again, before what stood behind it', () => {
   const { job } = twoSlicesInFlight();
   recover(job);
-  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
 });
 
 test('what a slice delivered after the last task of the run is not sent again', () => {
   const { job, slices } = twoSlicesInFlight();
   recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report: delivered })) });
   expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
-  expect(job.cutMessages().toSorted()).toEqual(['1 enter a', '2 exit a']);
+  expect(job.dispatchedMessages().toSorted()).toEqual(['1 enter a', '2 exit a']);
 });
 
 test('what a slice could not deliver waits for its next attempt', () => {
   const { job, slices } = twoSlicesInFlight();
   const report = { ...delivered, failed: [{ index: 0, status: 500, durationMs: 1 }] };
   recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report })) });
-  expect(job.cutMessages()).toEqual(['1 enter a']);
-  expect(job.status).toMatchObject({ held: 1, waiting: 3 });
+  expect(job.dispatchedMessages()).toEqual(['1 enter a']);
+  expect(job.status).toMatchObject({ delayed: 1, waiting: 3 });
 });
 
 test('a report of a slice that does not fit what waits changes nothing: its triggers are sent again', () => {
@@ -54,7 +54,7 @@ test('a report of a slice that does not fit what waits changes nothing: its trig
   const [slice] = slices as [SliceInput];
   const triggers = slice.triggers.map((trigger) => ({ ...trigger, at: '2020-01-01T00:00:00Z' }));
   recover(job, { reports: [{ slice: { ...slice, triggers }, report: delivered }] });
-  expect(job.cutMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
 });
 
 test('what was signalled and not taken up comes behind, in its order, at the time of its signal', () => {
@@ -113,7 +113,7 @@ test('a backfill that was read to its end needs no child any more', () => {
   job.backfill(['m1']);
   job.cut();
   recover(job, {}, true);
-  expect(job.cutMessages()).toEqual(['m1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['m1 enter a']);
   job.end();
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1 });
 });

@@ -17,7 +17,7 @@ function jobAt(requestsPerSecond: number, waiting: number, permits = 50): AJob {
   return job;
 }
 
-/** What a slice reports that began when it was cut, and started each request as soon as it could; `now` becomes the time of the last one. */
+/** What a slice reports that began when it was dispatched, and started each request as soon as it could; `now` becomes the time of the last one. */
 function send(job: AJob, slice: SliceInput): SliceReport {
   const { pace } = slice;
   if (pace === undefined) throw new Error('The slice has no pace.');
@@ -111,7 +111,7 @@ test('of a slice that is lost, or whose report cannot be read or comes from an o
   expect(job.waitsMs).toBe(9000);
 });
 
-test('once a slice has started its last request, the next one is cut: it need not wait for the answers', () => {
+test('once a slice has started its last request, the next one is dispatched: it need not wait for the answers', () => {
   const job = jobAt(20, 100, 50);
   const [slice] = job.cut();
   const sliceId = slice?.sliceId ?? 0;

@@ -14,7 +14,7 @@ function heldUp(): AJob {
   return job;
 }
 
-test('an old run cuts no slice until those that run have reported, and ends', () => {
+test('an old run dispatches no slice until those that run have reported, and ends', () => {
   const job = heldUp().facts(OLD);
   expect(job.step().kind).toBe('wait');
   job.end();
@@ -30,11 +30,11 @@ test('a slice that takes longer than slices do holds up no others: the old run g
   job.now = until - 1;
   expect(job.step().kind).toBe('wait');
   job.now = until;
-  expect(job.cutUsers()).toEqual([['waits']]);
+  expect(job.dispatchedUsers()).toEqual([['waits']]);
   job.signal('comes later');
-  expect(job.cutUsers()).toEqual([]);
+  expect(job.dispatchedUsers()).toEqual([]);
   job.end();
-  expect(job.cutUsers()).toEqual([['comes later']]);
+  expect(job.dispatchedUsers()).toEqual([['comes later']]);
   job.end();
   job.end();
   expect(job.step()).toEqual(CONTINUE);
@@ -99,16 +99,16 @@ test('a grown run ends when nobody has to wait for it, slices that run or not, a
   job.signal('waits');
   job.facts(grown);
   // Somebody would have to wait.
-  expect(job.cutUsers()).toEqual([['waits']]);
+  expect(job.dispatchedUsers()).toEqual([['waits']]);
   const step = job.step();
   expect(step.kind).toBe('wait');
   job.signal('comes meanwhile');
   expect(job.step().kind).toBe('wait');
   job.now = (step.kind === 'wait' ? step.until : undefined) ?? 0;
-  expect(job.cutUsers()).toEqual([['comes meanwhile']]);
+  expect(job.dispatchedUsers()).toEqual([['comes meanwhile']]);
   job.signal('comes later');
   job.end();
-  expect(job.cutUsers()).toEqual([['comes later']]);
+  expect(job.dispatchedUsers()).toEqual([['comes later']]);
   // It tries again when it is old.
   job.signal('waits for that');
   expect(job.facts({ events: 4_096 }).step().kind).toBe('wait');

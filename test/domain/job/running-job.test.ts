@@ -40,17 +40,17 @@ test.each([
   expect(permitsInUse(job.state)).toBe(1);
 });
 
-test('after the count was lowered, the old slices end before new ones are cut', () => {
+test('after the count was lowered, the old slices end before new ones are dispatched', () => {
   const job = new AJob(4);
   job.cutEach(['1', '2', '3', '4']);
   job.edit({ parallelRequestCount: 1 });
   job.signal('5');
   for (let i = 0; i < 3; i++) {
     job.end();
-    expect(job.cutUsers()).toEqual([]);
+    expect(job.dispatchedUsers()).toEqual([]);
   }
   job.end();
-  expect(job.cutUsers()).toEqual([['5']]);
+  expect(job.dispatchedUsers()).toEqual([['5']]);
 });
 
 test('a new URL forgets what the old one did, and late answers of the old one too', () => {
@@ -70,7 +70,7 @@ test('a new URL is tried at once by those who waited for the old one', () => {
   job.signal('1');
   job.fail({ status: 500 });
   job.edit({ webhookUrl: 'https://new.example' });
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 test('triggers of an audience that was edited away are still sent, by its name', () => {
@@ -87,9 +87,9 @@ test('paused, it accepts and keeps; resumed, it sends', () => {
   const job = new AJob(1);
   pauseJob(job.state);
   job.signal('1');
-  expect([job.cutUsers(), job.waitsMs, job.status.state]).toEqual([[], undefined, 'paused']);
+  expect([job.dispatchedUsers(), job.waitsMs, job.status.state]).toEqual([[], undefined, 'paused']);
   resumeJob(job.state);
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 test('a lost slice gives back what its last heartbeat did not know of, in order', () => {
@@ -126,7 +126,7 @@ test('stopping sends what is waiting, then finishes', () => {
   pauseJob(job.state);
   job.signal('1');
   stopJob(job.state, 'deliver');
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
   expect(job.status.state).toBe('stopping');
   job.end();
   expect(job.step()).toEqual({ kind: 'finish' });
@@ -176,14 +176,14 @@ test.each([
   },
 );
 
-test('an old run ends when no slice happens to run; a very old one cuts no more until then', () => {
+test('an old run ends when no slice happens to run; a very old one dispatches no more until then', () => {
   const job = new AJob(1);
   job.signal('1');
   job.cut();
   job.signal('2');
   job.facts({ signals: 1000 });
   job.end();
-  expect(job.cutUsers()).toEqual([['2']]);
+  expect(job.dispatchedUsers()).toEqual([['2']]);
   job.signal('3');
   job.facts({ signals: 4000 });
   job.end();
@@ -222,5 +222,5 @@ test('the next run goes on where this one stood', () => {
   const before = carryJob(job.state);
   job.state = restoreJob(structuredClone(before));
   expect(carryJob(job.state)).toEqual(before);
-  expect(job.cutUsers().flat()).toEqual(['2', '3']);
+  expect(job.dispatchedUsers().flat()).toEqual(['2', '3']);
 });

@@ -16,7 +16,7 @@ test("a refused trigger becomes a dead letter at once, and that person's next on
   job.signal('1', 'exit');
   job.cut();
   job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
-  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   expect(job.dead).toMatchObject([
     { user: '1', trigger: { event: 'enter' }, failure: { status: 400, answer: 'no such field' }, attempts: 1 },
   ]);
@@ -62,7 +62,7 @@ test('what its answers have tried again is: no dead letter, and no advice to che
   job.end({ 0: { status: 404, as: 'transient' } });
   expect(job.cut()).toEqual([]);
   expect(job.dead).toEqual([]);
-  expect(job.status).toMatchObject({ held: 1, endpoint: { state: 'new' } });
+  expect(job.status).toMatchObject({ delayed: 1, endpoint: { state: 'new' } });
   expect(job.status.endpoint).not.toHaveProperty('advice');
 });
 
@@ -177,7 +177,7 @@ function refusing(people: number): AJob {
 test('an endpoint that accepts others refuses some dozens of people: they are dead letters at once, and the next ones are sent', () => {
   const job = refusing(59);
   job.signal('next');
-  expect(job.cutUsers()).toEqual([['next']]);
+  expect(job.dispatchedUsers()).toEqual([['next']]);
   expect(job.dead).toHaveLength(59);
   expect(job.status).not.toHaveProperty('endpoint');
 });
@@ -207,7 +207,7 @@ test('500 dead letters that are refused again hold up nobody who is live', () =>
     job.redeliver(DEAD, { user: `person ${i}`, asking: { workflowId: `d${i}`, runId: `${i}`, question: 1 } });
   for (let rounds = 0; rounds < 200 && job.state.chains.count > 0; rounds++) {
     job.signal(`live ${rounds}`);
-    expect(job.cutUsers()[0]).toEqual([`live ${rounds}`]);
+    expect(job.dispatchedUsers()[0]).toEqual([`live ${rounds}`]);
     job.end();
     job.failAll({ status: 422 });
     expect(job.status).not.toHaveProperty('endpoint');
@@ -247,7 +247,7 @@ test('a dead letter that comes back goes last, with its time, and its next death
   const letter = deadLetterOf(job.state.job, first, 'export-job-1', job.now);
   const trigger = { ...first.trigger, redelivery: 1 };
   job.redeliver(trigger);
-  expect(job.cutMessages()).toEqual(['1 exit a', '1 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a', '1 enter a']);
   job.end({ 1: { status: 422 } });
   job.cut();
   const second = job.dead[1];
@@ -309,9 +309,9 @@ test('when thousands of people fail next to others that do not, those that faile
     if (chain === undefined) throw new Error('Nobody waits.');
     job.state.chains.startRunning(chain, 1);
     chain.failures = 3 + (i % 6);
-    job.state.chains.hold(chain, job.now + 10 * 60 * 60 * 1000);
+    job.state.chains.delay(chain, job.now + 10 * 60 * 60 * 1000);
   }
-  expect(job.state.chains.heldBytes).toBeGreaterThan((job.state.budgets.chainBytes * 3) / 4);
+  expect(job.state.chains.delayedBytes).toBeGreaterThan((job.state.budgets.chainBytes * 3) / 4);
   job.step();
   expect(job.dead).toEqual([]);
   job.state.lastDeliveredAt = job.now;
@@ -322,7 +322,7 @@ test('when thousands of people fail next to others that do not, those that faile
   job.cut();
   expect(job.dead.length).toBeGreaterThan(500);
   expect(Math.min(...job.dead.map(({ attempts }) => attempts))).toBeGreaterThanOrEqual(5);
-  expect(job.state.chains.heldBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
+  expect(job.state.chains.delayedBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
 });
 
 /** The oldest slice ends at an endpoint that fails whoever is called "failing"; like a worker it stops after three in a row. How many it took. */
@@ -468,11 +468,16 @@ test('of a report that does not say for certain what failed, nothing counts as d
   expect(settleSlice(job.state, sliceId, { ...REPORT, failed: [{ ...REPORT.failed[0], index: 5 }] }, job.now)).toBe(
     false,
   );
-  expect(job.status).toMatchObject({ delivered: 0, waiting: 5, held: 4, lastFailure: { code: 'REPORT_UNREADABLE' } });
+  expect(job.status).toMatchObject({
+    delivered: 0,
+    waiting: 5,
+    delayed: 4,
+    lastFailure: { code: 'REPORT_UNREADABLE' },
+  });
   expect(job.cut()).toEqual([]);
   expect(job.state.breaker.isOpen).toBe(false);
   job.now += 60_000;
-  expect(job.cutMessages()).toHaveLength(5);
+  expect(job.dispatchedMessages()).toHaveLength(5);
 });
 
 test('an attempt whose place is clear failed, even if how it failed is not', () => {
@@ -490,7 +495,7 @@ test('a trigger that a template skips leaves without a request, and its person g
   job.end({ 0: { code: 'SKIPPED', answer: 'no mail' } }, [1]);
   expect(job.status).toMatchObject({ filtered: 1, delivered: 0, waiting: 1, deadLetters: 0, retried: 0 });
   expect(job.status).not.toHaveProperty('lastFailure');
-  expect(job.cutMessages()).toEqual(['1 exit a']);
+  expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   job.end();
   expect(job.status).toMatchObject({ filtered: 1, delivered: 1, waiting: 0 });
   expect(job.dead).toEqual([]);

@@ -33,7 +33,7 @@ test('a job that is stopped with keep sends nothing more, and has stopped once i
   expect(stopped.step()).toEqual({ kind: 'wait' });
   expect(stopped.status).toMatchObject({ state: 'stopped', kept: { waiting: 1, keptAt: instantOf(job.now) } });
   runAgain(stopped.state, stopped.now);
-  expect(stopped.cutMessages()).toEqual(['2 enter a']);
+  expect(stopped.dispatchedMessages()).toEqual(['2 enter a']);
 });
 
 test('a stopped job wakes for nothing, says nothing to its operators, and keeps what comes all the same', () => {
@@ -48,7 +48,7 @@ test('a stopped job wakes for nothing, says nothing to its operators, and keeps 
   expect(stopped.alerts).toEqual([]);
   expect(stopped.status.kept?.waiting).toBe(2);
   runAgain(stopped.state, stopped.now);
-  expect(stopped.cutUsers().flat().sort()).toEqual(['1', 'late']);
+  expect(stopped.dispatchedUsers().flat().sort()).toEqual(['1', 'late']);
 });
 
 test('a stopped job takes no dead letter, which is told so, and drops what it keeps when it is told to', () => {
@@ -161,7 +161,7 @@ test('stopped with deliver, a job sends its backfill to the end before it ends',
   job.end();
   expect(job.step().kind).toBe('wait');
   job.page(2, ['3', '4']);
-  expect(job.cutMessages()).toEqual(['3 enter a', '4 enter a']);
+  expect(job.dispatchedMessages()).toEqual(['3 enter a', '4 enter a']);
   job.end();
   expect(job.step()).toEqual({ kind: 'finish' });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { AJob } from './a-job.ts';
 
-/** A slice is cut, some of it is delivered, the next is throttled without a time; how long the job then waits. */
+/** A slice is dispatched, some of it is delivered, the next is throttled without a time; how long the job then waits. */
 function takesSomeThenThrottles(job: AJob, round: number): number {
   for (const user of ['1', '2', '3']) job.signal(`${user} of round ${round}`);
   job.cut();
@@ -55,7 +55,7 @@ test.each([
   job.end({ 0: { status: 429, retryAfterMs } });
   expect(job.waitsMs).toBe(waitsMs);
   job.now += waitsMs;
-  expect(job.cutUsers()).toEqual([['1']]);
+  expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 /** Its endpoint has just failed for three others. */
@@ -77,7 +77,7 @@ test('an unhealthy endpoint that only has people who failed is probed by differe
   const probes: string[] = [];
   while (probes.length < 6) {
     job.now += job.waitsMs ?? 0;
-    probes.push(...job.cutUsers().flat());
+    probes.push(...job.dispatchedUsers().flat());
     job.end({ 0: { status: 500 } });
   }
   for (const [index, user] of probes.slice(1).entries()) expect(user).not.toBe(probes[index]);
@@ -92,7 +92,7 @@ test('an unhealthy endpoint that has one person alone is probed by that one', ()
   job.now += job.waitsMs ?? 0;
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let i = 0; i < 3; i++) {
-    expect(job.cutUsers()).toEqual([['1']]);
+    expect(job.dispatchedUsers()).toEqual([['1']]);
     job.end({ 0: { status: 500 } });
     job.now += job.waitsMs ?? 0;
   }
@@ -132,7 +132,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   const notBefore = chain?.notBefore ?? 0;
   expect(notBefore).toBeGreaterThan(job.now);
   job.end({ 0: { status: 500 } });
-  expect(chain).toMatchObject({ place: 'held', notBefore, failures: 7 });
+  expect(chain).toMatchObject({ place: 'delayed', notBefore, failures: 7 });
   job.now = job.state.breaker.openUntil;
   job.cut();
   job.end();
@@ -147,7 +147,7 @@ test('an unhealthy endpoint is not probed while a request of before is still ope
   expect(job.cut()).toEqual([]);
   job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
-  expect(job.cutUsers()).toHaveLength(1);
+  expect(job.dispatchedUsers()).toHaveLength(1);
 });
 
 test('five people whose messages fail for good hold up nobody else, and only a single one is tried once all fail', () => {
@@ -165,7 +165,7 @@ test('five people whose messages fail for good hold up nobody else, and only a s
     expect(job.status).not.toHaveProperty('endpoint');
   }
   job.signal('healthy');
-  expect(job.cutUsers().flat()).toContain('healthy');
+  expect(job.dispatchedUsers().flat()).toContain('healthy');
 });
 
 test('an unhealthy endpoint is probed by whoever has the best chance: never tried before, else failed least, live before dead letters', () => {
@@ -186,7 +186,7 @@ test('an unhealthy endpoint is probed by whoever has the best chance: never trie
   job.now += 6 * 60 * 60 * 1000;
   const probes: string[] = [];
   while (probes.length < 4) {
-    probes.push(...job.cutUsers().flat());
+    probes.push(...job.dispatchedUsers().flat());
     job.end({ 0: { status: 422 } });
     job.now = job.state.breaker.openUntil;
   }

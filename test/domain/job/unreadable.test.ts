@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
-import { recallFailed } from '../../../src/domain/job/holders.ts';
+import { loadFailed } from '../../../src/domain/job/holders.ts';
 import { retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { readingFailed, UNREADABLE_BYTES, type UnreadableHolder } from '../../../src/domain/job/queue/overflow.ts';
 import { AJob } from './a-job.ts';
@@ -17,8 +17,8 @@ class ATroubledJob extends AJob {
   override step(): Step {
     for (;;) {
       const step = this.rawStep();
-      if (step.kind === 'recall' && this.unreadable.has(String(step.number)))
-        recallFailed(this.state, step.number, WHY, this.now);
+      if (step.kind === 'load' && this.unreadable.has(String(step.number)))
+        loadFailed(this.state, step.number, WHY, this.now);
       else if (!this.carryOut(step)) return step;
     }
   }

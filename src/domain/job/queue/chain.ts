@@ -111,7 +111,7 @@ export interface CarriedHead {
   readonly failures?: number;
   /** How often the source did not know the person when the trigger was due. */
   readonly profileTries?: number;
-  /** Epoch ms before which it is not sent: the chain is held. */
+  /** Epoch ms before which it is not sent: the chain is delayed. */
   readonly notBefore?: number;
   /** It goes in a batch of at most this many triggers, since a larger one was refused. */
   readonly batchMost?: number;
@@ -121,7 +121,7 @@ export interface CarriedHead {
 export interface Chain {
   readonly user: string;
   readonly triggers: QueuedTrigger[];
-  place: 'ready' | 'held' | 'running';
+  place: 'ready' | 'delayed' | 'running';
   /** Its place in its lane while it is ready (`Lane`). */
   queue: Set<Chain> | undefined;
   /** How many of the oldest are in the running slice. */
@@ -179,7 +179,7 @@ export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
   const more = {
     ...(failures === 0 ? {} : { failures }),
     ...(profileTries === 0 ? {} : { profileTries }),
-    ...(place === 'held' ? { notBefore } : {}),
+    ...(place === 'delayed' ? { notBefore } : {}),
     ...(batchMost === undefined ? {} : { batchMost }),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
@@ -197,8 +197,8 @@ const KIND_BYTES = 34;
 const SINCE_BYTES = 26;
 // "profile":,"profileBytes":65536,{},
 const PROFILE_FRAME_BYTES = 40;
-// "held":["h0123456789abcde",12345],{},
-export const HELD_BYTES = 38;
+// "profileRef":["h0123456789abcde",12345],{},
+export const PROFILE_REF_BYTES = 44;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
 /** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
 export const CHAIN_BYTES = 66;
@@ -208,10 +208,10 @@ export const BATCH_MOST_BYTES = 18;
 
 /** Most bytes that a trigger takes in a holder, and in the state besides its chain's own (its person is counted with each trigger). */
 export function queuedBytes(user: string, trigger: QueuedTrigger): number {
-  const { at, backfill, redelivery, profileBytes, held, since } = trigger;
+  const { at, backfill, redelivery, profileBytes, profileRef, since } = trigger;
   const kindBytes = backfill === undefined && redelivery === undefined ? 0 : KIND_BYTES;
   const inline = profileBytes === undefined ? 0 : PROFILE_FRAME_BYTES + profileBytes;
-  const profile = held === undefined ? inline : HELD_BYTES;
+  const profile = profileRef === undefined ? inline : PROFILE_REF_BYTES;
   const sinceBytes = since === undefined ? 0 : SINCE_BYTES;
   return FRAME_BYTES + jsonStringBytes(user) + at.length + kindBytes + profile + sinceBytes;
 }

@@ -16,16 +16,16 @@ import {
   waitsSince,
 } from './chain.ts';
 
-/** The chains of people, with totals: the triggers of each in order, and whether it is ready, held until a time, or in a slice. */
+/** The chains of people, with totals: the triggers of each in order, and whether it is ready, delayed until a time, or in a slice. */
 export class Chains {
   readonly #byUser = new Map<string, Chain>();
   /** Ready chains with a live trigger. */
   readonly live = new Lane();
   /** Ready chains with nothing live, only members that a backfill found and dead letters that came back: they are never sent before a live trigger. */
   readonly members = new Lane();
-  readonly #held = new HeldChains();
-  #heldCount = 0;
-  #heldBytes = 0;
+  readonly #delayed = new DelayedChains();
+  #delayedCount = 0;
+  #delayedBytes = 0;
   #triggers = 0;
   #bytes = 0;
   readonly #times = new WaitingTimes();
@@ -45,9 +45,9 @@ export class Chains {
     return this.#bytes;
   }
 
-  /** How many of these are for held chains. */
-  get heldBytes(): number {
-    return this.#heldBytes;
+  /** How many of these are for delayed chains. */
+  get delayedBytes(): number {
+    return this.#delayedBytes;
   }
 
   get readyCount(): number {
@@ -59,13 +59,13 @@ export class Chains {
     return this.#byUser.size;
   }
 
-  get heldCount(): number {
-    return this.#heldCount;
+  get delayedCount(): number {
+    return this.#delayedCount;
   }
 
-  /** When the next held chain is due, epoch ms; undefined when none is held. */
+  /** When the next delayed chain is due, epoch ms; undefined when none is delayed. */
   get nextDue(): number | undefined {
-    return this.#held.nextDue;
+    return this.#delayed.nextDue;
   }
 
   get(user: string): Chain | undefined {
@@ -116,35 +116,35 @@ export class Chains {
     else this.#makeReady(chain, 'returned');
   }
 
-  /** Holds a chain whose oldest trigger has to wait after its slice. */
-  hold(chain: Chain, notBefore: number): void {
+  /** Delays a chain whose oldest trigger has to wait after its slice. */
+  delay(chain: Chain, notBefore: number): void {
     leave(chain);
     chain.running = 0;
-    chain.place = 'held';
+    chain.place = 'delayed';
     chain.notBefore = notBefore;
-    this.#heldCount++;
-    this.#heldBytes += chain.bytes;
-    this.#held.add(chain, notBefore);
+    this.#delayedCount++;
+    this.#delayedBytes += chain.bytes;
+    this.#delayed.add(chain, notBefore);
   }
 
-  /** Makes every held chain ready that is due. */
-  release(now: number): void {
+  /** Makes every delayed chain ready that is due. */
+  promoteDue(now: number): void {
     for (let due = this.nextDue; due !== undefined && due <= now; due = this.nextDue) {
-      const chain = this.#held.take();
+      const chain = this.#delayed.take();
       if (chain === undefined) return;
       chain.notBefore = 0;
       this.#makeReady(chain, 'returned');
     }
   }
 
-  /** Makes every held chain ready, as after an edit of the URL. */
-  releaseAll(): void {
-    this.release(Infinity);
+  /** Makes every delayed chain ready, as after an edit of the URL. */
+  promoteAll(): void {
+    this.promoteDue(Infinity);
   }
 
-  /** Makes the held chain that is due first ready before its time, another than that of `except` if there is one. Undefined when none is held. */
-  releaseFirst(except: string | undefined): Chain | undefined {
-    const chain = this.#held.take(except);
+  /** Makes the delayed chain that is due first ready before its time, another than that of `except` if there is one. Undefined when none is delayed. */
+  promoteFirst(except: string | undefined): Chain | undefined {
+    const chain = this.#delayed.take(except);
     if (chain !== undefined) this.#makeReady(chain, 'returned');
     return chain;
   }
@@ -237,7 +237,7 @@ export class Chains {
       chain.profileTries = profileTries;
       if (batchMost !== undefined) this.limitBatch(chain, batchMost);
       if (notBefore === undefined) this.#makeReady(chain, 'last');
-      else this.hold(chain, notBefore);
+      else this.delay(chain, notBefore);
     }
   }
 
@@ -274,15 +274,15 @@ export class Chains {
   }
 
   #makeReady(chain: Chain, where: 'last' | 'returned'): void {
-    this.#unhold(chain);
+    this.#undelay(chain);
     chain.place = 'ready';
     (isOfMembers(chain) ? this.members : this.live).add(chain, where);
   }
 
   #remove(chain: Chain): void {
     if (this.#byUser.get(chain.user) !== chain) return; // It is gone already.
-    this.#unhold(chain);
-    chain.place = 'ready'; // No longer held: its entry in the heap is outdated.
+    this.#undelay(chain);
+    chain.place = 'ready'; // No longer delayed: its entry in the heap is outdated.
     this.#forget(chain);
     this.#addBytes(chain, -CHAIN_BYTES);
     this.#byUser.delete(chain.user);
@@ -311,16 +311,16 @@ export class Chains {
     return inOrder;
   }
 
-  #unhold(chain: Chain): void {
-    if (chain.place !== 'held') return;
-    this.#heldCount--;
-    this.#heldBytes -= chain.bytes;
+  #undelay(chain: Chain): void {
+    if (chain.place !== 'delayed') return;
+    this.#delayedCount--;
+    this.#delayedBytes -= chain.bytes;
   }
 
   #addBytes(chain: Chain, bytes: number): void {
     this.#bytes += bytes;
     chain.bytes += bytes;
-    if (chain.place === 'held') this.#heldBytes += bytes;
+    if (chain.place === 'delayed') this.#delayedBytes += bytes;
   }
 }
 
@@ -406,21 +406,21 @@ function firstOf(chains: ReadonlySet<Chain>): Chain | undefined {
   return undefined;
 }
 
-interface HeldEntry {
+interface DelayedEntry {
   readonly chain: Chain;
   readonly notBefore: number;
 }
 
-/** The held chains, in the order in which they are due. */
-export class HeldChains {
-  /** May contain outdated entries: a chain that is no longer held is not removed here. */
-  readonly #queue = new TinyQueue<HeldEntry>([], (a, b) => a.notBefore - b.notBefore);
+/** The delayed chains, in the order in which they are due. */
+export class DelayedChains {
+  /** May contain outdated entries: a chain that is no longer delayed is not removed here. */
+  readonly #queue = new TinyQueue<DelayedEntry>([], (a, b) => a.notBefore - b.notBefore);
 
   add(chain: Chain, notBefore: number): void {
     this.#queue.push({ chain, notBefore });
   }
 
-  /** When the first is due, epoch ms; undefined when none is held. */
+  /** When the first is due, epoch ms; undefined when none is delayed. */
   get nextDue(): number | undefined {
     for (let entry = this.#queue.peek(); entry !== undefined; entry = this.#queue.peek()) {
       if (isTrue(entry)) return entry.notBefore;
@@ -440,6 +440,6 @@ export class HeldChains {
   }
 }
 
-function isTrue({ chain, notBefore }: HeldEntry): boolean {
-  return chain.place === 'held' && chain.notBefore === notBefore;
+function isTrue({ chain, notBefore }: DelayedEntry): boolean {
+  return chain.place === 'delayed' && chain.notBefore === notBefore;
 }

@@ -6,45 +6,45 @@ export interface CarriedOverflow {
   readonly first: number;
   readonly next: number;
   /** Triggers in holders. */
-  readonly held: number;
+  readonly spilled: number;
   /** While there are holders: since when the content of the oldest waits, epoch ms, or a little earlier. */
-  readonly heldSince?: number;
+  readonly spilledSince?: number;
   /** Content that holders are not yet confirmed to keep, by number. */
   readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
   readonly tail: PackedTriggers;
 }
 
 /** Content to be put into the holder with this number. */
-interface Hold {
+interface Spill {
   readonly number: number;
   readonly content: PackedTriggers;
   readonly bytes: number;
 }
 
 /** Holders that are read before the chains ask for them. */
-const RECALLS_AHEAD = 5;
+const LOADS_AHEAD = 5;
 /** The bytes that a holder's content takes in the chains, given its bytes in the holder: each trigger may begin a chain. */
 const GROWTH = 2.5;
 
 /**
  * Waiting triggers that the chains have no room for, first in, first out. The newest are in the `tail`; before them come the holders,
  * numbered in order of arrival. Little more than their numbers is known here. A holder's content never changes, and its number is never
- * used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `recalled` (read back, waiting for its
- * turn). Once its triggers are in chains it is no longer needed, and its workflow has to be released.
+ * used again. A holder is first `unconfirmed` (its content is here until its workflow has it), later `loaded` (read back, waiting for its
+ * turn). Once its triggers are in chains it is no longer needed, and its workflow has to be dropped.
  */
 export class Overflow {
   readonly #tail = new Fifo<PersonTrigger>();
   #tailBytes = 0;
   #first: number;
   #next: number;
-  #held: number;
+  #spilled: number;
   /** The content of a holder is not known here, but it came after the triggers taken before it. */
-  #heldSince: number | undefined;
-  readonly #unconfirmed = new Map<number, Hold>();
+  #spilledSince: number | undefined;
+  readonly #unconfirmed = new Map<number, Spill>();
   /** The unconfirmed ones that are on their way to their holder. */
   readonly #leaving = new Set<number>();
   /** Holders asked to give their content back, and what came. */
-  readonly #recalled = new Map<number, PersonTrigger[] | undefined>();
+  readonly #loaded = new Map<number, PersonTrigger[] | undefined>();
   readonly #holderBytes: number;
 
   /** @param holderBytes most bytes of triggers in one holder. */
@@ -52,8 +52,8 @@ export class Overflow {
     this.#holderBytes = holderBytes;
     this.#first = carried?.first ?? 1;
     this.#next = carried?.next ?? 1;
-    this.#held = carried?.held ?? 0;
-    this.#heldSince = carried?.heldSince;
+    this.#spilled = carried?.spilled ?? 0;
+    this.#spilledSince = carried?.spilledSince;
     for (const [number, content] of carried?.unconfirmed ?? []) {
       const bytes = bytesOf(unpackTriggers(content));
       this.#unconfirmed.set(number, { number, content, bytes });
@@ -63,14 +63,14 @@ export class Overflow {
 
   /** Triggers that are waiting here, in holders or not. */
   get triggers(): number {
-    return this.#held + this.#tail.length;
+    return this.#spilled + this.#tail.length;
   }
 
   /** Since when the first trigger waits, epoch ms; undefined when nothing waits here. */
   get waitingSince(): number | undefined {
     const first = this.#tail.first;
     const inTail = first === undefined ? undefined : waitsSince(first.trigger);
-    return this.holders === 0 ? inTail : (this.#heldSince ?? inTail);
+    return this.holders === 0 ? inTail : (this.#spilledSince ?? inTail);
   }
 
   get isEmpty(): boolean {
@@ -89,7 +89,7 @@ export class Overflow {
   /** Bytes that this takes when carried. */
   get bytes(): number {
     let bytes = this.#tailBytes;
-    for (const hold of this.#unconfirmed.values()) bytes += hold.bytes;
+    for (const spill of this.#unconfirmed.values()) bytes += spill.bytes;
     return bytes;
   }
 
@@ -100,7 +100,7 @@ export class Overflow {
 
   /** Bytes that the holders now being read may bring into the chains. */
   get bytesUnderWay(): number {
-    return this.#recalled.size * this.#holderBytes * GROWTH;
+    return this.#loaded.size * this.#holderBytes * GROWTH;
   }
 
   push(waiting: PersonTrigger): void {
@@ -113,23 +113,23 @@ export class Overflow {
    *
    * @param stayBytes how many bytes of the tail may stay.
    */
-  nextHold(stayBytes = 0): Hold | undefined {
-    for (const hold of this.#unconfirmed.values()) {
-      if (this.#leaving.has(hold.number)) continue;
-      this.#leaving.add(hold.number);
-      return hold;
+  nextSpill(stayBytes = 0): Spill | undefined {
+    for (const spill of this.#unconfirmed.values()) {
+      if (this.#leaving.has(spill.number)) continue;
+      this.#leaving.add(spill.number);
+      return spill;
     }
     if (this.#tailBytes < this.#holderBytes || this.#tailBytes <= stayBytes) return undefined;
-    if (this.holders === 0) this.#heldSince = this.waitingSince;
+    if (this.holders === 0) this.#spilledSince = this.waitingSince;
     const { count, bytes } = fitting(this.#tail, this.#holderBytes);
     // Removed from the tail before anything is awaited, or it would be counted as waiting twice.
     const content = packTriggers(this.#tail.take(count));
     this.#tailBytes -= bytes;
-    const hold = { number: this.#next++, content, bytes };
-    this.#held += count;
-    this.#unconfirmed.set(hold.number, hold);
-    this.#leaving.add(hold.number);
-    return hold;
+    const spill = { number: this.#next++, content, bytes };
+    this.#spilled += count;
+    this.#unconfirmed.set(spill.number, spill);
+    this.#leaving.add(spill.number);
+    return spill;
   }
 
   /** Confirms that a holder has its content. */
@@ -139,7 +139,7 @@ export class Overflow {
   }
 
   /** Offers content again, under the same number, since it is not known whether the holder has it. */
-  holdFailed(number: number): void {
+  spillFailed(number: number): void {
     this.#leaving.delete(number);
   }
 
@@ -148,34 +148,34 @@ export class Overflow {
    *
    * @param isBarred whether a holder is not to be read yet.
    */
-  nextRecall(isBarred: (number: number) => boolean = () => false): number | undefined {
-    const number = this.#first + this.#recalled.size;
+  nextLoad(isBarred: (number: number) => boolean = () => false): number | undefined {
+    const number = this.#first + this.#loaded.size;
     if (isBarred(number)) return undefined;
-    if (number >= this.#next || this.#recalled.size >= RECALLS_AHEAD || this.#unconfirmed.has(number)) return undefined;
-    this.#recalled.set(number, undefined);
+    if (number >= this.#next || this.#loaded.size >= LOADS_AHEAD || this.#unconfirmed.has(number)) return undefined;
+    this.#loaded.set(number, undefined);
     return number;
   }
 
   /** Takes in the content of a holder that was read. */
-  recalled(number: number, content: PersonTrigger[]): void {
-    if (this.#recalled.has(number)) this.#recalled.set(number, content);
+  loaded(number: number, content: PersonTrigger[]): void {
+    if (this.#loaded.has(number)) this.#loaded.set(number, content);
   }
 
   /** Forgets that a holder that could not be read was asked, and those after it: all are read again, to keep the order. */
-  recallFailed(number: number): void {
-    for (const asked of this.#recalled.keys()) if (asked >= number) this.#recalled.delete(asked);
+  loadFailed(number: number): void {
+    for (const asked of this.#loaded.keys()) if (asked >= number) this.#loaded.delete(asked);
   }
 
   /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. */
   takeHolder(): { readonly number: number; readonly triggers: readonly PersonTrigger[] } | undefined {
-    const triggers = this.#recalled.get(this.#first);
+    const triggers = this.#loaded.get(this.#first);
     if (triggers === undefined) return undefined;
     const number = this.#first++;
-    this.#recalled.delete(number);
-    // How much a lost holder held is not known, so the count is corrected when no holder is left.
-    this.#held = this.holders === 0 ? 0 : Math.max(0, this.#held - triggers.length);
+    this.#loaded.delete(number);
+    // How much a lost holder had is not known, so the count is corrected when no holder is left.
+    this.#spilled = this.holders === 0 ? 0 : Math.max(0, this.#spilled - triggers.length);
     const last = triggers.at(-1);
-    if (last !== undefined) this.#heldSince = waitsSince(last.trigger);
+    if (last !== undefined) this.#spilledSince = waitsSince(last.trigger);
     return { number, triggers };
   }
 
@@ -196,12 +196,12 @@ export class Overflow {
   discard(): number[] {
     const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
     this.#first = this.#next;
-    this.#held = 0;
+    this.#spilled = 0;
     this.#tail.clear();
     this.#tailBytes = 0;
     this.#unconfirmed.clear();
     this.#leaving.clear();
-    this.#recalled.clear();
+    this.#loaded.clear();
     return numbers;
   }
 
@@ -221,8 +221,8 @@ export class Overflow {
     return {
       first: this.#first,
       next: this.#next,
-      held: this.#held,
-      ...(this.holders === 0 || this.#heldSince === undefined ? {} : { heldSince: this.#heldSince }),
+      spilled: this.#spilled,
+      ...(this.holders === 0 || this.#spilledSince === undefined ? {} : { spilledSince: this.#spilledSince }),
       unconfirmed: [...this.#unconfirmed.values()].map(({ number, content }) => [number, content]),
       tail: packTriggers([...this.#tail]),
     };

@@ -1,4 +1,4 @@
-import type { HeldProfile } from '../../../contract/holder.ts';
+import type { ProfileRef } from '../../../contract/holder.ts';
 import type { Chain } from './chain.ts';
 
 export interface CarriedProfileHolders {
@@ -7,12 +7,12 @@ export interface CarriedProfileHolders {
 }
 
 /**
- * The profile holders that a job may release: those that triggers in its chains needed. Triggers behind the chains come in the order of
+ * The profile holders that a job may drop: those that triggers in its chains needed. Triggers behind the chains come in the order of
  * arrival, and all triggers of one holder came with one signal. Therefore at most the last holder known here still has a trigger behind the
  * chains.
  *
- * Releasing one too early loses nothing: its profiles can be read for as long as the server keeps a closed workflow. One that is never
- * released is an orphan, which ends by itself: its publisher was killed before the signal, or its triggers were dropped unread.
+ * Dropping one too early loses nothing: its profiles can be read for as long as the server keeps a closed workflow. One that is never
+ * dropped is an orphan, which ends by itself: its publisher was killed before the signal, or its triggers were discarded unread.
  */
 export class ProfileHolders {
   readonly #known = new Set<string>();
@@ -24,7 +24,7 @@ export class ProfileHolders {
     if (this.#last !== undefined) this.#known.add(this.#last);
   }
 
-  /** Bytes that they take when they are released. */
+  /** Bytes that they take when they are dropped. */
   get bytes(): number {
     return this.#known.size * OWED_BYTES;
   }
@@ -34,9 +34,9 @@ export class ProfileHolders {
   }
 
   /** A trigger goes into a chain. */
-  enters({ held }: { readonly held?: HeldProfile }): void {
-    if (held === undefined || held[0] === this.#last) return;
-    [this.#last] = held;
+  enters({ profileRef }: { readonly profileRef?: ProfileRef }): void {
+    if (profileRef === undefined || profileRef[0] === this.#last) return;
+    [this.#last] = profileRef;
     this.#known.add(this.#last);
   }
 
@@ -58,10 +58,11 @@ const OWED_BYTES = 19;
 /** The profile holders of triggers in chains, or on their way to dead letters. */
 export function neededIn(
   chains: Iterable<Pick<Chain, 'triggers'>>,
-  dying: Iterable<{ readonly trigger: { readonly held?: HeldProfile } }>,
+  dying: Iterable<{ readonly trigger: { readonly profileRef?: ProfileRef } }>,
 ): Set<string> {
   const needed = new Set<string>();
-  for (const { triggers } of chains) for (const { held } of triggers) if (held !== undefined) needed.add(held[0]);
-  for (const { trigger } of dying) if (trigger.held !== undefined) needed.add(trigger.held[0]);
+  for (const { triggers } of chains)
+    for (const { profileRef } of triggers) if (profileRef !== undefined) needed.add(profileRef[0]);
+  for (const { trigger } of dying) if (trigger.profileRef !== undefined) needed.add(trigger.profileRef[0]);
   return needed;
 }

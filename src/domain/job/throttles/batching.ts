@@ -13,7 +13,7 @@ export function batchSize({ job }: Throttled): number {
   return job.definition.batch?.size ?? 1;
 }
 
-/** Notes since when ready triggers wait, in a job with batches. Call it whenever that may have changed, before anything is cut. */
+/** Notes since when ready triggers wait, in a job with batches. Call it whenever that may have changed, before anything is dispatched. */
 export function gather(state: Throttled, members: number, now: number): void {
   const { chains, gathering } = state;
   const isLive = chains.live.size > 0;
@@ -47,7 +47,7 @@ function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled,
   return (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS);
 }
 
-/** When the live triggers that are ready may be cut, epoch ms; in the past when they may now. */
+/** When the live triggers that are ready may be dispatched, epoch ms; in the past when they may now. */
 export function liveFrom(state: Throttled): number {
   const dueAt = liveDueAt(state);
   const size = batchSize(state);
@@ -65,7 +65,7 @@ export function goesUnfilled(state: Throttled, members: number | undefined, now:
 }
 
 /**
- * How many batches a slice sends, on how many permits. A slice costs more than a few requests, so it is filled before the next one is cut:
+ * How many batches a slice sends, on how many permits. A slice costs more than a few requests, so it is filled before the next one is dispatched:
  * there are only enough slices to hold all ready triggers, or to use all permits for a second.
  */
 export function batchesOf(

@@ -106,7 +106,7 @@ export class Breaker {
     return Math.min(this.#now.freshFrom ?? Infinity, this.#now.openUntil);
   }
 
-  /** No slice is cut before this time; epoch ms, in the past when one may be cut now. */
+  /** No slice is dispatched before this time; epoch ms, in the past when one may be dispatched now. */
   get barredUntil(): number {
     return this.isOpen || this.isCautious ? this.#now.openUntil : 0;
   }
@@ -164,7 +164,7 @@ export class Breaker {
     const isHalf = this.#now.successes + this.#now.failures > WINDOW - 1 && this.#now.failures >= WINDOW / 2;
     // With one request at a time, trying each person while nothing can be sent for anybody would cost thousands of slices.
     const isOfEverybody = failures.some(({ verdict }) => VERDICTS[verdict].isOfEverybody);
-    // While it is open, a failed probe opens it again; late results of slices that were cut before say nothing new.
+    // While it is open, a failed probe opens it again; late results of slices that were dispatched before say nothing new.
     const dueAt = isFresh ? this.freshFrom : this.#now.openUntil;
     const probeFailed = this.isOpen && unhealthy.length + refused.length > 0 && now >= dueAt;
     if (probeFailed || (!this.isOpen && (isRow || isHalf))) this.#open(unhealthy, isFresh, now, chance);

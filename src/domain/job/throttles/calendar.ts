@@ -2,7 +2,7 @@ import type { CalendarSettings } from '../../../contract/timing.ts';
 import type { JobRecord } from '../job.ts';
 import type { Throttled } from './throttled.ts';
 
-/** No slice is cut within this time, in ms, before one in which nothing may start: a slice takes a moment to reach its worker. */
+/** No slice is dispatched within this time, in ms, before one in which nothing may start: a slice takes a moment to reach its worker. */
 const LEAST_MS = 1000;
 
 /** A calendar is read again this long before it ends, in ms. */
@@ -53,8 +53,8 @@ export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: num
 }
 
 /**
- * No slice is cut before this time because of the calendar; epoch ms, in the past when one may be cut now. `Infinity` while the calendar is
- * not known.
+ * No slice is dispatched before this time because of the calendar; epoch ms, in the past when one may be dispatched now. `Infinity` while the
+ * calendar is not known.
  */
 export function calendarBarsUntil(state: Throttled, now: number): number {
   if (calendarSettings(state) === undefined) return 0;
@@ -77,7 +77,7 @@ export function calendarPeriodAt(
   return from === undefined ? undefined : [from, periods[next] ?? untilMs];
 }
 
-/** Until when a slice that is cut now may start requests, epoch ms; undefined: the calendar does not say. */
+/** Until when a slice that is dispatched now may start requests, epoch ms; undefined: the calendar does not say. */
 export function mayStartUntil({ job }: Throttled, now: number): number | undefined {
   if (job.calendar === undefined) return undefined;
   const { quiet, untilMs } = job.calendar;

@@ -19,7 +19,7 @@ export function isSlow(requestMs: number): boolean {
   return requestMs >= SLOW_REQUEST_MS;
 }
 
-/** How many permits a new slice takes: an even share of the free ones over the slices that can still be cut. */
+/** How many permits a new slice takes: an even share of the free ones over the slices that can still be dispatched. */
 export function slicePermits(free: number, slicesLeft: number): number {
   return Math.ceil(free / Math.max(1, slicesLeft));
 }
@@ -42,7 +42,7 @@ interface SliceMeasure {
 /**
  * How many triggers a new slice takes: as many as its permits send in about a second, but no more than its share of the ready ones.
  * Otherwise permits would be idle while one slice holds all the work: the free ones now and, with a slow endpoint, those that another slice
- * soon gives back. A slice takes whole rounds of its permits, since all of them wait for the last request. If several slices are cut
+ * soon gives back. A slice takes whole rounds of its permits, since all of them wait for the last request. If several slices are dispatched
  * together, each is longer than the one before: if they all ended together, the endpoint would be idle every second until the next ones.
  */
 export function sliceSize({ permits, freePermits, allPermits, ready, requestMs, running, most }: SliceMeasure): number {

@@ -5,7 +5,7 @@ import type { Slice } from '../job.ts';
 import type { Throttled } from './throttled.ts';
 
 /**
- * A slice may be cut this long before its first request may start, in ms, and waits for that itself: timers of the server fire up to a
+ * A slice may be dispatched this long before its first request may start, in ms, and waits for that itself: timers of the server fire up to a
  * second late.
  */
 const MOST_AHEAD_MS = 1000;
@@ -24,7 +24,7 @@ export function nextRequestFrom(state: Throttled): number {
   return spacing.at + Math.min(Math.max(spacing.inMs, 0), intervalMs(rate));
 }
 
-/** No slice is cut before this time because of the request rate; epoch ms, in the past when one may be cut now. */
+/** No slice is dispatched before this time because of the request rate; epoch ms, in the past when one may be dispatched now. */
 export function pacedUntil(state: Throttled): number {
   const rate = rateOf(state);
   return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
@@ -36,7 +36,7 @@ export function rateAllows(state: Throttled, now: number): boolean {
   return pacedUntil(state) <= now && [...state.slices.values()].every(({ startsNoMore }) => startsNoMore === true);
 }
 
-/** How a slice that is cut now has to space its requests; undefined: not at all. */
+/** How a slice that is dispatched now has to space its requests; undefined: not at all. */
 export function paceOf(state: Throttled): SlicePace | undefined {
   const perSecond = rateOf(state);
   if (perSecond === undefined) return undefined;
@@ -51,7 +51,7 @@ export function pacedSize(state: Throttled, perSecond: number, now: number): num
 }
 
 /**
- * Records that a slice starts no more requests: the next one may be cut.
+ * Records that a slice starts no more requests: the next one may be dispatched.
  *
  * @param end where its spacing ended; undefined: unknown, so its last request may have started just now.
  */
