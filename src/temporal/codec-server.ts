@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import type { Payload, PayloadCodec } from '@temporalio/common';
+import { decode, encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { z } from 'zod';
 
 /** Base64 in protobuf's JSON may use either alphabet and need not be padded. */
@@ -50,7 +51,8 @@ function mapped<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B)
 }
 
 export interface CodecServerOptions {
-  readonly codec: PayloadCodec;
+  /** In the order in which they encode. */
+  readonly codecs: PayloadCodec[];
   /** The token that every request must have: as `authorization: Bearer …`, or as the first part of its path. */
   readonly token: string;
   /** Origins (`http://localhost:8233`) whose pages may ask: those of the Temporal UI. */
@@ -165,7 +167,7 @@ function allowOrigin({ uiOrigins }: CodecServerOptions, { headers }: IncomingMes
   response.setHeader('access-control-max-age', '600');
 }
 
-async function convert({ codec, token }: CodecServerOptions, request: IncomingMessage): Promise<unknown> {
+async function convert({ codecs, token }: CodecServerOptions, request: IncomingMessage): Promise<unknown> {
   const [path = ''] = (request.url ?? '').split('?');
   const parts = path.split('/').filter((part) => part !== '');
   const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -177,9 +179,9 @@ async function convert({ codec, token }: CodecServerOptions, request: IncomingMe
   if (request.method !== 'POST') throw new Refusal(405, 'It takes POST.');
   const payloads = fromWire(await bodyOf(request));
   if (payloads === undefined) throw new Refusal(400, 'The body must be {"payloads":[{"metadata":{…},"data":"…"}]}.');
-  if (direction === 'encode') return toWire(await codec.encode(payloads));
+  if (direction === 'encode') return toWire(await encode(codecs, payloads));
   // One by one: a missing key must not hide the other payloads.
-  const decoded = payloads.map((payload) => codec.decode([payload]).catch(() => [payload]));
+  const decoded = payloads.map((payload) => decode(codecs, [payload]).catch(() => [payload]));
   return toWire((await Promise.all(decoded)).flat());
 }
 

@@ -1,8 +1,8 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DataConverter, Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
+import type { DataConverter } from '@temporalio/common';
 import { EncryptingCodec, type PayloadKeys, readPayloadKeys } from './encrypting-codec.ts';
-import { ZlibCodec } from './zlib-codec.ts';
+import { ENCRYPTED_PACKED_FROM_BYTES, PACKED_FROM_BYTES, ZlibCodec } from './zlib-codec.ts';
 
 /**
  * Where the module of the payload converter is. Every client and worker of ours loads it, so that integers keep their digits and no
@@ -26,12 +26,7 @@ export function beside(module: string): string {
  * @throws InvalidPayloadKeys
  */
 export function dataConverterWith(payloadKeys: readonly string[]): DataConverter {
-  const keys = readPayloadKeys(payloadKeys);
-  return {
-    payloadConverterPath,
-    payloadCodecs: [new PackingCodec(keys)],
-    ...(keys.encrypting === undefined ? {} : { failureConverterPath }),
-  };
+  return converterWith(readPayloadKeys(payloadKeys));
 }
 
 /**
@@ -43,27 +38,16 @@ export function workerDataConverterWith(
   payloadKeys: readonly string[],
   onMissing: (workflowId: string, reason: string) => void,
 ): DataConverter {
-  const codec = new PackingCodec(readPayloadKeys(payloadKeys), { marksMissing: true, onMissing });
-  return { ...dataConverterWith(payloadKeys), payloadCodecs: [codec] };
+  return converterWith(readPayloadKeys(payloadKeys), { marksMissing: true, onMissing });
 }
 
-/** Packs, or encrypts, which packs too: encrypted bytes cannot be packed any more. Reads both. */
-export class PackingCodec implements PayloadCodec {
-  readonly #zlib: ZlibCodec;
-  readonly #encrypting: EncryptingCodec;
-
-  /** @param options as for `EncryptingCodec`. */
-  constructor(keys: PayloadKeys, options?: ConstructorParameters<typeof EncryptingCodec>[1]) {
-    this.#zlib = new ZlibCodec({ packs: keys.encrypting === undefined });
-    this.#encrypting = new EncryptingCodec(keys, options);
-  }
-
-  async encode(payloads: Payload[]): Promise<Payload[]> {
-    return await this.#encrypting.encode(await this.#zlib.encode(payloads));
-  }
-
-  /** @throws UnknownPayloadKey */
-  async decode(payloads: Payload[], context?: SerializationContext): Promise<Payload[]> {
-    return await this.#zlib.decode(await this.#encrypting.decode(payloads, context));
-  }
+function converterWith(keys: PayloadKeys, options?: ConstructorParameters<typeof EncryptingCodec>[1]) {
+  const encrypts = keys.encrypting !== undefined;
+  // Packed before they are encrypted: encrypted bytes cannot be packed any more.
+  const zlib = new ZlibCodec(encrypts ? ENCRYPTED_PACKED_FROM_BYTES : PACKED_FROM_BYTES);
+  return {
+    payloadConverterPath,
+    payloadCodecs: [zlib, new EncryptingCodec(keys, options)],
+    ...(encrypts ? { failureConverterPath } : {}),
+  };
 }

@@ -7,34 +7,9 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec, type SerializationContext } from '@temporalio/common';
-import proto from '@temporalio/proto';
 import { keyMissing, undecodable } from '../domain/errors.ts';
-import { RAW } from './zlib-codec.ts';
 import { payloadConverter } from './payload-converter.ts';
-
-// The first byte of packed data says how it is packed; it is inside, so that it is encrypted and authenticated too.
-const PLAIN = 0;
-const DEFLATED = 1;
-
-/** Compressing less than this is not worth the time. */
-const WORTH_BYTES = 512;
-
-/** Compresses data if that makes it smaller. */
-export async function pack(bytes: Uint8Array): Promise<Buffer> {
-  if (bytes.length >= WORTH_BYTES) {
-    const small = await RAW.pack(bytes);
-    if (small.length < bytes.length) return Buffer.concat([Buffer.of(DEFLATED), small]);
-  }
-  return Buffer.concat([Buffer.of(PLAIN), bytes]);
-}
-
-/** @throws RangeError for data that `pack` did not make, or of more than 64 MiB when inflated; zlib's error if it cannot be inflated. */
-export async function unpack(packed: Buffer): Promise<Buffer> {
-  const bytes = packed.subarray(1);
-  if (packed[0] === PLAIN) return bytes;
-  if (packed[0] !== DEFLATED) throw new RangeError('The way in which it is packed is unknown.');
-  return await RAW.unpack(bytes);
-}
+import { PayloadMessage } from './zlib-codec.ts';
 
 /**
  * A payload was encrypted with a key that is not configured here. It must not be skipped: a workflow task that fails with this error is handed out
@@ -61,9 +36,6 @@ function whyNot(key: Pick<PayloadKey, 'id' | 'check'>, known: readonly string[])
   return `which is not among the payload keys here (${known.join(', ')}). Add it to`;
 }
 
-// It is a CommonJS module, whose exports Node cannot import by name.
-const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
-
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -76,8 +48,8 @@ const KEY_CHECK = 'encryption-key-check';
 const CHECK_PATTERN = /^[0-9a-f]{16}$/;
 
 /**
- * Encrypts payloads: AES-256-GCM over the whole payload, compressed where that helps, with a random nonce. When reading, it passes through
- * anything that it did not encrypt, so that other programs may signal plain JSON.
+ * Encrypts payloads: AES-256-GCM over the whole payload, with a random nonce. When reading, it passes through anything that it did not encrypt,
+ * so that other programs may signal plain JSON.
  *
  * A payload of ours that was tampered with becomes a value that says so: an exception would fail its workflow task again and again, forever.
  * A missing key does cause an exception: the task that needs it is retried until the key is there.
@@ -108,16 +80,16 @@ export class EncryptingCodec implements PayloadCodec {
   async encode(payloads: Payload[]): Promise<Payload[]> {
     const { encrypting } = this.#keys;
     if (encrypting === undefined) return payloads;
-    return await Promise.all(payloads.map((payload) => seal(payload, encrypting)));
+    return payloads.map((payload) => seal(payload, encrypting));
   }
 
   /** @throws UnknownPayloadKey */
   async decode(payloads: Payload[], context?: SerializationContext): Promise<Payload[]> {
     // Arguments and results of activities are always needed.
-    return await Promise.all(payloads.map((payload) => this.#open(payload, context)));
+    return payloads.map((payload) => this.#open(payload, context));
   }
 
-  async #open(payload: Payload, context: SerializationContext | undefined): Promise<Payload> {
+  #open(payload: Payload, context: SerializationContext | undefined): Payload {
     const named = keyNamedBy(payload);
     if (named === undefined) return payload;
     const { byId } = this.#keys;
@@ -132,7 +104,7 @@ export class EncryptingCodec implements PayloadCodec {
       throw error;
     }
     try {
-      return await unseal(payload.data ?? new Uint8Array(), key);
+      return unseal(payload.data ?? new Uint8Array(), key);
     } catch {
       // No further reason is given: it would only help an attacker.
       return unreadable(`it is encrypted with the key "${named.id}", but was changed since, so it cannot be decrypted`);
@@ -140,12 +112,12 @@ export class EncryptingCodec implements PayloadCodec {
   }
 }
 
-async function seal(payload: Payload, key: PayloadKey): Promise<Payload> {
+function seal(payload: Payload, key: PayloadKey): Payload {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, key.secret, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(authenticated(key));
-  const packed = await pack(PayloadMessage.encode(payload).finish());
-  const data = Buffer.concat([nonce, cipher.update(packed), cipher.final(), cipher.getAuthTag()]);
+  const plain = PayloadMessage.encode(payload).finish();
+  const data = Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
   const metadata = { [METADATA_ENCODING_KEY]: ENCODING, [KEY_ID]: key.id, [KEY_CHECK]: key.check };
   return {
     metadata: Object.fromEntries(Object.entries(metadata).map(([name, text]) => [name, Buffer.from(text)])),
@@ -154,14 +126,13 @@ async function seal(payload: Payload, key: PayloadKey): Promise<Payload> {
 }
 
 /** @throws if `seal` did not make it with this key. */
-async function unseal(bytes: Uint8Array, key: PayloadKey): Promise<Payload> {
+function unseal(bytes: Uint8Array, key: PayloadKey): Payload {
   const end = bytes.length - TAG_BYTES;
   if (end < NONCE_BYTES) throw new RangeError('It is too short.');
   const decipher = createDecipheriv(CIPHER, key.secret, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
   decipher.setAAD(authenticated(key));
   decipher.setAuthTag(bytes.subarray(end));
-  const packed = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, end)), decipher.final()]);
-  return PayloadMessage.decode(await unpack(packed));
+  return PayloadMessage.decode(Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, end)), decipher.final()]));
 }
 
 /** The metadata, which is not encrypted but authenticated together with the data. */

@@ -1,14 +1,5 @@
 import { promisify } from 'node:util';
-import {
-  deflate,
-  deflateRaw,
-  deflateRawSync,
-  deflateSync,
-  inflate,
-  inflateRaw,
-  inflateRawSync,
-  inflateSync,
-} from 'node:zlib';
+import { deflate, deflateSync, inflate, inflateSync } from 'node:zlib';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { undecodable } from '../domain/errors.ts';
@@ -21,39 +12,18 @@ const MAX_BYTES = 64 * 1024 * 1024;
 // The fastest level: higher ones make JSON hardly smaller.
 const PACKING = { level: 1 };
 const UNPACKING = { maxOutputLength: MAX_BYTES };
-
-/** A format of zlib's. */
-interface Deflating {
-  pack(bytes: Uint8Array): Promise<Buffer>;
-  /** @throws RangeError for data of more than 64 MiB when inflated; zlib's error if it cannot be inflated. */
-  unpack(bytes: Uint8Array): Promise<Buffer>;
-}
+const isLong = (bytes: Uint8Array): boolean => bytes.length > LONG_BYTES;
 
 const deflateElsewhere = promisify(deflate);
 const inflateElsewhere = promisify(inflate);
-const deflateRawElsewhere = promisify(deflateRaw);
-const inflateRawElsewhere = promisify(inflateRaw);
-
-const isLong = (bytes: Uint8Array): boolean => bytes.length > LONG_BYTES;
-
-/** With a header and a check sum. */
-const ZLIB: Deflating = {
-  pack: async (bytes) => (isLong(bytes) ? await deflateElsewhere(bytes, PACKING) : deflateSync(bytes, PACKING)),
-  unpack: async (bytes) => (isLong(bytes) ? await inflateElsewhere(bytes, UNPACKING) : inflateSync(bytes, UNPACKING)),
-};
-
-/** Without: for bytes that something else protects. */
-export const RAW: Deflating = {
-  pack: async (bytes) => (isLong(bytes) ? await deflateRawElsewhere(bytes, PACKING) : deflateRawSync(bytes, PACKING)),
-  unpack: async (bytes) =>
-    isLong(bytes) ? await inflateRawElsewhere(bytes, UNPACKING) : inflateRawSync(bytes, UNPACKING),
-};
 
 /** The smallest payload that is packed: people look at smaller ones in the Temporal UI, and these stay plain JSON. */
 export const PACKED_FROM_BYTES = 32 * 1024;
+/** The same where payloads are encrypted, so that nobody can look at them. Packing less is not worth the time. */
+export const ENCRYPTED_PACKED_FROM_BYTES = 512;
 
 // It is a CommonJS module, whose exports Node cannot import by name.
-const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
+export const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 
 /** As the codec of this name in Temporal's Go SDK (`converter.NewZlibCodec`): a whole payload, serialized and packed. */
 const ENCODING = 'binary/zlib';
@@ -64,15 +34,15 @@ const ENCODING_BYTES = Buffer.from(ENCODING);
  * Reads packed payloads of any program, and passes everything else through.
  */
 export class ZlibCodec implements PayloadCodec {
-  readonly #packs: boolean;
+  readonly #fromBytes: number;
 
-  /** @param options.packs false: it only reads, as where payloads are encrypted, which packs them too. */
-  constructor({ packs }: { readonly packs: boolean }) {
-    this.#packs = packs;
+  /** @param fromBytes the smallest payload that it packs. It reads packed ones of any length. */
+  constructor(fromBytes: number) {
+    this.#fromBytes = fromBytes;
   }
 
   async encode(payloads: Payload[]): Promise<Payload[]> {
-    return this.#packs ? await Promise.all(payloads.map(packed)) : payloads;
+    return await Promise.all(payloads.map((payload) => packed(payload, this.#fromBytes)));
   }
 
   async decode(payloads: Payload[]): Promise<Payload[]> {
@@ -80,10 +50,10 @@ export class ZlibCodec implements PayloadCodec {
   }
 }
 
-async function packed(payload: Payload): Promise<Payload> {
-  if ((payload.data?.length ?? 0) < PACKED_FROM_BYTES) return payload;
+async function packed(payload: Payload, fromBytes: number): Promise<Payload> {
+  if ((payload.data?.length ?? 0) < fromBytes) return payload;
   const bytes = PayloadMessage.encode(payload).finish();
-  const data = await ZLIB.pack(bytes);
+  const data = isLong(bytes) ? await deflateElsewhere(bytes, PACKING) : deflateSync(bytes, PACKING);
   return data.length < bytes.length ? { metadata: { [METADATA_ENCODING_KEY]: ENCODING_BYTES }, data } : payload;
 }
 
@@ -92,7 +62,10 @@ async function unpacked(payload: Payload): Promise<Payload> {
   const { metadata, data } = payload;
   if (!ENCODING_BYTES.equals(metadata?.[METADATA_ENCODING_KEY] ?? new Uint8Array())) return payload;
   try {
-    return PayloadMessage.decode(await ZLIB.unpack(data ?? new Uint8Array()));
+    const bytes = data ?? new Uint8Array();
+    return PayloadMessage.decode(
+      isLong(bytes) ? await inflateElsewhere(bytes, UNPACKING) : inflateSync(bytes, UNPACKING),
+    );
   } catch {
     return payloadConverter.toPayload(undecodable(`it says that it is ${ENCODING}, and cannot be unpacked`));
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
+import { encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
@@ -227,16 +228,16 @@ test('programs that do not encrypt signal plain JSON beside those that do; what 
     .getHandle(jobWorkflowId(job))
     .signal('enter', { audience: 'vip', user: users[1], at: '2026-11-25T08:30:00Z', profile: {} });
   const { loadedDataConverter } = lab.client.options;
-  const [payload = {}] = await loadedDataConverter.payloadCodecs[0]!.encode([
+  const [payload] = await encode(loadedDataConverter.payloadCodecs, [
     loadedDataConverter.payloadConverter.toPayload({ audience: 'vip', user: secretUser('changed') }),
   ]);
   for (const changed of [
-    { ...payload, data: Buffer.from(payload.data ?? []).fill(0, 20, 30) },
+    { ...payload, data: Buffer.from(payload?.data ?? []).fill(0, 20, 30) },
     { ...payload, data: Buffer.from('short') },
     // As another program's codec would encrypt, with a key of the same id.
     {
       metadata: { encoding: Buffer.from('binary/encrypted'), 'encryption-key-id': Buffer.from('a') },
-      data: payload.data!,
+      data: payload!.data!,
     },
   ]) {
     await foreign.workflowService.signalWorkflowExecution({

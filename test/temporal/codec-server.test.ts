@@ -15,7 +15,14 @@ const codec = new EncryptingCodec(readPayloadKeys([KEY]));
 let server: CodecServer;
 beforeAll(async () => {
   const allowHosts = ['codec.example.com'];
-  server = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], allowHosts, host: '127.0.0.1', port: 0 });
+  server = await startCodecServer({
+    codecs: [codec],
+    token: TOKEN,
+    uiOrigins: [UI],
+    allowHosts,
+    host: '127.0.0.1',
+    port: 0,
+  });
 });
 afterAll(async () => server.close());
 
@@ -166,7 +173,14 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ fa
   'an IPv6 address that it listens on may be asked for, however the option spells it',
   async () => {
     const host = '0:0:0:0:0:ffff:127.0.0.1';
-    const ipv6 = await startCodecServer({ codec, token: TOKEN, uiOrigins: [UI], allowHosts: [], host, port: 0 });
+    const ipv6 = await startCodecServer({
+      codecs: [codec],
+      token: TOKEN,
+      uiOrigins: [UI],
+      allowHosts: [],
+      host,
+      port: 0,
+    });
     try {
       expect(new URL(ipv6.url).hostname).toBe('[::ffff:7f00:1]');
       const sent = { method: 'POST', headers: { authorization }, body: await body(VALUE) };

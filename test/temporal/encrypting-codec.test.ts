@@ -1,5 +1,4 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
-import { deflateRawSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import type { Payload } from '@temporalio/common';
 import fc from 'fast-check';
@@ -40,11 +39,7 @@ const anyPayload = fc.record({
     fc.uint8Array({ maxLength: 40 }),
     { maxKeys: 5 },
   ),
-  data: fc.oneof(
-    fc.uint8Array({ maxLength: 3000 }),
-    // One that compresses well, and one that is so long that it is compressed on another thread.
-    fc.integer({ min: 0, max: 400_000 }).map((length) => new Uint8Array(length).fill(7)),
-  ),
+  data: fc.uint8Array({ maxLength: 3000 }),
 });
 
 test('all kinds of payloads come back as they were, in their order', async () => {
@@ -57,13 +52,6 @@ test('all kinds of payloads come back as they were, in their order', async () =>
   );
 });
 
-test('payloads that cannot be compressed come back too, however long they are', async () => {
-  const payload = { metadata: {}, data: randomBytes(600_000) };
-  const [encoded = {}] = await codec.encode([payload]);
-  expect(encoded.data?.length).toBeLessThan(600_000 + 64);
-  expect((await codec.decode([encoded])).map(plain)).toEqual([plain(payload)]);
-});
-
 test('an encrypted payload shows only its length and which key decrypts it', async () => {
   const payload = await sealed();
   expect(textOf(payload, 'encoding')).toBe('binary/encrypted');
@@ -73,14 +61,7 @@ test('an encrypted payload shows only its length and which key decrypts it', asy
     expect(all.includes(part)).toBe(false);
 });
 
-test('a long payload with repetitions becomes smaller, a short one not much longer', async () => {
-  const triggers = Array.from({ length: 500 }, (_, n) => ({
-    audience: 'ab'.repeat(16),
-    user: String(n),
-    event: 'enter',
-  }));
-  const long = payloadConverter.toPayload(triggers).data?.length ?? 0;
-  expect((await sealed(triggers)).data?.length).toBeLessThan(long / 4);
+test('a payload becomes not much longer', async () => {
   const short = payloadConverter.toPayload('x').data?.length ?? 0;
   expect((await sealed('x')).data?.length).toBeLessThan(short + 70);
 });
@@ -192,14 +173,14 @@ test('a payload that was encrypted with a lost key is unreadable, and says so', 
   );
 });
 
-/** Authentic, so that only somebody with the key can make it, but not packed as we do it. */
-function authentic(packed: Buffer): Payload {
+/** What only somebody with the key can make. */
+function authentic(plain: Buffer): Payload {
   const key = readPayloadKeys([KEY]).encrypting;
   if (key === undefined) throw new Error('There is a key.');
   const nonce = randomBytes(12);
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce);
   cipher.setAAD(Buffer.from(`binary/encrypted\nk1\n${key.check}`));
-  const data = Buffer.concat([nonce, cipher.update(packed), cipher.final(), cipher.getAuthTag()]);
+  const data = Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
   return encryptedWith(data, key.check);
 }
 
@@ -216,26 +197,9 @@ test('encryption works as the documentation says, so that other programs can do 
     Buffer.from('json/plain'),
     Buffer.from([0x12, 1, 0x37]),
   ]);
-  expect(await opened(authentic(Buffer.concat([Buffer.of(0), message])))).toBe(7);
-  expect(await opened(authentic(Buffer.concat([Buffer.of(1), deflateRawSync(message)])))).toBe(7);
+  expect(await opened(authentic(message))).toBe(7);
 });
 
-/** A payload message of 65 MiB that is valid apart from its length. */
-function aLongMessage(): Buffer {
-  const length = 65 * 1024 * 1024;
-  const digits = [length & 0x7f, (length >> 7) & 0x7f, (length >> 14) & 0x7f, length >> 21];
-  return Buffer.concat([
-    Buffer.of(0x12, ...digits.map((digit, i) => (i < 3 ? digit | 0x80 : digit))),
-    Buffer.alloc(length),
-  ]);
-}
-
-test.each<[what: string, packed: Buffer]>([
-  ['what would become more than 64 MiB', Buffer.concat([Buffer.of(1), deflateRawSync(aLongMessage())])],
-  ['what does not inflate', Buffer.concat([Buffer.of(1), randomBytes(50)])],
-  ['what is not a payload', Buffer.concat([Buffer.of(0), Buffer.from([0x0a, 200, 1])])],
-  ['what is packed in an unknown way', Buffer.from([2, 1, 2, 3])],
-  ['nothing', Buffer.alloc(0)],
-])('%s is unreadable even if it is authentic', async (_, packed) => {
-  expect(undecodableReason(await opened(authentic(packed)))).toMatch(/cannot be decrypted/);
+test('what is not a payload is unreadable even if it is authentic', async () => {
+  expect(undecodableReason(await opened(authentic(Buffer.from([0x0a, 200, 1]))))).toMatch(/cannot be decrypted/);
 });

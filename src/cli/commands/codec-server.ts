@@ -28,14 +28,13 @@ http://localhost:${DEFAULT_PORT}/<token>, see docs/encryption.md.`,
     const token = configuredToken();
     const uiOrigins = uiOrigin.map(originOf);
     const allowHosts = allowHost.map(hostName);
-    const [{ startCodecServer }, { PackingCodec }, { readPayloadKeys }] = await Promise.all([
+    const [{ startCodecServer }, { dataConverterWith }] = await Promise.all([
       import('../../temporal/codec-server.ts'),
       import('../../temporal/data-converter.ts'),
-      import('../../temporal/encrypting-codec.ts'),
     ]);
     const stop = interruption();
-    const codec = new PackingCodec(readPayloadKeys(payloadKeys));
-    const server = await listening(startCodecServer({ codec, token, uiOrigins, allowHosts, host, port }), {
+    const { payloadCodecs: codecs = [] } = dataConverterWith(payloadKeys);
+    const server = await listening(startCodecServer({ codecs, token, uiOrigins, allowHosts, host, port }), {
       host,
       port,
     });
