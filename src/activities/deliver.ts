@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import type { Activities } from '../contract/ports.ts';
 import type { FailedAttempt, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
 import { HEARTBEAT_TIMEOUT_MS, LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
 import { jobIdOf } from '../domain/names.ts';
+import { unpackSlice } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
@@ -42,8 +44,9 @@ const STALLED_WAIT_MS = 1000;
  * The activity that sends: every POST of every job is made here. It does not fail, whatever the endpoint does: each trigger's outcome is in the
  * report, and all waiting is left to the workflow.
  */
-export function createDeliver(dependencies: DeliverDependencies): (slice: SliceInput) => Promise<SliceReport> {
-  return async (slice) => {
+export function createDeliver(dependencies: DeliverDependencies): Activities['deliver'] {
+  return async (packed) => {
+    const slice = unpackSlice(packed);
     const context = Context.current();
     const settled = new SettledTriggers(slice.triggers.length);
     const { workflowExecution: { workflowId = '' } = {} } = context.info;

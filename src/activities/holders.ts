@@ -15,7 +15,7 @@ import {
 } from '../domain/names.ts';
 import { forEachLimit } from '../domain/for-each-limit.ts';
 import type { DeliveryTracing } from './slice-telemetry.ts';
-import { profileFrom } from '../domain/held-profile.ts';
+import { profileFrom } from '../domain/trigger-run.ts';
 
 /** Enough that a hundred drops take only a moment, and few enough not to crowd the server. */
 const DROPS_AT_ONCE = 8;

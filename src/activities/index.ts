@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
-import { unpackSlice } from '../domain/slice.ts';
 import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
 import { beating } from './beating.ts';
 import { calendarOf } from './calendar.ts';
@@ -38,10 +37,9 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   const listMembers = createListMembers(source);
   const { listDifference, ...differences } = createDifferences(dependencies);
   const spilledProfiles = new SpilledProfileReader(sideWorkflows);
-  const deliver = createDeliver({ ...dependencies, spilledProfiles });
   const prepareJob = createPrepareJob(dependencies);
   return {
-    deliver: async (packed) => await deliver(unpackSlice(packed)),
+    deliver: createDeliver({ ...dependencies, spilledProfiles }),
     listMembers: (...page) => beating(() => listMembers(...page)),
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),

@@ -22,7 +22,7 @@ import { type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { MessageImpossible, type SentTrigger } from '../webhook/request.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
-import { intervalMs, RequestSpacing } from '../domain/spacing.ts';
+import { intervalMs, RequestSpacing } from '../domain/job/throttles/request-rate.ts';
 
 /** After the budget is over, requests may stay open for this long before the permits of idle slots go back. */
 const TAIL_MS = 250;

@@ -3,7 +3,7 @@ import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import type { AttemptVerdict } from '../domain/verdict.ts';
-import { sha256 } from '../webhook/signature.ts';
+import { sha256 } from '../webhook/request-maker.ts';
 
 /** An attempt, as far as it is traced. */
 export type TracedAttempt = { readonly verdict: AttemptVerdict } & Pick<FailedAttempt, 'status' | 'code'>;

@@ -4,7 +4,7 @@ import type { RaisedAlert } from '../contract/alert.ts';
 import type { RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
 import { forEachLimit } from '../domain/for-each-limit.ts';
-import { isProfileHolderOf } from '../domain/held-profile.ts';
+import { isProfileHolderOf } from '../domain/trigger-run.ts';
 import { isRecord, stringifyJson } from '../domain/json.ts';
 import { ALERTS, profileHolderPrefix } from '../domain/names.ts';
 import { alertsSignal, answerSignal, dropSignal } from '../workflows/messages.ts';

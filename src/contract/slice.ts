@@ -48,7 +48,7 @@ export interface DeliverySettings extends KnownAnswers {
 /** The origin of a slice: signalled triggers or, behind them, members that a backfill found and dead letters that came back. */
 export type SliceKind = 'live' | 'backfill';
 
-/** How a slice spaces the starts of its requests (`domain/spacing.ts`). */
+/** How a slice spaces the starts of its requests (`domain/job/throttles/request-rate.ts`). */
 export interface SlicePace {
   readonly perSecond: number;
   /** When the first request may start, epoch ms by the clocks of workers; absent: at once. */

@@ -8,7 +8,7 @@ import type {
 } from '../contract/dead-letter.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from './delivery-id.ts';
-import { readProfileRef } from './held-profile.ts';
+import { readProfileRef } from './trigger-run.ts';
 import { instantOf } from './instant.ts';
 import type { JobRecord } from './job/job.ts';
 import type { DeadTrigger } from './job/queue/pending-dead-letters.ts';

@@ -2,7 +2,7 @@ import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { sha256 } from '../webhook/signature.ts';
+import { sha256 } from '../webhook/request-maker.ts';
 
 /** A span that has ended. See docs/tracing.md for their names and attributes. */
 export interface Span {

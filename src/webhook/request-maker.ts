@@ -1,7 +1,8 @@
+import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { DeliverySettings } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { deliveryId } from '../domain/delivery-id.ts';
+import { deliveryId, type Sha256 } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
@@ -16,7 +17,6 @@ import {
   type WebhookRequest,
 } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
-import { sha256 } from './signature.ts';
 import type { BatchScope, ItemScope, TemplateScope } from './templates.ts';
 
 /** The size of the text around the bodies of a batch, in bytes. */
@@ -190,6 +190,9 @@ const NO_HEADERS: readonly string[] = [];
 
 /** CloudEvents, JSON Batch Format. */
 const CLOUD_EVENTS = 'application/cloudevents-batch+json';
+
+/** Node's own implementation, for code outside the workflow sandbox. */
+export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 
 /** The id of a batch: the same for the same triggers in the same order. */
 export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {

@@ -1,8 +1,4 @@
 import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from 'node:crypto';
-import type { Sha256 } from '../domain/delivery-id.ts';
-
-/** Node's own implementation, for code outside the workflow sandbox. */
-export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 
 /**
  * A signing secret, ready for use. It signs `content` after its first 64 bytes and returns one entry of the header `webhook-signature`. It may

@@ -37,7 +37,7 @@ import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { HEARTBEAT_TIMEOUT_MS, PAGES_AHEAD } from '../domain/limits.ts';
-import { isProfileHolder } from '../domain/held-profile.ts';
+import { isProfileHolder } from '../domain/trigger-run.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';

@@ -5,6 +5,7 @@ import { createDeliver } from '../../src/activities/deliver.ts';
 import { SpilledProfileReader } from '../../src/activities/holders.ts';
 import type { DeliveryTracing, SliceTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
+  PackedSlice,
   PermitsReturned,
   SliceInput,
   SliceProgress,
@@ -12,6 +13,7 @@ import type {
   SliceTrigger,
 } from '../../src/contract/slice.ts';
 import { type Answer, type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { packSlice } from '../../src/domain/slice.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
 import { MemorySource } from '../support/memory-source.ts';
@@ -113,7 +115,7 @@ export class SliceLab {
     });
     this.#environments.push(environment);
     environment.on('heartbeat', (details: SliceProgress) => this.heartbeats.push(details));
-    return await environment.run<[SliceInput], SliceReport, typeof deliver>(deliver, slice);
+    return await environment.run<[PackedSlice], SliceReport, typeof deliver>(deliver, packSlice(slice));
   }
 
   readonly heartbeats: SliceProgress[] = [];

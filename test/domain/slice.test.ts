@@ -6,7 +6,7 @@ import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { attemptsOf, didAsk, packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
 import { always } from '../support/properties.ts';
-import { readProfileRef, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/held-profile.ts';
+import { readProfileRef, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/trigger-run.ts';
 
 const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
 const SLICE: Omit<SliceInput, 'triggers'> = {

@@ -9,11 +9,10 @@ import {
 } from '@temporalio/client';
 import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
-import { profileHolderName } from '../../domain/held-profile.ts';
+import { profileHolderName, spilledRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
 import { ratesBy, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/shown.ts';
-import { spilledRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';

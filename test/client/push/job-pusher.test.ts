@@ -9,8 +9,7 @@ import { checked, createPushClock, pushTo, withEvent } from '../../../src/client
 import { GRPC } from '../../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
-import { profileHolderName } from '../../../src/domain/held-profile.ts';
-import { spilledRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { profileHolderName, spilledRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {

@@ -1,6 +1,6 @@
 import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
-import { isProfileHolder } from '../../../src/domain/held-profile.ts';
+import { isProfileHolder } from '../../../src/domain/trigger-run.ts';
 import { SpilledProfile } from '../../../src/domain/trigger.ts';
 import type { ModelHolders } from './model-holders.ts';
 import { must } from './model-ledger.ts';

@@ -1,5 +1,5 @@
 import type { SliceInput, SpacingEnd } from '../../../src/contract/slice.ts';
-import { intervalMs, RequestSpacing } from '../../../src/domain/spacing.ts';
+import { intervalMs, RequestSpacing } from '../../../src/domain/job/throttles/request-rate.ts';
 import { must } from './model-ledger.ts';
 
 /** When requests start in the model: a slice with a pace starts as many as time allows, and the starts of all slices are judged together. */

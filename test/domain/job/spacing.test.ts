@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { intervalMs, RequestSpacing } from '../../src/domain/spacing.ts';
-import { always } from '../support/properties.ts';
+import { intervalMs, RequestSpacing } from '../../../src/domain/job/throttles/request-rate.ts';
+import { always } from '../../support/properties.ts';
 
 const rate = fc.oneof(
   fc.double({ min: 0.01, max: 1000, noNaN: true }),
