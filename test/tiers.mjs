@@ -65,10 +65,7 @@ export const TIERS = {
     'webhook/tls-certificates',
     'worker/start',
     'worker/worker',
-    'workflows/carried-states',
     'workflows/replay',
-    'workflows/replay-beside-jobs',
-    'workflows/replay-watch',
   ],
   slow: [
     'api/watch-routes',
@@ -131,5 +128,8 @@ export const TIERS = {
     'sources/lytics/lytics',
     'sources/postgres-schemas',
     'sources/postgres-trouble',
+    'workflows/carried-states',
+    'workflows/replay-beside-jobs',
+    'workflows/replay-watch',
   ],
 };

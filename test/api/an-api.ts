@@ -49,6 +49,19 @@ export async function askOf(
   return { status: answer.statusCode, headers: answer.headers, body: (text === '' ? {} : JSON.parse(text)) as Body };
 }
 
+/**
+ * An API over the jobs of a lab.
+ * @param onFault is told what it logs as an error.
+ */
+export async function apiOf(
+  { client, jobs, taskQueue }: Pick<ApiServerOptions, 'client' | 'jobs' | 'taskQueue'>,
+  more: Partial<ApiServerOptions> = {},
+  onFault: (fields: object) => void = () => undefined,
+): Promise<ApiServer> {
+  const log = { error: onFault, warn: () => undefined };
+  return await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log, ...more });
+}
+
 /** An API in front of a Temporal that is not there: for what it says of requests that never get that far. */
 export async function apiWithoutTemporal(
   keys: ConfiguredApiKeys = {},
@@ -56,17 +69,8 @@ export async function apiWithoutTemporal(
 ): Promise<ApiServer & { readonly logged: readonly object[] }> {
   const client = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) });
   const logged: object[] = [];
-  const server = await startApi({
-    client,
-    jobs: new ExportJobs(client),
-    taskQueue: 'nobody',
-    keys,
-    host: '127.0.0.1',
-    port: 0,
-    page: false,
-    log: { error: (fields) => logged.push(fields), warn: (fields) => logged.push(fields) },
-    ...more,
-  });
+  const log = { error: (fields: object) => logged.push(fields), warn: (fields: object) => logged.push(fields) };
+  const server = await apiOf({ client, jobs: new ExportJobs(client), taskQueue: 'nobody' }, { keys, log, ...more });
   return {
     ...server,
     logged,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { createProgram } from '../../src/cli/program.ts';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
@@ -19,7 +19,6 @@ import { errorClasses, failureTypes, keysOf, madeClasses, unionOf } from './what
 import { tempFolder } from '../support/temp-folder.ts';
 
 const shell = new ParsingShell();
-afterAll(() => shell.close());
 
 /** Those that the program reads, and those that docker-compose.yml does. */
 const variables = new Set(

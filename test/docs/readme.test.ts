@@ -4,7 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
@@ -19,7 +19,6 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const page = 'README.md';
 const shell = new ParsingShell();
-afterAll(() => shell.close());
 
 /** The commands of its shell blocks that are ours or signal a job, in their order. */
 function commands(): string[] {
@@ -138,7 +137,6 @@ describe('docs/setup.md', () => {
 describe('docs/ingests.md', () => {
   const page = 'docs/ingests.md';
   const shell = new ParsingShell();
-  afterAll(() => shell.close());
 
   test('from a clone, a body of Segment comes out at a webhook, by the lines of docs/ingests.md as they stand there', async () => {
     const folder = tempFolder();

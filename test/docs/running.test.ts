@@ -24,7 +24,6 @@ beforeAll(async () => {
   stage = await Stage.open();
 });
 afterAll(async () => {
-  shell.close();
   await stage.close();
 });
 

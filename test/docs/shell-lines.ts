@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Block } from './pages.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** Programs that pages call; another one is a slip of the pen until it stands here. */
 const PROGRAMS = 'triggers npx npm node docker temporal curl cp openssl git'.split(' ');
@@ -17,7 +17,7 @@ export interface Call {
 
 /** A shell where no program does anything: it takes lines apart, as a reader's would. */
 export class ParsingShell {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'parsing-shell-'));
+  readonly #folder = tempFolder();
 
   constructor() {
     mkdirSync(join(this.#folder, 'bin'));
@@ -49,10 +49,6 @@ export class ParsingShell {
     const { stderr, said } = this.#run(['-c', nowhere]);
     if (stderr !== '') throw new Error(`${line}\n${stderr}`);
     return callsIn(said.split('\0'));
-  }
-
-  close(): void {
-    rmSync(this.#folder, { recursive: true });
   }
 
   #addProgram(name: string, script: string): void {

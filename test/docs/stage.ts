@@ -1,5 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { JobSummary, WatchStatus } from '../../src/client/export-jobs.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
@@ -8,6 +7,7 @@ import { Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { blocksOf, root } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
 import { ParsingShell } from './shell-lines.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** The sample job, which runs wherever a page speaks of a job that is there. */
 const SAMPLE_JOB = 'vips-to-the-crm';
@@ -53,7 +53,7 @@ export class Stage {
   private constructor(receiver: Receiver) {
     this.receiver = receiver;
     this.#origin = new URL(receiver.url).origin;
-    this.#folder = mkdtempSync(join(tmpdir(), 'docs-stage-'));
+    this.#folder = tempFolder();
     const path = `${toolsIn(this.#folder)}${delimiter}${process.env['PATH'] ?? ''}`;
     const payloadKey = `a:${Buffer.alloc(32, 7).toString('base64')}`;
     this.#env = { PATH: path, TEMPORAL_ADDRESS: undefined, TRIGGERS_PAYLOAD_KEYS: payloadKey };
@@ -112,8 +112,6 @@ export class Stage {
     await this.#programs[0]?.end();
     await Promise.all(this.#programs.map((program) => program.kill()));
     await this.receiver.close();
-    this.#shell.close();
-    rmSync(this.#folder, { recursive: true });
   }
 
   get #options() {

@@ -1,5 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectClient } from '../../src/client/connect.ts';
 import { runProgram } from '../../src/local/run-program.ts';
@@ -12,6 +11,7 @@ import { type Program, type ProgramOptions, startTriggers, triggers } from '../s
 import { afterwards } from '../webhook/a-server.ts';
 import { KEPT } from './canaries.ts';
 import { canaryConfiguration, type CanaryServices, echoOf, startCanaryServices } from './canary-services.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** A Temporal server with a database file, whatever workers send secrets to, and all that anybody can see of them; until the test is over. */
 export class CanaryStage {
@@ -27,8 +27,7 @@ export class CanaryStage {
   readonly #programs: Program[] = [];
 
   static async open(): Promise<CanaryStage> {
-    const folder = mkdtempSync(join(tmpdir(), 'canary-'));
-    afterwards(async () => rmSync(folder, { recursive: true }));
+    const folder = tempFolder();
     const server = await startLocalTemporal({ cliPath: testServer.cliPath, dbFile: join(folder, 'temporal.db') });
     afterwards(() => server.stop());
     const services = await startCanaryServices();

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
@@ -7,6 +6,7 @@ import { readExposition, type ScrapedMetric } from '../support/exposition.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** A user who must be in no metric and no line of a log. */
 export const CANARY = 'canary-7f3a@example.com';
@@ -33,10 +33,9 @@ export class ScrapedWorker {
   readonly members: number;
   readonly #tokens: Receiver;
   readonly #endpoints: readonly Receiver[];
-  readonly #folder: string;
 
   static async open(): Promise<ScrapedWorker> {
-    const folder = mkdtempSync(join(tmpdir(), 'metrics-test-'));
+    const folder = tempFolder();
     const source = join(folder, 'audiences');
     const { audiences } = await writeSampleSource(source, { people: 40 });
     const members = audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
@@ -68,20 +67,18 @@ export class ScrapedWorker {
       refusing: await lab.start({ audiences: ['vip'], webhookUrl: refusing.url }),
     };
     const stage = { lab, program, url: metricsUrl, jobs, source, members };
-    return new ScrapedWorker(stage, tokens, [lab.receiver, unhealthy, refusing], folder);
+    return new ScrapedWorker(stage, tokens, [lab.receiver, unhealthy, refusing]);
   }
 
   private constructor(
     stage: Pick<ScrapedWorker, 'lab' | 'program' | 'url' | 'jobs' | 'source' | 'members'>,
     tokens: Receiver,
     endpoints: readonly Receiver[],
-    folder: string,
   ) {
     ({ lab: this.lab, program: this.program, url: this.url, jobs: this.jobs } = stage);
     ({ source: this.source, members: this.members } = stage);
     this.#tokens = tokens;
     this.#endpoints = endpoints;
-    this.#folder = folder;
   }
 
   /** Requests that the endpoints answered with this status. */
@@ -120,7 +117,6 @@ export class ScrapedWorker {
     await this.program.kill();
     await this.lab.close();
     await Promise.all([this.#tokens, ...this.#endpoints.slice(1)].map((receiver) => receiver.close()));
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

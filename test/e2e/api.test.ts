@@ -6,9 +6,9 @@ import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
-import { type Answered, askOf, type Question } from '../api/an-api.ts';
+import { type Answered, apiOf, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -32,19 +32,8 @@ afterAll(async () => {
   await lab.close();
 });
 
-async function openApi(keys: ConfiguredApiKeys = {}, host = '127.0.0.1'): Promise<ApiServer> {
-  const log = { error: (fields: object) => unexpected.push(fields), warn: () => undefined };
-  return await startApi({
-    client: lab.client,
-    jobs: lab.jobs,
-    taskQueue: lab.taskQueue,
-    keys,
-    host,
-    port: 0,
-    page: false,
-    log,
-  });
-}
+const openApi = async (keys: ConfiguredApiKeys = {}, host = '127.0.0.1') =>
+  await apiOf(lab, { keys, host }, (fields) => unexpected.push(fields));
 
 const ask = async (
   path: string,

@@ -1,20 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { startApi } from '../../src/api/api-server.ts';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { carryOut, shownJob } from '../../src/cli/commands/apply.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
 import type { JobDefinitionInput } from '../../src/client/export-jobs.ts';
-import { askOf } from '../api/an-api.ts';
+import { apiOf, askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let lab: Lab;
 let operator: Operator;
@@ -28,9 +27,8 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'apply-'));
+  folder = tempFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Two audiences of which one takes over the slug of the other. */
 const BEFORE = { id: '7e'.repeat(16), slug: 'seasonal', name: 'Last season' };
@@ -268,9 +266,8 @@ test('a renamed file loses no change while its job starts anew, and is said to b
   const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };
   const there = await Lab.open({ receiver, content: { audiences: [own] } });
   const here = new Operator(there.taskQueue);
-  const { client, jobs, taskQueue } = there;
-  const log = { error: () => undefined, warn: () => undefined };
-  const api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+  const { jobs } = there;
+  const api = await apiOf(there);
   const name = a('renamed');
   const definition = simple({ webhookUrl: there.receiver.url, audiences: [own.slug] });
   const sent: string[] = [];

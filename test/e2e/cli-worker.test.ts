@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
@@ -26,21 +25,19 @@ import {
 import { Way } from '../support/way.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import { afterwards } from '../webhook/a-server.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
-let folder: string;
-let source: string;
+const folder = tempFolder();
+const source = join(folder, 'audiences');
 let sample: SampleSource;
 const programs: Program[] = [];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'cli-worker-test-'));
-  source = join(folder, 'audiences');
   sample = await writeSampleSource(source, { people: 50 });
 });
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.kill()));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function start(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Program {
   const program = startTriggers(args, { env });
@@ -238,7 +235,7 @@ describe('api', () => {
   });
 
   test('while its changed configuration cannot be used, it says so and is ready, and so it is once that is mended', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'api-config-'));
+    const folder = tempFolder();
     const path = join(folder, 'triggers.config.json');
     writeFileSync(path, '{}');
     const program = startTriggers(['api', '--port', '0', '--json'], { env: { TRIGGERS_CONFIG: path } });
@@ -258,7 +255,6 @@ describe('api', () => {
       await answerWhen(ready, (answer) => !JSON.stringify(answer).includes('problem'));
     } finally {
       await program.kill();
-      rmSync(folder, { recursive: true });
     }
   });
 });
@@ -312,12 +308,11 @@ describe('watch', () => {
   const id = randomUUID().replaceAll('-', '');
   const slug = `slug-${id}`;
 
-  let folder: string;
+  const folder = tempFolder();
   let lab: Lab;
   let operator: Operator;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'watch-'));
     const members = Array.from({ length: 40 }, (_, i) => String(i));
     lab = await Lab.open({
       content: { audiences: [{ id, slug, name: 'Of one test', members }] },
@@ -327,7 +322,6 @@ describe('watch', () => {
   });
   afterAll(async () => {
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   async function listed(isAsWanted: (status: WatchStatus) => boolean): Promise<void> {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
@@ -8,6 +7,7 @@ import type { Ended } from '../support/cli-hosts.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 let lab: Lab;
 let operator: Operator;
@@ -176,7 +176,7 @@ describe('start and push', () => {
 
   let lab: Lab;
   let operator: Operator;
-  let folder: string;
+  const folder = tempFolder();
 
   beforeAll(async () => {
     lab = await Lab.open({
@@ -190,11 +190,9 @@ describe('start and push', () => {
       },
     });
     operator = new Operator(lab.taskQueue);
-    folder = mkdtempSync(join(tmpdir(), 'cli-test-'));
   });
   afterAll(async () => {
     await lab.close();
-    rmSync(folder, { recursive: true });
   });
 
   function file(name: string, content: unknown): string {

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
+import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
@@ -21,12 +21,6 @@ const MANY = Array.from({ length: 1000 }, (_, i) => ({
 let lab: Lab;
 let api: ApiServer;
 let browser: TestBrowser;
-
-async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
-  const { client, jobs, taskQueue } = lab;
-  const log = { error: () => undefined, warn: () => undefined };
-  return await startApi({ client, jobs, taskQueue, keys, host: '127.0.0.1', port: 0, page: false, log });
-}
 
 async function started(label: string, more: object = {}): Promise<string> {
   const webhookUrl = lab.receiver.url;
@@ -63,7 +57,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   beforeAll(async () => {
     lab = await Lab.open({ content: { audiences: [...MANY, { ...OTHER, members: ['somebody'] }], profiles: {} } });
     browser = await TestBrowser.start();
-    api = await openApi();
+    api = await apiOf(lab);
   });
   afterAll(async () => {
     await api.close();
@@ -293,7 +287,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   test('follows a key that may do less, or is for other jobs, while somebody is signed in with it', async () => {
     const key = 'trg_shrinks';
     const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
-    const keyed = await openApi({ shrinking: { hash, may: ['read', 'operate'] } });
+    const keyed = await apiOf(lab, { keys: { shrinking: { hash, may: ['read', 'operate'] } } });
     const job = await started('Seen by fewer');
     const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
     await page.getByLabel('API key').fill(key);

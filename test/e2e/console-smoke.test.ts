@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 
@@ -19,11 +20,8 @@ describeWithBrowser('the console, in short', () => {
   let api: ApiServer;
   let browser: TestBrowser;
 
-  async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
-    const { client, jobs, taskQueue } = lab;
-    const log = { error: (fields: object) => browser.mistakes.push(JSON.stringify(fields)), warn: () => undefined };
-    return await startApi({ client, jobs, taskQueue, keys, host: '127.0.0.1', port: 0, page: false, log });
-  }
+  const openApi = async (keys: ConfiguredApiKeys = {}) =>
+    await apiOf(lab, { keys }, (fields) => browser.mistakes.push(JSON.stringify(fields)));
 
   beforeAll(async () => {
     const profiles = Object.fromEntries(MEMBERS.map((user) => [user, { email: `${user}@example.com`, name: user }]));

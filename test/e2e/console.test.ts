@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Locator, Page } from 'playwright-core';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 /** What changes a watch; a command of one can be copied by everybody. */
 const WATCH_ACTIONS = /^(?:Watch an audience|Accept|Read now|Change|Stop)$/;
@@ -18,18 +17,15 @@ const id = (): string => randomBytes(16).toString('hex');
 const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
 const NEWS = { id: id(), slug: `news-${id().slice(0, 6)}`, name: 'Readers' };
 const WATCHED = { id: id(), slug: `watched-${id().slice(0, 6)}`, name: 'Watched closely' };
-const folder = mkdtempSync(join(tmpdir(), 'console-watches-'));
+const folder = tempFolder();
 const MEMBERS = Array.from({ length: 230 }, (_, i) => `member-${i}`);
 
 let lab: Lab;
 let api: ApiServer;
 let browser: TestBrowser;
 
-async function openApi(keys: ConfiguredApiKeys = {}): Promise<ApiServer> {
-  const { client, jobs, taskQueue } = lab;
-  const log = { error: (fields: object) => browser.mistakes.push(JSON.stringify(fields)), warn: () => undefined };
-  return await startApi({ client, jobs, taskQueue, keys, host: '127.0.0.1', port: 0, page: false, log });
-}
+const openApi = async (keys: ConfiguredApiKeys = {}) =>
+  await apiOf(lab, { keys }, (fields) => browser.mistakes.push(JSON.stringify(fields)));
 
 const trigger = async (job: string, user: string, event: 'enter' | 'exit' = 'enter'): Promise<void> => {
   await lab.jobs.push(job, [{ audience: VIPS.slug, user, event, profile: { email: `${user}@example.com` } }]);
@@ -69,7 +65,6 @@ describeWithBrowser('the console', () => {
     await api.close();
     await browser.close();
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   test('sends a test, and says what its answer would mean', async () => {

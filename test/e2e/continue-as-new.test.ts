@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
@@ -11,6 +8,7 @@ import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, labOfTest, membersOfVip, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
 let server: LocalTemporal;
@@ -116,7 +114,7 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
 });
 
 test('a watch continues as new after some rounds, and goes on where it was', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const folder = tempFolder();
   const members = Array.from({ length: 30 }, (_, i) => `watched-${i}`);
   const lab = await Lab.open({
     address: server.address,
@@ -149,6 +147,5 @@ test('a watch continues as new after some rounds, and goes on where it was', asy
     await watches.stop(VIP.id);
   } finally {
     await lab.close();
-    rmSync(folder, { recursive: true });
   }
 });

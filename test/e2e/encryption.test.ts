@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -19,6 +18,7 @@ import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import { afterwards } from '../webhook/a-server.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const KEY = aPayloadKey('a');
 const NEXT_KEY = aPayloadKey('b');
@@ -163,11 +163,10 @@ test('the command line has the keys of its own setting', async () => {
   const pushed = ['push', job, '--audience', 'vip', '--exit', '--user', secretUser('cli')];
   expect(await operator.run(pushed, withKeys(KEY))).toMatchObject({ code: 0, stderr: '' });
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-  const folder = mkdtempSync(join(tmpdir(), 'encryption-'));
+  const folder = tempFolder();
   const TRIGGERS_CONFIG = join(folder, 'triggers.config.json');
   writeFileSync(TRIGGERS_CONFIG, JSON.stringify({ payloadKeys: ['${env:KEY}'] }));
   const ofFile = await operator.json<JobStatus>(['status', job], { env: { TRIGGERS_CONFIG, KEY } });
-  rmSync(folder, { recursive: true });
   expect(ofFile).toMatchObject(SECRET_JOB);
   await expect(listed(job)).resolves.toMatchObject({ ...SECRET_JOB, audiences: [{ slug: 'vip' }, { slug: 'news' }] });
 
@@ -184,7 +183,7 @@ test.each([
   ],
 ])('the HTTP API of "triggers %s" encrypts with the keys of its configuration file', async (_name, started) => {
   const job = await lab.start(SECRET_JOB);
-  const folder = mkdtempSync(join(tmpdir(), 'encryption-'));
+  const folder = tempFolder();
   const config = join(folder, 'of-the-api.json');
   mkdirSync(join(folder, 'audiences'));
   writeFileSync(join(folder, 'profiles.ndjson'), '');
@@ -203,7 +202,6 @@ test.each([
     expect(status).toBe(202);
   } finally {
     await api.kill();
-    rmSync(folder, { recursive: true });
   }
   await lab.arrives(user);
   const held = await rawText(foreign, `WorkflowId = '${jobWorkflowId(job)}'`);

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { type ConfiguredIngests, ingestsSchema } from '../../src/config/ingest-config.ts';
 import type { PresetName } from '../../src/ingests/presets.ts';
+import { apiOf } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Lab } from '../support/lab.ts';
 import { triggers } from '../support/triggers-cli.ts';
@@ -21,13 +22,16 @@ const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
   return { id: randomBytes(16).toString('hex'), slug: `own-${n}-${mark}`, name: `Own ${n}`, members: [] };
 });
 const SECRET = 'sh4red-with-the-sender-only';
+const ROBIN = '7076027172059065053';
 
 let lab: Lab;
 let api: ApiServer;
 const faults: object[] = [];
 const warnings: object[] = [];
 beforeAll(async () => {
-  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES } });
+  // A job waits some 20 s for the profile of a person that its source does not know.
+  const profiles = Object.fromEntries([ROBIN, 'before', 'chained'].map((user) => [user, {}]));
+  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES, profiles } });
   api = await open({});
 });
 afterAll(async () => {
@@ -37,17 +41,10 @@ afterAll(async () => {
 });
 
 async function open(ingests: object, client = lab.client): Promise<ApiServer> {
-  return await startApi({
-    client,
-    jobs: client === lab.client ? lab.jobs : new ExportJobs(client, { taskQueue: lab.taskQueue }),
-    taskQueue: lab.taskQueue,
-    keys: {},
-    ingests: configured(ingests),
-    host: '127.0.0.1',
-    port: 0,
-    page: false,
-    log: { error: (fields) => faults.push(fields), warn: (fields) => warnings.push(fields) },
-  });
+  const { taskQueue } = lab;
+  const jobs = client === lab.client ? lab.jobs : new ExportJobs(client, { taskQueue });
+  const log = { error: (fields: object) => faults.push(fields), warn: (fields: object) => warnings.push(fields) };
+  return await apiOf({ client, jobs, taskQueue }, { ingests: configured(ingests), log });
 }
 
 const configured = (ingests: object): ConfiguredIngests => ingestsSchema.parse(ingests);
@@ -106,7 +103,6 @@ async function arrived(slug: string, count: number): Promise<string[]> {
 
 const hmac = (algorithm: string, text: string): string => createHmac(algorithm, SECRET).update(text).digest('hex');
 const basic = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` });
-const ROBIN = '7076027172059065053';
 const KIM = '3318840061257794210';
 const SAM = '12645278470990184693';
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
 import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
-import { askOf } from '../api/an-api.ts';
+import { apiOf, askOf } from '../api/an-api.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, PATIENCE_MS } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -44,19 +44,8 @@ afterAll(async () => {
 const enter = (user: string) => ({ event: 'enter' as const, audience: OWN.slug, user, profile: {} });
 
 async function openApi(keys: ConfiguredApiKeys): Promise<ApiServer> {
-  return await startApi({
-    client: lab.client,
-    jobs: lab.jobs,
-    taskQueue: lab.taskQueue,
-    keys,
-    ingests: ingestsSchema.parse({
-      shop: { preset: 'standard', header: { name: 'x-secret', value: 's3cret-value-of-shop' } },
-    }),
-    host: '127.0.0.1',
-    port: 0,
-    page: false,
-    log: { error: (fields) => faults.push(fields), warn: () => undefined },
-  });
+  const shop = { preset: 'standard', header: { name: 'x-secret', value: 's3cret-value-of-shop' } };
+  return await apiOf(lab, { keys, ingests: ingestsSchema.parse({ shop }) }, (fields) => faults.push(fields));
 }
 
 /** As a key that is limited to the one job sees it. */

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../../demo/sample-data.ts';
@@ -12,8 +11,9 @@ import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { Operator, type Program, startTriggers } from '../support/triggers-cli.ts';
 import { Way } from '../support/way.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'ready-worker-'));
+const folder = tempFolder();
 const source = join(folder, 'audiences');
 const configFile = join(folder, 'triggers.config.json');
 const CONFIG = {
@@ -38,7 +38,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await worker.kill();
   await way.close();
-  rmSync(folder, { recursive: true });
 });
 
 async function asked(path: string, at = url): Promise<string> {

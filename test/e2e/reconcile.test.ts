@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { Difference, JobStatus } from '../../src/client/export-jobs.ts';
-import { askOf } from '../api/an-api.ts';
+import { apiOf, askOf } from '../api/an-api.ts';
 import { Lab, type LabOptions, membersOfVip, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const people = (count: number, from = 0) =>
   Array.from({ length: count }, (_, i) => `person-${String(from + i).padStart(5, '0')}`);
@@ -17,12 +17,11 @@ let folder: string;
 let lab: Lab;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'reconcile-'));
+  folder = tempFolder();
 });
 
 afterEach(async () => {
   await lab.close();
-  rmSync(folder, { recursive: true });
 });
 
 async function open(members: string[], options: LabOptions = {}): Promise<Lab> {
@@ -160,28 +159,24 @@ describe('by a command and by the API', () => {
   const slug = `slug-${id}`;
   const members = Array.from({ length: 40 }, (_, i) => `7076027172059065${String(i).padStart(3, '0')}`);
 
-  let folder: string;
+  const folder = tempFolder();
   let lab: Lab;
   let api: ApiServer;
   let operator: Operator;
   let job: string;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'reconcile-'));
     lab = await Lab.open({
       content: { audiences: [{ id, slug, name: 'Of one test', members }] },
       config: { watch: { folder } },
     });
     job = await lab.start({ audiences: [id] });
     operator = new Operator(lab.taskQueue);
-    const log = { error: () => undefined, warn: () => undefined };
-    const { client, jobs, taskQueue } = lab;
-    api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+    api = await apiOf(lab);
   });
   afterAll(async () => {
     await api.close();
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   function file(name: string, text: string): string {

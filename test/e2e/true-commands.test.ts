@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import type { DataConverter, PayloadCodec } from '@temporalio/common';
@@ -26,6 +23,7 @@ import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import { configured } from '../webhook/an-authorization.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const KEY = aPayloadKey('a');
 
@@ -83,7 +81,7 @@ test.concurrent('what nobody works for is not commanded: when a worker comes, no
 });
 
 test.concurrent('nor is a watch, and a stopped job keeps what it kept', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'commands-'));
+  const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const watched = { id, slug: `slug-${id}`, name: 'Watched' };
   const lab = await open({
@@ -113,7 +111,6 @@ test.concurrent('nor is a watch, and a stopped job keeps what it kept', async ()
   expect(await lab.jobs.watches.accept(watched.id)).toMatchObject({ audience: watched });
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'stopped', kept: { waiting: 1 } });
   await lab.jobs.watches.stop(watched.id);
-  rmSync(folder, { recursive: true });
 });
 
 test.concurrent(

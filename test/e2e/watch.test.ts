@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { type ApiServer, startApi } from '../../src/api/api-server.ts';
+import type { ApiServer } from '../../src/api/api-server.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
+import { apiOf } from '../api/an-api.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const HOUR_MS = 3_600_000;
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => String(i));
@@ -20,14 +20,13 @@ let lab: Lab;
 let audience: { readonly id: string; readonly slug: string; readonly name: string };
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   audience = { id, slug: `slug-${id}`, name: 'Of one test' };
 });
 afterEach(async () => {
   await lab.jobs.watches.stop(audience.slug).catch(() => undefined);
   await lab.close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 async function open(members: readonly string[], workers = 1, alertsUrl?: string): Promise<void> {
@@ -290,7 +289,7 @@ describe('by the API', () => {
   const id = randomUUID().replaceAll('-', '');
   const WATCHED = { id, slug: `watched-${id}`, name: 'Watched', windowMinutes: 30 };
   const MEMBERS = Array.from({ length: 40 }, (_, i) => `member-${i}`);
-  const folder = mkdtempSync(join(tmpdir(), 'api-watches-'));
+  const folder = tempFolder();
 
   let lab: Lab;
   let api: ApiServer;
@@ -300,15 +299,12 @@ describe('by the API', () => {
       content: { audiences: [{ ...WATCHED, members: MEMBERS }], profiles: {} },
       config: { watch: { folder } },
     });
-    const { client, jobs, taskQueue } = lab;
-    const log = { error: () => undefined, warn: () => undefined };
-    api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+    api = await apiOf(lab);
   });
   afterAll(async () => {
     await lab.jobs.watches.stop(WATCHED.id).catch(() => undefined);
     await api.close();
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   /** With a body, or to change something, by POST. */

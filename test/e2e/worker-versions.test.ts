@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import { Deployment } from '../support/deployment.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 type Sent = EventTrigger & { readonly at: string };
 
@@ -32,7 +30,7 @@ async function pushInParts(lab: Lab, job: string, triggers: readonly Sent[]): Pr
 test.concurrent(
   'a new build takes over running jobs and all that stands beside them: in order, once, and the old one is drained',
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+    const folder = tempFolder();
     const members = Array.from({ length: 400 }, (_, i) => `member ${i}`);
     let isRefusing = true;
     const watched = { id: randomUUID().replaceAll('-', ''), slug: 'watched', name: 'Watched' };
@@ -109,7 +107,6 @@ test.concurrent(
     } finally {
       await watches.stop(watched.id).catch(() => undefined);
       await lab.close();
-      rmSync(folder, { recursive: true, force: true });
     }
   },
 );

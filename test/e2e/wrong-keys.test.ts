@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
@@ -8,6 +7,7 @@ import { aTerminal } from '../cli/a-terminal.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 // Every command, as somebody runs it who has not the payload keys of the workers: it must not take what it cannot read for what is not there.
 
@@ -15,7 +15,7 @@ const KEY = aPayloadKey('a');
 const AUDIENCE = { id: randomUUID().replaceAll('-', ''), slug: `keys-${randomUUID()}`, name: 'Keys' };
 
 let lab: Lab;
-let folder = '';
+const folder = tempFolder();
 /** It is paused, and a trigger waits in it. */
 let paused = '';
 /** It kept one trigger. */
@@ -26,7 +26,6 @@ let letter = '';
 const environment = { ...process.env };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'wrong-keys-'));
   lab = await Lab.open({
     config: { payloadKeys: [KEY], watch: { folder } },
     content: { audiences: [{ ...AUDIENCE, members: ['member'] }], profiles: { member: { email: 'x' } } },
@@ -52,7 +51,6 @@ afterAll(async () => {
   process.env = environment;
   await lab.jobs.watches.stop(AUDIENCE.id);
   await lab.close();
-  rmSync(folder, { recursive: true });
 });
 
 const definition = () => ({

@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
@@ -13,6 +12,7 @@ import { request } from 'undici';
 import { freePort } from '../../src/local/free-ports.ts';
 import { newSigningSecret } from '../../src/config/references.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const SECRET = `whsec_${Buffer.from('thirty-two bytes of a test secret').toString('base64')}`;
 const OTHER_SECRET = `whsec_${Buffer.from('thirty-two bytes of other secrets').toString('base64')}`;
@@ -192,8 +192,7 @@ function runs(program: string, ...args: readonly string[]): boolean {
 }
 
 async function buildGo(): Promise<readonly [string]> {
-  const folder = await mkdtemp(join(tmpdir(), 'receiver-'));
-  cleanUps.push(() => rm(folder, { recursive: true }));
+  const folder = tempFolder();
   const program = join(folder, 'receiver');
   await promisify(execFile)('go', ['build', '-o', program, '.'], { cwd: join(receivers, 'go') });
   return [program];

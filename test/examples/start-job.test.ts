@@ -3,8 +3,8 @@ import { copyFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { startApi } from '../../src/api/api-server.ts';
 import { runProgram } from '../../src/local/run-program.ts';
+import { apiOf } from '../api/an-api.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
@@ -51,9 +51,7 @@ describe('a client of the API', () => {
     // Nobody else's job on this server subscribes to it.
     const own = { id: randomBytes(16).toString('hex'), slug: `client-${randomUUID()}`, name: 'Of a client' };
     const lab = await Lab.open({ content: { audiences: [{ ...own, members: [] }] } });
-    const log = { error: () => undefined, warn: () => undefined };
-    const { client, jobs, taskQueue } = lab;
-    const api = await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log });
+    const api = await apiOf(lab);
     const folder = tempFolder();
     const run = async (script: string, ...args: string[]): Promise<string> => {
       const env = {

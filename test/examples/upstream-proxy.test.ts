@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -9,7 +9,6 @@ import {
   type Server,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
@@ -20,6 +19,7 @@ import { freePort } from '../../src/local/free-ports.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const conf = fileURLToPath(new URL('../../examples/upstreams/nginx/triggers.conf', import.meta.url));
 const nginx = process.env['UPSTREAM_NGINX'] ?? 'nginx';
@@ -141,7 +141,7 @@ interface Proxy {
 
 /** The example as it stands, but for where things are. */
 async function startProxy(to: string): Promise<Proxy> {
-  const folder = mkdtempSync(join(tmpdir(), 'upstream-proxy-'));
+  const folder = tempFolder();
   const port = await freePort();
   const changed = readFileSync(conf, 'utf8')
     .replace('/etc/nginx/triggers-tokens.map', join(folder, 'tokens.map'))
@@ -164,7 +164,6 @@ async function startProxy(to: string): Promise<Proxy> {
     close: async () => {
       child.kill();
       await once(child, 'exit');
-      rmSync(folder, { recursive: true });
     },
   };
 }

@@ -1,17 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from '@jest/globals';
 
-const made: string[] = [];
+/** What `node-environment.mjs` removes at the end of a test file. */
+declare const tempFolders: string[];
 
-afterAll(() => {
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-/** A new, empty folder, which is removed after the tests of its file. */
+/** A new, empty folder, which is removed once the tests of its file are over and have closed what they opened. */
 export function tempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'triggers-test-'));
-  made.push(folder);
+  tempFolders.push(folder);
   return folder;
 }

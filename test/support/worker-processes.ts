@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
@@ -8,6 +7,7 @@ import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/lo
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { temporal } from './temporal.ts';
 import { type Program, startTriggers } from './triggers-cli.ts';
+import { tempFolder } from './temp-folder.ts';
 
 /** Workers in processes of their own, which a test may kill, with a task queue, a folder and an endpoint. Whoever opens it closes it. */
 export class WorkerProcesses {
@@ -25,7 +25,7 @@ export class WorkerProcesses {
   }
 
   private constructor(name: string, receiver: Receiver, connection: Connection) {
-    this.folder = mkdtempSync(join(tmpdir(), `${name}-`));
+    this.folder = tempFolder();
     this.receiver = receiver;
     this.#connection = connection;
     this.#taskQueue = `${name}-${randomUUID()}`;
@@ -47,7 +47,6 @@ export class WorkerProcesses {
     await Promise.all(this.#programs.map((program) => program.kill()));
     await this.#connection.close();
     await this.receiver.close();
-    rmSync(this.folder, { recursive: true });
   }
 }
 

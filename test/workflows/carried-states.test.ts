@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
@@ -16,6 +13,7 @@ import { Deployment } from '../support/deployment.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 // What real runs carry, with about everything in it that can be; later releases read what this one recorded.
 
@@ -155,7 +153,7 @@ test('what is carried is recorded: a job of which people wait for a next attempt
 });
 
 test('what a watch carries is recorded: a round that is held, and one that failed', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const members = Array.from({ length: 40 }, (_, i) => String(i));
   const lab = await Lab.open({
@@ -192,6 +190,5 @@ test('what a watch carries is recorded: a round that is held, and one that faile
     await lab.jobs.watches.stop(id);
   } finally {
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   }
 });

@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
@@ -10,9 +7,10 @@ import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 test('what ran today replays: a watch with all that may happen to it', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'watch-'));
+  const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const members = Array.from({ length: 40 }, (_, i) => String(i));
   const audience = { id, slug: 'watched', name: 'Watched' };
@@ -44,6 +42,5 @@ test('what ran today replays: a watch with all that may happen to it', async () 
     record('histories', 'watch-audience', historyToJSON(history));
   } finally {
     await lab.close();
-    rmSync(folder, { recursive: true, force: true });
   }
 });
