@@ -145,7 +145,7 @@ test('[S20] a batch has at most 2 MiB: with large bodies it carries fewer, and w
   ]);
 });
 
-test('who cannot be sent does not hold up the others of their batch', async () => {
+test('a person who cannot be sent does not hold up the others of their batch', async () => {
   const lab = await SliceLab.open();
   lab.source.setProfile('b', {});
   const report = await lab.deliver([bare('a'), bare('b'), trigger('c', { audience: 'f'.repeat(32) }), trigger('d')], {
@@ -180,7 +180,7 @@ test('a template makes the list, and one that fails for a person fails for that 
   expect(new Set(sent.flat())).toEqual(new Set([0, 1, 2, 3, 4, 6, 7]));
 });
 
-test('whom a template skips is left out with the reason, as is what comes after it of the same person; the others are sent', async () => {
+test('a trigger that a template skips is left out with the reason, as are later ones of that person; the others are sent', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   const body =
     '[{% for item in items %}{% if item.data.email == blank %}{% skip "no email" %}{% endif %}{"id": {{ item.id | json }}, "event": {{ item.event | json }}},{% endfor %}]';

@@ -91,7 +91,7 @@ test('a page has no more people than a page of members', async () => {
   expect((first?.ids.length ?? 0) + (first?.exits.length ?? 0)).toBe(PAGE_IDS);
 });
 
-test('who is otherwise by now is counted, and not given', async () => {
+test('a person whose membership has changed by now is counted and not returned', async () => {
   await compare([[...people(50), 'a', 'b']]);
   source.enter(VIP.id, 'a');
   source.exit(VIP.id, 'p70');

@@ -55,7 +55,7 @@ test('why a content cannot be read is said: a key that is lost, say', async () =
   await expect(holders.load('holder-1')).rejects.toThrow(/cannot be read: it is encrypted with the key "k".* lost\./);
 });
 
-test('a hundred holders are let go some at a time', async () => {
+test('a hundred holders are released some at a time', async () => {
   const ids = Array.from({ length: 100 }, (_, i) => `holder-${i}`);
   await holders.drop(ids);
   expect([...workflows.dropped].sort()).toEqual([...ids].sort());
@@ -184,7 +184,7 @@ test('many who want one holder at a time, or one after another, read it once', a
   expect(holders.reads).toEqual([`profiles-crm-${nameOf(0)}`]);
 });
 
-test('those that were used last stay, within their bytes', async () => {
+test('the contents used last stay, within their bytes', async () => {
   const holders = withHolders(3, 400);
   const reader = new SpilledProfileReader(holders, 1000);
   for (const n of [0, 1, 0, 2]) await reader.read('crm', [nameOf(n), 0]);

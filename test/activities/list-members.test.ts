@@ -88,7 +88,7 @@ test('ids that no trigger may have are left out, and the rest goes on', async ()
   expect((await pagesOf(sourceOf(members), 2, 100_000)).flat()).toEqual(['1', '2', 'x'.repeat(255)]);
 });
 
-test('who is there several times on a page is on it once, and what is no text at all is left out', async () => {
+test('a member who is on a page several times is listed once, and an id that is no text is left out', async () => {
   const source = sourceOf(['1', '2', '3']);
   // What a source has read as JSON may be anything, whatever its type says.
   source.bend = ({ ids }) => ({ ids: [...ids, '2', null, 4, {}, '1'] as string[] });

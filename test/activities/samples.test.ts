@@ -277,7 +277,7 @@ test('[S22] what the endpoint repeats of the token that it refuses is in no answ
   expect(await send()).toMatchObject({ sample: { answer: { ok: false, status: 401, answer: 'Who is Bearer …?' } } });
 });
 
-test('nobody is sent a message that is too large', async () => {
+test('a message that is too large is not sent', async () => {
   const { send, receiver } = await samples({ profiles: { ann: { name: 'x'.repeat(3 * 1024 * 1024) } } });
   expect(await send()).toMatchObject({ ok: false, problem: { field: 'message' } });
   expect(receiver.ledger.requests).toBe(0);

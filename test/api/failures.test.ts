@@ -99,7 +99,7 @@ test('[S35] a gzip body of some kilobytes that unpacks to more than a body may h
   expect(answer).toMatchObject({ status: 413, body: { code: 'BodyTooLarge' } });
 });
 
-test('[S35] whoever sends too much is told so before they have sent it all', async () => {
+test('[S35] a body that is too large is refused before all of it was sent', async () => {
   const blank = Buffer.alloc(64 * 1024, ' ');
   const body = new Readable({
     read() {
@@ -130,7 +130,7 @@ test('[S35] the bodies of all callers together have room for so much, which they
   await server.close();
 });
 
-test('whoever looks for an answer only after sending everything finds it, too', async () => {
+test('a client that reads the answer only after it has sent everything finds it', async () => {
   const text = ' '.repeat(12 * 1024 * 1024);
   const { hostname, port } = new URL(api.url);
   const sent = httpRequest({
@@ -147,7 +147,7 @@ test('whoever looks for an answer only after sending everything finds it, too', 
   expect(response.statusCode).toBe(413);
 });
 
-test('[S35] whoever is refused and does not end the body is cut off', async () => {
+test('[S35] a refused client that does not end its body is cut off', async () => {
   const head = `POST /v1/triggers HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${2 ** 30}\r\n\r\n`;
   const began = performance.now();
   expect(await answerToBytes(api, head, Buffer.alloc(5 * 1024 * 1024, ' '))).toMatch(/^HTTP\/1\.1 413 /);

@@ -28,7 +28,7 @@ async function answerTo(
 }
 
 test.each(['redeliver', 'discard'])(
-  'a key for some jobs that would %s without naming one hears of no other job',
+  'a key for some jobs that would %s without naming one learns of no other job',
   async (name) => {
     for (const filter of [{ all: true }, { user: 'd*' }, { failure: 'HTTP 422', dryRun: true }])
       expect(await answerTo(['operate'], ['crm'], `/v1/dead-letters/${name}`, filter)).toMatchObject({
@@ -55,7 +55,7 @@ test.each(['render', 'test'])(
   },
 );
 
-test('whoever may not read is not shown a person by a test', async () => {
+test('a key that may not read is shown no person by a test', async () => {
   expect(await answerTo(['operate'], undefined, '/v1/test', { jobId: 'crm', user: '1' })).toMatchObject({
     status: 403,
     body: { code: 'NotAllowed', detail: expect.stringContaining('"read"') },

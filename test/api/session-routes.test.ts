@@ -59,7 +59,7 @@ describe('signing in', () => {
     );
   });
 
-  test('[S39] over https the cookie is one that only this host can have set, and the other is not heard', async () => {
+  test('[S39] over https only a cookie that this host alone can set is accepted', async () => {
     const api = await anApi();
     const https = { 'x-forwarded-proto': 'https' };
     const { cookie, headers } = await signedIn(api, { key: boss.secret }, https);
@@ -125,7 +125,7 @@ describe('signing in', () => {
     expect(await statusOf(api, READ, { cookie: other.cookie, ...CONSOLE })).toBe(401);
   });
 
-  test('[S39] nobody is signed in under a token that they brought, and who signs in again leaves no session behind', async () => {
+  test('[S39] a sign-in never uses a token that the browser brought, and a second sign-in ends the first session', async () => {
     const api = await anApi();
     const brought = `triggers-session=${'A'.repeat(43)}`;
     const first = await signedIn(api, { key: boss.secret }, { cookie: brought });
@@ -281,7 +281,7 @@ describe('pages of other sites', () => {
     );
   });
 
-  test('the console itself is heard, also behind a proxy that asks by another name', async () => {
+  test('the console itself is answered, also behind a proxy that asks by another name', async () => {
     const api = await anApi();
     const { cookie } = await signedIn(api, { key: boss.secret });
     const host = new URL(api.url).host;

@@ -43,7 +43,7 @@ test('[S34] a key for some jobs is not told by a watch which others there are', 
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
 });
 
-test('[S34] so it is told of none by the list of watches, nor by one watch', async () => {
+test('[S34] neither the list of watches nor a single watch shows it such a job', async () => {
   const { secret, hash } = newApiKey();
   const jobs = new ExportJobs(
     new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) }),

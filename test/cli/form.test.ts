@@ -355,7 +355,7 @@ test('a file that cannot be written is reported, and another one is asked for', 
   expect(did).toMatchObject([['save', 'job.json', {}]]);
 });
 
-test('whoever changes what was saved and leaves has nothing of it', async () => {
+test('changes to a saved form are lost for a person who leaves without saving', async () => {
   const changed = ['Change an answer', 'Label', 'VIP 2', 'Leave without starting'];
   const { run } = dialogue([...SHORT, 'Save as a job file', 'job.json', ...changed]);
   await expect(run()).resolves.toBeUndefined();

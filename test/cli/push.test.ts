@@ -73,7 +73,7 @@ test.each([
   },
 );
 
-test('so does what no job subscribes to, where others of the same input were taken', async () => {
+test('an audience without a subscribing job does too, where other triggers of the input were accepted', async () => {
   const { code, said, failed } = await pushed([HEARD.id, OTHER, OTHER], ['-']);
   expect(code).toBe(1);
   expect(said).toContain('x 1 accepted No running job subscribes to the audiences of 2 of them.');

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { arrivalText, attemptLines, TraceStory } from '../../src/cli/render-trace.ts';
 import type { Attempt, PersonStanding, TraceEvent } from '../../src/client/export-jobs.ts';
 
-test('whoever posts to the receiver, its terminal shows what arrived and does nothing else', () => {
+test('the terminal of the receiver shows any request and does nothing else', () => {
   const hostile = '\u001b[2J\u202e';
   const line = arrivalText({
     arrivedAtMs: Date.UTC(2026, 10, 25, 8, 30),

@@ -233,7 +233,7 @@ describe('all that a filter means', () => {
     await expect(deciding).resolves.toMatchObject({ done: 2 });
   });
 
-  test('those that are refused are named with their reasons, the others go', async () => {
+  test('refused dead letters are named with their reasons, the others go', async () => {
     const member = `member ${randomUUID()}`;
     lab.source.enter(VIP.id, member);
     const [stays = ''] = await keep({ user: `stranger ${randomUUID()}` }, { user: member, at: at(1) });

@@ -30,7 +30,7 @@ test.each([
   for (const one of await Promise.allSettled(doing)) expect(one).toEqual({ status: 'rejected', reason });
 });
 
-test('whoever has stopped waiting before waits for nothing', async () => {
+test('an aborted wait ends at once', async () => {
   const handover = new Handover({ directory: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics() });
   await expect(handover.give([trigger], AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
 });

@@ -130,7 +130,7 @@ describeWithKafka('a broker that wants to know who asks', () => {
     expect(failure).not.toContain('It goes on');
   });
 
-  test('whoever speaks TLS where it is not spoken, or does not where it is, is told to look at that', async () => {
+  test('a consumer that speaks TLS to a broker without it, or the reverse, says to check that', async () => {
     const plain = Number(kafka.broker.address.split(':')[1]);
     for (const [port, settings] of [
       [mutual, {}],

@@ -202,7 +202,7 @@ describe('a connection', () => {
     await until(async () => (await sessions()) === 0);
   });
 
-  test('that is lost while nothing is asked is heard of at once', async () => {
+  test('that is lost while idle is noticed at once', async () => {
     let heard = 0;
     await open({ onWritten: () => (heard += 1) });
     await database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${OWN}`);

@@ -71,7 +71,7 @@ test('what was halved before the slice was dispatched stays so', () => {
   expect([all(queue), all(queue), all(queue)]).toEqual([[0], [1], [2, 3]]);
 });
 
-test('who was halved without a request is told from who was refused in one', () => {
+test('a batch halved without a request differs from one that was refused', () => {
   const queue = queueOf('abcd', 4);
   queue.halve(all(queue), false);
   const half = all(queue);
@@ -93,7 +93,7 @@ test('where enters and exits have requests of their own, a batch has one of them
   expect(all(queue)).toEqual([]);
 });
 
-test('who is out is not offered again, nor what comes after; a batch that is full without somebody leaves them for the next', () => {
+test('a person who is out is not offered again, nor what comes after; a full batch leaves the rest for the next', () => {
   const queue = queueOf('aabc', 4);
   expect(queue.next((place) => (place === 1 ? 'out' : place === 3 ? 'full' : 'in'))).toEqual([0, 2]);
   queue.delivered([0, 2]);

@@ -123,7 +123,7 @@ describe('triggers', () => {
     }
   });
 
-  test('what nobody heard is told when it is repeated with its Idempotency-Key, since a job may have begun', async () => {
+  test('an unmatched trigger is sent when it is repeated with its Idempotency-Key, since a job may have begun', async () => {
     const { slug } = LATE;
     const headers = { 'idempotency-key': slug };
     const user = person();
@@ -422,7 +422,7 @@ describe('keys', () => {
     expect(await as('/v1/dead-letters/discard', { jobId: job, dryRun: true })).toBe(200);
   });
 
-  test('a key for jobs of which none runs is told so, and not that nobody listens', async () => {
+  test('a key for jobs of which none runs gets that as the reason, not that no job subscribes', async () => {
     const server = await openApi({ crm: key({ may: ['trigger'], jobs: ['crmm'] }) });
     afterwards(() => server.close());
     expect(await ask('/v1/triggers', { headers: bearer, server, body: enter(person()) })).toMatchObject({

@@ -4,7 +4,7 @@ import type { EditedJob, JobStatus } from '../../src/client/export-jobs.ts';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -23,7 +23,6 @@ beforeAll(async () => {
       { ...NEWS, members: ['4'] },
       { ...MANY, members: Array.from({ length: 2 * PAGES_AHEAD * PAGE }, (_, i) => `many ${i}`) },
     ],
-    profiles: Object.fromEntries(['1', '2', '3', '4'].map((user) => [user, {}])),
   };
   lab = await Lab.open({ content });
   lab.source.pageSize = PAGE;
@@ -103,11 +102,7 @@ describe('lost or stopped', () => {
   let lab: Lab;
   let operator: Operator;
   beforeAll(async () => {
-    const content = {
-      audiences: [{ ...VIP, members: MEMBERS }],
-      profiles: Object.fromEntries(MEMBERS.map((user) => [user, {}])),
-    };
-    lab = await Lab.open({ content });
+    lab = await Lab.open({ content: membersOfVip(MEMBERS) });
     lab.source.pageSize = PAGE;
     operator = new Operator(lab.taskQueue);
   });
@@ -239,8 +234,7 @@ describe('edited', () => {
       { ...VIP, members: MEMBERS },
       { ...NEWS, members: ['reader'] },
     ];
-    const profiles = Object.fromEntries([...MEMBERS, 'reader'].map((user) => [user, {}]));
-    lab = await Lab.open({ content: { audiences, profiles } });
+    lab = await Lab.open({ content: { audiences } });
     lab.source.pageSize = PAGE;
     operator = new Operator(lab.taskQueue);
   });

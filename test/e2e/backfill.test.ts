@@ -173,8 +173,7 @@ describe('and the events that a job leaves out', () => {
   let lab: Lab;
   let operator: Operator;
   beforeAll(async () => {
-    const profiles = Object.fromEntries(MEMBERS.map((user) => [user, {}]));
-    lab = await Lab.open({ content: { audiences: [{ ...VIP, members: MEMBERS }], profiles } });
+    lab = await Lab.open({ content: membersOfVip(MEMBERS) });
     operator = new Operator(lab.taskQueue);
   });
   afterAll(async () => lab.close());

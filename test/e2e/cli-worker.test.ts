@@ -234,7 +234,7 @@ describe('api', () => {
     await lab.close();
   });
 
-  test('while its changed configuration cannot be used, it says so and is ready, and so it is once that is mended', async () => {
+  test('an API whose changed configuration cannot be used says so, stays ready, and is so once it is fixed', async () => {
     const folder = tempFolder();
     const path = join(folder, 'triggers.config.json');
     writeFileSync(path, '{}');

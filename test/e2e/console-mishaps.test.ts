@@ -55,7 +55,7 @@ async function filled(page: Page, label: string): Promise<void> {
 
 describeWithBrowser('the console, when something is not as it should be', () => {
   beforeAll(async () => {
-    lab = await Lab.open({ content: { audiences: [...MANY, { ...OTHER, members: ['somebody'] }], profiles: {} } });
+    lab = await Lab.open({ content: { audiences: [...MANY, { ...OTHER, members: ['somebody'] }] } });
     browser = await TestBrowser.start();
     api = await apiOf(lab);
   });

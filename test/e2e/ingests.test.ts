@@ -156,7 +156,7 @@ const PROVED: readonly Case[] = [
 
 describe('from a body to the receiver', () => {
   test.each(PROVED.map((one, number) => [one.file, number, one] as const))(
-    '[S36] %s: who proves to be the sender is taken and sent on, and nobody else',
+    '[S36] %s: only a request that proves its sender is accepted and sent on',
     async (_, number, { preset, file, proof, shown, query = '', names, answer = {}, told }) => {
       const { name, slug } = await served(number, { preset, ...proof }, names);
       const text = example(file);
@@ -237,7 +237,7 @@ describe('repeats and refusals', () => {
     expect((await lab.jobs.status(job)).received).toBe(before + 2);
   });
 
-  test('another change under a message id that was used before is told, and what repeats the last one says so', async () => {
+  test('another change under a used message id is sent, and a repeat of the last one says so', async () => {
     const { name, job, slug } = await served(16, { preset: 'hightouch' });
     const change = async (query: string, user: string) => {
       const answer = await request(`${api.url}/v1/ingest/${name}?audience=vip&${query}`, {
@@ -336,7 +336,7 @@ describe('repeats and refusals', () => {
     expect(await post('lenient', body)).toMatchObject({ status: 200, body: { accepted: 0, refusedCount: 1 } });
   });
 
-  test('of a batch, what is good is taken; an audience that nobody subscribes to is counted, and no error', async () => {
+  test('the good part of a batch is accepted; an audience without a job is counted, and is no error', async () => {
     api.replaceIngests(configured({ batch: { preset: 'segment' } }));
     const call = JSON.parse(example('segment')) as { userId: unknown };
     const good = {
@@ -357,7 +357,7 @@ describe('repeats and refusals', () => {
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
   });
 
-  test('of several names of an audience, the one counts that a job subscribes to; what nobody heard is told when it is repeated', async () => {
+  test('of several names of an audience, the one that a job subscribes to counts; an unmatched trigger is sent when it is repeated', async () => {
     const { slug } = AUDIENCES[15]!;
     api.replaceIngests(configured({ names: { preset: 'segment' } }));
     const call = JSON.parse(example('segment')) as object;
@@ -425,7 +425,7 @@ test('ingest try names an audience that no running job subscribes to, if Tempora
   expect(heard.stderr).toBe('');
 });
 
-describe('who may use it', () => {
+describe('access', () => {
   /** Other tests subscribe to `vip`, on the same server. */
   const elsewhere = { audiences: { vip: 'nobody-listens' } };
 

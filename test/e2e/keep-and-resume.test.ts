@@ -143,7 +143,7 @@ test.each(['deliver', 'keep'] as const)('a kept job cannot be stopped with %s on
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
 });
 
-test('whoever asks something of a kept job is told to resume it, which works, and not to start it, which is refused', async () => {
+test('a request to a kept job is answered with the advice to resume it, which works, not to start it, which is refused', async () => {
   const job = await keptJobOf('asked');
   const refusal: unknown = await lab.jobs.edit(job, { label: 'x' }).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(JobNotRunning);

@@ -54,7 +54,7 @@ function arrivalsOf(user: string) {
     .map(({ message, deliveryId, answered }) => ({ slug: message?.slug, deliveryId, answered }));
 }
 
-test('what the endpoint refuses is a dead letter that is listed and shown, and the job goes on', async () => {
+test('a trigger that the endpoint refuses is a dead letter that is listed and shown, and the job goes on', async () => {
   const { job, ids } = await jobWithDeadLettersOf('refused');
   await lab.jobs.enter(job, { audience: 'vip', user: 'other', profile: {} });
   const status = await lab.statusWhen(job, ({ delivered }) => delivered === 2);
@@ -120,7 +120,7 @@ test('no job takes the place of a terminated one of which dead letters wait: onl
   await lab.statusWhen(job, ({ delivered }) => delivered === 2);
 });
 
-test('nor that of a stopped one that kept nothing but these', async () => {
+test('no job takes the place of a stopped one that kept only dead letters', async () => {
   const { job } = await jobWithDeadLettersOf('of the kept');
   await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
   await lab.jobs.stop(job, { waiting: 'keep' });
@@ -153,7 +153,7 @@ test('redelivered it arrives behind what waits for that person, with the webhook
   while ((await list(job)).length > 0);
 });
 
-test('all that a filter means are redelivered; what is refused is named, and the exit code is 1', async () => {
+test('all dead letters that match a filter are redelivered; a refused one is named, and the exit code is 1', async () => {
   const { job, ids } = await jobWithDeadLettersOf('one', 'two', 'gone');
   for (const user of ['one', 'two', 'gone']) unwanted.delete(user);
   lab.source.exit(VIP.id, 'gone');
@@ -190,7 +190,7 @@ test('all that a filter means are redelivered; what is refused is named, and the
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
 });
 
-test('one whose workflow somebody terminated is not said to wait; a reset brings it back, as it is told', async () => {
+test('a dead letter whose workflow was terminated is not shown as waiting; the reset that is advised brings it back', async () => {
   const { job, ids } = await jobWithDeadLettersOf('ended by hand');
   const [id = ''] = ids;
   await lab.client.workflow.getHandle(`dead-letter-${id}`).terminate('by mistake');
@@ -214,8 +214,8 @@ test('one whose workflow somebody terminated is not said to wait; a reset brings
   await lab.statusWhen(job, ({ delivered }) => delivered === 2);
 });
 
-test('stop says how many dead letters can then not be sent, and whether for good, which is how it is', async () => {
-  const { job, ids } = await jobWithDeadLettersOf('left behind');
+test('stop says how many dead letters can then not be sent, and whether for good', async () => {
+  const { job } = await jobWithDeadLettersOf('left behind');
   const refused = await operator.run(['stop', job, '--waiting', 'discard']);
   expect({ code: refused.code, stderr: unwrapped(refused.stderr) }).toEqual({
     code: 2,
@@ -230,11 +230,6 @@ test('stop says how many dead letters can then not be sent, and whether for good
     stderr: `1 dead letter of ${job} waits for a decision. It cannot be sent until the job is resumed.`,
   });
   await lab.statusWhen(job, ({ state }) => state === 'stopped');
-  unwanted.delete('left behind');
-  await expect(lab.jobs.deadLetters.redeliver(ids[0] ?? '')).rejects.toThrow(/not running\. If it can be resumed/);
-  await lab.jobs.resume(job);
-  await lab.jobs.deadLetters.redeliver(ids[0] ?? '');
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
 
   const another = await jobWithDeadLettersOf('given up');
   const stopped = await operator.run(['stop', another.job]);
@@ -242,83 +237,47 @@ test('stop says how many dead letters can then not be sent, and whether for good
     code: 0,
     stderr: expect.stringContaining('It can never be sent once the job has stopped, unless it keeps what'),
   });
-  await lab.handle(another.job).result();
-  const anew = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
-  await lab.jobs.start(anew, { jobId: another.job });
-  await expect(lab.jobs.deadLetters.redeliver(another.ids[0] ?? '')).rejects.toThrow(/an earlier job/);
 });
 
-test.each(['discard'])(
-  'where nobody can be asked, %s says exactly what it is about and does nothing without --yes',
-  async (what) => {
-    const { job, ids } = await jobWithDeadLettersOf(`asked by ${what}`, `asked too by ${what}`);
-    const many = await operator.run(['dead-letters', what, '--job', job]);
-    expect([many.code, many.stdout]).toEqual([2, '']);
-    expect(unwrapped(many.stderr)).toContain(
-      `2 dead letters of 2 people Jobs ${job}: 2 Audiences vip: 2 Nothing was done.`,
-    );
-    const one = await operator.run(['dead-letters', what, ids[0] ?? '', '--json']);
-    expect([one.code, one.stdout]).toEqual([2, '']);
-    expect(one.stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))).toMatchObject([
-      { extent: { letters: 1, jobs: [{ jobId: job, letters: 1 }], audiences: [{ id: VIP.id }], people: 1 } },
-      { error: { name: 'UsageError' } },
-    ]);
-    expect(await list(job)).toHaveLength(2);
-    const { code, stdout } = await operator.run(['dead-letters', what, '--job', job, '--user', 'nobody']);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'No matching dead letters are waiting.\n' });
-  },
-);
-
-/** Ends the job and starts another one under its id: a new subscription. */
-async function startAnew(job: string, end: 'stop' | 'terminate'): Promise<void> {
-  if (end === 'stop') await lab.jobs.stop(job);
-  else await lab.handle(job).terminate();
-  await lab
-    .handle(job)
-    .result()
-    .catch(() => undefined);
-  await lab.jobs.start(
-    { label: 'Lab', audiences: ['vip', 'news'], webhookUrl: lab.receiver.url, authorization: null },
-    { jobId: job, discardRecoverable: end === 'terminate' },
+test('without a terminal to ask on, discard says exactly what it is about and does nothing without --yes', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('asked', 'asked too');
+  const many = await operator.run(['dead-letters', 'discard', '--job', job]);
+  expect([many.code, many.stdout]).toEqual([2, '']);
+  expect(unwrapped(many.stderr)).toContain(
+    `2 dead letters of 2 people Jobs ${job}: 2 Audiences vip: 2 Nothing was done.`,
   );
-}
+  const one = await operator.run(['dead-letters', 'discard', ids[0] ?? '', '--json']);
+  expect([one.code, one.stdout]).toEqual([2, '']);
+  expect(one.stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))).toMatchObject([
+    { extent: { letters: 1, jobs: [{ jobId: job, letters: 1 }], audiences: [{ id: VIP.id }], people: 1 } },
+    { error: { name: 'UsageError' } },
+  ]);
+  expect(await list(job)).toHaveLength(2);
+  const { code, stdout } = await operator.run(['dead-letters', 'discard', '--job', job, '--user', 'nobody']);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'No matching dead letters are waiting.\n' });
+});
 
-test.each(['terminate'] as const)(
-  'after %s and a start under the same id, a dead letter of the earlier job stays with the reason, and nothing is sent',
-  async (end) => {
-    const { job, ids } = await jobWithDeadLettersOf(`of before the ${end}`);
-    unwanted.clear();
-    await startAnew(job, end);
-    for (const force of [[], ['--force']]) {
-      const one = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', ...force]);
-      expect([one.code, one.stdout]).toEqual([1, '']);
-      expect(unwrapped(one.stderr)).toContain(`It belongs to an earlier job ${job}`);
-    }
-    const all = await operator.run(['dead-letters', 'redeliver', '--job', job, '--yes']);
-    expect([all.code, all.stdout]).toEqual([1, 'Nothing was done.\n']);
-    expect(await list(job)).toMatchObject([{ id: ids[0], notice: expect.stringContaining('an earlier job') }]);
-    // Nor is it said that force would help where another reason is in the way, too.
-    lab.source.exit(VIP.id, `of before the ${end}`);
-    const { stderr } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
-    expect(unwrapped(stderr)).toContain('force does not change that');
-    expect(stderr).not.toContain('--force');
-    await lab.jobs.exit(job, { audience: 'vip', user: 'later', profile: {} });
-    await lab.arrives('later');
-    expect(arrivalsOf(`of before the ${end}`).map(({ answered }) => answered)).toEqual([422]);
-  },
-);
-
-test('a dead letter about an audience that the job no longer subscribes to is not sent unless it is forced', async () => {
-  const { job, ids } = await jobWithDeadLettersOf('of a former audience');
+test('a dead letter of a terminated job whose id another one has stays with the reason, and nothing is sent', async () => {
+  const { job, ids } = await jobWithDeadLettersOf('of before');
   unwanted.clear();
-  await lab.jobs.edit(job, { audiences: ['news'] });
-  const refused = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
-  expect([refused.code, refused.stdout]).toEqual([1, '']);
-  expect(unwrapped(refused.stderr)).toContain(`The job ${job} no longer subscribes to vip`);
-  expect(arrivalsOf('of a former audience')).toHaveLength(1);
-  expect((await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', '--force'])).code).toBe(0);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
-  expect(arrivalsOf('of a former audience').map(({ slug }) => slug)).toEqual(['vip', 'vip']);
+  await lab.handle(job).terminate();
+  await lab.jobs.start({ ...AGAIN, webhookUrl: lab.receiver.url }, { jobId: job, discardRecoverable: true });
+  for (const force of [[], ['--force']]) {
+    const one = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes', ...force]);
+    expect([one.code, one.stdout]).toEqual([1, '']);
+    expect(unwrapped(one.stderr)).toContain(`It belongs to an earlier job ${job}`);
+  }
+  const all = await operator.run(['dead-letters', 'redeliver', '--job', job, '--yes']);
+  expect([all.code, all.stdout]).toEqual([1, 'Nothing was done.\n']);
+  expect(await list(job)).toMatchObject([{ id: ids[0], notice: expect.stringContaining('an earlier job') }]);
+  // Nor is it said that force would help where another reason is in the way, too.
+  lab.source.exit(VIP.id, 'of before');
+  const { stderr } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
+  expect(unwrapped(stderr)).toContain('force does not change that');
+  expect(stderr).not.toContain('--force');
+  await lab.jobs.exit(job, { audience: 'vip', user: 'later', profile: {} });
+  await lab.arrives('later');
+  expect(arrivalsOf('of before').map(({ answered }) => answered)).toEqual([422]);
 });
 
 test('one that is discarded while the source is still asked about its redelivery is never sent', async () => {

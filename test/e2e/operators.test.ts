@@ -6,11 +6,20 @@ import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { CarriedJob } from '../../src/domain/job/carrying.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
-import { backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import {
+  BACKFILL,
+  backfillWorkflowId,
+  DEAD_LETTER,
+  EXPORT_JOB,
+  jobWorkflowId,
+  WATCH_AUDIENCE,
+} from '../../src/domain/names.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { afterwards } from '../webhook/a-server.ts';
+import { createHolders } from '../../src/activities/holders.ts';
+import { NewerState } from '../../src/domain/errors.ts';
 
 let lab: Lab;
 
@@ -49,7 +58,7 @@ test("an edit is checked by workers of the job's own task queue, whichever the c
   expect(status.audiences.map(({ slug }) => slug)).toEqual(['news']);
 });
 
-test('[S23] nobody who looks at a job is shown its URL in full, and an edit that does not name it leaves it as it is', async () => {
+test('[S23] no view of a job shows its URL in full, and an edit that does not name it leaves it as it is', async () => {
   const asked: (string | undefined)[] = [];
   const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
   const receiver = await startReceiver({ answer });
@@ -93,7 +102,7 @@ test('an edit that the source cannot check is refused as such, changes nothing, 
   expect(status.notices.join()).not.toContain('edit did not take effect');
 });
 
-test('what is refused at once stands in no history, and the one who asked is told why', async () => {
+test('a request that is refused at once is in no history, and its sender gets the reason', async () => {
   const job = await lab.start();
   const handle = lab.handle(job);
   for (const [name, args, says] of [
@@ -305,4 +314,37 @@ describe('while the source has not answered', () => {
     const { backfill } = await lab.statusWhen(job, (status) => status.backfill?.state === 'finished');
     expect(backfill).toMatchObject({ audiences: ['vip'], taken: 1, delivered: 1 });
   });
+});
+
+async function startNewer(type: string, input: object) {
+  const workflowId = `newer-${randomUUID()}`;
+  return await lab.client.workflow.start(type, { workflowId, taskQueue: lab.taskQueue, args: [input] });
+}
+
+test.each([
+  [EXPORT_JOB, { v: 2, later: true }],
+  [DEAD_LETTER, { v: 2, later: true }],
+  [WATCH_AUDIENCE, { v: 2, later: true }],
+  [BACKFILL, { v: 2, later: true }],
+])('a %s that a newer release carried on waits for it: its task fails and says why', async (type, input) => {
+  const handle = await startNewer(type, input);
+  const why = async (): Promise<string | undefined> => {
+    const { events } = await handle.fetchHistory();
+    return events?.find((event) => event.workflowTaskFailedEventAttributes != null)?.workflowTaskFailedEventAttributes
+      ?.failure?.message as string | undefined;
+  };
+  let reason = await why();
+  for (; reason === undefined; reason = await why()) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(reason).toMatch(/was written by a newer release: it is of version 2.*Nothing is lost/);
+  // What is signalled meanwhile is accepted, and waits with it.
+  await handle.signal('triggers', []);
+  expect((await handle.describe()).status.name).toBe('RUNNING');
+  await handle.terminate();
+});
+
+test('a holder that a newer release filled is not read as if it were empty', async () => {
+  const { load } = createHolders(new TemporalSideWorkflows(lab.client, lab.taskQueue));
+  const { workflowId } = await startNewer('holder', { v: 2, audiences: [], triggers: [] });
+  await expect(load(workflowId)).rejects.toBeInstanceOf(NewerState);
+  await lab.client.workflow.getHandle(workflowId).terminate();
 });

@@ -43,7 +43,7 @@ function told(): string[] {
 
 const isSent = (job: string) => lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
 
-test('who is missing there enters, who is there and no member exits, and nobody else is told of', async () => {
+test('a member missing there enters, a stranger there exits, and nobody else is sent', async () => {
   await open(people(300));
   const job = await lab.start({ parallelRequestCount: 20 });
   const theirs = [...people(250, 10), ...people(7, 9000), 'person-00010'];

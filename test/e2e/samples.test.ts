@@ -274,7 +274,7 @@ describe('its authorizations', () => {
     await receiver.close();
   });
 
-  test('whoever reaches Temporal can ask which authorizations a worker has, and is told no value', async () => {
+  test('a client of Temporal can ask which authorizations a worker has, and gets no value', async () => {
     const { stdout } = await operator.run(['authorizations', 'list']);
     expect(stdout).toBe(
       [

@@ -6,7 +6,7 @@ import { admit } from '../../src/domain/job/arriving.ts';
 import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
-import { Lab, membersOfVip } from '../support/lab.ts';
+import { Lab, labOfTest, membersOfVip } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Way } from '../support/way.ts';
 
@@ -164,4 +164,41 @@ describe('a server that was away', () => {
     while (!(await isThere())) await setTimeout(50);
     expect(performance.now() - back).toBeLessThan(10_000);
   });
+});
+
+const MEMBERS = Array.from({ length: 4000 }, (_, index) => `member-${String(index).padStart(4, '0')}`);
+const WINDOW_MS = 10_000;
+
+/** The most that arrived within ten seconds. */
+function mostInWindow(times: readonly number[]): number {
+  let [most, first] = [0, 0];
+  for (const [index, at] of times.entries()) {
+    while ((times[first] ?? at) < at - WINDOW_MS) first++;
+    most = Math.max(most, index - first + 1);
+  }
+  return most;
+}
+
+test('the rate of requests is never exceeded, by live triggers and a backfill together on two workers', async () => {
+  const lab = await labOfTest({ workers: 2, content: membersOfVip(MEMBERS) });
+  const requestsPerSecond = 50;
+  const job = await lab.start({ parallelRequestCount: 20, requestsPerSecond, existingUsers: true });
+  const wanted = requestsPerSecond * 14;
+  const live: Promise<unknown>[] = [];
+  const pushing = setInterval(() => {
+    for (let i = 0; i < requestsPerSecond / 10; i++)
+      live.push(lab.jobs.enter(job, { audience: 'news', user: `live-${live.length}`, profile: {} }));
+  }, 250);
+  await lab.receiver.ledger.waitFor((ledger) => ledger.requests >= wanted);
+  clearInterval(pushing);
+  await Promise.all(live);
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  const times = lab.receiver.ledger.entries.map(({ arrivedAtMs }) => arrivedAtMs);
+  // The network and the endpoint may hold some back and bring them together, so a second's worth is allowed; the rest is `spacing.test.ts`.
+  expect(mostInWindow(times)).toBeLessThanOrEqual(11 * requestsPerSecond);
+  // Unless the machine is busy all the time, the rate is what holds it back.
+  expect(mostInWindow(times)).toBeGreaterThan(5 * requestsPerSecond);
+  const users = lab.receiver.ledger.entries.map(({ message }) => message?.user ?? '');
+  expect(users.some((user) => user.startsWith('live'))).toBe(true);
+  expect(users.some((user) => user.startsWith('member'))).toBe(true);
 });

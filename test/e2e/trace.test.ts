@@ -188,7 +188,7 @@ test('without a job all are looked into, those begun last first, and only those 
   expect(events.some(({ jobId }) => jobId === stranger)).toBe(false);
 });
 
-test('of what was before the time that is asked for nothing is told, but of what waits from then', async () => {
+test('a trace leaves out what was before the time asked for, except for what still waits', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
@@ -204,7 +204,7 @@ test('of what was before the time that is asked for nothing is told, but of what
   expect(unknown.stderr).toContain('No trigger of stranger is known');
 });
 
-test('of a job that there is not, it is said so', async () => {
+test('a job that does not exist is reported as such', async () => {
   await expect(traced('other', { jobId: 'no-such-job' })).rejects.toMatchObject({ name: 'JobNotFound' });
   await expect(traced('other', { jobId: "no' OR WorkflowId != '" })).rejects.toMatchObject({ name: 'JobNotFound' });
 });

@@ -80,7 +80,7 @@ async function listener(): Promise<string> {
   }
 }
 
-test('who enters and who leaves is told to every job that listens, from the second round on', async () => {
+test('every subscribing job gets enters and exits, from the second round on', async () => {
   await open(numbered(30));
   await Promise.all([listener(), listener()]);
   await watch();
@@ -296,7 +296,7 @@ describe('by the API', () => {
 
   beforeAll(async () => {
     lab = await Lab.open({
-      content: { audiences: [{ ...WATCHED, members: MEMBERS }], profiles: {} },
+      content: { audiences: [{ ...WATCHED, members: MEMBERS }] },
       config: { watch: { folder } },
     });
     api = await apiOf(lab);

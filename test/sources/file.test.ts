@@ -422,7 +422,7 @@ function ids(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, i) => JSON.stringify(String(from + i)));
 }
 
-test('who is in which audience is looked up anew when a file has changed, and not while it is not whole', async () => {
+test('memberships are read again when a file has changed, and not while it is incomplete', async () => {
   const folder = await newFolder();
   const write = async (slug: string, ...lines: string[]) =>
     await writeFile(audiencePath(folder, slug), ['{"audience":{"name":"A"}}', ...lines].join('\n'));

@@ -23,13 +23,14 @@ Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { loggin
 export const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
 export const NEWS = { id: 'cd'.repeat(16), slug: 'news', name: 'Newsletter' };
 
-/** `vip` with these members, whom the source knows, and `news` with nobody. */
-export function membersOfVip(members: readonly string[]): SourceContent {
-  const audiences = [
-    { ...VIP, members },
-    { ...NEWS, members: [] },
-  ];
-  return { audiences, profiles: Object.fromEntries(members.map((user) => [user, {}])) };
+/** `vip` with these members, and `news` with nobody. */
+export function membersOfVip(members: readonly string[]): Partial<SourceContent> {
+  return {
+    audiences: [
+      { ...VIP, members },
+      { ...NEWS, members: [] },
+    ],
+  };
 }
 
 export interface LabOptions {
@@ -75,9 +76,7 @@ export class Lab {
     receiver: Receiver,
   ) {
     this.#hasOwnSource = options.configuredSource !== true;
-    this.source = new MemorySource(
-      options.content ?? { audiences: [VIP, NEWS].map((one) => ({ ...one, members: [] })) },
-    );
+    this.source = new MemorySource(options.content ?? membersOfVip([]), {});
     this.receiver = receiver;
     this.taskQueue = config.taskQueue;
     this.#config = config;

@@ -24,8 +24,11 @@ export class MemorySource implements AudienceSource {
   readonly #held = new Map<Method, Promise<void>>();
   readonly #audiences = new Map<string, Members>();
   readonly #profiles = new Map<string, JsonObject>();
+  readonly #ofMembers: JsonObject | undefined;
 
-  constructor(content: Partial<SourceContent> = {}) {
+  /** @param ofMembers the profile of members without one of their own: a job waits some 20 s for one that is missing. */
+  constructor(content: Partial<SourceContent> = {}, ofMembers?: JsonObject) {
+    this.#ofMembers = ofMembers;
     for (const { members, ...listing } of content.audiences ?? []) {
       this.#audiences.set(listing.id, { listing, joined: [], present: new Set() });
       for (const user of members) this.enter(listing.id, user);
@@ -45,6 +48,7 @@ export class MemorySource implements AudienceSource {
 
   /** @param audience slug or id, as in `exit`. */
   enter(audience: string, user: string): void {
+    if (!this.#profiles.has(user)) this.setProfile(user, this.#ofMembers);
     const members = this.#membersOf(audience);
     if (members.present.has(user)) return;
     members.present.add(user);

@@ -86,7 +86,7 @@ test('it is asked by the name of the proxy in front of it, and by no other; the 
   ]);
 });
 
-test('whoever looks whether it lives needs no name and no token, and is told nothing else', async () => {
+test('the health check needs no name and no token, and says nothing else', async () => {
   const headers = { host: '10.1.2.3:8081' };
   for (const path of ['/healthz', '/readyz'])
     expect(await ask({ method: 'GET', path, headers, body: '' })).toMatchObject({ status: 200, body: '{"ok":true}\n' });

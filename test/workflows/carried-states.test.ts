@@ -10,7 +10,7 @@ import { holderWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { Answer } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Deployment } from '../support/deployment.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { Lab, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -71,13 +71,7 @@ async function openLab(answer: (user: string) => Answer | undefined): Promise<La
   const members = Array.from({ length: 900 }, (_, i) => `member ${i}`);
   return await Lab.open({
     config: { serverLimits: SERVER_LIMITS },
-    content: {
-      audiences: [
-        { ...VIP, members },
-        { ...NEWS, members: [] },
-      ],
-      profiles: {},
-    },
+    content: membersOfVip(members),
     receiver: { answer: ({ message }) => answer(message?.user ?? '') },
   });
 }

@@ -83,7 +83,7 @@ test('a job that is stopped in the middle of a round is told the rest of it late
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
 
-test('a job that heard the last round may come back from a termination; one that cannot come back is owed nothing', async () => {
+test('a job of the last round may come back from a termination; one that cannot come back is owed nothing', async () => {
   const { lab, source, turn } = await watching();
   source.exit(VIP.id, '1');
   await turn(1);

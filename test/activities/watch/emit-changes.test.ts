@@ -21,7 +21,7 @@ function leavingOut(count: number, left: ReadonlySet<string>): MemorySource {
   return source;
 }
 
-test('who is a member by the word of the source has not left, and is not told of when a page has them again', async () => {
+test('a person whom the source confirms as a member has not left, and is not sent when a page has them again', async () => {
   const left = new Set<string>();
   const source = leavingOut(10, left);
   const lab = new WatchLab(source);
@@ -266,7 +266,7 @@ describe('rounds that are cut off', () => {
     }
   }
 
-  test('wherever rounds are cut off, each job hears of every change once, or again the same, and of nothing that was not so', async () => {
+  test('wherever rounds are cut off, each job gets every change once, or the same again, and none that was not so', async () => {
     await always(
       fc.asyncProperty(rounds, async (states) => {
         const run = new Rounds();

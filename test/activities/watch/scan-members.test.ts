@@ -72,7 +72,7 @@ test('the first scan counts, and has nothing to tell; unless existing members ar
   expect(await lab.scan({ emitExisting: true })).toMatchObject({ members: 5000, enters: 5000, exits: 0 });
 });
 
-test('who is on two pages counts once', async () => {
+test('a member on two pages counts once', async () => {
   const lab = new WatchLab(
     pages((after) => (after === undefined ? { ids: ['1', '2'], next: 'b' } : { ids: ['2', '3'] })),
   );
@@ -141,7 +141,7 @@ test('a snapshot whose files were damaged, even at the same length, is not a sna
   await expect(lab.scan()).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
 
-test('those who stayed by the word of the source are not forgotten when the name of their list is damaged', async () => {
+test('people whom the source confirmed are remembered when the name of their list is damaged', async () => {
   const source = sourceOf(numbered(20));
   const lab = new WatchLab(source);
   await lab.round();

@@ -34,7 +34,7 @@ test('one list serves many requests for ten seconds', async () => {
   expect(world.asked.all).toBe(2);
 });
 
-test('who says no is asked again after a second: a job or an audience may have come since', async () => {
+test('a no is asked again after a second: a job or an audience may have come since', async () => {
   const world = new World();
   world.jobs = [{ jobId: 'crm', audiences: new Set(['vip']) }];
   expect(await world.directory.subscribes('crm', 'news')).toBe(false);

@@ -80,7 +80,7 @@ describe('pushing to one job', () => {
     expect(Math.max(...job.batches.map((batch) => bytesOf(triggerRun(batch))))).toBeLessThanOrEqual(SIGNAL_BYTES);
   });
 
-  test('profiles are held again after a lost answer, before they are signalled, and let go when the signal is refused', async () => {
+  test('profiles are held again after a lost answer, before they are signalled, and released when the signal is refused', async () => {
     let holds = 0;
     const job = new RecordedJob({
       failHold: () => (++holds === 1 ? serverError(GRPC.UNAVAILABLE) : undefined),

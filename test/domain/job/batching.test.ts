@@ -175,7 +175,7 @@ test('an answer to a batch is one for the breaker, however many people it is abo
   expect(cutSizes(job)).toEqual([[10, 1]]);
 });
 
-test('who fails with others is with fewer each time, and alone at the last attempt: nobody dies for what is wrong with another', () => {
+test("a person who fails in a batch is in a smaller one each time, and alone at the last attempt: no one dies for another's fault", () => {
   for (const retryFor of [null, '1m']) {
     const job = jobOf({ size: 1000 }, 500, { retryFor });
     signal(job, 1000);
@@ -198,7 +198,7 @@ test('who fails with others is with fewer each time, and alone at the last attem
   }
 });
 
-test('whom an edit of the schedule leaves no further attempt has one more, alone', () => {
+test('a person whom an edit of the schedule leaves no further attempt has one more, alone', () => {
   const job = jobOf({ size: 256 }, 500);
   signal(job, 256);
   const fail = () => {

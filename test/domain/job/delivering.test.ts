@@ -31,7 +31,7 @@ test('a slug and an id are the same audience; any other is refused with its name
   });
 });
 
-test('of many refusals the last ten are kept, each short', () => {
+test('the last ten refusals are kept, each short', () => {
   const job = new AJob();
   for (let i = 0; i < 30; i++) job.signal('1', 'enter', { audience: `${i} ${'x'.repeat(240)}` });
   expect(job.status.rejected).toBe(30);
@@ -87,7 +87,7 @@ test('all enters of a backfill have the time at which it was asked for', () => {
   ]);
 });
 
-test('a member who left since the page was read is not told about as a member', () => {
+test('a member who left since the page was read is not sent as a member', () => {
   const job = new AJob(1);
   beginBackfill(job.state, ['a'.repeat(32)], job.now);
   const readAt = job.now;
@@ -112,7 +112,7 @@ test('a backfill that was asked for twice under one request id runs once', () =>
   expect(job.status.backfill?.n).toBe(1);
 });
 
-test('429 holds the whole job for as long as it says, and costs no attempt', () => {
+test('429 holds the whole job for the time that it names, and costs no attempt', () => {
   const job = new AJob(3);
   job.signal('1');
   job.cut();
@@ -190,20 +190,17 @@ test('410 pauses the job, keeps everything and says so; resuming goes on', () =>
 test.each([
   ['enter', [1000, 4000, 15_000]],
   ['exit', []],
-] as const)(
-  'a person unknown to the source is told about with segment_events alone: an %s after %j ms',
-  (event, waits) => {
-    const job = new AJob(1);
-    job.signal('1', event);
-    for (const ms of waits) {
-      expect(job.cut()[0]?.triggers[0]).not.toHaveProperty('profileOptional');
-      job.end({ 0: { code: 'PROFILE_MISSING' } });
-      expect(job.waitsMs).toBe(ms);
-      job.now += ms;
-    }
-    expect(job.cut()[0]?.triggers[0]).toMatchObject({ user: '1', event, profileOptional: true });
-  },
-);
+] as const)('a person unknown to the source is sent with segment_events alone: an %s after %j ms', (event, waits) => {
+  const job = new AJob(1);
+  job.signal('1', event);
+  for (const ms of waits) {
+    expect(job.cut()[0]?.triggers[0]).not.toHaveProperty('profileOptional');
+    job.end({ 0: { code: 'PROFILE_MISSING' } });
+    expect(job.waitsMs).toBe(ms);
+    job.now += ms;
+  }
+  expect(job.cut()[0]?.triggers[0]).toMatchObject({ user: '1', event, profileOptional: true });
+});
 
 test('that a profile is not there yet is not shown as a failure of the job', () => {
   const job = new AJob(1);

@@ -88,7 +88,7 @@ test('what its last heartbeat told is settled, and only the rest is in doubt', (
   expect(job.status).toMatchObject({ delivered: 1, waiting: 1, inFlight: 1 });
 });
 
-test('who is in doubt counts for what is carried', () => {
+test('people in quarantine count for what is carried', () => {
   const job = new AJob(1);
   for (let n = 0; n < 250; n++) expect(job.signal(`${n}`.padEnd(200, 'x'))).toBeUndefined();
   job.cut();

@@ -129,7 +129,7 @@ test('a backfill waits in quiet hours, whatever becomes of triggers, and its chi
   expect(job.dispatchedUsers()).toEqual([['member']]);
 });
 
-test('nobody is alerted about what quiet hours make wait, until it has waited for as long after them', () => {
+test('quiet hours raise no alert about what waits, until it has waited as long after them', () => {
   const job = new AJob(1, { alertBacklogMs: HOUR_MS / 2 });
   edit(job, NIGHT);
   job.now += HOUR_MS;

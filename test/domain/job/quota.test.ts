@@ -44,7 +44,7 @@ const sendAll = (job: AJob) => job.sendAll().map((message) => message.split(' ')
 
 const rowOf = (job: AJob) => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Quota')?.value;
 
-test('so many people are told of in a period, the rest waits for the next, in order', () => {
+test('a period takes as many people as the quota says, and the rest waits for the next, in order', () => {
   const job = jobWith(3);
   signalAll(job, ['1', '2', '3', '4', '5', '6', '7']);
   expect(sendAll(job)).toEqual(['1', '2', '3']);

@@ -201,21 +201,6 @@ test('an endpoint that refuses everybody gets single probes: no further dead let
   expect(job.cut().length).toBeGreaterThan(1);
 });
 
-test('500 dead letters that are refused again hold up nobody who is live', () => {
-  const job = new AJob(10);
-  for (let i = 0; i < 500; i++)
-    job.redeliver(DEAD, { user: `person ${i}`, asking: { workflowId: `d${i}`, runId: `${i}`, question: 1 } });
-  for (let rounds = 0; rounds < 200 && job.state.chains.count > 0; rounds++) {
-    job.signal(`live ${rounds}`);
-    expect(job.dispatchedUsers()[0]).toEqual([`live ${rounds}`]);
-    job.end();
-    job.failAll({ status: 422 });
-    expect(job.status).not.toHaveProperty('endpoint');
-  }
-  job.cut();
-  expect(job.dead).toHaveLength(500);
-});
-
 test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
   '[S20] a message that is never sent to anybody (%s) is a dead letter at once, and says nothing of the endpoint, also of a new one',
   (code) => {

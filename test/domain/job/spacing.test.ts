@@ -34,7 +34,7 @@ test('whatever holds requests up, within any time no more start than the rate al
   expect(true).toBe(true);
 });
 
-test('whoever is held up for less than half a second again and again still reaches the rate, to a twentieth over ten seconds', () => {
+test('a sender that is held up for less than half a second again and again still reaches the rate, to a twentieth over ten seconds', () => {
   always(
     fc.property(
       fc.double({ min: 2, max: 1000, noNaN: true }),

@@ -132,7 +132,7 @@ test('stopped with keep in the middle of a backfill, a job keeps whom it has rea
   expect(next.status.backfill).toMatchObject({ n: 1, state: 'finished', taken: 4, delivered: 4 });
 });
 
-test('who left while the job was kept is not read afterwards; who was read before is replaced by the live trigger that says so', () => {
+test('a person who left while the job was kept is not read afterwards; a live exit replaces a member read before', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
   job.end({}, [0, 1]);

@@ -146,7 +146,7 @@ test('when the last member that was read has left, reading goes on behind those 
   expect((await source.members(VIP.id, next, 100)).ids).toEqual(users.slice(50));
 });
 
-test('who is not in profiles that are being written is waited for, and everybody else is found', async () => {
+test('a person missing from profiles that are being written is waited for, and all others are found', async () => {
   const users = numbered(1000);
   const { source, folder } = await sourceOf([]);
   const path = join(folder, 'profiles.ndjson');
