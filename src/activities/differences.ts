@@ -1,6 +1,6 @@
 import { DIFFERENCE_ID } from '../domain/names.ts';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
 import { z } from 'zod';
@@ -16,11 +16,13 @@ import { isSendable } from './list-members.ts';
 import { alive, type WatchDependencies, writeMembers } from './watch/scan-members.ts';
 import {
   bucketName,
+  changeLines,
   type FileSum,
   isSame,
   MemberBuckets,
   MEMBERS,
   readBucket,
+  readLines,
   readSummed,
   sumOf,
   writeSummed,
@@ -38,8 +40,6 @@ const LOOK_UP_MS = 20_000;
 /** How many people one query to the source may name, and how many single queries run at once. */
 const LOOK_UP = 200;
 const LOOK_UPS = 16;
-/** Longer than a line with any id. */
-const LONGEST_LINE_BYTES = 4096;
 
 /** A compared list: the file of differences, and its sum. */
 const manifestSchema = z.strictObject({
@@ -106,7 +106,7 @@ async function compare(
       sum.enters += enters.length;
       first.exits.push(...exits.slice(0, SHOWN - first.exits.length));
       first.enters.push(...enters.slice(0, SHOWN - first.enters.length));
-      await writeFile(made, lines('exit', exits) + lines('enter', enters), { flag: 'a' });
+      await writeFile(made, changeLines('exit', exits) + changeLines('enter', enters), { flag: 'a' });
       alive();
     }
     const changes = `changes-${randomUUID()}`;
@@ -219,31 +219,19 @@ interface Line {
   readonly bytes: number;
 }
 
-/** Whole lines from this byte on, at most this many bytes, but at least one line; and whether they are the last. */
+/** Lines from this byte on, at most this many bytes, but at least one line; and whether they are the last. */
 async function linesAt(path: string, from: number, maxBytes: number): Promise<{ lines: Line[]; isEnd: boolean }> {
-  const file = await open(path);
-  try {
-    const { size } = await file.stat();
-    const wanted = Math.min(size - from, Math.max(maxBytes, LONGEST_LINE_BYTES));
-    const { buffer } = await file.read(Buffer.alloc(wanted), 0, wanted, from);
-    const found: Line[] = [];
-    let at = 0;
-    for (let end = buffer.indexOf(NEWLINE); end !== -1; end = buffer.indexOf(NEWLINE, at)) {
-      if (found.length === PAGE_IDS || (found.length > 0 && end >= maxBytes)) break;
-      const [event, user] = change.parse(JSON.parse(buffer.toString('utf8', at, end)));
-      found.push({ event, user, bytes: end + 1 - at });
-      at = end + 1;
-    }
-    return { lines: found, isEnd: from + at >= size };
-  } finally {
-    await file.close();
+  const found: Line[] = [];
+  let all = 0;
+  for await (const line of readLines(path, from)) {
+    const bytes = Buffer.byteLength(line) + 1;
+    if (found.length === PAGE_IDS || (found.length > 0 && all + bytes > maxBytes))
+      return { lines: found, isEnd: false };
+    const [event, user] = change.parse(JSON.parse(line));
+    found.push({ event, user, bytes });
+    all += bytes;
   }
-}
-
-const NEWLINE = 0x0a;
-
-function lines(event: TriggerEvent, users: readonly string[]): string {
-  return users.map((user) => `${JSON.stringify([event, user])}\n`).join('');
+  return { lines: found, isEnd: true };
 }
 
 function partName(part: number): string {

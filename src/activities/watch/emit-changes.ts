@@ -11,6 +11,7 @@ import { AbsentJobs } from './absent-jobs.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
+  changeLines,
   CHANGES,
   ENTERS,
   EXITS,
@@ -102,13 +103,13 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
       });
       const left = users.filter((user) => !isMember.has(user));
       await stayed.add(isMember);
-      await appendFile(scan.path(CHANGES), lines('exit', left));
+      await appendFile(scan.path(CHANGES), changeLines('exit', left));
       sum.exits += left.length;
       sum.stayed += isMember.size;
       alive();
     }
     for await (const users of steps(enters)) {
-      await appendFile(scan.path(CHANGES), lines('enter', users));
+      await appendFile(scan.path(CHANGES), changeLines('enter', users));
       sum.enters += users.length;
       alive();
     }
@@ -127,10 +128,6 @@ async function* steps(path: string): AsyncGenerator<string[]> {
     users = [];
   }
   if (users.length > 0) yield users;
-}
-
-function lines(event: 'enter' | 'exit', users: readonly string[]): string {
-  return users.map((user) => `${JSON.stringify([event, user])}\n`).join('');
 }
 
 /** The running jobs that subscribe to an audience. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ApplicationFailure } from '@temporalio/activity';
 import { z } from 'zod';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 import { isRecord } from '../../domain/json.ts';
 import { AUDIENCE_ID } from '../../domain/names.ts';
 import { bucketOf, BUCKETS } from '../../domain/watch.ts';
@@ -12,15 +13,22 @@ import { bucketOf, BUCKETS } from '../../domain/watch.ts';
 /**
  * The lines of a file of JSON values, one at a time, in memory that does not grow with the file. Only a newline ends a line. Node's own reader also
  * breaks lines at other characters, which may appear unescaped in a JSON string.
+ *
+ * @param start the byte at which a line begins.
  */
-export async function* readLines(path: string): AsyncGenerator<string> {
+export async function* readLines(path: string, start = 0): AsyncGenerator<string> {
   let rest = '';
-  for await (const chunk of createReadStream(path, { encoding: 'utf8' }) as AsyncIterable<string>) {
+  for await (const chunk of createReadStream(path, { encoding: 'utf8', start }) as AsyncIterable<string>) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     yield* lines;
   }
   if (rest !== '') yield rest;
+}
+
+/** A line for each person who entered or left. */
+export function changeLines(event: TriggerEvent, users: readonly string[]): string {
+  return users.map((user) => `${JSON.stringify([event, user])}\n`).join('');
 }
 
 /** Identifies damaged files: the number of bytes, and their CRC-32. */

@@ -1,6 +1,6 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { ProfileRef } from '../../contract/holder.ts';
-import type { SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
+import type { DeliverySettings, SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
 import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
@@ -220,6 +220,7 @@ function finish(
   return {
     input: {
       ...sliceInput(state, slice, pace, mayStartUntil(state, now)),
+      settings: builder.settings,
       ...(quotaFrom === undefined ? {} : { quotaFrom }),
     },
     // The settings go with every slice, and Export Fields can make them long.
@@ -302,8 +303,7 @@ class SliceBuilder {
   bytes = 0;
   readonly #state: DispatcherState;
   readonly #most: number;
-  /** Only templates can name the number of an attempt. */
-  readonly #tellsFailures: boolean;
+  readonly settings: DeliverySettings;
   readonly #isInBatches: boolean;
   readonly #mostBegun: number;
   readonly #profileHolders = new Set<string>();
@@ -313,7 +313,7 @@ class SliceBuilder {
   /** @param mostBegun the most first attempts that it may have. */
   constructor(state: DispatcherState, most: number, mostBegun: number) {
     this.#state = state;
-    this.#tellsFailures = deliverySettings(state.job).request !== undefined;
+    this.settings = deliverySettings(state.job);
     this.#most = most;
     this.#isInBatches = isInBatches(state);
     this.#mostBegun = mostBegun;
@@ -331,10 +331,12 @@ class SliceBuilder {
   /** Takes as many of a chain's oldest triggers as fit; returns false when not even the first one does. */
   take(chain: Chain): boolean {
     let count = 0;
+    // Only templates can name the number of an attempt.
+    const tellsFailures = this.settings.request !== undefined && chain.failures > 0;
     for (const trigger of chain.triggers) {
       const inlineBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
       const profileBytes = trigger.profileRef === undefined ? inlineBytes : PROFILE_REF_BYTES;
-      const failures = count === 0 && this.#tellsFailures && chain.failures > 0 ? { failures: chain.failures } : {};
+      const failures = count === 0 && tellsFailures ? { failures: chain.failures } : {};
       const most =
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
       const more =
@@ -447,7 +449,7 @@ function sliceInput(
   slice: Slice,
   pace: SlicePace | undefined,
   notAfterMs: number | undefined,
-): SliceInput {
+): Omit<SliceInput, 'settings'> {
   const named = new Set(slice.triggers.map(({ audience }) => audience));
   const audiences = [...named]
     .map((id) => audienceById(state.job, id))
@@ -459,7 +461,6 @@ function sliceInput(
     budgetMs: SLICE_BUDGET_MS,
     ...(notAfterMs === undefined ? {} : { notAfterMs }),
     ...(pace === undefined ? {} : { pace }),
-    settings: deliverySettings(state.job),
     audiences,
     triggers: slice.triggers,
   };
