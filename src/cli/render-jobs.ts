@@ -2,10 +2,10 @@ import type { FieldChange, JobNumbers, JobOverview, StartedJob } from '../client
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
-import { statusRows, type Tone } from '../domain/status-rows.ts';
+import { type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
-import { type Paint, plain, type Style } from './terminal.ts';
+import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 
 /** Replaces values that cannot be read here. */
 const ENCRYPTED = '(encrypted)';
@@ -21,12 +21,17 @@ export function statusLines(
   const { nowMs, columns = 80, paint = plain, ratePerS } = options;
   const rate = ratePerS === undefined ? undefined : `${count(ratePerS)}/s`;
   const rows = statusRows(status, { time: (at) => fromNow(at, nowMs), rate });
-  return [
-    `${paint('bold', printable(status.label))} (${status.jobId})`,
-    ...rows.flatMap(({ name, value, tone }) =>
-      field(name, tone === undefined ? value : paint(STYLES[tone], value), columns),
-    ),
-  ];
+  return [`${paint('bold', printable(status.label))} (${status.jobId})`, ...rowLines(rows, { columns, paint })];
+}
+
+/** The rows of a job's or a watch's status. */
+export function rowLines(
+  rows: readonly StatusRow[],
+  { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
+): string[] {
+  return rows.flatMap(({ name, value, tone }) =>
+    field(name, tone === undefined ? value : paint(STYLES[tone], value), columns),
+  );
 }
 
 const STYLES: Readonly<Record<Tone, Style>> = { good: 'green', caution: 'yellow', bad: 'red', quiet: 'dim' };

@@ -1,7 +1,7 @@
 import type { Alert } from '../contract/alert.ts';
 import type { ScanReport, WatchAlerts, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
-import { detailsTable, shownCount, shownTime } from './shown.ts';
+import { shownCount, shownTime } from './shown.ts';
 
 /** This many may leave at once, whatever their share: a small audience may change by half in a day. */
 const FEW_EXITS = 10;
@@ -115,59 +115,6 @@ export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus
     ...(trouble === undefined ? {} : { trouble }),
     ...(missed === undefined ? {} : { missed }),
   };
-}
-
-const PHASES: Readonly<Record<WatchPhase, string>> = {
-  scanning: 'reading the members',
-  confirming: 'checking with the source who has left',
-  telling: 'telling jobs',
-  waiting: 'waiting for the next round',
-  held: 'held: so many members would leave at once that it waits until it has seen this again. Update "accept" to accept it now',
-  failing: 'the last round failed and is being tried again',
-  stopped: 'stopped',
-};
-
-/** A watch as the Temporal UI shows it. */
-export function watchDetails(status: WatchStatus): string {
-  const { audience, state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, missed } = status;
-  const rows: [string, string][] = [
-    ['State', PHASES[state]],
-    ['Audience', `${audience.slug} (${audience.name})`],
-    ['Every', `${everyMs / 1000} s`],
-    ['Members', members === undefined ? 'not known yet' : shownCount(members)],
-    ['Reported', `${shownCount(enters)} enters, ${shownCount(exits)} exits in ${shownCount(rounds)} rounds`],
-  ];
-  if (last !== undefined)
-    rows.push([
-      'Last round',
-      `${shownTime(last.at)}: ${shownCount(last.enters)} enters, ${shownCount(last.exits)} exits, ${shownCount(last.durationMs)} ms`,
-    ]);
-  if (nextAt !== undefined) rows.push(['Next round', shownTime(nextAt)]);
-  if (held !== undefined)
-    rows.push([
-      'Held',
-      `${shownCount(held.exits)} exits, ${shownCount(held.members)} members left, seen at ${shownTime(held.at)}`,
-    ]);
-  if (trouble !== undefined)
-    rows.push([
-      'Trouble',
-      `since ${shownTime(trouble.since)}, ${trouble.failures === 1 ? '1 failure' : `${shownCount(trouble.failures)} failures`}: ${trouble.reason}`,
-    ]);
-  if (missed !== undefined)
-    rows.push([
-      'Missed',
-      `what changed from ${shownTime(missed.from)} to ${shownTime(missed.to)}, because the snapshot was lost`,
-    ]);
-  if (last?.told.absent !== undefined)
-    rows.push(['Away', `told what they missed once they run again: ${last.told.absent.join(', ')}`]);
-  for (const { jobId, from, to } of last?.told.lost ?? [])
-    rows.push([
-      'Missed',
-      `${jobId} cannot be told what changed from ${shownTime(from)} to ${shownTime(to)}; reconcile it`,
-    ]);
-  if (last !== undefined && last.told.unreadable.length > 0)
-    rows.push(['Not told', `encrypted with a key that is not here: ${last.told.unreadable.join(', ')}`]);
-  return detailsTable(`Watch of ${audience.slug}`, rows);
 }
 
 /** How many parts a snapshot has on disk. One part of each snapshot that is compared is in memory at a time. */

@@ -29,8 +29,8 @@ import {
   retryAfterMs,
   roundInstant,
   watchAlerts,
-  watchDetails,
 } from '../domain/watch.ts';
+import { watchDetails } from '../domain/watch-rows.ts';
 import { answerQuery, answerUpdate } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';

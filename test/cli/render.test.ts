@@ -48,7 +48,7 @@ test('a watch shows what it found, and when and how often it looks again', () =>
     '  State         waiting for the next round',
     '  Members       56,789',
     '  Reported      1,234 enters and 1 exit in 12 rounds',
-    '  Last round    60 s ago, 3 in, 1 out, told to 2 jobs, took 4 s',
+    '  Last round    60 s ago, 3 in, 1 out, to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
     '  Settings      When more than 20 % of the members leave at once, that is held',
     '                until it is seen twice. Without an earlier snapshot, nobody is',
@@ -78,11 +78,11 @@ test('what is held says what to do, what fails says why, what was missed and who
   };
   const text = watchLines({ audience: AUDIENCE, status }, { nowMs, columns: 400 }).join('\n');
   expect(text).toContain('triggers watch vip --accept');
-  expect(text).toContain('3 failures: down\\u001b[2J too');
-  expect(text).toContain('because the snapshot was lost');
+  expect(text).toContain('3 failures, the first 60 s ago: down\\u001b[2J too');
+  expect(text).toContain('the snapshot was lost');
   expect(text).toContain('secret-job');
-  expect(text).toContain('away-job: not running, and told what was missed in the first round after it runs again');
-  expect(text).toContain('late was not told what changed from 2026-11-25T08:30:00 to 2026-11-25T08:30:00 UTC');
+  expect(text).toContain('once they run again: away-job');
+  expect(text).toContain('late can no longer get the changes from 2026-11-25 08:30:00 UTC to 2026-11-25 08:30:00 UTC');
 });
 
 test('a watch that no worker answers for is shown, and what to do', () => {

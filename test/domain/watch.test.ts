@@ -12,8 +12,8 @@ import {
   retryAfterMs,
   roundInstant,
   watchAlerts,
-  watchDetails,
 } from '../../src/domain/watch.ts';
+import { watchDetails } from '../../src/domain/watch-rows.ts';
 import { readWatchChange } from '../../src/domain/requests.ts';
 
 test('people spread over all parts, whatever their ids look like', () => {
@@ -137,7 +137,7 @@ test('the Temporal UI is told what it is doing, what is wrong, and nothing break
   const text = watchDetails(describeWatch(state({ trouble, held, missed: { from: AT, to: AT } }), 'failing'));
   expect(text).toContain('**Watch of vip**');
   expect(text).toContain('no \\| such table');
-  expect(text).toContain('500 exits');
+  expect(text).toContain('500 members would leave');
   expect(text).toContain('the snapshot was lost');
 });
 

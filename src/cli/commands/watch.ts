@@ -6,7 +6,8 @@ import { counted, duration, printable } from '../../domain/shown.ts';
 import { command, type Invocation, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { percent, timeSpan } from '../options.ts';
-import { settingsText, watchLines } from '../render-watches.ts';
+import { settingsText } from '../../domain/watch-rows.ts';
+import { watchLines } from '../render-watches.ts';
 import { sentences } from '../text.ts';
 
 const ACTIONS = ['stop', 'now', 'accept'] as const;

@@ -3,12 +3,13 @@ import { useState } from 'preact/hooks';
 import type { WatchSummary } from '../../client/watches.ts';
 import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
+import { watchRows } from '../../domain/watch-rows.ts';
 import { ask, pathOf, useAction, useFetched } from '../api.ts';
 import { Clipped, Command, ActionDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import type { AudienceList } from '../../contract/audience.ts';
 import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
-import { shellWord, spanWord } from '../words.ts';
+import { ago, shellWord, spanWord } from '../words.ts';
 
 const LIST_MS = 5000;
 
@@ -114,21 +115,11 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
   );
 }
 
-/** Why a watch has trouble, or needs a decision. */
+/** Why a watch has trouble, or needs a decision: the first of its rows that says so. */
 function trouble(status: WatchStatus | undefined, unreadable: string | undefined): string | undefined {
   if (status === undefined) return unreadable ?? 'No worker answers for it.';
-  const { held, missed, last } = status;
-  if (status.trouble !== undefined) return status.trouble.reason;
-  if (held !== undefined)
-    return `${counted(held.exits, 'member')} would leave at once and ${shownCount(held.members)} remain. The next round must confirm it.`;
-  if (missed !== undefined)
-    return `A snapshot was lost: changes from ${missed.from} to ${missed.to} were not reported.`;
-  const absent = last?.told.absent ?? [];
-  if (absent.length > 0) return `Not running, notified once they run: ${absent.join(', ')}`;
-  const lost = last?.told.lost ?? [];
-  return lost.length > 0
-    ? `Missed changes that can no longer be sent: ${lost.map(({ jobId }) => jobId).join(', ')}`
-    : undefined;
+  const rows = watchRows(status, (at) => ago(at, Date.now()), 'Accept');
+  return rows.find(({ name, tone }) => name !== 'State' && tone !== undefined)?.value;
 }
 
 interface Done {
