@@ -35,7 +35,7 @@ test('it is not given for longer than an answer may take, nor after any other re
   const begunMs = performance.now();
   const error = await executeUpdate(late.client, JOB, { name: 'pause' }, [], 600).catch((thrown: unknown) => thrown);
   expect(grpcCode(error)).toBe(GRPC.FAILED_PRECONDITION);
-  expect(performance.now() - begunMs).toBeLessThan(3_000);
+  expect(performance.now() - begunMs).toBeLessThan(8_000);
   const denied = failing(GRPC.PERMISSION_DENIED, Infinity);
   await expect(executeUpdate(denied.client, JOB, { name: 'pause' }, [])).rejects.toThrow();
   expect(denied.ids).toHaveLength(1);

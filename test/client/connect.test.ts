@@ -167,7 +167,8 @@ async function tookMs({ client }: ConnectedClient): Promise<number> {
 
 test('what a job does not take while its run ends is brought again within a moment, until the next run takes it', async () => {
   const connected = await answered(exhausted(CAUSE.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW), 5);
-  expect(await tookMs(connected)).toBeLessThan(1_000);
+  // After any other refusal of this kind, five pauses take more than five seconds.
+  expect(await tookMs(connected)).toBeLessThan(5_000);
   expect(connected.asked()).toBe(6);
 });
 

@@ -118,13 +118,13 @@ async function sessions(condition = 'true'): Promise<number> {
 }
 
 describe('a turn', () => {
-  const times = { silenceMs: 1_000, keepAliveMs: 200 };
+  const times = { silenceMs: 4_000, keepAliveMs: 200 };
 
   test('lasts as long as it takes, although the database ends what is silent', async () => {
     const table = await open({ times });
     await write();
     const read = await table.inTurn(10, async (rows, isOver) => {
-      await sleep(3 * times.silenceMs);
+      await sleep(1.5 * times.silenceMs);
       expect(isOver.aborted).toBe(false);
       return await all(rows);
     });
@@ -260,9 +260,9 @@ describe('a consumer', () => {
     const way = await aBrokenWay();
     const { consumer, log } = await consume({}, async () => await Promise.resolve([]), way);
     const { triedAtMs } = way;
-    // At once after the start, and then after a quarter, half and a whole second.
-    await until(() => triedAtMs.length >= 5);
-    expect(triedAtMs[4]! - triedAtMs[0]!).toBeGreaterThan(1_600);
+    // At once after the start, and then after a quarter, half, one and two seconds.
+    await until(() => triedAtMs.length >= 6);
+    expect(triedAtMs[5]! - triedAtMs[0]!).toBeGreaterThan(3_500);
     expect(log.lines).toEqual(['warn the outbox cannot be read; it is tried again']);
     way.mend();
     await until(() => consumer.problem === undefined);
@@ -270,8 +270,8 @@ describe('a consumer', () => {
     const cutAtMs = performance.now();
     way.cut();
     await until(() => triedAtMs.length > 0);
-    // After a quarter of a second, and not after four.
-    expect(triedAtMs[0]! - cutAtMs).toBeLessThan(3_000);
+    // After a quarter of a second, and not after eight.
+    expect(triedAtMs[0]! - cutAtMs).toBeLessThan(7_000);
   });
 
   test.each([
@@ -285,17 +285,17 @@ describe('a consumer', () => {
     await sleep(300);
     const began = performance.now();
     await consumer.stop();
-    expect(performance.now() - began).toBeLessThan(9_000);
+    expect(performance.now() - began).toBeLessThan(30_000);
   });
 
   test('that waits for a connection ends at once', async () => {
     const way = await aSilentWay();
     way.silence();
-    const { consumer } = await consume({ connectTimeoutMs: 2_000 }, async () => await Promise.resolve([]), way);
+    const { consumer } = await consume({ connectTimeoutMs: 5_000 }, async () => await Promise.resolve([]), way);
     expect(consumer.problem).toMatch('cannot be read');
     const began = performance.now();
     await consumer.stop();
-    expect(performance.now() - began).toBeLessThan(1_500);
+    expect(performance.now() - began).toBeLessThan(4_500);
   });
 });
 

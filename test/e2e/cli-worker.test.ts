@@ -229,7 +229,7 @@ describe('api', () => {
     for (const answer of await waiting) expect(answer).toMatchObject({ status: 503, body: { code: 'Closing' } });
     expect(await stream.body.text()).toContain('event: status');
     expect(await program.end()).toMatchObject({ code: 0, stderr: '' });
-    expect(performance.now() - askedAt).toBeLessThan(10_000);
+    expect(performance.now() - askedAt).toBeLessThan(30_000);
     await way.close();
     await lab.close();
   });

@@ -1,9 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import type { EventTrigger, JsonObject } from '../../src/contract/trigger.ts';
 import { profileHolderPrefix } from '../../src/domain/names.ts';
 import { Lab, type LabOptions } from '../support/lab.ts';
-import { answerWhen } from '../support/patience.ts';
+import { answerWhen, until } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
 
 let lab: Lab;
@@ -150,16 +150,14 @@ test('where the profiles are gone, their triggers become dead letters: nobody is
     () => holdersOf(gone, jobId),
     ({ length }) => length > 0,
   );
-  for (const workflowId of holders)
+  for (const workflowId of holders) {
     await gone.client.workflowService.deleteWorkflowExecution({
       namespace: gone.client.options.namespace,
       workflowExecution: { workflowId },
     });
-  await answerWhen(
-    () => holdersOf(gone, jobId),
-    ({ length }) => length === 0,
-  );
-  await setTimeout(500); // The server deletes a moment later than it lists.
+    // The server deletes a moment later than it says.
+    await until(async () => await isGone(gone, workflowId));
+  }
   await gone.jobs.resume(jobId);
   const status = await gone.statusWhen(jobId, ({ waiting }) => waiting === 0);
   expect(status.deadLetters + status.delivered).toBe(100);
@@ -171,6 +169,16 @@ test('where the profiles are gone, their triggers become dead letters: nobody is
   );
   expect(letter?.failure).toContain('the profile that came with the trigger is gone');
 });
+
+async function isGone({ client }: Lab, workflowId: string): Promise<boolean> {
+  try {
+    await client.workflow.getHandle(workflowId).describe();
+    return false;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return true;
+    throw error;
+  }
+}
 
 async function listed({ jobs }: Lab, jobId: string) {
   const letters = [];

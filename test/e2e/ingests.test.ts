@@ -396,7 +396,8 @@ describe('repeats and refusals', () => {
         body: { code: 'ServerUnreachable' },
       });
       expect(performance.now() - began).toBeGreaterThan(1_900);
-      expect(performance.now() - began).toBeLessThan(3_000);
+      // And not when a call to Temporal ends otherwise, after ten.
+      expect(performance.now() - began).toBeLessThan(9_000);
     } finally {
       await server.close();
       await connection.close();

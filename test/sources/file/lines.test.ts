@@ -1,4 +1,4 @@
-import { appendFile, mkdir, open, rename, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
@@ -6,9 +6,12 @@ import { createListMembers } from '../../../src/activities/list-members.ts';
 import { openFileSource } from '../../../src/sources/file.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import { VIP, WatchLab } from '../../activities/watch/a-watch.ts';
+import { until } from '../../support/patience.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 const HEADER = JSON.stringify({ audience: { id: VIP.id, name: VIP.name } });
+/** Much shorter than a file has to be quiet: five seconds. Longer than it takes to begin reading. */
+const PAUSE_MS = 1_000;
 const cleanUps: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -26,7 +29,7 @@ test('a watch makes nobody leave while the file is written anew in place, with a
   const { source, path } = await sourceOf(users);
   const lab = new WatchLab(source);
   await lab.round();
-  const rewriting = rewrite(path, textOf(users), 3_000);
+  const rewriting = rewrite(path, textOf(users), setTimeout(PAUSE_MS));
   await setTimeout(200);
   expect(await lab.round()).toEqual([]);
   await rewriting;
@@ -38,7 +41,7 @@ test('a backfill that meets a file which is being written anew reads everybody, 
   const { source, path } = await sourceOf(users);
   const listMembers = createListMembers(source);
   const first = await listMembers(VIP.id, null, 1000, 100_000);
-  const rewriting = rewrite(path, textOf(users), 3_000, 0.3);
+  const rewriting = rewrite(path, textOf(users), setTimeout(PAUSE_MS), 0.3);
   await setTimeout(200);
   const read = [...first.ids];
   for (let after = first.next; after !== undefined;) {
@@ -150,12 +153,14 @@ test('a person missing from profiles that are being written is waited for, and a
   const users = numbered(1000);
   const { source, folder } = await sourceOf([]);
   const path = join(folder, 'profiles.ndjson');
-  const rewriting = rewrite(path, profilesOf(users), 3_000);
-  await setTimeout(200);
+  let goOn = (): void => undefined;
+  const rewriting = rewrite(path, profilesOf(users), new Promise<void>((resolve) => (goOn = resolve)));
+  await until(async () => (await stat(path)).size > 0);
   expect((await source.profiles(['person-0', 'person-1'])).size).toBe(2);
   await expect(source.profiles(['person-0', 'person-999'])).rejects.toThrow(
     /profiles\.ndjson changed less than 5 s ago/,
   );
+  goOn();
   await rewriting;
   expect((await source.profiles(['person-0', 'person-999'])).size).toBe(2);
   await appendFile(path, '{"user":"half');
@@ -177,11 +182,11 @@ test('profiles that change again within the precision of their time are found al
 });
 
 /** As a program does that opens a file for writing: empty at once, most of it soon, and the rest when it is flushed. */
-async function rewrite(path: string, text: string, pauseMs: number, firstShare = 0.9): Promise<void> {
+async function rewrite(path: string, text: string, pause: Promise<void>, firstShare = 0.9): Promise<void> {
   const cut = text.lastIndexOf('\n', Math.floor(text.length * firstShare)) + 1;
   const file = await open(path, 'w');
   await file.write(text.slice(0, cut));
-  await setTimeout(pauseMs);
+  await pause;
   await file.write(text.slice(cut));
   await file.close();
 }
