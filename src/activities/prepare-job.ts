@@ -8,7 +8,7 @@ import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
-import { bodyKind, JSON_TYPE, type SaidShape } from '../contract/request-shape.ts';
+import { bodyKind, JSON_TYPE, type RequestSettings } from '../contract/request-shape.ts';
 import { isTemplate } from '../domain/message.ts';
 import type { Authorizations } from '../webhook/authorizations.ts';
 import type { TemplateUse } from '../webhook/template-values.ts';
@@ -217,7 +217,7 @@ function authorizationProblems(
 const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
 
 /** Warnings about headers that look like secrets, which a job should not contain. */
-export function headerWarnings({ headers, onEnter, onExit }: SaidShape): string[] {
+export function headerWarnings({ headers, onEnter, onExit }: RequestSettings): string[] {
   const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
   return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
     (name) =>

@@ -36,7 +36,7 @@ export interface SamplePerson {
 }
 
 /** The person of a sample, with the data that is sent about them. */
-interface SampledPerson extends KnownMember, Pick<SentTrigger, 'memberships'> {}
+interface SampledPerson extends MemberWithProfile, Pick<SentTrigger, 'memberships'> {}
 
 /** How many of an audience's first members are searched for one with a profile. */
 const MEMBERS_TRIED = 20;
@@ -78,18 +78,18 @@ async function isMemberOfAny(source: AudienceSource, audiences: readonly Audienc
 }
 
 /** The first member of an audience who has a profile, within the search limit. */
-async function firstMember(source: AudienceSource, audienceId: string): Promise<KnownMember | undefined> {
+async function firstMember(source: AudienceSource, audienceId: string): Promise<MemberWithProfile | undefined> {
   const [first] = await firstProfiles(source, audienceId);
   return first;
 }
 
-interface KnownMember {
+interface MemberWithProfile {
   readonly user: string;
   readonly profile: Profile;
 }
 
 /** The first members of an audience who have a profile, in their order. */
-export async function firstProfiles(source: AudienceSource, audienceId: string): Promise<KnownMember[]> {
+export async function firstProfiles(source: AudienceSource, audienceId: string): Promise<MemberWithProfile[]> {
   const { ids } = await source.members(audienceId, undefined, MEMBERS_TRIED);
   const profiles = await source.profiles(ids);
   return ids.flatMap((user) => {
@@ -273,7 +273,10 @@ async function peopleOf(
     const others = members.filter(({ user }) => user !== found.user).slice(0, most);
     if (settings.memberships !== true) return { audience: found.audience, people: [found, ...others] };
     const memberships = await membershipsOf(source, [found.user, ...others.map(({ user }) => user)]);
-    const withTheirs = (one: KnownMember): SampledPerson => ({ ...one, memberships: memberships.get(one.user) ?? [] });
+    const withTheirs = (one: MemberWithProfile): SampledPerson => ({
+      ...one,
+      memberships: memberships.get(one.user) ?? [],
+    });
     return { audience: found.audience, people: [withTheirs(found), ...others.map(withTheirs)] };
   } catch (error) {
     if (error instanceof Obstacle) throw error;

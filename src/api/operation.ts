@@ -81,7 +81,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       ...(query === undefined ? {} : { querystring: query }),
       ...(params.length === 0 ? {} : { params: z.object(Object.fromEntries(params)) }),
       ...(body === undefined ? {} : { body }),
-      response: { ...said(answers), ...FAILURES },
+      response: { ...withDescriptions(answers), ...FAILURES },
     },
     handler: async (request, reply) => {
       const given = request.params as Record<string, string>; // Its names are those of the URL.
@@ -104,7 +104,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
 }
 
 /** An answer without a description says that the request was done. */
-function said(answers: Operation['answers']): Operation['answers'] {
+function withDescriptions(answers: Operation['answers']): Operation['answers'] {
   const entries = Object.entries(answers).map(([status, answer]) => [
     status,
     answer.description === undefined ? answer.describe('It was done.') : answer,

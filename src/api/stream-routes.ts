@@ -31,7 +31,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
     const { job } = request.params;
     // This comes before the answer begins: a job that does not exist is a 404.
     let now = await unless(app.over, jobs.status(job));
-    return await told(open(request, reply), reply, async ({ signal, say }) => {
+    return await runStream(open(request, reply), reply, async ({ signal, say }) => {
       for (let said = ''; ;) {
         const text = JSON.stringify(now);
         if (text !== said) await say('status', now);
@@ -46,7 +46,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
     const { job } = request.params;
     const wish: AttemptsOptions = queryOf(attemptsQuery, request);
     await unless(app.over, jobs.isRunning(job));
-    return await told(open(request, reply), reply, async ({ signal, say }) => {
+    return await runStream(open(request, reply), reply, async ({ signal, say }) => {
       for await (const attempt of jobs.attempts(job, { ...wish, follow: signal })) await say('attempt', attempt);
       if (!signal.aborted) await say('end', {});
     });
@@ -98,7 +98,7 @@ function described(summary: string, events: string): object {
   };
 }
 
-async function told(
+async function runStream(
   stream: EventStream,
   reply: FastifyReply,
   tell: (stream: EventStream) => Promise<void>,

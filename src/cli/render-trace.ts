@@ -63,7 +63,7 @@ export function timedLines(at: string, text: string, columns: number): string[] 
 }
 
 /** The outcome of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
-export function cameTo(attempt: Attempt, paint: Paint): string {
+export function outcomeText(attempt: Attempt, paint: Paint): string {
   const { outcome, verdict, durationMs, answer } = attempt;
   switch (outcome) {
     case 'delivered':
@@ -110,7 +110,7 @@ export function shownId(deliveryId: string): string {
 export function attemptLines(attempt: Attempt, options: { columns?: number; paint?: Paint } = {}): string[] {
   const { columns = 80, paint = plain } = options;
   const { endedAt, startedAt, user, event, audience, deliveryId } = attempt;
-  const text = `${event} of ${printable(user)}, ${printable(audience)}: ${cameTo(attempt, paint)}; ${shownId(deliveryId)}`;
+  const text = `${event} of ${printable(user)}, ${printable(audience)}: ${outcomeText(attempt, paint)}; ${shownId(deliveryId)}`;
   return timedLines(endedAt ?? startedAt ?? attempt.triggerAt, text, columns);
 }
 
@@ -200,7 +200,7 @@ export class TraceStory {
     if (outcome === 'delivered') this.#lastFailure = undefined;
     const number = which === undefined ? '' : `, attempt ${count(which)}`;
     const id = outcome === 'delivered' || outcome === 'unknown' ? `; ${shownId(deliveryId)}` : '';
-    return `${event} ${printable(audience)}${number}: ${cameTo(attempt, this.#paint)}${id}`;
+    return `${event} ${printable(audience)}${number}: ${outcomeText(attempt, this.#paint)}${id}`;
   }
 
   #diedText({ event, audience, failure, attempts, deadLetterId, state, notice }: EventOf<'died'>): string {
@@ -250,23 +250,23 @@ function standsText(
 ): string {
   const doubt = notice === undefined ? '' : ` ${printableReason(notice)}`;
   if (standing === undefined) return `Waiting triggers: unknown.${doubt}`;
-  const { waiting, waitingCount, dying, inPages } = standing;
-  const dyingText =
-    dying === 0
+  const { waiting, waitingCount, pendingDeadLetters, inPages } = standing;
+  const pendingText =
+    pendingDeadLetters === 0
       ? ''
-      : ` ${dying === 1 ? '1 trigger is becoming a dead letter' : `${count(dying)} triggers are becoming dead letters`}.`;
+      : ` ${pendingDeadLetters === 1 ? '1 trigger is becoming a dead letter' : `${count(pendingDeadLetters)} triggers are becoming dead letters`}.`;
   if (waitingCount === 0) {
     if (inPages) {
       const why = blocked(standing, nowMs) ?? spacedText(standing, nowMs) ?? '';
       return `Found by a backfill; what it sends waits for its turn. ${why}${endText(standing, nowMs)}${doubt}`;
     }
-    return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${dyingText}${doubt}`;
+    return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${pendingText}${doubt}`;
   }
   const listed = waiting.map(({ event, audience }) => `${event} ${audience}`);
   const more = waitingCount > listed.length ? ' …' : '';
   const what = `${counted(waitingCount, 'trigger')} ${waitingCount === 1 ? 'waits' : 'wait'}: ${listed.slice(0, SHOWN).join(', ')}${listed.length > SHOWN ? ' …' : more}.`;
   const why = blocked(standing, nowMs) ?? chainText(standing, nowMs, lastFailure);
-  return `${printable(what)} ${printable(why)}${endText(standing, nowMs)}${dyingText}${doubt}`;
+  return `${printable(what)} ${printable(why)}${endText(standing, nowMs)}${pendingText}${doubt}`;
 }
 
 const SHOWN = 6;

@@ -149,7 +149,7 @@ export class JobRecoverable extends TriggersError {
   declare readonly recoverableUntil: Recoverable['recoverableUntil'];
   constructor(jobId: string, { cause, ...left }: Recoverable) {
     super(
-      `The last job "${jobId}" ${leftInWords(left)}. It can be recovered until ${shownTime(left.recoverableUntil)}. Another job needs another id.`,
+      `The last job "${jobId}" ${undeliveredInWords(left)}. It can be recovered until ${shownTime(left.recoverableUntil)}. Another job needs another id.`,
       { jobId, ...left },
       cause,
       { action: 'recover', job: jobId },
@@ -158,7 +158,7 @@ export class JobRecoverable extends TriggersError {
   }
 }
 
-function leftInWords({ ended, waiting, backfill, letters }: Recoverable): string {
+function undeliveredInWords({ ended, waiting, backfill, letters }: Recoverable): string {
   const triggers = waiting === undefined ? 'an unknown number of triggers' : counted(waiting, 'trigger');
   const more = `${backfill ? ' and the rest of its backfill' : ''}${andLetters(letters)}`;
   return `did not end normally (${ended}), and had not delivered ${triggers}${more}`;

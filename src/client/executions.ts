@@ -65,7 +65,7 @@ export function endedFromOutside(status: string): boolean {
 const FROM_OUTSIDE: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT', 'FAILED']);
 
 /** Until when the server keeps the history of a workflow that has ended, in epoch ms; undefined when unknown. */
-export async function knownUntil(
+export async function retainedUntil(
   client: Client,
   { closeTime }: WorkflowExecutionDescription,
 ): Promise<number | undefined> {

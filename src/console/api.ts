@@ -4,7 +4,7 @@ import { parseJson } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
 
 /** `application/problem+json`; some problems have further fields. */
-interface SaidProblem {
+interface ProblemBody {
   readonly code: string;
   readonly detail: string;
   readonly problems?: readonly Problem[];
@@ -22,9 +22,9 @@ export class ApiFailure extends Error {
   /** The remedies that a person has. */
   readonly remedies: readonly Remedy[];
   /** The whole answer. */
-  readonly said: SaidProblem;
+  readonly said: ProblemBody;
 
-  constructor(status: number, said: SaidProblem) {
+  constructor(status: number, said: ProblemBody) {
     super(said.detail);
     this.status = status;
     this.code = said.code;
@@ -92,10 +92,10 @@ export async function ask<T>(
   throw failure;
 }
 
-function problemOf(response: Response, text: string): SaidProblem {
+function problemOf(response: Response, text: string): ProblemBody {
   const unreadable = { code: 'Unexpected', detail: `The API answered ${response.status} ${response.statusText}.` };
   try {
-    const said = JSON.parse(text) as Partial<SaidProblem> | null;
+    const said = JSON.parse(text) as Partial<ProblemBody> | null;
     return typeof said?.detail === 'string' ? { ...unreadable, ...said } : unreadable;
   } catch {
     return unreadable;

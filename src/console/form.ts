@@ -96,20 +96,20 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
     problems.push({ field, message });
     return undefined;
   };
-  const said = FORM_FIELDS.map((field): [string, unknown] => [field, saidIn(draft, field, wrong(field))]);
+  const said = FORM_FIELDS.map((field): [string, unknown] => [field, valueIn(draft, field, wrong(field))]);
   const definition = Object.fromEntries(said.filter(([, value]) => value !== undefined));
   // The API checks its type.
   return { definition: definition as unknown as JobDefinitionInput, problems };
 }
 
 /** The value in the inputs of a field; undefined: none, or none that is readable. */
-function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
+function valueIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
   const { input } = FORM[field];
   const typed = textIn(draft, field);
   const isBlank = typed.trim() === '';
   switch (input.kind) {
     case 'own':
-      return saidInOwn(draft, field, wrong);
+      return ownValueIn(draft, field, wrong);
     case 'flag':
       return isTicked(draft, field) ? input.on : undefined;
     case 'choice':
@@ -130,7 +130,7 @@ function saidIn(draft: Draft, field: Field, wrong: (message: string) => undefine
   }
 }
 
-function saidInOwn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
+function ownValueIn(draft: Draft, field: Field, wrong: (message: string) => undefined): unknown {
   if (field === 'exportFields') return fieldsOf(draft.exportFields);
   if (field === 'authorization' && draft.authorization === undefined) return wrong(NO_AUTHORIZATION);
   return draft[field];

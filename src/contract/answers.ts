@@ -20,7 +20,7 @@ export type Answers = Readonly<Record<string, AnswerMeaning>>;
 export type DecidedVerdict = 'transient' | 'pausing' | 'given-up';
 
 /** The meanings that a slice needs to know. */
-export interface KnownAnswers {
+export interface AnswerSettings {
   /** Meanings that differ from the default; absent: none does. */
   readonly answers?: Answers;
   /** For an event that has statuses of its own: these and, where they say nothing, the job's. */
@@ -28,7 +28,7 @@ export interface KnownAnswers {
 }
 
 /** Returns the meanings of answers to the requests of an event that differ from the default. */
-export function answersTo({ answers, eventAnswers }: KnownAnswers, event: TriggerEvent): Answers | undefined {
+export function answersTo({ answers, eventAnswers }: AnswerSettings, event: TriggerEvent): Answers | undefined {
   return eventAnswers?.[event] ?? answers;
 }
 

@@ -186,14 +186,14 @@ interface EventFields extends EventShape {
 }
 
 /** A job's settings of its requests. */
-export interface SaidShape extends Omit<EventShape, 'webhookUrl'> {
+export interface RequestSettings extends Omit<EventShape, 'webhookUrl'> {
   readonly onEnter?: EventFields | null | undefined;
   readonly onExit?: EventFields | null | undefined;
   readonly envelope?: 'cloudevents' | null | undefined;
 }
 
 /** The settings that a slice needs. */
-export interface RequestShape extends SaidShape {
+export interface RequestShape extends RequestSettings {
   /** Label of the job, which templates may name. */
   readonly label: string;
 }
@@ -211,7 +211,10 @@ export interface EffectiveShape {
 export const JSON_TYPE = 'application/json';
 
 /** The requests of an event: as it says itself, or else as its job does, or else by default. */
-export function effectiveShape(job: SaidShape & { readonly webhookUrl: string }, event: TriggerEvent): EffectiveShape {
+export function effectiveShape(
+  job: RequestSettings & { readonly webhookUrl: string },
+  event: TriggerEvent,
+): EffectiveShape {
   const own = (event === 'enter' ? job.onEnter : job.onExit) ?? {};
   const method = own.method ?? job.method ?? 'POST';
   const body = own.body ?? job.body ?? null;
@@ -227,7 +230,7 @@ export function effectiveShape(job: SaidShape & { readonly webhookUrl: string },
 
 /** Returns the field of the form that sets this for the requests of an event: the event's own, or the job's. */
 export function fieldSaying(
-  { onEnter, onExit }: Pick<SaidShape, 'onEnter' | 'onExit'>,
+  { onEnter, onExit }: Pick<RequestSettings, 'onEnter' | 'onExit'>,
   event: TriggerEvent,
   field: keyof EventShape,
 ): string {
@@ -245,7 +248,7 @@ function isJson(contentType: string): boolean {
 }
 
 /** Returns the kind of a request's body, as far as it matters to a template of it. A form is made from JSON. */
-export function bodyKind(contentType: string, envelope: SaidShape['envelope']): 'json' | 'xml' | 'text' {
+export function bodyKind(contentType: string, envelope: RequestSettings['envelope']): 'json' | 'xml' | 'text' {
   if (envelope === 'cloudevents' || isJson(contentType) || isForm(contentType)) return 'json';
   return /^[^;]*[/+]xml\s*(?:;|$)/i.test(contentType) ? 'xml' : 'text';
 }
@@ -256,7 +259,7 @@ function isOwn(body: EffectiveShape['body']): boolean {
 
 /** Returns request settings of a job that contradict each other. */
 export function shapeProblems(
-  job: SaidShape & { readonly webhookUrl: string; readonly batch: object | null },
+  job: RequestSettings & { readonly webhookUrl: string; readonly batch: object | null },
 ): { readonly field: string; readonly message: string }[] {
   const found = new Map<string, { readonly field: string; readonly message: string }>();
   for (const event of ['enter', 'exit'] as const) {
@@ -312,7 +315,7 @@ export function shapeProblems(
 
 /** Returns all reasons why a job cannot send by GET; false: it can. */
 function bodilessProblem(
-  { envelope, batch }: Pick<SaidShape, 'envelope'> & { readonly batch: object | null },
+  { envelope, batch }: Pick<RequestSettings, 'envelope'> & { readonly batch: object | null },
   body: EffectiveShape['body'],
 ): string | false {
   const inTheWay = [

@@ -1,4 +1,4 @@
-import type { KnownAnswers, DecidedVerdict } from './answers.ts';
+import type { AnswerSettings, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { ProfileRef } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
@@ -27,7 +27,7 @@ export interface SliceTrigger {
 }
 
 /** The settings of a job that a slice needs to make and send requests. */
-export interface DeliverySettings extends KnownAnswers {
+export interface DeliverySettings extends AnswerSettings {
   readonly subscriptionId: string;
   /** The number of edits of the job; outcomes of an older revision do not count for the present endpoint. */
   readonly revision: number;

@@ -158,7 +158,7 @@ export interface PersonStanding {
   /** Absent: none of them has had its turn yet. */
   readonly chain?: ChainStanding;
   /** Triggers on their way to becoming dead letters. */
-  readonly dying: number;
+  readonly pendingDeadLetters: number;
   /** A backfill found the person, but its enter is not queued yet. */
   readonly inPages: boolean;
 }

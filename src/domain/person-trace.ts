@@ -245,5 +245,5 @@ export class PersonTrace {
 export function knowsPerson(event: TraceEvent): boolean {
   if (event.kind !== 'stands') return event.kind !== 'left-out' && event.kind !== 'discarded';
   const { standing } = event;
-  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.dying > 0);
+  return standing !== undefined && (standing.waitingCount > 0 || standing.inPages || standing.pendingDeadLetters > 0);
 }

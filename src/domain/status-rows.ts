@@ -1,7 +1,7 @@
 import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
-import type { EventShape, ExportField, SaidShape } from '../contract/request-shape.ts';
+import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
 import { FORM, EDITABLE_FIELDS } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
 import {
@@ -183,7 +183,7 @@ export function fieldName(field: ExportField): string {
 }
 
 /** How the requests differ from a POST of the default body, in few words; templates are in `status --json`. */
-function shape(status: SaidShape): string | undefined {
+function shape(status: RequestSettings): string | undefined {
   const { method, contentType, headers, body, envelope, onEnter, onExit } = status;
   const parts = [
     ...shapeWords({ method, contentType, headers, body }),
@@ -212,7 +212,7 @@ function shapeWords({ method, contentType, headers, body }: EventShape): string[
 }
 
 /** `404, 409 mean delivered; exit: 5xx means retry` */
-function answers({ answers: usual, onEnter, onExit }: SaidShape & { readonly answers?: Answers | null }): string {
+function answers({ answers: usual, onEnter, onExit }: RequestSettings & { readonly answers?: Answers | null }): string {
   const told = [
     ['', usual],
     ['enter: ', onEnter?.answers],

@@ -143,7 +143,7 @@ export function timeOf(value: Json | undefined): string | null | undefined {
 }
 
 /** A change as its sender tells it; something may be missing. */
-interface Told {
+interface ReportedChange {
   readonly user: string | undefined;
   /** The place where the user is looked for, for the reason. */
   readonly userIn: string;
@@ -155,14 +155,14 @@ interface Told {
 }
 
 /** Returns a change, or what it lacks. */
-export function changeOf(told: Told, { audience }: PresetSettings): Change | Unreadable {
-  const { user, userIn, event, profile } = told;
-  const said = audience === undefined ? told.audiences.map(idOf) : [audience];
+export function changeOf(reported: ReportedChange, { audience }: PresetSettings): Change | Unreadable {
+  const { user, userIn, event, profile } = reported;
+  const said = audience === undefined ? reported.audiences.map(idOf) : [audience];
   const [first, ...others] = new Set(said.filter((one) => one !== undefined));
   if (user === undefined) return { reason: `it does not say who: there is no text or whole number in ${userIn}` };
   if (event === undefined) return { reason: 'it does not say whether the person enters or leaves' };
   if (first === undefined) return { reason: 'it does not say which audience it is about' };
-  const at = timeOf(told.at);
+  const at = timeOf(reported.at);
   if (at === null)
     return {
       reason: 'its time is neither RFC 3339 nor seconds or ms since 1970, from September 2001 to the year 2100',

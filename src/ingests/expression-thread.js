@@ -71,7 +71,7 @@ async function evaluated({ expressions, body, headers, query }) {
   for (const item of items) {
     try {
       if ((await value('ignore', item)) === true) ignored += 1;
-      else changes.push(await toldOf(item, value));
+      else changes.push(await reportedOf(item, value));
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       changes.push({ failure: failures.push(error.message) - 1 });
@@ -95,7 +95,7 @@ function listOf(value) {
  * @param {unknown} item
  * @param {ValueOf} value
  */
-async function toldOf(item, value) {
+async function reportedOf(item, value) {
   return {
     user: await value('user', item),
     audience: await value('audience', item),

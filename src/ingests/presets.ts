@@ -62,7 +62,9 @@ function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadab
     own(properties, 'audience_id'),
     own(properties, 'audience_name'),
   ];
-  return [changeOf({ ...toldIn(call, traits, settings), event, audiences, profile: own(context, 'traits') }, settings)];
+  return [
+    changeOf({ ...reportedIn(call, traits, settings), event, audiences, profile: own(context, 'traits') }, settings),
+  ];
 }
 
 function identified(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
@@ -73,18 +75,18 @@ function identified(call: JsonObject, settings: PresetSettings): (Change | Unrea
   const key = idOf(own(computed, 'computation_key'));
   const names = Object.keys(settings.audiences).filter((name) => name !== key);
   if (key !== undefined && own(computed, 'computation_class') !== 'trait') names.unshift(key);
-  const told = toldIn(call, traits, settings);
+  const reported = reportedIn(call, traits, settings);
   if (!isObject(given) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
   return names.flatMap((name) => {
     const value = own(traits, name);
     if (typeof value !== 'boolean') return [];
     const audiences = name === key ? [name, own(computed, 'computation_id')] : [name];
     const profile = without(traits, (trait) => trait === name);
-    return [changeOf({ ...told, event: value ? 'enter' : 'exit', audiences, profile }, settings)];
+    return [changeOf({ ...reported, event: value ? 'enter' : 'exit', audiences, profile }, settings)];
   });
 }
 
-function toldIn(call: JsonObject, traits: JsonObject, { userField }: PresetSettings) {
+function reportedIn(call: JsonObject, traits: JsonObject, { userField }: PresetSettings) {
   const user =
     userField === undefined ? idOf(own(call, 'userId')) : firstId(valueAt(traits, userField), valueAt(call, userField));
   return { user, userIn: `"${userField ?? 'userId'}"`, at: call['timestamp'] ?? call['originalTimestamp'] };
@@ -330,19 +332,19 @@ function changesIn(message: Json, settings: PresetSettings): (Change | Unreadabl
   if (!isObject(message['data'] ?? {})) return [{ reason: 'its "data" is no JSON object' }];
   const { userField } = settings;
   const user = userField === undefined ? idOf(own(message, 'id')) : idOf(valueAt(data, userField));
-  const told = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
+  const reported = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
   const events = own(data, 'segment_events') ?? own(message, 'segment_events');
   const listed = Array.isArray(events) ? listOf(events).filter(isObject) : [];
   const name = own(data, '_audience_name');
   if (listed.length === 0) {
     const audiences = [own(data, '_audience'), own(data, '_audience_friendly'), name];
-    return [changeOf({ ...told, event: eventOf(data['_audience_action']), audiences }, settings)];
+    return [changeOf({ ...reported, event: eventOf(data['_audience_action']), audiences }, settings)];
   }
   return listed.map((one) => {
     const event = eventOf(one['event']);
     // Only the one event of the old format has a name.
     const audiences = [own(one, 'id'), own(one, 'slug'), ...(listed.length === 1 ? [name] : [])];
-    return changeOf({ ...told, event, audiences, at: event === undefined ? undefined : one[event] }, settings);
+    return changeOf({ ...reported, event, audiences, at: event === undefined ? undefined : one[event] }, settings);
   });
 }
 
@@ -362,8 +364,8 @@ function plainTrigger(item: JsonObject, event: Json | undefined, settings: Prese
   const misspelt = misspeltInTrigger({ ...item, user: 'its own', audience: item['audience'] ?? settings.audience });
   if (misspelt !== undefined) return { reason: misspelt };
   const profile = own(item, 'profile');
-  const told = { user: idOf(valueAt(item, field)), userIn: `"${field}"`, event: eventOf(event), profile };
-  return changeOf({ ...told, audiences: [own(item, 'audience')], at: own(item, 'at') }, settings);
+  const reported = { user: idOf(valueAt(item, field)), userIn: `"${field}"`, event: eventOf(event), profile };
+  return changeOf({ ...reported, audiences: [own(item, 'audience')], at: own(item, 'at') }, settings);
 }
 
 /** A sender that is known here. */
@@ -376,8 +378,8 @@ export interface Preset {
    * of its syncs: it will never be accepted.
    */
   readonly badDataStatus: 422 | 200;
-  /** Which of its requests tell of a change; others are ignored. */
-  readonly told?: {
+  /** Which of its requests report a change; others are ignored. */
+  readonly changes?: {
     readonly inWords: string;
     /** By a field's dotted path: the words that are understood there. */
     readonly fields: Readonly<Record<string, readonly string[]>>;
@@ -393,17 +395,17 @@ const CALLS = {
 const X_SIGNATURE: SignatureScheme = { kind: 'hmac', header: 'x-signature', algorithm: 'sha1', encoding: 'hex' };
 
 const PRESETS = {
-  lytics: { read: readLytics, badDataStatus: 422, told: { inWords: 'what is no test', fields: {} } },
-  segment: { read: readSegment, signature: X_SIGNATURE, badDataStatus: 422, told: CALLS },
-  rudderstack: { read: readSegment, signature: X_SIGNATURE, badDataStatus: 422, told: CALLS },
+  lytics: { read: readLytics, badDataStatus: 422, changes: { inWords: 'requests that are not tests', fields: {} } },
+  segment: { read: readSegment, signature: X_SIGNATURE, badDataStatus: 422, changes: CALLS },
+  rudderstack: { read: readSegment, signature: X_SIGNATURE, badDataStatus: 422, changes: CALLS },
   mixpanel: { read: readMixpanel, badDataStatus: 200 },
   hightouch: { read: readRows, badDataStatus: 200 },
   census: { read: readRows, badDataStatus: 200 },
   posthog: {
     read: readPosthog,
     badDataStatus: 422,
-    told: {
-      inWords: 'events whose name says that somebody entered or left, such as "cohort entered" and "cohort left"',
+    changes: {
+      inWords: 'events named for entering or leaving, such as "cohort entered" and "cohort left"',
       fields: { 'event.event': ['cohort entered', 'cohort left'] },
     },
   },
@@ -411,13 +413,13 @@ const PRESETS = {
     read: readCustomerio,
     signature: { kind: 'customerio' },
     badDataStatus: 200,
-    told: { inWords: 'what a webhook action of a campaign sends', fields: {} },
+    changes: { inWords: "requests of a campaign's webhook action", fields: {} },
   },
   standard: {
     read: readStandard,
     signature: { kind: 'standard-webhooks' },
     badDataStatus: 422,
-    told: {
+    changes: {
       inWords: 'a message of a job, a trigger, and types such as "audience.entered" and "audience.exited"',
       fields: { type: ['audience.entered', 'audience.exited'] },
     },
@@ -433,10 +435,13 @@ export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]
  * Returns a word of an ignored request, and the similar one that the sender most likely meant.
  * Undefined: none is similar.
  */
-export function nearMiss({ told }: Preset, body: Json): { readonly said: string; readonly near: string } | undefined {
+export function nearMiss(
+  { changes }: Preset,
+  body: Json,
+): { readonly said: string; readonly near: string } | undefined {
   const items = listOf(isObject(body) && Array.isArray(body['batch']) ? body['batch'] : body).filter(isObject);
   for (const item of items)
-    for (const [path, words] of Object.entries(told?.fields ?? {})) {
+    for (const [path, words] of Object.entries(changes?.fields ?? {})) {
       const said = valueAt(item, path);
       if (typeof said !== 'string' || words.includes(said)) continue;
       const near = nearestKey(said, words);

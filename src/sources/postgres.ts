@@ -282,7 +282,7 @@ class PostgresAudiences {
     const readAt = performance.now();
     const { text, what } = this.#queries.audiences;
     const { rows } = await this.#pool.query(text, [], what);
-    return { ...knownOf(rows, what), readAt };
+    return { ...audiencesFrom(rows, what), readAt };
   }
 
   async #sizesNow(): Promise<ReadonlyMap<string, number> | undefined> {
@@ -305,7 +305,7 @@ function refuseProblems({ problems }: CachedAudiences): void {
   if (problems.length > 0) throw new SourceError(problems.join('\n'));
 }
 
-function knownOf(rows: readonly PostgresRow[], what: string): Omit<CachedAudiences, 'readAt'> {
+function audiencesFrom(rows: readonly PostgresRow[], what: string): Omit<CachedAudiences, 'readAt'> {
   const problems: string[] = [];
   const found: { key: string; listing: AudienceListing }[] = [];
   for (const row of rows) {

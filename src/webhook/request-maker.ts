@@ -136,7 +136,7 @@ export class RequestMaker {
   #scopeOf(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): TemplateScope {
     const { wantsData, wantsBody } = this.#shapes(trigger.event);
     return {
-      ...known(trigger, id, parts),
+      ...itemFields(trigger, id, parts),
       data: wantsData ? templateData(parts) : {},
       now: parts.attemptAt,
       job: this.#job,
@@ -153,7 +153,7 @@ export class RequestMaker {
   }
 }
 
-function known(
+function itemFields(
   { user, event, at, failures = 0 }: SentTrigger,
   id: string,
   { audience }: PayloadParts,
@@ -167,7 +167,7 @@ function itemScope(trigger: SentTrigger, id: string, parts: PayloadParts, byDefa
   let data: JsonObject | undefined;
   let body: JsonObject | undefined;
   return {
-    ...known(trigger, id, parts),
+    ...itemFields(trigger, id, parts),
     get data() {
       return (data ??= templateData(parts));
     },

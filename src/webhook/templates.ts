@@ -199,7 +199,7 @@ export function templateProblem(
     const templates = trying(() => LIQUIDS[use].parse(source));
     if (batch === 'around') trying(() => aroundBatches.parse(source));
     const { globals, variables } = analyzeSync(templates, { partials: false });
-    const known = knownIn(batch, data);
+    const known = knownFieldsIn(batch, data);
     for (const variable of Object.values(globals).flat()) {
       const unknown = unknownName(variable.segments, known);
       if (unknown !== undefined) return `Line ${variable.location.row}: ${unknown}`;
@@ -208,7 +208,7 @@ export function templateProblem(
     const quoted = outputInQuotes(templates);
     if (quoted !== undefined) return placed(quoted);
     const named = Object.values(variables).flatMap((all) => all.map(({ segments }) => segments));
-    return neverJson(named, batch === 'body', givenBy(source));
+    return neverJson(named, batch === 'body', rendererOf(source));
   } catch (error) {
     if (error instanceof TemplateFailed) return error.message;
     throw error;
@@ -221,7 +221,7 @@ function placed({ template, why }: { readonly template: LiquidTemplate; readonly
 }
 
 /** Returns a function that gives a template's JSON for a scope. */
-function givenBy(source: string): (scope: object) => Rendered {
+function rendererOf(source: string): (scope: object) => Rendered {
   const template = readTemplate(source, 'json');
   return (scope) => {
     try {
@@ -232,7 +232,7 @@ function givenBy(source: string): (scope: object) => Rendered {
   };
 }
 
-function knownIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): KnownFields {
+function knownFieldsIn(batch: 'body' | 'around' | undefined, data: readonly string[] | undefined): KnownFields {
   if (batch !== undefined) return batch === 'body' ? KNOWN_IN_BATCH : KNOWN_OF_BATCH;
   return data === undefined ? KNOWN : { ...KNOWN, data };
 }

@@ -82,7 +82,7 @@ test.each([
     'It says "Audience Enterd": did you mean "Audience Entered"?',
   ],
   ['a type', { type: 'trak', event: 'Audience Entered', userId: 'u' }, 'It says "trak": did you mean "track"?'],
-  ['nothing near', { type: 'page' }, 'what tells of a change is Track calls "Audience Entered"'],
+  ['nothing near', { type: 'page' }, 'this preset reads changes from Track calls "Audience Entered"'],
 ])('what is ignored is said, with what would not be: %s', async (_, body, words) => {
   const { code, out, err } = await tried(['segment'], JSON.stringify(body));
   expect([code, out]).toEqual([0, 'ignored: 1 (no membership change)']);

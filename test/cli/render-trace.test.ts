@@ -74,7 +74,7 @@ function stands(changed: Partial<PersonStanding> = {}): TraceEvent {
     waits: {},
     waiting: [],
     waitingCount: 0,
-    dying: 0,
+    pendingDeadLetters: 0,
     inPages: false,
     ...changed,
   };
@@ -173,8 +173,8 @@ test('how it stands now is in words', () => {
     'in a holder': { waiting: [{ event: 'exit', audience: 'vip', at, holder: '7' }] },
     'a member': { ...nobody, inPages: true },
     'a member, in a batch': { ...nobody, inPages: true, waits: { batch: gatheringUntil } },
-    'one is becoming a dead letter': { ...nobody, dying: 1 },
-    'two are becoming dead letters': { ...nobody, dying: 2 },
+    'one is becoming a dead letter': { ...nobody, pendingDeadLetters: 1 },
+    'two are becoming dead letters': { ...nobody, pendingDeadLetters: 2 },
   };
   const died: TraceEvent = {
     kind: 'died',

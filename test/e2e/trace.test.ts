@@ -93,7 +93,7 @@ test('a dead letter is shown with its present state, and with what came of it wh
     { kind: 'received' },
     { kind: 'attempted', outcome: 'failed', verdict: 'refused', status: 422, answer: 'no email' },
     { kind: 'died', failure: 'HTTP 422', attempts: 1, state: 'waiting' },
-    { kind: 'stands', standing: { waitingCount: 0, dying: 0 } },
+    { kind: 'stands', standing: { waitingCount: 0, pendingDeadLetters: 0 } },
   ]);
   const [, , died] = waits;
   if (died?.kind !== 'died') throw new Error('There is a dead letter.');

@@ -165,11 +165,11 @@ async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly 
 /** Why something was ignored, and what would not be. */
 function ignoredText({ preset, settings }: Ingest, text: string): string {
   if (preset === undefined) return 'Ignored: "ignore" is true of it, or "each" finds nothing in it.';
-  const { told } = presetNamed(preset);
+  const { changes } = presetNamed(preset);
   const near = nearMiss(presetNamed(preset), bodyIn(text));
   const hint = near === undefined ? '' : ` It says "${printable(near.said)}": did you mean "${near.near}"?`;
   const named = Object.keys(settings.audiences).length > 0 ? '' : (NO_NAMES[preset] ?? '');
-  return `Ignored: what tells of a change is ${told?.inWords ?? 'another'}.${named}${hint}`;
+  return `Ignored: this preset reads changes from ${changes?.inWords ?? 'other requests'}.${named}${hint}`;
 }
 
 /** Changes that are ignored as long as "audiences" names none. */

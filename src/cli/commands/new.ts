@@ -64,7 +64,7 @@ export interface FormOptions {
 type Field = keyof JobDefinitionInput;
 
 /** The choices that the form offers. */
-interface KnownAnswers {
+interface FormChoices {
   readonly authorizations: readonly AuthorizationListing[];
   readonly audiences: AudienceList;
 }
@@ -90,11 +90,11 @@ export async function askForm(options: FormOptions): Promise<JobDefinitionInput>
   return complete(draft);
 }
 
-async function whatIsKnown(jobs: FormJobs): Promise<KnownAnswers> {
+async function whatIsKnown(jobs: FormJobs): Promise<FormChoices> {
   return { authorizations: await jobs.authorizations(), audiences: await jobs.audiences() };
 }
 
-type Step = (draft: Draft, options: FormOptions, known: KnownAnswers) => Promise<void>;
+type Step = (draft: Draft, options: FormOptions, known: FormChoices) => Promise<void>;
 
 /** Asks for a field by its descriptor alone. */
 function plainly(field: Field): Step {
@@ -215,7 +215,7 @@ export async function changeAnswer(definition: JobDefinitionInput, options: Form
 }
 
 /** Asks again until a worker finds nothing wrong. */
-async function fixDraft(draft: Draft, options: FormOptions, known: KnownAnswers): Promise<void> {
+async function fixDraft(draft: Draft, options: FormOptions, known: FormChoices): Promise<void> {
   for (;;) {
     const prepared = await options.jobs.check(complete(draft));
     if (prepared.ok) return prepared.warnings.forEach((warning) => options.say(`Warning: ${printable(warning)}`));
@@ -304,13 +304,13 @@ export async function newJob(options: NewJobOptions): Promise<NewJob | 'saved' |
       // All answers are kept; the failed step can be tried again.
       if (!(error instanceof TriggersError || error instanceof UsageError)) throw error;
       hasFailed = true;
-      told(error, options.say);
+      showFailure(error, options.say);
     }
   }
 }
 
 /** Shows the failure, then the remedy. */
-function told(error: Error, say: (line: string) => void): void {
+function showFailure(error: Error, say: (line: string) => void): void {
   for (const line of withRemedies(error).split('\n')) say(printable(line));
 }
 
@@ -341,7 +341,7 @@ async function start(definition: JobDefinitionInput, { ask, jobs, say, columns }
       return await jobs.start(definition, jobId === undefined ? {} : { jobId });
     } catch (error) {
       const isTaken = error instanceof JobAlreadyRunning || error instanceof JobKept || error instanceof JobRecoverable;
-      if (isTaken) told(error, say);
+      if (isTaken) showFailure(error, say);
       else if (error instanceof InvalidJob && error.problems.every((problem) => problem.field === 'id'))
         problemLines(error.problems, columns).forEach((line) => say(line));
       else throw error;
@@ -369,7 +369,7 @@ async function save(definition: JobDefinitionInput, { ask, say, save: write }: N
       say(`The file ${printable(file)} already exists. Choose another name.`);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      told(error, say);
+      showFailure(error, say);
     }
   }
 }

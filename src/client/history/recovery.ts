@@ -24,7 +24,7 @@ import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
-import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, knownUntil } from '../executions.ts';
+import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, retainedUntil } from '../executions.ts';
 import { prepare } from '../jobs/job-definition.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
@@ -79,7 +79,7 @@ export async function recoverableUntil(
 ): Promise<number | undefined> {
   if (!endedFromOutside(ended.status.name)) return undefined;
   if ((await neverBegun(client, ended))?.mayBegin === false) return undefined;
-  return await knownUntil(client, ended);
+  return await retainedUntil(client, ended);
 }
 
 /**
@@ -95,7 +95,7 @@ export async function recoverableOf(
   if (until === undefined) return undefined;
   const known = { ended: endedAs(ended.status.name), recoverableUntil: instantOf(until) };
   try {
-    const left = await leftOf(client, jobId, ended);
+    const left = await undeliveredOfEnded(client, jobId, ended);
     return isNothing(left) ? undefined : { ...known, ...left };
   } catch (cause) {
     // Whatever the reason, the unread part may be large.
@@ -104,16 +104,16 @@ export async function recoverableOf(
 }
 
 /** The undelivered rest of a job. */
-type Left = Pick<Recoverable, 'waiting' | 'backfill' | 'letters'>;
+type Undelivered = Pick<Recoverable, 'waiting' | 'backfill' | 'letters'>;
 
-const NOTHING: Left = { waiting: 0, backfill: false, letters: 0 };
+const NOTHING: Undelivered = { waiting: 0, backfill: false, letters: 0 };
 
-export function isNothing({ waiting, backfill, letters }: Left): boolean {
+export function isNothing({ waiting, backfill, letters }: Undelivered): boolean {
   return waiting === 0 && !backfill && letters === 0;
 }
 
 /** Returns the undelivered rest of a job, from its own status. */
-export async function leftBy(client: Client, status: JobStatus, taskQueue: string): Promise<Left> {
+export async function undeliveredBy(client: Client, status: JobStatus, taskQueue: string): Promise<Undelivered> {
   const { waiting, backfill } = status;
   return {
     waiting,
@@ -123,13 +123,17 @@ export async function leftBy(client: Client, status: JobStatus, taskQueue: strin
 }
 const OVER: ReadonlySet<BackfillStatus['state']> = new Set(['finished', 'cancelled']);
 
-async function leftOf(client: Client, jobId: string, ended: WorkflowExecutionDescription): Promise<Left> {
+async function undeliveredOfEnded(
+  client: Client,
+  jobId: string,
+  ended: WorkflowExecutionDescription,
+): Promise<Undelivered> {
   const run = await readEndedRun(client, ended.workflowId, ended.runId);
   try {
     const now = Date.now();
     const state = recoverJob(await remainsOf(client, ended, run), false, now);
     if (state.stopping?.waiting === 'discard') return NOTHING;
-    return await leftBy(client, describeJob(state, jobId, now), ended.taskQueue);
+    return await undeliveredBy(client, describeJob(state, jobId, now), ended.taskQueue);
   } catch (error) {
     // It never began, and cannot now: all triggers signalled to it wait.
     if (!(error instanceof InvalidJob)) throw error;

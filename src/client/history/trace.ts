@@ -99,7 +99,7 @@ const NOTHING_WAITS: PersonAnswer = {
   waits: {},
   waiting: [],
   waitingCount: 0,
-  dying: 0,
+  pendingDeadLetters: 0,
   inPages: false,
 };
 

@@ -14,7 +14,7 @@ import { describeLast, isOpen, isStopped } from '../executions.ts';
 import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { reachableJobs } from './job-list.ts';
-import { destinationsBeside, fieldWarnings, leftBehind } from './start-job.ts';
+import { destinationsBeside, fieldWarnings, undeliveredOfLast } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
 
 /** A step towards the wanted jobs. */
@@ -188,7 +188,7 @@ async function planOf(
   const said = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
   if (found === undefined || !isOpen(found) || isStopped(found)) {
-    await leftBehind(client, jobId, false);
+    await undeliveredOfLast(client, jobId, false);
     const { existingUsers } = prepared.definition;
     const warnings = [...prepared.warnings, ...(await warningsOfFields(client, taskQueue, prepared))];
     return { jobId, action: 'create', definition: said, audiences: prepared.audiences, existingUsers, warnings };

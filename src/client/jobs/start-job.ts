@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
-import type { ExportField, SaidShape } from '../../contract/request-shape.ts';
+import type { ExportField, RequestSettings } from '../../contract/request-shape.ts';
 import { andLetters } from '../../domain/shown.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
@@ -10,7 +10,7 @@ import { areTwins, type Destination } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
-import { isNothing, leftBy, recoverableOf } from '../history/recovery.ts';
+import { isNothing, undeliveredBy, recoverableOf } from '../history/recovery.ts';
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
@@ -20,7 +20,7 @@ import { ofJob, queryStatus, START_WAIT_MS, startJobWorkflow, statusWhen } from 
 import { endStopped } from './stopped-jobs.ts';
 
 /** The fields that a job sends, and the audiences. */
-export interface FieldsOf extends SaidShape {
+export interface FieldsOf extends RequestSettings {
   readonly webhookUrl: string;
   readonly exportFields: readonly ExportField[];
   readonly audiences: readonly { readonly id: string }[];
@@ -55,7 +55,9 @@ const FIELD = /(?<![\w.-])(?:\w+\.)?data\.([\w-]+(?:\.[\w-]+)*)/g;
 const OF_LIST = /(?<=.)\.(?:size|first|last)\b.*$/;
 
 /** Returns the fields that a job's templates name, as export fields would name them. */
-export function fieldsInTemplates(job: SaidShape & { readonly webhookUrl?: string | null | undefined }): string[] {
+export function fieldsInTemplates(
+  job: RequestSettings & { readonly webhookUrl?: string | null | undefined },
+): string[] {
   const sources = [job, job.onEnter ?? {}, job.onExit ?? {}].flatMap(({ webhookUrl, headers, body }) => [
     webhookUrl ?? '',
     ...Object.values(headers ?? {}),
@@ -131,7 +133,7 @@ export async function startJob(
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   const { jobId } = naming;
   const { audiences, missingSearchAttributes } = prepared;
-  const left = await leftBehind(client, jobId, discardRecoverable);
+  const left = await undeliveredOfLast(client, jobId, discardRecoverable);
   const [ofFields, twins] = await Promise.all([
     fieldWarnings(client, taskQueue, { ...prepared.definition, audiences }),
     twinsOf(client, taskQueue, { jobId, form: prepared.definition, audiences }),
@@ -185,7 +187,7 @@ export async function destinationsBeside(
  * Returns the undelivered rest of the last job with this id, if that may be given up; undefined when there is none.
  * @throws JobAlreadyRunning, JobKept, JobRecoverable: no other job can be started under this id
  */
-export async function leftBehind(
+export async function undeliveredOfLast(
   client: Client,
   jobId: string,
   mayBeGivenUp: boolean,
@@ -203,7 +205,7 @@ export async function leftBehind(
 async function refuseWhenKept(client: Client, jobId: string, taskQueue: string): Promise<void> {
   const status = await queryStatus(client, jobId);
   if (status.kept === undefined) throw new JobAlreadyRunning(jobId);
-  const left = await leftBy(client, status, taskQueue);
+  const left = await undeliveredBy(client, status, taskQueue);
   if (!isNothing(left)) throw new JobKept(jobId, { ...status.kept, letters: left.letters });
 }
 

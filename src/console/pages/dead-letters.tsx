@@ -32,9 +32,9 @@ export function DeadLettersPage(): JSX.Element {
   const { mayOperate, jobs: onlyJobs } = useSession();
   const { query, route } = useLocation();
   const { job, failure: meantFailure, user, letter } = query;
-  const filter: Filter = said({ job, failure: meantFailure, user });
+  const filter: Filter = withoutBlanks({ job, failure: meantFailure, user });
   const change = (more: Record<string, string | undefined>): void => {
-    const search = new URLSearchParams(said({ ...filter, ...more })).toString();
+    const search = new URLSearchParams(withoutBlanks({ ...filter, ...more })).toString();
     route(search === '' ? '/dead-letters' : `/dead-letters?${search}`);
   };
   const needsJob = onlyJobs !== undefined && job === undefined;
@@ -109,7 +109,7 @@ export function DeadLettersPage(): JSX.Element {
 }
 
 /** Leaves out absent and empty values. */
-function said(wish: Readonly<Record<string, string | undefined>>): Record<string, string> {
+function withoutBlanks(wish: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const entries = Object.entries(wish).filter((one): one is [string, string] => (one[1] ?? '') !== '');
   return Object.fromEntries(entries);
 }
@@ -392,7 +392,7 @@ interface DecideProps {
 
 /** Counts the dead letters that the filter selects, then decides only if the number is still the same. */
 function Decide({ what, filter: { job, failure: meantFailure, user }, letters, onDone, onClose }: DecideProps) {
-  const filter = said({ jobId: job, failure: meantFailure, user });
+  const filter = withoutBlanks({ jobId: job, failure: meantFailure, user });
   const which = Object.keys(filter).length === 0 ? { all: true } : filter;
   const [extent, setExtent] = useState<DecisionExtent>();
   const [result, setResult] = useState<Decided>();

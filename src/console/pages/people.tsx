@@ -111,7 +111,7 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
 }
 
 function isWaiting(standing: PersonStanding | undefined): boolean {
-  return standing !== undefined && (standing.waitingCount > 0 || standing.dying > 0 || standing.inPages);
+  return standing !== undefined && (standing.waitingCount > 0 || standing.pendingDeadLetters > 0 || standing.inPages);
 }
 
 interface LineProps {
@@ -236,7 +236,7 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
   const now = useNow();
-  const { waiting, waitingCount, chain, state, dying, inPages, waits } = standing;
+  const { waiting, waitingCount, chain, state, pendingDeadLetters, inPages, waits } = standing;
   if (!isWaiting(standing)) return <>No triggers waiting for this person.</>;
   const why: readonly (string | false | undefined)[] = [
     state !== 'running' && `the job is ${state}`,
@@ -250,7 +250,7 @@ function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Elem
     chain?.nextAttemptAt !== undefined &&
       `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,
     chain?.place === 'ready' && (chain.ahead ?? 0) > 0 && `${counted(chain.ahead ?? 0, 'person', 'people')} ahead`,
-    dying > 0 && `${dying} becoming dead letters`,
+    pendingDeadLetters > 0 && `${pendingDeadLetters} becoming dead letters`,
     inPages && 'a backfill has found the person but not queued them yet',
   ];
   const reasons = why.filter((one) => typeof one === 'string');

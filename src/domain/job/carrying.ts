@@ -73,7 +73,7 @@ export interface CarriedJob extends Readonly<PlainState> {
   /** Holders that are no longer needed and have yet to be dropped. */
   readonly owedDrops: readonly string[];
   /** Dead triggers that are not yet confirmed to be kept. */
-  readonly dying: readonly DeadTrigger[];
+  readonly deadLetters: readonly DeadTrigger[];
   /** Keys of the last dead letters that came back, oldest first. */
   readonly takenLetters?: readonly string[];
   /** Keys of the last deliveries, oldest first. */
@@ -105,7 +105,7 @@ export function beginJob(job: JobRecord, seed: number): DispatcherState {
     chains: [],
     overflow: { first: 1, next: 1, spilled: 0, unconfirmed: [], tail: { audiences: [], triggers: [] } },
     owedDrops: [],
-    dying: [],
+    deadLetters: [],
     deliveredKeys: [],
     arrivals: [],
     arrivalsForgottenUntil: 0,
@@ -160,8 +160,8 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     chains,
     overflow: new Overflow(budgets.sliceBytes, carried.overflow),
     unreadable: carried.unreadable,
-    profileHolders: new ProfileHolders(neededIn(chains.all(), carried.dying), carried.profileHolders),
-    deadLetters: new PendingDeadLetters(carried.dying),
+    profileHolders: new ProfileHolders(neededIn(chains.all(), carried.deadLetters), carried.profileHolders),
+    deadLetters: new PendingDeadLetters(carried.deadLetters),
     takenLetters: new RecentMemory(budgets.rememberedLetters, untimed(carried.takenLetters ?? [])),
     owedAnswers: [],
     owedDrops: [...carried.owedDrops],
@@ -211,7 +211,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     ...(profileHolders === undefined ? {} : { profileHolders }),
     ...(lostSlices.length === 0 ? {} : { lostSlices }),
     owedDrops: state.owedDrops,
-    dying: state.deadLetters.carry(),
+    deadLetters: state.deadLetters.carry(),
     takenLetters: state.takenLetters.carryKeys(),
     deliveredKeys: state.delivered.carryKeys(),
     ...(state.backfill === undefined ? {} : { backfill: state.backfill.carry() }),

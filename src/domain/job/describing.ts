@@ -311,7 +311,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
               .map(({ trigger, holder }) => waitingTrigger(audiences, trigger, holder?.toString())),
           },
         }),
-    dying: deadLetters.count((dead) => dead.user === user),
+    pendingDeadLetters: deadLetters.count((dead) => dead.user === user),
     inPages,
   };
 }

@@ -4,7 +4,7 @@ import type { ServerLimits } from '../../contract/ports.ts';
 import type { SliceTrigger, DeliverySettings } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { Chain } from './queue/chain.ts';
-import type { KnownAnswers } from '../../contract/answers.ts';
+import type { AnswerSettings } from '../../contract/answers.ts';
 import { isTemplate } from '../message.ts';
 
 /** The record of an accepted definition. */
@@ -130,7 +130,7 @@ export function withoutAnswers(own: JobDefinition['onEnter']): JobDefinition['on
   return Object.keys(requests).length === 0 ? null : requests;
 }
 
-function answersOf({ answers, onEnter, onExit }: JobDefinition): KnownAnswers {
+function answersOf({ answers, onEnter, onExit }: JobDefinition): AnswerSettings {
   const own = (event: JobDefinition['onEnter']) => (event?.answers == null ? null : { ...answers, ...event.answers });
   const eventAnswers = withoutNulls({ enter: own(onEnter), exit: own(onExit) });
   return { ...withoutNulls({ answers }), ...(Object.keys(eventAnswers).length === 0 ? {} : { eventAnswers }) };

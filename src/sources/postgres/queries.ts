@@ -70,7 +70,7 @@ interface Selects {
 }
 
 export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
-  const { audiences, sizes, members, profiles } = config.queries ? given(config.queries) : ofTables(config);
+  const { audiences, sizes, members, profiles } = config.queries ? configuredSelects(config.queries) : ofTables(config);
   // Line breaks, since a configured query may end with a comment.
   const from = (select: PostgresQuery, alias: string) => `FROM (\n${select.text}\n) AS ${alias}`;
   const query = ({ what }: PostgresQuery, text: string): PostgresQuery => ({ what, text });
@@ -87,7 +87,7 @@ export function queriesOf(config: PostgresSourceConfig): PostgresQueries {
   };
 }
 
-function given({ audiences, members, profiles }: NonNullable<PostgresSourceConfig['queries']>): Selects {
+function configuredSelects({ audiences, members, profiles }: NonNullable<PostgresSourceConfig['queries']>): Selects {
   return {
     audiences: { text: audiences, what: 'the audiences (queries.audiences)' },
     members: { text: members, what: 'the members (queries.members)' },

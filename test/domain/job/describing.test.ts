@@ -12,12 +12,12 @@ import { jobRecord } from './a-record.ts';
 const person = (job: AJob, user: string) => describePerson(job.state, user, job.now);
 
 test('of somebody of whom nothing waits, the answer is that nothing does', () => {
-  const { chain, waiting, waitingCount, dying, inPages, overflow } = person(new AJob(), 'nobody');
-  expect({ chain, waiting, waitingCount, dying, inPages, overflow }).toEqual({
+  const { chain, waiting, waitingCount, pendingDeadLetters, inPages, overflow } = person(new AJob(), 'nobody');
+  expect({ chain, waiting, waitingCount, pendingDeadLetters, inPages, overflow }).toEqual({
     chain: undefined,
     waiting: [],
     waitingCount: 0,
-    dying: 0,
+    pendingDeadLetters: 0,
     inPages: false,
     overflow: undefined,
   });
@@ -178,8 +178,8 @@ test('a trigger that is dead, and not kept yet, is on its way to becoming a dead
   job.signal('dead');
   job.cut();
   job.end({ 0: { status: 422 } });
-  expect(person(job, 'dead')).toMatchObject({ dying: 1, waitingCount: 0 });
-  expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).dying).toBe(1);
+  expect(person(job, 'dead')).toMatchObject({ pendingDeadLetters: 1, waitingCount: 0 });
+  expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).pendingDeadLetters).toBe(1);
 });
 
 const SECRET = 's3cret';

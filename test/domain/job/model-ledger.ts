@@ -27,7 +27,7 @@ export interface Waiting {
   /** Behind it: in holders and in the tail. What is signalled twice may stand here twice. */
   readonly inOverflow: readonly string[];
   /** Dead, and not kept yet. */
-  readonly dying: readonly string[];
+  readonly pending: readonly string[];
 }
 
 /** What the world around a job knows itself: what was accepted, what arrived, what is dead. */
@@ -123,19 +123,19 @@ export class ModelLedger {
 
   /** Every accepted trigger is delivered, dead or waiting, in one place, and what waits stands in order. */
   check(user: string, where: Waiting): void {
-    const { dying } = where;
+    const { pending } = where;
     // Of one that died, another copy may have been signalled before that, and come to its turn later: then it is tried once more.
     // One that was delivered so long ago that the job has forgotten it, too.
     const isOne = (key: string) =>
-      !this.#repeated.has(key) || (!this.#hadDead.has(key) && !dying.includes(key) && !this.#times.has(key));
+      !this.#repeated.has(key) || (!this.#hadDead.has(key) && !pending.includes(key) && !this.#times.has(key));
     const inChain = where.inChain.filter(isOne);
     const inOverflow = where.inOverflow.filter(isOne);
     const accepted = (this.#accepted.get(user) ?? []).filter(isOne);
     must(new Set(inChain).size === inChain.length, `nothing of ${user} waits twice`);
     const isNews = (key: string, index: number) =>
-      inOverflow.indexOf(key) === index && !inChain.includes(key) && !this.#isSettled(key, dying);
+      inOverflow.indexOf(key) === index && !inChain.includes(key) && !this.#isSettled(key, pending);
     const waiting = [...inChain, ...inOverflow.filter(isNews)];
-    const gone = accepted.filter((key) => !waiting.includes(key) && this.#isSettled(key, dying));
+    const gone = accepted.filter((key) => !waiting.includes(key) && this.#isSettled(key, pending));
     must(gone.length + waiting.length === accepted.length, `every accepted trigger of ${user} is somewhere, once`);
     must(
       waiting.join() === accepted.filter((key) => waiting.includes(key)).join(),
@@ -186,7 +186,7 @@ export class ModelLedger {
     return last;
   }
 
-  #isSettled(key: string, dying: readonly string[]): boolean {
-    return this.#times.has(key) || this.#dead.has(key) || dying.includes(key);
+  #isSettled(key: string, pending: readonly string[]): boolean {
+    return this.#times.has(key) || this.#dead.has(key) || pending.includes(key);
   }
 }

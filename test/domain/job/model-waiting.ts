@@ -15,7 +15,7 @@ export function whereTriggersWait(state: DispatcherState, holders: ModelHolders)
     contents.push(content);
   }
   const overflow = [...contents, tail].flatMap(unpackTriggers);
-  const dying = state.deadLetters.carry();
+  const pending = state.deadLetters.carry();
   return (user) => {
     const keys = (triggers: readonly QueuedTrigger[]) =>
       triggers.filter(({ backfill }) => backfill === undefined).map((trigger) => keyOf({ user, ...trigger }));
@@ -24,7 +24,7 @@ export function whereTriggersWait(state: DispatcherState, holders: ModelHolders)
     return {
       inChain: chain,
       inOverflow: keys(outside),
-      dying: keys(dying.filter((one) => one.user === user).map(({ trigger }) => trigger)),
+      pending: keys(pending.filter((one) => one.user === user).map(({ trigger }) => trigger)),
     };
   };
 }

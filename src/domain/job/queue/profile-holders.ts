@@ -58,11 +58,11 @@ const OWED_BYTES = 19;
 /** The profile holders of triggers in chains, or on their way to dead letters. */
 export function neededIn(
   chains: Iterable<Pick<Chain, 'triggers'>>,
-  dying: Iterable<{ readonly trigger: { readonly profileRef?: ProfileRef } }>,
+  pending: Iterable<{ readonly trigger: { readonly profileRef?: ProfileRef } }>,
 ): Set<string> {
   const needed = new Set<string>();
   for (const { triggers } of chains)
     for (const { profileRef } of triggers) if (profileRef !== undefined) needed.add(profileRef[0]);
-  for (const { trigger } of dying) if (trigger.profileRef !== undefined) needed.add(trigger.profileRef[0]);
+  for (const { trigger } of pending) if (trigger.profileRef !== undefined) needed.add(trigger.profileRef[0]);
   return needed;
 }
