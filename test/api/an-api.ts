@@ -1,7 +1,11 @@
 import { connect } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { expect, jest } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
+import type { FastifyRequest } from 'fastify';
 import { request } from 'undici';
 import { type ApiServer, type ApiServerOptions, startApi } from '../../src/api/api-server.ts';
+import { bytesOf } from '../../src/api/bodies.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 
@@ -93,6 +97,22 @@ export async function answerToBytes(
   for (const part of parts) socket.write(part);
   await new Promise((resolve) => socket.once('close', resolve).once('error', resolve));
   return Buffer.concat(chunks).toString();
+}
+
+/** A body that does not end is refused after so many ms, and not before. @param request what is read of a request. */
+export async function bodyIsGivenUp(request: object, afterMs: number): Promise<void> {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'performance'] });
+  try {
+    const payload = new PassThrough();
+    const reading = bytesOf(request as FastifyRequest, payload);
+    payload.write('{');
+    await jest.advanceTimersByTimeAsync(afterMs - 1);
+    payload.write(' ');
+    jest.advanceTimersByTime(1);
+    await expect(reading).rejects.toMatchObject({ refusal: { status: 408, code: 'BodyTooSlow' } });
+  } finally {
+    jest.useRealTimers();
+  }
 }
 
 /** How many timers keep this process from ending. */

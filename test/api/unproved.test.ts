@@ -8,7 +8,7 @@ import type { FastifyRequest } from 'fastify';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
 import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
-import { apiWithoutTemporal, askOf } from './an-api.ts';
+import { apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';
 
 const KEYS: ConfiguredApiKeys = { boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['trigger'] } };
 const SECRET = 's3cret-of-twenty-four-letters';
@@ -93,19 +93,7 @@ test('[S43] a body of many small parts takes the room that they need in memory',
 });
 
 test('[S43] the body of an unproved caller is waited for five seconds', async () => {
-  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'performance'] });
-  try {
-    const request = { headers: {}, routeOptions: { config: {} }, params: {} };
-    const payload = new PassThrough();
-    const reading = bytesOf(request as unknown as FastifyRequest, payload); // What is read of it.
-    payload.write('{');
-    await jest.advanceTimersByTimeAsync(4_999);
-    payload.write(' ');
-    jest.advanceTimersByTime(1);
-    await expect(reading).rejects.toMatchObject({ refusal: { status: 408, code: 'BodyTooSlow' } });
-  } finally {
-    jest.useRealTimers();
-  }
+  await bodyIsGivenUp({ headers: {}, routeOptions: { config: {} }, params: {} }, 5_000);
 });
 
 test('[S36] [S43] a signature is over the bytes as they came, and nothing is unpacked before it is right', async () => {

@@ -39,6 +39,14 @@ async function holdersOf({ client }: Lab, jobId: string): Promise<string[]> {
   return ids;
 }
 
+/** The same, once there are as many as wanted. */
+async function holdersWhen(lab: Lab, jobId: string, isAsWanted: (count: number) => boolean): Promise<string[]> {
+  return await answerWhen(
+    () => holdersOf(lab, jobId),
+    ({ length }) => isAsWanted(length),
+  );
+}
+
 /** Which of so many people were told what came with their triggers, once each. */
 function toldRightly({ receiver }: Lab, count: number): number {
   const bodies = receiver.ledger.entries.map(({ body = '' }) => body);
@@ -58,12 +66,7 @@ test('what is pushed with many profiles is sent with them, and none is left in T
   const { events = [] } = await lab.handle(jobId).fetchHistory();
   const signals = (events ?? []).filter((event) => event.workflowExecutionSignaledEventAttributes != null);
   expect(signals.length).toBeLessThan(10);
-  expect(
-    await answerWhen(
-      () => holdersOf(lab, jobId),
-      ({ length }) => length === 0,
-    ),
-  ).toEqual([]);
+  await holdersWhen(lab, jobId, (count) => count === 0);
 });
 
 test('profiles outlive the job: it keeps what waits, is resumed, and sends them', async () => {
@@ -72,14 +75,7 @@ test('profiles outlive the job: it keeps what waits, is resumed, and sends them'
   const jobId = await held.start();
   await held.jobs.pause(jobId);
   await held.jobs.push(jobId, triggers(500));
-  expect(
-    (
-      await answerWhen(
-        () => holdersOf(held, jobId),
-        ({ length }) => length > 0,
-      )
-    ).length,
-  ).toBeGreaterThan(0);
+  await holdersWhen(held, jobId, (count) => count > 0);
   await held.jobs.stop(jobId, { waiting: 'keep' });
   await held.statusWhen(jobId, ({ state }) => state === 'stopped');
   expect((await holdersOf(held, jobId)).length).toBeGreaterThan(0);
@@ -99,45 +95,21 @@ test('a job that discards what waits leaves no profile behind, not even one that
     args: [{ profiles: ['{}'] }],
     startDelay: '1 hour',
   });
-  expect(
-    (
-      await answerWhen(
-        () => holdersOf(lab, jobId),
-        ({ length }) => length > 1,
-      )
-    ).length,
-  ).toBeGreaterThan(1);
+  await holdersWhen(lab, jobId, (count) => count > 1);
   await lab.jobs.stop(jobId, { waiting: 'discard' });
   await lab.handle(jobId).result();
-  expect(
-    await answerWhen(
-      () => holdersOf(lab, jobId),
-      ({ length }) => length === 0,
-    ),
-  ).toEqual([]);
+  await holdersWhen(lab, jobId, (count) => count === 0);
 });
 
 test('a job that is given up for another one leaves no profile behind', async () => {
   const jobId = await lab.start();
   await lab.jobs.pause(jobId);
   await lab.jobs.push(jobId, triggers(500));
-  expect(
-    (
-      await answerWhen(
-        () => holdersOf(lab, jobId),
-        ({ length }) => length > 0,
-      )
-    ).length,
-  ).toBeGreaterThan(0);
+  await holdersWhen(lab, jobId, (count) => count > 0);
   await lab.handle(jobId).terminate();
   const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   await lab.jobs.start(definition, { jobId, discardRecoverable: true });
-  expect(
-    await answerWhen(
-      () => holdersOf(lab, jobId),
-      ({ length }) => length === 0,
-    ),
-  ).toEqual([]);
+  await holdersWhen(lab, jobId, (count) => count === 0);
 });
 
 test('where the profiles are gone, their triggers become dead letters: nobody is told what the source has', async () => {
@@ -146,10 +118,7 @@ test('where the profiles are gone, their triggers become dead letters: nobody is
   const jobId = await gone.start();
   await gone.jobs.pause(jobId);
   await gone.jobs.push(jobId, triggers(100));
-  const holders = await answerWhen(
-    () => holdersOf(gone, jobId),
-    ({ length }) => length > 0,
-  );
+  const holders = await holdersWhen(gone, jobId, (count) => count > 0);
   for (const workflowId of holders) {
     await gone.client.workflowService.deleteWorkflowExecution({
       namespace: gone.client.options.namespace,

@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe } from '@jest/globals';
 import {
   type CompressionAlgorithmValue,
@@ -12,6 +9,7 @@ import {
 } from '@platformatic/kafka';
 import { type FurtherSettings, KafkaBroker, whyNoKafka } from '../../chaos/kafka-broker.ts';
 import { until } from './patience.ts';
+import { tempFolder } from './temp-folder.ts';
 
 const missing = whyNoKafka();
 if (missing !== undefined)
@@ -32,12 +30,10 @@ export interface Written {
 /** A real Apache Kafka for one test file. */
 export class TestKafka {
   readonly broker: KafkaBroker;
-  readonly #folder: string;
   readonly #producer: Producer;
 
   static async start(further: FurtherSettings = {}): Promise<TestKafka> {
-    const folder = mkdtempSync(join(tmpdir(), 'kafka-test-'));
-    const kafka = new TestKafka(folder, await KafkaBroker.start(folder, further));
+    const kafka = new TestKafka(await KafkaBroker.start(tempFolder(), further));
     // The first group has the brokers make their own topic for groups; until then there is no coordinator.
     const topic = await kafka.topic();
     await until(
@@ -50,8 +46,7 @@ export class TestKafka {
     return kafka;
   }
 
-  private constructor(folder: string, broker: KafkaBroker) {
-    this.#folder = folder;
+  private constructor(broker: KafkaBroker) {
     this.broker = broker;
     this.#producer = new Producer({ clientId: 'tests', bootstrapBrokers: [broker.address] });
   }
@@ -153,7 +148,6 @@ export class TestKafka {
   async stop(): Promise<void> {
     await this.#producer.close();
     await this.broker.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async #asking<T>(groupId: string, ask: (consumer: Consumer) => Promise<T>): Promise<T> {

@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Client } from 'pg';
 import { findPostgres, Postgres } from '../../demo/postgres-server.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import type { SourceContent } from './memory-source.ts';
+import { tempFolder } from './temp-folder.ts';
 
 const example = async (name: string): Promise<string> =>
   await readFile(new URL(`../../examples/postgres/${name}.sql`, import.meta.url), 'utf8');
@@ -16,23 +14,15 @@ const UNSAFE = { fsync: 'off', full_page_writes: 'off' };
 /** A real PostgreSQL for one test file. */
 export class TestPostgres {
   readonly server: Postgres;
-  readonly #folder: string;
   #databases = 0;
 
   /** Fails loudly where PostgreSQL cannot be run: otherwise what is promised about it would go untested. */
   static async start(): Promise<TestPostgres> {
-    const folder = mkdtempSync(join(tmpdir(), 'postgres-test-'));
-    try {
-      const server = await Postgres.start(await findPostgres(folder), folder, { settings: UNSAFE });
-      return new TestPostgres(folder, server);
-    } catch (error) {
-      rmSync(folder, { recursive: true, force: true });
-      throw error;
-    }
+    const folder = tempFolder();
+    return new TestPostgres(await Postgres.start(await findPostgres(folder), folder, { settings: UNSAFE }));
   }
 
-  private constructor(folder: string, server: Postgres) {
-    this.#folder = folder;
+  private constructor(server: Postgres) {
     this.server = server;
   }
 
@@ -73,7 +63,6 @@ export class TestPostgres {
 
   async stop(): Promise<void> {
     await this.server.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
