@@ -131,8 +131,8 @@ const SEARCHED_IN_STEP = 500;
 /** Additional steps for each trigger of a batch. */
 const MOST_STEPS_OF_ITEM = 100;
 /**
- * Longest time of one rendering, during which the worker does nothing else. It is far more than the steps of the largest batch take (0.6 s), since a
- * worker may have only a tenth of a core for a while.
+ * Longest time of one rendering, during which the worker does nothing else. It is far more than the largest batch needs (0.6 s). A worker
+ * may have only a tenth of a core for a while.
  */
 const MOST_MS = 10_000;
 const REASON_LENGTH = 200;
