@@ -159,14 +159,13 @@ export interface JobStatus extends ShownForm {
   readonly received: number;
   readonly delivered: number;
   /**
-   * Deliveries a second, as a fading average: over the last minute, and over the last five. `atMs` and `sinceMs` (epoch ms) are between a job and
-   * the client, which says what the rates are by now, and leaves them out.
+   * Deliveries a second, as a fading average: over the last minute, and over the last five. The client reads from `meter` what they are by now, and
+   * leaves it out: a workflow knows no later time than that of its last event.
    */
   readonly ratePerSecond: {
     readonly oneMinute: number;
     readonly fiveMinutes: number;
-    readonly atMs?: number;
-    readonly sinceMs?: number;
+    readonly meter?: CarriedMeter;
   };
   /** Attempts after the first that were made. */
   readonly retried: number;
@@ -232,6 +231,17 @@ export interface JobStatus extends ShownForm {
   /** Bytes of the state that the next run would be given, and the budget that it should stay within. */
   readonly stateBytes: number;
   readonly stateBudgetBytes: number;
+}
+
+/** How often something happened lately, as a job keeps it: plain JSON. */
+export interface CarriedMeter {
+  /** Epoch ms of the first count; 0 before. */
+  readonly since: number;
+  /** Epoch ms that the sums are of. */
+  readonly at: number;
+  /** Recent counts, each fading with its age, for one minute and for five. */
+  readonly one: number;
+  readonly five: number;
 }
 
 /** A minute or a quarter of an hour of a job. */

@@ -1,4 +1,4 @@
-import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
+import type { CarriedMeter, JobTrend, TrendPoint } from '../contract/job-status.ts';
 import { instantOf } from './instant.ts';
 
 /** The counts of one span: its number since 1970, triggers delivered, attempts that failed, and triggers that waited at its end. */
@@ -127,29 +127,10 @@ class Spans {
   }
 }
 
-/** A meter as a run carries it: plain JSON. */
-export interface CarriedMeter {
-  /** Epoch ms of the first count; 0 before. */
-  readonly since: number;
-  /** Epoch ms that the sums are of. */
-  readonly at: number;
-  /** Recent counts, each fading with its age, for one minute and for five. */
-  readonly one: number;
-  readonly five: number;
-}
-
 /** How many a second, recently. */
 interface Rates {
   readonly oneMinute: number;
   readonly fiveMinutes: number;
-}
-
-/** The same, with the times needed to fade them later, if nothing else has been counted until then. */
-interface DatedRates extends Rates {
-  /** Epoch ms: when they were so. */
-  readonly atMs?: number;
-  /** Epoch ms: when the first was counted. */
-  readonly sinceMs?: number;
 }
 
 /**
@@ -178,12 +159,6 @@ export class Meter {
     };
   }
 
-  /** Returns the rates with their times, for readers who look later. */
-  dated(now: number): DatedRates {
-    const { since } = this.#state;
-    return { ...this.rates(now), ...(since === 0 ? {} : { atMs: now, sinceMs: since }) };
-  }
-
   carry(): CarriedMeter {
     return this.#state;
   }
@@ -195,23 +170,10 @@ export class Meter {
   }
 }
 
-/** Fades rates up to now. A job's own answer ends with its last event: a workflow knows no later time. */
-export function ratesBy({ oneMinute, fiveMinutes, atMs, sinceMs }: DatedRates, now: number): Rates {
-  if (atMs === undefined || sinceMs === undefined || now <= atMs) return { oneMinute, fiveMinutes };
-  const faded = (rate: number, windowMs: number): number => {
-    const sum = (rate * weightMs(windowMs, atMs - sinceMs)) / 1000;
-    return perSecond(sum * Math.exp((atMs - now) / windowMs), windowMs, now - sinceMs);
-  };
-  return { oneMinute: faded(oneMinute, MINUTE_MS), fiveMinutes: faded(fiveMinutes, 5 * MINUTE_MS) };
-}
-
 /** The rate that a sum of fading counts means, given its window, or how long it has run if that is shorter. Rounded for people. */
 function perSecond(sum: number, windowMs: number, ranMs: number): number {
-  const rate = (sum * 1000) / weightMs(windowMs, ranMs);
+  // How long a steady rate would have to be counted without fading to reach the same sum.
+  const weightMs = windowMs * (1 - Math.exp(-Math.max(ranMs, 1000) / windowMs));
+  const rate = (sum * 1000) / weightMs;
   return rate >= 10 ? Math.round(rate) : Math.round(rate * 100) / 100;
-}
-
-/** How long, in ms, a steady rate would have to be counted without fading to reach the same sum. */
-function weightMs(windowMs: number, ranMs: number): number {
-  return windowMs * (1 - Math.exp(-Math.max(ranMs, 1000) / windowMs));
 }

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { Trend, trendUntil, Meter, ratesBy } from '../../src/domain/trend.ts';
+import { Trend, trendUntil, Meter } from '../../src/domain/trend.ts';
 import { always } from '../support/properties.ts';
 
 const MINUTE_MS = 60_000;
@@ -126,34 +126,6 @@ test('with nothing counted there is no rate, and many counted at once do not mak
   const meter = new Meter();
   meter.count(500, NOW);
   expect(meter.rates(NOW).oneMinute).toBeLessThanOrEqual(510);
-});
-
-test('what a job has answered is said as it is by the time that somebody reads it', () => {
-  const meter = new Meter();
-  meter.count(300, NOW);
-  const answered = meter.dated(NOW);
-  expect(answered.oneMinute).toBeGreaterThan(300);
-  // 300 in ten seconds, in a minute, and long ago.
-  expect(ratesBy(answered, NOW + 10_000).oneMinute).toBeLessThan(30);
-  expect(ratesBy(answered, NOW + 60_000).oneMinute).toBeLessThan(5);
-  expect(ratesBy(answered, NOW + 3_600_000)).toEqual({ oneMinute: 0, fiveMinutes: 0 });
-});
-
-test('read later, rates are what the meter itself would say then, also by a clock that goes back', () => {
-  always(
-    fc.property(fc.nat(1000), fc.nat(600), fc.integer({ min: -5000, max: 600_000 }), (speed, seconds, laterMs) => {
-      const { meter, now } = steady(speed, seconds);
-      const said = ratesBy(meter.dated(now), now + laterMs);
-      const rates = meter.rates(now + Math.max(0, laterMs));
-      // Both are rounded, the one that is read later twice.
-      for (const window of ['oneMinute', 'fiveMinutes'] as const)
-        expect(Math.abs(said[window] - rates[window])).toBeLessThanOrEqual(1 + rates[window] * 0.05);
-    }),
-  );
-});
-
-test('rates of a job on an older release, which does not say when they were so, stay as they are', () => {
-  expect(ratesBy({ oneMinute: 3, fiveMinutes: 2 }, NOW)).toEqual({ oneMinute: 3, fiveMinutes: 2 });
 });
 
 test('carried in between, or by a clock that goes back, it says a number that is none too large', () => {

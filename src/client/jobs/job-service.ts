@@ -11,7 +11,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { profileHolderName, spilledRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
 import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
-import { ratesBy, trendUntil } from '../../domain/trend.ts';
+import { Meter, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
@@ -37,7 +37,8 @@ export async function queryStatus(client: Client, jobId: string): Promise<JobSta
 }
 
 function byNow(status: JobStatus): JobStatus {
-  return { ...status, ratePerSecond: ratesBy(status.ratePerSecond, Date.now()) };
+  const { meter, ...rates } = status.ratePerSecond;
+  return { ...status, ratePerSecond: meter === undefined ? rates : new Meter(meter).rates(Date.now()) };
 }
 
 async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T>): Promise<T> {

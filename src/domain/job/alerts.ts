@@ -3,7 +3,7 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
 import { counted, shownCount } from '../shown.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
-import { WHEN_LOST, leftOutInWords, lostInWords } from './backfill-requests.ts';
+import { WHEN_LOST, leftOutInWords, lostInWords } from './describing-backfills.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord, Pause } from './job.ts';
 import { isTold, type UnreadableHolder } from './queue/overflow.ts';

@@ -1,8 +1,8 @@
 import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
 import type { DifferenceToSend } from '../../contract/difference.ts';
-import type { BackfillStatus } from '../../contract/job-status.ts';
+import type { BackfillStatus, CarriedMeter } from '../../contract/job-status.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { type CarriedMeter, Meter } from '../trend.ts';
+import { Meter } from '../trend.ts';
 import { BackfillPace, type CarriedPace } from './throttles/pace.ts';
 
 interface CarriedPage {

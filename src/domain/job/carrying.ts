@@ -1,10 +1,11 @@
 import type { Audience } from '../../contract/audience.ts';
+import type { CarriedMeter } from '../../contract/job-status.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
 import { isRecord, jsonBytes } from '../json.ts';
 import { budgetsOf } from '../limits.ts';
-import { type CarriedMeter, Meter, type CarriedTrend, Trend } from '../trend.ts';
+import { Meter, type CarriedTrend, Trend } from '../trend.ts';
 import { Alerts, type CarriedAlerts } from './alerts.ts';
 import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
 import { BackfillIntake, type CarriedBackfill } from './backfill.ts';

@@ -8,7 +8,7 @@ import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../shown.ts';
 import { ATTEMPT_CODES, VERDICTS, failureInWords, judge } from '../verdict.ts';
 import { waitingSince } from './alerts.ts';
-import { describeBackfill, lostInWords } from './backfill-requests.ts';
+import { describeBackfill, lostInWords } from './describing-backfills.ts';
 import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, sendsNothing, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
@@ -35,7 +35,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...shownForm(definition, audiences),
     revision,
     ...state.counters,
-    ratePerSecond: state.meter.dated(now),
+    ratePerSecond: { ...state.meter.rates(now), meter: state.meter.carry() },
     waiting: waitingTriggers(state),
     overflow: state.overflow.triggers,
     delayed: state.chains.delayedCount,

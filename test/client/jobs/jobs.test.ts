@@ -256,7 +256,8 @@ test('a job is not asked again when the server would refuse again', async () => 
 
 test('a job that has had nothing to do for long is not said to be as fast as it was', async () => {
   const dayAgoMs = Date.now() - 86_400_000;
-  const ratePerSecond = { oneMinute: 302, fiveMinutes: 300, atMs: dayAgoMs, sinceMs: dayAgoMs };
+  const meter = { since: dayAgoMs, at: dayAgoMs, one: 302, five: 300 };
+  const ratePerSecond = { oneMinute: 302, fiveMinutes: 300, meter };
   const status = await queryStatus(clientOf([() => Promise.resolve(aStatus({ ratePerSecond }))]), 'vip');
   expect(status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
 });

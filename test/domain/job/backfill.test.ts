@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { MemberPage } from '../../../src/contract/backfill.ts';
-import { describeBackfill } from '../../../src/domain/job/backfill-requests.ts';
+import { describeBackfill } from '../../../src/domain/job/describing-backfills.ts';
 import { BackfillIntake, READ_AGAIN_AT_ONCE } from '../../../src/domain/job/backfill.ts';
 
 const A = 'a'.repeat(32);

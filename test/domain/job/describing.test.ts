@@ -30,8 +30,8 @@ test('a job says of when its rates are, for whoever looks while nothing happens'
   job.cut();
   job.end();
   job.now += 30_000;
-  expect(job.status.ratePerSecond).toMatchObject({ atMs: job.now, sinceMs: startedAt });
-  expect(new AJob().status.ratePerSecond).toEqual({ oneMinute: 0, fiveMinutes: 0 });
+  expect(job.status.ratePerSecond).toMatchObject({ meter: { since: startedAt, at: startedAt, one: 1, five: 1 } });
+  expect(new AJob().status.ratePerSecond).toMatchObject({ oneMinute: 0, fiveMinutes: 0 });
 });
 
 test('a paused job says whether a running slice may still send, until the last has said that it starts nothing more', () => {

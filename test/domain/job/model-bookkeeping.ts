@@ -1,5 +1,5 @@
 import { isStopped } from '../../../src/domain/job/job.ts';
-import { describeBackfill } from '../../../src/domain/job/backfill-requests.ts';
+import { describeBackfill } from '../../../src/domain/job/describing-backfills.ts';
 import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
 import { must } from './model-ledger.ts';
