@@ -1,6 +1,7 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason, shownTime } from '../domain/shown.ts';
+import { waitText } from '../domain/standing-text.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedElement, ReceivedRequest } from '../local/ledger.ts';
 import { type Paint, plain } from './terminal.ts';
@@ -242,7 +243,7 @@ function receivedText(
   return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;
 }
 
-/** The reason for the person's current wait, in words, given the story so far. */
+/** The person's standing, in words, given the story so far. */
 function standsText(
   { standing, notice }: EventOf<'stands'>,
   nowMs: number,
@@ -250,83 +251,21 @@ function standsText(
 ): string {
   const doubt = notice === undefined ? '' : ` ${printableReason(notice)}`;
   if (standing === undefined) return `Waiting triggers: unknown.${doubt}`;
-  const { waiting, waitingCount, pendingDeadLetters, inPages } = standing;
-  const pendingText =
-    pendingDeadLetters === 0
-      ? ''
-      : ` ${pendingDeadLetters === 1 ? '1 trigger is becoming a dead letter' : `${count(pendingDeadLetters)} triggers are becoming dead letters`}.`;
-  if (waitingCount === 0) {
-    if (inPages) {
-      const why = blocked(standing, nowMs) ?? spacedText(standing, nowMs) ?? '';
-      return `Found by a backfill; what it sends waits for its turn. ${why}${endText(standing, nowMs)}${doubt}`;
-    }
-    return `Nothing ${hasDeadLetter ? 'else ' : ''}waits.${pendingText}${doubt}`;
-  }
-  const listed = waiting.map(({ event, audience }) => `${event} ${audience}`);
+  const why = waitText(standing, (at) => `at ${timeNear(at, nowMs)} (${fromNow(at, nowMs)})`, lastFailure);
+  return printable(`${waitingText(standing, hasDeadLetter)} ${why}`.trim()) + doubt;
+}
+
+function waitingText({ waiting, waitingCount, inPages }: PersonStanding, hasDeadLetter: boolean): string {
+  if (waitingCount === 0) return inPages ? '' : `Nothing ${hasDeadLetter ? 'else ' : ''}waits.`;
+  const listed = waiting.slice(0, SHOWN).map(({ event, audience }) => `${event} ${audience}`);
   const more = waitingCount > listed.length ? ' …' : '';
-  const what = `${counted(waitingCount, 'trigger')} ${waitingCount === 1 ? 'waits' : 'wait'}: ${listed.slice(0, SHOWN).join(', ')}${listed.length > SHOWN ? ' …' : more}.`;
-  const why = blocked(standing, nowMs) ?? chainText(standing, nowMs, lastFailure);
-  return `${printable(what)} ${printable(why)}${endText(standing, nowMs)}${pendingText}${doubt}`;
+  return `${counted(waitingCount, 'trigger')} ${waitingCount === 1 ? 'waits' : 'wait'}: ${listed.join(', ')}${more}.`;
 }
 
 const SHOWN = 6;
 
-/** The parts of the job's rate and batches for which they wait. */
-function spacedText({ waits: { rate, batch } }: PersonStanding, nowMs: number): string | undefined {
-  const texts = [
-    rate && `The job's rate lets the next request go at ${timeOfDay(rate)} (${fromNow(rate, nowMs)}).`,
-    batch && `Their batch goes when it is full, or at ${timeOfDay(batch)} (${fromNow(batch, nowMs)}).`,
-  ].filter((text) => text !== undefined);
-  return texts.length === 0 ? undefined : texts.join(' ');
-}
-
-function endText({ endsAt }: PersonStanding, nowMs: number): string {
-  if (endsAt === undefined) return '';
-  return ` The job ends by itself at ${shownTime(knownInstant(endsAt) ?? endsAt)} (${fromNow(endsAt, nowMs)}), and keeps what it cannot send then.`;
-}
-
-/** Why the whole job cannot send, if so. */
-function blocked(standing: PersonStanding, nowMs: number) {
-  const { state, reason, waits, endpoint, chain, lastFailure } = standing;
-  if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running')) return reason;
-  if (chain?.place === 'running') return undefined;
-  if (waits.quiet !== undefined)
-    return `These are quiet hours, until ${shownTime(waits.quiet)} (${fromNow(waits.quiet, nowMs)}).`;
-  if (waits.quota !== undefined)
-    return `The job's quota is used; first attempts are made again from ${shownTime(waits.quota)} on (${fromNow(waits.quota, nowMs)}).`;
-  if (waits.endpoint !== undefined)
-    return `The endpoint asked everybody to wait until ${timeOfDay(waits.endpoint)} (${fromNow(waits.endpoint, nowMs)}).`;
-  if (endpoint?.state !== 'unhealthy') return undefined;
-  const last = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
-  const next =
-    endpoint.nextProbeAt === undefined
-      ? ''
-      : `, the next one at ${timeOfDay(endpoint.nextProbeAt)} (${fromNow(endpoint.nextProbeAt, nowMs)})`;
-  return `The endpoint is unhealthy${last}; only single probes are sent${next}. ${endpoint.advice ?? ''}`.trimEnd();
-}
-
-function chainText(standing: PersonStanding, nowMs: number, lastFailure: string | undefined): string {
-  const { chain, waiting } = standing;
-  if (chain === undefined) {
-    const holder = waiting[0]?.holder;
-    return `They wait outside the job's own state${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
-  }
-  const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
-  if (place === 'running') return 'The first is being sent now.';
-  if (place === 'ready') {
-    const turn =
-      ahead === 0 ? 'They are next.' : `${ahead === 1 ? '1 person is' : `${count(ahead)} people are`} ahead of them.`;
-    return [turn, spacedText(standing, nowMs)].filter((part) => part !== undefined).join(' ');
-  }
-  const next =
-    nextAttemptAt === undefined ? 'soon' : `at ${timeOfDay(nextAttemptAt)} (${fromNow(nextAttemptAt, nowMs)})`;
-  const since =
-    lastFailure !== undefined
-      ? `, since the last one failed: ${lastFailure}`
-      : failures > 0
-        ? `, after ${counted(failures, 'failed attempt')}`
-        : profileTries > 0
-          ? ', since the audience source does not know the person (yet)'
-          : '';
-  return `The next attempt is due ${next}${since}.`;
+/** The time of day alone, in UTC, where nobody can mistake the day. */
+function timeNear(at: string, nowMs: number): string {
+  const isNear = Math.abs(Date.parse(at) - nowMs) < 12 * 60 * 60_000;
+  return isNear ? timeOfDay(at) : shownTime(knownInstant(at) ?? at);
 }

@@ -3,6 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
+import { waitText } from '../../domain/standing-text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
@@ -236,28 +237,12 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
 
 function Standing({ standing }: { readonly standing: PersonStanding }): JSX.Element {
   const now = useNow();
-  const { waiting, waitingCount, chain, state, pendingDeadLetters, inPages, waits } = standing;
+  const { waiting, waitingCount } = standing;
   if (!isWaiting(standing)) return <>No triggers waiting for this person.</>;
-  const why: readonly (string | false | undefined)[] = [
-    state !== 'running' && `the job is ${state}`,
-    standing.endpoint?.state === 'unhealthy' && 'the endpoint is unhealthy; the job probes it with single requests',
-    waits.endpoint && `the endpoint asked to wait; the next request goes ${ago(waits.endpoint, now)}`,
-    waits.quiet && `quiet hours end ${ago(waits.quiet, now)}`,
-    waits.quota && `the quota has room ${ago(waits.quota, now)}`,
-    waits.rate && `the rate limit allows it ${ago(waits.rate, now)}`,
-    waits.batch && `its batch is sent ${ago(waits.batch, now)}`,
-    chain?.place === 'running' && 'it is being sent now',
-    chain?.nextAttemptAt !== undefined &&
-      `the next attempt is ${ago(chain.nextAttemptAt, now)}, after ${counted(chain.failures, 'failure')}`,
-    chain?.place === 'ready' && (chain.ahead ?? 0) > 0 && `${counted(chain.ahead ?? 0, 'person', 'people')} ahead`,
-    pendingDeadLetters > 0 && `${pendingDeadLetters} becoming dead letters`,
-    inPages && 'a backfill has found the person but not queued them yet',
-  ];
-  const reasons = why.filter((one) => typeof one === 'string');
   return (
     <>
-      {capital(counted(waitingCount, 'trigger'))} wait{waitingCount === 1 ? 's' : ''}
-      {reasons.length === 0 ? '.' : `: ${reasons.join('; ')}.`}
+      {waitingCount > 0 && `${counted(waitingCount, 'trigger')} wait${waitingCount === 1 ? 's' : ''}. `}
+      {printable(waitText(standing, (at) => ago(at, now)))}
       <ul>
         {waiting.map(({ event, audience, at }) => (
           <li key={event + audience + at}>
