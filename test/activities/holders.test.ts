@@ -83,7 +83,7 @@ test('each dead letter gets a workflow of its own, named by its delivery and red
   expect(workflows.mostUnderWay).toBe(8);
 });
 
-test('a dead letter is told to its trace once it is kept, and not before', async () => {
+test('a dead letter is in its trace once it is kept, and not before', async () => {
   const workflows = new RecordedSideWorkflows();
   workflows.failing = 'dead-letter-d1-0';
   const told: string[] = [];
@@ -98,7 +98,7 @@ test('a dead letter is told to its trace once it is kept, and not before', async
   expect(told).toEqual(['d0']);
 });
 
-test('each dead letter is told whether its job took it, some at a time; one that cannot be told fails the activity', async () => {
+test('each dead letter gets the answer whether its job took it, some at a time; one that cannot be reached fails the activity', async () => {
   const workflows = new RecordedSideWorkflows();
   const answers = Array.from({ length: 50 }, (_, i) => ({
     workflowId: `dead-letter-${i}`,

@@ -45,7 +45,7 @@ test('a job that sends memberships needs a source that can say them, whatever el
   });
 });
 
-test('a job that can run is told all that the workflow has to know', async () => {
+test('a job that can run gets all that the workflow has to know', async () => {
   const prepared = await preparing().prepare({ ...job, audiences: ['newsletter', VIP.id], authorization: 'crm' });
   expect(prepared).toMatchObject({
     ok: true,
@@ -70,7 +70,7 @@ test('an audience that looks back over less than half an hour is a warning that 
   ]);
 });
 
-test('every problem is told together: of the form, of the source, of the configuration', async () => {
+test('all problems are reported together: of the form, of the source, of the configuration', async () => {
   const wrong = { ...job, label: '', audiences: ['', 'vipp', 5, ' vip '], authorization: 'crn', parallel: 5 };
   expect(await problemsOf(wrong)).toEqual([
     ...['label', 'audiences[0]', 'audiences[2]', 'parallel'].map((field) => [field, expect.any(String)]),
@@ -126,7 +126,7 @@ test('a source that fails fails the activity, so that it is tried again', async 
   await expect(prepare(job)).rejects.toThrow('down');
 });
 
-test('[S1] a URL that nothing can be sent to is told before the job starts', async () => {
+test('[S1] a URL that cannot be sent to is reported before the job starts', async () => {
   expect(await problemsOf({ ...job, webhookUrl: 'https://10.0.0.1/' })).toEqual([['webhookUrl', 'Not there.']]);
   expect((await problemsOf({ ...job, webhookUrl: 'no address' })).map(([, message]) => message)).not.toContain(
     'Not there.',

@@ -153,7 +153,7 @@ test('the age of a delivery is counted from its "at", of what was delivered alon
   expect(seconds).toBeLessThan(60);
 });
 
-test('what was delivered is told as ranges', () => {
+test('deliveries are reported as ranges', () => {
   const settled = new SettledTriggers(8);
   for (const index of [5, 0, 1, 2, 7]) settled.deliver(index);
   expect(settled.progress()).toEqual({
@@ -180,7 +180,7 @@ test('whatever is settled, the job knows the rest from what was told', () => {
   );
 });
 
-test('what was halved is told until it is delivered', () => {
+test('a halved batch is reported until it is delivered', () => {
   const settled = new SettledTriggers(3);
   settled.deliver(0);
   settled.halved = [

@@ -183,7 +183,7 @@ test('[S35] a body that does not come to its end is not waited for', async () =>
   await bodyIsGivenUp({ headers: {}, routeOptions: { config: {} }, caller: EVERYTHING }, 30_000);
 });
 
-test('a body that is not UTF-8 is refused: a person of another name would be told of', async () => {
+test('a body that is not UTF-8 is refused: a person of another name would be sent', async () => {
   const text = Buffer.from('{"event":"enter","audience":"vip","user":"ü"}', 'latin1');
   const answer = await askOf(api, '/v1/triggers', { body: Readable.from([text]) });
   expect(answer).toMatchObject({ status: 400, headers: { 'content-type': PROBLEM }, body: { code: 'BodyNotText' } });

@@ -80,7 +80,7 @@ describe('the log', () => {
     expect(lines[0]).not.toHaveProperty('omitted');
   });
 
-  test('of an ingest whose first twenty requests told of nothing the log says so, once', () => {
+  test('the log says once that the first twenty requests of an ingest had no change', () => {
     const { ingests, lines } = open({
       misspelt: { preset: 'segment', ...proof },
       right: { preset: 'segment', ...proof },

@@ -111,7 +111,7 @@ test('for whoever has gone nothing is compared any more', async () => {
   expect(jobs.asked).toHaveLength(1);
 });
 
-test('when the API is ended, what is being compared is given up at once, and whoever waits is told so', async () => {
+test('when the API ends, a comparison is given up at once, and its client gets an answer', async () => {
   const jobs = new Comparing();
   let isAsked = false;
   jobs.waitsFor = async ({ signal }) => {
@@ -128,7 +128,7 @@ test('when the API is ended, what is being compared is given up at once, and who
   expect(performance.now() - began).toBeLessThan(5_000);
 });
 
-test('when the API is ended, whoever waits for what never ends is told so, too, and nothing goes on waiting', async () => {
+test('when the API ends, a client of an endless answer gets one, too, and nothing goes on waiting', async () => {
   const before = timersThatHold();
   const jobs = new Comparing();
   let isAsked = false;

@@ -154,7 +154,7 @@ describe('signing in', () => {
     });
   });
 
-  test('a key that may not read is told that the console shows nothing to it', async () => {
+  test('a key that may not read is refused by the console with the reason', async () => {
     const api = await anApi();
     expect(await signedIn(api, { key: shop.secret })).toMatchObject({
       status: 403,
@@ -163,7 +163,7 @@ describe('signing in', () => {
     });
   });
 
-  test('[S39] a flood of wrong sign-ins is told to wait, and locks nobody out', async () => {
+  test('[S39] a flood of wrong sign-ins has to wait, and locks nobody out', async () => {
     const api = await anApi();
     const wrong = [];
     for (let i = 0; i < 12; i++) wrong.push(await signedIn(api, i % 2 === 0 ? { key: `trg_${i}` } : { link: `${i}` }));

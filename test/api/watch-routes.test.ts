@@ -72,7 +72,7 @@ const ACTIONS = [
 ] as const;
 
 test.each(ACTIONS)(
-  'a key that may only read, or is for some jobs, is refused POST %s, which every job is told of',
+  'a key that may only read, or is for some jobs, is refused POST %s, which affects every job',
   async (path, body) => {
     const secrets = { reads: newApiKey(), some: newApiKey() };
     const api = await apiWithoutTemporal({

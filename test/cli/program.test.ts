@@ -220,7 +220,7 @@ test('a new secret alone is on standard output, ready for a file; what to do wit
   expect(err).not.toContain(out);
 });
 
-test('of ed25519, the public key is told for the receiver', async () => {
+test('for ed25519, the public key is printed for the receiver', async () => {
   const { out, err } = await said('--ed25519');
   expect(isSigningSecret(out)).toBe(true);
   expect(err).toMatch(/^whpk_[\w+/]{43}=$/m);

@@ -129,7 +129,7 @@ test.each([
   },
 );
 
-test('standard input is no file, and whoever gives it as one is told how to', async () => {
+test('standard input given as a file is refused with the right way', async () => {
   await expect(pushed([HEARD.id], ['x', '--file', '-'])).resolves.toMatchObject({
     code: 2,
     accepted: 0,
@@ -146,7 +146,7 @@ test('a push that was given a patience waits for a server that is away at the st
   });
 });
 
-test('it waits no longer than that, and without a patience not at all: a server that was never there is told at once', async () => {
+test('it waits no longer than that, and without a patience not at all: a server that was never there is reported at once', async () => {
   const never = { awayTimes: 1_000 };
   const patient = await pushed([HEARD.id], ['x', '-', '--patience', '1s'], never);
   expect(patient).toMatchObject({

@@ -107,7 +107,7 @@ test('where nobody answers for a watch, its own task queue is named and not that
 
 const NOT_ASKED: ReadonlySet<string> = new Set(['constructor', 'close']);
 
-test('everything that is asked of a closed client is told that it is closed', async () => {
+test('every call of a closed client is refused as closed', async () => {
   const jobs = new ExportJobs(new Proxy({} as Client, { get: () => () => 'not closed' })); // Never asked.
   await jobs.close();
   const asked = [jobs, jobs.deadLetters, jobs.watches].flatMap((one: object) =>

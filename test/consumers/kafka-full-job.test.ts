@@ -106,7 +106,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       return program;
     }
 
-    test('whatever a topic has is told, in order per person, although consumers and the broker are killed', async () => {
+    test('every message of a topic is sent, in order per person, although consumers and the broker are killed', async () => {
       const job = await lab.start({ parallelRequestCount: 50 });
       const topic = await kafka.topic(4);
       const group = 'killed';
@@ -142,7 +142,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       });
     });
 
-    test('the example of the page is told; a consumer says how it is, names no person, ends in peace, and its metrics are those of the page', async () => {
+    test('the example of the page is sent; a consumer reports its state, names no person, ends cleanly, and has the metrics of the page', async () => {
       const job = await lab.start();
       await kafka.broker.admin.createTopics({
         topics: ['audience-changes', 'audience-changes-dead'],

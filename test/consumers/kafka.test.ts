@@ -354,7 +354,7 @@ describeWithKafka('a consumer of Kafka', () => {
     over.abort();
   });
 
-  test('shares the partitions with others of its group, and takes them over when one goes; each person is told in order', async () => {
+  test('shares the partitions with others of its group, and takes them over when one goes; each person is sent in order', async () => {
     const topic = await kafka.topic(4);
     const first = await consume(topic);
     const second = await consume(topic);

@@ -88,7 +88,7 @@ async function session(use: (client: Client) => Promise<void>): Promise<void> {
 }
 
 describe('what an application commits', () => {
-  test('is told and then deleted; what it rolls back is never told', async () => {
+  test('is sent and then deleted; what it rolls back is never sent', async () => {
     await consume();
     const [kept, undone] = [person(), person()];
     await session(async (client) => {
@@ -116,7 +116,7 @@ describe('what an application commits', () => {
     expect(body).toContain(`2026-11-27T08:00:00.123456${String(Number(id) % 1000).padStart(3, '0')}Z`);
   });
 
-  test('with "mark" stays, and is told once', async () => {
+  test('with "mark" stays, and is sent once', async () => {
     const { consumer } = await consume({ accepted: 'mark' });
     const user = person();
     await write(user, 'enter');
@@ -129,7 +129,7 @@ describe('what an application commits', () => {
     expect([told(user), (await rows()).length]).toEqual([['enter'], 2]);
   });
 
-  test('is told at once, however seldom the table is looked at; and whoever waits for the next look can be ended at once', async () => {
+  test('is sent at once, however seldom the table is read; a wait for the next read can be ended at once', async () => {
     const { consumer } = await consume({ pollMs: 60_000 });
     // It has looked once, and waits.
     await until(async () => (await lastAsked()).query === 'COMMIT');
@@ -152,7 +152,7 @@ describe('what an application commits', () => {
 });
 
 describe('order', () => {
-  test('changes of one person whose transactions wait for each other are told in the order of their commits, whatever others hold up', async () => {
+  test('changes of one person whose transactions wait for each other are sent in the order of their commits, whatever others hold up', async () => {
     await consume();
     const [user, other] = [person(), person()];
     await session(async (slow) => {
@@ -167,7 +167,7 @@ describe('order', () => {
     await lab.arrives(other);
   });
 
-  test('the trigger on memberships writes what anybody changes there, and what is committed first is told first', async () => {
+  test('the trigger on memberships writes each change there, and the first to be committed is sent first', async () => {
     await database.query(sql('schema').replace(/-- A role that can only read[^]*/, ''));
     await database.query(sql('outbox-of-memberships'));
     await consume();
@@ -266,7 +266,7 @@ describe('what is no trigger', () => {
     expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
   });
 
-  test('with "stop" nothing after it is told until it is corrected, and what is before it is', async () => {
+  test('with "stop" nothing after it is sent until it is corrected; what is before it is sent', async () => {
     const { consumer, log, metrics } = await consume({ poisoned: 'stop' });
     const [before, wrong, after] = [person(), person(), person()];
     await write(before, 'enter');
@@ -320,7 +320,7 @@ describe('when something breaks', () => {
     ['UPDATE', {}, 'UPDATE (problem)'],
     ['UPDATE', { accepted: 'mark' }, 'UPDATE (accepted_at), UPDATE (problem)'],
   ])(
-    'a role without %s on the table is refused at the start, before anything is told, with the grant',
+    'a role without %s on the table is refused at the start, before anything is sent, with the grant',
     async (right, options, missing) => {
       const user = person();
       await write(user, 'enter');
@@ -334,7 +334,7 @@ describe('when something breaks', () => {
     },
   );
 
-  test('more than fits into one turn is told in full, and the oldest row that waits is a metric', async () => {
+  test('more than fits into one turn is sent in full, and the oldest row that waits is a metric', async () => {
     const { metrics } = await consume({}, ['nobody-yet']);
     await database.query(
       `INSERT INTO audience_changes (audience, user_id, event, profile, changed_at)
@@ -381,7 +381,7 @@ describe('triggers consume outbox', () => {
     return program;
   }
 
-  test('whatever is committed is told, in order per person, although consumers are killed at random', async () => {
+  test('every commit is sent, in order per person, although consumers are killed at random', async () => {
     const job = await lab.start({ parallelRequestCount: 50 });
     const people = Array.from({ length: 200 }, (_, i) => `consumed-${i}`);
     let writing: ReturnType<typeof writeChanges> | undefined;

@@ -100,7 +100,7 @@ test.each<[changes: object, field: string, near: string]>([
   expect(problemsOf({ ...LEAST, ...changes })).toEqual([[field, message]]);
 });
 
-test('every problem is told at once', () => {
+test('all problems are reported at once', () => {
   const together = { existingUsers: true, events: ['exit'] };
   const wrong = {
     label: '',

@@ -102,7 +102,7 @@ test('the status of an idle job says when it is quiet, and when that is over, al
   await Promise.all([soonQuiet, nowQuiet].map((job) => lab.jobs.stop(job, { waiting: 'discard' })));
 });
 
-test('no more people are told of than the quota allows; the rest waits, until it is raised', async () => {
+test('no more people are sent than the quota allows; the rest waits, until it is raised', async () => {
   const before = lab.receiver.ledger.requests;
   const job = await lab.start({ quota: { people: 3, per: 'week', timeZone: 'Europe/Berlin' } });
   const users = Array.from({ length: 8 }, (_, index) => `counted-${index}`);

@@ -36,7 +36,7 @@ test('a folder that is not a source is refused, with what it should contain', as
   await expect(openFileSource(folder)).rejects.toThrow(/profiles\.ndjson is not a file.*empty file means/);
 });
 
-test('a broken profile line costs nobody else their profile, and is told with its line', async () => {
+test('a broken profile line costs no other profile, and is reported with its line', async () => {
   const problems: string[] = [];
   const source = await sourceWith(
     {
@@ -81,7 +81,7 @@ test('a profile line of more than 1 MiB is said to be too long, and one of 1 MiB
   expect(problems).toEqual(['profiles.ndjson, line 3: the line is longer than 1 MiB']);
 });
 
-test('a file that is wrong all over is told of at most 20 times, and again once it has changed', async () => {
+test('a file that is wrong all over is reported at most 20 times, and again once it has changed', async () => {
   const problems: string[] = [];
   const folder = await newFolder();
   await writeFile(profilesPath(folder), 'x\n'.repeat(100));

@@ -118,7 +118,7 @@ test('an answer that is too long is not read to its end', async () => {
   expect(sent).toBeLessThan(50 * 1024 * 1024);
 });
 
-test('a service that is not there is told without the path and the headers of what was asked', async () => {
+test('a service that is away is reported without the path and the headers of the request', async () => {
   const server = createServer();
   const port = await listen(server);
   await new Promise((resolve) => server.close(resolve));
@@ -169,7 +169,7 @@ test('after a failure the list is asked for again', async () => {
 
 const tooSlow = (reason: string): Error => new Error(reason);
 
-test('after one has failed no other is begun, and the failure is told at once', async () => {
+test('after one has failed no other is begun, and the failure is reported at once', async () => {
   const begun: number[] = [];
   let endSecond: () => void = () => undefined;
   const lookUp = async (item: number): Promise<void> => {

@@ -150,7 +150,7 @@ test('a server that accepts and says nothing is given up in time, by every metho
   expect(performance.now() - startedAt).toBeLessThan(20_000);
 });
 
-test('a server that is away when the source opens is told of, and serves once it is there', async () => {
+test('a server that is away when the source opens is reported, and serves once it is there', async () => {
   const { url } = await postgres.filled(CONTENT);
   await postgres.server.stop();
   const problems: string[] = [];
@@ -200,7 +200,7 @@ test('it only reads: a query that writes is refused, and nothing is written', as
   expect(await database.query('SELECT count(*)::int AS n FROM profiles')).toEqual([{ n: 1 }]);
 });
 
-test('a role that may not read is told what it lacks', async () => {
+test('a role that may not read gets an error that names what it lacks', async () => {
   const database = await postgres.filled(CONTENT);
   await database.query('CREATE ROLE blind LOGIN; GRANT SELECT ON audiences, profiles TO blind');
   const opened = open(database.url.replace('postgres:postgres@', 'blind@'));

@@ -16,7 +16,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' };
 
-test('every call is told when it ends, with what it was, how it went and how long it took; its answer is the source’s own', async () => {
+test('every call is reported when it ends, with its kind, outcome and duration; its answer is the source’s own', async () => {
   const source = new MemorySource({ audiences: [{ ...VIP, members: ['ada'] }], profiles: { ada: { name: 'Ada' } } });
   const calls: [call: string, isAnswered: boolean, isTimed: boolean][] = [];
   const measured = measuredSource(source, (call, isAnswered, durationMs) =>
@@ -44,7 +44,7 @@ test('every call is told when it ends, with what it was, how it went and how lon
   expect(measured.lagMs).toBe(5);
 });
 
-test('what a file source skips is told', async () => {
+test('a file source reports what it skips', async () => {
   const folder = tempFolder();
   await mkdir(join(folder, 'audiences'));
   await writeFile(join(folder, 'profiles.ndjson'), 'x\n');

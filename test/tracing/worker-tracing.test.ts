@@ -51,7 +51,7 @@ test('every worker tells the same triggers, about as many as it is asked to; eac
   expect(told[0]?.length).toBeLessThan(280);
 });
 
-test('at 0 nothing is told, and each request says so to its endpoint', async () => {
+test('at 0 nothing is exported, and each request says so to its endpoint', async () => {
   const collector = await startCollector();
   const tracing = tracingOf(collector, 0);
   const slice = sliceOf(1);

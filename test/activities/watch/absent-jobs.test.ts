@@ -26,7 +26,7 @@ async function watching(): Promise<{ lab: WatchLab; source: MemorySource; turn: 
 
 const missedFiles = (lab: WatchLab) => readdirSync(lab.folder).filter((name) => name.startsWith('missed-'));
 
-test('a job that was stopped is told, once it runs again, what it missed, in order and with the times of then', async () => {
+test('a job that was stopped gets what it missed once it runs again, in order and with the times of then', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -71,7 +71,7 @@ test('a round without changes tells it, too; told once, it is owed nothing', asy
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
-test('a job that is stopped in the middle of a round is told the rest of it later', async () => {
+test('a job that is stopped in the middle of a round gets the rest of it later', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.ending.set('ads', 2);
   for (const user of ['1', '2', '3', '4']) source.exit(VIP.id, user);

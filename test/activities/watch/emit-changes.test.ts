@@ -87,7 +87,7 @@ test('exits that lost their end in a crash of the machine are not taken for all'
   await expect(lab.confirm(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
 
-test.each(['exits', 'changes'])('%s that were damaged, even at the same length, are told to nobody', async (name) => {
+test.each(['exits', 'changes'])('%s that were damaged, even at the same length, reach no job', async (name) => {
   const source = leavingOut(10, new Set());
   const lab = new WatchLab(source);
   await lab.round();
@@ -115,7 +115,7 @@ async function confirmed(): Promise<{ lab: WatchLab; scanId: string }> {
   return { lab, scanId };
 }
 
-test('every job that listens is told all of it, by the id of the audience, at the time of the round', async () => {
+test('every subscribing job gets all of it, by the id of the audience, at the time of the round', async () => {
   const { lab, scanId } = await confirmed();
   lab.subscribers.jobIds = ['crm', 'ads'];
   expect(await lab.emit(scanId, AT)).toEqual({ jobs: 2, unreadable: [] });
@@ -170,7 +170,7 @@ test('what is not confirmed is not told', async () => {
   await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
 
-test('a job that was started in the place of one that ends in a round is told what that one has not taken', async () => {
+test('a job started in place of one that ends in a round gets what that one has not taken', async () => {
   const { lab, scanId } = await confirmed();
   const { subscribers } = lab;
   subscribers.ending.set('crm', 5);

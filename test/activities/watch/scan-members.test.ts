@@ -66,7 +66,7 @@ test('whatever the ids are, a round tells exactly the difference of the two sets
   );
 });
 
-test('the first scan counts, and has nothing to tell; unless existing members are to be told of', async () => {
+test('the first scan counts and reports nothing, unless existing members are to be sent', async () => {
   const lab = new WatchLab(sourceOf(numbered(5000)));
   expect(await lab.scan()).toMatchObject({ members: 5000, enters: 0, exits: 0 });
   expect(await lab.scan({ emitExisting: true })).toMatchObject({ members: 5000, enters: 5000, exits: 0 });
@@ -124,7 +124,7 @@ function damage(path: string, from: string, to: string): void {
   writeFileSync(path, text.replace(from, to));
 }
 
-test('a snapshot whose files were damaged, even at the same length, is not a snapshot: nobody is told anything', async () => {
+test('a snapshot whose files were damaged, even at the same length, is not a snapshot: nothing is sent', async () => {
   const lab = new WatchLab(sourceOf(numbered(1000)));
   await lab.round();
   const folder = join(lab.folder, lab.base ?? '');

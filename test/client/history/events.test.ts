@@ -190,7 +190,7 @@ test('a slice whose worker was lost for good: its last heartbeat says what was s
     expect(outcomes(await told(client, user))).toEqual([outcome]);
 });
 
-test('a slice that runs is told of last, with what it said so far', async () => {
+test('a slice that runs comes last, with what it reported so far', async () => {
   const heartbeatDetails = payloads({ delivered: [[0, 0]], failed: [] });
   const events = [scheduled(1, slice('told', 'waits')), event(2, { timerStartedEventAttributes: {} })];
   const client = serverWith(events, [{ activityId: '1', heartbeatDetails }]);

@@ -93,7 +93,7 @@ const LOST = [
   new Headers({ 'x-list': '7' }),
 ];
 
-test('what JSON cannot carry is refused by its field, whichever that is, before anybody is told: null would often mean none', async () => {
+test('a value that JSON cannot carry is refused by its field, before anything is sent: null would often mean none', async () => {
   for (const [i, field] of Object.keys(RIGHT).entries()) {
     const { client, told } = anEasyWorker();
     const value = LOST[i % LOST.length];

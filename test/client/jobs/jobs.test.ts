@@ -190,7 +190,7 @@ function noted(plan: readonly PlannedJob[], wanted: readonly Destination[], othe
   ]);
 }
 
-test('a job that is told what a stopped one was told is that one under another name, and only one is', () => {
+test('a job with the definition of a stopped one is that one under another name, and only one is', () => {
   const plan = [created('crm-2'), created('crm-3'), stopped('crm')];
   expect(noted(plan, [at('crm-2'), at('crm-3', 'https://else.example/')], [at('crm')])).toEqual([
     ['crm-2', 'crm', ['crm']],
@@ -230,7 +230,7 @@ test('one that sends enters and one that sends exits are no twins', () => {
   ]);
 });
 
-test('a running job is warned of only where the plan changes what is told, or where', () => {
+test('a running job is warned of only where the plan changes the messages, or their target', () => {
   const change = (edit: object): PlannedJob => ({ jobId: 'crm', action: 'change', edit, changes: [], warnings: [] });
   expect(noted([change({ webhookUrl: URL })], [at('crm')], [at('other')])).toEqual([['crm', undefined, ['other']]]);
   expect(noted([change({ label: 'New' })], [at('crm')], [at('other')])).toEqual([['crm', undefined, []]]);

@@ -78,7 +78,7 @@ test('a job that is stopping counts only where no other job subscribes, of those
 
 const about = (user: string, audience: string) => checked({ event: 'enter', audience, user }, createPushClock());
 
-test('what a job has not taken when it ends is told to those that were listed by then, and nothing twice', async () => {
+test('what a job has not taken when it ends goes to the jobs that were listed by then, and nothing twice', async () => {
   const triggers = [about('1', 'vip'), about('2', 'news'), about('3', 'vip')];
   const lists: Record<string, string[]>[] = [
     { vip: ['old', 'other'], news: ['old', 'new'] },

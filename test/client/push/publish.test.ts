@@ -132,7 +132,7 @@ test('what waits for jobs that take nothing is bounded: then the input waits, to
   expect(readMeanwhile).toBeLessThan(5_000);
 });
 
-test('a job that ended is told again when it runs again, and what it accepted is counted together', async () => {
+test('a job that ended is asked again when it runs again, and its accepted triggers are counted together', async () => {
   const jobs = {
     crm: new RecordedJob({
       fail: (call) => (call === 2 ? new JobNotRunning('crm', 'stopped') : undefined),

@@ -325,7 +325,7 @@ function endWithFailing(job: AJob): number {
   return taken;
 }
 
-test('more people who fail for good than a job can keep waiting do not keep the others from being told', () => {
+test('more people who fail for good than a job can keep waiting do not hold up the others', () => {
   const job = new AJob(5);
   for (let i = 0; i < 7500; i++) {
     job.signal(`failing ${i}`);

@@ -210,7 +210,7 @@ test.each<[what: string, answer: Answered, message: RegExp]>([
   expect(String(error)).not.toContain(TOKEN);
 });
 
-test('rows without an id are left out and told of; when nobody has one, the mapping is wrong', async () => {
+test('rows without an id are left out and reported; when no row has one, the mapping is wrong', async () => {
   const told: string[] = [];
   const service = await startJsonServer(() => ({
     json: [{ id: 1 }, { id: null }, {}, { id: 7_076_027_172_059_065_053n }],

@@ -16,7 +16,7 @@ async function allFrom(source: AudienceSource, after: string | undefined, limit 
   return ids;
 }
 
-test('people without an id are left out and told of; when nobody has one, the field is named wrongly', async () => {
+test('people without an id are left out and reported; when nobody has one, the field is named wrongly', async () => {
   const told: string[] = [];
   const withIds = Object.fromEntries(PEOPLE.slice(0, 150).map((user, i) => [user, i === 149 ? { email: 'a@x' } : {}]));
   const lytics = await accountOf(Object.keys(withIds), withIds);
@@ -56,7 +56,7 @@ test.each<[how: string, stale: Answered]>([
   expect(lytics.asked.length - scans).toBe(1);
 });
 
-test('an end at which some are missing is told', async () => {
+test('an end at which some are missing is reported', async () => {
   const told: string[] = [];
   const lytics = await accountOf(PEOPLE.slice(0, 100));
   lytics.total = 500;
@@ -65,7 +65,7 @@ test('an end at which some are missing is told', async () => {
   expect(told).toContainEqual(expect.stringMatching(/ended after 100 rows, but Lytics says that there are 500/));
 });
 
-test('an empty end shortly before the end is told, too', async () => {
+test('an empty end shortly before the end is reported, too', async () => {
   const told: string[] = [];
   const lytics = await accountOf(PEOPLE.slice(0, 200));
   lytics.total = 104;
