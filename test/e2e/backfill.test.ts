@@ -30,19 +30,27 @@ test('Existing Users: everybody who is in is sent as enter, once, and the job sa
 
 test('live first: a live trigger does not wait for the backfill', async () => {
   const members = people(2000);
-  const lab = await labOfTest({ content: membersOfVip(members), receiver: { delayMs: 10 } });
+  // Slow as soon as a backfill is under way, so that a busy server has not let it end before the trigger comes.
+  const lab: Lab = await labOfTest({
+    content: membersOfVip(members),
+    receiver: { answer: () => ({ status: 200, delayMs: lab.receiver.ledger.delivered < 100 ? 10 : 100 }) },
+  });
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 4 });
   await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 100);
   const before = lab.receiver.ledger.delivered;
   await lab.jobs.enter(job, { audience: 'news', user: 'live', profile: {} });
   await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === 'live'));
-  // 4 in flight of 10 ms are 400 a second; a slice is about a second. Behind the backfill it would be last of 2,000.
+  // 4 in flight of 100 ms are 40 a second; a slice is about a second. Behind the backfill it would be last of 2,000.
   expect(lab.receiver.ledger.delivered - before).toBeLessThan(900);
 });
 
 test('no stale enter: who leaves while the backfill waits is never told about as in after that', async () => {
   const members = people(1200);
-  const lab = await labOfTest({ content: membersOfVip(members), receiver: { delayMs: 2 } });
+  let haveLeft = false;
+  const lab: Lab = await labOfTest({
+    content: membersOfVip(members),
+    receiver: { answer: () => ({ status: 200, delayMs: haveLeft || lab.receiver.ledger.delivered < 50 ? 2 : 200 }) },
+  });
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 2 });
   await lab.receiver.ledger.waitFor((ledger) => ledger.delivered >= 50);
   const leavers = members.slice(400, 1200);
@@ -51,6 +59,8 @@ test('no stale enter: who leaves while the backfill waits is never told about as
     job,
     leavers.map((user) => ({ audience: 'vip', user, event: 'exit' as const, profile: {} })),
   );
+  await lab.statusWhen(job, ({ received }) => received === leavers.length);
+  haveLeft = true;
   await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished');
   const last = new Map<string, string>();
   for (const { message } of lab.receiver.ledger.entries)

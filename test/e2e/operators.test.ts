@@ -17,6 +17,7 @@ import {
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { createHolders } from '../../src/activities/holders.ts';
 import { NewerState } from '../../src/domain/errors.ts';
@@ -255,7 +256,11 @@ test('a job is seen in the Temporal UI: label, details, search attributes; and l
   expect(description.searchAttributes).toMatchObject({ ExportJobId: [job], ExportJobStatus: ['running'] });
   const metadata = await lab.handle(job).query<{ currentDetails?: string }>('__temporal_workflow_metadata');
   expect(metadata.currentDetails).toMatch(/\| Delivered \| 1,? /);
-  expect((await lab.jobs.list()).find(({ jobId }) => jobId === job)).toMatchObject({ label: 'Seen in the UI' });
+  const listed = await answerWhen(
+    async () => (await lab.jobs.list()).find(({ jobId }) => jobId === job),
+    (summary) => summary !== undefined,
+  );
+  expect(listed).toMatchObject({ label: 'Seen in the UI' });
 });
 
 describe('while the source has not answered', () => {

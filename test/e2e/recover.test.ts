@@ -113,7 +113,8 @@ test('recover says for how long it waits, and starts nothing before all that was
 
 test('a job that is terminated while it sends repeats at most what was in flight, and loses nothing', async () => {
   const users = people(40);
-  answerMs = 5;
+  // Some fifteen seconds for all of them.
+  answerMs = 20;
   const before = lab.receiver.ledger.entries.length;
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 2 });
   await lab.jobs.push(job, changes(users, 30));
