@@ -19,12 +19,10 @@ export interface PageCursor {
 
 const CURSOR = /^(\d+)\.([\w-]{12})\.(.*)$/s;
 
-/** Reads the output of `writeCursor`, and takes anything else for the source's own cursor. */
+/** Reads the output of `nextCursor`. Anything else is left to the source, which refuses it. */
 export function readCursor(text: string | null): PageCursor {
-  const [, pages, mark, after] = CURSOR.exec(text ?? '') ?? [];
-  if (pages === undefined || mark === undefined || after === undefined)
-    return { after: text ?? undefined, pages: 0, mark: '' };
-  return { after, pages: Number(pages), mark };
+  const [, pages = '0', mark = '', after] = CURSOR.exec(text ?? '') ?? [];
+  return { after: after ?? text ?? undefined, pages: Number(pages), mark };
 }
 
 /**

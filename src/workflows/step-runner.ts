@@ -32,7 +32,7 @@ import {
   missBackfill,
   refuseEdit,
 } from '../domain/job/operating.ts';
-import { isSlow } from '../domain/job/throttles/pace.ts';
+import { isSlow } from '../domain/job/throttles/slice-size.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';

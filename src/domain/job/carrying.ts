@@ -19,7 +19,7 @@ import { type CarriedProfileHolders, ProfileHolders, neededIn } from './queue/pr
 import { type CarriedLostSlice, carryLost, lostBytes, restoreLost } from './quarantine.ts';
 import type { DispatcherState, PlainState } from './state.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './throttles/breaker.ts';
-import { FIRST_REQUEST_MS } from './throttles/pace.ts';
+import { FIRST_REQUEST_MS } from './throttles/slice-size.ts';
 
 /**
  * Whether a job's input is what the previous run carried, rather than a definition.

@@ -18,7 +18,7 @@ import {
   triggersOf,
 } from './throttles/batching.ts';
 import { calendarBarsUntil, mayStartUntil } from './throttles/calendar.ts';
-import { slicePermits, sliceSize } from './throttles/pace.ts';
+import { slicePermits, sliceSize } from './throttles/slice-size.ts';
 import { quotaLeft, quotaLeftForMembers, spendQuota } from './throttles/quota.ts';
 import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 

@@ -18,7 +18,7 @@ import type { Slice } from './job.ts';
 import type { Chain, QueuedTrigger } from './queue/chain.ts';
 import { type DispatcherState, chainRoom, countLeft, drawChance, isCrowdedOut, noteTrend } from './state.ts';
 import { batchSize, gatherNoLonger } from './throttles/batching.ts';
-import { updateRequestMs } from './throttles/pace.ts';
+import { updateRequestMs } from './throttles/slice-size.ts';
 import { refundQuota } from './throttles/quota.ts';
 import { spacingEnded } from './throttles/request-rate.ts';
 

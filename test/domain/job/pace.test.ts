@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { operateBackfill } from '../../../src/domain/job/operating.ts';
-import { BackfillPace, slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/throttles/pace.ts';
+import { BackfillPace } from '../../../src/domain/job/throttles/pace.ts';
+import { slicePermits, sliceSize, updateRequestMs } from '../../../src/domain/job/throttles/slice-size.ts';
 import { AJob } from './a-job.ts';
 import { always } from '../../support/properties.ts';
 
