@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import type { SampleOf } from '../client/export-jobs.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
+import type { Json } from '../contract/trigger.ts';
 import { defaultOf, FORM, plain, FORM_FIELDS } from '../domain/form-fields.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
@@ -134,25 +135,27 @@ export function readJsonObject(file: string): Record<string, unknown> {
     throw new UsageError(`The file ${file} cannot be read. Check its path.`, { cause: error });
   }
   if (text.trim() === '') throw new UsageError(`The file ${file} is empty.`);
-  const value = parse(text, file);
+  const value = jsonIn(text, `The file ${file}`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new UsageError(`The file ${file} must hold one JSON object with the fields of the job form.`);
   }
   return { ...value };
 }
 
-function parse(text: string, file: string): unknown {
-  let value: unknown;
+/**
+ * The JSON of a text. The error never quotes it: it may be about somebody, or hold a secret.
+ * @param what names the text, as the start of a sentence
+ * @throws UsageError, also when a key is given twice
+ */
+export function jsonIn(text: string, what: string): Json {
+  let value: Json;
   try {
     value = parseJson(text);
   } catch {
     const { line, character } = jsonMistake(text);
-    throw new UsageError(
-      `The file ${file} is not JSON: something is wrong in line ${line}, at character ${character}.`,
-    );
+    throw new UsageError(`${what} is not JSON: something is wrong in line ${line}, at character ${character}.`);
   }
   const doubled = doubledKey(text);
-  if (doubled !== undefined)
-    throw new UsageError(`The file ${file} has the key "${doubled}" twice. Leave one of them.`);
+  if (doubled !== undefined) throw new UsageError(`${what} has the key "${doubled}" twice. Leave one of them.`);
   return value;
 }

@@ -70,9 +70,7 @@ export const sampleWords = (it: Command) =>
 export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {
   if (legacy === true && isNew === true) throw new UsageError('Use either --legacy or --new, not both.');
   const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
-  return {
-    ...definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy }),
-  };
+  return definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy });
 }
 
 /** For an option that may be given several times. */

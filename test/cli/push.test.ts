@@ -264,7 +264,9 @@ test.each([
 
 test('a profile that is not JSON is not quoted, since it is about somebody', () => {
   const options = { audience: 'vip', user: '707', enter: true, profile: '{"email":linnea}' };
-  expect(() => triggerFrom(options)).toThrow(/^--profile is not JSON: something is wrong at character 10\.$/);
+  expect(() => triggerFrom(options)).toThrow(
+    /^--profile is not JSON: something is wrong in line 1, at character 10\.$/,
+  );
 });
 
 test('says how far a push is, how fast, and what it waits for', () => {

@@ -1,8 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
-import type { Json } from '../../contract/trigger.ts';
 import { ConfigError, configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
-import { jsonMistake, parseJson } from '../../domain/json.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
@@ -12,6 +10,7 @@ import { nearMiss, presetNamed, type PresetName } from '../../ingests/presets.ts
 import { isProofNeeded, proofProblem } from '../../ingests/signature.ts';
 import { command, commandGroup } from '../command.ts';
 import { NotTaken, UsageError } from '../exit-code.ts';
+import { jsonIn } from '../job-options.ts';
 import { collect } from '../options.ts';
 
 /** The result of reading a request. */
@@ -96,7 +95,7 @@ function headersIn(lines: readonly string[]): Record<string, string> {
 }
 
 async function triedBody(ingest: Ingest, shown: Pick<Arrival, 'headers' | 'query'>, text: string): Promise<Tried> {
-  const body = bodyIn(text);
+  const body = jsonIn(text, 'Standard input');
   const thread = new ExpressionThread();
   try {
     const { changes, ignored, messageId } = await readArrival(ingest, { ...shown, body }, thread);
@@ -110,15 +109,6 @@ async function triedBody(ingest: Ingest, shown: Pick<Arrival, 'headers' | 'query
     };
   } finally {
     await thread.close();
-  }
-}
-
-function bodyIn(text: string): Json {
-  try {
-    return parseJson(text);
-  } catch {
-    const { line, character } = jsonMistake(text);
-    throw new UsageError(`Standard input is not JSON: something is wrong in line ${line}, at character ${character}.`);
   }
 }
 
@@ -166,7 +156,7 @@ async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly 
 function ignoredText({ preset, settings }: Ingest, text: string): string {
   if (preset === undefined) return 'Ignored: "ignore" is true of it, or "each" finds nothing in it.';
   const { changes } = presetNamed(preset);
-  const near = nearMiss(presetNamed(preset), bodyIn(text));
+  const near = nearMiss(presetNamed(preset), jsonIn(text, 'Standard input'));
   const hint = near === undefined ? '' : ` It says "${printable(near.said)}": did you mean "${near.near}"?`;
   const named = Object.keys(settings.audiences).length > 0 ? '' : (NO_NAMES[preset] ?? '');
   return `Ignored: this preset reads changes from ${changes?.inWords ?? 'other requests'}.${named}${hint}`;

@@ -15,14 +15,13 @@ import { counted, printable } from '../../domain/shown.ts';
 import { command, type WaitForServer, withJobs } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { openFile } from '../files.ts';
+import { jsonIn } from '../job-options.ts';
 import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 import { AudienceMoved, InvalidTrigger, TriggersError, WorkerFailed } from '../../client/errors.ts';
 import { parseTrigger, readLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
-import { type Json, misspeltInTrigger } from '../../contract/trigger.ts';
-import { doubledKey } from '../../domain/json-scan.ts';
-import { jsonMistake, parseJson } from '../../domain/json.ts';
+import { misspeltInTrigger } from '../../contract/trigger.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
@@ -380,23 +379,11 @@ export function triggerFrom(options: TriggerOptions): EventTrigger {
     audience,
     user,
     ...(at === undefined ? {} : { at }),
-    ...(options.profile === undefined ? {} : { profile: profileFrom(options.profile) }),
+    ...(options.profile === undefined ? {} : { profile: jsonIn(options.profile, '--profile') }),
   };
   const reading = readTrigger(raw);
   if (!reading.ok) throw new UsageError(`This is not a trigger: ${reading.reason}.`);
   return raw as EventTrigger; // It was just read as one.
-}
-
-function profileFrom(text: string): Json {
-  let value: Json;
-  try {
-    value = parseJson(text);
-  } catch {
-    throw new UsageError(`--profile is not JSON: something is wrong at character ${jsonMistake(text).character}.`);
-  }
-  const doubled = doubledKey(text);
-  if (doubled !== undefined) throw new UsageError(`--profile has the key "${doubled}" twice. Leave one of them.`);
-  return value;
 }
 
 interface Meaning {
