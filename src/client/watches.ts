@@ -2,6 +2,7 @@ import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailed
 import type { Audience, AudienceListing } from '../contract/audience.ts';
 import { checkWatchOptions, type WatchOptionsInput, type WatchState, type WatchStatus } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
+import { names } from '../domain/kinds.ts';
 import { AUDIENCE_ID, WATCH_AUDIENCE, watchWorkflowId } from '../domain/names.ts';
 import { newWatch, watchPresentation } from '../domain/watch.ts';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
@@ -63,7 +64,7 @@ export class Watches {
   async start(audiences: readonly string[], options: WatchOptionsInput = {}): Promise<AskedWatch[]> {
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     const checked = checkWatchOptions(given);
-    const problems = [...(areNames(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
+    const problems = [...(names.isRight(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) throw new InvalidWatch(problems);
     const prepared = await workerRpc(this.#client, this.#taskQueue, 'prepareWatch', audiences);
     if (!prepared.ok) throw new InvalidWatch(prepared.problems);
@@ -239,11 +240,6 @@ function refuseMoved(now: Audience, running: readonly Audience[]): void {
 }
 
 const NO_NAMES = { field: 'audiences', message: 'Name the audiences, by slug or id, in a list.' };
-
-function areNames(audiences: unknown): boolean {
-  if (!Array.isArray(audiences) || audiences.length === 0) return false;
-  return audiences.every((name) => typeof name === 'string' && name.trim() !== '');
-}
 
 function sharedSlug(name: string, ids: readonly string[]): string {
   return `More than one watched audience had the slug "${name}". Say which one by its id: ${ids.join(', ')}.`;

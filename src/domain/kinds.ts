@@ -23,6 +23,10 @@ export const name: Kind = {
   isRight: (value) => isText(value) && value.length <= MOST_NAME,
 };
 export const texts: Kind = { what: 'a list of texts', isRight: (value) => Array.isArray(value) && value.every(isText) };
+export const names: Kind = {
+  what: 'a list of slugs or ids, not empty',
+  isRight: (value) => Array.isArray(value) && value.length > 0 && value.every(isText),
+};
 export const record: Kind = { what: 'an object', isRight: isRecord };
 export const differenceId: Kind = {
   what: 'the id of a difference',

@@ -9,7 +9,7 @@ import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
 import { definedOf, isRecord } from './json.ts';
-import { differenceId, flag, type Kind, type Kinds, name, oneOf, texts, whole, wrongValues } from './kinds.ts';
+import { differenceId, flag, type Kind, type Kinds, name, names, oneOf, whole, wrongValues } from './kinds.ts';
 
 // Reads the requests of operators to a job. Updates and signals may carry anything; the client reads its requests in the same way before it
 // sends them. A misspelt key is an error, never taken as left out: left out, it mostly means all.
@@ -29,10 +29,7 @@ const DIFFERENCE: Readonly<Record<keyof DifferenceToSend, Kind>> = {
 const BACKFILL: Readonly<Record<keyof BackfillRequest, Kind>> = {
   action: oneOf('start', 'pause', 'resume', 'cancel'),
   requestId: name,
-  audiences: {
-    what: 'a list of slugs or ids, not empty',
-    isRight: (value) => texts.isRight(value) && Array.isArray(value) && value.length > 0,
-  },
+  audiences: names,
   sample: whole(1),
   at: {
     what: 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"',
