@@ -17,19 +17,26 @@ const PROOF = 'first';
 /** Requests hang for as long as the test lasts, unless it ends them: longer than a worker may be configured with. */
 const HANGING_MS = 600_000;
 
+interface Hanging {
+  /** Of the requests that hang. */
+  readonly sockets: Set<Socket>;
+  /** From now on, none hangs. */
+  isOver: boolean;
+}
+
 /** A lab whose receiver is well, and a second endpoint that hangs. */
 class TwoEndpoints {
   readonly lab: Lab;
   readonly unhealthy: Receiver;
-  readonly #hanging: Set<Socket>;
+  readonly #hanging: Hanging;
   #people = 0;
 
   static async open(config: LabOptions['config']): Promise<TwoEndpoints> {
-    const hanging = new Set<Socket>();
+    const hanging: Hanging = { sockets: new Set(), isOver: false };
     const unhealthy = await startReceiver({
       answer: ({ message }, { socket }) => {
-        if (message?.user === PROOF) return undefined;
-        hanging.add(socket);
+        if (message?.user === PROOF || hanging.isOver) return undefined;
+        hanging.sockets.add(socket);
         return 'hang';
       },
     });
@@ -37,7 +44,7 @@ class TwoEndpoints {
     return new TwoEndpoints(lab, unhealthy, hanging);
   }
 
-  private constructor(lab: Lab, unhealthy: Receiver, hanging: Set<Socket>) {
+  private constructor(lab: Lab, unhealthy: Receiver, hanging: Hanging) {
     this.lab = lab;
     this.unhealthy = unhealthy;
     this.#hanging = hanging;
@@ -65,8 +72,8 @@ class TwoEndpoints {
 
   /** Resets all requests that hang. */
   reset(): void {
-    for (const socket of this.#hanging) socket.resetAndDestroy();
-    this.#hanging.clear();
+    for (const socket of this.#hanging.sockets) socket.resetAndDestroy();
+    this.#hanging.sockets.clear();
   }
 
   /** Signals a trigger about another person, without waiting for its arrival; returns the person. */
@@ -99,8 +106,11 @@ class TwoEndpoints {
 
   async close(): Promise<void> {
     // First, or the worker would wait for its requests.
-    await this.unhealthy.close();
+    this.#hanging.isOver = true;
+    this.reset();
     await this.lab.close();
+    // Last: another test may be given its port, and must get none of these requests.
+    await this.unhealthy.close();
   }
 }
 
