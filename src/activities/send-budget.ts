@@ -2,15 +2,13 @@ import type {
   FailedAttempt,
   PermitsReturned,
   SliceInput,
-  SliceTrigger,
   HalvedBatches,
   SliceProgress,
   SlicePace,
   SpacingEnd,
 } from '../contract/slice.ts';
-import { type Profile, profileIn } from '../domain/message.ts';
+import type { Profile } from '../domain/message.ts';
 import {
-  ATTEMPT_CODES,
   type AttemptVerdict,
   type FailureRow,
   isDecidedVerdict,
@@ -18,9 +16,8 @@ import {
   ROW_LIMITS,
   VERDICTS,
 } from '../domain/verdict.ts';
-import { type HttpAttempt, type Poster, shownFault } from '../webhook/attempt.ts';
+import type { HttpAttempt, Poster } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
-import { MessageImpossible, type SentTrigger } from '../webhook/request.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 import { intervalMs, RequestSpacing } from '../domain/job/throttles/request-rate.ts';
 
@@ -150,43 +147,6 @@ export class SendBudget {
     const returned = starts === undefined ? { left } : { left, spacing: starts.handOver() };
     void returnPermits(returned).catch(() => undefined);
   }
-}
-
-/** Why there is no request. */
-export type BuildError = Pick<FailedAttempt, 'code' | 'answer'>;
-
-/** The profile that a trigger is sent with, or why there is none. @param index its place in the slice. */
-export function profileOf(
-  index: number,
-  trigger: SliceTrigger,
-  options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'spilled' | 'sourceTrouble'>,
-): { readonly profile: Profile } | (BuildError & { readonly profile?: undefined }) {
-  const { slice, profiles, spilled, sourceTrouble } = options;
-  const { user, profileOptional } = trigger;
-  // A profile that came with its trigger is the one to send. The source's profile never replaces it.
-  if (trigger.profileRef !== undefined && !spilled.has(index))
-    return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
-  const profile = trigger.profileRef === undefined ? trigger.profile : spilled.get(index);
-  if (trigger.profileRef !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
-  if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
-    return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
-  const found = profile === undefined ? profiles?.get(user) : profileIn(profile);
-  if (found !== undefined) return { profile: found };
-  return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
-}
-
-const HELD_TROUBLE = 'The profile that came with the trigger could not be read from Temporal.';
-
-/** A trigger with the additional data that was looked up for it, besides the profile. */
-export function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {
-  return memberships === undefined ? trigger : { ...trigger, memberships: memberships.get(trigger.user) ?? [] };
-}
-
-/** The code and reason of an error in making a request. */
-export function unmadeFor(error: unknown): BuildError {
-  if (error instanceof MessageImpossible)
-    return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
-  return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
 }
 
 /** The settled triggers of a slice, which heartbeats report. */

@@ -1,14 +1,16 @@
 import { answersTo } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
+import type { FailedAttempt, SliceTrigger } from '../contract/slice.ts';
 import { BatchQueue } from '../domain/batch-queue.ts';
+import { type Profile, profileIn } from '../domain/message.ts';
 import { ATTEMPT_CODES, type AttemptVerdict, verdictOf } from '../domain/verdict.ts';
-import { authorizationAfter, type HttpAttempt } from '../webhook/attempt.ts';
+import { authorizationAfter, type HttpAttempt, shownFault } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
-import type { WebhookRequest } from '../webhook/request.ts';
+import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../webhook/request.ts';
 import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
 import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
-import { asSent, profileOf, SendBudget, type SliceSendingOptions, type BuildError, unmadeFor } from './send-budget.ts';
+import { SendBudget, type SliceSendingOptions } from './send-budget.ts';
 
 /** The triggers of a request: their places, and their content. Without batches there is one. */
 interface Batch {
@@ -302,4 +304,41 @@ export class SliceSending {
 /** Whether a batch is sent again in two halves: it was refused as a message. */
 function isHalved({ length }: readonly number[], verdict: AttemptVerdict): boolean {
   return length > 1 && (verdict === 'refused' || verdict === 'given-up');
+}
+
+/** Why there is no request. */
+type BuildError = Pick<FailedAttempt, 'code' | 'answer'>;
+
+/** The profile that a trigger is sent with, or why there is none. @param index its place in the slice. */
+function profileOf(
+  index: number,
+  trigger: SliceTrigger,
+  options: Pick<SliceSendingOptions, 'slice' | 'profiles' | 'spilled' | 'sourceTrouble'>,
+): { readonly profile: Profile } | (BuildError & { readonly profile?: undefined }) {
+  const { slice, profiles, spilled, sourceTrouble } = options;
+  const { user, profileOptional } = trigger;
+  // A profile that came with its trigger is the one to send. The source's profile never replaces it.
+  if (trigger.profileRef !== undefined && !spilled.has(index))
+    return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
+  const profile = trigger.profileRef === undefined ? trigger.profile : spilled.get(index);
+  if (trigger.profileRef !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
+  if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
+    return { code: ATTEMPT_CODES.sourceUnavailable, ...(sourceTrouble === undefined ? {} : { answer: sourceTrouble }) };
+  const found = profile === undefined ? profiles?.get(user) : profileIn(profile);
+  if (found !== undefined) return { profile: found };
+  return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
+}
+
+const HELD_TROUBLE = 'The profile that came with the trigger could not be read from Temporal.';
+
+/** A trigger with the additional data that was looked up for it, besides the profile. */
+function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {
+  return memberships === undefined ? trigger : { ...trigger, memberships: memberships.get(trigger.user) ?? [] };
+}
+
+/** The code and reason of an error in making a request. */
+function unmadeFor(error: unknown): BuildError {
+  if (error instanceof MessageImpossible)
+    return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
+  return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
 }
