@@ -266,7 +266,6 @@ test('a renamed file loses no change while its job starts anew, and is said to b
   const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };
   const there = await Lab.open({ receiver, content: { audiences: [own] } });
   const here = new Operator(there.taskQueue);
-  const { jobs } = there;
   const api = await apiOf(there);
   const name = a('renamed');
   const definition = simple({ webhookUrl: there.receiver.url, audiences: [own.slug] });
@@ -283,7 +282,7 @@ test('a renamed file loses no change while its job starts anew, and is said to b
   try {
     file(name, definition);
     await here.json(['apply', folder]);
-    await until(async () => (await jobs.list()).some(({ jobId, running }) => jobId === name && running));
+    await there.listedWhen(name);
     const sending = send();
     const fresh = `${name}-1`;
     rmSync(join(folder, `${name}.json`));

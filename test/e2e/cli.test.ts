@@ -67,7 +67,7 @@ describe('a job from pause to stop', () => {
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/its audiences are\s+vip, news/);
 
-    await listed(job);
+    await lab.listedWhen(job);
     const { stdout: list } = await operator.run(['list', '--running']);
     expect(list).toMatch(/^JOB +STATE +WAITING +DELIVERED +LAST +LETTERS +LABEL +AUDIENCES\n/);
     expect(list).toContain(job);
@@ -159,16 +159,6 @@ test('when no server answers, that is said, and what to do', async () => {
   expect(code).toBe(1);
   expect(JSON.parse(stderr)).toMatchObject({ error: { name: 'ServerUnreachable', address: '127.0.0.1:1' } });
 });
-
-/** The server lists a new job a moment after its start. */
-async function listed(...jobIds: readonly string[]): Promise<void> {
-  for (;;) {
-    const listed = new Set(
-      (await lab.jobs.list()).filter(({ audiences }) => audiences !== undefined).map(({ jobId }) => jobId),
-    );
-    if (jobIds.every((jobId) => listed.has(jobId))) return;
-  }
-}
 
 describe('start and push', () => {
   /** Of this file alone: a push without a job goes to every job of the server that listens. */
@@ -280,7 +270,7 @@ describe('start and push', () => {
         await lab.start({ audiences: [ONLY_HERE.slug] }),
         await lab.start({ audiences: [ONLY_HERE.slug] }),
       ];
-      await listed(one, other);
+      for (const jobId of [one, other]) await lab.listedWhen(jobId);
       const lines = ['a', 'b'].map((user) => JSON.stringify({ event: 'exit', audience: ONLY_HERE.slug, user }));
       const nobody = JSON.stringify({ event: 'exit', audience: 'nobody-listens', user: 'a' });
       const path = file('changes.ndjson', [...lines, nobody].join('\n'));
@@ -306,14 +296,4 @@ describe('start and push', () => {
     expect(code).toBe(0);
     expect(stderr).not.toMatch(/CRM_TOKEN|crm/);
   });
-
-  /** The server lists a new job a moment after its start. */
-  async function listed(...jobIds: readonly string[]): Promise<void> {
-    for (;;) {
-      const listed = new Set(
-        (await lab.jobs.list()).filter(({ audiences }) => audiences !== undefined).map(({ jobId }) => jobId),
-      );
-      if (jobIds.every((jobId) => listed.has(jobId))) return;
-    }
-  }
 });

@@ -124,10 +124,7 @@ test('a watch continues as new after some rounds, and goes on where it was', asy
   try {
     const { watches } = lab.jobs;
     const job = await lab.start({ audiences: ['vip'] });
-    await answerWhen(
-      () => lab.jobs.list(),
-      (jobs) => jobs.some(({ jobId, running }) => jobId === job && running),
-    );
+    await lab.listedWhen(job);
     const roundsAre = (count: number) =>
       answerWhen(
         () => watches.status(VIP.id),

@@ -80,10 +80,7 @@ async function served(number: number, config: object, names: readonly string[] =
   const audiences = Object.fromEntries(names.map((one) => [one, audience.slug]));
   api.replaceIngests(configured({ [name]: { audiences, ...config } }));
   // Which jobs listen is known a second or so after their start.
-  await answerWhen(
-    async () => await lab.jobs.list(),
-    (jobs) => jobs.some(({ jobId }) => jobId === job),
-  );
+  await lab.listedWhen(job);
   return { name, job, slug: audience.slug };
 }
 

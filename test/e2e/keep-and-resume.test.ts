@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { ExportJobs, JobKept, JobNotRunning, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
+import { ExportJobs, JobKept, JobNotRunning, type JobStatus } from '../../src/client/export-jobs.ts';
 import { Lab } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -39,14 +39,6 @@ function arrivals(...users: string[]) {
   return lab.receiver.ledger.entries.filter(({ message }) => message !== undefined && users.includes(message.user));
 }
 
-/** The job as listed, once that is as wanted; the server lists changes a moment later. */
-async function listedWhen(job: string, isAsWanted: (summary: JobSummary) => boolean): Promise<JobSummary> {
-  for (;;) {
-    const found = (await lab.jobs.list()).find(({ jobId }) => jobId === job);
-    if (found !== undefined && isAsWanted(found)) return found;
-  }
-}
-
 test('stop keeps what waits, says so, and resume sends it in order under the same subscription', async () => {
   const users = [randomUUID(), randomUUID()];
   const job = await pausedJobOf(...users);
@@ -64,7 +56,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   expect(unwrapped((await operator.run(['status', job])).stdout)).toMatch(
     /Kept 4 triggers, \d+ s ago; resume the job to send them/,
   );
-  expect(await listedWhen(job, ({ kept }) => kept !== undefined)).toMatchObject({
+  expect(await lab.listedWhen(job, ({ kept }) => kept !== undefined)).toMatchObject({
     state: 'stopped',
     running: false,
     kept: { waiting: 4 },
@@ -81,7 +73,7 @@ test('stop keeps what waits, says so, and resume sends it in order under the sam
   expect(status).not.toHaveProperty('kept');
   for (const user of users) expect(arrivals(user).map(({ message }) => message?.event)).toEqual(['enter', 'exit']);
   for (const { body } of arrivals(...users)) expect(body).toContain(`"subscription_id":"${subscriptionId}"`);
-  await listedWhen(job, ({ running, kept }) => running && kept === undefined);
+  await lab.listedWhen(job, ({ running, kept }) => running && kept === undefined);
 });
 
 test('a job that is resumed while it is still stopping runs again as soon as what is waiting is kept', async () => {
@@ -163,7 +155,7 @@ test('a stopped job takes no trigger of a client or a publisher; what another pr
     await expect(jobs.enter(job, late)).rejects.toBeInstanceOf(JobNotRunning);
     await expect(jobs.push(job, [late])).rejects.toMatchObject({ accepted: 0, cause: expect.any(JobNotRunning) });
   }
-  await listedWhen(job, ({ kept }) => kept !== undefined);
+  await lab.listedWhen(job, ({ kept }) => kept !== undefined);
   const { jobs } = await publisher.publish([late]);
   expect(jobs.map(({ jobId }) => jobId)).not.toContain(job);
   await lab.handle(job).signal('enter', late);

@@ -61,13 +61,8 @@ async function aJobThatKnewTheFirst(): Promise<string> {
   const job = await lab.start({ audiences: [first.slug] });
   lab.source.rename(first.id, `${first.slug}-before`);
   lab.source.rename(later.id, first.slug);
-  await listed(job);
+  await lab.listedWhen(job);
   return job;
-}
-
-/** A push without a job reaches a new job once the server lists it. */
-async function listed(job: string): Promise<void> {
-  while (!(await lab.jobs.list()).some(({ jobId, running }) => jobId === job && running)) await Promise.resolve();
 }
 
 /** Nothing has been signalled to the job, so nothing can have been sent. */
@@ -102,7 +97,7 @@ test('a push whose slug has passed to another audience is refused, to one job an
 test('an audience that was renamed is reached by its new slug, and by its old one as long as no other has it', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   lab.source.rename(first.id, `${first.slug}-after`);
-  await listed(job);
+  await lab.listedWhen(job);
   for (const [target, audience, user] of [
     [[job], `${first.slug}-after`, 'by-its-new-slug'],
     [[], `${first.slug}-after`, 'by-its-new-slug-to-all'],

@@ -108,7 +108,7 @@ test('it is paced as a backfill, can be paused, and goes on after a stop that ke
   await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 5);
   const paused = await lab.jobs.backfill(job, { action: 'pause' });
   expect(paused.backfill).toMatchObject({ state: 'paused' });
-  await lab.jobs.enter(job, { audience: 'news', user: 'live' });
+  await lab.jobs.enter(job, { audience: 'news', user: 'live', profile: {} });
   await lab.arrives('live');
   await lab.jobs.stop(job, { waiting: 'keep' });
   await lab.statusWhen(job, ({ kept }) => kept !== undefined);

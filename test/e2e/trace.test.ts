@@ -184,7 +184,7 @@ test('without a job all are looked into, those begun last first, and only those 
   const [first, stranger, last] = [await lab.start(), await lab.start(), await lab.start()];
   for (const job of [first, last]) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
   for (const job of [first, last]) await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-  await listed(last);
+  await lab.listedWhen(last);
   const events = await traced(user, {});
   expect([...new Set(events.filter(({ kind }) => kind !== 'left-out').map(({ jobId }) => jobId))]).toEqual([
     last,
@@ -213,13 +213,6 @@ test('a job that does not exist is reported as such', async () => {
   await expect(traced('other', { jobId: 'no-such-job' })).rejects.toMatchObject({ name: 'JobNotFound' });
   await expect(traced('other', { jobId: "no' OR WorkflowId != '" })).rejects.toMatchObject({ name: 'JobNotFound' });
 });
-
-async function listed(job: string): Promise<void> {
-  for (;;) {
-    if ((await lab.jobs.list()).some(({ jobId }) => jobId === job)) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 test('with encryption it is read with the keys of the client, and without them it is said that they are missing', async () => {
   const key = aPayloadKey('a');

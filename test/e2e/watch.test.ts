@@ -8,7 +8,7 @@ import { watchWorkflowId } from '../../src/domain/names.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { apiOf } from '../api/an-api.ts';
 import { Lab, VIP } from '../support/lab.ts';
-import { answerWhen, until } from '../support/patience.ts';
+import { answerWhen } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const HOUR_MS = 3_600_000;
@@ -73,13 +73,7 @@ async function arrives(count: number): Promise<void> {
 
 /** Starts a job that listens and is in the list, which is late. */
 async function listener(): Promise<string> {
-  const jobId = await lab.start({ audiences: [audience.slug] });
-  await untilListed(jobId, true);
-  return jobId;
-}
-
-async function untilListed(jobId: string, isRunning: boolean): Promise<void> {
-  await until(async () => (await lab.jobs.list()).some((job) => job.jobId === jobId && job.running === isRunning));
+  return (await lab.listedWhen(await lab.start({ audiences: [audience.slug] }))).jobId;
 }
 
 test('every subscribing job gets enters and exits, from the second round on', async () => {
@@ -263,7 +257,7 @@ test('a job that was stopped for some rounds is told what it missed once it is r
   const [job, other] = await Promise.all([listener(), listener()]);
   await watch();
   await lab.jobs.stop(job, { waiting: 'keep' });
-  await untilListed(job, false);
+  await lab.listedWhen(job, ({ running }) => !running);
   lab.source.exit(audience.id, '1');
   expect((await round()).last?.told).toMatchObject({ jobs: 1, absent: [job] });
   lab.source.enter(audience.id, '1');

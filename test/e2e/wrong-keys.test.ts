@@ -44,7 +44,7 @@ beforeAll(async () => {
     await lab.arrives(user);
   }
   while (letter === '') for await (const { id } of lab.jobs.deadLetters.list({ jobId: job })) letter = id;
-  while (!(await lab.jobs.list()).some((one) => one.jobId === kept && one.kept !== undefined)) await Promise.resolve();
+  await lab.listedWhen(kept, (job) => job.kept !== undefined);
   writeFileSync(join(folder, 'job.json'), JSON.stringify(definition()));
 });
 afterAll(async () => {

@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { type ConnectConfig, retriesWhileOpen } from '../../src/client/connect.ts';
 import { NoWorker } from '../../src/client/errors.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type JobSummary } from '../../src/client/export-jobs.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/config/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
@@ -144,6 +144,18 @@ export class Lab {
   /** The job's status once it is as wanted. */
   async statusWhen(jobId: string, isAsWanted: (status: JobStatus) => boolean): Promise<JobStatus> {
     return await answerWhen(() => withRetries(() => this.jobs.status(jobId)), isAsWanted);
+  }
+
+  /** The job as the server lists it, once that is as wanted; it lists a change a moment later. Default: it runs, and can be read. */
+  async listedWhen(
+    jobId: string,
+    isAsWanted: (job: JobSummary) => boolean = ({ running, audiences }) => running && audiences !== undefined,
+  ): Promise<JobSummary> {
+    const [found] = await answerWhen(
+      async () => (await this.jobs.list()).filter((job) => job.jobId === jobId && isAsWanted(job)),
+      ({ length }) => length > 0,
+    );
+    return found as JobSummary; // It was waited for.
   }
 
   /** Resolves when a message about this person has arrived at the lab's receiver. */
