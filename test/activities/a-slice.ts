@@ -76,7 +76,7 @@ export class SliceLab {
 
   private constructor(receiver: Receiver, { requestTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
-    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 10_000, policy: THIS_MACHINE });
+    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 60_000, policy: THIS_MACHINE });
   }
 
   /** Runs the activity to its end. */
@@ -88,7 +88,7 @@ export class SliceLab {
     const slice: SliceInput = {
       sliceId: 7,
       permits: 5,
-      budgetMs: 20_000,
+      budgetMs: 100_000,
       audiences: [VIP],
       triggers,
       settings: {
