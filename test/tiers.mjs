@@ -90,7 +90,7 @@ export const TIERS = {
     'e2e/encryption',
     'e2e/foreign-clients',
     'e2e/full-job',
-    'e2e/held-profiles',
+    'e2e/spilled-profiles',
     'e2e/holders',
     'e2e/isolation',
     'e2e/keep-and-resume',

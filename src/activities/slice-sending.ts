@@ -319,7 +319,7 @@ function profileOf(
   const { user, profileOptional } = trigger;
   // A profile that came with its trigger is the one to send. The source's profile never replaces it.
   if (trigger.profileRef !== undefined && !spilled.has(index))
-    return { code: ATTEMPT_CODES.sourceUnavailable, answer: HELD_TROUBLE };
+    return { code: ATTEMPT_CODES.sourceUnavailable, answer: PROFILE_READ_FAILED };
   const profile = trigger.profileRef === undefined ? trigger.profile : spilled.get(index);
   if (trigger.profileRef !== undefined && profile === undefined) return { code: ATTEMPT_CODES.profileLost };
   if (profiles === undefined && (profile === undefined || slice.settings.memberships === true))
@@ -329,7 +329,7 @@ function profileOf(
   return profileOptional === true ? { profile: {} } : { code: ATTEMPT_CODES.profileMissing };
 }
 
-const HELD_TROUBLE = 'The profile that came with the trigger could not be read from Temporal.';
+const PROFILE_READ_FAILED = 'The profile that came with the trigger could not be read from Temporal.';
 
 /** A trigger with the additional data that was looked up for it, besides the profile. */
 function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions, 'memberships'>): SentTrigger {

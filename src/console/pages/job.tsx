@@ -248,7 +248,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
         </p>
       )}
       {attempts !== undefined && attempts.length > 0 && (
-        <div class="table-scroll">
+        <div class="table-wrap">
           <table class="lines">
             <Head columns={['At', 'Outcome', 'Person', 'Event', 'Answer']} />
             <tbody>
