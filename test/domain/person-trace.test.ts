@@ -20,8 +20,8 @@ const prepared: JobFact = { ...came, kind: 'prepared', result: { ok: true, audie
 function sliceOf(users: readonly string[], report: Partial<SliceReport> = {}): JobFact {
   const job = new AJob(1);
   for (const user of users) job.signal(user, 'enter', { at });
-  const [slice] = job.cut();
-  if (slice === undefined) throw new Error('A slice was cut.');
+  const [slice] = job.dispatch();
+  if (slice === undefined) throw new Error('A slice was dispatched.');
   return {
     ...came,
     kind: 'slice',
@@ -98,7 +98,7 @@ test('attempts of one trigger are counted over slices, those only for which the 
 test('attempts of runs that the server has forgotten are counted as the job carried them', () => {
   const job = new AJob(1);
   job.signal('p', 'enter', { at });
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   const late = new PersonTrace('job', 'p');
   late.take({ ...came, kind: 'began', given: [carryJob(job.state)] });

@@ -52,10 +52,10 @@ export class AJob {
   }
 
   /** Cuts a slice for each of them. */
-  cutEach(users: readonly string[]): void {
+  dispatchEach(users: readonly string[]): void {
     for (const user of users) {
       this.signal(user);
-      this.cut();
+      this.dispatch();
     }
   }
 
@@ -129,7 +129,7 @@ export class AJob {
   }
 
   /** Does all there is to do now; the slices that it dispatched. */
-  cut(): SliceInput[] {
+  dispatch(): SliceInput[] {
     const slices: SliceInput[] = [];
     for (let step = this.step(); step.kind !== 'wait'; step = this.step()) {
       if (step.kind === 'deliver') slices.push(step.slice);
@@ -140,14 +140,14 @@ export class AJob {
 
   /** What the job does now, by person. */
   dispatchedUsers(): string[][] {
-    return this.cut().map((slice) => slice.triggers.map(({ user }) => user));
+    return this.dispatch().map((slice) => slice.triggers.map(({ user }) => user));
   }
 
   /** Who is told what by the slices that it dispatches now. */
   dispatchedMessages(): string[] {
     const { audiences } = this.state.job;
     const slugOf = (id: string) => audiences.find((one) => one.id === id)?.slug ?? id;
-    return this.cut().flatMap(({ triggers }) =>
+    return this.dispatch().flatMap(({ triggers }) =>
       triggers.map(({ user, event, audience }) => `${user} ${event} ${slugOf(audience)}`),
     );
   }
@@ -187,7 +187,7 @@ export class AJob {
 
   /** Sends what is ready, slice by slice, and every first trigger fails so. */
   fail(attempt: Partial<FailedAttempt>): void {
-    this.cut();
+    this.dispatch();
     while (this.running.length > 0) this.end({ 0: attempt });
   }
 

@@ -7,7 +7,7 @@ const MINUTE_MS = 60_000;
 /** What the job tells by doing all there is to do now. */
 function told(job: AJob): string[] {
   const before = job.alerts.length;
-  job.cut();
+  job.dispatch();
   return job.alerts.slice(before).map(({ kind, state }) => `${kind} ${state}`);
 }
 

@@ -11,7 +11,7 @@ const asking = (question: number, runId = 'a run') => ({ workflowId: 'dead-lette
 
 /** What dead letters are told, once the job has done all there is to do. */
 function answersOf(job: AJob): string[] {
-  job.cut();
+  job.dispatch();
   return job.answered.map(
     ({ workflowId, answer: { question, refusal = 'taken' } }) => `${workflowId} ${question} ${refusal}`,
   );
@@ -29,7 +29,7 @@ test('one that asks again is told the same, and is not sent twice, also by a lat
   job.redeliver(DEAD);
   job.redeliver(DEAD, { asking: asking(2) });
   expect(job.status.waiting).toBe(1);
-  job.cut();
+  job.dispatch();
   job.end();
   job.nextRun();
   job.redeliver(DEAD, { asking: asking(3) });
@@ -59,7 +59,7 @@ test('one about an audience that the job no longer subscribes to is taken only w
 test('a job that drops what waits takes none, so that a dead letter outlives it', () => {
   const job = new AJob(1);
   job.signal('busy');
-  job.cut();
+  job.dispatch();
   stopJob(job.state, 'discard');
   job.redeliver(DEAD);
   expect(job.step()).toEqual({ kind: 'wait' });
@@ -121,7 +121,7 @@ test('what a job does not send is counted as filtered, and what it sends keeps i
   );
   expect(accepted).toEqual(Array(4).fill(undefined));
   expect(job.status).toMatchObject({ received: 4, filtered: 2, rejected: 0, waiting: 2 });
-  const sent = job.cut().flatMap(({ triggers }) => triggers.map(({ event, at }) => `${event} ${at}`));
+  const sent = job.dispatch().flatMap(({ triggers }) => triggers.map(({ event, at }) => `${event} ${at}`));
   expect(sent).toEqual(['exit 2026-01-01T00:00:01Z', 'exit 2026-01-01T00:00:03Z']);
   expect(new AJob(1).status).not.toHaveProperty('filtered');
 });
@@ -132,7 +132,7 @@ test('a member who leaves is not sent by a backfill, also where exits are left o
   job.signal('early', 'exit');
   job.page(1, ['early', 'late', 'stays'], { readAt: job.now });
   job.signal('late', 'exit');
-  const sent = job.cut().flatMap(({ triggers }) => triggers.map(({ user }) => user));
+  const sent = job.dispatch().flatMap(({ triggers }) => triggers.map(({ user }) => user));
   expect(sent).toEqual(['stays']);
   expect(job.status).toMatchObject({ filtered: 2, backfill: { superseded: 2 } });
 });

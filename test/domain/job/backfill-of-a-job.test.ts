@@ -18,7 +18,7 @@ const [A, B] = AUDIENCES as [(typeof AUDIENCES)[0], (typeof AUDIENCES)[0]]; // T
 function failedMember(): AJob {
   const job = new AJob(1);
   job.backfill(['failing', 'fine']);
-  for (job.cut(); job.running.length > 0; job.cut()) {
+  for (job.dispatch(); job.running.length > 0; job.dispatch()) {
     const index = job.running[0]?.triggers.findIndex(({ user }) => user === 'failing') ?? -1;
     job.end(index < 0 ? {} : { [index]: { status: 500 } });
   }
@@ -36,12 +36,12 @@ test('a member whose message failed does not stand in the way of the next backfi
 test('while members are still to be read or to be sent, no other backfill begins', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.cut();
+  job.dispatch();
   job.end();
   expect(backfillObstacle(job.state)).toMatch(/still running/);
   job.page(2, ['2'], { last: true });
   expect(backfillObstacle(job.state)).toMatch(/still running/);
-  job.cut();
+  job.dispatch();
   expect(backfillObstacle(job.state)).toBeUndefined();
 });
 
@@ -111,7 +111,7 @@ test('a page that comes to a job without a backfill is answered with gone', () =
 test.each(['cancelled', 'lost'] as const)('a page of a backfill that is %s is answered with gone', (end) => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.cut();
+  job.dispatch();
   if (end === 'cancelled') cancelBackfill(job.state);
   else backfillChildGone(job.state, 1);
   if (end === 'cancelled') expect(job.step()).toEqual({ kind: 'cancel-backfill', n: 1 });
@@ -123,7 +123,7 @@ test.each(['cancelled', 'lost'] as const)('a page of a backfill that is %s is an
 test('a page of a finished backfill is acknowledged again, and its child is not sent away unmatched', () => {
   const job = new AJob(1);
   job.backfill(['1']);
-  job.cut();
+  job.dispatch();
   job.end();
   job.page(1, ['1']);
   expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 1 } });
@@ -166,7 +166,7 @@ test('an audience that comes back in the middle of a backfill is not said to be 
   job.page(2, ['2']);
   expect(job.dispatchedMessages()).toEqual(['2 enter a']);
   job.end();
-  job.cut();
+  job.dispatch();
   const notice =
     'While backfill 1 ran, an edit removed a: 1 member was left out. To send everybody who is in it now, start a backfill of a.';
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 1, leftOut: leftOut(1), notice });
@@ -181,7 +181,9 @@ test('live triggers that wait are still sent though their audience is taken out'
   job.backfill(['1']);
   job.signal('2', 'exit');
   takeOutA(job);
-  expect(job.cut().flatMap(({ triggers }) => triggers)).toMatchObject([{ user: '2', event: 'exit', audience: A.id }]);
+  expect(job.dispatch().flatMap(({ triggers }) => triggers)).toMatchObject([
+    { user: '2', event: 'exit', audience: A.id },
+  ]);
   expect(job.status.backfill).toMatchObject({ state: 'finished', leftOut: leftOut(1), waiting: 0 });
 });
 
@@ -269,7 +271,7 @@ test('a child that is gone after its last page is no loss: the members that were
 test('a child that could not be told something is looked for at once', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.cut();
+  job.dispatch();
   missBackfill(job.state, 1);
   expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
 });
@@ -277,7 +279,7 @@ test('a child that could not be told something is looked for at once', () => {
 test('when a page is missing that its child will not send again, the child is replaced by one that begins with it', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.cut();
+  job.dispatch();
   // As after a reset of the workflow without its signals.
   job.page(3, ['3']);
   expect(job.step()).toMatchObject({ kind: 'start-backfill', n: 1, restarts: 1 });

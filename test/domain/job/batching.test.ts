@@ -26,12 +26,12 @@ function signal(job: AJob, count: number, from = 0): void {
 }
 
 /** How many triggers each slice has that is dispatched now, and how many requests it may make at once. */
-const cutSizes = (job: AJob) => job.cut().map(({ triggers, permits }) => [triggers.length, permits]);
+const dispatchedSizes = (job: AJob) => job.dispatch().map(({ triggers, permits }) => [triggers.length, permits]);
 
 test('permits are for requests: a slice has as many triggers as its requests can carry', () => {
   const job = jobOf({ size: 100 }, 2);
   signal(job, 1000);
-  const [first, ...more] = job.cut();
+  const [first, ...more] = job.dispatch();
   expect(first).toMatchObject({ settings: { batch: { size: 100 } } });
   expect([first, ...more].reduce((sum, slice) => sum + (slice?.permits ?? 0), 0)).toBeLessThanOrEqual(2);
   expect((first?.triggers.length ?? 0) % 100).toBe(0);
@@ -41,13 +41,13 @@ test('permits are for requests: a slice has as many triggers as its requests can
 test('a slice asks for no more permits than it has batches', () => {
   const job = jobOf({ size: 100 }, 500);
   signal(job, 250);
-  expect(cutSizes(job)).toEqual([[250, 3]]);
+  expect(dispatchedSizes(job)).toEqual([[250, 3]]);
 });
 
 test('a slice is filled before the next one is dispatched; of a slow endpoint it has what all permits send in a second', () => {
   const job = jobOf({ size: 100 }, 20);
   signal(job, 3500);
-  expect(cutSizes(job)).toEqual([
+  expect(dispatchedSizes(job)).toEqual([
     [1000, 5],
     [1000, 5],
     [1000, 5],
@@ -56,7 +56,7 @@ test('a slice is filled before the next one is dispatched; of a slow endpoint it
   const slow = jobOf({ size: 100 }, 15);
   slow.state.requestMs = 2000;
   signal(slow, 3500);
-  expect(cutSizes(slow)).toEqual([
+  expect(dispatchedSizes(slow)).toEqual([
     [1000, 10],
     [500, 5],
   ]);
@@ -65,42 +65,42 @@ test('a slice is filled before the next one is dispatched; of a slow endpoint it
 test('with no time to wait, what is ready goes at once', () => {
   const job = jobOf({ size: 100 });
   signal(job, 3);
-  expect(cutSizes(job)).toEqual([[3, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[3, 1]]);
   expect(job.waitsMs).toBeUndefined();
 });
 
 test('a batch that is not full waits from its oldest trigger on, and no longer; full ones go at once', () => {
   const job = jobOf({ size: 10, afterMs: 5000 });
   signal(job, 4);
-  expect([job.cut(), job.waitsMs]).toEqual([[], 5000]);
+  expect([job.dispatch(), job.waitsMs]).toEqual([[], 5000]);
   job.now += 2000;
   signal(job, 4, 4);
-  expect([job.cut(), job.waitsMs]).toEqual([[], 3000]);
+  expect([job.dispatch(), job.waitsMs]).toEqual([[], 3000]);
   job.now += 1000;
   signal(job, 17, 8);
-  expect(cutSizes(job)).toEqual([[20, 2]]);
+  expect(dispatchedSizes(job)).toEqual([[20, 2]]);
   expect(job.waitsMs).toBe(2000);
   job.now += 2000;
-  expect(cutSizes(job)).toEqual([[5, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[5, 1]]);
   expect(job.waitsMs).toBeUndefined();
   job.now += 60_000;
   signal(job, 1, 100);
-  expect([job.cut(), job.waitsMs]).toEqual([[], 5000]);
+  expect([job.dispatch(), job.waitsMs]).toEqual([[], 5000]);
 });
 
 test('all triggers count, also those of one person', () => {
   const job = jobOf({ size: 3, afterMs: 5000 });
   for (let i = 0; i < 3; i++) job.signal('one', i % 2 === 0 ? 'enter' : 'exit', { at: `2026-01-01T00:00:0${i}Z` });
-  expect(cutSizes(job)).toEqual([[3, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[3, 1]]);
 });
 
 test('what waits is carried to the next run, with since when', () => {
   const job = jobOf({ size: 10, afterMs: 5000 });
   signal(job, 1);
-  job.cut();
+  job.dispatch();
   job.nextRun();
   job.now += 1000;
-  expect([job.cut(), job.waitsMs]).toEqual([[], 4000]);
+  expect([job.dispatch(), job.waitsMs]).toEqual([[], 4000]);
 });
 
 test('a status says what a batch waits for, and until when', () => {
@@ -108,7 +108,7 @@ test('a status says what a batch waits for, and until when', () => {
   const row = () => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Batches')?.value;
   expect(row()).toBe('at most 10 in a request, or what is there after 5 s');
   signal(job, 1);
-  job.cut();
+  job.dispatch();
   expect(job.status).toMatchObject({
     batch: { size: 10, afterMs: 5000 },
     waits: { batch: '2026-01-01T00:00:05.000000000Z' },
@@ -126,9 +126,9 @@ test('a new or unhealthy endpoint is probed with one trigger, at once', () => {
   const job = jobOf({ size: 10, afterMs: 60_000 });
   job.state.breaker = new Breaker(UNPROVEN);
   signal(job, 30);
-  expect(cutSizes(job)).toEqual([[1, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[1, 1]]);
   job.end({ 0: { status: 500 } });
-  expect(cutSizes(job)).toEqual([[1, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[1, 1]]);
 });
 
 test('turning batches on or off is another endpoint; another size is none', () => {
@@ -148,31 +148,31 @@ test('a job that stops, and one that is to try now, wait for no batch to fill', 
   ]) {
     const job = jobOf({ size: 10, afterMs: 60_000 });
     signal(job, 2);
-    expect(job.cut()).toEqual([]);
+    expect(job.dispatch()).toEqual([]);
     end(job);
-    expect(cutSizes(job)).toEqual([[2, 1]]);
+    expect(dispatchedSizes(job)).toEqual([[2, 1]]);
   }
 });
 
 test('what a slice gives back has waited before, and goes at once', () => {
   const job = jobOf({ size: 10, afterMs: 60_000 });
   signal(job, 10);
-  job.cut();
+  job.dispatch();
   job.end({}, [3, 4]);
-  expect(cutSizes(job)).toEqual([[2, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[2, 1]]);
 });
 
 test('an answer to a batch is one for the breaker, however many people it is about; they come back together', () => {
   const job = jobOf({ size: 10 }, 1);
   signal(job, 10);
-  job.cut();
+  job.dispatch();
   job.end(
     Object.fromEntries(Array.from({ length: 10 }, (_, n) => [n, { status: 503, ...(n === 0 ? {} : { like: 0 }) }])),
   );
   expect(job.status).toMatchObject({ delayed: 10, waiting: 10 });
   expect(job.status).not.toHaveProperty('endpoint');
   job.now += job.waitsMs ?? 0;
-  expect(cutSizes(job)).toEqual([[10, 1]]);
+  expect(dispatchedSizes(job)).toEqual([[10, 1]]);
 });
 
 test("a person who fails in a batch is in a smaller one each time, and alone at the last attempt: no one dies for another's fault", () => {
@@ -181,7 +181,7 @@ test("a person who fails in a batch is in a smaller one each time, and alone at 
     signal(job, 1000);
     const seen: number[] = [];
     while (job.dead.length < 1000) {
-      for (const slice of job.cut()) {
+      for (const slice of job.dispatch()) {
         const { report } = answerSlice(slice, [500], Infinity);
         const own = report.failed.find(({ index }) => slice.triggers[index]?.user === 'person 0');
         const first = own?.like ?? own?.index;
@@ -203,7 +203,7 @@ test('a person whom an edit of the schedule leaves no further attempt has one mo
   signal(job, 256);
   const fail = () => {
     job.state.breaker = new Breaker();
-    const slices = job.cut();
+    const slices = job.dispatch();
     for (const slice of slices)
       settleSlice(job.state, slice.sliceId, answerSlice(slice, [500], Infinity).report, job.now);
     job.running.length = 0;
@@ -215,7 +215,7 @@ test('a person whom an edit of the schedule leaves no further attempt has one mo
   expect(fail()).toBe(4);
   expect(job.dead).toEqual([]);
   expect(fail()).toBe(1);
-  job.cut();
+  job.dispatch();
   expect(job.dead).toHaveLength(256);
   expect(job.dead[0]).toMatchObject({ attempts: 5, failure: { status: 500 } });
 });
@@ -223,10 +223,10 @@ test('a person whom an edit of the schedule leaves no further attempt has one mo
 test('a failure that is like another needs to say nothing else', () => {
   const job = jobOf({ size: 2, answers: { '409': 'dead-letter' } } as never, 1);
   signal(job, 2);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 409, as: 'given-up', answer: 'no' }, 1: { like: 0 } });
   expect(job.dead.length).toBe(0);
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([
     { failure: { status: 409, answer: 'no' } },
     { failure: { status: 409, answer: 'no' } },
@@ -236,7 +236,7 @@ test('a failure that is like another needs to say nothing else', () => {
 test('one that is like nothing that is reported says nothing of itself, and nobody is to blame', () => {
   const job = jobOf({ size: 2 }, 1);
   signal(job, 2);
-  job.cut();
+  job.dispatch();
   job.end({ 1: { like: 7 } });
   expect(job.status).toMatchObject({ delivered: 1, delayed: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
@@ -244,7 +244,7 @@ test('one that is like nothing that is reported says nothing of itself, and nobo
 test('how far a batch was halved goes with its people: into the next slice, and the next run', () => {
   const job = jobOf({ size: 4 }, 1);
   signal(job, 4);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   job.running.length = 0;
   const report = { failed: [], unsent: [0, 1, 2, 3], sendingMs: 1, halved: [[0, 1], [1, 1], [2, 2], [9, 1], 'x'] };
   settleSlice(job.state, slice?.sliceId ?? 0, report, job.now);
@@ -253,7 +253,7 @@ test('how far a batch was halved goes with its people: into the next slice, and 
   expect(JSON.stringify(carried).length).toBeLessThanOrEqual(estimateBytes(job.state));
   job.state = restoreJob(JSON.parse(JSON.stringify(carried)) as CarriedJob);
   expect(job.state.chains.bytes).toBe(before);
-  const [next] = job.cut();
+  const [next] = job.dispatch();
   expect(next?.triggers.map(({ batchMost }) => batchMost)).toEqual([1, 1, 2, undefined]);
   // 1 + 1 + one for both others.
   expect(next?.permits).toBe(1);
@@ -265,20 +265,20 @@ test('with a request rate, a slice has as many batches as may start', () => {
   const job = jobOf({ size: 10 }, 50, { requestsPerSecond: 20 });
   signal(job, 1000);
   // Half a second's worth at once, and then one every 50 ms.
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([300]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([300]);
 });
 
 test('batches of a backfill are full, but for the last', () => {
   const job = jobOf({ size: 10 }, 1);
   const ids = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `member-${from + n}`);
   job.backfill(ids(25), { last: false });
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([20]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([20]);
   job.end();
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   // It does not wait for a source that is down.
   expect(job.waitsMs).toBe(5000);
   job.page(2, ids(7, 25));
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([12]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([12]);
 });
 
 test('members that a limit lets go are not waited for', () => {
@@ -288,16 +288,16 @@ test('members that a limit lets go are not waited for', () => {
     { last: false },
   );
   job.now += 1000;
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([30]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([30]);
 });
 
 test('live triggers that wait for their batch leave the permits to a backfill', () => {
   const job = jobOf({ size: 10, afterMs: 5000 }, 1);
   signal(job, 2);
   job.backfill(Array.from({ length: 30 }, (_, n) => `member-${n}`));
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   expect(slice?.kind).toBe('backfill');
   job.now += 5000;
   job.end();
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([2]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([2]);
 });

@@ -26,7 +26,7 @@ function sendingMs({ permits, triggers, requestMs, wayMs }: World): number {
     agenda.splice(place + 1, 0, { at, run });
   };
   const decide = (): void => {
-    for (const slice of job.cut()) after(wayMs, () => send(slice));
+    for (const slice of job.dispatch()) after(wayMs, () => send(slice));
     job.running.length = 0;
   };
   const send = ({ sliceId, triggers: mine, permits: lanes, budgetMs }: SliceInput): void => {

@@ -49,7 +49,7 @@ function goOn({ carried, holders }: RecordedJob): AJob {
 function deliverAll(job: AJob): number {
   const before = job.state.counters.delivered;
   for (let turns = 0; turns < 1_000; turns++) {
-    job.cut();
+    job.dispatch();
     if (job.running.length > 0) job.end();
     else if (job.status.waiting === 0) break;
     else job.now += job.waitsMs ?? DAY_MS;

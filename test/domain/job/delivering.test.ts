@@ -8,7 +8,7 @@ const numbered = (what: string, count: number) => Array.from({ length: count }, 
 test('a single trigger goes out at once, with one permit', () => {
   const job = new AJob(5);
   job.signal('1', 'enter', { at: '2026-01-01T00:00:00Z', profile: { email: 'e' } });
-  expect(job.cut()).toMatchObject([
+  expect(job.dispatch()).toMatchObject([
     {
       permits: 1,
       settings: { subscriptionId: '5'.repeat(32), webhookUrl: 'https://example.com/hook', authorization: null },
@@ -43,7 +43,7 @@ test('the last ten refusals are kept, each short', () => {
 test('triggers without a time get one each, though they come in the same millisecond', () => {
   const job = new AJob();
   for (let i = 0; i < 3; i++) job.signal('1');
-  const times = job.cut()[0]?.triggers.map(({ at }) => at) ?? [];
+  const times = job.dispatch()[0]?.triggers.map(({ at }) => at) ?? [];
   expect(new Set(times).size).toBe(3);
   expect(times.toSorted()).toEqual(times);
   expect(parseInstant(times[2] ?? '')).toBe('2026-01-01T00:00:00.000000002Z');
@@ -52,7 +52,7 @@ test('triggers without a time get one each, though they come in the same millise
 test('a person with a request in flight waits for it; others do not', () => {
   const job = new AJob(5);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('1', 'exit');
   job.signal('2');
   expect(job.dispatchedUsers()).toEqual([['2']]);
@@ -81,7 +81,7 @@ test('all enters of a backfill have the time at which it was asked for', () => {
   beginBackfill(job.state, ['a'.repeat(32)], job.now);
   job.now += 60_000;
   job.page(1, ['1', '2']);
-  expect(job.cut()[0]?.triggers).toMatchObject([
+  expect(job.dispatch()[0]?.triggers).toMatchObject([
     { user: '1', event: 'enter', at: '2026-01-01T00:00:00.000000000+00:00' },
     { user: '2', event: 'enter', at: '2026-01-01T00:00:00.000000000+00:00' },
   ]);
@@ -115,7 +115,7 @@ test('a backfill that was asked for twice under one request id runs once', () =>
 test('429 holds the whole job for the time that it names, and costs no attempt', () => {
   const job = new AJob(3);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('2');
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
   expect(job.dispatchedUsers()).toEqual([]);
@@ -138,7 +138,7 @@ test('429 without a time waits 5 s, doubling, and a success starts anew', () => 
   again();
   again();
   again();
-  job.cut();
+  job.dispatch();
   job.end();
   job.signal('2');
   again();
@@ -147,7 +147,7 @@ test('429 without a time waits 5 s, doubling, and a success starts anew', () => 
 
 test('slices that are throttled side by side are throttled once', () => {
   const job = new AJob(3);
-  job.cutEach(['1', '2', '3']);
+  job.dispatchEach(['1', '2', '3']);
   job.failAll({ status: 429 });
   expect(job.waitsMs).toBe(5000);
 });
@@ -171,7 +171,7 @@ test('a second attempt counts as retried once it was made, whatever came of it',
   job.fail({ status: 500 });
   expect(job.status.retried).toBe(1);
   job.now += 36_000;
-  job.cut();
+  job.dispatch();
   job.end();
   expect(job.status).toMatchObject({ retried: 2, delivered: 1 });
 });
@@ -194,12 +194,12 @@ test.each([
   const job = new AJob(1);
   job.signal('1', event);
   for (const ms of waits) {
-    expect(job.cut()[0]?.triggers[0]).not.toHaveProperty('profileOptional');
+    expect(job.dispatch()[0]?.triggers[0]).not.toHaveProperty('profileOptional');
     job.end({ 0: { code: 'PROFILE_MISSING' } });
     expect(job.waitsMs).toBe(ms);
     job.now += ms;
   }
-  expect(job.cut()[0]?.triggers[0]).toMatchObject({ user: '1', event, profileOptional: true });
+  expect(job.dispatch()[0]?.triggers[0]).toMatchObject({ user: '1', event, profileOptional: true });
 });
 
 test('that a profile is not there yet is not shown as a failure of the job', () => {
@@ -220,7 +220,7 @@ test('a source that fails holds its people, and touches neither breaker nor sche
 
 test('three different people who fail stop the job; one of them probes after the wait', () => {
   const job = new AJob(3);
-  job.cutEach(['1', '2', '3']);
+  job.dispatchEach(['1', '2', '3']);
   job.failAll({ status: 404 });
   for (const user of ['4', '5', '6']) job.signal(user);
   expect(job.dispatchedUsers()).toEqual([]);
@@ -237,7 +237,7 @@ test('three different people who fail stop the job; one of them probes after the
 
 test('a probe before its time costs its trigger no step of the schedule', () => {
   const job = new AJob(3);
-  job.cutEach(['1', '2', '3']);
+  job.dispatchEach(['1', '2', '3']);
   job.failAll({ status: 500 });
   const user = '1';
   const chain = job.state.chains.get(user);

@@ -27,7 +27,7 @@ test('a job says of when its rates are, for whoever looks while nothing happens'
   const job = new AJob();
   const startedAt = job.now;
   job.signal('one');
-  job.cut();
+  job.dispatch();
   job.end();
   job.now += 30_000;
   expect(job.status.ratePerSecond).toMatchObject({ meter: { since: startedAt, at: startedAt, one: 1, five: 1 } });
@@ -37,7 +37,7 @@ test('a job says of when its rates are, for whoever looks while nothing happens'
 test('a paused job says whether a running slice may still send, until the last has said that it starts nothing more', () => {
   const job = new AJob();
   job.signal('one');
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   expect(job.status.mayStillSend).toBeUndefined();
   pauseJob(job.state);
   expect(job.status.mayStillSend).toBe(true);
@@ -64,7 +64,7 @@ test('what waits is listed in its order, with how many people come before', () =
 test('in a slice it is being sent; after a failure it is delayed until its next attempt', () => {
   const job = new AJob();
   job.signal('one');
-  job.cut();
+  job.dispatch();
   expect(person(job, 'one').chain).toMatchObject({ place: 'running', failures: 0 });
   job.end({ 0: { status: 500 } });
   const { chain } = person(job, 'one');
@@ -81,7 +81,7 @@ test('what the endpoint asked everybody to wait, and that it is unhealthy, is in
 
   const unhealthy = new AJob(3);
   for (const user of ['1', '2', '3']) unhealthy.signal(user);
-  unhealthy.cut();
+  unhealthy.dispatch();
   unhealthy.failAll({ status: 500 });
   expect(person(unhealthy, '1').endpoint).toMatchObject({ state: 'unhealthy' });
   expect(person(unhealthy, '1').lastFailure).toMatchObject({ status: 500 });
@@ -96,16 +96,16 @@ test('what the rate makes wait, or a batch, or that the job ends by itself, is i
   edit({ batch: { size: 10, afterMs: 60_000 }, endsAt: '2026-01-01T02:00:00+01:00' });
   job.signal('live');
   job.backfill(['member'], { last: false });
-  job.cut();
+  job.dispatch();
   const batch = (ms: number) => new Date(job.now + ms).toISOString().replace('Z', '000000Z');
   expect(person(job, 'live')).toMatchObject({ waits: { batch: batch(60_000) }, endsAt: '2026-01-01T02:00:00+01:00' });
   expect(person(job, 'nobody').waits).toEqual({});
   edit({ batch: null, requestsPerSecond: 0.1, endsAt: null });
   expect(person(job, 'live')).not.toHaveProperty('endsAt');
   job.signal('next');
-  job.cut();
+  job.dispatch();
   job.end();
-  job.cut();
+  job.dispatch();
   const { rate = '' } = person(job, 'next').waits;
   expect(Date.parse(rate) - job.now).toBeGreaterThan(1000);
   expect(job.status).toMatchObject({ waits: { rate } });
@@ -120,7 +120,7 @@ test('in the overflow: what is in no holder yet is listed, and for what is, the 
   const before = person(job, 'last');
   expect(before.waitingCount).toBe(1);
   expect(before.overflow?.waiting).toHaveLength(1);
-  job.cut();
+  job.dispatch();
   const { overflow, waitingCount } = person(job, 'person 15000');
   expect({ waitingCount, waiting: overflow?.waiting }).toEqual({ waitingCount: 0, waiting: [] });
   const names = Array.from({ length: (overflow?.next ?? 0) - (overflow?.first ?? 0) }, (_, i) =>
@@ -163,7 +163,7 @@ test('of a thousand that wait for one person twenty are listed, and all are coun
 test('asking changes nothing', () => {
   const job = new AJob();
   for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   const before = JSON.stringify(carryJob(job.state));
   for (const user of ['person 0', 'person 19999']) person(job, user);
@@ -173,10 +173,10 @@ test('asking changes nothing', () => {
 test('a trigger that is dead, and not kept yet, is on its way to becoming a dead letter', () => {
   const job = new AJob();
   job.signal('fine');
-  job.cut();
+  job.dispatch();
   job.end();
   job.signal('dead');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 422 } });
   expect(person(job, 'dead')).toMatchObject({ pendingDeadLetters: 1, waitingCount: 0 });
   expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).pendingDeadLetters).toBe(1);
@@ -192,7 +192,7 @@ test('a status shows where a job sends to, and nothing that would let others sen
   expect(JSON.stringify(job.status)).not.toContain(SECRET);
   expect(detailsOf(job.status)).not.toContain(SECRET);
   job.signal('1');
-  expect(job.cut()[0]?.settings.webhookUrl).toBe(webhookUrl);
+  expect(job.dispatch()[0]?.settings.webhookUrl).toBe(webhookUrl);
 });
 
 test.each([
@@ -243,7 +243,7 @@ const SECRET_URL = 'https://hooks.example.com/T0ken/{{ id }}';
 test('a trend has what was delivered, what failed and what waits', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) job.signal(user);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   job.step();
   expect(job.state.trend.describe(job.now).hour).toMatchObject([{ delivered: 2, failed: 1, waiting: 1 }]);

@@ -15,7 +15,7 @@ function discard(job: AJob): void {
 test('what a slice gives back after the stop is dropped too; what it delivered is not', () => {
   const job = new AJob(1);
   for (const user of ['1', '2', '3']) job.signal(user);
-  job.cut();
+  job.dispatch();
   stopJob(job.state, 'discard');
   expect(job.step().kind).toBe('wait');
   expect(job.status).not.toHaveProperty('discarded');
@@ -27,7 +27,7 @@ test('what a slice gives back after the stop is dropped too; what it delivered i
 test('what waits outside of the job’s state is dropped with it, and counted', () => {
   const job = new AJob(4, { serverLimits: SMALL });
   for (let i = 0; i < 6_000; i++) job.signal(`person ${i}`);
-  job.cut();
+  job.dispatch();
   while (job.running.length > 0) job.end({}, [...(job.running[0]?.triggers.keys() ?? [])]);
   expect(job.holders.size).toBeGreaterThan(3);
   const { waiting } = job.status;

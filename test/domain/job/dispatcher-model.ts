@@ -694,11 +694,11 @@ export class DispatcherWorld {
   }
 
   #takeSlice(slice: SliceInput): void {
-    this.#batches.cut(this.state, slice);
+    this.#batches.dispatched(this.state, slice);
     this.running.set(slice.sliceId, slice);
     checkQuiet(this.state, slice, this.now);
-    this.#quota.cut(this.state, slice, this.now);
-    this.#starts.cut(slice, this.now);
+    this.#quota.dispatched(this.state, slice, this.now);
+    this.#starts.dispatched(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     must(
       JSON.stringify(packSlice(slice).triggers).length <= this.state.budgets.sliceBytes || slice.triggers.length === 1,

@@ -31,7 +31,7 @@ test('a job that says of an event only what its answers mean sends what it would
 test('an edit of what answers to an event mean makes no new endpoint of the old one', () => {
   const job = new AJob(4);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end();
   const edit = (onExit: JobDefinition['onExit']): boolean => {
     job.edit({ onExit });

@@ -63,9 +63,9 @@ test('live triggers behind a failed enter of a backfill keep their order', () =>
 test('a live trigger that failed keeps its place and its failures before what came later', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('1', 'exit', { audience: 'b' });
   job.end({ 0: { status: 500 } });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.state.chains.get('1')).toMatchObject({ place: 'delayed', failures: 1 });
 });

@@ -94,17 +94,17 @@ test('a trigger signalled again while the first waits is sent once', () => {
 test('a trigger signalled again soon after it was delivered is not sent again, in this run or the next', () => {
   const job = new AJob(1);
   job.signal('1', 'enter', AT);
-  job.cut();
+  job.dispatch();
   job.end();
   job.signal('1', 'enter', SPELT_OTHERWISE);
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.status).toMatchObject({ repeated: 1, delivered: 1 });
 });
 
 test(`"soon" is ${REMEMBERED_DELIVERIES} deliveries`, () => {
   const job = new AJob(100);
   job.signal('1', 'enter', AT);
-  job.cut();
+  job.dispatch();
   job.end();
   for (let i = 0; i < REMEMBERED_DELIVERIES; i++) job.signal(`other ${i}`);
   job.sendAll();
@@ -185,7 +185,7 @@ test('a job that does not drop what comes late sends it, and remembers nothing f
 
 test('what a job drops is told by the next run as well, by the nanosecond', () => {
   const job = afterAnExit();
-  job.cut();
+  job.dispatch();
   job.end();
   const carried = structuredClone(carryJob(job.state));
   expect(carried.newest).toEqual([[expect.stringMatching(/^[0-9a-f]{18}$/), '2026-01-01T10:00:00.000000005Z']]);
@@ -224,10 +224,10 @@ test('a dead letter that somebody redelivers is sent, however old it is', () => 
 
 test('a member whom a backfill finds is sent, and makes nothing late', () => {
   const job = afterAnExit({ at: '2027-01-01T00:00:00Z' });
-  job.cut();
+  job.dispatch();
   job.end();
   job.backfill(['1', '2']);
-  job.cut();
+  job.dispatch();
   job.signal('2', 'exit', EARLIER);
   job.endAll();
   expect(job.dispatchedMessages()).toEqual(['2 exit a']);
@@ -237,7 +237,7 @@ test('a member whom a backfill finds is sent, and makes nothing late', () => {
 
 test(`the last ${REMEMBERED_CHANGES} changes are remembered`, () => {
   const job = afterAnExit();
-  job.cut();
+  job.dispatch();
   job.end();
   for (let i = 1; i < REMEMBERED_CHANGES; i++) job.signal(`other ${i}`);
   job.signal('1', 'enter', EARLIER);

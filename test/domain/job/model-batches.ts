@@ -28,10 +28,10 @@ export class ModelBatches {
     must(state.stopping === undefined, 'a job that stops waits for no batch to fill');
     must(now - this.#readySince < batch.afterMs, 'nothing waits longer than it may for its batch to fill');
     must(state.chains.liveTriggers(batch.size) < batch.size, 'a full batch waits for nothing');
-    must(!canDispatch(state, now), 'a job that waits can cut nothing');
+    must(!canDispatch(state, now), 'a job that waits can dispatch nothing');
   }
 
-  cut({ chains }: DispatcherState, { settings, triggers, permits }: SliceInput): void {
+  dispatched({ chains }: DispatcherState, { settings, triggers, permits }: SliceInput): void {
     if (chains.live.size === 0) this.#readySince = undefined;
     const { batch } = settings;
     if (batch === undefined) return;

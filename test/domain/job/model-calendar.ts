@@ -63,21 +63,21 @@ export class ModelQuota {
   /** Triggers of which a request was made, ever. */
   readonly #asked = new Set<string>();
   /** What was dispatched under a quota, by slice and in the order of dispatching. */
-  readonly #cut = new Map<number, { readonly period: number; readonly most: number; firsts: number }>();
+  readonly #dispatched = new Map<number, { readonly period: number; readonly most: number; firsts: number }>();
   readonly #ledger: ModelLedger;
 
   constructor(ledger: ModelLedger) {
     this.#ledger = ledger;
   }
 
-  cut(state: DispatcherState, slice: SliceInput, now: number): void {
+  dispatched(state: DispatcherState, slice: SliceInput, now: number): void {
     const { quota } = state.job.definition;
     if (quota === null) return;
     must(
       slice.notAfterMs !== undefined && slice.notAfterMs <= periodOf(now) + ROUND_MS,
       'what a slice starts is of one period of the quota',
     );
-    this.#cut.set(slice.sliceId, { period: periodOf(now), most: quota.people, firsts: 0 });
+    this.#dispatched.set(slice.sliceId, { period: periodOf(now), most: quota.people, firsts: 0 });
     const parts = state.slices.get(slice.sliceId)?.parts ?? [];
     const isOfRetries = parts.every(({ chain, count }) => count === 1 && chain.failures > 0);
     if (slice.kind === 'backfill' && !isOfRetries)
@@ -112,23 +112,23 @@ export class ModelQuota {
   /** A slice is over; of those in neither list it is known that a request was made. */
   answered({ sliceId, triggers }: SliceInput, report: SliceReport): void {
     const unasked = unaskedOf(report);
-    const cut = this.#cut.get(sliceId);
+    const slice = this.#dispatched.get(sliceId);
     for (const [index, trigger] of triggers.entries()) {
       const key = keyWithTurn(trigger);
       if (unasked.has(index) || this.#asked.has(key)) continue;
       this.#asked.add(key);
-      if (cut !== undefined) cut.firsts++;
+      if (slice !== undefined) slice.firsts++;
     }
-    if (cut !== undefined) this.#checkPeriod(cut.period);
+    if (slice !== undefined) this.#checkPeriod(slice.period);
   }
 
   /** Of what was dispatched in a period up to any slice with first attempts, there are no more of them than its quota allowed, in whatever order they are answered. */
   #checkPeriod(period: number): void {
     let firsts = 0;
-    for (const cut of this.#cut.values()) {
-      if (cut.period !== period) continue;
-      firsts += cut.firsts;
-      must(cut.firsts === 0 || firsts <= cut.most, 'no more people are told of in a period than the quota allows');
+    for (const slice of this.#dispatched.values()) {
+      if (slice.period !== period) continue;
+      firsts += slice.firsts;
+      must(slice.firsts === 0 || firsts <= slice.most, 'no more people are told of in a period than the quota allows');
     }
   }
 }

@@ -11,7 +11,7 @@ export class ModelStarts {
   /** Slices that start nothing more, with how many requests they started at most. */
   readonly #over = new Map<number, number>();
 
-  cut({ sliceId }: SliceInput, now: number): void {
+  dispatched({ sliceId }: SliceInput, now: number): void {
     this.#dispatchedAt.set(sliceId, now);
     this.#over.delete(sliceId);
   }

@@ -13,41 +13,41 @@ function newJob(people = 20, parallelRequestCount = 10): AJob {
 }
 
 /** How many triggers each slice has that the job dispatches now. */
-const cut = (job: AJob): number[] => job.cut().map(({ triggers }) => triggers.length);
+const dispatched = (job: AJob): number[] => job.dispatch().map(({ triggers }) => triggers.length);
 
 /** A new job whose endpoint has failed for three people, so that it gets nothing but probes. */
 function leftToProbes(): AJob {
   const job = newJob();
   for (let failure = 0; failure < 3; failure++) {
-    cut(job);
+    dispatched(job);
     job.end({ 0: { status: 500 } });
   }
-  expect(cut(job)).toEqual([]);
+  expect(dispatched(job)).toEqual([]);
   return job;
 }
 
 test('[S27] a new endpoint gets one request, whatever waits; after its first 2xx all permits are used', () => {
   const job = newJob();
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
   job.end();
-  expect(cut(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
+  expect(dispatched(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
 });
 
 test('the status says that an endpoint is new, as long as something waits for it to take anything', () => {
   expect(newJob(0).status.endpoint).toBeUndefined();
   const job = newJob();
   expect(job.status.endpoint).toEqual({ state: 'new' });
-  cut(job);
+  dispatched(job);
   job.end({ 0: { status: 422 } });
   expect([job.status.endpoint, job.status.lastFailure?.status]).toEqual([{ state: 'new' }, 422]);
-  cut(job);
+  dispatched(job);
   job.end();
   expect(job.status.endpoint).toBeUndefined();
 });
 
 test('a new endpoint that only a person can mend is called that, with the time of the next attempt', () => {
   const job = newJob(1);
-  cut(job);
+  dispatched(job);
   job.end({ 0: { status: 401 } });
   expect(job.status.endpoint).toEqual({
     state: 'new',
@@ -59,17 +59,17 @@ test('a new endpoint that only a person can mend is called that, with the time o
 test('[S27] while it refuses, it gets one request at a time, and after three people it is left to probes', () => {
   const job = newJob();
   for (let failure = 0; failure < 3; failure++) {
-    expect(cut(job)).toEqual([1]);
+    expect(dispatched(job)).toEqual([1]);
     job.end({ 0: { status: 500 } });
   }
-  expect(cut(job)).toEqual([]);
+  expect(dispatched(job)).toEqual([]);
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
 });
 
 test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
   const job = newJob(130);
   for (let refusal = 0; refusal < 120; refusal++) {
-    expect(cut(job)).toEqual([1]);
+    expect(dispatched(job)).toEqual([1]);
     job.end({ 0: { status: 422 } });
     if (refusal >= 59) job.now += 1000;
   }
@@ -85,14 +85,14 @@ test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
   '[S27] a request that was never made proves nothing; when that would be so for everybody (%s), the next is tried in 5 s, not at once',
   (code) => {
     const job = newJob();
-    expect(cut(job)).toEqual([1]);
+    expect(dispatched(job)).toEqual([1]);
     job.end({ 0: { code } });
-    expect(cut(job)).toEqual([]);
+    expect(dispatched(job)).toEqual([]);
     expect(job.rawStep()).toEqual({ kind: 'wait', until: job.now + 5000 });
     job.now += 5000;
-    expect(cut(job)).toEqual([1]);
+    expect(dispatched(job)).toEqual([1]);
     job.end();
-    expect(cut(job).length).toBeGreaterThan(1);
+    expect(dispatched(job).length).toBeGreaterThan(1);
   },
 );
 
@@ -108,23 +108,23 @@ test('[S27] what could not be sent to a new endpoint does not shorten the wait f
 
 test('[S27] what is about one person only delays nobody else: the next is tried at once', () => {
   const job = newJob();
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
   job.end({ 0: { code: 'PROFILE_MISSING' } });
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
   job.end({ 0: { code: 'PAYLOAD_TOO_LARGE' } });
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
 });
 
 test('[S27] another URL has to prove itself anew; what the old one still takes says nothing about it', () => {
   const job = newJob();
-  cut(job);
+  dispatched(job);
   job.end();
-  expect(cut(job).length).toBeGreaterThan(0);
+  expect(dispatched(job).length).toBeGreaterThan(0);
   job.edit({ webhookUrl: 'https://other.example.com/hook' });
   job.endAll();
   job.signal('somebody');
   job.signal('else');
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
 });
 
 test('[S27] pausing and resuming, or stopping with deliver, does not prove an endpoint', () => {
@@ -133,39 +133,39 @@ test('[S27] pausing and resuming, or stopping with deliver, does not prove an en
   resumeJob(resumed.state);
   const stopped = newJob();
   stopJob(stopped.state, 'deliver', stopped.now + 60_000);
-  expect([cut(resumed), cut(stopped)]).toEqual([[1], [1]]);
+  expect([dispatched(resumed), dispatched(stopped)]).toEqual([[1], [1]]);
 });
 
 test('[S27] a new endpoint that is left to probes gets one request when the job is resumed, not all that waits', () => {
   const job = leftToProbes();
   resumeJob(job.state);
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
 });
 
 test('an endpoint that is left to probes gets the next one at once when somebody says so, and all that waits once it takes that', () => {
   const job = leftToProbes();
   retryNow(job.state, job.now);
-  expect([cut(job), job.status.endpoint?.state]).toEqual([[1], 'unhealthy']);
+  expect([dispatched(job), job.status.endpoint?.state]).toEqual([[1], 'unhealthy']);
   job.end();
-  expect(cut(job).length).toBeGreaterThan(0);
+  expect(dispatched(job).length).toBeGreaterThan(0);
   expect(job.status.delayed).toBe(0);
 });
 
 test('trying now forgets no attempt, and does not wait out what the endpoint asked for', () => {
   const job = new AJob(5);
   job.signal('1');
-  cut(job);
+  dispatched(job);
   job.end({ 0: { status: 500 } });
-  expect(cut(job)).toEqual([]);
+  expect(dispatched(job)).toEqual([]);
   const failures = () => job.state.chains.get('1')?.failures;
   expect(failures()).toBe(1);
   retryNow(job.state, job.now);
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
   expect(failures()).toBe(1);
   job.end({ 0: { status: 429 } });
-  expect(cut(job)).toEqual([]);
+  expect(dispatched(job)).toEqual([]);
   retryNow(job.state, job.now);
-  expect(cut(job)).toEqual([1]);
+  expect(dispatched(job)).toEqual([1]);
 });
 
 test('what is not proven when a run ends is not proven in the next one', () => {

@@ -17,7 +17,7 @@ function flooded(count: number, more: object = {}): AJob {
 function drain(job: AJob): string[] {
   const told: string[] = [];
   while (job.status.waiting > 0) {
-    job.cut();
+    job.dispatch();
     if (job.running.length === 0) throw new Error('The job stands still.');
     while (job.running.length > 0) {
       told.push(...(job.running[0]?.triggers.map(({ user }) => user) ?? []));
@@ -33,7 +33,7 @@ test.each([
 ])('%s at once leave a state that can be carried, and all are sent in their order', (_, count, more) => {
   const job = flooded(count, more);
   pauseJob(job.state);
-  job.cut();
+  job.dispatch();
   expect(carriedBytes(carryJob(job.state))).toBeLessThanOrEqual(job.state.budgets.carryBytes);
   expect(estimateBytes(job.state)).toBeLessThanOrEqual(job.state.budgets.stateBytes);
   expect(job.status).toMatchObject({ waiting: count, received: count });
@@ -45,7 +45,7 @@ test.each([
 
 test('a holder weighs no more than a slice', () => {
   const job = flooded(60_000);
-  job.cut();
+  job.dispatch();
   expect(job.holders.size).toBeGreaterThan(5);
   for (const content of job.holders.values())
     expect(Buffer.byteLength(JSON.stringify(content))).toBeLessThanOrEqual(job.state.budgets.sliceBytes);
@@ -54,24 +54,24 @@ test('a holder weighs no more than a slice', () => {
 test('millions of waiting triggers cost the job next to nothing', () => {
   const job = flooded(40_000);
   pauseJob(job.state);
-  job.cut();
+  job.dispatch();
   const before = carriedBytes(carryJob(job.state));
   for (let i = 0; i < 100_000; i++) job.signal(`later ${i}`);
-  job.cut();
+  job.dispatch();
   expect(carriedBytes(carryJob(job.state)) - before).toBeLessThan(job.state.budgets.sliceBytes);
 });
 
 test('holders of which millions of triggers were dropped are counted until they are told so', () => {
   const job = flooded(40_000);
   pauseJob(job.state);
-  job.cut();
+  job.dispatch();
   job.state.owedDrops.push(...Array.from({ length: 100_000 }, (_, i) => String(1_000_000 + i)));
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
 });
 
 test('a run that is ending begins nothing with holders once it can hand on what it has: what came back would find it ended, and have all of it replayed', () => {
   const job = flooded(40_000);
-  job.cut();
+  job.dispatch();
   // There is room for another holder's content, and one that was read is to be told so.
   for (let i = 0; i < 4; i++) job.end();
   job.state.owedDrops.push('1000');
@@ -96,17 +96,17 @@ test('a run that is ending begins nothing with holders once it can hand on what 
 
 test('what arrives while others wait outside goes behind them', () => {
   const job = flooded(40_000);
-  job.cut();
+  job.dispatch();
   job.signal('late');
   expect(drain(job).at(-1)).toBe('late');
 });
 
 test('a paused job reads nothing back', () => {
   const job = flooded(60_000);
-  job.cut();
+  job.dispatch();
   pauseJob(job.state);
   job.endAll();
-  job.cut();
+  job.dispatch();
   const kept = job.holders.size;
   expect(kept).toBeGreaterThan(20);
   expect(job.rawStep().kind).toBe('wait');
@@ -115,7 +115,7 @@ test('a paused job reads nothing back', () => {
 
 test('a holder that somebody deleted does not stop the job, and the status says what is lost', () => {
   const job = flooded(40_000);
-  job.cut();
+  job.dispatch();
   job.holders.delete('1');
   expect(drain(job).length).toBeLessThan(40_000);
   expect(job.status.notices).toEqual([expect.stringMatching(/holder 1 is gone.*lost/)]);
@@ -124,7 +124,7 @@ test('a holder that somebody deleted does not stop the job, and the status says 
 
 test('a holder that holds more than was put there hides none of those behind it', () => {
   const job = flooded(40_000);
-  job.cut();
+  job.dispatch();
   const second = job.holders.get('2');
   if (second === undefined) throw new Error('There is no second holder.');
   const strangers = Array.from(

@@ -99,9 +99,9 @@ describe('a rate', () => {
 test('a share of the permits leaves the others to live triggers, whatever the backfill has left to do', () => {
   const job = jobOf(5000, { parallel: 3 });
   const permitsOf = (slices: readonly { permits: number }[]) => slices.reduce((sum, { permits }) => sum + permits, 0);
-  expect(permitsOf(job.cut())).toBe(3);
+  expect(permitsOf(job.dispatch())).toBe(3);
   for (let user = 0; user < 5000; user++) job.signal(`live-${user}`, 'exit');
-  const live = job.cut();
+  const live = job.dispatch();
   expect(permitsOf(live)).toBe(7);
   expect(live.flatMap(({ triggers }) => triggers.map(({ event }) => event))).not.toContain('enter');
 });
@@ -112,7 +112,7 @@ test('live triggers are shared out among all the permits that are free, however 
   // Every fourth slice is the backfill's.
   expect(
     job
-      .cut()
+      .dispatch()
       .map(({ triggers }) => triggers.length)
       .slice(0, 3),
   ).toEqual([50, 50, 50]);
@@ -156,7 +156,7 @@ test('status says how many there are, how fast it goes and how long it will take
   job.backfill(people(100), { last: false, expected: 1000 });
   for (let second = 0; second < 10; second++) {
     job.now += 1000;
-    const [slice] = job.cut();
+    const [slice] = job.dispatch();
     if (slice !== undefined) job.end();
   }
   const { expected, ratePerSecond = 0, secondsLeft = 0 } = job.status.backfill ?? {};

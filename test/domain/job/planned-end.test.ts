@@ -20,7 +20,7 @@ test('a job waits for its end, sends what waits then, and is over', () => {
   expect(rowOf(job)).toBe('by itself, at 2026-01-01 01:00:00 UTC');
   job.now += HOUR_MS - 1;
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('2');
   expect(job.status).toMatchObject({ state: 'running', endsAt: '2026-01-01T02:00:00+01:00' });
   job.now += 1;
@@ -71,7 +71,7 @@ test('the wait that an endpoint asked for is kept at the end, too', () => {
   job.now += HOUR_MS - 1;
   job.fail({ status: 429, retryAfterMs: 60_000 });
   job.now += 1;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(59_999);
 });
 
@@ -83,17 +83,17 @@ test('an end can be moved, and taken away, before it comes', () => {
   expect(job.waitsMs).toBeUndefined();
   expect(rowOf(job)).toBeUndefined();
   job.now += 5 * HOUR_MS;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('somebody who stops it before says how: its end says nothing more', () => {
   const job = endingJob();
   job.signal('1');
-  job.cut();
+  job.dispatch();
   stopJob(job.state, 'deliver', job.now + 10 * HOUR_MS);
   expect(job.waitsMs).toBe(10 * HOUR_MS);
   job.now += 2 * HOUR_MS;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.status.reason).toMatch(/^Asked to stop; .* what is left at 2026-01-01T10:00:00Z is kept/);
 });
 

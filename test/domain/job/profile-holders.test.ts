@@ -28,21 +28,21 @@ const small = () => ({ serverLimits: { ...DEFAULT_SERVER_LIMITS, payloadBytes: 1
 test('a profile is named to the slice, with its holder and place', () => {
   const job = new AHoldingJob();
   job.signal('1', 'enter', spilledIn(1, 7));
-  expect(job.cut()[0]?.triggers).toEqual([expect.objectContaining({ user: '1', profileRef: [nameOf(1), 7] })]);
+  expect(job.dispatch()[0]?.triggers).toEqual([expect.objectContaining({ user: '1', profileRef: [nameOf(1), 7] })]);
 });
 
 test('a holder is let go once all its triggers are sent, and not before', () => {
   const job = new AHoldingJob(2);
   job.signal('1', 'enter', spilledIn(1, 0));
   job.signal('2', 'enter', spilledIn(1, 1));
-  job.cut();
+  job.dispatch();
   job.end();
-  job.cut();
+  job.dispatch();
   if (job.running.length > 0) {
     expect(job.dropped).toEqual([]);
     job.end();
   }
-  job.cut();
+  job.dispatch();
   expect(job.dropped).toEqual([nameOf(1)]);
 });
 
@@ -57,7 +57,7 @@ test('while somebody else waits, those that nobody needs are let go where the ru
   expect(job.step().kind).toBe('continue-as-new');
   job.nextRun();
   job.facts({});
-  job.cut();
+  job.dispatch();
   expect(job.dropped).toEqual([nameOf(2)]);
   job.now += DAY_MS / 24;
   job.sendAll();
@@ -71,7 +71,7 @@ test('a holder whose other triggers wait behind the chains is kept for them', ()
   for (let i = 0; i < 100; i++) job.signal(`${users++}`, 'enter', spilledIn(2, i));
   job.nextRun();
   const told: string[] = [];
-  for (job.cut(); job.running.length > 0; job.cut()) {
+  for (job.dispatch(); job.running.length > 0; job.dispatch()) {
     const waiting = job.running.flatMap(({ triggers }) => triggers.flatMap(({ profileRef }) => profileRef?.[0] ?? []));
     for (const name of waiting) expect(job.dropped).not.toContain(name);
     told.push(...waiting);
@@ -86,7 +86,7 @@ test('a trigger that the job does not want needs no profile any more', () => {
   job.state.job = { ...job.state.job, definition: { ...job.state.job.definition, events: ['enter'] } };
   job.signal('1', 'exit', spilledIn(1));
   job.signal('2', 'enter', { ...spilledIn(2), audience: 'unknown' });
-  job.cut();
+  job.dispatch();
   expect(job.dropped).toEqual([nameOf(1), nameOf(2)]);
 });
 
@@ -135,6 +135,6 @@ test('while others wait behind the chains, the last one that went into them is k
 test('no slice needs more than eight holders', () => {
   const job = new AHoldingJob(1000);
   for (let i = 0; i < 40; i++) job.signal(`${i}`, 'enter', spilledIn(i));
-  const needs = job.cut().map(({ triggers }) => new Set(triggers.map(({ profileRef }) => profileRef?.[0])).size);
+  const needs = job.dispatch().map(({ triggers }) => new Set(triggers.map(({ profileRef }) => profileRef?.[0])).size);
   expect(Math.max(...needs)).toBeLessThanOrEqual(8);
 });

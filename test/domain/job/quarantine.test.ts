@@ -18,7 +18,7 @@ function reclaim(job: AJob, lost: Partial<SilentSlice> = {}): void {
 function reclaimed(): { readonly job: AJob; readonly diedAt: number } {
   const job = new AJob(2);
   job.signal('in doubt');
-  job.cut();
+  job.dispatch();
   const diedAt = job.now;
   job.signal('in doubt', 'exit');
   job.facts(OLD);
@@ -34,7 +34,7 @@ test('a run waits for a silent slice until the server ends it, and in the next i
   job.nextRun();
   job.facts({});
   for (const user of ['1', '2']) job.signal(user);
-  expect(job.cut()).toMatchObject([{ permits: 1, triggers: [{ user: '1' }, { user: '2' }] }]);
+  expect(job.dispatch()).toMatchObject([{ permits: 1, triggers: [{ user: '1' }, { user: '2' }] }]);
   // The first is the dead worker's: a late report of it changes nothing.
   job.end();
   job.end();
@@ -48,7 +48,7 @@ test('a run waits for a silent slice until the server ends it, and in the next i
 test('a run that was put off ends after its slice was reclaimed, although others run meanwhile', () => {
   const job = new AJob(2);
   job.signal('in doubt');
-  job.cut();
+  job.dispatch();
   job.facts(OLD);
   expect(job.step().kind).toBe('wait');
   job.now += HEARTBEAT_TIMEOUT_MS;
@@ -65,7 +65,7 @@ test('a run that was put off ends after its slice was reclaimed, although others
 test('a slice that ran for too long may have heartbeat just now: it is over later', () => {
   const job = new AJob(1);
   job.signal('in doubt');
-  job.cut();
+  job.dispatch();
   reclaim(job, { isSilent: false });
   expect(job.waitsMs).toBe(OVER_MS);
 });
@@ -73,7 +73,7 @@ test('a slice that ran for too long may have heartbeat just now: it is over late
 test('where requests are so short that the slice is over when it is silent, its triggers go back at once', () => {
   const job = new AJob(1, { requestTimeoutMs: 1_000 });
   job.signal('in doubt');
-  job.cut();
+  job.dispatch();
   job.now += HEARTBEAT_TIMEOUT_MS;
   reclaim(job);
   expect(job.dispatchedUsers()).toEqual([['in doubt']]);
@@ -82,7 +82,7 @@ test('where requests are so short that the slice is over when it is silent, its 
 test('what its last heartbeat told is settled, and only the rest is in doubt', () => {
   const job = new AJob(1);
   for (const user of ['told', 'not told']) job.signal(user);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(2);
   reclaim(job, { details: { delivered: [[0, 0]], failed: [] } });
   expect(job.status).toMatchObject({ delivered: 1, waiting: 1, inFlight: 1 });
@@ -91,7 +91,7 @@ test('what its last heartbeat told is settled, and only the rest is in doubt', (
 test('people in quarantine count for what is carried', () => {
   const job = new AJob(1);
   for (let n = 0; n < 250; n++) expect(job.signal(`${n}`.padEnd(200, 'x'))).toBeUndefined();
-  job.cut();
+  job.dispatch();
   reclaim(job);
   const carried = carriedBytes(carryJob(job.state));
   expect(carried).toBeGreaterThan(100_000);

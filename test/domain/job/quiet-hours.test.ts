@@ -36,10 +36,10 @@ test('what comes in quiet hours waits for their end; then it is sent, in its ord
   job.now += HOUR_MS;
   job.signal('1');
   job.signal('1', 'exit');
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(2 * HOUR_MS);
   job.now += 2 * HOUR_MS - 1;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += 1;
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '1 exit a']);
 });
@@ -48,22 +48,22 @@ test('a slice knows when quiet hours begin, and none is dispatched in the last s
   const job = quietJob(2);
   job.signal('1');
   job.now += HOUR_MS - 1001;
-  expect(job.cut()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 1, 1) }]);
+  expect(job.dispatch()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 1, 1) }]);
   job.signal('2');
   job.now += 1;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += 1000;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(2 * HOUR_MS);
   job.now += 2 * HOUR_MS;
   // No more of them are near, so it has until what is known ends.
-  expect(job.cut()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 9) }]);
+  expect(job.dispatch()).toMatchObject([{ notAfterMs: Date.UTC(2026, 0, 9) }]);
 });
 
 test('a job without quiet hours tells its slices nothing of it', () => {
   const job = new AJob(1);
   job.signal('1');
-  expect(job.cut()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
+  expect(job.dispatch()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
 });
 
 test('a next attempt that is due in quiet hours waits for their end, and so does the probe of an unhealthy endpoint', () => {
@@ -72,21 +72,21 @@ test('a next attempt that is due in quiet hours waits for their end, and so does
   job.now += HOUR_MS - 2000;
   job.fail({ status: 500 });
   job.now += 7000;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(2 * HOUR_MS - 5000);
   job.now += 2 * HOUR_MS;
-  expect(job.cut()).toMatchObject([{ triggers: [{ user: '1' }] }]);
+  expect(job.dispatch()).toMatchObject([{ triggers: [{ user: '1' }] }]);
 
   const unhealthy = quietJob(3);
   for (const user of ['1', '2', '3']) unhealthy.signal(user);
   unhealthy.now += HOUR_MS - 2000;
-  unhealthy.cut();
+  unhealthy.dispatch();
   unhealthy.failAll({ status: 500 });
   expect(unhealthy.status.endpoint).toMatchObject({ state: 'unhealthy' });
   unhealthy.now += HOUR_MS;
-  expect(unhealthy.cut()).toEqual([]);
+  expect(unhealthy.dispatch()).toEqual([]);
   unhealthy.now += HOUR_MS + 2000;
-  expect(unhealthy.cut()).toHaveLength(1);
+  expect(unhealthy.dispatch()).toHaveLength(1);
 });
 
 test('a job that drops what comes meanwhile counts it as filtered; what waited before, or is redelivered, is sent afterwards', () => {
@@ -135,7 +135,7 @@ test('quiet hours raise no alert about what waits, until it has waited as long a
   job.now += HOUR_MS;
   job.signal('1');
   job.now += 2 * HOUR_MS - 1;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.alerts).toEqual([]);
   job.now += 1;
   job.fail({ status: 500 });
@@ -143,7 +143,7 @@ test('quiet hours raise no alert about what waits, until it has waited as long a
   job.fail({ status: 500 });
   expect(job.alerts).toEqual([]);
   job.now += 1;
-  job.cut();
+  job.dispatch();
   expect(job.alerts).toMatchObject([{ kind: 'backlog-old' }]);
 });
 
@@ -160,7 +160,7 @@ test('a status says when it is quiet and, then, until when; a job that stops, fr
   expect(job.status.reason).toBe(
     'Asked to stop; what is waiting is sent first, from 2026-01-01T03:00:00Z on, after the quiet hours; what is left at 2026-01-02T01:00:00Z is kept.',
   );
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += 2 * HOUR_MS;
   expect(job.dispatchedUsers()).toEqual([['1']]);
   edit(job, null);
@@ -201,7 +201,7 @@ test('a status is true although nothing happens: a job wakes when it begins and 
 test('an idle job without a calendar sets no timer', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end();
   expect(job.waitsMs).toBeUndefined();
 });
@@ -210,7 +210,7 @@ test('what is due in quiet hours is said to be due at their end: the next attemp
   const job = quietJob(3, {}, [[1, 3]]);
   job.now += HOUR_MS - 2000;
   for (const user of ['1', '2', '3']) job.signal(user);
-  job.cut();
+  job.dispatch();
   job.failAll({ status: 500 });
   expect(describePerson(job.state, '1', job.now)).toMatchObject({
     chain: { place: 'delayed', nextAttemptAt: '2026-01-01T03:00:00.000000000Z' },
@@ -225,7 +225,7 @@ test('an end in quiet hours leaves time to send afterwards', () => {
   job.now += HOUR_MS;
   job.signal('1');
   job.now += HOUR_MS;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.status.reason).toMatch(/what is left at 2026-01-01T04:00:00Z is kept/);
   job.now += HOUR_MS;
   expect(job.dispatchedUsers()).toEqual([['1']]);
@@ -235,13 +235,13 @@ test('an edit counts at once: it ends quiet hours, or begins them', () => {
   const job = quietJob();
   job.now += HOUR_MS;
   job.signal('1');
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   edit(job, null);
   expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   job.signal('2');
   edit(job, NIGHT, [[0, 2]]);
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(HOUR_MS);
 });
 
@@ -262,7 +262,7 @@ test('a calendar is read anew half a day before it ends; without one nothing is 
   job.end();
   job.now += 12 * HOUR_MS;
   job.signal('2');
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   // For no time that is known: what reads it wakes the job.
   expect(job.waitsMs).toBe(job.state.job.alertBacklogMs);
   expect(job.status).toMatchObject({ waiting: 1 });
@@ -283,7 +283,7 @@ test('what is read for a job that has been edited since does not count, and what
   job.state = restoreJob(structuredClone(carried));
   job.signal('1');
   expect(job.step()).toMatchObject({ kind: 'read-calendar', revision: revision + 1 });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('in quiet hours a job may continue as new, and goes on being quiet', () => {
@@ -293,6 +293,6 @@ test('in quiet hours a job may continue as new, and goes on being quiet', () => 
   expect(job.facts({ continueSuggested: true }).step()).toEqual({ kind: 'continue-as-new' });
   job.facts({});
   job.nextRun();
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(2 * HOUR_MS);
 });

@@ -71,7 +71,7 @@ test('an idle job wakes when a new period begins, if anything was used of the la
   expect(job.status).toMatchObject({ quotaUsed: 1 });
   expect(job.waitsMs).toBe(HOUR_MS);
   job.now += HOUR_MS;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.status).toMatchObject({ quotaUsed: 0 });
   expect(job.waitsMs).toBe(35 * HOUR_MS);
 });
@@ -80,17 +80,17 @@ test('only who is yet to have a first attempt is said to wait for the quota', ()
   const job = jobWith(2, 3);
   signalAll(job, ['1', '2', '3']);
   job.backfill(['member']);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 }, 1: { code: 'SOURCE_UNAVAILABLE' } });
   job.signal('4');
-  job.cut();
+  job.dispatch();
   const ofPerson = (user: string) => describePerson(job.state, user, job.now);
   const quota = '2026-01-01T01:00:00.000000000Z';
   expect(ofPerson('1').waits).not.toHaveProperty('quota');
   // It comes back from a source that is down before the quota is there again.
   for (const user of ['2', '4', 'member']) expect(ofPerson(user)).toMatchObject({ waits: { quota } });
   job.now += 7000;
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   const { state, now } = job;
   const chain = state.chains.get('2');
@@ -103,7 +103,7 @@ test('a person of whom two things are to be told counts twice, and keeps their o
   for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '1 exit a', '2 enter a']);
   job.end();
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += HOUR_MS;
   expect(job.dispatchedMessages()).toEqual(['2 exit a']);
 });
@@ -111,7 +111,7 @@ test('a person of whom two things are to be told counts twice, and keeps their o
 test('a repeated attempt does not count again, and is made although the quota is used', () => {
   const job = jobWith(2);
   signalAll(job, ['1', '2', '3']);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   expect(job.status).toMatchObject({ quotaUsed: 2 });
   expect(job.waitsMs).toBeLessThan(7000);
@@ -122,16 +122,16 @@ test('a repeated attempt does not count again, and is made although the quota is
   expect(job.dispatchedUsers()).toEqual([['1']]);
   job.end();
   expect(job.status).toMatchObject({ quotaUsed: 2, delivered: 2 });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('one that was throttled has had a request, so its next one counts as well', () => {
   const job = jobWith(1);
   signalAll(job, ['1', '2']);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 429, retryAfterMs: 2000 } });
   job.now += 2000;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += HOUR_MS;
   expect(sendAll(job)).toEqual(['1']);
 });
@@ -144,22 +144,22 @@ test.each([
 ] as const)('what is given back %s leaves its place to another', (_, failed, unsent) => {
   const job = jobWith(1);
   signalAll(job, ['1', '2']);
-  job.cut();
+  job.dispatch();
   expect(job.status).toMatchObject({ quotaUsed: 1 });
   job.end(failed, [...unsent]);
   expect(job.status).toMatchObject({ quotaUsed: 0 });
-  expect(job.cut()).toHaveLength(1);
+  expect(job.dispatch()).toHaveLength(1);
 });
 
 test('of a slice that is lost, or whose report cannot be read, all may have been sent', () => {
   for (const end of [loseSlice, settleSlice]) {
     const job = jobWith(2);
     signalAll(job, ['1', '2', '3']);
-    const [slice] = job.cut();
+    const [slice] = job.dispatch();
     end(job.state, slice?.sliceId ?? 0, undefined, job.now);
     expect(job.status).toMatchObject({ quotaUsed: 2 });
     job.now += 60_000;
-    expect(job.cut().flatMap(({ triggers }) => triggers.length).length).toBeLessThanOrEqual(1);
+    expect(job.dispatch().flatMap(({ triggers }) => triggers.length).length).toBeLessThanOrEqual(1);
   }
 });
 
@@ -167,18 +167,18 @@ test('a slice may start nothing in the next period, and what it gives back then 
   const job = jobWith(2);
   signalAll(job, ['1', '2', '3', '4']);
   job.now += HOUR_MS - 2000;
-  expect(job.cut()).toMatchObject([{ notAfterMs: STARTED + HOUR_MS }]);
+  expect(job.dispatch()).toMatchObject([{ notAfterMs: STARTED + HOUR_MS }]);
   job.now += 2000;
   expect(job.dispatchedUsers()).toEqual([['3', '4']]);
   job.end({}, [0, 1]);
   expect(job.status).toMatchObject({ quotaUsed: 2 });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('a job that is recovered goes on with its quota: what is known not to have been asked is given back', () => {
   const job = jobWith(3);
   signalAll(job, ['1', '2', '3', '4']);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   if (slice === undefined) throw new Error('Nothing is dispatched.');
   expect(slice).toMatchObject({ quotaFrom: STARTED });
   const carried = structuredClone(carryJob(job.state));
@@ -192,19 +192,19 @@ test('a job that is recovered goes on with its quota: what is known not to have 
   // Of a slice of which nothing is known, all may have been sent.
   const lost = jobWith(3);
   signalAll(lost, ['1', '2', '3', '4']);
-  lost.cut();
+  lost.dispatch();
   const left = structuredClone(carryJob(lost.state));
   lost.running.length = 0;
   lost.state = recoverJob({ carried: left, reports: [], arrivals: [] }, false, lost.now);
   expect(lost.status).toMatchObject({ quotaUsed: 3 });
-  expect(lost.cut()).toEqual([]);
+  expect(lost.dispatch()).toEqual([]);
 });
 
 test('in the last second of a period nothing is dispatched', () => {
   const job = jobWith(2);
   job.now += HOUR_MS - 1000;
   job.signal('1');
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(1000);
 });
 
@@ -255,19 +255,19 @@ test('a backfill says from when on its last members can be sent, as the quota al
 test('a member that failed is tried again although the quota is used', () => {
   const job = jobWith(2);
   job.backfill(['member-1', 'member-2', 'member-3']);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 500 } });
   job.now += 7000;
   expect(job.dispatchedUsers()).toEqual([['member-1']]);
   job.end();
   expect(job.status.backfill).toMatchObject({ delivered: 2 });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('an unhealthy endpoint is probed with what was tried before, once the quota is used', () => {
   const job = jobWith(3, 3);
   signalAll(job, ['1', '2', '3', '4']);
-  job.cut();
+  job.dispatch();
   job.failAll({ status: 500 });
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
   for (let probes = 0; probes < 4; probes++) {
@@ -286,7 +286,7 @@ test('an edit counts at once, on top of what was used in the same period', () =>
   edit(job, { people: 3, per: 'hour', timeZone: 'UTC' });
   expect(sendAll(job)).toEqual(['3']);
   edit(job, { people: 1, per: 'hour', timeZone: 'UTC' });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
 });
 
 test('a quota that is taken away and set again in the same period goes on where it was', () => {
@@ -312,7 +312,7 @@ test('what was used of a period counts for the one of another kind in which an e
   edit(job, { people: 3, per: 'day', timeZone: 'UTC' });
   expect(sendAll(job)).toEqual(['3']);
   job.now += 2 * HOUR_MS;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   edit(job, { people: 4, per: 'hour', timeZone: 'UTC' });
   expect(sendAll(job)).toEqual(['4']);
   job.now += HOUR_MS;
@@ -338,7 +338,7 @@ test('a batch takes no more than the quota leaves', () => {
 
 /** The one slice that is dispatched now is about one batch, and that fails so. */
 function failBatch(job: AJob, attempt: Partial<FailedAttempt>): void {
-  const [slice, ...more] = job.cut();
+  const [slice, ...more] = job.dispatch();
   expect(more).toEqual([]);
   const all = [...(slice?.triggers.keys() ?? [])];
   job.end(Object.fromEntries(all.map((place) => [place, place === 0 ? attempt : { ...attempt, like: 0 }])));
@@ -350,7 +350,7 @@ test('of a batch that failed, the oldest trigger of each person does not count a
   failBatch(job, { status: 503 });
   job.nextRun();
   job.now += 7000;
-  const users = job.cut().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`));
+  const users = job.dispatch().flatMap(({ triggers }) => triggers.map(({ user, event }) => `${user} ${event}`));
   expect(users).toEqual(['1 enter', '2 enter']);
   job.end();
   expect(job.status).toMatchObject({ delivered: 2, quotaUsed: 4 });
@@ -361,7 +361,7 @@ test('of a batch that failed, the oldest trigger of each person does not count a
 test('of a batch that was halved without a request, since its template gave none, nothing counts', () => {
   const job = batchJobWith(2, { size: 2, afterMs: 0 });
   signalAll(job, ['1', '2']);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   job.running.length = 0;
   const halved = [
     [0, 1, true],
@@ -370,13 +370,13 @@ test('of a batch that was halved without a request, since its template gave none
   const template = { index: 0, code: 'TEMPLATE_FAILED', durationMs: 0 };
   settleSlice(job.state, slice?.sliceId ?? 0, { failed: [template], unsent: [1], sendingMs: 1, halved }, job.now);
   expect(job.status).toMatchObject({ quotaUsed: 0 });
-  expect(job.cut()).toMatchObject([{ triggers: [{ user: '2', batchMost: 1 }] }]);
+  expect(job.dispatch()).toMatchObject([{ triggers: [{ user: '2', batchMost: 1 }] }]);
 });
 
 test('what the endpoint refused in a batch counts, although its template then gave nothing for it alone', () => {
   const job = batchJobWith(2, { size: 2, afterMs: 0 });
   signalAll(job, ['1', '2']);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   job.running.length = 0;
   const halved = [
     [0, 1],
@@ -391,12 +391,12 @@ test('a dead letter that comes back counts anew', () => {
   const job = jobWith(2);
   edit(job, { people: 2, per: 'hour', timeZone: 'UTC' }, { answers: { '400': 'dead-letter' } });
   signalAll(job, ['1', '2']);
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 400, as: 'given-up' } });
-  job.cut();
+  job.dispatch();
   const [dead] = job.dead;
   expect(job.redeliver({ ...dead?.trigger, redelivery: 1 }, { force: true })).toBeUndefined();
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.now += HOUR_MS;
   expect(sendAll(job)).toEqual(['1']);
 });
@@ -408,7 +408,7 @@ test('a backfill leaves of a quota what live triggers need that wait for their b
   job.signal('2', 'exit');
   job.backfill(members);
   expect(sendAll(job)).toEqual(members.slice(0, 7));
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.waitsMs).toBe(60_000);
   job.now += 60_000;
   expect(sendAll(job)).toEqual(['1', '2', '2']);

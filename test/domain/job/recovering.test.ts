@@ -20,9 +20,9 @@ const enter = (user: string): Arrival => ({ kind: 'trigger', raw: { user, audien
 function twoSlicesInFlight(): { job: AJob; slices: SliceInput[] } {
   const job = new AJob(2);
   job.signal('1');
-  const slices = job.cut();
+  const slices = job.dispatch();
   job.signal('2');
-  slices.push(...job.cut());
+  slices.push(...job.dispatch());
   job.signal('2', 'exit');
   expect(slices.map(({ triggers }) => triggers.map(({ user }) => user))).toEqual([['1'], ['2']]);
   return { job, slices };
@@ -69,7 +69,7 @@ test('what was signalled and not taken up comes behind, in its order, at the tim
     ],
   });
   expect(job.status).toMatchObject({ received: 5, rejected: 1 });
-  const sent = job.cut().flatMap(({ triggers }) => triggers);
+  const sent = job.dispatch().flatMap(({ triggers }) => triggers);
   expect(sent.map(({ user, event }) => `${user} ${event}`)).toEqual([
     '1 enter',
     '2 enter',
@@ -94,7 +94,7 @@ test.each([
 test('a backfill whose child is gone is read on from where the job had come', () => {
   const job = new AJob(1);
   job.backfill(['m1', 'm2'], { last: false });
-  job.cut();
+  job.dispatch();
   job.page(2, ['m3'], { last: false, next: { page: 3, audience: 0, after: 'm3' } });
   recover(job, {}, true);
   expect(job.rawStep()).toMatchObject({ kind: 'start-backfill', from: { page: 3, audience: 0, after: 'm3' } });
@@ -103,7 +103,7 @@ test('a backfill whose child is gone is read on from where the job had come', ()
 test('a backfill whose child still runs is left to it', () => {
   const job = new AJob(1);
   job.backfill(['m1'], { last: false });
-  job.cut();
+  job.dispatch();
   recover(job, {}, false);
   expect(job.rawStep()).toMatchObject({ kind: 'deliver' });
 });
@@ -111,7 +111,7 @@ test('a backfill whose child still runs is left to it', () => {
 test('a backfill that was read to its end needs no child any more', () => {
   const job = new AJob(1);
   job.backfill(['m1']);
-  job.cut();
+  job.dispatch();
   recover(job, {}, true);
   expect(job.dispatchedMessages()).toEqual(['m1 enter a']);
   job.end();

@@ -36,13 +36,13 @@ function sendAll(job: AJob): void {
 
 test('one slice at a time, with all permits, of what may start in a second', () => {
   const job = jobAt(20, 100);
-  const [slice, ...more] = job.cut();
+  const [slice, ...more] = job.dispatch();
   expect(more).toEqual([]);
   // Half a second's worth at once, and then one every 50 ms.
   expect(slice).toMatchObject({ permits: 30, budgetMs: 1500, pace: { perSecond: 20 } });
   expect(slice?.triggers).toHaveLength(30);
   sendAll(job);
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([20]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([20]);
 });
 
 test.each([5, 20, 200])(
@@ -52,7 +52,7 @@ test.each([5, 20, 200])(
     const startedAt = job.now;
     const lateMs = [40, 90, 150, 10];
     for (let n = 0; job.now < startedAt + 10_000; n++) {
-      job.cut();
+      job.dispatch();
       job.now += lateMs[n % 4] ?? 0;
       sendAll(job);
       job.now += lateMs[(n + 1) % 4] ?? 0;
@@ -68,7 +68,7 @@ test('a low rate sends one after the other, and wakes a second early, since time
   const job = jobAt(0.1, 3);
   const at: number[] = [];
   for (let n = 0; n < 3; n++) {
-    expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([1]);
+    expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([1]);
     sendAll(job);
     at.push(job.now);
     if (n < 2) {
@@ -84,12 +84,12 @@ test('a status says what the rate makes wait, and until when', () => {
   const job = jobAt(0.1, 2);
   const row = () => statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Rate limit')?.value;
   expect(row()).toBe('at most 0.1 requests a second');
-  job.cut();
+  job.dispatch();
   sendAll(job);
   expect(job.status).toMatchObject({ requestsPerSecond: 0.1, waits: { rate: '2026-01-01T00:00:10.000000000Z' } });
   expect(row()).toBe('at most 0.1 requests a second; the next one goes 2026-01-01T00:00:10.000000000Z');
   job.now += 10_000;
-  job.cut();
+  job.dispatch();
   sendAll(job);
   // Nobody waits.
   expect(job.status.waits).toEqual({});
@@ -100,28 +100,28 @@ test('a status says what the rate makes wait, and until when', () => {
 test('of a slice that is lost, or whose report cannot be read or comes from an older worker, all may have been started', () => {
   for (const end of [loseSlice, settleSlice]) {
     const job = jobAt(0.1, 3);
-    const [slice] = job.cut();
+    const [slice] = job.dispatch();
     job.running.length = 0;
     end(job.state, slice?.sliceId ?? 0, undefined, job.now);
     expect(job.waitsMs).toBe(9000);
   }
   const job = jobAt(0.1, 3);
-  job.cut();
+  job.dispatch();
   job.end();
   expect(job.waitsMs).toBe(9000);
 });
 
 test('once a slice has started its last request, the next one is dispatched: it need not wait for the answers', () => {
   const job = jobAt(20, 100, 50);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   const sliceId = slice?.sliceId ?? 0;
   const report = slice === undefined ? undefined : send(job, slice);
   returnPermits(job.state, { sliceId, left: 20 }, job.now);
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   returnPermits(job.state, { sliceId, left: 20, spacing: { inMs: 'soon' } }, job.now);
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   returnPermits(job.state, { sliceId, left: 20, spacing: report?.spacing }, job.now);
-  const [next] = job.cut();
+  const [next] = job.dispatch();
   expect(next).toMatchObject({ permits: 20, pace: { nextAtMs: report?.spacing?.nextAtMs } });
   // What it reports in the end says nothing new.
   const { spacing } = job.state;
@@ -132,28 +132,28 @@ test('once a slice has started its last request, the next one is dispatched: it 
 test('the next slice after an edit has the new rate: none runs beside one that may still start requests, and no old wait is kept', () => {
   const job = new AJob(10);
   for (let i = 0; i < 1000; i++) job.signal(`person ${i}`);
-  const unpaced = job.cut();
+  const unpaced = job.dispatch();
   expect(unpaced.length).toBeGreaterThan(1);
   expect(unpaced.every(({ pace }) => pace === undefined)).toBe(true);
   edit(job, 0.01);
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.endAll();
   for (let i = 0; i < 100; i++) job.signal(`later ${i}`);
-  expect(job.cut()).toMatchObject([{ pace: { perSecond: 0.01 } }]);
+  expect(job.dispatch()).toMatchObject([{ pace: { perSecond: 0.01 } }]);
   sendAll(job);
   expect(job.waitsMs).toBe(99_000);
   edit(job, 10);
-  expect(job.cut()).toMatchObject([{ pace: { perSecond: 10 } }]);
+  expect(job.dispatch()).toMatchObject([{ pace: { perSecond: 10 } }]);
   job.running.length = 0;
   edit(job, null);
   job.now += 1;
-  expect(job.cut().every(({ pace }) => pace === undefined)).toBe(true);
+  expect(job.dispatch().every(({ pace }) => pace === undefined)).toBe(true);
 });
 
 test('a probe of an unhealthy endpoint counts, too', () => {
   const job = jobAt(0.05, 20);
   for (let n = 0; n < 12; n++) {
-    job.cut();
+    job.dispatch();
     for (const slice of job.running.splice(0)) {
       const report = send(job, slice);
       settleSlice(job.state, slice.sliceId, { ...report, failed: [{ index: 0, status: 500, durationMs: 1 }] }, job.now);
@@ -171,9 +171,9 @@ test('a backfill has its own limit beside that of the job', () => {
   edit(job, 100, { backfillPerSecond: 10 });
   job.backfill(Array.from({ length: 100 }, (_, index) => `member-${index}`));
   job.now += 1000;
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([10]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([10]);
   sendAll(job);
   edit(job, 2, { backfillPerSecond: 10 });
   job.now += 1000;
-  expect(job.cut().map(({ triggers }) => triggers.length)).toEqual([3]);
+  expect(job.dispatch().map(({ triggers }) => triggers.length)).toEqual([3]);
 });

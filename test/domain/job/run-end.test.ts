@@ -9,7 +9,7 @@ const CONTINUE = { kind: 'continue-as-new' };
 function heldUp(): AJob {
   const job = new AJob(2);
   job.signal('hangs');
-  job.cut();
+  job.dispatch();
   job.signal('waits');
   return job;
 }
@@ -67,7 +67,7 @@ test('what arrives while an end is put off stays in memory, as in a young run', 
   const job = heldUp().facts(OLD);
   const step = job.step();
   job.now = (step.kind === 'wait' ? step.until : undefined) ?? 0;
-  job.cut();
+  job.dispatch();
   const profile = { text: 'x'.repeat(60_000) };
   for (let i = 0; i < 40; i++) job.signal(`p${i}`, 'enter', { profile });
   job.step();
@@ -95,7 +95,7 @@ test('a grown run ends when nobody has to wait for it, slices that run or not, a
   const job = new AJob(3);
   const grown = { events: 256, historyBytes: 10 * estimateBytes(job.state) };
   job.signal('hangs');
-  job.cut();
+  job.dispatch();
   job.signal('waits');
   job.facts(grown);
   // Somebody would have to wait.

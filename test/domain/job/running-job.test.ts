@@ -12,13 +12,13 @@ test('permits that a slice gives back serve others at once, and are given back o
   const job = new AJob(2);
   job.signal('1');
   job.signal('2');
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   const { sliceId = 0, permits } = job.running[0] ?? {};
   expect([slice?.triggers.length, permits]).toEqual([2, 1]);
   job.signal('3');
-  job.cut();
+  job.dispatch();
   job.signal('4');
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   returnPermits(job.state, { sliceId, left: 0 }, job.now);
   returnPermits(job.state, { sliceId, left: 0 }, job.now);
   expect(permitsInUse(job.state)).toBe(1);
@@ -35,14 +35,14 @@ test.each([
 ])('garbage instead of permits given back changes nothing: %j', (raw) => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   returnPermits(job.state, raw, job.now);
   expect(permitsInUse(job.state)).toBe(1);
 });
 
 test('after the count was lowered, the old slices end before new ones are dispatched', () => {
   const job = new AJob(4);
-  job.cutEach(['1', '2', '3', '4']);
+  job.dispatchEach(['1', '2', '3', '4']);
   job.edit({ parallelRequestCount: 1 });
   job.signal('5');
   for (let i = 0; i < 3; i++) {
@@ -55,14 +55,14 @@ test('after the count was lowered, the old slices end before new ones are dispat
 
 test('a new URL forgets what the old one did, and late answers of the old one too', () => {
   const job = new AJob(4);
-  job.cutEach(['1', '2', '3', '4']);
+  job.dispatchEach(['1', '2', '3', '4']);
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   job.end({ 0: { status: 410 } });
   job.edit({ webhookUrl: 'https://new.example' });
   job.end({ 0: { status: 410 } });
   job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
   expect(job.status).toMatchObject({ state: 'running', waiting: 4 });
-  expect(job.cut()[0]?.settings).toMatchObject({ webhookUrl: 'https://new.example', revision: 2 });
+  expect(job.dispatch()[0]?.settings).toMatchObject({ webhookUrl: 'https://new.example', revision: 2 });
 });
 
 test('a new URL is tried at once by those who waited for the old one', () => {
@@ -79,7 +79,7 @@ test('triggers of an audience that was edited away are still sent, by its name',
   const [a, b] = job.state.job.audiences;
   if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
   job.edit({}, { audiences: [b], formerAudiences: [a] });
-  expect(job.cut()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
+  expect(job.dispatch()[0]).toMatchObject({ audiences: [a], triggers: [{ audience: a.id }] });
   expect(job.signal('2')).toBe('the job does not subscribe to audience "a"');
 });
 
@@ -95,9 +95,9 @@ test('paused, it accepts and keeps; resumed, it sends', () => {
 test('a lost slice gives back what its last heartbeat did not know of, in order', () => {
   const job = new AJob(1);
   for (const event of ['enter', 'exit', 'enter'] as const) job.signal('1', event);
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   loseSlice(job.state, slice?.sliceId ?? 0, { delivered: [[0, 0]], failed: [] }, job.now);
-  expect(job.cut()[0]?.triggers.map(({ event }) => event)).toEqual(['exit', 'enter']);
+  expect(job.dispatch()[0]?.triggers.map(({ event }) => event)).toEqual(['exit', 'enter']);
   expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
 });
 
@@ -105,7 +105,7 @@ test('a slice keeps its bytes, and a trigger that is larger goes alone', () => {
   const job = new AJob(1);
   for (const user of numbered('person', 6)) job.signal(user, 'enter', { profile: { text: 'x'.repeat(40_000) } });
   const sizes: number[] = [];
-  for (let slices = job.cut(); slices.length > 0; slices = job.cut()) {
+  for (let slices = job.dispatch(); slices.length > 0; slices = job.dispatch()) {
     sizes.push(...slices.map(({ triggers }) => triggers.length));
     job.end();
   }
@@ -144,10 +144,10 @@ test('stopping with discard cancels a backfill that runs; its child is told once
 test('a backfill child that is silent for three minutes is looked for', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.cut();
+  job.dispatch();
   job.end();
   job.now += 179_999;
-  job.cut();
+  job.dispatch();
   expect(job.waitsMs).toBe(1);
   job.now += 1;
   expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
@@ -165,9 +165,9 @@ test.each([
   (_, pause, resume) => {
     const job = new AJob(1);
     job.backfill(['1'], { last: false });
-    job.cut();
+    job.dispatch();
     job.end();
-    job.cut();
+    job.dispatch();
     pause(job);
     job.now += 3_600_000;
     expect(job.step()).toEqual({ kind: 'wait' });
@@ -179,7 +179,7 @@ test.each([
 test('an old run ends when no slice happens to run; a very old one dispatches no more until then', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('2');
   job.facts({ signals: 1000 });
   job.end();

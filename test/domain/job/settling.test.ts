@@ -14,7 +14,7 @@ test("a refused trigger becomes a dead letter at once, and that person's next on
   const job = new AJob(1);
   job.signal('1');
   job.signal('1', 'exit');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
   expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   expect(job.dead).toMatchObject([
@@ -27,9 +27,9 @@ test('what its answers give up becomes a dead letter at once, also while the end
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 400, as: 'given-up' } });
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 400, as: 'given-up' }, attempts: 1 }]);
   expect(job.status).toMatchObject({ lastFailure: { as: 'given-up' } });
 });
@@ -37,9 +37,9 @@ test('what its answers give up becomes a dead letter at once, also while the end
 test('at an answer at which it is to pause, a job pauses with everything kept, and says why', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 423, as: 'pausing' } });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.status).toMatchObject({ state: 'paused', waiting: 1 });
   expect(job.status.reason).toBe(
     'The endpoint answered HTTP 423, at which this job pauses ("answers"). Everything is kept. Resume it once that is put right.',
@@ -58,9 +58,9 @@ test('what its answers have tried again is: no dead letter, and no advice to che
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 404, as: 'transient' } });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.dead).toEqual([]);
   expect(job.status).toMatchObject({ delayed: 1, endpoint: { state: 'new' } });
   expect(job.status.endpoint).not.toHaveProperty('advice');
@@ -71,10 +71,10 @@ test.each(['pausing', 'misconfigured', 'delivered', 'nonsense', 7])(
   (as) => {
     const job = new AJob(1);
     job.signal('1');
-    job.cut();
+    job.dispatch();
     job.end({ 0: { status: 422, as: as as never } });
     expect(job.status.state).toBe(as === 'pausing' ? 'paused' : 'running');
-    job.cut();
+    job.dispatch();
     expect(job.dead).toHaveLength(as === 'pausing' ? 0 : 1);
   },
 );
@@ -83,7 +83,7 @@ test('a dead letter shows a profile as people read it, and is sent with the same
   const job = new AJob(1);
   const profile = { loyalty: 9007199254740993n };
   job.signal('1', 'enter', { profile });
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 422 } });
   job.step();
   const [dead] = job.dead;
@@ -91,13 +91,13 @@ test('a dead letter shows a profile as people read it, and is sent with the same
   const letter = deadLetterOf(job.state.job, dead, 'export-job-a', job.now);
   expect(letter.profile).toEqual(profile);
   job.redeliver({ ...DEAD, profile: letter.profile });
-  expect(job.cut()).toMatchObject([{ triggers: [{ user: '1', profile: '{"loyalty":9007199254740993}' }] }]);
+  expect(job.dispatch()).toMatchObject([{ triggers: [{ user: '1', profile: '{"loyalty":9007199254740993}' }] }]);
 });
 
 test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 422 } });
   const step = job.rawStep();
   expect(step).toMatchObject({ kind: 'keep-dead-letters' });
@@ -111,11 +111,11 @@ test('at the end of its schedule a trigger becomes a dead letter', () => {
   for (let failures = 0; failures <= RETRY_DELAYS_MS.length; failures++) {
     expect(job.dead).toEqual([]);
     job.signal('fine');
-    job.cut();
+    job.dispatch();
     while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
     job.now += 13 * 60 * 60 * 1000;
   }
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: RETRY_DELAYS_MS.length + 1 }]);
   expect(job.status.waiting).toBe(0);
 });
@@ -124,7 +124,7 @@ test('a job that says how long it tries gives up then, and an edit counts from t
   const job = new AJob(2);
   const attempt = () => {
     job.signal('fine');
-    job.cut();
+    job.dispatch();
     while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
   };
   job.edit({ retryFor: '1m' });
@@ -140,7 +140,7 @@ test('a job that says how long it tries gives up then, and an edit counts from t
     job.now += 36_000;
     attempt();
   }
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 500 }, attempts: 4 }]);
   job.edit({ retryFor: null });
   job.signal('1', 'exit');
@@ -154,7 +154,7 @@ test('a job that says how long it tries gives up then, and an edit counts from t
   job.now += 3_600_000;
   expect(job.dead).toHaveLength(1);
   attempt();
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([{}, { user: '1', attempts: 6 }]);
 });
 
@@ -162,13 +162,13 @@ test('a job that says how long it tries gives up then, and an edit counts from t
 function refusing(people: number): AJob {
   const job = new AJob(10);
   job.signal('accepted');
-  job.cut();
+  job.dispatch();
   job.end();
   for (let i = 0; i < people; i++) {
     job.signal(`person ${i}`);
     const { isOpen, barredUntil } = job.state.breaker;
     if (!isOpen) job.now = Math.max(job.now, barredUntil);
-    job.cut();
+    job.dispatch();
     if (job.running.length > 0) job.end({ 0: { status: 422 } });
   }
   return job;
@@ -184,7 +184,7 @@ test('an endpoint that accepts others refuses some dozens of people: they are de
 
 test('an endpoint that refuses everybody gets single probes: no further dead letters, and the status and an alert say why and what to do', () => {
   const job = refusing(130);
-  job.cut();
+  job.dispatch();
   expect(job.dead).toHaveLength(119);
   expect(job.status.waiting).toBe(11);
   const said = (ago: string) =>
@@ -198,7 +198,7 @@ test('an endpoint that refuses everybody gets single probes: no further dead let
     advice: expect.stringMatching(/^All of the last 120 people were refused \(HTTP 422\)/),
   });
   job.edit({ answers: { 422: 'dead-letter' } });
-  expect(job.cut().length).toBeGreaterThan(1);
+  expect(job.dispatch().length).toBeGreaterThan(1);
 });
 
 test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
@@ -208,10 +208,10 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
     job.state.breaker = new Breaker(UNPROVEN);
     for (let i = 0; i < 20; i++) job.signal(`person ${i}`);
     for (let i = 0; i < 20; i++) {
-      job.cut();
+      job.dispatch();
       job.end({ 0: { code } });
     }
-    job.cut();
+    job.dispatch();
     expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
       Array.from({ length: 20 }, () => [code, 1]),
     );
@@ -223,9 +223,9 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
 test('a dead letter that comes back goes last, with its time, and its next death is another one', () => {
   const job = new AJob(1);
   job.signal('1', 'enter', { at: '2026-01-01T00:00:00.5Z' });
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 422 } });
-  job.cut();
+  job.dispatch();
   job.signal('1', 'exit');
   const first = job.dead[0];
   if (first === undefined) throw new Error('Nobody died.');
@@ -234,7 +234,7 @@ test('a dead letter that comes back goes last, with its time, and its next death
   job.redeliver(trigger);
   expect(job.dispatchedMessages()).toEqual(['1 exit a', '1 enter a']);
   job.end({ 1: { status: 422 } });
-  job.cut();
+  job.dispatch();
   const second = job.dead[1];
   if (second === undefined) throw new Error('It did not die again.');
   const again = deadLetterOf(job.state.job, second, 'export-job-1', job.now);
@@ -245,16 +245,16 @@ test('a slice says which of its triggers came back, and how often', () => {
   const job = new AJob(1);
   job.redeliver({ ...DEAD, redelivery: 3 });
   job.signal('2', 'enter');
-  const triggers = [...job.cut(), ...endedAndCut(job)].flatMap((slice) => slice.triggers);
+  const triggers = [...job.dispatch(), ...endedAndDispatched(job)].flatMap((slice) => slice.triggers);
   expect(triggers.map(({ user, redelivery }) => [user, redelivery])).toEqual([
     ['2', undefined],
     ['1', 3],
   ]);
 });
 
-function endedAndCut(job: AJob) {
+function endedAndDispatched(job: AJob) {
   job.end();
-  return job.cut();
+  return job.dispatch();
 }
 
 const DEAD = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
@@ -304,7 +304,7 @@ test('when thousands of people fail next to others that do not, those that faile
   job.step();
   expect(job.dead).toEqual([]);
   resumeJob(job.state);
-  job.cut();
+  job.dispatch();
   expect(job.dead.length).toBeGreaterThan(500);
   expect(Math.min(...job.dead.map(({ attempts }) => attempts))).toBeGreaterThanOrEqual(5);
   expect(job.state.chains.delayedBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
@@ -334,7 +334,7 @@ test('more people who fail for good than a job can keep waiting do not hold up t
   const end = job.now + 6 * 60 * 60 * 1000;
   let told = 0;
   while (told < 22_500 && job.now < end) {
-    job.cut();
+    job.dispatch();
     job.now += job.running.length > 0 ? 1000 : (job.waitsMs ?? 0);
     while (job.running.length > 0) told += endWithFailing(job);
   }
@@ -405,7 +405,7 @@ function aJobWithASlice(): { readonly job: AJob; readonly sliceId: number } {
   const job = new AJob(1);
   for (const user of ['0', '1', '2', '3']) job.signal(user);
   job.signal('3', 'exit');
-  const [slice] = job.cut();
+  const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(5);
   return { job, sliceId: slice?.sliceId ?? 0 };
 }
@@ -420,7 +420,7 @@ function expectWhole(job: AJob): void {
   // Whatever waits comes out once the endpoint is well.
   for (let round = 0; round < 50 && job.status.waiting > 0; round++) {
     job.running.length = 0;
-    job.cut();
+    job.dispatch();
     job.endAll();
     job.now += 60 * 60_000;
   }
@@ -459,7 +459,7 @@ test('of a report that does not say for certain what failed, nothing counts as d
     delayed: 4,
     lastFailure: { code: 'REPORT_UNREADABLE' },
   });
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   expect(job.state.breaker.isOpen).toBe(false);
   job.now += 60_000;
   expect(job.dispatchedMessages()).toHaveLength(5);
@@ -476,7 +476,7 @@ test('a trigger that a template skips leaves without a request, and its person g
   const job = new AJob(1);
   job.signal('1');
   job.signal('1', 'exit');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { code: 'SKIPPED', answer: 'no mail' } }, [1]);
   expect(job.status).toMatchObject({ filtered: 1, delivered: 0, waiting: 1, deadLetters: 0, retried: 0 });
   expect(job.status).not.toHaveProperty('lastFailure');
@@ -494,9 +494,9 @@ test('a template that fails at an endpoint which has accepted others costs a dea
   const job = new AJob(2);
   job.signal('1');
   job.signal('2');
-  job.cut();
+  job.dispatch();
   job.end({ 1: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
-  job.cut();
+  job.dispatch();
   expect(job.dead).toMatchObject([{ user: '2', failure: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } }]);
   expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
 });
@@ -504,17 +504,17 @@ test('a template that fails at an endpoint which has accepted others costs a dea
 test('a template that fails for many people in a row holds up nobody else: it says nothing of an endpoint that has accepted others', () => {
   const job = new AJob(20);
   job.signal('first');
-  job.cut();
+  job.dispatch();
   job.end();
   for (let i = 0; i < 15; i++) job.signal(`p${i}`);
-  job.cut();
+  job.dispatch();
   job.end(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [i, { code: 'TEMPLATE_FAILED' }])));
   job.signal('healthy');
-  job.cut();
+  job.dispatch();
   expect(job.status).not.toHaveProperty('endpoint');
   expect(job.running.flatMap(({ triggers }) => triggers.map(({ user }) => user))).toEqual(['healthy']);
   job.end();
-  job.cut();
+  job.dispatch();
   expect(job.dead).toHaveLength(15);
 });
 
@@ -522,7 +522,7 @@ test('a template that fails before the endpoint has accepted anything is tried a
   const job = new AJob(2);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
   expect(job.dead).toEqual([]);
   expect(job.status).toMatchObject({
@@ -537,10 +537,10 @@ test('a slice tells templates how often the oldest trigger of a person failed, a
     const job = new AJob(1, { definition: { ...definition, body } });
     job.signal('1');
     job.signal('1', 'exit');
-    job.cut();
+    job.dispatch();
     job.end({ 0: { status: 503 } }, [1]);
     job.now += 60_000;
-    return job.cut()[0]?.triggers.map(({ failures }) => failures) ?? [];
+    return job.dispatch()[0]?.triggers.map(({ failures }) => failures) ?? [];
   };
   expect(failuresIn('{{ attempt }}')[0]).toBe(1);
   expect(failuresIn('{{ attempt }}').slice(1)).not.toContain(1);

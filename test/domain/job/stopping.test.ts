@@ -23,7 +23,7 @@ function nextRun(job: AJob): AJob {
 test('a job that is stopped with keep sends nothing more, and has stopped once its slices are over', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.signal('2');
   stopJob(job.state, 'keep');
   expect(job.step()).toEqual({ kind: 'wait' });
@@ -78,7 +78,7 @@ test('the deadline is a time to wait for', () => {
   const job = new AJob(1);
   job.signal('1');
   stopJob(job.state, 'deliver', job.now + 1000);
-  job.cut();
+  job.dispatch();
   expect(job.waitsMs).toBe(1000);
 });
 
@@ -94,7 +94,7 @@ test.each(['deliver', 'keep'] as const)('what was asked to be discarded is not a
 test('a job that keeps what is waiting leaves its dead letters where they can be decided', () => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   stopJob(job.state, 'keep');
   job.end({ 0: { status: 422 } });
   expect(stopped(job)).toBe(true);
@@ -105,7 +105,7 @@ test('a job that keeps what is waiting leaves its dead letters where they can be
 function inABackfill(sample?: number): AJob {
   const job = new AJob(1);
   job.backfill(['1', '2'], { last: false, expected: 4, next: { page: 2, audience: 0, after: '2' }, sample });
-  job.cut();
+  job.dispatch();
   return job;
 }
 
@@ -182,7 +182,7 @@ test.each(['paused', 'lost'])(
     const job = inABackfill(how === 'paused' ? 2 : undefined);
     if (how === 'lost') backfillChildGone(job.state, 1);
     stopJob(job.state, 'deliver', job.now + STOP_DEADLINE_MS);
-    expect(job.cut()).toEqual([]);
+    expect(job.dispatch()).toEqual([]);
     job.end();
     if (how === 'paused') expect(job.step().kind).toBe('cancel-backfill');
     expect(stopped(job)).toBe(true);

@@ -4,7 +4,7 @@ import { AJob } from './a-job.ts';
 /** A slice is dispatched, some of it is delivered, the next is throttled without a time; how long the job then waits. */
 function takesSomeThenThrottles(job: AJob, round: number): number {
   for (const user of ['1', '2', '3']) job.signal(`${user} of round ${round}`);
-  job.cut();
+  job.dispatch();
   const last = (job.running[0]?.triggers.length ?? 0) - 1;
   job.end({ [last]: { status: 429 } });
   const waitsMs = job.waitsMs ?? 0;
@@ -19,7 +19,7 @@ test('an endpoint that takes some and then throttles gets the same first wait ea
 
 test('what another slice delivers does not shorten a wait that the endpoint has just asked for', () => {
   const job = new AJob(2);
-  job.cutEach(['1', '2']);
+  job.dispatchEach(['1', '2']);
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
   job.end();
   expect(job.waitsMs).toBe(7000);
@@ -30,7 +30,7 @@ function waitsFor(status: number): (number | undefined)[] {
   const job = new AJob(1);
   job.signal('1');
   return [1, 2, 3].map(() => {
-    job.cut();
+    job.dispatch();
     job.end({ 0: { status, retryAfterMs: 0 } });
     const { waitsMs } = job;
     job.now += waitsMs ?? 0;
@@ -51,7 +51,7 @@ test.each([
 ])('[S31] an endpoint that asks the job to wait for %s neither stops nor hurries it', (_, retryAfterMs, waitsMs) => {
   const job = new AJob(1);
   job.signal('1');
-  job.cut();
+  job.dispatch();
   job.end({ 0: { status: 429, retryAfterMs } });
   expect(job.waitsMs).toBe(waitsMs);
   job.now += waitsMs;
@@ -68,7 +68,7 @@ test('an unhealthy endpoint that only has people who failed is probed by differe
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) {
     job.signal(user);
-    job.cut();
+    job.dispatch();
     // So far down the schedule that none of them is due while the endpoint is probed.
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
@@ -86,7 +86,7 @@ test('an unhealthy endpoint that only has people who failed is probed by differe
 test('an unhealthy endpoint that has one person alone is probed by that one', () => {
   const job = new AJob(1);
   for (let i = 0; i < 4; i++) job.signal('1');
-  job.cut();
+  job.dispatch();
   isUnhealthy(job);
   job.end({ 0: { status: 500 } });
   job.now += job.waitsMs ?? 0;
@@ -100,7 +100,7 @@ test('an unhealthy endpoint that has one person alone is probed by that one', ()
 
 test('a job whose endpoint is unhealthy wakes for its next probe, not for everybody whose next attempt is due', () => {
   const job = new AJob(3);
-  job.cutEach(['1', '2', '3']);
+  job.dispatchEach(['1', '2', '3']);
   job.failAll({ status: 500 });
   let earlier = 0;
   for (let probes = 0; probes < 6; probes++) {
@@ -118,7 +118,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   const large = { profile: { text: 'x'.repeat(60_000) } };
   for (const user of ['1', '2', '3']) {
     job.signal(user, 'enter', large);
-    job.cut();
+    job.dispatch();
     for (let i = 0; i < 4; i++) job.signal(user, 'exit', large);
     Object.assign(job.state.chains.get(user) ?? {}, { failures: 6 });
   }
@@ -126,7 +126,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   job.failAll({ status: 500 });
   expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
   job.now = job.state.breaker.openUntil;
-  const [probe] = job.cut();
+  const [probe] = job.dispatch();
   expect(probe?.triggers.length).toBe(1);
   const chain = job.state.chains.get(probe?.triggers[0]?.user ?? '');
   const notBefore = chain?.notBefore ?? 0;
@@ -134,17 +134,17 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   job.end({ 0: { status: 500 } });
   expect(chain).toMatchObject({ place: 'delayed', notBefore, failures: 7 });
   job.now = job.state.breaker.openUntil;
-  job.cut();
+  job.dispatch();
   job.end();
-  expect(job.cut()).not.toEqual([]);
+  expect(job.dispatch()).not.toEqual([]);
 });
 
 test('an unhealthy endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
   const job = new AJob(4);
-  job.cutEach(['1', '2', '3', '4']);
+  job.dispatchEach(['1', '2', '3', '4']);
   for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
-  expect(job.cut()).toEqual([]);
+  expect(job.dispatch()).toEqual([]);
   job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
   expect(job.dispatchedUsers()).toHaveLength(1);
@@ -156,12 +156,12 @@ test('five people whose messages fail for good hold up nobody else, and only a s
   for (const user of users) {
     job.signal(user);
     job.signal('fine');
-    for (job.cut(); job.running.length > 0; job.cut())
+    for (job.dispatch(); job.running.length > 0; job.dispatch())
       job.end(job.running[0]?.triggers[0]?.user === 'fine' ? {} : { 0: { status: 500 } });
   }
   for (let minutes = 0; minutes < 60; minutes++) {
     job.now += 60_000;
-    for (job.cut(); job.running.length > 0; job.cut()) job.failAll({ status: 500 });
+    for (job.dispatch(); job.running.length > 0; job.dispatch()) job.failAll({ status: 500 });
     expect(job.status).not.toHaveProperty('endpoint');
   }
   job.signal('healthy');
@@ -176,7 +176,7 @@ test('an unhealthy endpoint is probed by whoever has the best chance: never trie
     ['once', 1],
   ] as const) {
     job.signal(user);
-    job.cut();
+    job.dispatch();
     Object.assign(job.state.chains.get(user) ?? {}, { failures: failures - 1 });
     job.end({ 0: { status: 500 } });
   }

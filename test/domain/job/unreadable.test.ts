@@ -34,7 +34,7 @@ class ATroubledJob extends AJob {
   /** Sends and lets time pass, for about this long. */
   goOn(ms: number): void {
     for (const until = this.now + ms; this.now < until; this.now += 1000) {
-      this.cut();
+      this.dispatch();
       this.endAll();
     }
   }
@@ -44,7 +44,7 @@ function withHolders(unreadable: string): ATroubledJob {
   const job = new ATroubledJob(4, { serverLimits: SMALL });
   job.unreadable.add(unreadable);
   for (let i = 0; i < PEOPLE; i++) job.signal(`person ${String(i).padStart(5, '0')}`);
-  job.cut();
+  job.dispatch();
   expect(job.holders.size).toBeGreaterThan(3);
   return job;
 }
