@@ -62,7 +62,7 @@ test('a batch that is refused is halved until what cannot be accepted is alone, 
   expect(all(queue)).toEqual([4]);
 });
 
-test('what was halved before the slice was dispatched stays so', () => {
+test('batches that were halved before the slice was dispatched stay halved', () => {
   const queue = new BatchQueue({
     triggers: triggersOf('abcd').map((trigger, place) => (place < 2 ? { ...trigger, batchMost: 1 } : trigger)),
     size: 4,

@@ -87,7 +87,7 @@ test('its status says until when it waits, and why it was not redelivered', () =
   expect(forced).toMatchObject({ notice: 'why', forceable: true });
 });
 
-test('what a person reads says what to do, and when force does not help', () => {
+test('a refused redelivery tells people what to do, and when force does not help', () => {
   expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('an earlier job crm');
   expect(refusalText(aDeadLetter(), 'other-subscription')).toContain('force does not change that');
   expect(refusalText(aDeadLetter(), 'audience-left')).toContain('no longer subscribes to vip');

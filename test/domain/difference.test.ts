@@ -27,7 +27,7 @@ test.each([
   for (const doubt of doubts) expect(doubtInWords(doubt, difference)).toMatch(/\.$|does that\.$/);
 });
 
-test('of a job that leaves out exits, an empty list and strangers are as doubtful as ever', () => {
+test('a job that leaves out exits still doubts an empty list, and a list of other people', () => {
   expect(doubtsAbout({ ...counts(3, 50, 0), exits: 0 })).toEqual(['enters']);
   expect(doubtsAbout({ ...counts(0, 5, 0), exits: 0 })).toEqual(['empty']);
 });

@@ -9,7 +9,7 @@ test('an error has the code that it was given; a number, and whatever is not an 
   }
 });
 
-test('what could not be read says why, also after another journey as JSON', () => {
+test('an undecodable payload says why, also after another journey through JSON', () => {
   expect(undecodableReason(JSON.parse(JSON.stringify(undecodable('it is not JSON'))))).toBe('it is not JSON');
 });
 

@@ -110,7 +110,7 @@ test('a text that was accepted before is read as when it was checked', () => {
   );
 });
 
-test('what is read fast is read as any other spelling is: the same instant with an offset of nothing', () => {
+test('the fast reader of instants agrees with the general one on a zero offset', () => {
   const digits = (most: number) => fc.integer({ min: 0, max: most }).map((one) => pad(one));
   always(
     fc.property(

@@ -5,7 +5,7 @@ import { jsonText } from './a-json-text.ts';
 import { always, anyText } from '../support/properties.ts';
 import { doubledKey, isNestedDeeper } from '../../src/domain/json-scan.ts';
 
-test('what is read and written again is the same text, digit for digit', () => {
+test('reading and writing JSON keeps its values, digit for digit', () => {
   always(
     fc.property(jsonText, (text) => {
       const once = stringifyJson(parseJson(text));

@@ -52,7 +52,7 @@ test.each([16 * KIB, 64 * KIB, 2 * KIB * KIB])(
   },
 );
 
-test('what one workflow task commands, with the signals that the server buffers meanwhile, fits into one transaction', () => {
+test('the commands of one workflow task, with the signals buffered meanwhile, fit into one transaction', () => {
   // `history.maximumBufferedEventsSizeInBytes` and `system.transactionSizeLimit`, as a server comes.
   const [buffered, transaction] = [2 * KIB * KIB, 4 * KIB * KIB];
   const { commandBytes, sliceBytes, carryBytes } = budgetsOf(DEFAULT_SERVER_LIMITS);

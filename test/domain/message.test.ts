@@ -46,7 +46,7 @@ test('a field called __proto__ can be selected like any other', () => {
   expect(JSON.stringify(selectFields(hostile, ['__proto__', 'a.__proto__']))).toBe(JSON.stringify(hostile));
 });
 
-test('what is selected is in the profile, at the same place', () => {
+test('every selected field is in the profile, at the same place', () => {
   const value = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'a.b'), fc.jsonValue({ maxDepth: 3 }));
   const fields = fc.array(fc.constantFrom('a', 'b', 'a.b', 'a.b.c', 'b.c', 'c.a', 'a.c'), { minLength: 1 });
   always(
@@ -234,7 +234,7 @@ test('however a text is spelt, the body says the same as that of its object', ()
   );
 });
 
-test('what is read as a text is valid JSON, whatever was done to it', () => {
+test('a profile text that can be read is valid JSON, however it was damaged', () => {
   const part = fc.constantFrom(...'{}[]",:\\ -+.eE0159utrnf\u0000\u0001\n\ud800', 'true', '\\u00e', '""', '1.');
   const damage = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 2 }), fc.oneof(part, fc.constant(''))), { maxLength: 2 });
   const members = fc.array(fc.tuple(fc.constantFrom('a', 'b', '\u00e9'), speltText), { maxLength: 3 });

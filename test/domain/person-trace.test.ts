@@ -67,7 +67,7 @@ test('why a trigger was refused is said: the audience, or what is wrong with it'
   ]);
 });
 
-test('what came before the job knew its audiences is told once it knows them', () => {
+test('a trigger that came before its job knew its audiences is reported once it does', () => {
   const early = new PersonTrace('job', 'p');
   expect(early.take(entered({ user: 'p', audience: A?.id }))).toEqual([]);
   expect(early.take(prepared)).toMatchObject([{ kind: 'received', audience: A?.slug }]);
@@ -105,7 +105,7 @@ test('attempts of runs that the server has forgotten are counted as the job carr
   expect(late.take(sliceOf(['p']))).toMatchObject([{ attempt: 2 }]);
 });
 
-test('what stood behind a failure of the same person in a slice is no news; what was given back by itself is', () => {
+test('unsent triggers behind a failure of the same person are not reported; one that was unsent by itself is', () => {
   const failed = [{ index: 0, durationMs: 1, status: 503 }];
   expect(trace().take(sliceOf(['p', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'failed' }]);
   expect(trace().take(sliceOf(['q', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'unsent' }]);
@@ -147,7 +147,7 @@ test('garbage among the signals belongs to nobody', () => {
       expect(one.take(signalled({ kind, raw, event: undefined }))).toEqual([]);
 });
 
-test('what came to a job that ended before it began is told, and that it was stopped with discard, once', () => {
+test('a job that ended before it began reports its signals, and its stop with discard once', () => {
   const made = new PersonTrace('job', 'p');
   expect(made.take(entered({ user: 'p', audience: 'vip' }))).toEqual([]);
   expect(made.take(signalled({ kind: 'trigger', raw: { user: 'p' }, event: 'enter' }))).toEqual([]);
@@ -161,7 +161,7 @@ test('what came to a job that ended before it began is told, and that it was sto
   expect(told[0]).not.toHaveProperty('refused');
 });
 
-test('what a job drops since it came late is told with the newer change, also when an earlier run took that', () => {
+test('a trigger dropped as late is reported with the newer change, also if an earlier run took that change', () => {
   const definition = { ...jobRecord(1).definition, stale: 'drop' as const };
   const newerAt = '2026-11-25T08:30:00.000000001Z';
   const job = new AJob(1, { definition });

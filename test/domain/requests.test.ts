@@ -80,7 +80,7 @@ test.each<[Reader, unknown]>([
   ['redeliver', { force: 'true' }],
   ['pause', 'vip'],
   ['pause', ['vip']],
-])('what cannot be meant is refused: %s %j', (reader, raw) => {
+])('an invalid request is refused: %s %j', (reader, raw) => {
   expect(wrongWith(reader, raw)).toBeDefined();
 });
 
@@ -108,7 +108,7 @@ test('nothing, null and an empty object ask for what is done by default', () => 
   expect(readBackfillRequest([{ sample: null, audiences: null }])).toEqual({ ok: true, request: {} });
 });
 
-test('what is right is taken as it is', () => {
+test('a valid request is taken as it is', () => {
   const request = { requestId: 'r', audiences: ['vip'], sample: 3, action: 'start', at: '2026-11-25T08:30:00Z' };
   expect(readBackfillRequest([request])).toEqual({ ok: true, request });
   expect(readBackfillRequest([{ requestId: 'r', action: 'cancel' }]).ok).toBe(true);

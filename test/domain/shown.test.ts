@@ -36,7 +36,7 @@ test('why it was not redelivered stands next to its state', () => {
   expect(details.split('\n')[5]).toBe('| Not redelivered | The person left. |');
 });
 
-test('what an endpoint answered cannot become markup', () => {
+test('the answer of an endpoint cannot become markup', () => {
   const failure = { at: '', status: 422, answer: '</td>|[x](http://evil)\n# no' };
   const details = deadLetterDetails(describeDeadLetter(aDeadLetter({ failure }), 'waiting', started, undefined));
   expect(details).toContain('HTTP 422 "\\</td\\>\\|\\[x\\](http://evil) # no"');
@@ -105,7 +105,7 @@ test.each([
   ['https://example.com/hook?token=s3cret&tenant=7', 'https://example.com/…?token=…&tenant=…'],
   ['https://example.com?list[0].id=s3cret', 'https://example.com?list[0].id=…'],
   ['http://[::1]:9000/hook', 'http://[::1]:9000/…'],
-])('of %s people see %s', (url, shown) => {
+])('the URL %s is shown as %s', (url, shown) => {
   expect(shownUrl(url)).toBe(shown);
 });
 
@@ -130,7 +130,7 @@ test.each([
   expect(shownUrl(url)).toBe(shown);
 });
 
-test('[S23] of whatever the form takes, people see the origin, nothing of path and values, and no more characters than there were', () => {
+test('[S23] any URL the form accepts is shown with its origin, without path or values, and never gets longer', () => {
   const secret = fc
     .string({ minLength: 1, unit: fc.constantFrom(...'Xy0%/@:=;.\\ \u202e') })
     .map((text) => `S${text}S`);

@@ -38,7 +38,7 @@ const anyTrigger: fc.Arbitrary<SliceTrigger> = fc.record(
   { requiredKeys: ['user', 'audience', 'event', 'at'] },
 );
 
-test('what is unpacked, after a journey as JSON, is what was packed', () => {
+test('a packed slice unpacks to the same slice, also after a journey through JSON', () => {
   always(
     fc.property(fc.array(anyTrigger), (triggers) => {
       const slice: SliceInput = { ...SLICE, triggers };
@@ -85,7 +85,7 @@ function attempts(end: SliceEnd) {
   return attemptsOf(place, { slice, end, startedAtMs: place.atMs - 500 }, () => true);
 }
 
-test('what a report lists neither as failed nor as unsent was delivered', () => {
+test('a trigger that a report lists neither as failed nor as unsent was delivered', () => {
   const failure = { index: 1, status: 503, durationMs: 84, answer: 'busy' };
   const told = attempts({ kind: 'reported', report: { failed: [failure], unsent: [3], sendingMs: 100 } });
   expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'failed', 'delivered', 'unsent']);
@@ -110,14 +110,14 @@ test('each says whose, of which job, run and slice, when, and under which webhoo
   });
 });
 
-test('of a lost slice its last heartbeat says what is settled; the rest is not known', () => {
+test('the last heartbeat of a lost slice says what is settled; the rest is unknown', () => {
   const failure = { index: 2, code: 'ECONNREFUSED', durationMs: 1 };
   const told = attempts({ kind: 'lost', progress: { delivered: [[0, 0]], failed: [failure] } });
   expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'unknown', 'failed', 'unknown']);
   expect(attempts({ kind: 'lost' }).map(({ outcome }) => outcome)).toEqual(Array(4).fill('unknown'));
 });
 
-test('of a slice that runs, what is not settled yet is being sent, and there is no end', () => {
+test('a running slice shows its unsettled triggers as running, and no attempt has an end', () => {
   const told = attempts({ kind: 'running', progress: { delivered: [[0, 1]], failed: [] } });
   expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'delivered', 'running', 'running']);
   expect(told.every(({ endedAt }) => endedAt === undefined)).toBe(true);
@@ -134,7 +134,7 @@ test.each([
   expect(didAsk(attempt)).toBe(asked);
 });
 
-test('of a request that failed for several, all else is said at the first of them', () => {
+test('when one request fails for several triggers, the report gives the details once, at the first', () => {
   const first = { index: 1, status: 409, as: 'given-up', answer: 'no', durationMs: 9, retryAfterMs: 5 };
   const raw = { failed: [{ index: 3, like: 1, durationMs: 9 }, first], unsent: [0], sendingMs: 1, requests: 2 };
   const report = readReport(raw, 4);

@@ -122,7 +122,7 @@ test('whatever an endpoint answers, it stays in its cell and is no markup', () =
   );
 });
 
-test('what an endpoint answers cannot drive a terminal, turn the direction of the text or hide behind a NUL there', () => {
+test("an endpoint's answer cannot control a terminal, reverse the text or hide behind a NUL", () => {
   const answer = 'no \u001b[2J\u0000 \u202egnp.exe\u2066';
   const details = detailsOf({ ...status, lastFailure: { at: '', status: 500, answer } });
   expect(details).toContain(String.raw`: no \\u001b\[2J\\u0000 \\u202egnp.exe\\u2066 |`);

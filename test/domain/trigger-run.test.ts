@@ -41,7 +41,7 @@ test.each([
   expect(signalled(triggers)).toEqual(triggers);
 });
 
-test('what is pushed without times is signalled with one', () => {
+test('triggers pushed without times are signalled with a single time', () => {
   const clock = createPushClock(() => Date.UTC(2026, 10, 26, 8, 30));
   const triggers = Array.from({ length: 100 }, (_, i) => enter(String(i), clock()));
   const run = triggerRun(triggers);
@@ -55,7 +55,7 @@ test('it is known how many bytes a trigger takes in a run', () => {
   expect(bytes).toEqual(triggerRun(triggers).triggers.map((one) => Buffer.byteLength(stringifyJson(one))));
 });
 
-test('what is no trigger is in its place, and dates none after it', () => {
+test('an invalid trigger keeps its place in the run, and gives no time to those after it', () => {
   const first = enter('1', '2026-11-25T08:30:00.000000001+00:00');
   expect(triggersIn([{ triggers: [enter('0'), first, 7, enter('2'), { ...enter('3'), at: 9 }, enter('4')] }])).toEqual([
     enter('0'),

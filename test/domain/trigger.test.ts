@@ -18,7 +18,7 @@ test('the least trigger is a person and an audience; the signal says what happen
   expect(readTrigger(good, 'enter')).toEqual({ ok: true, trigger: { ...good, event: 'enter' } });
 });
 
-test('what a trigger may say besides is kept as it is', () => {
+test('optional fields of a trigger are kept as they are', () => {
   const at = '2020-10-14T13:27:33.916374949-07:00';
   const profile = { loyalty: 9007199254740993n };
   expect(readTrigger({ ...good, at, profile }, 'exit')).toEqual({

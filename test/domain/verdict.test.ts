@@ -54,7 +54,7 @@ test.each<[status: number, verdict: string]>([
   expect(verdictOf({ ok: status < 300, status, retryAfterMs: 1 }, answers)).toBe(verdict);
 });
 
-test('what was decided where an attempt was made holds, and no table says anything of what was no answer', () => {
+test('a verdict made with the attempt holds, and "answers" do not apply where there was no answer', () => {
   expect(judge({ status: 404, as: 'given-up' })).toBe('given-up');
   expect(verdictOf({ ok: false, code: 'ECONNREFUSED' }, { '5xx': 'pause' })).toBe('transient');
 });

@@ -34,7 +34,7 @@ test('a person is in the part that snapshots on disk have them in', () => {
   expect(['', '1', '7076027172059065053', 'é', '😀'].map(bucketOf)).toEqual([197, 131, 154, 79, 134]);
 });
 
-test('of a part it is said who is new, who is missing, and what a held scan had to say of that', () => {
+test('a part says who is new, who is missing, and how that differs from a held scan', () => {
   const set = (...users: string[]) => new Set(users);
   expect(differenceOf({ base: set('a', 'b', 'c', 'd'), held: set('a', 'd'), scan: set('a', 'b', 'e') })).toEqual({
     enters: ['e'],
@@ -92,7 +92,7 @@ test.each<[string, ScanReport, Partial<WatchState>, boolean]>([
   ['some who are back, accepted', scan({ exits: 400, back: 100, heldFound: true }), { held, isAccepted: true }, true],
   ['still more, accepted', scan({ exits: 800, gone: 300, heldFound: true }), { held, isAccepted: true }, false],
   ['the first scan', scan({ enters: 1000 }), { snapshot: undefined as never }, true],
-])('of %s it is known whether they may be told', (_, report, more, expected) => {
+])('a watch decides whether it may publish the changes of a scan: %s', (_, report, more, expected) => {
   expect(mayBePublished(report, state(more))).toBe(expected);
 });
 
@@ -113,7 +113,7 @@ test('a round begins an interval after the last one began, and at once when that
   expect(nextRoundAt(1000, 500, 9000)).toBe(9000);
 });
 
-test('of what anybody sends as a change, only what is one is taken, with nothing beside it', () => {
+test('a watch accepts only a valid change, without unknown fields or further arguments', () => {
   const change = { everyMs: 1000, largestExitPercent: 5, emitExisting: true };
   expect(readWatchChange([change])).toEqual({ ok: true, request: change });
   expect(readWatchChange([{}])).toEqual({ ok: true, request: {} });

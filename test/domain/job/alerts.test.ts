@@ -40,7 +40,7 @@ test('an unhealthy endpoint is told of once, however often it fails, and so is i
   expect(told(job)).toContain('endpoint-unhealthy ended');
 });
 
-test('what is told says why, and since when it was', () => {
+test('an alert gives the reason, and its end says since when', () => {
   const job = new AJob(5);
   fail(job, 401);
   told(job);
@@ -197,7 +197,7 @@ test('the end of a backfill is told of once; that one is lost, too, and that it 
   expect(told(job)).toEqual(['backfill-lost ended']);
 });
 
-test('what was not told when a run ended is told by the next one, and what was told is not', () => {
+test('the next run raises alerts that the last run could not raise, and repeats none', () => {
   const job = new AJob(5);
   fail(job);
   expect(job.rawStep().kind).toBe('raise-alerts');

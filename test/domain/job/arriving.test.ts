@@ -114,7 +114,7 @@ function sending(events: readonly TriggerEvent[]): AJob {
   return new AJob(1, { definition: { ...jobRecord(1).definition, events } });
 }
 
-test('what a job does not send is counted as filtered, and what it sends keeps its order', () => {
+test('a job counts triggers that it does not send as filtered, and sends the others in order', () => {
   const job = sending(['exit']);
   const accepted = (['enter', 'exit', 'enter', 'exit'] as const).map((event, n) =>
     job.signal('1', event, { at: `2026-01-01T00:00:0${n}Z` }),
@@ -137,7 +137,7 @@ test('a member who leaves is not sent by a backfill, also where exits are left o
   expect(job.status).toMatchObject({ filtered: 2, backfill: { superseded: 2 } });
 });
 
-test('what was accepted before an edit left it out is sent, as is a dead letter that somebody decides about', () => {
+test('an edit that leaves out an event drops neither triggers accepted before nor redelivered dead letters', () => {
   const job = new AJob(1);
   job.signal('1', 'exit');
   job.edit({ events: ['enter'] });

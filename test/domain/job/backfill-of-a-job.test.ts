@@ -62,7 +62,7 @@ test('an enter of an earlier backfill that gets through is not booked on the pre
   expect(job.status).toMatchObject({ delivered: 2, backfill: { n: 2, delivered: 0, waiting: 0 } });
 });
 
-test('what is discarded of an earlier backfill is not booked on the present one', () => {
+test('discarding members of an earlier backfill does not change the counts of the present one', () => {
   const job = failedMember();
   job.backfill(['other'], { last: false });
   job.step();
@@ -187,7 +187,7 @@ test('live triggers that wait are still sent though their audience is taken out'
   expect(job.status.backfill).toMatchObject({ state: 'finished', leftOut: leftOut(1), waiting: 0 });
 });
 
-test('what a stop with discard drops, the backfill no longer counts as waiting', () => {
+test('a backfill does not count members dropped by a stop with discard as waiting', () => {
   const job = new AJob(2);
   job.backfill(['1', '2', '3']);
   job.fail({ status: 500 });

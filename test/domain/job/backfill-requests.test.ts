@@ -26,7 +26,7 @@ test('a backfill that was asked for is known by its id when others have run sinc
   expect(backfillRequests.standing('r3', state.backfill)).toBeUndefined();
 });
 
-test('what was asked for under an id is told from anything else, also by the next run; the order of audiences is no difference', () => {
+test('a different request with a used id is detected, also by the next run; audience order does not matter', () => {
   const { state } = new AJob();
   const B = 'b'.repeat(32);
   beginBackfill(state, [AUDIENCE, B], NOW, { requestId: 'r1', sample: 5 });

@@ -152,7 +152,7 @@ test('it needs its child until the child knows that the last page is taken', () 
   expect(intake.needsChild).toBe(false);
 });
 
-test('what is carried goes on where it was', () => {
+test('a carried backfill continues where it was', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2', '3']));
   intake.shift(undefined, 0);

@@ -94,7 +94,7 @@ test('all triggers count, also those of one person', () => {
   expect(dispatchedSizes(job)).toEqual([[3, 1]]);
 });
 
-test('what waits is carried to the next run, with since when', () => {
+test('the next run knows which triggers wait for a batch, and since when', () => {
   const job = jobOf({ size: 10, afterMs: 5000 });
   signal(job, 1);
   job.dispatch();
@@ -154,7 +154,7 @@ test('a job that stops, and one that is to try now, wait for no batch to fill', 
   }
 });
 
-test('what a slice gives back has waited before, and goes at once', () => {
+test('triggers that a slice gives back have waited before, and go at once', () => {
   const job = jobOf({ size: 10, afterMs: 60_000 });
   signal(job, 10);
   job.dispatch();

@@ -141,7 +141,7 @@ test.each<Verdict>([
   'endpoint-gone',
   'pausing',
   'given-up',
-])('what says nothing of the endpoint (%s) opens nothing', (verdict) => {
+])('a failure that says nothing about the endpoint (%s) does not open the breaker', (verdict) => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 30; i++) endpoint.failed(`person ${i}`, verdict);
   expect(endpoint.breaker.isOpen).toBe(false);
@@ -151,7 +151,7 @@ test.each<[Verdict, Verdict, boolean]>([
   ['misconfigured', 'misconfigured', true],
   ['transient', 'transient', false],
   ['misconfigured', 'transient', false],
-])('of %s and %s failures, a wrong set-up is %s', (one, other, isSetup) => {
+])('with %s and %s failures, a wrong set-up is %s', (one, other, isSetup) => {
   const failures = (['a', 'b', 'c'] as const).map((user) => ({ user, verdict: user === 'a' ? other : one }));
   expect(new Endpoint().report(0, failures).breaker.isSetup).toBe(isSetup);
 });

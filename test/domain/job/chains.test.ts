@@ -40,7 +40,7 @@ test('somebody who is in a slice is not ready, whatever still comes for them', (
   expect([chains.readyCount, chains.triggers]).toEqual([0, 2]);
 });
 
-test('what a slice gives back goes before those who never went', () => {
+test('a person whom a slice gives back goes before people who were never dispatched', () => {
   const chains = chainsOf('1', '2', '3');
   const first = run(chains);
   chains.stopRunning(first);
@@ -149,7 +149,7 @@ test('discarding leaves only what is in slices', () => {
   expect(chains.bytes).toBe(0);
 });
 
-test('what is carried comes back in the same order, place and patience', () => {
+test('chains are restored in the same order, place and number of failures', () => {
   const chains = chainsOf('1', '2', '3');
   const delayed = run(chains);
   delayed.failures = 2;

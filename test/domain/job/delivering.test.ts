@@ -202,7 +202,7 @@ test.each([
   expect(job.dispatch()[0]?.triggers[0]).toMatchObject({ user: '1', event, profileOptional: true });
 });
 
-test('that a profile is not there yet is not shown as a failure of the job', () => {
+test('a profile that is not there yet is not shown as a failure of the job', () => {
   const job = new AJob(1);
   job.signal('1');
   job.fail({ code: 'PROFILE_MISSING' });

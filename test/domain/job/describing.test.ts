@@ -11,7 +11,7 @@ import { jobRecord } from './a-record.ts';
 
 const person = (job: AJob, user: string) => describePerson(job.state, user, job.now);
 
-test('of somebody of whom nothing waits, the answer is that nothing does', () => {
+test('the answer about a person without waiting triggers says that nothing waits', () => {
   const { chain, waiting, waitingCount, pendingDeadLetters, inPages, overflow } = person(new AJob(), 'nobody');
   expect({ chain, waiting, waitingCount, pendingDeadLetters, inPages, overflow }).toEqual({
     chain: undefined,
@@ -45,7 +45,7 @@ test('a paused job says whether a running slice may still send, until the last h
   expect([job.status.mayStillSend, job.status.inFlight]).toEqual([undefined, 1]);
 });
 
-test('what waits is listed in its order, with how many people come before', () => {
+test('the triggers of a person are listed in order, with the number of people ahead', () => {
   const job = new AJob();
   pauseJob(job.state);
   for (const user of ['first', 'second', 'third']) job.signal(user);
@@ -73,7 +73,7 @@ test('in a slice it is being sent; after a failure it is delayed until its next 
   expect(dueMs).toBe(job.waitsMs);
 });
 
-test('what the endpoint asked everybody to wait, and that it is unhealthy, is in the answer', () => {
+test('the answer says how long the endpoint asked everybody to wait, and that it is unhealthy', () => {
   const job = new AJob(3);
   for (const user of ['1', '2', '3']) job.signal(user);
   job.fail({ status: 429, retryAfterMs: 60_000 });
@@ -87,7 +87,7 @@ test('what the endpoint asked everybody to wait, and that it is unhealthy, is in
   expect(person(unhealthy, '1').lastFailure).toMatchObject({ status: 500 });
 });
 
-test('what the rate makes wait, or a batch, or that the job ends by itself, is in the answer where it is true', () => {
+test('the answer shows a wait for the rate or a batch, and the planned end, only where they apply', () => {
   const job = new AJob(3);
   const edit = (more: object) => {
     const { job: record } = job.state;
@@ -150,7 +150,7 @@ test('a member that a backfill found waits in its page', () => {
   expect(person(job, 'other').inPages).toBe(false);
 });
 
-test('of a thousand that wait for one person twenty are listed, and all are counted', () => {
+test('twenty of a thousand triggers that wait for one person are listed, and all are counted', () => {
   const job = new AJob();
   pauseJob(job.state);
   for (let i = 0; i < 1000; i++)
@@ -201,7 +201,7 @@ test.each([
   [{ webhookUrl: SECRET }, '…'],
   [{ webhookUrl: [SECRET] }, ''],
   [SECRET, ''],
-])('so does that of a job whose definition was not looked at yet: %j', (definition, shown) => {
+])('the status before the definition is checked shows where a job sends to, and no secret: %j', (definition, shown) => {
   const status = describeStarting(definition, 'vip', 0, false);
   expect(status.webhookUrl).toBe(shown);
   expect(JSON.stringify(status)).not.toContain(SECRET);

@@ -12,7 +12,7 @@ function discard(job: AJob): void {
   expect(job.step()).toEqual({ kind: 'finish' });
 }
 
-test('what a slice gives back after the stop is dropped too; what it delivered is not', () => {
+test('triggers that a slice gives back after a stop with discard are dropped, too; delivered ones are not', () => {
   const job = new AJob(1);
   for (const user of ['1', '2', '3']) job.signal(user);
   job.dispatch();
@@ -24,7 +24,7 @@ test('what a slice gives back after the stop is dropped too; what it delivered i
   expect(job.status).toMatchObject({ received: 3, delivered: 1, discarded: 2, waiting: 0 });
 });
 
-test('what waits outside of the job’s state is dropped with it, and counted', () => {
+test('a job that discards drops the triggers in its holders, too, and counts them', () => {
   const job = new AJob(4, { serverLimits: SMALL });
   for (let i = 0; i < 6_000; i++) job.signal(`person ${i}`);
   job.dispatch();

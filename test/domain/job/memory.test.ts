@@ -38,14 +38,14 @@ test('forgetting old ones says so too', () => {
   expect([memory.size, memory.forgottenUntil, memory.knows('at 30', 0)]).toEqual([1, 20, true]);
 });
 
-test('what is carried is the same memory', () => {
+test('a restored memory knows the same as the carried one', () => {
   const memory = new RecentMemory(10, [], 7);
   memory.remember('a', 100);
   const again = new RecentMemory(10, memory.carry(), memory.forgottenUntil);
   expect([again.knows('a', 100), again.knows('b', 0), again.forgottenUntil]).toEqual([true, false, 7]);
 });
 
-test('what was carried is forgotten before what came since', () => {
+test('the memory forgets carried entries before newer ones', () => {
   const before = new RecentMemory(3);
   for (const at of [1, 2]) before.remember(`then ${at}`, at);
   const memory = new RecentMemory(3, before.carry());
@@ -59,7 +59,7 @@ test('what was carried is forgotten before what came since', () => {
   expect([memory.size, memory.forgottenUntil]).toEqual([3, 1]);
 });
 
-test('what is carried takes few bytes, and is the same when it is carried again', () => {
+test('a carried memory takes few bytes, and is the same when carried again', () => {
   const memory = new RecentMemory(10);
   memory.remember('a long text of a delivery', 5);
   const carried = memory.carry();
@@ -70,7 +70,7 @@ test('what is carried takes few bytes, and is the same when it is carried again'
   expect(again.carry()).toEqual(carried);
 });
 
-test('what comes again is the youngest', () => {
+test('an entry that comes again is the youngest', () => {
   const memory = new RecentMemory(3);
   for (const text of ['1', '2', '3', '2', '4', '5']) memory.remember(text);
   expect(['1', '2', '3', '4', '5'].map((text) => memory.knows(text))).toEqual([false, true, false, true, true]);
@@ -183,7 +183,7 @@ test('a job that does not drop what comes late sends it, and remembers nothing f
   expect(carryJob(edited.state)).not.toHaveProperty('newest');
 });
 
-test('what a job drops is told by the next run as well, by the nanosecond', () => {
+test('the next run, too, knows the newest change to the nanosecond, and drops older ones', () => {
   const job = afterAnExit();
   job.dispatch();
   job.end();
@@ -204,7 +204,7 @@ test('a change that the job leaves out makes older ones late all the same', () =
   expect(job.status).toMatchObject({ filtered: 1, staleDropped: 1 });
 });
 
-test('what waits counts, also when it came before the job was told to drop what comes late', () => {
+test('a waiting trigger makes older ones late, even if it came before the job was told to drop late changes', () => {
   const job = new AJob(5);
   job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
   job.edit({ stale: 'drop' });

@@ -66,7 +66,7 @@ test('[S27] while it refuses, it gets one request at a time, and after three peo
   expect(job.status.endpoint).toMatchObject({ state: 'unhealthy' });
 });
 
-test('[S27] what a new endpoint refuses is kept: it may be the endpoint that is wrong, and not what it was sent', () => {
+test('[S27] a job keeps what a new endpoint refuses: the endpoint may be wrong, and not the messages', () => {
   const job = newJob(130);
   for (let refusal = 0; refusal < 120; refusal++) {
     expect(dispatched(job)).toEqual([1]);
@@ -96,7 +96,7 @@ test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
   },
 );
 
-test('[S27] what could not be sent to a new endpoint does not shorten the wait for one that is unhealthy', () => {
+test('[S27] a request that could not be made does not shorten the wait for an unhealthy new endpoint', () => {
   const breaker = new Breaker(UNPROVEN);
   const learn = (verdict: 'misconfigured' | 'worker-fault', user: string, now: number) =>
     breaker.learn({ delivered: 0, failures: [{ user, verdict }] }, 10, now, 0.5);
@@ -106,7 +106,7 @@ test('[S27] what could not be sent to a new endpoint does not shorten the wait f
   expect(breaker.barredUntil).toBe(until);
 });
 
-test('[S27] what is about one person only delays nobody else: the next is tried at once', () => {
+test('[S27] a failure that is about one person delays nobody else: the next person is tried at once', () => {
   const job = newJob();
   expect(dispatched(job)).toEqual([1]);
   job.end({ 0: { code: 'PROFILE_MISSING' } });
@@ -168,7 +168,7 @@ test('trying now forgets no attempt, and does not wait out what the endpoint ask
   expect(dispatched(job)).toEqual([1]);
 });
 
-test('what is not proven when a run ends is not proven in the next one', () => {
+test('an endpoint that is new when a run ends is still new in the next run', () => {
   const { state } = newJob();
   expect(restoreJob(carryJob(state)).breaker.isUnproven).toBe(true);
 });

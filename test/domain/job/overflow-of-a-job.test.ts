@@ -94,7 +94,7 @@ test('a run that is ending begins nothing with holders once it can hand on what 
   expect(next).toBe('drop');
 });
 
-test('what arrives while others wait outside goes behind them', () => {
+test('triggers that arrive while others are spilled go behind them', () => {
   const job = flooded(40_000);
   job.dispatch();
   job.signal('late');

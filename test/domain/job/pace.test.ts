@@ -118,8 +118,8 @@ test('live triggers are shared out among all the permits that are free, however 
   ).toEqual([50, 50, 50]);
 });
 
-describe('paused', () => {
-  test('nobody new is handed out, live triggers go, and a person may resume it', () => {
+describe('pausing a backfill', () => {
+  test('a paused backfill sends no new members, live triggers still go, and an operator may resume it', () => {
     const job = jobOf(100);
     expect(operateBackfill(job.state, 'pause')).toBeUndefined();
     job.signal('live', 'exit');
@@ -132,7 +132,7 @@ describe('paused', () => {
     expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 100 });
   });
 
-  test('it may be cancelled, and then it cannot be resumed', () => {
+  test('a paused backfill may be cancelled, and then cannot be resumed', () => {
     const job = jobOf(100);
     operateBackfill(job.state, 'pause');
     operateBackfill(job.state, 'cancel');

@@ -35,7 +35,7 @@ test('a job waits for its end, sends what waits then, and is over', () => {
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
-test('what an endpoint does not take within an hour is kept, and whoever resumes the job has it go on without an end', () => {
+test('a job keeps what its endpoint does not take within an hour of the end, and resuming removes the end', () => {
   const job = endingJob();
   job.now += HOUR_MS;
   job.signal('1');

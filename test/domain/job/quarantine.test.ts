@@ -79,7 +79,7 @@ test('where requests are so short that the slice is over when it is silent, its 
   expect(job.dispatchedUsers()).toEqual([['in doubt']]);
 });
 
-test('what its last heartbeat told is settled, and only the rest is in doubt', () => {
+test('the last heartbeat of a silent slice settles what it reported, and only the rest is in doubt', () => {
   const job = new AJob(1);
   for (const user of ['told', 'not told']) job.signal(user);
   const [slice] = job.dispatch();

@@ -31,7 +31,7 @@ function quietJob(permits = 1, more: Partial<QuietHours> = {}, hours?: readonly 
 const rowOf = (job: AJob) =>
   statusRows(job.status, { time: (at) => at }).find(({ name }) => name === 'Quiet hours')?.value;
 
-test('what comes in quiet hours waits for their end; then it is sent, in its order', () => {
+test('triggers that arrive in quiet hours wait for their end, and are then sent in order', () => {
   const job = quietJob();
   job.now += HOUR_MS;
   job.signal('1');
@@ -108,7 +108,7 @@ test('a job that drops what comes meanwhile counts it as filtered; what waited b
   expect(job.status).toMatchObject({ received: 5, filtered: 3 });
 });
 
-test('what is dropped is still news: a backfill does not send what it makes untrue', () => {
+test('a trigger dropped in quiet hours still counts: a backfill does not send members that it contradicts', () => {
   const job = quietJob(1, { meanwhile: 'drop' });
   job.now += HOUR_MS;
   job.backfill(['stays', 'leaves']);
@@ -206,7 +206,7 @@ test('an idle job without a calendar sets no timer', () => {
   expect(job.waitsMs).toBeUndefined();
 });
 
-test('what is due in quiet hours is said to be due at their end: the next attempt, and the next probe', () => {
+test('the next attempt and the next probe, due in quiet hours, are shown as due at their end', () => {
   const job = quietJob(3, {}, [[1, 3]]);
   job.now += HOUR_MS - 2000;
   for (const user of ['1', '2', '3']) job.signal(user);
@@ -270,7 +270,7 @@ test('a calendar is read anew half a day before it ends; without one nothing is 
   expect(job.dispatchedUsers()).toEqual([['2']]);
 });
 
-test('what is read for a job that has been edited since does not count, and what a run did not get the next one asks for', () => {
+test('a calendar read before an edit does not count, and the next run asks for a missing one', () => {
   const job = quietJob();
   const { revision, calendar } = job.state.job;
   job.now += 190 * HOUR_MS;

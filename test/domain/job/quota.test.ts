@@ -151,7 +151,7 @@ test.each([
   expect(job.dispatch()).toHaveLength(1);
 });
 
-test('of a slice that is lost, or whose report cannot be read, all may have been sent', () => {
+test('a slice that is lost, or whose report is unreadable, uses the quota of all its triggers', () => {
   for (const end of [loseSlice, settleSlice]) {
     const job = jobWith(2);
     signalAll(job, ['1', '2', '3']);
@@ -305,7 +305,7 @@ test('a quota that is taken away and set again in the same period goes on where 
   expect(sendAll(job)).toEqual(['6']);
 });
 
-test('what was used of a period counts for the one of another kind in which an edit falls, but not for a later one', () => {
+test('usage still counts when an edit changes the kind of period, but not for a later period', () => {
   const job = jobWith(2);
   signalAll(job, ['1', '2', '3', '4', '5', '6', '7', '8']);
   expect(sendAll(job)).toEqual(['1', '2']);
@@ -344,7 +344,7 @@ function failBatch(job: AJob, attempt: Partial<FailedAttempt>): void {
   job.end(Object.fromEntries(all.map((place) => [place, place === 0 ? attempt : { ...attempt, like: 0 }])));
 }
 
-test('of a batch that failed, the oldest trigger of each person does not count again, also in the next run; later ones do', () => {
+test("after a failed batch, each person's oldest trigger does not count again, also in the next run; later ones do", () => {
   const job = batchJobWith(4, { size: 4, afterMs: 0 });
   for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
   failBatch(job, { status: 503 });
@@ -358,7 +358,7 @@ test('of a batch that failed, the oldest trigger of each person does not count a
   expect(sendAll(job)).toEqual(['1', '2']);
 });
 
-test('of a batch that was halved without a request, since its template gave none, nothing counts', () => {
+test('a batch halved without a request, because its template rendered none, uses no quota', () => {
   const job = batchJobWith(2, { size: 2, afterMs: 0 });
   signalAll(job, ['1', '2']);
   const [slice] = job.dispatch();
@@ -373,7 +373,7 @@ test('of a batch that was halved without a request, since its template gave none
   expect(job.dispatch()).toMatchObject([{ triggers: [{ user: '2', batchMost: 1 }] }]);
 });
 
-test('what the endpoint refused in a batch counts, although its template then gave nothing for it alone', () => {
+test('a trigger that was refused in a batch uses the quota, even if its template then fails for it alone', () => {
   const job = batchJobWith(2, { size: 2, afterMs: 0 });
   signalAll(job, ['1', '2']);
   const [slice] = job.dispatch();

@@ -28,20 +28,20 @@ function twoSlicesInFlight(): { job: AJob; slices: SliceInput[] } {
   return { job, slices };
 }
 
-test('what was in flight and of which nothing is known is sent again, before what stood behind it', () => {
+test('triggers in flight with unknown outcome are sent again, before those that stood behind them', () => {
   const { job } = twoSlicesInFlight();
   recover(job);
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
 });
 
-test('what a slice delivered after the last task of the run is not sent again', () => {
+test('triggers that a slice delivered after the last task of the run are not sent again', () => {
   const { job, slices } = twoSlicesInFlight();
   recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report: delivered })) });
   expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
   expect(job.dispatchedMessages().toSorted()).toEqual(['1 enter a', '2 exit a']);
 });
 
-test('what a slice could not deliver waits for its next attempt', () => {
+test('triggers that a slice could not deliver wait for their next attempt', () => {
   const { job, slices } = twoSlicesInFlight();
   const report = { ...delivered, failed: [{ index: 0, status: 500, durationMs: 1 }] };
   recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report })) });
@@ -57,7 +57,7 @@ test('a report of a slice that does not fit what waits changes nothing: its trig
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
 });
 
-test('what was signalled and not taken up comes behind, in its order, at the time of its signal', () => {
+test('signals that the ended run had not taken come behind, in order, with the time of their signal', () => {
   const { job } = twoSlicesInFlight();
   const at = job.now + 1000;
   recover(job, {

@@ -97,7 +97,7 @@ test('a status says what the rate makes wait, and until when', () => {
   expect(row()).toBeUndefined();
 });
 
-test('of a slice that is lost, or whose report cannot be read or comes from an older worker, all may have been started', () => {
+test('all requests count as started if a slice is lost or its report is unreadable or from an older worker', () => {
   for (const end of [loseSlice, settleSlice]) {
     const job = jobAt(0.1, 3);
     const [slice] = job.dispatch();

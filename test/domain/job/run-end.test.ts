@@ -63,7 +63,7 @@ test.each([{ events: 8_192 }, { signals: 8_000 }, { historyBytes: 16 * 1024 * 10
   },
 );
 
-test('what arrives while an end is put off stays in memory, as in a young run', () => {
+test('triggers that arrive while the end of a run is put off stay in memory, as in a young run', () => {
   const job = heldUp().facts(OLD);
   const step = job.step();
   job.now = (step.kind === 'wait' ? step.until : undefined) ?? 0;

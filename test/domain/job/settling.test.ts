@@ -23,7 +23,7 @@ test("a refused trigger becomes a dead letter at once, and that person's next on
   expect(job.status).toMatchObject({ deadLetters: 1, waiting: 1 });
 });
 
-test('what its answers give up becomes a dead letter at once, also while the endpoint has accepted nothing', () => {
+test('an answer that means "dead-letter" makes a dead letter at once, even if the endpoint has accepted nothing', () => {
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
@@ -54,7 +54,7 @@ test('at an answer at which it is to pause, a job pauses with everything kept, a
   expect(job.state.pause).toBeUndefined();
 });
 
-test('what its answers have tried again is: no dead letter, and no advice to check a set-up that is right', () => {
+test('an answer that means "retry" delays its trigger: no dead letter, and no advice to check the set-up', () => {
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
@@ -447,7 +447,7 @@ test('whatever the last heartbeat of a lost slice says in any of its places, not
   }
 });
 
-test('of a report that does not say for certain what failed, nothing counts as delivered, and it is not sent again at once', () => {
+test('a report that is unclear about failures counts no deliveries, and its triggers are not sent again at once', () => {
   const { job, sliceId } = aJobWithASlice();
   job.running.length = 0;
   expect(settleSlice(job.state, sliceId, { ...REPORT, failed: [{ ...REPORT.failed[0], index: 5 }] }, job.now)).toBe(

@@ -82,7 +82,7 @@ test('the deadline is a time to wait for', () => {
   expect(job.waitsMs).toBe(1000);
 });
 
-test.each(['deliver', 'keep'] as const)('what was asked to be discarded is not asked to %s', (waiting) => {
+test.each(['deliver', 'keep'] as const)('a stop with discard cannot be changed to %s', (waiting) => {
   const job = new AJob(1);
   job.signal('1');
   stopJob(job.state, 'discard');
@@ -144,7 +144,7 @@ test('a person who left while the job was kept is not read afterwards; a live ex
   expect(next.status.backfill).toMatchObject({ state: 'finished', taken: 3, superseded: 1 });
 });
 
-test('what is signalled before a stop is remembered beyond it: a page that is older does not contradict it', () => {
+test('a signal before a stop is remembered after it: an older page does not override it', () => {
   const job = inABackfill();
   job.signal('3', 'exit');
   stopJob(job.state, 'keep');
@@ -166,7 +166,7 @@ test('stopped with deliver, a job sends its backfill to the end before it ends',
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
-test('what a job could not read of its backfill before its deadline is kept', () => {
+test('a job keeps the part of its backfill that it could not read before its deadline', () => {
   const job = inABackfill();
   stopJob(job.state, 'deliver', job.now + 1000);
   job.end();

@@ -17,7 +17,7 @@ test('an endpoint that takes some and then throttles gets the same first wait ea
   expect([1, 2, 3, 4].map((round) => takesSomeThenThrottles(job, round))).toEqual([5000, 5000, 5000, 5000]);
 });
 
-test('what another slice delivers does not shorten a wait that the endpoint has just asked for', () => {
+test('deliveries of another slice do not shorten a wait that the endpoint has just asked for', () => {
   const job = new AJob(2);
   job.dispatchEach(['1', '2']);
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });

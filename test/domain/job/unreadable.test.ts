@@ -49,7 +49,7 @@ function withHolders(unreadable: string): ATroubledJob {
   return job;
 }
 
-test('what stands before a holder that cannot be read is sent, what stands behind it waits, and people are told which and why', () => {
+test('triggers before an unreadable holder are sent, those behind it wait, and operators are told which and why', () => {
   const job = withHolders('2');
   job.goOn(60_000);
   const { sent } = job;
@@ -144,7 +144,7 @@ test('the intervals double up to ten minutes', () => {
   expect(JSON.stringify(holder).length).toBeLessThanOrEqual(UNREADABLE_BYTES);
 });
 
-test('of several that cannot be read, the oldest counts', () => {
+test('the oldest of several unreadable holders counts', () => {
   const third = readingFailed(undefined, 3, 'No key.', 0);
   const second = readingFailed(third, 2, 'No key.', 10);
   expect(second).toMatchObject({ number: 2, since: 10, tries: 1 });
