@@ -58,7 +58,7 @@ test("a person's triggers are in one batch in order, or in the next one after th
   expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 8, outOfOrder: 0, overlaps: 0 });
 });
 
-test('what the endpoint cannot accept is found by halving, and is alone; the others are delivered', async () => {
+test('halving a batch isolates the trigger that the endpoint cannot accept; the others are delivered', async () => {
   const lab = await SliceLab.open(refusing(['person 11']));
   const report = await lab.deliver(people(32), { permits: 1, ...batchesOf(32) });
   expect(report).toMatchObject({ failed: [{ index: 11, status: 422, answer: 'no' }], unsent: [] });
@@ -78,7 +78,7 @@ test.each([413, 422])('a batch that is answered %i is halved, also where only it
   expect(lab.receiver.ledger.delivered).toBe(20);
 });
 
-test('what "answers" make a dead letter is found in the same way', async () => {
+test('halving a batch isolates a trigger that "answers" make a dead letter, too', async () => {
   const lab = await SliceLab.open(refusing(['person 2'], 409));
   const report = await lab.deliver(people(4), {
     permits: 1,

@@ -122,7 +122,7 @@ test('an endpoint that refuses every token is asked twice for a trigger, and no 
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
 });
 
-test('[S22] what an endpoint repeats of the token that it refuses, or of what the token was had for, is not kept', async () => {
+test('[S22] an answer that repeats the refused token, or the credentials for it, is kept without them', async () => {
   const { deliver } = await guardedEndpoint(() => false, 403);
   const { failed } = await deliver(1);
   expect(failed).toMatchObject([{ status: 403, answer: 'no … of …' }]);
@@ -208,7 +208,7 @@ test('the first waits until it may start, but never longer than one interval, wh
   expect(report.unsent).toEqual([]);
 });
 
-test('what cannot be started within the budget goes back at once', async () => {
+test('triggers that cannot be started within the budget go back at once', async () => {
   const lab = await SliceLab.open();
   const began = performance.now();
   const report = await lab.deliver(people(3), { pace: { perSecond: 0.01 }, budgetMs: 60_000, permits: 3 });
@@ -256,7 +256,7 @@ test('[S21] no event is sent to an origin that the authorization is not for', as
   expect(lab.arrived).toEqual([]);
 });
 
-test('whoever a template skips, or fails for, is reported with the reason, and nobody else is held up', async () => {
+test('a person whom a template skips or fails for is reported with the reason, and holds up nobody', async () => {
   const lab = await SliceLab.open();
   const request = {
     label: 'CRM',

@@ -66,7 +66,7 @@ test('whatever endpoints do, the activity ends with a report', async () => {
 
 const ANSWERS = { '404': 'delivered', '400': 'retry', '409': 'dead-letter', '423': 'pause', '202': 'retry' } as const;
 
-test('what a job says of answers is decided where they come, and reported with those that it makes something else of', async () => {
+test('the worker applies the "answers" of a job, and reports the outcomes that they change', async () => {
   const lab = await SliceLab.open({ answer: ({ message }) => ({ status: Number(message?.user) }) });
   const triggers = ['404', '400', '409', '422', '202', '200'].map((user) => trigger(user));
   const report = await lab.deliver(triggers, { permits: 1, settings: { answers: ANSWERS } });
@@ -79,7 +79,7 @@ test('what a job says of answers is decided where they come, and reported with t
   ]);
 });
 
-test('what a job says of answers to one event counts before what it says of all, and to that event alone', async () => {
+test('"answers" for one event override those of the job, for that event alone', async () => {
   const lab = await SliceLab.open({ answer: ({ message }) => ({ status: Number(message?.user) }) });
   const triggers = ['404', '409', '423'].flatMap((user) => [trigger(user), trigger(`${user}.0`, { event: 'exit' })]);
   const settings = {
@@ -316,7 +316,7 @@ test('an audience that the slice does not list gets no request', async () => {
   expect(lab.arrived).toEqual(['2']);
 });
 
-test('what fails while a request is signed is a fault of the worker, at its place in the code; the message is not called impossible', async () => {
+test('a failure while signing is a worker fault with its place in the code, not an impossible message', async () => {
   const lab = await SliceLab.open();
   const signingKeys = [
     () => {

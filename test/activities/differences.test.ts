@@ -113,7 +113,7 @@ test('a source that cannot say in which audiences people are is asked one by one
   expect(source.calls.isMember).toBe(52);
 });
 
-test('what the job does not send is not in the difference', async () => {
+test('a difference leaves out changes that the job does not send', async () => {
   expect(await compare([[...people(50), 'a']], { events: ['exit'] })).toMatchObject({ enters: 0, exits: 1, both: 50 });
   expect(all(await pages(), 'ids')).toEqual([]);
 });

@@ -200,7 +200,7 @@ test('one that is larger than all that may stay is read all the same', async () 
   expect(await reader.read('crm', [nameOf(0), 1])).toHaveLength(5_008);
 });
 
-test('what could not be read, or is gone, is asked for again', async () => {
+test('a profile holder that could not be read, or was gone, is asked again', async () => {
   const holders = withHolders(1);
   const reader = new SpilledProfileReader(holders);
   holders.fails = true;
@@ -212,7 +212,7 @@ test('what could not be read, or is gone, is asked for again', async () => {
   expect(await reader.read('crm', [nameOf(5), 0])).toBe('{}');
 });
 
-test('what cannot be decoded is not lost: it says why', async () => {
+test('an undecodable profile is not lost: the error says why', async () => {
   const holders = withHolders(0);
   holders.contents.set(`profiles-crm-${nameOf(0)}`, undecodable('it is encrypted with the key "k"'));
   await expect(new SpilledProfileReader(holders).read('crm', [nameOf(0), 0])).rejects.toThrow(

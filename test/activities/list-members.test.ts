@@ -22,7 +22,7 @@ test('all audiences are listed with their sizes', async () => {
   expect(await listAudiences()).toMatchObject({ audiences: [{ slug: 'a1', size: 2 }, { slug: 'a2' }], total: 2 });
 });
 
-test('of more than an answer has room for, the first are listed, and all are counted', async () => {
+test('when an answer has no room for all audiences, the first are listed and all are counted', async () => {
   const audiences = Array.from({ length: 400 }, (_, n) => anAudience(n, 'é'.repeat(1000)));
   const listed = await createAudienceLists(new MemorySource({ audiences })).listAudiences();
   expect([listed.audiences[0]?.slug, listed.total]).toEqual(['a0', 400]);

@@ -85,7 +85,7 @@ test('a token that was written where the name of an authorization belongs is not
   expect(JSON.stringify(problems)).not.toContain('s3cret');
 });
 
-test('of many authorizations the first twenty are listed', async () => {
+test('the first twenty of many authorizations are listed', async () => {
   const names = Array.from({ length: 50 }, (_, index) => `authorization-${index}`);
   const { prepare } = preparing(
     [VIP],
@@ -133,7 +133,7 @@ test('[S1] a URL that cannot be sent to is reported before the job starts', asyn
   );
 });
 
-test('what is wrong with the requests of a job is a problem of it: where they go, what they carry, their templates', async () => {
+test('a job has a problem for each mistake in its requests: their destinations, contents and templates', async () => {
   const wrong = {
     ...job,
     authorization: 'crm',

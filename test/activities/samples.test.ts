@@ -122,7 +122,7 @@ test('where a template fails it is said that others may not help', async () => {
   );
 });
 
-test('what a template rendered that is not JSON is shown, with a caret at the place', async () => {
+test('a rendered body that is not JSON is shown, with a caret at the mistake', async () => {
   const { show } = await samples();
   const body = '{"id": {{ id | json }},\n"name": {{ data.name }}, "more": {{ data.more | json }}}';
   const failing = await show({}, { request: { label: 'x', body } });
@@ -143,7 +143,7 @@ test('a sample of a batch is without those whom its template skips', async () =>
   });
 });
 
-test('what is shown of its answers, and what a test makes of one, is what they mean for its event', async () => {
+test('a sample shows the "answers" of its event, and a test send applies them', async () => {
   const { show, send } = await samples({ answer: () => ({ status: 404 }) });
   const settings = { answers: { '5xx': 'pause' }, eventAnswers: { exit: { '404': 'delivered', '5xx': 'pause' } } };
   expect(await show({ event: 'enter' }, settings)).toMatchObject({ sample: { answers: settings.answers } });
@@ -272,7 +272,7 @@ test('after a 401 it is sent again with a new token, under the same id, and the 
   expect(sent).toMatchObject({ sample: { answer: { ok: true, isSecond: true }, request: { body: arrived[1]?.body } } });
 });
 
-test('[S22] what the endpoint repeats of the token that it refuses is in no answer', async () => {
+test('[S22] the answer to a test send hides the refused token that the endpoint repeats', async () => {
   const { send } = await tokens();
   expect(await send()).toMatchObject({ sample: { answer: { ok: false, status: 401, answer: 'Who is Bearer …?' } } });
 });

@@ -66,7 +66,7 @@ const UNSAYABLE: JobDefinitionInput = {
 const draft = (more: Partial<Draft>): Draft => ({ ...draftOf(PLAIN), ...more });
 const typed = (more: Partial<Draft>) => definitionOf(draft(more));
 
-describe('what is typed is what a job says', () => {
+describe('typed values become the definition of a job', () => {
   test('every field of a job comes back from the form as it was', () => {
     for (const field of EDITABLE_FIELDS)
       expect([field, EVERYTHING[field]]).not.toEqual([field, Reflect.get(FORM_DEFAULTS, field)]);
@@ -213,10 +213,10 @@ describe('headers', () => {
   });
 });
 
-describe('what is written as in a job file', () => {
+describe('fields written as JSON', () => {
   const FIELDS = ['onEnter', 'onExit', 'answers', 'quietHours', 'quota'] as const;
 
-  test('is read as JSON, and a problem of its field while it is half typed', () => {
+  test('a JSON field is read as JSON, and half-typed text is a problem of that field', () => {
     for (const field of FIELDS) {
       expect(typed({ [field]: ' {"a": 1} ' }).definition[field]).toEqual({ a: 1 });
       for (const text of ['{"a": 1', '{a: 1}', "{'a': 1}", 'a']) {
@@ -237,12 +237,12 @@ describe('what is written as in a job file', () => {
   });
 });
 
-describe('an edit', () => {
+describe('editing a job', () => {
   test.each([
     ['everything', EVERYTHING],
     ['what the form cannot say', UNSAYABLE],
     ['no more than it must', PLAIN],
-  ])('of a job that says %s changes nothing by itself', (_, before) => {
+  ])('an untouched edit of a job that says %s changes nothing', (_, before) => {
     expect(editedOf(before, draftOf(before)).problems).toEqual([]);
     expect(changesOf(before, editedOf(before, draftOf(before)).definition)).toEqual([]);
   });
@@ -250,13 +250,13 @@ describe('an edit', () => {
   test.each([
     ['everything', EVERYTHING],
     ['what the form cannot say', UNSAYABLE],
-  ])('of one field of a job that says %s changes that one alone', (_, before) => {
+  ])('an edit of one field of a job that says %s changes that field alone', (_, before) => {
     const { definition } = editedOf(before, { ...draftOf(before), parallelRequestCount: '9' });
     expect(editOf(changesOf(before, definition))).toEqual({ parallelRequestCount: 9 });
     expect(definition).toEqual({ ...before, parallelRequestCount: 9 });
   });
 
-  test('takes away what is emptied', () => {
+  test('an edit removes emptied fields', () => {
     const emptied = { ...PLAIN, label: EVERYTHING.label, webhookUrl: EVERYTHING.webhookUrl, authorization: 'crm' };
     const { definition } = editedOf(EVERYTHING, draftOf(emptied));
     expect(editOf(changesOf(EVERYTHING, definition))).toEqual({
@@ -265,7 +265,7 @@ describe('an edit', () => {
     });
   });
 
-  test('sees no change in another order of names, and one in another order of a list', () => {
+  test('an edit ignores another order of names, but not another order of a list', () => {
     const before = { ...PLAIN, headers: { a: '1', b: '2' }, exportFields: ['a', 'b'] };
     expect(changesOf(before, { ...before, headers: { b: '2', a: '1' } })).toEqual([]);
     expect(changesOf(before, { ...before, exportFields: ['b', 'a'] })).toEqual([
@@ -288,7 +288,7 @@ describe('words', () => {
   const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();
 
   describe('times', () => {
-    test('are said as seen from now, on either side of it', () => {
+    test('a time is relative to now, in the past and in the future', () => {
       expect([at(-8), at(0), at(1), at(120)].map((one) => ago(one, NOW))).toEqual([
         '8 s ago',
         'now',
@@ -297,12 +297,12 @@ describe('words', () => {
       ]);
     });
 
-    test('of another day have that day', () => {
+    test('a time on another day names that day', () => {
       expect(clockTime(at(0), NOW)).not.toContain(',');
       expect(clockTime(at(-3 * 86_400), NOW)).toMatch(/24.*, |24, /);
     });
 
-    test('are said in UTC, and what is none is said as it is', () => {
+    test('a time is shown in UTC, and an invalid one as it is', () => {
       expect(utc('2026-11-27T12:00:00.123456789+01:00')).toBe('2026-11-27 11:00:00.123 UTC');
       expect([utc('soon'), ago('soon', NOW), clockTime('soon', NOW)]).toEqual(['soon', 'soon', 'soon']);
     });
@@ -312,7 +312,7 @@ describe('words', () => {
     expect([toneOf('running'), toneOf('kept'), toneOf('terminated')]).toEqual(['good', 'quiet', 'bad']);
   });
 
-  describe('what a job does, in one sentence', () => {
+  describe('the sentence about a job', () => {
     const status = (more: Partial<JobStatus>): JobStatus =>
       ({
         state: 'running',
@@ -370,14 +370,14 @@ describe('words', () => {
       expect(said(more)).toBe(sentence);
     });
 
-    test('times in a reason are by the clock of whoever looks', () => {
+    test('times in a reason use the clock of the reader', () => {
       const reason = `Asked to stop; what is left at ${at(-60)} is kept.`;
       expect(said({ state: 'stopping', reason })).toBe(
         `Asked to stop; what is left at ${clockTime(at(-60), NOW)} is kept. Nothing is waiting.`,
       );
     });
 
-    test('what is wrong comes before what is going on', () => {
+    test('the sentence names a problem before current activity', () => {
       const endpoint = { state: 'unhealthy', nextProbeAt: at(5) } as const;
       expect(said({ endpoint, waiting: 4, inFlight: 1, lastFailure: { at: at(-1), status: 503 } })).toBe(
         'The endpoint is not accepting requests (HTTP 503): 4 triggers wait; the next try is in 5 s.',

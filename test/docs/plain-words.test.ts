@@ -61,7 +61,7 @@ test.each([
   ['const wait = 1; // Of nothing else.\n', 1],
   ["const path = '/docs/*'; const what = 'What a job keeps.';\n", 0],
   ['/**\n * It waits.\n * @param what of the job, never empty\n * @throws What it throws.\n */', 1],
-])('of the comments in "%s" it complains %i times', (code, times) => {
+])('the comments in "%s" get %i complaints', (code, times) => {
   expect(complaintsAbout(commentsIn(code))).toHaveLength(times);
 });
 
@@ -70,6 +70,6 @@ test.each([
   ['What does a job keep?', 0],
   [`A job ${'very '.repeat(30)}slowly sends. It waits.`, 1],
   [`A job sends \`${'a '.repeat(40)}\`. It waits.`, 0],
-])('of "%s" it complains %i times', (text, times) => {
+])('the text "%s" gets %i complaints', (text, times) => {
   expect(complaintsAbout(text)).toHaveLength(times);
 });

@@ -68,7 +68,7 @@ test('a changed file of a secret is taken over without a restart', async () => {
   expect(events).toEqual(['second', 'third']);
 });
 
-test('what cannot be used is said once and not taken over; a later repair is', async () => {
+test('an unusable configuration is reported once and not applied; a later fix is applied', async () => {
   const { next, events, lookedOn, problem: told } = reloading();
   expect(told()).toBeUndefined();
   const problem = next();
@@ -88,7 +88,7 @@ test('what cannot be used is said once and not taken over; a later repair is', a
   expect(String(events[0])).not.toContain('two words');
 });
 
-test('what is broken again after it was well is said again', async () => {
+test('a configuration that breaks again after a fix is reported again', async () => {
   const { next, events, lookedOn } = reloading();
   for (const isFirst of [true, false]) {
     const problem = next();

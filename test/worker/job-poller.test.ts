@@ -76,7 +76,7 @@ test('jobs are asked no more often than every 30 s, however often somebody scrap
   expect(stage.told).toHaveLength(2);
 });
 
-test('nobody is asked twice at a time: a look that lasts is waited for', async () => {
+test('a job is not asked twice at a time: a second look waits for the first', async () => {
   const stage = new Stage(['a']);
   let tell: (status: JobStatus) => void = () => undefined;
   stage.answer = () => new Promise((resolve) => (tell = resolve));

@@ -25,7 +25,7 @@ test('ids, kinds and counts are written as they are', () => {
   expect(line).toEqual({ ...fields, n: 1, level: 40, time: expect.any(Number), msg: 'a message' });
 });
 
-test('what a worker says of its changed configuration is written: which authorizations it has, and what is wrong', () => {
+test('a worker logs its changed configuration: which authorizations it has, and what is wrong', () => {
   const fields = { authorizations: ['crm'], problem: 'The configuration is wrong.' };
   expect(lineOf((log) => log.warn(fields, 'a message')).line).toMatchObject(fields);
 });
@@ -44,7 +44,7 @@ test('[S23] an object under an expected name is not written either', () => {
   expect(text).not.toContain(SECRET);
 });
 
-test('of an error its name, code, message and stack are written, and those of its causes, but nothing that hangs on them', () => {
+test('a logged error has its name, code, message, stack and causes, but none of its other fields', () => {
   const cause = Object.assign(new TypeError('Invalid URL'), {
     code: 'ERR_INVALID_URL',
     input: `https://example.com/${SECRET}`,
@@ -65,7 +65,7 @@ test('of an error its name, code, message and stack are written, and those of it
   expect(text).not.toContain(SECRET);
 });
 
-test("what a workflow's failure carries to its client is not written", () => {
+test('details of a workflow failure for its client are not logged', () => {
   const failure = ApplicationFailure.nonRetryable('The job cannot run as it is.', 'InvalidJob', [{ token: SECRET }]);
   const { text, line } = lineOf((log) => log.error({ err: failure }, 'a message'));
   expect(line).toMatchObject({ err: { name: 'ApplicationFailure', message: 'The job cannot run as it is.' } });

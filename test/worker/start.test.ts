@@ -129,7 +129,7 @@ test('one that does not ask for work is not ready, and says all that is in the w
   );
 });
 
-test('what a source throws by mistake is not shown to strangers', async () => {
+test('an unexpected error of a source is not shown to callers of the readiness check', async () => {
   const readiness = begun({ sourceAnswers: () => Promise.reject(new TypeError('canary-7f3a')) });
   expect(await readiness.problem()).toBe('The audience source does not answer.');
 });

@@ -100,7 +100,7 @@ test('a job of the last round may come back from a termination; one that cannot 
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
-test('what is owed and damaged is not told in part: the report says which rounds a job has missed for good', async () => {
+test('a damaged round is not published in part: the report says which rounds a job has missed for good', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -118,7 +118,7 @@ test('what is owed and damaged is not told in part: the report says which rounds
   expect(await lab.publishMissed()).toMatchObject({ lost });
 });
 
-test('of more than 500 rounds the oldest are lost, and with them all that those jobs have missed', async () => {
+test('after 500 rounds the oldest is lost, with everything that its jobs have missed', async () => {
   const { lab } = await watching();
   const absent = await AbsentJobs.open(lab.folder);
   const changes = join(lab.folder, 'changes');
@@ -137,7 +137,7 @@ test('of more than 500 rounds the oldest are lost, and with them all that those 
   expect(missedFiles(lab)).toEqual([]);
 });
 
-test('of more than 256 MiB of changes the oldest rounds are lost, too', async () => {
+test('beyond 256 MiB of changes the oldest rounds are lost, too', async () => {
   const { lab } = await watching();
   const absent = await AbsentJobs.open(lab.folder);
   const changes = join(lab.folder, 'changes');

@@ -164,7 +164,7 @@ test('a worker that stood still tells no more: what it has may be old news by no
   expect(lab.told()).toEqual([]);
 });
 
-test('what is not confirmed is not told', async () => {
+test('an unconfirmed scan is not published', async () => {
   const lab = new WatchLab(new MemorySource({ audiences: [{ ...VIP, members: ['a'] }] }));
   const { scanId } = await lab.scan({ emitExisting: true });
   await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });

@@ -164,7 +164,7 @@ test('a damaged scan that was held is as good as none: the last snapshot still c
   expect(await lab.scan({ held })).toMatchObject({ exits: 50, back: 0, gone: 0, heldFound: false });
 });
 
-test('of the exits it says how many a held scan had missed before, and who came back', async () => {
+test('a scan says how many of its exits a held scan lacked, and how many people came back', async () => {
   const source = sourceOf(numbered(100));
   const lab = new WatchLab(source);
   await lab.round();
@@ -178,7 +178,7 @@ test('of the exits it says how many a held scan had missed before, and who came 
   expect(await lab.scan({ held: '0'.repeat(36) })).toMatchObject({ exits: 51, heldFound: false });
 });
 
-test('what is obsolete is removed, and nothing else; folders are for the worker alone', async () => {
+test('a scan removes obsolete snapshots and nothing else; only the worker can read the folders', async () => {
   const lab = new WatchLab(sourceOf(['1']));
   const [one, two] = [await lab.scan(), await lab.scan()];
   expect(lab.snapshots().sort()).toEqual([one.scanId, two.scanId].sort());

@@ -6,7 +6,7 @@ import { readExposition, sumOf } from '../../support/exposition.ts';
 import { type MetricsServer, startMetricsServer } from '../../../src/worker/metrics/metrics-server.ts';
 import { WorkerMetrics } from '../../../src/worker/metrics/worker-metrics.ts';
 
-test('what jobs told is there by job, and gone when they are: a job that ended rings no alarm for ever', async () => {
+test('metrics show each job, and forget a job that ended, which must not raise alarms for ever', async () => {
   const registry = new Registry();
   const jobs = new JobMetrics([registry]);
   const oldestWaitingAt = '2026-11-25T12:00:00.000000000Z';
@@ -75,7 +75,7 @@ test('metrics are served at /metrics, and nothing elsewhere', async () => {
   });
 });
 
-test('what goes wrong while they are collected is a 500 that says nothing of it', async () => {
+test('a failure while metrics are collected is a 500 that does not reveal it', async () => {
   const failing = () => Promise.reject(new Error('s3cret'));
   await served(async ({ url }) => {
     const answer = await fetch(url);
