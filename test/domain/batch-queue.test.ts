@@ -93,7 +93,7 @@ test('where enters and exits have requests of their own, a batch has one of them
   expect(all(queue)).toEqual([]);
 });
 
-test('a person who is out is not offered again, nor what comes after; a full batch leaves the rest for the next', () => {
+test('a person who is out is not offered again, nor later triggers; a full batch leaves others for the next', () => {
   const queue = queueOf('aabc', 4);
   expect(queue.next((place) => (place === 1 ? 'out' : place === 3 ? 'full' : 'in'))).toEqual([0, 2]);
   queue.delivered([0, 2]);
@@ -101,7 +101,7 @@ test('a person who is out is not offered again, nor what comes after; a full bat
   expect(queueOf('ab', 2).next(() => 'out')).toEqual([]);
 });
 
-test('whatever is refused: each trigger is settled once, in order, and alone if it is what cannot be accepted', () => {
+test('each trigger is settled once, in order, and alone if the endpoint cannot accept it, whatever is refused', () => {
   always(
     fc.property(
       fc.array(fc.record({ user: fc.nat(5), exit: fc.boolean(), poison: fc.boolean() }), { maxLength: 40 }),

@@ -37,7 +37,7 @@ test.each([
   expect(summary).toContain(words);
 });
 
-test('it is found by its job, person and audience; where the namespace cannot, it is kept all the same', () => {
+test('a dead letter is found by job, person and audience, and kept even where the namespace cannot do that', () => {
   const { attributes } = deadLetterPresentation(aDeadLetter());
   expect(attributes).toContainEqual({ key: { name: 'ExportJobId', type: 'KEYWORD' }, value: 'crm' });
   expect(attributes).toContainEqual({ key: { name: 'ExportPerson', type: 'KEYWORD' }, value: '7076027172059065053' });

@@ -15,7 +15,7 @@ const trigger = {
   at: '2020-10-14T13:27:33.916374949-07:00',
 };
 
-test('the id is the one that earlier versions gave: receivers may have it in their books', () => {
+test('the delivery id is the one of earlier versions, which receivers may have recorded', () => {
   expect(deliveryId(SUBSCRIPTION, trigger)).toBe('9b7a9af0bfb52418e91e2ee8332e50f4');
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { codeOf, undecodable, undecodableReason } from '../../src/domain/errors.ts';
 
-test('an error has the code that it was given; a number, and whatever is not an error, is no code', () => {
+test('a code is the text that an error was given; a number, or a missing code, is none', () => {
   expect(codeOf(Object.assign(new Error('taken'), { code: 'EADDRINUSE' }))).toBe('EADDRINUSE');
   expect(codeOf({ code: '23505' })).toBe('23505');
   for (const other of [new Error('EADDRINUSE'), { code: 14 }, 'EADDRINUSE', null, undefined]) {

@@ -84,7 +84,7 @@ test('properties that are undefined are left out, next to a long integer too', (
 });
 
 test.each(['', '{', '{"a":9007199254740993', '[9007199254740993,]', 'NaN', "{'a':9007199254740993}"])(
-  'what is no JSON is a SyntaxError: %s',
+  'invalid JSON is a SyntaxError: %s',
   (text) => {
     expect(() => parseJson(text)).toThrow(SyntaxError);
   },
@@ -116,7 +116,7 @@ test.each([
   ['[{"a":1},{"a":1,"b":"a\\":","b":0}]', 'b'],
   ['{"__proto__":1,"__proto__":2}', '__proto__'],
   ['{"":1,"":2}', ''],
-])('a key that an object has twice is found: %s', (text, key) => {
+])('a repeated key of an object is found: %s', (text, key) => {
   expect(doubledKey(text)).toBe(key);
 });
 
@@ -127,16 +127,16 @@ test.each([
   '{"a":"\\"a\\":","b":"{\\"a\\":1"}',
   '{}',
   '7',
-])('one that each object has once is not: %s', (text) => {
+])('an object without repeated keys has none found: %s', (text) => {
   expect(doubledKey(text)).toBeUndefined();
 });
 
-test('only as deep as it is asked to look', () => {
+test('repeated keys are found only down to the requested depth', () => {
   expect(doubledKey('{"a":{"b":1,"b":2}}', 1)).toBeUndefined();
   expect(doubledKey('{"a":{"b":1,"b":2},"a":0}', 1)).toBe('a');
 });
 
-test('whatever is written by a program has no key twice, and any of its members written once more is found', () => {
+test('JSON written by a program has no repeated key, and a repeated member is always found', () => {
   always(
     fc.property(jsonText, fc.dictionary(fc.string(), fc.integer(), { minKeys: 1 }), (inner, members) => {
       const [key = ''] = Object.keys(members);

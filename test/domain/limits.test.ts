@@ -3,7 +3,7 @@ import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 
 const KIB = 1024;
 
-test('with the limits of a server as it comes, the bounds are those of the design', () => {
+test('the limits of a default server give the bounds of the design', () => {
   expect(budgetsOf(DEFAULT_SERVER_LIMITS)).toEqual({
     triggerBytes: 64 * KIB,
     sliceBytes: 128 * KIB,
@@ -42,7 +42,7 @@ test('a server that allows a quarter gets a quarter of every bound', () => {
 });
 
 test.each([16 * KIB, 64 * KIB, 2 * KIB * KIB])(
-  'under a payload limit of %i bytes, what goes out fits',
+  'everything that goes out fits under a payload limit of %i bytes',
   (payloadBytes) => {
     const { triggerBytes, sliceBytes, stateBytes, carryBytes } = budgetsOf({ ...DEFAULT_SERVER_LIMITS, payloadBytes });
     expect(triggerBytes).toBeLessThanOrEqual(sliceBytes);

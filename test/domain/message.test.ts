@@ -57,8 +57,8 @@ test('every selected field is in the profile, at the same place', () => {
   );
 });
 
-describe('the fields that can be chosen of a profile', () => {
-  test('are its keys, and the paths behind objects, in order', () => {
+describe('the selectable fields of a profile', () => {
+  test('selectable fields are the keys, and the paths behind objects, in order', () => {
     const profile = { email: 'e', user_attributes: { value: '1', more: { deep: true } }, channels: ['web'] };
     expect(fieldPaths(profile)).toEqual([
       'channels',
@@ -70,13 +70,13 @@ describe('the fields that can be chosen of a profile', () => {
     ]);
   });
 
-  test('each take what they name, and nothing that no path names is among them', () => {
+  test('a field that no path can name is not selectable, and every selectable field selects something', () => {
     const profile = { 'a.b': { c: 1 }, a: { 'x.y': 1, z: null }, '': 1, ' s ': 1 };
     expect(fieldPaths(profile)).toEqual(['a', 'a.z', 'a.b']);
     for (const path of fieldPaths(profile)) expect(selectFields(profile, [path])).not.toEqual({});
   });
 
-  test('are at most a thousand, and not from the depths', () => {
+  test('selectable fields are at most a thousand, and not from the depths', () => {
     expect(fieldPaths(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`f${i}`, i])))).toHaveLength(1000);
     let deep: JsonObject = {};
     for (let i = 0; i < 50; i++) deep = { a: deep };
@@ -207,7 +207,7 @@ const profileIn = (text: string): Profile => ProfileText.read(text) ?? parsed(te
 const bodiesOf = (profile: Profile, exportFields: string[] = []) =>
   [newPayload, legacyPayload].map((payload) => payload({ ...someParts, profile, exportFields }));
 
-test('the body made of a text is that made of its object, to the letter, whatever the order of its keys', () => {
+test('a body made from a text equals the one made from its object, to the letter, in any key order', () => {
   const canonical = jsonText.map((text) => stringifyJson(parseJson(text)));
   const members = fc.uniqueArray(fc.tuple(jsonKey, canonical), { selector: ([key]) => key, maxLength: 20 });
   always(
@@ -218,7 +218,7 @@ test('the body made of a text is that made of its object, to the letter, whateve
   );
 });
 
-test('however a text is spelt, the body says the same as that of its object', () => {
+test('a body made from a text says the same as one from its object, however the text is spelt', () => {
   const key = fc.oneof(jsonKey, fc.constantFrom('a', 'b'));
   const members = fc.array(fc.tuple(key, speltText), { maxLength: 8 });
   const spaces = fc.constantFrom('', ' ', '\t');

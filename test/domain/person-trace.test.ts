@@ -37,7 +37,7 @@ function trace(user = 'p'): PersonTrace {
   return made;
 }
 
-test('a signal of many gives those of the person, and nobody else’s', () => {
+test('a signal with many triggers reports those of the person, and of nobody else', () => {
   const raws = [{ user: 'p' }, { user: 'q' }, { user: 'p' }].map((one) => ({ audience: 'a', at, ...one }));
   const told = trace().take(
     signalled(...raws.map((raw) => ({ kind: 'trigger' as const, raw, event: 'exit' as const }))),
@@ -54,11 +54,11 @@ test('a signal of many gives those of the person, and nobody else’s', () => {
   });
 });
 
-test('an audience that is named by its id is told by its slug', () => {
+test('an audience that is named by its id is reported by its slug', () => {
   expect(trace().take(entered({ user: 'p', audience: A?.id }))).toMatchObject([{ audience: A?.slug }]);
 });
 
-test('why a trigger was refused is said: the audience, or what is wrong with it', () => {
+test('a refused trigger is reported with the reason: its audience, or its mistake', () => {
   expect(trace().take(entered({ user: 'p', audience: 'other' }))).toMatchObject([
     { kind: 'received', refused: 'the job does not subscribe to audience "other"' },
   ]);
@@ -87,7 +87,7 @@ test('an edit that was refused changes nothing', () => {
   expect(same.take(entered({ user: 'p', audience: 'a' }))[0]).not.toHaveProperty('refused');
 });
 
-test('attempts of one trigger are counted over slices, those only for which the endpoint was asked', () => {
+test('attempts of a trigger are counted over all slices, but only if the endpoint was asked', () => {
   const one = trace();
   const failed = (attempt: object) => one.take(sliceOf(['p'], { failed: [{ index: 0, durationMs: 1, ...attempt }] }));
   expect(failed({ status: 503 })).toMatchObject([{ attempt: 1 }]);
@@ -111,7 +111,7 @@ test('unsent triggers behind a failure of the same person are not reported; one 
   expect(trace().take(sliceOf(['q', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'unsent' }]);
 });
 
-test('a page that is sent twice is told of once', () => {
+test('a page that is sent twice is reported once', () => {
   const page: Arrival = { kind: 'page', raw: { n: 1, number: 3, audience: A?.id, ids: ['o', 'p'] } };
   const one = trace();
   expect(one.take(signalled(page))).toMatchObject([{ kind: 'found', audience: A?.slug, backfill: 1 }]);
@@ -181,7 +181,7 @@ test('a trigger dropped as late is reported with the newer change, also if an ea
   }
 });
 
-test('a job that sends what comes late is not said to drop it', () => {
+test('a job that sends late changes does not report them as dropped', () => {
   const told = trace();
   for (const later of ['2026-11-25T08:30:01Z', at])
     expect(told.take(entered({ user: 'p', audience: 'a', at: later }))[0]).not.toHaveProperty('newerAt');

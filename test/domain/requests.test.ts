@@ -35,7 +35,7 @@ test.each<[Reader, unknown, string]>([
   ['edit', { exportField: ['email'] }, 'Did you mean "exportFields"?'],
   ['redeliver', { froce: true }, 'Did you mean "force"?'],
   ['pause', { job: 'x' }, 'There is no such field.'],
-])('a misspelt key of %s is not taken for what was left out: %j', (reader, raw, says) => {
+])('a misspelt key of %s is refused, and not ignored: %j', (reader, raw, says) => {
   expect(wrongWith(reader, raw)).toContain(says);
 });
 

@@ -85,11 +85,11 @@ test.each([
   ['2h', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 4645 * S]],
   ['1d', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 2 * H, 5 * H, 10 * H, 22_645 * S]],
   ['28h', [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 2 * H, 5 * H, 10 * H, 10 * H + 1045 * S]],
-])('a job that tries for %s waits as usual, as far as that goes, and then for what is left', (retryFor, delays) => {
+])('a job that tries for %s waits as usual while that fits, and then for the rest', (retryFor, delays) => {
   expect(retryDelaysMs(retryFor)).toEqual(delays);
 });
 
-test('however long a job tries, its waits come to that, and none is much shorter or longer than usual', () => {
+test('the waits of a job add up to its retry time, and none is much shorter or longer than usual', () => {
   always(
     fc.property(fc.integer({ min: 60, max: 7 * 86_400 }), (seconds) => {
       const delays = retryDelaysMs(`${seconds}s`);

@@ -15,6 +15,6 @@ test.each([
   expect(jobHasWords(JOB, search)).toBe(isFound);
 });
 
-test('a job of which only the id is known is found by it', () => {
+test('a job whose id alone is known is found by its id', () => {
   expect(jobHasWords({ jobId: 'crm-1' }, 'crm')).toBe(true);
 });

@@ -10,7 +10,7 @@ import { always } from '../support/properties.ts';
 
 const started = Date.UTC(2026, 10, 25);
 
-test('people read what it is, what the endpoint said and what they can do', () => {
+test('the details of a dead letter say what it is, what the endpoint answered and what to do', () => {
   const details = deadLetterDetails(describeDeadLetter(aDeadLetter(), 'waiting', started, undefined));
   expect(details.split('\n')).toEqual([
     '**enter of 7076027172059065053**',
@@ -29,7 +29,7 @@ test('people read what it is, what the endpoint said and what they can do', () =
   ]);
 });
 
-test('why it was not redelivered stands next to its state', () => {
+test('the details of a dead letter say why it was not redelivered, next to its state', () => {
   const details = deadLetterDetails(
     describeDeadLetter(aDeadLetter(), 'waiting', started, { text: 'The person left.', isForceable: true }),
   );

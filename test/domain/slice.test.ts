@@ -56,7 +56,7 @@ test('members of a backfill take little more than their ids', () => {
   expect(JSON.stringify(packed.triggers).length).toBeLessThan(1000 * 30);
 });
 
-test('a slice that names an audience by a place which it does not have is refused, not guessed', () => {
+test('a slice that refers to an audience which it does not have is refused, not guessed', () => {
   const packed = packSlice({ ...SLICE, triggers: [] });
   expect(() => unpackSlice({ ...packed, triggers: [['1', 9, AT]] })).toThrow(RangeError);
 });
@@ -93,7 +93,7 @@ test('a trigger that a report lists neither as failed nor as unsent was delivere
   expect(told[0]).not.toHaveProperty('durationMs');
 });
 
-test('each says whose, of which job, run and slice, when, and under which webhook-id; and nothing of the URL', () => {
+test('an attempt gives person, job, run, slice, times and webhook-id, and nothing of the URL', () => {
   const [first] = attempts({ kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1 } });
   expect(first).toEqual({
     jobId: 'vip-to-crm',
@@ -158,14 +158,14 @@ test('when one request fails for several triggers, the report gives the details 
   ]);
 });
 
-test('a failure that is like none that is reported is not clear, and never a delivery', () => {
+test('a failure that refers to an unreported one is unreadable, and never a delivery', () => {
   for (const like of [2, 9, -1, 'x', null])
     expect(
       readReport({ failed: [{ index: 0, like, durationMs: 1 }], unsent: [], sendingMs: 1 }, 3)?.failed,
     ).toMatchObject([{ index: 0, code: 'REPORT_UNREADABLE' }]);
 });
 
-test('how far batches were halved is read as far as it can be', () => {
+test('the sizes of halved batches are read as far as possible', () => {
   const halved = [[0, 4], [1, 0], [7, 2], [2], 'x', [2, 1.5], [2, 1], [1, 2, true], [1, 2, 7]];
   const known = [
     [0, 4],
@@ -178,7 +178,7 @@ test('how far batches were halved is read as far as it can be', () => {
   expect(readReport({ failed: [], unsent: [], sendingMs: 1, halved: 7 }, 3)).not.toHaveProperty('halved');
 });
 
-test('the name of a holder comes from the id of its signal, and is no name of a holder of triggers', () => {
+test("the name of a profile holder comes from the id of its signal, and is no trigger holder's name", () => {
   const requestId = randomUUID();
   expect(profileHolderName(requestId)).toBe(profileHolderName(requestId));
   expect(profileHolderName(requestId)).not.toBe(profileHolderName(randomUUID()));

@@ -52,7 +52,7 @@ const BACKFILL = {
   ratePerSecond: 0,
 } as const;
 
-test('a status has a row for each thing that is so, and none for what is not', () => {
+test('a status has a row for each fact that applies, and none for the others', () => {
   const usual = detailsOf(status).split('\n');
   /** The rows that a status has besides, or in place of, its usual ones. */
   const rows = (changed: Partial<JobStatus>) =>
@@ -110,7 +110,7 @@ test('a status has a row for each thing that is so, and none for what is not', (
   expect(detailsOf({ ...status, audiences: [] })).not.toContain('Audiences');
 });
 
-test('whatever an endpoint answers, it stays in its cell and is no markup', () => {
+test("an endpoint's answer stays in its cell and is no markup, whatever it holds", () => {
   const lines = detailsOf(status).split('\n').length + 1;
   always(
     fc.property(fc.string({ unit: fc.constantFrom(...'|\\`<>[]()*_~&#!\r\n\u2028x ') }), (answer) => {
@@ -132,7 +132,7 @@ test('a label cannot be markup either', () => {
   expect(detailsOf({ ...status, label: '**x** <b>' })).toMatch(/^\*\*\\\*\\\*x\\\*\\\* \\<b\\>\*\*\n/);
 });
 
-test('however long its parts are, the whole is valid Unicode under the 20,000 bytes that the server takes', () => {
+test("the details are valid Unicode and under 20,000 bytes, the server's bound, however long their parts are", () => {
   const details = detailsOf({ ...status, notices: Array.from({ length: 50 }, (_, i) => '顧😀'.repeat(100 + i)) });
   expect(Buffer.byteLength(details)).toBeLessThan(20_000);
   expect(details.isWellFormed()).toBe(true);

@@ -41,7 +41,7 @@ test('an hour of minutes and a day of quarters are kept, and what waited before 
   expect(later.hour.every(({ delivered, waiting }) => delivered === 0 && waiting === 3 * 24 * 60)).toBe(true);
 });
 
-test('a job that only waits keeps what it needs for that, and a new one nothing', () => {
+test('a job that only waits keeps a single minute, and a new job nothing', () => {
   const trend = new Trend();
   expect([trend.carry(), trend.bytes]).toEqual([undefined, 0]);
   for (let minute = 0; minute < 600; minute++) trend.count(0, 0, 0, T + minute * MINUTE_MS);
@@ -57,7 +57,7 @@ test('a clock that goes back takes nothing away', () => {
   expect(trend.describe(T).hour).toMatchObject([{ delivered: 2 }]);
 });
 
-test('carried on, it goes on; and it is never much larger than it says', () => {
+test('a carried trend goes on as before, and is never much larger than it says', () => {
   const count = fc.record({
     delivered: fc.nat(1_000_000),
     failed: fc.nat(10_000),
@@ -81,7 +81,7 @@ test('carried on, it goes on; and it is never much larger than it says', () => {
   );
 });
 
-test('a trend that ends with the last thing that happened goes on up to now, without anything in it', () => {
+test('a trend that ends with the last event goes on up to now, with nothing in it', () => {
   const events = fc.array(fc.record({ afterMs: fc.nat(40 * MINUTE_MS), failed: fc.nat(3), waiting: fc.nat(9) }), {
     minLength: 1,
     maxLength: 30,
@@ -121,14 +121,14 @@ test('when it ends, the rate over a minute fades sooner than the one over five',
   expect(meter.rates(now + 3_600_000)).toEqual({ oneMinute: 0, fiveMinutes: 0 });
 });
 
-test('with nothing counted there is no rate, and many counted at once do not make it infinite', () => {
+test('a meter without counts has no rate, and many counts at once do not make it infinite', () => {
   expect(new Meter().rates(NOW)).toEqual({ oneMinute: 0, fiveMinutes: 0 });
   const meter = new Meter();
   meter.count(500, NOW);
   expect(meter.rates(NOW).oneMinute).toBeLessThanOrEqual(510);
 });
 
-test('carried in between, or by a clock that goes back, it says a number that is none too large', () => {
+test('a meter that is carried, or whose clock goes back, never shows a rate that is too large', () => {
   const steps = fc.array(fc.tuple(fc.nat(1000), fc.integer({ min: -5000, max: 60_000 })), { maxLength: 30 });
   always(
     fc.property(steps, (all) => {

@@ -49,7 +49,7 @@ test('triggers pushed without times are signalled with a single time', () => {
   expect(signalled(triggers)).toEqual(triggers);
 });
 
-test('it is known how many bytes a trigger takes in a run', () => {
+test('the bytes that a trigger takes in a run are known in advance', () => {
   const triggers = [1, 2, 4, 5].map((n) => enter('ü'.repeat(n), `2026-11-25T08:30:00.00000000${n}+00:00`));
   const bytes = triggers.map((one, i) => bytesAfter(triggers[i - 1], one, Buffer.byteLength(stringifyJson(one))));
   expect(bytes).toEqual(triggerRun(triggers).triggers.map((one) => Buffer.byteLength(stringifyJson(one))));
@@ -67,7 +67,7 @@ test('an invalid trigger keeps its place in the run, and gives no time to those 
   ]);
 });
 
-test('each argument of a signal is a trigger, an array of them or a run; without one, what is missing counts', () => {
+test('an argument of a signal is a trigger, an array or a run; a signal without arguments counts as one', () => {
   expect(triggersIn([])).toEqual([undefined]);
   expect(triggersIn([enter('1'), [enter('2'), [7]], { triggers: [enter('3')] }, { triggers: 7 }])).toEqual([
     enter('1'),

@@ -76,7 +76,7 @@ test('a profile that is nested as deep as anybody needs is taken', () => {
 });
 
 test.each([undefined, null, 'ENTER', 'entered', 5])(
-  'where the signal does not give the event, %j is not one',
+  'an event of %j is refused where the signal does not give the event',
   (event) => {
     expect(reasonOf({ ...good, event })).toBe('"event" must be "enter" or "exit"');
   },
@@ -90,7 +90,7 @@ test('a trigger has at most 64 KiB, counted in bytes', () => {
   expect(reasonOf(withText('x'.repeat(3000)), 'enter', 2048)).toMatch(/at most 2048/);
 });
 
-test('whatever is signalled, reading it never throws', () => {
+test('reading a trigger never throws, whatever is signalled', () => {
   const anything = fc.anything({ withBigInt: true, withNullPrototype: true, withDate: true, withSparseArray: true });
   const nearly = fc.record(
     { user: anything, audience: anything, at: anything, profile: anything, event: anything },

@@ -96,7 +96,7 @@ test.each<[string, ScanReport, Partial<WatchState>, boolean]>([
   expect(mayBePublished(report, state(more))).toBe(expected);
 });
 
-test('each round has a time of its own, later than the one before, also when the clock goes back', () => {
+test('each round has its own time, later than the one before, also when the clock goes back', () => {
   const now = Date.parse('2026-11-25T08:30:00.000Z');
   expect(roundInstant(undefined, now)).toBe(AT);
   expect(roundInstant(AT, now)).toBe('2026-11-25T08:30:00.000000001Z');
@@ -128,11 +128,11 @@ test('a watch accepts only a valid change, without unknown fields or further arg
 test.each([
   ...[999, 1000, 1000.5, 604_800_000, 604_800_001, 1e16].map((everyMs) => ({ everyMs })),
   ...[0, 1, 1.5, 100, 101].map((largestExitPercent) => ({ largestExitPercent })),
-])('a change is held to the same bounds as a new watch, so that no time of it is beyond all dates: %j', (change) => {
+])('a change has the same bounds as a new watch: %j', (change) => {
   expect(readWatchChange([change]).ok).toBe(checkWatchOptions(change).ok);
 });
 
-test('the Temporal UI is told what it is doing, what is wrong, and nothing breaks its table', () => {
+test('the Temporal UI shows what a watch does and what is wrong, and nothing breaks its table', () => {
   const trouble = { since: AT, failures: 2, notHere: 0, reason: 'no | such\ntable' };
   const text = watchDetails(describeWatch(state({ trouble, held, missed: { from: AT, to: AT } }), 'failing'));
   expect(text).toContain('**Watch of vip**');

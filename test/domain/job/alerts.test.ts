@@ -24,7 +24,7 @@ function fail(job: AJob, status = 503): void {
   failAll(job, status);
 }
 
-test('an unhealthy endpoint is told of once, however often it fails, and so is its recovery', () => {
+test('an unhealthy endpoint raises one alert, however often it fails, and another when it recovers', () => {
   const job = new AJob(5);
   fail(job);
   expect(told(job)).toEqual(['endpoint-unhealthy began']);
@@ -52,7 +52,7 @@ test('an alert gives the reason, and its end says since when', () => {
   expect(ended).toMatchObject({ n: 2, state: 'ended', since: began?.at });
 });
 
-test('410 is told of, and that somebody resumed the job', () => {
+test('a 410 raises an alert, which ends when somebody resumes the job', () => {
   const job = new AJob(1);
   job.signal('1');
   told(job);
@@ -62,7 +62,7 @@ test('410 is told of, and that somebody resumed the job', () => {
   expect(told(job)).toEqual(['paused-by-endpoint ended']);
 });
 
-test('a backlog is told of when it is old, at the time when it becomes so, and when it is gone; not while a person has paused the job', () => {
+test('an old backlog raises an alert on time, which ends while a person has paused the job', () => {
   const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
   expect(told(job)).toEqual([]);
   job.signal('1');
@@ -88,7 +88,7 @@ test('a trigger about long ago is not a backlog when it has just come', () => {
   expect(told(job)).toEqual([]);
 });
 
-test('how long something has waited is counted from its acceptance, whatever its `at` says', () => {
+test('waiting time is counted from acceptance, whatever the `at` of the trigger says', () => {
   for (const at of ['2025-02-04T00:00:00Z', '2036-01-01T00:00:00Z', '2026-01-01T00:00:60Z', '2026-01-01t00:00:00z']) {
     const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
     job.signal('before');
@@ -106,7 +106,7 @@ test('how long something has waited is counted from its acceptance, whatever its
   }
 });
 
-test('a backlog is over when nothing old waits any longer: not when the oldest waits for its next attempt, or stands behind others', () => {
+test('a backlog is not over while its oldest trigger waits for its next attempt, or behind others', () => {
   const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
   job.signal('1', 'enter', { profile: { text: 'x'.repeat(600) } });
   told(job);
@@ -178,7 +178,7 @@ test('the end of a backfill says how many of its people became dead letters', ()
   );
 });
 
-test('the end of a backfill is told of once; that one is lost, too, and that it goes on or is given up', () => {
+test('alerts say once that a backfill ended, was lost, goes on, or is given up', () => {
   const job = new AJob(5);
   job.backfill(['1', '2']);
   told(job);
@@ -207,7 +207,7 @@ test('the next run raises alerts that the last run could not raise, and repeats 
   expect(told(job)).toEqual([]);
 });
 
-test('an old backlog that is our own doing says so, and blames no endpoint', () => {
+test('an alert about an old backlog of our own making says so, and does not blame the endpoint', () => {
   const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS });
   for (const user of ['1', '2', '3']) job.signal(user);
   told(job);
@@ -235,7 +235,7 @@ test('a backlog is not put down to a failure before the last delivery', () => {
   expect(job.alerts.find(({ kind }) => kind === 'backlog-old')?.text).not.toMatch(/last failure/);
 });
 
-test('a fault of the worker is not told of as the endpoint’s', () => {
+test('an alert about a worker fault does not blame the endpoint', () => {
   const job = new AJob(5);
   for (const user of ['1', '2', '3']) job.signal(user);
   told(job);

@@ -24,7 +24,7 @@ test('a dead letter that asks is told that it was taken', () => {
   expect(answersOf(job)).toEqual(['dead-letter-1 1 taken']);
 });
 
-test('one that asks again is told the same, and is not sent twice, also by a later run', () => {
+test('a dead letter that asks again gets the same answer, and is not sent twice, also by a later run', () => {
   const job = new AJob(5);
   job.redeliver(DEAD);
   job.redeliver(DEAD, { asking: asking(2) });
@@ -39,7 +39,7 @@ test('one that asks again is told the same, and is not sent twice, also by a lat
   expect(job.running).toMatchObject([{ triggers: [{ redelivery: 1 }] }]);
 });
 
-test('one of an earlier job of this id is told so, and cannot be forced', () => {
+test('a dead letter of an earlier job with this id is refused as such, and cannot be forced', () => {
   const job = new AJob(1);
   const subscriptionId = '6'.repeat(32);
   for (const force of [false, true]) job.redeliver(DEAD, { subscriptionId, force });
@@ -47,7 +47,7 @@ test('one of an earlier job of this id is told so, and cannot be forced', () => 
   expect(job.status).toMatchObject({ waiting: 0, rejected: 2 });
 });
 
-test('one about an audience that the job no longer subscribes to is taken only when it is forced', () => {
+test('a dead letter about a former audience of the job is taken only when forced', () => {
   const job = new AJob(1);
   const former = { ...DEAD, audience: 'f'.repeat(32) };
   job.redeliver(former, { force: 'yes' });
@@ -56,7 +56,7 @@ test('one about an audience that the job no longer subscribes to is taken only w
   expect(answersOf(job)).toEqual(['dead-letter-1 1 audience-left', 'dead-letter-1 2 taken']);
 });
 
-test('a job that drops what waits takes none, so that a dead letter outlives it', () => {
+test('a job that discards its triggers takes no dead letter, which outlives it', () => {
   const job = new AJob(1);
   job.signal('busy');
   job.dispatch();
@@ -66,7 +66,7 @@ test('a job that drops what waits takes none, so that a dead letter outlives it'
   expect(job.answered).toMatchObject([{ answer: { refusal: 'discarding' } }]);
 });
 
-test('one that was discarded meanwhile is not taken; one that had been taken is told so', () => {
+test('a dead letter that was discarded meanwhile is not taken; one taken before is told so', () => {
   const job = new AJob(1);
   job.redeliver(DEAD, { isWithdrawn: true });
   expect(job.status.waiting).toBe(0);
@@ -76,7 +76,7 @@ test('one that was discarded meanwhile is not taken; one that had been taken is 
   expect(job.running).toMatchObject([{ triggers: [{ redelivery: 1 }] }]);
 });
 
-test('one that the job cannot read is told so', () => {
+test('a dead letter that the job cannot read is told so', () => {
   const job = new AJob(1);
   job.redeliver({ ...DEAD, at: 5 });
   expect(answersOf(job)).toEqual(['dead-letter-1 1 unreadable']);
@@ -90,7 +90,7 @@ test.each([
   { ...asking(0) },
   { ...asking(1), runId: '' },
   { ...asking(1), workflowId: 7 },
-])("a question by %j is nobody's, and is not taken", (who) => {
+])('a question by %j names no dead letter, and is rejected', (who) => {
   const job = new AJob(1);
   expect(job.redeliver(DEAD, { asking: who })).toContain('"asking" must name the workflow of a dead letter');
   expect(answersOf(job)).toEqual([]);
@@ -145,7 +145,7 @@ test('an edit that leaves out an event drops neither triggers accepted before no
   expect(job.status).toMatchObject({ waiting: 2 });
 });
 
-test('a recovered job takes no dead letter that the ended run had not taken: that keeps its trigger, and asks again', () => {
+test('a recovered job leaves out dead letters that the ended run had not taken, since these ask again', () => {
   const job = new AJob(1);
   const raw = { subscriptionId: job.state.job.subscriptionId, asking: asking(1), user: '1', trigger: DEAD };
   const arrivals = [{ arrival: { kind: 'redelivery' as const, raw }, at: job.now }];

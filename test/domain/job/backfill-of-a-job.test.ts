@@ -33,7 +33,7 @@ test('a member whose message failed does not stand in the way of the next backfi
   expect(job.status.backfill).toMatchObject({ n: 2, taken: 1, waiting: 1 });
 });
 
-test('while members are still to be read or to be sent, no other backfill begins', () => {
+test('no other backfill begins while members are still to be read or sent', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
   job.dispatch();
@@ -45,14 +45,14 @@ test('while members are still to be read or to be sent, no other backfill begins
   expect(backfillObstacle(job.state)).toBeUndefined();
 });
 
-test('an enter of an earlier backfill that live news replaces is not booked on the present one', () => {
+test('a live trigger that replaces an enter of an earlier backfill does not change the counts of the present one', () => {
   const job = failedMember();
   job.backfill(['other'], { last: false });
   job.signal('failing', 'exit');
   expect(job.status.backfill).toMatchObject({ n: 2, state: 'running', superseded: 0, waiting: 1 });
 });
 
-test('an enter of an earlier backfill that gets through is not booked on the present one', () => {
+test('delivering an enter of an earlier backfill does not change the counts of the present one', () => {
   const job = failedMember();
   job.backfill([], { last: false });
   job.now += 24 * 60 * 60 * 1000;
@@ -72,7 +72,7 @@ test('discarding members of an earlier backfill does not change the counts of th
   expect(job.status.backfill).toMatchObject({ n: 2, waiting: 1 });
 });
 
-test('while more is on its way to holders than a state should have, no page is acknowledged', () => {
+test('a job acknowledges no page while its state is over budget, with spills under way', () => {
   const job = new AJob(1);
   job.backfill([], { last: false });
   for (let i = 0; i < 80; i++) job.signal(`person ${i}`, 'enter', { profile: { text: 'x'.repeat(60_000) } });
@@ -156,7 +156,7 @@ test('an edit that takes an audience out drops its members that wait, and those 
   );
 });
 
-test('an audience that comes back in the middle of a backfill is not said to be complete: the status and the alert say what is missing, and the command that sends it', () => {
+test('an audience that returns during a backfill is reported as incomplete, with what is missing and how to send it', () => {
   const job = new AJob(1);
   beginBackfill(job.state, [A.id], job.now);
   job.page(1, ['1'], { last: false });
@@ -276,7 +276,7 @@ test('a child that could not be told something is looked for at once', () => {
   expect(job.step()).toEqual({ kind: 'look-for-backfill', n: 1 });
 });
 
-test('when a page is missing that its child will not send again, the child is replaced by one that begins with it', () => {
+test('a child that will not send a missing page again is replaced by one that begins with that page', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
   job.dispatch();

@@ -12,7 +12,7 @@ function backfill(n: number): BackfillIntake {
   return BackfillIntake.begin({ n, audiences: [AUDIENCE], at: '2026-11-25T08:30:00Z', now: NOW });
 }
 
-test('a backfill that was asked for is known by its id when others have run since, and so is how it ended', () => {
+test('a backfill and its outcome are known by the request id, even when others have run since', () => {
   const { state } = new AJob();
   beginBackfill(state, [AUDIENCE], NOW, { requestId: 'r1' });
   cancelBackfill(state);
@@ -42,7 +42,7 @@ test('a different request with a used id is detected, also by the next run; audi
   expect(backfillRequests.otherThan('r2', askedFor([AUDIENCE], 5))).toBeUndefined();
 });
 
-test('the last 64 ids are remembered, fewer where they are long, and what they take is counted', () => {
+test('the last 64 ids are remembered, fewer if they are long, and their bytes are counted', () => {
   const requests = new BackfillRequests();
   for (let n = 1; n <= 65; n++) requests.remember(`r${n}`, '', n, undefined);
   expect(requests.carry().map(({ id }) => id)).toEqual(Array.from({ length: 64 }, (_, i) => `r${i + 2}`));

@@ -57,7 +57,7 @@ test('exits of a page are handed out as exits, also by the next run', () => {
   expect(status(restored)).toMatchObject({ state: 'finished', taken: 7, delivered: 3, superseded: 4 });
 });
 
-test('a live trigger takes the place of an exit that waits, and an edit that removes the audience leaves it out', () => {
+test('a live trigger replaces an exit that waits, and an edit that removes the audience leaves it out', () => {
   const intake = begin();
   take(intake, page(1, [], { exits: ['out', 'gone'] }));
   intake.supersede('out', A);
@@ -87,7 +87,7 @@ test('a page is answered when all of it was handed out', () => {
   expect(intake.owedAcknowledgement).toBeUndefined();
 });
 
-test('an empty page is answered at once, and the last empty one ends it', () => {
+test('an empty page is answered at once, and an empty last page ends the backfill', () => {
   const intake = begin();
   take(intake, page(1, []));
   expect(intake.owedAcknowledgement).toBe(1);
@@ -96,14 +96,14 @@ test('an empty page is answered at once, and the last empty one ends it', () => 
   expect(intake.owedAcknowledgement).toBe(2);
 });
 
-test('somebody with a live trigger since the page was read is left out', () => {
+test('a person with a live trigger since the page was read is left out', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2', '3'], { last: true }), (user) => user === '2');
   expect(sendAll(intake)).toEqual(['1', '3']);
   expect(status(intake)).toMatchObject({ taken: 3, delivered: 2, superseded: 1 });
 });
 
-test('somebody who gets one while the page waits is left out too', () => {
+test('a person with a live trigger while the page waits is left out, too', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2'], { last: true }));
   intake.supersede('1', 'b'.repeat(32));
@@ -124,7 +124,7 @@ test('a page that reaches back further than the memory is read again, and after 
   expect(intake.waitsForCalm).toBe(false);
 });
 
-test('cancelled, it hands out nothing more, and what is on its way still counts', () => {
+test('a cancelled backfill hands out nothing more, and still counts what is on its way', () => {
   const intake = begin();
   take(intake, page(1, ['1', '2']));
   intake.shift(undefined, 0);
@@ -142,7 +142,7 @@ test('a child that is gone after its last page was taken is no loss', () => {
   expect(intake.state).toBe('running');
 });
 
-test('it needs its child until the child knows that the last page is taken', () => {
+test('a backfill needs its child until the child knows that the last page was taken', () => {
   const intake = begin();
   expect(intake.needsChild).toBe(true);
   take(intake, page(1, ['1'], { last: true }));

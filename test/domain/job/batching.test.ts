@@ -44,7 +44,7 @@ test('a slice asks for no more permits than it has batches', () => {
   expect(dispatchedSizes(job)).toEqual([[250, 3]]);
 });
 
-test('a slice is filled before the next one is dispatched; of a slow endpoint it has what all permits send in a second', () => {
+test('a slice is filled before the next is dispatched; for a slow endpoint it holds one second of work', () => {
   const job = jobOf({ size: 100 }, 20);
   signal(job, 3500);
   expect(dispatchedSizes(job)).toEqual([
@@ -62,7 +62,7 @@ test('a slice is filled before the next one is dispatched; of a slow endpoint it
   ]);
 });
 
-test('with no time to wait, what is ready goes at once', () => {
+test('ready triggers go at once if batches have no time to wait', () => {
   const job = jobOf({ size: 100 });
   signal(job, 3);
   expect(dispatchedSizes(job)).toEqual([[3, 1]]);
@@ -131,7 +131,7 @@ test('a new or unhealthy endpoint is probed with one trigger, at once', () => {
   expect(dispatchedSizes(job)).toEqual([[1, 1]]);
 });
 
-test('turning batches on or off is another endpoint; another size is none', () => {
+test('an edit that turns batches off makes the endpoint new, and another batch size does not', () => {
   const job = jobOf({ size: 10 });
   const change = (batch: JobDefinition['batch']) => {
     job.edit({ batch });
@@ -162,7 +162,7 @@ test('triggers that a slice gives back have waited before, and go at once', () =
   expect(dispatchedSizes(job)).toEqual([[2, 1]]);
 });
 
-test('an answer to a batch is one for the breaker, however many people it is about; they come back together', () => {
+test('an answer to a batch counts once for the breaker, and its people come back together', () => {
   const job = jobOf({ size: 10 }, 1);
   signal(job, 10);
   job.dispatch();
@@ -175,7 +175,7 @@ test('an answer to a batch is one for the breaker, however many people it is abo
   expect(dispatchedSizes(job)).toEqual([[10, 1]]);
 });
 
-test("a person who fails in a batch is in a smaller one each time, and alone at the last attempt: no one dies for another's fault", () => {
+test('a person who fails in a batch is in ever smaller ones, and alone at the last attempt', () => {
   for (const retryFor of [null, '1m']) {
     const job = jobOf({ size: 1000 }, 500, { retryFor });
     signal(job, 1000);
@@ -198,7 +198,7 @@ test("a person who fails in a batch is in a smaller one each time, and alone at 
   }
 });
 
-test('a person whom an edit of the schedule leaves no further attempt has one more, alone', () => {
+test('a person whom an edit of the schedule leaves no attempt gets one more, alone', () => {
   const job = jobOf({ size: 256 }, 500);
   signal(job, 256);
   const fail = () => {
@@ -220,7 +220,7 @@ test('a person whom an edit of the schedule leaves no further attempt has one mo
   expect(job.dead[0]).toMatchObject({ attempts: 5, failure: { status: 500 } });
 });
 
-test('a failure that is like another needs to say nothing else', () => {
+test('a failure that refers to another needs no details of its own', () => {
   const job = jobOf({ size: 2, answers: { '409': 'dead-letter' } } as never, 1);
   signal(job, 2);
   job.dispatch();
@@ -233,7 +233,7 @@ test('a failure that is like another needs to say nothing else', () => {
   ]);
 });
 
-test('one that is like nothing that is reported says nothing of itself, and nobody is to blame', () => {
+test('a failure that refers to an unreported one is unreadable, and is blamed on nobody', () => {
   const job = jobOf({ size: 2 }, 1);
   signal(job, 2);
   job.dispatch();
@@ -241,7 +241,7 @@ test('one that is like nothing that is reported says nothing of itself, and nobo
   expect(job.status).toMatchObject({ delivered: 1, delayed: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
 
-test('how far a batch was halved goes with its people: into the next slice, and the next run', () => {
+test('the sizes of a halved batch go with its people into the next slice and the next run', () => {
   const job = jobOf({ size: 4 }, 1);
   signal(job, 4);
   const [slice] = job.dispatch();

@@ -4,7 +4,7 @@ import { carriedBytes, carryJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 
-test('why an edit did not take effect is kept as it is, unless it is long', () => {
+test('the reason why an edit did not take effect is kept as it is, unless it is long', () => {
   const job = new AJob(1);
   refuseEdit(job.state, 'label: must not be empty.');
   expect(job.status.notices).toEqual(['The last edit did not take effect: label: must not be empty.']);
@@ -14,7 +14,7 @@ test('why an edit did not take effect is kept as it is, unless it is long', () =
 });
 
 test.each([1000, 4000])(
-  'after %i signals, a state that is larger than what the server takes is not carried, however small it seems',
+  'after %i signals, a state that the server would refuse is not carried, however small its estimate is',
   (signals) => {
     const job = new AJob(1);
     // Nothing that the estimate knows of.

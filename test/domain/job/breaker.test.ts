@@ -43,13 +43,13 @@ test('a healthy endpoint may have all permits', () => {
   expect(new Endpoint().delivered(100).allowed).toBe(PERMITS);
 });
 
-test('it opens when three different people fail in a row', () => {
+test('the breaker opens when three different people fail in a row', () => {
   const endpoint = new Endpoint().failed('a').failed('b');
   expect(endpoint.breaker.isOpen).toBe(false);
   expect(endpoint.failed('c').breaker.isOpen).toBe(true);
 });
 
-test('one person who fails again and again opens nothing', () => {
+test('a single person who fails again and again does not open the breaker', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 9; i++) endpoint.failed('a');
   expect(endpoint.breaker.isOpen).toBe(false);
@@ -59,7 +59,7 @@ test('a success in between restarts the count', () => {
   expect(new Endpoint().failed('a').failed('b').delivered().failed('c').breaker.isOpen).toBe(false);
 });
 
-test('it opens when half of the last twenty attempts failed, though successes stand between', () => {
+test('the breaker opens when half of the last twenty attempts failed, even with successes in between', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 9; i++) endpoint.failed('a').delivered();
   expect(endpoint.breaker.isOpen).toBe(false);
@@ -92,13 +92,13 @@ test('after 60 different people in a row are refused, one a second is tried; aft
   expect([endpoint.breaker.isOpen, endpoint.breaker.isSetup, endpoint.waitMs]).toEqual([true, true, 5000]);
 });
 
-test('one person who is accepted shows that refusals are about the others; the permits grow back', () => {
+test('an accepted person shows that refusals concern only the others, and the permits grow back', () => {
   const endpoint = refused(119).delivered();
   expect([endpoint.allowed, endpoint.breaker.inRow, endpoint.breaker.barredUntil]).toEqual([1, 0, 0]);
   expect(refused(59, endpoint.delivered().delivered().delivered()).allowed).toBe(PERMITS);
 });
 
-test('however many are refused beside others that are accepted, nothing opens', () => {
+test('refusals do not open the breaker, however many there are, while others are accepted', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 50; i++) refused(20, endpoint).delivered();
   expect([endpoint.breaker.isOpen, endpoint.allowed]).toEqual([false, PERMITS]);
@@ -120,7 +120,7 @@ test('people who fail again open nothing, unless there are 120 of them and nobod
   expect(endpoint.report(0, again(119)).breaker.isOpen).toBe(true);
 });
 
-test('somebody who has never failed probes at once, if only people who had failed before showed that it is unhealthy', () => {
+test('a person who never failed probes at once, if only people with earlier failures showed the endpoint to be unhealthy', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 120; i++) endpoint.report(0, again(i));
   endpoint.now = endpoint.breaker.openUntil;
@@ -158,7 +158,7 @@ test.each<[Verdict, Verdict, boolean]>([
 
 const open = () => new Endpoint().failed('a').failed('b').failed('c');
 
-test('open, it lets one request at a time probe', () => {
+test('an open breaker lets one request at a time probe', () => {
   expect(open().allowed).toBe(1);
 });
 
@@ -195,7 +195,7 @@ test('a probe that never reached the endpoint waits 5 s and counts as none', () 
   expect(endpoint.probeFails('e').waitMs).toBe(10_000);
 });
 
-test('a probe of somebody new that never reached the endpoint does not shorten the wait of the others', () => {
+test('a probe of a new person that never reached the endpoint does not shorten the wait of the others', () => {
   const endpoint = new Endpoint();
   for (let i = 0; i < 120; i++) endpoint.report(0, again(i));
   for (let i = 0; i < 4; i++) {
@@ -226,7 +226,7 @@ test('after a recovery the first wait is 5 s again', () => {
   expect(endpoint.failed('a').failed('b').failed('c').waitMs).toBe(5000);
 });
 
-test('it is carried whole, and not at all while it never learnt', () => {
+test('the breaker is carried whole, or not at all if it never learnt anything', () => {
   expect(new Breaker().carry()).toBeUndefined();
   const endpoint = open();
   const again = new Breaker(structuredClone(endpoint.breaker.carry()));

@@ -16,7 +16,7 @@ test.each([
 });
 
 test.each(['2025-02-04T00:00:00Z', '2026-01-01T00:01:01Z', '9999-12-31T23:59:60Z', 'nonsense'])(
-  'of a trigger with any other `at`, such as %s, the time of acceptance is kept',
+  'a trigger with any other `at`, such as %s, keeps its time of acceptance',
   (at) => {
     expect(acceptedNow(at, NOW)).toEqual({ since: NOW });
     expect(waitsSince({ ...trigger, at, ...acceptedNow(at, NOW) })).toBe(NOW);

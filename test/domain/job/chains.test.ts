@@ -26,14 +26,14 @@ function run(chains: Chains) {
   return chain;
 }
 
-test('people come out in the order in which they came, each with all of theirs', () => {
+test('people come out in the order in which they came, each with all of their triggers', () => {
   const chains = chainsOf('1', '2');
   chains.addLive('1', live('again'));
   expect(times(chains, '1')).toEqual(['1', 'again']);
   expect([run(chains).user, run(chains).user, firstReady(chains)]).toEqual(['1', '2', undefined]);
 });
 
-test('somebody who is in a slice is not ready, whatever still comes for them', () => {
+test('a person who is in a slice is not ready, even if more triggers come for them', () => {
   const chains = chainsOf('1');
   run(chains);
   chains.addLive('1', live('later'));
@@ -89,7 +89,7 @@ test('a live trigger at the head of a delayed chain does not wait for the failur
   expect([chains.readyCount, chains.delayedCount, chains.get('1')?.failures]).toEqual([1, 0, 0]);
 });
 
-test('a live trigger at the head of a ready chain does not inherit what another went through', () => {
+test('a live trigger at the head of a ready chain does not inherit failures of another trigger', () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('old', B));
   const chain = run(chains);
@@ -110,7 +110,7 @@ test("a member who is first because another was dropped does not inherit the oth
   expect(chain).toMatchObject({ place: 'ready', failures: 0, profileTries: 0 });
 });
 
-test('members of the same audience are dropped for newer news, of another one not', () => {
+test('newer triggers drop members of the same audience, and not of another', () => {
   const chains = new Chains();
   chains.addFromBackfill('1', member('a', A));
   chains.addFromBackfill('1', member('b', B));
@@ -166,7 +166,7 @@ test('chains are restored in the same order, place and number of failures', () =
   expect([run(again).user, run(again).user]).toEqual(['2', '3']);
 });
 
-test('the bytes that are counted are never fewer than those that are carried', () => {
+test('chains never count fewer bytes than they carry', () => {
   const chains = new Chains();
   const profile = JSON.stringify({ name: 'Linnéa', note: 'x'.repeat(500) });
   const profileBytes = Buffer.byteLength(JSON.stringify(profile));

@@ -23,7 +23,7 @@ test('the answer about a person without waiting triggers says that nothing waits
   });
 });
 
-test('a job says of when its rates are, for whoever looks while nothing happens', () => {
+test('a job says as of when its rates are, for callers who look while nothing happens', () => {
   const job = new AJob();
   const startedAt = job.now;
   job.signal('one');
@@ -34,7 +34,7 @@ test('a job says of when its rates are, for whoever looks while nothing happens'
   expect(new AJob().status.ratePerSecond).toMatchObject({ oneMinute: 0, fiveMinutes: 0 });
 });
 
-test('a paused job says whether a running slice may still send, until the last has said that it starts nothing more', () => {
+test('a paused job says that a slice may still send, until every slice has said that it starts nothing more', () => {
   const job = new AJob();
   job.signal('one');
   const [slice] = job.dispatch();
@@ -61,7 +61,7 @@ test('the triggers of a person are listed in order, with the number of people ah
   });
 });
 
-test('in a slice it is being sent; after a failure it is delayed until its next attempt', () => {
+test('a person in a slice is shown as running, and after a failure as delayed until the next attempt', () => {
   const job = new AJob();
   job.signal('one');
   job.dispatch();
@@ -112,7 +112,7 @@ test('the answer shows a wait for the rate or a batch, and the planned end, only
   expect(person(job, 'live').waits).not.toHaveProperty('rate');
 });
 
-test('in the overflow: what is in no holder yet is listed, and for what is, the holders are named', () => {
+test('in the overflow, triggers outside of holders are listed, and the holders of the others are named', () => {
   const job = new AJob();
   pauseJob(job.state);
   for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
@@ -129,7 +129,7 @@ test('in the overflow: what is in no holder yet is listed, and for what is, the 
   expect(new Set(names)).toEqual(new Set(job.holders.keys()));
 });
 
-test('content on its way to a holder is listed by the job, and that holder is said not to be there yet', () => {
+test('the job lists triggers on their way to a holder, and says that this holder is not there yet', () => {
   const job = new AJob();
   pauseJob(job.state);
   for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
@@ -186,7 +186,7 @@ const SECRET = 's3cret';
 const webhookUrl = `https://hooks.example.com/services/${SECRET}?token=${SECRET}`;
 const record = jobRecord(1);
 
-test('a status shows where a job sends to, and nothing that would let others send there', () => {
+test('a status shows where a job sends to, and no secret that would let others send there', () => {
   const job = new AJob(1, { definition: { ...record.definition, webhookUrl } });
   expect(job.status.webhookUrl).toBe('https://hooks.example.com/…?token=…');
   expect(JSON.stringify(job.status)).not.toContain(SECRET);

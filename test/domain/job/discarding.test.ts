@@ -35,7 +35,7 @@ test('a job that discards drops the triggers in its holders, too, and counts the
   expect(job.status).toMatchObject({ discarded: waiting, waiting: 0 });
 });
 
-test('members that a backfill has read are dropped as well', () => {
+test('a job that discards drops members that a backfill has read, too', () => {
   const job = new AJob(1);
   job.backfill(['1', '2', '3']);
   expect(job.status).toMatchObject({ waiting: 3, backfill: { waiting: 3 } });
@@ -43,7 +43,7 @@ test('members that a backfill has read are dropped as well', () => {
   expect(job.status).toMatchObject({ received: 0, discarded: 3, backfill: { state: 'cancelled' } });
 });
 
-test('the number is carried', () => {
+test('the number of discarded triggers is carried', () => {
   const job = new AJob(1);
   job.signal('1');
   discard(job);

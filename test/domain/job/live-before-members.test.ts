@@ -19,7 +19,7 @@ const NOT_DELIVERED: [string, Partial<FailedAttempt>][] = [
 ];
 
 test.each(NOT_DELIVERED)(
-  'when the enter of a backfill %s, live news of another audience goes at once',
+  'a live trigger of another audience goes at once when the enter of a backfill %s',
   (_, attempt) => {
     const job = memberInFlight('b');
     job.end({ 0: attempt });
@@ -30,7 +30,7 @@ test.each(NOT_DELIVERED)(
   },
 );
 
-test.each(NOT_DELIVERED)('when the enter of a backfill %s, live news of that audience replaces it', (_, attempt) => {
+test.each(NOT_DELIVERED)('a live trigger of that audience replaces the enter of a backfill that %s', (_, attempt) => {
   const job = memberInFlight('a');
   job.end({ 0: attempt });
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 0, superseded: 1, waiting: 0 });
@@ -45,7 +45,7 @@ test.each(['a', 'b'] as const)('when the enter of a backfill comes back unsent, 
   expect(job.dispatchedMessages()[0]).toBe(`1 exit ${slug}`);
 });
 
-test('when the enter of a backfill was delivered, live news follows it', () => {
+test('a live trigger follows a delivered enter of a backfill', () => {
   const job = memberInFlight('a');
   job.end();
   expect(job.dispatchedMessages()).toEqual(['1 exit a']);

@@ -5,7 +5,7 @@ import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';
 
-test('it knows who came at or after a time', () => {
+test('the memory knows whether an entry came at or after a time', () => {
   const memory = new RecentMemory(REMEMBERED_ARRIVALS);
   memory.remember('a', 100);
   expect([memory.knows('a', 99), memory.knows('a', 100), memory.knows('a', 101), memory.knows('b', 0)]).toEqual([
@@ -16,7 +16,7 @@ test('it knows who came at or after a time', () => {
   ]);
 });
 
-test('it forgets the oldest first, and says up to when it may have', () => {
+test('the memory forgets the oldest first, and says up to when it may have forgotten', () => {
   const memory = new RecentMemory(REMEMBERED_ARRIVALS);
   for (let i = 1; i <= REMEMBERED_ARRIVALS; i++) memory.remember(`person ${i}`, i);
   expect(memory.forgottenUntil).toBe(0);
@@ -31,7 +31,7 @@ test('it forgets the oldest first, and says up to when it may have', () => {
   expect(memory.forgottenUntil).toBe(2);
 });
 
-test('forgetting old ones says so too', () => {
+test('removing old entries also moves the time up to which the memory may have forgotten', () => {
   const memory = new RecentMemory(REMEMBERED_ARRIVALS);
   for (const at of [10, 20, 30]) memory.remember(`at ${at}`, at);
   memory.forgetBefore(30);
@@ -117,7 +117,7 @@ test.each([
   ['the other event', 'exit', AT],
   ['another audience', 'enter', { ...AT, audience: 'b' }],
   ['no time', 'enter', {}],
-] as const)('with %s it is another trigger', (_, event, more) => {
+] as const)('a trigger with %s is another trigger', (_, event, more) => {
   const job = new AJob(1);
   job.signal('1', 'enter', AT);
   job.signal('1', event, more);
@@ -131,7 +131,7 @@ test('two triggers without a time are two triggers', () => {
   expect(job.status).toMatchObject({ repeated: 0, waiting: 2 });
 });
 
-test('thousands of triggers of one person are told apart in no time', () => {
+test('a job tells thousands of triggers of one person apart in no time', () => {
   const job = new AJob(1);
   const from = process.cpuUsage();
   for (let i = 0; i < 4500; i++)

@@ -33,7 +33,7 @@ test('[S27] a new endpoint gets one request, whatever waits; after its first 2xx
   expect(dispatched(job).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(10);
 });
 
-test('the status says that an endpoint is new, as long as something waits for it to take anything', () => {
+test('the status shows a new endpoint as long as triggers wait for its first acceptance', () => {
   expect(newJob(0).status.endpoint).toBeUndefined();
   const job = newJob();
   expect(job.status.endpoint).toEqual({ state: 'new' });
@@ -45,7 +45,7 @@ test('the status says that an endpoint is new, as long as something waits for it
   expect(job.status.endpoint).toBeUndefined();
 });
 
-test('a new endpoint that only a person can mend is called that, with the time of the next attempt', () => {
+test('a new endpoint that only a person can fix stays "new", with advice and the time of the next attempt', () => {
   const job = newJob(1);
   dispatched(job);
   job.end({ 0: { status: 401 } });
@@ -56,7 +56,7 @@ test('a new endpoint that only a person can mend is called that, with the time o
   });
 });
 
-test('[S27] while it refuses, it gets one request at a time, and after three people it is left to probes', () => {
+test('[S27] a refusing new endpoint gets one request at a time, and only probes after three people', () => {
   const job = newJob();
   for (let failure = 0; failure < 3; failure++) {
     expect(dispatched(job)).toEqual([1]);
@@ -82,7 +82,7 @@ test('[S27] a job keeps what a new endpoint refuses: the endpoint may be wrong, 
 });
 
 test.each(['SOURCE_UNAVAILABLE', 'TOKEN_UNAVAILABLE', 'ADDRESS_REFUSED'])(
-  '[S27] a request that was never made proves nothing; when that would be so for everybody (%s), the next is tried in 5 s, not at once',
+  '[S27] a request that was never made for a reason about everybody (%s) proves nothing, and waits 5 s',
   (code) => {
     const job = newJob();
     expect(dispatched(job)).toEqual([1]);
@@ -142,7 +142,7 @@ test('[S27] a new endpoint that is left to probes gets one request when the job 
   expect(dispatched(job)).toEqual([1]);
 });
 
-test('an endpoint that is left to probes gets the next one at once when somebody says so, and all that waits once it takes that', () => {
+test('an endpoint left to probes gets the next one at once on request, and everything once it accepts that', () => {
   const job = leftToProbes();
   retryNow(job.state, job.now);
   expect([dispatched(job), job.status.endpoint?.state]).toEqual([[1], 'unhealthy']);

@@ -69,7 +69,7 @@ test('holders of which millions of triggers were dropped are counted until they 
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
 });
 
-test('a run that is ending begins nothing with holders once it can hand on what it has: what came back would find it ended, and have all of it replayed', () => {
+test('an ending run starts no work at holders once it fits: results would find it ended, and be replayed', () => {
   const job = flooded(40_000);
   job.dispatch();
   // There is room for another holder's content, and one that was read is to be told so.

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Fifo } from '../../../src/domain/job/queue/overflow.ts';
 import { always } from '../../support/properties.ts';
 
-test('whatever is put in and taken out, it does as an array does', () => {
+test('a Fifo behaves as an array does, whatever is put in and taken out', () => {
   const change = fc.oneof(
     fc.nat(3000).map((count) => ({ kind: 'push', count }) as const),
     fc.nat(3000).map((count) => ({ kind: 'take', count }) as const),

@@ -19,8 +19,8 @@ function jobOf(count: number, limits: { perSecond?: number; parallel?: number; p
 /** Sends all that may be sent now; how many that were. */
 const send = (job: AJob) => job.sendAll().length;
 
-describe('a rate', () => {
-  test('is kept second by second, and what time alone brings is waited for', () => {
+describe('the rate of a backfill', () => {
+  test('a backfill keeps its rate each second, and its job wakes within a second to go on', () => {
     const job = jobOf(1000, { perSecond: 100 });
     const sent: number[] = [];
     for (let second = 0; second < 5; second++) {
@@ -31,7 +31,7 @@ describe('a rate', () => {
     expect(sent).toEqual([100, 100, 100, 100, 100]);
   });
 
-  test('below one a second sends one person after the other', () => {
+  test('a rate below one a second sends one person after the other', () => {
     const job = jobOf(5, { perSecond: 0.5 });
     const at: number[] = [];
     for (let second = 1; second <= 8; second++) {
@@ -41,7 +41,7 @@ describe('a rate', () => {
     expect(at).toEqual([2, 4, 6, 8]);
   });
 
-  test('is kept in the long run, fractions included, by a slice a second and not one for each person', () => {
+  test('a fractional rate is kept in the long run, by a slice a second and not one for each person', () => {
     const pace = new BackfillPace({ granted: 0, since: 0 });
     const perSecond = 3.3;
     let [sent, times] = [0, 0];
@@ -55,7 +55,7 @@ describe('a rate', () => {
     expect(times).toBeLessThanOrEqual(110);
   });
 
-  test('makes up for a wait that ended late, and no more than that', () => {
+  test('a rate makes up for a wait that ended late, and for two seconds at most', () => {
     const job = jobOf(1000, { perSecond: 100 });
     job.now += 1900;
     expect(send(job)).toBe(190);
@@ -63,13 +63,13 @@ describe('a rate', () => {
     expect(send(job)).toBe(200);
   });
 
-  test('does not hold back live triggers', () => {
+  test('a rate does not hold back live triggers', () => {
     const job = jobOf(1000, { perSecond: 10 });
     for (let user = 0; user < 50; user++) job.signal(`live-${user}`, 'exit');
     expect(send(job)).toBe(50);
   });
 
-  test('however members come and time goes, never more is handed out than it allows', () => {
+  test('a backfill never hands out more than its rate allows, whenever members come', () => {
     const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.nat(500)), { minLength: 1, maxLength: 40 });
     always(
       fc.property(fc.double({ min: 0.1, max: 300, noNaN: true }), steps, (perSecond, all) => {
@@ -151,7 +151,7 @@ test('a sample is sent and nobody else, until it is resumed', () => {
   expect(send(job)).toBe(49);
 });
 
-test('status says how many there are, how fast it goes and how long it will take, as far as that is known', () => {
+test('the status shows the number of members, the rate and the time left, as far as they are known', () => {
   const job = new AJob(10);
   job.backfill(people(100), { last: false, expected: 1000 });
   for (let second = 0; second < 10; second++) {
@@ -187,12 +187,12 @@ test.each([
   );
 });
 
-test('with a slow endpoint, the last of what is ready is left to the slices that end next, but for a tenth of a second of work', () => {
+test('with a slow endpoint, a slice leaves the last ready triggers to others, except for 0.1 s of work', () => {
   const measure = { permits: 2, freePermits: 2, allPermits: 20, requestMs: 50, running: 15, most: 16 };
   expect([300, 100, 30].map((ready) => sliceSize({ ...measure, ready }))).toEqual([30, 10, 4]);
 });
 
-test('with a fast one, a slice takes all that it can send in a second', () => {
+test('with a fast endpoint, a slice takes all that it can send in a second', () => {
   const measure = { permits: 2, freePermits: 2, allPermits: 20, requestMs: 5, running: 15, most: 16 };
   expect([500, 300].map((ready) => sliceSize({ ...measure, ready }))).toEqual([400, 300]);
 });

@@ -49,7 +49,7 @@ test('a job keeps what its endpoint does not take within an hour of the end, and
 });
 
 test.each(['operator', 'endpoint'] as const)(
-  'a job that its %s has paused sends nothing at its end: all is kept',
+  'a job that its %s has paused sends nothing at its end, and keeps everything',
   (by) => {
     const job = endingJob();
     job.signal('1');
@@ -86,7 +86,7 @@ test('an end can be moved, and taken away, before it comes', () => {
   expect(job.dispatch()).toEqual([]);
 });
 
-test('somebody who stops it before says how: its end says nothing more', () => {
+test('an earlier stop decides how the job ends: its planned end has no further effect', () => {
   const job = endingJob();
   job.signal('1');
   job.dispatch();

@@ -25,13 +25,13 @@ class AHoldingJob extends AJob {
 /** So small that a handful of triggers is more than a job holds in its own state. */
 const small = () => ({ serverLimits: { ...DEFAULT_SERVER_LIMITS, payloadBytes: 16 * 1024 } });
 
-test('a profile is named to the slice, with its holder and place', () => {
+test('a slice is given the holder and the place of a profile', () => {
   const job = new AHoldingJob();
   job.signal('1', 'enter', spilledIn(1, 7));
   expect(job.dispatch()[0]?.triggers).toEqual([expect.objectContaining({ user: '1', profileRef: [nameOf(1), 7] })]);
 });
 
-test('a holder is let go once all its triggers are sent, and not before', () => {
+test('a profile holder is dropped once all its triggers are sent, and not before', () => {
   const job = new AHoldingJob(2);
   job.signal('1', 'enter', spilledIn(1, 0));
   job.signal('2', 'enter', spilledIn(1, 1));
@@ -46,7 +46,7 @@ test('a holder is let go once all its triggers are sent, and not before', () => 
   expect(job.dropped).toEqual([nameOf(1)]);
 });
 
-test('while somebody else waits, those that nobody needs are let go where the run ends', () => {
+test('while somebody else waits, unneeded profile holders are dropped where the run ends', () => {
   const job = new AHoldingJob(1);
   job.signal('fails', 'enter', spilledIn(1));
   job.fail({ status: 500 });
@@ -108,7 +108,7 @@ test('a job that keeps what waits keeps its profiles', () => {
   expect(job.dropped).toEqual([]);
 });
 
-test('with others before it, a trigger that the job does not want changes nothing of what the chains know', () => {
+test('a rejected trigger behind others does not change which profile holder went last into the chains', () => {
   const job = new AHoldingJob(1, small());
   let users = 0;
   while (job.state.overflow.isEmpty) job.signal(`${users++}`, 'enter', spilledIn(1, users));
@@ -119,7 +119,7 @@ test('with others before it, a trigger that the job does not want changes nothin
 const enter = (holders: ProfileHolders, signal: number) => holders.enters({ profileRef: [nameOf(signal), 0] });
 const none: ReadonlySet<string> = new Set();
 
-test('while others wait behind the chains, the last one that went into them is kept, over the end of a run, too', () => {
+test('while others wait behind the chains, the last profile holder is kept, over the end of a run, too', () => {
   const holders = new ProfileHolders([]);
   enter(holders, 1);
   expect(holders.takeUnneeded(none, true)).toEqual([]);

@@ -28,7 +28,7 @@ function reclaimed(): { readonly job: AJob; readonly diedAt: number } {
   return { job, diedAt };
 }
 
-test('a run waits for a silent slice until the server ends it, and in the next its person and its permit are taken until it is over', () => {
+test('a run may end once its silent slice is reclaimed; the next keeps person and permit until it is over', () => {
   const { job, diedAt } = reclaimed();
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
   job.nextRun();
@@ -62,7 +62,7 @@ test('a run that was put off ends after its slice was reclaimed, although others
   expect(job.step()).toEqual({ kind: 'continue-as-new' });
 });
 
-test('a slice that ran for too long may have heartbeat just now: it is over later', () => {
+test('a slice that ran for too long may have sent a heartbeat just now: it is over later', () => {
   const job = new AJob(1);
   job.signal('in doubt');
   job.dispatch();
@@ -70,7 +70,7 @@ test('a slice that ran for too long may have heartbeat just now: it is over late
   expect(job.waitsMs).toBe(OVER_MS);
 });
 
-test('where requests are so short that the slice is over when it is silent, its triggers go back at once', () => {
+test('triggers of a silent slice go back at once if its requests are short enough to be over', () => {
   const job = new AJob(1, { requestTimeoutMs: 1_000 });
   job.signal('in doubt');
   job.dispatch();

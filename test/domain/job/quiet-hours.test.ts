@@ -66,7 +66,7 @@ test('a job without quiet hours tells its slices nothing of it', () => {
   expect(job.dispatch()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
 });
 
-test('a next attempt that is due in quiet hours waits for their end, and so does the probe of an unhealthy endpoint', () => {
+test('an attempt or a probe of an unhealthy endpoint that is due in quiet hours waits for their end', () => {
   const job = quietJob(3);
   job.signal('1');
   job.now += HOUR_MS - 2000;
@@ -89,7 +89,7 @@ test('a next attempt that is due in quiet hours waits for their end, and so does
   expect(unhealthy.dispatch()).toHaveLength(1);
 });
 
-test('a job that drops what comes meanwhile counts it as filtered; what waited before, or is redelivered, is sent afterwards', () => {
+test('a job that drops in quiet hours counts that as filtered, and sends waiting and redelivered triggers afterwards', () => {
   const job = quietJob(1, { meanwhile: 'drop' });
   job.now += HOUR_MS - 500;
   job.signal('before');
@@ -147,7 +147,7 @@ test('quiet hours raise no alert about what waits, until it has waited as long a
   expect(job.alerts).toMatchObject([{ kind: 'backlog-old' }]);
 });
 
-test('a status says when it is quiet and, then, until when; a job that stops, from when on it sends', () => {
+test('a status says when it is quiet and until when, and from when on a stopping job sends', () => {
   const job = quietJob(1, { days: ['mon', 'fri'] });
   const always = '22:00 to 08:00 in Europe/Berlin, from mon, fri; what comes meanwhile waits';
   expect(rowOf(job)).toBe(always);
@@ -179,7 +179,7 @@ function wakesUntil(job: AJob, hours: number): number[] {
   return woken;
 }
 
-test('a status is true although nothing happens: a job wakes when it begins and ceases to be quiet, and not once more', () => {
+test('an idle or paused job wakes only when quiet hours begin and end, to keep its status true', () => {
   const nights = [
     [1, 3],
     [25, 27],

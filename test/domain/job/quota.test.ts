@@ -63,7 +63,7 @@ test('a period takes as many people as the quota says, and the rest waits for th
   expect(rowOf(job)).toBeUndefined();
 });
 
-test('an idle job wakes when a new period begins, if anything was used of the last one, so that its status is true', () => {
+test('an idle job wakes for a new period if the last one was used, to keep its status true', () => {
   const job = jobWith(3);
   expect(job.waitsMs).toBe(36 * HOUR_MS);
   job.signal('1');
@@ -76,7 +76,7 @@ test('an idle job wakes when a new period begins, if anything was used of the la
   expect(job.waitsMs).toBe(35 * HOUR_MS);
 });
 
-test('only who is yet to have a first attempt is said to wait for the quota', () => {
+test('only a person without a first attempt is shown as waiting for the quota', () => {
   const job = jobWith(2, 3);
   signalAll(job, ['1', '2', '3']);
   job.backfill(['member']);
@@ -98,7 +98,7 @@ test('only who is yet to have a first attempt is said to wait for the quota', ()
   expect(ofPerson('2').waits).not.toHaveProperty('quota');
 });
 
-test('a person of whom two things are to be told counts twice, and keeps their order', () => {
+test('a person with two triggers counts twice, and the triggers keep their order', () => {
   const job = jobWith(3);
   for (const user of ['1', '2']) for (const event of ['enter', 'exit'] as const) job.signal(user, event);
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '1 exit a', '2 enter a']);
@@ -125,7 +125,7 @@ test('a repeated attempt does not count again, and is made although the quota is
   expect(job.dispatch()).toEqual([]);
 });
 
-test('one that was throttled has had a request, so its next one counts as well', () => {
+test('a throttled trigger has had a request, and its next one counts, too', () => {
   const job = jobWith(1);
   signalAll(job, ['1', '2']);
   job.dispatch();
@@ -141,7 +141,7 @@ test.each([
   ['without a profile yet', { 0: { code: 'PROFILE_MISSING' } }, []],
   ['kept back by a source that is down', { 0: { code: 'SOURCE_UNAVAILABLE' } }, []],
   ['skipped by a template', { 0: { code: 'SKIPPED' } }, []],
-] as const)('what is given back %s leaves its place to another', (_, failed, unsent) => {
+] as const)('a trigger that comes back %s leaves its place in the quota to another', (_, failed, unsent) => {
   const job = jobWith(1);
   signalAll(job, ['1', '2']);
   job.dispatch();
@@ -163,7 +163,7 @@ test('a slice that is lost, or whose report is unreadable, uses the quota of all
   }
 });
 
-test('a slice may start nothing in the next period, and what it gives back then gives nothing back to that', () => {
+test('a slice starts nothing in the next period, and what it gives back then does not refund that period', () => {
   const job = jobWith(2);
   signalAll(job, ['1', '2', '3', '4']);
   job.now += HOUR_MS - 2000;
@@ -175,7 +175,7 @@ test('a slice may start nothing in the next period, and what it gives back then 
   expect(job.dispatch()).toEqual([]);
 });
 
-test('a job that is recovered goes on with its quota: what is known not to have been asked is given back', () => {
+test('a recovered job keeps its quota: requests known not to have been made are refunded', () => {
   const job = jobWith(3);
   signalAll(job, ['1', '2', '3', '4']);
   const [slice] = job.dispatch();
@@ -231,7 +231,7 @@ test('live triggers come first: a backfill gets what they leave of a quota', () 
   expect(sent.slice(3)).toHaveLength(7);
 });
 
-test('a backfill says from when on its last members can be sent, as the quota allows, and not how long its rate would take', () => {
+test('a backfill says when the quota lets its last members go, instead of how long its rate takes', () => {
   const job = jobWith(10);
   const members = Array.from({ length: 35 }, (_, n) => `member-${n}`);
   job.backfill(members, { expected: 35 });
@@ -401,7 +401,7 @@ test('a dead letter that comes back counts anew', () => {
   expect(sendAll(job)).toEqual(['1']);
 });
 
-test('a backfill leaves of a quota what live triggers need that wait for their batch to fill', () => {
+test('a backfill leaves enough quota for live triggers that wait for their batch to fill', () => {
   const job = batchJobWith(10, { size: 20, afterMs: 60_000 });
   const members = Array.from({ length: 30 }, (_, n) => `member-${n}`);
   signalAll(job, ['1', '2']);

@@ -8,7 +8,7 @@ function outcomeOf(name: string): Outcome {
 }
 
 test.each([5, 25, 50, 75, 95])(
-  'where %s % of the people are refused for good, all others are delivered within five seconds, and every refused one is a dead letter',
+  'refusing %s % of the people for good delays nobody else beyond five seconds, and makes one dead letter each',
   (percent) => {
     const { delivered, deliverable, longestS, dead, wrongDead } = outcomeOf(`${percent} % get 422 for good`);
     expect(delivered).toBe(deliverable);
@@ -27,7 +27,7 @@ test('people whose messages fail with 500 for good hold up nobody else', () => {
   expect(outcomeOf('25 % get 500 for good').longestS).toBeLessThan(5);
 });
 
-test('an endpoint that refuses everybody for a while makes no more than 280 dead letters, and goes on within two minutes', () => {
+test('an endpoint that refuses everybody for a while makes at most 280 dead letters, and continues within two minutes', () => {
   const { wrongDead, mostS, delivered, deliverable } = outcomeOf('everybody gets 422 for 10 min');
   expect(wrongDead).toBeLessThanOrEqual(280);
   expect(delivered + wrongDead).toBe(deliverable);

@@ -34,7 +34,7 @@ function sendAll(job: AJob): void {
   for (const slice of job.running.splice(0)) settleSlice(job.state, slice.sliceId, send(job, slice), job.now);
 }
 
-test('one slice at a time, with all permits, of what may start in a second', () => {
+test('a job with a rate runs one slice at a time, with all permits and a second of requests', () => {
   const job = jobAt(20, 100);
   const [slice, ...more] = job.dispatch();
   expect(more).toEqual([]);
@@ -46,7 +46,7 @@ test('one slice at a time, with all permits, of what may start in a second', () 
 });
 
 test.each([5, 20, 200])(
-  'at %i a second, with slices that come and go late, ten seconds see as many to a twentieth',
+  'a rate of %i a second is kept within a twentieth over ten seconds, with late slices',
   (rate) => {
     const job = jobAt(rate, rate * 12, 500);
     const startedAt = job.now;
@@ -111,7 +111,7 @@ test('all requests count as started if a slice is lost or its report is unreadab
   expect(job.waitsMs).toBe(9000);
 });
 
-test('once a slice has started its last request, the next one is dispatched: it need not wait for the answers', () => {
+test('the next slice is dispatched once a slice has started its last request, without waiting for the answers', () => {
   const job = jobAt(20, 100, 50);
   const [slice] = job.dispatch();
   const sliceId = slice?.sliceId ?? 0;
@@ -129,7 +129,7 @@ test('once a slice has started its last request, the next one is dispatched: it 
   expect(job.state.spacing).toEqual(spacing);
 });
 
-test('the next slice after an edit has the new rate: none runs beside one that may still start requests, and no old wait is kept', () => {
+test('the slice after an edit has the new rate, runs beside no old slice, and keeps no old wait', () => {
   const job = new AJob(10);
   for (let i = 0; i < 1000; i++) job.signal(`person ${i}`);
   const unpaced = job.dispatch();

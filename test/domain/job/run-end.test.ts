@@ -14,14 +14,14 @@ function heldUp(): AJob {
   return job;
 }
 
-test('an old run dispatches no slice until those that run have reported, and ends', () => {
+test('an old run dispatches no slice until its running slices have reported, and then ends', () => {
   const job = heldUp().facts(OLD);
   expect(job.step().kind).toBe('wait');
   job.end();
   expect(job.step()).toEqual(CONTINUE);
 });
 
-test('a slice that takes longer than slices do holds up no others: the old run goes on, and ends in the next calm moment', () => {
+test('an unusually long slice holds up no others: the old run goes on, and ends at the next calm moment', () => {
   const job = heldUp().facts(OLD);
   const step = job.step();
   const until = step.kind === 'wait' ? (step.until ?? Infinity) : 0;
@@ -52,7 +52,7 @@ test('the slower the endpoint, the longer an old run waits, but never longer tha
 });
 
 test.each([{ events: 8_192 }, { signals: 8_000 }, { historyBytes: 16 * 1024 * 1024 }])(
-  'a run that is as old as it may be (%j) waits for all of its slices',
+  'a run of the greatest age (%j) waits for all of its slices',
   (oldest) => {
     const job = heldUp().facts(oldest);
     job.step();
@@ -76,7 +76,7 @@ test('triggers that arrive while the end of a run is put off stay in memory, as 
   expect(job.holders.size).toBeGreaterThan(0);
 });
 
-test('a run ends in a calm moment from 256 events on, if its history is twice what it hands on, but not within a second and a half', () => {
+test('a run of 256 events and 1.5 s ends in a calm moment if its history is twice its state', () => {
   const job = new AJob(1);
   const bytes = 2 * estimateBytes(job.state);
   expect(job.facts({ events: 255, historyBytes: bytes }).step()).toEqual({ kind: 'wait' });
@@ -91,7 +91,7 @@ test('a run ends in a calm moment from 256 events on, if its history is twice wh
   expect(waiting.facts({ events: 256, historyBytes: bytes }).step().kind).toBe('wait');
 });
 
-test('a grown run ends when nobody has to wait for it, slices that run or not, and tries that once', () => {
+test('a grown run ends when nobody has to wait for it, with or without running slices, and tries once', () => {
   const job = new AJob(3);
   const grown = { events: 256, historyBytes: 10 * estimateBytes(job.state) };
   job.signal('hangs');
@@ -116,7 +116,7 @@ test('a grown run ends when nobody has to wait for it, slices that run or not, a
   expect(job.step()).toEqual(CONTINUE);
 });
 
-test('a run that ends waits for what it has at holders: when that comes meanwhile, the server refuses the end', () => {
+test('an ending run waits for its work at holders: a result meanwhile would make the server refuse the end', () => {
   const job = new AJob(1);
   const old = { events: 4_096, historyBytes: 2 ** 22 };
   const step = job.facts({ ...old, atHolders: true }).step();
@@ -125,7 +125,7 @@ test('a run that ends waits for what it has at holders: when that comes meanwhil
   expect(job.facts(old).step()).toEqual(CONTINUE);
 });
 
-test('it does not wait for holders longer than for slices: one may be a holder that cannot be read', () => {
+test('an ending run waits no longer for holders than for slices, since a holder may be unreadable', () => {
   const job = new AJob(1);
   job.facts({ events: 4_096, atHolders: true });
   const step = job.step();
@@ -133,7 +133,7 @@ test('it does not wait for holders longer than for slices: one may be a holder t
   expect(job.step()).toEqual(CONTINUE);
 });
 
-test('a run that may end at any calm moment does not take one while it has something at holders', () => {
+test('a run that may end at any calm moment does not end while it has work at holders', () => {
   const job = new AJob(1).facts({ continueSuggested: true, atHolders: true });
   expect(job.step()).toEqual({ kind: 'wait' });
   expect(job.facts({ continueSuggested: true }).step()).toEqual(CONTINUE);

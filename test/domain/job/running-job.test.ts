@@ -83,7 +83,7 @@ test('triggers of an audience that was edited away are still sent, by its name',
   expect(job.signal('2')).toBe('the job does not subscribe to audience "a"');
 });
 
-test('paused, it accepts and keeps; resumed, it sends', () => {
+test('a paused job accepts and keeps triggers; a resumed one sends them', () => {
   const job = new AJob(1);
   pauseJob(job.state);
   job.signal('1');
@@ -161,7 +161,7 @@ test.each([
   ],
   ['the job', (job: AJob) => pauseJob(job.state), (job: AJob) => resumeJob(job.state)],
 ])(
-  'while %s is paused its child is not looked for, and no timer is set for that; it is when that goes on',
+  'pausing %s stops the look for its child and sets no timer for that; resuming starts it again',
   (_, pause, resume) => {
     const job = new AJob(1);
     job.backfill(['1'], { last: false });

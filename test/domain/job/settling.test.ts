@@ -67,7 +67,7 @@ test('an answer that means "retry" delays its trigger: no dead letter, and no ad
 });
 
 test.each(['pausing', 'misconfigured', 'delivered', 'nonsense', 7])(
-  'a report that says %s of an answer is read as far as it can be',
+  'a report with the outcome %s for an answer is read as far as possible',
   (as) => {
     const job = new AJob(1);
     job.signal('1');
@@ -79,7 +79,7 @@ test.each(['pausing', 'misconfigured', 'delivered', 'nonsense', 7])(
   },
 );
 
-test('a dead letter shows a profile as people read it, and is sent with the same one when it comes back', () => {
+test('a dead letter shows its profile in readable form, and is redelivered with the same profile', () => {
   const job = new AJob(1);
   const profile = { loyalty: 9007199254740993n };
   job.signal('1', 'enter', { profile });
@@ -174,7 +174,7 @@ function refusing(people: number): AJob {
   return job;
 }
 
-test('an endpoint that accepts others refuses some dozens of people: they are dead letters at once, and the next ones are sent', () => {
+test('people refused by an endpoint that accepts others become dead letters at once, and the next ones are sent', () => {
   const job = refusing(59);
   job.signal('next');
   expect(job.dispatchedUsers()).toEqual([['next']]);
@@ -182,7 +182,7 @@ test('an endpoint that accepts others refuses some dozens of people: they are de
   expect(job.status).not.toHaveProperty('endpoint');
 });
 
-test('an endpoint that refuses everybody gets single probes: no further dead letters, and the status and an alert say why and what to do', () => {
+test('an endpoint that refuses everybody gets single probes and makes no more dead letters; status and alert give advice', () => {
   const job = refusing(130);
   job.dispatch();
   expect(job.dead).toHaveLength(119);
@@ -202,7 +202,7 @@ test('an endpoint that refuses everybody gets single probes: no further dead let
 });
 
 test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
-  '[S20] a message that is never sent to anybody (%s) is a dead letter at once, and says nothing of the endpoint, also of a new one',
+  '[S20] a message that can never be sent (%s) is a dead letter at once, and proves nothing about the endpoint',
   (code) => {
     const job = new AJob(5);
     job.state.breaker = new Breaker(UNPROVEN);
@@ -427,7 +427,7 @@ function expectWhole(job: AJob): void {
   expect(job.status).toMatchObject({ delivered: 5, waiting: 0, deadLetters: 0 });
 }
 
-test('whatever a report says in any of its places, its slice is settled, or goes back whole', () => {
+test('a report settles its slice or gives it back whole, whatever the report says in any place', () => {
   const tried = variations(REPORT);
   for (const { said, raw } of tried) {
     const { job, sliceId } = aJobWithASlice();
@@ -439,7 +439,7 @@ test('whatever a report says in any of its places, its slice is settled, or goes
   expect(tried.length).toBeGreaterThan(200);
 });
 
-test('whatever the last heartbeat of a lost slice says in any of its places, nothing of it stays running', () => {
+test('nothing of a lost slice stays running, whatever its last heartbeat says in any place', () => {
   for (const { raw } of variations(PROGRESS)) {
     const { job, sliceId } = aJobWithASlice();
     loseSlice(job.state, sliceId, raw, job.now);
@@ -490,7 +490,7 @@ test('a status says nothing of what was filtered before anything is', () => {
   expect(new AJob(1).status).not.toHaveProperty('filtered');
 });
 
-test('a template that fails at an endpoint which has accepted others costs a dead letter, and nothing is counted as asked', () => {
+test('a template that fails at an endpoint that has accepted others costs a dead letter, and counts no request', () => {
   const job = new AJob(2);
   job.signal('1');
   job.signal('2');
@@ -501,7 +501,7 @@ test('a template that fails at an endpoint which has accepted others costs a dea
   expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
 });
 
-test('a template that fails for many people in a row holds up nobody else: it says nothing of an endpoint that has accepted others', () => {
+test('a template that fails for many people holds up nobody else at an endpoint that has accepted others', () => {
   const job = new AJob(20);
   job.signal('first');
   job.dispatch();
@@ -518,7 +518,7 @@ test('a template that fails for many people in a row holds up nobody else: it sa
   expect(job.dead).toHaveLength(15);
 });
 
-test('a template that fails before the endpoint has accepted anything is tried again, and the advice is about the template', () => {
+test('a template that fails at a new endpoint is tried again, with advice about the template', () => {
   const job = new AJob(2);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
@@ -531,7 +531,7 @@ test('a template that fails before the endpoint has accepted anything is tried a
   });
 });
 
-test('a slice tells templates how often the oldest trigger of a person failed, and says nothing of it without templates', () => {
+test("a slice with templates says how often a person's oldest trigger failed; one without does not", () => {
   const failuresIn = (body: string | null): (number | undefined)[] => {
     const { definition } = jobRecord(1);
     const job = new AJob(1, { definition: { ...definition, body } });

@@ -19,7 +19,7 @@ function startsOf(perSecond: number, delaysMs: readonly number[]): number[] {
   });
 }
 
-test('whatever holds requests up, within any time no more start than the rate allows, and half a second’s worth at once', () => {
+test("requests never start faster than the rate, with half a second's worth at once, whatever holds them up", () => {
   const delays = fc.array(fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, fc.nat(3000)), { maxLength: 150 });
   always(
     fc.property(rate, delays, (perSecond, delaysMs) => {
@@ -34,7 +34,7 @@ test('whatever holds requests up, within any time no more start than the rate al
   expect(true).toBe(true);
 });
 
-test('a sender that is held up for less than half a second again and again still reaches the rate, to a twentieth over ten seconds', () => {
+test('a sender that is often held up below half a second still reaches the rate within a twentieth', () => {
   always(
     fc.property(
       fc.double({ min: 2, max: 1000, noNaN: true }),
@@ -75,7 +75,7 @@ test.each([
   expect(spacing.from).toBeCloseTo(now + intervalMs(perSecond));
 });
 
-test('how many may start by some time is how many do', () => {
+test('the predicted number of starts by some time is the actual one', () => {
   always(
     fc.property(
       rate,

@@ -51,7 +51,7 @@ test('a stopped job wakes for nothing, says nothing to its operators, and keeps 
   expect(stopped.dispatchedUsers().flat().sort()).toEqual(['1', 'late']);
 });
 
-test('a stopped job takes no dead letter, which is told so, and drops what it keeps when it is told to', () => {
+test('a stopped job refuses a dead letter, says so, and drops what it keeps when told to discard', () => {
   const job = new AJob(1);
   job.signal('1');
   stopJob(job.state, 'keep');
@@ -118,7 +118,7 @@ function resumed(job: AJob, ms = 0): AJob {
   return next;
 }
 
-test('stopped with keep in the middle of a backfill, a job keeps whom it has read and where it was, and goes on from there', () => {
+test('a job stopped with keep during a backfill keeps the members it has read, and continues from there', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
   expect(job.step()).toEqual({ kind: 'cancel-backfill', n: 1 });
@@ -132,7 +132,7 @@ test('stopped with keep in the middle of a backfill, a job keeps whom it has rea
   expect(next.status.backfill).toMatchObject({ n: 1, state: 'finished', taken: 4, delivered: 4 });
 });
 
-test('a person who left while the job was kept is not read afterwards; a live exit replaces a member read before', () => {
+test('a person who left while the job was stopped is not read; a live exit replaces an earlier member', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
   job.end({}, [0, 1]);
@@ -177,7 +177,7 @@ test('a job keeps the part of its backfill that it could not read before its dea
 });
 
 test.each(['paused', 'lost'])(
-  'a %s backfill is not sent because its job stops, but kept as soon as all else is sent',
+  'a %s backfill is not sent when its job stops, and is kept once all else is sent',
   (how) => {
     const job = inABackfill(how === 'paused' ? 2 : undefined);
     if (how === 'lost') backfillChildGone(job.state, 1);

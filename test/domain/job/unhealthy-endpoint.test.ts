@@ -38,7 +38,7 @@ function waitsFor(status: number): (number | undefined)[] {
   });
 }
 
-test('a Retry-After whose time has passed asks for no wait: a 429 is waited for as without one, a 503 costs an attempt', () => {
+test('a Retry-After in the past asks for no wait: a 429 waits as without one, a 503 costs an attempt', () => {
   expect(waitsFor(429)).toEqual([5000, 10_000, 20_000]);
   const [first = 0, second = 0] = waitsFor(503);
   expect([first > 3999, second > 23_000]).toEqual([true, true]);
@@ -139,7 +139,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   expect(job.dispatch()).not.toEqual([]);
 });
 
-test('an unhealthy endpoint is not probed while a request of before is still open: that would be one more than the job may have', () => {
+test('an unhealthy endpoint is not probed while an earlier request is open, since that would exceed the permits', () => {
   const job = new AJob(4);
   job.dispatchEach(['1', '2', '3', '4']);
   for (let i = 0; i < 3; i++) job.end({ 0: { status: 500 } });
@@ -150,7 +150,7 @@ test('an unhealthy endpoint is not probed while a request of before is still ope
   expect(job.dispatchedUsers()).toHaveLength(1);
 });
 
-test('five people whose messages fail for good hold up nobody else, and only a single one is tried once all fail', () => {
+test('five people whose messages fail for good hold up nobody else', () => {
   const job = new AJob(5);
   const users = ['1', '2', '3', '4', '5'];
   for (const user of users) {
@@ -168,7 +168,7 @@ test('five people whose messages fail for good hold up nobody else, and only a s
   expect(job.dispatchedUsers().flat()).toContain('healthy');
 });
 
-test('an unhealthy endpoint is probed by whoever has the best chance: never tried before, else failed least, live before dead letters', () => {
+test('an unhealthy endpoint is probed with new people first, then those who failed least, and dead letters last', () => {
   const job = new AJob(1);
   const dead = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
   for (const [user, failures] of [

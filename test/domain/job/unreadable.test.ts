@@ -69,7 +69,7 @@ test('triggers before an unreadable holder are sent, those behind it wait, and o
   ]);
 });
 
-test('it is read again at growing intervals, and once it can be read everything goes on in its order', () => {
+test('an unreadable holder is read again, and once it can be read everything continues in order', () => {
   const job = withHolders('2');
   job.goOn(60_000);
   const { sent } = job;
@@ -94,7 +94,7 @@ test('a job continues as new though a holder cannot be read, and its next run kn
   expect(job.status).toMatchObject({ waiting: before.waiting, unreadableHolder: before.unreadableHolder });
 });
 
-test('content that no job puts there is no reason to drop it', () => {
+test('a holder with foreign content is not dropped', () => {
   const job = withHolders('none');
   job.holders.set('2', { audiences: [], triggers: [7] } as unknown as Parameters<typeof job.holders.set>[1]);
   job.goOn(60_000);
@@ -114,7 +114,7 @@ test('an operator who tries now has it read at once', () => {
   expect(job.status).not.toHaveProperty('unreadableHolder');
 });
 
-test('where its workflow was deleted, the job says that what it held is lost, and the others are sent', () => {
+test('a deleted holder is reported with its loss, and the other triggers are sent', () => {
   const job = withHolders('2');
   job.goOn(60_000);
   const { length } = job.holders.get('2')?.triggers ?? [];
