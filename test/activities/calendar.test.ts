@@ -28,7 +28,7 @@ test('eight days ahead are known, from the night before on', () => {
   expect(quietFrom('2026-01-07T12:00:00Z').at(-1)).toBe('01-14T21:00 01-15T07:00');
 });
 
-test('in the night in which clocks are put forward it is quiet an hour less, and an hour more where they are put back', () => {
+test('quiet hours are an hour shorter when clocks are put forward, and an hour longer when they are put back', () => {
   expect(quietFrom('2026-03-28T12:00:00Z')[1]).toBe('03-28T21:00 03-29T06:00');
   expect(quietFrom('2026-10-24T12:00:00Z')[1]).toBe('10-24T20:00 10-25T07:00');
 });
@@ -46,7 +46,7 @@ test.each([
   expect(quietFrom(at, hours)).toContain(wanted);
 });
 
-test('where clocks skip all of them there are none that night', () => {
+test('a night in which clocks skip all quiet hours has none', () => {
   const times = quietFrom('2026-03-28T12:00:00Z', { from: '02:15', to: '02:45' });
   expect(times.slice(0, 3)).toEqual(['03-28T01:15 03-28T01:45', '03-30T00:15 03-30T00:45', '03-31T00:15 03-31T00:45']);
 });
@@ -69,7 +69,7 @@ function periodsFrom(at: string, per: Quota['per'], timeZone: string): string[] 
   return (calendar?.periods ?? []).map((ms) => new Date(ms).toISOString().slice(5, 16));
 }
 
-test('periods of a quota are those of the calendar there, from the present one to the first that is not known', () => {
+test('quota periods follow the local calendar, from the present one to the first unknown one', () => {
   const days = periodsFrom('2026-03-28T12:00:00Z', 'day', 'Europe/Berlin');
   expect(days).toHaveLength(10);
   expect(days.slice(0, 3)).toEqual(['03-27T23:00', '03-28T23:00', '03-29T22:00']);
@@ -108,7 +108,7 @@ function wallAt(zone: string, ms: number): { day: number; time: string } {
   return { day: (new Date(`${date}T00:00:00Z`).getUTCDay() + 6) % 7, time: time.slice(0, 5) };
 }
 
-test('all year round it is quiet whenever clocks show so, and at no other time but when they are put back', () => {
+test('a calendar is quiet whenever clocks show it, all year, and otherwise only when clocks are put back', () => {
   always(
     fc.property(
       fc.constantFrom(...ZONES),

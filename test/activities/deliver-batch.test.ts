@@ -88,7 +88,7 @@ test('halving a batch isolates a trigger that "answers" make a dead letter, too'
   expect(lab.receiver.ledger.delivered).toBe(3);
 });
 
-test('an answer that says to try again is one for all of them, and told once', async () => {
+test('an answer that asks for a retry counts for the whole batch, and is reported once', async () => {
   const lab = await SliceLab.open({ answer: () => ({ status: 503, body: 'busy' }) });
   const report = await lab.deliver([trigger('a'), trigger('a'), trigger('b')], batchesOf(10));
   expect(report.failed).toEqual([
@@ -129,7 +129,7 @@ test('when the budget ends amid halving, the rest goes back and remembers how fa
   expect(batches(lab)[before]?.length).toBe(most.get(0));
 });
 
-test('[S20] a batch has at most 2 MiB: with large bodies it carries fewer, and who is too large alone is no request', async () => {
+test('[S20] a batch has at most 2 MiB: large bodies make it smaller, and a body too large is not sent', async () => {
   const lab = await SliceLab.open();
   const users = ['a', 'b', 'c', 'd', 'e'];
   for (const user of users) lab.source.setProfile(user, { note: 'x'.repeat(700 * 1024) });
@@ -180,7 +180,7 @@ test('a template makes the list, and one that fails for a person fails for that 
   expect(new Set(sent.flat())).toEqual(new Set([0, 1, 2, 3, 4, 6, 7]));
 });
 
-test('a trigger that a template skips is left out with the reason, as are later ones of that person; the others are sent', async () => {
+test('a skipped trigger is left out with the reason, as are later ones of that person, and others are sent', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   const body =
     '[{% for item in items %}{% if item.data.email == blank %}{% skip "no email" %}{% endif %}{"id": {{ item.id | json }}, "event": {{ item.event | json }}},{% endfor %}]';

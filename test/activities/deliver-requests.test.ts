@@ -41,7 +41,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
   return { seen, deliver, lab, authorizations };
 }
 
-test('every request is counted, and of one that is sent again with another token both', async () => {
+test('every request is counted, including both when one is sent again with another token', async () => {
   const { deliver, lab } = await guardedEndpoint((token) => token !== 'token-1');
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
   const metrics = readExposition(await lab.metrics.text());
@@ -64,7 +64,7 @@ test('tokens that were asked for are counted, those that were not given too', as
   expect(sumOf(metrics, 'triggers_request_duration_seconds_count')).toBe(0);
 });
 
-test('a token that is refused with 401 is fetched anew once, and the trigger is sent again under the same id', async () => {
+test('a token refused with 401 is fetched anew once, and the trigger is sent again under the same id', async () => {
   const { seen, deliver } = await guardedEndpoint((token) => token !== 'token-1');
   expect(await deliver(3)).toMatchObject({ failed: [], unsent: [] });
   expect(seen.requests).toEqual(['token-1', 'token-2', 'token-2', 'token-2']);
@@ -81,7 +81,7 @@ test('the second request for a trigger waits for its turn at the rate of the job
   expect(second - first).toBeGreaterThanOrEqual(333);
 });
 
-test('a configuration in which an authorization is the same keeps its token, and one in which it is another fetches one', async () => {
+test('an unchanged authorization keeps its token after a new configuration, and a changed one fetches a token', async () => {
   const { seen, deliver, lab, authorizations } = await guardedEndpoint(() => true);
   await deliver(1);
   lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'], bearer: 't' } }));
@@ -114,7 +114,7 @@ test('beside a token go the headers and the signature of its authorization, the 
   ]);
 });
 
-test('an endpoint that refuses every token is asked twice for a trigger, and no token more is fetched for the next ones', async () => {
+test('an endpoint that refuses every token is asked twice for one trigger, and later triggers fetch no token', async () => {
   const { seen, deliver } = await guardedEndpoint(() => false);
   const { failed, unsent } = await deliver(5);
   expect(failed.map(({ status }) => status)).toEqual([401, 401, 401]);
@@ -128,7 +128,7 @@ test('[S22] an answer that repeats the refused token, or the credentials for it,
   expect(failed).toMatchObject([{ status: 403, answer: 'no … of …' }]);
 });
 
-test('without a token nothing is sent: ours to mend, with the reason, and tried again later', async () => {
+test('nothing is sent without a token: each trigger fails with the reason, and the worker logs a warning', async () => {
   const { seen, deliver, lab } = await guardedEndpoint(() => true);
   seen.isDown = true;
   const { failed } = await deliver(2);
@@ -216,7 +216,7 @@ test('triggers that cannot be started within the budget go back at once', async 
   expect(performance.now() - began).toBeLessThan(60_000);
 });
 
-test('one that needs no request uses up none of the rate', async () => {
+test('a trigger that needs no request uses up none of the rate', async () => {
   const lab = await SliceLab.open();
   const { profile: _, ...unknown } = trigger('unknown');
   const report = await lab.deliver([unknown, ...people(1)], { pace: { perSecond: 0.1 }, budgetMs: 5_000, permits: 1 });
@@ -235,7 +235,7 @@ test('a slice of which nothing was sent hands its spacing on as it was', async (
   expect(Math.abs((report.spacing?.nextAtMs ?? 0) - nextAtMs)).toBeLessThan(500);
 });
 
-test('once the last request is started, the slice says so, and starts nothing more', async () => {
+test('a slice says when it has started its last request, and starts nothing more', async () => {
   const lab = await SliceLab.open({ delayMs: 600 });
   const report = await lab.deliver(people(4), { permits: 4, pace: { perSecond: 10 } });
   expect(lab.returned).toEqual([
@@ -317,7 +317,7 @@ test('a trigger is sent with the profile that came with it, wherever that is', a
   ]);
 });
 
-test('one whose profile is gone is not sent, and never with another; others are', async () => {
+test('a trigger whose profile is gone is not sent, and never with another profile; others are sent', async () => {
   const lab = await labWith({ profiles: ['{"n":1}'] });
   const report = await lab.deliver([held('1', 0), held('2', 1), { ...held('3', 2), profileOptional: true }]);
   expect(report.failed).toMatchObject([
@@ -327,7 +327,7 @@ test('one whose profile is gone is not sent, and never with another; others are'
   expect(lab.receiver.ledger.delivered).toBe(1);
 });
 
-test('while Temporal does not give them, triggers wait as for a source that does not answer; others are sent', async () => {
+test('triggers wait for profiles that Temporal does not return, as for a silent source; others are sent', async () => {
   const lab = await labWith(undefined);
   lab.spilledIn.inputOf = async () => await Promise.reject(new Error('Temporal is away'));
   const report = await lab.deliver([held('1', 0), trigger('2')]);
@@ -355,7 +355,7 @@ async function openLab(options: ReceiverOptions = {}): Promise<{ lab: SliceLab; 
 
 const headersOf = (lab: SliceLab, name: string) => lab.receiver.ledger.entries.map(({ headers }) => headers?.[name]);
 
-test('each request carries what its trace says of it, and its end is told', async () => {
+test('each request carries its trace header, and its end is reported to the trace', async () => {
   const { lab, told } = await openLab({
     answer: ({ message }) => (message?.user === '2' ? { status: 503 } : undefined),
   });
@@ -369,7 +369,7 @@ test('each request carries what its trace says of it, and its end is told', asyn
   expect(headersOf(lab, 'traceparent')).toEqual(['trace-0', 'trace-1']);
 });
 
-test('the look-up is told, and who came to nothing without a request', async () => {
+test('telemetry is told of the look-up of profiles, and of triggers that failed without a request', async () => {
   const { lab, told } = await openLab();
   lab.source.setProfile('known', {});
   await lab.deliver([bare('known'), bare('unknown')], { permits: 1 });
@@ -388,7 +388,7 @@ test('the look-up is told, and who came to nothing without a request', async () 
   ]);
 });
 
-test('a slice that has no authorization tells it of each of its triggers; without anybody to tell, there is no header', async () => {
+test('a slice without a known authorization reports each of its triggers; without tracing there is no header', async () => {
   const { lab, told } = await openLab();
   await lab.deliver([trigger('1'), trigger('2')], { settings: { authorization: 'missing' } });
   expect(told).toEqual([0, 1].map((index) => ['attempted', index, 'AUTHORIZATION_UNKNOWN']));

@@ -7,7 +7,7 @@ import { bare, SliceLab, tracingWith, trigger } from './a-slice.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `person ${i + 1}`);
 
-test('a slice that all goes well is an empty report', async () => {
+test('a slice in which all goes well gives an empty report', async () => {
   const lab = await SliceLab.open();
   const report = await lab.deliver(people(20).map((user) => trigger(user)));
   expect(report).toEqual({ failed: [], unsent: [], sendingMs: expect.any(Number) });
@@ -46,7 +46,7 @@ test('after a failure the later triggers of that person stay unsent, and others 
   expect(lab.receiver.ledger.delivered).toBe(2);
 });
 
-test('whatever endpoints do, the activity ends with a report', async () => {
+test('the activity ends with a report, whatever endpoints do', async () => {
   const lab = await SliceLab.open({
     answer: ({ message }) =>
       message?.user === 'reset'
@@ -125,7 +125,7 @@ test('permits that are all at work stay', async () => {
   expect(lab.returned).toEqual([]);
 });
 
-test('once a second it tells what is settled', async () => {
+test('a slice reports settled triggers once a second', async () => {
   const lab = await SliceLab.open({
     answer: ({ message }) =>
       message?.user === '2' ? { status: 500 } : message?.user === '4' ? { status: 200, delayMs: 1300 } : undefined,
@@ -142,7 +142,7 @@ test('once a second it tells what is settled', async () => {
   ]);
 });
 
-test('while nothing settles it says that it lives, but seldom: many slices may hang', async () => {
+test('a slice sends heartbeats while nothing settles, but seldom: many slices may hang', async () => {
   const lab = await SliceLab.open({ delayMs: 3500 });
   await lab.deliver([trigger('1')]);
   expect(lab.heartbeats).toEqual([{ delivered: [], failed: [] }]);
@@ -191,7 +191,7 @@ test('refused payloads with a success between do not end the slice', async () =>
   expect(report.unsent).toEqual([]);
 });
 
-test('cancelled while its requests are open, it says at once that it starts nothing more', async () => {
+test('a slice that is cancelled with open requests says at once that it starts nothing more', async () => {
   const lab = await SliceLab.open({
     delayMs: 1_000,
     onArrival: ({ number }) => {
@@ -244,7 +244,7 @@ test('a source that fails holds up only those who need it', async () => {
   expect(lab.arrived).toEqual(['2']);
 });
 
-test('why the source could not be read is said, where that is for people: the message of another error may hold anything', async () => {
+test('the reason of a SourceError is reported; the message of any other error is not', async () => {
   const lab = await SliceLab.open();
   lab.source.failure = new SourceError('profiles.ndjson, line 3, is no JSON.');
   expect((await lab.deliver([bare('1')])).failed).toMatchObject([{ answer: 'profiles.ndjson, line 3, is no JSON.' }]);
@@ -252,7 +252,7 @@ test('why the source could not be read is said, where that is for people: the me
   expect(JSON.stringify(await lab.deliver([bare('1')]))).not.toContain('secret');
 });
 
-test('a job that sends memberships asks for those of everybody in a slice at once, and sends none that are not known', async () => {
+test('a job that sends memberships asks once for everybody in a slice, and sends none that are unknown', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   lab.source.memberships = async (users) => {
     lab.source.calls.memberships++;
@@ -346,7 +346,7 @@ test('a profile that cannot be written as JSON is an impossible message', async 
   expect(lab.arrived).toEqual(['2']);
 });
 
-test('[S20] a message of more than 2 MiB is no request, and says so; one of almost as many bytes is sent', async () => {
+test('[S20] a message above 2 MiB is not sent, and reported as too large; a slightly smaller one is sent', async () => {
   const lab = await SliceLab.open();
   const profiles = ['ü'.repeat(1024 * 1024), 'x'.repeat(2 * 1024 * 1024 - 4096), 'x'.repeat(2 * 1024 * 1024)];
   for (const [index, note] of profiles.entries()) lab.source.setProfile(String(index), { note });
@@ -358,7 +358,7 @@ test('[S20] a message of more than 2 MiB is no request, and says so; one of almo
   expect(lab.arrived).toEqual(['1']);
 });
 
-test('[S20] however many messages are too large, the others of the slice are sent', async () => {
+test('[S20] the others of a slice are sent, however many of its messages are too large', async () => {
   const lab = await SliceLab.open();
   const users = Array.from({ length: 12 }, (_, index) => String(index));
   for (const user of users) lab.source.setProfile(user, { note: user === '11' ? '' : 'x'.repeat(2 * 1024 * 1024) });
@@ -386,14 +386,14 @@ test('a worker that has just stood still sends nothing and asks nothing, and giv
   expect([lab.receiver.ledger.requests, lab.source.calls.profiles, lab.heartbeats]).toEqual([0, 0, []]);
 });
 
-test('a slice whose time is over, by the clock of its worker, sends nothing and asks nothing, and gives everything back', async () => {
+test("a slice whose time is over, by its worker's clock, sends nothing, asks nothing and gives everything back", async () => {
   const lab = await SliceLab.open();
   const report = await lab.deliver([trigger('1')], { notAfterMs: Date.now() });
   expect(report).toEqual({ failed: [], unsent: [0], sendingMs: 0 });
   expect([lab.receiver.ledger.requests, lab.source.calls.profiles]).toEqual([0, 0]);
 });
 
-test('once its time is over a slice starts no further request, however much of its budget is left', async () => {
+test('a slice whose time is over starts no further request, however much of its budget is left', async () => {
   const lab = await SliceLab.open({ delayMs: 150 });
   const notAfterMs = Date.now() + 1000;
   const begunAtMs: number[] = [];

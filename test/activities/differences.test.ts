@@ -167,7 +167,7 @@ test('the folder is for the worker alone; what nobody needs any more is removed'
   expect(readdirSync(join(root, 'differences'))).toEqual([]);
 });
 
-test('nothing outside of its folder is named by an id, and without a folder nothing is done', async () => {
+test('an id cannot name anything outside of its folder, and nothing is done without a folder', async () => {
   for (const differenceId of ['..', '../../etc', 'x'])
     await expect(activities().keepTheirMembers({ differenceId, part: 0, ids: [] })).rejects.toMatchObject({
       type: 'NoDifferenceId',

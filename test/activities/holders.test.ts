@@ -43,14 +43,14 @@ test('a holder that is not known any more has null for content', async () => {
 });
 
 test.each([undecodable('it is not JSON'), null, 'text', [], { audiences: [] }, { triggers: [] }])(
-  'what is no content (%j) fails, rather than being taken for no triggers',
+  'a value that is not content (%j) fails, and is not taken for an empty holder',
   async (input) => {
     workflows.input = input;
     await expect(holders.load('holder-1')).rejects.toThrow('The content of holder-1 cannot be read: it is not');
   },
 );
 
-test('why a content cannot be read is said: a key that is lost, say', async () => {
+test('an unreadable content is reported with the reason, such as a lost key', async () => {
   workflows.input = undecodable('it is encrypted with the key "k", which is configured as lost');
   await expect(holders.load('holder-1')).rejects.toThrow(/cannot be read: it is encrypted with the key "k".* lost\./);
 });
@@ -98,7 +98,7 @@ test('a dead letter is in its trace once it is kept, and not before', async () =
   expect(told).toEqual(['d0']);
 });
 
-test('each dead letter gets the answer whether its job took it, some at a time; one that cannot be reached fails the activity', async () => {
+test('dead letters get the answer of their job, some at a time; one out of reach fails the activity', async () => {
   const workflows = new RecordedSideWorkflows();
   const answers = Array.from({ length: 50 }, (_, i) => ({
     workflowId: `dead-letter-${i}`,
@@ -121,7 +121,7 @@ test('a dead letter keeps the profile that its trigger came with itself, since i
   expect(workflows.started[0]?.input).toEqual({ ...letter, profile: { n: 12345678901234567890n }, profileBytes: 30 });
 });
 
-test('one whose profile is gone says so, and comes back as such: it is never sent with what the source has', async () => {
+test('a dead letter whose profile is gone says so, comes back without it, and takes none from the source', async () => {
   const workflows = new RecordedSideWorkflows();
   const { profile: _, profileBytes: __, ...letter } = aDeadLetter();
   const lost = { ...letter, ...HELD };
@@ -136,7 +136,7 @@ test('one whose profile is gone says so, and comes back as such: it is never sen
   expect(reading).toMatchObject({ ok: true, redelivery: { trigger: HELD } });
 });
 
-test('one whose profile cannot be read at the moment is kept later', async () => {
+test('a dead letter whose profile cannot be read at the moment is kept later', async () => {
   const workflows = new RecordedSideWorkflows();
   workflows.input = undecodable('it is encrypted');
   await expect(createKeepDeadLetters(workflows)([{ ...aDeadLetter(), ...HELD }])).rejects.toThrow('it is encrypted');
@@ -184,7 +184,7 @@ test('many who want one holder at a time, or one after another, read it once', a
   expect(holders.reads).toEqual([`profiles-crm-${nameOf(0)}`]);
 });
 
-test('the contents used last stay, within their bytes', async () => {
+test('the most recently used contents stay in memory, up to their bytes', async () => {
   const holders = withHolders(3, 400);
   const reader = new SpilledProfileReader(holders, 1000);
   for (const n of [0, 1, 0, 2]) await reader.read('crm', [nameOf(n), 0]);
@@ -195,7 +195,7 @@ test('the contents used last stay, within their bytes', async () => {
   expect(holders.reads).toHaveLength(4);
 });
 
-test('one that is larger than all that may stay is read all the same', async () => {
+test('a profile holder that is larger than the cache is still read', async () => {
   const reader = new SpilledProfileReader(withHolders(1, 5_000), 1000);
   expect(await reader.read('crm', [nameOf(0), 1])).toHaveLength(5_008);
 });

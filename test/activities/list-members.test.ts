@@ -88,14 +88,14 @@ test('ids that no trigger may have are left out, and the rest goes on', async ()
   expect((await pagesOf(sourceOf(members), 2, 100_000)).flat()).toEqual(['1', '2', 'x'.repeat(255)]);
 });
 
-test('a member who is on a page several times is listed once, and an id that is no text is left out', async () => {
+test('a member who is on a page several times is listed once, and a non-text id is left out', async () => {
   const source = sourceOf(['1', '2', '3']);
   // What a source has read as JSON may be anything, whatever its type says.
   source.bend = ({ ids }) => ({ ids: [...ids, '2', null, 4, {}, '1'] as string[] });
   expect(await createListMembers(source)(VIP.id, null, 10, 1000)).toEqual({ ids: ['1', '2', '3'] });
 });
 
-test('a source that gives more than it was asked for is taken at its word, unless it is too much for a page', async () => {
+test('a source may give more members than requested, unless they are too much for a page', async () => {
   const source = sourceOf([]);
   source.bend = () => ({ ids: numbered(50, 10) });
   expect((await createListMembers(source)(VIP.id, null, 10, 100_000)).ids).toHaveLength(50);
@@ -116,7 +116,7 @@ function leading(leads: (place: number) => number): MemorySource {
 test.each<[what: string, leads: (place: number) => number, mostPages: number]>([
   ['one place back', (place) => (place === 6 ? 5 : place + 1), 12],
   ['back to the first place', (place) => (place === 9 ? 1 : place + 1), 27],
-])('a source that leads to %s is found out after some pages, whoever reads them', async (_, leads, mostPages) => {
+])('a source that leads to %s is found circular after some pages, by any reader', async (_, leads, mostPages) => {
   const source = leading(leads);
   let after: string | null = null;
   let pages = 0;
@@ -131,7 +131,7 @@ test.each<[what: string, leads: (place: number) => number, mostPages: number]>([
   expect(await createListMembers(source)(VIP.id, after, 10, 1000)).toEqual({ ids: ['the end'] });
 });
 
-test('a source that was found out and then leads on is followed to its end, though by places that were there before', async () => {
+test('a circular source that is fixed is read to its end, even through places that were there before', async () => {
   const source = leading((place) => (place === 8 ? 3 : place + 1));
   const seen = new Set<string>();
   let after: string | null = null;
@@ -161,7 +161,7 @@ function foundAfter(places: readonly string[]): number | undefined {
   return undefined;
 }
 
-test('places that all differ are no circle', () => {
+test('places that all differ are not circular', () => {
   expect(foundAfter(Array.from({ length: 3000 }, (_, i) => String(i)))).toBeUndefined();
 });
 
@@ -184,7 +184,7 @@ test('a page may be read again, as often as it is asked for', async () => {
   expect(await listMembers(VIP.id, null, 10, 1000)).toEqual(first);
 });
 
-test('places of any spelling are handed back to the source as it spelt them, also those of a backfill that began before', async () => {
+test('places go back to the source exactly as it spelt them, including those of a backfill that began before', async () => {
   const seen: (string | undefined)[] = [];
   const places = ['a:1', '', '3.x', '1.abcdefghijkl', '☃\n.', '{"json":1}'];
   const source = sourceOf([]);
@@ -199,7 +199,7 @@ test('places of any spelling are handed back to the source as it spelt them, als
   expect(seen).toEqual(['5:7:mark:last', ...places]);
 });
 
-test('how many there are is the sum of what the source counts, and unknown when it does not count one of them', async () => {
+test('the member count is the sum over all audiences, and unknown if one of them has no count', async () => {
   const other = { id: 'b'.repeat(32), slug: 'news', name: 'News' };
   const source = new MemorySource({
     audiences: [

@@ -167,7 +167,7 @@ test('a header that looks like a secret is worth a warning, and others are not',
   });
 });
 
-test('a template that gives JSON for nobody is a problem where it has to, and of the events that are sent', async () => {
+test('a template that can never be valid JSON is a problem where JSON is needed, for events that are sent', async () => {
   const never = '{"id" {{ id | json }}}';
   const message = expect.stringMatching(/^what it gives can never be valid JSON:\n {2}\{"id" "1"\}\n +\^$/);
   const fieldsOf = async (more: object) => problemsOf({ ...job, ...more });
@@ -185,7 +185,7 @@ test('a template that gives JSON for nobody is a problem where it has to, and of
   expect(await fieldsOf({ envelope: 'cloudevents', body: never })).toEqual([['body', message]]);
 });
 
-test('with batches, nothing but the items of a body is about one person, and only they are skipped', async () => {
+test('with batches, only the items of a body are about one person, and only items are skipped', async () => {
   const wrong = {
     ...job,
     batch: { size: 100 },
@@ -225,7 +225,7 @@ test('a header that its authorization sets is a problem of the job', async () =>
   });
 });
 
-test('an end that has passed is a problem, beside all others; what has not passed when it was asked may pass meanwhile', async () => {
+test('an end that has passed is a problem beside all others; one that is a millisecond ahead is not', async () => {
   const { prepare } = preparing();
   const ended = { ...job, label: '', endsAt: '2026-11-27T09:30:00+01:00' };
   expect(await prepare(ended)).toEqual({

@@ -78,7 +78,7 @@ async function samples(setting: Setting = {}) {
   };
 }
 
-test('without a name it is about the first member with a profile, of the first audience that has one', async () => {
+test('a sample without a name shows the first member with a profile, of the first audience that has one', async () => {
   const { show, receiver } = await samples();
   expect(await show()).toMatchObject({ ok: true, sample: { user: 'ann', audience: { slug: 'vip' }, event: 'enter' } });
   expect(receiver.ledger.requests).toBe(0);
@@ -105,7 +105,7 @@ test('a sample that is sent carries the body that is shown, once, under an id th
   expect(arrived?.headers?.['webhook-id']).toMatch(/^test-[0-9a-f]{32}$/);
 });
 
-test('an audience is to a template what it is to a job, whatever else its source says of it', async () => {
+test('a template sees of an audience what a job sees, whatever else the source says of it', async () => {
   const { show } = await samples();
   const request = { label: 'x', body: '{{ audience | json }}' };
   const listed = [{ ...VIP, size: 3, windowMinutes: 5 }];
@@ -113,7 +113,7 @@ test('an audience is to a template what it is to a job, whatever else its source
   expect(await show({ audiences: listed }, { request })).toMatchObject({ sample: { request: { body } } });
 });
 
-test('where a template fails it is said that others may not help', async () => {
+test('a failing template says that other people may not help', async () => {
   const { show } = await samples();
   const failing = await show({}, { request: { label: 'x', body: '{"a": {{ id }}, oops}' } });
   const message = failing.ok ? '' : failing.problem.message;
@@ -212,7 +212,7 @@ test('an audience without a member that has a profile asks for a name', async ()
 });
 
 test.each([8000, 8008])(
-  'a body that would not fit into an answer is cut between two characters, and its whole length is told (%i)',
+  'a body too large for an answer is cut between two characters, with its whole length (%i)',
   async (payloadBytes) => {
     const { show } = await samples({ payloadBytes, profiles: { ann: { name: 'é'.repeat(2000) } } });
     const shown = await show();
@@ -262,7 +262,7 @@ async function tokens() {
   return { seen, ...lab, send: () => lab.send({}, { authorization: 'idp' }) };
 }
 
-test('after a 401 it is sent again with a new token, under the same id, and the second request is the one that is shown', async () => {
+test('a 401 resends a sample with a new token and the same id; the second request is shown', async () => {
   const { seen, send, receiver } = await tokens();
   seen.known.add('Bearer token-2');
   const sent = await send();

@@ -81,7 +81,7 @@ test('each kind of failure has a line of its own: by status, or by code where th
   ]);
 });
 
-test('a status that asked to wait only some of the time has a line, and a count, for each of its verdicts', async () => {
+test('a status that asked to wait only sometimes has a line, and a count, for each of its verdicts', async () => {
   const { telemetry, lines, scrape } = telemetryOf();
   telemetry.requestEnded([0], { status: 503, durationMs: 1 }, 'transient');
   telemetry.requestEnded([1], { status: 503, durationMs: 1 }, 'throttled');
@@ -166,7 +166,7 @@ test('deliveries are reported as ranges', () => {
   });
 });
 
-test('whatever is settled, the job knows the rest from what was told', () => {
+test('the job can tell every unsent trigger from the heartbeat, whatever is settled', () => {
   const places = fc.uniqueArray(fc.nat(49));
   always(
     fc.property(places, places, (delivered, failed) => {

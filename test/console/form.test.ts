@@ -73,12 +73,12 @@ describe('typed values become the definition of a job', () => {
     expect(definitionOf(draftOf(EVERYTHING))).toEqual({ definition: EVERYTHING, problems: [] });
   });
 
-  test('a form in which nothing further is typed says no more than is asked for', () => {
+  test('an untouched form defines no more than a job needs', () => {
     expect(typed({}).definition).toEqual({ ...PLAIN, exportFields: [], parallelRequestCount: 5 });
     expect(checkJobDefinition(typed({}).definition).ok).toBe(true);
   });
 
-  test('spaces around what is typed are not part of it, but of a body', () => {
+  test('spaces around values are removed, except in a body', () => {
     const spaced = typed({
       label: ' VIPs ',
       webhookUrl: ' https://example.com/hook ',
@@ -103,18 +103,18 @@ describe('typed values become the definition of a job', () => {
   });
 
   test.each(['description', 'body', 'headers', 'contentType', 'onEnter', 'quota', 'batchSize', 'retryFor'] as const)(
-    'nothing but spaces in %s says nothing',
+    'a %s of nothing but spaces is not set',
     (field) => {
       expect(typed({ [field]: ' \n ' })).toEqual(typed({}));
     },
   );
 
-  test('no body is said by its box, whatever stands in the field', () => {
+  test('the box for an empty body counts, whatever the field holds', () => {
     expect(typed({ body: 'text', bodyIsEmpty: true }).definition.body).toBe('');
     expect(draftOf({ ...PLAIN, body: '' })).toMatchObject({ body: '', bodyIsEmpty: true });
   });
 
-  test('an endpoint that needs no authorization is another thing than none that was chosen', () => {
+  test('choosing no authorization differs from making no choice', () => {
     expect(definitionOf({ ...EMPTY_DRAFT, authorization: null }).problems).toEqual([]);
     const { definition, problems } = definitionOf(EMPTY_DRAFT);
     expect(definition).not.toHaveProperty('authorization');
@@ -126,7 +126,7 @@ describe('numbers', () => {
   const FIELDS = ['parallelRequestCount', 'backfillPerSecond', 'backfillParallelCount', 'requestsPerSecond'] as const;
 
   test.each(['five', '5 requests', '1,000', '5,5', 'Infinity', '1e999', '0x10', '0b1', '١', 'NaN', '--1', '1_000'])(
-    '%s is none in any field, and nothing is sent for it',
+    '%s is not a number in any field, and the form does not send it',
     (text) => {
       for (const field of FIELDS) {
         const { definition, problems } = typed({ [field]: text });
@@ -148,7 +148,7 @@ describe('numbers', () => {
     ['0.5', 0.5],
     ['.5', 0.5],
     ['1e9', 1e9],
-  ])('%s is a number, of which the form of a job says whether it may be', (text, number) => {
+  ])('%s is a number, and the check of the form decides whether it is allowed', (text, number) => {
     expect(typed({ requestsPerSecond: text }).definition.requestsPerSecond).toBe(number);
     expect(typed({ batchSize: text }).definition.batch).toEqual({ size: number });
   });
@@ -180,7 +180,7 @@ describe('export fields', () => {
     );
   });
 
-  test('a box of a field puts it there once, and takes nothing else away', () => {
+  test('the box of a field adds it once, and removes nothing else', () => {
     const lines = withField('email as mail', 'save as draft', true);
     expect(hasField(lines, 'save as draft')).toBe(true);
     expect(withField(lines, 'save as draft', true)).toBe(lines);
@@ -191,7 +191,7 @@ describe('export fields', () => {
 });
 
 describe('headers', () => {
-  test('are one a line; a value may have colons, and may be empty', () => {
+  test('headers are one a line; a value may have colons, and may be empty', () => {
     const { definition, problems } = typed({ headers: '\n x-a :1\nx-b:\n\n  x-c: a: b\n' });
     expect({ headers: definition.headers, problems }).toEqual({
       headers: { 'x-a': '1', 'x-b': '', 'x-c': 'a: b' },
@@ -199,12 +199,12 @@ describe('headers', () => {
     });
   });
 
-  test('a line without a colon, one without a name, and a name that is there twice are problems', () => {
+  test('a header without a colon or a name, or with a repeated name, is a problem', () => {
     for (const headers of ['x-a', 'x-a: 1\n: 2', 'x-a: 1\nX-A: 2'])
       expect(typed({ headers }).problems).toEqual([{ field: 'headers', message: expect.any(String) }]);
   });
 
-  test('no name is lost, also none that objects have themselves', () => {
+  test('no header is lost, even if objects have a property of that name', () => {
     const { headers } = typed({ headers: '__proto__: 1\nconstructor: 2' }).definition;
     expect(Object.entries(headers ?? {})).toEqual([
       ['__proto__', '1'],
@@ -385,7 +385,7 @@ describe('words', () => {
     });
   });
 
-  test('a backfill says what became of everybody, and its pace only while it runs', () => {
+  test('a backfill shows what became of everybody, and its pace only while it runs', () => {
     const backfill = {
       state: 'running',
       delivered: 1200,

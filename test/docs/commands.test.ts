@@ -73,24 +73,24 @@ function unknownIn(words: readonly string[]): string[] {
 }
 
 describe.each(PAGES)('%s', (page) => {
-  test('its commands exist, with the options and arguments that it gives them', async () => {
+  test('the commands of the page exist, with the options and arguments that it gives them', async () => {
     const lines = shellBlocksOf(page).flatMap((block) => shell.linesOf(block));
     const all = lines.flatMap((line) => shell.callsOf(line)).map((call) => ownArguments(call) ?? []);
     const wrong = await Promise.all(all.filter((args) => args.length > 0).map(complaints));
     expect(wrong.flat()).toEqual([]);
   });
 
-  test('the commands that its text names exist, with their options', () => {
+  test('the commands that the page names in its text exist, with their options', () => {
     const named = [...proseOf(page).matchAll(/`(?:\w+=\S+ )?(?:npx )?triggers ([^`]+)`/g)];
     expect(named.flatMap(([, words = '']) => unknownIn(words.trim().split(/\s+/)))).toEqual([]);
   });
 
-  test('its commands stand in blocks that are marked as such, sh or console', () => {
+  test('the commands of the page stand in blocks marked sh or console', () => {
     const others = blocksOf(page).filter(({ language }) => language !== 'sh' && language !== 'console');
     expect(others.flatMap(({ text }) => text.match(/^(?:\w+=.+ )?(?:npx )?triggers .*$/gm) ?? [])).toEqual([]);
   });
 
-  test('the variables that it names are read', () => {
+  test('the variables that the page names are read', () => {
     const named = readPage(page).match(/TRIGGERS_[A-Z_]*[A-Z]/g) ?? [];
     expect(named.filter((name) => !variables.has(name))).toEqual([]);
   });
@@ -149,14 +149,14 @@ describe('errors', () => {
   const classes = errorClasses();
   const named = [...classes.values()].flatMap(({ ownName }) => ownName ?? []);
 
-  test('every error that has a name, and every type of failure, has a row, and every row is of one that there is', () => {
+  test('every named error and type of failure has a row, and every row has an error or failure', () => {
     const headings = ['Commands and the client', 'Audience sources', 'Types of failure', 'On the way to an endpoint'];
     const rows = headings.flatMap((heading) => codesUnder(`## ${heading}`));
     expect(sorted(rows)).toEqual(sorted(new Set([...named, ...failureTypes()])));
   });
 
   test.each(['## Commands and the client', '## Audience sources', '## On the way to an endpoint'])(
-    'the rows under %s say when an error comes as its class does, and what to do',
+    'the rows under %s explain an error as its class does, and say what to do',
     (heading) => {
       for (const [code, [when, todo]] of byCode(heading)) {
         expect({ code, when }).toEqual({ code, when: classes.get(code)?.when });
@@ -370,7 +370,7 @@ describe('JSON', () => {
   const shown = PAGES.flatMap(blocksOf).filter(({ language }) => language === 'json');
 
   test.each(shown.map((block) => [block.page, firstLines(block), block] as const))(
-    'in %s, the JSON %s is as the program takes or makes it',
+    'on %s, the JSON %s is as the program takes or makes it',
     (_page, _text, block) => {
       expect(complaintsOf(block)).toEqual([]);
     },

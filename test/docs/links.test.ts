@@ -53,7 +53,7 @@ test('docs/README.md leads to every page of docs', () => {
 });
 
 test.each(readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.svg')))(
-  'the picture %s runs nothing and takes nothing from elsewhere',
+  'the picture %s runs nothing and loads nothing from elsewhere',
   (name) => {
     const text = readFileSync(join(root, 'docs', name), 'utf8').replace('http://www.w3.org/2000/svg', '');
     expect(

@@ -138,7 +138,7 @@ describe('docs/ingests.md', () => {
   const page = 'docs/ingests.md';
   const shell = new ParsingShell();
 
-  test('from a clone, a body of Segment comes out at a webhook, by the lines of docs/ingests.md as they stand there', async () => {
+  test('a Segment body comes out at a webhook, from a clone, by the lines of docs/ingests.md as they stand', async () => {
     const folder = tempFolder();
     cpSync(join(root, 'examples'), join(folder, 'examples'), { recursive: true });
     const config = blocksOf(page).find(({ file }) => file === 'triggers.config.json');

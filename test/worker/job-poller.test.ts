@@ -104,7 +104,7 @@ test('each job has two seconds to answer, and one that does not is counted', asy
   }
 });
 
-test('a look lasts 20 s at most: who was not asked by then is counted as one that does not tell', async () => {
+test('a look lasts 20 s at most, and counts jobs not asked by then as not answering', async () => {
   const stage = new Stage(['a', 'b', 'c', 'd', 'e']);
   stage.atMs = 7;
   stage.answer = (jobId) => {
@@ -117,7 +117,7 @@ test('a look lasts 20 s at most: who was not asked by then is counted as one tha
   expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 3 }]);
 });
 
-test('when it is closed no further job is asked, so that a worker that shuts down does not wait for a whole look', async () => {
+test('a closed poller asks no further job, and a worker that shuts down does not wait for the whole look', async () => {
   const stage = new Stage(['a', 'b', 'c']);
   let tell: (status: JobStatus) => void = () => undefined;
   stage.answer = () => new Promise((resolve) => (tell = resolve));

@@ -31,7 +31,7 @@ test('runs stay with the build that began them, unless their workflow says other
   });
 });
 
-test('without a build id it is the release and a checksum of the workflow code, wherever that is', () => {
+test('the default build id is the release and a checksum of the workflow code, wherever the code is', () => {
   const config = configOf({ TRIGGERS_DEPLOYMENT_NAME: 'crm' });
   const version = (code: string) => workerDeployment(config, { code })?.version;
   expect(version('a')).toMatch(new RegExp(`^crm:${release().replaceAll('.', '\\.')}-[0-9a-f]{12}$`));
@@ -79,7 +79,7 @@ test('a job that waits for a payload key is logged once a minute, and raises an 
   expect(new Set(raised.map(({ id }) => id)).size).toBe(2);
 });
 
-test('a worker is not ready while a job waits for its key, until it has not asked for a quarter of an hour', () => {
+test('a worker is not ready while a job waits for its key and has asked in the last 15 minutes', () => {
   const { clock, missing } = world();
   expect(missing.problem()).toBeUndefined();
   missing.note('export-job-vip', REASON);
@@ -89,7 +89,7 @@ test('a worker is not ready while a job waits for its key, until it has not aske
   expect(missing.problem()).toBeUndefined();
 });
 
-test('however many jobs wait, a hundred are remembered', () => {
+test('a hundred waiting jobs are remembered, however many there are', () => {
   const { missing } = world();
   for (let n = 1; n <= 150; n++) missing.note(`export-job-${n}`, REASON);
   expect(missing.problem()).toContain('The job "51" (and 99 more)');
@@ -116,7 +116,7 @@ test('a worker is ready from when it has begun until it is ended', async () => {
   expect(await readiness.problem()).toBe('The worker is being ended.');
 });
 
-test('one that does not ask for work is not ready, and says all that is in the way', async () => {
+test('a worker that does not ask for work is not ready, and says everything that is in the way', async () => {
   const readiness = begun({
     isPolling: () => false,
     temporalProblem: () => Promise.resolve('Temporal does not answer.'),
@@ -134,7 +134,7 @@ test('an unexpected error of a source is not shown to callers of the readiness c
   expect(await readiness.problem()).toBe('The audience source does not answer.');
 });
 
-test('however often it is asked, Temporal and the source are asked once in five seconds', async () => {
+test('readiness asks Temporal and the source once in five seconds, however often it is asked', async () => {
   let asked = 0;
   const ask = () => {
     asked++;
@@ -227,6 +227,6 @@ test('workflow code keeps nothing between calls: all workflows of a worker share
   expect(kept).toEqual([]);
 });
 
-test('it is loaded before the first workflow begins', () => {
+test('workflow code is loaded before the first workflow begins', () => {
   expect(preloadModules).toEqual([workflowsPath, ...workflowInterceptorModules]);
 });

@@ -26,7 +26,7 @@ async function watching(): Promise<{ lab: WatchLab; source: MemorySource; turn: 
 
 const missedFiles = (lab: WatchLab) => readdirSync(lab.folder).filter((name) => name.startsWith('missed-'));
 
-test('a job that was stopped gets what it missed once it runs again, in order and with the times of then', async () => {
+test('a stopped job gets what it missed once it runs again, in order and with the original times', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -58,7 +58,7 @@ test('a job that is stopping beside another is owed the round, and is forgotten 
   expect([lab.told('ads'), lab.told('new')]).toEqual([[], []]);
 });
 
-test('a round without changes tells it, too; told once, it is owed nothing', async () => {
+test('a round without changes publishes missed rounds, too, and does so once', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -83,7 +83,7 @@ test('a job that is stopped in the middle of a round gets the rest of it later',
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
 
-test('a job of the last round may come back from a termination; one that cannot come back is owed nothing', async () => {
+test('a terminated job may be recovered and is owed its rounds; a job that cannot come back is not', async () => {
   const { lab, source, turn } = await watching();
   source.exit(VIP.id, '1');
   await turn(1);
@@ -153,7 +153,7 @@ test('beyond 256 MiB of changes the oldest rounds are lost, too', async () => {
   expect(missedFiles(lab).sort()).toEqual(['missed-scan-2', 'missed-scan-3']);
 });
 
-test('a try that failed after some were told owes each job the round once', async () => {
+test('a failed attempt that reached some jobs owes each job the round once', async () => {
   const { lab, source } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];

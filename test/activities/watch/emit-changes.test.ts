@@ -21,7 +21,7 @@ function leavingOut(count: number, left: ReadonlySet<string>): MemorySource {
   return source;
 }
 
-test('a person whom the source confirms as a member has not left, and is not sent when a page has them again', async () => {
+test('a person confirmed as a member has not left, and is not sent when a page lists them again', async () => {
   const left = new Set<string>();
   const source = leavingOut(10, left);
   const lab = new WatchLab(source);
@@ -38,7 +38,7 @@ test('a person whom the source confirms as a member has not left, and is not sen
   expect(await lab.round()).toEqual([]);
 });
 
-test('a source that fails meanwhile tells nobody anything; again, it is as if nothing had been', async () => {
+test('a source that fails during confirmation publishes nothing, and a retry starts from the same state', async () => {
   const left = new Set<string>();
   const source = leavingOut(3000, left);
   const lab = new WatchLab(source);
@@ -129,7 +129,7 @@ test('every subscribing job gets all of it, by the id of the audience, at the ti
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
 
-test('one that cannot be told keeps no other from it, and gets the rest, and only that, when it can', async () => {
+test('a job that cannot be reached holds up no other, and later gets only the rest', async () => {
   const { lab, scanId } = await confirmed();
   lab.subscribers.jobIds = ['ads', 'crm'];
   lab.subscribers.failing = { jobId: 'ads', after: 7 };
@@ -147,7 +147,7 @@ test('one that cannot be told keeps no other from it, and gets the rest, and onl
 test.each([
   ['broken off', () => '{"crm": 2'],
   ['damaged', (text: string) => text.replace('3', '9')],
-])('how far it was is only a hint: if it is %s all is told again, the same at the same time', async (_, damaged) => {
+])('progress is only a hint: if it is %s, all changes are published again with the same times', async (_, damaged) => {
   const { lab, scanId } = await confirmed();
   await lab.emit(scanId);
   const first = lab.subscribers.told.get('crm')?.slice() ?? [];
@@ -157,7 +157,7 @@ test.each([
   expect(lab.subscribers.told.get('crm')?.slice(first.length)).toEqual(first);
 });
 
-test('a worker that stood still tells no more: what it has may be old news by now', async () => {
+test('a worker that was frozen publishes nothing more, since its changes may be outdated', async () => {
   const { lab, scanId } = await confirmed();
   lab.hasStalled = true;
   await expect(lab.emit(scanId)).rejects.toThrow(/was frozen/);
@@ -170,7 +170,7 @@ test('an unconfirmed scan is not published', async () => {
   await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
 
-test('a job started in place of one that ends in a round gets what that one has not taken', async () => {
+test('a job that replaces one ending in a round gets the changes that the old one did not take', async () => {
   const { lab, scanId } = await confirmed();
   const { subscribers } = lab;
   subscribers.ending.set('crm', 5);
@@ -266,7 +266,7 @@ describe('rounds that are cut off', () => {
     }
   }
 
-  test('wherever rounds are cut off, each job gets every change once, or the same again, and none that was not so', async () => {
+  test('each job gets every change at least once, and no false one, wherever rounds are cut off', async () => {
     await always(
       fc.asyncProperty(rounds, async (states) => {
         const run = new Rounds();

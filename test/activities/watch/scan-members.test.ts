@@ -36,7 +36,7 @@ function pages(members: (after: string | undefined) => MembersPage): AudienceSou
   return source;
 }
 
-test('whatever the ids are, a round tells exactly the difference of the two sets', async () => {
+test('a round publishes exactly the difference of two sets of members, whatever the ids are', async () => {
   const user = fc.oneof(
     anyText({ minLength: 1, maxLength: 20 }),
     fc.constantFrom('a\nb', '\u2028', '"', '\\', '😀', 'é', 'e\u0301', '__proto__', ' '),
@@ -189,7 +189,7 @@ test('a scan removes obsolete snapshots and nothing else; only the worker can re
   expect(statSync(join(lab.folder, four.scanId)).mode & 0o077).toBe(0);
 });
 
-test('names that are no ids reach no folder', async () => {
+test('names that are not ids reach no folder', async () => {
   const lab = new WatchLab(sourceOf(['1']));
   await expect(lab.scan({ audience: '../../etc' })).rejects.toThrow(/32 hex digits/);
   await expect(lab.scan({ scanId: '../x' })).rejects.toThrow(/UUID/);
