@@ -99,7 +99,7 @@ test('programs that ask for what is not there hear so, and get no page', async (
   expect((await get('/v1/jobs', HTML)).status).toBe(401);
 });
 
-test('what has the hash of its content in its name is asked for once, and packed as the browser likes it', async () => {
+test('the server lets browsers keep a file with a content hash in its name, and compresses it as they accept', async () => {
   const path = '/assets/main-1a2b.js';
   const plain = await get(path);
   expect([plain.headers['cache-control'], plain.headers['content-type'], plain.bytes.toString()]).toEqual([

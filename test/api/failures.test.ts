@@ -171,7 +171,7 @@ test.each(['application/json', 'application/x-ndjson'])(
   },
 );
 
-test('[S35] what is not HTTP, and headers that are too large, are answered in the form of all failures', async () => {
+test('[S35] the API answers bytes that are not HTTP, and oversized headers, in the format of all failures', async () => {
   expect(await answerToBytes(api, 'nonsense\r\n\r\n')).toMatch(
     /^HTTP\/1\.1 400 [^]*problem\+json[^]*\r\n\r\n\{"status":400,"code":"BadRequest"/,
   );

@@ -94,7 +94,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('what an ingest refuses, and what no running job subscribes to, the log says once a minute with how much it was', () => {
+  test('the log says once a minute how much each ingest refused, and how much no running job subscribes to', () => {
     const lines: object[] = [];
     let now = 0;
     const log = { warn: (fields: object, message: string) => void lines.push({ ...fields, message }) };
@@ -166,7 +166,7 @@ describe('the overview', () => {
     expect(asked()).toBe(2);
   });
 
-  test('what takes long to ask is asked for seldom: most of the time, jobs are left alone', async () => {
+  test('the overview asks jobs less often when answers take long, and leaves them alone most of the time', async () => {
     const { overview, asked, pass, answer } = shared();
     const first = overview.get();
     pass(5_000);

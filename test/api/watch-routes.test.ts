@@ -96,7 +96,7 @@ test.each(ACTIONS)(
   },
 );
 
-describe('what serves without a key', () => {
+describe('routes that need no key', () => {
   const { NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE } = GRPC;
   const OK = 0;
 

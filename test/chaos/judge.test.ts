@@ -137,7 +137,7 @@ describe('the judge', () => {
     expect(overBy(1, { arrivedAtMs: 3000, endedAtMs: 4999, answered: 'aborted' })).toBe(1);
   });
 
-  test('what came in one request counts as one towards the cap, and is judged by itself', () => {
+  test('a batch counts once towards the cap, and the judge checks each of its triggers', () => {
     const at = { arrivedAtMs: 5000, inFlight: 2 };
     const requests = [
       request('a', 1, { ...at, number: 1 }),

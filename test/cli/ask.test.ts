@@ -95,7 +95,7 @@ test.each([['\n'], ['no\n'], [' N \n'], ['n\n', 'y\n'], []])('%j is a no', async
   await expect(confirmed(aPersonWhoTypes(...lines).terminal, 'Discard?')).resolves.toBe(false);
 });
 
-test('what is neither is asked again', async () => {
+test('the prompt asks again after an answer that is neither yes nor no', async () => {
   const { terminal, err } = aPersonWhoTypes('yep\n', 'stop\n', 'y\n');
   await expect(confirmed(terminal, 'Discard?')).resolves.toBe(true);
   expect(err).toEqual(Array.from({ length: 3 }, () => 'Discard? [y/N]'));
@@ -121,7 +121,7 @@ afterEach(() => {
   process.stderr.columns = columns;
 });
 
-test('what takes its time is shown where a person sees it, and not where it would be redrawn for ever', () => {
+test('a slow step shows a spinner where a person sees it, but not where it would redraw for ever', () => {
   const { terminal } = aTerminal({ interactive: true });
   process.stderr.columns = 80;
   expect(spinnerOn(terminal, false)).toBeDefined();

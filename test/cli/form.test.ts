@@ -159,7 +159,7 @@ test('asks the steps of the form in the order and the words of the page, and sta
   expect([did, left]).toEqual([[['start', definition, undefined]], []]);
 });
 
-test('what the page calls optional may be left out, and an endpoint need not require authorization', async () => {
+test('the form lets people skip optional fields, and lets an endpoint require no authorization', async () => {
   const { run, did, asked } = dialogue([...SHORT, 'Start Export']);
   await run();
   expect(did).toMatchObject([['start', { authorization: null, exportFields: [], parallelRequestCount: 5 }, undefined]]);
@@ -200,7 +200,7 @@ test('a line that the form does not take is refused as it is typed, in the formâ
   ]);
 });
 
-test('what only a worker can find wrong is said when there is an address, and only that is asked again', async () => {
+test("the form shows a worker's problems once it has an address, and asks again only for the wrong answer", async () => {
   const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
     webhookUrl === HOOK ? [] : [{ field: 'webhookUrl', message: 'Not there.' }];
   const [, ...rest] = SHORT.slice(4);
@@ -361,7 +361,7 @@ test('changes to a saved form are lost for a person who leaves without saving', 
   await expect(run()).resolves.toBeUndefined();
 });
 
-test('what fails at the end costs nothing of what was typed, and another Enter does not start it', async () => {
+test('a failure at the end loses no answers, and another Enter does not start the job', async () => {
   const fails = [new NoWorker('q', undefined, 10_000)];
   const { run, did, said, asked } = dialogue([...SHORT, 'Start Export', 'Send a test first', 'Start Export'], {
     fails,
@@ -383,7 +383,7 @@ test.each(SHORT.map((_, question) => question).concat(SHORT.length))(
   },
 );
 
-test('what else there is can be said in a line each, is checked as it is typed, and shown in the summary', async () => {
+test('the form takes each further setting on one line, checks it while typed, and summarizes it', async () => {
   const more = [
     'Events',
     'Memberships',
@@ -433,7 +433,7 @@ test('what else there is can be said in a line each, is checked as it is typed, 
   expect(said.filter((line) => line.startsWith('  CloudEvents'))).toEqual([]);
 });
 
-test('what is an object in a job file is typed as it stands there, is checked, and shows no path of a webhook URL', async () => {
+test('the form takes objects as job files write them, checks them, and hides the path of webhook URLs', async () => {
   const typed = {
     Headers: '{"x-list": "7"}',
     'Content type': 'text/plain',
@@ -469,7 +469,7 @@ test('what is an object in a job file is typed as it stands there, is checked, a
   expect(said.join('\n')).toContain('"people":1000');
 });
 
-test('what does not go together is asked again, and what was said can be taken back', async () => {
+test('the form asks again about answers that do not go together, and lets people take them back', async () => {
   const problems = ({ memberships }: JobDefinitionInput): Problem[] =>
     memberships === true ? [{ field: 'memberships', message: 'The source does not say.' }] : [];
   const first = [...SHORT.slice(0, 6), true, false, '', '', ['Events', 'Memberships'], 'Exits only', true];

@@ -69,7 +69,7 @@ test('evaluates expressions, and leaves profiles to the source where that is con
   expect(out).not.toContain('profile');
 });
 
-test('what would be refused is named with its reason, and the exit code is 1', async () => {
+test('the command names what would be refused with its reason, and exits with 1', async () => {
   const { code, out, err } = await tried(['segment'], '[7]');
   expect([code, out]).toEqual([1, expect.stringContaining('refused, number 1: it is no call')]);
   expect(err).toContain('1 change of this body would be refused');
@@ -83,7 +83,7 @@ test.each([
   ],
   ['a type', { type: 'trak', event: 'Audience Entered', userId: 'u' }, 'It says "trak": did you mean "track"?'],
   ['nothing near', { type: 'page' }, 'this preset reads changes from Track calls "Audience Entered"'],
-])('what is ignored is said, with what would not be: %s', async (_, body, words) => {
+])('the command reports an ignored body, and what it would take instead: %s', async (_, body, words) => {
   const { code, out, err } = await tried(['segment'], JSON.stringify(body));
   expect([code, out]).toEqual([0, 'ignored: 1 (no membership change)']);
   expect(err.replaceAll(/\s+/g, ' ')).toContain(words);

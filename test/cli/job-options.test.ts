@@ -91,7 +91,7 @@ test('start and edit take the same options of the form; only a start takes exist
   ]);
 });
 
-test('what was not said is not there', () => {
+test('options that were not given set no fields', () => {
   expect(fieldsFromOptions({ label: undefined })).toEqual({});
   expect(() => definitionFrom(undefined, {})).toThrow(UsageError);
 });
@@ -176,7 +176,7 @@ test.each([
   expect(problems[0]?.problems[0]?.message).toContain(join(folder, `${one}.json`));
 });
 
-test('what cannot be read, and a second file for a job, are problems of their files, and the others are read', () => {
+test('the command reports unreadable files and a second file for a job as problems, and reads the others', () => {
   write('a.json');
   write('b.json', '[');
   write('c.json', '[]');

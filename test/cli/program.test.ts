@@ -47,7 +47,7 @@ test.each([...COMMANDS, ...PARTS])(
   },
 );
 
-test('what commander has against a command line is broken where the line ends', async () => {
+test('the command line wraps complaints of commander at the width of the terminal', async () => {
   const { terminal, err } = aTerminal();
   await run(['stop', 'vip', '--waiting', 'hold'], terminal);
   expect(
@@ -168,7 +168,7 @@ test('a namespace that the server does not have is reported, with what to set', 
   expect(err.join(' ')).toMatch(/^Namespace not found: 'nope'\. Set TEMPORAL_NAMESPACE/);
 });
 
-test('what Temporal does not let somebody do is said as that, whatever the call was', () => {
+test('the command line reports permission denied by Temporal as such, whatever the call was', () => {
   const { terminal, err } = aTerminal();
   const refusal = Object.assign(new Error('7 PERMISSION_DENIED'), { code: 7, details: '', metadata: {} });
   expect(reportFailure(new Error('Failed to list workflows', { cause: refusal }), terminal, true)).toBe(1);
@@ -192,7 +192,7 @@ test('trouble of the server is not told in the words of its SDK', () => {
   expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'ServerUnreachable' } });
 });
 
-test('what a failure quotes does nothing to the terminal', () => {
+test('text quoted by a failure cannot control the terminal', () => {
   const { terminal, err } = aTerminal();
   reportFailure(
     new InvalidJob([{ field: 'audiences[0]', message: 'There is no "\u001b[2J\u202e".' }]),

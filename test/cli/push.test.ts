@@ -56,7 +56,7 @@ test.each([
   [[OTHER], '0 triggers accepted by x. 1 not sent.', '1 trigger was not sent.'],
   [[HEARD.id, OTHER, OTHER], '1 trigger accepted by x. 2 not sent.', '2 triggers were not sent.'],
 ])(
-  'what a job does not subscribe to is not sent, and makes a push exit with 1, after the rest was pushed: %j',
+  'push skips triggers that the job does not subscribe to, sends the rest, and exits with 1: %j',
   async (audiences, says, fails) => {
     const { code, said, failed, accepted } = await pushed(audiences, ['x', '-']);
     expect({ code, said, accepted }).toEqual({
@@ -80,7 +80,7 @@ test('an audience without a subscribing job does too, where other triggers of th
   expect(failed).toBe('2 triggers were sent to no job.');
 });
 
-test('what is all taken is a success', async () => {
+test('push succeeds when its jobs take every trigger', async () => {
   await expect(pushed([HEARD.id], ['x', '-'])).resolves.toMatchObject({ code: 0, said: '1 trigger accepted by x.' });
   await expect(pushed([HEARD.id], ['-'])).resolves.toMatchObject({ code: 0, failed: '' });
 });
@@ -90,7 +90,7 @@ test.each([
   [['-'], 'Standard input was empty; nothing was pushed.'],
   [['x'], 'Standard input was empty; nothing was pushed. To push one trigger: --audience vip --enter --user 707…'],
   [['x', '--file', '/dev/null'], 'There is no trigger in /dev/null; nothing was pushed.'],
-])('of an empty input nothing is pushed, and that is said, with what was empty: %j', async (args, said) => {
+])('an empty input pushes nothing, and push says what was empty: %j', async (args, said) => {
   await expect(pushed([], args)).resolves.toMatchObject({ code: 0, said, failed: '' });
 });
 
@@ -114,7 +114,7 @@ test.each([
   ['examples/none.ndjson', 'begins with a letter or digit.'],
   ['', 'begins with a letter or digit.'],
 ])(
-  'what can be no job id is refused before anything is read, with a hint at --file for a file: %j',
+  'push refuses an impossible job id before it reads anything, with a hint at --file for a file: %j',
   async (job, end) => {
     for (const audiences of [[], [HEARD.id]])
       await expect(pushed(audiences, [job])).resolves.toMatchObject({
@@ -159,7 +159,7 @@ test('it waits no longer than that, and without a patience not at all: a server 
   await expect(pushed([HEARD.id], ['x', '-'], never)).resolves.toMatchObject({ code: 1, tries: 1 });
 });
 
-test('what was hardly meant as it is is pushed, with a warning', async () => {
+test('push sends a trigger that is probably a mistake, with a warning', async () => {
   const one = ['x', '--audience', HEARD.id, '--exit', '--user', ' 1', '--at', '2099-01-01T00:00:00Z'];
   const { code, failed, accepted } = await pushed([], one);
   expect({ code, accepted, failed }).toEqual({

@@ -14,7 +14,7 @@ test('the terminal of the receiver shows any request and does nothing else', () 
   expect(line).not.toMatch(/[\p{Cc}\u202e]/u);
 });
 
-test('of a batch each element is shown, up to twenty, and nothing of it can control a terminal', () => {
+test('a batch shows up to twenty elements, and none of them can control the terminal', () => {
   const message = { user: '7\u001b[2J', slug: 'vip', audience: '', event: 'exit', at: '' } as const;
   const elements = [
     { deliveryId: 'f1c51a9fc5c236e2', message },
@@ -98,7 +98,7 @@ function last(...events: TraceEvent[]): string {
     .trim();
 }
 
-test('what was signalled twice is called a repeat the second time, however its time is spelled; without a time it never is', () => {
+test('a trigger signalled again with the same time, however spelled, is called a repeat; without a time, never', () => {
   const first: TraceEvent = { ...received, triggerAt: '2026-11-25T14:03:20.118Z' };
   const same: TraceEvent = { ...received, triggerAt: '2026-11-25T15:03:20.118000+01:00' };
   expect(last(first, { ...received, event: 'exit', triggerAt: '2026-11-25T14:03:20.118Z' })).not.toContain('repeat');
@@ -129,7 +129,7 @@ test('no line is wider than 80 columns, however much an endpoint says', () => {
   expect(Math.max(...story.map((text) => text.length))).toBeLessThanOrEqual(80);
 });
 
-test('what endpoints and signals say is spelt out, and drives no terminal', () => {
+test('a trace escapes text from endpoints and signals, so it cannot control the terminal', () => {
   const evil = '\u001B[2Jgone';
   const story = told(
     { ...received, audience: evil, refused: evil },
@@ -141,7 +141,7 @@ test('what endpoints and signals say is spelt out, and drives no terminal', () =
   expect(story.join('\n')).not.toContain('\u001B');
 });
 
-test('how it stands now is in words', () => {
+test('a trace says in words how things stand now', () => {
   const ready = { place: 'ready', ahead: 0, failures: 0, profileTries: 0 } as const;
   const held = {
     place: 'delayed',
@@ -197,7 +197,7 @@ test('how it stands now is in words', () => {
   }).toMatchSnapshot();
 });
 
-test('what happened is in words', () => {
+test('a trace says in words what happened', () => {
   const discarded: TraceEvent = { ...line, kind: 'discarded', at };
   const late = { ...received, triggerAt: '2026-11-25T09:00:00Z', newerAt: '2026-11-25T10:00:00.000000000Z' };
   const attempts: Record<string, Partial<Attempt>> = {

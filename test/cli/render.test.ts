@@ -63,7 +63,7 @@ test('a running watch that is given other settings says all of them as they are 
   );
 });
 
-test('what is held says what to do, what fails says why, what was missed and who was not told is named', () => {
+test('a watch says what to do when held, why it fails, what it missed, and which jobs were not told', () => {
   const at = '2026-11-25T08:30:00.000000000Z';
   const status: WatchStatus = {
     ...STATUS,
@@ -186,7 +186,7 @@ test('a body that was cut says how much there is yet', () => {
   expect(requestLines(sample, { interactive: false, paint: plain }).at(-1)).toBe('… and 999,999 more bytes');
 });
 
-test('what came of a test is in words', () => {
+test('a test explains its outcome in words', () => {
   const failed = { ok: false, verdict: 'transient', durationMs: 1, isSecond: false } as const;
   const asked = { status: 429, verdict: 'throttled', retryAfterMs: 90_000, durationMs: 1234 } as const;
   const refusedByUs = { ...failed, code: 'ADDRESS_REFUSED', verdict: 'worker-fault', durationMs: 0 } as const;

@@ -165,7 +165,7 @@ async function tookMs({ client }: ConnectedClient): Promise<number> {
   return performance.now() - begunMs;
 }
 
-test('what a job does not take while its run ends is brought again within a moment, until the next run takes it', async () => {
+test('the client signals a job again within a moment while its run ends, until the next run takes it', async () => {
   const connected = await answered(exhausted(CAUSE.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW), 5);
   // After any other refusal of this kind, five pauses take more than five seconds.
   expect(await tookMs(connected)).toBeLessThan(5_000);

@@ -26,12 +26,12 @@ const facts: FilterFacts = {
   audienceId: VIP_ID,
 };
 
-describe('what the server is asked', () => {
-  test('without a filter: all that wait', () => {
+describe('the query to the server', () => {
+  test('an empty filter asks for all waiting dead letters', () => {
     expect(queryOf({}, [])).toBe(WAITING);
   });
 
-  test('each wish by its search attribute, and those that have none too', () => {
+  test('the query asks by search attributes, and includes dead letters that have none', () => {
     const newerThan = new Date('2026-11-25T10:00:00Z');
     expect(queryOf({ jobId: 'crm', user: '7', audience: VIP_ID, failure: '422', newerThan }, [])).toBe(
       [
@@ -45,26 +45,26 @@ describe('what the server is asked', () => {
     );
   });
 
-  test('nothing by an attribute that the namespace lacks', () => {
+  test('the query leaves out attributes that the namespace lacks', () => {
     const query = queryOf({ jobId: 'crm', user: '7' }, ['ExportPerson']);
     expect(query).toContain('ExportJobId');
     expect(query).not.toContain('ExportPerson');
   });
 
-  test('nothing that the search attribute does not hold: slugs, words of a failure, a time of death', () => {
+  test('the query leaves out what no search attribute holds: slugs, words of a failure, times of death', () => {
     const olderThan = new Date('2026-11-25T10:00:00Z');
     expect(queryOf({ audience: 'vip', failure: 'connection refused', olderThan }, [])).toBe(WAITING);
   });
 
   test.each(["o'brien", 'a"b', 'back\\slash', 'tab\there', "' OR ExecutionStatus = 'Completed"])(
-    'nothing that cannot stand between quotes: %j',
+    'the query leaves out values that cannot stand between quotes: %j',
     (user) => {
       expect(queryOf({ user }, [])).toBe(WAITING);
     },
   );
 });
 
-describe('what is meant', () => {
+describe('matching dead letters against a filter', () => {
   const untold = { failureCode: undefined, audienceId: undefined };
 
   test.each<[DeadLetterFilter, Partial<FilterFacts>, boolean | undefined]>([
@@ -92,7 +92,7 @@ describe('what is meant', () => {
     [{ olderThan: new Date('2026-11-25T12:00:01Z') }, {}, true],
     [{ newerThan: new Date('2026-11-25T12:00:00Z') }, {}, true],
     [{ newerThan: new Date('2026-11-25T12:00:01Z') }, {}, false],
-  ])('%j of %j: %s', (filter, changed, meant) => {
+  ])('filter %j matches %j: %s', (filter, changed, meant) => {
     expect(isMeant(filter, { ...facts, ...changed })).toBe(meant);
   });
 });
@@ -138,7 +138,7 @@ test('a decision about a dead letter is asked about until it is known: no answer
   expect(await busy(2).redeliver('36e243f8fd8f4530bbd330fa7fb1a685-0')).toEqual({ done: 1, failures: [] });
 });
 
-test('what is not known to have been redelivered is not called a failure', () => {
+test('a redelivery with an unknown outcome is not called a failure', () => {
   const failures = [
     { id: 'a', reason: 'gone' },
     ...['b', 'c'].map((id) => ({ id, reason: '?', isUnknown: true as const })),

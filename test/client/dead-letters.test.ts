@@ -81,7 +81,7 @@ async function givenBack(): Promise<string[]> {
 const at = (second: number) => `2026-11-25T08:30:0${second}Z`;
 
 describe('the list', () => {
-  test('says of each what it is', async () => {
+  test('the list says what each dead letter is', async () => {
     const letter = aDeadLetter({ jobWorkflowId: job.workflowId });
     const [id] = await keep(letter);
     const found = [];
@@ -102,7 +102,7 @@ describe('the list', () => {
     ]);
   });
 
-  test.each([true, false])('is filtered, search attributes on the dead letters: %s', async (hasSearchAttributes) => {
+  test.each([true, false])('a filter narrows the list, with search attributes: %s', async (hasSearchAttributes) => {
     const refused = { user: `refused ${randomUUID()}`, hasSearchAttributes };
     const cutOff = {
       user: `cut off ${randomUUID()}`,
@@ -125,8 +125,8 @@ describe('the list', () => {
   });
 });
 
-describe('one of them, by its id', () => {
-  test('is shown, with or without the ceremony of its workflow id, also when it is decided', async () => {
+describe('one dead letter, by its id', () => {
+  test('a dead letter can be shown by its id or its workflow id, also once it is decided', async () => {
     const [id = ''] = await keep({ user: 'shown' });
     await expect(deadLetters.show(id)).resolves.toMatchObject({ id, state: 'waiting', user: 'shown', jobId });
     await expect(deadLetters.discard(`dead-letter-${id}`)).resolves.toEqual({ done: 1, failures: [] });
@@ -134,7 +134,7 @@ describe('one of them, by its id', () => {
     await expect(deadLetters.show(`dead-letter-${id}`)).resolves.toMatchObject({ id, state: 'discarded' });
   });
 
-  test('that its job has already cannot be discarded: that is said', async () => {
+  test('discard refuses a dead letter that its job already has, and says so', async () => {
     const [id = ''] = await keep({ user: `member ${randomUUID()}` });
     // Nobody answers for this job, so that the dead letter goes on asking.
     const mute = await lab.client.workflow.start(HOLDER, {
@@ -166,7 +166,7 @@ describe('one of them, by its id', () => {
     await mute.terminate();
   });
 
-  test('that a job was asked to take, and which ended from outside before it answered, is not called discarded', async () => {
+  test('discard refuses a dead letter whose job was asked to take it and was ended before it answered', async () => {
     const muteId = randomUUID();
     const mute = await lab.client.workflow.start(HOLDER, {
       workflowId: jobWorkflowId(muteId),
@@ -191,11 +191,11 @@ describe('one of them, by its id', () => {
     await expect(letter.result()).resolves.toBe('discarded');
   });
 
-  test.each(['show', 'redeliver', 'discard'] as const)('that is not there is said by %s', async (what) => {
+  test.each(['show', 'redeliver', 'discard'] as const)('%s says that a dead letter does not exist', async (what) => {
     await expect(deadLetters[what]('no-such-0')).rejects.toBeInstanceOf(DeadLetterNotFound);
   });
 
-  test('that is decided cannot be decided again', async () => {
+  test('a decided dead letter cannot be decided again', async () => {
     const [id = ''] = await keep({});
     await deadLetters.discard(id);
     await lab.client.workflow.getHandle(`dead-letter-${id}`).result();
@@ -203,8 +203,8 @@ describe('one of them, by its id', () => {
   });
 });
 
-describe('all that a filter means', () => {
-  test("go back person by person, each person's in the order of their times, however they died", async () => {
+describe('all dead letters that match a filter', () => {
+  test("redeliver returns dead letters person by person, each person's in order of time, however they died", async () => {
     const [ann, bob] = [`ann ${randomUUID()}`, `bob ${randomUUID()}`];
     const times = [3, 1, 2, 5, 4];
     await keep(
@@ -218,7 +218,7 @@ describe('all that a filter means', () => {
     }
   });
 
-  test("a person's next one is not asked for before the one before is with the job", async () => {
+  test("redeliver begins a person's next dead letter only when the job has the one before", async () => {
     const user = `patient ${randomUUID()}`;
     lab.source.enter(VIP.id, user);
     const [first = '', second = ''] = await keep({ user, at: at(1) }, { user, at: at(2) });
@@ -233,7 +233,7 @@ describe('all that a filter means', () => {
     await expect(deciding).resolves.toMatchObject({ done: 2 });
   });
 
-  test('refused dead letters are named with their reasons, the others go', async () => {
+  test('redeliver names refused dead letters with their reasons, and returns the others', async () => {
     const member = `member ${randomUUID()}`;
     lab.source.enter(VIP.id, member);
     const [stays = ''] = await keep({ user: `stranger ${randomUUID()}` }, { user: member, at: at(1) });
@@ -249,7 +249,7 @@ describe('all that a filter means', () => {
     await expect(givenBack()).resolves.toEqual([`${member} ${at(1)}`]);
   });
 
-  test('with a limit the oldest triggers go back, and with a rate no faster than that', async () => {
+  test('with a limit, redeliver returns the oldest triggers; with a rate, no faster than that', async () => {
     const [user, other] = [`first ${randomUUID()}`, `second ${randomUUID()}`];
     // The later of this person's triggers died first.
     await keep({ user, at: at(2), diedAt: at(3) }, { user, at: at(1), diedAt: at(4) }, { user: other, at: at(5) });
@@ -264,7 +264,7 @@ describe('all that a filter means', () => {
     await expect(listed()).resolves.toHaveLength(1);
   });
 
-  test('nothing is done before it is agreed to exactly what', async () => {
+  test('a decision does nothing until somebody has confirmed its exact extent', async () => {
     const user = `twice ${randomUUID()}`;
     const ids = await keep({ user }, { user, at: at(1) }, { audience: NEWS });
     const asked: DecisionExtent[] = [];
@@ -292,7 +292,7 @@ describe('all that a filter means', () => {
     expect(asked).toHaveLength(2);
   });
 
-  test('names what is not there: that is said, and nothing is done', async () => {
+  test('a filter that names something unknown is refused, and nothing is done', async () => {
     const [id = ''] = await keep({});
     const wrong: readonly [DeadLetterFilter, new (...args: never[]) => Error][] = [
       [{ jobId: 'no-such' }, JobNotFound],
@@ -308,7 +308,7 @@ describe('all that a filter means', () => {
     await expect(deadLetters.show(id)).resolves.toMatchObject({ state: 'waiting' });
   });
 
-  test("a slug that was one audience's before it was another's decides nothing", async () => {
+  test('a slug that two audiences had in turn decides no dead letter', async () => {
     const slug = `slug ${randomUUID()}`;
     const [one, other] = ['1', '2'].map((digit) => ({ id: digit.repeat(32), slug, name: 'Of the same slug' }));
     const ids = await keep({ audience: one ?? VIP }, { audience: other ?? VIP });
@@ -319,7 +319,7 @@ describe('all that a filter means', () => {
     await expect(deadLetters.discard({ audience: one?.id })).resolves.toMatchObject({ done: 1 });
   });
 
-  test('a filter that leaves nothing out must say so', async () => {
+  test('a filter must say explicitly that it means all dead letters', async () => {
     await expect(deadLetters.discard({})).rejects.toThrow('{ all: true }');
     await expect(deadLetters.redeliver({ jobId: undefined, all: false })).rejects.toThrow('{ all: true }');
   });

@@ -100,7 +100,7 @@ const OK = 0;
 test.each([
   ['may describe the namespace and signal', OK, NOT_FOUND],
   ['may not describe the namespace, and may signal', PERMISSION_DENIED, NOT_FOUND],
-])('whoever %s can work', async (_, described, signalled) => {
+])('a client that %s can work', async (_, described, signalled) => {
   expect(await problemWhen(described, signalled)).toBeUndefined();
 });
 
@@ -108,7 +108,7 @@ test.each([
   ['may only look', OK, PERMISSION_DENIED],
   ['may do nothing', PERMISSION_DENIED, PERMISSION_DENIED],
   ['is not known', UNAUTHENTICATED, UNAUTHENTICATED],
-])('whoever %s cannot work, and is told that it is about who they are', async (_, described, signalled) => {
+])('a client that %s cannot work, and learns that it lacks permission', async (_, described, signalled) => {
   expect(await problemWhen(described, signalled)).toEqual({
     code: 'NotLetIn',
     message: expect.stringMatching(/denies permission.*TEMPORAL_API_KEY/),

@@ -35,7 +35,7 @@ test('a search attribute that the namespace lacks does not keep a workflow from 
   expect([status.name, memo]).toEqual(['RUNNING', { kept: 1 }]);
 });
 
-test('what the server refuses for another reason is an error', async () => {
+test('a start that the server refuses for another reason is an error', async () => {
   const attributes = [{ key: { name: 'ExportJobId', type: 'KEYWORD' }, value: 'crm' }] as const;
   await expect(workflows.start(side({ workflowId: 'x'.repeat(5000), attributes }))).rejects.toThrow();
 });
@@ -62,7 +62,7 @@ test('one that has ended is begun again by one that renews it, unless it was giv
   expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'second' });
 });
 
-test('of a renewed one, what was given last counts, whether the earlier one runs or has ended', async () => {
+test('a renewed workflow has the input that was given last, whether its earlier run is open or ended', async () => {
   const first = side({ renews: 'all' });
   await workflows.start(first);
   const { runId } = await client.workflow.getHandle(first.workflowId).describe();
@@ -75,7 +75,7 @@ test('of a renewed one, what was given last counts, whether the earlier one runs
   expect((await client.workflow.getHandle(first.workflowId).describe()).status.name).toBe('RUNNING');
 });
 
-test('what a run wanted kept that was reset meanwhile replaces nothing that the new run keeps under the same id', async () => {
+test('a run that was reset meanwhile cannot replace what the new run keeps under the same id', async () => {
   const job = { type: 'exportJob', workflowId: randomUUID(), input: {}, summary: 'S' };
   await workflows.start(job);
   const by = {

@@ -139,7 +139,7 @@ test.each([
   `"postgres:${URL_BEHIND}"`,
   `'postgres:${URL_BEHIND}'`,
   `https:${URL_BEHIND}`,
-])('[S22] what looks like a URL is no folder, and is not repeated: %s', (text) => {
+])('[S22] the configuration refuses a folder that looks like a URL, and does not repeat it: %s', (text) => {
   const refused = /This looks like a URL, not a folder\..*\n.*at source\.folder/;
   for (const error of [
     errorOf({}, { TRIGGERS_SOURCE: text }),
@@ -151,14 +151,14 @@ test.each([
   }
 });
 
-test('[S22] neither is the URL of a database that is given as a folder in the file', () => {
+test('[S22] the configuration does not repeat a database URL given as a folder in the file', () => {
   const error = errorOf({ source: { kind: 'file', folder: `postgres:${URL_BEHIND}` } });
   expect(error).toMatch(/looks like a URL, not a folder/);
   expect(error).not.toContain('s3cret');
 });
 
 test.each(['', ' ', 'https://u:s3cret@files.example.com/x'])(
-  'what is no folder is none for lists of members, too: %j',
+  'the configuration refuses an invalid folder for lists of members, too: %j',
   (text) => {
     const error = errorOf({ watch: { folder: text } });
     expect(error).toMatch(/at watch\.folder/);

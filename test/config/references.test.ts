@@ -62,7 +62,7 @@ test.each([
   expect(problem).toContain(`A reference is written ${right};`);
 });
 
-test('[S24] what may be a part of a secret is not repeated, be it a value or a key', () => {
+test('[S24] an error does not repeat a value or key that may be part of a secret', () => {
   for (const value of ['p4ss${S3CRET', 'p4ss $S3CRET', '$S3CRET', 'a ${S3CRET} b', 'x$(S3CRET)'])
     expect(messageOf({ a: value })).not.toMatch(/S3CRET|p4ss/);
   expect(messageOf({ 'authorization: Bearer s3cret': '${' })).not.toMatch(/s3cret/);

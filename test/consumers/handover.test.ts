@@ -47,7 +47,7 @@ test('a job that was edited a moment ago is asked once more before it is said no
   expect(await handover.hears('vip', signal)).toBe(true);
 });
 
-test('what a job has accepted of some is not given to it again with the rest', async () => {
+test('the handover gives a job only the triggers that it has not accepted yet', async () => {
   const given: string[][] = [];
   const signal = async (jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> => {
     given.push(triggers.map(({ trigger: { user } }) => user));
@@ -64,7 +64,7 @@ test('what a job has accepted of some is not given to it again with the rest', a
   ]);
 });
 
-test('what a job has not taken when it ends goes to the one that took its place, though the list was made before', async () => {
+test('the handover gives triggers that an ended job did not take to its successor, despite an older list of jobs', async () => {
   const taken: string[] = [];
   let running = ['old'];
   const all = async () => await Promise.resolve(running.map((jobId) => ({ jobId, audiences: new Set(['vip']) })));
@@ -84,7 +84,7 @@ test('what a job has not taken when it ends goes to the one that took its place,
   expect(taken).toEqual(['u to old', 'u to new']);
 });
 
-test('says why it waits for a job, and of what is given up that it waits no more', async () => {
+test('the handover says why it waits for a job, and stops saying so for triggers that are given up', async () => {
   const metrics = new ConsumerMetrics();
   const log = new Said();
   let isFull = true;
@@ -121,7 +121,7 @@ test('says why it waits for a job, and of what is given up that it waits no more
   expect(log.lines).toEqual([fills, takes, fills]);
 });
 
-test('which of the only jobs do not run is said before there is anything to tell', async () => {
+test('the log says which configured jobs are not running before anything is handed over', async () => {
   const log = new Said();
   const one = async (jobId: string) => {
     if (jobId === 'misspelt') throw new JobNotFound(jobId);
@@ -136,7 +136,7 @@ test('which of the only jobs do not run is said before there is anything to tell
   expect(log.lines).toEqual([line, line]);
 });
 
-test('what nobody subscribes to is said once a minute, with how much that was', async () => {
+test('the log says once a minute how many triggers no running job subscribes to', async () => {
   const log = new Said();
   const directory = new JobDirectory({ all: async () => await Promise.resolve([]), one: never });
   const handover = new Handover({ directory, signal: never, log, metrics: new ConsumerMetrics() });
@@ -145,7 +145,7 @@ test('what nobody subscribes to is said once a minute, with how much that was', 
   expect(log.lines).toEqual(['warn dropped: no running job subscribes']);
 });
 
-describe('a partition', () => {
+describe('a partition of Kafka', () => {
   const message = (offset: number, value = '{"audience":"vip","user":"u","event":"enter"}'): KafkaMessage => ({
     topic: 't',
     partition: 0,
@@ -192,7 +192,7 @@ describe('a partition', () => {
     for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
   };
 
-  test('is done only with what was accepted', async () => {
+  test('a partition counts as done only up to the accepted messages', async () => {
     const { partition, gates } = held();
     partition.add({ messages: [message(0), message(1)], nextOffset: 4n });
     await turns();
@@ -203,7 +203,7 @@ describe('a partition', () => {
     expect(partition.done).toBe(4n);
   });
 
-  test('is done with poison only when the dead-letter topic has it', async () => {
+  test('a partition is done with poison only when the dead-letter topic has it', async () => {
     const sent: (() => void)[] = [];
     const deadLetters = { send: async (): Promise<void> => await new Promise((resolve) => sent.push(resolve)) };
     const { partition, gates } = held({ deadLetters });
@@ -217,7 +217,7 @@ describe('a partition', () => {
     expect(partition.done).toBe(2n);
   });
 
-  test("hands nothing over while it may be another consumer's", async () => {
+  test('a partition hands nothing over while another consumer may own it', async () => {
     const owned: (() => void)[] = [];
     const { partition, given } = held({ untilOwned: async () => await new Promise((resolve) => owned.push(resolve)) });
     partition.add({ messages: [message(0)], nextOffset: 1n });
@@ -228,7 +228,7 @@ describe('a partition', () => {
     expect(given.length).toBe(1);
   });
 
-  test('hands nothing over before the group knows of all that was', async () => {
+  test('a partition hands nothing over before the group has committed the messages before', async () => {
     const { partition, given, gates } = held({ messagesAtOnce: 2 });
     partition.add({ messages: [0, 1, 2].map((offset) => message(offset)), nextOffset: 3n });
     await turns();
@@ -240,7 +240,7 @@ describe('a partition', () => {
     expect(given.length).toBe(2);
   });
 
-  test('that is to end finishes what is in hand, and begins nothing more', async () => {
+  test('a partition that ends finishes the messages in hand, and begins no more', async () => {
     const { partition, given, gates, ending, running } = held();
     partition.add({ messages: [message(0)], nextOffset: 1n });
     await turns();
@@ -252,7 +252,7 @@ describe('a partition', () => {
     expect([partition.done, given.length]).toEqual([1n, 1]);
   });
 
-  test('that has stopped at poison asks for nothing more, and is done with what is before that', async () => {
+  test('a partition stopped by poison asks for no more, and finishes the messages before the poison', async () => {
     const { partition, gates, running } = held();
     partition.add({ messages: [message(0), message(1, 'poison'), message(2)], nextOffset: 3n });
     await turns();
@@ -261,7 +261,7 @@ describe('a partition', () => {
     expect([partition.done, partition.wantsMore]).toEqual([1n, false]);
   });
 
-  test('asks for more only while few of its messages wait', async () => {
+  test('a partition asks for more only while few of its messages wait', async () => {
     const { partition } = held();
     partition.add({ messages: [message(0)], nextOffset: 1n });
     await turns();

@@ -83,7 +83,7 @@ describe('the configuration', () => {
 });
 
 describe('the connection', () => {
-  test('has neither TLS nor a user unless that is said, and is tried once', () => {
+  test('the connection has neither TLS nor a user unless configured, and is tried once', () => {
     expect(clientOptions(kafkaSchema.parse(LEAST), 10_000)).toEqual({
       clientId: 'audience-triggers',
       bootstrapBrokers: [
@@ -100,12 +100,12 @@ describe('the connection', () => {
     ['plain', 'PLAIN'],
     ['scram-sha-256', 'SCRAM-SHA-256'],
     ['scram-sha-512', 'SCRAM-SHA-512'],
-  ])('says who it is by %s', (mechanism, named) => {
+  ])('the connection authenticates by %s', (mechanism, named) => {
     const sasl = { mechanism, username: 'u', password: 'p' };
     expect(clientOptions(kafkaSchema.parse({ ...LEAST, sasl }), 1).sasl).toEqual({ ...sasl, mechanism: named });
   });
 
-  test('verifies certificates on the terms of all connections, whatever else is said of TLS', () => {
+  test('the connection verifies certificates like all connections, whatever else is configured for TLS', () => {
     const options = clientOptions(kafkaSchema.parse({ ...LEAST, tls: true }), 1);
     expect(options).toMatchObject({ tls: TLS_TERMS, tlsServerName: false });
     const named = kafkaSchema.parse({ ...LEAST, brokers: ['b1.example:9093'], tls: true });
@@ -113,7 +113,7 @@ describe('the connection', () => {
     expect(options.tls).not.toHaveProperty('rejectUnauthorized');
   });
 
-  test('that is tried in vain leaves nothing behind for the end: it may be tried for days', async () => {
+  test('a failed connection leaves no abort listener behind, since it may be tried for days', async () => {
     const config = kafkaSchema.parse({ ...LEAST, brokers: [`127.0.0.1:${await freePort()}`] });
     const nobody = async (): Promise<never> => await Promise.reject(new Error('Nobody is told.'));
     const membership = new Membership({
@@ -134,7 +134,7 @@ describe('the connection', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  test('shows a certificate of its own, and trusts the authorities that are named besides those of Node', () => {
+  test('the connection shows its own certificate, and trusts the configured authorities besides those of Node', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     const config = kafkaSchema.parse({ ...LEAST, tls: {} });
@@ -148,7 +148,7 @@ describe('an error', () => {
   const of = (code: string): KafkaError =>
     new KafkaError(['b:1'], new AggregateError([new ProtocolError(code)], 'Failed.'));
 
-  test('has the words of the broker, what to do, and whether only a change helps', () => {
+  test('an error has the words of the broker, what to do, and whether only a change helps', () => {
     const { message, code, isLasting } = of('GROUP_AUTHORIZATION_FAILED');
     expect([code, isLasting]).toEqual(['GROUP_AUTHORIZATION_FAILED', true]);
     expect(message).toMatch(/^Kafka \(b:1\) cannot be read \(GROUP_AUTHORIZATION_FAILED: .+\)\. Its user needs READ/);
@@ -157,11 +157,11 @@ describe('an error', () => {
   test.each([
     ['MESSAGE_TOO_LARGE', 'Raise "max.message.bytes" of the dead-letter topic'],
     ['INVALID_RECORD', 'it must not be compacted'],
-  ])('says of %s what to do about the dead-letter topic', (code, words) => {
+  ])('the error %s says what to do about the dead-letter topic', (code, words) => {
     expect([of(code).message, of(code).isLasting]).toEqual([expect.stringContaining(words), true]);
   });
 
-  test('that will pass is not lasting', () => {
+  test('an error that passes by itself is not lasting', () => {
     expect(of('COORDINATOR_NOT_AVAILABLE').isLasting).toBe(false);
     expect(new KafkaError(['b:1'], Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })).isLasting).toBe(
       false,
@@ -268,7 +268,7 @@ describe('the time of a trigger without one', () => {
   });
 });
 
-describe('what a message says', () => {
+describe('messages', () => {
   const read = async (value: string | Buffer | null, more: Partial<KafkaMessage> = {}) => {
     const bytes = typeof value === 'string' ? Buffer.from(value) : value;
     return await new MessageReader(undefined).read(message(bytes, more), async ([name]) => await Promise.resolve(name));
@@ -282,15 +282,15 @@ describe('what a message says', () => {
     ['an empty value', '', 'it is empty'],
     ['a misspelt key', '{"audience":"vip","user":"u","event":"enter","profil":{}}', 'profil'],
     ['one bad of three', `[${TRIGGER},{"user":"u"},${TRIGGER}]`, 'number 2 of 3: '],
-  ])('is poison when it is %s, and the reason tells nothing of it', async (_, value, reason) => {
+  ])('a message is poison when it is %s, and the reason tells nothing of it', async (_, value, reason) => {
     expect(await read(value)).toMatchObject({ kind: 'poison', reason: expect.stringContaining(reason) });
   });
 
-  test.each([[null], ['[]']])('may be nothing: %s', async (value) => {
+  test.each([[null], ['[]']])('a message may tell of no change: %s', async (value) => {
     expect(await read(value)).toEqual({ kind: 'nothing' });
   });
 
-  test('needs a time, its own or that of its message', async () => {
+  test('a message needs a time, its own or that of its record', async () => {
     expect(await read(TRIGGER, { timestampMs: -1 })).toEqual({
       kind: 'poison',
       reason: 'it says no "at", and its message has no time',
@@ -299,7 +299,7 @@ describe('what a message says', () => {
     expect(await read(own, { timestampMs: -1 })).toMatchObject({ kind: 'triggers' });
   });
 
-  test('by an ingest is taken whole, or not at all', async () => {
+  test('an ingest takes a message whole, or not at all', async () => {
     const { ingest } = kafkaSchema.parse({
       ...LEAST,
       ingest: { expressions: { each: 'people', user: 'id', audience: '"vip"', event: 'is' } },

@@ -131,7 +131,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect([told(lost), told(left)]).toEqual([[], ['enter']]);
   });
 
-  test('of a new group leaves out what was there before, and nothing that comes afterwards, although nobody runs then', async () => {
+  test('a new group skips older messages, but none that come later while no consumer runs', async () => {
     const topic = await kafka.topic();
     const [before, meanwhile] = [person(), person()];
     await kafka.write(topic, [change(before)]);
@@ -281,7 +281,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(ofTopic).toEqual([refused, taken]);
   });
 
-  test('that is ended commits what was in hand, and leaves the group: another one goes on at once, at that place', async () => {
+  test('a consumer that ends commits its messages in hand and leaves the group, so another continues there at once', async () => {
     const topic = await kafka.topic();
     const settings = { topics: [topic], group, from: 'earliest', sessionTimeoutMs: 300_000 };
     const given: string[] = [];
@@ -315,7 +315,7 @@ describeWithKafka('a consumer of Kafka', () => {
   test.each([
     [1, 500],
     [3, 999],
-  ])('of %d partitions holds at most %d messages that the group does not know to be done', async (partitions, most) => {
+  ])('a consumer of %d partitions holds at most %d messages that are not committed', async (partitions, most) => {
     const topic = await kafka.topic(partitions);
     let gives = 0;
     let inHand = 0;

@@ -182,8 +182,8 @@ describe('a turn', () => {
   });
 });
 
-describe('what is read', () => {
-  test('of what is far too long no more than shows that it is', async () => {
+describe('rows as the table reads them', () => {
+  test('the table reads only enough of an oversized row to show that it is too large', async () => {
     await database.query('CREATE TABLE anything (LIKE audience_changes INCLUDING IDENTITY)');
     await database.query(
       `INSERT INTO anything (audience, user_id, event, profile, changed_at)
@@ -197,12 +197,12 @@ describe('what is read', () => {
 });
 
 describe('a connection', () => {
-  test('that is of no use is closed', async () => {
+  test('the consumer closes its connection when the table is unusable', async () => {
     await expect(open({ settings: { table: 'pg_class' } })).rejects.toThrow('does not exist');
     await until(async () => (await sessions()) === 0);
   });
 
-  test('that is lost while idle is noticed at once', async () => {
+  test('the consumer notices at once when its idle connection is lost', async () => {
     let heard = 0;
     await open({ onWritten: () => (heard += 1) });
     await database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${OWN}`);
@@ -277,7 +277,7 @@ describe('a consumer', () => {
   test.each([
     ['waits', {}],
     ['asks', { pollMs: 100, statementTimeoutMs: 60_000 }],
-  ])('that %s when its database has fallen silent ends in time', async (_, settings) => {
+  ])('a consumer that %s when its database falls silent ends in time', async (_, settings) => {
     const way = await aSilentWay();
     const { consumer } = await consume(settings, async () => await Promise.resolve([]), way);
     await until(async () => (await sessions(`query = 'COMMIT'`)) === 1);
@@ -288,7 +288,7 @@ describe('a consumer', () => {
     expect(performance.now() - began).toBeLessThan(30_000);
   });
 
-  test('that waits for a connection ends at once', async () => {
+  test('a consumer that waits for a connection ends at once', async () => {
     const way = await aSilentWay();
     way.silence();
     const { consumer } = await consume({ connectTimeoutMs: 5_000 }, async () => await Promise.resolve([]), way);
@@ -305,7 +305,7 @@ describe('the schema', () => {
 
   const INSERT = 'INSERT INTO audience_changes (audience, user_id, event, profile) VALUES ($1, $2, $3, $4)';
 
-  test('what can never be a trigger is refused where it is written, and undoes what it belongs to', async () => {
+  test('the table refuses a row that can never be a trigger, and undoes its transaction', async () => {
     const long = 'x'.repeat(255);
     await database.query(INSERT, [long, long, 'enter', null]);
     await database.query(INSERT, ['v', 'u', 'exit', '{}']);

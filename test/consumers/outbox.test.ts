@@ -87,8 +87,8 @@ async function session(use: (client: Client) => Promise<void>): Promise<void> {
   }
 }
 
-describe('what an application commits', () => {
-  test('is sent and then deleted; what it rolls back is never sent', async () => {
+describe('committed rows', () => {
+  test('the consumer sends and then deletes committed rows, and never sends rolled-back ones', async () => {
     await consume();
     const [kept, undone] = [person(), person()];
     await session(async (client) => {
@@ -104,7 +104,7 @@ describe('what an application commits', () => {
     expect([told(kept), told(undone)]).toEqual([['enter'], []]);
   });
 
-  test('keeps the digits of its numbers, and the time and order of its rows', async () => {
+  test('the consumer keeps the digits of numbers, and the time and order of rows', async () => {
     const user = person();
     await database.query(INSERT, ['vip', user, 'enter', '{"n": 12345678901234567890}']);
     await database.query("UPDATE audience_changes SET changed_at = '2026-11-27T08:00:00.123456Z'");
@@ -116,7 +116,7 @@ describe('what an application commits', () => {
     expect(body).toContain(`2026-11-27T08:00:00.123456${String(Number(id) % 1000).padStart(3, '0')}Z`);
   });
 
-  test('with "mark" stays, and is sent once', async () => {
+  test('with "mark", the consumer keeps a row, and sends it once', async () => {
     const { consumer } = await consume({ accepted: 'mark' });
     const user = person();
     await write(user, 'enter');
@@ -129,7 +129,7 @@ describe('what an application commits', () => {
     expect([told(user), (await rows()).length]).toEqual([['enter'], 2]);
   });
 
-  test('is sent at once, however seldom the table is read; a wait for the next read can be ended at once', async () => {
+  test('the consumer sends a row at once however seldom it polls, and ends without waiting for the next poll', async () => {
     const { consumer } = await consume({ pollMs: 60_000 });
     // It has looked once, and waits.
     await until(async () => (await lastAsked()).query === 'COMMIT');
@@ -142,7 +142,7 @@ describe('what an application commits', () => {
     expect(performance.now() - began).toBeLessThan(30_000);
   });
 
-  test('is found without a notification, too', async () => {
+  test('the consumer finds a row without a notification, too', async () => {
     await database.query('DROP TRIGGER audience_changes_written ON audience_changes');
     await consume();
     const user = person();
@@ -192,13 +192,13 @@ describe('order', () => {
   });
 });
 
-describe('what is no trigger', () => {
+describe('rows that are no triggers', () => {
   const poison = async (user: string) => {
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_event_check');
     await write(user, 'joined');
   };
 
-  test('is set aside with the reason, and told once it is corrected', async () => {
+  test('the consumer sets aside a row that is no trigger with the reason, and sends it once it is corrected', async () => {
     const { log, metrics } = await consume();
     const [wrong, right] = [person(), person()];
     await poison(wrong);
@@ -212,7 +212,7 @@ describe('what is no trigger', () => {
     await lab.arrives(wrong);
   });
 
-  test('a profile that is too large is set aside, and is never read whole', async () => {
+  test('the consumer sets aside a row with an oversized profile, and never reads it whole', async () => {
     await consume();
     const user = person();
     await write(user, 'enter', { text: 'x'.repeat(3_000_000) });
@@ -220,7 +220,7 @@ describe('what is no trigger', () => {
     expect((await rows())[0]?.['problem']).toBe('its profile has more than 65536 bytes');
   });
 
-  test('with jobs, a row about an audience that none of them subscribes to is set aside, and told once it is corrected', async () => {
+  test('a consumer with named jobs sets aside a row unmatched by them, and sends it once it is corrected', async () => {
     const { log } = await consume();
     const user = person();
     await database.query(INSERT, ['vipp', user, 'enter', '{}']);
@@ -232,7 +232,7 @@ describe('what is no trigger', () => {
     await lab.arrives(user);
   });
 
-  test('without jobs, what nobody subscribes to goes, and the log says so once; with "mark" it stays, and was not accepted', async () => {
+  test('a consumer for all jobs drops unmatched rows and logs it once; with "mark", they stay as not accepted', async () => {
     const audience = `nobody-${Date.now()}`;
     const { consumer, log, metrics } = await consume({}, null);
     for (let i = 0; i < 3; i++) await database.query(INSERT, [audience, person(), 'enter', '{}']);
@@ -251,7 +251,7 @@ describe('what is no trigger', () => {
   test.each([
     ['a profile that is not JSON', "profile = 'not json'", 'its "profile" is not JSON'],
     ['a time that is none', "changed_at = 'infinity'", 'its "changed_at" is no time between the years 100 and 9999'],
-  ])('%s is set aside, and what is after it is told', async (_, wrong, problem) => {
+  ])('the consumer sets aside %s, and sends the rows after it', async (_, wrong, problem) => {
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_profile_check');
     await database.query('ALTER TABLE audience_changes DROP CONSTRAINT audience_changes_user_id_check');
     await database.query('ALTER TABLE audience_changes ALTER profile TYPE text');
@@ -266,7 +266,7 @@ describe('what is no trigger', () => {
     expect(log.lines).toEqual(['warn a row is no trigger; it was set aside']);
   });
 
-  test('with "stop" nothing after it is sent until it is corrected; what is before it is sent', async () => {
+  test('with "stop", the consumer sends the rows before a wrong one, and later rows only once it is corrected', async () => {
     const { consumer, log, metrics } = await consume({ poisoned: 'stop' });
     const [before, wrong, after] = [person(), person(), person()];
     await write(before, 'enter');

@@ -95,7 +95,7 @@ test.each<[changes: object, field: string, near: string]>([
   [{ batch: { size: 100, after: 5000 } }, 'batch.after', 'afterMs'],
   [{ answers: { '404': 'deliverd' } }, 'answers.404', 'delivered'],
   [{ answers: { '4XX': 'retry' } }, 'answers.4XX', '4xx'],
-])('of %j, what was meant is told', (changes, field, near) => {
+])('a problem with %j suggests what was meant', (changes, field, near) => {
   const message = expect.stringMatching(new RegExp(`Did you mean "${near}"\\?$`));
   expect(problemsOf({ ...LEAST, ...changes })).toEqual([[field, message]]);
 });
@@ -174,7 +174,7 @@ test.each([
   expect(JSON.stringify(problems)).not.toMatch(/s3|cret/);
 });
 
-test('what cannot be sent is a problem of the job, at its field, in words', () => {
+test('a job reports a request that cannot be sent as a problem at its field, in words', () => {
   const wrong: object[] = [
     { onExit: { methd: 'PUT' } },
     { onExit: { answer: {} } },

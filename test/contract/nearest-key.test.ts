@@ -10,7 +10,7 @@ test.each([
   ['letter', ['vip', 'newsletter'], 'newsletter'],
   ['le', ['vip', 'newsletter'], undefined],
   ['anything', [], undefined],
-])('of what is known, %s is nearest to %j: %s', (key, known, near) => {
+])('for %s, the nearest known key in %j is %s', (key, known, near) => {
   expect(nearestKey(key, known)).toBe(near);
 });
 

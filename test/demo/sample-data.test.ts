@@ -24,7 +24,7 @@ test('the same seed writes the same bytes, another seed other people', async () 
   expect(await digest(other)).not.toBe(await digest(one));
 });
 
-test('what is written is a file source without a problem, of the sizes that were told', async () => {
+test('the demo writes a file source without problems, in the sizes that it reports', async () => {
   const folder = tempFolder();
   const written = await writeSampleSource(folder);
   const problems: string[] = [];

@@ -77,7 +77,7 @@ describe('expressions', () => {
     ).toMatchObject({ changes: [{ user: '12645278470990184693', event: 'exit', audiences: ['vip'] }] });
   });
 
-  test('what fails is refused by the name of its expression, without what the body says', async () => {
+  test('an error names the expression that failed, and quotes nothing of the body', async () => {
     const reason = await reasonFor({ ...change, who: { secret: 's3cret' } }, { user: 'who + 1' });
     expect(reason).toMatch(/"user" fails: JSONata says "The left side of the "\+" operator must .*", at character 5/);
     expect(reason).not.toMatch(/s3cret/);
@@ -164,7 +164,7 @@ describe('turns', () => {
     expect(ends.indexOf('other')).toBeLessThan(3);
   });
 
-  test('[S38] what nobody waits for any more is refused, and never evaluated', async () => {
+  test('[S38] the thread refuses a request whose caller has gone, and never evaluates it', async () => {
     const own = new ExpressionThread();
     const first = own.evaluate(slow, 'a');
     const gone = new AbortController();

@@ -204,7 +204,7 @@ describe('lytics, and jobs of ours', () => {
     expect(read('standard', { specversion: '1.0', id: 'x', data: message }).changes).toMatchObject([{ user }]);
   });
 
-  test('what triggers test sends tells of no change', () => {
+  test('a test message of triggers test reports no change', () => {
     const headers = { 'webhook-id': 'test-1' };
     expect(read('standard', parseJson(newPayload(parts)), {}, { headers })).toMatchObject({ changes: [], ignored: 1 });
   });
@@ -303,7 +303,7 @@ describe('rows of hightouch and census', () => {
   });
 });
 
-describe('what contradicts itself, or is no profile, is refused', () => {
+describe('contradictions and invalid profiles', () => {
   const differs = (key: string) => [{ reason: expect.stringContaining(`say a different "${key}"`) }];
 
   test.each([
@@ -312,11 +312,11 @@ describe('what contradicts itself, or is no profile, is refused', () => {
     ['event', {}, { event: 'enter', audience: 'vip', rows: [{ id: 1, event: 'exit' }] }],
     ['audience', { event: 'enter', audience: 'vip' }, { id: 1, audience: 'news' }],
     ['at', { event: 'enter', audience: 'vip', at: '2026-11-27T08:30:00Z' }, { id: 1, at: 1_795_000_000 }],
-  ])('rows: two places that say a different %s', (key, query, body) => {
+  ])('rows: two places that give a different %s are refused', (key, query, body) => {
     expect(read('census', body, { audiences: {} }, { query }).changes).toEqual(differs(key));
   });
 
-  test('rows: two places that mean the same, by its words and names, are one', () => {
+  test('rows: two places that mean the same, by the words and names of the sender, count as one', () => {
     const query = { event: 'enter', audience: 'vip' };
     const row = { id: 1, event: 'added', audience: 'VIPs' };
     expect(read('hightouch', row, { audiences: { VIPs: 'vip' } }, { query }).changes).toMatchObject([
@@ -344,11 +344,11 @@ describe('what contradicts itself, or is no profile, is refused', () => {
     ],
     ['standard', { event: 'enter', audience: 'vip', user: 'u', profile: 'x' }],
     ['lytics', { id: 'u', data: 'x', segment_events: [{ id: 'a', event: 'enter' }] }],
-  ])('%s: a profile that is no object: %j', (preset, body) => {
+  ])('%s: a profile that is no object is refused: %j', (preset, body) => {
     expect(read(preset, body).changes).toEqual([{ reason: expect.stringContaining('no JSON object') }]);
   });
 
-  test('standard: a misspelt key, as the API refuses it, and an event that is not its type', () => {
+  test('standard: a misspelt key is refused as by the API, and so is an event that contradicts its type', () => {
     const trigger = { event: 'enter', audience: 'vip', user: 'u' };
     const reason = 'it has no "profile" but "profil"';
     expect(read('standard', { ...trigger, profil: {} }).changes).toEqual([{ reason }]);

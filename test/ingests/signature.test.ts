@@ -32,19 +32,19 @@ describe('HMAC over the bytes of the body', () => {
     expect(problemOf(proof, { 'x-signature': '' })).toMatch(/missing/);
   });
 
-  describe('of a batch of which the sender signs only the first event, as Segment does', () => {
+  describe('a batch whose sender signs only the first event, as Segment does', () => {
     const first = '{"userId":"Zoë \\"]}","traits":{"a":[1,{}]}}';
     const batch = Buffer.from(` [ ${first} , {"userId":"other"}]`);
     const byFirst: Proof = { signature: { scheme: { ...scheme, covers: 'first-event' }, secrets: ['new'] } };
 
-    test('it is refused unless the configuration says so, in words that name the setting', () => {
+    test('such a batch is refused unless the configuration allows it, and the reason names the setting', () => {
       const signedFirst = signed('new', Buffer.from(first));
       expect(problemOf(proof, signedFirst, {}, batch)).toMatch(/"covers"/);
       expect(problemOf(proof, signed('other', Buffer.from(first)), {}, batch)).not.toMatch(/"covers"/);
       expect(problemOf(byFirst, signedFirst, {}, batch)).toBeUndefined();
     });
 
-    test('[S36] with that setting, another first event, another secret, and the whole batch are refused', () => {
+    test('[S36] with that setting, signatures of another first event, another secret or the whole batch are refused', () => {
       const others = Buffer.from(`[{"userId":"other"},${first}]`);
       expect(problemOf(byFirst, signed('new', Buffer.from(first)), {}, others)).toMatch(/x-signature/);
       expect(problemOf(byFirst, signed('other', Buffer.from(first)), {}, batch)).toMatch(/x-signature/);
@@ -81,7 +81,7 @@ describe('Standard Webhooks', () => {
     'webhook-signature': new Webhook(secret).sign('msg_1', new Date(at), body.toString()),
   });
 
-  test('what the library of the standard signs is taken, also beside another signature', () => {
+  test('the API accepts signatures of the standard’s own library, also beside another signature', () => {
     const headers = headersAt(NOW);
     expect(problemOf(proof, headers)).toBeUndefined();
     const beside = { ...headers, 'webhook-signature': `v1,AAAA ${headers['webhook-signature']} v2,x` };

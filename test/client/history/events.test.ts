@@ -110,7 +110,7 @@ test('a trace that reads only what may name the person says of everybody what on
     expect(await told(serverWith(recorded), user, { about: user })).toEqual(await told(serverWith(recorded), user));
 });
 
-test('of what is surely about others, nothing is read', async () => {
+test('a trace of one person does not read payloads that are surely about others', async () => {
   let triggers = 0;
   for await (const fact of runFacts(serverWith(recorded), 'export-job-a', 'run', { about: 'flaky' })) {
     if (fact.kind === 'signalled') triggers += fact.arrivals.length;
@@ -198,7 +198,7 @@ test('a slice that runs comes last, with what it reported so far', async () => {
   expect(outcomes(await told(client, 'waits'))).toEqual(['running']);
 });
 
-test('what a run had in flight when it was terminated may have been sent or not', async () => {
+test('requests in flight when their run was terminated have an unknown outcome', async () => {
   const client = serverWith([
     scheduled(1, slice('lost')),
     event(2, { workflowExecutionTerminatedEventAttributes: {} }),

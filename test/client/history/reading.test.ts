@@ -138,7 +138,7 @@ test('a run whose beginning is encrypted with a key that is not here fails the t
   expect(read.at(-1)).toBe('r3');
 });
 
-test('what ended too long ago is not read, and once it is aborted nothing is', async () => {
+test('a trace does not read runs that ended too long ago, and reads nothing once aborted', async () => {
   expect(await reading(FIVE, 'ann', { sinceMs: 3 })).toMatchObject({ read: ['r3', 'r4', 'r5'] });
   expect(await reading(FIVE, 'ann', { signal: AbortSignal.abort() })).toMatchObject({ read: [], facts: [] });
 });
@@ -152,7 +152,7 @@ async function ordered(times: Iterable<string>): Promise<string[]> {
   return all;
 }
 
-test('what a history put down late takes its place in time; what is of one time keeps its order', async () => {
+test('late entries of a history take their place in time, and entries of the same time keep their order', async () => {
   expect(await ordered(['1', '4', '2', '3'])).toEqual(['1', '2', '3', '4']);
 });
 
@@ -168,7 +168,7 @@ test('a long stream flows on, and is not gathered', async () => {
   expect(given).toBeLessThan(2000);
 });
 
-test('of a job that runs there is nothing to recover, and that is said in place of how another one is started', async () => {
+test('recover refuses a running job: there is nothing to recover, instead of how to start another one', async () => {
   const client = {
     workflow: { getHandle: () => ({ describe: async () => await Promise.resolve({ status: { name: 'RUNNING' } }) }) },
   } as unknown as Client; // What recover uses of one before it refuses.

@@ -28,26 +28,26 @@ test('[S22] a field that does not exist never leaves the client: it may be where
 });
 
 test.each(['label.secret', 'authorization.bearer', 'audiences[0]'])(
-  '[S22] nor does one that is written like a part of a field, %s',
+  '[S22] a field whose name is written like a part of a field never leaves the client, %s',
   (field) => {
     expect(toldOf({ ...GOOD, [field]: 's3cret' })).toEqual({ told: GOOD, fields: [field] });
   },
 );
 
 test.each([{ bearer: 's3cret' }, 's3cret'.repeat(20), ''])(
-  '[S22] what cannot be the name of an authorization never leaves the client: it may be the secret itself',
+  '[S22] an impossible name of an authorization never leaves the client: it may be the secret itself',
   (authorization) => {
     const { authorization: _, ...rest } = GOOD;
     expect(toldOf({ ...GOOD, authorization })).toEqual({ told: rest, fields: ['authorization'] });
   },
 );
 
-test('what else is wrong is for the worker to say, with all that it knows', () => {
+test('the client leaves all other mistakes for the worker to report, since it knows more', () => {
   const definition = { ...GOOD, label: '', audiences: ['vip', 7] };
   expect(toldOf(definition)).toEqual({ told: definition, fields: [] });
 });
 
-test.each(['text', null, ['s3cret'], 7])('of %j no worker is asked', (definition) => {
+test.each(['text', null, ['s3cret'], 7])('the client asks no worker about %j', (definition) => {
   expect(toldOf(definition)).toEqual({ told: undefined, fields: [''] });
 });
 
@@ -110,7 +110,7 @@ test.each([
   ['onEnter.headers', { onEnter: { headers: new Map() } }],
   ['onEnter.method', { onEnter: { method: () => 'PUT' } }],
   ['exportFields[1].as', { exportFields: ['a', { field: 'b', as: new Date() }] }],
-])('nor is it taken where it stands deeper: %s', async (field, wrong) => {
+])('the client refuses such a value in deeper places, too: %s', async (field, wrong) => {
   const { client } = anEasyWorker();
   const prepared = await prepare(client, 'queue', { ...RIGHT, ...wrong });
   expect(prepared.ok ? [] : prepared.problems.map((problem) => problem.field)).toEqual([field]);

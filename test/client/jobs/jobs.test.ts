@@ -299,7 +299,7 @@ test.each([
   ['email,name', 'the field "email,name". Name each field by itself: "email", "name".'],
   ['email, phone', 'the field "email, phone". Name each field by itself: "email", "phone".'],
   ['loyalty_points', 'the field "loyalty_points".'],
-])('of %s, which no profile has, it is said what was most likely meant', (field, said) => {
+])('a warning about %s, which no profile has, says what was most likely meant', (field, said) => {
   expect(unknownFields(['email', field], KNOWN)).toEqual([`No profile that was looked at has ${said}`]);
 });
 

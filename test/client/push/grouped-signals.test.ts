@@ -35,7 +35,7 @@ test('a call that is alone is one signal, sent at once', async () => {
   expect(job.batches.map((batch) => batch.length)).toEqual([1, 1]);
 });
 
-test('what fifty calls bring while a signal is under way goes together in the next one', async () => {
+test('the next signal carries everything that fifty calls bring while one is under way', async () => {
   const { job, answer } = jobThatWaits();
   const grouped = groupedFor(job);
   const first = grouped.signal('vip', checkedUsers('first'));
@@ -49,7 +49,7 @@ test('what fifty calls bring while a signal is under way goes together in the ne
   expect(job.users()).toEqual(['first', ...users]);
 });
 
-test('those who were answered together, and call again one after the other, go together again', async () => {
+test('callers that were answered together share the next signal, even if they call one after the other', async () => {
   const job = new RecordedJob({ delayMs: 1 });
   const grouped = groupedFor(job, 1000, 60_000);
   const caller = async (n: number): Promise<void> => {
@@ -62,7 +62,7 @@ test('those who were answered together, and call again one after the other, go t
   expect(job.batches.map((batch) => batch.length)).toEqual(Array.from({ length: 10 }, () => 20));
 });
 
-test('those who come while others are answered are waited for with them the next time', async () => {
+test('a caller that came while others were answered shares the next signal with them', async () => {
   const { job, answer } = jobThatWaits();
   const grouped = groupedFor(job, 1000, 60_000);
   const call = async (user: string): Promise<void> => await grouped.signal('vip', checkedUsers(user));
@@ -77,7 +77,7 @@ test('those who come while others are answered are waited for with them the next
   expect(job.batches.map((batch) => batch.length)).toEqual([1, 2]);
 });
 
-test('who is alone waits once for those who called before, and then for nobody', async () => {
+test('a lone caller waits once for earlier callers, and then for nobody', async () => {
   const job = new RecordedJob();
   const grouped = groupedFor(job, 1000, 300);
   await Promise.all(['ada', 'bob', 'eve'].map((user) => grouped.signal('vip', checkedUsers(user))));
@@ -88,7 +88,7 @@ test('who is alone waits once for those who called before, and then for nobody',
   expect(job.batches.map((batch) => batch.length)).toEqual([3, ...Array.from({ length: 100 }, () => 1)]);
 });
 
-test('what fills a signal waits for nobody', async () => {
+test('a full signal waits for nobody', async () => {
   const job = new RecordedJob(TAKES_NO_MORE);
   const grouped = groupedFor(job, 1000, 120_000);
   const half = { ...trigger('ada'), profile: { text: 'x'.repeat(40_000) } };

@@ -52,7 +52,7 @@ test('a job of which it is not known what it subscribes to is sent to when it is
   expect(await world.directory.subscribers('vip')).toEqual([]);
 });
 
-test('what could not be found out is asked anew', async () => {
+test('the directory asks again after a failed look-up', async () => {
   let isAway = true;
   const directory = new JobDirectory({
     all: async () => await (isAway ? Promise.reject(new Error('away')) : Promise.resolve([])),
@@ -78,7 +78,7 @@ test('a job that is stopping counts only where no other job subscribes, of those
 
 const about = (user: string, audience: string) => checked({ event: 'enter', audience, user }, createPushClock());
 
-test('what a job has not taken when it ends goes to the jobs that were listed by then, and nothing twice', async () => {
+test('publish passes triggers that an ended job did not take to the jobs listed by then, and nothing twice', async () => {
   const triggers = [about('1', 'vip'), about('2', 'news'), about('3', 'vip')];
   const lists: Record<string, string[]>[] = [
     { vip: ['old', 'other'], news: ['old', 'new'] },
@@ -104,7 +104,7 @@ test('what a job has not taken when it ends goes to the jobs that were listed by
   expect(untaken).toEqual([]);
 });
 
-test('of what no job took it is known that none did', async () => {
+test('publish returns the triggers that no job took', async () => {
   const triggers = [about('1', 'vip'), about('2', 'else')];
   const listening = async (audience: string) => await Promise.resolve(audience === 'vip' ? ['old'] : []);
   const send = async (_: string, own: readonly CheckedTrigger[]) => await Promise.resolve(own);

@@ -47,7 +47,7 @@ describe('pushing to one job', () => {
     triggers(count).map((each) => ({ ...each, profile: { name: 'ü'.repeat(700), note: '"\n' } }));
   const bytesOf = (run: unknown) => Buffer.byteLength(JSON.stringify(run));
 
-  test('what is more than 64 KiB with its profiles has them held, and keeps within 64 KiB without', async () => {
+  test('a signal over 64 KiB has its profiles held, and stays within 64 KiB without them', async () => {
     const job = new RecordedJob({ delayMs: 2 });
     await pushTo(new JobPusher('vip', job), withProfiles(3_000));
     expect(job.users()).toEqual(triggers(3_000).map(({ user }) => user));
@@ -135,7 +135,7 @@ describe('pushing to one job', () => {
     expect(sentBeforeEnd).toBe(1);
   });
 
-  test('what comes soon after a signal is gathered into the next one', async () => {
+  test('triggers that come soon after a signal go together in the next one', async () => {
     const job = new RecordedJob();
     async function* stream(): AsyncGenerator<EventTrigger> {
       yield trigger('1');
@@ -150,7 +150,7 @@ describe('pushing to one job', () => {
     expect(job.batches.map((batch) => batch.length)).toEqual([1, 3]);
   });
 
-  test('what was gathered goes when its time is over, though the stream is still open', async () => {
+  test('the pusher sends gathered triggers when their time is over, though the stream is still open', async () => {
     const job = new RecordedJob();
     async function* open(): AsyncGenerator<EventTrigger> {
       yield trigger('1');

@@ -101,7 +101,7 @@ test('while one job takes nothing, the others get theirs at once, and it gets it
   expect(crm.users()).toEqual(triggers(5_000).map(({ user }) => user));
 });
 
-test('what waits for jobs that take nothing is bounded: then the input waits, too, and nothing is lost', async () => {
+test('publish bounds what waits for jobs that take nothing: the input waits, too, and nothing is lost', async () => {
   let isFull = true;
   const jobs = {
     crm: new RecordedJob({ history: () => ({ bytes: 0, events: isFull ? 20_000 : 0 }) }),
@@ -154,7 +154,7 @@ test('a job that ended is asked again when it runs again, and its accepted trigg
   expect(jobs.crm.accepted).toBeGreaterThan(1);
 });
 
-test('what a job has not taken when it ends goes to the one that took its place, once and in order', async () => {
+test('publish gives triggers that an ended job did not take to its successor, once and in order', async () => {
   let isOver = false;
   const old = new RecordedJob({ fail: () => (isOver ? new JobNotRunning('old', 'stopped') : undefined) });
   const jobs = { old, other: new RecordedJob(), new: new RecordedJob() };
@@ -178,7 +178,7 @@ test('what a job has not taken when it ends goes to the one that took its place,
   expect(result).toMatchObject({ read: 5, unmatched: 0 });
 });
 
-test('what was on its way at the end of the input reaches the one that took its place, too', async () => {
+test('triggers on their way when the input ends reach the successor of an ended job, too', async () => {
   const old = new RecordedJob({ fail: () => new JobNotRunning('old', 'stopped') });
   const jobs = { old, new: new RecordedJob() };
   let lists = 0;

@@ -67,7 +67,7 @@ test('a number of JSON is the id as it is written, with all digits, and no other
     expect(await problemsOf(`${one}\n`, { format: 'ndjson' })).toEqual(['line 1: an id is text, or a whole number']);
 });
 
-test('what a line cannot be is named by its number, also what comes after it, and nothing further is given', async () => {
+test('the reader names each wrong line by its number, also later ones, and gives no ids after the first', async () => {
   const given: string[] = [];
   const text = ['one', 'x'.repeat(256), '{"user":"2"}', 'three'].join('\n');
   const reading = async (): Promise<void> => {
