@@ -78,7 +78,7 @@ test('a licence that may be chosen is enough', () => {
   expect(refused({ 'node_modules/p': { version: '1.0.0', license: '(MIT OR GPL-3.0-only)' } })).toEqual([]);
 });
 
-test('what npm knows no licence of has it in its own file', () => {
+test('each package whose licence npm does not know has it in a file of its own', () => {
   const without = Object.entries(packages).filter(([, { license }]) => license === undefined);
   expect(without.map(([path, { version }]) => `${nameOf(path)}@${version}`)).toEqual(Object.keys(STATED));
   for (const [ref, [, text]] of Object.entries(STATED))

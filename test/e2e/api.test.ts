@@ -84,7 +84,7 @@ describe('triggers', () => {
     expect(arrivedFor(user).map(({ body }) => body)).toEqual([expect.stringContaining('12345678901234567890')]);
   });
 
-  test('what is not a trigger is named by its place, and the rest is accepted; with strict nothing is', async () => {
+  test('the API names a wrong trigger by its index and accepts the rest; with strict, it accepts nothing', async () => {
     const job = await lab.start();
     const [first, last] = [person(), person()];
     const body = [enter(first), { ...enter(person()), user: 7 }, enter(person(), { audience: 'vipp' }), enter(last)];

@@ -121,7 +121,7 @@ test.each<[string, Partial<JobDefinitionInput>]>([
       onExit: { answers: { '410': 'delivered' } },
     },
   ],
-])('what is exported %s is found unchanged, and is what the job was started with', async (_, more) => {
+])('apply finds a job exported %s unchanged, and the export is what the job was started with', async (_, more) => {
   const job = a('exported');
   const definition = simple(more);
   await lab.jobs.start(definition, { jobId: job });
@@ -134,7 +134,7 @@ test.each<[string, Partial<JobDefinitionInput>]>([
   expect(await operator.json(['export', job])).toEqual(exported);
 });
 
-test('whatever is wrong with any file is said at once, by file, before anything changes', async () => {
+test('apply reports every mistake in any file at once, by file, before anything changes', async () => {
   const [right, wrong, late, moved] = [a('right'), a('wrong'), a('late'), a('moved')];
   file(right, simple());
   const paths = {
@@ -312,7 +312,7 @@ test('a renamed file loses no change while its job starts anew, and is said to b
   }
 });
 
-test('what would leave people out of a backfill needs --yes, and what it cannot do meanwhile is said before', async () => {
+test('apply needs --yes to leave people out of a backfill, and says first what it cannot do meanwhile', async () => {
   const job = a('filling');
   await lab.jobs.start(simple({ audiences: ['vip', 'news'] }), { jobId: job });
   await lab.jobs.backfill(job, { sample: 1 });
@@ -331,7 +331,7 @@ test('what would leave people out of a backfill needs --yes, and what it cannot 
   expect(await lab.jobs.status(job)).toMatchObject({ revision: 2, audiences: [{ slug: 'news' }] });
 });
 
-test('what ends halfway says what was done, at what it ended and what was not begun', async () => {
+test('an apply that fails halfway says what was done, where it failed and what was not begun', async () => {
   const [first, second, third] = ['1', '2', '3'].map((n) => a(`half-${n}`)) as [string, string, string];
   const plan = await lab.jobs.plan(Object.fromEntries([first, second, third].map((jobId) => [jobId, simple()])));
   if (!plan.ok) throw new Error('It is a plan.');

@@ -131,7 +131,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('what was asked for and not answered may have been done: that is said, and no dialogue that waits for it is closed', async () => {
+  test('the console says that an unanswered request may have been done, and keeps its dialogue open while it waits', async () => {
     const job = await started('Perhaps paused');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Pause' }).click();

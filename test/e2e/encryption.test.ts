@@ -306,7 +306,7 @@ test('a job waits for a key that it needs itself and that its workers do not hav
   await lab.addWorker();
 });
 
-test('what is asked of a job in a key that its workers do not have is refused and shown, stops nothing, and stays refused when they have the key', async () => {
+test('a job refuses and shows requests in a key its workers lack, goes on, and never accepts them later', async () => {
   const job = await lab.start();
   const ahead = new ExportJobs(clientWith(NEXT_KEY, KEY), { taskQueue: lab.taskQueue });
   const users = [secretUser('first'), secretUser('refused'), secretUser('next'), secretUser('last')] as const;

@@ -41,7 +41,7 @@ test('a job may be started, signalled, asked and paused by the temporal command 
   expect((await lab.jobs.status('by-cli')).state).toBe('paused');
 });
 
-test('what the temporal command line signals in several arguments is taken, or rejected with a reason, never dropped in silence', async () => {
+test('a job takes signals of several arguments from the temporal CLI or rejects them with a reason, never silently', async () => {
   const job = await lab.start();
   const inputs = (...values: unknown[]) => values.flatMap((value) => ['--input', JSON.stringify(value)]);
   const signal = (name: string, ...values: unknown[]) =>

@@ -97,7 +97,7 @@ test('held again under the same id with the same content it is done already', as
   expect((await lab.client.workflow.getHandle(id).describe()).runId).toBe(runId);
 });
 
-test('what a job wants kept last under an id is kept: after a reset of the job its numbers come again with other content', async () => {
+test('a holder keeps the content spilled last under its id, since a reset job reuses its numbers', async () => {
   const id = newId();
   await holders.spill(id, contentOf('first'));
   await holders.spill(id, contentOf('second'));

@@ -195,7 +195,7 @@ describe('from a body to the receiver', () => {
     expect(bodies.join()).toMatch(/"plan":"pro"/);
   });
 
-  test('what a job of ours sends is a trigger of another, with the same time', async () => {
+  test('an ingest reads messages of our own jobs as triggers for another job, with the same time', async () => {
     const { name, slug } = await served(12, { preset: 'standard' });
     const first = AUDIENCES[13]!;
     api.replaceIngests(configured({ [name]: { preset: 'standard', audiences: { [first.id]: slug } } }));
@@ -354,7 +354,7 @@ describe('repeats and refusals', () => {
     expect(metrics).toMatch(/triggers_api_ingest_requests_total\{ingest="ingest-0",outcome="unproved"\} 1/);
   });
 
-  test('of several names of an audience, the one that a job subscribes to counts; an unmatched trigger is sent when it is repeated', async () => {
+  test('an ingest uses the audience name that a job subscribes to, and sends an unmatched trigger when repeated', async () => {
     const { slug } = AUDIENCES[15]!;
     api.replaceIngests(configured({ names: { preset: 'segment' } }));
     const call = JSON.parse(example('segment')) as object;

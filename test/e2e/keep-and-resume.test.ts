@@ -106,7 +106,7 @@ test('under the id of a kept job nothing else starts, and the error says what to
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
 });
 
-test('what a stopped job kept can be discarded, and then its id is free', async () => {
+test('an operator can discard what a stopped job kept, which frees its id', async () => {
   const user = randomUUID();
   const job = await keptJobOf(user);
   const unasked = await operator.run(['stop', job, '--waiting', 'discard']);

@@ -35,7 +35,7 @@ afterAll(async () => {
   await workers.close();
 });
 
-test('what a killed worker had in flight keeps no run from ending, and nobody is sent anything while it may be', async () => {
+test('requests of a killed worker keep no run from ending, and their people wait while they may be open', async () => {
   const { url } = await startJsonServer(({ url }) => ({
     json: url.pathname === '/audiences' ? [AUDIENCE] : url.pathname.startsWith('/people/') ? {} : [],
   }));

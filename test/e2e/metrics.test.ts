@@ -52,7 +52,7 @@ test('every delivery and every attempt that failed is counted, as the endpoints 
   expect(sumOf(metrics, 'triggers_token_fetches_total', { outcome: 'answered' })).toBe(1);
 });
 
-test('what only jobs know is told: who waits, whose endpoint is unhealthy, who has dead letters', () => {
+test('the metrics have what only jobs know: waiting triggers, unhealthy endpoints and dead letters', () => {
   const { well, unhealthy, refusing } = worker.jobs;
   const told = (name: string) => [well, unhealthy, refusing].map((job_id) => sumOf(metrics, name, { job_id }));
   expect(sumOf(metrics, 'triggers_jobs', { told: 'yes' })).toBe(3);

@@ -90,7 +90,7 @@ test("where payloads are encrypted the source's trouble is said in the clear to 
   await finished(lab, job);
 });
 
-describe('of a service', () => {
+describe('services as sources', () => {
   const MEMBERS = Array.from({ length: 2500 }, (_, i) => `member-${i}`);
   const CONTENT = {
     audiences: [
@@ -113,7 +113,7 @@ describe('of a service', () => {
     expect(new Set(sent)).toEqual(new Set([...MEMBERS, 'live']));
   }
 
-  test('the members of a Lytics audience are sent, with profiles that their scan brought', async () => {
+  test('a job sends the members of a Lytics audience, with the profiles that their scan brought', async () => {
     const server = await lytics.startLytics(CONTENT);
     await exported(lytics.settings(server.url));
     // Of 2,501 people, whoever was not in a scan.
@@ -121,7 +121,7 @@ describe('of a service', () => {
     expect(lookedUp.map(({ url }) => url.pathname)).toEqual(['/api/entity/user/_uid/live']);
   });
 
-  test('the members of a service that is mapped are sent, with their profiles', async () => {
+  test('a job sends the members of a mapped service, with their profiles', async () => {
     const server = await people.startPeopleService(CONTENT);
     await exported(people.settings(server.url));
     expect(server.asked.some(({ body }) => body.includes('"live"'))).toBe(true);

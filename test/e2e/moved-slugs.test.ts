@@ -156,7 +156,7 @@ test('a backfill, an edit, a sample and a test by such a slug are refused, and d
   expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === `member-of-${first.id}`)).toBe(false);
 });
 
-test('what died under a slug is not decided by it once another audience has it', async () => {
+test('a slug no longer decides the dead letters of its former audience once another audience has it', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   await lab.jobs.enter(job, { audience: first.slug, user: `taken-${job}`, profile: {} });
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);

@@ -182,7 +182,7 @@ test('edits that are asked for at once are checked one after the other, and each
   expect(await lab.jobs.status(job)).toMatchObject({ label: 'First', parallelRequestCount: 7, revision: 3 });
 });
 
-test('what an edit does not name stays with the people it was about, even when their audience has another slug, and another audience theirs', async () => {
+test('an edit keeps the audiences that it does not name, even when another audience has taken their slug', async () => {
   const own = await labOfTest();
   own.source.enter(VIP.id, 'of-vip');
   own.source.enter(NEWS.id, 'of-news');
@@ -214,7 +214,7 @@ test('stop sends what waits, then the workflow completes and takes no more', asy
   await expect(lab.jobs.enter(job, { audience: 'vip', user: 'late' })).rejects.toThrow();
 });
 
-test('what is being dropped is not said to be kept when it is asked for afterwards', async () => {
+test('a job that drops its backlog refuses a later request to keep it', async () => {
   const own = await Lab.open({ receiver: { answer: () => 'hang' } });
   try {
     const job = await own.start();

@@ -146,7 +146,7 @@ test('a person is found in all jobs, by a key for one job in that one', async ()
   });
 });
 
-test('what of a person could not be read in time is named, and not taken for nothing', async () => {
+test('a trace names the parts that it could not read in time, instead of showing nothing', async () => {
   const late = AbortSignal.abort();
   for (const options of [{ signal: late }, { jobId: job, signal: late }]) {
     const events: TraceEvent[] = [];

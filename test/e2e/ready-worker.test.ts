@@ -103,14 +103,14 @@ test('before it is connected it is alive and not ready', async () => {
   }
 });
 
-describe('that is asked', () => {
+describe('questions to workers', () => {
   // Most of these wait for ten seconds, and none needs another, so they wait together.
 
   const JOB = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://a.example/', authorization: null };
   const KEY = `k:${Buffer.alloc(32, 7).toString('base64')}`;
 
   test.concurrent.each([[[]], [[KEY]]])(
-    'whoever asks a worker whose source is down is told that, and not that no worker is there (payload keys %j)',
+    "a client learns that a worker's source is down, not that no worker is there (payload keys %j)",
     async (payloadKeys) => {
       const lab = await Lab.open({ config: { payloadKeys } });
       try {
@@ -125,7 +125,7 @@ describe('that is asked', () => {
   );
 
   test.concurrent(
-    'whoever asks a worker whose source takes the question and does not answer is told that, and not that no worker is there',
+    "a client learns that a worker's source takes the question and is silent, not that no worker is there",
     async () => {
       const lab = await Lab.open();
       let answer: () => void = () => undefined;
@@ -143,7 +143,7 @@ describe('that is asked', () => {
     },
   );
 
-  test.concurrent('whoever asks where no worker is, is told so', async () => {
+  test.concurrent('a client learns that no worker is there', async () => {
     const lab = await Lab.open({ workers: 0 });
     try {
       await expect(lab.jobs.check(JOB)).rejects.toThrow(NoWorker);

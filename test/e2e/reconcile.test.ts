@@ -71,7 +71,7 @@ test('a member missing there enters, a stranger there exits, and nobody else is 
   expect(lines).toContainEqual(expect.objectContaining({ kind: 'found', event: 'exit', audience: 'vip', backfill: 1 }));
 });
 
-test('what was signalled meanwhile is not contradicted: whoever has changed since is left out', async () => {
+test('a reconcile contradicts no later signal: it skips people who have changed since', async () => {
   await open(people(300));
   const job = await lab.start({ parallelRequestCount: 4 });
   const strangers = people(40, 9000);
@@ -123,7 +123,7 @@ test('it is paced as a backfill, can be paused, and goes on after a stop that ke
   expect(told().filter((one) => one.startsWith('exit'))).toEqual(exits);
 });
 
-test('of a job that leaves out exits, only what it sends is compared; an equal list starts nothing', async () => {
+test('compare looks only at the events that the job sends, and an equal list starts nothing', async () => {
   await open(people(20));
   const job = await lab.start({ events: ['enter'] });
   const difference = await lab.jobs.compare(job, [...people(19), 'stranger'], { audience: 'vip' });
@@ -225,7 +225,7 @@ describe('by a command and by the API', () => {
     expect(unwrapped(same.stdout)).toBe('Nothing to send: both have the same people.');
   });
 
-  test('what is wrong is said with its line, and a list that cannot be right is refused', async () => {
+  test('reconcile reports a mistake with its line, and refuses a list that cannot be right', async () => {
     const lines = file('wrong.ndjson', `"1"\n${'"x"\n'.repeat(30_000)}{}\n`);
     const wrong = await operator.run(['reconcile', job, '--they-have', lines, '--yes', '--json']);
     expect(wrong.code).toBe(2);

@@ -209,7 +209,7 @@ async function startedWrong(...signals: object[]): Promise<string> {
   return job;
 }
 
-test('what was signalled to a job that failed before it began is not given up either', async () => {
+test('a start does not give up triggers signalled to a job that failed before it began', async () => {
   const job = await startedWrong({ audience: 'vip', user: 'early', event: 'enter' });
   const definition = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({
@@ -234,7 +234,7 @@ function anew(): JobDefinitionInput {
   return { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
 }
 
-test('what a stopped job keeps is not lost when somebody terminates it: recover sends it', async () => {
+test('recover sends what a stopped job kept, even when somebody has terminated it', async () => {
   // So many that some of them wait in holders.
   const users = people(500);
   const { job, subscriptionId } = await keptJobOf(users);
@@ -291,7 +291,7 @@ test('the backfill that a stopped job keeps goes on when it is recovered', async
 test.each([
   ['resumed', async (job: string) => lab.jobs.resume(job)],
   ['discarded', async (job: string) => lab.jobs.stop(job, { waiting: 'discard' })],
-])('what a job kept and was %s in order is not recovered', async (_, decide) => {
+])('recover finds nothing in a kept job that was %s in order', async (_, decide) => {
   const { job } = await keptJobOf(people(1));
   await decide(job);
   await lab.jobs.stop(job).catch(() => undefined);

@@ -143,7 +143,7 @@ test('a job that is started under the id of one whose backfill has not yet ended
   expect(sentSince(from).ids).toBeGreaterThanOrEqual(2000);
 });
 
-test('what waits in holders is neither lost nor mixed up by a reset after which it is divided otherwise', async () => {
+test('a reset neither loses nor mixes up triggers in holders, even if it then divides them otherwise', async () => {
   const from = lab.receiver.ledger.entries.length;
   const job = await lab.start({ audiences: ['news'] });
   await lab.jobs.pause(job);

@@ -55,7 +55,7 @@ function toldRightly({ receiver }: Lab, count: number): number {
   return Array.from({ length: count }, (_, i) => right(i)).filter((times) => times === 1).length;
 }
 
-test('what is pushed with many profiles is sent with them, and none is left in Temporal afterwards', async () => {
+test('a job sends many pushed profiles with their triggers, and leaves none in Temporal afterwards', async () => {
   const jobId = await lab.start({ parallelRequestCount: 20 });
   expect(await lab.jobs.push(jobId, triggers(1_500))).toMatchObject({ accepted: 1_500 });
   const { delivered } = await lab.statusWhen(jobId, ({ waiting }) => waiting === 0);

@@ -129,7 +129,7 @@ test('a dead letter whose workflow was terminated is shown as that, and the trac
   expect(story(events)).toContain('its workflow was terminated or cancelled');
 });
 
-test('what a paused and what a terminated job would have sent waits, and why is said', async () => {
+test('a trace shows the triggers that wait in a paused or a terminated job, and says why', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
@@ -141,7 +141,7 @@ test('what a paused and what a terminated job would have sent waits, and why is 
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
-test('what a stopped job keeps is told, also when somebody has ended it', async () => {
+test('a trace shows what a stopped job keeps, also when somebody has terminated it', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'kept' });

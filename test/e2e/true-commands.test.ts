@@ -69,7 +69,7 @@ test('a client with another key of the same id commands nothing, since it could 
 });
 
 // These wait for ten seconds for a worker that does not answer, so they wait together.
-test.concurrent('what nobody works for is not commanded: when a worker comes, nothing of it is done', async () => {
+test.concurrent('a command to a job without workers fails, and does nothing when a worker comes', async () => {
   const lab = await open();
   const job = await aPausedJob(lab);
   const before = await lab.jobs.status(job);
@@ -80,7 +80,7 @@ test.concurrent('what nobody works for is not commanded: when a worker comes, no
   expect(await lab.jobs.pause(job)).toEqual(before);
 });
 
-test.concurrent('nor is a watch, and a stopped job keeps what it kept', async () => {
+test.concurrent('commands to a watch and to a stopped job without workers fail, and change nothing', async () => {
   const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const watched = { id, slug: `slug-${id}`, name: 'Watched' };
@@ -160,7 +160,7 @@ test('a command that was done, but whose answer cannot be read, is not called fa
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'paused' });
 });
 
-test('of two people who decide about a kept job at once, the one who comes too late is told so', async () => {
+test('when two people decide about a kept job at once, the later one is told', async () => {
   const lab = await open();
   for (let round = 1; round <= 4; round++) {
     const job = await aPausedJob(lab);
@@ -219,7 +219,7 @@ async function listedLetters(jobs: ExportJobs, jobId: string): Promise<string[]>
   return ids;
 }
 
-test('of a terminated job nothing is said to be in flight', async () => {
+test('a terminated job shows nothing in flight', async () => {
   const lab = await open({ receiver: { answer: () => 'hang' } });
   const job = await lab.start();
   await lab.jobs.enter(job, { audience: 'vip', user: 'x', profile: {} });
@@ -262,7 +262,7 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
 /** At fifty in flight, some five seconds' worth. */
 const MANY = 1_500;
 
-describe('of a busy job', () => {
+describe('a busy job', () => {
   const PEOPLE = 100;
   const CHANGES = 12;
   /** How long an operator's question may take on a busy machine. */

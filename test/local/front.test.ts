@@ -37,7 +37,7 @@ async function ask(headers: Record<string, string> = {}, method = 'POST') {
   return { status: answer.statusCode, cookies: answer.headers['set-cookie'], body: await text(answer) };
 }
 
-test('what a program asks goes on as it is, under the name that the server behind knows', async () => {
+test("the front passes a program's request on as it is, under the name that the server behind it knows", async () => {
   expect(await ask()).toEqual({ status: 201, cookies: ['a=1', 'b=2'], body: 'taken' });
   expect(seen).toEqual(['POST /api?x=1 secret.invalid body']);
 });
@@ -64,7 +64,7 @@ test.each([
   expect(seen).toEqual([]);
 });
 
-test('where nobody is behind any more, that is said', async () => {
+test('the front says when the server behind it is gone', async () => {
   behind.closeAllConnections();
   await once(behind.close(), 'close');
   expect(await ask()).toMatchObject({ status: 502 });

@@ -33,7 +33,7 @@ function arrive(
   ledger.settle(begin(ledger, what, rest), answered);
 }
 
-test('what arrives as it should is counted by audience and event, and nothing is found wrong', () => {
+test('the ledger counts correct arrivals by audience and event, and finds nothing wrong', () => {
   const ledger = new Ledger();
   const expected = [
     trigger('1', 1),
@@ -97,7 +97,7 @@ test('times are compared as instants, not as texts', () => {
   expect(ledger.summary().outOfOrder).toBe(1);
 });
 
-test('what never came, or was only refused, is missing, by slug as well as by id', () => {
+test('the ledger reports triggers that never came, or were only refused, as missing, by slug and by id', () => {
   const ledger = new Ledger();
   const expected = [trigger('1', 1), trigger('2', 2, { audience: VIP }), trigger('3', 3), trigger('4', 4)];
   arrive(ledger, trigger('1', 1), { deliveryId: 'a' });

@@ -72,7 +72,7 @@ test('a new database can be read by nobody else', async () => {
   for (const name of files) expect([name, statSync(join(folder, name)).mode & 0o077]).toEqual([name, 0]);
 });
 
-test('what was accepted is still there after the server was killed', async () => {
+test('a workflow that the server accepted is still there after the server was killed', async () => {
   const dbFile = join(folder, 'temporal.db');
   const first = await start({ dbFile });
   await withClient(first, ({ workflow }) => workflow.start('anything', startArgs));

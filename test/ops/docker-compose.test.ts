@@ -168,7 +168,7 @@ test('no install script runs while the image is built', () => {
   expect(installs.filter((one) => !one.includes(' --ignore-scripts '))).toEqual([]);
 });
 
-test('what the image copies is not ignored, and exists', () => {
+test('.dockerignore includes every file that the image copies, and each of them exists', () => {
   const ignored = read('.dockerignore').split('\n');
   const copies = read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm);
   for (const [, sources = ''] of copies) {

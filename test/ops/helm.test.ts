@@ -35,7 +35,7 @@ test('the chart is of this release, and runs the image of docker-compose.yml', (
   expect(defaults).toHaveProperty('image.repository', compose.services.worker.image);
 });
 
-test('what values say of triggers.config.json is what the program takes', () => {
+test('the schema of values takes the same triggers.config.json as the program', () => {
   const config: unknown = JSON.parse(JSON.stringify(chartConfigSchema()));
   const written = { ...schema, properties: { ...schema.properties, config } };
   if (process.env['WRITE_CHART_SCHEMA'] !== undefined) writeFileSync(schemaFile, JSON.stringify(written, null, 2));
@@ -76,7 +76,7 @@ testWithHelm.each(EXAMPLES)('%s passes the linter of Helm', (_, file) => {
 });
 
 testWithHelm.each(EXAMPLES)(
-  'what is made of %s is valid for Kubernetes, without a field that it does not know',
+  'Kubernetes accepts the manifests that the chart makes of %s, and knows each of their fields',
   (_, file) => {
     const manifests = rendered([file]);
     expect(manifests.length).toBeGreaterThan(5);

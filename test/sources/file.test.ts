@@ -127,7 +127,7 @@ test("a member is one by the line's id alone, whatever else stands in the line, 
   expect(users.filter((_, i) => members[i])).toEqual(['1', '6']);
 });
 
-test('of two lines for one person the later counts', async () => {
+test('the later of two lines for one person counts', async () => {
   const source = await sourceWith({
     profiles: [profileLine('1', 'old'), profileLine('2', 'x'), profileLine('1', 'new')],
   });

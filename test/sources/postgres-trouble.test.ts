@@ -175,7 +175,7 @@ test('a server that has answered and is away does not show that it answers, and 
   await eventually(() => answersOf(source));
 });
 
-test('what is wrong is said at the first answer of a server that was away', async () => {
+test('the source reports a mistake at the first answer of a server that was away', async () => {
   const { url } = await postgres.filled(CONTENT);
   await postgres.server.stop();
   const source = await open(url, { profiles: { table: 'people' } });

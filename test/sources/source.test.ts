@@ -83,7 +83,7 @@ const fieldsIn = (cache: ProfileCache, user: string): JsonObject | undefined => 
   return profile && fieldsOf(profile);
 };
 
-test('what was put in comes out, digit for digit, and names that only a parser does justice', () => {
+test('the cache returns profiles digit for digit, with names that only a parser reads right', () => {
   const cache = new ProfileCache({ maxBytes: 10_000, maxAgeMs: 1000 });
   const profile = { points: 9_007_199_254_740_993n, 'a"b': 1, nested: { ä: [null] } };
   cache.set('1', profile);
@@ -91,7 +91,7 @@ test('what was put in comes out, digit for digit, and names that only a parser d
   expect(cache.get('2')).toBeUndefined();
 });
 
-test('it never holds more bytes than it may; who was asked for longest ago leaves', () => {
+test('the cache never holds more bytes than it may, and drops the profile that was asked for longest ago', () => {
   const cache = new ProfileCache({ maxBytes: 3000, maxAgeMs: 1000 });
   for (const user of ['1', '2', '3', '4']) cache.set(user, { text: 'x'.repeat(250) });
   expect(cache.bytes).toBeLessThanOrEqual(3000);
@@ -129,7 +129,7 @@ test('without an age, none is held', () => {
   expect(cache.bytes).toBe(0);
 });
 
-test('what is nested too deep to be written is not held, and breaks nothing', () => {
+test('the cache does not hold a profile that is nested too deep to write, and nothing breaks', () => {
   // Not for JSON.stringify, which writes any depth on Node 26.
   let deep: Json = 2n ** 64n;
   for (let i = 0; i < 100_000; i++) deep = [deep];

@@ -11,7 +11,7 @@ import { tempFolder } from './temp-folder.ts';
  */
 const SEALS: Readonly<Record<string, string>> = {};
 
-test('what published releases recorded is what they recorded', () => {
+test('the recordings of published releases are unchanged', () => {
   expect(brokenSeals(SEALS, release())).toEqual([]);
 });
 

@@ -200,6 +200,6 @@ test('encryption works as the documentation says, so that other programs can do 
   expect(await opened(authentic(message))).toBe(7);
 });
 
-test('what is not a payload is unreadable even if it is authentic', async () => {
+test('the codec cannot read authentic content that is not a payload', async () => {
   expect(undecodableReason(await opened(authentic(Buffer.from([0x0a, 200, 1]))))).toMatch(/cannot be decrypted/);
 });

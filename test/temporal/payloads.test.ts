@@ -29,13 +29,13 @@ const payload = (encoding: string, data?: Uint8Array): Payload => ({
 const textOf = (value: unknown) => Buffer.from(payloadConverter.toPayload(value).data ?? []).toString();
 const read = (text: string): unknown => payloadConverter.fromPayload(payload('json/plain', bytes(text)));
 
-test('what is written is plain JSON, as any SDK reads and writes it', () => {
+test('the converter writes plain JSON, as any SDK reads and writes it', () => {
   const { metadata, data } = payloadConverter.toPayload({ user: '1', at: null });
   expect(Buffer.from(metadata?.['encoding'] ?? []).toString()).toBe('json/plain');
   expect(Buffer.from(data ?? []).toString()).toBe('{"user":"1","at":null}');
 });
 
-test('whatever is JSON arrives as it was', () => {
+test('any JSON value arrives as it was sent', () => {
   always(
     fc.property(fc.jsonValue(), (value) => {
       // Compared as text: integers that a double may have rounded arrive as BigInt.
@@ -92,7 +92,7 @@ test("no reason quotes the payload: people's fields stand in it", () => {
   );
 });
 
-test('whatever bytes come, reading them never throws', () => {
+test('reading never throws, whatever the bytes', () => {
   always(
     fc.property(
       fc.uint8Array(),
@@ -107,7 +107,7 @@ test('whatever bytes come, reading them never throws', () => {
 const failureOf = (error: Error) => failureConverter.errorToFailure(error, payloadConverter);
 const inTheClear = (error: Error) => JSON.stringify({ ...failureOf(error), encodedAttributes: undefined });
 
-test('what a failure says, and where it happened, is a payload; so is what caused it', () => {
+test('the converter encodes the message, the stack and the cause of a failure as payloads', () => {
   const cause = new TypeError('cause: linnea@example.com');
   const error = ApplicationFailure.create({ message: 'linnea@example.com', type: 'InvalidJob', cause });
   expect(inTheClear(error)).toContain('InvalidJob');
@@ -120,7 +120,7 @@ test('what a failure says, and where it happened, is a payload; so is what cause
 test.each([
   ['as it is thrown', (error: Error) => error],
   ['as an activity fails with it', (error: Error) => ApplicationFailure.fromError(error)],
-])('that a key is missing stays readable for who does not have it, %s', (_, wrapped) => {
+])('an error about a missing key stays readable without that key, %s', (_, wrapped) => {
   expect(failureOf(wrapped(new UnknownPayloadKey({ id: 'k2', check: '0'.repeat(16) }, ['k1'])))).toMatchObject({
     message: expect.stringContaining('"k2"'),
   });
@@ -225,12 +225,12 @@ test('a long payload takes a fraction of its bytes, and comes back as it was', a
   }
 });
 
-test('what people look at in the Temporal UI stays as it is', async () => {
+test('the codec does not pack short payloads, which people look at in the Temporal UI', async () => {
   const payload = text(PACKED_FROM_BYTES - 1);
   expect(await packed(payload)).toBe(payload);
 });
 
-test('what packing would not make smaller stays as it is', async () => {
+test('the codec does not pack a payload that would not become smaller', async () => {
   const payload = { metadata: { encoding: Buffer.from('binary/plain') }, data: randomBytes(PACKED_FROM_BYTES) };
   expect(await packed(payload)).toBe(payload);
 });
@@ -240,7 +240,7 @@ test.each([
   ['no zlib', Buffer.from('not packed')],
   ['no payload', deflateSync(Buffer.from([0xff, 0xff]))],
   ['more than any payload has', deflateSync(Buffer.alloc(65 * 1024 * 1024))],
-])('what says that it is packed and holds %s is a value that says so, and no exception', async (_, data) => {
+])('a payload marked as packed that holds %s becomes a value that says so, and throws nothing', async (_, data) => {
   const value = await unpacked({ metadata: { encoding: Buffer.from('binary/zlib') }, data });
   expect(undecodableReason(value)).toMatch(/binary\/zlib/);
 });

@@ -98,7 +98,7 @@ test('an attempt that failed is an error by its status, or by its code; the trig
   expect(spans[1]?.attributes).not.toHaveProperty('http.response.status_code');
 });
 
-test('what came to nothing without a request is no request, and the look-up before it stands in the same trace, once', () => {
+test('a trigger without a request gets no request span, and its trace has the profile look-up once', () => {
   const { slice, spans, idOf } = telling([{ profile: undefined }, {}] as Partial<SliceTrigger>[]);
   slice.profilesRead(Date.now() - 250, false);
   slice.attempted(0, { verdict: 'source', code: 'SOURCE_UNAVAILABLE' });
@@ -139,7 +139,7 @@ test('a trigger that says a time to come, or one before there were computers, ha
   expect(second?.startMs).toBe(0);
 });
 
-test('what came back from its dead letter is in the same trace, under a root of its own', () => {
+test('a redelivered dead letter stays in the same trace, under a root of its own', () => {
   const { slice, spans } = telling([{}, { user: 'grace-0@example.com', redelivery: 1 }]);
   for (const index of [0, 1]) {
     slice.requestBegins(index);
@@ -158,7 +158,7 @@ test.each([
   ['http://127.0.0.1:8080/x', '127.0.0.1', 8080],
   ['http://hooks.example.com/', 'hooks.example.com', 80],
   ['https://[2001:db8::1]/', '2001:db8::1', 443],
-])('of %s the host and the port are told', (url, address, port) => {
+])('the span of a request to %s names the host and the port', (url, address, port) => {
   const { slice, spans } = telling([{}], { url });
   slice.requestBegins(0);
   slice.requestEnded(0, { verdict: 'transient', status: 500 });

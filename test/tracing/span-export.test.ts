@@ -58,7 +58,7 @@ test('a span arrives as it was told, with what its worker says of itself and the
   expect(lines).toEqual([]);
 });
 
-test('what waits when the worker ends is sent before', async () => {
+test('a worker sends the spans that wait before it ends', async () => {
   const collector = await startCollector();
   const { out } = exporter(collector.url);
   for (let i = 0; i < 1300; i++) out.tell(span());

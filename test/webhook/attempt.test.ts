@@ -184,7 +184,7 @@ test('an answer that is kept whole does not look cut, and one that is cut does, 
   expect(half).toMatchObject({ answer: 'no …' });
 });
 
-test('[S24] of an answer, only its status, Retry-After and the beginning of its body are kept', async () => {
+test('[S24] the worker keeps only the status, Retry-After and the beginning of the body of an answer', async () => {
   const headers = {
     'retry-after': '7',
     'set-cookie': 'a=s3cret',

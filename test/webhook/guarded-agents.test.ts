@@ -81,7 +81,7 @@ test('[S6] a name with a public and a private address is refused entirely', asyn
   expect(receiver.ledger.entries).toEqual([]);
 });
 
-test('of a name with thousands of addresses, four of each family are tried, so that nobody makes the worker connect to strangers', async () => {
+test('the worker tries only four addresses per family, so a name with thousands cannot aim it at other hosts', async () => {
   const many = Array.from({ length: 2000 }, (_, i) => [
     `127.1.${i >> 8}.${i & 255}`,
     `::ffff:127.2.${i >> 8}.${i & 255}`,

@@ -264,7 +264,7 @@ test.each(WAYS)('interim answers that nobody asked for are read past, over %s: t
   }
 });
 
-test('of an answer that says 100 itself, nothing is changed, however it is cut into packets', async () => {
+test('the worker keeps an answer that contains "HTTP/1.1 100" as it is, however packets cut it', async () => {
   const body = `${INTERIM}HTTP/1.1 100`;
   const answer = `HTTP/1.1 500 HTTP/1.1 100\r\nx: HTTP/1.1 100\r\ncontent-length: ${body.length}\r\n\r\n`;
   for (const pieces of [[answer + body], [INTERIM + answer + body], [INTERIM, answer, body], [...answer, body]]) {

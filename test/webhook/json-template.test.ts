@@ -42,7 +42,7 @@ test.each([
 });
 
 test.each(['{"id": "{{ id | json }}"}', '{"n": "{{ data.count | json_or_omit }}"}'])(
-  'quotes around what has quotes of its own are refused: %s',
+  'quotes around a filter that writes its own quotes are refused: %s',
   (body) => {
     expect(problemOf(body)).toMatch(/^Line 1, column \d+: the filter json(?:_or_omit)? writes quotes of its own/);
   },
@@ -114,7 +114,7 @@ test.each([
   expect(JSON.parse(jsonFrom(text))).toEqual(value);
 });
 
-test('what is JSON already stays as it is, and nothing makes JSON of what has other mistakes', () => {
+test('the worker keeps valid JSON as it is, and makes no JSON of text with other mistakes', () => {
   always(
     fc.property(fc.json(), (json) => {
       expect(jsonFrom(json)).toBe(json);
@@ -137,7 +137,7 @@ test('a text of quotes and commas is put right in a time that grows with its len
   expect(performance.now() - startedAt).toBeLessThan(5000);
 });
 
-test('whatever a person has in a field, they write no field of their own', () => {
+test('a person cannot write extra fields, whatever their profile contains', () => {
   const value = fc.oneof(
     fc.string(),
     fc.constantFrom('x","role":"admin', '\\', '","role":"admin', '1,"role":1', '"', '\n'),

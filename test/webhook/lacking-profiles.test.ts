@@ -205,6 +205,6 @@ test.each([
   ['/in?s3cretvalue', 'what is s3cretvalue?', 'what is …?'],
   ['/in?t=its!a%7Esecret', 'its!a%7Esecret, its!a~secret', '…, …'],
   ['/', 'GET / is not POST /', 'GET / is not POST /'],
-])('of the URL %s, the answer "%s" is kept as "%s"', (path, answer, kept) => {
+])('for the URL %s, the worker keeps the answer "%s" as "%s"', (path, answer, kept) => {
   expect(withoutSecrets(answer, secretsIn(new URL(path, 'https://a.example')))).toBe(kept);
 });

@@ -100,7 +100,7 @@ test('a REST list: PUT when somebody enters, DELETE without a body when they lea
   expect(headersOf(deletion)['webhook-id']).toBe(deliveryId(SETTINGS.subscriptionId, exit));
 });
 
-test('what an event says about itself goes before what its job says', () => {
+test('onEnter and onExit override the settings of the job', () => {
   const shape: Shape = {
     method: 'PATCH',
     headers: { a: '1' },
@@ -171,7 +171,7 @@ test('in XML, values are escaped and lose what XML cannot hold, unless they are 
 });
 
 test.each(['<a><b></a></b>', '<a>{{ data.email | raw }}</a>', '<a/><b/>', '<a x=1/>', 'no XML', '<a>&nbsp;</a>'])(
-  'what is not well-formed XML is not sent: %s',
+  'the worker does not send XML that is not well-formed: %s',
   (body) => {
     expect(failure({ contentType: 'application/xml', body }, enter, { email: 'a\0&<' })).toEqual(
       failed(/^body: the rendered body is not well-formed XML \(line 1, character \d+\)$/),
@@ -311,7 +311,7 @@ test('a renamed field is in the data of templates and of the default body', () =
   expect(String(made.body)).not.toContain('secret');
 });
 
-test('[S22] of a templated URL, people see what its values made, and no token that stands in it', () => {
+test('[S22] people see the values in a templated URL, but no token that stands in it', () => {
   const webhookUrl = 'https://api.example/hooks/T0kenT0kenT0ken/{{ id }}?key=s3cret&of={{ id }}&x=1{{ id }}';
   const settings = { ...SETTINGS, webhookUrl, request: { label: 'CRM', headers: { 'X-List': '7' } } };
   const made = make({ webhookUrl, headers: { 'X-List': '7' } });
@@ -327,7 +327,7 @@ test.each([
   ['/a/{{ id }}/b/{{ audience.slug }}', '/…/7/…/vip'],
   ['/key-s3cret{{ id }}', '/…7'],
   ['/x?t{{ id }}=s3cret', '/…?t7=…'],
-])('[S22] of the templated URL %s, what stands in it is masked as in any other', (path, shown) => {
+])('[S22] the fixed parts of the templated URL %s are masked as in any other URL', (path, shown) => {
   const webhookUrl = `https://api.example${path}`;
   const made = make({ webhookUrl });
   if (made.url === undefined) throw new Error('It has a URL.');
@@ -356,6 +356,6 @@ test('a request without a body is signed as one that is empty', async () => {
   expect(headersOf(made)['webhook-signature']).toMatch(/^v1,/);
 });
 
-test('what stands in the URL itself may end with a slash', () => {
+test('the fixed part of a templated URL may end with a slash', () => {
   expect(make({ webhookUrl: 'https://api.example/members/{{ id }}/' }).url?.pathname).toBe('/members/7/');
 });

@@ -58,7 +58,7 @@ test('integers of any length keep their digits, and what is written as an object
   );
 });
 
-test('of a number that is too large for a double nothing is written in its place', () => {
+test('a template fails on a number too large for a double, and writes nothing in its place', () => {
   const data = parseJson('{"huge":1e400,"none":null,"in":{"list":[1,-1e400]}}') as TemplateScope['data'];
   for (const use of ['text', 'url'] as const)
     for (const source of [
@@ -212,7 +212,7 @@ test('in a URL nothing is captured, since it would be encoded twice', () => {
   expect(templateProblem('/{% capture x %}{{ id }}{% endcapture %}{{ x }}', 'url')).toMatch(/capture.*Use assign/);
 });
 
-test('what export fields leave out is a problem of a template that names it', () => {
+test('a template that names a field left out by the export fields is a problem', () => {
   const data = ['first_name', 'account'];
   expect(templateProblem('{{ data.first_name }}{{ data.account.id }}{{ data }}', 'text', { data })).toBeUndefined();
   expect(templateProblem('{{ data.frist_name }}', 'text', { data })).toMatch(/leaves "frist_name" out.*"first_name"/);
@@ -220,7 +220,7 @@ test('what export fields leave out is a problem of a template that names it', ()
   expect(templateProblem('{{ event.type }}', 'text')).toMatch(/"event" has nothing below it/);
 });
 
-test('what a template counts in does not outlive its rendering', () => {
+test("a template's counters do not outlive its rendering", () => {
   const counting = readTemplate('{% increment id %}{% increment n %}', 'text');
   expect([counting.render(scope), counting.render(scope)]).toEqual([expect.anything(), counting.render(scope)]);
   expect(rendered('{{ id }}')).toBe(scope.id);
@@ -337,7 +337,7 @@ test.each([
   ['written', '{{ data.text }}'.repeat(3)],
   ['written as JSON', '{{ data.text | json }}'.repeat(3)],
   ['counted as JSON, which is longer', '{{ data.quotes | json }}{{ data.quotes }}'],
-])('what is %s has the same bounds without LiquidJS', (_, source) => {
+])('text %s has the same bounds without LiquidJS', (_, source) => {
   for (const length of [699_049, 699_050, 699_051, 699_052]) {
     const given = { ...scope, data: { text: 'x'.repeat(length), quotes: '"'.repeat(length) } };
     for (const use of ['text', 'url'] as const)

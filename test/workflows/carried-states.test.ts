@@ -76,7 +76,7 @@ async function openLab(answer: (user: string) => Answer | undefined): Promise<La
   });
 }
 
-test('what jobs carry is recorded: an endpoint that is down under a full job, one that throttles, and one that waits for a person', async () => {
+test('carried states are recorded: endpoint down, stopping, stopped, and paused while throttled', async () => {
   let now: Answer | undefined;
   const lab = await openLab((user) => (user === 'refused' && now === undefined ? { status: 422 } : now));
   try {
@@ -123,7 +123,7 @@ test('what jobs carry is recorded: an endpoint that is down under a full job, on
   }
 });
 
-test('what is carried is recorded: a job of which people wait for a next attempt, and a dead letter', async () => {
+test('carried states are recorded: a job whose people wait for a retry, and a dead letter', async () => {
   const lab = await openLab((user) =>
     user === 'refused' ? { status: 422 } : user.startsWith('failing') ? { status: 500 } : undefined,
   );
@@ -146,7 +146,7 @@ test('what is carried is recorded: a job of which people wait for a next attempt
   }
 });
 
-test('what a watch carries is recorded: a round that is held, and one that failed', async () => {
+test('carried states are recorded: a watch with a failed round, and one with a held round', async () => {
   const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const members = Array.from({ length: 40 }, (_, i) => String(i));

@@ -30,7 +30,7 @@ async function onlyDeadLetter(lab: Lab, job: string): Promise<string> {
   for (;;) for await (const { id } of lab.jobs.deadLetters.list({ jobId: job })) return `dead-letter-${id}`;
 }
 
-test('what ran today replays: a dead letter that is not redelivered at first, and the alert about it', async () => {
+test('histories recorded today replay: a dead letter that is not redelivered at first, and its alert', async () => {
   let isRefusing = true;
   let isDown = true;
   const operators = await startReceiver({
@@ -72,7 +72,7 @@ test('what ran today replays: a dead letter that is not redelivered at first, an
   }
 });
 
-test('what ran today replays: a stopped job that is resumed, and cancelled', async () => {
+test('histories recorded today replay: a stopped job that is resumed and cancelled', async () => {
   const lab = await Lab.open();
   try {
     const job = await lab.start();
@@ -93,7 +93,7 @@ test('what ran today replays: a stopped job that is resumed, and cancelled', asy
   }
 });
 
-test('what ran today replays: a holder', async () => {
+test('histories recorded today replay: a holder', async () => {
   const lab = await Lab.open();
   try {
     const workflowId = `holder-${randomUUID()}`;
@@ -110,7 +110,7 @@ test('what ran today replays: a holder', async () => {
   }
 });
 
-test('what ran today replays: a watch with all that may happen to it', async () => {
+test('histories recorded today replay: a watch with everything that may happen to it', async () => {
   const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const members = Array.from({ length: 40 }, (_, i) => String(i));

@@ -25,7 +25,7 @@ async function eventfulJob(lab: Lab): Promise<string> {
   return job;
 }
 
-test('what ran today replays: a job with all that may happen to it, and its backfill', async () => {
+test('histories recorded today replay: a job with everything that may happen to it, and its backfill', async () => {
   let fails = 1;
   const members = Array.from({ length: 1100 }, (_, i) => `m${i}`);
   const profiles = Object.fromEntries([...members, 'patient'].map((user) => [user, { user }]));

@@ -48,7 +48,7 @@ async function allOf(source: AudienceSource, limit: number, after?: string): Pro
   return pages;
 }
 
-test('whether it answers is asked of the list of audiences, and where there is none, of one page of members', async () => {
+test('the source checks that a service answers by its list of audiences, or else by a page of members', async () => {
   const service = await startJsonServer(({ url }) =>
     url.pathname.startsWith('/v1/gone') ? { status: 500, text: '' } : { json: [] },
   );
@@ -153,7 +153,7 @@ test('a path to the next page that is misspelt is an error, not the end of the a
   }
 });
 
-test('of a full first page that says nothing of a next one, the log says that it counts as the only one', async () => {
+test('the log says when a full first page that names no next one counts as the only page', async () => {
   const problems: string[] = [];
   const service = await startJsonServer(() => ({ json: { data: ['1', '2'] } }));
   const source = opened(service.url, NEXT, { ...PATIENT, onProblem: (text) => problems.push(text) });
@@ -324,7 +324,7 @@ test('a text that is not a cursor is refused', async () => {
   await expect(opened(service.url).members(VIP, '{"at":1}', 10)).rejects.toThrow(/is not a cursor/);
 });
 
-test('what means something in a URL is encoded wherever a value stands', () => {
+test('the source encodes special characters of a value wherever it stands in a URL', () => {
   expect(filled('/a/{user}/b?x={user}&y={users}', { user: 'a/b?c&d=#é', users: ['1', '2,3'] })).toBe(
     '/a/a%2Fb%3Fc%26d%3D%23%C3%A9/b?x=a%2Fb%3Fc%26d%3D%23%C3%A9&y=1,2%2C3',
   );

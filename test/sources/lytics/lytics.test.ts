@@ -229,7 +229,7 @@ test('look-ups are several at once, never more than configured', async () => {
 });
 
 test.each(['', '.', '..', 'x'.repeat(256), '\ud800'])(
-  'nobody is called %j, so nothing is asked: it would be another question',
+  'the source asks nothing for the id %j, which nobody has: it would be another question',
   async (user) => {
     const lytics = await accountOf();
     const source = opened(lytics);

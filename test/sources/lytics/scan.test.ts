@@ -146,7 +146,7 @@ test.each<[ql: string, minutes: number | undefined]>([
   expect(shortestWindow(ql, none)).toBe(minutes);
 });
 
-test('what is included counts, however deep, and once when it includes itself', () => {
+test('the window of included segments counts, however deep, and once if a segment includes itself', () => {
   const definitions: Record<string, string> = {
     a: 'FILTER AND (INCLUDE `b`, NOT INCLUDE a)',
     b: 'FILTER AND (INCLUDE a, x > "now-20m")',
