@@ -534,7 +534,7 @@ test('a setting is taken as it is meant, or nothing starts', () => {
   }
 });
 
-test('a misspelt variable of ours stops whoever reads it', () => {
+test('a misspelt variable of ours stops every program that reads the configuration', () => {
   const path = join(folder, 'empty.json');
   writeFileSync(path, '{}');
   const all = VARIABLES.map((name) => name.slice('TRIGGERS_'.length));

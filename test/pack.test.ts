@@ -89,7 +89,7 @@ interface Component {
   readonly properties?: readonly { readonly name: string; readonly value: string }[];
 }
 
-test('its bill of materials names, with licences, all that comes along and what is bundled, and is the same whenever it is made', () => {
+test('the bill of materials names every package that comes along or is bundled, with licences, and is reproducible', () => {
   const text = readFileSync(installed('lib', 'sbom.cdx.json'), 'utf8');
   // As scripts/bill-of-materials.mjs writes it.
   const sbom = JSON.parse(text) as Record<string, unknown> & { components: readonly Component[] };

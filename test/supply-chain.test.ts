@@ -90,7 +90,7 @@ test('no package that comes along runs a script when it is installed, but those 
   expect(running.map(([path]) => path).sort()).toEqual(Object.keys(INSTALL_SCRIPTS).sort());
 });
 
-test('every version is exact, and the one of package-lock.json', () => {
+test('every version in package.json is exact, and the same as in package-lock.json', () => {
   for (const [name, version] of Object.entries(direct)) {
     expect([name, version]).toEqual([name, expect.stringMatching(/^\d+\.\d+\.\d+(-[\w.]+)?$/)]);
     expect([name, packages[`node_modules/${name}`]?.version]).toEqual([name, version]);

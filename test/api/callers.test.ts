@@ -70,7 +70,7 @@ test('a session that was ended is no more, and no other ends with it', () => {
   expect([sessions.find('a', 1), sessions.find('b', 1)?.of]).toEqual([undefined, 'link']);
 });
 
-test('a thousand are remembered, and of one more the one that was not used for longest ends', () => {
+test('the API remembers a thousand sessions; one more ends the session that was unused for longest', () => {
   const sessions = new Sessions();
   for (let i = 0; i < 1_000; i++) sessions.begin(OF, `s${i}`, 0);
   sessions.use('s0', 1);

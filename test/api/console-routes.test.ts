@@ -89,7 +89,7 @@ test.each([
   expect(JSON.parse(bytes.toString())).toMatchObject({ code: 'NoSuchPath' });
 });
 
-test('programs that ask for what is not there hear so, and get no page', async () => {
+test('programs that ask for a missing path get an error, and no page', async () => {
   for (const [headers, method] of [
     [{}, 'GET'] as const,
     [{ accept: 'application/json' }, 'GET'] as const,
@@ -132,12 +132,12 @@ test('[S41] a link on another page leads to the console, and nothing else of tha
   }
 });
 
-test('[S41] without keys, the console is not there by another name than this machine’s', async () => {
+test('[S41] the console without keys answers only to the names of this machine', async () => {
   for (const path of ['/', '/jobs/crm', '/assets/main-1a2b.js', '/v1/session'])
     expect((await get(path, { ...HTML, host: 'evil.example.com' }, { from: open })).status).toBe(403);
 });
 
-test('where it was not built, it says what to run', async () => {
+test('a console that was not built says what to run', async () => {
   const bare = await apiWithoutTemporal({}, { consoleFolder: join(folder, 'nothing') });
   try {
     const { status, headers, bytes } = await get('/', HTML, { from: bare });

@@ -31,7 +31,7 @@ const PROBLEM = expect.stringMatching(/^application\/problem\+json/);
 test.each([
   ['/v1/jobs', 'DELETE', 'GET, HEAD, POST'],
   ['/healthz', 'POST', 'GET, HEAD'],
-])('%s is not there for %s, and says what it takes', async (path, method, allow) => {
+])('the path %s refuses %s, and names the methods that it takes', async (path, method, allow) => {
   const answer = await askOf(api, path, { method });
   expect(answer).toMatchObject({
     status: 405,
@@ -65,7 +65,7 @@ test('a fault of ours is answered in the same form, without what it says, which 
   }
 });
 
-test('a namespace that is not there is said so: whoever asks is to keep what they have', async () => {
+test('the API reports a missing namespace as 503, so callers keep what they have', async () => {
   const missing = async () => await Promise.reject(new NamespaceNotFoundError('nope'));
   const jobs = { list: missing } as unknown as ExportJobs; // No more of it is used.
   const server = await apiWithoutTemporal({}, { jobs });
@@ -224,7 +224,7 @@ test.each([
   });
 });
 
-test('a time that is a moment ahead is taken: the clock of whoever says "now" may be', () => {
+test('a time that is a moment ahead is accepted, since the clock of the caller may be', () => {
   const soon = new Date(Date.now() + 10_000).toISOString();
   expect(pastTimeParameter.safeParse(soon).success).toBe(true);
 });
@@ -256,7 +256,7 @@ test.each([
     ['xyz'],
     'The fields are jobId, definition, user, audience, event, userLegacyMessageFormat, onlyMembers.',
   ],
-])('%s with %j is told all fields that the body may have', async (path, body, fields, advice) => {
+])('the API answers %s with %j by all fields that the body may have', async (path, body, fields, advice) => {
   const answer = await askOf(api, path, { body });
   expect(answer.status).toBe(422);
   expect(answer.body.problems.map(({ field }) => field)).toEqual(fields);

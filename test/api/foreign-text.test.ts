@@ -29,7 +29,7 @@ const HOSTILE = [
   '\n    at a:1',
 ].map((text) => text.repeat(100_000));
 
-test.each(HOSTILE)('[S44] an error that repeats megabytes of what a caller sent is said at once, and cut', (text) => {
+test.each(HOSTILE)('[S44] the API quickly shortens an error that repeats megabytes of what a caller sent', (text) => {
   const problems = [{ field: text, message: text }];
   for (const error of [
     new JobNotFound(text),

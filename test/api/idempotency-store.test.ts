@@ -21,7 +21,7 @@ test('a repeat gets the first answer, also while that is still being made, and n
   expect(acts).toBe(1);
 });
 
-test('one that failed is done again, and its triggers have the same times as before', async () => {
+test('a failed request is done again, and its triggers have the same times as before', async () => {
   const repeats = new IdempotencyStore(createPushClock());
   const times: string[][] = [];
   const answers = [away, undefined, accepted];

@@ -93,7 +93,7 @@ test.each([
   expect(jobs.asked.slice(1)).toEqual(then);
 });
 
-test('for whoever has gone nothing is compared any more', async () => {
+test('the API stops comparing when its caller goes away', async () => {
   const jobs = new Comparing();
   let signal: AbortSignal | undefined;
   jobs.waitsFor = async (options) => {

@@ -39,7 +39,7 @@ async function statusOf(api: ApiServer, path: string, headers: object, more: obj
 }
 
 describe('signing in', () => {
-  test('[S39] with a key gives a cookie that no script reads, no other site sends, and that has nothing of the key', async () => {
+  test('[S39] signing in with a key sets a cookie without the key, hidden from scripts and other sites', async () => {
     const api = await anApi();
     const { status, headers, body } = await signedIn(api, { key: viewer.secret });
     expect([status, body]).toEqual([

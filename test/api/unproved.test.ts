@@ -51,7 +51,7 @@ test.each([
   body.end();
 });
 
-test('[S43] bodies of the unproved take a small room of their own, and nothing of that of others', async () => {
+test("[S43] bodies of unproved callers have a small room of their own, and take none of the others' room", async () => {
   const server = await apiWithoutTemporal(KEYS, { ingests: INGESTS });
   const headers = { 'x-signature': 'wrong' };
   const bodies = Array.from({ length: 3 }, () => new PassThrough());
@@ -70,7 +70,7 @@ test('[S43] bodies of the unproved take a small room of their own, and nothing o
   await server.close();
 });
 
-test('[S43] where the room is taken, the unproved body that has been coming longest gives way', async () => {
+test('[S43] the unproved body that has been coming longest gives way when the room is taken', async () => {
   const request = () => ({ headers: {}, routeOptions: { config: {} }, params: { ingest: 'held' } });
   const read = async (body: PassThrough) => await bytesOf(request() as unknown as FastifyRequest, body); // What is read of it.
   const [oldest, older, signedOne] = [new PassThrough(), new PassThrough(), new PassThrough()];

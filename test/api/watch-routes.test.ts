@@ -36,14 +36,14 @@ const watch: WatchStatus = {
   },
 };
 
-test('[S34] a key for some jobs is not told by a watch which others there are', () => {
+test('[S34] a watch tells a key for some jobs nothing of other jobs', () => {
   const own = shownTo({ jobs: ['crm'], mayJob: (jobId) => jobId === 'crm' }, watch);
   expect(own.last).toMatchObject({ members: 1, told: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
   expect(JSON.stringify(own)).not.toContain('theirs');
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
 });
 
-test('[S34] neither the list of watches nor a single watch shows it such a job', async () => {
+test('[S34] the list of watches and a single watch show a key for some jobs nothing of other jobs', async () => {
   const { secret, hash } = newApiKey();
   const jobs = new ExportJobs(
     new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) }),
@@ -125,7 +125,7 @@ describe('routes that need no key', () => {
     await api.close();
   });
 
-  test('an API whose changed configuration cannot be used says so, and is ready: it goes on by the one before', async () => {
+  test('an API whose changed configuration is unusable says so, stays ready, and keeps the one before', async () => {
     let problem: string | undefined = 'The changed configuration cannot be used.';
     const api = await apiAt(
       { DescribeNamespace: OK, SignalWorkflowExecution: NOT_FOUND },
@@ -137,7 +137,7 @@ describe('routes that need no key', () => {
     await api.close();
   });
 
-  test('however often somebody asks whether an API is ready, Temporal is asked once in a while', async () => {
+  test('the API asks Temporal once in a while, however often somebody asks whether it is ready', async () => {
     let questions = 0;
     const api = await apiAt({}, {}, () => {
       questions += 1;

@@ -120,7 +120,7 @@ describe('the judge', () => {
     expect(verdict.violations).toHaveLength(2);
   });
 
-  test('the cap may be exceeded by as many requests as the endpoint has open while nobody waits for them, and by no more', () => {
+  test('requests that an endpoint still has open, and nobody waits for, may exceed the cap, and no others', () => {
     const overBy = (excess: number, open: Partial<SeenRequest>, incidents: Partial<Incidents> = {}) => {
       const left = request('a', 1, { arrivedAtMs: 1000, endedAtMs: undefined, answered: undefined, ...open });
       const requests = [left, request('b', 2, { arrivedAtMs: 5000, worker: 'w2', inFlight: 2 + excess })];

@@ -36,7 +36,7 @@ test('a line is typed, or left as it was', async () => {
   await expect(ask.text({ message: 'Count', initial: '5' })).resolves.toBe('5');
 });
 
-test('a line that is refused says why, and can be mended', async () => {
+test('a refused line says why, and can be corrected', async () => {
   const { ask } = await keyboard([
     ['Label', `a${ENTER}`],
     ['Too short', `b${ENTER}`],
@@ -61,7 +61,7 @@ test('many are searched, one after the other', async () => {
   await expect(ask.some({ message: 'Audiences', choices: many, least: 1 })).resolves.toEqual(['a27', 'a31']);
 });
 
-test('where at least one is wanted, being done is no answer before it', async () => {
+test('a prompt that needs one choice offers "done" only after it', async () => {
   const { ask } = await keyboard([
     ['type to search', ENTER],
     ['done: 1 chosen', ENTER],
@@ -101,7 +101,7 @@ test('the prompt asks again after an answer that is neither yes nor no', async (
   expect(err).toEqual(Array.from({ length: 3 }, () => 'Discard? [y/N]'));
 });
 
-test('where nobody can answer, nobody is asked', async () => {
+test('the command asks no question where nobody can answer it', async () => {
   const { terminal, err } = aTerminal();
   await expect(confirmed(terminal, 'Discard?')).resolves.toBe(true);
   expect(err).toEqual([]);

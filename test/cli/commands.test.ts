@@ -161,7 +161,7 @@ test('before the stop of a job that has stopped nothing is foretold, unless it d
 test.each([
   [[], 'No dead letters are waiting.'],
   [['--user', '7'], 'No matching dead letters are waiting.'],
-])('only of those that were asked for it is said that no such dead letter waits: %j', async (filter, said) => {
+])('the list says that no matching dead letters wait, and claims no more than that: %j', async (filter, said) => {
   someJobs();
   const { terminal, err } = aTerminal();
   await expect(run(['dead-letters', 'list', ...filter], terminal)).resolves.toBe(0);
@@ -172,7 +172,7 @@ test.each([
   ['export-job-vip-to-crm', 'vip-to-crm'],
   ['VIP', 'vip-to-crm'],
   ['news', undefined],
-])('there is no job %s: the one that was most likely meant is %s', async (typed, near) => {
+])('the command finds no job %s, and suggests %s', async (typed, near) => {
   someJobs();
   const { terminal, err } = aTerminal();
   await expect(run(['retry', typed], terminal)).resolves.toBe(1);

@@ -216,7 +216,7 @@ test("the form shows a worker's problems once it has an address, and asks again 
   ]);
 });
 
-test('where an authorization may not be sent to the URL, both are asked again: either may be what was meant otherwise', async () => {
+test('the form asks again for URL and authorization when they do not match, since either may be wrong', async () => {
   const problems = ({ webhookUrl }: JobDefinitionInput): Problem[] =>
     webhookUrl === HOOK ? [] : [{ field: 'authorization', message: 'Not there.' }];
   const typed = ['crm', 'VIP', '', ['vip (1,200 members)'], 'https://hook.example.com/', 'crm', HOOK];
@@ -313,14 +313,14 @@ const LEFT = {
 test.each([
   ['runs already', new JobAlreadyRunning('vip')],
   ['can be recovered', new JobRecoverable('vip', LEFT)],
-])('where a job of that name %s, another id is asked for', async (_, failure) => {
+])('the form asks for another id when a job of that name %s', async (_, failure) => {
   const fails = [failure];
   const { run, did } = dialogue([...SHORT, 'Start Export', 'no/such id', 'vip-2'], { fails });
   await run();
   expect(did).toMatchObject([['start', { label: 'VIP' }, 'vip-2']]);
 });
 
-test('where no id can be made of the label, one is asked for', async () => {
+test('the form asks for an id when the label makes none', async () => {
   const fails = [new InvalidJob([{ field: 'id', message: 'No job id can be made from this label.' }])];
   const { run, did, said } = dialogue([...SHORT, 'Start Export', 'vip-3'], { fails });
   await run();

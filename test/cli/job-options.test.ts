@@ -70,7 +70,7 @@ test.each(FORM_FIELDS)('the command line can say %s, or take it back to its defa
   if (option.say !== undefined) expect(saidBy(option.say.replace(/ .*/, ''), ...words)).toEqual({ [field]: value });
 });
 
-test('an option that is said several times has all its values', () => {
+test('an option that is given several times has all its values', () => {
   expect(
     saidBy('--answer', '404=delivered', '--answer', '5xx=retry', '--export-field', 'a', '--export-field', 'b'),
   ).toEqual({ exportFields: ['a', 'b'], answers: { '404': 'delivered', '5xx': 'retry' } });
@@ -100,7 +100,7 @@ test.each([
   ['nonsense', /not JSON/],
   ['[1]', /one JSON object/],
   ['null', /one JSON object/],
-])('a job file of %j is said to be wrong', (text, why) => {
+])('the command refuses a job file of %j', (text, why) => {
   expect(() => readJsonObject(file(text))).toThrow(why);
 });
 
@@ -144,7 +144,7 @@ test('a mounted volume is read once, as its links show it; hidden files and othe
   expect(problems).toEqual([]);
 });
 
-test('the end of a name may be written in capital letters: no job is overlooked, and two of one name are said to be', () => {
+test('a job file name may end in capital letters, and two files of one name are reported', () => {
   write('crm.JSON');
   write('mail.Json');
   const { paths, problems } = readJobFiles(folder);
@@ -195,7 +195,7 @@ test('the command reports unreadable files and a second file for a job as proble
   ]);
 });
 
-test('a folder that is not there, has no job file or leads back to itself is refused: nobody would know what is wanted', () => {
+test('a folder that is missing, has no job file or leads back to itself is refused', () => {
   expect(() => readJobFiles(join(folder, 'nowhere'))).toThrow(UsageError);
   expect(() => readJobFiles(folder)).toThrow(/no job file/);
   write('a.json');
@@ -211,6 +211,6 @@ test('a job file is readable only by its owner, and no file is overwritten', () 
   expect(statSync(file).mode & 0o077).toBe(0);
 });
 
-test('where nothing can be written, the path is said', () => {
+test('the error about a file that cannot be written names its path', () => {
   expect(() => writeNewFile(join(folder, 'none', 'job.json'), '')).toThrow(/none.job\.json cannot be written/);
 });

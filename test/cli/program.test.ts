@@ -106,7 +106,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
   });
 });
 
-test('up does not drop in silence what is said of a server of its own, where another server is named', async () => {
+test('up refuses options for a server of its own when another server is named', async () => {
   const before = process.env['TEMPORAL_ADDRESS'];
   process.env['TEMPORAL_ADDRESS'] = '127.0.0.1:1';
   try {
@@ -121,7 +121,7 @@ test('up does not drop in silence what is said of a server of its own, where ano
   }
 });
 
-test('where a port is taken, that is said, and what to do', async () => {
+test('a command whose port is taken says so, and what to do', async () => {
   const other = await startReceiver();
   try {
     const { terminal, err } = aTerminal();
@@ -228,7 +228,7 @@ test('for ed25519, the public key is printed for the receiver', async () => {
   expect([secret, publicKey]).toEqual([expect.stringMatching(/^whsk_/), expect.stringMatching(/^whpk_/)]);
 });
 
-test('a payload key is one that workers and clients take, under the id of its month', async () => {
+test('workers and clients take a new payload key, under the id of its month', async () => {
   const { out, err } = await said('--payload-key');
   expect(out).toMatch(/^\d{4}-\d{2}:/);
   expect([...readPayloadKeys([out]).byId.keys()]).toEqual([out.split(':')[0]]);

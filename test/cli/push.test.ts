@@ -146,7 +146,7 @@ test('a push that was given a patience waits for a server that is away at the st
   });
 });
 
-test('it waits no longer than that, and without a patience not at all: a server that was never there is reported at once', async () => {
+test('push waits no longer than its patience; without one, it reports a missing server at once', async () => {
   const never = { awayTimes: 1_000 };
   const patient = await pushed([HEARD.id], ['x', '-', '--patience', '1s'], never);
   expect(patient).toMatchObject({
@@ -172,7 +172,7 @@ test('push sends a trigger that is probably a mistake, with a warning', async ()
   expect(JSON.parse(result)).toMatchObject({ doubts: [expect.stringContaining('"at"'), expect.any(String)] });
 });
 
-test.each([[['x', '-']], [['-']]])('a job that is being stopped is said to be: %j', async (args) => {
+test.each([[['x', '-']], [['-']]])('push says that its job is being stopped: %j', async (args) => {
   const { code, said } = await pushed([HEARD.id, HEARD.id], args, { state: 'stopping' });
   // Without a job, nobody looks at jobs before a slug is to be understood.
   if (args.length === 2) expect(said).toContain('x is stopping: what is not sent by then is kept or dropped.');
@@ -215,7 +215,7 @@ test.each([
   ['[]', /^Line 3 is not a trigger/],
   ['{"event":"enter","audience":"vip","user":"1","user":"2"}', /^Line 3 is not a trigger: it has "user" twice/],
   ['{"event":"enter","audience":"vip","user":"1","profil":{}}', /^Line 3 .* has no "profile" but "profil"/],
-])('the line %s is said to be no trigger, with its number', async (wrong, says) => {
+])('push refuses the line %s with its number', async (wrong, says) => {
   await expect(read([`${line('1')}\n\n${wrong}\n`])).rejects.toThrow(says);
 });
 

@@ -126,7 +126,7 @@ function listed(jobs: readonly JobOverview[]): string[] {
   return jobTable(jobs, { nowMs });
 }
 
-test('the list of jobs says of each running one what waits, was delivered and died, and whether its endpoint is unhealthy', () => {
+test('the list of running jobs shows what waits, was delivered and died, and whether an endpoint is unhealthy', () => {
   const job = { workflowId: 'w', taskQueue: 'q', state: 'running', running: true, startedAt: new Date(nowMs) };
   const lines = listed([
     { ...job, jobId: 'well', numbers: { waiting: 0, delivered: 12_345, lastDeliveredAt: '2026-11-25T11:59:30Z' } },

@@ -30,7 +30,7 @@ test('a command that comes to a run whose end is refused is given again, under t
   expect(new Set(ids).size).toBe(1);
 });
 
-test('it is not given for longer than an answer may take, nor after any other refusal', async () => {
+test('a command is not repeated for longer than an answer may take, nor after any other refusal', async () => {
   const late = failing(GRPC.FAILED_PRECONDITION, Infinity);
   const begunMs = performance.now();
   const error = await executeUpdate(late.client, JOB, { name: 'pause' }, [], 600).catch((thrown: unknown) => thrown);
@@ -59,7 +59,7 @@ function ending(nextRunAfter: number) {
   return { client: clientWith(handle, { withAbortSignal }), counts: () => ({ asked, givenUp }) };
 }
 
-test('a question that meets the end of a run is put to the next run, and the one to the old run is given up', async () => {
+test('a question at the end of a run goes to the next run, and the old one is given up', async () => {
   const { client, counts } = ending(2);
   expect(await ask(client, JOB.workflowId, defineQuery<string>('status'))).toBe('as it is now');
   expect(counts()).toEqual({ asked: 2, givenUp: 1 });
@@ -107,7 +107,7 @@ test('groups run side by side, no more of them than asked for', async () => {
   expect(many.settled.map(([id]) => id).sort()).toEqual(groups.map(({ id }) => id));
 });
 
-test('one that is refused does not keep the next one of its group', async () => {
+test('a refused item does not block the next one of its group', async () => {
   const { act, settle, settled } = record(({ id }) => (id === 'a1' ? { kind: 'refused', reason: 'no' } : DONE));
   await inOrder([item('a', 1), item('a', 2)], act, settle, { atOnce: 2 });
   expect(settled).toEqual([
@@ -116,7 +116,7 @@ test('one that is refused does not keep the next one of its group', async () => 
   ]);
 });
 
-test('after one of which nobody knows, the rest of its group is left alone and said so; other groups go on', async () => {
+test('after an unknown outcome, the rest of its group is left alone and reported, while other groups go on', async () => {
   const { act, settle, settled, events } = record(({ id }) => (id === 'a1' ? { kind: 'unknown', reason: '?' } : DONE));
   await inOrder([item('a', 1), item('a', 2), item('a', 3), item('b', 1)], act, settle, { atOnce: 1 });
   expect(events).not.toContain('+a2');

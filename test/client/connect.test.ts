@@ -36,7 +36,7 @@ async function closedPort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-test('where no server answers, the error says the address and what to do, within some seconds', async () => {
+test('the client reports an unreachable server within seconds, with its address and what to do', async () => {
   const address = `127.0.0.1:${await closedPort()}`;
   const begun = performance.now();
   const error = await connectClient({ connectionOptions: { address }, namespace: 'default' }, []).catch(
@@ -62,7 +62,7 @@ test('a connection that is closed while calls wait to be tried again ends them: 
   server.close();
 });
 
-test('a connection that is abandoned ends the calls that a server never answers, and a connection that is closed does not', async () => {
+test('abandoning a connection ends calls that a server never answers, but closing it does not', async () => {
   let calls = 0;
   let hear: () => void = () => undefined;
   const second = new Promise<void>((resolve) => (hear = resolve));
@@ -85,7 +85,7 @@ test('a connection that is abandoned ends the calls that a server never answers,
   server.close();
 });
 
-test('[S22] a file of the temporal command line that is no TOML is said by its place; the API key in it is not repeated', () => {
+test('[S22] the error about a broken TOML file of the temporal CLI gives its place, and hides the API key', () => {
   writeFileSync(join(folder, 'temporal.toml'), '[profile.default]\napi_key = "s3cret\n');
   const error = thrownBy(loadConnectConfig);
   expect(error).toBeInstanceOf(InvalidConnection);
@@ -105,7 +105,7 @@ test.each([
   expect(inspect(error)).not.toContain('s3cr');
 });
 
-test('[S22] nor is an API key repeated that a program gives', async () => {
+test('[S22] an error does not repeat an API key that a program gives', async () => {
   const connectionOptions = { address: '127.0.0.1:1', apiKey: 's3cret\n' };
   const error: unknown = await connectClient({ connectionOptions, namespace: 'default' }, []).catch(
     (thrown: unknown) => thrown,

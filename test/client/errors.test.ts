@@ -65,13 +65,13 @@ test('an error has the data of its class', () => {
   expect(new JobFull('vip', { cause: new Error('limit reached') })).toBeInstanceOf(TriggersError);
 });
 
-test('a call whose time was up is known by either code that it may end with', () => {
+test('the client recognizes a timed-out call by either code that it may end with', () => {
   for (const code of [GRPC.DEADLINE_EXCEEDED, GRPC.CANCELLED]) {
     expect([isTimeUp(serverError(code)), isTransient(serverError(code))]).toEqual([true, true]);
   }
 });
 
-test('nothing else is taken for it', () => {
+test('the client takes no other error for a timeout', () => {
   for (const code of [GRPC.UNAVAILABLE, GRPC.FAILED_PRECONDITION, GRPC.NOT_FOUND])
     expect(isTimeUp(serverError(code))).toBe(false);
   expect(isTimeUp(new Error('deadline'))).toBe(false);
@@ -115,21 +115,21 @@ test.each([
   });
 });
 
-test('a namespace that is not there is named', async () => {
+test('the error about a missing namespace names it', async () => {
   expect(await problemWhen(NOT_FOUND, NOT_FOUND)).toEqual({
     code: 'NamespaceNotFoundError',
     message: 'Temporal has no namespace "ours".',
   });
 });
 
-test('a server that answers something else is taken for away', async () => {
+test('a server with an unexpected answer counts as unreachable', async () => {
   expect(await problemWhen(INVALID_ARGUMENT, NOT_FOUND)).toEqual({
     code: 'ServerUnreachable',
     message: 'Temporal does not answer.',
   });
 });
 
-test('a server that lets nobody in is not taken for one that is away', async () => {
+test('a server that denies access is not reported as unreachable', async () => {
   const server = await startGrpcServer(() => UNAUTHENTICATED);
   try {
     const connecting = connectClient({ connectionOptions: { address: server.address }, namespace: 'ours' }, []);
@@ -139,7 +139,7 @@ test('a server that lets nobody in is not taken for one that is away', async () 
   }
 });
 
-test('a push that was not let in says so, whatever its calls were', async () => {
+test('a push without permission says so, whatever its calls were', async () => {
   const server = await startGrpcServer((method) => (method === 'GetSystemInfo' ? UNIMPLEMENTED : PERMISSION_DENIED));
   const { client, close } = await connectClient(
     { connectionOptions: { address: server.address }, namespace: 'ours' },

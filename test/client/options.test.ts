@@ -96,7 +96,7 @@ test('a client with misspelt options is not made: it would take the default task
   await expect(ExportJobs.connect({ connection } as object)).rejects.toThrow('Did you mean "namespace"?');
 });
 
-test('where nobody answers for a watch, its own task queue is named and not that of the client', async () => {
+test('an unanswered watch names its own task queue, and not that of the client', async () => {
   const handle = {
     query: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
     describe: () => Promise.resolve({ taskQueue: 'theirs', status: { name: 'RUNNING' } }),

@@ -40,7 +40,7 @@ test('a start that the server refuses for another reason is an error', async () 
   await expect(workflows.start(side({ workflowId: 'x'.repeat(5000), attributes }))).rejects.toThrow();
 });
 
-test('one that is there stays, also when another has the same id', async () => {
+test('a workflow that exists stays, even if another is started with its id', async () => {
   const first = side();
   await workflows.start(first);
   await workflows.start({ ...first, input: { of: 'second' } });
@@ -50,7 +50,7 @@ test('one that is there stays, also when another has the same id', async () => {
   expect(await workflows.inputOf(first.workflowId)).toEqual({ of: 'first' });
 });
 
-test('one that has ended is begun again by one that renews it, unless it was given the same', async () => {
+test('a renewal starts an ended workflow again, unless its input is the same', async () => {
   const first = side({ input: { of: 'first', id: 9007199254740993n }, renews: 'ended' });
   await workflows.start(first);
   await client.workflow.getHandle(first.workflowId).terminate();
@@ -92,7 +92,7 @@ test('a run that was reset meanwhile cannot replace what the new run keeps under
   expect(await workflows.inputOf(holder.workflowId)).toEqual({ of: 'the new run' });
 });
 
-test('one that the server does not know has no input, and is dropped already', async () => {
+test('a workflow that the server does not know has no input, and counts as dropped', async () => {
   expect(await workflows.inputOf(randomUUID())).toBeUndefined();
   await workflows.drop(randomUUID());
 });
@@ -105,7 +105,7 @@ test('a server that is not there is an error, not a workflow that is not there',
   await expect(elsewhere.drop('any')).rejects.toThrow();
 });
 
-test('the profile holders of a job that run are let go, as far as they were started before a time, and no other', async () => {
+test('dropping profiles releases the running profile holders of a job that started before a time, and no others', async () => {
   const jobId = `crm_${randomUUID()}`;
   const named = (job: string, n: number) => `profiles-${job}-h${String(n).padStart(15, '0')}`;
   const own = Array.from({ length: 20 }, (_, n) => named(jobId, n));

@@ -66,7 +66,7 @@ test('the file that is given is read, or else the one that the variable names', 
   expect(loadConfig({ path, env: { TRIGGERS_CONFIG: join(folder, 'none.json') } }).taskQueue).toBe('from-file');
 });
 
-test('when it is read again, an unchanged configuration is not checked again, and a change in a file that it refers to is seen', () => {
+test('the reader does not check an unchanged configuration again, and sees changes in files that it refers to', () => {
   writeFileSync(join(folder, 'token'), 'first');
   const read = configReader({
     path: file({ authorizations: { crm: { ...crm, headers: { key: '${file:token}' } } } }),
@@ -120,7 +120,7 @@ test('[S22] a secret that stands in the file is warned of by the name of its set
   expect(warning).not.toContain('s3cret');
 });
 
-test('a source given as a URL is a PostgreSQL database with the default schema, and is shown without user and secrets', () => {
+test('a source given as a URL is PostgreSQL with the default schema, and is shown without user and secrets', () => {
   const url = 'postgres://app:s3cret@db.example.com:6432/crm?sslmode=require';
   const { source } = loadConfig({ path: file({}), env: { TRIGGERS_SOURCE: url } });
   expect(source).toMatchObject({ kind: 'postgres', url, poolSize: 10, statementTimeoutMs: 10_000, lagMs: 0 });
@@ -244,7 +244,7 @@ test('a certificate authority that is not a certificate is refused and not repea
 });
 
 test.each(['/s3 cret', '/s3cret ', '/s3\tcret', '\\s3cret'])(
-  'the URL of alerts has nothing in it that would not be sent as it is, as that of a webhook, and is not repeated: %j',
+  'the configuration refuses a URL of alerts that would not be sent as written, and does not repeat it: %j',
   (rest) => {
     const message = errorOf({ alerts: { url: `https://alerts.example.com${rest}` } });
     expect(message).toMatch(/Write %20 for a blank.*\n.*at alerts\.url/);
@@ -282,7 +282,7 @@ test('the task queue has a default, may come from a variable, and is an error wh
 const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
 const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
 
-test('a task queue has no blanks at its ends, wherever it is named and whoever reads it', () => {
+test('the name of a task queue may not begin or end with a blank, wherever it is set or read', () => {
   const message = /The name of a task queue has no blanks at its ends\./;
   for (const name of [' x', 'x ', ' x ', ' '])
     for (const env of [
@@ -333,7 +333,7 @@ test.each<[what: string, payloadKeys: unknown]>([
   }
 });
 
-test('metrics are kept when a port is set, in the file or by the variable, and served on this machine unless another host is set', () => {
+test('a port turns metrics on, from the file or the variable; they listen on this machine by default', () => {
   expect(loadConfig({ path: file({}), env: {} }).metrics).toBeUndefined();
   expect(loadConfig({ path: file({}), env: { TRIGGERS_METRICS_HOST: '0.0.0.0' } }).metrics).toBeUndefined();
   const local = { port: 9464, host: '127.0.0.1', jobs: 100 };
@@ -348,7 +348,7 @@ test('metrics are kept when a port is set, in the file or by the variable, and s
   expect(() => loadConfig({ path: file({}), env: { TRIGGERS_METRICS_PORT: 'many' } })).toThrow(/at metrics\.port/);
 });
 
-test('traces are made when an endpoint is set, in the file or by OpenTelemetry’s variables, as a whole URL or as a base URL', () => {
+test('an endpoint turns traces on, from the file or OpenTelemetry’s variables, as a whole or a base URL', () => {
   expect(loadConfig({ path: file({}), env: {} }).tracing).toBeUndefined();
   expect(loadConfig({ path: file({}), env: { TRIGGERS_TRACING_SAMPLE_RATIO: '0.5' } }).tracing).toBeUndefined();
   const endpoint = 'https://collector.example.com/v1/traces';
@@ -428,7 +428,7 @@ test('a misspelt port is not taken for a variable of Kubernetes, whose ports are
   );
 });
 
-test('a variable that is like none of ours is refused with all of ours; those of Kubernetes and of other programs are not', () => {
+test('an unknown variable of ours is refused with the list of all; those of other programs are not', () => {
   const TRIGGERS_CONFIG = file({});
   expect(() => loadConfig({ env: { TRIGGERS_CONFIG, TRIGGERS_QWERTZUIOP: '1' } })).toThrow(
     /The variables are .*, TRIGGERS_SOURCE,/,
@@ -458,7 +458,7 @@ test('numbers in variables are written with digits', () => {
   );
 });
 
-test('a time that was written with its unit is told that it is in milliseconds, and all mistakes are told at once', () => {
+test('a time written with its unit is refused with a hint at milliseconds, together with all other mistakes', () => {
   const said = errorOf({ requestTimeoutMs: '15s', maxConcurrentSlices: 0, logLevel: 'loud', alerts: { backlog: 3 } });
   expect(said).toMatch(/It is in milliseconds, from 100 to 60000: 10 seconds are 10000\.\s+→ at requestTimeoutMs/);
   for (const setting of ['maxConcurrentSlices', 'logLevel', '"backlog"']) expect(said).toContain(setting);

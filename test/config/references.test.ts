@@ -56,7 +56,7 @@ test.each([
   ['env:TOKEN', '${env:NAME} or ${file:PATH}'],
   ['$TOKEN', '${env:NAME} or ${file:PATH}'],
   ['${env:TOKEN}${TOKEN}', '${env:NAME} or ${file:PATH}'],
-])('[S24] %s looks like a reference and is none, which is said with the right spelling', (text, right) => {
+])('[S24] %s looks like a reference but is not one, and the error shows the right spelling', (text, right) => {
   const problem = messageOf({ authorizations: { crm: { bearer: text } } });
   expect(problem).toMatch(/^The value of authorizations\.crm\.bearer looks like a reference and is none\./);
   expect(problem).toContain(`A reference is written ${right};`);

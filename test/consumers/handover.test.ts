@@ -35,7 +35,7 @@ test('an aborted wait ends at once', async () => {
   await expect(handover.give([trigger], AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
 });
 
-test('a job that was edited a moment ago is asked once more before it is said not to listen', async () => {
+test('the handover asks once more whether a recently edited job subscribes before it says no', async () => {
   const audiences = ['news'];
   const one = async () => await Promise.resolve({ jobId: 'crm', audiences: new Set(audiences) });
   const directory = new JobDirectory({ all: never, one });

@@ -37,7 +37,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
     await server?.stop();
   });
 
-  test('commits nothing more, says so, and goes on by itself, in order, once a worker is there; messages may be as large as Kafka takes', async () => {
+  test('a consumer of large messages stops committing for a full job, says so, and continues in order with a worker', async () => {
     const job = await lab.start({ parallelRequestCount: 50 });
     await lab.stopWorkers();
     const topic = await kafka.topic();
@@ -142,7 +142,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
       });
     });
 
-    test('the example of the page is sent; a consumer reports its state, names no person, ends cleanly, and has the metrics of the page', async () => {
+    test('a consumer sends the documented example, reports its state, names no person, ends cleanly, and has the documented metrics', async () => {
       const job = await lab.start();
       await kafka.broker.admin.createTopics({
         topics: ['audience-changes', 'audience-changes-dead'],

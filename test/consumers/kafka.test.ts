@@ -72,7 +72,7 @@ describeWithKafka('a consumer of Kafka', () => {
   const bodyOf = (user: string): string =>
     lab.receiver.ledger.entries.find(({ message }) => message?.user === user)?.body ?? '';
 
-  test('tells what messages say, one or a list in each, with all digits, and commits', async () => {
+  test('a consumer sends the changes of messages, one or a list in each, with all digits, and commits', async () => {
     const topic = await kafka.topic();
     const { log } = await consume(topic);
     const [one, first, second] = [person(), person(), person()];
@@ -87,7 +87,7 @@ describeWithKafka('a consumer of Kafka', () => {
   });
 
   test.each<CompressionAlgorithmValue>(['gzip', 'snappy', 'lz4'])(
-    'reads messages that are packed by %s',
+    'a consumer reads messages packed by %s',
     async (packing) => {
       const topic = await kafka.topic();
       await consume(topic);
@@ -98,7 +98,7 @@ describeWithKafka('a consumer of Kafka', () => {
     },
   );
 
-  test('reads messages that are packed by zstd where Node can, and says so where it cannot', async () => {
+  test('a consumer reads messages packed by zstd where Node can, and says so where it cannot', async () => {
     const topic = await kafka.topic(1, { 'compression.type': 'zstd' });
     const { consumer } = await consume(topic);
     const user = person();
@@ -108,7 +108,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(consumer.problem).toContain('It needs Node 22.15');
   });
 
-  test('reads what retention has left, and says how much it has not; and a partition that ends before what was read, from its beginning', async () => {
+  test('a consumer reports what retention deleted and reads the rest; it rereads a recreated partition from its beginning', async () => {
     const topic = await kafka.topic();
     const [lost, left, again] = [person(), person(), person()];
     await kafka.write(topic, [change(lost), change(lost), change(left)]);
@@ -144,7 +144,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(told(before)).toEqual([]);
   });
 
-  test('shares each topic among those that are configured with it', async () => {
+  test('a group shares each topic among the consumers that are configured with it', async () => {
     const [both, second] = [await kafka.topic(2), await kafka.topic(2)];
     const users = Array.from({ length: 4 }, () => person());
     const lags = async ({ metrics }: { metrics: () => Promise<string> }): Promise<number> =>
@@ -160,7 +160,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect([first.consumer.problem, last.consumer.problem]).toEqual([undefined, undefined]);
   });
 
-  test('reads nothing of a topic that another program of its group has it given, and says so', async () => {
+  test('a consumer reads no topic that only another program of its group subscribes to, and says so', async () => {
     const [own, strange] = [await kafka.topic(2), await kafka.topic(2)];
     const program = await kafka.joined(group, strange);
     try {
@@ -178,7 +178,7 @@ describeWithKafka('a consumer of Kafka', () => {
     }
   });
 
-  test('with "stop" reads a partition no further than its poison, and the others on', async () => {
+  test('with "stop", a consumer stops one partition at its poison, and reads the others on', async () => {
     const topic = await kafka.topic(2);
     const { consumer, log, metrics } = await consume(topic);
     const [before, after, elsewhere] = [person(), person(), person()];
@@ -216,7 +216,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect([told(before), told(after)]).toEqual([['enter'], []]);
   });
 
-  test('with a dead-letter topic puts there what is no trigger, as it came, with the reason and its place, and reads on', async () => {
+  test('a consumer moves poison unchanged to the dead-letter topic, with reason and place, and reads on', async () => {
     const [topic, deadLetterTopic] = [await kafka.topic(), await kafka.topic()];
     const { consumer, log, metrics } = await consume(topic, { poisoned: { deadLetterTopic } });
     const [before, after] = [person(), person()];
@@ -246,7 +246,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(await metrics()).toContain('triggers_consumer_triggers_total{outcome="poisoned"} 1\n');
   });
 
-  test('gives the dead-letter topic as much at once as it takes; what it refuses waits, is said, and holds up no other partition', async () => {
+  test('a dead-letter topic gets all it accepts; refused messages wait, are reported, and block no other partition', async () => {
     const [topic, deadLetterTopic] = [await kafka.topic(2), await kafka.topic(1, { 'max.message.bytes': '3000' })];
     const poison = (bytes: number) => ({ key: 'k', value: 'x'.repeat(bytes), partition: 0 });
     await kafka.write(topic, [...Array.from({ length: 20 }, () => poison(1_000)), poison(4_000)]);
@@ -354,7 +354,7 @@ describeWithKafka('a consumer of Kafka', () => {
     over.abort();
   });
 
-  test('shares the partitions with others of its group, and takes them over when one goes; each person is sent in order', async () => {
+  test('consumers of a group share the partitions and take over those of a leaver; each person stays in order', async () => {
     const topic = await kafka.topic(4);
     const first = await consume(topic);
     const second = await consume(topic);
@@ -380,7 +380,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(await own(second)).toBe(4);
   });
 
-  test('takes on partitions that are added to a topic, from their beginning', async () => {
+  test('a consumer reads partitions that are added to a topic from their beginning', async () => {
     const topic = await kafka.topic(1);
     await consume(topic, { from: 'latest' });
     const [first, second] = [person(), person()];
@@ -392,7 +392,7 @@ describeWithKafka('a consumer of Kafka', () => {
     await until(() => told(second).length === 1);
   });
 
-  test('a broker that is killed and started again is read on, and nothing is lost; meanwhile it is said, and no session is waited for', async () => {
+  test('a consumer reports a killed broker, reads on without waiting for its session, and loses nothing', async () => {
     const topic = await kafka.topic();
     const { consumer, log } = await consume(topic, { sessionTimeoutMs: 100_000 });
     const user = person();
@@ -412,7 +412,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(log.lines.at(-1)).toBe('info Kafka is read again');
   });
 
-  test('a topic that is not there is said at the start', async () => {
+  test('a consumer reports a missing topic at its start', async () => {
     await expect(consume('no-such-topic')).rejects.toThrow(
       'cannot be read (there is no topic "no-such-topic"). Make the topic, or correct "kafka".',
     );

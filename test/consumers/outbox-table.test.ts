@@ -120,7 +120,7 @@ async function sessions(condition = 'true'): Promise<number> {
 describe('a turn', () => {
   const times = { silenceMs: 4_000, keepAliveMs: 200 };
 
-  test('lasts as long as it takes, although the database ends what is silent', async () => {
+  test('a turn lasts as long as it takes, although the database ends silent connections', async () => {
     const table = await open({ times });
     await write();
     const read = await table.inTurn(10, async (rows, isOver) => {
@@ -131,7 +131,7 @@ describe('a turn', () => {
     expect([read, await database.query('SELECT FROM audience_changes')]).toEqual([1, []]);
   });
 
-  test('is over when the machine is gone without a word: another consumer goes on, and who comes back knows that it is none any more', async () => {
+  test('a turn ends when its machine falls silent: another consumer goes on, and the first one notices', async () => {
     const way = await aSilentWay();
     const gone = await open({ way, times, settings: { statementTimeoutMs: 1_000 } });
     const other = await open();
@@ -151,7 +151,7 @@ describe('a turn', () => {
     expect(performance.now() - silentAtMs).toBeLessThan(30_000);
   });
 
-  test('is one of its table: those of another one go on', async () => {
+  test('a turn belongs to one table, and does not block the turns of other tables', async () => {
     await database.query('CREATE TABLE others (LIKE audience_changes INCLUDING ALL)');
     const [table, other] = [await open(), await open({ settings: { table: 'others' } })];
     await write('u', 'others');
@@ -162,7 +162,7 @@ describe('a turn', () => {
     expect(read).toBe(0);
   });
 
-  test('asks no longer than a statement may take, and the database takes it back', async () => {
+  test('a turn waits no longer than the statement timeout, and the database cancels its statement', async () => {
     const table = await open({ settings: { statementTimeoutMs: 500 } });
     await withClient(database.url, async (client) => {
       await client.query('BEGIN');
@@ -171,7 +171,7 @@ describe('a turn', () => {
     });
   });
 
-  test('asks no longer than that of a database that has fallen silent, and says goodbye no longer', async () => {
+  test('a turn gives up in time on a database that fell silent, also when it closes', async () => {
     const way = await aSilentWay();
     const [asking, idle] = [await open({ way, settings: { statementTimeoutMs: 500 } }), await open({ way })];
     way.silence();
@@ -226,7 +226,7 @@ describe('a consumer', () => {
     return { consumer, log };
   }
 
-  test('looks once more for what was written while it looked, and not again until something is written', async () => {
+  test('a consumer polls once more for rows written while it read, and then waits for the next row', async () => {
     const looks: number[] = [];
     let isHeld = true;
     await consume({}, async (triggers) => {
@@ -256,7 +256,7 @@ describe('a consumer', () => {
     expect(looks.length - soFar).toBeLessThanOrEqual(2);
   });
 
-  test('asks less and less often while there is no database, soon again after it was there, and says so once', async () => {
+  test('a consumer backs off while the database is away, retries soon after it was back, and logs that once', async () => {
     const way = await aBrokenWay();
     const { consumer, log } = await consume({}, async () => await Promise.resolve([]), way);
     const { triedAtMs } = way;
@@ -328,7 +328,7 @@ describe('the schema', () => {
     expect(await database.query('SELECT FROM audience_changes')).toHaveLength(2);
   });
 
-  test('the time of a change is that of its row, and not of the beginning of its transaction', async () => {
+  test('the time of a change is that of its row, not of the beginning of its transaction', async () => {
     await withClient(database.url, async (slow) => {
       await slow.query('BEGIN');
       await database.query(INSERT, ['vip', 'u', 'enter', null]);
@@ -353,7 +353,7 @@ describe('the schema', () => {
      SELECT 'vip', 'u' || i, 'enter', now() FROM generate_series(1, ${rows}) AS i`,
     ));
 
-  test('rows that are kept are not read again, however many they are', async () => {
+  test('the table does not reread rows that are kept, however many they are', async () => {
     await fill(20_000);
     await database.query('VACUUM ANALYZE audience_changes');
     const readSoFar = async (): Promise<{ readonly looks: number; readonly rows: number }> => {
@@ -381,7 +381,7 @@ describe('the schema', () => {
     expect((await readSoFar()).rows - before.rows).toBeLessThan(1_000);
   });
 
-  test('it is cleaned up after every ten thousand rows that are done, however many are kept', async () => {
+  test('the database cleans up the table after every ten thousand done rows, however many are kept', async () => {
     const kept = 80_000;
     await fill(kept);
     await database.query('VACUUM ANALYZE audience_changes');
@@ -399,7 +399,7 @@ describe('the schema', () => {
     await until(async () => (await cleanings()) > before);
   });
 
-  test('the trigger on memberships tells of a renamed one as an exit and then an enter, and of one that stays as it was nothing', async () => {
+  test('the trigger on memberships writes a renamed one as exit and enter, and an unchanged one not at all', async () => {
     await database.query(
       sql('schema')
         .replace(/-- A role that can only read[^]*/, '')

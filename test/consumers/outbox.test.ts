@@ -152,7 +152,7 @@ describe('committed rows', () => {
 });
 
 describe('order', () => {
-  test('changes of one person whose transactions wait for each other are sent in the order of their commits, whatever others hold up', async () => {
+  test("the consumer sends one person's changes in the order of their commits, whatever other transactions hold up", async () => {
     await consume();
     const [user, other] = [person(), person()];
     await session(async (slow) => {
@@ -167,7 +167,7 @@ describe('order', () => {
     await lab.arrives(other);
   });
 
-  test('the trigger on memberships writes each change there, and the first to be committed is sent first', async () => {
+  test('the trigger on memberships writes every change, and the consumer sends the first commit first', async () => {
     await database.query(sql('schema').replace(/-- A role that can only read[^]*/, ''));
     await database.query(sql('outbox-of-memberships'));
     await consume();
@@ -294,7 +294,7 @@ describe('rows that are no triggers', () => {
 });
 
 describe('when something breaks', () => {
-  test('a database that restarts in the middle is read again, and nothing is lost', async () => {
+  test('the consumer continues after a database restart, and loses nothing', async () => {
     const { consumer, log } = await consume();
     const user = person();
     await write(user, 'enter');
@@ -311,7 +311,7 @@ describe('when something breaks', () => {
   test.each([
     ['a table that is not there', { table: 'no_such_table' }, /no_such_table" does not exist.*outbox.sql/],
     ['a column that is not there', { table: 'pg_class' }, /does not exist/],
-  ])('%s is said at the start', async (_, options, words) => {
+  ])('the consumer reports %s at its start', async (_, options, words) => {
     await expect(consume(options)).rejects.toThrow(words);
   });
 
@@ -334,7 +334,7 @@ describe('when something breaks', () => {
     },
   );
 
-  test('more than fits into one turn is sent in full, and the oldest row that waits is a metric', async () => {
+  test('the consumer sends more rows than fit into a turn, and reports the oldest waiting row as a metric', async () => {
     const { metrics } = await consume({}, ['nobody-yet']);
     await database.query(
       `INSERT INTO audience_changes (audience, user_id, event, profile, changed_at)
@@ -381,7 +381,7 @@ describe('triggers consume outbox', () => {
     return program;
   }
 
-  test('every commit is sent, in order per person, although consumers are killed at random', async () => {
+  test('consumers send every commit, in order per person, although they are killed at random', async () => {
     const job = await lab.start({ parallelRequestCount: 50 });
     const people = Array.from({ length: 200 }, (_, i) => `consumed-${i}`);
     let writing: ReturnType<typeof writeChanges> | undefined;
@@ -404,7 +404,7 @@ describe('triggers consume outbox', () => {
     expect(judgeChanges(lab.receiver.ledger.entries, counts)).toMatchObject({ arrived: 6_000, lost: 0, outOfOrder: 0 });
   });
 
-  test('a consumer says how it is, names no person, ends in peace, and its metrics are those of the page', async () => {
+  test('a consumer reports its health, names no person, ends cleanly, and has the documented metrics', async () => {
     const job = await lab.start();
     const program = await consumer([job], ['--port', '0']);
     await database.query(
@@ -417,7 +417,7 @@ describe('triggers consume outbox', () => {
     expect([code, stderr]).toEqual([0, '']);
   });
 
-  test('while Temporal takes connections and never answers, it ends within ten seconds, too', async () => {
+  test('a consumer ends within ten seconds even if Temporal accepts connections and never answers', async () => {
     const way = new Way();
     await way.open();
     const job = await lab.start();
@@ -443,7 +443,7 @@ describe('triggers consume outbox', () => {
     );
   });
 
-  test('without an outbox in the configuration it says what is missing', async () => {
+  test('the consumer says what is missing when no outbox is configured', async () => {
     const { code, stderr } = await triggers(['consume', 'outbox'], { fails: true });
     expect([code, stderr]).toEqual([2, expect.stringContaining('No outbox is configured')]);
   });

@@ -19,7 +19,7 @@ test('the nearest of several near ones is meant', () => {
   expect(nearestKey('label', ['labels', 'label'])).toBe('label');
 });
 
-test('each unknown key is said, with the known one that was meant, or else with all of them', () => {
+test('the check reports each unknown key, with the known key that was meant, or else with all of them', () => {
   expect(unknownKeys({ waiting: 1, deadlineMS: 2, zzz: 3 }, ['waiting', 'deadlineMs'])).toEqual([
     { field: 'deadlineMS', message: 'There is no such field. Did you mean "deadlineMs"?' },
     { field: 'zzz', message: 'There is no such field. The fields are waiting, deadlineMs.' },

@@ -31,7 +31,7 @@ test('the same seed plays the same changes, another seed others', () => {
   expect(take(100, 4)).not.toEqual(take(100, 3));
 });
 
-test('every time is younger than the one before, even when the clock stands still or goes back', () => {
+test('every time is later than the one before, even when the clock stands still or goes back', () => {
   let clock = start;
   const times = take(1000, 1, () => clock + (clock++ % 3) - 2 * (clock % 5)).map(({ at }) => parseInstant(at) ?? '');
   expect(times).toEqual([...times].sort());

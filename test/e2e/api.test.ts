@@ -185,7 +185,7 @@ describe('triggers', () => {
     expect([arrivedFor(first).length, arrivedFor(second).length]).toEqual([1, 1]);
   });
 
-  test('a line that is not UTF-8, and one that is too long, are named by their places; the others are accepted', async () => {
+  test('the API names overlong lines and lines that are not UTF-8 by index, and accepts the others', async () => {
     const job = await lab.start();
     const [first, last] = [person(), person()];
     const line = (user: string) => Buffer.from(`${JSON.stringify(enter(user))}\n`);
@@ -252,7 +252,7 @@ describe('triggers', () => {
       });
   });
 
-  test('a job that is not there, has ended, or is named wrongly, is said to be', async () => {
+  test('the API says that a job does not exist, or has ended', async () => {
     expect(await ask('/v1/jobs/nix/triggers', { body: enter('a') })).toMatchObject({
       status: 404,
       body: { code: 'JobNotFound' },
@@ -468,7 +468,7 @@ test('docs/api.md has every path that there is, and docs/metrics.md every metric
   expect(scraped).toContain('triggers_api_triggers_total{outcome="accepted"}');
 });
 
-test('when it is closed, what was begun is still answered', async () => {
+test('a closing API still answers requests that have begun', async () => {
   const job = await lab.start();
   const server = await openApi();
   const user = person();

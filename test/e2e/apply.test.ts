@@ -74,7 +74,7 @@ async function failing(...args: string[]): Promise<{ code: number | null; text: 
   return { code: inWords.code, text: unwrapped(inWords.stderr), error };
 }
 
-test('jobs are started and changed as their files say, in folders too; a dry run says what would be done; twice changes nothing', async () => {
+test('apply makes jobs match their files, in folders too; a dry run shows the changes; a repeat changes nothing', async () => {
   const [one, other] = [a('one'), a('other')];
   file(one, simple());
   file(other, simple({ audiences: ['news'], parallelRequestCount: 7, description: 'of news' }), 'team/mail');
@@ -261,7 +261,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
   }
 });
 
-test('a renamed file loses no change while its job starts anew, and is said to be one; a file that names its job only moves', async () => {
+test('a renamed file restarts its job without losing changes, and is reported; a file that names its job only moves', async () => {
   // Nobody else's job on this server subscribes to it.
   const own = { id: randomUUID().replaceAll('-', ''), slug: a('own'), name: 'Own', members: [] };
   const there = await Lab.open({ receiver, content: { audiences: [own] } });

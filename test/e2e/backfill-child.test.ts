@@ -137,7 +137,7 @@ describe('lost or stopped', () => {
     return job;
   }
 
-  test('a lost backfill is noticed within moments, asks for a decision, and goes on where it was: nobody twice, nobody missed', async () => {
+  test('a job notices a lost backfill soon, asks for a decision, and continues it: nobody twice, nobody missed', async () => {
     const job = await jobWithLostBackfill();
     const status = await operator.run(['status', job]);
     expect(unwrapped(status.stdout)).toMatch(/Backfill 1 was lost after [\d,]+ of 1,?200 members were read/);
@@ -176,7 +176,7 @@ describe('lost or stopped', () => {
     expect(backfill).toMatchObject({ state: 'finished', delivered: MEMBERS.length });
   });
 
-  test('stop with keep in the middle of a backfill says what it keeps of it, and resume goes on: nobody twice, nobody missed', async () => {
+  test('stop with keep says what it keeps of a running backfill, and resume continues it: nobody twice, nobody missed', async () => {
     const job = await inItsExistingUsers();
     const stop = await operator.run(['stop', job, '--waiting', 'keep']);
     expect(stop.code).toBe(0);
@@ -202,7 +202,7 @@ describe('lost or stopped', () => {
     expect(sentBy(await lab.jobs.status(job)).sort()).toEqual(MEMBERS);
   });
 
-  test('a plain stop during existing users says how many are still to be read, and sends all of them before it ends', async () => {
+  test('a plain stop during existing users says how many are unread, and sends all of them before it ends', async () => {
     const job = await inItsExistingUsers();
     await lab.jobs.edit(job, { backfillPerSecond: null });
     const stop = await operator.run(['stop', job]);
@@ -240,7 +240,7 @@ describe('edited', () => {
   });
   afterAll(async () => lab.close());
 
-  test('an edit that takes an audience out of a running backfill says so before it is done, and the status says afterwards who is missing', async () => {
+  test('an edit warns before it takes an audience out of a running backfill, and the status says who is missing', async () => {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20, backfillPerSecond: 10 });
     await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0);
 
@@ -278,7 +278,7 @@ describe('edited', () => {
 });
 
 // The last one: its minute began before the first.
-test('a page that nobody answers is sent again after a minute, and then after two; once one is answered, after a minute again', async () => {
+test('a backfill resends an unanswered page after one minute, then two; after an answer it starts at one again', async () => {
   const job = unanswered;
   const waitsS = async () =>
     (await eventsOf(childOf(job)))

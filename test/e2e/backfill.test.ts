@@ -6,7 +6,7 @@ import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const people = (count: number) => Array.from({ length: count }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 
-test('Existing Users: everybody who is in is sent as enter, once, and the job says so', async () => {
+test('Existing Users: a job sends every current member as an enter, once, and reports it', async () => {
   const members = people(3500);
   const lab = await labOfTest({ content: membersOfVip(members) });
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
@@ -138,7 +138,7 @@ describe('held back by a person', () => {
 
   const delivered = (): number => lab.receiver.ledger.delivered;
 
-  test('a sample goes first, and the others when a person says so; a live trigger does not wait for that', async () => {
+  test('a sample goes first, and the rest once a person resumes it; live triggers do not wait', async () => {
     const before = delivered();
     const job = await lab.start({ audiences: ['vip'], parallelRequestCount: 10 });
     await lab.jobs.backfill(job, { sample: 1 });
@@ -188,7 +188,7 @@ describe('and the events that a job leaves out', () => {
   });
   afterAll(async () => lab.close());
 
-  test('a job that leaves enters out takes no backfill, and one with a backfill under way cannot be made such a job', async () => {
+  test('a job without enters takes no backfill, and a running backfill blocks leaving out enters', async () => {
     const job = await lab.start({ audiences: ['vip'], existingUsers: true, backfillPerSecond: 1 });
     await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0);
     const withoutEnters = lab.jobs.edit(job, { events: ['exit'] });

@@ -111,7 +111,7 @@ test('a worker that was away while 10,000 triggers were signalled takes them up,
   await expectAllInOrder(lab, job, triggers);
 });
 
-test('7 MB of triggers with profiles for an endpoint that is dead: when the job is sent elsewhere, all arrive in order', async () => {
+test('7 MB of triggers with profiles for a dead endpoint all arrive in order after an edit of the URL', async () => {
   const lab = await labOfTest({ receiver: { answer: (_, { url }) => (url === '/dead' ? 'reset' : undefined) } });
   const webhookUrl = new URL('/dead', lab.receiver.url).href;
   const job = await lab.start({ parallelRequestCount: 20, webhookUrl });

@@ -15,7 +15,7 @@ async function chaos(...flags: string[]): Promise<{ code: number | null; stdout:
   });
 }
 
-test('[S28] chaos in short: nothing lost, nothing out of order, no cap exceeded, while a server with tight limits and its workers are killed and the endpoints fail', async () => {
+test('[S28] a short chaos run loses nothing and keeps order and caps while server and workers are killed and endpoints fail', async () => {
   const size = ['--triggers', '900', '--people', '120', '--failures', '1', '--answer-ms', '80'];
   const faults = ['--kills', '2', '--kill-every-s', '2', '--restarts', '1'];
   const { code, stdout, stderr } = await chaos(...size, ...faults, '--shrunk', '--minutes', '2');

@@ -54,7 +54,7 @@ interface Ready {
   readonly source: string;
 }
 
-test('[S46] up brings everything up in one go, sends to none of its own ports, ends with Ctrl-C and leaves nothing running; the next one goes on with the same jobs', async () => {
+test('[S46] up starts everything, never sends to its own ports, ends cleanly with Ctrl-C, and resumes the same jobs next time', async () => {
   const db = join(folder, 'deep', 'temporal.db');
   const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
@@ -158,7 +158,7 @@ test('up whose database is removed says so and ends, since what it accepted then
   expect(unwrapped(stderr)).toContain('removed.db was removed or replaced');
 });
 
-test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone; with keys it prints a link that signs in once, and may do everything', async () => {
+test('up with TEMPORAL_ADDRESS starts and stops no server; with keys, its link signs in once with all rights', async () => {
   const config = join(folder, 'with-keys.json');
   const hash = `sha256:${'0'.repeat(64)}`;
   writeFileSync(config, JSON.stringify({ apiKeys: { boss: { hash, may: ['read'] } } }));
@@ -192,7 +192,7 @@ test('up with the server of TEMPORAL_ADDRESS starts none, and ends alone; with k
 });
 
 describe('api', () => {
-  test('while Temporal takes connections and never answers, it ends within ten seconds, and whoever waits is told so', async () => {
+  test('an API whose Temporal never answers ends within ten seconds, and tells everybody who waits', async () => {
     const lab = await Lab.open();
     const job = await lab.start();
     const way = new Way();
@@ -234,7 +234,7 @@ describe('api', () => {
     await lab.close();
   });
 
-  test('an API whose changed configuration cannot be used says so, stays ready, and is so once it is fixed', async () => {
+  test('an API whose changed configuration is unusable says so, stays ready, and recovers once it is fixed', async () => {
     const folder = tempFolder();
     const path = join(folder, 'triggers.config.json');
     writeFileSync(path, '{}');

@@ -146,7 +146,7 @@ test('receive answers as told, and prints what arrives until Ctrl-C', async () =
   expect((await receiver.end()).code).toBe(0);
 });
 
-test('when no worker polls the task queue, that is said, and what to do', async () => {
+test('a command says when no worker polls the task queue, and what to do', async () => {
   const { code, stderr } = await ofNobody;
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(
@@ -154,7 +154,7 @@ test('when no worker polls the task queue, that is said, and what to do', async 
   );
 });
 
-test('when no server answers, that is said, and what to do', async () => {
+test('a command reports an unreachable server with its address', async () => {
   const { code, stderr } = await operator.run(['list', '--json'], { env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } });
   expect(code).toBe(1);
   expect(JSON.parse(stderr)).toMatchObject({ error: { name: 'ServerUnreachable', address: '127.0.0.1:1' } });
@@ -202,7 +202,7 @@ describe('start and push', () => {
   }
 
   describe('start', () => {
-    test('by a file: says what was started and what to do next, warns of a short time window, and starts nothing twice', async () => {
+    test('by a file: start names the job and the next step, warns of a short window, and starts nothing twice', async () => {
       const path = file('job.json', definition());
       const id = `cli-${randomUUID()}`;
       const first = await operator.run(['start', path, '--id', id, '--existing-users']);

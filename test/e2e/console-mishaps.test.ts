@@ -103,7 +103,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('a form that is half filled in is there again after a reload, without what may be secret, and asks before it is left', async () => {
+  test('the console restores a draft after a reload, without secrets, and asks before somebody leaves it', async () => {
     const { page, context } = await browser.open(`${api.url}/new`);
     await filled(page, 'Half filled in');
     await page.reload();
@@ -237,7 +237,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await lab.jobs.stop(job);
   });
 
-  test('a dead letter that somebody else has decided about meanwhile is said to be', async () => {
+  test('the console says when somebody else has already decided a dead letter', async () => {
     const endpoint = await startReceiver({ answer: () => ({ status: 422 }) });
     const job = await started('Decided twice', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
     await trigger(job, 'disputed');

@@ -63,7 +63,7 @@ async function statusWhen(
 
 const isRefused = ({ state, notice }: DeadLetterStatus) => state === 'waiting' && notice !== undefined;
 
-test('redelivered, a trigger is with its job again as it was, counts this redelivery, and its dead letter ends', async () => {
+test('a redelivered trigger returns to its job unchanged, counts the redelivery, and its dead letter ends', async () => {
   const { letter, handle } = await keepOfMember({
     redeliveries: 1,
     profile: { id: 9007199254740993n },
@@ -93,7 +93,7 @@ test('redelivered, a trigger is with its job again as it was, counts this redeli
 test.each([
   ['an enter of somebody who is not a member', 'enter', 'is not in the audience today'],
   ['an exit of somebody who is a member', 'exit', 'is in the audience today'],
-] as const)('%s is not sent: it stays and says why, and how to send it all the same', async (_, event, why) => {
+] as const)('the dead letter of %s stays, says why, and how to force it', async (_, event, why) => {
   const { letter, handle } = event === 'enter' ? await keep({ event }) : await keepOfMember({ event });
   await handle.signal('redeliver');
   const { notice, forceable } = await statusWhen(handle, isRefused);
@@ -110,7 +110,7 @@ test.each([
   expect(await redelivered()).toHaveLength(1);
 });
 
-test('signalled with null it is not forced; discarded, it ends, and its job gets nothing', async () => {
+test('a null signal does not force a dead letter; a discarded one ends, and its job gets nothing', async () => {
   const { handle } = await keep();
   await handle.signal('redeliver', null);
   await statusWhen(handle, isRefused);
@@ -121,7 +121,7 @@ test('signalled with null it is not forced; discarded, it ends, and its job gets
 
 // doors.test.ts tries all that cannot be meant.
 test.each([[[{ froce: true }]], [[{}, { force: true }]]])(
-  'signalled with %j, which cannot be meant, nothing happens, and the notice says so',
+  'an impossible signal %j changes nothing, and the notice of the dead letter says so',
   async (args) => {
     const { handle } = await keepOfMember();
     await handle.signal('redeliver', ...args);
@@ -135,7 +135,7 @@ test.each([[[{ froce: true }]], [[{}, { force: true }]]])(
   },
 );
 
-test('when asked for twice it is sent once', async () => {
+test('a dead letter that is redelivered twice is sent once', async () => {
   const { handle } = await keepOfMember();
   const answer = lab.source.holdBack('isMember');
   const before = lab.source.calls.isMember;
@@ -151,7 +151,7 @@ test('when asked for twice it is sent once', async () => {
   expect(await redelivered()).toHaveLength(1);
 });
 
-test('while its job does not run it stays and says so; when the job runs it can be redelivered', async () => {
+test('a dead letter stays and says so while its job does not run, and can be redelivered later', async () => {
   const { handle } = await keepOfMember();
   await lab.jobs.stop(jobId, { waiting: 'keep' });
   await lab.statusWhen(jobId, ({ state }) => state === 'stopped');
@@ -166,7 +166,7 @@ test('while its job does not run it stays and says so; when the job runs it can 
   await lab.statusWhen(jobId, ({ delivered }) => delivered === 1);
 });
 
-test('a source that does not know the audience leaves it waiting, and it can be forced', async () => {
+test('a dead letter of an audience unknown to the source stays, and can be forced', async () => {
   const { handle } = await keep({ audience: { id: 'ee'.repeat(16), slug: 'gone', name: 'Gone' } });
   const before = lab.source.calls.isMember;
   await handle.signal('redeliver');
@@ -178,7 +178,7 @@ test('a source that does not know the audience leaves it waiting, and it can be 
   expect(await handle.result()).toBe('redelivered');
 });
 
-test('kept twice it is there once, also after its end; a redelivery that dies again is another', async () => {
+test('keeping a dead letter twice keeps one, even after its end; a redelivery that dies makes another', async () => {
   const { letter, handle } = await keep();
   await keepDeadLetters([letter, { ...letter, attempts: 5 }]);
   await handle.signal('discard');
@@ -189,7 +189,7 @@ test('kept twice it is there once, also after its end; a redelivery that dies ag
   expect((await second.describe()).status.name).toBe('RUNNING');
 });
 
-test('a trigger that was signalled again after its dead letter was decided about, and dies again, is there again', async () => {
+test('a trigger that dies again after its dead letter was decided makes a new dead letter', async () => {
   const { letter, handle } = await keep();
   await handle.signal('discard');
   await handle.result();
@@ -205,7 +205,7 @@ test('a trigger that was signalled again after its dead letter was decided about
   expect((await handle.describe()).status.name).toBe('COMPLETED');
 });
 
-test('lists find it by job, person, failure and audience, and its memo says what it is', async () => {
+test('lists find a dead letter by job, person, failure and audience, and its memo describes it', async () => {
   const { letter, handle } = await keep();
   const query = `ExportPerson = '${letter.user}' AND ExportFailure = 'HTTP 422' AND ExportAudiences = 'abababababababab' AND ExecutionStatus = 'Running'`;
   const listed = async () => {
@@ -230,7 +230,7 @@ test('lists find it by job, person, failure and audience, and its memo says what
   expect(await staticSummary()).toBe(`enter of ${letter.user} (vip): HTTP 422`);
 });
 
-test('it waits thirty days by one timer, and its start costs nothing more', async () => {
+test('a dead letter waits thirty days by one timer, and its start costs nothing more', async () => {
   const { handle } = await keep();
   await statusWhen(handle, ({ state }) => state === 'waiting'); // Its first task is done.
   const { events } = await handle.fetchHistory();

@@ -261,7 +261,7 @@ async function taskFailuresOf(job: string): Promise<string[]> {
   );
 }
 
-test('a job waits for a key that it needs itself and that its workers do not have yet, says so where everybody can read it, and goes on by itself', async () => {
+test('a job that needs a key its workers lack says so in clear text, waits, and continues by itself', async () => {
   const other = await lab.start();
   const ahead = new ExportJobs(clientWith(NEXT_KEY, KEY), { taskQueue: lab.taskQueue });
   const job = `ahead-${randomUUID()}`;

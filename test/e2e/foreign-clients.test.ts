@@ -62,7 +62,7 @@ test('a job takes signals of several arguments from the temporal CLI or rejects 
   ]);
 });
 
-test('a query is refused that asks more than it answers, and a job that is started with more than its definition', async () => {
+test('a job refuses queries with surplus arguments, and fails when started with more than its definition', async () => {
   const job = await lab.start();
   const query = (name: string, ...values: string[]) =>
     cli('query', '--workflow-id', jobWorkflowId(job), '--name', name, ...values.flatMap((one) => ['--input', one]));
@@ -84,7 +84,7 @@ test('a query is refused that asks more than it answers, and a job that is start
   await expect(lab.jobs.recover(jobId)).rejects.toMatchObject({ name: 'InvalidJob' });
 });
 
-test('a job that is ended before it began loses no trigger and no existing user that waits for it, unless whoever stops it says so', async () => {
+test('a job that ends before it began loses no triggers and no existing users unless its stop says so', async () => {
   const start = async (jobId: string, user: string) => {
     const definition = { label: jobId, audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
     const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };
@@ -142,7 +142,7 @@ test('curl signals a job over the HTTP API of the server', async () => {
   await lab.arrives('by-curl');
 });
 
-test('a job that another client started with a wrong definition says why it failed, and is not recovered without what was wrong', async () => {
+test('a job started with a wrong definition says why it failed, and is not recovered with the mistakes left out', async () => {
   const jobId = `unknown-field-${Date.now()}`;
   const definition = { label: 'X', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   const args = [{ ...definition, exportField: ['email'], backfillPerSec: 1 }];
@@ -167,7 +167,7 @@ test('a job that another client started with a wrong definition says why it fail
   await expect(lab.jobs.start(definition, { jobId })).resolves.toMatchObject({ jobId });
 });
 
-test('one whose definition only the worker refused can be recovered once the worker knows what it names', async () => {
+test('a job that only its worker refused stays recoverable, and recover says what the worker still lacks', async () => {
   const jobId = `not-yet-${Date.now()}`;
   const definition = { label: 'X', audiences: ['not-yet'], webhookUrl: lab.receiver.url, authorization: null };
   const options = { workflowId: jobWorkflowId(jobId), taskQueue: lab.taskQueue, args: [definition] };

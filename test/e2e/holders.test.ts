@@ -74,7 +74,7 @@ test('spilled triggers load as they were: every digit of an integer, every chara
   expect(await holders.load(id)).toEqual(content);
 });
 
-test('until it is dropped, a holder needs no worker', async () => {
+test('a holder needs no worker until it is dropped', async () => {
   const id = newId();
   await holders.spill(id, contentOf('asleep'));
   const handle = lab.client.workflow.getHandle(id);
@@ -89,7 +89,7 @@ test('until it is dropped, a holder needs no worker', async () => {
   expect(await begun()).toHaveLength(1);
 });
 
-test('held again under the same id with the same content it is done already', async () => {
+test('spilling the same content twice under one id does nothing the second time', async () => {
   const id = newId();
   await holders.spill(id, contentOf('first'));
   const { runId } = await lab.client.workflow.getHandle(id).describe();
@@ -163,7 +163,7 @@ async function replace({ client, taskQueue }: Lab, workflowId: string, content: 
   await client.workflow.start(HOLDER, { workflowId, taskQueue, args: [content] });
 }
 
-test('a holder that cannot be read is named with the reason; once it can be read, or is deleted, what stands behind it goes on', async () => {
+test('a job names an unreadable holder with the reason, and goes on once it is readable or deleted', async () => {
   // So small that a job needs many holders, and soon another run.
   const serverLimits = { payloadBytes: 64 * 1024, signalsPerRun: 200, eventsPerRun: 51_200 };
   const lab = await labOfTest({ config: { serverLimits } });

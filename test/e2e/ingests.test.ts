@@ -234,7 +234,7 @@ describe('repeats and refusals', () => {
     expect((await lab.jobs.status(job)).received).toBe(before + 2);
   });
 
-  test('another change under a used message id is sent, and a repeat of the last one says so', async () => {
+  test('an ingest sends another change under a used message id, and marks a repeat of the last one', async () => {
     const { name, job, slug } = await served(16, { preset: 'hightouch' });
     const change = async (query: string, user: string) => {
       const answer = await request(`${api.url}/v1/ingest/${name}?audience=vip&${query}`, {
@@ -268,7 +268,7 @@ describe('repeats and refusals', () => {
       });
   });
 
-  test('with jobs, nothing is taken while one of them does not run, and what none of them subscribes to is bad data', async () => {
+  test('an ingest with jobs takes nothing while one of them is not running, and refuses changes unmatched by them', async () => {
     const { name, job, slug } = await served(18, { preset: 'hightouch' });
     const rows = async (query: string) => await post(`${name}?event=enter&${query}`, '{"user_id":"kept"}');
     const jobs = (...ids: string[]) =>
@@ -427,7 +427,7 @@ describe('access', () => {
   /** Other tests subscribe to `vip`, on the same server. */
   const elsewhere = { audiences: { vip: 'nobody-listens' } };
 
-  test('one that is not configured is not there', async () => {
+  test('an ingest that is not configured does not exist', async () => {
     expect(await post('other', '{}')).toMatchObject({ status: 404, body: { code: 'NoSuchIngest' } });
   });
 

@@ -118,7 +118,7 @@ function people(count: number): EventTrigger[] {
   return Array.from({ length: count }, (_, i) => ({ audience: 'vip', user: `p${i}`, event: 'enter', profile: {} }));
 }
 
-test('[S29] beside fifteen jobs with all the slices they can have, each waiting for an endpoint that hangs, a job is as quick as alone', async () => {
+test('[S29] a job is as quick beside fifteen jobs whose slices all wait for a hanging endpoint as alone', async () => {
   const both = await TwoEndpoints.open({});
   afterwards(() => both.close());
   const healthy = await both.lab.start();
@@ -134,7 +134,7 @@ test('[S29] beside fifteen jobs with all the slices they can have, each waiting 
   expect(both.requests).toEqual({ hanging: 15 * SLICES, ended: 0 });
 });
 
-test("[S29] when requests that hang take all of a worker's slots, a job waits for the time of one request, and no more after that", async () => {
+test('[S29] a job waits only once, for one request, when hanging requests take all slots of its worker', async () => {
   const both = await TwoEndpoints.open({ maxConcurrentSlices: SLICES });
   afterwards(() => both.close());
   const healthy = await both.lab.start();

@@ -136,7 +136,7 @@ test.each(['deliver', 'keep'] as const)('a kept job cannot be stopped with %s on
   expect((await lab.jobs.status(job)).kept?.waiting).toBe(2);
 });
 
-test('a request to a kept job is answered with the advice to resume it, which works, not to start it, which is refused', async () => {
+test('a request to a kept job advises only to resume it, which works; recover is refused', async () => {
   const job = await keptJobOf('asked');
   const refusal: unknown = await lab.jobs.edit(job, { label: 'x' }).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(JobNotRunning);
@@ -146,7 +146,7 @@ test('a request to a kept job is answered with the advice to resume it, which wo
   await lab.jobs.edit(job, { label: 'x' });
 });
 
-test('a stopped job takes no trigger of a client or a publisher; what another program signals all the same waits with the rest', async () => {
+test('a stopped job refuses triggers from clients and publishers, but keeps those that another program signals', async () => {
   const user = randomUUID();
   const job = await keptJobOf(user);
   const late = { event: 'enter', audience: 'vip', user: `late ${user}`, profile: {} } as const;
@@ -164,7 +164,7 @@ test('a stopped job takes no trigger of a client or a publisher; what another pr
   expect(await lab.statusWhen(job, ({ delivered }) => delivered === 3)).toMatchObject({ received: 3 });
 });
 
-test('where nothing waits there is nothing to agree to: stop --waiting discard does it', async () => {
+test('stop --waiting discard needs no confirmation when nothing waits', async () => {
   const job = await lab.start();
   const { code, stdout, stderr } = await operator.run(['stop', job, '--waiting', 'discard']);
   expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `Stopping ${job}; nothing is waiting.\n`, stderr: '' });
@@ -202,7 +202,7 @@ test('at its deadline a stopping job keeps what it could not send', async () => 
   }
 });
 
-test('a job that was stopped with keep while nothing was waiting can be resumed, and stands in the way of no other', async () => {
+test('a job stopped with keep and nothing waiting can be resumed, and does not block its id', async () => {
   const job = await keptJobOf();
   expect((await lab.jobs.status(job)).kept).toMatchObject({ waiting: 0 });
   expect((await lab.jobs.resume(job)).state).toBe('running');

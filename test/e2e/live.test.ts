@@ -136,7 +136,7 @@ describe('in batches', () => {
   });
   afterAll(async () => lab.close());
 
-  test('a job that sends in batches: a backfill and live triggers in few requests, and what cannot be accepted is a dead letter, alone', async () => {
+  test('a job in batches sends backfill and live triggers in few requests, and only refused ones become dead letters', async () => {
     const job = await lab.start({
       audiences: ['vip'],
       batch: { size: 20, afterMs: 300 },

@@ -98,7 +98,7 @@ test('the dashboard offers the jobs that told something', () => {
   }
 });
 
-test('[S23] no metric and no line of the log names a person or holds a secret; what failed has a line for each kind, what was delivered none', async () => {
+test('[S23] metrics and logs hold no person or secret; the log has a line per failure kind, none for deliveries', async () => {
   // What a worker says takes another way than what it counts.
   const failures = (verdict: string) => sumOf(metrics, 'triggers_attempts_total', { verdict });
   await worker.program.says((program) => {
@@ -137,7 +137,7 @@ test('a port that is taken is reported at the start, and the worker ends', async
   expect(code).toBe(2);
 });
 
-test('without a port there are none', async () => {
+test('a worker without a port serves no metrics', async () => {
   const env = { TRIGGERS_SOURCE: worker.source, TRIGGERS_TASK_QUEUE: `${worker.lab.taskQueue}-2` };
   const program = startTriggers(['worker', '--json'], { env });
   afterwards(() => program.kill());
@@ -234,7 +234,7 @@ describe('alerts', () => {
     expect(ended.id).not.toBe(ofJob[0]?.id);
   });
 
-  test('dead letters and the end of a backfill are told of', async () => {
+  test('a job alerts about dead letters and the end of a backfill', async () => {
     const job = await lab.start({ existingUsers: true });
     await until(job, 'backfill-finished', 'happened');
     await lab.jobs.enter(job, { audience: 'vip', user: 'good', profile: {} });

@@ -36,7 +36,7 @@ function told(lab: Lab): { users: string[]; repeats: number } {
 const inTrouble = (lab: Lab, job: string, words: string) =>
   lab.statusWhen(job, ({ backfill }) => backfill?.trouble?.includes(words) === true);
 
-test('a source that is slow and then down for a while: everybody is told about once', async () => {
+test('a backfill sends everybody once though its source is slow and then down for a while', async () => {
   const lab = await labOf(PEOPLE);
   lab.source.delayMs = 300;
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
@@ -49,7 +49,7 @@ test('a source that is slow and then down for a while: everybody is told about o
   expect(told(lab)).toEqual({ users: PEOPLE, repeats: 0 });
 });
 
-test('a source whose places go back: it is found out, nobody is missed, and who is told about twice has one id', async () => {
+test('a backfill notices a source that goes back, misses nobody, and repeats people under one id each', async () => {
   const lab = await labOf(PEOPLE);
   lab.source.bend = (page, after) => (after === '400' ? { ...page, next: '200' } : page);
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 20 });
@@ -61,7 +61,7 @@ test('a source whose places go back: it is found out, nobody is missed, and who 
   expect(repeats).toBeLessThanOrEqual(400);
 });
 
-test('a source that repeats some members on the next page and drops others: all that it showed are told about, under one id each', async () => {
+test('a backfill sends all people that a source shows, one id each, though its pages repeat and drop some', async () => {
   const lab = await labOf(PEOPLE);
   const dropped = new Set(['member-00200', 'member-00401']);
   const bend = ({ ids, ...rest }: MembersPage, after: string | undefined): MembersPage => ({
@@ -79,7 +79,7 @@ test('a source that repeats some members on the next page and drops others: all 
   expect(repeats).toBeLessThanOrEqual(150);
 });
 
-test("where payloads are encrypted the source's trouble is said in the clear to who has the key, and gone with it", async () => {
+test('with encryption, a client with the key reads the trouble of a source, and sees it end', async () => {
   const lab = await labOf(PEOPLE.slice(0, 10), { payloadKeys: [aPayloadKey('k1')] });
   lab.source.bend = () => {
     throw new Error('the cursor is refused');

@@ -79,7 +79,7 @@ const moved = (more = {}) => ({
   ...more,
 });
 
-test('a push whose slug has passed to another audience is refused, to one job and to all, and says which ids there are', async () => {
+test('a push is refused when its slug has passed to another audience, and the error names both ids', async () => {
   const job = await aJobThatKnewTheFirst();
   for (const target of [[job], []]) {
     const { code, out, err } = await command('push', ...target, '--audience', first.slug, '--enter', '--user', '1');
@@ -94,7 +94,7 @@ test('a push whose slug has passed to another audience is refused, to one job an
   await lab.arrives('by-id');
 });
 
-test('an audience that was renamed is reached by its new slug, and by its old one as long as no other has it', async () => {
+test('a push reaches a renamed audience by its new slug, and by its old one unless another has it', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   lab.source.rename(first.id, `${first.slug}-after`);
   await lab.listedWhen(job);
@@ -122,7 +122,7 @@ test('a push asks the source once, however many slugs and triggers it has, and n
   expect(asked() - before).toBe(1);
 });
 
-test('where the source cannot be asked, a push goes, and says that its slug was not checked', async () => {
+test('a push goes without a reachable source, and says that its slug was not checked', async () => {
   const job = await lab.start({ audiences: [first.slug] });
   lab.source.failure = new Error('the source is down');
   try {

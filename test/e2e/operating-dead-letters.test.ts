@@ -102,7 +102,7 @@ test('letters of an earlier job of the same id are told apart: this one cannot s
 
 const AGAIN = { label: 'Again', audiences: ['vip'], authorization: null };
 
-test('no job takes the place of a terminated one of which dead letters wait: only that one can send them, once it is recovered', async () => {
+test('a terminated job with waiting dead letters cannot be replaced: once recovered, only it can send them', async () => {
   const { job, ids } = await jobWithDeadLettersOf('of the terminated');
   await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
   await lab.handle(job).terminate();
@@ -120,7 +120,7 @@ test('no job takes the place of a terminated one of which dead letters wait: onl
   await lab.statusWhen(job, ({ delivered }) => delivered === 2);
 });
 
-test('no job takes the place of a stopped one that kept only dead letters', async () => {
+test('no job replaces a stopped one that kept only dead letters', async () => {
   const { job } = await jobWithDeadLettersOf('of the kept');
   await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 1);
   await lab.jobs.stop(job, { waiting: 'keep' });
@@ -131,7 +131,7 @@ test('no job takes the place of a stopped one that kept only dead letters', asyn
   await lab.jobs.start(definition, { jobId: job });
 });
 
-test('redelivered it arrives behind what waits for that person, with the webhook-id that it had', async () => {
+test("a redelivered dead letter arrives behind its person's waiting triggers, with its old webhook-id", async () => {
   const { job, ids } = await jobWithDeadLettersOf('sent again');
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'news', user: 'sent again', profile: {} });
@@ -280,7 +280,7 @@ test('a dead letter of a terminated job whose id another one has stays with the 
   expect(arrivalsOf('of before').map(({ answered }) => answered)).toEqual([422]);
 });
 
-test('one that is discarded while the source is still asked about its redelivery is never sent', async () => {
+test('a dead letter discarded while the source checks its redelivery is never sent', async () => {
   const { job, ids } = await jobWithDeadLettersOf('in two minds');
   unwanted.clear();
   const answer = lab.source.holdBack('isMember');

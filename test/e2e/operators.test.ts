@@ -59,7 +59,7 @@ test("an edit is checked by workers of the job's own task queue, whichever the c
   expect(status.audiences.map(({ slug }) => slug)).toEqual(['news']);
 });
 
-test('[S23] no view of a job shows its URL in full, and an edit that does not name it leaves it as it is', async () => {
+test('[S23] no view of a job shows its full URL, and an edit that does not name it keeps it', async () => {
   const asked: (string | undefined)[] = [];
   const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
   const receiver = await startReceiver({ answer });
@@ -139,7 +139,7 @@ test('the Temporal UI is told what each message does', async () => {
   );
 });
 
-test('after an endpoint was mended, retry sends at once what would have waited for an hour', async () => {
+test('retry sends at once what would have waited an hour after an endpoint was fixed', async () => {
   let isMended = false;
   const receiver = await startReceiver({ answer: () => (isMended ? undefined : { status: 503 }) });
   afterwards(() => receiver.close());
@@ -197,7 +197,7 @@ test('an edit keeps the audiences that it does not name, even when another audie
   expect(own.receiver.ledger.entries.map(({ message }) => message?.user)).toEqual(['of-vip']);
 });
 
-test('a job begins with the audiences that were meant when it was started, whatever their slugs are when its source answers', async () => {
+test('a job starts with the ids of the audiences that were meant, whatever their slugs are later', async () => {
   const job = await lab.start({ audiences: ['vip'] });
   const given = await new TemporalSideWorkflows(lab.client, lab.taskQueue).inputOf(jobWorkflowId(job));
   expect(given).toMatchObject({ audiences: [VIP.id] });
@@ -276,7 +276,7 @@ describe('while the source has not answered', () => {
     while (lab.source.calls.audiences === before) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
-  test('a job that is stopped with discard while it asks its source ends at once: it says what it received, sends nothing, begins no backfill', async () => {
+  test('a job stopped with discard while asking its source ends at once, counts triggers, sends nothing, begins no backfill', async () => {
     const workflowId = jobWorkflowId(`lab-${randomUUID()}`);
     const definition = {
       label: 'Never begun',

@@ -58,12 +58,12 @@ async function readyIs(wanted: string): Promise<void> {
   expect(await asked('/healthz')).toBe(READY);
 }
 
-test('it is ready and alive while Temporal and its source answer, and says so whatever is asked by', async () => {
+test('a worker is ready and alive while Temporal and its source answer, and says so to any request', async () => {
   await readyIs(READY);
   expect((await fetch(new URL('/readyz', url), { method: 'HEAD' })).status).toBe(200);
 });
 
-test('with Temporal gone it is alive and not ready, and ready again when Temporal is back', async () => {
+test('a worker without Temporal is alive and not ready, and ready again when Temporal is back', async () => {
   await readyIs(READY);
   await way.close();
   await readyIs(not('Temporal does not answer.'));
@@ -71,7 +71,7 @@ test('with Temporal gone it is alive and not ready, and ready again when Tempora
   await readyIs(READY);
 });
 
-test('with its source gone it is alive and not ready, and ready again when the source is back', async () => {
+test('a worker without its source is alive and not ready, and ready again when the source is back', async () => {
   renameSync(source, `${source}-gone`);
   await readyIs(
     not(
@@ -82,7 +82,7 @@ test('with its source gone it is alive and not ready, and ready again when the s
   await readyIs(READY);
 });
 
-test('before it is connected it is alive and not ready', async () => {
+test('a worker that is still connecting is alive and not ready', async () => {
   const silent = createServer(() => undefined).listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as { port: number }; // It listens at a port.

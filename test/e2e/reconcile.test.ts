@@ -43,7 +43,7 @@ function told(): string[] {
 
 const isSent = (job: string) => lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
 
-test('a member missing there enters, a stranger there exits, and nobody else is sent', async () => {
+test('reconcile enters members missing there, exits people unknown here, and sends nobody else', async () => {
   await open(people(300));
   const job = await lab.start({ parallelRequestCount: 20 });
   const theirs = [...people(250, 10), ...people(7, 9000), 'person-00010'];
@@ -100,7 +100,7 @@ test('a reconcile contradicts no later signal: it skips people who have changed 
   expect(told().filter((one) => one.endsWith('person-09001'))).toEqual(['exit person-09001']);
 });
 
-test('it is paced as a backfill, can be paused, and goes on after a stop that keeps what waits', async () => {
+test('a reconcile has the pace of a backfill, can be paused, and continues after a stop with keep', async () => {
   await open(people(300));
   const job = await lab.start({ parallelRequestCount: 4, backfillPerSecond: 20 });
   const difference = await lab.jobs.compare(job, people(300, 200), { audience: 'vip' });
@@ -137,7 +137,7 @@ test('compare looks only at the events that the job sends, and an equal list sta
   await expect(lab.jobs.reconcile(job, exits)).rejects.toThrow(/has exits, and the job leaves them out/);
 });
 
-test('without a folder the workers say what to do, nothing is sent, and of a long list only the beginning is read', async () => {
+test('workers without a folder say what to do, send nothing, and read only the beginning of a long list', async () => {
   await open(people(3), { config: { watch: {} } });
   const job = await lab.start();
   let read = 0;
@@ -271,7 +271,7 @@ describe('by a command and by the API', () => {
     expect((await lab.jobs.status(job)).backfill?.n).toBe(1);
   });
 
-  test('by HTTP: NDJSON or a CSV of any length; what is wrong is said, with the difference', async () => {
+  test('by HTTP: NDJSON or a CSV of any length; the API reports mistakes with the difference', async () => {
     const path = `/v1/jobs/${job}/reconcile`;
     const headers = { 'content-type': 'text/csv' };
     const csv = `id\n${members.slice(2).join('\n')}\n`;

@@ -62,7 +62,7 @@ async function terminate(job: string): Promise<void> {
   await lab.handle(job).terminate('to see what is left');
 }
 
-test('a terminated job goes on with what waited in it and in holders, and with what was signalled while no worker was there', async () => {
+test('a recovered job continues with triggers from its state, its holders, and signals that no worker saw', async () => {
   const users = people(50);
   const job = await lab.start();
   await lab.jobs.pause(job);
@@ -158,7 +158,7 @@ test('a job that no worker ever took up begins with what it was signalled', asyn
   expect(arrivedOf([user])).toEqual([['enter', 'exit']]);
 });
 
-test('no job takes the place of a terminated one that can be recovered, unless it is told to give that up', async () => {
+test('no job replaces a recoverable terminated one unless its start gives that up', async () => {
   const users = people(4);
   const job = await lab.start({ existingUsers: true, parallelRequestCount: 1, backfillPerSecond: 1 });
   await lab.jobs.pause(job);
@@ -188,7 +188,7 @@ test('no job takes the place of a terminated one that can be recovered, unless i
 test.each([
   ['delivered everything', async () => lab.start()],
   ['never began, since it was wrong, and was told nothing', startedWrong],
-])('a new job takes the place of one that did not end normally and %s', async (_, before) => {
+])('a new job can replace one that did not end normally and %s', async (_, before) => {
   const job = await before();
   await terminate(job).catch(() => undefined);
   const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };

@@ -115,7 +115,7 @@ function hasEnded({ backfill, waiting }: JobStatus): boolean {
   return backfill !== undefined && backfill.state !== 'running' && waiting === 0;
 }
 
-test('a backfill that was asked for later, and triggers beside it, keep their ids through a reset to the first task', async () => {
+test('a later backfill and triggers beside it keep their ids through a reset to the first task', async () => {
   const from = lab.receiver.ledger.entries.length;
   delayMs = 2;
   const job = await lab.start({ parallelRequestCount: 3 });
@@ -129,7 +129,7 @@ test('a backfill that was asked for later, and triggers beside it, keep their id
   expect(sentSince(from).ids).toBe(2051);
 });
 
-test('a job that is started under the id of one whose backfill has not yet ended sends its own existing users', async () => {
+test('a job sends its own existing users even if an earlier job of its id still has a backfill running', async () => {
   delayMs = 2;
   const job = await lab.start({ audiences: ['vip'], existingUsers: true, parallelRequestCount: 2 });
   await lab.statusWhen(job, ({ delivered }) => delivered > 100);

@@ -96,7 +96,7 @@ test('render shows the request of a real member, and sends nothing', async () =>
   expect(receiver.ledger.requests).toBe(0);
 });
 
-test('a job of exits is shown and tried by an exit; an enter, which it never sends, is only shown, with a warning', async () => {
+test('render and test use an exit for a job of exits; an enter is only shown, with a warning', async () => {
   const file = jobFile('exits', { events: ['exit'], label: `${taskQueue} exits` });
   const { jobId } = await operator.json<{ jobId: string }>(['start', file]);
   const never = 'The job never sends an enter: its "events" leave those out.';
@@ -186,7 +186,7 @@ test('a paused job is tested all the same, and counts nothing of it', async () =
 test.each([
   [['--user', '12645278470990184639'], /Did you mean "12645278470990184693"\?/],
   [['--audience', 'vipp'], /does not subscribe to "vipp".*Did you mean "vip"\?/],
-])('%j: what is not known is said, with what is', async (options, says) => {
+])('%j: render and test refuse an unknown name, and suggest a known one', async (options, says) => {
   const before = receiver.ledger.requests;
   for (const command of ['render', 'test']) {
     const { code, stdout, stderr } = await operator.run([command, jobFile('plain', {}), ...options]);

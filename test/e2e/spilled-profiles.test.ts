@@ -84,7 +84,7 @@ test('profiles outlive the job: it keeps what waits, is resumed, and sends them'
   expect(toldRightly(held, 500)).toBe(500);
 });
 
-test('a job that discards what waits leaves no profile behind, not even one that it was never told of', async () => {
+test('a job that discards its backlog leaves no profile behind, not even one never signalled to it', async () => {
   const jobId = await lab.start();
   await lab.jobs.pause(jobId);
   await lab.jobs.push(jobId, triggers(500));
@@ -112,7 +112,7 @@ test('a job that is given up for another one leaves no profile behind', async ()
   await holdersWhen(lab, jobId, (count) => count === 0);
 });
 
-test('where the profiles are gone, their triggers become dead letters: nobody is told what the source has', async () => {
+test('triggers whose profiles are gone become dead letters, and are not sent with the profile of the source', async () => {
   const gone = await labWith();
   afterwards(() => gone.close());
   const jobId = await gone.start();

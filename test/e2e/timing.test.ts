@@ -151,7 +151,7 @@ describe('a server that was away', () => {
       );
   }
 
-  test('a server that was away for long is found within seconds when it is back, however often it was asked meanwhile', async () => {
+  test('a client finds a server within seconds when it is back, however long it was away and often asked', async () => {
     await until(isThere);
     await way.close();
     const awayUntil = performance.now() + 25_000;

@@ -157,7 +157,7 @@ test('a trace shows what a stopped job keeps, also when somebody has terminated 
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
-test('a stop with discard is told, though by itself it makes nobody known; the status says how much it dropped', async () => {
+test('a trace shows a stop with discard only for people it concerns; the status counts what was dropped', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'late' });
@@ -179,7 +179,7 @@ test('a stop with discard is told, though by itself it makes nobody known; the s
   expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited when the job was stopped with "discard"/);
 });
 
-test('without a job all are looked into, those begun last first, and only those that know the person are told of', async () => {
+test('a trace without a job searches all jobs, newest first, and shows only those that know the person', async () => {
   const user = `p-${Date.now()}`;
   const [first, stranger, last] = [await lab.start(), await lab.start(), await lab.start()];
   for (const job of [first, last]) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
@@ -214,7 +214,7 @@ test('a job that does not exist is reported as such', async () => {
   await expect(traced('other', { jobId: "no' OR WorkflowId != '" })).rejects.toMatchObject({ name: 'JobNotFound' });
 });
 
-test('with encryption it is read with the keys of the client, and without them it is said that they are missing', async () => {
+test('a trace of encrypted jobs uses the keys of the client, and says when they are missing', async () => {
   const key = aPayloadKey('a');
   const secret = await labOfTest({ config: { payloadKeys: [key] } });
   const job = await secret.start();

@@ -40,7 +40,7 @@ async function deliveryIdIn(lab: Lab, job: string): Promise<string> {
   return deliveryId(subscriptionId, { user: ADA, audience: vip, event: 'enter', at: AT });
 }
 
-test('a delivery with two retries is one trace: its delivery id, one root, three attempts, of which the endpoint was told each', async () => {
+test('a delivery with two retries is one trace by its delivery id: one root and three attempts sent as headers', async () => {
   const collector = await startCollector();
   const lab = await openLab({ endpoint: collector.url }, { answer: inTurn(BUSY, BUSY) });
   lab.source.setProfile(ADA, { email: 'e' });

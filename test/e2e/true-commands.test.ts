@@ -114,7 +114,7 @@ test.concurrent('commands to a watch and to a stopped job without workers fail, 
 });
 
 test.concurrent(
-  'a command whose answer does not come in time is not called given up: it is done later, and says how to find that out',
+  'a command with no answer in time counts as unknown, is done later, and says how to find out',
   async () => {
     const lab = await open();
     lab.source.failure = new SourceError('It is down.');

@@ -46,7 +46,7 @@ async function command(...args: string[]) {
 
 const MEANT = 'No profile that was looked at has the field "emial". Did you mean "email"?';
 
-test('an export field that nobody has is accepted with a warning that names the nearest, by every command about a job', async () => {
+test('every command accepts an export field that nobody has, with a warning that names the nearest', async () => {
   const file = join(folder, 'job.json');
   const definition = { label: 'x', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   writeFileSync(file, JSON.stringify({ ...definition, exportFields: ['emial', 'name'] }));
@@ -71,7 +71,7 @@ test('an export field that nobody has is accepted with a warning that names the 
   }
 });
 
-test('where no profile can be read, nothing is said of fields', async () => {
+test('a command says nothing about fields when it can read no profile', async () => {
   lab.source.setProfile('ann', undefined);
   lab.source.setProfile('bob', undefined);
   const job = await lab.start({ audiences: ['vip'] });

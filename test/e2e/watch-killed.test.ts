@@ -46,7 +46,7 @@ function told(): Readonly<Record<string, number>> {
     : (JSON.parse(readFileSync(path, 'utf8').split('\n')[0] ?? '') as Record<string, number>); // As it is written.
 }
 
-test('a worker that is killed while it tells a round loses nothing of it, and what is told again is the same', async () => {
+test('a worker killed while it tells a round loses none of its changes, and repeats the same ones', async () => {
   const before = Array.from({ length: MEMBERS }, (_, i) => `old-${i}`);
   members(before);
   const { jobs, receiver } = workers;

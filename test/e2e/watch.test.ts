@@ -96,7 +96,7 @@ test('every subscribing job gets enters and exits, from the second round on', as
   expect(ids.size).toBe(6);
 });
 
-test('a watch that somebody terminated is not said to wait for its next round; a reset lets it go on from its snapshot', async () => {
+test('a terminated watch is not shown as waiting, and a reset continues from its snapshot', async () => {
   await open(['1', '2']);
   await listener();
   await watch();
@@ -109,7 +109,7 @@ test('a watch that somebody terminated is not said to wait for its next round; a
   expect(arrived()).toEqual(['exit 2']);
 });
 
-test('a source that is down, or breaks off, or goes in a circle, makes nobody leave; then the watch goes on', async () => {
+test('a watch makes nobody leave while its source is down, breaks off or is circular, and then continues', async () => {
   await open(numbered(30));
   await listener();
   await watch();
@@ -162,7 +162,7 @@ test('a table that is half empty for a while makes nobody leave, and operators a
   expect(arrived()).toEqual(['exit 99']);
 });
 
-test('many who left are told of when the next round shows the same', async () => {
+test('a watch sends many exits once the next round confirms them', async () => {
   await open(numbered(100));
   await listener();
   await watch();
@@ -205,7 +205,7 @@ test('a snapshot that is missing is waited for; one that is lost is reported, an
   expect(arrived()).toEqual(['exit 1', 'exit 3']);
 });
 
-test('it looks again by itself at its interval, can be changed while it runs, and forgets when it is stopped', async () => {
+test('a watch scans at its interval, can be changed while it runs, and forgets everything when stopped', async () => {
   await open(numbered(3));
   await listener();
   await watch();
@@ -320,7 +320,7 @@ describe('by the API', () => {
   const statusWhen = async (isAsWanted: (status: WatchStatus) => boolean): Promise<WatchStatus> =>
     await answerWhen(async () => (await ask(`/${WATCHED.slug}`)).body, isAsWanted);
 
-  test('all that is wrong with a watch is said at once, and nothing is watched', async () => {
+  test('the API reports everything wrong with a watch at once, and starts none', async () => {
     expect(await start({ audiences: [WATCHED.slug], everyMs: 5, largestExitPercent: 0, evry: 1 })).toMatchObject({
       status: 422,
       body: {

@@ -28,7 +28,7 @@ async function pushInParts(lab: Lab, job: string, triggers: readonly Sent[]): Pr
 }
 
 test.concurrent(
-  'a new build takes over running jobs and all that stands beside them: in order, once, and the old one is drained',
+  'a new build takes over jobs and all beside them, in order and once, and drains the old one',
   async () => {
     const folder = tempFolder();
     const members = Array.from({ length: 400 }, (_, i) => `member ${i}`);
@@ -167,7 +167,7 @@ test.concurrent('jobs go over from unversioned workers to a build, and back', as
 });
 
 test.concurrent(
-  'a job whose build is gone goes on when it is freed from it; one that was terminated is recovered by a worker of its build',
+  'a job whose build is gone continues when freed from it; a terminated one needs a worker of its build',
   async () => {
     const lab = await Lab.open({ workers: 0, config: { requestTimeoutMs: 1000 } });
     const deployment = new Deployment(lab.client);

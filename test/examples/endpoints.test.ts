@@ -107,7 +107,7 @@ test('each file has a stand-in, and each stand-in a file', () => {
   );
 });
 
-test('a list: PUT and DELETE, and whoever is not on it is off it', async () => {
+test('a list: PUT and DELETE, and a DELETE of somebody who is not on it counts as done', async () => {
   const { status, refused } = await run('rest-list.json', [
     ['enter', 'ann'],
     ['enter', 'a/b c'],

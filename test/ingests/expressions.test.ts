@@ -97,7 +97,7 @@ describe('expressions', () => {
     expect(reason).not.toMatch(/s3cret/);
   });
 
-  test('one that fails does not spoil the others', async () => {
+  test('a failed element does not spoil the others', async () => {
     const body = [change, { ...change, who: {} }, change];
     const { changes } = await read(body, { each: '$', user: '$uppercase(who)' });
     expect(changes.map((one) => ('reason' in one ? 'bad' : one.user))).toEqual(['U', 'bad', 'U']);

@@ -119,7 +119,7 @@ describe('segment', () => {
     ]);
   });
 
-  test('Identify says it by a boolean trait of the computed audience, or of one that is configured', () => {
+  test('Identify reports by a boolean trait of the computed audience, or of a configured one', () => {
     const computed = { ...track, type: 'identify', traits: { big_spenders: false, plan: 'pro' } };
     expect(read('segment', computed).changes).toMatchObject([
       { event: 'exit', audiences: ['big_spenders', 'aud_1'], profile: { plan: 'pro' } },
@@ -138,7 +138,7 @@ describe('segment', () => {
     expect(read('segment', call)).toMatchObject({ changes: [], ignored: 1 });
   });
 
-  test('a batch is read in its order; other calls are ignored; what is none is refused in its place', () => {
+  test('a batch is read in order; the preset ignores other calls, and refuses an element that is no call', () => {
     const batch = [track, { type: 'page', userId: 'u' }, 7, { ...track, userId: null }];
     const { changes, ignored } = read('rudderstack', { batch });
     expect(ignored).toBe(1);

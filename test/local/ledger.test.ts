@@ -72,7 +72,7 @@ test('a delivery that was taken twice is a duplicate; one that was tried again i
   });
 });
 
-test('a wrong order is found wherever it is sown', () => {
+test('the ledger finds a wrong order wherever it occurs', () => {
   const expected = Array.from({ length: 30 }, (_, i) => trigger(String(i % 3), i));
   for (let place = 0; place + 3 < expected.length; place++) {
     const order = [...expected];

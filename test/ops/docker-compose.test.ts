@@ -100,7 +100,7 @@ test('every container keeps no more rights than it needs, and ours write to noth
   for (const name of ['worker', 'api']) expect(compose.services[name]).toMatchObject({ read_only: true });
 });
 
-test('nothing is published that a page could drive or read before somebody asks for it: no HTTP API of Temporal, no web UI', () => {
+test('the compose file publishes no HTTP API of Temporal and no web UI until somebody asks for it', () => {
   const published = Object.values(compose.services)
     .filter(({ profiles }) => profiles === undefined)
     .flatMap(({ ports = [] }) => ports);
@@ -114,7 +114,7 @@ test('the worker can be scaled: no name and no port of its own', () => {
   );
 });
 
-test('the API is started only when it is asked for, since in a container it needs a key; it runs the image of the worker', async () => {
+test('the compose file starts the API only on request, with the image of the worker and a required key', async () => {
   const { api, worker } = compose.services;
   const command = ['api', '--host', '0.0.0.0', '--temporal-ui', 'http://localhost:${TEMPORAL_UI_PORT:-8080}'];
   expect(api).toMatchObject({ profiles: ['api'], image: worker?.['image'], command });

@@ -554,7 +554,7 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
 });
 
 testWithHelm.each(['443', '65535', '65536', '8000-8099', '8000-8000', '8000-7000', '1-65536', '80 - 90', '80-', '0'])(
-  'a port for webhooks, %s, is taken or not as by the program, and by Kubernetes, which knows no port 0',
+  'the chart accepts the port %s for webhooks as the program does, but never port 0, which Kubernetes lacks',
   (port) => {
     const isTaken = portsIn(port) !== undefined && port !== '0';
     const said = refusal(withConfig({ network: { allowPorts: [port] } }));
@@ -562,7 +562,7 @@ testWithHelm.each(['443', '65535', '65536', '8000-8099', '8000-8000', '8000-7000
   },
 );
 
-testWithHelm('near what is refused is what is taken', () => {
+testWithHelm('the chart accepts values that are close to refused ones', () => {
   for (const values of [
     LEAST,
     withWorker({ autoscaling: { enabled: true } }),

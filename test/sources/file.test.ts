@@ -68,7 +68,7 @@ test('a broken profile line costs no other profile, and is reported with its lin
   ]);
 });
 
-test('a profile line of more than 1 MiB is said to be too long, and one of 1 MiB is read', async () => {
+test('a profile line over 1 MiB is reported as too long, and one of exactly 1 MiB is read', async () => {
   const problems: string[] = [];
   const line = (user: string, bytes: number): string => {
     const [before, after] = [`{"user":"${user}","profile":{"n":"`, '"}}'];
@@ -112,7 +112,7 @@ test('reads what other programs write: spaces, other key order, escapes, CRLF, a
   for (const user of ['1', '2', '3']) expect([user, await source.isMember(VIP, user)]).toEqual([user, true]);
 });
 
-test("a member is one by the line's id alone, whatever else stands in the line, and a broken line is nobody", async () => {
+test('only the id of a line makes somebody a member, and a broken line makes nobody one', async () => {
   const source = await sourceWith({
     audience: [
       JSON.stringify({ audience: { id: VIP, name: 'VIP' } }),
@@ -259,7 +259,7 @@ test.each([
   await expect(source.members(VIP, undefined, 10)).rejects.toThrow(message);
 });
 
-test('an audience without an id has one made of its slug, the same every time, by which its members are found', async () => {
+test('an audience without an id gets one from its slug, always the same, by which its members are found', async () => {
   const source = await sourceWith({ audience: ['{"audience":{"name":"VIP"}}', '"1"'] });
   const [audience] = await source.audiences();
   // The first half of the SHA-256 of "vip", as PostgreSQL's audiences get theirs.

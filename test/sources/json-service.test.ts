@@ -139,7 +139,7 @@ test('the list is asked for once for all who want it at the same time', async ()
   expect(reads).toBe(2);
 });
 
-test('an audience that is known is trusted for a minute; one that is not is asked for at once', async () => {
+test('the source trusts a known audience for a minute, and asks for an unknown one at once', async () => {
   let nowMs = 0;
   let reads = 0;
   let audiences = [VIP];

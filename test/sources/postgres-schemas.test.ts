@@ -79,7 +79,7 @@ test.each([
     ['FFFFFFFF-0000-4000-8000-000000000001', 'x'],
   ],
   ['varchar(20)', ['10', '9', 'B', 'a', 'ä'], ['b', '', 'a ']],
-])('ids of the type %s are read in pages, looked up, and told from ids that are none', async (type, ids, others) => {
+])('the source pages and looks up ids of the type %s, and knows which texts are none', async (type, ids, others) => {
   const values = ids.map((id) => `('${id}')`).join(', ');
   const source = await sourceOf(
     `CREATE TABLE people (id ${type} PRIMARY KEY); INSERT INTO people VALUES ${values};
@@ -145,7 +145,7 @@ test('a profile that is not an object is reported, and costs nobody else theirs'
   ]);
 });
 
-test('a text that no member can have as an id is refused as a cursor, while the id of somebody outside the audience is one', async () => {
+test('the source refuses a cursor that no member id can be, but accepts an id of somebody outside the audience', async () => {
   const source = await sourceOf(
     `CREATE TABLE profiles (user_id int, profile jsonb); CREATE TABLE audience_members (audience_id int, user_id int);
      INSERT INTO audience_members SELECT 1, n FROM generate_series(10, 90, 10) AS n;`,
@@ -188,7 +188,7 @@ test('audiences may be those that have members, without a table of their own', a
   expect(await source.members(audienceIdOf('vip'), undefined, 5)).toEqual({ ids: ['1', '2'] });
 });
 
-test('an audience has the same 32 hex digits every day: its own, those of its UUID, or made of its id', () => {
+test('an audience keeps the same 32 hex digits: its own, those of its UUID, or made of its id', () => {
   expect(audienceIdOf(VIP)).toBe(VIP);
   expect(audienceIdOf('3B9AC1F2-d7e8-4c05-a6e1-f09d582b7c34')).toBe('3b9ac1f2d7e84c05a6e1f09d582b7c34');
   // Kept in jobs: these may never change.
@@ -232,7 +232,7 @@ test('an audience that is new is found at once; its own query may say sizes and 
   expect(await source.audiences()).toEqual([{ id: VIP, slug: 'vip', name: 'VIP', windowMinutes: 20, size: 12 }]);
 });
 
-test('members without an id, with one that nobody may have, or there several times do not stop a page', async () => {
+test('members without an id, with an impossible one or listed several times do not stop a page', async () => {
   const source = await sourceOf(
     `CREATE TABLE profiles (user_id text, profile jsonb);
      CREATE VIEW audience_members AS SELECT 1 AS audience_id, user_id FROM (VALUES
@@ -271,7 +271,7 @@ test.each<[what: string, rest: Partial<PostgresSourceInput>, message: RegExp]>([
     { queries: { audiences: EVERYONE, members: `SELECT 'a'::text AS user`, profiles: 'x' } },
     /\(queries\.members\): could not determine data type of parameter \$1/,
   ],
-])('%s that is not there is an error that names it when the source is opened', async (_, rest, message) => {
+])('%s that does not exist is an error that names it when the source opens', async (_, rest, message) => {
   const { url } = await postgres.filled();
   await expect(open(url, rest)).rejects.toThrow(message);
 });

@@ -123,7 +123,7 @@ test('a profile that is too old is not given, and not held', () => {
   expect(cache.bytes).toBe(0);
 });
 
-test('without an age, none is held', () => {
+test('the cache holds no profile when no age is allowed', () => {
   const cache = new ProfileCache({ maxBytes: 3000, maxAgeMs: 0, nowMs: () => 0 });
   cache.set('1', {});
   expect(cache.bytes).toBe(0);

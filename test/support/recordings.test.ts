@@ -36,12 +36,12 @@ test('the release that is being made records as often as it likes', () => {
   expect(brokenSeals({}, '1.0.0', folder)).toEqual([]);
 });
 
-test('once the next release is being made, the one before has to be sealed', () => {
+test('a release must be sealed once the next one is being made', () => {
   expect(brokenSeals({}, '1.1.0', folder)).toEqual([expect.stringMatching(/^1\.0\.0 is published, and not sealed: /)]);
   expect(brokenSeals({ '1.0.0': seal() }, '1.1.0', folder)).toEqual([]);
 });
 
-test.each(['histories', 'carried'])('recording the %s of a published release anew is said', (kind) => {
+test.each(['histories', 'carried'])('recording the %s of a published release again is reported', (kind) => {
   const seals = { '1.0.0': seal() };
   write(kind, '1.0.0', 'another');
   expect(brokenSeals(seals, '1.1.0', folder)).toEqual([expect.stringMatching(/^What 1\.0\.0 recorded was changed/)]);

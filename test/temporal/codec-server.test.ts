@@ -76,7 +76,7 @@ test('the temporal command line has payloads decoded and encoded, with the token
   expect(valuesIn((await ask({ headers: { authorization }, body: encoded.body })).body)).toEqual([VALUE]);
 });
 
-test('it is asked by the name of the proxy in front of it, and by no other; the token is asked for all the same', async () => {
+test('the server answers only by the name of the proxy in front of it, and still needs the token', async () => {
   const by = async (host: string, token: string) =>
     (await ask({ headers: { host, authorization: `Bearer ${token}` } })).status;
   expect([await by('codec.example.com', TOKEN), await by('CODEC.example.com:443', TOKEN)]).toEqual([200, 200]);
@@ -94,7 +94,7 @@ test('the health check needs no name and no token, and says nothing else', async
   expect((await ask({ method: 'GET', path: '/healthz/decode', headers, body: '' })).status).toBe(403);
 });
 
-test('no payloads at all are none, as protobuf writes them', async () => {
+test('the server answers a request without payloads with none, as protobuf writes them', async () => {
   expect(await ask({ headers: { authorization }, body: '{}' })).toMatchObject({ status: 200, body: '{"payloads":[]}' });
 });
 

@@ -132,7 +132,7 @@ test('a missing key is an error that names it, never a dropped payload', async (
   expect(error).toMatchObject({ keyId: 'k2', message: expect.stringMatching(/"k2".*\(k1\).*TRIGGERS_PAYLOAD_KEYS/) });
 });
 
-test('to a workflow of a worker, a missing key is a value that says so; what comes from an activity or goes to one is still an error', async () => {
+test('a missing key is a value that says so for a workflow of a worker, and an error for activities', async () => {
   const ofWorker = new EncryptingCodec(readPayloadKeys([KEY]), { marksMissing: true });
   const payload = await sealed(SECRET, codecOf(OTHER));
   const where = { namespace: 'default', workflowId: 'w' };

@@ -150,7 +150,7 @@ test('the first key encrypts, and each is found by its id', () => {
   expect([...keys.byId.keys()]).toEqual(['2026-11', '2026-05']);
 });
 
-test('without keys there is none that encrypts', () => {
+test('no key encrypts when no keys are configured', () => {
   expect(readPayloadKeys([]).encrypting).toBeUndefined();
 });
 

@@ -114,7 +114,7 @@ test('a trigger without a request gets no request span, and its trace has the pr
   expect(Number(lookUp?.endMs) - Number(lookUp?.startMs)).toBeGreaterThanOrEqual(250);
 });
 
-test('a trigger that is not sampled is not told; the header goes out all the same when asked for, and says so', () => {
+test('an unsampled trigger gets no spans, but its header still goes out on request, marked as not sampled', () => {
   const isSampled = (traceId: string): boolean => traceId !== idOf(0);
   const { slice, spans, idOf } = telling([{}, {}], { sendsTraceparent: true, isSampled });
   expect(slice.requestBegins(0)).toBe(`00-${idOf(0)}-0000000000000001-00`);
@@ -128,7 +128,7 @@ test('a trigger that is not sampled is not told; the header goes out all the sam
   ]);
 });
 
-test('a trigger that says a time to come, or one before there were computers, has a span that a collector can take', () => {
+test('a trigger from the future, or from before 1970, gets a span that a collector can take', () => {
   const { slice, spans } = telling([{ at: '2999-01-01T00:00:00Z' }, { at: '1900-01-01T00:00:00Z' }]);
   for (const index of [0, 1]) {
     slice.requestBegins(index);

@@ -33,7 +33,7 @@ function span(more: Partial<Span> = {}): Span {
   };
 }
 
-test('a span arrives as it was told, with what its worker says of itself and the headers that the collector wants', async () => {
+test("a span arrives as the worker recorded it, with the worker's own attributes and the headers for the collector", async () => {
   const collector = await startCollector();
   const { out, lines } = exporter(collector.url, { headers: { 'x-api-key': 'k3y' } });
   const told = span({ parentSpanId: 'cd'.repeat(8), isError: true });
@@ -66,7 +66,7 @@ test('a worker sends the spans that wait before it ends', async () => {
   expect(new Set(collector.spans.map(({ spanId }) => spanId)).size).toBe(1300);
 });
 
-test('a collector that is away keeps nobody waiting: what it does not take is dropped, and the log says so once', async () => {
+test('a collector that is away delays nobody: the worker drops spans, and logs that once', async () => {
   const { out, lines } = exporter(await nowhere());
   const startedAt = performance.now();
   for (let i = 0; i < 20_000; i++) out.tell(span());

@@ -30,7 +30,7 @@ function sliceOf(count: number) {
   };
 }
 
-test('every worker tells the same triggers, about as many as it is asked to; each trace is whole', async () => {
+test('all workers sample the same triggers, about as many as configured, and each trace is whole', async () => {
   const slice = sliceOf(2000);
   const told: string[][] = [];
   for (let worker = 0; worker < 2; worker++) {
@@ -51,7 +51,7 @@ test('every worker tells the same triggers, about as many as it is asked to; eac
   expect(told[0]?.length).toBeLessThan(280);
 });
 
-test('at 0 nothing is exported, and each request says so to its endpoint', async () => {
+test('a sample ratio of 0 exports nothing, and each request tells its endpoint so', async () => {
   const collector = await startCollector();
   const tracing = tracingOf(collector, 0);
   const slice = sliceOf(1);
@@ -64,7 +64,7 @@ test('at 0 nothing is exported, and each request says so to its endpoint', async
   expect(collector.spans).toEqual([]);
 });
 
-test('[S23] a dead letter is the end of its trace, an error by what its last attempt came to; told twice, it is the same', async () => {
+test('[S23] a dead letter ends its trace with the error of its last attempt, and is the same when told twice', async () => {
   const collector = await startCollector();
   const tracing = tracingOf(collector, 1);
   const letter = aDeadLetter({ redeliveries: 2, attempts: 7 });

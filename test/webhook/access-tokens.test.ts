@@ -22,7 +22,7 @@ function serverOf(lifeMs?: number) {
 
 const valueOf = async (token: Promise<AccessToken | undefined>) => (await token)?.value;
 
-test('however many callers want a token, only one is fetched, and it is kept', async () => {
+test('the worker fetches only one token for all callers, and keeps it', async () => {
   const server = serverOf(3_600_000);
   const { tokens } = server;
   const values = await Promise.all([valueOf(tokens.current()), valueOf(tokens.current())]);
@@ -44,7 +44,7 @@ test.each([
 });
 
 test.each([0, 1, 1000])(
-  'a token with a stated lifetime of %i ms is still used for six seconds: its server is not asked for each slice',
+  'the worker uses a token with a lifetime of %i ms for six seconds, not a new one for each slice',
   async (lifeMs) => {
     const server = serverOf(lifeMs);
     for (let ms = 0; ms < 60_000; ms += 100) {
@@ -76,7 +76,7 @@ test('a refused token is replaced once, for all callers whose requests were refu
   expect(server.fetched).toBe(2);
 });
 
-test('when an endpoint refuses the new token too, no other is fetched for a minute; one that was accepted and is refused later is replaced', async () => {
+test('after refusals of a new token, the worker fetches no other for a minute, unless it was accepted before', async () => {
   const server = serverOf();
   const second = await server.tokens.insteadOf(await server.tokens.current());
   if (second === undefined) throw new Error('No token.');

@@ -215,7 +215,7 @@ test.each([
   ['/s3cret/', 'Location: a path of the same host'],
   ['//s3cret.example/', 'Location: a path of the same host'],
   [`https://new.example/${'x'.repeat(5000)}`, 'Location: https://new.example/…'],
-])('[S22] where a redirect leads is shown, masked as every URL is: %.50s', async (location, answer) => {
+])('[S22] the worker shows the target of a redirect, masked like every URL: %.50s', async (location, answer) => {
   expect(await postTo({ status: 301, headers: { location }, body: '<a href="s3cret">' })).toMatchObject({ answer });
 });
 

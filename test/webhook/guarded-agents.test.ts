@@ -119,7 +119,7 @@ test.each([
   expect(await new Promise((resolve) => connect(to, (...[failure]) => resolve(failure)))).toMatchObject({ port });
 });
 
-test('[S8] the address that the socket is really connected to is checked again, and the connection is closed when it is forbidden', async () => {
+test('[S8] the worker checks again the address that a socket really connected to, and closes a forbidden one', async () => {
   const server = await startRawServer((socket) => socket.end());
   const policy = new NetworkPolicy({ ...OPEN, allowAddresses: ['127.0.0.1'] });
   // A lenient check of looked-up addresses, as if something behind them led elsewhere.
@@ -222,7 +222,7 @@ test.each<[string, string, Partial<NetworkRules>, string]>([
   ['a proxy that is not there', 'http://8.8.8.8/', { proxy: 'http://127.0.0.1:1' }, 'PROXY_FAILED'],
   ['the same name behind a proxy', 'http://hook.example/', { proxy: 'http://127.0.0.1:1' }, 'ADDRESS_REFUSED'],
 ])(
-  '[S1] each of many posts in a row that our rules refuse has the code of that refusal, and none blames the endpoint: %s',
+  '[S1] many refused posts in a row each keep the code of our rule, and none blames the endpoint: %s',
   async (_, url, rules, code) => {
     const policy = new NetworkPolicy({ ...OPEN, ...rules });
     const poster = aPoster({ policy, lookUp: answersOf('10.0.0.1') });
@@ -248,7 +248,7 @@ test.each<[string, Partial<NetworkRules>]>([
   expect(await failed).toMatchObject({ error: { code: 'ADDRESS_REFUSED' }, isOver: true });
 });
 
-test('an attempt that fails ends after the call that began it, so that however many in a row do not fill the stack', async () => {
+test('a failed attempt ends after the call that began it, so many in a row do not fill the stack', async () => {
   const poster = aPoster({ policy: new NetworkPolicy(OPEN) });
   await poster.close();
   let isOver = false;

@@ -116,7 +116,7 @@ test.each([
   expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
 });
 
-test('[S14] a request to an endpoint that accepts the connection but reads nothing ends at the deadline, and the connection is closed', async () => {
+test('[S14] a request to an endpoint that reads nothing ends at the deadline, and its connection is closed', async () => {
   const server = await startRawServer((socket) => socket.pause());
   const poster = aPoster({ timeoutMs: IMPATIENT_MS });
   const attempt = await attemptOf(poster, server.url, [], Buffer.alloc(64 * 1024 * 1024));

@@ -87,7 +87,7 @@ test('an endpoint that closes an idle connection does not make an attempt fail',
   expect([server.requests(), server.connections.size]).toEqual([3, 3]);
 });
 
-test('a kept connection that breaks during a request makes that attempt fail as transient, and nothing sends it again by itself', async () => {
+test('a kept connection that breaks during a request makes the attempt fail as transient, and nothing resends it', async () => {
   const server = await startAnswering((socket, n) => (n % 2 === 0 ? socket.write(OK) : socket.destroy()));
   const poster = aPoster();
   expect(await attemptOf(poster, server.url, [], BODY)).toMatchObject(DELIVERED);
@@ -117,7 +117,7 @@ test('[S17] cookies are not kept', async () => {
   expect(receiver.ledger.entries.map(({ headers }) => headers?.['cookie'])).toEqual([undefined, undefined, undefined]);
 });
 
-test('[S17] requests to one host never go to another, even if both have the same address and are sent to at the same time', async () => {
+test('[S17] requests to one host never go to another, even at the same address and the same time', async () => {
   const ports = new Map<string, Set<unknown>>();
   const receiver = await aReceiver({
     keepBodies: true,
@@ -186,7 +186,7 @@ test.each<[string, (port: string) => string, LookUp | undefined]>([
   for (const answer of lookUps.splice(0)) answer();
 });
 
-test('[S14] [S28] nothing is sent over a connection that opens after the deadline, and the attempt ends only once, since the next one may be in flight by then', async () => {
+test('[S14] [S28] the worker sends nothing over a connection that opens after the deadline, and ends the attempt only once', async () => {
   const receiver = await aReceiver();
   let find = (): void => undefined;
   const late: LookUp = (_, __, callback) => (find = () => callback(null, [{ address: '127.0.0.1', family: 4 }]));
@@ -215,7 +215,7 @@ test('[S14] the deadline holds while a proxy does not open a tunnel', async () =
   expect(attempt.durationMs).toBeLessThan(200 + LATE_MS);
 });
 
-test('[S14] a proxy whose answer trickles in is given up in time, and its connection is closed, whoever waits for it', async () => {
+test('[S14] the worker gives up in time on a proxy whose answer trickles in, and closes its connection', async () => {
   const drips = await startRawServer((socket) => {
     socket.write('HTTP/1.1 200 ');
     const timer = setInterval(() => socket.write('O'), 50);

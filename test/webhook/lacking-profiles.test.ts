@@ -164,7 +164,7 @@ test('secrets that overlap are removed completely', () => {
   expect(withoutSecrets('abababab!', ['ababab'])).toBe('…!');
 });
 
-test('an answer that was cut never ends with the beginning of a secret, wherever the cut is and however the secret was written', () => {
+test('a cut answer never ends with the beginning of a secret, wherever the cut and however it is written', () => {
   const secret = 'QRSTUVW"/XYZ';
   const spelt = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), btoa(secret)];
   for (const form of spelt) {

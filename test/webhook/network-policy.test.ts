@@ -228,7 +228,7 @@ async function isOurs(own: OwnPlaces, url: string, lookUp = answering('8.8.8.8')
   return refusal !== undefined;
 }
 
-test('[S46] a port of this machine is refused at each of its addresses, since a server may listen at all of them', async () => {
+test("[S46] the worker refuses its machine's own ports at each address, since a server may listen at all of them", async () => {
   const own = new OwnPlaces(['127.0.0.1:7233', '[::1]:7243', '0.0.0.0:9464']);
   const interfaces = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
   const outside = interfaces.find((address) => isIP(address) === 4 && !address.startsWith('127.'));
@@ -316,7 +316,7 @@ test('[S29] a hundred names whose name servers are silent do not delay the first
   for (const one of await Promise.all(silent)) expect(one).toMatchObject({ ok: false, code: 'REQUEST_TIMEOUT' });
 });
 
-test('[S14] the wait for silent name servers is limited, however many there are, and the system, whose threads would wait longer, is not asked', async () => {
+test('[S14] the worker waits a limited time for silent name servers, and does not ask the system, whose threads wait longer', async () => {
   const servers = [await startDnsServer(), await startDnsServer(), await startDnsServer()].map(
     ({ address }) => address,
   );
@@ -333,7 +333,7 @@ test('a query that got lost is sent again', async () => {
   expect(await outcomeOf(lookUp, 'lost.example')).toEqual([LOOPBACK]);
 });
 
-test('callers that ask for the same name at the same time share one look-up, and later ones get a new one', async () => {
+test('callers that ask for the same name at once share one look-up, and later callers get a new one', async () => {
   const { lookUp, looked } = await lookUpsBy(['127.0.0.1']);
   const all = await Promise.all(Array.from({ length: 100 }, () => outcomeOf(lookUp, 'hook.example')));
   expect(all).toEqual(Array.from({ length: 100 }, () => [LOOPBACK]));

@@ -121,7 +121,7 @@ test('onEnter and onExit override the settings of the job', () => {
   expect(destinationsOf(settings).map(({ href }) => href)).toEqual(['https://enter.example/', SETTINGS.webhookUrl]);
 });
 
-test('without a body of its own, a job sends the default one by POST, PUT and PATCH, and none by GET and DELETE', () => {
+test('a job without a body sends the default one by POST, PUT and PATCH, but none by GET and DELETE', () => {
   for (const method of ['POST', 'PUT', 'PATCH'] as const)
     expect(JSON.parse(String(make({ method }).body))).toMatchObject({ id: '7', data: { email: 'ann@example.com' } });
   for (const method of ['GET', 'DELETE'] as const) expect(make({ method }).body).toBeNull();
@@ -223,7 +223,7 @@ test('a message of more than 2 MiB is refused whatever makes it', () => {
   });
 });
 
-test('a person is skipped with a reason, whatever template says so', () => {
+test('any template can skip a person with a reason', () => {
   const skip = '{% unless data.email %}{% skip "no mail" %}{% endunless %}';
   for (const shape of [
     { contentType: 'text/plain', body: skip },
@@ -281,7 +281,7 @@ test.each([
   ['/Contacts({{ data.crm }})', 'a value in the path is empty'],
   ['/by-hash/{{ data.crm | sha256 }}', 'a value in the path is empty'],
   ['/{% if data.crm %}{{ data.crm }}{% endif %}/tags', 'a segment of the path is empty'],
-])('where %s lacks its value, nothing is sent', (path, why) => {
+])('the worker sends nothing when %s lacks its value', (path, why) => {
   const webhookUrl = `https://api.example${path}`;
   expect(failure({ webhookUrl, method: 'DELETE' }, exit, {})).toEqual(failed(`webhookUrl: ${why}`));
   expect(make({ webhookUrl, method: 'DELETE' }, exit, { crm: '7', ids: ['8'] }).url).toBeInstanceOf(URL);
@@ -347,7 +347,7 @@ test('[S22] the value of a header that an authorization has, too, is the authori
   expect(JSON.stringify(shown)).not.toContain('s3cret');
 });
 
-test('a request without a body is signed as one that is empty', async () => {
+test('the worker signs a request without a body as an empty one', async () => {
   const signing = await authorizationsOf({
     s: { origins: ['https://api.example'], signingSecrets: [`whsec_${Buffer.alloc(32, 1).toString('base64')}`] },
   }).lookUp('s', new URL(SETTINGS.webhookUrl));

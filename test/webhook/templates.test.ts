@@ -120,7 +120,7 @@ test('a field is never counted in place of a field that is not there', () => {
   expect(templateProblem('{{ data.size }}', 'text', { data: ['email'] })).toMatch(/leaves "size" out/);
 });
 
-test('there is no filter that has a key in the job', () => {
+test('templates have no filter that takes a key from the job', () => {
   expect(templateProblem('{{ id | hmac_sha256: "k" }}', 'text')).toMatch(
     /there is no filter "hmac_sha256".*authorization/,
   );
@@ -266,7 +266,7 @@ test.each([
   '{% capture c %}{{ id }}{% endcapture %}{{ c }}',
   '{% skip data.email %}',
   '{% comment %}{{ nobody }}{% endcomment %}',
-])('%j is none', (source) => {
+])('%j is no problem of a template', (source) => {
   expect(templateProblem(source, 'text')).toBeUndefined();
 });
 

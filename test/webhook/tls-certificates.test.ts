@@ -115,7 +115,7 @@ test('[S17] a connection that presented one certificate is never used for anothe
   expect(connections.size).toBe(2);
 });
 
-test('a certificate that was not used for ten minutes is dropped when another one comes; one in use keeps its connections', () => {
+test('a new certificate evicts one unused for ten minutes, while one in use keeps its connections', () => {
   let nowMs = 0;
   const agents = new GuardedAgents({ timeoutMs: 5000, policy: POLICY, nowMs: () => nowMs });
   afterwards(() => agents.close());
@@ -224,7 +224,7 @@ test('[S15] the same holds for a connection on which the TLS handshake never end
   expect(attempt.durationMs).toBeLessThan(PATIENT_MS / 2);
 });
 
-test('a connection on which TLS fails is closed: its request does not wait for the deadline, and no other is sent over it', async () => {
+test('a connection whose TLS fails is closed: its request ends before the deadline, and no other uses it', async () => {
   const broken = { what: 'records that cannot be opened', times: 1 } as const;
   const poster = aFloodedPoster();
   const asking = await startTlsFlooder(GOOD, broken);

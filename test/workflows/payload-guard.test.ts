@@ -15,7 +15,7 @@ test('workflow code collects no stacks: the SDK would, for each promise', () => 
   expect(Error.stackTraceLimit).toBeUndefined();
 });
 
-test('after a mistake in workflow code, errors say where they come from; after what ends a run in order, they do not', async () => {
+test('errors say where they come from after a mistake in workflow code, but not after an orderly end', async () => {
   await run(new ContinueAsNew({ workflowType: 'exportJob' }));
   await run(ApplicationFailure.nonRetryable('The webhook is gone.'));
   expect(Error.stackTraceLimit).toBeUndefined();

@@ -100,7 +100,7 @@ async function told(client: Client, user: string, options: { readonly about?: st
   return all;
 }
 
-test('a trace that reads only what may name the person says of everybody what one that reads all says', async () => {
+test('a trace that reads only what may name the person finds the same as one that reads all', async () => {
   const users = new Set<string>();
   for (const fact of await factsOf(serverWith(recorded)))
     if (fact.kind === 'slice') for (const { user } of fact.slice.triggers) users.add(user);
@@ -142,7 +142,7 @@ test('a recorded job: who failed once and was sent then, with every attempt', as
   ]);
 });
 
-test('a recorded job: a member was found by its backfill and sent; of a stranger there is nothing', async () => {
+test('a recorded job: a backfill found and sent a member; a trace of an unknown person is empty', async () => {
   expect(await told(serverWith(recorded), 'm1099')).toMatchObject([
     { kind: 'found', audience: 'vip', backfill: 1 },
     { kind: 'attempted', event: 'enter', outcome: 'delivered' },
@@ -207,7 +207,7 @@ test('requests in flight when their run was terminated have an unknown outcome',
   expect((await factsOf(client)).at(-1)).toEqual({ kind: 'closed', runId: 'run', atMs: 1_795_000_002_000 });
 });
 
-test('a history is read as its facts are taken, no page ahead: however long it is, one page is in memory', async () => {
+test('a trace reads a history page by page as it goes, and holds one page in memory', async () => {
   const signal = { signalName: 'enter', input: payloads({ user: 'x', audience: 'a' }) };
   const server = serverWith(
     Array.from({ length: 70 }, (_, i) => event(i + 1, { workflowExecutionSignaledEventAttributes: signal })),
@@ -223,7 +223,7 @@ test('a history is read as its facts are taken, no page ahead: however long it i
   expect(pagesAtFact).toEqual(Array.from({ length: 70 }, (_, i) => Math.floor(i / 7) + 1));
 });
 
-test('a page of more bytes than the client takes is read in smaller ones; an event that is too large alone is an error', async () => {
+test('the client reads an oversized page in smaller ones, and fails on a single event that is too large', async () => {
   const server = serverWith(recorded);
   expect(await factsOf(takingAtMost(4, server))).toEqual(await factsOf(server));
   await expect(factsOf(takingAtMost(0, server))).rejects.toThrow('Failed to signal');

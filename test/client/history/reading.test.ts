@@ -119,7 +119,7 @@ test('every run is read, oldest first, and each says that it is', async () => {
   expect(progress.map(({ runs, ofRuns }) => [runs, ofRuns])).toEqual(FIVE.map((_, i) => [i, 5]));
 });
 
-test('a run that the list does not have yet is found by the one before it, wherever it is', async () => {
+test('a trace finds a run that the list lacks through the run before it', async () => {
   const runs = FIVE.map((run): Run => (run.id === 'r3' || run.id === 'r5' ? { ...run, isUnlisted: true } : run));
   expect(await reading(runs, 'ann')).toMatchObject({ signalled: ['r1', 'r3'] });
   expect((await reading(runs, 'eve')).signalled).toEqual(['r5']);
@@ -130,7 +130,7 @@ test('runs whose retention has ended are passed over, before the list was made a
   expect(await reading(runs, 'ann')).toMatchObject({ signalled: ['r3'], read: ['r3', 'r4', 'r5'] });
 });
 
-test('a run whose beginning is encrypted with a key that is not here fails the trace, after what was before it', async () => {
+test('a trace fails at a run that is encrypted with a missing key, after reporting the runs before', async () => {
   const runs = FIVE.map((run): Run => (run.id === 'r3' ? { ...run, isLocked: true } : run));
   const { failure, signalled, read } = await reading(runs, 'ann');
   expect(failure).toBeInstanceOf(UnknownPayloadKey);

@@ -14,7 +14,7 @@ function toldOf(definition: unknown) {
   return { told, fields: problems.map(({ field }) => field) };
 }
 
-test('[S22] a URL with a password never leaves the client, and what is wrong with it is said here', () => {
+test('[S22] a URL with a password never leaves the client, which reports the mistake itself', () => {
   const { webhookUrl: _, ...rest } = GOOD;
   expect(toldOf({ ...GOOD, webhookUrl: 'https://me:s3cret@a.example/' })).toEqual({
     told: rest,
@@ -51,7 +51,7 @@ test.each(['text', null, ['s3cret'], 7])('the client asks no worker about %j', (
   expect(toldOf(definition)).toEqual({ told: undefined, fields: [''] });
 });
 
-test('a worker that likes what it was told does not make a wrong definition right: what was held back is still said', () => {
+test('a worker that accepts the rest does not make a wrong definition right: held-back fields are still reported', () => {
   const liked = {
     ok: true,
     definition: { ...GOOD, exportFields: [], existingUsers: false, userLegacyMessageFormat: false },
@@ -93,7 +93,7 @@ const LOST = [
   new Headers({ 'x-list': '7' }),
 ];
 
-test('a value that JSON cannot carry is refused by its field, before anything is sent: null would often mean none', async () => {
+test('the client refuses a value that JSON cannot carry, and sends none of it: null would often mean none', async () => {
   for (const [i, field] of Object.keys(RIGHT).entries()) {
     const { client, told } = anEasyWorker();
     const value = LOST[i % LOST.length];
@@ -116,7 +116,7 @@ test.each([
   expect(prepared.ok ? [] : prepared.problems.map((problem) => problem.field)).toEqual([field]);
 });
 
-test('a definition that is no plain object, or contains itself, is refused; one without a prototype, and fields that are undefined, are not', async () => {
+test('the client refuses circular definitions and class instances, but takes objects without a prototype and undefined fields', async () => {
   class Job {
     readonly label = 'A job';
     get audiences() {

@@ -33,7 +33,7 @@ const jobs = (count: number): JobSummary[] =>
 
 const client = clientWith({ query: () => Promise.resolve(aStatus()) });
 
-test('an overview says which jobs were not asked among so many, so that nobody takes them for silent', async () => {
+test('an overview says which of many jobs it did not ask, so nobody takes them for silent', async () => {
   const found = await withNumbers(client, [
     ...jobs(501),
     ...jobs(1).map((job) => ({ ...job, workflowId: 'ended', running: false })),
@@ -46,7 +46,7 @@ test('an overview says which jobs were not asked among so many, so that nobody t
   expect(found[501]).not.toHaveProperty('isNotAsked');
 });
 
-test('nor when there was no time to ask them', async () => {
+test('an overview says that it did not ask jobs for lack of time', async () => {
   expect(await withNumbers(client, jobs(2), { lookMs: 0 })).toMatchObject([{ isNotAsked: true }, { isNotAsked: true }]);
 });
 
@@ -74,14 +74,14 @@ async function listed(runs: readonly object[], last: object, areRunning: boolean
 }
 
 test.each([true, false])(
-  'a job that has just begun another run is among those that are listed, though the server does not list that yet (only the running: %s)',
+  'a job that just continued as new is listed before the server lists its run (only the running: %s)',
   async (areRunning) => {
     const jobs = await listed([aRun('CONTINUED_AS_NEW'), aRun('CONTINUED_AS_NEW')], aRun('RUNNING'), areRunning);
     expect(jobs).toMatchObject([{ jobId: 'vip', running: true }]);
   },
 );
 
-test('one that has ended in that run is not', async () => {
+test('a job whose newest run has ended is not listed as running', async () => {
   expect(await listed([aRun('CONTINUED_AS_NEW')], aRun('COMPLETED'), true)).toEqual([]);
 });
 
@@ -141,17 +141,17 @@ test('a source that fails is reported with how often, and why the last time', as
   expect(await troubleIn([reading(3, DOWN)], { state: 'paused' })).toContain('HTTP 503');
 });
 
-test('one that does not answer at all is said in words', async () => {
+test('a source that does not answer at all is reported in words', async () => {
   expect(await troubleIn([reading(2, LATE)])).toMatch(/The last time: there was no answer within a minute\.$/);
 });
 
-test('there is none while the source answers, nor of what does not keep the backfill from reading', async () => {
+test('a backfill reports no trouble while its source answers, or for failures that do not block reading', async () => {
   expect(await troubleIn([])).toBeUndefined();
   expect(await troubleIn([reading(1)])).toBeUndefined();
   expect(await troubleIn([{ ...reading(2, DOWN), activityType: { name: 'countMembers' } }])).toBeUndefined();
 });
 
-test('there is none of a child that has ended or is not there, and of a backfill that is over nobody is asked', async () => {
+test('a backfill reports no trouble of a missing or ended child, nor once it is over', async () => {
   expect(await troubleIn([reading(2, DOWN)], { of: 'TERMINATED' })).toBeUndefined();
   expect(await troubleIn(serverError(GRPC.NOT_FOUND))).toBeUndefined();
   expect(await troubleIn([reading(2, DOWN)], { state: 'finished' })).toBeUndefined();
@@ -217,11 +217,11 @@ test.each([
   ['its exits alone', at('other', 'https://else.example/', ['vip'], { onExit: { webhookUrl: URL } }), ['other']],
   ['another audience', at('other', URL, ['news']), []],
   ['another URL', at('other', 'https://else.example/'), []],
-])('a job that runs beside it and tells the same URL of %s is warned of, if both send the same', (_, other, named) => {
+])('a plan warns of a running job that tells the same URL of %s, if both send the same', (_, other, named) => {
   expect(noted([created('crm')], [at('crm')], [other])).toEqual([['crm', undefined, named]]);
 });
 
-test('one that sends enters and one that sends exits are no twins', () => {
+test('a job that sends enters and a job that sends exits are no twins', () => {
   const enters = at('enters', URL, ['vip'], { events: ['enter'] });
   const exits = at('exits', URL, ['vip'], { events: ['exit'] });
   expect(noted([created('enters'), created('exits')], [enters, exits])).toEqual([
@@ -254,7 +254,7 @@ test('a job is not asked again when the server would refuse again', async () => 
   await expect(queryStatus(client, 'vip')).rejects.toThrow(serverError(GRPC.INVALID_ARGUMENT));
 });
 
-test('a job that has had nothing to do for long is not said to be as fast as it was', async () => {
+test('the status of a job that has long been idle does not repeat its old rate', async () => {
   const dayAgoMs = Date.now() - 86_400_000;
   const meter = { since: dayAgoMs, at: dayAgoMs, one: 302, five: 300 };
   const ratePerSecond = { oneMinute: 302, fiveMinutes: 300, meter };
@@ -315,12 +315,12 @@ test('the fields that templates name are looked for like export fields', () => {
   expect(unknownFields(['segments_all', 'segment_events.first', '_audience'], KNOWN)).toEqual([]);
 });
 
-test('nothing is said of fields that a profile has, of what is always sent, and where no profile is known', () => {
+test('no warning comes for fields that a profile has, for fields always sent, or without any profile', () => {
   expect(unknownFields([...KNOWN, 'segment_events'], KNOWN)).toEqual([]);
   expect(unknownFields(['emial'], [])).toEqual([]);
 });
 
-test('nothing is said where not every field is listed: too many, or too deep', () => {
+test('no warning comes where not every field is listed: too many, or too deep', () => {
   const many = Array.from({ length: 1000 }, (_, n) => `field-${n}`);
   expect(unknownFields(['emial'], many)).toEqual([]);
   expect(unknownFields(['a.b.c.d.e.f.g.h.i'], KNOWN)).toEqual([]);
@@ -336,7 +336,7 @@ test('an edit says which fields are different now, in the order of the form', ()
   ]);
 });
 
-test('a webhook URL that was named is said to be changed though it looks the same: only its origin is shown', () => {
+test('an edit lists a given webhook URL as changed though it looks the same: only its origin is shown', () => {
   const status = aStatus({});
   expect(changesOf(status, status, { webhookUrl: 'https://hooks.example.com/other' })).toEqual([
     { field: 'webhookUrl', from: status.webhookUrl, to: status.webhookUrl },

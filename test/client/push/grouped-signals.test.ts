@@ -100,7 +100,7 @@ test('a full signal waits for nobody', async () => {
   expect(job.batches.map((batch) => batch.length)).toEqual([2, 1, 1]);
 });
 
-test('the history of a job is looked at as often as what is signalled fills it, without the times that a run leaves out', async () => {
+test('the client checks the history of a job only as often as signalled bytes fill it, without omitted times', async () => {
   let looks = 0;
   const job = new RecordedJob({
     history: () => {
@@ -131,7 +131,7 @@ test('jobs do not wait for each other', async () => {
   await waiting;
 });
 
-test('whatever is called at once, each call resolves when all that it brought is with the job, in order, in signals of 64 KiB', async () => {
+test('each of many calls at once resolves when the job has its triggers, in order, in signals of 64 KiB', async () => {
   const calls = fc.array(fc.array(fc.nat(9000), { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 12 });
   await always(
     fc.asyncProperty(calls, async (sizes) => {
@@ -156,7 +156,7 @@ test('whatever is called at once, each call resolves when all that it brought is
   );
 });
 
-test('when the job takes nothing, each call is told how many of its own it took, and what waits behind is told at once', async () => {
+test('when a job has ended, each call learns how many triggers it took, and waiting calls fail at once', async () => {
   const job = new RecordedJob({
     ...TAKES_NO_MORE,
     delayMs: 5,
@@ -183,7 +183,7 @@ test('when the job takes nothing, each call is told how many of its own it took,
   expect(job.batches).toHaveLength(3);
 });
 
-test('why one trigger could not be sent is said alone, unless it may have been accepted', async () => {
+test('a lone trigger fails with its plain cause, unless it may have been accepted', async () => {
   const ended = new RecordedJob({ fail: () => new JobNotRunning('vip', 'stopped') });
   const refused = await groupedFor(ended).signal('vip', checkedUsers('1')).catch(reasonOf);
   expect(refused).toBeInstanceOf(JobNotRunning);
@@ -192,7 +192,7 @@ test('why one trigger could not be sent is said alone, unless it may have been a
   expect(unknown).toMatchObject({ name: 'PushInterrupted', unconfirmed: 1 });
 });
 
-test('one that is no trigger is named by its place, and none of the call is sent', () => {
+test('a call with a wrong trigger names its place, and sends none', () => {
   const mixed = [trigger('1'), { ...trigger('2'), event: 'gone' }];
   expect(() => checkedAll(mixed, clock)).toThrow(/Line 2 is not a trigger/);
 });

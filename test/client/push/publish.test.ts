@@ -86,7 +86,7 @@ test('a job that accepts no more is left out and named, and the others get every
   expect(leftOut).toEqual(['crm']);
 });
 
-test('while one job takes nothing, the others get theirs at once, and it gets its own in order when it takes some again', async () => {
+test('one full job delays no other, and gets its own triggers in order when it takes some again', async () => {
   let isFull = true;
   const crm = new RecordedJob({ history: () => ({ bytes: 0, events: isFull ? 20_000 : 0 }) });
   const jobs = { crm, mail: new RecordedJob() };
@@ -256,7 +256,7 @@ test('an interruption leaves no job out: it ends the input', async () => {
   expect(leftOut).toEqual([]);
 });
 
-test('a job whose audiences cannot be read here is told nothing, and named', async () => {
+test('publish sends nothing to a job whose audiences it cannot read, and names the job', async () => {
   const { running, open } = world({ crm: new RecordedJob() }, { crm: ['vip'] });
   const unreadable = async () => [...(await running()), { jobId: 'secret', audiences: null }];
   const result = await publishTo(directoryOf(unreadable), open, [trigger('1', 'vip')]);

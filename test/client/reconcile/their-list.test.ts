@@ -31,7 +31,7 @@ test('lines are ids, whatever ends them, without a byte order mark or blank line
 });
 
 test.each([' 1', '1 ', '1\u00A0', '\u30001', ' 1\r'])(
-  'an id is never changed in silence: %j is refused where nothing says that its blank is meant, and taken where something does',
+  'the reader refuses %j in formats that cannot tell whether its blank is meant, and takes it in the others',
   async (id) => {
     const reason = 'the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)';
     expect(await problemsOf(`0\n${id}\n2`, { format: 'lines' })).toEqual([`line 2: ${reason}`]);
@@ -152,7 +152,7 @@ test.each([
   expect(problem).toMatch(words);
 });
 
-test('a CSV with semicolons, as spreadsheets write it in half of Europe, is told so', async () => {
+test('a CSV with semicolons, as many spreadsheets write it, gets a hint at commas', async () => {
   expect(await problemsOf('id;mail\n1;a@b\n', { format: 'csv' })).toEqual([
     'line 1: its columns are separated by ";": save it with "," between them',
   ]);

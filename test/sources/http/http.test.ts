@@ -64,7 +64,7 @@ test('the source checks that a service answers by its list of audiences, or else
   expect([...paths]).toEqual(['/v1/lists', '/v1/gone', `/v1/m/${VIP}`, `/v1/gone/${VIP}`]);
 });
 
-test('ids of audiences that are no 32 hex digits become some, the same every time; the service is asked by its own', async () => {
+test('the source makes 32 hex digits of other audience ids, always the same, and asks by the original ids', async () => {
   const service = await startJsonServer(({ url }) =>
     url.pathname === '/v1/lists'
       ? { json: [{ key: 7_076_027_172_059_065_053n }, { key: '9F1E2C3D-4A5B-6C7D-8E9F-0A1B2C3D4E5F' }, { key: 'a/b' }] }
@@ -183,7 +183,7 @@ test('[S12] a next page at another origin is not asked', async () => {
   expect(elsewhere.asked).toEqual([]);
 });
 
-test('a place that comes again has the same cursor, by which whoever reads on finds out that it is led in a circle', async () => {
+test('a place that comes again has the same cursor, by which readers notice a circular list', async () => {
   let asked = 0;
   const service = await startJsonServer(() => ({ json: { data: [`${asked}`], next: `c${asked++ % 2}` } }));
   const source = opened(service.url, NEXT);

@@ -30,7 +30,7 @@ test('a segment that is deleted, invalid, or of another table or kind is not an 
   ]);
 });
 
-test('a segment whose id is not 32 hex digits is an audience like any other, and is asked for by that id', async () => {
+test('the source accepts a segment whose id is not 32 hex digits, and asks for it by that id', async () => {
   const key = 'erg9/erg8er6gerge90r8er';
   const lytics = await startLytics({
     audiences: [{ id: key, slug: 'odd', name: 'Odd', members: PEOPLE.slice(0, 3) }],
@@ -91,7 +91,7 @@ test.each<[what: string, answer: Answered, message: RegExp]>([
   ['JSON of another form', { json: { status: 200, data: { segments: [] } } }, /no list under "data"/],
   ['a page of somebody else', { status: 404, text: 'nginx' }, /HTTP 404\. Check the URL/],
   ['that it timed out', { json: { status: 200, message: 'Timed out', data: null } }, /did not get the answer in time/],
-])('%s is told by status and code; neither the token nor what was written is repeated', async (_, answer, message) => {
+])('the source reports %s by status and code, without the token and the body', async (_, answer, message) => {
   const lytics = await accountOf();
   once(answer)(lytics);
   const error = await opened(lytics)
@@ -190,7 +190,7 @@ test.each<[what: string, answer: Answered]>([
   await expect(source.isMember(VIP, 'p1')).rejects.toBeInstanceOf(SourceUnavailable);
 });
 
-test('somebody is no member only by a list that is said to have all segments', async () => {
+test('the source believes that somebody is no member only by a complete list of segments', async () => {
   const lytics = await accountOf(['1']);
   const source = opened(lytics);
   await source.audiences();
@@ -247,7 +247,7 @@ test.each<[what: string, settings: object, message: RegExp]>([
   ['a field that is a path', { userField: 'user_id/../x' }, /letters, digits and underscores/],
   ['a URL with a token in it', { url: 'https://api.lytics.io/?key=s3cret' }, /no user name, password, query/],
   ['pages larger than Lytics gives', { pageSize: 101 }, /at pageSize/],
-])('%s in the configuration is said, without repeating it', (_, more, message) => {
+])('%s in the configuration is refused, and not repeated', (_, more, message) => {
   const { error } = lyticsSource.safeParse({ kind: 'lytics', token: TOKEN, userField: '_uid', ...more });
   const words = error === undefined ? '' : z.prettifyError(error);
   expect(words).toMatch(message);

@@ -76,7 +76,7 @@ test('an empty end shortly before the end is reported, too', async () => {
   expect(told).toContainEqual(expect.stringMatching(/ended after 100 rows, but Lytics says that there are 104/));
 });
 
-test('a scan that leads in a circle is refused, whatever its length; pages that differ under one "_next" are none', async () => {
+test('the source refuses a circular scan of any length, but takes different pages under one "_next"', async () => {
   const lytics = await accountOf();
   const source = opened(lytics);
   await source.audiences();
