@@ -61,7 +61,7 @@ export class SendBudget {
   /** When its budget is over, as `performance.now()`. */
   readonly endsAtMs: number;
   readonly #endsAtWall: number;
-  #openLanes = 0;
+  #openSlots = 0;
   #lastStarted: NodeJS.Timeout | undefined;
 
   constructor(options: SliceSendingOptions) {
@@ -74,7 +74,7 @@ export class SendBudget {
   /** Runs this many slots at once to their ends, and returns the permits of those that end long before the others. */
   async run(count: number, slot: () => Promise<void>): Promise<void> {
     const { slice, starts, cancelled } = this.#options;
-    this.#openLanes = count;
+    this.#openSlots = count;
     const tailMs = starts === undefined ? TAIL_MS : PACED_TAIL_MS;
     const tail = setTimeout(() => this.#returnIdlePermits(), slice.budgetMs + tailMs);
     // A paused job waits until nothing more is started, not for answers.
@@ -88,7 +88,7 @@ export class SendBudget {
 
   /** A slot has nothing more to start. */
   slotEnded(): void {
-    this.#openLanes--;
+    this.#openSlots--;
   }
 
   /** Whether the budget is left by both clocks: one stops while the machine sleeps, the other may be set back. */
@@ -139,7 +139,7 @@ export class SendBudget {
 
   #returnIdlePermits(): void {
     const { slice, starts, returnPermits, cancelled } = this.#options;
-    const left = this.#openLanes;
+    const left = this.#openSlots;
     if (left === 0) return;
     if (!cancelled.aborted && (starts === undefined ? left >= slice.permits : starts.isOver || starts.isAwaited))
       return;

@@ -278,8 +278,8 @@ export class SliceSending {
     if (verdict === 'delivered') this.#queue.delivered(places);
   }
 
-  #halve(places: readonly number[], wasAsked: boolean): void {
-    this.#queue.halve(places, wasAsked);
+  #halve(places: readonly number[], wasRequested: boolean): void {
+    this.#queue.halve(places, wasRequested);
     this.#options.settled.halved = this.#queue.halved;
   }
 

@@ -182,7 +182,7 @@ async function taken(
     clearTimeout(timer);
     reply.raw.off('close', leave);
   });
-  options.ingests.heard(ingest.name, reading);
+  options.ingests.countRequest(ingest.name, reading);
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
   const answer = await repeats.once(key, whatIsTold(ingest, reading), async (atOf) => {

@@ -49,7 +49,7 @@ export class Ingests {
   }
 
   /** Counts each request of its sender. */
-  heard(ingest: string, { changes }: Pick<Reading, 'changes'>): void {
+  countRequest(ingest: string, { changes }: Pick<Reading, 'changes'>): void {
     const before = this.#toldNothing.get(ingest) ?? 0;
     const requests = changes.length > 0 ? Infinity : before + 1;
     if (requests === IGNORED_REQUESTS) this.#log.warn({ ingest, count: requests }, ALL_IGNORED);

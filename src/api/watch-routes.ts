@@ -96,12 +96,12 @@ function checkAllowed({ jobs }: Caller): void {
 export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, shown: WatchStatus): WatchStatus {
   const { last } = shown;
   if (caller.jobs === undefined || last === undefined) return shown;
-  const { unreadable, absent, lost, ...told } = last.told;
+  const { unreadable, absent, lost, ...published } = last.published;
   const own = {
-    ...told,
+    ...published,
     unreadable: unreadable.filter((jobId) => caller.mayJob(jobId)),
     ...(absent === undefined ? {} : { absent: absent.filter((jobId) => caller.mayJob(jobId)) }),
     ...(lost === undefined ? {} : { lost: lost.filter(({ jobId }) => caller.mayJob(jobId)) }),
   };
-  return { ...shown, last: { ...last, told: own } };
+  return { ...shown, last: { ...last, published: own } };
 }

@@ -262,10 +262,10 @@ export class ExportJobs {
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
     checkOptions('push', options);
-    const heard = new Set<string>();
+    const subscribed = new Set<string>();
     const check = async (one: CheckedTrigger): Promise<void> => {
-      if (!heard.has(one.trigger.audience)) await this.#refuseUnmatched(jobId, one);
-      heard.add(one.trigger.audience);
+      if (!subscribed.has(one.trigger.audience)) await this.#refuseUnmatched(jobId, one);
+      subscribed.add(one.trigger.audience);
     };
     return await pushTo(this.#pusher(jobId, options), triggers, options.signal, this.#clock, check);
   }

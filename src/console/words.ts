@@ -8,7 +8,7 @@ const TONES: Readonly<Record<string, string>> = {
   running: 'good',
   delivered: 'good',
   finished: 'good',
-  telling: 'good',
+  publishing: 'good',
   scanning: 'good',
   confirming: 'good',
   waiting: 'quiet',

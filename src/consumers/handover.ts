@@ -97,7 +97,7 @@ export class Handover {
    * Returns false if `jobs` are given, all of them run, and none subscribes to the audience, as was looked up just now.
    * @throws the reason of `stop`, once that is aborted
    */
-  async hears(audience: string, stop: AbortSignal): Promise<boolean> {
+  async isSubscribed(audience: string, stop: AbortSignal): Promise<boolean> {
     if (this.#options.jobs === undefined) return true;
     return (await unless(stop, this.#subscribers(audience, stop))).length > 0;
   }

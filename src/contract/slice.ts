@@ -143,10 +143,10 @@ export interface SliceReport {
 }
 
 /**
- * Places of triggers whose batch was refused, with the most triggers that their next batch may have. `isUnasked`: no request was made for it, since
+ * Places of triggers whose batch was refused, with the most triggers that their next batch may have. `isUnrequested`: no request was made for it, since
  * its template could not be rendered. Absent: none.
  */
-export type HalvedBatches = readonly (readonly [place: number, most: number, isUnasked?: true])[];
+export type HalvedBatches = readonly (readonly [place: number, most: number, isUnrequested?: true])[];
 
 /** Details of a `deliver` heartbeat: the outcomes so far. If the worker is lost, only the rest is sent again. */
 export interface SliceProgress {

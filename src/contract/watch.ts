@@ -126,7 +126,7 @@ export interface WatchRound {
   readonly durationMs: number;
   /** Whether there was no snapshot to compare with. */
   readonly isBaseline: boolean;
-  readonly told: EmissionReport;
+  readonly published: EmissionReport;
 }
 
 /** A round whose changes are on disk and are being sent to the jobs, until every job has them. */
@@ -192,8 +192,8 @@ export interface WatchState {
   readonly obsolete?: readonly string[];
 }
 
-/** `scanning`, `confirming` and `telling` are the parts of a round; between rounds it is `waiting`, `held` or `failing`. */
-export type WatchPhase = 'scanning' | 'confirming' | 'telling' | 'waiting' | 'held' | 'failing' | 'stopped';
+/** `scanning`, `confirming` and `publishing` are the parts of a round; between rounds it is `waiting`, `held` or `failing`. */
+export type WatchPhase = 'scanning' | 'confirming' | 'publishing' | 'waiting' | 'held' | 'failing' | 'stopped';
 
 /** Answer to the query for the status of a watch. */
 export interface WatchStatus {

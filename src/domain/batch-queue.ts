@@ -29,7 +29,7 @@ export class BatchQueue {
   readonly #options: BatchQueueOptions;
   readonly #most = new Map<number, number>();
   /** The halved ones that were in a request. */
-  readonly #asked = new Set<number>();
+  readonly #requested = new Set<number>();
   readonly #people: Person[] = [];
   /** By the places of their triggers. */
   readonly #personAt: Person[] = [];
@@ -109,13 +109,13 @@ export class BatchQueue {
 
   /**
    * Splits a batch of more than one that was refused.
-   * @param wasAsked whether the endpoint refused it; else no request could be made of it.
+   * @param wasRequested whether the endpoint refused it; else no request could be made of it.
    */
-  halve(places: readonly number[], wasAsked = true): void {
+  halve(places: readonly number[], wasRequested = true): void {
     const most = Math.ceil(places.length / 2);
     for (const place of places) {
       this.#most.set(place, most);
-      if (wasAsked) this.#asked.add(place);
+      if (wasRequested) this.#requested.add(place);
       const person = this.#personAt[place];
       if (person !== undefined) person.next = Math.min(person.next, place);
     }
@@ -127,7 +127,7 @@ export class BatchQueue {
     const { triggers } = this.#options;
     return [...this.#most]
       .filter(([place, most]) => most !== triggers[place]?.batchMost)
-      .map(([place, most]) => (this.#asked.has(place) ? [place, most] : [place, most, true]));
+      .map(([place, most]) => (this.#requested.has(place) ? [place, most] : [place, most, true]));
   }
 
   #putFirst(places: readonly number[]): void {

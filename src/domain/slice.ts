@@ -13,7 +13,7 @@ import type {
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ATTEMPT_CODES, isDecidedVerdict, judge, wasAsked } from './verdict.ts';
+import { ATTEMPT_CODES, isDecidedVerdict, judge, wasRequested } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
@@ -72,9 +72,9 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
 function readHalved(raw: unknown, size: number): { readonly halved?: HalvedBatches } {
   if (!Array.isArray(raw)) return {};
   const halved = raw.flatMap((one: unknown) => {
-    const [place, most, isUnasked] = Array.isArray(one) ? (one as unknown[]) : [];
+    const [place, most, isUnrequested] = Array.isArray(one) ? (one as unknown[]) : [];
     return isPlace(place, size) && typeof most === 'number' && Number.isSafeInteger(most) && most > 0
-      ? [isUnasked === true ? ([place, most, true] as const) : ([place, most] as const)]
+      ? [isUnrequested === true ? ([place, most, true] as const) : ([place, most] as const)]
       : [];
   });
   return { halved };
@@ -196,7 +196,7 @@ export function attemptsOf(
 
 /** Whether a request was really made, as far as that is known. */
 export function didAsk({ outcome, verdict, code }: Pick<Attempt, 'outcome' | 'verdict' | 'code'>): boolean {
-  return outcome === 'delivered' || (verdict !== undefined && wasAsked(verdict, code));
+  return outcome === 'delivered' || (verdict !== undefined && wasRequested(verdict, code));
 }
 
 function outcomes(end: SliceEnd): (index: number) => ReportedAttempt {

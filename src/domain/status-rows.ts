@@ -128,14 +128,14 @@ type Row = Omit<StatusRow, 'value'> & { readonly value: string | undefined };
 function fieldRows(status: JobStatus, telling: Telling): Row[] {
   return EDITABLE_FIELDS.filter((field) => FORM[field].row !== null).map((field) => {
     const { row, label } = FORM[field];
-    const tell = TOLD[field] ?? plainly(field);
+    const tell = FIELD_TEXTS[field] ?? plainly(field);
     return { name: row ?? label, value: tell(status, telling) };
   });
 }
 
-type Tell = (status: JobStatus, telling: Telling) => string | undefined;
+type FieldText = (status: JobStatus, telling: Telling) => string | undefined;
 
-function plainly(field: keyof JobEdit): Tell {
+function plainly(field: keyof JobEdit): FieldText {
   return ({ [field]: value }) => {
     if (value == null || value === FORM[field].default) return undefined;
     return printable(typeof value === 'string' ? value : JSON.stringify(value));
@@ -143,7 +143,7 @@ function plainly(field: keyof JobEdit): Tell {
 }
 
 /** Fields that need more words than their value. */
-const TOLD: { readonly [Field in keyof JobEdit]?: Tell } = {
+const FIELD_TEXTS: { readonly [Field in keyof JobEdit]?: FieldText } = {
   audiences: ({ audiences }, { mostNames }) =>
     names(
       audiences.map(({ slug }) => slug),

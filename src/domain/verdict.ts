@@ -56,7 +56,7 @@ export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, ref
 /** The properties of a verdict. Its effect on the trigger is in `job/settling.ts`. */
 interface VerdictMeaning {
   /** Whether a request was really made, as far as that is known. */
-  readonly wasAsked: boolean;
+  readonly wasRequested: boolean;
   /** The row that it lengthens; null: it does not show whether the endpoint is healthy. */
   readonly row: FailureRow | null;
   /** The request of the endpoint, about all people: to wait, never to call again, or to pause. Its slice ends at once. */
@@ -69,31 +69,38 @@ interface VerdictMeaning {
   readonly isShown: boolean;
 }
 
-const NOT_ASKED = { wasAsked: false, row: null, asksTo: null, isSetup: false, isOfEverybody: false, isShown: true };
-const ASKED = { ...NOT_ASKED, wasAsked: true };
+const NOT_REQUESTED = {
+  wasRequested: false,
+  row: null,
+  asksTo: null,
+  isSetup: false,
+  isOfEverybody: false,
+  isShown: true,
+};
+const REQUESTED = { ...NOT_REQUESTED, wasRequested: true };
 
 /** A line for each verdict. Code that depends on a verdict uses this table, or a switch or record that the compiler checks for completeness. */
 export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
-  transient: { ...ASKED, row: 'failed' },
-  misconfigured: { ...ASKED, row: 'failed', isSetup: true },
-  throttled: { ...ASKED, asksTo: 'wait' },
-  'endpoint-gone': { ...ASKED, asksTo: 'end' },
-  pausing: { ...ASKED, asksTo: 'pause' },
-  refused: { ...ASKED, row: 'refused' },
+  transient: { ...REQUESTED, row: 'failed' },
+  misconfigured: { ...REQUESTED, row: 'failed', isSetup: true },
+  throttled: { ...REQUESTED, asksTo: 'wait' },
+  'endpoint-gone': { ...REQUESTED, asksTo: 'end' },
+  pausing: { ...REQUESTED, asksTo: 'pause' },
+  refused: { ...REQUESTED, row: 'refused' },
   // The job's `answers` say that this is about the trigger, not about the endpoint.
-  'given-up': ASKED,
-  unsendable: NOT_ASKED,
-  source: { ...NOT_ASKED, isOfEverybody: true },
+  'given-up': REQUESTED,
+  unsendable: NOT_REQUESTED,
+  source: { ...NOT_REQUESTED, isOfEverybody: true },
   // A profile that is not there yet is a failure of neither the endpoint nor the trigger.
-  'profile-missing': { ...NOT_ASKED, isShown: false },
+  'profile-missing': { ...NOT_REQUESTED, isShown: false },
   // It is what the job is meant to do.
-  skipped: { ...NOT_ASKED, isShown: false },
-  'worker-fault': { ...NOT_ASKED, isOfEverybody: true },
+  skipped: { ...NOT_REQUESTED, isShown: false },
+  'worker-fault': { ...NOT_REQUESTED, isOfEverybody: true },
 };
 
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
-export function wasAsked(verdict: Verdict, code: string | undefined): boolean {
-  return VERDICTS[verdict].wasAsked && code !== ATTEMPT_CODES.templateFailed;
+export function wasRequested(verdict: Verdict, code: string | undefined): boolean {
+  return VERDICTS[verdict].wasRequested && code !== ATTEMPT_CODES.templateFailed;
 }
 
 /** Returns the verdict for a job with these `answers`: theirs, else whether it is a 2xx; see `judge`. */

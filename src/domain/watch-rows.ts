@@ -5,7 +5,7 @@ import type { StatusRow, Tone } from './status-rows.ts';
 const PHASES: Readonly<Record<WatchPhase, readonly [words: string, tone: Tone]>> = {
   scanning: ['reading the members', 'good'],
   confirming: ['checking with the source who has left', 'good'],
-  telling: ['sending the changes to jobs', 'good'],
+  publishing: ['sending the changes to jobs', 'good'],
   waiting: ['waiting for the next round', 'good'],
   held: ['held', 'caution'],
   failing: ['failing; it is tried again', 'bad'],
@@ -29,7 +29,7 @@ export function watchDetails(status: WatchStatus): string {
  */
 export function watchRows(status: WatchStatus, time: (at: string) => string, accept: string): StatusRow[] {
   const { state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, missed } = status;
-  const { absent = [], unreadable = [], lost = [] } = last?.told ?? {};
+  const { absent = [], unreadable = [], lost = [] } = last?.published ?? {};
   const [words, tone] = PHASES[state];
   const rows: (Omit<StatusRow, 'value'> & { readonly value: string | undefined })[] = [
     { name: 'State', value: words, tone },
@@ -89,7 +89,7 @@ export function settingsText({
 function lastText(last: NonNullable<WatchStatus['last']>, time: (at: string) => string): string {
   const changes =
     last.isBaseline && last.enters === 0 ? 'the first' : `${shownCount(last.enters)} in, ${shownCount(last.exits)} out`;
-  const jobs = last.told.jobs === 0 ? '' : `, to ${counted(last.told.jobs, 'job')}`;
+  const jobs = last.published.jobs === 0 ? '' : `, to ${counted(last.published.jobs, 'job')}`;
   return `${time(last.at)}, ${changes}${jobs}, took ${duration(last.durationMs)}`;
 }
 

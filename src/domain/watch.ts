@@ -50,37 +50,37 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
   return Math.max(startedAt + everyMs, now);
 }
 
-/** Rounds that fail in a row before operators are told: the first is mostly over after 5 s. */
-const FAILURES_TOLD = 3;
+/** Rounds that fail in a row before an alert: the first is mostly over after 5 s. */
+const FAILURES_ALERTED = 3;
 
 /**
- * Returns the alerts that a watch has to raise now, and the alerts told after that.
+ * Returns the alerts that a watch has to raise now, and all that it has raised then.
  * @param isOver the watch has ended, and every condition with it.
  */
 export function watchAlerts(
   state: WatchState,
   now: number,
   isOver = false,
-): { readonly alerts: readonly Alert[]; readonly told: WatchAlerts } {
+): { readonly alerts: readonly Alert[]; readonly raised: WatchAlerts } {
   const { trouble, held, snapshot } = state;
   const at = instantOf(now);
   const alerts: Alert[] = [];
-  let told: WatchAlerts = state.alerts ?? { raised: 0 };
+  let raised: WatchAlerts = state.alerts ?? { raised: 0 };
   const note = (name: 'failing' | 'held', holds: boolean, text: string): void => {
-    const since = told[name];
+    const since = raised[name];
     if (holds === (since !== undefined)) return;
-    const raised = told.raised + 1;
-    const common = { n: raised, kind: `watch-${name}`, at } as const;
+    const n = raised.raised + 1;
+    const common = { n, kind: `watch-${name}`, at } as const;
     if (since === undefined) alerts.push({ ...common, state: 'began', text });
     else alerts.push({ ...common, state: 'ended', since, text: WATCH_ENDED[name] });
-    const { [name]: _, ...rest } = told;
-    told = since === undefined ? { ...rest, raised, [name]: at } : { ...rest, raised };
+    const { [name]: _, ...rest } = raised;
+    raised = since === undefined ? { ...rest, raised: n, [name]: at } : { ...rest, raised: n };
   };
-  const isFailing = !isOver && (trouble?.failures ?? 0) >= FAILURES_TOLD;
+  const isFailing = !isOver && (trouble?.failures ?? 0) >= FAILURES_ALERTED;
   note('failing', isFailing, `Rounds have failed since ${shownTime(trouble?.since ?? at)}: ${trouble?.reason ?? ''}`);
   const exits = `${shownCount(held?.exits ?? 0)} of ${shownCount(snapshot?.members ?? 0)} members would leave at once.`;
   note('held', !isOver && held !== undefined, `${exits} The round is held until the next one shows the same.`);
-  return { alerts, told };
+  return { alerts, raised };
 }
 
 const WATCH_ENDED = {

@@ -12,7 +12,7 @@ export interface JobPollerOptions {
   /** Most jobs that are queried. */
   readonly most: number;
   /** Gets their answers, and how many did not answer. */
-  readonly told: (statuses: readonly JobStatus[], untold: number) => void;
+  readonly polled: (statuses: readonly JobStatus[], unanswered: number) => void;
   /** Gets the phases of watches; undefined for one that did not answer. Absent: they are not queried. */
   readonly toldWatches?: (phases: readonly (WatchPhase | undefined)[]) => void;
   /** The time in ms since any moment. Default: a clock that is never set. */
@@ -59,20 +59,20 @@ export class JobPoller {
   }
 
   async #ask(endsAtMs: number): Promise<void> {
-    const { client, most, told } = this.#options;
+    const { client, most, polled } = this.#options;
     const statuses: JobStatus[] = [];
-    let untold = 0;
+    let unanswered = 0;
     try {
       for (const [index, workflowId] of (await this.#running()).entries()) {
         const isAsked = index < most && this.#now() < endsAtMs && !this.#isClosed;
         const status = isAsked ? await quickStatus(client, workflowId) : undefined;
-        if (status === undefined) untold++;
+        if (status === undefined) unanswered++;
         else statuses.push(status);
       }
     } catch {
       // The server does not answer. Old answers must not be shown as if they were current.
     }
-    told(statuses, untold);
+    polled(statuses, unanswered);
     await this.#askWatches();
   }
 

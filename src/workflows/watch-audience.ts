@@ -148,7 +148,7 @@ class WatchRun {
     this.#set({ nextAt: undefined });
     try {
       if (this.#state.pending === undefined) await this.#scan();
-      if (this.#state.pending !== undefined) await this.#tell(this.#state.pending);
+      if (this.#state.pending !== undefined) await this.#publish(this.#state.pending);
     } catch (error) {
       if (isCancellation(error)) {
         if (this.isStopped) return;
@@ -168,13 +168,13 @@ class WatchRun {
 
   async #raiseAlerts(): Promise<void> {
     const { audience } = this.#state;
-    const { alerts, told } = watchAlerts(this.#state, Date.now(), this.isStopped);
+    const { alerts, raised } = watchAlerts(this.#state, Date.now(), this.isStopped);
     if (alerts.length === 0) return;
     try {
       await raiseAlerts(
         alerts.map((alert) => ({ id: `alert-${audience.id}-${Date.parse(alert.at)}-${alert.n}`, audience, alert })),
       );
-      this.#set({ alerts: told });
+      this.#set({ alerts: raised });
     } catch (error) {
       log.warn('an alert could not be queued', { error });
     }
@@ -235,12 +235,12 @@ class WatchRun {
   }
 
   /** Signals the round to every job. The round counts only after that: until then each attempt has the same triggers. */
-  async #tell(pending: PendingRound): Promise<void> {
-    this.#become('telling');
+  async #publish(pending: PendingRound): Promise<void> {
+    this.#become('publishing');
     const { snapshot, changes, isBaseline, startedAt } = pending;
     const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
     const isQuiet = changes.enters + changes.exits === 0;
-    const told = isQuiet ? await this.#publishMissed() : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const published = isQuiet ? await this.#publishMissed() : await emitChanges(audience.id, snapshot.id, snapshot.at);
     const { at, members } = snapshot;
     this.#set({
       snapshot,
@@ -251,7 +251,7 @@ class WatchRun {
       rounds: rounds + 1,
       enters: enters + changes.enters,
       exits: exits + changes.exits,
-      last: { at, members, ...changes, durationMs: Date.now() - startedAt, isBaseline, told },
+      last: { at, members, ...changes, durationMs: Date.now() - startedAt, isBaseline, published },
       obsolete: [base?.id, held?.scan.id].filter((id) => id !== undefined),
       nextAt: nextRoundAt(startedAt, options.everyMs, Date.now()),
     });
@@ -260,8 +260,8 @@ class WatchRun {
   /** Signals a round without changes: only jobs that were away may have missed something. */
   async #publishMissed(): Promise<EmissionReport> {
     const { audience, last } = this.#state;
-    if (last?.told.absent !== undefined) return await publishMissed(audience.id);
-    return { jobs: 0, unreadable: [], ...(last?.told.lost === undefined ? {} : { lost: last.told.lost }) };
+    if (last?.published.absent !== undefined) return await publishMissed(audience.id);
+    return { jobs: 0, unreadable: [], ...(last?.published.lost === undefined ? {} : { lost: last.published.lost }) };
   }
 
   #fail(error: unknown): void {

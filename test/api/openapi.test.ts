@@ -85,10 +85,10 @@ describe('the log', () => {
       misspelt: { preset: 'segment', ...proof },
       right: { preset: 'segment', ...proof },
     });
-    ingests.heard('right', { changes: [change] });
-    for (let i = 0; i < 19; i++) for (const name of ['misspelt', 'right']) ingests.heard(name, { changes: [] });
+    ingests.countRequest('right', { changes: [change] });
+    for (let i = 0; i < 19; i++) for (const name of ['misspelt', 'right']) ingests.countRequest(name, { changes: [] });
     expect(lines).toEqual([]);
-    for (let i = 0; i < 50; i++) for (const name of ['misspelt', 'right']) ingests.heard(name, { changes: [] });
+    for (let i = 0; i < 50; i++) for (const name of ['misspelt', 'right']) ingests.countRequest(name, { changes: [] });
     expect(lines).toEqual([
       expect.objectContaining({ ingest: 'misspelt', count: 20, msg: expect.stringContaining('tells of a change') }),
     ]);

@@ -27,7 +27,7 @@ const watch: WatchStatus = {
     stayed: 0,
     durationMs: 5,
     isBaseline: false,
-    told: {
+    published: {
       jobs: 2,
       unreadable: ['crm', 'theirs'],
       absent: ['theirs'],

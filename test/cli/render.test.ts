@@ -37,7 +37,7 @@ const STATUS: WatchStatus = {
     stayed: 0,
     durationMs: 4_000,
     isBaseline: false,
-    told: { jobs: 2, unreadable: [] },
+    published: { jobs: 2, unreadable: [] },
   },
 };
 
@@ -73,7 +73,12 @@ test('a watch says what to do when held, why it fails, what it missed, and which
     missed: { from: at, to: at },
     last: {
       ...STATUS.last!,
-      told: { jobs: 1, unreadable: ['secret-job'], absent: ['away-job'], lost: [{ jobId: 'late', from: at, to: at }] },
+      published: {
+        jobs: 1,
+        unreadable: ['secret-job'],
+        absent: ['away-job'],
+        lost: [{ jobId: 'late', from: at, to: at }],
+      },
     },
   };
   const text = watchLines({ audience: AUDIENCE, status }, { nowMs, columns: 400 }).join('\n');

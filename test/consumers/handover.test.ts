@@ -42,9 +42,9 @@ test('the handover asks once more whether a recently edited job subscribes befor
   const options = { directory, signal: never, log: new Said(), metrics: new ConsumerMetrics() };
   const handover = new Handover({ ...options, jobs: ['crm'] });
   const { signal } = new AbortController();
-  expect(await handover.hears('vip', signal)).toBe(false);
+  expect(await handover.isSubscribed('vip', signal)).toBe(false);
   audiences.push('vip');
-  expect(await handover.hears('vip', signal)).toBe(true);
+  expect(await handover.isSubscribed('vip', signal)).toBe(true);
 });
 
 test('the handover gives a job only the triggers that it has not accepted yet', async () => {

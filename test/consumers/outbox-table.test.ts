@@ -218,7 +218,7 @@ describe('a consumer', () => {
     const log = new Said();
     const consumer = await startOutbox({
       config: outboxSchema.parse({ url, pollMs: 60_000, ...settings }),
-      handover: { give, hears: async () => await Promise.resolve(true) },
+      handover: { give, isSubscribed: async () => await Promise.resolve(true) },
       log,
       metrics: new ConsumerMetrics(),
     });

@@ -212,7 +212,7 @@ describe('errors', () => {
     const named = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name).sort();
     const meant = (wasAsked: boolean): string[] =>
       Object.entries(VERDICTS)
-        .flatMap(([name, meaning]) => (meaning.wasAsked === wasAsked ? [name] : []))
+        .flatMap(([name, meaning]) => (meaning.wasRequested === wasAsked ? [name] : []))
         .sort();
     expect({ asked: named(asked), notAsked: named(notAsked) }).toEqual({ asked: meant(true), notAsked: meant(false) });
   });

@@ -151,16 +151,16 @@ test('operators are told once that rounds fail or exits are held, and again when
     trouble: { since: at, failures, notHere: 0, reason: 'The source is away.' },
   });
   expect(watchAlerts(failed(2), now).alerts).toEqual([]);
-  const { alerts, told } = watchAlerts(failed(3), now);
+  const { alerts, raised } = watchAlerts(failed(3), now);
   expect(alerts).toMatchObject([{ n: 1, kind: 'watch-failing', state: 'began' }]);
-  expect(watchAlerts({ ...failed(4), alerts: told }, now).alerts).toEqual([]);
-  const held = { ...well, alerts: told, held: { scan: { id: 's', members: 40, at }, exits: 60 } };
+  expect(watchAlerts({ ...failed(4), alerts: raised }, now).alerts).toEqual([]);
+  const held = { ...well, alerts: raised, held: { scan: { id: 's', members: 40, at }, exits: 60 } };
   const next = watchAlerts(held, now);
   expect(next.alerts).toMatchObject([
     { n: 2, kind: 'watch-failing', state: 'ended', since: at },
     { n: 3, kind: 'watch-held', state: 'began' },
   ]);
-  expect(watchAlerts({ ...held, alerts: next.told }, now, true).alerts).toMatchObject([
+  expect(watchAlerts({ ...held, alerts: next.raised }, now, true).alerts).toMatchObject([
     { n: 4, kind: 'watch-held', state: 'ended' },
   ]);
 });

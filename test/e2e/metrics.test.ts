@@ -55,7 +55,7 @@ test('every delivery and every attempt that failed is counted, as the endpoints 
 test('the metrics have what only jobs know: waiting triggers, unhealthy endpoints and dead letters', () => {
   const { well, unhealthy, refusing } = worker.jobs;
   const told = (name: string) => [well, unhealthy, refusing].map((job_id) => sumOf(metrics, name, { job_id }));
-  expect(sumOf(metrics, 'triggers_jobs', { told: 'yes' })).toBe(3);
+  expect(sumOf(metrics, 'triggers_jobs', { answered: 'yes' })).toBe(3);
   expect(told('triggers_job_waiting')).toEqual([0, 5, 0]);
   expect(told('triggers_job_endpoint_unhealthy')).toEqual([0, 1, 0]);
   expect(told('triggers_job_dead_letters_total')).toEqual([0, 0, 5]);

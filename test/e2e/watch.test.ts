@@ -259,17 +259,17 @@ test('a job that was stopped for some rounds is told what it missed once it is r
   await lab.jobs.stop(job, { waiting: 'keep' });
   await lab.listedWhen(job, ({ running }) => !running);
   lab.source.exit(audience.id, '1');
-  expect((await round()).last?.told).toMatchObject({ jobs: 1, absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ jobs: 1, absent: [job] });
   lab.source.enter(audience.id, '1');
   lab.source.exit(audience.id, '2');
-  expect((await round()).last?.told).toMatchObject({ absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ absent: [job] });
   // A round in which nothing changes does not forget it.
-  expect((await round()).last?.told).toMatchObject({ jobs: 0, absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ jobs: 0, absent: [job] });
   await lab.statusWhen(other, ({ delivered }) => delivered === 3);
   expect(lab.receiver.ledger.delivered).toBe(3);
   await lab.jobs.resume(job);
   // The list of running jobs may be a second late.
-  await answerWhen(round, ({ last }) => last?.told.absent === undefined);
+  await answerWhen(round, ({ last }) => last?.published.absent === undefined);
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const told = lab.receiver.ledger.entries.map(({ message }) => `${message?.event} ${message?.user} ${message?.at}`);
   // The job that was there heard of each, and then the one that was not, with the same time.

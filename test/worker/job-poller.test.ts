@@ -10,7 +10,7 @@ const { WorkflowExecutionInfo } = proto.temporal.api.workflow.v1;
 
 interface Told {
   readonly jobs: readonly string[];
-  readonly untold: number;
+  readonly unanswered: number;
 }
 
 /** Jobs that are asked by a poller, a clock that stands unless it is set, and what the poller told. */
@@ -20,7 +20,7 @@ class Stage {
   asked: string[] = [];
   /** Epoch ms until which each answer was waited for. */
   readonly deadlines: number[] = [];
-  readonly told: Told[] = [];
+  readonly polled: Told[] = [];
   answer: (jobId: string) => Promise<JobStatus> = (jobId) => Promise.resolve(aStatus({ jobId }));
   readonly poller: JobPoller;
 
@@ -58,7 +58,7 @@ class Stage {
       } as unknown as Client,
       taskQueue: 'a-queue',
       most,
-      told: (statuses, untold) => this.told.push({ jobs: statuses.map(({ jobId }) => jobId), untold }),
+      polled: (statuses, unanswered) => this.polled.push({ jobs: statuses.map(({ jobId }) => jobId), unanswered }),
       now: () => this.atMs,
     });
   }
@@ -70,10 +70,10 @@ test('jobs are asked no more often than every 30 s, however often somebody scrap
     stage.atMs = atMs;
     await stage.poller.look();
   }
-  expect(stage.told).toEqual([{ jobs: ['a'], untold: 0 }]);
+  expect(stage.polled).toEqual([{ jobs: ['a'], unanswered: 0 }]);
   stage.atMs = 30_000;
   await stage.poller.look();
-  expect(stage.told).toHaveLength(2);
+  expect(stage.polled).toHaveLength(2);
 });
 
 test('a job is not asked twice at a time: a second look waits for the first', async () => {
@@ -86,7 +86,7 @@ test('a job is not asked twice at a time: a second look waits for the first', as
   const looked = stage.poller.look();
   tell(aStatus());
   await looked;
-  expect([stage.lists, stage.told.length]).toEqual([1, 1]);
+  expect([stage.lists, stage.polled.length]).toEqual([1, 1]);
 });
 
 test('each job has two seconds to answer, and one that does not is counted', async () => {
@@ -96,7 +96,7 @@ test('each job has two seconds to answer, and one that does not is counted', asy
   const before = Date.now();
   await stage.poller.look();
   const after = Date.now();
-  expect(stage.told).toEqual([{ jobs: ['a', 'c'], untold: 1 }]);
+  expect(stage.polled).toEqual([{ jobs: ['a', 'c'], unanswered: 1 }]);
   expect(stage.deadlines).toHaveLength(3);
   for (const deadline of stage.deadlines) {
     expect(deadline).toBeGreaterThanOrEqual(before + 2_000);
@@ -114,7 +114,7 @@ test('a look lasts 20 s at most, and counts jobs not asked by then as not answer
   };
   await stage.poller.look();
   expect(stage.asked).toEqual(['a', 'b']);
-  expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 3 }]);
+  expect(stage.polled).toEqual([{ jobs: ['a', 'b'], unanswered: 3 }]);
 });
 
 test('a closed poller asks no further job, and a worker that shuts down does not wait for the whole look', async () => {
@@ -129,12 +129,12 @@ test('a closed poller asks no further job, and a worker that shuts down does not
   stage.atMs = 30_000;
   await stage.poller.look();
   expect(stage.asked).toEqual(['a']);
-  expect(stage.told).toEqual([{ jobs: ['a'], untold: 2 }]);
+  expect(stage.polled).toEqual([{ jobs: ['a'], unanswered: 2 }]);
 });
 
 test('no more jobs are asked than are wanted, those first by id', async () => {
   const stage = new Stage(['c', 'a', 'b'], 2);
   await stage.poller.look();
   expect(stage.asked).toEqual(['a', 'b']);
-  expect(stage.told).toEqual([{ jobs: ['a', 'b'], untold: 1 }]);
+  expect(stage.polled).toEqual([{ jobs: ['a', 'b'], unanswered: 1 }]);
 });

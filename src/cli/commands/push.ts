@@ -314,7 +314,7 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
   const lines = result.jobs.map(({ jobId, accepted }) => `  ${jobId}  ${count(accepted)} accepted`);
   const whose = result.read === 1 ? 'its audience' : 'their audiences';
   const readable = result.unreadable.length === 0 ? '' : ' that can be read here';
-  const heard = result.jobs.length === 0 ? `No running job${readable} subscribes to ${whose}.` : 'Sent to:';
+  const reached = result.jobs.length === 0 ? `No running job${readable} subscribes to ${whose}.` : 'Sent to:';
   const unmatched =
     result.jobs.length === 0 || result.unmatched === 0
       ? []
@@ -326,7 +326,7 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
           `Skipped jobs, encrypted with a key that is not here: ${result.unreadable.join(', ')}. Set TRIGGERS_PAYLOAD_KEYS if they are yours.`,
         ];
   const notes = [...unmatched, ...unreadable, ...stoppingText(result)];
-  return [`${counted(result.read, 'trigger')} read. ${heard}`, ...lines, ...notes].join('\n');
+  return [`${counted(result.read, 'trigger')} read. ${reached}`, ...lines, ...notes].join('\n');
 }
 
 /**
@@ -424,7 +424,7 @@ export async function* withMeantAudiences(
         isTold = true;
       }
     }
-    if (onUnmatched !== undefined && slugs?.mayListen(audience) === false)
+    if (onUnmatched !== undefined && slugs?.maySubscribe(audience) === false)
       onUnmatched(trigger.audience, nearestKey(trigger.audience, slugs.known));
     else yield audience === trigger.audience ? trigger : { ...trigger, audience };
   }

@@ -212,19 +212,19 @@ export async function withNumbers(
   const found = new Map<string, Pick<JobOverview, 'numbers' | 'lastHour'>>();
   // If one job of a queue did not answer and none has, there most likely is no worker: the others are not asked.
   const silent = new Set<string>();
-  const heard = new Set<string>();
+  const answered = new Set<string>();
   const running = jobs.filter((job) => job.running);
   const notAsked = new Set(running.map(({ workflowId }) => workflowId));
   const mayHaveLetters = anyLetterWaits(client);
   await forEachLimit(running.slice(0, MOST), AT_ONCE, async ({ workflowId, taskQueue }) => {
     if (performance.now() >= endsAtMs) return;
     notAsked.delete(workflowId);
-    if (silent.has(taskQueue) && !heard.has(taskQueue)) return;
+    if (silent.has(taskQueue) && !answered.has(taskQueue)) return;
     const [status, trend] = await Promise.all([
       quickStatus(client, workflowId),
       lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
     ]);
-    (status === undefined ? silent : heard).add(taskQueue);
+    (status === undefined ? silent : answered).add(taskQueue);
     if (status === undefined) return;
     const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
     found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });

@@ -110,9 +110,9 @@ const OTHERS_MS = 10_000;
 /** Whether a job may send, from now on, the same changes as another. */
 function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {
   if (job.action === 'create') return true;
-  return job.action === 'change' && TOLD.some((field) => job.edit[field] !== undefined);
+  return job.action === 'change' && PUBLISHED_FIELDS.some((field) => job.edit[field] !== undefined);
 }
-const TOLD = ['webhookUrl', 'audiences', 'events', 'onEnter', 'onExit'] as const;
+const PUBLISHED_FIELDS = ['webhookUrl', 'audiences', 'events', 'onEnter', 'onExit'] as const;
 
 /**
  * Returns the plan with warnings about jobs that send the same changes to one URL; exported for its test.

@@ -27,8 +27,8 @@ export async function refuseUnknownNames(
   if (jobId !== undefined && !(await waits({ jobId }))) await describeExecution(client, jobId);
   if (audience === undefined || (await waits({ audience }))) return;
   const jobs = await listJobs(client);
-  const heard = jobs.flatMap(({ audiences = [] }) => audiences);
-  if (findAudience(heard, audience) !== undefined) return;
+  const subscribed = jobs.flatMap(({ audiences = [] }) => audiences);
+  if (findAudience(subscribed, audience) !== undefined) return;
   // A job that is encrypted with another key may name it; jobs of another task queue have another source.
   const own = await listJobs(client, { taskQueue });
   if (own.some(({ unreadable }) => unreadable !== undefined)) return;
@@ -38,7 +38,7 @@ export async function refuseUnknownNames(
     audience,
     nearestKey(
       audience,
-      [...heard, ...known].map(({ slug }) => slug),
+      [...subscribed, ...known].map(({ slug }) => slug),
     ),
   );
 }
@@ -84,7 +84,7 @@ export class Slugs {
   }
 
   /** Whether any of the jobs subscribes to this audience, or may: a job without names of audiences in its memo. */
-  mayListen(audience: string): boolean {
+  maySubscribe(audience: string): boolean {
     return (
       this.#jobs.length === 0 ||
       this.#jobs.some(({ audiences }) => audiences.length === 0 || findAudience(audiences, audience) !== undefined)

@@ -104,7 +104,7 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
             <Time at={status.last.at} />
             <span class="quiet">
               , {counted(status.last.enters, 'enter')}, {counted(status.last.exits, 'exit')}, to{' '}
-              {counted(status.last.told.jobs, 'job')}
+              {counted(status.last.published.jobs, 'job')}
             </span>
           </span>
         )}

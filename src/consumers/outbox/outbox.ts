@@ -14,7 +14,7 @@ import { OutboxError, type OutboxRow, OutboxTable, type RowsDone } from './outbo
 
 export interface OutboxOptions {
   readonly config: OutboxConfig;
-  readonly handover: Pick<Handover, 'give' | 'hears'>;
+  readonly handover: Pick<Handover, 'give' | 'isSubscribed'>;
   readonly log: ConsumerLog;
   readonly metrics: ConsumerMetrics;
 }
@@ -141,7 +141,7 @@ class Outbox implements RunningConsumer {
     const setAside: { id: string; problem: string }[] = [];
     let stoppedBy: string | undefined;
     for (const row of rows) {
-      const found = await this.#heard(this.#read(row), isOver);
+      const found = await this.#ofSubscribers(this.#read(row), isOver);
       if (typeof found !== 'string') {
         triggers.push(found);
         accepted.push(row.id);
@@ -173,8 +173,9 @@ class Outbox implements RunningConsumer {
   }
 
   /** Returns why none of the only jobs subscribes to it; otherwise what was found. */
-  async #heard(found: CheckedTrigger | string, isOver: AbortSignal): Promise<CheckedTrigger | string> {
-    if (typeof found === 'string' || (await this.#options.handover.hears(found.trigger.audience, isOver))) return found;
+  async #ofSubscribers(found: CheckedTrigger | string, isOver: AbortSignal): Promise<CheckedTrigger | string> {
+    if (typeof found === 'string' || (await this.#options.handover.isSubscribed(found.trigger.audience, isOver)))
+      return found;
     return 'none of the jobs in "outbox.jobs" subscribes to its audience';
   }
 

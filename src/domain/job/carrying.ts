@@ -48,7 +48,7 @@ const PLAIN = {
   requestMs: true,
   pause: true,
   stopping: true,
-  throttle: true,
+  endpointWait: true,
   spacing: true,
   quota: true,
   gathering: true,

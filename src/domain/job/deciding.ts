@@ -203,7 +203,11 @@ function workTimes(state: DispatcherState, now: number): number[] {
   if (end !== undefined) times.push(end);
   if (state.pause === undefined) {
     // Do not wake for a next attempt that becomes due while nothing may be sent: an endpoint that is dead for hours has thousands.
-    const barredUntil = Math.max(state.throttle?.until ?? 0, state.breaker.barredUntil, barredUntilWork(state, now));
+    const barredUntil = Math.max(
+      state.endpointWait?.until ?? 0,
+      state.breaker.barredUntil,
+      barredUntilWork(state, now),
+    );
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);

@@ -71,7 +71,7 @@ type WaitTimes = { readonly [Why in keyof Waits]?: number | undefined };
 function waitTimes(state: DispatcherState, now: number): WaitTimes {
   const hasWork = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
   return {
-    endpoint: state.throttle?.until,
+    endpoint: state.endpointWait?.until,
     quiet: quietTimeAt(state.job, now)?.[1],
     quota: hasWork ? quotaBarsUntil(state, now) : undefined,
     rate: rateLimitedUntil(state, now),

@@ -36,6 +36,8 @@ export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
 }
 
+// From loose to strict: not `sendsNothing`, `maySend`, `isSending`, `canDispatch`.
+
 /** Whether a job may begin no request at all: then its running slices are cancelled, too. */
 export function sendsNothing({ pause, stopping }: DispatcherState): boolean {
   return pause !== undefined || stopping?.waiting === 'keep' || stopping?.waiting === 'discard';
@@ -43,9 +45,9 @@ export function sendsNothing({ pause, stopping }: DispatcherState): boolean {
 
 /** Whether a job may send at all now, regardless of its endpoint's health. */
 export function maySend(state: DispatcherState, now: number): boolean {
-  const { throttle } = state;
+  const { endpointWait } = state;
   if (sendsNothing(state)) return false;
-  return (throttle === undefined || throttle.until <= now) && calendarBarsUntil(state, now) <= now;
+  return (endpointWait === undefined || endpointWait.until <= now) && calendarBarsUntil(state, now) <= now;
 }
 
 /** Whether a job can send as fast as its permits allow: not while its endpoint is unhealthy and being probed. */
@@ -120,11 +122,11 @@ interface DispatchedSlice {
 }
 
 /**
- * Cuts the next slice. Call only when `canDispatch`. Undefined when it found only members who already have a chain: they were appended to
+ * Dispatches the next slice. Call only when `canDispatch`. Undefined when it found only members who already have a chain: they were appended to
  * it, so the state has changed all the same.
  */
 export function dispatchSlice(state: DispatcherState, now: number): DispatchedSlice | undefined {
-  if (state.breaker.isOpen || state.breaker.isCautious) return cutProbe(state, now);
+  if (state.breaker.isOpen || state.breaker.isCautious) return dispatchProbe(state, now);
   const isBackfill = takesFromBackfill(state, now);
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
   const perSecond = state.job.definition.requestsPerSecond;
@@ -168,10 +170,10 @@ function singlesOf(
 }
 
 /**
- * Cuts a single trigger, to find out whether an unhealthy endpoint is healthy again, or a new one accepts anything. It prefers a person who
+ * Dispatches a single trigger, to find out whether an unhealthy endpoint is healthy again, or a new one accepts anything. It prefers a person who
  * has never failed, since the others may be the problem, else the one who failed least.
  */
-function cutProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
+function dispatchProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
   const builder = new SliceBuilder(state, 1, quotaLeft(state, now));
   const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
@@ -210,7 +212,7 @@ function finish(
     revision: state.job.revision,
     parts: builder.parts,
     triggers: builder.triggers,
-    cutPermits: permits,
+    dispatchedPermits: permits,
     permits,
     ...kind,
     ...(quotaFrom === undefined ? {} : { quotaFrom }),

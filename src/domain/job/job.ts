@@ -76,7 +76,7 @@ export interface Slice {
   readonly revision: number;
   readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
   readonly triggers: readonly SliceTrigger[];
-  readonly cutPermits: number;
+  readonly dispatchedPermits: number;
   /** For a probe that was not due yet: when it was due, so a failure costs it no step of its schedule. */
   readonly notDueBefore?: number;
   /** Whether it contains members that a backfill found. */

@@ -48,7 +48,7 @@ export function pauseJob(state: DispatcherState): void {
  */
 export function resumeJob(state: DispatcherState): void {
   state.pause = undefined;
-  state.throttle = undefined;
+  state.endpointWait = undefined;
   state.breaker = state.breaker.anew();
 }
 
@@ -57,7 +57,7 @@ export function resumeJob(state: DispatcherState): void {
  * attempt once the endpoint is healthy. No attempt is forgotten.
  */
 export function retryNow(state: DispatcherState, now: number): void {
-  state.throttle = undefined;
+  state.endpointWait = undefined;
   state.breaker = state.breaker.probingFrom(now);
   state.chains.promoteAll();
   if (state.unreadable !== undefined) state.unreadable = { ...state.unreadable, retryAt: now };
@@ -104,7 +104,7 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
     return;
   }
   // It is another endpoint, or gets other requests: answers to the old ones say nothing about these.
-  state.throttle = undefined;
+  state.endpointWait = undefined;
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.promoteAll();

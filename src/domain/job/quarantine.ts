@@ -132,5 +132,5 @@ function quarantined(
   slice: Pick<Slice, 'id' | 'permits' | 'parts' | 'isBackfill'> & { readonly overAt: number },
   revision: number,
 ): Slice {
-  return { ...slice, revision, triggers: [], cutPermits: slice.permits, startsNoMore: true };
+  return { ...slice, revision, triggers: [], dispatchedPermits: slice.permits, startsNoMore: true };
 }

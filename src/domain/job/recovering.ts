@@ -90,7 +90,7 @@ function takeUpSlice(
     revision: settings.revision,
     parts,
     triggers,
-    cutPermits: permits,
+    dispatchedPermits: permits,
     permits,
     ...(quotaFrom === undefined ? {} : { quotaFrom }),
     ...(pace === undefined ? {} : { perSecond: pace.perSecond }),

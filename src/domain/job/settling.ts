@@ -12,7 +12,7 @@ import {
   throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
-import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasAsked } from '../verdict.ts';
+import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasRequested } from '../verdict.ts';
 import { maySend } from './dispatching.ts';
 import type { Slice } from './job.ts';
 import type { Chain, QueuedTrigger } from './queue/chain.ts';
@@ -51,7 +51,7 @@ function nothingKnown({ parts, triggers }: Slice): SliceReport {
 
 /** @param isKnown whether certainly no request was made for the triggers that are unsent in the report. */
 function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isKnown: boolean): void {
-  const failed = new Map(report.failed.map((attempt) => [attempt.index, asAsked(attempt)]));
+  const failed = new Map(report.failed.map((attempt) => [attempt.index, withAskedWait(attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
   if (!isKnown || report.failed.length > 0) state.counters.slicesFailed++;
@@ -59,15 +59,18 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
-  if (isProofOfLife && state.throttle !== undefined && state.throttle.until <= now) state.throttle = undefined;
+  if (isProofOfLife && state.endpointWait !== undefined && state.endpointWait.until <= now)
+    state.endpointWait = undefined;
   const halved = new Map(report.halved?.map(([place, most]) => [place, most]));
-  const refused = new Set(report.halved?.flatMap(([place, , isUnasked]) => (isUnasked === true ? [] : [place])));
-  const isAsked = (index: number): boolean => {
+  const refused = new Set(
+    report.halved?.flatMap(([place, , isUnrequested]) => (isUnrequested === true ? [] : [place])),
+  );
+  const isRequested = (index: number): boolean => {
     if (refused.has(index)) return true;
     const attempt = failed.get(index);
-    return attempt === undefined ? !unsent.has(index) : wasAsked(judge(attempt), attempt.code);
+    return attempt === undefined ? !unsent.has(index) : wasRequested(judge(attempt), attempt.code);
   };
-  if (isKnown) refundQuota(state, slice, (index) => isAsked(index) || isUnclear(failed.get(index)));
+  if (isKnown) refundQuota(state, slice, (index) => isRequested(index) || isUnclear(failed.get(index)));
   const parts = partsOf(state, slice, { failed, unsent, halved });
   // Returned triggers have waited for their batch before.
   if (unsent.size > 0) gatherNoLonger(state);
@@ -101,7 +104,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   if (slice.perSecond !== undefined) return;
   state.requestMs = updateRequestMs(
     state.requestMs,
-    slice.cutPermits,
+    slice.dispatchedPermits,
     report.requests ?? delivered + report.failed.length,
     report.sendingMs,
   );
@@ -113,7 +116,7 @@ function isUnclear(attempt: FailedAttempt | undefined): boolean {
 }
 
 /** The attempt with the wait that its endpoint asked for. */
-function asAsked({ retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
+function withAskedWait({ retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
   const askedMs = askedWaitMs(retryAfterMs);
   return askedMs === undefined ? attempt : { ...attempt, retryAfterMs: askedMs };
 }
@@ -172,7 +175,7 @@ function partsOf(
 
 function settlePart(state: DispatcherState, settling: Settling, part: SettledPart): void {
   const { chain, delivered, attempt, verdict, batchMost } = part;
-  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasAsked(verdict, attempt?.code))))
+  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasRequested(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
@@ -253,12 +256,12 @@ function settleFailure(
         state.chains.delay(chain, slice.notDueBefore);
         return;
       }
-      retryOrBury(state, settling, chain, attempt);
+      retryOrDeadLetter(state, settling, chain, attempt);
       return;
     case 'refused':
       // An endpoint that refuses everybody is wrongly configured, so its triggers are kept rather than given up. An endpoint that has never
       // accepted any may be, too.
-      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrBury(state, settling, chain, attempt);
+      if (state.breaker.isOpen || state.breaker.isUnproven) retryOrDeadLetter(state, settling, chain, attempt);
       else deadLetterHead(state, chain, attempt, now);
       return;
     case 'skipped':
@@ -295,7 +298,7 @@ function settleFailure(
 }
 
 /** Delays a chain until its oldest trigger's next attempt; after the end of the schedule, that trigger becomes a dead letter. */
-function retryOrBury(
+function retryOrDeadLetter(
   state: DispatcherState,
   { now, chances, shared }: Settling,
   chain: Chain,
@@ -355,9 +358,10 @@ function skip(state: DispatcherState, chain: Chain): void {
 
 function throttle(state: DispatcherState, retryAfterMs: number | undefined, now: number): void {
   // Slices that run side by side are throttled together: that counts once, not several times.
-  const streak = (state.throttle?.streak ?? 0) + (state.throttle === undefined || state.throttle.until <= now ? 1 : 0);
+  const streak =
+    (state.endpointWait?.streak ?? 0) + (state.endpointWait === undefined || state.endpointWait.until <= now ? 1 : 0);
   const until = now + throttleMs(retryAfterMs, streak);
-  state.throttle = { until: Math.max(until, state.throttle?.until ?? 0), streak };
+  state.endpointWait = { until: Math.max(until, state.endpointWait?.until ?? 0), streak };
 }
 
 function noteFailure(state: DispatcherState, attempt: FailedAttempt, now: number): void {

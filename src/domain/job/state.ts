@@ -35,7 +35,7 @@ export interface PlainState {
   requestMs: number;
   pause?: Pause | undefined;
   stopping?: Stopping | undefined;
-  throttle?: { readonly until: number; readonly streak: number } | undefined;
+  endpointWait?: { readonly until: number; readonly streak: number } | undefined;
   /** With a request rate: where the last slice's spacing ended. */
   spacing?: CarriedSpacing | undefined;
   /** With a quota: how much of it is used. */

@@ -139,7 +139,7 @@ export async function serveMetrics({
         client,
         taskQueue,
         most,
-        told: (...answers) => metrics.jobs.replace(...answers),
+        polled: (...answers) => metrics.jobs.replace(...answers),
         toldWatches: (phases) => metrics.jobs.replaceWatches(phases),
       });
       jobPoller = poller;

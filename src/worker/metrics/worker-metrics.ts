@@ -37,7 +37,7 @@ type Registers = Registry[];
 const WATCH_STATES: Readonly<Record<WatchPhase | 'unknown', string>> = {
   scanning: 'running',
   confirming: 'running',
-  telling: 'running',
+  publishing: 'running',
   waiting: 'running',
   stopped: 'running',
   held: 'held',
@@ -47,7 +47,7 @@ const WATCH_STATES: Readonly<Record<WatchPhase | 'unknown', string>> = {
 
 /** Metrics that jobs report about themselves. A job that has ended is gone at the next look, together with its series. */
 export class JobMetrics {
-  readonly #told;
+  readonly #answered;
   readonly #states;
   readonly #gauges;
   readonly #counters;
@@ -61,10 +61,10 @@ export class JobMetrics {
       labelNames: ['state'],
       registers,
     });
-    this.#told = new Gauge({
+    this.#answered = new Gauge({
       name: 'triggers_jobs',
       help: 'Running jobs of the task queue, by whether they answered when they were last asked.',
-      labelNames: ['told'],
+      labelNames: ['answered'],
       registers,
     });
     this.#states = new Gauge({
@@ -105,14 +105,14 @@ export class JobMetrics {
 
   /**
    * Forgets what was set before.
-   * @param untold running jobs that did not answer, or were too many to be queried.
+   * @param unanswered running jobs that did not answer, or were too many to be queried.
    */
-  replace(told: readonly JobStatus[], untold: number): void {
+  replace(answered: readonly JobStatus[], unanswered: number): void {
     for (const { metric } of [...this.#gauges, ...this.#counters]) metric.reset();
     this.#states.reset();
-    this.#told.set({ told: 'yes' }, told.length);
-    this.#told.set({ told: 'no' }, untold);
-    for (const status of told) {
+    this.#answered.set({ answered: 'yes' }, answered.length);
+    this.#answered.set({ answered: 'no' }, unanswered);
+    for (const status of answered) {
       const job_id = status.jobId;
       this.#states.set({ job_id, state: status.state }, 1);
       for (const { metric, valueOf } of this.#gauges) {

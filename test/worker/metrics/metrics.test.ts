@@ -19,8 +19,8 @@ test('metrics show each job, and forget a job that ended, which must not raise a
   });
   jobs.replace([ill, aStatus({ jobId: 'well', state: 'paused', waiting: 0, delivered: 3 })], 2);
   const first = readExposition(await registry.metrics());
-  expect(sumOf(first, 'triggers_jobs', { told: 'yes' })).toBe(2);
-  expect(sumOf(first, 'triggers_jobs', { told: 'no' })).toBe(2);
+  expect(sumOf(first, 'triggers_jobs', { answered: 'yes' })).toBe(2);
+  expect(sumOf(first, 'triggers_jobs', { answered: 'no' })).toBe(2);
   expect(sumOf(first, 'triggers_job_waiting', { job_id: 'ill' })).toBe(7);
   expect(sumOf(first, 'triggers_job_endpoint_unhealthy', { job_id: 'ill' })).toBe(1);
   expect(sumOf(first, 'triggers_job_endpoint_unhealthy', { job_id: 'well' })).toBe(0);

@@ -73,15 +73,15 @@ export function takeOverQuota(state: Throttled, now: number): void {
  * Gives back the quota that an ended slice took for triggers for which certainly no request was made. A period that is over gets nothing
  * back.
  *
- * @param wasAsked whether a request may have been made for the trigger at a place in the slice.
+ * @param wasRequested whether a request may have been made for the trigger at a place in the slice.
  */
-export function refundQuota(state: Throttled, slice: Slice, wasAsked: (index: number) => boolean): void {
+export function refundQuota(state: Throttled, slice: Slice, wasRequested: (index: number) => boolean): void {
   const { quota } = state;
   if (slice.quotaFrom === undefined || quota?.from !== slice.quotaFrom) return;
   let unasked = 0;
   let index = 0;
   for (const { chain, count } of slice.parts) {
-    for (let place = 0; place < count; place++, index++) if (!isRetry(chain, place) && !wasAsked(index)) unasked++;
+    for (let place = 0; place < count; place++, index++) if (!isRetry(chain, place) && !wasRequested(index)) unasked++;
   }
   state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
 }
