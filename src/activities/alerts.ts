@@ -6,7 +6,8 @@ import { alertsWorkflowId } from '../domain/names.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { postAuthorized, type Poster } from '../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
-import { requestWith, type WebhookRequest } from '../webhook/request.ts';
+import { requestWith } from '../webhook/request-maker.ts';
+import type { WebhookRequest } from '../webhook/request.ts';
 
 /** The destination of alerts, as the worker is configured. */
 export interface AlertSettings {

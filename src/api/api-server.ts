@@ -4,7 +4,7 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { jobDirectory } from '../client/push/job-directory.ts';
-import { jobSignals } from '../client/jobs/job-service.ts';
+import { jobSignals } from '../client/push/signal-sender.ts';
 import { GroupedSignals } from '../client/push/job-pusher.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';

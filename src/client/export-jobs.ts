@@ -27,7 +27,7 @@ import { prepare, definitionOf } from './jobs/job-definition.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
 import { type JobOverview, type JobSummary, listJobs, overview, type OverviewOptions } from './jobs/job-list.ts';
 import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
-import { describeExecution, jobSignals, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
+import { describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
@@ -35,6 +35,7 @@ import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './j
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
 import { parsed, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
+import { jobSignals } from './push/signal-sender.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {

@@ -1,7 +1,6 @@
 import { definedOf } from './json.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { Method } from '../contract/request-shape.ts';
-import type { TriggerEvent } from '../contract/trigger.ts';
 
 /** How the command line says a field. */
 interface FieldOption {
@@ -430,9 +429,4 @@ export function editableOf<T extends object>(from: T): Pick<T, keyof JobEdit & k
   const fields = EDITABLE_FIELDS.map((field): [string, unknown] => [field, Reflect.get(from, field)]);
   // These are the fields of that type.
   return definedOf(Object.fromEntries(fields)) as Pick<T, keyof JobEdit & keyof T>;
-}
-
-/** Whether a job sends membership changes of this kind. */
-export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: TriggerEvent): boolean {
-  return events === null || events.includes(event);
 }

@@ -1,6 +1,6 @@
 import type { JobDefinition } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { wantsEvent } from './form-fields.ts';
+import { wantsEvent } from './job/job.ts';
 
 /** The changes that a job sends, and where. */
 export interface Destination {

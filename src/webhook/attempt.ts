@@ -7,7 +7,7 @@ import { printable, shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
-import { joined, type WebhookRequest } from './request.ts';
+import type { WebhookRequest } from './request.ts';
 
 /** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
 export interface Poster {
@@ -319,4 +319,10 @@ class Deadlines {
     }
     if (this.#open.size === 0) this.close();
   }
+}
+
+/** A query with more parameters appended. The URL's own part stays exactly as it was written. */
+export function joined(search: string, more = ''): string {
+  if (more === '') return search;
+  return search === '' ? `?${more}` : `${search}&${more}`;
 }

@@ -1,23 +1,50 @@
 import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
+import type { Method } from '../contract/request-shape.ts';
 import type { DeliverySettings } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId, type Sha256 } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
-import {
-  MAX_BODY_BYTES,
-  MessageImpossible,
-  nowInNanoseconds,
-  refuseTooLong,
-  type RequestMarks,
-  requestWith,
-  type SentTrigger,
-  type WebhookRequest,
-} from './request.ts';
+import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
+import { signBody } from './signature.ts';
 import type { BatchScope, ItemScope, TemplateScope } from './templates.ts';
+
+const DRIFT_MS = 2;
+
+/**
+ * Wall-clock time with nanoseconds, as RFC 3339 with an offset, for `meta.timestamp` and `collected`. The monotonic clock supplies the digits that
+ * Date lacks, and is set again whenever the two have drifted apart.
+ */
+export function createNanosecondClock(): () => string {
+  let offsetNs = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  let second = '';
+  let secondEpoch = -1;
+  return () => {
+    let ns = offsetNs + process.hrtime.bigint();
+    const wallMs = Date.now();
+    if (Math.abs(Number(ns / 1_000_000n) - wallMs) > DRIFT_MS) {
+      offsetNs += BigInt(wallMs) * 1_000_000n - ns;
+      ns = BigInt(wallMs) * 1_000_000n;
+    }
+    const epoch = Number(ns / 1_000_000_000n);
+    if (epoch !== secondEpoch) {
+      secondEpoch = epoch;
+      second = new Date(epoch * 1000).toISOString().slice(0, 19);
+    }
+    return `${second}.${String(ns % 1_000_000_000n).padStart(9, '0')}+00:00`;
+  };
+}
+
+/** The time now, by the one clock of this worker. */
+const nowInNanoseconds = createNanosecondClock();
+
+/** Most bytes of a body: enough for the longest profile that a source reads, and what is written around it. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Most bytes that one UTF-16 code unit of a string takes in UTF-8. */
+const BYTES_PER_UNIT = 3;
 
 /** The size of the text around the bodies of a batch, in bytes. */
 const BRACKETS_BYTES = 2;
@@ -198,3 +225,51 @@ export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {
   return sha256(items.map(({ id }) => id).join(',')).slice(0, 32);
 }
+
+/** @throws MessageImpossible */
+function refuseTooLong(body: string): void {
+  if (body.length * BYTES_PER_UNIT > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
+    throw new MessageImpossible(ATTEMPT_CODES.payloadTooLarge, 'The message is longer than 2 MiB.');
+}
+
+/** The parts of a request, without its sender. */
+interface RequestParts {
+  readonly body: string | null;
+  /** Value of the header `webhook-id`; must not contain a dot. */
+  readonly id: string;
+  readonly traceparent: string | undefined;
+  readonly contentType: string;
+  readonly method: Method;
+  readonly url: URL;
+  /** Further headers: name, value, name, value … */
+  readonly more: readonly string[];
+}
+
+/** Makes a request, authorized and signed with the current time; without a body, the signature is that of an empty one. */
+export function requestWith(
+  { body, id, traceparent, contentType, method, url, more }: RequestParts,
+  { headers, query, identity, signingKeys }: RequestAuthorization,
+  userAgent: string,
+): WebhookRequest {
+  const timestampSeconds = Math.floor(Date.now() / 1000);
+  const all = [
+    ...(body === null ? [] : ['content-type', contentType]),
+    'user-agent',
+    userAgent,
+    'webhook-id',
+    id,
+    'webhook-timestamp',
+    String(timestampSeconds),
+    ...headers,
+    ...more,
+  ];
+  if (traceparent !== undefined) all.push('traceparent', traceparent);
+  const own =
+    more.length === 0 ? NO_NAMES : new Set(more.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()));
+  if (signingKeys.length === 0) return { headers: all, query, identity, body, own, method, url };
+  const signed = signBody(signingKeys, id, timestampSeconds, body ?? '');
+  all.push('webhook-signature', signed.signature);
+  return { headers: all, query, identity, body: body === null ? null : signed.body, own, method, url };
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from '@jest/globals';
 import { request } from 'undici';
 import { jobDirectory } from '../../src/client/push/job-directory.ts';
-import { jobSignals } from '../../src/client/jobs/job-service.ts';
+import { jobSignals } from '../../src/client/push/signal-sender.ts';
 import { GroupedSignals } from '../../src/client/push/job-pusher.ts';
 import { type ConsumerLog, ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';
 import { readExposition } from '../support/exposition.ts';

@@ -6,14 +6,9 @@ import { CloudEvent, HTTP } from 'cloudevents';
 import fc from 'fast-check';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { parseInstant } from '../../src/domain/instant.ts';
-import {
-  createNanosecondClock,
-  MessageImpossible,
-  type RequestMarks,
-  shownRequest,
-  type WebhookRequest,
-} from '../../src/webhook/request.ts';
-import { RequestMaker } from '../../src/webhook/request-maker.ts';
+import { MessageImpossible, type RequestMarks, type WebhookRequest } from '../../src/webhook/request.ts';
+import { createNanosecondClock, RequestMaker } from '../../src/webhook/request-maker.ts';
+import { shownRequest } from '../../src/webhook/shown-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
 import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
 import { ProfileText } from '../../src/domain/message.ts';

@@ -120,11 +120,11 @@ async function runConsumer(
   { terminal, print }: Pick<Invocation, 'terminal' | 'print'>,
 ): Promise<void> {
   const taskQueue = configuredTaskQueue();
-  const [connecting, asking, lists, service, grouped, handovers, logs, servers] = await Promise.all([
+  const [connecting, asking, lists, senders, grouped, handovers, logs, servers] = await Promise.all([
     import('../../client/connect.ts'),
     import('../../client/temporal-problem.ts'),
     import('../../client/push/job-directory.ts'),
-    import('../../client/jobs/job-service.ts'),
+    import('../../client/push/signal-sender.ts'),
     import('../../client/push/job-pusher.ts'),
     import('../../consumers/handover.ts'),
     import('../../worker/log.ts'),
@@ -139,7 +139,7 @@ async function runConsumer(
     const directory = lists.jobDirectory(client, taskQueue);
     // This throws: a job that cannot be read here would get nothing, unnoticed.
     await directory.list();
-    const signals = new grouped.GroupedSignals((jobId) => service.jobSignals(client, jobId), PATIENCE_MS);
+    const signals = new grouped.GroupedSignals((jobId) => senders.jobSignals(client, jobId), PATIENCE_MS);
     const signal = signals.signal.bind(signals);
     const handover = new handovers.Handover({ directory, signal, jobs, log, metrics });
     await handover.lookAtJobs();

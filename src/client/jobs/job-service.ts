@@ -9,19 +9,16 @@ import {
 } from '@temporalio/client';
 import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
-import { profileHolderName, spilledRun, type RunTrigger, triggerRun } from '../../domain/trigger-run.ts';
-import { EXPORT_JOB, jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../../domain/names.ts';
 import { Meter, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/shown.ts';
-import { statusQuery, trendQuery, triggersSignal } from '../../workflows/messages.ts';
+import { statusQuery, trendQuery } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
-import type { JobSignals } from '../push/signal-sender.ts';
 import { withRetries } from '../push/with-retries.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
 
 /** A command to a job. */
 export function ofJob(command: string, jobId: string): Commanded {
@@ -143,56 +140,6 @@ export async function untilQuiet(client: Client, jobId: string, told: JobStatus)
 }
 
 const LOOK_AGAIN_MS = 50;
-const SIGNAL_DEADLINE_MS = 30_000;
-
-/** Signals triggers to a job under a request id of ours, which the SDK's own signal call does not let us choose. */
-export function jobSignals(client: Client, jobId: string): JobSignals {
-  const workflowExecution = { workflowId: jobWorkflowId(jobId) };
-  const { namespace, identity, loadedDataConverter: converter } = client.options;
-  let found: WorkflowExecutionDescription | undefined;
-  const holders = async () => {
-    const { taskQueue } = (found ??= await runningJob(client, jobId));
-    return new TemporalSideWorkflows(client, taskQueue);
-  };
-  const inTime = async <T>(call: () => Promise<T>, withinMs = SIGNAL_DEADLINE_MS): Promise<T> =>
-    await client.withDeadline(Date.now() + Math.min(withinMs, SIGNAL_DEADLINE_MS), call);
-  return {
-    async spill(triggers: readonly RunTrigger[], requestId: string, withinMs: number) {
-      const name = profileHolderName(requestId);
-      const { content } = spilledRun(triggers, name);
-      const holder = profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content);
-      await inTime(async () => (await holders()).start(holder), withinMs);
-    },
-    async drop(requestId: string) {
-      const workflows = await holders();
-      await inTime(() => workflows.drop(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
-    },
-    async signal(triggers: readonly RunTrigger[], requestId: string, isSpilled: boolean, withinMs: number) {
-      const run = isSpilled ? spilledRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
-      let payloads = [converter.payloadConverter.toPayload(run)];
-      for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
-      const request = {
-        namespace,
-        identity,
-        workflowExecution,
-        requestId,
-        signalName: triggersSignal.name,
-        input: { payloads },
-      };
-      try {
-        await inTime(() => client.workflowService.signalWorkflowExecution(request), withinMs);
-      } catch (error) {
-        if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
-        throw error;
-      }
-    },
-    async history(withinMs: number) {
-      found = await inTime(() => runningJob(client, jobId), withinMs);
-      const { historySize, historyLength } = found;
-      return { bytes: historySize ?? 0, events: historyLength };
-    },
-  };
-}
 
 /** The workflow of a job that runs. @throws JobNotFound, JobNotRunning */
 export async function runningJob(client: Client, jobId: string): Promise<WorkflowExecutionDescription> {
@@ -262,7 +209,7 @@ export async function startJobWorkflow(
 }
 
 /** Returns why a job is not running: it never existed, or it has ended. */
-async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
+export async function goneJob(client: Client, jobId: string, cause: unknown): Promise<Error> {
   const found = await describeExecution(client, jobId).catch((error: unknown) => error);
   if (found instanceof Error) return found;
   return await endedJob(client, jobId, found as WorkflowExecutionDescription, cause); // describeExecution resolves with nothing else.

@@ -3,7 +3,7 @@ import type { JobDefinition } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { JobSettings, Sample, Sampled, SampleWish, SentSample } from '../../contract/sample.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { wantsEvent } from '../../domain/form-fields.ts';
+import { wantsEvent } from '../../domain/job/job.ts';
 import { deliverySettings } from '../../domain/job/job.ts';
 import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';

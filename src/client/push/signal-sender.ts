@@ -1,7 +1,12 @@
-import type { RunTrigger } from '../../domain/trigger-run.ts';
 import { randomUUID } from 'node:crypto';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
+import { profileHolderName, type RunTrigger, spilledRun, triggerRun } from '../../domain/trigger-run.ts';
+import { triggersSignal } from '../../workflows/messages.ts';
 import { JobFull } from '../errors.ts';
+import { goneJob, runningJob } from '../jobs/job-service.ts';
 import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
+import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { type RetryPolicy, withRetries, sleep } from './with-retries.ts';
 
 // The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before either limit; a
@@ -64,6 +69,57 @@ export interface JobSignals {
   drop(requestId: string): Promise<void>;
   /** The size of the job's current run. Rejects when the job is not running. */
   history(withinMs: number): Promise<{ readonly bytes: number; readonly events: number }>;
+}
+
+const SIGNAL_DEADLINE_MS = 30_000;
+
+/** Signals triggers to a job under a request id of ours, which the SDK's own signal call does not let us choose. */
+export function jobSignals(client: Client, jobId: string): JobSignals {
+  const workflowExecution = { workflowId: jobWorkflowId(jobId) };
+  const { namespace, identity, loadedDataConverter: converter } = client.options;
+  let found: WorkflowExecutionDescription | undefined;
+  const holders = async () => {
+    const { taskQueue } = (found ??= await runningJob(client, jobId));
+    return new TemporalSideWorkflows(client, taskQueue);
+  };
+  const inTime = async <T>(call: () => Promise<T>, withinMs = SIGNAL_DEADLINE_MS): Promise<T> =>
+    await client.withDeadline(Date.now() + Math.min(withinMs, SIGNAL_DEADLINE_MS), call);
+  return {
+    async spill(triggers: readonly RunTrigger[], requestId: string, withinMs: number) {
+      const name = profileHolderName(requestId);
+      const { content } = spilledRun(triggers, name);
+      const holder = profileHolderWorkflow(profileHolderWorkflowId(jobId, name), content);
+      await inTime(async () => (await holders()).start(holder), withinMs);
+    },
+    async drop(requestId: string) {
+      const workflows = await holders();
+      await inTime(() => workflows.drop(profileHolderWorkflowId(jobId, profileHolderName(requestId))));
+    },
+    async signal(triggers: readonly RunTrigger[], requestId: string, isSpilled: boolean, withinMs: number) {
+      const run = isSpilled ? spilledRun(triggers, profileHolderName(requestId)).run : triggerRun(triggers);
+      let payloads = [converter.payloadConverter.toPayload(run)];
+      for (const codec of converter.payloadCodecs) payloads = await codec.encode(payloads);
+      const request = {
+        namespace,
+        identity,
+        workflowExecution,
+        requestId,
+        signalName: triggersSignal.name,
+        input: { payloads },
+      };
+      try {
+        await inTime(() => client.workflowService.signalWorkflowExecution(request), withinMs);
+      } catch (error) {
+        if (grpcCode(error) === GRPC.NOT_FOUND) throw await goneJob(client, jobId, error);
+        throw error;
+      }
+    },
+    async history(withinMs: number) {
+      found = await inTime(() => runningJob(client, jobId), withinMs);
+      const { historySize, historyLength } = found;
+      return { bytes: historySize ?? 0, events: historyLength };
+    },
+  };
 }
 
 /** Why a batch was not sent, as far as is known. */

@@ -6,7 +6,7 @@ import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
-import { wantsEvent } from '../form-fields.ts';
+import { wantsEvent } from './job.ts';
 import { jsonStringBytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger } from '../trigger.ts';
