@@ -37,9 +37,9 @@ function members(users: readonly string[]): void {
 }
 
 /** How many of a round's triggers each job is recorded to have; nothing before the first. */
-function told(): Readonly<Record<string, number>> {
+function accepted(): Readonly<Record<string, number>> {
   const snapshots = join(workers.folder, 'watch', audience.id);
-  const paths = readdirSync(snapshots).map((id) => join(snapshots, id, 'told.json'));
+  const paths = readdirSync(snapshots).map((id) => join(snapshots, id, 'progress.json'));
   const path = paths.find((one) => existsSync(one));
   return path === undefined
     ? {}
@@ -67,9 +67,9 @@ test('a worker killed while it tells a round loses none of its changes, and repe
   const after = Array.from({ length: CHANGES }, (_, i) => `new-${i}`);
   members([...before.slice(100), ...after]);
   await jobs.watches.scanNow(audience.id);
-  await until(() => Object.keys(told()).length > 0, 10);
+  await until(() => Object.keys(accepted()).length > 0, 10);
   await first.kill();
-  const noted = Object.values(told()).reduce((sum, accepted) => sum + accepted, 0);
+  const noted = Object.values(accepted()).reduce((sum, accepted) => sum + accepted, 0);
   await workers.start(CONFIG);
   await until(async () => (await jobs.watches.status(audience.id)).rounds === 2);
   const status = await jobs.watches.status(audience.id);
@@ -77,7 +77,7 @@ test('a worker killed while it tells a round loses none of its changes, and repe
     enters: CHANGES,
     exits: 100,
     members: MEMBERS - 100 + CHANGES,
-    last: { told: { jobs: 2 } },
+    last: { published: { jobs: 2 } },
   });
   // The kill did interrupt it: a worker that is heard of no more is given up after 15 s.
   expect(status.last?.durationMs).toBeGreaterThan(10_000);
