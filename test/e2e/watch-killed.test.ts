@@ -69,7 +69,7 @@ test('a worker killed while it tells a round loses none of its changes, and repe
   await jobs.watches.scanNow(audience.id);
   await until(() => Object.keys(accepted()).length > 0, 10);
   await first.kill();
-  const noted = Object.values(accepted()).reduce((sum, accepted) => sum + accepted, 0);
+  const noted = Object.values(accepted()).reduce((sum, count) => sum + count, 0);
   await workers.start(CONFIG);
   await until(async () => (await jobs.watches.status(audience.id)).rounds === 2);
   const status = await jobs.watches.status(audience.id);
