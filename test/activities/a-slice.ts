@@ -31,6 +31,10 @@ export function trigger(user: string, more: Partial<SliceTrigger> = {}): SliceTr
 
 let times = 0;
 
+/** Triggers of so many people: `person 0` and so on. */
+export const people = (count: number): SliceTrigger[] =>
+  Array.from({ length: count }, (_, index) => trigger(`person ${index}`));
+
 /** Tracing of slices that tells only this. */
 export function tracingWith(told: Partial<SliceTracing>): DeliveryTracing {
   const silent: SliceTracing = {

@@ -3,9 +3,7 @@ import type { SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { batchId } from '../../src/webhook/request-maker.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
-import { bare, SliceLab, trigger } from './a-slice.ts';
-
-const people = (count: number) => Array.from({ length: count }, (_, index) => trigger(`person ${index}`));
+import { bare, people, SliceLab, trigger } from './a-slice.ts';
 
 const batchesOf = (size: number, settings: object = {}) => ({ settings: { batch: { size }, ...settings } });
 

@@ -3,7 +3,7 @@ import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { serveHttp } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
 import { configured } from '../webhook/an-authorization.ts';
-import { bare, SliceLab, tracingWith, trigger } from './a-slice.ts';
+import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
@@ -180,8 +180,6 @@ test('query parameters go behind those of the URL, which stay as they were writt
     await lab.deliver([trigger('1')], { settings: { authorization: 'key', webhookUrl: origin + path } });
   expect(urls).toEqual(['/hook?key=a+b%26c', '/hook?x=%20+1&key=a+b%26c']);
 });
-
-const people = (count: number) => Array.from({ length: count }, (_, index) => trigger(`person ${index}`));
 
 /** Timers may fire a little early, clocks are read in whole ms. */
 const SLACK_MS = 30;

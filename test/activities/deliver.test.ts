@@ -3,23 +3,18 @@ import type { JsonObject } from '../../src/contract/trigger.ts';
 import { parseJson } from '../../src/domain/json.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { answerWhen } from '../support/patience.ts';
-import { bare, SliceLab, tracingWith, trigger } from './a-slice.ts';
-
-const people = (count: number) => Array.from({ length: count }, (_, i) => `person ${i + 1}`);
+import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
 
 test('a slice in which all goes well gives an empty report', async () => {
   const lab = await SliceLab.open();
-  const report = await lab.deliver(people(20).map((user) => trigger(user)));
+  const report = await lab.deliver(people(20));
   expect(report).toEqual({ failed: [], unsent: [], sendingMs: expect.any(Number) });
   expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 20, duplicates: 0, unreadable: 0 });
 });
 
 test.each([1, 3, 8])('[S28] never more than %i requests are in flight, and all of them are used', async (permits) => {
   const lab: SliceLab = await SliceLab.open({ answer: () => lab.answerOnceInFlight(permits) });
-  await lab.deliver(
-    people(30).map((user) => trigger(user)),
-    { permits },
-  );
+  await lab.deliver(people(30), { permits });
   expect(lab.receiver.ledger.mostInFlight).toBe(permits);
 });
 
@@ -104,7 +99,7 @@ test('at an answer at which the job is to pause, the slice ends', async () => {
 
 test('when its budget is over it starts nothing more, and returns the rest unsent', async () => {
   const lab = await SliceLab.open({ delayMs: 40 });
-  const triggers = [...people(50).map((user) => trigger(user)), trigger('last'), trigger('last')];
+  const triggers = [...people(50), trigger('last'), trigger('last')];
   const report = await lab.deliver(triggers, { permits: 1, budgetMs: 100 });
   expect(lab.receiver.ledger.requests).toBeGreaterThan(0);
   expect(lab.receiver.ledger.requests).toBeLessThan(6);
@@ -150,10 +145,7 @@ test('a slice sends heartbeats while nothing settles, but seldom: many slices ma
 
 test.each([500, 404])('three different people in a row who get %i end the slice', async (status) => {
   const lab = await SliceLab.open({ answer: () => ({ status }) });
-  const report = await lab.deliver(
-    people(20).map((user) => trigger(user)),
-    { permits: 1 },
-  );
+  const report = await lab.deliver(people(20), { permits: 1 });
   expect(report.failed.map(({ index }) => index)).toEqual([0, 1, 2]);
   expect(report.unsent).toHaveLength(17);
 });
@@ -162,20 +154,14 @@ test('a success in between keeps it going', async () => {
   const lab = await SliceLab.open({
     answer: ({ message }) => (Number(message?.user.slice(-1)) % 3 === 0 ? undefined : { status: 500 }),
   });
-  const report = await lab.deliver(
-    people(9).map((user) => trigger(user)),
-    { permits: 1 },
-  );
+  const report = await lab.deliver(people(9), { permits: 1 });
   expect(report).toMatchObject({ unsent: [] });
   expect(report.failed).toHaveLength(6);
 });
 
 test('ten different people in a row whose payload is refused end the slice', async () => {
   const lab = await SliceLab.open({ answer: () => ({ status: 400 }) });
-  const report = await lab.deliver(
-    people(30).map((user) => trigger(user)),
-    { permits: 1 },
-  );
+  const report = await lab.deliver(people(30), { permits: 1 });
   expect([report.failed.length, report.unsent.length]).toEqual([10, 20]);
 });
 
@@ -183,10 +169,7 @@ test('refused payloads with a success between do not end the slice', async () =>
   const lab = await SliceLab.open({
     answer: ({ number }) => (number % 10 === 0 ? undefined : { status: 400 }),
   });
-  const report = await lab.deliver(
-    people(29).map((user) => trigger(user)),
-    { permits: 1 },
-  );
+  const report = await lab.deliver(people(29), { permits: 1 });
   expect(report.failed).toHaveLength(27);
   expect(report.unsent).toEqual([]);
 });
@@ -198,10 +181,7 @@ test('a slice that is cancelled with open requests says at once that it starts n
       if (number === 2) lab.cancel();
     },
   });
-  const report = lab.deliver(
-    people(9).map((user) => trigger(user)),
-    { permits: 2 },
-  );
+  const report = lab.deliver(people(9), { permits: 2 });
   await answerWhen(
     async () => await Promise.resolve(lab.returned),
     (returned) => returned.length > 0,
@@ -213,10 +193,7 @@ test('a slice that is cancelled with open requests says at once that it starts n
 
 test.each([429, 410])('one answer of %i ends the slice', async (status) => {
   const lab = await SliceLab.open({ answer: () => ({ status }) });
-  const report = await lab.deliver(
-    people(9).map((user) => trigger(user)),
-    { permits: 1 },
-  );
+  const report = await lab.deliver(people(9), { permits: 1 });
   expect([report.failed.length, report.unsent.length]).toEqual([1, 8]);
 });
 
@@ -381,7 +358,7 @@ test('integers above 2^53 keep their digits from the source to the body', async 
 test('a worker that has just stood still sends nothing and asks nothing, and gives everything back', async () => {
   const lab = await SliceLab.open();
   lab.hasStalled = true;
-  const report = await lab.deliver(people(3).map((user) => trigger(user)));
+  const report = await lab.deliver(people(3));
   expect(report).toEqual({ failed: [], unsent: [0, 1, 2], sendingMs: 0 });
   expect([lab.receiver.ledger.requests, lab.source.calls.profiles, lab.heartbeats]).toEqual([0, 0, []]);
 });
@@ -398,10 +375,7 @@ test('a slice whose time is over starts no further request, however much of its 
   const notAfterMs = Date.now() + 1000;
   const begunAtMs: number[] = [];
   lab.tracing = tracingWith({ requestBegins: () => void begunAtMs.push(Date.now()) });
-  const report = await lab.deliver(
-    people(20).map((user) => trigger(user)),
-    { permits: 1, budgetMs: 10_000, notAfterMs },
-  );
+  const report = await lab.deliver(people(20), { permits: 1, budgetMs: 10_000, notAfterMs });
   expect(begunAtMs.length).toBeGreaterThan(0);
   expect(Math.max(...begunAtMs)).toBeLessThanOrEqual(notAfterMs);
   expect(report.unsent).toHaveLength(20 - begunAtMs.length);
