@@ -3,7 +3,7 @@ import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/
 import { JobDirectory } from '../../src/client/push/job-directory.ts';
 import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
 import { checked, createPushClock } from '../../src/client/push/push.ts';
-import { ConsumerMetrics, Handover } from '../../src/consumers/handover.ts';
+import { ConsumerMetrics, Handover, type HandoverOptions } from '../../src/consumers/handover.ts';
 import { MessageReader, type KafkaMessage } from '../../src/consumers/kafka/message-reader.ts';
 import { OwnedPartition, type PartitionWorld } from '../../src/consumers/kafka/assignment.ts';
 import { until } from '../support/patience.ts';
@@ -16,13 +16,15 @@ const heard = new JobDirectory({
   one: never,
 });
 const hanging = new JobDirectory({ all: never, one: never });
+const handoverOf = (options: Partial<HandoverOptions>): Handover =>
+  new Handover({ directory: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics(), ...options });
 
 test.each([
   ['a job that hangs', heard, undefined],
   ['a Temporal that does not say which jobs listen', hanging, undefined],
   ['a job that cannot be asked', hanging, ['crm']],
 ])('%s holds up nobody who stops waiting', async (_, directory, jobs) => {
-  const handover = new Handover({ directory, signal: never, jobs, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = handoverOf({ directory, jobs });
   const stop = new AbortController();
   const doing = [handover.give([trigger], stop.signal), handover.nameOf(['other', 'vip'], stop.signal)];
   const reason = new Error('The consumer was ended.');
@@ -31,7 +33,7 @@ test.each([
 });
 
 test('an aborted wait ends at once', async () => {
-  const handover = new Handover({ directory: heard, signal: never, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = handoverOf({});
   await expect(handover.give([trigger], AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
 });
 
@@ -39,8 +41,7 @@ test('the handover asks once more whether a recently edited job subscribes befor
   const audiences = ['news'];
   const one = async () => await Promise.resolve({ jobId: 'crm', audiences: new Set(audiences) });
   const directory = new JobDirectory({ all: never, one });
-  const options = { directory, signal: never, log: new Said(), metrics: new ConsumerMetrics() };
-  const handover = new Handover({ ...options, jobs: ['crm'] });
+  const handover = handoverOf({ directory, jobs: ['crm'] });
   const { signal } = new AbortController();
   expect(await handover.isSubscribed('vip', signal)).toBe(false);
   audiences.push('vip');
@@ -54,7 +55,7 @@ test('the handover gives a job only the triggers that it has not accepted yet', 
     await Promise.resolve();
     if (given.length === 1) throw new PushInterrupted(jobId, 1, 0, new Error('It is full.'));
   };
-  const handover = new Handover({ directory: heard, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = handoverOf({ signal });
   const clock = createPushClock();
   const [a, b, c] = ['a', 'b', 'c'].map((user) => checked({ audience: 'vip', user, event: 'enter' }, clock));
   expect(await handover.give([a!, b!, c!], new AbortController().signal)).toEqual([]);
@@ -74,7 +75,7 @@ test('the handover gives triggers that an ended job did not take to its successo
     taken.push(...triggers.map(({ trigger: { user } }) => `${user} to ${jobId}`));
   };
   const directory = new JobDirectory({ all, one: never });
-  const handover = new Handover({ directory, signal, log: new Said(), metrics: new ConsumerMetrics() });
+  const handover = handoverOf({ directory, signal });
   const { signal: stop } = new AbortController();
   expect(await handover.give([trigger], stop)).toEqual([]);
   running = ['new'];
@@ -92,7 +93,7 @@ test('the handover says why it waits for a job, and stops saying so for triggers
     await Promise.resolve();
     if (isFull) throw new PushInterrupted(jobId, 0, 0, new JobFull(jobId));
   };
-  const handover = new Handover({ directory: heard, signal, log, metrics });
+  const handover = handoverOf({ signal, log, metrics });
   const waits = async () => [handover.problem, (await metrics.text()).match(/jobs_waited_for (\d)/)?.[1]];
   const why = ['A job takes nothing. ' + new JobFull('crm').message, '1'];
   const stop = new AbortController();
@@ -129,9 +130,8 @@ test('the log says which configured jobs are not running before anything is hand
   };
   const all = async () => await Promise.resolve([{ jobId: 'misspell', audiences: new Set(['vip']) }]);
   const directory = new JobDirectory({ all, one });
-  const options = { directory, signal: never, log, metrics: new ConsumerMetrics() };
-  await new Handover({ ...options, jobs: ['crm', 'misspelt', 'ended'] }).lookAtJobs();
-  await new Handover(options).lookAtJobs();
+  await handoverOf({ directory, log, jobs: ['crm', 'misspelt', 'ended'] }).lookAtJobs();
+  await handoverOf({ directory, log }).lookAtJobs();
   const line = 'warn a configured job is not running; its triggers will wait';
   expect(log.lines).toEqual([line, line]);
 });
@@ -139,7 +139,7 @@ test('the log says which configured jobs are not running before anything is hand
 test('the log says once a minute how many triggers no running job subscribes to', async () => {
   const log = new Said();
   const directory = new JobDirectory({ all: async () => await Promise.resolve([]), one: never });
-  const handover = new Handover({ directory, signal: never, log, metrics: new ConsumerMetrics() });
+  const handover = handoverOf({ directory, log });
   const { signal } = new AbortController();
   for (let i = 0; i < 3; i++) expect(await handover.give([trigger], signal)).toEqual([trigger]);
   expect(log.lines).toEqual(['warn dropped: no running job subscribes']);

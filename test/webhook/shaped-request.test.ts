@@ -9,6 +9,7 @@ import { RequestMaker } from '../../src/webhook/request-maker.ts';
 import { destinationsOf, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
 import { SETTINGS } from '../support/delivery-settings.ts';
+import { headersOf } from './a-request.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const enter: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
@@ -32,10 +33,6 @@ function make(
     authorization.authorization,
     'audience-triggers/1.2.3',
   );
-}
-
-function headersOf({ headers }: WebhookRequest): Record<string, string> {
-  return Object.fromEntries(headers.flatMap((name, i, all) => (i % 2 === 0 ? [[name, all[i + 1] ?? '']] : [])));
 }
 
 /** What came of a template instead of a request. */
