@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { newApiKey } from '../../src/config/references.ts';
@@ -12,22 +12,16 @@ const INDEX = '<!doctype html><title>Console</title><script type="module" src="/
 const SCRIPT = `console.log('hello');${' '.repeat(500)}`;
 const folder = tempFolder();
 const keys = { boss: { hash: newApiKey().hash, may: ['read' as const] } };
-let api: ApiServer;
-let open: ApiServer;
-beforeAll(async () => {
-  mkdirSync(join(folder, 'assets'));
-  writeFileSync(join(folder, 'index.html'), INDEX);
-  writeFileSync(join(folder, 'secret.txt'), 'secret');
-  writeFileSync(join(folder, 'assets', 'main-1a2b.js'), SCRIPT);
-  writeFileSync(join(folder, 'assets', 'main-1a2b.js.map'), '{}');
-  writeFileSync(join(folder, 'assets', 'main-3c4d.css'), 'body{}');
-  api = await apiWithoutTemporal(keys, { consoleFolder: folder });
-  open = await apiWithoutTemporal({}, { consoleFolder: folder });
-});
-afterAll(async () => {
-  await api.close();
-  await open.close();
-});
+mkdirSync(join(folder, 'assets'));
+writeFileSync(join(folder, 'index.html'), INDEX);
+writeFileSync(join(folder, 'secret.txt'), 'secret');
+writeFileSync(join(folder, 'assets', 'main-1a2b.js'), SCRIPT);
+writeFileSync(join(folder, 'assets', 'main-1a2b.js.map'), '{}');
+writeFileSync(join(folder, 'assets', 'main-3c4d.css'), 'body{}');
+const api = await apiWithoutTemporal(keys, { consoleFolder: folder });
+afterAll(() => api.close());
+const open = await apiWithoutTemporal({}, { consoleFolder: folder });
+afterAll(() => open.close());
 
 const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 async function get(

@@ -1,7 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { PassThrough } from 'node:stream';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import { afterAll, expect, test } from '@jest/globals';
 import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
 import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
@@ -62,13 +61,8 @@ test('a body of as many levels as a profile may have is read', () => {
   expect(jsonBody(`[{"user":"[[[","profile":${profile}}]`).value).toHaveLength(1);
 });
 
-let api: ApiServer;
-beforeAll(async () => {
-  api = await apiWithoutTemporal();
-});
-afterAll(async () => {
-  await api.close();
-});
+const api = await apiWithoutTemporal();
+afterAll(() => api.close());
 
 test.each(['user', 'audience', 'jobId'])(
   '[S44] a %s that is too long is refused before anybody is asked',

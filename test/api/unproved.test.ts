@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, expect, jest, test } from '@jest/globals';
 import type { FastifyRequest } from 'fastify';
-import type { ApiServer } from '../../src/api/api-server.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
 import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
 import { apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';
@@ -24,13 +23,8 @@ const signed = (body: string | Buffer) => ({
   'x-signature': createHmac('sha1', SECRET).update(body).digest('hex'),
 });
 
-let api: ApiServer;
-beforeAll(async () => {
-  api = await apiWithoutTemporal(KEYS, { ingests: INGESTS });
-});
-afterAll(async () => {
-  await api.close();
-});
+const api = await apiWithoutTemporal(KEYS, { ingests: INGESTS });
+afterAll(() => api.close());
 
 test.each([
   ['an unknown path', '/v1/nosuch', {}, 404, 'NoSuchPath'],

@@ -1,20 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
 import { temporal } from '../support/temporal.ts';
 
-let connection: Connection;
-let client: Client;
-let workflows: TemporalSideWorkflows;
-
-beforeAll(async () => {
-  connection = await Connection.connect({ address: temporal.address });
-  client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
-  workflows = new TemporalSideWorkflows(client, `nobody-${randomUUID()}`);
-});
+const connection = await Connection.connect({ address: temporal.address });
 afterAll(() => connection.close());
+const client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
+const workflows = new TemporalSideWorkflows(client, `nobody-${randomUUID()}`);
 
 const side = (more: object = {}) => ({
   type: 'holder',

@@ -1,18 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { ConfigError } from '../../src/config/problems.ts';
 import { plainSecrets, withReferences } from '../../src/config/references.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-let folder = '';
-beforeAll(() => {
-  folder = tempFolder();
-  writeFileSync(join(folder, 'token'), 'from-file\r\n\n');
-  writeFileSync(join(folder, 'two-lines'), 'one\ntwo\n');
-  writeFileSync(join(folder, 'large'), 'x'.repeat(1024 * 1024 + 1));
-  mkdirSync(join(folder, 'folder'));
-});
+const folder = tempFolder();
+writeFileSync(join(folder, 'token'), 'from-file\r\n\n');
+writeFileSync(join(folder, 'two-lines'), 'one\ntwo\n');
+writeFileSync(join(folder, 'large'), 'x'.repeat(1024 * 1024 + 1));
+mkdirSync(join(folder, 'folder'));
 
 const resolved = (value: unknown) => withReferences(value, { env: { TOKEN: 'from-env', EMPTY: '' }, folder });
 

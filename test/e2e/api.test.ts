@@ -4,36 +4,31 @@ import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestOf } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { type Answered, apiOf, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { labOfFile, NEWS, VIP } from '../support/lab.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
 
-let lab: Lab;
-let api: ApiServer;
 /** Nobody else's job on this server subscribes to it. */
 const OWN = { id: randomBytes(16).toString('hex'), slug: `own-${randomBytes(4).toString('hex')}`, name: 'Own' };
 /** Nobody subscribes to it at first. */
 const LATE = { id: randomBytes(16).toString('hex'), slug: `late-${randomBytes(4).toString('hex')}`, name: 'Late' };
 /** What the API called a fault of its own. */
 const unexpected: object[] = [];
-beforeAll(async () => {
-  const audiences = [VIP, NEWS, OWN, LATE].map((one) => ({ ...one, members: [] }));
-  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences } });
-  api = await openApi();
+const lab = await labOfFile({
+  receiver: { keepBodies: true },
+  content: { audiences: [VIP, NEWS, OWN, LATE].map((one) => ({ ...one, members: [] })) },
 });
-afterAll(async () => {
-  expect(unexpected).toEqual([]);
-  await api.close();
-  await lab.close();
-});
+afterAll(() => expect(unexpected).toEqual([]));
 
 const openApi = async (keys: ConfiguredApiKeys = {}, host = '127.0.0.1') =>
   await apiOf(lab, { keys, host }, (fields) => unexpected.push(fields));
+const api = await openApi();
+afterFile(() => api.close());
 
 const ask = async (
   path: string,

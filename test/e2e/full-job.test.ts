@@ -1,28 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { BACKFILL, backfillWorkflowId, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { deadLetterStatusQuery, redeliverSignal } from '../../src/workflows/messages.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { Lab, labOfTest, VIP } from '../support/lab.ts';
+import { labOfFile, labOfTest, VIP } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
+import { afterFile } from '../webhook/a-server.ts';
 
 const SIGNALS_PER_RUN = 5;
-let server: LocalTemporal;
-let lab: Lab;
 
-beforeAll(async () => {
-  server = await startTightServer(
-    { signalsPerRun: SIGNALS_PER_RUN },
-    { 'limit.historyCount.suggestContinueAsNew': 100 },
-  );
-  lab = await Lab.open({ address: server.address, content: { audiences: [{ ...VIP, members: ['1'] }] } });
-});
-afterAll(async () => {
-  await lab.close();
-  await server.stop();
-});
+const server = await startTightServer(
+  { signalsPerRun: SIGNALS_PER_RUN },
+  { 'limit.historyCount.suggestContinueAsNew': 100 },
+);
+afterFile(() => server.stop());
+const lab = await labOfFile({ address: server.address, content: { audiences: [{ ...VIP, members: ['1'] }] } });
 
 /** A job that has had all the signals that its run may have, since it has no worker. */
 async function fullJob(): Promise<WorkflowHandle> {

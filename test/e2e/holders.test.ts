@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { NativeConnection } from '@temporalio/worker';
@@ -8,25 +8,16 @@ import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { HOLDER, holderWorkflowId } from '../../src/domain/names.ts';
 import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
-import { Lab, labOfTest, VIP } from '../support/lab.ts';
+import { type Lab, labOfFile, labOfTest, VIP } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { answerWhen } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
-let lab: Lab;
+const lab = await labOfFile();
 // As a worker has it: its errors are made by other code than those of the client's own connection.
-let connection: NativeConnection;
-let holders: ReturnType<typeof createHolders>;
-
-beforeAll(async () => {
-  lab = await Lab.open();
-  connection = await NativeConnection.connect({ address: temporal.address });
-  holders = holdersOver({ payloadConverterPath });
-});
-afterAll(async () => {
-  await lab.close();
-  await connection.close();
-});
+const connection = await NativeConnection.connect({ address: temporal.address });
+afterAll(() => connection.close());
+const holders = holdersOver({ payloadConverterPath });
 
 function holdersOver(dataConverter: DataConverter, taskQueue = lab.taskQueue) {
   const client = new Client({ connection, namespace: temporal.namespace, dataConverter });

@@ -5,27 +5,23 @@ import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { elementsOf } from '../../src/local/ledger.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
-import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { configured } from '../webhook/an-authorization.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
-let lab: Lab;
 
-beforeAll(async () => {
-  lab = await Lab.open({
-    receiver: { keepBodies: true },
-    content: {
-      audiences: [
-        { ...VIP, members: [], windowMinutes: 15 },
-        { ...NEWS, members: [] },
-      ],
-      profiles: { ada: { name: 'Ada', loyalty: 9007199254740993n, address: { city: 'London', zip: 'N1' } } },
-    },
-  });
+const lab = await labOfFile({
+  receiver: { keepBodies: true },
+  content: {
+    audiences: [
+      { ...VIP, members: [], windowMinutes: 15 },
+      { ...NEWS, members: [] },
+    ],
+    profiles: { ada: { name: 'Ada', loyalty: 9007199254740993n, address: { city: 'London', zip: 'N1' } } },
+  },
 });
-afterAll(async () => lab.close());
 
 async function bodyOf(user: string): Promise<string> {
   await lab.receiver.ledger.waitFor((ledger) => ledger.entries.some(({ message }) => message?.user === user));

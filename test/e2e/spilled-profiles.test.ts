@@ -1,18 +1,15 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { EventTrigger, JsonObject } from '../../src/contract/trigger.ts';
 import { profileHolderPrefix } from '../../src/domain/names.ts';
 import { Lab, type LabOptions } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
 
-let lab: Lab;
 const SOURCE_FIELD = 'from_the_source';
 
-beforeAll(async () => {
-  lab = await labWith();
-});
-afterAll(() => lab.close());
+const lab = await labWith();
+afterFile(() => lab.close());
 
 /** Its source knows everybody, and something else of them than what comes with a trigger. */
 async function labWith(options: LabOptions = {}): Promise<Lab> {

@@ -6,18 +6,11 @@ import { admit } from '../../src/domain/job/arriving.ts';
 import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { jobRecord } from '../domain/job/a-record.ts';
-import { Lab, labOfTest, membersOfVip } from '../support/lab.ts';
+import { labOfFile, labOfTest, membersOfVip } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Way } from '../support/way.ts';
 
-let lab: Lab;
-
-beforeAll(async () => {
-  lab = await Lab.open({
-    content: membersOfVip(['member']),
-  });
-});
-afterAll(async () => lab.close());
+const lab = await labOfFile({ content: membersOfVip(['member']) });
 
 test('a job stops by itself at its end, after what waited was sent', async () => {
   const endsAt = new Date(Date.now() + 15_000).toISOString();

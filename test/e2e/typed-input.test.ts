@@ -1,40 +1,36 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { InvalidJob } from '../../src/client/errors.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { labOfFile, VIP } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 // What a person types and a program takes, although it is not what was meant.
 
-let lab: Lab;
-let folder = '';
 const environment = { ...process.env };
 const watched = { id: randomUUID().replaceAll('-', ''), slug: `watched-${randomUUID()}`, name: 'Watched' };
 
-beforeAll(async () => {
-  folder = tempFolder();
-  lab = await Lab.open({
-    config: { watch: { folder } },
-    content: {
-      audiences: [
-        { ...VIP, members: ['ann', 'bob'] },
-        { ...watched, members: [], windowMinutes: 15 },
-      ],
-      profiles: { ann: { email: 'ann@example.com' }, bob: { email: 'bob@example.com', name: 'Bob' } },
-    },
-  });
-  process.env['TEMPORAL_ADDRESS'] = temporal.address;
-  process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+const folder = tempFolder();
+const lab = await labOfFile({
+  config: { watch: { folder } },
+  content: {
+    audiences: [
+      { ...VIP, members: ['ann', 'bob'] },
+      { ...watched, members: [], windowMinutes: 15 },
+    ],
+    profiles: { ann: { email: 'ann@example.com' }, bob: { email: 'bob@example.com', name: 'Bob' } },
+  },
 });
-afterAll(async () => {
+process.env['TEMPORAL_ADDRESS'] = temporal.address;
+process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+
+afterAll(() => {
   process.env = environment;
-  await lab.close();
 });
 
 async function command(...args: string[]) {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { configured } from '../webhook/an-authorization.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { labOfFile, VIP } from '../support/lab.ts';
 import {
   braze,
   cloudEventsSink,
@@ -17,6 +17,7 @@ import {
   startStandIn,
   webToLead,
 } from './endpoint-stand-ins.ts';
+import { afterFile } from '../webhook/a-server.ts';
 
 const FOLDER = new URL('../../examples/endpoints/', import.meta.url);
 
@@ -41,41 +42,35 @@ const STAND_INS: Readonly<Record<string, StandIn>> = {
   'cloudevents.json': cloudEventsSink(events),
 };
 
+const crowd = Array.from({ length: 160 }, (_, i) => `person-${i}`);
 const services = new Map<string, RunningStandIn>();
-let lab: Lab;
 
-beforeAll(async () => {
-  for (const [file, standIn] of Object.entries(STAND_INS)) services.set(file, await startStandIn(standIn));
-  const originOf = (file: string): string[] => [services.get(file)?.origin ?? ''];
-  lab = await Lab.open({
-    content: {
-      audiences: [{ ...VIP, members: [] }],
-      profiles: {
-        ann: { email: 'ann&bob@example.com', first_name: 'Ann', last_name: 'Lee "A"', company: 'Lee & <Sons>' },
-        'a/b c': { first_name: 'Nobody' },
-        wrong: { email: 'no email at all' },
-        ...Object.fromEntries(crowd.map((user) => [user, { email: `${user}@example.com` }])),
-      },
-    },
-    config: {
-      authorizations: configured({
-        list: { origins: originOf('rest-list.json'), bearer: 'list-token' },
-        hubspot: { origins: originOf('hubspot-contacts.json'), bearer: 'hubspot-token' },
-        braze: { origins: originOf('braze-users-track.json'), bearer: 'braze-key' },
-        'customer-io': { origins: originOf('customer-io.json'), basic: { username: 'site', password: 'key' } },
-        segment: { origins: originOf('segment.json'), basic: { username: 'write-key', password: '' } },
-        mesh: { origins: originOf('cloudevents.json'), bearer: 'mesh-token' },
-      }),
-    },
-  });
-});
-
-afterAll(async () => {
-  await lab.close();
+for (const [file, standIn] of Object.entries(STAND_INS)) services.set(file, await startStandIn(standIn));
+afterFile(async () => {
   for (const service of services.values()) await service.close();
 });
-
-const crowd = Array.from({ length: 160 }, (_, i) => `person-${i}`);
+const originOf = (file: string): string[] => [services.get(file)?.origin ?? ''];
+const lab = await labOfFile({
+  content: {
+    audiences: [{ ...VIP, members: [] }],
+    profiles: {
+      ann: { email: 'ann&bob@example.com', first_name: 'Ann', last_name: 'Lee "A"', company: 'Lee & <Sons>' },
+      'a/b c': { first_name: 'Nobody' },
+      wrong: { email: 'no email at all' },
+      ...Object.fromEntries(crowd.map((user) => [user, { email: `${user}@example.com` }])),
+    },
+  },
+  config: {
+    authorizations: configured({
+      list: { origins: originOf('rest-list.json'), bearer: 'list-token' },
+      hubspot: { origins: originOf('hubspot-contacts.json'), bearer: 'hubspot-token' },
+      braze: { origins: originOf('braze-users-track.json'), bearer: 'braze-key' },
+      'customer-io': { origins: originOf('customer-io.json'), basic: { username: 'site', password: 'key' } },
+      segment: { origins: originOf('segment.json'), basic: { username: 'write-key', password: '' } },
+      mesh: { origins: originOf('cloudevents.json'), bearer: 'mesh-token' },
+    }),
+  },
+});
 
 /** The job of a file, which sends to the stand-in and is otherwise as it is. */
 function jobOf(file: string): JobDefinitionInput {

@@ -1,15 +1,10 @@
-import { afterAll, beforeAll } from '@jest/globals';
+import { afterAll } from '@jest/globals';
 import { TestPostgres } from '../support/postgres.ts';
 import { openedPostgres } from './a-postgres-source.ts';
 import { conformsToAudienceSource } from './source-conformance.ts';
 
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(async () => {
-  await postgres.stop();
-});
+const postgres = await TestPostgres.start();
+afterAll(() => postgres.stop());
 
 conformsToAudienceSource('tables of PostgreSQL', async (content) => {
   const { url } = await postgres.filled(content);

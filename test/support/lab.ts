@@ -11,7 +11,7 @@ import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { type RunningWorker, startWorker } from '../../src/worker/worker.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
 import { answerWhen, PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';
@@ -174,6 +174,13 @@ export class Lab {
 export async function labOfTest(options: LabOptions = {}): Promise<Lab> {
   const lab = await Lab.open(options);
   afterwards(() => lab.close());
+  return lab;
+}
+
+/** A lab that all tests of a file use: opened where the file is loaded, and closed after its last test. */
+export async function labOfFile(options: LabOptions = {}): Promise<Lab> {
+  const lab = await Lab.open(options);
+  afterFile(() => lab.close());
   return lab;
 }
 

@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type CodecServer, fromWire, startCodecServer, toWire } from '../../src/temporal/codec-server.ts';
+import { afterAll, expect, test } from '@jest/globals';
+import { fromWire, startCodecServer, toWire } from '../../src/temporal/codec-server.ts';
 import { EncryptingCodec, readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { aPayloadKey } from './a-payload-key.ts';
@@ -12,19 +12,15 @@ const UI = 'http://localhost:8233';
 const KEY = aPayloadKey('k1');
 const codec = new EncryptingCodec(readPayloadKeys([KEY]));
 
-let server: CodecServer;
-beforeAll(async () => {
-  const allowHosts = ['codec.example.com'];
-  server = await startCodecServer({
-    codecs: [codec],
-    token: TOKEN,
-    uiOrigins: [UI],
-    allowHosts,
-    host: '127.0.0.1',
-    port: 0,
-  });
+const server = await startCodecServer({
+  codecs: [codec],
+  token: TOKEN,
+  uiOrigins: [UI],
+  allowHosts: ['codec.example.com'],
+  host: '127.0.0.1',
+  port: 0,
 });
-afterAll(async () => server.close());
+afterAll(() => server.close());
 
 interface Asked {
   readonly method?: string;

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterEach } from '@jest/globals';
+import { afterAll, afterEach } from '@jest/globals';
 
 const open: (() => Promise<void>)[] = [];
 
@@ -11,6 +11,17 @@ afterEach(async () => {
 /** What is closed after the test, whatever its outcome. */
 export function afterwards(close: () => Promise<void>): void {
   open.push(close);
+}
+
+const openForFile: (() => Promise<unknown>)[] = [];
+
+afterAll(async () => {
+  for (const close of openForFile.splice(0).toReversed()) await close();
+});
+
+/** What is closed after all tests of the file, the last opened first: an API before the lab whose jobs it serves. */
+export function afterFile(close: () => Promise<unknown>): void {
+  openForFile.push(close);
 }
 
 /** Lets a server listen on this machine and returns its port. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { tempFolder } from '../support/temp-folder.ts';
 import { temporal } from '../support/temporal.ts';
 import { randomUUID } from 'node:crypto';
@@ -39,14 +39,9 @@ test('a worker that cannot start closes what it had opened, so that its process 
   expect({ code, signal }).toEqual({ code: 0, signal: null });
 });
 
-let connection: Connection;
-let client: Client;
-
-beforeAll(async () => {
-  connection = await Connection.connect({ address: temporal.address });
-  client = new Client({ connection, namespace: temporal.namespace });
-});
-afterAll(async () => connection.close());
+const connection = await Connection.connect({ address: temporal.address });
+afterAll(() => connection.close());
+const client = new Client({ connection, namespace: temporal.namespace });
 
 test('a watch tells the jobs of its own task queue: those of another have another source, and other keys', async () => {
   const audience = randomUUID().replaceAll('-', '');

@@ -1,16 +1,11 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { Connection } from '@temporalio/client';
 import { missingSearchAttributes, registerSearchAttributes } from '../../../src/client/jobs/search-attributes.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/domain/names.ts';
 import { temporal } from '../../support/temporal.ts';
 
 const NAMES = Object.keys(SEARCH_ATTRIBUTES);
-let connection: Connection;
-
-beforeAll(async () => {
-  connection = await Connection.connect({ address: temporal.address });
-});
-
+const connection = await Connection.connect({ address: temporal.address });
 afterAll(() => connection.close());
 
 /** A new namespace has no search attributes of anybody's. */
