@@ -423,22 +423,19 @@ export class DispatcherWorld {
 
   editParallel(parallel: number): void {
     if (this.state.stopping === undefined) this.#cap = Math.max(parallel, permitsInUse(this.state));
-    this.#edit({ definition: { ...this.state.job.definition, parallelRequestCount: parallel } });
+    this.edit({ parallelRequestCount: parallel });
   }
 
   /** Takes audience a out, or in again. */
   editAudiences(withA: boolean): void {
     const [audiences, formerAudiences] = withA ? [AUDIENCES, []] : [AUDIENCES.slice(1), AUDIENCES.slice(0, 1)];
-    this.#edit({ audiences, formerAudiences });
+    this.edit({}, { audiences, formerAudiences });
   }
 
-  editUrl(n: number): void {
-    this.#edit({ definition: { ...this.state.job.definition, webhookUrl: `https://example.com/${n}` } });
-  }
-
-  #edit(change: Partial<JobRecord>): void {
+  edit(changed: Partial<JobRecord['definition']>, more: Partial<JobRecord> = {}): void {
     const { job, stopping } = this.state;
-    if (stopping === undefined) applyEdit(this.state, { ...job, revision: job.revision + 1, ...change }, this.now);
+    const next = { ...job, revision: job.revision + 1, definition: { ...job.definition, ...changed }, ...more };
+    if (stopping === undefined) applyEdit(this.state, next, this.now);
   }
 
   /** Asks for a backfill of audience a, if one may begin; what its child reads is up to `readPage`. */
@@ -485,31 +482,15 @@ export class DispatcherWorld {
     if (backfill !== undefined && this.state.stopping === undefined) backfillChildGone(this.state, backfill.n);
   }
 
-  /** An edit limits backfills, or lets them go. */
-  editPace(backfillPerSecond: number | null, backfillParallelCount: number | null): void {
-    this.#edit({ definition: { ...this.state.job.definition, backfillPerSecond, backfillParallelCount } });
-  }
-
   /** An edit says which events the job sends, unless a backfill would be left without. */
   editEvents(events: readonly TriggerEvent[] | null): void {
-    const definition = { ...this.state.job.definition, events };
-    if (editObstacle(this.state, definition) === undefined) this.#edit({ definition });
-  }
-
-  /** An edit limits the requests of the whole job, or lets them go. */
-  editRate(requestsPerSecond: number | null): void {
-    this.#edit({ definition: { ...this.state.job.definition, requestsPerSecond } });
+    if (editObstacle(this.state, { ...this.state.job.definition, events }) === undefined) this.edit({ events });
   }
 
   /** An edit says whether what is older than the person's newest change is sent. */
   editStale(stale: 'send' | 'drop'): void {
-    this.#edit({ definition: { ...this.state.job.definition, stale } });
+    this.edit({ stale });
     if (this.state.job.definition.stale === 'send') this.#newest.known.clear();
-  }
-
-  /** An edit says how long a trigger is tried. */
-  editRetry(retryFor: string | null): void {
-    this.#edit({ definition: { ...this.state.job.definition, retryFor } });
   }
 
   /** An edit says when the job is quiet, and what becomes of what comes then. */
@@ -534,13 +515,13 @@ export class DispatcherWorld {
   /** An edit says when the job stops by itself. */
   editEnd(inMs: number | null): void {
     const endsAt = inMs === null ? null : new Date(this.now + inMs).toISOString();
-    this.#edit({ definition: { ...this.state.job.definition, endsAt } });
+    this.edit({ endsAt });
   }
 
   /** An edit has the job send in batches, or each trigger by itself. */
   editBatch(batch: { readonly size: number; readonly afterMs: number } | null): void {
     this.#batches.forget();
-    this.#edit({ definition: { ...this.state.job.definition, batch } });
+    this.edit({ batch });
   }
 
   /** The child reads its next page; its signal comes at once or late, and `again` also repeats one that came before. */
