@@ -1,5 +1,22 @@
-import type { JobStatus } from '../../src/contract/job-status.ts';
+import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
 import { editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
+
+/** A running backfill that has done nothing yet, with some of it changed. */
+export function aBackfill(changed: Partial<BackfillStatus> = {}): BackfillStatus {
+  return {
+    n: 1,
+    state: 'running',
+    at: '2026-11-25T11:00:00Z',
+    audiences: ['vip'],
+    taken: 0,
+    delivered: 0,
+    superseded: 0,
+    deadLetters: 0,
+    waiting: 0,
+    ratePerSecond: 0,
+    ...changed,
+  };
+}
 
 /** The status of a job that does well, with some of it changed. */
 export function aStatus(changed: Partial<JobStatus> = {}): JobStatus {

@@ -9,23 +9,11 @@ import { run } from '../../src/cli/program.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { aStatus } from './a-status.ts';
+import { aBackfill, aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const backfill = {
-  n: 1,
-  state: 'running',
-  at: '2026-01-01T00:00:00Z',
-  audiences: ['vip'],
-  expected: 3000,
-  taken: 410,
-  delivered: 400,
-  superseded: 0,
-  deadLetters: 0,
-  waiting: 10,
-  ratePerSecond: 0,
-} as const;
+const backfill = aBackfill({ expected: 3000, taken: 410, delivered: 400, waiting: 10 });
 
 test('stop says what will become of what waits', () => {
   type Status = Parameters<typeof stopText>[1];

@@ -5,24 +5,13 @@ import { fromNow, sentences, table, wrap } from '../../src/cli/text.ts';
 import type { JobOverview } from '../../src/client/export-jobs.ts';
 import { duration } from '../../src/domain/shown.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { aStatus } from './a-status.ts';
+import { aBackfill, aStatus } from './a-status.ts';
 
 const nowMs = Date.parse('2026-11-25T12:00:00Z');
 
 const TIME = '2026-11-25T11:59:00Z';
 
-const BACKFILL = {
-  n: 1,
-  state: 'running' as const,
-  at: '2026-11-25T11:00:00Z',
-  audiences: ['vip'],
-  taken: 1000,
-  delivered: 480,
-  superseded: 20,
-  deadLetters: 1,
-  waiting: 500,
-  ratePerSecond: 0,
-};
+const BACKFILL = aBackfill({ taken: 1000, delivered: 480, superseded: 20, deadLetters: 1, waiting: 500 });
 
 test('a status says what is so, in words, and nothing that is not there', () => {
   const linesOf = (changed: Partial<JobStatus>) => statusLines(aStatus(changed), { nowMs, columns: 160 });
@@ -93,19 +82,7 @@ test.each([
       lastFailure: { at, status: 500, answer: hostile },
       rejects: [{ at, reason: hostile }],
       notices: [hostile],
-      backfill: {
-        n: 1,
-        state: 'lost',
-        at,
-        audiences: [],
-        taken: 0,
-        delivered: 0,
-        superseded: 0,
-        deadLetters: 0,
-        waiting: 0,
-        ratePerSecond: 0,
-        notice: hostile,
-      },
+      backfill: aBackfill({ state: 'lost', at, audiences: [], notice: hostile }),
     }),
     { nowMs },
   );

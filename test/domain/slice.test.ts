@@ -5,23 +5,16 @@ import type { SliceEnd } from '../../src/contract/attempt.ts';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { attemptsOf, didAsk, packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
+import { SETTINGS } from '../support/delivery-settings.ts';
 import { always } from '../support/properties.ts';
 import { readProfileRef, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/trigger-run.ts';
 
 const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
 const SLICE: Omit<SliceInput, 'triggers'> = {
-  sliceId: 1,
+  sliceId: 7,
   permits: 1,
   budgetMs: 1500,
-  settings: {
-    subscriptionId: '6d0e47b98c1f4a35b2c7d8e90f1a2b3c',
-    revision: 1,
-    webhookUrl: 'https://example.com/hook',
-    authorization: null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
-    requestTimeoutMs: 10_000,
-  },
+  settings: SETTINGS,
   audiences: AUDIENCES,
 };
 const AT = '2026-11-25T08:30:00.000000001Z';
@@ -64,18 +57,7 @@ test('a slice that refers to an audience which it does not have is refused, not 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
 const at = '2026-11-25T08:30:00Z';
 const slice: SliceInput = {
-  sliceId: 7,
-  permits: 1,
-  budgetMs: 1500,
-  settings: {
-    subscriptionId: '86582a40c951426ea231bc03277212cf',
-    revision: 1,
-    webhookUrl: 'https://example.com/secret-path',
-    authorization: null,
-    exportFields: [],
-    userLegacyMessageFormat: false,
-    requestTimeoutMs: 15_000,
-  },
+  ...SLICE,
   audiences: [VIP],
   triggers: ['a', 'b', 'c', 'd'].map((user) => ({ user, audience: VIP.id, event: 'enter', at })),
 };
@@ -105,7 +87,7 @@ test('an attempt gives person, job, run, slice, times and webhook-id, and nothin
     event: 'enter',
     audience: 'vip',
     triggerAt: at,
-    deliveryId: deliveryId(slice.settings.subscriptionId, { user: 'a', audience: VIP.id, event: 'enter', at }),
+    deliveryId: deliveryId(SETTINGS.subscriptionId, { user: 'a', audience: VIP.id, event: 'enter', at }),
     outcome: 'delivered',
   });
 });

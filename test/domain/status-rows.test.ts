@@ -1,56 +1,28 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 import { detailsOf } from '../../src/domain/status-rows.ts';
+import { aBackfill, aStatus } from '../cli/a-status.ts';
 import { always } from '../support/properties.ts';
 
-const status: JobStatus = {
-  v: 1,
+const status = aStatus({
   jobId: 'vip',
-  subscriptionId: '5'.repeat(32),
-  state: 'running',
-  waits: {},
-  ...editableOf(FORM_DEFAULTS),
-  label: 'VIP to CRM',
   audiences: [
     { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' },
     { id: 'b'.repeat(32), slug: 'news', name: 'News' },
   ],
   webhookUrl: 'https://example.com/…',
-  authorization: null,
-  revision: 1,
+  parallelRequestCount: 5,
   received: 9,
   delivered: 7,
-  ratePerSecond: { oneMinute: 0, fiveMinutes: 0 },
   retried: 1,
-  rejected: 0,
-  repeated: 0,
-  deadLetters: 0,
-  overflow: 0,
   waiting: 2,
-  delayed: 0,
   inFlight: 2,
-  rejects: [],
-  notices: [],
-  stateBytes: 0,
-  stateBudgetBytes: 0,
-};
+});
 
 const audiencesOf = (count: number) =>
   Array.from({ length: count }, (_, i) => ({ id: `${i}`, slug: `s-${i}`, name: '' }));
-const BACKFILL = {
-  n: 1,
-  at: '',
-  audiences: [],
-  taken: 10,
-  delivered: 6,
-  superseded: 1,
-  deadLetters: 2,
-  waiting: 3,
-  state: 'running',
-  ratePerSecond: 0,
-} as const;
+const BACKFILL = aBackfill({ taken: 10, delivered: 6, superseded: 1, deadLetters: 2, waiting: 3 });
 
 test('a status has a row for each fact that applies, and none for the others', () => {
   const usual = detailsOf(status).split('\n');

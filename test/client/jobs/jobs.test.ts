@@ -4,7 +4,7 @@ import proto from '@temporalio/proto';
 import { defaultFailureConverter } from '@temporalio/common';
 import { type JobSummary, listJobs, withNumbers } from '../../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../../src/domain/names.ts';
-import { aStatus } from '../../cli/a-status.ts';
+import { aBackfill, aStatus } from '../../cli/a-status.ts';
 import { withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
 import { GRPC, grpcCode } from '../../../src/client/server-errors.ts';
 import type { BackfillStatus } from '../../../src/contract/job-status.ts';
@@ -88,19 +88,6 @@ test('a job whose newest run has ended is not listed as running', async () => {
 const DOWN = { message: 'https://people.example.com did not give members: HTTP 503.', applicationFailureInfo: {} };
 const LATE = { message: 'activity StartToClose timeout', timeoutFailureInfo: { timeoutType: 1 } };
 
-const BACKFILL: BackfillStatus = {
-  n: 2,
-  state: 'running',
-  at: '2026-11-25T11:00:00.000000000Z',
-  audiences: ['vip'],
-  taken: 0,
-  delivered: 0,
-  superseded: 0,
-  deadLetters: 0,
-  waiting: 0,
-  ratePerSecond: 0,
-};
-
 /** What is said of a backfill whose child has these activities under way; an error, when the server has none. */
 async function troubleIn(
   child: readonly object[] | Error,
@@ -117,7 +104,7 @@ async function troubleIn(
   const loadedDataConverter = { payloadConverter, failureConverter: defaultFailureConverter, payloadCodecs: [] };
   // All of a client that the asking uses.
   const client = { options: { loadedDataConverter }, workflow: { getHandle } } as unknown as Client;
-  const status = aStatus({ backfill: { ...BACKFILL, state } });
+  const status = aStatus({ backfill: aBackfill({ n: 2, state }) });
   const said = await withBackfillTrouble(client, status);
   expect(asked).toEqual(state === 'running' || state === 'paused' ? ['export-job-vip-to-crm-backfill-2'] : []);
   const { trouble, ...rest } = said.backfill ?? {};
