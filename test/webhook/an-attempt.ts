@@ -1,8 +1,14 @@
+import type { Socket } from 'node:net';
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { createPoster, type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
 import type { GuardedAgentsOptions } from '../../src/webhook/guarded-agents.ts';
 import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { afterwards } from './a-server.ts';
+import { afterwards, startRawServer } from './a-server.ts';
+
+/** A time limit far longer than any answer takes that comes. */
+export const PATIENT_MS = 20_000;
+/** A time limit for what never comes. */
+export const IMPATIENT_MS = 200;
 
 /** The outcome of one POST. */
 export function attemptOf(
@@ -27,10 +33,23 @@ export const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ addr
 
 /** Posts to this machine unless it is told otherwise, until the test is over. */
 export function aPoster(options: Partial<GuardedAgentsOptions> = {}): Poster {
-  const poster = createPoster({ timeoutMs: 20_000, policy: THIS_MACHINE, ...options });
+  const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE, ...options });
   // A test may have closed it itself.
   afterwards(() => poster.close().catch(() => undefined));
   return poster;
+}
+
+/** The outcome of one POST of JSON to this machine. */
+export function post(url: URL | string, timeoutMs = PATIENT_MS): Promise<HttpAttempt> {
+  return attemptOf(aPoster({ timeoutMs }), url, ['content-type', 'application/json'], '{"a":1}');
+}
+
+/** The outcome of an answer that is sent exactly as given. */
+export async function postToRaw(answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<HttpAttempt> {
+  const server = await startRawServer(
+    typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
+  );
+  return await post(server.url, timeoutMs);
 }
 
 /** An endpoint until the test is over. */

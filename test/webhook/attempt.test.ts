@@ -1,13 +1,12 @@
 import { AssertionError } from 'node:assert';
-import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import type { Dispatcher } from 'undici';
 import { judge } from '../../src/domain/verdict.ts';
 import { type Answer, startReceiver } from '../../src/local/receiver.ts';
 import { type HttpAttempt, AttemptHandler, postAuthorized } from '../../src/webhook/attempt.ts';
 import type { RequestAuthorization } from '../../src/webhook/authorizations.ts';
-import { serveHttp, startRawServer } from './a-server.ts';
-import { aPoster, aReceiver, attemptOf } from './an-attempt.ts';
+import { serveHttp } from './a-server.ts';
+import { aPoster, aReceiver, attemptOf, IMPATIENT_MS, PATIENT_MS, post, postToRaw } from './an-attempt.ts';
 
 const CONTROLLER: Dispatcher.DispatchController = {
   aborted: false,
@@ -118,22 +117,8 @@ test.each([200, 403, 500])('after a %d nothing is sent a second time', async (st
   expect(await posted({ old: status })).toEqual({ seen: ['old'], status, isSecond: false, taken: [isTaken, false] });
 });
 
-const PATIENT_MS = 20_000;
-const IMPATIENT_MS = 200;
-
-const post = (url: URL | string, timeoutMs = PATIENT_MS): Promise<HttpAttempt> =>
-  attemptOf(aPoster({ timeoutMs }), url, ['content-type', 'application/json'], '{"a":1}');
-
 const postTo = async (answer: Answer, timeoutMs?: number): Promise<HttpAttempt> =>
   post((await aReceiver({ answer: () => answer })).url, timeoutMs);
-
-/** The outcome of an answer that is sent exactly as given. */
-const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<HttpAttempt> => {
-  const server = await startRawServer(
-    typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
-  );
-  return post(server.url, timeoutMs);
-};
 
 test.each([200, 201, 202, 204, 299])('%i is delivered', async (status) => {
   expect(await postTo({ status })).toMatchObject({ ok: true, status });

@@ -3,29 +3,14 @@ import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
-import { type HttpAttempt } from '../../src/webhook/attempt.ts';
 import { closing, serve, startRawServer } from './a-server.ts';
-import { aPoster, attemptOf, onThisMachine } from './an-attempt.ts';
+import { aPoster, attemptOf, IMPATIENT_MS, onThisMachine, PATIENT_MS, post, postToRaw } from './an-attempt.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 
-const PATIENT_MS = 20_000;
-const IMPATIENT_MS = 200;
 /** Long enough for an answer to begin, also on a busy machine. */
 const UNHURRIED_MS = 1_500;
-const BODY = '{"a":1}';
-
-const post = (url: URL, timeoutMs = PATIENT_MS): Promise<HttpAttempt> =>
-  attemptOf(aPoster({ timeoutMs }), url, [], BODY);
-
-/** The outcome of an answer that is sent exactly as given. */
-const postToRaw = async (answer: string | ((socket: Socket) => void), timeoutMs?: number): Promise<HttpAttempt> => {
-  const server = await startRawServer(
-    typeof answer === 'string' ? (socket) => socket.end(Buffer.from(answer, 'latin1')) : answer,
-  );
-  return post(server.url, timeoutMs);
-};
 
 /** Writes a piece again and again, as fast as it is accepted, until the connection is closed; returns how many bytes were accepted. */
 function flood(socket: Socket, piece: string): () => number {

@@ -14,7 +14,7 @@ import { authorizationsOf, configured } from './an-authorization.ts';
 import { judge } from '../../src/domain/verdict.ts';
 import { startProxy } from './a-proxy.ts';
 import { startTlsFlooder } from './a-tls-flooder.ts';
-import { aPoster, attemptOf } from './an-attempt.ts';
+import { aPoster, attemptOf, PATIENT_MS } from './an-attempt.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const SERVER = OURS.issue({ names: ['127.0.0.1'] });
@@ -167,7 +167,6 @@ test('a missing file of NODE_EXTRA_CA_CERTS adds nothing: Node itself has warned
 });
 
 const GOOD = OURS.issue({ names: ['127.0.0.1'] });
-const PATIENT_MS = 20_000;
 /** A mebibyte, what arrives before the connection is measured, and what is in buffers on the way. */
 const MOST_TAKEN = 512 * 1024 * 1024;
 
@@ -179,7 +178,7 @@ function aFloodedPoster(proxy?: string) {
     certificateAuthorities: [OURS.certificate],
     proxy,
   });
-  return aPoster({ timeoutMs: PATIENT_MS, policy });
+  return aPoster({ policy });
 }
 
 const KEPT = 'HTTP/1.1 200 OK\r\nkeep-alive: timeout=600\r\ncontent-length: 0\r\n\r\n';
