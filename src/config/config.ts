@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { definedOf, isRecord, jsonMistake } from '../domain/json.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { doubledKey } from '../domain/json-scan.ts';
+import { DEFAULT_SERVER_LIMITS } from '../domain/limits.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { POSTGRES_URL } from '../sources/postgres/pool.ts';
 import { readPayloadKeys, splitPayloadKeys } from '../temporal/encrypting-codec.ts';
@@ -124,9 +125,9 @@ export const configSchema = z.strictObject({
         .number()
         .int()
         .min(16 * 1024)
-        .default(2 * 1024 * 1024),
-      signalsPerRun: z.number().int().min(10).default(10_000),
-      eventsPerRun: z.number().int().min(100).default(51_200),
+        .default(DEFAULT_SERVER_LIMITS.payloadBytes),
+      signalsPerRun: z.number().int().min(10).default(DEFAULT_SERVER_LIMITS.signalsPerRun),
+      eventsPerRun: z.number().int().min(100).default(DEFAULT_SERVER_LIMITS.eventsPerRun),
     })
     .prefault({}),
   /** For `triggers watch`: where the members of watched audiences are kept between rounds. Several workers must share one folder. */
