@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import type { Ended } from '../support/cli-hosts.ts';
 import { Lab, NEWS, VIP } from '../support/lab.ts';
-import { Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -71,13 +71,8 @@ describe('a job from pause to stop', () => {
     const { stdout: list } = await operator.run(['list', '--running']);
     expect(list).toMatch(/^JOB +STATE +WAITING +DELIVERED +LAST +LETTERS +LABEL +AUDIENCES\n/);
     expect(list).toContain(job);
-    const { stdout: lines } = await operator.run(['list', '--json']);
-    expect(
-      lines
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toContainEqual(expect.objectContaining({ jobId: job, running: true, label: 'From pause to stop' }));
+    const all = jsonLines((await operator.run(['list', '--json'])).stdout);
+    expect(all).toContainEqual(expect.objectContaining({ jobId: job, running: true, label: 'From pause to stop' }));
 
     expect((await operator.json<JobStatus>(['stop', job, '--waiting', 'discard', '--yes'])).state).toBe('stopping');
     await lab.handle(job).result();
@@ -97,11 +92,7 @@ describe('a job from pause to stop', () => {
     await lab.jobs.stop(job);
     const { code, stdout } = await watch.end();
     expect(code).toBe(0);
-    const statuses = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as JobStatus);
-    expect(statuses.at(-1)).toMatchObject({ state: 'stopped', delivered: 1 });
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ state: 'stopped', delivered: 1 });
   });
 
   test('Ctrl-C ends a watch', async () => {

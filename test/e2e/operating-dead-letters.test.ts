@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { DeadLetterReport, DeadLetterSummary } from '../../src/client/export-jobs.ts';
 import { Lab, VIP } from '../support/lab.ts';
-import { Operator, unwrapped } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, unwrapped } from '../support/triggers-cli.ts';
 
 let lab: Lab;
 let operator: Operator;
@@ -44,7 +44,7 @@ async function withDeadLettersOf(job: string, users: readonly string[]): Promise
 async function list(job: string): Promise<DeadLetterSummary[]> {
   const { code, stdout } = await operator.run(['dead-letters', 'list', '--job', job, '--json']);
   expect(code).toBe(0);
-  return stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as DeadLetterSummary]));
+  return jsonLines(stdout);
 }
 
 /** What arrived about a person: audience, webhook-id and answer, in order. */
@@ -177,13 +177,13 @@ test('all dead letters that match a filter are redelivered; a refused one is nam
   const asJson = await operator.run(['dead-letters', 'redeliver', '--job', job, '--json', '--yes']);
   expect(asJson.code).toBe(1);
   expect(JSON.parse(asJson.stdout)).toEqual({ id: ids[2], failure: expect.stringContaining('not in the audience') });
-  expect(JSON.parse(asJson.stderr.split('\n')[1] ?? '')).toMatchObject({
+  expect(jsonLines(asJson.stderr)[1]).toMatchObject({
     error: { name: 'PartlyDone', done: 0, failed: 1 },
   });
 
   const one = await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--json', '--yes']);
   expect(one.code).toBe(1);
-  expect(JSON.parse(one.stderr.split('\n')[1] ?? '')).toMatchObject({
+  expect(jsonLines(one.stderr)[1]).toMatchObject({
     error: { name: 'RedeliveryRefused', deadLetterId: ids[2] },
   });
   expect((await operator.run(['dead-letters', 'redeliver', ids[2] ?? '', '--force', '--yes'])).code).toBe(0);
@@ -248,7 +248,7 @@ test('without a terminal to ask on, discard says exactly what it is about and do
   );
   const one = await operator.run(['dead-letters', 'discard', ids[0] ?? '', '--json']);
   expect([one.code, one.stdout]).toEqual([2, '']);
-  expect(one.stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))).toMatchObject([
+  expect(jsonLines(one.stderr)).toMatchObject([
     { extent: { letters: 1, jobs: [{ jobId: job, letters: 1 }], audiences: [{ id: VIP.id }], people: 1 } },
     { error: { name: 'UsageError' } },
   ]);

@@ -122,6 +122,12 @@ export class Operator {
   }
 }
 
+/** What a program printed as JSON, one value a line. */
+export function jsonLines<T = unknown>(text: string): T[] {
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as T); // The test says what it expects there.
+}
+
 /** A text as it was before it was wrapped. */
 export function unwrapped(text: string): string {
   return text.replaceAll(/\s+/g, ' ').trim();
