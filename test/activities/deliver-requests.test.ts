@@ -2,20 +2,19 @@ import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { serveHttp } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
-import { configured } from '../webhook/an-authorization.ts';
+import { aReceiver } from '../webhook/an-attempt.ts';
+import { configured, givesToken } from '../webhook/an-authorization.ts';
 import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
 async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
-  const seen = { fetched: 0, requests: [] as string[], ids: [] as string[], isDown: false };
-  const issuer = await serveHttp((_, response) => {
-    if (seen.isDown) {
-      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_client"}');
-      return;
-    }
-    const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+  const seen = { requests: [] as string[], ids: [] as string[], isDown: false };
+  const issuer = await aReceiver({
+    answer: ({ number }) => {
+      const answer = givesToken(`token-${number}`);
+      return seen.isDown ? { ...answer, status: 400, body: '{"error":"invalid_client"}' } : answer;
+    },
   });
   const origin = await serveHttp((request, response) => {
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
@@ -25,7 +24,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
   });
   const lab = await SliceLab.open();
   const authorizations = {
-    idp: { origins: [origin], oauth2: { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' } },
+    idp: { origins: [origin], oauth2: { tokenUrl: `${issuer.url}token`, clientId: 'me', clientSecret: 's3cret' } },
   };
   lab.authorize(authorizations);
   const deliver = (
@@ -38,7 +37,7 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
       Array.from({ length: count }, (_, index) => trigger(userOf(index))),
       { permits, settings: { authorization: 'idp', webhookUrl: `${origin}/hook` }, ...more },
     );
-  return { seen, deliver, lab, authorizations };
+  return { seen, issuer, deliver, lab, authorizations };
 }
 
 test('every request is counted, including both when one is sent again with another token', async () => {
@@ -82,35 +81,32 @@ test('the second request for a trigger waits for its turn at the rate of the job
 });
 
 test('an unchanged authorization keeps its token after a new configuration, and a changed one fetches a token', async () => {
-  const { seen, deliver, lab, authorizations } = await guardedEndpoint(() => true);
+  const { issuer, deliver, lab, authorizations } = await guardedEndpoint(() => true);
   await deliver(1);
   lab.authorizations.replace(configured({ ...authorizations, other: { origins: ['https://a.example'], bearer: 't' } }));
   await deliver(1);
-  expect(seen.fetched).toBe(1);
+  expect(issuer.ledger.requests).toBe(1);
   lab.authorizations.replace(configured({ idp: { ...authorizations.idp, headers: { 'x-tenant': '7' } } }));
   await deliver(1);
-  expect(seen.fetched).toBe(2);
+  expect(issuer.ledger.requests).toBe(2);
 });
 
 test('beside a token go the headers and the signature of its authorization, the second time too', async () => {
   const arrived: (readonly unknown[])[] = [];
-  const issuer = await serveHttp((_, response) => {
-    const token = { access_token: `token-${arrived.length}`, token_type: 'bearer' };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
-  });
+  const issuer = await aReceiver({ answer: ({ number }) => givesToken(`token-${number}`) });
   const origin = await serveHttp(({ headers }, response) => {
     arrived.push([headers.authorization, headers['x-tenant'], headers['webhook-signature']]);
     response.writeHead(arrived.length === 1 ? 401 : 200).end();
   });
   const lab = await SliceLab.open();
-  const oauth2 = { tokenUrl: `${issuer}/token`, clientId: 'me', clientSecret: 's3cret' };
+  const oauth2 = { tokenUrl: `${issuer.url}token`, clientId: 'me', clientSecret: 's3cret' };
   const signingSecrets = [`whsec_${Buffer.alloc(32, 1).toString('base64')}`];
   lab.authorize({ idp: { origins: [origin], oauth2, headers: { 'x-tenant': '7' }, signingSecrets } });
   await lab.deliver([trigger('1')], { settings: { authorization: 'idp', webhookUrl: origin } });
   const signature = expect.stringMatching(/^v1,\S+$/);
   expect(arrived).toEqual([
-    ['Bearer token-0', '7', signature],
     ['Bearer token-1', '7', signature],
+    ['Bearer token-2', '7', signature],
   ]);
 });
 
@@ -140,11 +136,11 @@ test('nothing is sent without a token: each trigger fails with the reason, and t
 });
 
 test('a worker that stood still while it waited for a token sends nothing: another may be sending it', async () => {
-  const { seen, deliver, lab } = await guardedEndpoint(() => true);
+  const { seen, issuer, deliver, lab } = await guardedEndpoint(() => true);
   const sending = deliver(2);
   lab.hasStalled = true;
   expect(await sending).toEqual({ failed: [], unsent: [0, 1], sendingMs: 0 });
-  expect([seen.fetched, seen.requests]).toEqual([1, []]);
+  expect([issuer.ledger.requests, seen.requests]).toEqual([1, []]);
 });
 
 test('[S28] when something of ours breaks, nothing more is started, and the slice fails when nothing is in flight', async () => {

@@ -6,9 +6,8 @@ import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { type ReceiverOptions } from '../../src/local/receiver.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { MemorySource } from '../support/memory-source.ts';
-import { serveHttp } from '../webhook/a-server.ts';
 import { aPoster, aReceiver, THIS_MACHINE } from '../webhook/an-attempt.ts';
-import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
+import { authorizationsOf, givesToken, type Inputs } from '../webhook/an-authorization.ts';
 import { SETTINGS } from '../support/delivery-settings.ts';
 
 const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
@@ -248,23 +247,20 @@ test('a misspelt person is answered with a suggestion', async () => {
 
 /** An endpoint that knows some tokens, and the authorization that fetches them: `token-1`, `token-2` … */
 async function tokens() {
-  const seen = { known: new Set<string>(), fetched: 0 };
-  const issuer = await serveHttp((_, response) => {
-    const token = { access_token: `token-${++seen.fetched}`, token_type: 'bearer', expires_in: 3600 };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
-  });
+  const known = new Set<string>();
+  const issuer = await aReceiver({ answer: ({ number }) => givesToken(`token-${number}`) });
   const answer: ReceiverOptions['answer'] = (_, { headers }) =>
-    seen.known.has(String(headers.authorization))
+    known.has(String(headers.authorization))
       ? undefined
       : { status: 401, body: `Who is ${headers.authorization ?? ''}?` };
-  const oauth2 = { tokenUrl: `${issuer}/`, clientId: 'me', clientSecret: 's3cret' };
+  const oauth2 = { tokenUrl: issuer.url, clientId: 'me', clientSecret: 's3cret' };
   const lab = await samples({ answer, oauth2 });
-  return { seen, ...lab, send: () => lab.send({}, { authorization: 'idp' }) };
+  return { known, ...lab, send: () => lab.send({}, { authorization: 'idp' }) };
 }
 
 test('a 401 resends a sample with a new token and the same id; the second request is shown', async () => {
-  const { seen, send, receiver } = await tokens();
-  seen.known.add('Bearer token-2');
+  const { known, send, receiver } = await tokens();
+  known.add('Bearer token-2');
   const sent = await send();
   const arrived = receiver.ledger.entries;
   expect(arrived.map(({ headers }) => headers?.authorization)).toEqual(['Bearer token-1', 'Bearer token-2']);

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
@@ -9,19 +8,19 @@ import { writeSampleSource } from '../../demo/sample-data.ts';
 import type { Sample, SentSample } from '../../src/contract/sample.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { temporal } from '../support/temporal.ts';
-import { Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { givesToken } from '../webhook/an-authorization.ts';
 
 const SIGNING = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 const SECRETS = ['s3cret-key', 's3cret-token', 's3cret-path', 'client-s3cret', SIGNING];
 
 let folder: string;
 let receiver: Receiver;
-let issuer: Server;
+let issuer: Receiver;
 let worker: Program;
 /** What the endpoint answers instead of 200. */
 let status: number | undefined;
-let tokens = 0;
 const taskQueue = `samples-${randomUUID()}`;
 const operator = new Operator(taskQueue);
 const hook = () => `${receiver.url}s3cret-path?key=s3cret-key`;
@@ -45,15 +44,9 @@ beforeAll(async () => {
         : { status, body: `I was told ${headers.authorization ?? ''} s3cret-key` };
     },
   });
-  issuer = createServer((_, response) => {
-    const token = { access_token: `s3cret-token-${++tokens}`, token_type: 'bearer', expires_in: 3600 };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
-  });
-  await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
-  const address = issuer.address();
-  const port = address === null || typeof address === 'string' ? 0 : address.port;
+  issuer = await startReceiver({ answer: ({ number }) => givesToken(`s3cret-token-${number}`) });
   const origins = [new URL(receiver.url).origin];
-  const oauth2 = { tokenUrl: `http://127.0.0.1:${port}/`, clientId: 'me', clientSecret: 'client-s3cret' };
+  const oauth2 = { tokenUrl: issuer.url, clientId: 'me', clientSecret: 'client-s3cret' };
   writeFileSync(
     join(folder, 'triggers.config.json'),
     JSON.stringify({
@@ -69,8 +62,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await worker.kill();
   await receiver.close();
-  issuer.closeAllConnections();
-  await new Promise((resolve) => issuer.close(resolve));
+  await issuer.close();
 });
 
 test('render shows the request of a real member, and sends nothing', async () => {
@@ -289,13 +281,8 @@ describe('its authorizations', () => {
         '',
       ].join('\n'),
     );
-    const { stdout: lines } = await operator.run(['authorizations', 'list', '--json']);
-    expect(
-      lines
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toMatchObject([
+    const listed = await operator.run(['authorizations', 'list', '--json']);
+    expect(jsonLines(listed.stdout)).toMatchObject([
       { name: 'crm', kinds: ['bearer token', 'signature'] },
       { name: 'other', origins: ['https://other.example'], signingSecretsEnd: [] },
     ]);

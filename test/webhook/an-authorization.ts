@@ -12,6 +12,12 @@ export function configured(inputs: Inputs): Record<string, AuthorizationConfig> 
   return Object.fromEntries(Object.entries(inputs).map(([name, one]) => [name, authorizationSchema.parse(one)]));
 }
 
+/** What an authorization server answers that gives a token. */
+export function givesToken(token: string) {
+  const body = JSON.stringify({ access_token: token, token_type: 'bearer', expires_in: 3600 });
+  return { status: 200, headers: { 'content-type': 'application/json' }, body };
+}
+
 /** The authorizations of a worker with this configuration; token endpoints may be on this machine. */
 export function authorizationsOf(inputs: Inputs, fetched?: (isFetched: boolean) => void): Authorizations {
   const agents = new GuardedAgents({ policy: THIS_MACHINE, timeoutMs: 3000 });
