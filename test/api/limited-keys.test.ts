@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
@@ -6,6 +5,7 @@ import type { ApiServerOptions } from '../../src/api/api-server.ts';
 import { NoSample } from '../../src/client/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
 import type { Right } from '../../src/config/ingest-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
 /** What an API without Temporal answers to a key: whoever gets past the key waits for Temporal. */
@@ -16,8 +16,7 @@ async function answerTo(
   body?: object,
   more?: Partial<ApiServerOptions>,
 ) {
-  const secret = 'trg_of-a-test';
-  const hash = `sha256:${createHash('sha256').update(secret).digest('hex')}`;
+  const { secret, hash } = newApiKey();
   const key = { hash, may: [...may], ...(jobs === undefined ? {} : { jobs: [...jobs] }) };
   const api = await apiWithoutTemporal({ crm: key }, more);
   try {
@@ -78,22 +77,20 @@ test('[S47] a key for some jobs is not shown the ingests, which send to all', as
 });
 
 test('a key for some jobs is not shown the metrics, which are of all jobs and keys', async () => {
-  const read = (secret: string, jobs?: string[]) => ({
-    hash: `sha256:${createHash('sha256').update(secret).digest('hex')}`,
-    may: ['read'] satisfies Right[],
-    ...(jobs === undefined ? {} : { jobs }),
-  });
-  const api = await apiWithoutTemporal({ crm: read('trg_some', ['crm']), prometheus: read('trg_all') });
+  const [some, all] = [newApiKey(), newApiKey()];
+  const may: Right[] = ['read'];
+  const keys = { crm: { hash: some.hash, may, jobs: ['crm'] }, prometheus: { hash: all.hash, may } };
+  const api = await apiWithoutTemporal(keys);
   const scraped = async (secret: string) =>
     await request(`${api.url}/metrics`, { headers: { authorization: `Bearer ${secret}` } }).then(
       async ({ statusCode, body }) => ({ statusCode, text: await body.text() }),
     );
   try {
-    expect(await scraped('trg_all')).toMatchObject({
+    expect(await scraped(all.secret)).toMatchObject({
       statusCode: 200,
       text: expect.stringContaining('key="prometheus"'),
     });
-    const refused = await scraped('trg_some');
+    const refused = await scraped(some.secret);
     expect(refused.statusCode).toBe(403);
     expect(refused.text).not.toContain('prometheus');
     expect(refused.text).not.toContain('triggers_api');

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestOf } from 'node:http';
@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
 import { type Answered, apiOf, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';
@@ -382,11 +383,8 @@ describe('jobs', () => {
 });
 
 describe('keys', () => {
-  const secret = randomBytes(32).toString('base64url');
-  const key = (more: Omit<ConfiguredApiKeys[string], 'hash'>) => ({
-    hash: `sha256:${createHash('sha256').update(secret).digest('hex')}`,
-    ...more,
-  });
+  const { secret, hash } = newApiKey();
+  const key = (more: Omit<ConfiguredApiKeys[string], 'hash'>) => ({ hash, ...more });
   const bearer = { authorization: `Bearer ${secret}` };
 
   test('[S32] without keys it listens on this machine only', async () => {
