@@ -166,8 +166,7 @@ test('no job replaces a recoverable terminated one unless its start gives that u
   await lab.jobs.push(job, changes(users, 2));
   await terminate(job);
   await lab.addWorker();
-  const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
-  const refusal = await lab.jobs.start(definition, { jobId: job }).catch((error: unknown) => error);
+  const refusal = await lab.jobs.start(anew(), { jobId: job }).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(JobRecoverable);
   // Of the members, those that it had read wait in it.
   const { waiting = 0, ended, remedies } = refusal as JobRecoverable;
@@ -191,8 +190,7 @@ test.each([
 ])('a new job can replace one that did not end normally and %s', async (_, before) => {
   const job = await before();
   await terminate(job).catch(() => undefined);
-  const definition = { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
-  expect(await lab.jobs.start(definition, { jobId: job })).toMatchObject({ jobId: job, warnings: [] });
+  expect(await lab.jobs.start(anew(), { jobId: job })).toMatchObject({ jobId: job, warnings: [] });
 });
 
 /** A job that a foreign program started with a definition that cannot run. */
@@ -211,8 +209,7 @@ async function startedWrong(...signals: object[]): Promise<string> {
 
 test('a start does not give up triggers signalled to a job that failed before it began', async () => {
   const job = await startedWrong({ audience: 'vip', user: 'early', event: 'enter' });
-  const definition = { label: 'Anew', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
-  await expect(lab.jobs.start(definition, { jobId: job })).rejects.toMatchObject({
+  await expect(lab.jobs.start(anew(), { jobId: job })).rejects.toMatchObject({
     name: 'JobRecoverable',
     ended: 'failed',
     waiting: 1,
