@@ -38,7 +38,7 @@ const watch: WatchStatus = {
 
 test('[S34] a watch tells a key for some jobs nothing of other jobs', () => {
   const own = shownTo({ jobs: ['crm'], mayJob: (jobId) => jobId === 'crm' }, watch);
-  expect(own.last).toMatchObject({ members: 1, told: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
+  expect(own.last).toMatchObject({ members: 1, published: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
   expect(JSON.stringify(own)).not.toContain('theirs');
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
 });

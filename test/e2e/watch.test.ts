@@ -83,7 +83,10 @@ test('every subscribing job gets enters and exits, from the second round on', as
   lab.source.enter(audience.id, 'new');
   lab.source.exit(audience.id, '7');
   const { last, members } = await round();
-  expect([last, members]).toMatchObject([{ enters: 1, exits: 1, stayed: 0, isBaseline: false, told: { jobs: 2 } }, 30]);
+  expect([last, members]).toMatchObject([
+    { enters: 1, exits: 1, stayed: 0, isBaseline: false, published: { jobs: 2 } },
+    30,
+  ]);
   await arrives(4);
   expect(arrived().sort()).toEqual(['enter new', 'enter new', 'exit 7', 'exit 7']);
   expect((await round()).last).toMatchObject({ enters: 0, exits: 0 });
