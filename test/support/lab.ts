@@ -123,10 +123,19 @@ export class Lab {
   /** What `temporal workflow reset --type LastWorkflowTask` does: a workflow goes on, also one that was terminated. */
   async resetToLastTask(workflowId: string): Promise<void> {
     const handle = this.client.workflow.getHandle(workflowId);
-    const { runId } = await handle.describe();
-    // Of that run: it may have continued as new since.
-    const { events } = await this.client.workflow.getHandle(workflowId, runId).fetchHistory();
-    const last = events?.findLast((event) => event.workflowTaskCompletedEventAttributes != null)?.eventId;
+    const { runId, last } = await answerWhen(
+      async () => {
+        const { runId } = await handle.describe();
+        // Of that run: it may have continued as new since.
+        const { events } = await this.client.workflow.getHandle(workflowId, runId).fetchHistory();
+        return {
+          runId,
+          last: events?.findLast((event) => event.workflowTaskCompletedEventAttributes != null)?.eventId,
+        };
+      },
+      // A run that has just begun has no task to go back to.
+      (run) => run.last != null,
+    );
     await this.client.workflowService.resetWorkflowExecution({
       namespace: this.client.options.namespace,
       workflowExecution: { workflowId, runId },
