@@ -15,7 +15,7 @@ const TONES: Readonly<Record<string, string>> = {
   starting: 'caution',
   paused: 'caution',
   stopping: 'caution',
-  delayed: 'caution',
+  held: 'caution',
   unknown: 'caution',
   kept: 'quiet',
   stopped: 'quiet',

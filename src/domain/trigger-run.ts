@@ -93,8 +93,8 @@ function read(trigger: unknown, profilesIn: unknown): unknown {
   if (!isRecord(trigger)) return trigger;
   const { profile } = trigger;
   if (typeof profile === 'string') return { ...trigger, profile: new WrittenProfile(profile) };
-  const held = readProfileRef(profilesIn, profile);
-  return held === undefined ? trigger : { ...trigger, profile: new SpilledProfile(held) };
+  const ref = readProfileRef(profilesIn, profile);
+  return ref === undefined ? trigger : { ...trigger, profile: new SpilledProfile(ref) };
 }
 
 function dated(triggers: readonly unknown[]): unknown[] {

@@ -310,6 +310,7 @@ describe('words', () => {
 
   test('a state that nobody listed is bad', () => {
     expect([toneOf('running'), toneOf('kept'), toneOf('terminated')]).toEqual(['good', 'quiet', 'bad']);
+    expect(toneOf('held')).toBe('caution');
   });
 
   describe('the sentence about a job', () => {

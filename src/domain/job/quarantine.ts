@@ -40,7 +40,7 @@ export function reclaimSlice(
   const parts = slice.parts.flatMap(({ chain, count: all }) => {
     let count = 0;
     for (const end = place + all; place < end; place++) if (!settled.has(place)) count++;
-    // A chain that is held had a request that failed, and no other after it.
+    // A chain that is delayed had a request that failed, and no other after it.
     return count > 0 && chain.place === 'ready' ? [{ chain, count: Math.min(count, chain.triggers.length) }] : [];
   });
   for (const { chain, count } of parts) state.chains.startRunning(chain, count);
