@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
-import { hashOfKey } from '../src/api/callers.ts';
+import { hashOf } from '../src/api/callers.ts';
 import { startReceiver } from '../src/local/receiver.ts';
 import { optionsOf } from './options.ts';
 import { Program } from './program.ts';
@@ -100,7 +100,7 @@ async function sendProved(seconds: number, stage: Stage): Promise<Seen> {
 const receiver = await startReceiver();
 const stage = await openStage({ people: 500, workers: 1, origins: [new URL(receiver.url).origin] });
 const config = join(stage.folder, 'api.config.json');
-const apiKeys = { sender: { hash: `sha256:${hashOfKey(KEY)}`, may: ['trigger'] } };
+const apiKeys = { sender: { hash: `sha256:${hashOf(KEY)}`, may: ['trigger'] } };
 writeFileSync(config, JSON.stringify({ apiKeys, ingests: INGESTS }));
 const env = { ...process.env, TRIGGERS_CONFIG: config, TEMPORAL_ADDRESS: stage.server.address };
 const api = await Program.start(['api', '--port', String(values.port), '--json'], env);

@@ -58,7 +58,7 @@ export class ApiKeys {
   /** The caller whose key is in an `authorization` header; undefined if the key is unknown. Takes equally long for every key. */
   callerOf(authorization: string | undefined): Caller | undefined {
     if (this.isOpen) return EVERYTHING;
-    return this.callerWith(hashOfKey(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
+    return this.callerWith(hashOf(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
   }
 
   /** The caller whose key has this hash; undefined if the key is unknown. Takes equally long for every key. */
@@ -70,9 +70,9 @@ export class ApiKeys {
   }
 }
 
-/** SHA-256, in hex. */
-export function hashOfKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+/** SHA-256 of a key or a token, in hex. */
+export function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
 }
 
 /** A session ends when it was unused for this long, in ms; and this long after it began. */
@@ -158,10 +158,6 @@ export class Sessions {
 
 function isOver({ idleEndsAtMs }: Session, nowMs: number): boolean {
   return nowMs >= idleEndsAtMs;
-}
-
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }
 
 /**

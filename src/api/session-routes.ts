@@ -13,7 +13,7 @@ import {
   cookieWith,
   EVERYTHING,
   FailedSignIns,
-  hashOfKey,
+  hashOf,
   LONGEST_MS,
   rejectForeignOrigin,
   type Session,
@@ -137,7 +137,7 @@ interface Holder {
 }
 
 function keyHolder(key: string, keys: ApiKeys): Holder | undefined {
-  const keyHash = hashOfKey(key);
+  const keyHash = hashOf(key);
   const caller = keys.callerWith(keyHash);
   return caller && { of: { keyHash }, caller };
 }
