@@ -48,7 +48,7 @@ export class Handover {
   /** Why triggers wait; undefined when none does. */
   get problem(): string | undefined {
     const [one] = this.#waitedFor.values();
-    return one && `A job takes nothing. ${one.problem}`;
+    return one && `A job accepts no triggers. ${one.problem}`;
   }
 
   /**

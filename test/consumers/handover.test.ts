@@ -95,7 +95,7 @@ test('the handover says why it waits for a job, and stops saying so for triggers
   };
   const handover = handoverOf({ signal, log, metrics });
   const waits = async () => [handover.problem, (await metrics.text()).match(/jobs_waited_for (\d)/)?.[1]];
-  const why = ['A job takes nothing. ' + new JobFull('crm').message, '1'];
+  const why = ['A job accepts no triggers. ' + new JobFull('crm').message, '1'];
   const stop = new AbortController();
   const givenUp = handover.give([trigger], stop.signal);
   const lasting = handover.give([trigger], new AbortController().signal);

@@ -253,7 +253,9 @@ describeWithKafka('a consumer of Kafka', () => {
     const { consumer, log } = await consume(topic, { poisoned: { deadLetterTopic } });
     await until(() => consumer.problem !== undefined);
     expect(consumer.problem).toMatch(
-      new RegExp(`takes nothing for the topic "${deadLetterTopic}" .*MESSAGE_TOO_LARGE: .* Raise "max.message.bytes"`),
+      new RegExp(
+        `accepts no messages for the topic "${deadLetterTopic}" .*MESSAGE_TOO_LARGE: .* Raise "max.message.bytes"`,
+      ),
     );
     const elsewhere = person();
     await kafka.write(topic, [{ ...change(elsewhere), partition: 1 }]);
@@ -275,7 +277,7 @@ describeWithKafka('a consumer of Kafka', () => {
     expect(new Set(sizes)).toEqual(new Set([1_000, 4_000]));
     expect(sizes.length).toBeGreaterThanOrEqual(21);
     expect(consumer.problem).toBeUndefined();
-    const refused = 'error the dead-letter topic takes no messages; what waits for it is tried again';
+    const refused = 'error the dead-letter topic accepts no messages; what waits for it is tried again';
     const taken = 'info the dead-letter topic takes messages again';
     const ofTopic = log.lines.filter((line) => line.includes('dead-letter topic takes'));
     expect(ofTopic).toEqual([refused, taken]);

@@ -325,12 +325,12 @@ class KafkaDeadLetters implements DeadLetterTopic {
   }
 
   #errorOf(error: unknown): KafkaError {
-    return new KafkaError(this.#config.brokers, error, `takes nothing for the topic "${this.#topic}"`);
+    return new KafkaError(this.#config.brokers, error, `accepts no messages for the topic "${this.#topic}"`);
   }
 
   #isRefused({ message }: KafkaError): void {
     if (this.problem !== message)
-      this.#log.error('the dead-letter topic takes no messages; what waits for it is tried again', {
+      this.#log.error('the dead-letter topic accepts no messages; what waits for it is tried again', {
         problem: message,
       });
     this.problem = message;
