@@ -21,13 +21,13 @@ import {
   answerConnection,
   answerFailures,
   answerUnreadable,
-  Closing,
-  ClosingMeanwhile,
   methodsOf,
-  NoSuchPath,
-  NotThisJob,
+  noSuchPath,
+  notDoneInTime,
+  notThisJob,
   Refused,
   refuseOtherMethods,
+  shuttingDown,
 } from './refusal.ts';
 import { inTime } from './operation.ts';
 import { ingestRoutes } from './ingest-routes.ts';
@@ -168,7 +168,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   guard(app, keys, callers, metrics);
   // This runs before any body is read.
   app.addHook('onRequest', (request, _reply, done) => {
-    if (request.is404 && !page.isFor(request)) throw new NoSuchPath(request);
+    if (request.is404 && !page.isFor(request)) throw noSuchPath(request);
     done();
   });
   readBodies(app);
@@ -222,8 +222,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const [address] = app.addresses() as AddressInfo[]; // It listens on a port, not on a socket.
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
-    closing.abort(new Closing());
-    const late = setTimeout(() => over.abort(new ClosingMeanwhile()), GRACE_MS);
+    closing.abort(shuttingDown());
+    const late = setTimeout(() => over.abort(notDoneInTime()), GRACE_MS);
     await app.close();
     clearTimeout(late);
     await ingests.close();
@@ -270,8 +270,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     // Every route checks this: a path or a query that names somebody else's job must not reveal whether it exists.
     const { job } = request.params as { readonly job?: string };
     const { jobId } = request.query as { readonly jobId?: unknown };
-    for (const named of [job, jobId])
-      if (typeof named === 'string' && !caller.mayJob(named)) throw new NotThisJob(named);
+    for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw notThisJob(named);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
     done();

@@ -5,7 +5,7 @@ import { proofKinds } from '../ingests/signature.ts';
 import type { Caller } from './callers.ts';
 import type { IngestRecords, Ingests } from './ingests.ts';
 import { serve, textParameter } from './operation.ts';
-import { OfAllJobs } from './refusal.ts';
+import { ofAllJobs } from './refusal.ts';
 
 /** Most dead letters that are counted: each one has to be listed. */
 const MOST_LETTERS = 20_000;
@@ -102,7 +102,7 @@ export function overviewRoutes(
       }),
     },
     run: async ({ caller }) => {
-      if (caller.jobs !== undefined) throw new OfAllJobs('ingests send to');
+      if (caller.jobs !== undefined) throw ofAllJobs('ingests send to');
       return await Promise.resolve({
         since: ingests.since,
         ingests: ingests.all().map(({ name, preset, proof }) => ({

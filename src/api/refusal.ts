@@ -81,53 +81,42 @@ export class Refused extends Error {
 }
 
 /** Nothing is served at that path. */
-export class NoSuchPath extends Refused {
-  constructor({ method, url }: { readonly method: string; readonly url: string }) {
-    const path = (url.split('?')[0] ?? '').slice(0, 255);
-    super(404, 'NoSuchPath', `There is no ${method} ${path}. See /docs for all routes.`);
-  }
+export function noSuchPath({ method, url }: { readonly method: string; readonly url: string }): Refused {
+  const path = (url.split('?')[0] ?? '').slice(0, 255);
+  return new Refused(404, 'NoSuchPath', `There is no ${method} ${path}. See /docs for all routes.`);
 }
 
 /** The caller's key is not for this job. The answer does not say whether the job exists. */
-export class NotThisJob extends Refused {
-  constructor(jobId: string) {
-    super(403, 'NotAllowed', `This API key has no access to the job "${jobId}".`);
-  }
+export function notThisJob(jobId: string): Refused {
+  return new Refused(403, 'NotAllowed', `This API key has no access to the job "${jobId}".`);
 }
 
-/** The caller's key is for some jobs only, and the request would be about all of them. */
-export class NameAJob extends Refused {
-  /** @param as how one is named */
-  constructor(as: string) {
-    super(403, 'NotAllowed', `This API key is for some jobs only: name one of them, as ${as}.`);
-  }
+/**
+ * The caller's key is for some jobs only, and the request would be about all of them.
+ * @param as how one is named
+ */
+export function nameAJob(as: string): Refused {
+  return new Refused(403, 'NotAllowed', `This API key is for some jobs only: name one of them, as ${as}.`);
 }
 
-/** The caller's key is for some jobs only, and the answer cannot be divided by jobs. */
-export class OfAllJobs extends Refused {
-  /** @param what the subject and verb, such as `metrics count`. */
-  constructor(what: string) {
-    super(403, 'NotAllowed', `This API key is for some jobs only, and ${what} all of them.`);
-  }
+/**
+ * The caller's key is for some jobs only, and the answer cannot be divided by jobs.
+ * @param what the subject and verb, such as `metrics count`.
+ */
+export function ofAllJobs(what: string): Refused {
+  return new Refused(403, 'NotAllowed', `This API key is for some jobs only, and ${what} all of them.`);
 }
 
 /** The API is shutting down. Everything accepted before stays accepted. */
-export class Closing extends Refused {
-  constructor() {
-    super(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: SOON_S });
-  }
+export function shuttingDown(): Refused {
+  return new Refused(503, 'Closing', 'The API is being ended. Send the rest again.', { retryAfterS: SOON_S });
 }
 
 /** The API is shutting down, and an earlier request was not done in time. */
-export class ClosingMeanwhile extends Refused {
-  constructor() {
-    super(
-      503,
-      'Closing',
-      'The API is being ended, and this was not done in time. It may still be done: before you ask again, look.',
-      { retryAfterS: SOON_S },
-    );
-  }
+export function notDoneInTime(): Refused {
+  const detail =
+    'The API is being ended, and this was not done in time. It may still be done: before you ask again, look.';
+  return new Refused(503, 'Closing', detail, { retryAfterS: SOON_S });
 }
 
 const PROBLEM_TYPE = 'application/problem+json';
@@ -228,7 +217,7 @@ export function answerFailures(app: FastifyInstance, log: FailureLog, page: Cons
       await page.answer(request, reply);
       return;
     }
-    throw new NoSuchPath(request); // The console has no such file.
+    throw noSuchPath(request); // The console has no such file.
   });
   app.setErrorHandler(async (error, _request, reply) => {
     const refusal = ownRefusal(error) ?? refusalOf(error);

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { temporalProblem } from '../client/temporal-problem.ts';
-import { OfAllJobs, problem } from './refusal.ts';
+import { ofAllJobs, problem } from './refusal.ts';
 
 /** From an answer out of memory to the longest wait for Temporal, in seconds. */
 const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -125,7 +125,7 @@ export function serviceRoutes(
   });
   app.get('/metrics', { config: { right: 'read' }, schema: { hide: true } }, async ({ caller }, reply) => {
     // They name other keys and ingests, and count triggers of other jobs.
-    if (caller.jobs !== undefined) throw new OfAllJobs('metrics count');
+    if (caller.jobs !== undefined) throw ofAllJobs('metrics count');
     return await reply.type(metrics.contentType).send(await metrics.text());
   });
 }

@@ -5,7 +5,7 @@ import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { serve } from './operation.ts';
-import { OfAllJobs, Refused } from './refusal.ts';
+import { ofAllJobs, Refused } from './refusal.ts';
 
 const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
@@ -89,7 +89,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
 
 /** @throws Refused when the key is for some jobs: changes found by a watch go to all jobs that subscribe */
 function checkAllowed({ jobs }: Caller): void {
-  if (jobs !== undefined) throw new OfAllJobs('a watch tells');
+  if (jobs !== undefined) throw ofAllJobs('a watch tells');
 }
 
 /** A watch for a caller with access to some jobs only: it names jobs that they must not see. Exported for its test. */
