@@ -1,5 +1,3 @@
-import { misspeltKey } from './nearest-key.ts';
-
 /** A JSON value as it travels: integers beyond 2^53 are BigInt, so that they keep their digits. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -27,15 +25,4 @@ export interface Trigger {
 /** A trigger that names its event itself, as in the signal `triggers` and in NDJSON lines. */
 export interface EventTrigger extends Trigger {
   readonly event: TriggerEvent;
-}
-
-const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
-
-/**
- * Returns why a caller who can fix a trigger should not send it, although its unknown keys would be ignored: one of them most likely is a
- * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when none is.
- */
-export function misspeltInTrigger(trigger: object): string | undefined {
-  const found = misspeltKey({ ...trigger }, KEYS);
-  return found === undefined ? undefined : `it has no "${found.near}" but "${found.key}"`;
 }

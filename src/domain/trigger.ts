@@ -1,5 +1,6 @@
 import type { ProfileRef } from '../contract/holder.ts';
-import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import { misspeltKey } from '../contract/nearest-key.ts';
+import type { EventTrigger, Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { scanMembers } from './json-scan.ts';
 import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
@@ -93,6 +94,17 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       ...(profileRef === undefined ? {} : { profileRef }),
     },
   };
+}
+
+const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
+
+/**
+ * Returns why a caller who can fix a trigger should not send it, although its unknown keys would be ignored: one of them most likely is a
+ * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when none is.
+ */
+export function misspeltInTrigger(trigger: object): string | undefined {
+  const found = misspeltKey({ ...trigger }, KEYS);
+  return found === undefined ? undefined : `it has no "${found.near}" but "${found.key}"`;
 }
 
 // The bytes of {"user":"","audience":"","event":"enter","at":"","profile":} without its values.

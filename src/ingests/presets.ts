@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { nearestKey } from '../contract/nearest-key.ts';
-import { type Json, type JsonObject, misspeltInTrigger } from '../contract/trigger.ts';
+import type { Json, JsonObject } from '../contract/trigger.ts';
+import { misspeltInTrigger } from '../domain/trigger.ts';
 import {
   isObject,
   listOf,

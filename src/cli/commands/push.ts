@@ -20,8 +20,7 @@ import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 import { AudienceMoved, InvalidTrigger, TriggersError, WorkerFailed } from '../../client/errors.ts';
-import { parseTrigger, readLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
-import { misspeltInTrigger } from '../../contract/trigger.ts';
+import { parseTrigger, readGiven, readLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
@@ -340,18 +339,12 @@ export async function* readTriggers(chunks: AsyncIterable<string | Uint8Array>):
     number += 1;
     if (line instanceof UnreadableLine) throw new InvalidTrigger(line.reason, { line: number });
     if (line.trim() === '') continue;
-    yield withLine(number, () => triggerOf(line));
+    yield withLine(number, () => {
+      const value = parseTrigger(line);
+      readGiven(value);
+      return value as unknown as EventTrigger; // It was just read as one.
+    });
   }
-}
-
-function triggerOf(text: string): EventTrigger {
-  const value = parseTrigger(text);
-  const reading = readTrigger(value);
-  if (!reading.ok) throw new InvalidTrigger(reading.reason);
-  const trigger = value as unknown as EventTrigger; // It was just read as one.
-  const misspelt = misspeltInTrigger(trigger);
-  if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
-  return trigger;
 }
 
 /** One trigger, as options give it. */

@@ -1,13 +1,12 @@
 import { randomInt } from 'node:crypto';
-import { type EventTrigger, misspeltInTrigger, type Trigger, type TriggerEvent } from '../../contract/trigger.ts';
+import type { EventTrigger, Trigger, TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
 import { PLACE_BYTES } from '../../domain/trigger-run.ts';
-import { readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger, PushInterrupted } from '../errors.ts';
 import type { CheckedTrigger, JobPusher } from './job-pusher.ts';
 import { asError } from './with-retries.ts';
-import { withLine } from './trigger-lines.ts';
+import { readGiven, withLine } from './trigger-lines.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;
 
@@ -125,13 +124,9 @@ export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
 
 /** @throws InvalidTrigger */
 export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
-  const reading = readTrigger(raw);
-  if (!reading.ok) throw new InvalidTrigger(reading.reason);
-  const misspelt = misspeltInTrigger(raw as object); // It was read as one.
-  if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
+  const { at = clock(), ...given } = readGiven(raw);
   if (!hasFiniteNumbers((raw as { profile?: unknown }).profile))
     throw new InvalidTrigger('"profile" has a number that is too large, such as 1e400: it would be sent as null');
-  const { at = clock(), ...given } = reading.trigger;
   const trigger = { ...given, at };
   const { user, audience, profile } = trigger;
   const names = jsonStringBytes(user) + jsonStringBytes(audience);

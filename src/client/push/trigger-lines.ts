@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
+import { misspeltInTrigger, readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger } from '../errors.ts';
 
 /** Longest line read; a trigger has at most 64 KiB. */
@@ -22,6 +23,15 @@ export function parseTrigger(text: string): Json {
   const doubled = doubledKey(text, 1);
   if (doubled !== undefined) throw new InvalidTrigger(`it has "${doubled}" twice`);
   return value;
+}
+
+/** Reads a trigger of a caller who can fix it. @throws InvalidTrigger, also when one of its keys most likely is misspelt */
+export function readGiven(raw: unknown) {
+  const reading = readTrigger(raw);
+  if (!reading.ok) throw new InvalidTrigger(reading.reason);
+  const misspelt = misspeltInTrigger(raw as object); // It was read as one.
+  if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
+  return reading.trigger;
 }
 
 /** Returns the result of `read`; when it is no trigger, the error has its line, from 1. */
