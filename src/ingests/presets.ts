@@ -14,11 +14,11 @@ import {
   objectAt,
   own,
   type PresetSettings,
+  type Reading,
   type Unreadable,
   without,
   eventOf,
   timeOf,
-  type Arrival,
 } from './arrival.ts';
 import type { SignatureScheme } from './signature.ts';
 
@@ -111,12 +111,14 @@ const readPosthog: ReadArrival = ({ body }, settings) => {
     return isObject(item['event']) ? eventIn(item, item['event'], settings) : plainIn(item, settings);
   });
   const ids = items.map((item) => (isObject(item) ? uuidOf(item) : undefined));
-  return {
-    changes: read.filter((one) => one !== undefined),
-    ignored: read.filter((one) => one === undefined).length,
-    messageId: ids.length === 1 ? ids[0] : undefined,
-  };
+  return readingOf(read, ids.length === 1 ? ids[0] : undefined);
 };
+
+/** The reading of these items, in which undefined stands for an item that tells of no change. */
+function readingOf(items: readonly (Change | Unreadable | undefined)[], messageId: string | undefined): Reading {
+  const changes = items.filter((one) => one !== undefined);
+  return { changes, ignored: items.length - changes.length, messageId };
+}
 
 function uuidOf(item: JsonObject): string | undefined {
   return firstId(own(objectAt(item, 'event'), 'uuid'), own(item, 'uuid'));
@@ -195,11 +197,7 @@ const readCustomerio: ReadArrival = ({ body }, settings) => {
     );
   });
   const [first] = items;
-  return {
-    changes: read.filter((one) => one !== undefined),
-    ignored: read.filter((one) => one === undefined).length,
-    messageId: items.length === 1 && isObject(first) ? firstId(own(first, 'event_id')) : undefined,
-  };
+  return readingOf(read, items.length === 1 && isObject(first) ? firstId(own(first, 'event_id')) : undefined);
 };
 
 /** Whether it is a reporting webhook, which has a type of object and a metric. */
@@ -305,17 +303,12 @@ const readLytics: ReadArrival = (arrival, settings) => {
 const readStandard: ReadArrival = (arrival, settings) => {
   const items = listOf(arrival.body).map(unwrapped);
   if (items.some((item) => isObject(item) && isMessage(item))) return readLytics(arrival, settings);
-  const read = items.map((item) => plainChange(item, settings));
-  return {
-    changes: read.filter((change) => change !== undefined),
-    ignored: read.filter((change) => change === undefined).length,
-    messageId: messageIdOf(arrival),
-  };
+  const { headers } = arrival;
+  return readingOf(
+    items.map((item) => plainChange(item, settings)),
+    headers['webhook-id'] ?? headers['idempotency-key'],
+  );
 };
-
-function messageIdOf({ headers }: Arrival): string | undefined {
-  return headers['webhook-id'] ?? headers['idempotency-key'];
-}
 
 /** Returns the data of a CloudEvent in structured mode, or anything else as it is. */
 function unwrapped(item: Json): Json {
