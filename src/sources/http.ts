@@ -14,13 +14,13 @@ import {
 import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport } from './source.ts';
 import {
   type JsonService,
-  KnownAudiences,
   lookUpEach,
   openService,
   PAGE_BUDGET_MS,
   type ServiceSourceOptions,
   valueAt,
 } from './json-service.ts';
+import { KnownAudiences } from './known-audiences.ts';
 import { ProfileCache } from './profile-cache.ts';
 
 const CACHE_BYTES = 16 * 1024 * 1024;

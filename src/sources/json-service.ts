@@ -5,7 +5,7 @@ import { parseRetryAfter } from '../domain/retry.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { OriginPolicy } from '../webhook/network-policy.ts';
-import { SourceError, SourceUnavailable } from './source.ts';
+import { SourceUnavailable } from './source.ts';
 
 /** The value at a path, which is names with dots between them; without a path, the value itself. Undefined when there is none. */
 export function valueAt(value: Json | undefined, path: string | undefined): Json | undefined {
@@ -251,55 +251,4 @@ export async function lookUpEach<T>({ items, atOnce, budgetMs, lookUp, tooSlow }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
   if (next < items.length) throw tooSlow(`only ${next} of ${items.length} in ${budgetMs / 1000} s`);
-}
-
-/** How long a list is trusted for the audiences that it has; for any other, the service is asked at once. */
-const TRUSTED_MS = 60_000;
-
-/** The audiences of a service. It is asked for the list once for all callers at the same time. */
-export class KnownAudiences<T extends { readonly id: string }> {
-  readonly #service: string;
-  readonly #read: () => Promise<readonly T[]>;
-  readonly #nowMs: () => number;
-  #listed: { readonly audiences: readonly T[]; readonly atMs: number } | undefined;
-  #reading: Promise<readonly T[]> | undefined;
-
-  /** @param service as people know it, for errors. */
-  constructor(service: string, read: () => Promise<readonly T[]>, nowMs: () => number = () => performance.now()) {
-    this.#service = service;
-    this.#read = read;
-    this.#nowMs = nowMs;
-  }
-
-  async list(): Promise<readonly T[]> {
-    this.#reading ??= this.#readOnce().finally(() => {
-      this.#reading = undefined;
-    });
-    return await this.#reading;
-  }
-
-  /** All of them, as they were within the last minute. */
-  async recent(): Promise<readonly T[]> {
-    return this.#trusted() ?? (await this.list());
-  }
-
-  /** @throws SourceError when there is no audience with this id. */
-  async find(id: string): Promise<T> {
-    const found = this.#trusted()?.find((one) => one.id === id) ?? (await this.list()).find((one) => one.id === id);
-    if (found !== undefined) return found;
-    throw new SourceError(
-      `${this.#service} has no audience with the id ${id}. It may have been deleted; edit the job to remove it.`,
-    );
-  }
-
-  #trusted(): readonly T[] | undefined {
-    const { audiences, atMs } = this.#listed ?? { audiences: undefined, atMs: -Infinity };
-    return this.#nowMs() - atMs < TRUSTED_MS ? audiences : undefined;
-  }
-
-  async #readOnce(): Promise<readonly T[]> {
-    const audiences = await this.#read();
-    this.#listed = { audiences, atMs: this.#nowMs() };
-    return audiences;
-  }
 }

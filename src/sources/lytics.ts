@@ -7,13 +7,13 @@ import type { Profile } from '../domain/message.ts';
 import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport, userIn } from './source.ts';
 import {
   type JsonService,
-  KnownAudiences,
   lookUpEach,
   openService,
   PAGE_BUDGET_MS,
   type ServiceSourceOptions,
   valueAt,
 } from './json-service.ts';
+import { KnownAudiences } from './known-audiences.ts';
 import { LyticsApi, LyticsScan, type LyticsSegment, readSegments } from './lytics/segments.ts';
 import { ProfileCache } from './profile-cache.ts';
 

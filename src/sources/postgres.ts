@@ -12,6 +12,7 @@ import {
   readUser,
   SourceError,
 } from './source.ts';
+import { KnownAudiences } from './known-audiences.ts';
 import { PostgresError, PostgresPool, type PostgresRow, readPostgresUrl } from './postgres/pool.ts';
 import { type CheckedQueries, checkQueries, type PostgresQueries, queriesOf } from './postgres/queries.ts';
 import { AUDIENCE_ID } from '../domain/names.ts';
@@ -190,33 +191,38 @@ function readProfile(text: string): Profile | undefined {
   }
 }
 
-/** How long a list of audiences may be used to find one of them. */
-const KNOWN_MS = 60_000;
 /** How long sizes may be used; also how long nothing is counted after counting took too long. */
 const SIZES_MS = 60_000;
 /** Longest time for counting, which reads all memberships. */
 const COUNTING_MS = 2_000;
 const LISTED_AUDIENCES = 20;
 
-interface CachedAudiences {
-  /** By our id: the database's keys, and its facts about them. */
-  readonly audiences: ReadonlyMap<string, { readonly key: string; readonly listing: AudienceListing }>;
-  /** Rows that are not an audience. */
-  readonly problems: readonly string[];
-  readonly readAt: number;
+interface PostgresAudience {
+  readonly id: string;
+  /** The database's own name of it. */
+  readonly key: string;
+  readonly listing: AudienceListing;
 }
 
 /** The audiences of a database. */
 class PostgresAudiences {
   readonly #pool: PostgresPool;
   readonly #queries: PostgresQueries;
-  #known: CachedAudiences | undefined;
-  #reading: Promise<CachedAudiences> | undefined;
+  readonly #known: KnownAudiences<PostgresAudience>;
+  /** Rows of the last list that are not an audience. */
+  #problems: readonly string[] = [];
   #sizes: { readonly counted: Promise<ReadonlyMap<string, number> | undefined>; readonly at: number } | undefined;
 
   constructor(pool: PostgresPool, queries: PostgresQueries) {
     this.#pool = pool;
     this.#queries = queries;
+    this.#known = new KnownAudiences('PostgreSQL', async () => {
+      const { text, what } = queries.audiences;
+      const { rows } = await pool.query(text, [], what);
+      const { audiences, problems } = audiencesFrom(rows, what);
+      this.#problems = problems;
+      return audiences;
+    });
   }
 
   /**
@@ -225,9 +231,8 @@ class PostgresAudiences {
    * @throws SourceError naming every row that is not an audience.
    */
   async list(): Promise<AudienceListing[]> {
-    const [known, sizes] = await Promise.all([this.#read(), this.#sizesNow()]);
-    refuseProblems(known);
-    return [...known.audiences.values()].map(({ key, listing }) =>
+    const [audiences, sizes] = await Promise.all([this.#faultless(this.#known.list()), this.#sizesNow()]);
+    return audiences.map(({ key, listing }) =>
       // An audience without members is not among those that were counted.
       sizes === undefined || listing.size !== undefined ? listing : { ...listing, size: sizes.get(key) ?? 0 },
     );
@@ -239,9 +244,8 @@ class PostgresAudiences {
    * @throws SourceError naming every row that is not an audience.
    */
   async keys(): Promise<readonly { readonly key: string; readonly slug: string }[]> {
-    const known = this.#freshlyKnown() ?? (await this.#read());
-    refuseProblems(known);
-    return [...known.audiences.values()].map(({ key, listing: { slug } }) => ({ key, slug }));
+    const audiences = await this.#faultless(this.#known.recent());
+    return audiences.map(({ key, listing: { slug } }) => ({ key, slug }));
   }
 
   /**
@@ -250,39 +254,23 @@ class PostgresAudiences {
    * @throws SourceError when there is none of this id.
    */
   async keyOf(audienceId: string): Promise<string> {
-    const key = this.#freshlyKnown()?.audiences.get(audienceId)?.key;
-    if (key !== undefined) return key;
-    const { audiences, problems } = await this.#read();
-    const found = audiences.get(audienceId);
+    const found = await this.#known.lookUp(audienceId);
     if (found !== undefined) return found.key;
-    const named = [...audiences.values()]
-      .slice(0, LISTED_AUDIENCES)
-      .map(({ listing: { id, slug } }) => `${id} (${slug})`);
-    const more = audiences.size > named.length ? ', …' : '';
+    const audiences = await this.#known.recent();
+    const named = audiences.slice(0, LISTED_AUDIENCES).map(({ id, listing: { slug } }) => `${id} (${slug})`);
+    const more = audiences.length > named.length ? ', …' : '';
     throw new SourceError(
       [
         `There is no audience with the id ${audienceId} in PostgreSQL. Known are: ${named.join(', ') || 'none'}${more}.`,
-        ...problems,
+        ...this.#problems,
       ].join('\n'),
     );
   }
 
-  #freshlyKnown(): CachedAudiences | undefined {
-    const known = this.#known;
-    return known !== undefined && performance.now() - known.readAt < KNOWN_MS ? known : undefined;
-  }
-
-  /** Callers at the same time share one reading. */
-  async #read(): Promise<CachedAudiences> {
-    this.#reading ??= this.#readNow().finally(() => (this.#reading = undefined));
-    return (this.#known = await this.#reading);
-  }
-
-  async #readNow(): Promise<CachedAudiences> {
-    const readAt = performance.now();
-    const { text, what } = this.#queries.audiences;
-    const { rows } = await this.#pool.query(text, [], what);
-    return { ...audiencesFrom(rows, what), readAt };
+  async #faultless(reading: Promise<readonly PostgresAudience[]>): Promise<readonly PostgresAudience[]> {
+    const audiences = await reading;
+    if (this.#problems.length > 0) throw new SourceError(this.#problems.join('\n'));
+    return audiences;
   }
 
   async #sizesNow(): Promise<ReadonlyMap<string, number> | undefined> {
@@ -301,28 +289,24 @@ class PostgresAudiences {
   }
 }
 
-function refuseProblems({ problems }: CachedAudiences): void {
-  if (problems.length > 0) throw new SourceError(problems.join('\n'));
-}
-
-function audiencesFrom(rows: readonly PostgresRow[], what: string): Omit<CachedAudiences, 'readAt'> {
+/** The audiences in rows, by slug, and the rows that are not an audience. */
+function audiencesFrom(rows: readonly PostgresRow[], what: string) {
   const problems: string[] = [];
-  const found: { key: string; listing: AudienceListing }[] = [];
+  const found: PostgresAudience[] = [];
   for (const row of rows) {
     const listing = listingOf(row);
     if (typeof listing === 'string') problems.push(`In ${what}: ${listing}`);
-    else found.push({ key: row['id'] ?? '', listing });
+    else found.push({ id: listing.id, key: row['id'] ?? '', listing });
   }
-  const audiences = new Map(found.map((one) => [one.listing.id, one]));
-  for (const twice of repeated(found.map(({ listing }) => listing.id))) {
-    const keys = found.filter(({ listing }) => listing.id === twice).map(({ key }) => JSON.stringify(key));
-    problems.push(`In ${what}: ${keys.join(' and ')} are one id, ${twice}. Each audience is there once.`);
-    audiences.delete(twice);
+  const twice = repeated(found.map(({ id }) => id));
+  for (const id of twice) {
+    const keys = found.filter((one) => one.id === id).map(({ key }) => JSON.stringify(key));
+    problems.push(`In ${what}: ${keys.join(' and ')} are one id, ${id}. Each audience is there once.`);
   }
   for (const slug of repeated(found.map(({ listing }) => listing.slug)))
     problems.push(`In ${what}: several audiences have the slug ${JSON.stringify(slug)}. Each needs its own.`);
-  const bySlug = [...audiences].sort(([, a], [, b]) => (a.listing.slug < b.listing.slug ? -1 : 1));
-  return { audiences: new Map(bySlug), problems };
+  const audiences = found.filter(({ id }) => !twice.has(id));
+  return { audiences: audiences.sort((a, b) => (a.listing.slug < b.listing.slug ? -1 : 1)), problems };
 }
 
 function repeated(names: readonly string[]): Set<string> {

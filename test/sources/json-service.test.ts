@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { expect, test } from '@jest/globals';
-import { JsonService, type JsonServiceOptions, KnownAudiences, lookUpEach } from '../../src/sources/json-service.ts';
+import { JsonService, type JsonServiceOptions, lookUpEach } from '../../src/sources/json-service.ts';
+import { KnownAudiences } from '../../src/sources/known-audiences.ts';
 import { afterwards, listen, startRawServer } from '../webhook/a-server.ts';
 import { type Answered, startJsonServer } from './a-json-server.ts';
 
