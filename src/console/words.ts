@@ -1,5 +1,5 @@
-import type { BackfillStatus, JobStatus } from '../contract/job-status.ts';
-import { capital, counted, duration, printable, printableReason, shownCount } from '../domain/shown.ts';
+import type { JobStatus } from '../contract/job-status.ts';
+import { capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
@@ -108,22 +108,6 @@ function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: s
   if (kept === undefined) return 'Stopped. It accepts no more triggers.';
   const { waiting } = kept;
   return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
-}
-
-/** A sentence about a backfill, after its bar. */
-export function backfillSentence(backfill: BackfillStatus): string {
-  const { state, delivered, superseded, deadLetters, waiting, ratePerSecond, secondsLeft, leftOut = [] } = backfill;
-  const parts = [
-    `${shownCount(delivered)} delivered`,
-    waiting > 0 && `${shownCount(waiting)} waiting`,
-    superseded > 0 && `${shownCount(superseded)} skipped because of newer changes`,
-    deadLetters > 0 && counted(deadLetters, 'dead letter'),
-    (backfill.filtered ?? 0) > 0 && `${shownCount(backfill.filtered ?? 0)} skipped by a template`,
-    ...leftOut.map(({ audience, members }) => `${shownCount(members)} skipped with ${printable(audience)}`),
-    state === 'running' && `${shownCount(ratePerSecond)} a second`,
-    state === 'running' && secondsLeft !== undefined && `${duration(secondsLeft * 1000)} left`,
-  ];
-  return parts.filter((part) => part !== false).join(', ');
 }
 
 /** A word of a command, quoted if a shell would split it. */

@@ -325,15 +325,26 @@ function endpointText(
 const BAR_WIDTH = 24;
 
 function backfillText(progress: BackfillStatus): string {
-  const { state, pausedBy, expected, taken, delivered: sent, superseded, leftOut = [], filtered = 0 } = progress;
-  const { deadLetters: dead, difference } = progress;
+  const { state, pausedBy, expected, taken } = progress;
+  const isOpen = state === 'running' || state === 'paused';
   const all = Math.max(expected ?? taken, taken);
-  const settled = leftOut.reduce((sum, { members }) => sum + members, sent + superseded + dead + filtered);
-  const filled = all === 0 ? 0 : Math.round((Math.min(settled, all) / all) * BAR_WIDTH);
-  const bar = state === 'running' || state === 'paused' ? '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled) : '';
+  const filled = all === 0 ? 0 : Math.round((Math.min(settledOf(progress), all) / all) * BAR_WIDTH);
+  const bar = isOpen ? `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ` : '';
+  return `${bar}${pausedBy === 'sample' ? 'paused, now that the sample is sent' : state}, ${backfillProgress(progress)}`;
+}
+
+/** How many of its people a backfill has done with. */
+export function settledOf({ delivered, superseded, deadLetters, filtered = 0, leftOut = [] }: BackfillStatus): number {
+  return leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + deadLetters + filtered);
+}
+
+/** Tells how many people of a backfill were settled, and how; then its pace and its end. */
+export function backfillProgress(progress: BackfillStatus): string {
+  const { state, expected, taken, delivered: sent, superseded, leftOut = [], filtered = 0 } = progress;
+  const { deadLetters: dead, difference } = progress;
+  const all = expected === undefined ? `${shownCount(taken)} read` : shownCount(Math.max(expected, taken));
   const parts = [
-    pausedBy === 'sample' ? 'paused, now that the sample is sent' : state,
-    `${shownCount(sent)} sent of ${expected === undefined ? `${shownCount(taken)} read` : shownCount(all)}`,
+    `${shownCount(sent)} sent of ${all}`,
     ...(difference === undefined
       ? []
       : [`${counted(difference.enters, 'enter')} and ${counted(difference.exits, 'exit')} asked for`]),
@@ -351,7 +362,7 @@ function backfillText(progress: BackfillStatus): string {
       : [`the last of them from ${shownTime(progress.lastFrom)} on, as far as the quota allows`]),
     ...(progress.secondsLeft === undefined ? [] : [`${duration(progress.secondsLeft * 1000)} left`]),
   ];
-  return `${bar === '' ? '' : `${bar} `}${parts.join(', ')}`;
+  return parts.join(', ');
 }
 
 /** The limits of a backfill of the job, while they make a difference. */

@@ -11,19 +11,10 @@ import {
   hasField,
   withField,
 } from '../../src/console/form.ts';
-import {
-  ago,
-  backfillSentence,
-  clockTime,
-  jobSentence,
-  shellWord,
-  spanWord,
-  toneOf,
-  utc,
-} from '../../src/console/words.ts';
+import { ago, clockTime, jobSentence, shellWord, spanWord, toneOf, utc } from '../../src/console/words.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
-import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
+import type { JobStatus } from '../../src/contract/job-status.ts';
 import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 
@@ -384,22 +375,6 @@ describe('words', () => {
         'The endpoint is not accepting requests (HTTP 503): 4 triggers wait; the next try is in 5 s.',
       );
     });
-  });
-
-  test('a backfill shows what became of everybody, and its pace only while it runs', () => {
-    const backfill = {
-      state: 'running',
-      delivered: 1200,
-      waiting: 3,
-      superseded: 1,
-      deadLetters: 1,
-      ratePerSecond: 40,
-    };
-    const said = (more: object): string => backfillSentence({ ...backfill, ...more } as BackfillStatus); // All that it reads.
-    expect(said({ secondsLeft: 30 })).toBe(
-      '1,200 delivered, 3 waiting, 1 skipped because of newer changes, 1 dead letter, 40 a second, 30 s left',
-    );
-    expect(said({ state: 'finished', waiting: 0, superseded: 0, deadLetters: 0 })).toBe('1,200 delivered');
   });
 
   test.each([

@@ -72,7 +72,10 @@ test('a status has a row for each fact that applies, and none for the others', (
     }),
     'a backfill with limits': rows({ ...limits, backfill: { ...BACKFILL, state: 'paused' } }),
     'a backfill with one limit': rows({ backfillPerSecond: 1500, backfill: BACKFILL }),
-    'a finished backfill with limits': rows({ ...limits, backfill: { ...BACKFILL, state: 'finished' } }),
+    'a finished backfill with limits': rows({
+      ...limits,
+      backfill: { ...BACKFILL, state: 'finished', ratePerSecond: 40 },
+    }),
     'a cancelled backfill with limits': rows({ ...limits, backfill: { ...BACKFILL, state: 'cancelled' } }),
     'large numbers, and rates': rows({ delivered: 1234567, ratePerSecond: { oneMinute: 12.5, fiveMinutes: 2 } }),
     // The UI would show a rate for as long as nothing happens.

@@ -5,7 +5,7 @@ import type { Attempt } from '../../contract/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
-import { statusRows } from '../../domain/status-rows.ts';
+import { backfillProgress, settledOf, statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import {
@@ -22,7 +22,7 @@ import {
 } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
-import { ago, backfillSentence, inLocalTime, jobSentence } from '../words.ts';
+import { ago, inLocalTime, jobSentence } from '../words.ts';
 import { BackfillActions, JobActions } from './job-actions.tsx';
 
 const STATUS_MS = 1500;
@@ -104,10 +104,11 @@ function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
 }
 
 function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onDone: () => void }): JSX.Element | null {
+  const now = useNow();
   const { backfill } = status;
   if (backfill === undefined) return null;
-  const { delivered, expected, superseded, deadLetters, filtered = 0, leftOut = [], difference } = backfill;
-  const done = delivered + superseded + deadLetters + filtered + leftOut.reduce((sum, { members }) => sum + members, 0);
+  const { expected, difference } = backfill;
+  const done = settledOf(backfill);
   const what = difference === undefined ? 'Backfill' : 'Reconcile';
   return (
     <section class="panel" aria-labelledby="backfill">
@@ -117,7 +118,7 @@ function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onD
       </header>
       <Progress done={done} of={expected} what={`${what}: ${done} of ${expected ?? 'an unknown number'}`} />
       <p class="hint">
-        {backfillSentence(backfill)}; asked for <Time at={backfill.at} />
+        {inLocalTime(backfillProgress(backfill), now)}; asked for <Time at={backfill.at} />
       </p>
       <BackfillActions status={status} onDone={onDone} />
     </section>
