@@ -1,6 +1,7 @@
 import type { QueryDefinition, UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import { missingKeyReason } from '../domain/errors.ts';
+import { problemsText, type RequestReading } from '../domain/requests.ts';
 
 /** The description of messages between our own workflows, activities and clients. The Temporal UI lists them beside the others. */
 export const INTERNAL = 'Internal: sent by audience-triggers itself.';
@@ -59,6 +60,12 @@ export function answerQuery<Answer, Args extends [unknown?]>(
     );
   };
   setHandler(query, answer, { description });
+}
+
+/** Returns the request. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
+export function parsed<T>(reading: RequestReading<T>, type: string): T {
+  if (reading.ok) return reading.request;
+  throw ApplicationFailure.nonRetryable(problemsText(reading.problems), type);
 }
 
 /**

@@ -20,15 +20,8 @@ import {
 import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { findAudience } from '../domain/names.ts';
-import {
-  problemsText,
-  readBackfillRequest,
-  readEdit,
-  readNothing,
-  readStopRequest,
-  type RequestReading,
-} from '../domain/requests.ts';
-import { answerQuery, answerUpdate } from './answering.ts';
+import { readBackfillRequest, readEdit, readNothing, readStopRequest } from '../domain/requests.ts';
+import { answerQuery, answerUpdate, parsed } from './answering.ts';
 import {
   backfillUpdate,
   editUpdate,
@@ -243,12 +236,6 @@ function audienceIds(state: DispatcherState, wanted: readonly string[] | undefin
 export function readStop(args: readonly unknown[]): Required<StopRequest> {
   const request = parsed(readStopRequest(args), 'InvalidStop');
   return { waiting: 'deliver', deadlineMs: STOP_DEADLINE_MS, ifStopped: false, ...request };
-}
-
-/** Returns the request. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
-function parsed<T>(reading: RequestReading<T>, type: string): T {
-  if (reading.ok) return reading.request;
-  throw refusal(problemsText(reading.problems), type);
 }
 
 function refuseWhenStopping(state: DispatcherState): void {

@@ -21,7 +21,7 @@ import type {
   WatchStatus,
 } from '../contract/watch.ts';
 import { refuseNewer } from '../domain/errors.ts';
-import { problemsText, readNothing, readWatchChange, type RequestReading } from '../domain/requests.ts';
+import { readNothing, readWatchChange } from '../domain/requests.ts';
 import {
   describeWatch,
   mayBePublished,
@@ -31,7 +31,7 @@ import {
   watchAlerts,
 } from '../domain/watch.ts';
 import { watchDetails } from '../domain/watch-rows.ts';
-import { answerQuery, answerUpdate } from './answering.ts';
+import { answerQuery, answerUpdate, parsed } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
@@ -77,10 +77,10 @@ class WatchRun {
     answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
     answerUpdate(changeWatchUpdate, {
       description: 'Changes how it watches: {"everyMs": 300000}. Other settings stay as they are.',
-      check: (args) => parsed(readWatchChange(args)),
-      answer: (args) => this.#change(parsed(readWatchChange(args))),
+      check: (args) => parsed(readWatchChange(args), 'InvalidWatch'),
+      answer: (args) => this.#change(parsed(readWatchChange(args), 'InvalidWatch')),
     });
-    const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args));
+    const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidWatch');
     answerUpdate(scanNowUpdate, {
       description: 'Begins a round now or, when one is under way, as soon as it is over.',
       check: nothing,
@@ -325,12 +325,6 @@ class WatchRun {
     const entries = Object.entries({ ...this.#state, ...changes }).filter(([, value]) => value !== undefined);
     this.#state = Object.fromEntries(entries) as unknown as WatchState; // Required values are never removed.
   }
-}
-
-/** Returns the request. @throws ApplicationFailure `InvalidWatch`; nothing is done then. */
-function parsed<T>(reading: RequestReading<T>): T {
-  if (reading.ok) return reading.request;
-  throw ApplicationFailure.nonRetryable(problemsText(reading.problems), 'InvalidWatch');
 }
 
 /** The message of the activity, not the one that says that an activity failed. */

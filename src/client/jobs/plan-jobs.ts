@@ -185,12 +185,14 @@ async function planOf(
   if (!prepared.ok || ofName.length > 0)
     return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
   destinations.push({ jobId, form: prepared.definition, audiences: prepared.audiences });
+  const wanted = { ...prepared.definition, audiences: prepared.audiences };
+  const warningsOfFields = async () => await fieldWarnings(client, taskQueue, wanted);
   const said = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
   if (found === undefined || !isOpen(found) || isStopped(found)) {
     await undeliveredOfLast(client, jobId, false);
     const { existingUsers } = prepared.definition;
-    const warnings = [...prepared.warnings, ...(await warningsOfFields(client, taskQueue, prepared))];
+    const warnings = [...prepared.warnings, ...(await warningsOfFields())];
     return { jobId, action: 'create', definition: said, audiences: prepared.audiences, existingUsers, warnings };
   }
   if (found.taskQueue !== taskQueue)
@@ -208,7 +210,7 @@ async function planOf(
   const warnings = [
     ...(stillSent === undefined ? [] : [stillSent]),
     ...prepared.warnings,
-    ...(isAboutFields(edit) ? await warningsOfFields(client, taskQueue, prepared) : []),
+    ...(isAboutFields(edit) ? await warningsOfFields() : []),
   ];
   return { jobId, action: 'change', ...changed, ...(loss === undefined ? {} : { loss }), warnings };
 }
@@ -232,14 +234,6 @@ function nameProblems(jobId: string): Problem[] {
 }
 
 type Accepted = Extract<PreparedJob, { readonly ok: true }>;
-
-async function warningsOfFields(
-  client: Client,
-  taskQueue: string,
-  { definition, audiences }: Accepted,
-): Promise<string[]> {
-  return await fieldWarnings(client, taskQueue, { ...definition, audiences });
-}
 
 /** Returns the wishes that a running job cannot fulfil, or not now. Exported for its test. */
 export function unchangeable(

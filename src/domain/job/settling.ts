@@ -247,7 +247,7 @@ function settleFailure(
   verdict: Verdict,
 ): void {
   const { slice, now } = settling;
-  if (VERDICTS[verdict].isShown) noteFailure(state, attempt, now);
+  if (VERDICTS[verdict].isShown) state.lastFailure = failureOf(attempt, now);
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':
@@ -362,10 +362,6 @@ function throttle(state: DispatcherState, retryAfterMs: number | undefined, now:
     (state.endpointWait?.streak ?? 0) + (state.endpointWait === undefined || state.endpointWait.until <= now ? 1 : 0);
   const until = now + throttleMs(retryAfterMs, streak);
   state.endpointWait = { until: Math.max(until, state.endpointWait?.until ?? 0), streak };
-}
-
-function noteFailure(state: DispatcherState, attempt: FailedAttempt, now: number): void {
-  state.lastFailure = failureOf(attempt, now);
 }
 
 function failureOf({ status, code, as, answer }: FailedAttempt, now: number): LastFailure {
