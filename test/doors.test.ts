@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { Dice } from '../demo/dice.ts';
 import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/cli/program.ts';
@@ -33,10 +33,7 @@ const SEED = Number(process.env['DOORS_SEED'] ?? 13);
 const dice = new Dice(SEED);
 const tried = new Map<string, number>();
 
-let folder = '';
-beforeAll(() => {
-  folder = tempFolder();
-});
+const folder = tempFolder();
 afterAll(() => {
   const counts = [...tried].map(([door, times]) => `${times} of ${door}`);
   const all = [...tried.values()].reduce((sum, times) => sum + times, 0);

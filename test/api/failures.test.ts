@@ -2,25 +2,22 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { EVERYTHING } from '../../src/api/callers.ts';
-import type { ApiServer } from '../../src/api/api-server.ts';
 import { pastTimeParameter } from '../../src/api/operation.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
 import type { ExportJobs } from '../../src/client/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
 import { answerToBytes, apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';
 
-let api: ApiServer & { readonly logged: readonly object[] };
+const api = await apiWithoutTemporal();
+const began = performance.now();
 /** Headers that do not come to their end, begun first: they are waited for while other tests run. */
-let slow: Promise<{ readonly said: string; readonly tookMs: number }>;
-beforeAll(async () => {
-  api = await apiWithoutTemporal();
-  const began = performance.now();
-  const head = 'GET /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ';
-  slow = answerToBytes(api, head).then((said) => ({ said, tookMs: performance.now() - began }));
-});
+const slow = answerToBytes(api, 'GET /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ').then((said) => ({
+  said,
+  tookMs: performance.now() - began,
+}));
 afterAll(async () => {
   expect(api.logged).toEqual([]);
   await api.close();

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
 import type { DeadLetterFilter } from '../../src/client/dead-letter-filter.ts';
-import type { DeadLetters, DecisionExtent, DecisionProgress } from '../../src/client/dead-letters.ts';
+import type { DecisionExtent, DecisionProgress } from '../../src/client/dead-letters.ts';
 import {
   AudienceNotFound,
   DeadLetterNotFound,
@@ -15,25 +15,21 @@ import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { DeadLetter } from '../../src/contract/dead-letter.ts';
 import { HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 
-let lab: Lab;
-let deadLetters: DeadLetters;
 /** A paused job: its history shows in which order it was signalled. */
 let job: WorkflowHandle;
 let jobId: string;
 let subscriptionId: string;
 
-beforeAll(async () => {
-  lab = await Lab.open();
-  ({ deadLetters } = lab.jobs);
-});
+const lab = await labOfFile();
+const { deadLetters } = lab.jobs;
+
 beforeEach(async () => {
   jobId = await lab.start();
   job = lab.handle(jobId);
   ({ subscriptionId } = await lab.jobs.pause(jobId));
 });
-afterAll(async () => lab.close());
 
 /** Dead letters of the job, listed; says their ids, as the letters were given. */
 async function keep(...letters: Partial<DeadLetter>[]): Promise<string[]> {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { withClient } from '../../demo/postgres.ts';
 import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { ConsumerMetrics, type Handover } from '../../src/consumers/handover.ts';
@@ -16,15 +16,10 @@ import { Said } from './a-consumer.ts';
 
 const OWN = `datname = current_database() AND application_name = 'audience-triggers'`;
 
-let postgres: TestPostgres;
 let database: TestDatabase;
 const ends: (() => unknown)[] = [];
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(async () => {
-  await postgres.stop();
-});
+const postgres = await TestPostgres.start();
+afterAll(() => postgres.stop());
 beforeEach(async () => {
   database = await postgres.withOutbox();
 });

@@ -7,7 +7,7 @@ import { judgeChanges, killAtRandom, rowsLeft, writeChanges } from '../../chaos/
 import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
 import type { RunningConsumer } from '../../src/consumers/handover.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { type Program, startTriggers, triggers } from '../support/triggers-cli.ts';
@@ -18,18 +18,12 @@ import { tempFolder } from '../support/temp-folder.ts';
 const sql = (name: string): string =>
   readFileSync(new URL(`../../examples/postgres/${name}.sql`, import.meta.url), 'utf8');
 
-let lab: Lab;
-let postgres: TestPostgres;
 let database: TestDatabase;
 let job: string;
 const running: RunningConsumer[] = [];
 
-beforeAll(async () => {
-  [lab, postgres] = await Promise.all([Lab.open({ receiver: { keepBodies: true } }), TestPostgres.start()]);
-});
-afterAll(async () => {
-  await Promise.all([lab.close(), postgres.stop()]);
-});
+const [lab, postgres] = await Promise.all([labOfFile({ receiver: { keepBodies: true } }), TestPostgres.start()]);
+afterAll(() => postgres.stop());
 beforeEach(async () => {
   database = await postgres.withOutbox();
   job = await lab.start({ parallelRequestCount: 20 });

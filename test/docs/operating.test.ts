@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { Deployment } from '../support/deployment.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { Program } from '../support/triggers-cli.ts';
 
@@ -11,18 +11,15 @@ const COMMANDS = [...page.matchAll(/`(temporal [a-z-]+ [^`]+)`|^ *(temporal (?:.
   ([, inSentence, alone = '']) => (inSentence ?? alone).replaceAll(/\\?\s+/g, ' '),
 );
 
-let lab: Lab;
-let deployment: Deployment;
+const lab = await labOfFile({ workers: 0 });
+const deployment = new Deployment(lab.client);
 beforeAll(async () => {
-  lab = await Lab.open({ workers: 0 });
-  deployment = new Deployment(lab.client);
   for (const build of ['1', '2']) {
     await lab.addWorker(deployment.build(build));
     await deployment.makeCurrent(build);
   }
   await lab.addWorker();
 });
-afterAll(async () => lab.close());
 
 /** The server does one thing to many workflows at a time. */
 async function untilNoBatchRuns(): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { isRun, NOT_RUN } from './not-run.ts';
 import { PAGES, shellBlocksOf } from './pages.ts';
@@ -19,13 +19,8 @@ const pages = PAGES.filter((page) => !BY_THEMSELVES.includes(page))
   .map((page) => ({ page, lines: ownLines(page).filter((line) => isRun(page, line)) }))
   .filter(({ lines }) => lines.length > 0);
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await Stage.open();
-});
-afterAll(async () => {
-  await stage.close();
-});
+const stage = await Stage.open();
+afterAll(() => stage.close());
 
 /** What has to have come of a page's commands, beyond that they end well. */
 const CAME_OF: Readonly<Record<string, () => Promise<void>>> = {

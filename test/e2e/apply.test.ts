@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { carryOut, shownJob } from '../../src/cli/commands/apply.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
 import type { JobDefinitionInput } from '../../src/client/export-jobs.ts';
@@ -10,22 +10,12 @@ import { apiOf, askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
-import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-let lab: Lab;
-let operator: Operator;
 let folder: string;
-beforeAll(async () => {
-  const members = ['1', '2', '3'];
-  const profiles = Object.fromEntries(members.map((user) => [user, { email: `${user}@example.com` }]));
-  const others = [NEWS, BEFORE, AFTER].map((one) => ({ ...one, members: [] }));
-  lab = await Lab.open({ receiver, content: { audiences: [{ ...VIP, members }, ...others], profiles } });
-  operator = new Operator(lab.taskQueue);
-});
-afterAll(async () => lab.close());
 beforeEach(() => {
   folder = tempFolder();
 });
@@ -45,6 +35,12 @@ const NEVER = 'never';
 const receiver: ReceiverOptions = {
   answer: ({ message }) => (message?.user === NEVER ? { status: 503 } : undefined),
 };
+
+const members = ['1', '2', '3'];
+const profiles = Object.fromEntries(members.map((user) => [user, { email: `${user}@example.com` }]));
+const others = [NEWS, BEFORE, AFTER].map((one) => ({ ...one, members: [] }));
+const lab = await labOfFile({ receiver, content: { audiences: [{ ...VIP, members }, ...others], profiles } });
+const operator = new Operator(lab.taskQueue);
 
 const a = (name: string): string => `${name}-${randomUUID()}`;
 const simple = (more: Partial<JobDefinitionInput> = {}): JobDefinitionInput => ({

@@ -4,7 +4,7 @@ import type { EditedJob, JobStatus } from '../../src/client/export-jobs.ts';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { Lab, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
@@ -12,26 +12,25 @@ type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory'
 const MANY = { id: 'ef'.repeat(16), slug: 'many', name: 'Many' };
 /** So small that a few hundred members are several pages. */
 const PAGE = 200;
-let lab: Lab;
+
 /** The job that answers its child no more. It is begun first, so that the minute that its child waits passes while other tests run. */
 let unanswered: string;
-
-beforeAll(async () => {
-  const content = {
+const lab = await labOfFile({
+  content: {
     audiences: [
       { ...VIP, members: ['1', '2', '3'] },
       { ...NEWS, members: ['4'] },
       { ...MANY, members: Array.from({ length: 2 * PAGES_AHEAD * PAGE }, (_, i) => `many ${i}`) },
     ],
-  };
-  lab = await Lab.open({ content });
-  lab.source.pageSize = PAGE;
+  },
+});
+lab.source.pageSize = PAGE;
+beforeAll(async () => {
   unanswered = await lab.start({ audiences: ['many'] });
   await lab.jobs.backfill(unanswered, { sample: 1 });
   await lab.statusWhen(unanswered, ({ backfill }) => backfill?.state === 'paused');
   await until(async () => (await pagesTo(unanswered)).length === PAGES_AHEAD);
 });
-afterAll(async () => lab.close());
 
 const childOf = (jobId: string) => lab.client.workflow.getHandle(backfillWorkflowId(jobWorkflowId(jobId), 1));
 

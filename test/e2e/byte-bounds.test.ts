@@ -5,7 +5,6 @@ import type { JobStatus } from '../../src/client/export-jobs.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, labOfTest, withRetries } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { startTightServer } from '../support/tight-server.ts';
@@ -13,12 +12,9 @@ import { startTightServer } from '../support/tight-server.ts';
 const TIGHT_LIMITS = { signalsPerRun: 200, eventsPerRun: 1000, payloadBytes: 128 * 1024 };
 /** `WorkflowTaskFailedCause`: something came meanwhile (1), or more came than the server buffers (17); it gives the task out again. */
 const OVERTAKEN: ReadonlySet<number> = new Set([1, 17]);
-let tight: LocalTemporal;
 
-beforeAll(async () => {
-  tight = await startTightServer(TIGHT_LIMITS, { 'system.transactionSizeLimit': 2 * TIGHT_LIMITS.payloadBytes });
-});
-afterAll(async () => tight.stop());
+const tight = await startTightServer(TIGHT_LIMITS, { 'system.transactionSizeLimit': 2 * TIGHT_LIMITS.payloadBytes });
+afterAll(() => tight.stop());
 
 /** Triggers of this many people, each in turn, with a profile of this many bytes. */
 function stream(count: number, people: number, profileBytes: number): (EventTrigger & { at: string })[] {

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { type SampleSource, writeSampleSource } from '../../demo/sample-data.ts';
+import { writeSampleSource } from '../../demo/sample-data.ts';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
@@ -29,12 +29,9 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const folder = tempFolder();
 const source = join(folder, 'audiences');
-let sample: SampleSource;
 const programs: Program[] = [];
 
-beforeAll(async () => {
-  sample = await writeSampleSource(source, { people: 50 });
-});
+const sample = await writeSampleSource(source, { people: 50 });
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.kill()));
 });

@@ -3,26 +3,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
-import type { Ended } from '../support/cli-hosts.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { jsonLines, Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-let lab: Lab;
-let operator: Operator;
-/** A start where no worker is: it waits for one for ten seconds, while other tests run. */
-let ofNobody: Promise<Ended>;
-
-beforeAll(async () => {
-  lab = await Lab.open({
-    content: { audiences: [VIP, NEWS].map((one) => ({ ...one, members: ['1'] })), profiles: { 1: { user: '1' } } },
-  });
-  operator = new Operator(lab.taskQueue);
-  const args = ['start', '--label', 'Nobody', '--audience', 'vip', '--url', lab.receiver.url];
-  ofNobody = operator.run(args, { env: { TRIGGERS_TASK_QUEUE: 'nobody-polls-this' } });
+const lab = await labOfFile({
+  content: { audiences: [VIP, NEWS].map((one) => ({ ...one, members: ['1'] })), profiles: { 1: { user: '1' } } },
 });
-afterAll(async () => lab.close());
+const operator = new Operator(lab.taskQueue);
+/** A start where no worker is: it waits for one for ten seconds, while other tests run. */
+const ofNobody = operator.run(['start', '--label', 'Nobody', '--audience', 'vip', '--url', lab.receiver.url], {
+  env: { TRIGGERS_TASK_QUEUE: 'nobody-polls-this' },
+});
 
 describe('a job from pause to stop', () => {
   test('pause, status, resume, edit, backfill, list, stop: each for people and for machines', async () => {

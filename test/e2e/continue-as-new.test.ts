@@ -1,26 +1,22 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
-import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { Lab, labOfTest, membersOfVip, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
-let server: LocalTemporal;
 
 /** A server whose limits are so tight that a job must continue as new all the time. */
-beforeAll(async () => {
-  server = await startTightServer(SERVER_LIMITS, {
-    'limit.historyCount.suggestContinueAsNew': 100,
-    'history.maximumBufferedEventsBatch': 5,
-  });
+const server = await startTightServer(SERVER_LIMITS, {
+  'limit.historyCount.suggestContinueAsNew': 100,
+  'history.maximumBufferedEventsBatch': 5,
 });
-afterAll(async () => server.stop());
+afterAll(() => server.stop());
 
 /** A run that has taken all the signals it may refuses more until the next one begins: such a trigger was not accepted. */
 async function signalUntilTaken(signal: () => Promise<void>): Promise<void> {

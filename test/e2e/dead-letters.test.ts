@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
@@ -8,26 +8,22 @@ import { DEAD_LETTER_MS } from '../../src/domain/dead-letter.ts';
 import { parseJson } from '../../src/domain/json.ts';
 import { deadLetterWorkflowId } from '../../src/domain/names.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { labOfFile, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 
-let lab: Lab;
 /** A paused job: it keeps what dead letters give back, and its history shows what it was signalled. */
 let jobId: string;
 let job: WorkflowHandle;
 let subscriptionId: string;
-let keepDeadLetters: ReturnType<typeof createKeepDeadLetters>;
 
-beforeAll(async () => {
-  lab = await Lab.open();
-  keepDeadLetters = createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue));
-});
+const lab = await labOfFile();
+const keepDeadLetters = createKeepDeadLetters(new TemporalSideWorkflows(lab.client, lab.taskQueue));
+
 beforeEach(async () => {
   jobId = await lab.start();
   job = lab.handle(jobId);
   ({ subscriptionId } = await lab.jobs.pause(jobId));
 });
-afterAll(async () => lab.close());
 
 /** A dead letter of the job, about somebody who is in the audience as the letter says, unless a test changes that. */
 async function keep(more: Partial<DeadLetter> = {}): Promise<{ letter: DeadLetter; handle: WorkflowHandle }> {

@@ -2,22 +2,22 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import { encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
 import { WORKER_RPC, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { startReceiver } from '../../src/local/receiver.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { rawText } from '../support/raw-history.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, startTriggers } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const KEY = aPayloadKey('a');
@@ -25,39 +25,33 @@ const NEXT_KEY = aPayloadKey('b');
 /** Stands in everything that nobody may read in Temporal. */
 const SECRET = 's3cr3t';
 
-let lab: Lab;
-let operator: Operator;
-let alerts: Receiver;
-/** As a foreign program connects: it knows of no encryption. */
-let foreign: Client;
 let isEndpointUp = true;
 
-beforeAll(async () => {
-  alerts = await startReceiver({ keepBodies: true });
-  lab = await Lab.open({
-    config: {
-      payloadKeys: [KEY],
-      requestTimeoutMs: 1000,
-      alerts: { url: alerts.url, authorization: null, backlogMinutes: 15 },
+const alerts = await startReceiver({ keepBodies: true });
+afterFile(() => alerts.close());
+const lab = await labOfFile({
+  config: {
+    payloadKeys: [KEY],
+    requestTimeoutMs: 1000,
+    alerts: { url: alerts.url, authorization: null, backlogMinutes: 15 },
+  },
+  content: {
+    audiences: [
+      { ...VIP, members: [`${SECRET}-member`] },
+      { ...NEWS, members: [] },
+    ],
+    profiles: { [`${SECRET}-member`]: { email: `${SECRET}@example.com` } },
+  },
+  receiver: {
+    answer: ({ message }) => {
+      if (!isEndpointUp) return { status: 503, body: SECRET };
+      return message?.user.endsWith('-refused') ? { status: 422, body: SECRET } : undefined;
     },
-    content: {
-      audiences: [
-        { ...VIP, members: [`${SECRET}-member`] },
-        { ...NEWS, members: [] },
-      ],
-      profiles: { [`${SECRET}-member`]: { email: `${SECRET}@example.com` } },
-    },
-    receiver: {
-      answer: ({ message }) => {
-        if (!isEndpointUp) return { status: 503, body: SECRET };
-        return message?.user.endsWith('-refused') ? { status: 422, body: SECRET } : undefined;
-      },
-    },
-  });
-  operator = new Operator(lab.taskQueue);
-  foreign = new Client({ connection: lab.client.connection, namespace: temporal.namespace });
+  },
 });
-afterAll(async () => Promise.all([lab.close(), alerts.close()]));
+const operator = new Operator(lab.taskQueue);
+/** As a foreign program connects: it knows of no encryption. */
+const foreign = new Client({ connection: lab.client.connection, namespace: temporal.namespace });
 
 /** What a job of the lab is given: all of it is secret. */
 const SECRET_JOB = { label: `${SECRET} label`, description: `${SECRET} description` };

@@ -1,17 +1,13 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 
 const run = promisify(execFile);
-let lab: Lab;
 
-beforeAll(async () => {
-  lab = await Lab.open();
-});
-afterAll(async () => lab.close());
+const lab = await labOfFile();
 
 function cli(...args: string[]) {
   return run(temporal.cliPath, ['workflow', ...args, '--address', temporal.address]);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
@@ -12,9 +12,10 @@ import { type ConfiguredIngests, ingestsSchema } from '../../src/config/ingest-c
 import type { PresetName } from '../../src/ingests/presets.ts';
 import { apiOf } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { triggers } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { afterFile } from '../webhook/a-server.ts';
 
 /** Nobody else's job on this server subscribes to these; each test has one of its own. */
 const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
@@ -24,21 +25,12 @@ const AUDIENCES = Array.from({ length: 20 }, (_, n) => {
 const SECRET = 'sh4red-with-the-sender-only';
 const ROBIN = '7076027172059065053';
 
-let lab: Lab;
-let api: ApiServer;
 const faults: object[] = [];
 const warnings: object[] = [];
-beforeAll(async () => {
-  // A job waits some 20 s for the profile of a person that its source does not know.
-  const profiles = Object.fromEntries([ROBIN, 'before', 'chained'].map((user) => [user, {}]));
-  lab = await Lab.open({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES, profiles } });
-  api = await open({});
-});
-afterAll(async () => {
-  expect(faults).toEqual([]);
-  await api.close();
-  await lab.close();
-});
+// A job waits some 20 s for the profile of a person that its source does not know.
+const profiles = Object.fromEntries([ROBIN, 'before', 'chained'].map((user) => [user, {}]));
+const lab = await labOfFile({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES, profiles } });
+afterAll(() => expect(faults).toEqual([]));
 
 async function open(ingests: object, client = lab.client): Promise<ApiServer> {
   const { taskQueue } = lab;
@@ -48,6 +40,8 @@ async function open(ingests: object, client = lab.client): Promise<ApiServer> {
 }
 
 const configured = (ingests: object): ConfiguredIngests => ingestsSchema.parse(ingests);
+const api = await open({});
+afterFile(() => api.close());
 
 const example = (name: string): string =>
   readFileSync(new URL(`../../examples/ingests/${name}.json`, import.meta.url), 'utf8');

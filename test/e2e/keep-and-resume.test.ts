@@ -1,21 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { ExportJobs, JobKept, JobNotRunning, type JobStatus } from '../../src/client/export-jobs.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
-let lab: Lab;
-let operator: Operator;
 let isEndpointUp = true;
 let answerMs = 0;
 
-beforeAll(async () => {
-  lab = await Lab.open({
-    receiver: { keepBodies: true, answer: () => ({ status: isEndpointUp ? 200 : 503, delayMs: answerMs }) },
-  });
-  operator = new Operator(lab.taskQueue);
+const lab = await labOfFile({
+  receiver: { keepBodies: true, answer: () => ({ status: isEndpointUp ? 200 : 503, delayMs: answerMs }) },
 });
-afterAll(async () => lab.close());
+const operator = new Operator(lab.taskQueue);
 
 /** A paused job with triggers that wait, one after another: of each person an enter, then of each an exit. */
 async function pausedJobOf(...users: string[]): Promise<string> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { sliceEndsWithinMs } from '../../src/domain/job/dispatching.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { startJsonServer } from '../sources/a-json-server.ts';
@@ -17,23 +17,18 @@ const REQUEST_TIMEOUT_MS = 40_000;
 /** As long as a request of a dead worker may be open, with what a frozen machine may need to notice. */
 const OVER_MS = sliceEndsWithinMs(REQUEST_TIMEOUT_MS);
 
-let workers: WorkerProcesses;
 /** When requests about a person came, epoch ms. */
 const cameAt = new Map<string, number[]>();
 
-beforeAll(async () => {
-  workers = await WorkerProcesses.open('killed-worker', {
-    answer: ({ message }) => {
-      const user = message?.user ?? '';
-      const times = [...(cameAt.get(user) ?? []), Date.now()];
-      cameAt.set(user, times);
-      return user === 'in flight' && times.length === 1 ? { status: 200, delayMs: OVER_MS } : undefined;
-    },
-  });
+const workers = await WorkerProcesses.open('killed-worker', {
+  answer: ({ message }) => {
+    const user = message?.user ?? '';
+    const times = [...(cameAt.get(user) ?? []), Date.now()];
+    cameAt.set(user, times);
+    return user === 'in flight' && times.length === 1 ? { status: 200, delayMs: OVER_MS } : undefined;
+  },
 });
-afterAll(async () => {
-  await workers.close();
-});
+afterAll(() => workers.close());
 
 test('requests of a killed worker keep no run from ending, and their people wait while they may be open', async () => {
   const { url } = await startJsonServer(({ url }) => ({

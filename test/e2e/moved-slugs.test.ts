@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, beforeEach, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 // A slug passes from one audience to another while a job runs that knows the first by it. Whoever types it means the second.
 
-let lab: Lab;
-let folder = '';
 const environment = { ...process.env };
 /** Its slug is given to `later` after a job has been started for it; every test has its own two. */
 let first = { id: '', slug: '', name: 'First' };
@@ -24,27 +22,25 @@ const anAudience = (name: string) => ({
 });
 const audiences = Array.from({ length: 12 }, () => [anAudience('First'), anAudience('Later')] as const);
 
-beforeAll(async () => {
-  folder = tempFolder();
-  lab = await Lab.open({
-    content: {
-      audiences: audiences.flat().map((one) => ({ ...one, members: [`member-of-${one.id}`] })),
-      profiles: Object.fromEntries(audiences.flat().map(({ id }) => [`member-of-${id}`, { email: 'x' }])),
-    },
-    receiver: { answer: ({ message }) => (message?.user.startsWith('refused') ? { status: 422 } : undefined) },
-  });
-  process.env['TEMPORAL_ADDRESS'] = temporal.address;
-  process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+const folder = tempFolder();
+const lab = await labOfFile({
+  content: {
+    audiences: audiences.flat().map((one) => ({ ...one, members: [`member-of-${one.id}`] })),
+    profiles: Object.fromEntries(audiences.flat().map(({ id }) => [`member-of-${id}`, { email: 'x' }])),
+  },
+  receiver: { answer: ({ message }) => (message?.user.startsWith('refused') ? { status: 422 } : undefined) },
 });
+process.env['TEMPORAL_ADDRESS'] = temporal.address;
+process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+
 beforeEach(() => {
   const [one, other] = audiences.pop() ?? [];
   if (one === undefined || other === undefined) throw new Error('There are more tests than audiences.');
   first = one;
   later = other;
 });
-afterAll(async () => {
+afterAll(() => {
   process.env = environment;
-  await lab.close();
 });
 
 async function command(...args: string[]) {

@@ -1,25 +1,20 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { DeadLetterReport, DeadLetterSummary } from '../../src/client/export-jobs.ts';
-import { Lab, VIP } from '../support/lab.ts';
+import { labOfFile, VIP } from '../support/lab.ts';
 import { jsonLines, Operator, unwrapped } from '../support/triggers-cli.ts';
 
-let lab: Lab;
-let operator: Operator;
 /** The endpoint takes nothing about these people. */
 const unwanted = new Set<string>();
 
-beforeAll(async () => {
-  lab = await Lab.open({
-    // A recovery outwaits it.
-    config: { requestTimeoutMs: 1000 },
-    receiver: {
-      answer: ({ message }) =>
-        unwanted.has(message?.user ?? '') ? { status: 422, body: '\u001b[2Jemail is missing' } : undefined,
-    },
-  });
-  operator = new Operator(lab.taskQueue);
+const lab = await labOfFile({
+  // A recovery outwaits it.
+  config: { requestTimeoutMs: 1000 },
+  receiver: {
+    answer: ({ message }) =>
+      unwanted.has(message?.user ?? '') ? { status: 422, body: '\u001b[2Jemail is missing' } : undefined,
+  },
 });
-afterAll(async () => lab.close());
+const operator = new Operator(lab.taskQueue);
 
 /** A job of which these people's enters are dead letters, listed; and their ids, in the order of the people. */
 async function jobWithDeadLettersOf(...users: string[]): Promise<{ job: string; ids: string[] }> {

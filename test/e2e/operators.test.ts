@@ -16,18 +16,13 @@ import {
 } from '../../src/domain/names.ts';
 import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
-import { Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { createHolders } from '../../src/activities/holders.ts';
 import { NewerState } from '../../src/domain/errors.ts';
 
-let lab: Lab;
-
-beforeAll(async () => {
-  lab = await Lab.open();
-});
-afterAll(async () => lab.close());
+const lab = await labOfFile();
 
 test('an edit takes effect from the next slice: another URL, other fields, another format, another audience', async () => {
   const other = await startReceiver({ keepBodies: true });

@@ -6,26 +6,26 @@ import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
 import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { answerWhen, PATIENCE_MS } from '../support/patience.ts';
-import { afterwards } from '../webhook/a-server.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
 
 const OWN = { id: randomBytes(16).toString('hex'), slug: `seen-${randomBytes(4).toString('hex')}`, name: 'Seen' };
 const REFUSED = 'a-refused-person';
 const key = newApiKey();
 
-let lab: Lab;
-let api: ApiServer;
 /** It delivered one, and one was refused for good. */
 let job: string;
 let other: string;
 const faults: object[] = [];
 
+const lab = await labOfFile({
+  receiver: { answer: ({ message }) => (message?.user === REFUSED ? { status: 422, body: 'no e-mail' } : undefined) },
+  content: { audiences: [{ ...OWN, members: [] }] },
+});
+const api = await openApi({});
+afterFile(() => api.close());
 beforeAll(async () => {
-  const answers = ({ message }: { readonly message?: { readonly user: string } | undefined }) =>
-    message?.user === REFUSED ? { status: 422, body: 'no e-mail' } : undefined;
-  lab = await Lab.open({ receiver: { answer: answers }, content: { audiences: [{ ...OWN, members: [] }] } });
-  api = await openApi({});
   [job, other] = [await lab.start({ audiences: [OWN.slug] }), await lab.start({ audiences: [OWN.slug] })];
   await lab.jobs.signal(job, [enter('a-person')]);
   await lab.arrives('a-person');
@@ -35,11 +35,7 @@ beforeAll(async () => {
   await lab.jobs.signal(other, [enter(REFUSED)]);
   for (const one of [job, other]) await lab.statusWhen(one, ({ deadLetters }) => deadLetters === 1);
 });
-afterAll(async () => {
-  expect(faults).toEqual([]);
-  await api.close();
-  await lab.close();
-});
+afterAll(() => expect(faults).toEqual([]));
 
 const enter = (user: string) => ({ event: 'enter' as const, audience: OWN.slug, user, profile: {} });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import {
   JobAlreadyRunning,
   type JobDefinitionInput,
@@ -11,29 +11,24 @@ import {
 } from '../../src/client/export-jobs.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
-import { Lab, membersOfVip } from '../support/lab.ts';
+import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 
 const MEMBERS = Array.from({ length: 300 }, (_, index) => `member-${index}`);
 
-let lab: Lab;
-let operator: Operator;
 let answerMs = 0;
 
-beforeAll(async () => {
-  lab = await Lab.open({
-    // So small that a few hundred waiting triggers need holders.
-    config: {
-      requestTimeoutMs: 1000,
-      serverLimits: { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 },
-    },
-    content: membersOfVip(MEMBERS),
-    receiver: { answer: () => ({ status: 200, delayMs: answerMs }) },
-  });
-  operator = new Operator(lab.taskQueue);
+const lab = await labOfFile({
+  // So small that a few hundred waiting triggers need holders.
+  config: {
+    requestTimeoutMs: 1000,
+    serverLimits: { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 51_200 },
+  },
+  content: membersOfVip(MEMBERS),
+  receiver: { answer: () => ({ status: 200, delayMs: answerMs }) },
 });
-afterAll(async () => lab.close());
+const operator = new Operator(lab.taskQueue);
 
 /** Triggers of many people, one after another: of each an enter, then of each an exit, and so on. */
 function* changes(people: readonly string[], each: number) {

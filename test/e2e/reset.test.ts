@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId, subscriptionIdOf } from '../../src/domain/names.ts';
-import { Lab, membersOfVip } from '../support/lab.ts';
+import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
@@ -13,23 +13,20 @@ const MEMBERS = Array.from({ length: 2000 }, (_, i) => `member-${i}`);
 // A reset is of one run: more events than the server's, or a job would have begun another one before it is reset.
 const SERVER_LIMITS = { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 102_400 };
 
-let lab: Lab;
 let delayMs = 0;
 /** From this arrival on, the endpoint takes its time. */
 let slowFrom = Infinity;
-beforeAll(async () => {
-  lab = await Lab.open({
-    // So small that a few hundred waiting triggers need holders.
-    config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
-    content: membersOfVip(MEMBERS),
-    receiver: { answer: ({ number }) => ({ status: 200, delayMs: number >= slowFrom ? 200 : delayMs }) },
-  });
+const lab = await labOfFile({
+  // So small that a few hundred waiting triggers need holders.
+  config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
+  content: membersOfVip(MEMBERS),
+  receiver: { answer: ({ number }) => ({ status: 200, delayMs: number >= slowFrom ? 200 : delayMs }) },
 });
+
 afterEach(() => {
   delayMs = 0;
   slowFrom = Infinity;
 });
-afterAll(async () => lab.close());
 
 /** Where each workflow task of a run ended. */
 async function tasksOf(workflowId: string, runId: string): Promise<number[]> {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Attempt, EventTrigger, TraceEvent } from '../../src/client/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
 import { runFacts } from '../../src/client/history/events.ts';
@@ -6,48 +6,41 @@ import { inTimeOrder } from '../../src/client/history/trace.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
-import type { LocalTemporal } from '../../src/local/temporal-server.ts';
-import { Lab, membersOfVip } from '../support/lab.ts';
+import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
+import { afterFile } from '../webhook/a-server.ts';
 
 // A trace parses only what may name its person, so it must say what one that parses everything says.
 
 const SERVER_LIMITS = { signalsPerRun: 50, eventsPerRun: 400, payloadBytes: 128 * 1024 };
 const MEMBERS = Array.from({ length: 60 }, (_, i) => `m${i}`);
-let server: LocalTemporal;
-let lab: Lab;
 /** Left to fail, by person. */
 const failing = new Map<string, number>();
 /** The runs whose histories were read whole. */
 const read = new Set<string>();
 
-beforeAll(async () => {
-  server = await startTightServer(SERVER_LIMITS, { 'limit.historyCount.suggestContinueAsNew': 100 });
-  lab = await Lab.open({
-    address: server.address,
-    config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
-    content: membersOfVip(MEMBERS),
-    receiver: {
-      answer: ({ message }) => {
-        const user = message?.user ?? '';
-        if (user.startsWith('refused')) return { status: 422 };
-        const left = failing.get(user) ?? 0;
-        failing.set(user, left - 1);
-        return left > 0 ? { status: 503 } : undefined;
-      },
+const server = await startTightServer(SERVER_LIMITS, { 'limit.historyCount.suggestContinueAsNew': 100 });
+afterFile(() => server.stop());
+const lab = await labOfFile({
+  address: server.address,
+  config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
+  content: membersOfVip(MEMBERS),
+  receiver: {
+    answer: ({ message }) => {
+      const user = message?.user ?? '';
+      if (user.startsWith('refused')) return { status: 422 };
+      const left = failing.get(user) ?? 0;
+      failing.set(user, left - 1);
+      return left > 0 ? { status: 503 } : undefined;
     },
-  });
-  const { workflowService } = lab.client;
-  const reading = workflowService.getWorkflowExecutionHistory.bind(workflowService);
-  workflowService.getWorkflowExecutionHistory = (async (request: Parameters<typeof reading>[0]) => {
-    if (request.maximumPageSize !== 1) read.add(request.execution?.runId ?? '');
-    return await reading(request);
-  }) as typeof reading;
+  },
 });
-afterAll(async () => {
-  await lab.close();
-  await server.stop();
-});
+const { workflowService } = lab.client;
+const reading = workflowService.getWorkflowExecutionHistory.bind(workflowService);
+workflowService.getWorkflowExecutionHistory = (async (request: Parameters<typeof reading>[0]) => {
+  if (request.maximumPageSize !== 1) read.add(request.execution?.runId ?? '');
+  return await reading(request);
+}) as typeof reading;
 
 const enter = (user: string) => ({ event: 'enter' as const, audience: 'news', user, profile: {} });
 

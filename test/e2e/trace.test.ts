@@ -1,37 +1,33 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
-import { Lab, labOfTest, NEWS, VIP } from '../support/lab.ts';
+import { type Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 
-let lab: Lab;
 /** Left to fail, by person. */
 const failing = new Map<string, number>();
 
-beforeAll(async () => {
-  lab = await Lab.open({
-    content: {
-      audiences: [
-        { ...VIP, members: ['member'] },
-        { ...NEWS, members: [] },
-      ],
-      profiles: Object.fromEntries(
-        ['member', 'well', 'flaky', 'refused', 'down', 'other'].map((user) => [user, { user }]),
-      ),
+const lab = await labOfFile({
+  content: {
+    audiences: [
+      { ...VIP, members: ['member'] },
+      { ...NEWS, members: [] },
+    ],
+    profiles: Object.fromEntries(
+      ['member', 'well', 'flaky', 'refused', 'down', 'other'].map((user) => [user, { user }]),
+    ),
+  },
+  receiver: {
+    answer: ({ message }) => {
+      const user = message?.user ?? '';
+      if (user === 'refused') return { status: 422, body: 'no email' };
+      const left = failing.get(user) ?? 0;
+      failing.set(user, left - 1);
+      return left > 0 ? { status: 503, body: 'busy' } : undefined;
     },
-    receiver: {
-      answer: ({ message }) => {
-        const user = message?.user ?? '';
-        if (user === 'refused') return { status: 422, body: 'no email' };
-        const left = failing.get(user) ?? 0;
-        failing.set(user, left - 1);
-        return left > 0 ? { status: 503, body: 'busy' } : undefined;
-      },
-    },
-  });
+  },
 });
-afterAll(async () => lab.close());
 
 async function traced(user: string, options: TraceOptions, jobs = lab.jobs): Promise<TraceEvent[]> {
   const events: TraceEvent[] = [];

@@ -11,13 +11,10 @@ const CHANGES = 15_000;
 
 const CONFIG = { source: { kind: 'file', folder: 'source' }, watch: { folder: 'watch' } };
 
-let workers: WorkerProcesses;
 const audience = { id: randomUUID().replaceAll('-', ''), slug: `slug-${randomUUID()}`, name: 'Of one test' };
 
-beforeAll(async () => {
-  workers = await WorkerProcesses.open('watch-killed');
-  mkdirSync(join(workers.folder, 'source', 'audiences'), { recursive: true });
-});
+const workers = await WorkerProcesses.open('watch-killed');
+mkdirSync(join(workers.folder, 'source', 'audiences'), { recursive: true });
 afterAll(async () => {
   await workers.jobs.watches.stop(audience.id).catch(() => undefined);
   await workers.close();

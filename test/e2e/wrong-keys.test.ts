@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
-import { Lab } from '../support/lab.ts';
+import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { afterFile } from '../webhook/a-server.ts';
 
 // Every command, as somebody runs it who has not the payload keys of the workers: it must not take what it cannot read for what is not there.
 
 const KEY = aPayloadKey('a');
 const AUDIENCE = { id: randomUUID().replaceAll('-', ''), slug: `keys-${randomUUID()}`, name: 'Keys' };
 
-let lab: Lab;
 const folder = tempFolder();
 /** It is paused, and a trigger waits in it. */
 let paused = '';
@@ -25,14 +25,15 @@ let terminated = '';
 let letter = '';
 const environment = { ...process.env };
 
+const lab = await labOfFile({
+  config: { payloadKeys: [KEY], watch: { folder } },
+  content: { audiences: [{ ...AUDIENCE, members: ['member'] }], profiles: { member: { email: 'x' } } },
+  receiver: { answer: ({ message }) => (message?.user === 'refused' ? { status: 422 } : undefined) },
+});
+process.env['TEMPORAL_ADDRESS'] = temporal.address;
+process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
+afterFile(() => lab.jobs.watches.stop(AUDIENCE.id));
 beforeAll(async () => {
-  lab = await Lab.open({
-    config: { payloadKeys: [KEY], watch: { folder } },
-    content: { audiences: [{ ...AUDIENCE, members: ['member'] }], profiles: { member: { email: 'x' } } },
-    receiver: { answer: ({ message }) => (message?.user === 'refused' ? { status: 422 } : undefined) },
-  });
-  process.env['TEMPORAL_ADDRESS'] = temporal.address;
-  process.env['TRIGGERS_TASK_QUEUE'] = lab.taskQueue;
   await lab.jobs.watches.start([AUDIENCE.slug], { everyMs: 3_600_000 });
   [paused, kept, terminated] = await Promise.all([aPausedJob(), aPausedJob(), aPausedJob()]);
   await lab.jobs.stop(kept, { waiting: 'keep' });
@@ -47,10 +48,8 @@ beforeAll(async () => {
   await lab.listedWhen(kept, (job) => job.kept !== undefined);
   writeFileSync(join(folder, 'job.json'), JSON.stringify(definition()));
 });
-afterAll(async () => {
+afterAll(() => {
   process.env = environment;
-  await lab.jobs.watches.stop(AUDIENCE.id);
-  await lab.close();
 });
 
 const definition = () => ({

@@ -12,13 +12,8 @@ import { queriesOf } from '../../src/sources/postgres/queries.ts';
 const VIP = 'a'.repeat(32);
 const EVERYONE = 'SELECT 1 AS id, $$all$$ AS slug, $$All$$ AS name';
 
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(async () => {
-  await postgres.stop();
-});
+const postgres = await TestPostgres.start();
+afterAll(() => postgres.stop());
 const sources: AudienceSource[] = [];
 afterEach(async () => {
   await Promise.all(sources.splice(0).map((source) => source.close()));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import type { PostgresSourceInput } from '../../src/config/source-config.ts';
 import type { PostgresSourceOptions } from '../../src/sources/postgres.ts';
@@ -20,13 +20,8 @@ const CONTENT = {
 const MEMBERS = { ids: ['1', '2', '3'] };
 const PASSWORD = 'p@ss/w#rd:s3cret%';
 
-let postgres: TestPostgres;
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(async () => {
-  await postgres.stop();
-});
+const postgres = await TestPostgres.start();
+afterAll(() => postgres.stop());
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
