@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path';
 import type { JobSummary, WatchStatus } from '../../src/client/export-jobs.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import type { Ended } from '../support/cli-hosts.ts';
-import { Program, startTriggers, triggers } from '../support/triggers-cli.ts';
+import { jsonLines, Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { blocksOf, root } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
 import { ParsingShell } from './shell-lines.ts';
@@ -125,8 +125,7 @@ export class Stage {
   }
 
   async #listed<T>(args: readonly string[]): Promise<T[]> {
-    const lines = (await this.#triggers([...args, '--json'])).split('\n').filter((line) => line !== '');
-    return lines.map((line) => JSON.parse(line) as T); // As these commands say it.
+    return jsonLines(await this.#triggers([...args, '--json']));
   }
 
   #write(file: string, text: string): void {

@@ -12,7 +12,7 @@ import type { ReceiverOptions } from '../../src/local/receiver.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 import { Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
-import { Operator, unwrapped } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 let folder: string;
@@ -66,7 +66,7 @@ async function failing(...args: string[]): Promise<{ code: number | null; text: 
   const inWords = await operator.run(args);
   const asJson = await operator.run([...args, '--json']);
   expect(inWords.code).toBe(asJson.code);
-  const { error } = JSON.parse(asJson.stderr.trim().split('\n').at(-1) ?? '') as { error: object };
+  const { error = {} } = jsonLines<{ error?: object }>(asJson.stderr).at(-1) ?? {};
   return { code: inWords.code, text: unwrapped(inWords.stderr), error };
 }
 

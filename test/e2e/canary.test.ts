@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { CanaryStage } from './a-canary-stage.ts';
 import { found, IN_URL, KEPT, SENT } from './canaries.ts';
 import { KEY_LINES } from './canary-services.ts';
-import type { Program } from '../support/triggers-cli.ts';
+import { jsonLines, type Program } from '../support/triggers-cli.ts';
 
 /** No secret: what must be found, or the search is worth nothing. */
 const PERSON = 'ada-in-the-open';
@@ -42,10 +42,9 @@ async function operate(stage: CanaryStage): Promise<void> {
   for (const args of [['list'], ['authorizations', 'list'], ['trace', 'refused'], ['setup'], ['watch', '--list']])
     await stage.sayBothWays(...args);
   const { stdout } = await stage.sayBothWays('dead-letters', 'list');
-  const letters = stdout.trim().split('\n');
+  const letters = jsonLines<{ id: string }>(stdout);
   expect(letters.length).toBeGreaterThanOrEqual(JOBS.length);
-  const { id } = JSON.parse(letters[0] ?? '') as { id: string };
-  await stage.sayBothWays('dead-letters', 'show', id);
+  await stage.sayBothWays('dead-letters', 'show', letters[0]?.id ?? '');
 }
 
 /** A worker that encrypts, and whose database does not answer; what decrypts for people; and a command without the key. */

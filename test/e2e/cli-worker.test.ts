@@ -16,6 +16,7 @@ import { temporal } from '../support/temporal.ts';
 import {
   childrenOf,
   isAlive,
+  jsonLines,
   Operator,
   type Program,
   startTriggers,
@@ -86,10 +87,7 @@ test('[S46] up starts everything, never sends to its own ports, ends cleanly wit
   const { code, stderr } = await up.end();
   expect(code).toBe(0);
   // Nothing of webpack or of the SDK's own doings; that the backfill is finished may be said before it ends.
-  const said = stderr
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const said = jsonLines<Record<string, unknown>>(stderr);
   expect(said.filter(({ alert }) => alert !== 'backfill-finished')).toEqual([{ msg: 'Starting Temporal …' }]);
   expect(children.filter(isAlive)).toEqual([]);
   await expect(fetch(ready.httpUrl)).rejects.toThrow();
@@ -322,11 +320,7 @@ describe('watch', () => {
   });
 
   async function listed(isAsWanted: (status: WatchStatus) => boolean): Promise<void> {
-    const list = async () => {
-      const { stdout } = await operator.run(['watch', '--list', '--json']);
-      const watches = stdout.split('\n').filter((line) => line !== '');
-      return watches.map((line) => JSON.parse(line) as WatchStatus);
-    };
+    const list = async () => jsonLines<WatchStatus>((await operator.run(['watch', '--list', '--json'])).stdout);
     await answerWhen(list, (all) => all.some((status) => status.audience.id === id && isAsWanted(status)));
   }
 

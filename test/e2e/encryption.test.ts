@@ -15,7 +15,7 @@ import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { rawText } from '../support/raw-history.ts';
 import { temporal } from '../support/temporal.ts';
-import { Operator, startTriggers } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, startTriggers } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -206,8 +206,7 @@ test.each([
 async function listed(job: string): Promise<JobSummary> {
   for (;;) {
     const { stdout } = await operator.run(['list', '--json'], withKeys(KEY));
-    const lines = stdout.split('\n').filter((line) => line.includes(job));
-    const [found] = lines.map((line) => JSON.parse(line) as JobSummary); // As the command prints it.
+    const found = jsonLines<JobSummary>(stdout).find(({ jobId }) => jobId === job);
     if (found !== undefined) return found;
   }
 }

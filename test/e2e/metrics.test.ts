@@ -11,7 +11,7 @@ import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
-import { Operator, startTriggers } from '../support/triggers-cli.ts';
+import { jsonLines, Operator, startTriggers } from '../support/triggers-cli.ts';
 import { configured } from '../webhook/an-authorization.ts';
 import { CANARY, ScrapedWorker } from './a-scraped-worker.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -117,8 +117,7 @@ test('[S23] metrics and logs hold no person or secret; the log has a line per fa
 
 /** The whole lines of a worker's log. */
 function logged(stderr: string): Record<string, unknown>[] {
-  const lines = stderr.slice(0, stderr.lastIndexOf('\n') + 1).split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
+  return jsonLines(stderr.slice(0, stderr.lastIndexOf('\n') + 1));
 }
 
 /** How many failed attempts a log tells of, by status. The unhealthy endpoint is probed meanwhile. */
