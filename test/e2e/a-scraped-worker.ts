@@ -7,6 +7,7 @@ import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { type Program, startTriggers } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { givesToken } from '../webhook/an-authorization.ts';
 
 /** A user who must be in no metric and no line of a log. */
 export const CANARY = 'canary-7f3a@example.com';
@@ -39,9 +40,7 @@ export class ScrapedWorker {
     const source = join(folder, 'audiences');
     const { audiences } = await writeSampleSource(source, { people: 40 });
     const members = audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
-    const token = JSON.stringify({ access_token: 'a-token', token_type: 'bearer', expires_in: 3600 });
-    const headers = { 'content-type': 'application/json' };
-    const tokens = await startReceiver({ answer: () => ({ status: 200, headers, body: token }) });
+    const tokens = await startReceiver({ answer: () => givesToken('a-token') });
     const unhealthy = await soonAnswering(503);
     const refusing = await soonAnswering(422);
     const lab = await Lab.open({ workers: 0 });
