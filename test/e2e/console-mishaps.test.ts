@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import type { ApiServer } from '../../src/api/api-server.ts';
+import { newApiKey } from '../../src/config/references.ts';
 import { startReceiver } from '../../src/local/receiver.ts';
 import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
@@ -285,8 +286,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   });
 
   test('follows a key that may do less, or is for other jobs, while somebody is signed in with it', async () => {
-    const key = 'trg_shrinks';
-    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const { secret: key, hash } = newApiKey();
     const keyed = await apiOf(lab, { keys: { shrinking: { hash, may: ['read', 'operate'] } } });
     const job = await started('Seen by fewer');
     const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Locator, Page } from 'playwright-core';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
 import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
@@ -276,9 +277,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('keeps what was typed when the session ends, for whoever signs in again with the same key', async () => {
-    const key = 'trg_types-slowly';
-    const { createHash } = await import('node:crypto');
-    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const { secret: key, hash } = newApiKey();
     const keyed = await openApi({ typist: { hash, may: ['read', 'operate'] } });
     const { page, context } = await browser.open(`${keyed.url}/new`);
     await page.getByLabel('API key').fill(key);
@@ -321,9 +320,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('shows whoever may only read no button that changes something', async () => {
-    const key = 'trg_only-to-look';
-    const { createHash } = await import('node:crypto');
-    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const { secret: key, hash } = newApiKey();
     const reading = await openApi({ looker: { hash, may: ['read'] } });
     const job = await started('Looked at', lab.receiver);
     const { page, context } = await browser.open(reading.url);
@@ -462,9 +459,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('two tabs show the same, and end together', async () => {
-    const key = 'trg_has-two-tabs';
-    const { createHash } = await import('node:crypto');
-    const hash = `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const { secret: key, hash } = newApiKey();
     const job = await started('In two tabs', lab.receiver);
     const keyed = await openApi({ twice: { hash, may: ['read', 'operate'], jobs: [job] } });
     const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
