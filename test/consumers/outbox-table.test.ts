@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { withClient } from '../../demo/postgres.ts';
@@ -56,37 +55,7 @@ async function open({ settings = {}, way, onWritten = () => undefined, times }: 
   return table;
 }
 
-/** A way that can be cut off and be there again, and when somebody took it while it was cut off. */
-async function aBrokenWay() {
-  const { hostname, port } = new URL(database.url);
-  const sockets = new Set<Socket>();
-  const triedAtMs: number[] = [];
-  let isCut = true;
-  const server = createServer((from) => {
-    sockets.add(from.on('error', () => undefined));
-    if (isCut) {
-      triedAtMs.push(performance.now());
-      from.destroy();
-      return;
-    }
-    const to = connect(Number(port), hostname);
-    sockets.add(to.on('error', () => undefined));
-    from.pipe(to).pipe(from);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const cut = (): void => {
-    isCut = true;
-    for (const socket of sockets) socket.destroy();
-  };
-  ends.push(() => {
-    cut();
-    server.close();
-  });
-  const own = server.address() as AddressInfo; // It listens at a port.
-  return { host: own.address, port: own.port, triedAtMs, cut, mend: () => (isCut = false) };
-}
-
-async function aSilentWay() {
+async function aWay() {
   const way = new Way(new URL(database.url).host);
   await way.open();
   ends.push(() => way.close());
@@ -127,7 +96,7 @@ describe('a turn', () => {
   });
 
   test('a turn ends when its machine falls silent: another consumer goes on, and the first one notices', async () => {
-    const way = await aSilentWay();
+    const way = await aWay();
     const gone = await open({ way, times, settings: { statementTimeoutMs: 1_000 } });
     const other = await open();
     await write();
@@ -167,7 +136,7 @@ describe('a turn', () => {
   });
 
   test('a turn gives up in time on a database that fell silent, also when it closes', async () => {
-    const way = await aSilentWay();
+    const way = await aWay();
     const [asking, idle] = [await open({ way, settings: { statementTimeoutMs: 500 } }), await open({ way })];
     way.silence();
     const began = performance.now();
@@ -252,14 +221,15 @@ describe('a consumer', () => {
   });
 
   test('a consumer backs off while the database is away, retries soon after it was back, and logs that once', async () => {
-    const way = await aBrokenWay();
+    const way = await aWay();
+    way.cut();
     const { consumer, log } = await consume({}, async () => await Promise.resolve([]), way);
     const { triedAtMs } = way;
     // At once after the start, and then after a quarter, half, one and two seconds.
     await until(() => triedAtMs.length >= 6);
     expect(triedAtMs[5]! - triedAtMs[0]!).toBeGreaterThan(3_500);
     expect(log.lines).toEqual(['warn the outbox cannot be read; it is tried again']);
-    way.mend();
+    way.restore();
     await until(() => consumer.problem === undefined);
     triedAtMs.splice(0);
     const cutAtMs = performance.now();
@@ -273,7 +243,7 @@ describe('a consumer', () => {
     ['waits', {}],
     ['asks', { pollMs: 100, statementTimeoutMs: 60_000 }],
   ])('a consumer that %s when its database falls silent ends in time', async (_, settings) => {
-    const way = await aSilentWay();
+    const way = await aWay();
     const { consumer } = await consume(settings, async () => await Promise.resolve([]), way);
     await until(async () => (await sessions(`query = 'COMMIT'`)) === 1);
     way.silence();
@@ -284,7 +254,7 @@ describe('a consumer', () => {
   });
 
   test('a consumer that waits for a connection ends at once', async () => {
-    const way = await aSilentWay();
+    const way = await aWay();
     way.silence();
     const { consumer } = await consume({ connectTimeoutMs: 5_000 }, async () => await Promise.resolve([]), way);
     expect(consumer.problem).toMatch('cannot be read');

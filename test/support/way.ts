@@ -6,9 +6,12 @@ import { temporal } from './temporal.ts';
 export class Way {
   readonly host = '127.0.0.1';
   port = 0;
+  /** When somebody tried it while it was cut. */
+  readonly triedAtMs: number[] = [];
   readonly #to: string;
   #server: Server | undefined;
   #isSilent = false;
+  #isCut = false;
   readonly #sockets = new Set<Socket>();
 
   /** @param to the server's host and port. */
@@ -23,9 +26,15 @@ export class Way {
   async open(): Promise<void> {
     const [host, port] = this.#to.split(':');
     const server = createServer((from) => {
-      if (this.#isSilent) return this.#keep(from);
+      this.#keep(from);
+      if (this.#isSilent) return;
+      if (this.#isCut) {
+        this.triedAtMs.push(performance.now());
+        from.destroy();
+        return;
+      }
       const to = connect(Number(port), host);
-      for (const socket of [from, to]) this.#keep(socket);
+      this.#keep(to);
       from.pipe(to).pipe(from);
     });
     server.listen(this.port, this.host);
@@ -37,6 +46,16 @@ export class Way {
   silence(): void {
     this.#isSilent = true;
     for (const socket of this.#sockets) socket.unpipe();
+  }
+
+  /** Ends every connection at once, until `restore`. */
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  restore(): void {
+    this.#isCut = false;
   }
 
   async close(): Promise<void> {
