@@ -10,7 +10,7 @@ import { startReceiver } from '../../src/local/receiver.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
-import { jsonLines, Operator, Program, startTriggers } from '../support/triggers-cli.ts';
+import { Operator, Program, startTriggers } from '../support/triggers-cli.ts';
 import { isRun } from './not-run.ts';
 import { blocksOf, root, shellBlocksOf } from './pages.ts';
 import { toolsIn } from './reader-tools.ts';
@@ -60,7 +60,7 @@ test('the commands of the README do what it says, one after the other, as they s
       }
     }
     const watch = await operator.run(['status', 'vips-to-the-crm', '--watch', '--json']);
-    const last = jsonLines<JobStatus>(watch.stdout).at(-1);
+    const last = JSON.parse(watch.stdout.trim().split('\n').at(-1) ?? '') as JobStatus;
     // One pushed, one by the temporal command line; the former may have taken the place of a member's enter.
     expect(last).toMatchObject({ state: 'stopped', rejected: 0, waiting: 0 });
     // The command line gives its signal no request id: when it tries again after a lost answer, the trigger is received twice.

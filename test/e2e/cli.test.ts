@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
-import { labOfFile, NEWS, VIP } from '../support/lab.ts';
+import { Lab, labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { jsonLines, Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { tempFolder } from '../support/temp-folder.ts';

@@ -18,7 +18,7 @@ import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
-import { Lab, labOfFile, VIP } from '../support/lab.ts';
+import { Lab, type LabOptions, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
@@ -26,6 +26,14 @@ import { configured } from '../webhook/an-authorization.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const KEY = aPayloadKey('a');
+
+const labs: Lab[] = [];
+async function open(options: LabOptions = {}): Promise<Lab> {
+  const lab = await Lab.open(options);
+  labs.push(lab);
+  return lab;
+}
+afterAll(async () => void (await Promise.all(labs.map((lab) => lab.close()))));
 
 const jobsWith = (lab: Lab, dataConverter: DataConverter): ExportJobs =>
   new ExportJobs(new Client({ connection: lab.client.connection, namespace: temporal.namespace, dataConverter }), {
@@ -51,7 +59,7 @@ const COMMANDS: [string, (jobs: ExportJobs, job: string) => Promise<unknown>][] 
 ];
 
 test('a client with another key of the same id commands nothing, since it could not read what came of it', async () => {
-  const lab = await labOfFile({ config: { payloadKeys: [KEY] } });
+  const lab = await open({ config: { payloadKeys: [KEY] } });
   const job = await aPausedJob(lab);
   const before = await lab.jobs.status(job);
   const jobs = jobsWith(lab, dataConverterWith([aPayloadKey('a')]));
@@ -76,7 +84,7 @@ test.concurrent('commands to a watch and to a stopped job without workers fail, 
   const folder = tempFolder();
   const id = randomUUID().replaceAll('-', '');
   const watched = { id, slug: `slug-${id}`, name: 'Watched' };
-  const lab = await labOfFile({
+  const lab = await open({
     content: {
       audiences: [
         { ...VIP, members: [] },
@@ -108,7 +116,7 @@ test.concurrent('commands to a watch and to a stopped job without workers fail, 
 test.concurrent(
   'a command with no answer in time counts as unknown, is done later, and says how to find out',
   async () => {
-    const lab = await labOfFile();
+    const lab = await open();
     lab.source.failure = new SourceError('It is down.');
     const jobId = `commands-${randomUUID()}`;
     // Taken up by a worker, but not begun: what is asked of it waits until its source answers.
@@ -143,7 +151,7 @@ class ForgetfulCodec implements PayloadCodec {
 }
 
 test('a command that was done, but whose answer cannot be read, is not called failed', async () => {
-  const lab = await labOfFile({ config: { payloadKeys: [KEY] } });
+  const lab = await open({ config: { payloadKeys: [KEY] } });
   const job = await lab.start();
   const { payloadCodecs = [], ...converter } = dataConverterWith([KEY]);
   const forgetful = { ...converter, payloadCodecs: payloadCodecs.map((codec) => new ForgetfulCodec(codec)) };
@@ -183,7 +191,7 @@ async function aDeadLetter(lab: Lab, jobId: string): Promise<string> {
 test.concurrent(
   'a dead letter that cannot be read, or that nobody works for, is neither discarded nor redelivered',
   async () => {
-    const lab = await labOfFile({ config: { payloadKeys: [KEY] } });
+    const lab = await open({ config: { payloadKeys: [KEY] } });
     const jobId = randomUUID();
     const id = await aDeadLetter(lab, jobId);
     const jobs = jobsWith(lab, dataConverterWith([]));
@@ -228,7 +236,7 @@ test.each<[string, (jobs: ExportJobs, job: string) => Promise<JobStatus>]>([
   ['stop with discard', (jobs, job) => jobs.stop(job, { waiting: 'discard' })],
 ])('once %s has answered, no request begins any more, on any worker', async (_, command) => {
   const begun: number[] = [];
-  const lab = await labOfFile({
+  const lab = await open({
     receiver: { delayMs: 150, onArrival: () => void begun.push(performance.now()) },
     workers: 2,
   });
