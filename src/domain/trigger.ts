@@ -13,7 +13,7 @@ const MAX_PROFILE_DEPTH = 200;
 export const MAX_USER_LENGTH = 255;
 
 /** A trigger of the right shape; the job checks whether it subscribes to its audience. */
-interface ReadTrigger {
+export interface ReadTrigger {
   readonly user: string;
   /** As signalled: slug or id. */
   readonly audience: string;

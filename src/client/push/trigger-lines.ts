@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
-import { misspeltInTrigger, readTrigger } from '../../domain/trigger.ts';
+import { misspeltInTrigger, type ReadTrigger, readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger } from '../errors.ts';
 
 /** Longest line read; a trigger has at most 64 KiB. */
@@ -26,7 +26,7 @@ export function parseTrigger(text: string): Json {
 }
 
 /** Reads a trigger of a caller who can fix it. @throws InvalidTrigger, also when one of its keys most likely is misspelt */
-export function readGiven(raw: unknown) {
+export function readGiven(raw: unknown): ReadTrigger {
   const reading = readTrigger(raw);
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
   const misspelt = misspeltInTrigger(raw as object); // It was read as one.
