@@ -96,7 +96,7 @@ function propertyOf({ properties }: ts.ObjectLiteralExpression, wanted: string):
   return properties.filter(ts.isPropertyAssignment).find(({ name }) => name.getText() === wanted)?.initializer;
 }
 
-/** What an expression stands for: itself, a constant of its file, or what a parameter is given in that file. */
+/** What an expression stands for: itself, a constant of its file, or what callers give a parameter. */
 function literalsOf(expression: ts.Expression | undefined): string[] {
   if (expression === undefined) throw new Error('A failure without a type: give it one.');
   const text = literal(expression);
@@ -111,7 +111,10 @@ function literalsOf(expression: ts.Expression | undefined): string[] {
   const place = maker?.parameters.findIndex((parameter) => parameter.name.getText() === name) ?? -1;
   if (place < 0)
     throw new Error(`What type is ${name}, in ${expression.getSourceFile().fileName}? Write it as a literal.`);
-  const calls = inFile.filter(ts.isCallExpression).filter((call) => call.expression.getText() === maker?.name?.text);
+  const isExported = maker?.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true;
+  const calls = (isExported ? all : inFile)
+    .filter(ts.isCallExpression)
+    .filter((call) => call.expression.getText() === maker?.name?.text);
   return calls.flatMap((call) => literalsOf(call.arguments[place]));
 }
 
