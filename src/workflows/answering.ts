@@ -63,7 +63,7 @@ export function answerQuery<Answer, Args extends [unknown?]>(
 }
 
 /** Returns the request. @throws ApplicationFailure of this type with everything that is wrong with it; nothing is done then. */
-export function parsed<T>(reading: RequestReading<T>, type: string): T {
+export function readOrRefuse<T>(reading: RequestReading<T>, type: string): T {
   if (reading.ok) return reading.request;
   throw ApplicationFailure.nonRetryable(problemsText(reading.problems), type);
 }

@@ -21,7 +21,7 @@ import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { findAudience } from '../domain/names.ts';
 import { readBackfillRequest, readEdit, readNothing, readStopRequest } from '../domain/requests.ts';
-import { answerQuery, answerUpdate, parsed } from './answering.ts';
+import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import {
   backfillUpdate,
   editUpdate,
@@ -64,7 +64,7 @@ function jobUpdate<Request>(
   return { definition, description, read, plan: (handlers, args) => plan(handlers, read(args)) };
 }
 
-const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidRequest');
+const nothing = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(args), 'InvalidRequest');
 
 export const STOP = jobUpdate(
   stopUpdate,
@@ -105,7 +105,7 @@ export const UPDATES: readonly JobUpdate[] = [
   jobUpdate(
     editUpdate,
     'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
-    (args) => parsed(readEdit(args), 'InvalidEdit'),
+    (args) => readOrRefuse(readEdit(args), 'InvalidEdit'),
     (handlers, changes) => {
       refuseWhenStopping(handlers.state);
       return () => handlers.edit(changes);
@@ -114,7 +114,7 @@ export const UPDATES: readonly JobUpdate[] = [
   jobUpdate(
     backfillUpdate,
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
-    (args) => parsed(readBackfillRequest(args), 'InvalidBackfill'),
+    (args) => readOrRefuse(readBackfillRequest(args), 'InvalidBackfill'),
     (handlers, request) => {
       const { action = 'start' } = request;
       if (action !== 'start') return () => changeBackfill(handlers.state, action);
@@ -234,7 +234,7 @@ function audienceIds(state: DispatcherState, wanted: readonly string[] | undefin
 
 /** @throws ApplicationFailure `InvalidStop` */
 export function readStop(args: readonly unknown[]): Required<StopRequest> {
-  const request = parsed(readStopRequest(args), 'InvalidStop');
+  const request = readOrRefuse(readStopRequest(args), 'InvalidStop');
   return { waiting: 'deliver', deadlineMs: STOP_DEADLINE_MS, ifStopped: false, ...request };
 }
 

@@ -31,7 +31,7 @@ import {
   watchAlerts,
 } from '../domain/watch.ts';
 import { watchDetails } from '../domain/watch-rows.ts';
-import { answerQuery, answerUpdate, parsed } from './answering.ts';
+import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
 
@@ -77,10 +77,10 @@ class WatchRun {
     answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
     answerUpdate(changeWatchUpdate, {
       description: 'Changes how it watches: {"everyMs": 300000}. Other settings stay as they are.',
-      check: (args) => parsed(readWatchChange(args), 'InvalidWatch'),
-      answer: (args) => this.#change(parsed(readWatchChange(args), 'InvalidWatch')),
+      check: (args) => readOrRefuse(readWatchChange(args), 'InvalidWatch'),
+      answer: (args) => this.#change(readOrRefuse(readWatchChange(args), 'InvalidWatch')),
     });
-    const nothing = (args: readonly unknown[]): unknown => parsed(readNothing(args), 'InvalidWatch');
+    const nothing = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(args), 'InvalidWatch');
     answerUpdate(scanNowUpdate, {
       description: 'Begins a round now or, when one is under way, as soon as it is over.',
       check: nothing,
