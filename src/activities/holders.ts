@@ -8,6 +8,7 @@ import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import {
   DEAD_LETTER,
+  deadLetterId,
   deadLetterWorkflowId,
   holderWorkflow,
   jobIdOf,
@@ -70,7 +71,7 @@ export function createKeepDeadLetters(
       const letter = await withProfile(given, spilledProfiles);
       await workflows.start({
         type: DEAD_LETTER,
-        workflowId: deadLetterWorkflowId(letter.deliveryId, letter.redeliveries),
+        workflowId: deadLetterWorkflowId(deadLetterId(letter.deliveryId, letter.redeliveries)),
         input: letter,
         renews: 'ended',
         ...deadLetterPresentation(letter),

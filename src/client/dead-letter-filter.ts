@@ -75,20 +75,21 @@ export interface FilterFacts {
   /** The value of the search attribute, where there is one. */
   readonly failureCode: string | undefined;
   /** The whole id. The search attribute has only half of it: enough to find a few, not to tell them apart. */
-  readonly audienceId: string | undefined;
+  readonly audienceId: string;
 }
 
-/** Whether a filter selects this dead letter; undefined when only its audience's id could tell. */
-export function isMeant(filter: DeadLetterFilter, facts: FilterFacts): boolean | undefined {
+/** Whether a filter selects this dead letter. */
+export function isMeant(filter: DeadLetterFilter, facts: FilterFacts): boolean {
   const { jobId, user, failure, olderThan, newerThan } = filter;
   const diedAt = Date.parse(facts.diedAt);
-  const plainly =
+  return (
     (jobId === undefined || jobId === facts.jobId) &&
     (user === undefined || user === facts.user) &&
     (failure === undefined || isFailure(failure, facts)) &&
     (olderThan === undefined || diedAt < olderThan.getTime()) &&
-    (newerThan === undefined || diedAt >= newerThan.getTime());
-  return plainly && isAudience(filter.audience, facts);
+    (newerThan === undefined || diedAt >= newerThan.getTime()) &&
+    isAudience(filter.audience, facts)
+  );
 }
 
 function isFailure(wanted: string, { failure, failureCode: code }: FilterFacts): boolean {
@@ -98,10 +99,8 @@ function isFailure(wanted: string, { failure, failureCode: code }: FilterFacts):
   return code === undefined ? wordsOf(wantedCode) === failure : wantedCode === code;
 }
 
-function isAudience(wanted: string | undefined, facts: FilterFacts): boolean | undefined {
-  if (wanted === undefined || wanted === facts.audience) return true;
-  if (!AUDIENCE_ID.test(wanted)) return false;
-  return facts.audienceId === undefined ? undefined : wanted === facts.audienceId;
+function isAudience(wanted: string | undefined, facts: FilterFacts): boolean {
+  return wanted === undefined || wanted === facts.audience || wanted === facts.audienceId;
 }
 
 /** A failure as the search attribute stores it; undefined for one in words, which it does not store. */

@@ -4,7 +4,7 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
 import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
-import { AUDIENCE_ID } from '../domain/names.ts';
+import { AUDIENCE_ID, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
 import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
 import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
 import { clientForLists, describeLast, isOpen } from './executions.ts';
@@ -29,8 +29,8 @@ export interface DecisionExtent {
   readonly letters: number;
   /** The jobs that the triggers belong to, with the number of each. */
   readonly jobs: readonly { readonly jobId: string; readonly letters: number }[];
-  /** Their audiences; the same slug twice are two audiences. `id` is absent when it cannot be seen without asking. */
-  readonly audiences: readonly { readonly id?: string; readonly slug: string; readonly letters: number }[];
+  /** Their audiences; the same slug twice are two audiences. */
+  readonly audiences: readonly { readonly id: string; readonly slug: string; readonly letters: number }[];
   /** Persons, each counted once. */
   readonly people: number;
 }
@@ -41,16 +41,15 @@ type Counted = Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audience
 export class ExtentCount {
   #letters = 0;
   readonly #jobs = new Map<string, number>();
-  readonly #audiences = new Map<string, { id?: string; slug: string; letters: number }>();
+  readonly #audiences = new Map<string, { id: string; slug: string; letters: number }>();
   readonly #people = new Set<string>();
 
   add({ jobId, user, audience, audienceId }: Counted): void {
     this.#letters++;
     this.#jobs.set(jobId, (this.#jobs.get(jobId) ?? 0) + 1);
     this.#people.add(user);
-    const key = audienceId ?? ` ${audience}`;
-    const letters = (this.#audiences.get(key)?.letters ?? 0) + 1;
-    this.#audiences.set(key, { ...(audienceId === undefined ? {} : { id: audienceId }), slug: audience, letters });
+    const letters = (this.#audiences.get(audienceId)?.letters ?? 0) + 1;
+    this.#audiences.set(audienceId, { id: audienceId, slug: audience, letters });
   }
 
   extent(): DecisionExtent {
@@ -71,8 +70,7 @@ export interface DeadLetterSummary {
   readonly user: string;
   /** Slug */
   readonly audience: string;
-  /** Absent for one that was begun before its list showed it; `show` has it. */
-  readonly audienceId?: string;
+  readonly audienceId: string;
   readonly event: string;
   /** RFC 3339, as signalled. */
   readonly at: string;
@@ -133,7 +131,6 @@ export interface Decided {
 /** One, by its id, or all that match a filter; a filter that excludes nothing needs `all`. */
 export type WhichDeadLetters = string | (DeadLetterFilter & { readonly all?: boolean | undefined });
 
-const PREFIX = 'dead-letter-';
 const PAGE = 500;
 const AT_ONCE = 16;
 /** How long a decision may take, in ms: asking the source may take a minute, and the job is waited for. */
@@ -217,7 +214,7 @@ export class DeadLetters {
       if (undecodableReason(run.memo?.['job']) !== undefined) {
         // Dead letters of other workers may have keys of their own, and are not asked for here.
         if (run.taskQueue === this.#taskQueue) unreadable ??= summary.id;
-      } else if (await this.#isMeant(filter, summary, run)) yield summary;
+      } else if (isMeant(filter, { ...summary, failureCode: run.typedSearchAttributes.get(FAILURE) })) yield summary;
     }
     // Its answer cannot be read either: the error says which key is missing.
     if (unreadable !== undefined) await this.#status(unreadable);
@@ -234,14 +231,14 @@ export class DeadLetters {
    * @throws DeadLetterNotFound, NoWorker
    */
   async show(id: string): Promise<DeadLetterReport> {
-    const bare = bareId(id);
+    const bare = deadLetterIdOf(id);
     const status = await this.#status(bare);
     return { id: bare, ...status, ...((await this.#isTerminated(bare, status)) ? { state: 'terminated' } : {}) };
   }
 
   /** The workflow itself does not know: in its own state it still waits. */
   async #isTerminated(id: string, { state }: DeadLetterStatus): Promise<boolean> {
-    const found = isEnd(state) ? undefined : await describeLast(this.#client, PREFIX + id);
+    const found = isEnd(state) ? undefined : await describeLast(this.#client, deadLetterWorkflowId(id));
     return found !== undefined && !isOpen(found) && found.status.name !== 'COMPLETED';
   }
 
@@ -279,7 +276,7 @@ export class DeadLetters {
     limit?: number,
   ): Promise<Decided> {
     const { confirm, onProgress, signal } = options;
-    if (typeof which === 'string') return await this.#decideOne(bareId(which), options, decide);
+    if (typeof which === 'string') return await this.#decideOne(deadLetterIdOf(which), options, decide);
     checkOptions('whichDeadLetters', which);
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
@@ -330,16 +327,16 @@ export class DeadLetters {
         id,
         group: JSON.stringify([jobId, user]),
         place: `${parseInstant(at) ?? at} ${diedAt}`,
-        ...(limit === undefined ? {} : { counted: { jobId, user, audience, ...(audienceId && { audienceId }) } }),
+        ...(limit === undefined ? {} : { counted: { jobId, user, audience, audienceId } }),
       });
     }
     const extent = count.extent();
-    const ids = extent.audiences.map((one) => one.id ?? one.slug);
+    const ids = extent.audiences.map((one) => one.id);
     if (filter.audience !== undefined && ids.length > 1)
       throw new InvalidFilter(
         `"${filter.audience}" stands for ${ids.length} audiences, since it was one's slug before it was another's. Name one by its id: ${ids.join(', ')}.`,
       );
-    if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, items[0]?.id, extent.audiences[0]?.id);
+    if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, ids[0]);
     // The list is newest first, but what died first has waited longest.
     if (limit === undefined || items.length <= limit) return { items: items.reverse(), extent };
     // By their places, so that no trigger is taken before an earlier one of the same person.
@@ -351,16 +348,14 @@ export class DeadLetters {
 
   /**
    * A trigger that died under a slug belongs to the audience that had it then.
-   * @param first one of the selected dead letters.
-   * @param audienceId of its audience, if the list shows it.
+   * @param id of the audience of the selected dead letters, if there are any.
    * @throws AudienceMoved when another audience has the slug now; WorkerFailed, SlugNotChecked when that is not known
    */
-  async #refuseMoved(name: string, first: string | undefined, audienceId: string | undefined): Promise<void> {
-    if (AUDIENCE_ID.test(name) || first === undefined) return;
+  async #refuseMoved(name: string, id: string | undefined): Promise<void> {
+    if (AUDIENCE_ID.test(name) || id === undefined) return;
     const { bySlug, isWhole } = await sourceNow(this.#client, this.#taskQueue);
     const now = bySlug.get(name);
     if (now === undefined && !isWhole) throw new SlugNotChecked(name);
-    const id = audienceId ?? (await this.#status(first)).audience.id;
     if (now !== undefined && now.id !== id) throw new AudienceMoved(name, now, { id, by: 'A dead letter' });
   }
 
@@ -378,7 +373,7 @@ export class DeadLetters {
       findOut: { action: 'deadLetter', id },
     };
     const { workflow } = this.#client;
-    const send = () => workflow.getHandle(PREFIX + id).signal(signal.name, ...args);
+    const send = () => workflow.getHandle(deadLetterWorkflowId(id)).signal(signal.name, ...args);
     await settled(this.#untilDecided(id, wished, send, commanded), commanded);
   }
 
@@ -417,31 +412,19 @@ export class DeadLetters {
   }
 
   async #status(id: string): Promise<DeadLetterStatus> {
-    return await orNotFound(id, () => ask(this.#client, PREFIX + id, deadLetterStatusQuery));
+    return await orNotFound(id, () => ask(this.#client, deadLetterWorkflowId(id), deadLetterStatusQuery));
   }
-
-  async #isMeant(filter: DeadLetterFilter, summary: DeadLetterSummary, run: WorkflowExecutionInfo): Promise<boolean> {
-    const failureCode = run.typedSearchAttributes.get(FAILURE);
-    const meant = isMeant(filter, { audienceId: undefined, ...summary, failureCode });
-    // If the memo lacks the audience's id, the workflow itself has it.
-    return meant ?? (await this.#status(summary.id)).audience.id === filter.audience;
-  }
-}
-
-/** The id without the prefix of the workflow id. */
-function bareId(id: string): string {
-  return id.startsWith(PREFIX) ? id.slice(PREFIX.length) : id;
 }
 
 function summaryOf({ workflowId, memo = {}, startTime }: WorkflowExecutionInfo): DeadLetterSummary {
   const text = (name: string): string => (typeof memo[name] === 'string' ? memo[name] : '');
   const { attempts } = memo;
   return {
-    id: bareId(workflowId),
+    id: deadLetterIdOf(workflowId),
     jobId: text('job'),
     user: text('person'),
     audience: text('audience'),
-    ...(text('audienceId') === '' ? {} : { audienceId: text('audienceId') }),
+    audienceId: text('audienceId'),
     event: text('event'),
     at: text('at'),
     failure: text('failure'),

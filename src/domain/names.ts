@@ -106,11 +106,19 @@ export function profileHolderPrefix(jobId: string): string {
   return `profiles-${jobId}-`;
 }
 
-export function deadLetterWorkflowId(deliveryId: string, redeliveries: number): string {
-  return `dead-letter-${deadLetterId(deliveryId, redeliveries)}`;
+const DEAD_LETTER_PREFIX = 'dead-letter-';
+
+/** @param id of a dead letter, as `deadLetterId` makes it. */
+export function deadLetterWorkflowId(id: string): string {
+  return DEAD_LETTER_PREFIX + id;
 }
 
-/** The name by which people refer to a dead letter. */
+/** The id of a dead letter, from its workflow id or itself. */
+export function deadLetterIdOf(id: string): string {
+  return id.startsWith(DEAD_LETTER_PREFIX) ? id.slice(DEAD_LETTER_PREFIX.length) : id;
+}
+
+/** The id by which people refer to a dead letter. */
 export function deadLetterId(deliveryId: string, redeliveries: number): string {
   return `${deliveryId}-${redeliveries}`;
 }

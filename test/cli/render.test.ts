@@ -239,6 +239,7 @@ const summary: DeadLetterSummary = {
   jobId: 'vip-to-crm',
   user: '7076027172059065053',
   audience: 'vip',
+  audienceId: '42976a269a5e6b9d06c681b1c27292df',
   event: 'enter',
   at: '2026-11-25T08:30:00Z',
   failure: 'HTTP 422',

@@ -6,7 +6,7 @@ import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { DeadLetter, DeadLetterStatus } from '../../src/contract/dead-letter.ts';
 import { DEAD_LETTER_MS } from '../../src/domain/dead-letter.ts';
 import { parseJson } from '../../src/domain/json.ts';
-import { deadLetterWorkflowId } from '../../src/domain/names.ts';
+import { deadLetterId, deadLetterWorkflowId } from '../../src/domain/names.ts';
 import { aDeadLetter } from '../domain/a-dead-letter.ts';
 import { labOfFile, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -31,7 +31,7 @@ async function keep(more: Partial<DeadLetter> = {}): Promise<{ letter: DeadLette
   await keepDeadLetters([letter]);
   return {
     letter,
-    handle: lab.client.workflow.getHandle(deadLetterWorkflowId(letter.deliveryId, letter.redeliveries)),
+    handle: lab.client.workflow.getHandle(deadLetterWorkflowId(deadLetterId(letter.deliveryId, letter.redeliveries))),
   };
 }
 

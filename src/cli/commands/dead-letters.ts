@@ -11,6 +11,7 @@ import type {
   ExportJobs,
   WhichDeadLetters,
 } from '../../client/export-jobs.ts';
+import { deadLetterWorkflowId } from '../../domain/names.ts';
 import { counted, printable, printableReason } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
@@ -329,7 +330,7 @@ function times(redeliveries: number): string {
 
 /** Temporal's own way to continue a workflow that was ended from outside. */
 function resetCommand(id: string): string {
-  return `temporal workflow reset --workflow-id dead-letter-${printable(id)} --type LastWorkflowTask --reason mistake`;
+  return `temporal workflow reset --workflow-id ${printable(deadLetterWorkflowId(id))} --type LastWorkflowTask --reason mistake`;
 }
 
 /** The next steps for a person. */

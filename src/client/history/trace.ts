@@ -13,7 +13,7 @@ import type {
 } from '../../contract/trace.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
-import { jobWorkflowId, holderWorkflowId } from '../../domain/names.ts';
+import { deadLetterWorkflowId, jobWorkflowId, holderWorkflowId } from '../../domain/names.ts';
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
@@ -294,7 +294,7 @@ async function waitingLetters(
 
 /** Returns a dead letter with its present state, which needs no worker. */
 async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>): Promise<TriggerDied> {
-  const handle = client.workflow.getHandle(`dead-letter-${died.deadLetterId}`);
+  const handle = client.workflow.getHandle(deadLetterWorkflowId(died.deadLetterId));
   try {
     const found = await handle.describe();
     // It may have been ended from outside, in the Temporal UI say: then it has no result.
