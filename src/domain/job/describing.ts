@@ -12,7 +12,7 @@ import { describeBackfill, lostInWords } from './describing-backfills.ts';
 import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, sendsNothing, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
-import { type Chain, type QueuedTrigger, isOfMembers, isRetry } from './queue/chain.ts';
+import { type Chain, type QueuedTrigger, hasNothingLive, isFresh } from './queue/chain.ts';
 import { isTold, type UnreadableHolder } from './queue/overflow.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
@@ -319,13 +319,13 @@ export function describePerson(state: DispatcherState, user: string, now: number
 /** The waits of a job that one person's triggers wait for, too. */
 function personWaits(state: DispatcherState, chain: Chain | undefined, inPages: boolean, now: number): WaitTimes {
   const { endpoint, quiet, quota, rate } = waitTimes(state, now);
-  const isToBegin = chain === undefined || (chain.place !== 'running' && !isRetry(chain, 0));
+  const fresh = chain === undefined || (chain.place !== 'running' && isFresh(chain, 0));
   const isDelayedLonger = quota !== undefined && chain?.place === 'delayed' && chain.notBefore >= quota;
-  if (quota !== undefined && isToBegin && !isDelayedLonger) return { endpoint, quiet, quota };
+  if (quota !== undefined && fresh && !isDelayedLonger) return { endpoint, quiet, quota };
   // People outside of the chains, or waiting for a time of their own, do not wait for these.
   if (chain === undefined ? !inPages : chain.place !== 'ready') return { endpoint, quiet };
   const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
-  return { endpoint, quiet, rate, batch: chain === undefined || isOfMembers(chain) ? members : live };
+  return { endpoint, quiet, rate, batch: chain === undefined || hasNothingLive(chain) ? members : live };
 }
 
 /** A waiting trigger, as it is shown to people. */

@@ -6,7 +6,7 @@ import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts'
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { deliverySettings, type Slice } from './job.ts';
-import { type Chain, PROFILE_REF_BYTES, acceptedNow, isRetry } from './queue/chain.ts';
+import { type Chain, PROFILE_REF_BYTES, acceptedNow, isFresh } from './queue/chain.ts';
 import { type DispatcherState, permitsInUse } from './state.ts';
 import {
   batchesOf,
@@ -139,8 +139,8 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
         ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
-  const begun = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
-  const builder = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), begun);
+  const mostFresh = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
+  const builder = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), mostFresh);
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, builder, now);
@@ -177,10 +177,11 @@ function dispatchProbe(state: DispatcherState, now: number): DispatchedSlice | u
   const { chains } = state;
   const builder = new SliceBuilder(state, 1, quotaLeft(state, now));
   const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
-  const fresh = builder.mayBegin ? (chains.live.firstFresh() ?? chains.members.firstFresh(isNoLetter)) : undefined;
+  const fresh = builder.mayTakeFresh ? (chains.live.firstFresh() ?? chains.later.firstFresh(isNoLetter)) : undefined;
   if (fresh === undefined) takePages(state, builder, now);
   if (builder.parts.length > 0) return finish(state, builder, 1, now);
-  const chain = fresh ?? chains.live.leastFailed(builder.mayBegin) ?? chains.members.leastFailed(builder.mayBegin);
+  const chain =
+    fresh ?? chains.live.leastFailed(builder.mayTakeFresh) ?? chains.later.leastFailed(builder.mayTakeFresh);
   if (chain !== undefined) {
     builder.take(chain);
     return finish(state, builder, 1, now, { notDueBefore: chain.notBefore });
@@ -206,7 +207,7 @@ function finish(
     : builder.parts.length;
   const permits = Math.min(wanted, most);
   const pace = paceOf(state);
-  const quotaFrom = spendQuota(state, builder.begun, now);
+  const quotaFrom = spendQuota(state, builder.freshCount, now);
   const slice: Slice = {
     id: state.nextSliceId++,
     revision: state.job.revision,
@@ -249,8 +250,8 @@ function members(state: DispatcherState, now: number): number {
   const { chains, backfill, job } = state;
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
-  const all = chains.members.size + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
-  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.members.retryCount;
+  const all = chains.later.size + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
+  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.later.retryCount;
 }
 
 /** Free permits that a backfill may have; the others are left for live triggers. */
@@ -307,23 +308,23 @@ class SliceBuilder {
   readonly #most: number;
   readonly settings: DeliverySettings;
   readonly #isInBatches: boolean;
-  readonly #mostBegun: number;
+  readonly #mostFresh: number;
   readonly #profileHolders = new Set<string>();
   /** First attempts, which count towards a quota. */
-  begun = 0;
+  freshCount = 0;
 
-  /** @param mostBegun the most first attempts that it may have. */
-  constructor(state: DispatcherState, most: number, mostBegun: number) {
+  /** @param mostFresh the most first attempts that it may have. */
+  constructor(state: DispatcherState, most: number, mostFresh: number) {
     this.#state = state;
     this.settings = deliverySettings(state.job);
     this.#most = most;
     this.#isInBatches = isInBatches(state);
-    this.#mostBegun = mostBegun;
+    this.#mostFresh = mostFresh;
   }
 
   /** Whether the quota allows another first attempt. */
-  get mayBegin(): boolean {
-    return this.begun < this.#mostBegun;
+  get mayTakeFresh(): boolean {
+    return this.freshCount < this.#mostFresh;
   }
 
   get isFull(): boolean {
@@ -348,9 +349,9 @@ class SliceBuilder {
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
-      const isBegun = !isRetry(chain, count);
-      if (this.isFull || !fits || (isBegun && !this.mayBegin) || !this.#takesFrom(trigger.profileRef)) break;
-      if (isBegun) this.begun++;
+      const fresh = isFresh(chain, count);
+      if (this.isFull || !fits || (fresh && !this.mayTakeFresh) || !this.#takesFrom(trigger.profileRef)) break;
+      if (fresh) this.freshCount++;
       const { audience, event, at, profile, profileRef, redelivery } = trigger;
       // A person unknown to the source is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
@@ -400,8 +401,8 @@ const FAILURES_BYTES = 14;
 /** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
 function takeLive({ chains, breaker }: DispatcherState, builder: SliceBuilder): void {
   const next = () => {
-    const fresh = builder.mayBegin && breaker.isRecovering ? chains.live.firstFresh() : undefined;
-    return fresh ?? chains.live.first(builder.mayBegin);
+    const fresh = builder.mayTakeFresh && breaker.isRecovering ? chains.live.firstFresh() : undefined;
+    return fresh ?? chains.live.first(builder.mayTakeFresh);
   };
   for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
     if (!builder.take(chain)) return;
@@ -411,7 +412,7 @@ function takeLive({ chains, breaker }: DispatcherState, builder: SliceBuilder): 
 /** Takes members that a slice gave back, then those of pages. */
 function takeMembers(state: DispatcherState, builder: SliceBuilder, now: number): void {
   const { chains } = state;
-  const next = () => chains.members.first(builder.mayBegin);
+  const next = () => chains.later.first(builder.mayTakeFresh);
   for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
     if (!builder.take(chain)) return;
   }
@@ -425,7 +426,7 @@ function takePages(state: DispatcherState, builder: SliceBuilder, now: number): 
   let allowed = backfill.pace.allowed(backfill.waitingInPages, perSecond, now);
   while (
     !builder.isFull &&
-    builder.mayBegin &&
+    builder.mayTakeFresh &&
     builder.bytes < state.budgets.sliceBytes - MEMBER_BYTES &&
     allowed-- > 0
   ) {

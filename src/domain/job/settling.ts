@@ -33,12 +33,12 @@ export function settleSlice(state: DispatcherState, sliceId: number, raw: unknow
   const slice = state.slices.get(sliceId);
   if (slice === undefined || slice.overAt !== undefined) return true;
   const report = readReport(raw, slice.triggers.length);
-  settle(state, slice, report ?? nothingKnown(slice), now, report !== undefined);
+  settle(state, slice, report ?? unclearReport(slice), now, report === undefined);
   return report !== undefined;
 }
 
 /** The report for a slice without a readable one: the first trigger of each person failed for a reason of ours, and no other was sent. */
-function nothingKnown({ parts, triggers }: Slice): SliceReport {
+function unclearReport({ parts, triggers }: Slice): SliceReport {
   const failed: FailedAttempt[] = [];
   let index = 0;
   for (const { count } of parts) {
@@ -49,12 +49,12 @@ function nothingKnown({ parts, triggers }: Slice): SliceReport {
   return { failed, unsent: [...triggers.keys()].filter((place) => !heads.has(place)), sendingMs: 0 };
 }
 
-/** @param isKnown whether certainly no request was made for the triggers that are unsent in the report. */
-function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isKnown: boolean): void {
+/** @param isUnclear whether requests may have been made for triggers that are unsent in the report. */
+function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isUnclear: boolean): void {
   const failed = new Map(report.failed.map((attempt) => [attempt.index, withAskedWait(attempt)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
-  if (!isKnown || report.failed.length > 0) state.counters.slicesFailed++;
+  if (isUnclear || report.failed.length > 0) state.counters.slicesFailed++;
   spacingEnded(state, slice, report.spacing, now);
   // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;
@@ -70,7 +70,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
     const attempt = failed.get(index);
     return attempt === undefined ? !unsent.has(index) : wasRequested(judge(attempt), attempt.code);
   };
-  if (isKnown) refundQuota(state, slice, (index) => isRequested(index) || isUnclear(failed.get(index)));
+  if (!isUnclear) refundQuota(state, slice, (index) => isRequested(index) || isUnclearAttempt(failed.get(index)));
   const parts = partsOf(state, slice, { failed, unsent, halved });
   // Returned triggers have waited for their batch before.
   if (unsent.size > 0) gatherNoLonger(state);
@@ -111,7 +111,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
 }
 
 /** Whether a request may have been made, though it is not known. */
-function isUnclear(attempt: FailedAttempt | undefined): boolean {
+function isUnclearAttempt(attempt: FailedAttempt | undefined): boolean {
   return attempt?.code === ATTEMPT_CODES.reportUnreadable;
 }
 
@@ -198,7 +198,7 @@ export function loseSlice(state: DispatcherState, sliceId: number, details: unkn
   const { failed = [], halved } = progress ?? {};
   const settled = settledPlaces(progress);
   const unsent = [...slice.triggers.keys()].filter((index) => !settled.has(index));
-  settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now, false);
+  settle(state, slice, { failed, unsent, sendingMs: 0, ...(halved === undefined ? {} : { halved }) }, now, true);
 }
 
 /** The places in a slice whose outcome a heartbeat reports. */

@@ -16,7 +16,7 @@ function chainsOf(...users: string[]): Chains {
 }
 
 /** The chain that goes next, of whatever kind. */
-const firstReady = ({ live: lane, members }: Chains) => lane.first() ?? members.first();
+const firstReady = ({ live: lane, later }: Chains) => lane.first() ?? later.first();
 
 /** Takes the first ready chain into a slice with all it has. */
 function run(chains: Chains) {
@@ -184,7 +184,7 @@ test('members whom a slice gave back never go before somebody with a live trigge
   expect(firstReady(chains)?.user).toBe('3');
   chains.addLive('2', live('2'));
   chains.startRunning(firstReady(chains) ?? fail(), 1);
-  expect([firstReady(chains)?.user, chains.live.size, chains.members.size]).toEqual(['2', 1, 1]);
+  expect([firstReady(chains)?.user, chains.live.size, chains.later.size]).toEqual(['2', 1, 1]);
 });
 
 function fail(): never {

@@ -72,8 +72,8 @@ export class DispatcherWorld {
   #child: ModelChild | undefined;
   /** Who is a member now, by the source. */
   readonly membership = new Map<string, boolean>();
-  /** Of whom the job was told something last that it does not want. */
-  readonly #untold = new Set<string>();
+  /** People, by audience, whose last change the job does not want. */
+  readonly #unwanted = new Set<string>();
   #filtered = 0;
   /** When the newest change of a person in an audience happened: of all, and of those that came since the job drops what is older. */
   readonly #newest = { ever: new Map<string, string>(), known: new Map<string, string>() };
@@ -126,7 +126,7 @@ export class DispatcherWorld {
   ): void {
     const at = new Date(this.now - agoMs).toISOString().replace('Z', String(this.#sequence++).padStart(6, '0') + 'Z');
     const id = audience.repeat(32);
-    const isHonest = this.#listensTo(id);
+    const isHonest = this.#subscribesTo(id);
     const dropped = this.state.counters.staleDropped;
     const refusal = this.#admit({ user, audience, at, ...(profile === undefined ? {} : { profile }) }, event);
     must((refusal === undefined) === isHonest, `an honest trigger is accepted, no other (${refusal})`);
@@ -134,10 +134,10 @@ export class DispatcherWorld {
     if (!isHonest || this.#wasLate(`${user} ${id}`, at, this.state.counters.staleDropped !== dropped)) return;
     this.membership.set(`${user} ${id}`, event === 'enter');
     if (this.#isSent(event)) {
-      this.#untold.delete(`${user} ${id}`);
+      this.#unwanted.delete(`${user} ${id}`);
       this.ledger.accept({ user, audience: id, event, at }, this.now);
     } else {
-      this.#untold.add(`${user} ${id}`);
+      this.#unwanted.add(`${user} ${id}`);
       this.#filtered++;
     }
   }
@@ -156,7 +156,7 @@ export class DispatcherWorld {
   /** An upstream says again what it said before, since it did not hear that it was accepted. */
   signalAgain(user: string, which: number): void {
     const [, audience = '', event = '', at = ''] = this.ledger.repeat(user, which)?.split(' ') ?? [];
-    if (!this.#listensTo(audience)) return;
+    if (!this.#subscribesTo(audience)) return;
     const dropped = this.state.counters.staleDropped;
     this.#admit({ user, audience, at }, event === 'enter' ? 'enter' : 'exit');
     if (!this.#isSent(event) && dropped === this.state.counters.staleDropped) this.#filtered++;
@@ -181,7 +181,7 @@ export class DispatcherWorld {
   }
 
   /** An activity on its way to a holder or a dead letter ends. */
-  endErrand(which: number, how: End): void {
+  endHolderActivity(which: number, how: End): void {
     this.holders.end(this.state, which, how, this.now);
   }
 
@@ -463,7 +463,7 @@ export class DispatcherWorld {
     people: readonly Found[],
     how: Pick<BackfillRequest, 'difference'> & { readonly sample?: number | undefined },
   ): void {
-    if (backfillObstacle(this.state, how.difference) !== undefined || !this.#listensTo(A)) return;
+    if (backfillObstacle(this.state, how.difference) !== undefined || !this.#subscribesTo(A)) return;
     this.#child?.latePageComes();
     beginBackfill(this.state, [A], this.now, how);
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
@@ -564,7 +564,7 @@ export class DispatcherWorld {
       )
         return;
       while (this.running.size > 0) this.endSlice(0, ['ok'], false);
-      for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endErrand(0, 'done');
+      for (let i = 0; i < 20 && !this.holders.isQuiet; i++) this.endHolderActivity(0, 'done');
       this.pass(60_000);
     }
   }
@@ -606,7 +606,7 @@ export class DispatcherWorld {
     this.ledger.checkEnd();
     for (const [who, event] of this.ledger.lastWords())
       must(
-        this.#untold.has(who) || (event === 'enter') === this.membership.get(who),
+        this.#unwanted.has(who) || (event === 'enter') === this.membership.get(who),
         `${who} was told last as ${event}`,
       );
     const { chains, overflow } = this.state;
@@ -670,7 +670,7 @@ export class DispatcherWorld {
     return events === null || events.some((one) => one === event);
   }
 
-  #listensTo(audience: string): boolean {
+  #subscribesTo(audience: string): boolean {
     return this.state.job.audiences.some(({ id }) => id === audience);
   }
 

@@ -67,7 +67,7 @@ const happening: fc.Arbitrary<(world: DispatcherWorld) => void> = fc.oneof(
   happens(3, [fc.constantFrom(1, 500, 6000, 700_000)], (world, ms) => world.pass(ms)),
   happens(2, [fc.boolean()], (world, anyway) => world.continueAsNew(anyway)),
   happens(1, [answers, fc.boolean()], (world, drawn, anyway) => world.terminate(drawn, anyway)),
-  happens(6, [which5, end], (world, one, how) => world.endErrand(one, how)),
+  happens(6, [which5, end], (world, one, how) => world.endHolderActivity(one, how)),
   happens(2, [user, which], (world, who, one) => world.signalAgain(who, one)),
   happens(1, [which5], (world, one) => world.redeliver(one)),
   happens(1, [which], (world, one) => world.returnPermits(one)),

@@ -163,13 +163,13 @@ export function forgetFailures(chain: Chain): void {
   chain.batchMost = undefined;
 }
 
-/** Whether the next attempt at a trigger, by its place in a chain, is known not to be its first. */
-export function isRetry({ failures }: Chain, place: number): boolean {
-  return place === 0 && failures > 0;
+/** Whether the next attempt at a trigger, by its place in a chain, is its first, as far as is known. */
+export function isFresh({ failures }: Chain, place: number): boolean {
+  return place > 0 || failures === 0;
 }
 
 /** Whether it contains nothing live, only members that a backfill found and dead letters that came back. */
-export function isOfMembers({ fromBackfill, redelivered, triggers }: Chain): boolean {
+export function hasNothingLive({ fromBackfill, redelivered, triggers }: Chain): boolean {
   return triggers.length > 0 && fromBackfill + redelivered === triggers.length;
 }
 

@@ -9,7 +9,7 @@ import {
   WaitingTimes,
   carryChain,
   forgetFailures,
-  isOfMembers,
+  hasNothingLive,
   newChain,
   queuedBytes,
   restoreTriggers,
@@ -22,7 +22,7 @@ export class Chains {
   /** Ready chains with a live trigger. */
   readonly live = new Lane();
   /** Ready chains with nothing live, only members that a backfill found and dead letters that came back: they are never sent before a live trigger. */
-  readonly members = new Lane();
+  readonly later = new Lane();
   readonly #delayed = new DelayedChains();
   #delayedCount = 0;
   #delayedBytes = 0;
@@ -51,7 +51,7 @@ export class Chains {
   }
 
   get readyCount(): number {
-    return this.live.size + this.members.size;
+    return this.live.size + this.later.size;
   }
 
   /** People with waiting triggers, whatever the state of their chain. */
@@ -157,8 +157,8 @@ export class Chains {
     chain.triggers.splice(place, 0, trigger);
     this.#recount(chain, trigger, 1);
     if (place === 0) this.#newHead(chain);
-    // It may have contained only members until now.
-    if (this.members.has(chain)) this.#makeReady(chain, 'last');
+    // It may have contained nothing live until now.
+    if (this.later.has(chain)) this.#makeReady(chain, 'last');
   }
 
   /** Appends a member that a backfill found. */
@@ -276,7 +276,7 @@ export class Chains {
   #makeReady(chain: Chain, where: 'last' | 'returned'): void {
     this.#undelay(chain);
     chain.place = 'ready';
-    (isOfMembers(chain) ? this.members : this.live).add(chain, where);
+    (hasNothingLive(chain) ? this.later : this.live).add(chain, where);
   }
 
   #remove(chain: Chain): void {
@@ -301,7 +301,7 @@ export class Chains {
   /** The ready chains, in the order in which they go. */
   *#ready(): Iterable<Chain> {
     yield* this.live;
-    yield* this.members;
+    yield* this.later;
   }
 
   /** All chains, the ready ones first and in the order in which they go. */
@@ -359,10 +359,10 @@ export class Lane {
     return queue === this.#returned || queue === this.#retries || queue === this.#new;
   }
 
-  /** The chain that goes next. @param mayBegin whether it may be one whose oldest trigger has never failed. */
-  first(mayBegin = true): Chain | undefined {
+  /** The chain that goes next. @param mayBeFresh whether it may be one whose oldest trigger has never failed. */
+  first(mayBeFresh = true): Chain | undefined {
     const retry = firstOf(this.#retries);
-    return mayBegin ? (firstOf(this.#returned) ?? retry ?? firstOf(this.#new)) : retry;
+    return mayBeFresh ? (firstOf(this.#returned) ?? retry ?? firstOf(this.#new)) : retry;
   }
 
   /** The first chain that matches and whose oldest trigger has never failed, if it is found soon. */
@@ -377,11 +377,11 @@ export class Lane {
     return undefined;
   }
 
-  /** The chain whose oldest trigger failed least often, among the first ones. @param mayBegin as in `first`. */
-  leastFailed(mayBegin: boolean): Chain | undefined {
+  /** The chain whose oldest trigger failed least often, among the first ones. @param mayBeFresh as in `first`. */
+  leastFailed(mayBeFresh: boolean): Chain | undefined {
     let least: Chain | undefined;
     let looks = LOOKS;
-    for (const chain of mayBegin ? this : this.#retries) {
+    for (const chain of mayBeFresh ? this : this.#retries) {
       if (least === undefined || chain.failures < least.failures) least = chain;
       if (least.failures === 0 || --looks === 0) break;
     }

@@ -42,7 +42,7 @@ function liveDueAt({ gathering, job, stopping }: Throttled): number {
 function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled, members: number): number {
   const { batch } = job.definition;
   // Wait for members that are still to be read, but not for those that the pace of the backfill holds back.
-  const isMoreToCome = backfill?.expectsPages === true && members >= chains.members.size + backfill.waitingInPages;
+  const isMoreToCome = backfill?.expectsPages === true && members >= chains.later.size + backfill.waitingInPages;
   if (batch === null || stopping !== undefined || !isMoreToCome) return 0;
   return (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS);
 }

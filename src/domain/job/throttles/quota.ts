@@ -1,5 +1,5 @@
 import type { Slice } from '../job.ts';
-import { isRetry } from '../queue/chain.ts';
+import { isFresh } from '../queue/chain.ts';
 import type { Throttled } from './throttled.ts';
 import { calendarPeriodAt } from './calendar.ts';
 
@@ -81,7 +81,7 @@ export function refundQuota(state: Throttled, slice: Slice, wasRequested: (index
   let unasked = 0;
   let index = 0;
   for (const { chain, count } of slice.parts) {
-    for (let place = 0; place < count; place++, index++) if (!isRetry(chain, place) && !wasRequested(index)) unasked++;
+    for (let place = 0; place < count; place++, index++) if (isFresh(chain, place) && !wasRequested(index)) unasked++;
   }
   state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
 }
