@@ -451,13 +451,13 @@ export class DifferenceDoubtful extends TriggersError {
   }
 }
 
-/** The job takes no more signals until a worker has processed the earlier ones. */
+/** The job accepts no more signals until a worker has processed the earlier ones. */
 export class JobFull extends TriggersError {
   static override readonly status = 429;
   declare readonly jobId: string;
   constructor(jobId: string, { cause }: ErrorOptions = {}) {
     const said = cause instanceof Error ? ` (${cause.message})` : '';
-    const message = `The job "${jobId}" takes no more signals until a worker has processed the earlier ones${said}.`;
+    const message = `The job "${jobId}" accepts no more signals until a worker has processed the earlier ones${said}.`;
     super(message, { jobId }, cause, { action: 'startWorker' });
   }
 }

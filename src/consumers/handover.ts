@@ -248,7 +248,7 @@ export class ConsumerMetrics {
     });
     this.#waitedFor = new Gauge({
       name: 'triggers_consumer_jobs_waited_for',
-      help: 'Jobs that take nothing at the moment, so that the consumer waits.',
+      help: 'Jobs that accept nothing at the moment, so that the consumer waits.',
       registers,
     });
     for (const outcome of OUTCOMES) this.#triggers.inc({ outcome }, 0);

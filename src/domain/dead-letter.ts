@@ -75,7 +75,7 @@ export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): str
     case 'stopped':
       return unaskableText(letter, 'not-running');
     case 'discarding':
-      return `The job ${job} is stopping and drops what waits, so it takes nothing more.`;
+      return `The job ${job} is stopping and drops what waits, so it accepts nothing more.`;
     case 'withdrawn':
       return 'It was discarded while the job was asked. Redeliver it again.';
     case 'unreadable':
@@ -83,11 +83,11 @@ export function refusalText(letter: DeadLetter, refusal: RedeliveryRefusal): str
   }
 }
 
-/** Returns why the job could not be asked: it does not run, or takes no more signals. */
+/** Returns why the job could not be asked: it does not run, or accepts no more signals. */
 export function unaskableText({ jobWorkflowId }: DeadLetter, why: 'not-running' | 'full'): string {
   const job = `The job ${jobIdOf(jobWorkflowId)}`;
   return why === 'full'
-    ? `${job} takes no more signals until it continues as a new run. Is a worker running? Redeliver it again in a minute.`
+    ? `${job} accepts no more signals until it continues as a new run. Is a worker running? Redeliver it again in a minute.`
     : `${job} did not take it: it is not running. If it can be resumed or recovered, do that, then redeliver it again. Otherwise discard this, and push the trigger to another job: one that is started anew under this id is another one, too.`;
 }
 

@@ -90,7 +90,7 @@ class WatchRun {
       },
     });
     answerUpdate(acceptHeldUpdate, {
-      description: 'Takes the changes that are held for right: they are signalled.',
+      description: 'Accepts the held changes, and signals them.',
       check: nothing,
       answer: (args) => {
         nothing(args);

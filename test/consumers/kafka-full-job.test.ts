@@ -60,7 +60,7 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
         await kafka.write(topic, [{ value }]);
       }
       await until(() => handover.problem !== undefined);
-      expect(handover.problem).toContain(`The job "${job}" takes no more signals`);
+      expect(handover.problem).toContain(`The job "${job}" accepts no more signals`);
       expect(log.lines).toEqual(['warn a job is not accepting triggers; its triggers wait']);
       const [committed = 0] = await kafka.committed('full', topic);
       expect(committed).toBeLessThan(messages);

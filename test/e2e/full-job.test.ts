@@ -68,7 +68,7 @@ test('a dead letter that a full job cannot take waits on, and says what to look 
   while ((await status()).notice === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
   expect(await status()).toMatchObject({
     state: 'waiting',
-    notice: expect.stringMatching(/takes no more signals until/),
+    notice: expect.stringMatching(/accepts no more signals until/),
   });
 });
 

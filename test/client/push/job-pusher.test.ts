@@ -222,7 +222,7 @@ describe('when the server is in trouble', () => {
       (e: unknown) => e,
     );
     expect(error).toMatchObject({ accepted: job.batches[0]?.length, unconfirmed: 0, cause: { name: 'JobFull' } });
-    expect(String(error)).toMatch(/takes no more signals until a worker/);
+    expect(String(error)).toMatch(/accepts no more signals until a worker/);
   });
 
   test('says exactly what was accepted when it gives up, and what may have been', async () => {

@@ -188,7 +188,7 @@ test('an endpoint that refuses everybody gets single probes and makes no more de
   expect(job.dead).toHaveLength(119);
   expect(job.status.waiting).toBe(11);
   const said = (ago: string) =>
-    `All of the last 120 people were refused (HTTP 422); it last accepted somebody ${ago} ago. Check the webhook URL, the authorization and the templates; every trigger is kept. If they are right, edit the job's "answers": 422=dead-letter sets such people aside.`;
+    `All of the last 120 people were refused (HTTP 422); it last accepted somebody ${ago} ago. Check the webhook URL, the authorization and the templates; every trigger is kept. If they are right, edit the job's "answers": 422=dead-letter makes dead letters of such triggers.`;
   const text = job.alerts.at(-1)?.text ?? '';
   expect(text).toBe(said('60 s'));
   expect(job.status.endpoint).toMatchObject({

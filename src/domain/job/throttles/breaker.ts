@@ -261,7 +261,7 @@ export function refusalInWords(
       : `it last accepted somebody ${duration(now - acceptedAt)} ago`;
   const isKept = isOpen || isUnproven;
   const next = isKept ? 'every trigger is kept' : 'one a second is tried, and what is refused becomes a dead letter';
-  return `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. Check the webhook URL, the authorization and the templates; ${next}. If they are right, edit the job's "answers": ${status}=dead-letter sets such people aside.`;
+  return `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. Check the webhook URL, the authorization and the templates; ${next}. If they are right, edit the job's "answers": ${status}=dead-letter makes dead letters of such triggers.`;
 }
 
 /** Answers that may be about the people alone. */
