@@ -125,7 +125,7 @@ export const TIERS = {
     'sources/lytics/lytics',
     'sources/postgres-schemas',
     'sources/postgres-trouble',
-    'workflows/carried-states',
+    'workflows/record-carried-states',
     'workflows/replay-beside-jobs',
   ],
 };
