@@ -22,7 +22,7 @@ import {
   MemberBuckets,
   MEMBERS,
   readBucket,
-  readLines,
+  fileLines,
   readSummed,
   sumOf,
   writeSummed,
@@ -223,7 +223,7 @@ interface Line {
 async function linesAt(path: string, from: number, maxBytes: number): Promise<{ lines: Line[]; isEnd: boolean }> {
   const found: Line[] = [];
   let all = 0;
-  for await (const line of readLines(path, from)) {
+  for await (const line of fileLines(path, from)) {
     const bytes = Buffer.byteLength(line) + 1;
     if (found.length === PAGE_IDS || (found.length > 0 && all + bytes > maxBytes))
       return { lines: found, isEnd: false };

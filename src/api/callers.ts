@@ -271,8 +271,8 @@ const OTHER_PAGE = 'Pages of other sites may not ask.';
 export function rejectForeignOrigin(request: FastifyRequest, passedOn = NO_KEYS): void {
   const wrongHost = 'The API is not asked by that name. Use 127.0.0.1 or localhost.';
   const words = { PassedOn: passedOn, WrongHost: wrongHost, WrongOrigin: OTHER_PAGE } as const;
-  const stranger = originFault(request.raw, isForAll(request));
-  if (stranger !== undefined) throw new Refused(403, stranger, words[stranger]);
+  const fault = originFault(request.raw, isForAll(request));
+  if (fault !== undefined) throw new Refused(403, fault, words[fault]);
 }
 
 /**

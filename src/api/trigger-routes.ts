@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { until } from '../client/push/push.ts';
-import { parseTrigger, readLines, UnreadableLine } from '../client/push/trigger-lines.ts';
+import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
 import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
@@ -194,7 +194,7 @@ async function takeLines(intake: Intake, chunks: AsyncIterable<Uint8Array>, clos
     taking = undefined;
   };
   try {
-    for await (const line of readLines(until(ended, chunks))) {
+    for await (const line of inputLines(until(ended, chunks))) {
       items.push(line instanceof UnreadableLine ? { reason: line.reason } : itemOf(line));
       characters += line instanceof UnreadableLine ? 0 : line.length;
       taking ??= take();

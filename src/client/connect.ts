@@ -185,8 +185,9 @@ export class OpenCalls {
 // It is a CommonJS module, whose exports Node cannot import by name.
 const { google, temporal } = proto;
 const { ResourceExhaustedFailure } = temporal.api.errordetails.v1;
-const { RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW } =
-  temporal.api.enums.v1.ResourceExhaustedCause; /** How a call ended. */
+const { RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW } = temporal.api.enums.v1.ResourceExhaustedCause;
+
+/** How a call ended. */
 type Status = Parameters<GrpcRetryOptions['retryableDecider']>[1];
 
 const bySdk = defaultGrpcRetryOptions();

@@ -6,7 +6,7 @@ export interface AskedBy {
 }
 
 /** Why a request is not from this machine itself, or is from a page of another origin. */
-export type Stranger = 'PassedOn' | 'WrongHost' | 'WrongOrigin';
+export type OriginFault = 'PassedOn' | 'WrongHost' | 'WrongOrigin';
 
 /** Headers by which proxies, load balancers and tunnels name the client. */
 const PASSED_ON =
@@ -27,7 +27,7 @@ export function isProxied({ headers, httpVersion }: AskedBy): boolean {
  *
  * @param isPage whether another page may link here, since that page cannot see the answer.
  */
-export function originFault(by: AskedBy, isPage: boolean): Stranger | undefined {
+export function originFault(by: AskedBy, isPage: boolean): OriginFault | undefined {
   return isProxied(by) ? 'PassedOn' : strangePage(by, isPage);
 }
 

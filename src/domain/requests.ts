@@ -86,7 +86,7 @@ export function readStopRequest(args: readonly unknown[]): RequestReading<StopRe
 /** Reads the argument of a watch's `change`: unlike in other requests, null is no way to leave an option as it is. */
 export function readWatchChange(args: readonly unknown[]): RequestReading<WatchChange> {
   const [change] = args;
-  if (!isRecord(change) || hasMore(args))
+  if (!isRecord(change) || hasSurplus(args))
     return refused([{ field: '', message: `A change to a watch is one argument, ${objectOf(WATCH_CHANGE)}.` }]);
   const problems = [...unknownKeys(change, Object.keys(WATCH_CHANGE)), ...wrongValues(change, WATCH_CHANGE)];
   return readingOf(definedOf(change), problems);
@@ -159,7 +159,7 @@ function objectOf(kinds: Kinds): string {
 }
 
 function tooMany(args: readonly unknown[]): Problem[] {
-  return hasMore(args) ? [{ field: '', message: 'There is more than one argument.' }] : [];
+  return hasSurplus(args) ? [{ field: '', message: 'There is more than one argument.' }] : [];
 }
 
 /** The problem of a job that is started with several arguments. */
@@ -169,7 +169,7 @@ export const MORE_THAN_A_DEFINITION: Problem = {
 };
 
 /** Whether there is anything after the first argument. */
-export function hasMore(args: readonly unknown[]): boolean {
+export function hasSurplus(args: readonly unknown[]): boolean {
   return args.slice(1).some((one) => one != null);
 }
 

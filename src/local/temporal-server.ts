@@ -12,7 +12,7 @@ import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 import { freePorts } from './free-ports.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
-import { originFault, type Stranger } from '../domain/origin-check.ts';
+import { originFault, type OriginFault } from '../domain/origin-check.ts';
 
 /** A Temporal server of our own on this machine; its starter must stop it. */
 export interface LocalTemporal {
@@ -342,7 +342,8 @@ interface FrontOptions {
   /** The name in the `host` of requests to it. Default: the one that the front got. */
   readonly name?: string | undefined;
 }
-const WORDS: Readonly<Record<Stranger, string>> = {
+
+const WORDS: Readonly<Record<OriginFault, string>> = {
   PassedOn: 'This is for this machine only, and for nothing that a proxy passes on.',
   WrongHost: 'This is not asked by that name. Use 127.0.0.1 or localhost.',
   WrongOrigin: 'Pages of other sites may not ask.',
@@ -354,11 +355,11 @@ const WORDS: Readonly<Record<Stranger, string>> = {
  */
 export async function openFront({ port, to, name }: FrontOptions): Promise<Front> {
   const server = createHttpServer((request, response) => {
-    const stranger = originFault(request, true);
-    if (stranger !== undefined) {
+    const fault = originFault(request, true);
+    if (fault !== undefined) {
       // The rest of the body is not read.
       const headers = { 'content-type': 'application/json', connection: 'close' };
-      response.writeHead(403, headers).end(JSON.stringify({ code: stranger, message: WORDS[stranger] }));
+      response.writeHead(403, headers).end(JSON.stringify({ code: fault, message: WORDS[fault] }));
       return;
     }
     const { method, url: path, headers } = request;

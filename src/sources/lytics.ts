@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
-import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport, userIn } from './source.ts';
+import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport, idIn } from './source.ts';
 import {
   type JsonService,
   lookUpEach,
@@ -95,7 +95,7 @@ class LyticsSource implements AudienceSource {
     this.#scan = new LyticsScan({
       api,
       pageSize,
-      userOf: (row) => userIn(valueAt(row, userField)),
+      userOf: (row) => idIn(valueAt(row, userField)),
       onRow: (user, row) => this.#cache.set(user, profileOf(row, this.#numberFields)),
       tell: ({ id, slug }, what) => problems.add({ name: `Audience ${slug}`, mark: id }, what),
       budgetMs: options.pageBudgetMs ?? PAGE_BUDGET_MS,
@@ -194,7 +194,7 @@ async function entity(api: LyticsApi, field: string, user: string): Promise<Json
  */
 function isIn({ key, slug }: LyticsSegment, row: JsonObject, api: LyticsApi): boolean {
   const all = listOf(row['segments_all']);
-  if (all?.some((one) => userIn(one) === key) || all?.includes(slug) || listOf(row['segments'])?.includes(slug))
+  if (all?.some((one) => idIn(one) === key) || all?.includes(slug) || listOf(row['segments'])?.includes(slug))
     return true;
   if (all !== undefined) return false;
   throw api.unexpected('the audiences of a person', 'it does not list all of them under "segments_all"');

@@ -219,8 +219,8 @@ export function readUser(value: unknown): UserReading {
   return value.isWellFormed() ? { ok: true, user: value } : { ok: false, problem: 'the id is not valid Unicode' };
 }
 
-/** A person's id in JSON that was read without loss, where a whole number counts as its digits; undefined when it is not an id. */
-export function userIn(value: Json | undefined): string | undefined {
+/** An id in JSON that was read without loss, where a whole number counts as its digits; undefined when it is not an id. */
+export function idIn(value: Json | undefined): string | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
   if (typeof value === 'bigint') return String(value);
   return typeof value === 'string' && value !== '' ? value : undefined;

@@ -2,7 +2,7 @@ import type { SignalDefinition } from '@temporalio/common';
 import { setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import type { Arrival } from '../domain/job/steps.ts';
-import { hasMore } from '../domain/requests.ts';
+import { hasSurplus } from '../domain/requests.ts';
 import { triggersIn } from '../domain/trigger-run.ts';
 import { INTERNAL } from './answering.ts';
 import {
@@ -79,7 +79,7 @@ export class JobInbox {
 
   #take<Args extends [unknown]>(signal: SignalDefinition<Args>, kind: 'redelivery' | 'page' | 'permits'): void {
     const put = (...args: Args): void =>
-      this.#put(hasMore(args) ? { kind: 'surplus', name: signal.name } : { kind, raw: args[0] });
+      this.#put(hasSurplus(args) ? { kind: 'surplus', name: signal.name } : { kind, raw: args[0] });
     setHandler(signal, put, { description: INTERNAL });
   }
 

@@ -14,7 +14,7 @@ import { beginPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
-import { hasMore, MORE_THAN_A_DEFINITION } from '../domain/requests.ts';
+import { hasSurplus, MORE_THAN_A_DEFINITION } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
 import { STATUS_DESCRIPTION, STOP, UPDATES, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
 import type { JobInbox } from './job-inbox.ts';
@@ -57,7 +57,7 @@ export async function beginNewJob(
   answerQuery(settingsQuery, 0, INTERNAL, () => null);
   // Only now: queries about a job that never begins have an answer, too.
   if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);
-  if (hasMore(args)) throw invalidJob([MORE_THAN_A_DEFINITION]);
+  if (hasSurplus(args)) throw invalidJob([MORE_THAN_A_DEFINITION]);
   const mayStop = (args: readonly unknown[]): StopRequest['waiting'] => {
     const { waiting } = readStop(args);
     // Without its audiences there is no state yet to keep, or to send from.

@@ -16,7 +16,7 @@ import {
   ENTERS,
   EXITS,
   MemberBuckets,
-  readLines,
+  fileLines,
   readSummed,
   Snapshot,
   STAYED,
@@ -121,7 +121,7 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
 
 async function* steps(path: string): AsyncGenerator<string[]> {
   let users: string[] = [];
-  for await (const line of readLines(path)) {
+  for await (const line of fileLines(path)) {
     users.push(JSON.parse(line) as string); // The scan wrote it.
     if (users.length < STEP) continue;
     yield users;
@@ -327,7 +327,7 @@ interface Emission {
 
 async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emission): AsyncGenerator<EventTrigger> {
   let place = 0;
-  for await (const line of readLines(path)) {
+  for await (const line of fileLines(path)) {
     if (place++ < from) continue;
     // Another worker may have signalled all of this meanwhile, and newer changes since. Older changes must not come after those.
     if (hasStalled()) throw new Error('This worker was frozen for a while; the round is continued.');

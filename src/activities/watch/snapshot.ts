@@ -16,7 +16,7 @@ import { bucketOf, BUCKETS } from '../../domain/watch.ts';
  *
  * @param start the byte at which a line begins.
  */
-export async function* readLines(path: string, start = 0): AsyncGenerator<string> {
+export async function* fileLines(path: string, start = 0): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of createReadStream(path, { encoding: 'utf8', start }) as AsyncIterable<string>) {
     const lines = (rest + chunk).split('\n');

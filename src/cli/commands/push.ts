@@ -20,7 +20,7 @@ import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 import { AudienceMoved, InvalidTrigger, TriggersError, WorkerFailed } from '../../client/errors.ts';
-import { parseTrigger, readGiven, readLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
+import { parseTrigger, readGiven, inputLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
@@ -335,7 +335,7 @@ function pushedText(job: string | undefined, result: (PushResult | PublishResult
  */
 export async function* readTriggers(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<EventTrigger> {
   let number = 0;
-  for await (const line of readLines(chunks)) {
+  for await (const line of inputLines(chunks)) {
     number += 1;
     if (line instanceof UnreadableLine) throw new InvalidTrigger(line.reason, { line: number });
     if (line.trim() === '') continue;

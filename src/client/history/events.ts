@@ -14,7 +14,7 @@ import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 import { isRecord } from '../../domain/json.ts';
-import { hasMore } from '../../domain/requests.ts';
+import { hasSurplus } from '../../domain/requests.ts';
 import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
 import { triggersIn } from '../../domain/trigger-run.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
@@ -156,7 +156,7 @@ export async function neverBegun(
   if (!(cause instanceof ApplicationFailure) || cause.type !== 'InvalidJob') return undefined;
   const problems = (cause.details?.[0] ?? []) as readonly Problem[]; // The workflow's own failure type carries them.
   const args = await argumentsOf(client, workflowId, runId);
-  return { problems, mayBegin: !hasMore(args) && checkJobDefinition(args[0]).ok };
+  return { problems, mayBegin: !hasSurplus(args) && checkJobDefinition(args[0]).ok };
 }
 
 /** Returns in words why the definition is wrong. */
@@ -179,7 +179,7 @@ const KINDS: ReadonlyMap<string, 'redelivery' | 'page' | 'permits'> = new Map([
 /** Returns the arrivals of a signal, as the job's inbox takes it in, with all its arguments: one for each trigger. */
 export function arrivalsOf(name: string, args: readonly unknown[]): Arrival[] {
   const kind = KINDS.get(name);
-  if (kind !== undefined) return [hasMore(args) ? { kind: 'surplus', name } : { kind, raw: args[0] }];
+  if (kind !== undefined) return [hasSurplus(args) ? { kind: 'surplus', name } : { kind, raw: args[0] }];
   if (!EVENTS.has(name)) return [{ kind: 'unknown', name }];
   const event = EVENTS.get(name);
   return triggersIn(args).map((raw) => ({ kind: 'trigger', raw, event }));

@@ -20,7 +20,7 @@ import {
   refusedSignalMarker,
   subscriptionIdOf,
 } from '../../domain/names.ts';
-import { hasMore, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
+import { hasSurplus, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
@@ -147,7 +147,7 @@ interface EndedRun {
   /** The run's first argument. */
   readonly input: unknown;
   /** Whether it had further arguments. */
-  readonly hasMoreInput: boolean;
+  readonly hasSurplusInput: boolean;
   /** Whether a worker ever ran it. */
   readonly wasTakenUp: boolean;
   /** Everything that was signalled to it, one by one, oldest first. */
@@ -176,7 +176,7 @@ async function readEndedRun(client: Client, workflowId: string, runId: string): 
   const arrivals = signals.flatMap((signal, index) =>
     takenOf(signal, marks.has(refusedSignalMarker(index + 1))).map((arrival) => ({ arrival, at: signal.atMs })),
   );
-  return { input: given[0], hasMoreInput: hasMore(given), wasTakenUp, arrivals, reports };
+  return { input: given[0], hasSurplusInput: hasSurplus(given), wasTakenUp, arrivals, reports };
 }
 
 /**
@@ -202,7 +202,7 @@ async function remainsOf(client: Client, ended: WorkflowExecutionDescription, ru
 async function carriedAtTheEnd(
   client: Client,
   { workflowId, runId, taskQueue, startTime, raw }: WorkflowExecutionDescription,
-  { input, hasMoreInput, wasTakenUp }: EndedRun,
+  { input, hasSurplusInput, wasTakenUp }: EndedRun,
 ): Promise<RecoveryState> {
   const { firstRunId } = raw.workflowExecutionInfo ?? {};
   if (wasTakenUp) {
@@ -211,7 +211,7 @@ async function carriedAtTheEnd(
   }
   if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
   // It never began: its definition had not been checked yet.
-  if (hasMoreInput) throw new InvalidJob([MORE_THAN_A_DEFINITION]);
+  if (hasSurplusInput) throw new InvalidJob([MORE_THAN_A_DEFINITION]);
   const prepared = await prepare(client, taskQueue, input);
   if (!prepared.ok) throw new InvalidJob(prepared.problems);
   const state = beginPreparedJob(subscriptionIdOf(firstRunId ?? runId), prepared, Date.now(), startTime.getTime());

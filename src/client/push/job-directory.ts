@@ -147,14 +147,18 @@ export async function runningSubscribers(client: Client, mustRead?: string): Pro
 }
 
 /** A running job as directories list it. */
-export function listedJob({ jobId, audiences = [], unreadable, state }: ShownJob): ListedJob {
+export function listedJob({
+  jobId,
+  audiences = [],
+  unreadable,
+  state,
+}: Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>): ListedJob {
   const names = audiences.flatMap(({ id, slug }) => [id, slug]);
   return { jobId, audiences: unreadable === undefined ? new Set(names) : null, isStopping: state === 'stopping' };
 }
 
-export type ShownJob = Pick<JobSummary, 'jobId' | 'audiences' | 'unreadable' | 'state'>;
 /** Longest wait, in ms, for Temporal to say which jobs run. */
-export const DIRECTORY_MS = 10000;
+export const DIRECTORY_MS = 10_000;
 
 /**
  * Which jobs run and what they subscribe to.

@@ -60,7 +60,7 @@ const MOST_PARTS = 256;
  * The lines of a text that comes in chunks, as UTF-8. A line longer than 1 MiB or without valid UTF-8 (which would change a person's id) is one
  * `UnreadableLine`. Memory: one chunk and one line.
  */
-export async function* readLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | UnreadableLine> {
+export async function* inputLines(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | UnreadableLine> {
   let rest = new LineBeginning();
   let isFirst = true;
   for await (const chunk of chunks) {

@@ -8,7 +8,7 @@ import { doubledKey } from '../../domain/json-scan.ts';
 import { isRecord, parseJson, parseJsonAsWritten } from '../../domain/json.ts';
 import { MAX_USER_LENGTH } from '../../domain/trigger.ts';
 import { InvalidList } from '../errors.ts';
-import { readLines, UnreadableLine } from '../push/trigger-lines.ts';
+import { inputLines, UnreadableLine } from '../push/trigger-lines.ts';
 
 export const LIST_FORMATS = ['lines', 'ndjson', 'csv'] as const;
 /** How a list of people's ids is written. */
@@ -59,7 +59,7 @@ async function* ofLines(
   { format, column }: ListOptions,
 ): AsyncGenerator<ReadLine> {
   let line = 0;
-  for await (const text of readLines(chunks)) {
+  for await (const text of inputLines(chunks)) {
     line += 1;
     if (text instanceof UnreadableLine) yield { line, reading: no(text.reason) };
     else if (text.trim() !== '') yield { line, reading: format === 'lines' ? plainId(text) : jsonId(text, column) };

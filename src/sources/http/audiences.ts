@@ -3,15 +3,7 @@ import type { HttpProfiles as Config, HttpSourceConfig } from '../../config/sour
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord, stringifyJson } from '../../domain/json.ts';
-import {
-  ANSWER_CODES,
-  audienceIdOf,
-  type MembersPage,
-  readCursor,
-  SourceError,
-  userIn as idIn,
-  userIn,
-} from '../source.ts';
+import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, idIn } from '../source.ts';
 import { type JsonService, type ServiceAnswer, valueAt } from '../json-service.ts';
 import { misspeltKey } from '../../contract/nearest-key.ts';
 
@@ -316,7 +308,7 @@ export class HttpMembers {
 
   /** The people of a page after that place; everybody when it is no longer there. */
   #usersIn(audience: HttpAudience, rows: readonly Json[], { behind }: Place): string[] {
-    const users = rows.map((row) => userIn(valueAt(row, this.#options.config.id)));
+    const users = rows.map((row) => idIn(valueAt(row, this.#options.config.id)));
     const named = users.filter((user) => user !== undefined);
     if (named.length < users.length) this.#options.tell(audience, 'some rows have no id of a person and are left out.');
     return behind === undefined ? named : named.slice(named.lastIndexOf(behind) + 1);
@@ -367,7 +359,7 @@ export async function profilesOf(
   const asked = new Set(users);
   const found = new Map<string, JsonObject>();
   for (const row of rows) {
-    const owner = userIn(valueAt(row, config.id));
+    const owner = idIn(valueAt(row, config.id));
     if (owner !== undefined && asked.has(owner)) found.set(owner, fieldsIn(api, config, row));
   }
   return found;

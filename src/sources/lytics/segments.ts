@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord } from '../../domain/json.ts';
-import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, userIn as idIn } from '../source.ts';
+import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, idIn } from '../source.ts';
 import type { JsonService } from '../json-service.ts';
 
 /** Minutes of the units of Lytics' date math. A month counts as 30 days: all that matters is whether a window is under 30 minutes. */
