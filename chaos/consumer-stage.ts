@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { type Receiver, startReceiver } from '../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../demo/recorder.ts';
 import { startLocalTemporal } from '../src/local/temporal-server.ts';
 import { judgeChanges, type OutboxVerdict } from './outbox-ledger.ts';
 import { Program } from './program.ts';
@@ -12,7 +12,7 @@ const LONGEST_MS = 600_000;
 
 /** What the consumers of a chaos run tell: Temporal, a worker, an endpoint, and the job `chaos`, which subscribes to `vip`. */
 export interface ConsumerStage {
-  readonly receiver: Receiver;
+  readonly receiver: Recorder;
   readonly jobs: ExportJobs;
   /** Of the programs, with a configuration that has the consumer's part. */
   readonly env: NodeJS.ProcessEnv;
@@ -24,7 +24,7 @@ export interface ConsumerStage {
 /** @param consumes the part of the configuration that is the consumer's. */
 export async function openConsumerStage(folder: string, consumes: object): Promise<ConsumerStage> {
   const temporal = await startLocalTemporal({ dbFile: join(folder, 'temporal.db') });
-  const receiver = await startReceiver({ keepBodies: true });
+  const receiver = await startRecorder({ keepBodies: true });
   const configFile = join(folder, 'triggers.config.json');
   const network = { allowHttp: true, allowAddresses: ['127.0.0.0/8'] };
   const source = { kind: 'file', folder: join(folder, 'source') };
@@ -60,7 +60,7 @@ export async function openConsumerStage(folder: string, consumes: object): Promi
 }
 
 /** Waits until all has arrived, or for so long that the rest is lost, and judges it. */
-export async function verdictOf(receiver: Receiver, counts: ReadonlyMap<string, number>): Promise<OutboxVerdict> {
+export async function verdictOf(receiver: Recorder, counts: ReadonlyMap<string, number>): Promise<OutboxVerdict> {
   // Judged now and then only: this process is the endpoint, too.
   const giveUpAt = performance.now() + LONGEST_MS;
   while (judgeChanges(receiver.ledger.entries, counts).lost > 0 && performance.now() < giveUpAt) await sleep(2_000);
@@ -72,7 +72,7 @@ export async function verdictOf(receiver: Receiver, counts: ReadonlyMap<string, 
  * @param write writes about a person, and says when, epoch ms.
  */
 export async function idleLatencies(
-  receiver: Receiver,
+  receiver: Recorder,
   write: (user: string) => Promise<number>,
 ): Promise<{ readonly p50: number; readonly p99: number }> {
   const found: number[] = [];

@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { elementsOf } from '../src/local/ledger.ts';
-import type { ReceivedElement } from '../src/local/ledger.ts';
-import { type Answer, type Receiver, startReceiver } from '../src/local/receiver.ts';
+import { elementsOf, type Recorder, startRecorder } from '../demo/recorder.ts';
+import type { Answer, ReceivedElement } from '../src/local/receiver.ts';
 import { changeKey, type SeenRequest } from './judge.ts';
 import type { Trouble } from './trouble.ts';
 import { EVERYONE, memberChange } from './workload.ts';
@@ -12,14 +11,14 @@ export const WORKER_HEADER = 'x-chaos-worker';
 /** The endpoint of one job: answers by the plan, and writes down what it saw. One per job, so that each counts its own requests in flight. */
 export class JobEndpoint {
   readonly url: string;
-  readonly #receiver: Receiver;
+  readonly #receiver: Recorder;
   readonly #workers: Map<number, string>;
   readonly #half: Set<string>;
 
   static async open(job: string, trouble: Pick<Trouble, 'answer' | 'isShy'>): Promise<JobEndpoint> {
     const workers = new Map<number, string>();
     const half = new Set<string>();
-    const receiver = await startReceiver({
+    const receiver = await startRecorder({
       answer: (arrival, { headers }) => {
         workers.set(arrival.number, workerOf(headers));
         const elements = elementsOf(arrival);
@@ -33,7 +32,7 @@ export class JobEndpoint {
     return new JobEndpoint(`${receiver.url}${job}`, receiver, workers, half);
   }
 
-  private constructor(url: string, receiver: Receiver, workers: Map<number, string>, half: Set<string>) {
+  private constructor(url: string, receiver: Recorder, workers: Map<number, string>, half: Set<string>) {
     this.url = url;
     this.#receiver = receiver;
     this.#workers = workers;

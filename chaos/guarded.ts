@@ -8,7 +8,7 @@ import { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPostgres } from '../demo/postgres-server.ts';
-import { type Receiver, startReceiver } from '../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../demo/recorder.ts';
 import { reasonOf, runProgram } from '../src/local/run-program.ts';
 import { makeCertificateAuthority } from '../test/webhook/a-certificate-authority.ts';
 import { type GuardedFrontend, startCluster } from './cluster.ts';
@@ -224,7 +224,7 @@ async function prove(door: Door, folder: string): Promise<void> {
   const say = (text: string): void => console.error(text);
   const programs = { temporal: await findTemporalServer(say), postgres: await findPostgres(folder) };
   const server = await startCluster(programs, folder, DEFAULT_LIMITS.dynamicConfig, { guarded: frontend });
-  const receiver = await startReceiver();
+  const receiver = await startRecorder();
   const configFile = await writeConfig(folder, receiver);
   const payloadKey = `2026-11:${randomBytes(32).toString('base64')}`;
   const common = {
@@ -298,7 +298,7 @@ async function prove(door: Door, folder: string): Promise<void> {
   }
 }
 
-async function writeConfig(folder: string, receiver: Receiver): Promise<string> {
+async function writeConfig(folder: string, receiver: Recorder): Promise<string> {
   const source = join(folder, 'source');
   await writeSource(source, PEOPLE);
   const job = {

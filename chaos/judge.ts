@@ -1,4 +1,4 @@
-import type { ReceivedRequest } from '../src/local/ledger.ts';
+import type { RecordedRequest } from '../demo/recorder.ts';
 
 /** One membership change, as a test knows that it must arrive and as a message says it. */
 export interface Change {
@@ -9,7 +9,7 @@ export interface Change {
 
 /** One change in one request, as the endpoint of a job saw it. */
 export interface SeenRequest
-  extends Change, Pick<ReceivedRequest, 'arrivedAtMs' | 'inFlight' | 'answered' | 'endedAtMs'> {
+  extends Change, Pick<RecordedRequest, 'arrivedAtMs' | 'inFlight' | 'answered' | 'endedAtMs'> {
   readonly deliveryId: string;
   /** The worker process that sent it; a worker that was started again has another name. */
   readonly worker: string;
@@ -105,7 +105,7 @@ export function judge(evidence: JobEvidence, incidents: Incidents): Verdict {
 type Say = (text: string) => void;
 
 /** For the sender the status line decides, so that a half answer of 200 is a success. */
-function isSuccess(answered: ReceivedRequest['answered']): boolean {
+function isSuccess(answered: RecordedRequest['answered']): boolean {
   return answered === 'half' || (typeof answered === 'number' && answered >= 200 && answered < 300);
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { withClient } from '../demo/postgres.ts';
-import type { ReceivedRequest } from '../src/local/ledger.ts';
+import type { RecordedRequest } from '../demo/recorder.ts';
 
 /** Who has changes, and how many: each person's are numbered from 1 in the order of their commits. */
 export interface Writing {
@@ -65,7 +65,7 @@ export interface OutboxVerdict {
 
 /** Holds what arrived, with bodies, against what was committed. */
 export function judgeChanges(
-  entries: readonly ReceivedRequest[],
+  entries: readonly RecordedRequest[],
   committed: ReadonlyMap<string, number>,
 ): OutboxVerdict {
   const seen = new Map<string, Set<number>>();

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { hashOf } from '../src/api/callers.ts';
-import { startReceiver } from '../src/local/receiver.ts';
+import { startRecorder } from '../demo/recorder.ts';
 import { optionsOf } from './options.ts';
 import { Program } from './program.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -97,7 +97,7 @@ async function sendProved(seconds: number, stage: Stage): Promise<Seen> {
   return { sent: times.length, refused, p50Ms, p99Ms, worstMs, healthP99Ms: share(await health, 0.99) };
 }
 
-const receiver = await startReceiver();
+const receiver = await startRecorder();
 const stage = await openStage({ people: 500, workers: 1, origins: [new URL(receiver.url).origin] });
 const config = join(stage.folder, 'api.config.json');
 const apiKeys = { sender: { hash: `sha256:${hashOf(KEY)}`, may: ['trigger'] } };

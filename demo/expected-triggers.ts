@@ -1,7 +1,7 @@
 import type { TriggerEvent } from '../src/contract/trigger.ts';
 import { parseInstant } from '../src/domain/instant.ts';
-import { elementsOf, type Ledger } from '../src/local/ledger.ts';
-import type { ReceivedMessage } from '../src/local/ledger.ts';
+import type { ReceivedMessage } from '../src/local/receiver.ts';
+import { elementsOf, type Ledger } from './recorder.ts';
 
 /** A trigger that a demo or a test expects to arrive. */
 export interface ExpectedTrigger {

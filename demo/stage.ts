@@ -6,7 +6,7 @@ import { startApi } from '../src/api/api-server.ts';
 import { connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { loadConfig, withThisMachine } from '../src/config/config.ts';
-import { type Receiver, startReceiver } from '../src/local/receiver.ts';
+import { type Recorder, startRecorder } from './recorder.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
 import { installRuntime } from '../src/worker/runtime.ts';
 import { OpenResources, startWorker } from '../src/worker/worker.ts';
@@ -28,7 +28,7 @@ export interface DemoStage {
   /** The HTTP API, which serves the console. */
   readonly apiUrl: string;
   /** Absent when messages go to an endpoint of the user's. */
-  readonly receiver?: Receiver;
+  readonly receiver?: Recorder;
   /** Ends everything, in the order of dependence, and removes what it wrote. */
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function openDemoStage(
     );
     const connection = { connectionOptions: { address: temporal.address }, namespace: temporal.namespace };
 
-    const receiver = opened.with(options.url === undefined ? await startReceiver() : undefined, (one) => one?.close());
+    const receiver = opened.with(options.url === undefined ? await startRecorder() : undefined, (one) => one?.close());
 
     onStep('starting a worker');
     const base = withThisMachine(loadConfig({ env: { TRIGGERS_SOURCE: sample.source } }));

@@ -1,6 +1,6 @@
 import { type ExpectedTrigger, missingFrom, violationsIn } from './expected-triggers.ts';
 import type { JobStatus } from '../src/contract/job-status.ts';
-import type { Ledger } from '../src/local/ledger.ts';
+import type { Ledger } from './recorder.ts';
 
 export interface DemoOutcome {
   /** Existing memberships that were to be sent. */

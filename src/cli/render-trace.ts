@@ -3,11 +3,9 @@ import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, printable, printableReason, shownTime } from '../domain/shown.ts';
 import { waitText } from '../domain/standing-text.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
-import type { ReceivedElement, ReceivedRequest } from '../local/ledger.ts';
+import type { ReceivedElement, ReceivedRequest } from '../local/receiver.ts';
 import { type Paint, plain } from './terminal.ts';
 import { count, fromNow, wrap } from './text.ts';
-
-export type { ReceivedRequest } from '../local/ledger.ts';
 
 /** One arrival on a line: when, who, what, how many requests were open. */
 export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId, elements }: ReceivedRequest): string {

@@ -1,7 +1,47 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Ledger, type ReceivedElement, type ReceivedMessage, type ReceivedRequest } from './ledger.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+
+/** The membership change in a body of either payload format. */
+export interface ReceivedMessage {
+  readonly user: string;
+  /** 32-hex id of the audience. */
+  readonly audience: string;
+  readonly slug: string;
+  readonly event: TriggerEvent;
+  /** When it happened, as spelt in the body. */
+  readonly at: string;
+}
+
+/** One trigger of a batch. */
+export interface ReceivedElement {
+  /** As it says itself; undefined when it says none. */
+  readonly deliveryId: string | undefined;
+  /** Undefined when it is neither payload format. */
+  readonly message: ReceivedMessage | undefined;
+}
+
+/** One request that arrived, from its last byte on. */
+export interface ReceivedRequest {
+  /** From 1, in the order in which requests were complete. */
+  readonly number: number;
+  /** Header `webhook-id`. */
+  readonly deliveryId: string | undefined;
+  /** The message in the body; undefined when it is neither payload format. */
+  readonly message: ReceivedMessage | undefined;
+  /** If the body is a list: its elements. */
+  readonly elements?: readonly ReceivedElement[];
+  /** Its method and its path with the query; absent for a POST of one of these formats. */
+  readonly target?: string;
+  /** When its headers had arrived, epoch ms. */
+  readonly arrivedAtMs: number;
+  /** Requests in flight at that moment, itself included. */
+  readonly inFlight: number;
+}
+
+/** The HTTP status that was answered, or how a request ended without one. */
+export type Answered = number | 'reset' | 'half' | 'aborted';
 
 /** Reads a body: one message or, if it is a list, each of its elements. Never throws. */
 export function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {
@@ -60,19 +100,21 @@ export type Answer =
   /** The status line, the headers and half of the body, then the connection dies. */
   | 'half';
 
+/** How a receiver deals with a request. */
+export interface Handling {
+  /** Default: 200. */
+  readonly answer?: Answer | undefined;
+  /** Called once, when the request is answered or has ended. */
+  readonly onAnswered?: (answered: Answered) => void;
+}
+
 export interface ReceiverOptions {
   /** Default 0: a free one. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** How long every answer takes, in ms. Default 0. */
-  readonly delayMs?: number;
-  /** Whether arrivals keep their body and headers. Default false. */
-  readonly keepBodies?: boolean;
-  /** `entries` (default) keeps every arrival, `sums` only what a summary needs: about 200 bytes a message. */
-  readonly ledger?: 'entries' | 'sums';
-  /** Decides the answer; undefined means 200. Default: 200 for all. */
-  readonly answer?: (arrival: ReceivedRequest, request: IncomingMessage) => Answer | undefined;
+  readonly delayMs?: number | undefined;
   /** Called with every complete request, before it is answered. */
-  readonly onArrival?: (arrival: ReceivedRequest, body: string) => void;
+  readonly handle: (arrival: ReceivedRequest, body: string, request: IncomingMessage) => Handling;
 }
 
 /** A running webhook receiver. */
@@ -80,15 +122,14 @@ export interface Receiver {
   /** Where to send: `http://127.0.0.1:<port>/`, with any path. */
   readonly url: string;
   readonly port: number;
-  readonly ledger: Ledger;
   /** Requests whose headers have arrived, and which are not answered yet. */
   readonly inFlight: number;
   /** Ends every connection, open requests included. */
   close(): Promise<void>;
 }
 
-/** Stands in for the other company's system: accepts requests on the loopback interface, answers as told, and records them. */
-export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
+/** Stands in for the other company's system: accepts requests on the loopback interface and answers as told. It keeps nothing. */
+export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const desk = new Desk(options);
   const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) =>
     desk.take(request, response),
@@ -100,7 +141,6 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   return {
     url: `http://127.0.0.1:${port}/`,
     port,
-    ledger: desk.ledger,
     get inFlight() {
       return desk.inFlight;
     },
@@ -115,14 +155,13 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
 
 /** Receives and answers requests. */
 class Desk {
-  readonly ledger: Ledger;
   inFlight = 0;
+  #requests = 0;
   readonly #options: ReceiverOptions;
   readonly #timers = new Set<NodeJS.Timeout>();
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    this.ledger = new Ledger({ entries: (options.ledger ?? 'entries') === 'entries' });
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {
@@ -135,19 +174,23 @@ class Desk {
     }
     this.inFlight += 1;
     const here = { arrivedAtMs: Date.now(), inFlight: this.inFlight };
-    let arrival: ReceivedRequest | undefined;
+    let handling: Handling | undefined;
     let open = true;
     // Called before the answer is handed over: the sender may start its next request before we hear that this one has ended.
-    const settle = (answered: NonNullable<ReceivedRequest['answered']>) => {
+    const settle = (answered: Answered) => {
       if (!open) return;
       open = false;
       this.inFlight -= 1;
-      if (arrival !== undefined) this.ledger.settle(arrival, answered);
+      handling?.onAnswered?.(answered);
     };
     response.once('close', () => settle('aborted'));
     readWhole(request, (body) => {
-      arrival = this.#record(request, body, here);
-      const answer = this.#options.answer?.(arrival, request) ?? OK;
+      handling = this.#options.handle(
+        { number: ++this.#requests, ...arrivalOf(request, body), ...here },
+        body,
+        request,
+      );
+      const answer = handling.answer ?? OK;
       const delayMs = typeof answer === 'string' ? undefined : answer.delayMs;
       this.#later(delayMs ?? this.#options.delayMs ?? 0, () => give(answer, response, settle));
     });
@@ -155,24 +198,6 @@ class Desk {
 
   close(): void {
     for (const timer of this.#timers) clearTimeout(timer);
-  }
-
-  #record(request: IncomingMessage, body: string, here: { arrivedAtMs: number; inFlight: number }): ReceivedRequest {
-    const { headers, method = '', url = '' } = request;
-    const said = readBody(body);
-    const { message, elements } =
-      'message' in said ? { ...said, elements: undefined } : { message: undefined, elements: said };
-    const deliveryId = headers['webhook-id'];
-    const arrival = this.ledger.record({
-      deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
-      message,
-      ...(elements === undefined ? {} : { elements }),
-      ...(method === 'POST' && (message ?? elements) !== undefined ? {} : { target: `${method} ${url}` }),
-      ...here,
-      ...(this.#options.keepBodies === true ? { body, headers } : {}),
-    });
-    this.#options.onArrival?.(arrival, body);
-    return arrival;
   }
 
   #later(delayMs: number, act: () => void): void {
@@ -193,17 +218,26 @@ const OK: Answer = { status: 200 };
 /** Methods that only a sender uses. */
 const TAKEN: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
+function arrivalOf({ headers, method = '', url = '' }: IncomingMessage, body: string) {
+  const said = readBody(body);
+  const { message, elements } =
+    'message' in said ? { ...said, elements: undefined } : { message: undefined, elements: said };
+  const deliveryId = headers['webhook-id'];
+  return {
+    deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
+    message,
+    ...(elements === undefined ? {} : { elements }),
+    ...(method === 'POST' && (message ?? elements) !== undefined ? {} : { target: `${method} ${url}` }),
+  };
+}
+
 function readWhole(request: IncomingMessage, done: (body: string) => void): void {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => done((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''));
 }
 
-function give(
-  answer: Answer,
-  response: ServerResponse,
-  settle: (answered: NonNullable<ReceivedRequest['answered']>) => void,
-): void {
+function give(answer: Answer, response: ServerResponse, settle: (answered: Answered) => void): void {
   if (answer === 'hang') return;
   if (answer === 'reset') {
     settle('reset');

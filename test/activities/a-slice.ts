@@ -12,7 +12,8 @@ import type {
   SliceReport,
   SliceTrigger,
 } from '../../src/contract/slice.ts';
-import { type Answer, type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { packSlice } from '../../src/domain/slice.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
@@ -68,17 +69,17 @@ export class SliceLab {
   tracing: DeliveryTracing | undefined;
   /** Set: the worker has just stood still. */
   hasStalled = false;
-  readonly receiver: Receiver;
+  readonly receiver: Recorder;
   readonly #poster;
   readonly #environments: MockActivityEnvironment[] = [];
 
-  static async open(options: ReceiverOptions & SliceLabOptions = {}): Promise<SliceLab> {
-    const lab = new SliceLab(await startReceiver(options), options);
+  static async open(options: RecorderOptions & SliceLabOptions = {}): Promise<SliceLab> {
+    const lab = new SliceLab(await startRecorder(options), options);
     open.push(lab);
     return lab;
   }
 
-  private constructor(receiver: Receiver, { requestTimeoutMs }: SliceLabOptions) {
+  private constructor(receiver: Recorder, { requestTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
     this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 60_000, policy: THIS_MACHINE });
   }

@@ -6,7 +6,7 @@ import { answerWhen } from '../support/patience.ts';
 import { aReceiver } from '../webhook/an-attempt.ts';
 import { configured, givesToken } from '../webhook/an-authorization.ts';
 import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
-import type { ReceiverOptions } from '../../src/local/receiver.ts';
+import type { RecorderOptions } from '../../demo/recorder.ts';
 
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
 async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
@@ -339,7 +339,7 @@ test('triggers wait for profiles that Temporal does not return, as for a silent 
 });
 
 /** A lab whose slices tell what they do: what they told, in its order. */
-async function openLab(options: ReceiverOptions = {}): Promise<{ lab: SliceLab; told: unknown[] }> {
+async function openLab(options: RecorderOptions = {}): Promise<{ lab: SliceLab; told: unknown[] }> {
   const lab = await SliceLab.open({ keepBodies: true, ...options });
   const told: unknown[] = [];
   lab.tracing = tracingWith({

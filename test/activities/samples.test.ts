@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createSamples, type SampleDependencies } from '../../src/activities/samples.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from '../../src/contract/sample.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
-import { type ReceiverOptions } from '../../src/local/receiver.ts';
+import type { RecorderOptions } from '../../demo/recorder.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { aPoster, aReceiver, THIS_MACHINE } from '../webhook/an-attempt.ts';
@@ -20,7 +20,7 @@ interface Setting {
   readonly jobSettings?: SampleDependencies['jobSettings'];
   readonly payloadBytes?: number;
   readonly profiles?: Record<string, Record<string, string>>;
-  readonly answer?: ReceiverOptions['answer'];
+  readonly answer?: RecorderOptions['answer'];
   /** Of an authorization `idp` for the endpoint. */
   readonly oauth2?: NonNullable<Inputs[string]['oauth2']>;
 }
@@ -249,7 +249,7 @@ test('a misspelt person is answered with a suggestion', async () => {
 async function tokens() {
   const known = new Set<string>();
   const issuer = await aReceiver({ answer: ({ number }) => givesToken(`token-${number}`) });
-  const answer: ReceiverOptions['answer'] = (_, { headers }) =>
+  const answer: RecorderOptions['answer'] = (_, { headers }) =>
     known.has(String(headers.authorization))
       ? undefined
       : { status: 401, body: `Who is ${headers.authorization ?? ''}?` };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { run } from '../../src/cli/program.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { aTerminal } from './a-terminal.ts';
 import { InvalidJobFiles, reportFailure } from '../../src/cli/exit-code.ts';
 import {
@@ -122,7 +122,7 @@ test('up refuses options for a server of its own when another server is named', 
 });
 
 test('a command whose port is taken says so, and what to do', async () => {
-  const other = await startReceiver();
+  const other = await startRecorder();
   try {
     const { terminal, err } = aTerminal();
     await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);

@@ -28,8 +28,6 @@ test('a batch shows up to twenty elements, and none of them can control the term
       message: undefined,
       elements: [...elements, ...more],
       number: 1,
-      answered: undefined,
-      endedAtMs: undefined,
     });
   expect(text([]).split('\n')).toEqual([
     '08:30:00.000  a batch of 2  (2 in flight)  0123456789ab',

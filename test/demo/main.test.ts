@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { childrenOf, isAlive, Program } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';
 
@@ -48,7 +48,7 @@ test('a kind of source that the demo has not is answered with its help', async (
 });
 
 test('against an endpoint that answers 500 it gives up, says why, and ends with 1', async () => {
-  const endpoint = await startReceiver({ answer: () => ({ status: 500 }) });
+  const endpoint = await startRecorder({ answer: () => ({ status: 500 }) });
   afterwards(() => endpoint.close());
   const { code, stdout } = await demo('--exit', '--people', '50', '--url', endpoint.url, '--patience', '3').end();
   expect(code).toBe(1);
@@ -58,7 +58,7 @@ test('against an endpoint that answers 500 it gives up, says why, and ends with 
 });
 
 test('Ctrl-C in the middle leaves nothing running', async () => {
-  const endpoint = await startReceiver({ answer: () => 'hang' });
+  const endpoint = await startRecorder({ answer: () => 'hang' });
   afterwards(() => endpoint.close());
   const running = demo('--people', '50', '--url', endpoint.url);
   await running.says(({ stdout }) => stdout.includes('Job started'));

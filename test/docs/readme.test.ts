@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
@@ -109,7 +109,7 @@ describe('docs/setup.md', () => {
 
   test('the transcripts of docs/setup.md are what the commands print', async () => {
     const folder = tempFolder();
-    const receiver = await startReceiver();
+    const receiver = await startRecorder();
     const taskQueue = `setup-doc-${randomUUID()}`;
     const job: unknown = JSON.parse(readFileSync(join(root, 'examples', 'job.json'), 'utf8'));
     writeFileSync(join(folder, 'job.json'), JSON.stringify({ ...(job as object), webhookUrl: `${receiver.url}hook` }));

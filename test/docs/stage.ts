@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { JobSummary, WatchStatus } from '../../src/client/export-jobs.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import type { Ended } from '../support/cli-hosts.ts';
 import { jsonLines, Program, startTriggers, triggers } from '../support/triggers-cli.ts';
 import { blocksOf, root } from './pages.ts';
@@ -28,7 +28,7 @@ export const STAGE_BEARER = 'Bearer a-token';
 
 /** A machine as the reader of a page has it: Temporal and a worker by `triggers up`, the sample data, an endpoint. */
 export class Stage {
-  readonly receiver: Receiver;
+  readonly receiver: Recorder;
   readonly #folder: string;
   readonly #origin: string;
   readonly #programs: Program[] = [];
@@ -37,7 +37,7 @@ export class Stage {
   #apiUrl = '';
 
   static async open(): Promise<Stage> {
-    const stage = new Stage(await startReceiver({ keepBodies: true }));
+    const stage = new Stage(await startRecorder({ keepBodies: true }));
     const up = startTriggers(['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0', '--json'], {
       cwd: stage.#folder,
       env: stage.#env,
@@ -50,7 +50,7 @@ export class Stage {
     return stage;
   }
 
-  private constructor(receiver: Receiver) {
+  private constructor(receiver: Recorder) {
     this.receiver = receiver;
     this.#origin = new URL(receiver.url).origin;
     this.#folder = tempFolder();

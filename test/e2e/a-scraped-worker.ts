@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSampleSource } from '../../demo/sample-data.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { readExposition, type ScrapedMetric } from '../support/exposition.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -32,15 +32,15 @@ export class ScrapedWorker {
   readonly source: string;
   /** Members that the backfill of the job with the healthy endpoint has to send. */
   readonly members: number;
-  readonly #tokens: Receiver;
-  readonly #endpoints: readonly Receiver[];
+  readonly #tokens: Recorder;
+  readonly #endpoints: readonly Recorder[];
 
   static async open(): Promise<ScrapedWorker> {
     const folder = tempFolder();
     const source = join(folder, 'audiences');
     const { audiences } = await writeSampleSource(source, { people: 40 });
     const members = audiences.find(({ slug }) => slug === 'vip')?.size ?? 0;
-    const tokens = await startReceiver({ answer: () => givesToken('a-token') });
+    const tokens = await startRecorder({ answer: () => givesToken('a-token') });
     const unhealthy = await soonAnswering(503);
     const refusing = await soonAnswering(422);
     const lab = await Lab.open({ workers: 0 });
@@ -71,8 +71,8 @@ export class ScrapedWorker {
 
   private constructor(
     stage: Pick<ScrapedWorker, 'lab' | 'program' | 'url' | 'jobs' | 'source' | 'members'>,
-    tokens: Receiver,
-    endpoints: readonly Receiver[],
+    tokens: Recorder,
+    endpoints: readonly Recorder[],
   ) {
     ({ lab: this.lab, program: this.program, url: this.url, jobs: this.jobs } = stage);
     ({ source: this.source, members: this.members } = stage);
@@ -120,9 +120,9 @@ export class ScrapedWorker {
 }
 
 /** An endpoint that accepts one request, since a new one is tried one request at a time, and from then on always answers with this status. */
-async function soonAnswering(status: number): Promise<Receiver> {
+async function soonAnswering(status: number): Promise<Recorder> {
   let isProven = false;
-  return await startReceiver({
+  return await startRecorder({
     answer: () => {
       if (isProven) return { status };
       isProven = true;

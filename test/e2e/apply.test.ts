@@ -8,7 +8,7 @@ import { reportFailure } from '../../src/cli/exit-code.ts';
 import type { JobDefinitionInput } from '../../src/client/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
-import type { ReceiverOptions } from '../../src/local/receiver.ts';
+import type { RecorderOptions } from '../../demo/recorder.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 import { Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
@@ -32,7 +32,7 @@ interface Applied {
 
 /** The endpoint takes nothing about them, so that a job goes on trying. */
 const NEVER = 'never';
-const receiver: ReceiverOptions = {
+const receiver: RecorderOptions = {
   answer: ({ message }) => (message?.user === NEVER ? { status: 503 } : undefined),
 };
 

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { request } from 'undici';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import type { WatchStatus } from '../../src/client/export-jobs.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
@@ -56,7 +56,7 @@ test('[S46] up starts everything, never sends to its own ports, ends cleanly wit
   const db = join(folder, 'deep', 'temporal.db');
   const ports = ['--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
-  const receiver = await startReceiver();
+  const receiver = await startRecorder();
   afterwards(() => receiver.close());
   const up = start(['up', '--db', db, ...ports, '--json'], env);
   await up.says(({ stdout }) => stdout.endsWith('\n'));

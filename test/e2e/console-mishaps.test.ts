@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import { newApiKey } from '../../src/config/references.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
@@ -239,7 +239,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
   });
 
   test('the console says when somebody else has already decided a dead letter', async () => {
-    const endpoint = await startReceiver({ answer: () => ({ status: 422 }) });
+    const endpoint = await startRecorder({ answer: () => ({ status: 422 }) });
     const job = await started('Decided twice', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
     await trigger(job, 'disputed');
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);

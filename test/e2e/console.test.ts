@@ -4,7 +4,7 @@ import type { Locator, Page } from 'playwright-core';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
@@ -39,7 +39,7 @@ async function findJob(page: Page, label: string): Promise<Locator> {
 }
 
 /** A job of the console's own, whose answers can be chosen. */
-async function started(label: string, receiver: Receiver, more: object = {}): Promise<string> {
+async function started(label: string, receiver: Recorder, more: object = {}): Promise<string> {
   const { jobId } = await lab.jobs.start({
     label,
     audiences: [VIPS.slug],
@@ -69,7 +69,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('sends a test, and says what its answer would mean', async () => {
-    const endpoint = await startReceiver({ answer: () => ({ status: 404 }) });
+    const endpoint = await startRecorder({ answer: () => ({ status: 404 }) });
     const { page, context } = await browser.open(`${api.url}/new`);
     await page.getByLabel(VIPS.name).check();
     await page.getByLabel('Webhook URL').fill(endpoint.url);
@@ -87,7 +87,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('shows a failing endpoint and why, a person and what they got, and what an edit changes', async () => {
-    const endpoint = await startReceiver({ answer: () => ({ status: 503 }) });
+    const endpoint = await startRecorder({ answer: () => ({ status: 503 }) });
     const job = await started('Failing', endpoint);
     await trigger(job, 'unlucky');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
@@ -128,7 +128,7 @@ describeWithBrowser('the console', () => {
   });
 
   test('redelivers a dead letter, and discards others only after they were counted', async () => {
-    const endpoint = await startReceiver({ answer: () => ({ status: 422 }) });
+    const endpoint = await startRecorder({ answer: () => ({ status: 422 }) });
     const job = await started('Refused', endpoint, { answers: { '422': 'dead-letter' } });
     for (const user of ['one', 'two', 'three']) await trigger(job, user);
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 3);
@@ -353,7 +353,7 @@ describeWithBrowser('the console', () => {
   test('shows what is hostile as text, wherever it comes from', async () => {
     const script = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>";
     const hostile = `${script}\u202Egnp.exe\u0000`;
-    const endpoint = await startReceiver({
+    const endpoint = await startRecorder({
       answer: () => ({ status: 400, body: `${hostile}${'x'.repeat(1_000_000)}` }),
     });
     const job = await started(hostile.replace('\u0000', ''), endpoint, {

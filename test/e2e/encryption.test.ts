@@ -9,7 +9,7 @@ import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
 import { WORKER_RPC, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -27,7 +27,7 @@ const SECRET = 's3cr3t';
 
 let isEndpointUp = true;
 
-const alerts = await startReceiver({ keepBodies: true });
+const alerts = await startRecorder({ keepBodies: true });
 afterFile(() => alerts.close());
 const lab = await labOfFile({
   config: {

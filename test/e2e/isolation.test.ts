@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { SLICE_BUDGET_MS } from '../../src/domain/job/dispatching.ts';
 import { SLICES } from '../../src/domain/limits.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { Lab, type LabOptions } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -27,13 +27,13 @@ interface Hanging {
 /** A lab whose receiver is well, and a second endpoint that hangs. */
 class TwoEndpoints {
   readonly lab: Lab;
-  readonly unhealthy: Receiver;
+  readonly unhealthy: Recorder;
   readonly #hanging: Hanging;
   #people = 0;
 
   static async open(config: LabOptions['config']): Promise<TwoEndpoints> {
     const hanging: Hanging = { sockets: new Set(), isOver: false };
-    const unhealthy = await startReceiver({
+    const unhealthy = await startRecorder({
       answer: ({ message }, { socket }) => {
         if (message?.user === PROOF || hanging.isOver) return undefined;
         hanging.sockets.add(socket);
@@ -44,7 +44,7 @@ class TwoEndpoints {
     return new TwoEndpoints(lab, unhealthy, hanging);
   }
 
-  private constructor(lab: Lab, unhealthy: Receiver, hanging: Hanging) {
+  private constructor(lab: Lab, unhealthy: Recorder, hanging: Hanging) {
     this.lab = lab;
     this.unhealthy = unhealthy;
     this.#hanging = hanging;

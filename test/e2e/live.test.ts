@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
-import { elementsOf } from '../../src/local/ledger.ts';
+import { elementsOf } from '../../demo/recorder.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { release } from '../../src/worker/release.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';
@@ -164,13 +164,13 @@ describe('alerts', () => {
   }
 
   let lab: Lab;
-  let operators: Receiver;
+  let operators: Recorder;
   /** What the operators' webhook accepted, in order; and whether it accepts anything now. */
   const told: Told[] = [];
   const world = { operatorsTake: true, refused: 0, isUnhealthy: false };
 
   beforeAll(async () => {
-    operators = await startReceiver({
+    operators = await startRecorder({
       answer: () => {
         if (world.operatorsTake) return undefined;
         world.refused++;

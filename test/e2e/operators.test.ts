@@ -14,7 +14,7 @@ import {
   jobWorkflowId,
   WATCH_AUDIENCE,
 } from '../../src/domain/names.ts';
-import { type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, labOfFile, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -25,7 +25,7 @@ import { NewerState } from '../../src/domain/errors.ts';
 const lab = await labOfFile();
 
 test('an edit takes effect from the next slice: another URL, other fields, another format, another audience', async () => {
-  const other = await startReceiver({ keepBodies: true });
+  const other = await startRecorder({ keepBodies: true });
   afterwards(() => other.close());
   const job = await lab.start({ audiences: ['vip'] });
   const { status } = await lab.jobs.edit(job, {
@@ -56,8 +56,8 @@ test("an edit is checked by workers of the job's own task queue, whichever the c
 
 test('[S23] no view of a job shows its full URL, and an edit that does not name it keeps it', async () => {
   const asked: (string | undefined)[] = [];
-  const answer: ReceiverOptions['answer'] = (_, { url }) => void asked.push(url);
-  const receiver = await startReceiver({ answer });
+  const answer: RecorderOptions['answer'] = (_, { url }) => void asked.push(url);
+  const receiver = await startRecorder({ answer });
   afterwards(() => receiver.close());
   const job = await lab.start({ webhookUrl: new URL('/s3cret?token=s3cret', receiver.url).href });
   const { status } = await lab.jobs.edit(job, { label: 'Edited' });
@@ -136,7 +136,7 @@ test('the Temporal UI is told what each message does', async () => {
 
 test('retry sends at once what would have waited an hour after an endpoint was fixed', async () => {
   let isMended = false;
-  const receiver = await startReceiver({ answer: () => (isMended ? undefined : { status: 503 }) });
+  const receiver = await startRecorder({ answer: () => (isMended ? undefined : { status: 503 }) });
   afterwards(() => receiver.close());
   const job = await lab.start({ webhookUrl: receiver.url });
   for (const user of ['1', '2', '3', '4']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });

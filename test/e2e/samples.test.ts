@@ -6,7 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { Webhook } from 'standardwebhooks';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import type { Sample, SentSample } from '../../src/contract/sample.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { temporal } from '../support/temporal.ts';
 import { jsonLines, Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -16,8 +16,8 @@ const SIGNING = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 const SECRETS = ['s3cret-key', 's3cret-token', 's3cret-path', 'client-s3cret', SIGNING];
 
 let folder: string;
-let receiver: Receiver;
-let issuer: Receiver;
+let receiver: Recorder;
+let issuer: Recorder;
 let worker: Program;
 /** What the endpoint answers instead of 200. */
 let status: number | undefined;
@@ -34,7 +34,7 @@ function jobFile(name: string, changes: object): string {
 
 beforeAll(async () => {
   folder = tempFolder();
-  receiver = await startReceiver({
+  receiver = await startRecorder({
     keepBodies: true,
     answer: (_, { headers }) => {
       // Of the tokens, the first is stale by the time it comes.
@@ -44,7 +44,7 @@ beforeAll(async () => {
         : { status, body: `I was told ${headers.authorization ?? ''} s3cret-key` };
     },
   });
-  issuer = await startReceiver({ answer: ({ number }) => givesToken(`s3cret-token-${number}`) });
+  issuer = await startRecorder({ answer: ({ number }) => givesToken(`s3cret-token-${number}`) });
   const origins = [new URL(receiver.url).origin];
   const oauth2 = { tokenUrl: issuer.url, clientId: 'me', clientSecret: 'client-s3cret' };
   writeFileSync(
@@ -226,7 +226,7 @@ describe('its authorizations', () => {
   const NEW = `whsec_${Buffer.alloc(32, 8).toString('base64')}`;
 
   let folder: string;
-  let receiver: Receiver;
+  let receiver: Recorder;
   let worker: Program;
   let operator: Operator;
   const taskQueue = `authorizations-${randomUUID()}`;
@@ -235,7 +235,7 @@ describe('its authorizations', () => {
     folder = tempFolder();
     await writeSampleSource(join(folder, 'audiences'), { people: 5 });
     // Nobody comes in but with the new token.
-    receiver = await startReceiver({
+    receiver = await startRecorder({
       keepBodies: true,
       answer: (_, { headers }) => (headers.authorization === 'Bearer new-token' ? undefined : { status: 401 }),
     });

@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import type { Config } from '../../src/config/config.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import type { Answer, ReceiverOptions } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/local/receiver.ts';
+import type { RecorderOptions } from '../../demo/recorder.ts';
 import { Lab } from '../support/lab.ts';
 import { type CollectedSpan, type Collector, startCollector } from '../tracing/a-collector.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -14,7 +15,7 @@ const BUSY: Answer = { status: 503, headers: { 'retry-after': '1' }, body: 'answ
 
 async function openLab(
   tracing: Partial<NonNullable<Config['tracing']>> & { endpoint: string },
-  receiver: ReceiverOptions,
+  receiver: RecorderOptions,
   config: Partial<Config> = {},
 ): Promise<Lab> {
   const all = { headers: {}, sampleRatio: 1, sendTraceparent: true, ...tracing };

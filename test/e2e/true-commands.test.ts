@@ -14,7 +14,7 @@ import {
 } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { type Receiver, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
@@ -273,17 +273,17 @@ describe('a busy job', () => {
   const SLOWLY_MS = 300;
 
   let lab: Lab;
-  let before: Receiver;
-  let after: Receiver;
+  let before: Recorder;
+  let after: Recorder;
   /** Until then, the endpoint takes its time: the job is in the middle of sending, however late it is told something. */
   let isTold = false;
 
   beforeAll(async () => {
-    before = await startReceiver({
+    before = await startRecorder({
       keepBodies: true,
       answer: () => ({ status: 200, delayMs: isTold ? 40 : SLOWLY_MS }),
     });
-    after = await startReceiver({ keepBodies: true, delayMs: 40 });
+    after = await startRecorder({ keepBodies: true, delayMs: 40 });
     lab = await Lab.open({
       config: {
         authorizations: configured({
@@ -326,7 +326,7 @@ describe('a busy job', () => {
     return answer;
   }
 
-  function arrived(receiver: Receiver, prefix: string) {
+  function arrived(receiver: Recorder, prefix: string) {
     return receiver.ledger.entries.filter(({ message }) => message?.user.startsWith(prefix) === true);
   }
 

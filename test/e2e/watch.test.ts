@@ -5,7 +5,7 @@ import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -140,7 +140,7 @@ test('a watch makes nobody leave while its source is down, breaks off or is circ
 });
 
 test('a table that is half empty for a while makes nobody leave, and operators are told', async () => {
-  const operators = await startReceiver({ keepBodies: true });
+  const operators = await startRecorder({ keepBodies: true });
   await open(numbered(100), 1, operators.url);
   await listener();
   await watch();

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { Agent, request } from 'undici';
-import { type Answer, type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 
 const VIP = 'a'.repeat(32);
 const cleanUps: (() => Promise<void>)[] = [];
@@ -9,13 +10,13 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function start(options?: ReceiverOptions): Promise<Receiver> {
-  const receiver = await startReceiver(options);
+async function start(options?: RecorderOptions): Promise<Recorder> {
+  const receiver = await startRecorder(options);
   cleanUps.push(() => receiver.close());
   return receiver;
 }
 
-function sender(receiver: Receiver, connections = 1) {
+function sender(receiver: Recorder, connections = 1) {
   const agent = new Agent({ connections, pipelining: 1 });
   cleanUps.push(() => agent.destroy());
   let sent = 0;
@@ -154,7 +155,7 @@ test('takes nothing but POST', async () => {
 });
 
 test('closes although a request hangs and another one is being thought about', async () => {
-  const receiver = await startReceiver({
+  const receiver = await startRecorder({
     answer: ({ number }) => (number === 1 ? 'hang' : { status: 200, delayMs: 60_000 }),
   });
   const send = sender(receiver, 2);

@@ -8,7 +8,7 @@ import { type Config, loadConfig, withThisMachine } from '../../src/config/confi
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { type RunningWorker, startWorker } from '../../src/worker/worker.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';
@@ -34,7 +34,7 @@ export function membersOfVip(members: readonly string[]): Partial<SourceContent>
 }
 
 export interface LabOptions {
-  readonly receiver?: ReceiverOptions;
+  readonly receiver?: RecorderOptions;
   readonly content?: Partial<SourceContent>;
   readonly config?: Partial<Config>;
   readonly workers?: number;
@@ -47,7 +47,7 @@ export interface LabOptions {
 /** One or more workers, a source, an endpoint and a client, on a task queue of their own; everything is real except the source. */
 export class Lab {
   readonly source: MemorySource;
-  readonly receiver: Receiver;
+  readonly receiver: Recorder;
   readonly client: Client;
   readonly jobs: ExportJobs;
   readonly taskQueue: string;
@@ -62,7 +62,7 @@ export class Lab {
     const taskQueue = `test-${randomUUID()}`;
     const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } })), ...options.config };
     const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen()] });
-    const receiver = await startReceiver(options.receiver ?? {});
+    const receiver = await startRecorder(options.receiver ?? {});
     const lab = new Lab(options, config, address, connection, receiver);
     for (let i = 0; i < (options.workers ?? 1); i++) await lab.addWorker();
     return lab;
@@ -73,7 +73,7 @@ export class Lab {
     config: Config,
     address: string,
     connection: Connection,
-    receiver: Receiver,
+    receiver: Recorder,
   ) {
     this.#hasOwnSource = options.configuredSource !== true;
     this.source = new MemorySource(options.content ?? membersOfVip([]), {});

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { temporal } from './temporal.ts';
 import { type Program, startTriggers } from './triggers-cli.ts';
@@ -12,19 +12,19 @@ import { tempFolder } from './temp-folder.ts';
 /** Workers in processes of their own, which a test may kill, with a task queue, a folder and an endpoint. Whoever opens it closes it. */
 export class WorkerProcesses {
   readonly folder: string;
-  readonly receiver: Receiver;
+  readonly receiver: Recorder;
   readonly client: Client;
   readonly jobs: ExportJobs;
   readonly #connection: Connection;
   readonly #taskQueue: string;
   readonly #programs: Program[] = [];
 
-  static async open(name: string, answering: Pick<ReceiverOptions, 'answer'> = {}): Promise<WorkerProcesses> {
-    const receiver = await startReceiver(answering);
+  static async open(name: string, answering: Pick<RecorderOptions, 'answer'> = {}): Promise<WorkerProcesses> {
+    const receiver = await startRecorder(answering);
     return new WorkerProcesses(name, receiver, await Connection.connect({ address: temporal.address }));
   }
 
-  private constructor(name: string, receiver: Receiver, connection: Connection) {
+  private constructor(name: string, receiver: Recorder, connection: Connection) {
     this.folder = tempFolder();
     this.receiver = receiver;
     this.#connection = connection;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type Receiver, type ReceiverOptions, startReceiver } from '../../src/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { createPoster, type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
 import type { GuardedAgentsOptions } from '../../src/webhook/guarded-agents.ts';
 import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
@@ -53,8 +53,8 @@ export async function postToRaw(answer: string | ((socket: Socket) => void), tim
 }
 
 /** An endpoint until the test is over. */
-export async function aReceiver(options?: ReceiverOptions): Promise<Receiver> {
-  const receiver = await startReceiver(options);
+export async function aReceiver(options?: RecorderOptions): Promise<Recorder> {
+  const receiver = await startRecorder(options);
   afterwards(() => receiver.close());
   return receiver;
 }

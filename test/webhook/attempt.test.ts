@@ -2,7 +2,8 @@ import { AssertionError } from 'node:assert';
 import { expect, test } from '@jest/globals';
 import type { Dispatcher } from 'undici';
 import { judge } from '../../src/domain/verdict.ts';
-import { type Answer, startReceiver } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { type HttpAttempt, AttemptHandler, postAuthorized } from '../../src/webhook/attempt.ts';
 import type { RequestAuthorization } from '../../src/webhook/authorizations.ts';
 import { serveHttp } from './a-server.ts';
@@ -215,7 +216,7 @@ test('[S31] Retry-After is understood in seconds, as a date, and when it is sent
 });
 
 test('a port where nobody listens has a code', async () => {
-  const receiver = await startReceiver();
+  const receiver = await startRecorder();
   await receiver.close();
   // And nothing else: the system's message contains the address that the name resolves to.
   expect(await post(receiver.url)).toEqual({ ok: false, code: 'ECONNREFUSED', durationMs: expect.any(Number) });

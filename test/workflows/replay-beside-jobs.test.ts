@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { DeadLetterStatus } from '../../src/contract/dead-letter.ts';
 import { HOLDER, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
-import { startReceiver } from '../../src/local/receiver.ts';
+import { startRecorder } from '../../demo/recorder.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
@@ -33,7 +33,7 @@ async function onlyDeadLetter(lab: Lab, job: string): Promise<string> {
 test('histories recorded today replay: a dead letter that is not redelivered at first, and its alert', async () => {
   let isRefusing = true;
   let isDown = true;
-  const operators = await startReceiver({
+  const operators = await startRecorder({
     answer: () => {
       const status = isDown ? 503 : 200;
       isDown = false;

@@ -1,7 +1,7 @@
 import { command } from '../command.ts';
 import { aborted, interruption, listening } from '../terminal.ts';
 import { answerStatus, portNumber, wholeNumber } from '../options.ts';
-import { arrivalText, type ReceivedRequest } from '../render-trace.ts';
+import { arrivalText } from '../render-trace.ts';
 
 const DEFAULT_PORT = 9000;
 
@@ -21,9 +21,10 @@ export const receiveCommand = command({
     const starting = startReceiver({
       port,
       delayMs,
-      ledger: 'sums',
-      answer: () => ({ status }),
-      onArrival: (arrival: ReceivedRequest, body: string) => print({ ...arrival, body }, () => [arrivalText(arrival)]),
+      handle: (arrival, body) => {
+        print({ ...arrival, body }, () => [arrivalText(arrival)]);
+        return { answer: { status } };
+      },
     });
     const receiver = await listening(starting, { host: '127.0.0.1', port });
     terminal.err(`Receiving at ${receiver.url} and answering ${status}. Stop with Ctrl-C.`);

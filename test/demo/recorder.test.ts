@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { type ExpectedTrigger, missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
-import { Ledger } from '../../src/local/ledger.ts';
-import type { ReceivedRequest } from '../../src/local/ledger.ts';
+import { Ledger, type RecordedRequest } from '../../demo/recorder.ts';
 
 const VIP = 'a'.repeat(32);
 let ids = 0;
@@ -17,8 +16,8 @@ function trigger(user: string, second: number, more: Partial<ExpectedTrigger> = 
 function begin(
   ledger: Ledger,
   what: ExpectedTrigger,
-  more: Partial<Pick<ReceivedRequest, 'deliveryId' | 'inFlight'>> = {},
-): ReceivedRequest {
+  more: Partial<Pick<RecordedRequest, 'deliveryId' | 'inFlight'>> = {},
+): RecordedRequest {
   const { user, audience, event, at: when } = what;
   const message = { user, audience: VIP, slug: audience, event, at: when };
   return ledger.record({ deliveryId: `id-${++ids}`, message, arrivedAtMs: 0, inFlight: 1, ...more });
@@ -27,7 +26,7 @@ function begin(
 function arrive(
   ledger: Ledger,
   what: ExpectedTrigger,
-  more: { deliveryId?: string; answered?: ReceivedRequest['answered'] } = {},
+  more: { deliveryId?: string; answered?: RecordedRequest['answered'] } = {},
 ) {
   const { answered = 200, ...rest } = more;
   ledger.settle(begin(ledger, what, rest), answered);
@@ -125,16 +124,6 @@ test('a body of neither format and a request without an id are unreadable', () =
   ledger.settle(ledger.record(none), 200);
   ledger.settle(ledger.record({ ...none, deliveryId: 'a' }), 200);
   expect(ledger.summary()).toMatchObject({ requests: 2, unreadable: 2, delivered: 1, byAudience: {} });
-});
-
-test('a ledger of sums keeps no entries and still finds repeats and wrong order', () => {
-  const ledger = new Ledger({ entries: false });
-  arrive(ledger, trigger('1', 2), { deliveryId: 'b' });
-  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
-  arrive(ledger, trigger('1', 1), { deliveryId: 'a' });
-  expect(ledger.summary()).toMatchObject({ delivered: 2, duplicates: 1, outOfOrder: 1 });
-  expect(ledger.missingIds(['a', 'c'])).toEqual(['c']);
-  expect(() => ledger.entries).toThrow(/keeps sums only/);
 });
 
 test('waiting ends with the answer that makes it true', async () => {

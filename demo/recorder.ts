@@ -1,49 +1,65 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { parseInstant } from '../domain/instant.ts';
-import type { TriggerEvent } from '../contract/trigger.ts';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { parseInstant } from '../src/domain/instant.ts';
+import {
+  type Answer,
+  type Answered,
+  type ReceivedElement,
+  type ReceivedRequest,
+  type Receiver,
+  type ReceiverOptions,
+  startReceiver,
+} from '../src/local/receiver.ts';
 
-/** The membership change in a body of either payload format. */
-export interface ReceivedMessage {
-  readonly user: string;
-  /** 32-hex id of the audience. */
-  readonly audience: string;
-  readonly slug: string;
-  readonly event: TriggerEvent;
-  /** When it happened, as spelt in the body. */
-  readonly at: string;
-}
-
-/** One trigger of a batch. */
-export interface ReceivedElement {
-  /** As it says itself; undefined when it says none. */
-  readonly deliveryId: string | undefined;
-  /** Undefined when it is neither payload format. */
-  readonly message: ReceivedMessage | undefined;
-}
-
-/** One request that arrived, from its last byte on. */
-export interface ReceivedRequest {
-  /** From 1, in the order in which requests were complete. */
-  readonly number: number;
-  /** Header `webhook-id`. */
-  readonly deliveryId: string | undefined;
-  /** The message in the body; undefined when it is neither payload format. */
-  readonly message: ReceivedMessage | undefined;
-  /** If the body is a list: its elements. */
-  readonly elements?: readonly ReceivedElement[];
-  /** Its method and its path with the query; absent for a POST of one of these formats. */
-  readonly target?: string;
-  /** When its headers had arrived, epoch ms. */
-  readonly arrivedAtMs: number;
-  /** Requests in flight at that moment, itself included. */
-  readonly inFlight: number;
+/** A request that was recorded. */
+export interface RecordedRequest extends ReceivedRequest {
   /** Only with `keepBodies`. */
   readonly body?: string;
   readonly headers?: IncomingHttpHeaders;
-  /** HTTP status that was answered, or how the request ended without one; undefined while it is open. */
-  readonly answered: number | 'reset' | 'half' | 'aborted' | undefined;
+  /** Undefined while it is open. */
+  readonly answered: Answered | undefined;
   /** When that was, epoch ms; undefined while it is open. */
   readonly endedAtMs: number | undefined;
+}
+
+export interface RecorderOptions extends Pick<ReceiverOptions, 'port' | 'delayMs'> {
+  /** Whether arrivals keep their body and headers. Default false. */
+  readonly keepBodies?: boolean;
+  /** Decides the answer; undefined means 200. Default: 200 for all. */
+  readonly answer?: (arrival: RecordedRequest, request: IncomingMessage) => Answer | undefined;
+  /** Called with every complete request, before it is answered. */
+  readonly onArrival?: (arrival: RecordedRequest, body: string) => void;
+}
+
+/** A running receiver that records what arrives. */
+export interface Recorder extends Receiver {
+  readonly ledger: Ledger;
+}
+
+/** Starts a receiver that records its requests. */
+export async function startRecorder(options: RecorderOptions = {}): Promise<Recorder> {
+  const ledger = new Ledger();
+  const receiver = await startReceiver({
+    port: options.port,
+    delayMs: options.delayMs,
+    handle: (arrival, body, request) => {
+      const { headers } = request;
+      const entry = ledger.record({ ...arrival, ...(options.keepBodies === true ? { body, headers } : {}) });
+      options.onArrival?.(entry, body);
+      return {
+        answer: options.answer?.(entry, request),
+        onAnswered: (answered) => ledger.settle(entry, answered),
+      };
+    },
+  });
+  return {
+    ledger,
+    url: receiver.url,
+    port: receiver.port,
+    get inFlight() {
+      return receiver.inFlight;
+    },
+    close: () => receiver.close(),
+  };
 }
 
 export interface LedgerSummary {
@@ -65,15 +81,14 @@ export interface LedgerSummary {
   readonly unreadable: number;
 }
 
-interface OpenRequest extends ReceivedRequest {
-  answered: ReceivedRequest['answered'];
-  endedAtMs: ReceivedRequest['endedAtMs'];
+interface OpenRequest extends RecordedRequest {
+  answered: RecordedRequest['answered'];
+  endedAtMs: RecordedRequest['endedAtMs'];
 }
 
 /** Records the requests of a receiver, and finds forbidden ones: repeats, wrong order, too many at once, gaps. */
 export class Ledger {
-  readonly #keepsEntries: boolean;
-  readonly #entries: ReceivedRequest[] = [];
+  readonly #entries: RecordedRequest[] = [];
   readonly #deliveredIds = new Set<string>();
   readonly #lastAt = new Map<string, string>();
   readonly #open = new Map<string, number>();
@@ -87,14 +102,8 @@ export class Ledger {
   #refused = 0;
   #unreadable = 0;
 
-  /** @param options.entries whether every arrival is kept (default), or only the sums and the ids: about 200 bytes a message. */
-  constructor(options: { readonly entries?: boolean } = {}) {
-    this.#keepsEntries = options.entries ?? true;
-  }
-
-  /** All arrivals in their order. @throws when the ledger does not keep them. */
-  get entries(): readonly ReceivedRequest[] {
-    if (!this.#keepsEntries) throw new Error('This ledger keeps sums only. Start the receiver with ledger: "entries".');
+  /** All arrivals in their order. */
+  get entries(): readonly RecordedRequest[] {
     return this.#entries;
   }
 
@@ -127,10 +136,10 @@ export class Ledger {
   }
 
   /** Records a complete request. `settle` later records the answer. */
-  record(arrival: Omit<ReceivedRequest, 'number' | 'answered' | 'endedAtMs'>): ReceivedRequest {
+  record(arrival: Omit<RecordedRequest, 'number' | 'answered' | 'endedAtMs'>): RecordedRequest {
     this.#requests += 1;
-    const entry: OpenRequest = { number: this.#requests, ...arrival, answered: undefined, endedAtMs: undefined };
-    if (this.#keepsEntries) this.#entries.push(entry);
+    const entry: OpenRequest = { ...arrival, number: this.#requests, answered: undefined, endedAtMs: undefined };
+    this.#entries.push(entry);
     if (arrival.inFlight > this.#mostInFlight) this.#mostInFlight = arrival.inFlight;
     for (const { deliveryId, message } of elementsOf(arrival))
       if (message === undefined || deliveryId === undefined) this.#unreadable += 1;
@@ -143,8 +152,8 @@ export class Ledger {
     return entry;
   }
 
-  settle(arrival: ReceivedRequest, answered: NonNullable<ReceivedRequest['answered']>): void {
-    // Only its ledger writes to an ReceivedRequest.
+  settle(arrival: RecordedRequest, answered: Answered): void {
+    // Only its ledger writes to a RecordedRequest.
     const entry = arrival as OpenRequest;
     entry.answered = answered;
     entry.endedAtMs = Date.now();
@@ -228,7 +237,7 @@ function usersIn({ message, elements }: Pick<ReceivedRequest, 'message' | 'eleme
   return message === undefined ? [] : [message.user];
 }
 
-function isSuccess(answered: ReceivedRequest['answered']): boolean {
+function isSuccess(answered: Answered): boolean {
   return typeof answered === 'number' && answered >= 200 && answered < 300;
 }
 
