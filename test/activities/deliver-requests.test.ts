@@ -370,7 +370,7 @@ test('each request carries its trace header, and its end is reported to the trac
   expect(headersOf(lab, 'traceparent')).toEqual(['trace-0', 'trace-1']);
 });
 
-test('telemetry is told of the look-up of profiles, and of triggers that failed without a request', async () => {
+test('telemetry records the look-up of profiles, and triggers that failed without a request', async () => {
   const { lab, told } = await openLab();
   lab.source.setProfile('known', {});
   await lab.deliver([bare('known'), bare('unknown')], { permits: 1 });

@@ -8,7 +8,7 @@ import type { Right } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
-/** What an API without Temporal answers to a key: whoever gets past the key waits for Temporal. */
+/** The answer of an API without Temporal to a key: a request with a valid key waits for Temporal. */
 async function answerTo(
   may: readonly Right[],
   jobs: readonly string[] | undefined,

@@ -13,7 +13,7 @@ const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP', size: 1200 };
 const NEWS = { id: 'b'.repeat(32), slug: 'news', name: 'Newsletter' };
 const NONE = 'Webhook endpoint does not require authorization';
 const HOOK = 'https://hooks.example.com/s3cret';
-/** Where the questions stand for whoever reads before they type. */
+/** Where the questions stand, for people who read before they type. */
 const page = readFileSync(new URL('../../docs/setup.md', import.meta.url), 'utf8');
 /** The shortest way through the form. */
 const SHORT = [NONE, 'VIP', '', ['vip (1,200 members)'], HOOK, [], false, false, '', []];

@@ -175,7 +175,7 @@ test('the command line reports permission denied by Temporal as such, whatever t
   expect(JSON.parse(err.join(''))).toMatchObject({ error: { name: 'NotLetIn' } });
 });
 
-test('trouble of the server is not told in the words of its SDK', () => {
+test('trouble of the server is not reported in the words of its SDK', () => {
   const trouble = Object.assign(new Error('14 UNAVAILABLE: shard status unknown'), {
     code: 14,
     details: '',

@@ -63,7 +63,7 @@ test('a running watch that is given other settings says all of them as they are 
   );
 });
 
-test('a watch says what to do when held, why it fails, what it missed, and which jobs were not told', () => {
+test('a watch says what to do when held, why it fails, what it missed, and which jobs do not have the changes', () => {
   const at = '2026-11-25T08:30:00.000000000Z';
   const status: WatchStatus = {
     ...STATUS,
@@ -285,7 +285,7 @@ test('a dead letter is in words', () => {
     discarded: shown({ state: 'discarded' }),
     redelivered: shown({ state: 'redelivered' }),
   }).toMatchSnapshot();
-  // Whoever lost the profile is advised to push again, and not to redeliver.
+  // For a lost profile, the advice is to push again, and not to redeliver.
   expect(shown({ failure: lost })).not.toContain('redeliver');
 });
 

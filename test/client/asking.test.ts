@@ -41,7 +41,7 @@ test('a command is not repeated for longer than an answer may take, nor after an
   expect(denied.ids).toHaveLength(1);
 });
 
-/** A client of a workflow whose run ends: a question put to that run is never answered, whoever cancels it, and one put to the next run is. */
+/** A client of a workflow whose run ends: that run never answers, even if the question is cancelled. The next run does. */
 function ending(nextRunAfter: number) {
   let [looks, asked, givenUp] = [0, 0, 0];
   const handle = {

@@ -148,7 +148,7 @@ async function answered(answer: DetailedStatus, times: number): Promise<Connecte
   let calls = 0;
   const server = await startGrpcServer(() => {
     calls++;
-    if (calls === 1) return UNIMPLEMENTED; // As an old server does to whoever connects.
+    if (calls === 1) return UNIMPLEMENTED; // As an old server answers every client.
     return calls <= 1 + times ? answer : 0;
   });
   const connected = await connectClient({ connectionOptions: { address: server.address }, namespace: 'default' }, []);

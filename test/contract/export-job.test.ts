@@ -151,9 +151,14 @@ test('a field called __proto__ is an unknown field like any other', () => {
   expect(problemsOf(hostile).map(([field]) => field)).toContain('__proto__');
 });
 
-test.each([[null], [[]], ['a job'], [5], [undefined], [true]])('a whole that is %j is told what a job is', (whole) => {
-  expect(problemsOf(whole)).toEqual([['', `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.`]]);
-});
+test.each([[null], [[]], ['a job'], [5], [undefined], [true]])(
+  'a whole that is %j is refused with what a job is',
+  (whole) => {
+    expect(problemsOf(whole)).toEqual([
+      ['', `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.`],
+    ]);
+  },
+);
 
 test.each([
   'https://me:s3cret@example.com/',

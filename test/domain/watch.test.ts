@@ -141,7 +141,7 @@ test('the Temporal UI shows what a watch does and what is wrong, and nothing bre
   expect(text).toContain('the snapshot was lost');
 });
 
-test('operators are told once that rounds fail or exits are held, and again when that is over', () => {
+test('operators are alerted once that rounds fail or exits are held, and again when that is over', () => {
   const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
   const well = newWatch(audience, { everyMs: 60_000, emitExisting: false, largestExitPercent: 20 });
   const at = '2026-01-01T00:00:00.000000000Z';

@@ -441,7 +441,7 @@ describe('keys', () => {
     expect(await as(`/v1/jobs/${job}/pause`, { method: 'POST' })).toBe(403);
     expect(await as('/v1/trace?user=a')).toBe(403);
     expect((await lab.jobs.status(other)).received).toBe(0);
-    // Whoever may only see a job is not told to where it sends.
+    // A key that may only see a job does not see where it sends.
     server.replaceKeys({ crm: key({ may: ['read'] }) });
     expect(await as(`/v1/jobs/${job}`)).toBe(200);
     expect(await as(`/v1/jobs/${job}/definition`)).toBe(403);

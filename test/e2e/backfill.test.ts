@@ -44,7 +44,7 @@ test('live first: a live trigger does not wait for the backfill', async () => {
   expect(lab.receiver.ledger.delivered - before).toBeLessThan(900);
 });
 
-test('no stale enter: who leaves while the backfill waits is never told about as in after that', async () => {
+test('no stale enter: nobody who leaves while the backfill waits is reported as a member after that', async () => {
   const members = people(1200);
   let haveLeft = false;
   const lab: Lab = await labOfTest({

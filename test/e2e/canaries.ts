@@ -23,7 +23,7 @@ export const SENT = {
 
 /** One of each kind that no request carries as it is, or none that is looked at. */
 export const KEPT = {
-  // Without a dash: whoever sends it spells that out before it is in base64.
+  // Without a dash: a sender would escape it before it is in base64.
   client: canary('client').replaceAll('-', ''),
   passphrase: canary('passphrase'),
   signing: newSigningSecret('hmac').secret,

@@ -117,7 +117,7 @@ test.each<[what: string, args: readonly string[], options?: ProgramOptions]>([
   expect(await startTriggers(args, { ...options, env }).end()).toEqual(await operator.run(args, options));
 });
 
-test('receive answers as told, and prints what arrives until Ctrl-C', async () => {
+test('receive gives the chosen answer, and prints what arrives until Ctrl-C', async () => {
   const receiver = startTriggers(['receive', '--port', '0', '--status', '202', '--json']);
   afterwards(() => receiver.kill());
   await receiver.says(({ stderr }) => stderr.includes('Stop with Ctrl-C.'));

@@ -276,7 +276,7 @@ describeWithBrowser('the console', () => {
     await context.close();
   });
 
-  test('keeps what was typed when the session ends, for whoever signs in again with the same key', async () => {
+  test('keeps what was typed when the session ends, for a person who signs in again with the same key', async () => {
     const { secret: key, hash } = newApiKey();
     const keyed = await openApi({ typist: { hash, may: ['read', 'operate'] } });
     const { page, context } = await browser.open(`${keyed.url}/new`);
@@ -319,7 +319,7 @@ describeWithBrowser('the console', () => {
     await context.close();
   });
 
-  test('shows whoever may only read no button that changes something', async () => {
+  test('shows a person who may only read no button that changes something', async () => {
     const { secret: key, hash } = newApiKey();
     const reading = await openApi({ looker: { hash, may: ['read'] } });
     const job = await started('Looked at', lab.receiver);

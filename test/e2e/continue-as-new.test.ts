@@ -65,7 +65,7 @@ test('continue-as-new in the middle of a stream of signals loses nothing and kee
 });
 
 test('while one request hangs, a run that grows old holds up nobody else', async () => {
-  // It is to end from 200 events on, and from 800 on whoever waits; at 1,600 it would wait for the request that hangs.
+  // It is to end from 200 events on, and from 800 on no matter who waits; at 1,600 it would wait for the request that hangs.
   const serverLimits = { ...DEFAULT_SERVER_LIMITS, eventsPerRun: 10_000 };
   const lab = await Lab.open({
     config: { serverLimits, requestTimeoutMs: 60_000 },

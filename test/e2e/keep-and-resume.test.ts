@@ -171,7 +171,7 @@ test('stop --waiting discard needs no confirmation when nothing waits', async ()
   });
 });
 
-test('a stopped job that kept nothing cannot be resumed, nor be told to discard', async () => {
+test('a stopped job that kept nothing cannot be resumed, and refuses to discard', async () => {
   const job = await lab.start();
   await lab.jobs.stop(job);
   await lab.handle(job).result();

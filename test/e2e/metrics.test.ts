@@ -91,7 +91,7 @@ test.each(queries)('the query of "%s" asks for metrics, labels and values that t
   expect(grouped.filter((label) => !left.has(label))).toEqual([]);
 });
 
-test('the dashboard offers the jobs that told something', () => {
+test('the dashboard offers the jobs that reported something', () => {
   for (const { definition } of dashboard.templating.list) {
     const [, metric = '', label = ''] = /^label_values\((\w+), (\w+)\)$/.exec(definition) ?? [];
     expect([metric, metrics.get(metric)?.labels.has(label)]).toEqual([metric, true]);

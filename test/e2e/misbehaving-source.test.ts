@@ -116,7 +116,7 @@ describe('services as sources', () => {
   test('a job sends the members of a Lytics audience, with the profiles that their scan brought', async () => {
     const server = await lytics.startLytics(CONTENT);
     await exported(lytics.settings(server.url));
-    // Of 2,501 people, whoever was not in a scan.
+    // Those of 2,501 people who were not in a scan.
     const lookedUp = server.asked.filter(({ url }) => url.pathname.includes('/entity/'));
     expect(lookedUp.map(({ url }) => url.pathname)).toEqual(['/api/entity/user/_uid/live']);
   });

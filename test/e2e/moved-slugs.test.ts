@@ -8,7 +8,7 @@ import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-// A slug passes from one audience to another while a job runs that knows the first by it. Whoever types it means the second.
+// A slug passes from one audience to another while a job runs that knows the first by it. A person who types it means the second.
 
 const environment = { ...process.env };
 /** Its slug is given to `later` after a job has been started for it; every test has its own two. */

@@ -68,7 +68,7 @@ test('a trigger that the endpoint refuses is a dead letter that is listed and sh
   expect(report).toMatchObject({ id: ids[0], state: 'waiting', jobId: job, failure: { status: 422 } });
 });
 
-test('letters of an earlier job of the same id are told apart: this one cannot send them', async () => {
+test('dead letters of an earlier job with the same id are counted apart, and this job cannot send them', async () => {
   const { job } = await jobWithDeadLettersOf('of the first', 'of the first, too');
   await lab.jobs.stop(job);
   await lab.handle(job).result();

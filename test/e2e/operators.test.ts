@@ -118,7 +118,7 @@ test('a request that is refused at once is in no history, and its sender gets th
   expect(accepted.map(({ acceptedRequest }) => acceptedRequest?.input?.name)).toEqual(['pause']);
 });
 
-test('the Temporal UI is told what each message does', async () => {
+test('the Temporal UI shows what each message does', async () => {
   const job = await lab.start();
   const metadata: unknown = await lab.handle(job).query('__temporal_workflow_metadata');
   const { definition } = metadata as {
@@ -167,7 +167,7 @@ function hoursLater({ breaker, chains, ...rest }: CarriedJob): CarriedJob {
   };
 }
 
-test('edits that are asked for at once are checked one after the other, and each is told its own outcome', async () => {
+test('edits that are asked for at once are checked one after the other, and each returns its own outcome', async () => {
   const job = await lab.start();
   const asked = [{ label: 'First' }, { parallelRequestCount: 0 }, { parallelRequestCount: 7 }].map((changes) =>
     lab.handle(job).executeUpdate('edit', { args: [changes] }),

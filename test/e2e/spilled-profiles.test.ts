@@ -85,7 +85,7 @@ test('a job that discards its backlog leaves no profile behind, not even one nev
   const jobId = await lab.start();
   await lab.jobs.pause(jobId);
   await lab.jobs.push(jobId, triggers(500));
-  // Whoever pushes may be killed before the signal.
+  // A client may be killed before it signals.
   await lab.client.workflow.start('holder', {
     workflowId: `${profileHolderPrefix(jobId)}h00000000000000f`,
     taskQueue: lab.taskQueue,

@@ -160,7 +160,7 @@ test('a command that was done, but whose answer cannot be read, is not called fa
   expect(await lab.jobs.status(job)).toMatchObject({ state: 'paused' });
 });
 
-test('when two people decide about a kept job at once, the later one is told', async () => {
+test('when two people decide about a kept job at once, the later one learns it', async () => {
   const lab = await open();
   for (let round = 1; round <= 4; round++) {
     const job = await aPausedJob(lab);
@@ -171,9 +171,9 @@ test('when two people decide about a kept job at once, the later one is told', a
       lab.jobs.stop(job, { waiting: 'discard' }),
     ]);
     const failures = [resumed, discarded].filter((one) => one.status === 'rejected');
-    const isTold = ({ reason }: { reason: unknown }) =>
+    const isRefusal = ({ reason }: { reason: unknown }) =>
       reason instanceof RequestRefused || reason instanceof JobNotRunning;
-    expect(failures.map((one) => isTold(one))).toEqual([true]);
+    expect(failures.map((one) => isRefusal(one))).toEqual([true]);
     const { state } = await lab.statusWhen(job, ({ state }) => state !== 'stopping');
     expect(state).toBe(resumed.status === 'rejected' ? 'stopped' : 'running');
     const isLost = state === 'stopped';
@@ -330,7 +330,7 @@ describe('a busy job', () => {
     return receiver.ledger.entries.filter(({ message }) => message?.user.startsWith(prefix) === true);
   }
 
-  test('a busy job pauses, and resumes, as soon as it is told to', async () => {
+  test('a busy job pauses and resumes at once when asked to', async () => {
     const { job, prefix } = await jobUnderLoad();
     expect((await answeredInTime(() => lab.jobs.pause(job))).state).toBe('paused');
     const pausedAtMs = Date.now();

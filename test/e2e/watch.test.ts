@@ -139,7 +139,7 @@ test('a watch makes nobody leave while its source is down, breaks off or is circ
   expect(arrived()).toEqual(['exit 5']);
 });
 
-test('a table that is half empty for a while makes nobody leave, and operators are told', async () => {
+test('a table that is half empty for a while makes nobody leave, and operators are alerted', async () => {
   const operators = await startRecorder({ keepBodies: true });
   await open(numbered(100), 1, operators.url);
   await listener();
@@ -255,7 +255,7 @@ test('a slug that has moved to another audience never names the watch of the one
   await lab.jobs.watches.stop(audience.id);
 });
 
-test('a job that was stopped for some rounds is told what it missed once it is resumed, in order', async () => {
+test('a job that was stopped for some rounds receives what it missed once it is resumed, in order', async () => {
   await open(numbered(10));
   const [job, other] = await Promise.all([listener(), listener()]);
   await watch();
@@ -361,7 +361,7 @@ describe('by the API', () => {
     for (const user of MEMBERS.slice(0, 20)) lab.source.exit(WATCHED.id, user);
     expect((await ask(`/${WATCHED.slug}/now`, POST)).status).toBe(200);
     await statusWhen(({ state }) => state === 'held');
-    // Some are back, so that it would be held again by whoever only looks once more.
+    // Some are back, so a mere second look would hold it again.
     for (const user of MEMBERS.slice(0, 5)) lab.source.enter(WATCHED.id, user);
     expect(await ask(`/${WATCHED.id}/accept`, POST)).toMatchObject({ status: 200, body: { held: { exits: 20 } } });
     await statusWhen(({ rounds, exits }) => rounds === 2 && exits === 15);

@@ -59,7 +59,7 @@ function demand(isSo: boolean, what: string): void {
 
 function jsonIn({ headers, body }: Got): Record<string, unknown> {
   demand(headers['content-type'] === 'application/json', 'content-type');
-  return JSON.parse(body) as Record<string, unknown>; // The demands on it are checked by whoever reads it.
+  return JSON.parse(body) as Record<string, unknown>; // Its callers check it.
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

@@ -13,7 +13,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const example = fileURLToPath(new URL('../../examples/start-job.ts', import.meta.url));
 
 test('the example script starts its job and delivers an enter and an exit; a second run finds the job', async () => {
-  // The example takes the default task queue, as whoever runs it by hand does.
+  // The example takes the default task queue, as a person does who runs it by hand.
   const lab = await Lab.open({ config: { taskQueue: 'audience-triggers' } });
   const folder = tempFolder();
   try {

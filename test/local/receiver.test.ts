@@ -83,7 +83,7 @@ test.each([
   expect(receiver.ledger.summary()).toMatchObject({ requests: 1, unreadable: 1 });
 });
 
-test('answers as it is told, request by request', async () => {
+test('gives the chosen answer to each request', async () => {
   const receiver = await start({
     answer: ({ message }, incoming) => {
       if (incoming.headers['webhook-id'] === 'throttled')

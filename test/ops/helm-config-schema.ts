@@ -35,7 +35,7 @@ const SECRET_IN_URL = [
   `[?&][^=&#]*(${NAMES_OF_SECRETS})[^=&#]*=[^$&#{]`,
 ].join('|');
 const WITHOUT_SECRET = { not: { pattern: SECRET_IN_URL } };
-/** Of a chat, what follows the host is all that whoever posts there has to know: one reference, behind the public `/services/` of some at most. */
+/** In a chat webhook, everything after the host is the secret: one reference, at most behind the public `/services/` that some have. */
 const HOST = '[A-Za-z]+://[^/?#@$\\\\\\s]+';
 const HOST_OR_REFERENCE = `^${HOST}/?$|^(${HOST}/(services/)?)?${REFERENCE}$`;
 

@@ -90,7 +90,7 @@ test('the compose file serves the metrics where Prometheus looks for them, and g
   expect(datasources.datasources.map(({ url }) => url)).toEqual(['http://prometheus:9090']);
 });
 
-test('queries name the job that Prometheus is told to scrape under', () => {
+test('queries name the job under which Prometheus scrapes', () => {
   const names = prometheus.scrape_configs.map(({ job_name }) => job_name);
   const asked = queries.flatMap(([, query]) =>
     readQuery(query).selectors.flatMap(({ matchers }) =>

@@ -2,7 +2,7 @@ import { postgresSource, type PostgresSourceInput } from '../../src/config/sourc
 import { openPostgresSource, type PostgresSourceOptions } from '../../src/sources/postgres.ts';
 import type { AudienceSource } from '../../src/sources/source.ts';
 
-/** The source over a database, configured as a file would; whoever opens it closes it. */
+/** The source over a database, configured as a file would; the test that opens it closes it. */
 export async function openedPostgres(
   url: string,
   rest: Partial<PostgresSourceInput> = {},

@@ -134,7 +134,7 @@ test('the later of two lines for one person counts', async () => {
   expect((await profileFields(source, ['1'])).get('1')).toEqual({ v: 'new' });
 });
 
-test('ids with the same hash are told apart', async () => {
+test('ids with the same hash stay apart', async () => {
   const [first, second] = ['costarring', 'liquid']; // One 32-bit FNV-1a, so one hash in the index.
   const source = await sourceWith({ profiles: [profileLine(first, 'first')] });
   expect((await source.profiles([second])).size).toBe(0);
@@ -295,7 +295,7 @@ test('a renamed audience file is another slug of the same audience', async () =>
   expect(await source.audiences()).toEqual([{ id: VIP, slug: 'gold', name: 'VIP', size: 1 }]);
 });
 
-test('members that cannot be read are skipped and told with their line, on whichever page', async () => {
+test('members that cannot be read are skipped and reported with their line, on any page', async () => {
   const problems: string[] = [];
   const source = await sourceWith(
     { audience: [header(VIP), '"1"', '7076027172059065053', '"2"', 'oops', '"3"', '{"id":"4"}'] },
@@ -446,7 +446,7 @@ test.each([
   ['spelt the usual way', '{"user":"1","profile":{"b":1,"a":9007199254740993}}'],
   ['spelt another way', '{ "profile" : {"b":1,"a":9007199254740993}, "user":"1" }'],
   ['with a key twice', '{"user":"1","profile":{"a":0,"b":1,"a":9007199254740993}}'],
-])('a line %s says whose it is and what their fields are, whoever is expected', (_, line) => {
+])('a line %s names its person and their fields, also when another person is expected', (_, line) => {
   for (const likely of [undefined, '1', '2']) {
     const reading = readProfileLine(line, likely);
     expect(reading).toMatchObject({ ok: true, user: '1' });
@@ -461,7 +461,7 @@ test.each([
   '{"user":"1","profile":{"a":}}',
   '{"user":"1","profile":{"a":1}}}',
   '{"user":"1","profile":{"a":1}}{}',
-])('the line %s is not JSON, whoever is expected', (line) => {
+])('the line %s is not JSON, no matter which person is expected', (line) => {
   for (const likely of [undefined, '1'])
     expect(readProfileLine(line, likely)).toMatchObject({ ok: false, problem: expect.stringMatching(/not JSON/) });
 });

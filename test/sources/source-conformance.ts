@@ -74,7 +74,7 @@ export function conformsToAudienceSource(
     });
 
     test.each([1, 2, 100])(
-      'shows everybody whose id can be one, whoever is listed beside them, in pages of %i',
+      'shows everybody with a valid id, beside people without one, in pages of %i',
       async (limit) => {
         const opened = await open({
           audiences: [
@@ -197,7 +197,7 @@ export function conformsToAudienceSource(
       for (const page of pages) expect(page.flat()).toEqual(PEOPLE);
     });
 
-    test('says which audiences people are in, if it can, whoever they are', async () => {
+    test('says which audiences any person is in, if it can', async () => {
       const opened = await open();
       if (opened.memberships === undefined) return;
       const [both = '', one = ''] = [PEOPLE[6], PEOPLE[7]];

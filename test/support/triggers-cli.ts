@@ -20,7 +20,7 @@ export interface ProgramOptions {
   readonly fails?: true;
 }
 
-/** A running program; whoever started it ends it. */
+/** A running program; the test that starts it ends it. */
 export class Program {
   readonly pid: number;
   stdout = '';

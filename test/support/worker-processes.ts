@@ -9,7 +9,7 @@ import { temporal } from './temporal.ts';
 import { type Program, startTriggers } from './triggers-cli.ts';
 import { tempFolder } from './temp-folder.ts';
 
-/** Workers in processes of their own, which a test may kill, with a task queue, a folder and an endpoint. Whoever opens it closes it. */
+/** Workers in processes of their own, which a test may kill, with a task queue, a folder and an endpoint. The test that opens it closes it. */
 export class WorkerProcesses {
   readonly folder: string;
   readonly receiver: Recorder;

@@ -84,7 +84,7 @@ test('a delivery is a request under its trigger, and the trigger from its "at" t
   });
 });
 
-test('an attempt that failed is an error by its status, or by its code; the trigger is not told yet', () => {
+test('an attempt that failed is an error by its status, or by its code; the trigger has no span yet', () => {
   const { slice, spans } = telling([{}, {}]);
   slice.requestBegins(0);
   slice.requestEnded(0, { verdict: 'transient', status: 503 });

@@ -113,7 +113,7 @@ async function exportFromElsewhere(endpoint: string, authorities: string[], opti
   return JSON.parse(stdout) as unknown; // It printed nothing else.
 }
 
-test('[S19] a collector whose certificate nobody vouches for, or whose TLS is old, gets nothing, whatever Node is told', async () => {
+test('[S19] a collector whose certificate nobody vouches for, or whose TLS is old, gets nothing, whatever the settings of Node say', async () => {
   const ours = makeCertificateAuthority('Ours');
   const issued = ours.issue({ names: ['127.0.0.1'] });
   const trusted = await startCollector(issued);

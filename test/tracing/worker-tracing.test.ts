@@ -64,7 +64,7 @@ test('a sample ratio of 0 exports nothing, and each request tells its endpoint s
   expect(collector.spans).toEqual([]);
 });
 
-test('[S23] a dead letter ends its trace with the error of its last attempt, and is the same when told twice', async () => {
+test('[S23] a dead letter ends its trace with the error of its last attempt, and is the same when reported twice', async () => {
   const collector = await startCollector();
   const tracing = tracingOf(collector, 1);
   const letter = aDeadLetter({ redeliveries: 2, attempts: 7 });

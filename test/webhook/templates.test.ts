@@ -234,7 +234,7 @@ test('a person is skipped with a reason, from anywhere in a template', () => {
   expect(() => rendered('{% skip %}')).toThrow(new TemplateSkipped(''));
 });
 
-test('in a URL, each value is one piece of it, and an empty one can be told', () => {
+test('in a URL, each value is one piece of it, and an empty one shows', () => {
   expect(inUrl('/m/{{ id }}?e={{ data.email }}')).toBe('/m/..%2Fb%2Fc%0A%22x%22?e=a%22b%7B%7B%20id%20%7D%7D');
   expect(inUrl('/{% echo id %}/{% cycle id %}')).toBe('/..%2Fb%2Fc%0A%22x%22/..%2Fb%2Fc%0A%22x%22');
   expect(inUrl('/{{ data.none }}/{{ data.none | raw }}/{{ audience.slug | append: "/x" | raw }}')).toBe(

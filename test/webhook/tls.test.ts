@@ -110,7 +110,7 @@ test('[S19] through a proxy, TLS is verified end to end, for the name and not th
   }
 });
 
-test('[S19] a proxy that speaks TLS is verified by its own name before it is told the destination', async () => {
+test('[S19] a proxy that speaks TLS is verified by its own name before it learns the destination', async () => {
   const endpoint = await startEndpoint(GOOD);
   const good = await startProxy({ issued: OURS.issue({ names: ['localhost'] }) });
   expect(await post(endpoint.url, { proxy: good.url })).toMatchObject(DELIVERED);

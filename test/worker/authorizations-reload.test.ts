@@ -75,7 +75,7 @@ test('an unusable configuration is reported once and not applied; a later fix is
   writeFileSync(path, config('two words'));
   expect(await problem).toMatch(/at authorizations\.crm\.bearer/);
   await lookedOn();
-  // Whoever asks a worker whether it is ready proves nothing, so that they hear that, and not what.
+  // Readiness needs no key, so the answer says that something is wrong, and not what.
   expect(told()).toBe(
     'The changed configuration cannot be used, and the one before stays: the log of the worker says why.',
   );

@@ -17,7 +17,7 @@ function answersOf(job: AJob): string[] {
   );
 }
 
-test('a dead letter that asks is told that it was taken', () => {
+test('a dead letter that asks hears that it was taken', () => {
   const job = new AJob(1);
   job.redeliver(DEAD);
   expect(job.status).toMatchObject({ waiting: 1, rejected: 0 });
@@ -66,7 +66,7 @@ test('a job that discards its triggers takes no dead letter, which outlives it',
   expect(job.answered).toMatchObject([{ answer: { refusal: 'discarding' } }]);
 });
 
-test('a dead letter that was discarded meanwhile is not taken; one taken before is told so', () => {
+test('a dead letter that was discarded meanwhile is not taken; one taken before hears so', () => {
   const job = new AJob(1);
   job.redeliver(DEAD, { isWithdrawn: true });
   expect(job.status.waiting).toBe(0);
@@ -76,7 +76,7 @@ test('a dead letter that was discarded meanwhile is not taken; one taken before 
   expect(job.running).toMatchObject([{ triggers: [{ redelivery: 1 }] }]);
 });
 
-test('a dead letter that the job cannot read is told so', () => {
+test('a dead letter that the job cannot read hears so', () => {
   const job = new AJob(1);
   job.redeliver({ ...DEAD, at: 5 });
   expect(answersOf(job)).toEqual(['dead-letter-1 1 unreadable']);

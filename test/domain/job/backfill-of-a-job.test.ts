@@ -197,7 +197,7 @@ test('a backfill does not count members dropped by a stop with discard as waitin
   expect(job.status).toMatchObject({ waiting: 0, backfill: { waiting: 0 } });
 });
 
-test('a stop that delivers may still be told to discard', () => {
+test('a stop that delivers may still change to discard', () => {
   const job = new AJob(1);
   job.signal('1');
   stopJob(job.state, 'deliver');
@@ -268,7 +268,7 @@ test('a child that is gone after its last page is no loss: the members that were
   expect(job.status.backfill).toMatchObject({ state: 'finished', delivered: 2 });
 });
 
-test('a child that could not be told something is looked for at once', () => {
+test('a child that could not be signalled is looked for at once', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
   job.dispatch();

@@ -100,7 +100,7 @@ export class DispatcherWorld {
     return { ...state, budgets: { ...state.budgets, tailBytes: this.#tailBytes } };
   }
 
-  /** @param agoMs how long ago it happened, according to whoever signals it; it may be wrong. */
+  /** @param agoMs how long ago it happened, according to its sender, who may be wrong. */
   signal(user: string, audience: 'a' | 'b', event: 'enter' | 'exit', profileBytes = 0, agoMs = 0): void {
     this.#signal(
       user,
@@ -650,7 +650,7 @@ export class DispatcherWorld {
     }
   }
 
-  /** Whoever failed once more than before is tried again when the job says, and no more often than it says. */
+  /** A person who failed once more than before is tried again when the job says, and no more often than it says. */
   #checkRetries(failures: ReadonlyMap<string, number>): void {
     const delays = retryDelaysMs(this.state.job.definition.retryFor);
     for (const [user, before] of failures) {

@@ -204,7 +204,7 @@ test('a change that the job leaves out makes older ones late all the same', () =
   expect(job.status).toMatchObject({ filtered: 1, staleDropped: 1 });
 });
 
-test('a waiting trigger makes older ones late, even if it came before the job was told to drop late changes', () => {
+test('a waiting trigger makes older ones late, even if it came before an edit made the job drop late changes', () => {
   const job = new AJob(5);
   job.signal('1', 'exit', { at: '2026-01-01T10:00:00.000000005Z' });
   job.edit({ stale: 'drop' });

@@ -12,7 +12,7 @@ export type End = 'done' | 'unmatched' | 'failed';
 export class ModelHolders {
   readonly #contents = new Map<string, PackedTriggers>();
   readonly #dropped = new Set<string>();
-  /** Those that cannot be read, whoever tries. */
+  /** Those that nobody can read. */
   readonly #damaged = new Set<string>();
   readonly #ledger: ModelLedger;
   #underWay: HolderStep[] = [];
@@ -41,7 +41,7 @@ export class ModelHolders {
     if (name !== undefined) this.#damaged.add(name);
   }
 
-  /** Whoever lost the key has found it. */
+  /** The lost key is found. */
   heal(): void {
     this.#damaged.clear();
   }

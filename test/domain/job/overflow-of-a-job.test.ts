@@ -61,7 +61,7 @@ test('millions of waiting triggers cost the job next to nothing', () => {
   expect(carriedBytes(carryJob(job.state)) - before).toBeLessThan(job.state.budgets.sliceBytes);
 });
 
-test('holders of which millions of triggers were dropped are counted until they are told so', () => {
+test('holders that have yet to hear of dropped triggers count in the size of the state', () => {
   const job = flooded(40_000);
   pauseJob(job.state);
   job.dispatch();

@@ -81,7 +81,7 @@ describe('the rate of a backfill', () => {
           const allowed = pace.allowed(waiting, perSecond, now);
           const next = pace.nextAt(waiting, perSecond, now);
           expect(allowed === 0 || next === undefined).toBe(true);
-          // Whoever may not go now, and whom nothing but time holds, is told when: and then somebody may.
+          // If nobody may go now and only time holds them, the pace says when somebody may.
           if (allowed === 0 && waiting > 0) {
             expect(next).toBeGreaterThan(now);
             expect(pace.allowed(waiting, perSecond, next ?? 0)).toBeGreaterThan(0);

@@ -132,7 +132,7 @@ test('stopping sends what is waiting, then finishes', () => {
   expect(job.step()).toEqual({ kind: 'finish' });
 });
 
-test('stopping with discard cancels a backfill that runs; its child is told once', () => {
+test('stopping with discard cancels a backfill that runs; its child is signalled once', () => {
   const job = new AJob(1);
   job.backfill(['1', '2'], { last: false });
   expect(job.step().kind).toBe('start-backfill');

@@ -310,7 +310,7 @@ test('when thousands of people fail next to others that do not, those that faile
   expect(job.state.chains.delayedBytes).toBeLessThanOrEqual(job.state.budgets.chainBytes / 2);
 });
 
-/** The oldest slice ends at an endpoint that fails whoever is called "failing"; like a worker it stops after three in a row. How many it took. */
+/** The oldest slice ends at an endpoint that fails people called "failing". Like a worker, it stops after three in a row. Returns how many it took. */
 function endWithFailing(job: AJob): number {
   const failed: Record<number, { status: number }> = {};
   const unsent: number[] = [];

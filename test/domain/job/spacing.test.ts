@@ -8,7 +8,7 @@ const rate = fc.oneof(
   fc.constantFrom(0.01, 0.1, 1, 2, 3, 20, 200, 1000),
 );
 
-/** The starts of whoever starts as soon as it may, held up again and again. */
+/** The starts of a sender that starts as soon as it may, held up again and again. */
 function startsOf(perSecond: number, delaysMs: readonly number[]): number[] {
   const spacing = new RequestSpacing(perSecond, -Infinity);
   let now = 0;

@@ -51,7 +51,7 @@ test('a stopped job wakes for nothing, says nothing to its operators, and keeps 
   expect(stopped.dispatchedUsers().flat().sort()).toEqual(['1', 'late']);
 });
 
-test('a stopped job refuses a dead letter, says so, and drops what it keeps when told to discard', () => {
+test('a stopped job refuses a dead letter, says so, and drops what it keeps when asked to discard', () => {
   const job = new AJob(1);
   job.signal('1');
   stopJob(job.state, 'keep');
@@ -191,7 +191,7 @@ test.each(['paused', 'lost'])(
   },
 );
 
-test('a stopped job that is told to discard drops the rest of its backfill, too', () => {
+test('a stopped job that is asked to discard drops the rest of its backfill, too', () => {
   const job = inABackfill();
   stopJob(job.state, 'keep');
   job.end({}, [0, 1]);

@@ -49,7 +49,7 @@ function withHolders(unreadable: string): ATroubledJob {
   return job;
 }
 
-test('triggers before an unreadable holder are sent, those behind it wait, and operators are told which and why', () => {
+test('triggers before an unreadable holder are sent, those behind it wait, and operators learn which and why', () => {
   const job = withHolders('2');
   job.goOn(60_000);
   const { sent } = job;
