@@ -337,7 +337,7 @@ class KafkaDeadLetters implements DeadLetterTopic {
   }
 
   #isTaken(): void {
-    if (this.problem !== undefined) this.#log.info('the dead-letter topic takes messages again');
+    if (this.problem !== undefined) this.#log.info('the dead-letter topic accepts messages again');
     this.problem = undefined;
   }
 
