@@ -115,14 +115,14 @@ function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
  */
 export async function confirmed(terminal: Terminal, question: string, signal?: AbortSignal): Promise<boolean> {
   if (terminal.stdin.isTTY !== true) return true;
-  const asked = sentences(`${question} [y/N]`, terminal);
-  terminal.err(asked);
+  const prompt = sentences(`${question} [y/N]`, terminal);
+  terminal.err(prompt);
   const lines = createInterface({ input: terminal.stdin, ...(signal && { signal }) });
   try {
     for await (const line of lines) {
       const [, yes, no] = /^\s*(?:(y|yes)|(n|no|))\s*$/i.exec(line) ?? [];
       if (yes !== undefined || no !== undefined) return yes !== undefined;
-      terminal.err(asked);
+      terminal.err(prompt);
     }
     return false;
   } finally {
@@ -132,6 +132,6 @@ export async function confirmed(terminal: Terminal, question: string, signal?: A
 
 /** The error of a command that would destroy something without a terminal to confirm on. @param extent its effects, as a sentence. */
 export function nobodyToAsk(extent?: string): UsageError {
-  const told = extent === undefined ? '' : `${extent} `;
-  return new UsageError(`${told}Nothing was done. There is no terminal to confirm on. To go ahead, add --yes.`);
+  const effects = extent === undefined ? '' : `${extent} `;
+  return new UsageError(`${effects}Nothing was done. There is no terminal to confirm on. To go ahead, add --yes.`);
 }

@@ -40,9 +40,9 @@ export interface Invocation<Option extends string = never> {
   /** Prints several results: as JSON one a line, or all of them in words. */
   readonly printEach: (results: readonly unknown[], inWords: () => string | readonly string[]) => void;
   /** The options given on the command line, with their values. */
-  readonly said: Readonly<Record<string, unknown>>;
+  readonly givenOptions: Readonly<Record<string, unknown>>;
   /** Whether the option was given on the command line. Commander also gives a value to one that was only declared for its negation. */
-  readonly isSaid: (option: Option) => boolean;
+  readonly isGiven: (option: Option) => boolean;
 }
 
 /** A command with `--json` and examples in its help. */
@@ -60,17 +60,20 @@ export function command<Args extends unknown[] = [], Options extends OptionValue
     const taking = takes === undefined ? (bare as unknown as Command<Args, Options>) : takes(bare);
     const made = taking.option('--json', `print JSON for machines${json}`).addHelpText('after', helpText(help));
     return made.action(async () => {
-      const given: OptionValues = made.opts();
-      const { json: isJson, ...options } = given;
-      const isSaid = (option: string): boolean => made.getOptionValueSource(option) === 'cli';
-      const said = Object.fromEntries(Object.entries(options).filter(([option]) => isSaid(option)));
+      const { json: isJson, ...options }: OptionValues = made.opts();
+      const isGiven = (option: string): boolean => made.getOptionValueSource(option) === 'cli';
+      const givenOptions = Object.fromEntries(Object.entries(options).filter(([option]) => isGiven(option)));
       // Without `json`, the options are those that the command added.
-      await run(made.processedArgs, options as Options, { ...invocation(terminal, isJson === true), said, isSaid });
+      await run(made.processedArgs, options as Options, {
+        ...invocation(terminal, isJson === true),
+        givenOptions,
+        isGiven,
+      });
     });
   };
 }
 
-function invocation(terminal: Terminal, json: boolean): Omit<Invocation, 'said' | 'isSaid'> {
+function invocation(terminal: Terminal, json: boolean): Omit<Invocation, 'givenOptions' | 'isGiven'> {
   const say = (words: string | readonly string[]): void => {
     if (typeof words === 'string') terminal.out(sentences(words, terminal));
     else for (const line of words) terminal.out(line);

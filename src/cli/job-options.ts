@@ -50,19 +50,19 @@ export function withFields<It extends CommandUnknownOpts>(command: It, fields: r
  * The fields that options name.
  * @throws UsageError when two options that are not each other's negation set the same field.
  */
-export function fieldsFromOptions(said: OptionValues): Record<string, unknown> {
+export function fieldsFromOptions(givenOptions: OptionValues): Record<string, unknown> {
   const fields = FORM_FIELDS.flatMap((field): [string, unknown][] => {
-    const [first, second] = optionsOf(field).filter((option) => isSaid(option, said));
+    const [first, second] = optionsOf(field).filter((option) => isGiven(option, givenOptions));
     if (first === undefined) return [];
     if (second !== undefined) throw new UsageError(`Use either ${first.long} or ${second.long}, not both.`);
-    return [[field, valueBy(first, field, said[first.attributeName()])]];
+    return [[field, valueBy(first, field, givenOptions[first.attributeName()])]];
   });
   return Object.fromEntries(fields);
 }
 
 /** The table of `404=delivered` and others. @throws UsageError */
-function tableOf(long: string | undefined, said: readonly string[]): Record<string, string> {
-  const entries = said.map((one): [string, string] => {
+function tableOf(long: string | undefined, values: readonly string[]): Record<string, string> {
+  const entries = values.map((one): [string, string] => {
     const [status = '', meaning, ...more] = one.split('=');
     if (meaning === undefined || more.length > 0)
       throw new UsageError(`${long} takes a status and what it means, such as 404=delivered, and not "${one}".`);
@@ -74,8 +74,8 @@ function tableOf(long: string | undefined, said: readonly string[]): Record<stri
 }
 
 /** An option and its negation share one name: the value is false if it is negated. */
-function isSaid(option: Option, said: OptionValues): boolean {
-  const value = said[option.attributeName()];
+function isGiven(option: Option, givenOptions: OptionValues): boolean {
+  const value = givenOptions[option.attributeName()];
   return value !== undefined && (value === false) === option.negate;
 }
 
@@ -83,13 +83,13 @@ function isSaid(option: Option, said: OptionValues): boolean {
  * A job definition from a file, from options, or from a file with options that override it. Without a file, the default authorization is none.
  * @throws UsageError
  */
-export function definitionFrom(file: string | undefined, said: OptionValues): JobDefinitionInput {
+export function definitionFrom(file: string | undefined, givenOptions: OptionValues): JobDefinitionInput {
   // It is not checked here: the start checks it for all problems at once.
-  return fieldsFrom(file, said) as JobDefinitionInput;
+  return fieldsFrom(file, givenOptions) as JobDefinitionInput;
 }
 
-function fieldsFrom(file: string | undefined, said: OptionValues): object {
-  const fields = fieldsFromOptions(said);
+function fieldsFrom(file: string | undefined, givenOptions: OptionValues): object {
+  const fields = fieldsFromOptions(givenOptions);
   if (file !== undefined) return { ...readJobFile(file).fields, ...fields };
   if (Object.keys(fields).length === 0) {
     throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');

@@ -15,11 +15,11 @@ const MAY_BE_EMPTY: readonly string[] = ['description'];
  * option (`--user --at …`).
  */
 export function refuseDoubtfulOptions(command: CommandUnknownOpts): void {
-  const given = new Map<string, Option>();
+  const optionsBefore = new Map<string, Option>();
   for (const option of command.options)
     command.on(`option:${option.name()}`, (value: unknown) => {
-      const problem = doubtOf(option, value, given.get(option.attributeName()), command.options);
-      given.set(option.attributeName(), option);
+      const problem = doubtOf(option, value, optionsBefore.get(option.attributeName()), command.options);
+      optionsBefore.set(option.attributeName(), option);
       if (problem !== undefined) command.error(`error: option '${option.flags}' ${problem}`);
     });
 }

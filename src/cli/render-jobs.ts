@@ -70,13 +70,13 @@ export function jobTable(
 const JOB_COLUMNS = ['JOB', 'STATE', 'WAITING', 'DELIVERED', 'LAST', 'LETTERS', 'LABEL', 'AUDIENCES'];
 
 /** Waiting, delivered, last delivered, dead letters. */
-function numbers({ running, state, numbers: said }: JobOverview, nowMs: number): string[] {
+function numbers({ running, state, numbers: jobNumbers }: JobOverview, nowMs: number): string[] {
   // The numbers of a job that did not end normally are in its history, which only `status` reads.
   if (!running) return [state === 'stopped' ? '' : '?', '', '', ''];
-  if (said === undefined) return ['?', '?', '?', '?'];
-  const { waiting: left, delivered: done, lastDeliveredAt } = said;
+  if (jobNumbers === undefined) return ['?', '?', '?', '?'];
+  const { waiting: left, delivered: done, lastDeliveredAt } = jobNumbers;
   const last = lastDeliveredAt === undefined ? 'never' : fromNow(lastDeliveredAt, nowMs);
-  return [count(left), count(done), last, letters(said)];
+  return [count(left), count(done), last, letters(jobNumbers)];
 }
 
 function letters({ deadLettersWaiting: all = 0, deadLettersOfEarlierJobs: earlier = 0 }: JobNumbers): string {
@@ -84,8 +84,8 @@ function letters({ deadLettersWaiting: all = 0, deadLettersOfEarlierJobs: earlie
   return earlier === 0 ? count(all) : `${count(all)} (${count(earlier)} earlier)`;
 }
 
-function jobState({ state, kept: still, numbers: said }: JobOverview): string {
-  if (said?.endpoint !== undefined) return `${state}, endpoint ${said.endpoint}`;
+function jobState({ state, kept: still, numbers: jobNumbers }: JobOverview): string {
+  if (jobNumbers?.endpoint !== undefined) return `${state}, endpoint ${jobNumbers.endpoint}`;
   if (still !== undefined) return `${state}, ${keptPart(still)}`;
   return state;
 }

@@ -50,14 +50,14 @@ export function answerLines(
   { columns = 80, paint = plain }: Partial<Terminal> = {},
 ): string[] {
   const { durationMs, retryAfterMs, isSecond } = answer;
-  const said = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
+  const answerText = answer.answer === undefined || answer.answer === '' ? undefined : printable(answer.answer);
   const rows: (readonly [string, string | undefined])[] = [
     ['Answer', paint(answer.verdict === 'delivered' ? 'green' : 'red', outcomeOf(answer))],
     [
       '',
       isSecond ? 'to a second request, which was sent with a new token after the first was answered 401' : undefined,
     ],
-    ['It said', said],
+    ['It said', answerText],
     [
       'Wait',
       retryAfterMs === undefined || retryAfterMs === 0
@@ -113,8 +113,8 @@ function statusesByVerdict(answers: Answers | undefined): ReadonlyMap<AttemptVer
   return named;
 }
 
-function timesIn<T>(all: readonly T[], wanted: T): number {
-  return all.filter((one) => one === wanted).length;
+function timesIn<T>(all: readonly T[], value: T): number {
+  return all.filter((one) => one === value).length;
 }
 
 /** A line of explanation, wrapped if it is too long. */

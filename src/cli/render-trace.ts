@@ -81,8 +81,8 @@ export function outcomeText(attempt: Attempt, paint: Paint): string {
     case 'failed': {
       // No request was made: there is no duration, and the text is the reason.
       const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
-      const said = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
-      return paint('red', failureInWords(attempt)) + took + said + meaning(verdict, attempt);
+      const answerText = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
+      return paint('red', failureInWords(attempt)) + took + answerText + meaning(verdict, attempt);
     }
   }
 }
@@ -160,9 +160,9 @@ export class TraceStory {
   /** Whether the job got the same change before, as far back as the story goes. A trigger without a time of its own counts as a new one each time. */
   #isAgain({ event, audience, triggerAt, redelivery, refused }: EventOf<'received'>): boolean {
     if (triggerAt === undefined || redelivery !== undefined || refused !== undefined) return false;
-    const told = `${event ?? ''} ${audience ?? ''} ${knownInstant(triggerAt) ?? triggerAt}`;
-    if (this.#received.has(told)) return true;
-    this.#received.add(told);
+    const change = `${event ?? ''} ${audience ?? ''} ${knownInstant(triggerAt) ?? triggerAt}`;
+    if (this.#received.has(change)) return true;
+    this.#received.add(change);
     return false;
   }
 

@@ -42,10 +42,10 @@ const FEW = 3;
 /**
  * Returns why jobs that a folder does not have must not be stopped unless a person confirms it.
  * @param stopped how many running jobs have no file, and would be stopped
- * @param wanted how many running jobs have one
+ * @param kept how many running jobs have one
  */
-export function pruneDoubt(stopped: number, wanted: number): PruneDoubt | undefined {
+export function pruneDoubt(stopped: number, kept: number): PruneDoubt | undefined {
   if (stopped === 0) return undefined;
-  if (wanted === 0) return 'strangers';
-  return stopped > FEW && stopped > wanted ? 'most' : undefined;
+  if (kept === 0) return 'strangers';
+  return stopped > FEW && stopped > kept ? 'most' : undefined;
 }

@@ -157,8 +157,8 @@ interface ReportedChange {
 /** Returns a change, or what it lacks. */
 export function changeOf(reported: ReportedChange, { audience }: PresetSettings): Change | Unreadable {
   const { user, userIn, event, profile } = reported;
-  const said = audience === undefined ? reported.audiences.map(idOf) : [audience];
-  const [first, ...others] = new Set(said.filter((one) => one !== undefined));
+  const audiences = audience === undefined ? reported.audiences.map(idOf) : [audience];
+  const [first, ...others] = new Set(audiences.filter((one) => one !== undefined));
   if (user === undefined) return { reason: `it does not say who: there is no text or whole number in ${userIn}` };
   if (event === undefined) return { reason: 'it does not say whether the person enters or leaves' };
   if (first === undefined) return { reason: 'it does not say which audience it is about' };

@@ -126,8 +126,8 @@ function failureOf(error) {
   return `JSONata says "${message}"${what}${where}`;
 }
 
-parentPort?.on('message', (/** @type {ToEvaluate} */ asked) => {
-  void evaluated(asked)
+parentPort?.on('message', (/** @type {ToEvaluate} */ request) => {
+  void evaluated(request)
     .catch((/** @type {unknown} */ error) => ({ failure: failureOf(error) }))
     .then((evaluation) => parentPort?.postMessage(evaluation, []));
 });

@@ -102,7 +102,7 @@ function unknownFunction(ast: unknown): string | undefined {
 }
 
 interface Waiting {
-  readonly asked: ToEvaluate;
+  readonly request: ToEvaluate;
   readonly end: (evaluation: Promise<Evaluation>) => void;
 }
 
@@ -121,11 +121,11 @@ export class ExpressionThread {
    * @param unwanted aborted when its answer is no longer needed.
    * @throws ExpressionsBusy
    */
-  async evaluate(asked: ToEvaluate, ingest = '', unwanted?: AbortSignal): Promise<Evaluation> {
+  async evaluate(request: ToEvaluate, ingest = '', unwanted?: AbortSignal): Promise<Evaluation> {
     const own = this.#waiting.get(ingest) ?? [];
     if (own.length >= MOST_WAITING || unwanted?.aborted === true) throw new ExpressionsBusy();
     return await new Promise<Evaluation>((resolve, reject) => {
-      const one: Waiting = { asked, end: resolve };
+      const one: Waiting = { request, end: resolve };
       own.push(one);
       this.#waiting.set(ingest, own);
       unwanted?.addEventListener('abort', () => {
@@ -140,7 +140,7 @@ export class ExpressionThread {
     if (this.#isBusy) return;
     this.#isBusy = true;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const asking = this.#ask(next.asked);
+      const asking = this.#ask(next.request);
       next.end(asking);
       await asking.catch(() => undefined);
     }
@@ -164,12 +164,12 @@ export class ExpressionThread {
     await (await worker)?.terminate();
   }
 
-  async #ask(asked: ToEvaluate): Promise<Evaluation> {
-    if (isDeeperThan(asked.body, MOST_LEVELS))
+  async #ask(request: ToEvaluate): Promise<Evaluation> {
+    if (isDeeperThan(request.body, MOST_LEVELS))
       return { failure: `the body is nested more than ${MOST_LEVELS} levels deep` };
     this.#worker ??= startedWorker();
     const worker = await this.#worker;
-    const evaluation = await answerOf(worker, asked);
+    const evaluation = await answerOf(worker, request);
     if (evaluation !== undefined) return evaluation;
     this.#worker = undefined;
     await worker.terminate();
@@ -178,7 +178,7 @@ export class ExpressionThread {
 }
 
 /** Undefined when none came in time. */
-async function answerOf(worker: Worker, asked: ToEvaluate): Promise<Evaluation | undefined> {
+async function answerOf(worker: Worker, request: ToEvaluate): Promise<Evaluation | undefined> {
   return await new Promise((resolve) => {
     const end = (evaluation: Evaluation | undefined): void => {
       clearTimeout(timer);
@@ -188,7 +188,7 @@ async function answerOf(worker: Worker, asked: ToEvaluate): Promise<Evaluation |
     const fail = (): void => end(undefined);
     const timer = setTimeout(fail, LONGEST_MS);
     worker.on('message', end).on('error', fail).on('exit', fail);
-    worker.postMessage({ ...asked, body: spelt(asked.body) }, []);
+    worker.postMessage({ ...request, body: spelt(request.body) }, []);
   });
 }
 
@@ -226,14 +226,14 @@ export function readingOf(evaluation: Evaluation, settings: PresetSettings): Rea
     id?: Json;
   };
   return {
-    changes: changes.map((told) => changeIn(told, failures, settings)),
+    changes: changes.map((change) => changeIn(change, failures, settings)),
     ignored,
     messageId: idOf(id),
   };
 }
 
-function changeIn(told: JsonObject, failures: readonly string[], settings: PresetSettings): Change | Unreadable {
-  const { failure, user, audience, event, at, profile } = told;
+function changeIn(change: JsonObject, failures: readonly string[], settings: PresetSettings): Change | Unreadable {
+  const { failure, user, audience, event, at, profile } = change;
   if (typeof failure === 'number') return { reason: failures[failure] ?? 'an expression fails' };
   if (profile !== undefined && profile !== null && !isObject(profile))
     return { reason: 'the expression "profile" makes no JSON object' };

@@ -71,13 +71,13 @@ function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadab
 function identified(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
   const context = objectAt(call, 'context');
   const computed = objectAt(context, 'personas');
-  const given = call['traits'] ?? own(context, 'traits') ?? {};
-  const traits = isObject(given) ? given : {};
+  const rawTraits = call['traits'] ?? own(context, 'traits') ?? {};
+  const traits = isObject(rawTraits) ? rawTraits : {};
   const key = idOf(own(computed, 'computation_key'));
   const names = Object.keys(settings.audiences).filter((name) => name !== key);
   if (key !== undefined && own(computed, 'computation_class') !== 'trait') names.unshift(key);
   const reported = reportedIn(call, traits, settings);
-  if (!isObject(given) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
+  if (!isObject(rawTraits) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
   return names.flatMap((name) => {
     const value = own(traits, name);
     if (typeof value !== 'boolean') return [];
@@ -237,13 +237,13 @@ const readMixpanel: ReadArrival = ({ body }, settings) => {
 /** Where a person's id most often is, in this order. */
 const USER_FIELDS = ['user_id', 'userId', 'external_id', 'id'];
 /** Fields about a row that belong to no profile. */
-const SAID = /^(event|audience|at)$/;
+const ROW_FIELDS = /^(event|audience|at)$/;
 
 /** How each of these fields is read. If two places give one, both must mean the same. */
-const SAID_TWICE: readonly (readonly [key: string, (said: Json, settings: PresetSettings) => unknown])[] = [
-  ['event', (said) => eventOf(said)],
-  ['audience', (said, { audiences }) => audienceOf(idOf(said), audiences)],
-  ['at', (said) => timeOf(said)],
+const MEANINGS: readonly (readonly [key: string, (value: Json, settings: PresetSettings) => unknown])[] = [
+  ['event', (value) => eventOf(value)],
+  ['audience', (value, { audiences }) => audienceOf(idOf(value), audiences)],
+  ['at', (value) => timeOf(value)],
 ];
 
 function audienceOf(name: string | undefined, audiences: PresetSettings['audiences']): string | undefined {
@@ -259,8 +259,8 @@ const readRows: ReadArrival = ({ body, query, headers }, settings) => {
   const rows = listOf((isObject(body) ? listIn(body) : undefined) ?? body);
   const changes = rows.map((row) => {
     if (!isObject(row)) return { reason: 'a row is no JSON object' };
-    const said = (key: string) => query[key] ?? own(around, key) ?? own(row, key);
-    const several = SAID_TWICE.find(([key, meaning]) => {
+    const valueOf = (key: string) => query[key] ?? own(around, key) ?? own(row, key);
+    const several = MEANINGS.find(([key, meaning]) => {
       const all = [query[key], own(around, key), own(row, key)].filter((one) => one !== undefined && one !== null);
       return new Set(all.map((one) => meaning(one, settings))).size > 1;
     });
@@ -270,9 +270,9 @@ const readRows: ReadArrival = ({ body, query, headers }, settings) => {
     const user =
       userField === undefined ? firstId(...USER_FIELDS.map((key) => own(row, key))) : idOf(valueAt(row, userField));
     const userIn = `"${userField ?? USER_FIELDS.join('", "')}"`;
-    const profile = without(row, (key) => SAID.test(key));
+    const profile = without(row, (key) => ROW_FIELDS.test(key));
     return changeOf(
-      { user, userIn, event: eventOf(said('event')), audiences: [said('audience')], at: said('at'), profile },
+      { user, userIn, event: eventOf(valueOf('event')), audiences: [valueOf('audience')], at: valueOf('at'), profile },
       settings,
     );
   });
@@ -348,8 +348,8 @@ function plainChange(item: Json, settings: PresetSettings): Change | Unreadable 
   if (typeof type !== 'string' || !isObject(item['data'])) return plainTrigger(item, item['event'], settings);
   const event = eventOf(type);
   if (event === undefined) return undefined;
-  const said = own(item['data'], 'event') ?? event;
-  if (eventOf(said) !== event) return { reason: 'its "type" and the "event" in its "data" say different things' };
+  const innerEvent = own(item['data'], 'event') ?? event;
+  if (eventOf(innerEvent) !== event) return { reason: 'its "type" and the "event" in its "data" say different things' };
   return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'], event }, event, settings);
 }
 
@@ -432,14 +432,14 @@ export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]
 export function nearMiss(
   { changes }: Preset,
   body: Json,
-): { readonly said: string; readonly near: string } | undefined {
+): { readonly value: string; readonly near: string } | undefined {
   const items = listOf(isObject(body) && Array.isArray(body['batch']) ? body['batch'] : body).filter(isObject);
   for (const item of items)
     for (const [path, words] of Object.entries(changes?.fields ?? {})) {
-      const said = valueAt(item, path);
-      if (typeof said !== 'string' || words.includes(said)) continue;
-      const near = nearestKey(said, words);
-      if (near !== undefined) return { said, near };
+      const value = valueAt(item, path);
+      if (typeof value !== 'string' || words.includes(value)) continue;
+      const near = nearestKey(value, words);
+      if (near !== undefined) return { value, near };
     }
   return undefined;
 }

@@ -93,8 +93,8 @@ export function headProblem(
 ): string | undefined {
   if (basic !== undefined) {
     const expected = basic.map(({ username, password }) => Buffer.from(`${username}:${password}`).toString('base64'));
-    const [, given] = /^basic +(\S+)$/i.exec(headers['authorization'] ?? '') ?? [];
-    if (!isOneOf(given, expected)) return 'The user name and password are missing or wrong: "authorization: Basic …".';
+    const [, sent] = /^basic +(\S+)$/i.exec(headers['authorization'] ?? '') ?? [];
+    if (!isOneOf(sent, expected)) return 'The user name and password are missing or wrong: "authorization: Basic …".';
   }
   if (header !== undefined && !isOneOf(headers[header.name], header.values))
     return `The header "${header.name}" is missing or wrong.`;
@@ -118,10 +118,10 @@ function signatureProblem(
     return isOneOf(headers['x-cio-signature'], expected) ? undefined : wrong('x-cio-signature');
   }
   const { header, algorithm, encoding, covers = 'body' } = scheme;
-  const given = headers[header]?.trim().replace(/^sha(1|256)=/i, '');
+  const sent = headers[header]?.trim().replace(/^sha(1|256)=/i, '');
   const isOf = (bytes: Uint8Array): boolean => {
     const expected = secrets.map((secret) => createHmac(algorithm, secret).update(bytes).digest(encoding));
-    return isOneOf(encoding === 'hex' ? given?.toLowerCase() : given, expected);
+    return isOneOf(encoding === 'hex' ? sent?.toLowerCase() : sent, expected);
   };
   const first = firstOf(body);
   if (isOf(covers === 'body' ? body : first)) return undefined;
@@ -172,16 +172,16 @@ function standardHeadProblem(headers: Shown['headers'], nowMs: number): string |
 function standardProblem(secrets: readonly string[], headers: Shown['headers'], body: Uint8Array): string | undefined {
   const { 'webhook-id': id = '', 'webhook-timestamp': timestamp = '', 'webhook-signature': signatures = '' } = headers;
   const head = `${id}.${timestamp}.`;
-  const given = signatures.split(' ', MOST_SIGNATURES);
+  const sent = signatures.split(' ', MOST_SIGNATURES);
   const shared = secrets.filter((secret) => secret.startsWith('whsec_'));
   const keys = secrets.filter((secret) => !shared.includes(secret));
   const expected = shared.map(
     (one) => `v1,${createHmac('sha256', keyIn(one)).update(head).update(body).digest('base64')}`,
   );
-  const byKey = keys.length === 0 ? [] : given.filter((one) => one.startsWith('v1a,'));
+  const byKey = keys.length === 0 ? [] : sent.filter((one) => one.startsWith('v1a,'));
   const signed = byKey.length === 0 ? body : Buffer.concat([Buffer.from(head), body]);
   const isRight =
-    given.some((one) => isOneOf(one, expected)) ||
+    sent.some((one) => isOneOf(one, expected)) ||
     keys.some((key) => byKey.some((one) => isSignedBy(key, one.slice('v1a,'.length), signed)));
   return isRight ? undefined : wrong('webhook-signature');
 }
@@ -210,11 +210,11 @@ export function canVerify(secret: string): boolean {
 }
 
 /** Compares in constant time, also when the lengths differ. */
-function isOneOf(given: string | undefined, expected: readonly string[]): boolean {
-  const shown = digest(given ?? '');
+function isOneOf(sent: string | undefined, expected: readonly string[]): boolean {
+  const shown = digest(sent ?? '');
   let isFound = false;
   for (const one of expected) if (timingSafeEqual(digest(one), shown)) isFound = true;
-  return isFound && given !== undefined;
+  return isFound && sent !== undefined;
 }
 
 function digest(text: string): Buffer {

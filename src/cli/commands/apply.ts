@@ -63,22 +63,22 @@ class PruneDoubtful extends Error {
   /** The jobs that would be stopped. */
   readonly stops: readonly string[];
   /** How many running jobs of this task queue the folder has. */
-  readonly wanted: number;
+  readonly kept: number;
   /** As a sentence. */
   readonly why: string;
-  constructor(doubt: PruneDoubt, stops: readonly string[], wanted: number) {
-    const why = doubtText(doubt, stops, wanted);
+  constructor(doubt: PruneDoubt, stops: readonly string[], kept: number) {
+    const why = doubtText(doubt, stops, kept);
     super(`${why} Nothing was done. To go ahead anyway, add --force.`);
     this.doubt = doubt;
     this.stops = stops;
-    this.wanted = wanted;
+    this.kept = kept;
     this.why = why;
   }
 }
 
-function doubtText(doubt: PruneDoubt, stops: readonly string[], wanted: number): string {
+function doubtText(doubt: PruneDoubt, stops: readonly string[], kept: number): string {
   const named = stops.slice(0, NAMED).join(', ') + (stops.length > NAMED ? ', …' : '');
-  const running = counted(stops.length + wanted, 'running job');
+  const running = counted(stops.length + kept, 'running job');
   return doubt === 'strangers'
     ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is the wrong folder.`
     : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely it is the wrong folder, or files are missing.`;
@@ -91,9 +91,9 @@ function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
   // A job that only changed its name is not stopped.
   const renamed = new Set(shown.flatMap(({ renames }) => renames ?? []));
   const stops = shown.flatMap(({ action, jobId }) => (action === 'stop' && !renamed.has(jobId) ? [jobId] : []));
-  const wanted = renamed.size + shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
-  const doubt = pruneDoubt(stops.length, wanted);
-  return doubt === undefined ? undefined : new PruneDoubtful(doubt, stops, wanted);
+  const kept = renamed.size + shown.filter(({ action }) => action === 'change' || action === 'unchanged').length;
+  const doubt = pruneDoubt(stops.length, kept);
+  return doubt === undefined ? undefined : new PruneDoubtful(doubt, stops, kept);
 }
 
 /** @throws InvalidJobFiles with the problems of all files, and of all jobs that would be stopped */

@@ -320,8 +320,8 @@ export function reportLines(
 }
 
 function lastAttempt({ failure }: DeadLetterReport, nowMs: number): string {
-  const said = failure.answer === undefined || failure.answer === '' ? '' : `: ${failure.answer}`;
-  return `${failureInWords(failure)}, ${fromNow(failure.at, nowMs)}${said}`;
+  const answerText = failure.answer === undefined || failure.answer === '' ? '' : `: ${failure.answer}`;
+  return `${failureInWords(failure)}, ${fromNow(failure.at, nowMs)}${answerText}`;
 }
 
 function times(redeliveries: number): string {

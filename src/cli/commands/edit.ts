@@ -19,10 +19,10 @@ export const editCommand = command({
   notes: `A field that is a list or an object, such as headers, onExit or answers, is
 replaced as a whole: give all of it.`,
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
-  async run([job, file], { yes }, { terminal, print, said }) {
+  async run([job, file], { yes }, { terminal, print, givenOptions }) {
     const { id = job, fields } = file === undefined ? { fields: {} } : readJobFile(file);
     if (id !== job) throw new UsageError(`The file is about the job "${id}", and not "${job}".`);
-    const edit = { ...fields, ...fieldsFromOptions(said) };
+    const edit = { ...fields, ...fieldsFromOptions(givenOptions) };
     if (Object.keys(edit).length === 0) {
       throw new UsageError(`Give what to change, for example: triggers edit ${job} --parallel 50`);
     }

@@ -157,7 +157,7 @@ function ignoredText({ preset, settings }: Ingest, text: string): string {
   if (preset === undefined) return 'Ignored: "ignore" is true of it, or "each" finds nothing in it.';
   const { changes } = presetNamed(preset);
   const near = nearMiss(presetNamed(preset), jsonIn(text, 'Standard input'));
-  const hint = near === undefined ? '' : ` It says "${printable(near.said)}": did you mean "${near.near}"?`;
+  const hint = near === undefined ? '' : ` It says "${printable(near.value)}": did you mean "${near.near}"?`;
   const named = Object.keys(settings.audiences).length > 0 ? '' : (NO_NAMES[preset] ?? '');
   return `Ignored: this preset reads changes from ${changes?.inWords ?? 'other requests'}.${named}${hint}`;
 }

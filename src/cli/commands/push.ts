@@ -180,8 +180,8 @@ async function send(
     if (!json) terminal.err(sentences(uncheckedText(slug, message), terminal));
   };
   let slugs: Slugs | undefined;
-  const remarks = (told: readonly string[]): Remarks => {
-    const stopping = slugs?.stopping.filter((jobId) => told.includes(jobId)) ?? [];
+  const remarks = (jobIds: readonly string[]): Remarks => {
+    const stopping = slugs?.stopping.filter((jobId) => jobIds.includes(jobId)) ?? [];
     for (const doubt of doubts.texts) {
       spinner?.clear();
       if (!json) terminal.err(sentences(`Warning: ${doubt}`, terminal));

@@ -21,7 +21,7 @@ export const secretsCommand = commandGroup({
       notes: 'The secret goes to standard output, what to do with it to standard error.',
       examples: ['triggers secrets new > crm-signing-secret'],
       run(_args, { ed25519, payloadKey, apiKey }, { terminal, json, print }) {
-        if ([ed25519, payloadKey, apiKey].filter((said) => said === true).length > 1)
+        if ([ed25519, payloadKey, apiKey].filter((isGiven) => isGiven === true).length > 1)
           throw new UsageError('Use one of --ed25519, --payload-key and --api-key.');
         const { made, advice } = newSecret({ ed25519, payloadKey, apiKey });
         // A secret is one word: wrapping it would damage it.

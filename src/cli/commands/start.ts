@@ -34,10 +34,10 @@ export const startCommand = command({
     'triggers start job.json',
     'triggers start --label "VIP to CRM" --audience vip --url https://example.com/',
   ],
-  async run([file], { id, yes, sample, discardRecoverable }, { terminal, json, print, said }) {
-    const definition = definitionFrom(file, said);
+  async run([file], { id, yes, sample, discardRecoverable }, { terminal, json, print, givenOptions }) {
+    const definition = definitionFrom(file, givenOptions);
     if (sample !== undefined && definition.existingUsers === false)
-      throw noExistingUsers(said['existingUsers'] === false);
+      throw noExistingUsers(givenOptions['existingUsers'] === false);
     const started = await withJobs((jobs) =>
       startAsAsked(jobs, definition, {
         terminal,

@@ -34,14 +34,14 @@ export const stopCommand = command({
       .option('--yes', 'do not ask; required without a terminal for --waiting discard'),
   json: ': the status',
   examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
-  async run([job], { waiting, deadline, yes }, { terminal, json, print, isSaid }) {
+  async run([job], { waiting, deadline, yes }, { terminal, json, print, isGiven }) {
     if (deadline !== undefined && waiting !== 'deliver')
       throw new UsageError(
         '--deadline can only be used with --waiting deliver: it limits how long the job keeps sending.',
       );
     const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
     const asking = { terminal, yes: yes === true, json };
-    const isBare = deadline === undefined && !isSaid('waiting');
+    const isBare = deadline === undefined && !isGiven('waiting');
     const { status, isAsBefore } = await withJobs(async (jobs) => {
       const before = await jobs.status(job);
       if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };

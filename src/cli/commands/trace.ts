@@ -85,7 +85,7 @@ nor the exact status of a delivery and how long it took.`,
   examples: ['triggers attempts vip-to-crm --failed --follow'],
   async run([job], { failed, last, follow }, { terminal, json, print }) {
     const stop = follow === true ? interruption() : undefined;
-    let told = 0;
+    let printed = 0;
     try {
       await withJobs(async (jobs) => {
         const options = {
@@ -94,14 +94,14 @@ nor the exact status of a delivery and how long it took.`,
           ...(stop === undefined ? {} : { follow: stop.signal }),
         };
         for await (const attempt of jobs.attempts(job, options)) {
-          told += 1;
+          printed += 1;
           print(attempt, () => attemptLines(attempt, terminal));
         }
       });
     } finally {
       stop?.dispose();
     }
-    if (told === 0 && !json)
+    if (printed === 0 && !json)
       terminal.err(sentences('There is no such attempt, as far back as the server keeps histories.', terminal));
   },
 });

@@ -39,8 +39,8 @@ export const upCommand = command({
   json: ': one object when everything is ready',
   notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
   examples: ['TRIGGERS_SOURCE=./data triggers up'],
-  async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, note, print, isSaid }) {
-    refuseOwnServerOptions(isSaid);
+  async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, note, print, isGiven }) {
+    refuseOwnServerOptions(isGiven);
     // This command is for trying things out, most often with an endpoint on the same machine.
     const read = configReader(path === undefined ? {} : { path });
     const readConfig = () => withWatchFolder(withThisMachine(read()), db);
@@ -85,13 +85,13 @@ export const upCommand = command({
 });
 
 /** Without this check, options for our own server would be ignored silently when the environment names another one. */
-function refuseOwnServerOptions(isSaid: (option: OwnServerOption) => boolean): void {
+function refuseOwnServerOptions(isGiven: (option: OwnServerOption) => boolean): void {
   const address = process.env['TEMPORAL_ADDRESS'];
   if (address === undefined || address === '') return;
-  const given = OWN_SERVER_OPTIONS.find(([name]) => isSaid(name));
-  if (given !== undefined)
+  const option = OWN_SERVER_OPTIONS.find(([name]) => isGiven(name));
+  if (option !== undefined)
     throw new UsageError(
-      `TEMPORAL_ADDRESS is set to ${address}, so that server is used and none is started: ${given[1]} would mean nothing. Unset TEMPORAL_ADDRESS to start one.`,
+      `TEMPORAL_ADDRESS is set to ${address}, so that server is used and none is started: ${option[1]} would mean nothing. Unset TEMPORAL_ADDRESS to start one.`,
     );
 }
 

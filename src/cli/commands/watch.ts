@@ -36,9 +36,9 @@ export const watchCommand = command({
 docs/watch.md`,
   examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
   async run([audiences], { list, ...flags }, invocation) {
-    const { isSaid, print } = invocation;
+    const { isGiven, print } = invocation;
     const actions = ACTIONS.filter((action) => flags[action] === true);
-    const options = optionsFrom({ ...flags, emitExisting: isSaid('emitExisting') ? flags.emitExisting : undefined });
+    const options = optionsFrom({ ...flags, emitExisting: isGiven('emitExisting') ? flags.emitExisting : undefined });
     const isChange = Object.keys(options).length > 0;
     if (actions.length + Number(isChange) > 1 || (list === true && (isChange || audiences.length + actions.length > 0)))
       throw new UsageError('Choose one: how to watch, --now, --accept, --stop, or --list alone.');
