@@ -63,9 +63,9 @@ export class ApiKeys {
 
   /** The caller whose key has this hash; undefined if the key is unknown. Takes equally long for every key. */
   callerWith(keyHash: string): Caller | undefined {
-    const given = Buffer.from(keyHash, 'hex');
+    const presented = Buffer.from(keyHash, 'hex');
     let found: Caller | undefined;
-    for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, given)) found = caller;
+    for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, presented)) found = caller;
     return found;
   }
 }
@@ -236,8 +236,8 @@ export class Callers {
 
 /** Whether the browser uses https to the proxy that passed the request on. A caller who claims this without being a proxy only cheats themselves. */
 function isHttps({ headers }: FastifyRequest): boolean {
-  const [said = ''] = [headers['x-forwarded-proto']].flat();
-  return /^\s*https\s*(?:,|$)/i.test(said) || /^[^,]*\bproto="?https\b/i.test(headers.forwarded ?? '');
+  const [protocols = ''] = [headers['x-forwarded-proto']].flat();
+  return /^\s*https\s*(?:,|$)/i.test(protocols) || /^[^,]*\bproto="?https\b/i.test(headers.forwarded ?? '');
 }
 
 /** With https, a name that neither another host of the domain nor plain http can have set. */

@@ -110,8 +110,8 @@ async function answered(
 
 /** A caller who prefers another coding gets the file as it is. */
 function accepts(header: string | string[] | undefined, coding: string): boolean {
-  const said = [header].flat().join(',').toLowerCase().split(',');
-  return said.some((one) => one.trim() === coding || one.trim().startsWith(`${coding};q=1`));
+  const codings = [header].flat().join(',').toLowerCase().split(',');
+  return codings.some((one) => one.trim() === coding || one.trim().startsWith(`${coding};q=1`));
 }
 
 /** Undefined when it was not built. */

@@ -265,6 +265,6 @@ function answerTo(ingest: Ingest, reading: Reading, takenIn: TakenIn, isBad: boo
   if (ingest.badDataStatus === 200) return { status: 200, headers: {}, body };
   const [first] = takenIn.refused;
   const detail = `Nothing was accepted (${first?.reason ?? 'there is no change in it'}). Do not send it again as it is.`;
-  const { status, headers, body: said } = problem({ status: 422, code: 'BadData', detail }, { ...takenIn, ignored });
-  return { status, headers, body: said };
+  const { status, headers, ...refusal } = problem({ status: 422, code: 'BadData', detail }, { ...takenIn, ignored });
+  return { status, headers, body: refusal.body };
 }

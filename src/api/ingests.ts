@@ -78,7 +78,7 @@ const NOTHING: IngestRecord = {
   triggers: { accepted: 0, refused: 0, unmatched: 0, ignored: 0 },
 };
 
-const SAID_EVERY_MS = 60_000;
+const LOGGED_EVERY_MS = 60_000;
 const UNMATCHED = 'dropped: no running job subscribes';
 const REFUSED = 'an ingest refused changes';
 
@@ -89,7 +89,7 @@ export class IngestRecords {
   readonly #now: () => number;
   readonly #records = new Map<string, IngestRecord>();
   /** By ingest and message: when the log last had it, and how many came since. */
-  readonly #said = new Map<string, { readonly atMs: number; readonly count: number }>();
+  readonly #logged = new Map<string, { readonly atMs: number; readonly count: number }>();
 
   constructor(
     metrics: Pick<ApiMetrics, 'ingested' | 'takenInBy'>,
@@ -113,15 +113,15 @@ export class IngestRecords {
     this.#records.set(ingest, { ...before, requests, lastAt: this.#at() });
   }
 
-  /** @param told some audiences to which no running job subscribes, and a reason for refusals. Neither contains anything about a person. */
+  /** @param details some audiences to which no running job subscribes, and a reason for refusals. Neither contains anything about a person. */
   takenInBy(
     ingest: string,
     counts: TriggerCounts,
-    told: { readonly audiences: readonly string[]; readonly reason: string | undefined },
+    details: { readonly audiences: readonly string[]; readonly reason: string | undefined },
   ): void {
     this.#metrics.takenInBy(ingest, counts);
-    this.#says(UNMATCHED, ingest, counts.unmatched, { audiences: told.audiences });
-    this.#says(REFUSED, ingest, counts.refused, { reason: told.reason });
+    this.#warn(UNMATCHED, ingest, counts.unmatched, { audiences: details.audiences });
+    this.#warn(REFUSED, ingest, counts.refused, { reason: details.reason });
     const before = this.of(ingest);
     const { accepted, refused, unmatched, ignored } = before.triggers;
     const triggers = {
@@ -139,13 +139,13 @@ export class IngestRecords {
   }
 
   /** Logs once a minute at most: a sender may send thousands. */
-  #says(message: string, ingest: string, more: number, fields: object): void {
+  #warn(message: string, ingest: string, more: number, fields: object): void {
     if (more === 0) return;
     const key = `${ingest} ${message}`;
-    const { atMs, count } = this.#said.get(key) ?? { atMs: -Infinity, count: 0 };
-    const isTime = this.#now() - atMs >= SAID_EVERY_MS;
+    const { atMs, count } = this.#logged.get(key) ?? { atMs: -Infinity, count: 0 };
+    const isTime = this.#now() - atMs >= LOGGED_EVERY_MS;
     if (isTime) this.#log.warn({ ingest, count: count + more, ...fields }, message);
-    this.#said.set(key, isTime ? { atMs: this.#now(), count: 0 } : { atMs, count: count + more });
+    this.#logged.set(key, isTime ? { atMs: this.#now(), count: 0 } : { atMs, count: count + more });
   }
 
   #at(): string {

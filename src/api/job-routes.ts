@@ -152,7 +152,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
   });
   for (const operation of commands(jobs)) {
     const { run } = operation;
-    serve(app, { ...operation, run: async (asked) => await changing(run(asked)) });
+    serve(app, { ...operation, run: async (request) => await changing(run(request)) });
   }
   serve(app, {
     method: 'GET',
@@ -181,7 +181,7 @@ function commands(jobs: ExportJobs): Operation[] {
     summary,
     ...(body === undefined ? {} : { body, bodyIsOptional: true }),
     answers: { 200: status },
-    run: async ({ params: { job = '' }, body: given }) => await run(job, (given ?? {}) as never), // The client checks it.
+    run: async ({ params: { job = '' }, body: input }) => await run(job, (input ?? {}) as never), // The client checks it.
   });
   return [
     command('pause', 'Send nothing further until it is resumed; triggers wait', (job) => jobs.pause(job)),

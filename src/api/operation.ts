@@ -34,7 +34,7 @@ export interface Operation<Query extends z.ZodRawShape = NoQuery> {
   readonly answers: Readonly<Record<number, z.ZodType>>;
   /** Longest wait for it, in ms. Default: 90 s, since an edit may take 75. */
   readonly longestMs?: number;
-  readonly run: (asked: ParsedRequest<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
+  readonly run: (request: ParsedRequest<z.infer<z.ZodObject<Query>>>) => Promise<unknown>;
 }
 
 /** A request, read. */
@@ -84,21 +84,21 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       response: { ...withDescriptions(answers), ...FAILURES },
     },
     handler: async (request, reply) => {
-      const given = request.params as Record<string, string>; // Its names are those of the URL.
+      const pathParams = request.params as Record<string, string>; // Its names are those of the URL.
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      const asked = {
+      const parsed = {
         caller: request.caller,
-        params: given,
+        params: pathParams,
         query: queryOf(query, request),
         body: jsonOf(request, body !== undefined, bodyIsOptional),
         signal: gone.signal,
       };
-      const doing = run(asked).catch((error: unknown) => {
-        throw withFieldsOf(body, asked.body, error);
+      const doing = run(parsed).catch((error: unknown) => {
+        throw withFieldsOf(body, parsed.body, error);
       });
       const answer = await inTime(longestMs, unless(app.over, doing));
-      return await reply.status(typeof status === 'number' ? status : status(asked.query)).send(answer);
+      return await reply.status(typeof status === 'number' ? status : status(parsed.query)).send(answer);
     },
   });
 }
@@ -117,9 +117,9 @@ export function queryOf<Query extends z.ZodRawShape>(
   schema: z.ZodObject<Query> | undefined,
   { query }: Pick<FastifyRequest, 'query'>,
 ): z.infer<z.ZodObject<Query>> {
-  const given = query as Record<string, unknown>; // Fastify parses a query into this.
+  const parameters = query as Record<string, unknown>; // Fastify parses a query into this.
   // Without a schema, the query is an empty one.
-  return checked(schema ?? (z.object({}) as z.ZodObject<Query>), given, 'query of the URL');
+  return checked(schema ?? (z.object({}) as z.ZodObject<Query>), parameters, 'query of the URL');
 }
 
 /** The body of a request. @throws Refused which names every field that is unknown, or invalid */
@@ -134,12 +134,12 @@ export function checkedBody<Body extends z.ZodRawShape>(
 
 function checked<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
-  given: Readonly<Record<string, unknown>>,
+  values: Readonly<Record<string, unknown>>,
   what: string,
 ): z.infer<z.ZodObject<Shape>> {
-  const { data, error } = schema.safeParse(given);
+  const { data, error } = schema.safeParse(values);
   const problems = [
-    ...unknownKeys(given, Object.keys(schema.shape)),
+    ...unknownKeys(values, Object.keys(schema.shape)),
     ...(error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), message })),
   ];
   if (data !== undefined && problems.length === 0) return data;
@@ -147,14 +147,14 @@ function checked<Shape extends z.ZodRawShape>(
 }
 
 function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {
-  const given = bodyOf(request);
-  if (given === undefined) {
+  const body = bodyOf(request);
+  if (body === undefined) {
     if (!isTaken || isOptional) return undefined;
     throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   }
-  if (!('text' in given)) throw new Refused(415, 'WrongContentType', 'Send application/json.');
+  if (!('text' in body)) throw new Refused(415, 'WrongContentType', 'Send application/json.');
   if (!isTaken) throw new Refused(400, 'BodyNotTaken', 'This takes no body.');
-  return unlessDoubled(given);
+  return unlessDoubled(body);
 }
 
 /**
@@ -186,7 +186,7 @@ export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
 export const flagParameter = z
   .enum(['0', '1'], { error: 'This is 1 or 0, given once.' })
   .optional()
-  .transform((said) => said === '1');
+  .transform((text) => text === '1');
 
 /** A query parameter that is a whole number. */
 export const countParameter = (most: number, otherwise: number) =>

@@ -111,12 +111,12 @@ export function serviceRoutes(
   },
 ): void {
   app.get('/healthz', { schema: { hide: true } }, async () => await Promise.resolve({ ok: true }));
-  let asked: { readonly answer: ReturnType<typeof temporalProblem>; readonly atMs: number } | undefined;
+  let lastCheck: { readonly answer: ReturnType<typeof temporalProblem>; readonly atMs: number } | undefined;
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
     // Anybody may ask, however often.
-    if (asked === undefined || performance.now() - asked.atMs >= KEPT_MS)
-      asked = { answer: temporalProblem(client), atMs: performance.now() };
-    const inTheWay = await asked.answer;
+    if (lastCheck === undefined || performance.now() - lastCheck.atMs >= KEPT_MS)
+      lastCheck = { answer: temporalProblem(client), atMs: performance.now() };
+    const inTheWay = await lastCheck.answer;
     // It still serves, by the previous keys. Taking it out of service for that would turn a typing mistake into an outage.
     if (inTheWay === undefined) return { ok: true, problem: configProblem() };
     const { code, message: detail } = inTheWay;

@@ -167,10 +167,10 @@ function refuseUnlessConsole({ headers }: FastifyRequest, _reply: FastifyReply, 
 /** @throws Refused when it has neither a key nor a link, or anything else */
 function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
   if (body === undefined) throw new Refused(400, 'NoBody', 'A JSON body is missing.');
-  const said = 'text' in body ? unlessDoubled(body) : undefined;
-  const problems = isRecord(said) ? unknownKeys(said, signIn.keyof().options) : [];
-  if (isRecord(said) && problems.length === 0) {
-    const { key, link } = said;
+  const input = 'text' in body ? unlessDoubled(body) : undefined;
+  const problems = isRecord(input) ? unknownKeys(input, signIn.keyof().options) : [];
+  if (isRecord(input) && problems.length === 0) {
+    const { key, link } = input;
     if (typeof key === 'string' && link === undefined) return { key: key.trim() };
     if (typeof link === 'string' && key === undefined) return { link };
   }

@@ -32,10 +32,10 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
     // This comes before the answer begins: a job that does not exist is a 404.
     let now = await unless(app.over, jobs.status(job));
     return await runStream(open(request, reply), reply, async ({ signal, say }) => {
-      for (let said = ''; ;) {
+      for (let sent = ''; ;) {
         const text = JSON.stringify(now);
-        if (text !== said) await say('status', now);
-        said = text;
+        if (text !== sent) await say('status', now);
+        sent = text;
         if (now.state === 'stopped') return;
         await setTimeout(EVERY_MS, undefined, { signal });
         now = await jobs.status(job);

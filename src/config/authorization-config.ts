@@ -130,8 +130,8 @@ export const authorizationSchema = z
       });
     const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
     const ways = [named && 'headers.authorization', basic && 'basic', bearer && 'bearer', oauth2 && 'oauth2'];
-    const given = ways.filter((way) => typeof way === 'string' || typeof way === 'object');
-    if (given.length > 1)
+    const used = ways.filter((way) => typeof way === 'string' || typeof way === 'object');
+    if (used.length > 1)
       context.addIssue({
         code: 'custom',
         message: 'Only one of headers.authorization, basic, bearer and oauth2 can be in the header "authorization".',

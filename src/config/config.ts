@@ -225,24 +225,24 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
   const env = options.env ?? process.env;
   checkVariables(env);
   // An empty variable counts as unset: compose files make one of `${NAME:-}`.
-  const given = (name: string): string | undefined => env[name] || undefined;
-  const named = options.path ?? given('TRIGGERS_CONFIG');
+  const variable = (name: string): string | undefined => env[name] || undefined;
+  const named = options.path ?? variable('TRIGGERS_CONFIG');
   const path = resolve(named ?? DEFAULT_CONFIG_FILE);
   const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
-  const source = given('TRIGGERS_SOURCE');
-  const taskQueue = given('TRIGGERS_TASK_QUEUE');
-  const logLevel = given('TRIGGERS_LOG_LEVEL');
-  const keys = given('TRIGGERS_PAYLOAD_KEYS');
-  const watchFolder = given('TRIGGERS_WATCH_FOLDER');
+  const source = variable('TRIGGERS_SOURCE');
+  const taskQueue = variable('TRIGGERS_TASK_QUEUE');
+  const logLevel = variable('TRIGGERS_LOG_LEVEL');
+  const keys = variable('TRIGGERS_PAYLOAD_KEYS');
+  const watchFolder = variable('TRIGGERS_WATCH_FOLDER');
   const value = {
     ...fromFile,
     ...definedOf({ taskQueue, logLevel }),
     ...(keys === undefined ? {} : { payloadKeys: splitPayloadKeys(keys) }),
     ...(source === undefined ? {} : { source: namedSource(source) }),
     ...(watchFolder === undefined ? {} : { watch: { folder: folderFrom('', watchFolder) } }),
-    ...metricsOf(fromFile, given),
-    ...tracingOf(fromFile, given),
-    ...deploymentOf(fromFile, given),
+    ...metricsOf(fromFile, variable),
+    ...tracingOf(fromFile, variable),
+    ...deploymentOf(fromFile, variable),
   };
   return { path, value };
 }
@@ -356,10 +356,10 @@ function configuredStream<T>(
   env: NodeJS.ProcessEnv,
 ): T {
   checkVariables(env);
-  const given = valueInFile(key, env);
-  if (given.value === undefined)
-    throw new ConfigError(`${none} in ${given.path}. Give "${key}" ${needed} (docs/consumers.md).`);
-  return part(key, schema, given);
+  const fromFile = valueInFile(key, env);
+  if (fromFile.value === undefined)
+    throw new ConfigError(`${none} in ${fromFile.path}. Give "${key}" ${needed} (docs/consumers.md).`);
+  return part(key, schema, fromFile);
 }
 
 function part<T>(key: string, schema: z.ZodType<T>, { path, value }: { path: string; value: unknown }): T {

@@ -103,9 +103,9 @@ export function checkVariables(env: NodeJS.ProcessEnv): void {
 export type Env = (name: string) => string | undefined;
 
 /** Returns a part of the configuration file, overridden by the environment. */
-export function withGiven(part: unknown, given: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const said = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { ...(isRecord(part) ? part : {}), ...Object.fromEntries(said) };
+export function withOverrides(part: unknown, overrides: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const defined = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  return { ...(isRecord(part) ? part : {}), ...Object.fromEntries(defined) };
 }
 
 /** Returns the number in a variable; the text itself, for the schema to refuse, when it is not a number. */

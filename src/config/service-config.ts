@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { IS_MANGLED, MANGLED } from '../contract/request-shape.ts';
 import { isRecord } from '../domain/json.ts';
 import { hasNoUserInfo, requestHeaders } from './authorization-config.ts';
-import { type Env, numberIn, withGiven } from './problems.ts';
+import { type Env, numberIn, withOverrides } from './problems.ts';
 
 /** Alerts to operators, and where they go. */
 export const alertsSchema = z
@@ -43,10 +43,10 @@ export const metricsSchema = z
   .optional();
 
 /** A port alone turns metrics on; a host only changes where the metrics that the file configures are served. */
-export function metricsOf({ metrics }: Record<string, unknown>, given: Env): object {
-  const port = given('TRIGGERS_METRICS_PORT');
+export function metricsOf({ metrics }: Record<string, unknown>, env: Env): object {
+  const port = env('TRIGGERS_METRICS_PORT');
   if (port === undefined && !isRecord(metrics)) return {};
-  return { metrics: withGiven(metrics, { port: port && numberIn(port), host: given('TRIGGERS_METRICS_HOST') }) };
+  return { metrics: withOverrides(metrics, { port: port && numberIn(port), host: env('TRIGGERS_METRICS_HOST') }) };
 }
 
 const SHARE = { error: 'It is a share between 0 and 1: 0.1 for a tenth.' };
@@ -73,14 +73,14 @@ export const tracingSchema = z
   .optional();
 
 /** An endpoint alone turns traces on; a ratio only changes how many are made if the file configures them. */
-export function tracingOf({ tracing }: Record<string, unknown>, given: Env): object {
-  const base = given('OTEL_EXPORTER_OTLP_ENDPOINT');
+export function tracingOf({ tracing }: Record<string, unknown>, env: Env): object {
+  const base = env('OTEL_EXPORTER_OTLP_ENDPOINT');
   // According to the OpenTelemetry specification, the variable for traces is the whole URL, and the general one is its base.
   const endpoint =
-    given('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? (base && `${base.endsWith('/') ? base : `${base}/`}v1/traces`);
-  const ratio = given('TRIGGERS_TRACING_SAMPLE_RATIO');
+    env('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? (base && `${base.endsWith('/') ? base : `${base}/`}v1/traces`);
+  const ratio = env('TRIGGERS_TRACING_SAMPLE_RATIO');
   if (endpoint === undefined && !isRecord(tracing)) return {};
-  return { tracing: withGiven(tracing, { endpoint, sampleRatio: ratio && numberIn(ratio) }) };
+  return { tracing: withOverrides(tracing, { endpoint, sampleRatio: ratio && numberIn(ratio) }) };
 }
 
 const NAME =
@@ -102,11 +102,11 @@ export const deploymentSchema = z
   .optional();
 
 /** The deployment in the file, overridden by the environment. A build id without a name is left for the schema to reject. */
-export function deploymentOf({ deployment }: Record<string, unknown>, given: Env): object {
-  const name = given('TRIGGERS_DEPLOYMENT_NAME');
-  const buildId = given('TRIGGERS_BUILD_ID');
+export function deploymentOf({ deployment }: Record<string, unknown>, env: Env): object {
+  const name = env('TRIGGERS_DEPLOYMENT_NAME');
+  const buildId = env('TRIGGERS_BUILD_ID');
   if (name === undefined && buildId === undefined) return {};
-  return { deployment: withGiven(deployment, { name, buildId }) };
+  return { deployment: withOverrides(deployment, { name, buildId }) };
 }
 
 // The common part of the configurations of sources that are services. No message in this file may repeat a value, since some are secrets.

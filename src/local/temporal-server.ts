@@ -148,8 +148,8 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
     await Promise.all([end(child, gone), ...fronts.splice(0).map((front) => front.close())]);
     if (dbFile !== undefined) rmSync(userFileOf(dbFile), { force: true });
   };
-  const inFront = async (asked: boolean | number | undefined, to: Place, name?: string): Promise<string> => {
-    const front = await openFront({ port: typeof asked === 'number' ? asked : 0, to, name });
+  const inFront = async (portOption: boolean | number | undefined, to: Place, name?: string): Promise<string> => {
+    const front = await openFront({ port: typeof portOption === 'number' ? portOption : 0, to, name });
     fronts.push(front);
     return front.url;
   };
@@ -220,7 +220,7 @@ interface Places {
 }
 
 async function choosePlaces({ port, http, ui }: LocalTemporalOptions): Promise<Places> {
-  for (const given of [port, http, ui]) if (typeof given === 'number') await checkFree({ host: HOST, port: given });
+  for (const one of [port, http, ui]) if (typeof one === 'number') await checkFree({ host: HOST, port: one });
   const [a = 0, b = 0, c = 0, d = 0] = await freePorts(4);
   const at = (port: number): Place => ({ host: HOST, port });
   const name = `${randomBytes(16).toString('hex')}.invalid`;

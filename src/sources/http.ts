@@ -118,8 +118,8 @@ class HttpSource implements AudienceSource {
     const path = filled(url, { audience: key, user });
     const answer = await this.#api.get(MEMBERSHIP, path, { tolerated: NOT_FOUND });
     if (answer === undefined) return false;
-    const said = value === undefined ? true : valueAt(answer.body, value);
-    if (typeof said === 'boolean') return said;
+    const membership = value === undefined ? true : valueAt(answer.body, value);
+    if (typeof membership === 'boolean') return membership;
     throw this.#api.unexpected(MEMBERSHIP, `there is neither true nor false under "${value}"`);
   }
 

@@ -165,8 +165,8 @@ function waitBeforeAgain(outcome: Outcome): number | undefined {
   if ('error' in outcome) return PASSING.test(outcome.error.code ?? '') ? AGAIN_AFTER_MS : undefined;
   const { status } = outcome.answer;
   if (status !== TOO_MANY_REQUESTS && status < 500) return undefined;
-  const asked = outcome.retryAfter === undefined ? undefined : parseRetryAfter(outcome.retryAfter, Date.now());
-  if (asked !== undefined) return Math.max(asked, AGAIN_AFTER_MS);
+  const waitMs = outcome.retryAfter === undefined ? undefined : parseRetryAfter(outcome.retryAfter, Date.now());
+  if (waitMs !== undefined) return Math.max(waitMs, AGAIN_AFTER_MS);
   return status === TOO_MANY_REQUESTS ? FEWER_AFTER_MS : AGAIN_AFTER_MS;
 }
 

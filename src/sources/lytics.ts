@@ -76,7 +76,7 @@ class LyticsSource implements AudienceSource {
   readonly #cache: ProfileCache;
   /** The audiences of people who were looked up a moment ago, for their profile or by an attempt that ran out of time. */
   readonly #lists = new Map<string, { readonly row: JsonObject; readonly atMs: number }>();
-  readonly #asked = new Map<string, Promise<JsonObject | undefined>>();
+  readonly #pending = new Map<string, Promise<JsonObject | undefined>>();
 
   constructor(config: LyticsSourceConfig, options: ServiceSourceOptions) {
     const { onProblem = () => undefined } = options;
@@ -152,9 +152,9 @@ class LyticsSource implements AudienceSource {
 
   /** Asks once for all callers at the same time: a slice wants the profile and the audiences of each person. */
   async #row(user: string): Promise<JsonObject | undefined> {
-    const asked = this.#asked.get(user) ?? this.#ask(user).finally(() => void this.#asked.delete(user));
-    this.#asked.set(user, asked);
-    return await asked;
+    const pending = this.#pending.get(user) ?? this.#ask(user).finally(() => void this.#pending.delete(user));
+    this.#pending.set(user, pending);
+    return await pending;
   }
 
   #recentLists(user: string): JsonObject | undefined {

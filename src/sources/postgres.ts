@@ -129,14 +129,14 @@ class PostgresSource implements AudienceSource {
 
   async profiles(users: readonly string[]): Promise<ReadonlyMap<string, Profile>> {
     const { profileType } = await this.check();
-    const asked = new Set(users.filter((user) => profileType.holds(user)));
+    const validUsers = new Set(users.filter((user) => profileType.holds(user)));
     const found = new Map<string, Profile>();
-    if (asked.size === 0) return found;
+    if (validUsers.size === 0) return found;
     const { text, what } = this.#queries.profiles;
-    const { rows } = await this.#pool.query(text, [[...asked]], what);
+    const { rows } = await this.#pool.query(text, [[...validUsers]], what);
     let turnEnds = performance.now() + LONGEST_TURN_MS;
     for (const { user, profile } of rows) {
-      if (typeof user !== 'string' || !asked.has(user)) continue;
+      if (typeof user !== 'string' || !validUsers.has(user)) continue;
       const read = readProfile(profile ?? '{}');
       if (read !== undefined) found.set(user, read);
       else this.#problems.add({ name: what, mark: '' }, `the one of ${JSON.stringify(user)} is not a JSON object`);
@@ -154,10 +154,10 @@ class PostgresSource implements AudienceSource {
     const slugs = new Map(users.filter((user) => memberType.holds(user)).map((user): [string, string[]] => [user, []]));
     if (slugs.size === 0) return slugs;
     const { text, what } = this.#queries.membersAmong;
-    const asked = [...slugs.keys()];
+    const validUsers = [...slugs.keys()];
     await this.#pool.transaction(async (session) => {
       for (const { key, slug } of audiences) {
-        const { rows } = await session.query(text, [key, asked], what);
+        const { rows } = await session.query(text, [key, validUsers], what);
         for (const user of new Set(rows.map((row) => row['user'] ?? ''))) slugs.get(user)?.push(slug);
       }
     }, what);
@@ -317,14 +317,14 @@ function repeated(names: readonly string[]): Set<string> {
 /** The audience in a row, or why it is not one. */
 function listingOf({ id, slug, name, window_minutes: window, size }: PostgresRow): AudienceListing | string {
   if (id === undefined || id === null || id === '') return 'an audience has no id.';
-  const said = JSON.stringify(id);
-  if (slug === undefined || slug === null || slug === '') return `the audience ${said} has no slug.`;
+  const shownId = JSON.stringify(id);
+  if (slug === undefined || slug === null || slug === '') return `the audience ${shownId} has no slug.`;
   const ours = audienceIdOf(id);
   if (AUDIENCE_ID.test(slug) && slug !== ours)
-    return `the audience ${said} has a slug that looks like an id. It is what people type, so give it a readable one.`;
+    return `the audience ${shownId} has a slug that looks like an id. It is what people type, so give it a readable one.`;
   const windowMinutes = window === undefined || window === null ? undefined : Number(window);
   if (windowMinutes !== undefined && !(windowMinutes > 0))
-    return `the audience ${said} has a window of ${JSON.stringify(window)} minutes. It must be a number above 0, or null.`;
+    return `the audience ${shownId} has a window of ${JSON.stringify(window)} minutes. It must be a number above 0, or null.`;
   const count = size === undefined || size === null ? undefined : Number(size);
   return {
     id: ours,

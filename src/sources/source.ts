@@ -50,9 +50,9 @@ export class SourceUnavailable extends Error {
   readonly code: string | undefined;
 
   constructor({ origin, what, status, code, reason }: UnavailableOptions) {
-    const said = WORDS[code ?? ''] ?? failureInWords({ ...(status && { status }), ...(code && { code }) });
+    const failureText = WORDS[code ?? ''] ?? failureInWords({ ...(status && { status }), ...(code && { code }) });
     const advice = ADVICE[status ?? 0];
-    super(`${origin} did not give ${what}: ${reason ?? said}.${advice === undefined ? '' : ` ${advice}`}`);
+    super(`${origin} did not give ${what}: ${reason ?? failureText}.${advice === undefined ? '' : ` ${advice}`}`);
     this.status = status;
     this.code = code;
   }
@@ -170,7 +170,7 @@ export interface MarkedFile {
 /** Reports each problem once, and at most 20 of one file, until the file has changed. */
 export class ProblemReport {
   readonly #tell: (text: string) => void;
-  readonly #told = new Map<string, { mark: string; problems: Set<string> }>();
+  readonly #reported = new Map<string, { mark: string; problems: Set<string> }>();
 
   constructor(tell: (text: string) => void) {
     this.#tell = tell;
@@ -178,10 +178,10 @@ export class ProblemReport {
 
   /** @param what begins with where in the file: `line 7: …`. */
   add({ name, mark }: MarkedFile, what: string): void {
-    const before = this.#told.get(name);
-    const told = before?.mark === mark ? before : { mark, problems: new Set<string>() };
-    this.#told.set(name, told);
-    const { problems } = told;
+    const before = this.#reported.get(name);
+    const record = before?.mark === mark ? before : { mark, problems: new Set<string>() };
+    this.#reported.set(name, record);
+    const { problems } = record;
     if (problems.has(what) || problems.size > MAX_PROBLEMS_PER_FILE) return;
     problems.add(what);
     if (problems.size <= MAX_PROBLEMS_PER_FILE) this.#tell(`${name}, ${what}`);

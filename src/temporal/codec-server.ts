@@ -186,9 +186,9 @@ async function convert({ codecs, token }: CodecServerOptions, request: IncomingM
 }
 
 /** Takes the same time, however much of it is right. */
-function isSame(token: string, given: string | undefined): boolean {
+function isSame(token: string, presented: string | undefined): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return given !== undefined && timingSafeEqual(digest(token), digest(given));
+  return presented !== undefined && timingSafeEqual(digest(token), digest(presented));
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

@@ -45,9 +45,9 @@ function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
 function shownError(error: unknown, errors: number): object {
   if (typeof error !== 'object' || error === null) return { message: shortened(String(error)) };
   const { name, code, message, stack, cause } = error as Partial<Record<string, unknown>>; // Anything can be thrown.
-  const said = Object.entries({ name, code, message, stack }).filter(([, value]) => isPlain(value));
+  const fields = Object.entries({ name, code, message, stack }).filter(([, value]) => isPlain(value));
   return {
-    ...Object.fromEntries(said.map(([key, value]) => [key, shortened(value)])),
+    ...Object.fromEntries(fields.map(([key, value]) => [key, shortened(value)])),
     ...(cause === undefined || errors <= 1 ? {} : { cause: shownError(cause, errors - 1) }),
   };
 }

@@ -134,8 +134,8 @@ export class Assignment {
     // Partitions that were served go to the end: an answer has room for the first ones only.
     let queue = partitions;
     while (!this.#ending.signal.aborted) {
-      const wanted = queue.filter(({ wantsMore }) => wantsMore);
-      if (wanted.length === 0) {
+      const toFetch = queue.filter(({ wantsMore }) => wantsMore);
+      if (toFetch.length === 0) {
         await this.#untilChange();
         continue;
       }
@@ -143,13 +143,13 @@ export class Assignment {
         node,
         maxWaitTime: LONGEST_WAIT_MS,
         maxBytes: MOST_BYTES,
-        topics: wanted.map((one) => ({ topicId: idOf(one.topic), partitions: [askedOf(one)] })),
+        topics: toFetch.map((one) => ({ topicId: idOf(one.topic), partitions: [askedOf(one)] })),
       });
       onRead();
       const served = new Set<OwnedPartition>();
       for (const { topicId, partitions: answers } of responses)
         for (const answer of answers) {
-          const one = wanted.find(
+          const one = toFetch.find(
             ({ topic, partition }) => idOf(topic) === topicId && partition === answer.partitionIndex,
           );
           if (one === undefined) continue;
@@ -201,9 +201,9 @@ async function startsOf(places: readonly Place[], options: AssignmentOptions): P
     const end = ends.get(topic)?.[partition] ?? first;
     const known = committed.get(topic)?.[partition] ?? -1n;
     if (known < 0n) {
-      const wanted = beginsAt(place);
+      const beginning = beginsAt(place);
       // If it is outside of this partition's offsets, the topic was deleted and made again.
-      const start = wanted !== undefined && wanted >= first && wanted <= end ? wanted : first;
+      const start = beginning !== undefined && beginning >= first && beginning <= end ? beginning : first;
       begun.push({ ...place, done: start, committed: -1n, isCommitted: () => undefined });
       return { place, from: start, end };
     }
@@ -227,11 +227,11 @@ type Progress = Pick<OwnedPartition, 'topic' | 'partition' | 'done' | 'committed
 async function commitDone(member: Consumer, partitions: readonly Progress[]): Promise<void> {
   const further = partitions.filter(({ done, committed }) => done > committed);
   if (further.length === 0) return;
-  const told = further.map((one) => ({ one, offset: one.done }));
+  const commits = further.map((one) => ({ one, offset: one.done }));
   await member.commit({
-    offsets: told.map(({ one: { topic, partition }, offset }) => ({ topic, partition, offset, leaderEpoch: -1 })),
+    offsets: commits.map(({ one: { topic, partition }, offset }) => ({ topic, partition, offset, leaderEpoch: -1 })),
   });
-  for (const { one, offset } of told) one.isCommitted(offset);
+  for (const { one, offset } of commits) one.isCommitted(offset);
 }
 
 /** A topic for messages that are not triggers. */

@@ -356,11 +356,11 @@ export async function profilesOf(
   }
   const body = config.body === undefined ? {} : { body: stringifyJson(withUsers(config.body, users)) };
   const rows = api.rowsIn(PROFILES, await api.get(PROFILES, path, body), config.items);
-  const asked = new Set(users);
+  const requested = new Set(users);
   const found = new Map<string, JsonObject>();
   for (const row of rows) {
     const owner = idIn(valueAt(row, config.id));
-    if (owner !== undefined && asked.has(owner)) found.set(owner, fieldsIn(api, config, row));
+    if (owner !== undefined && requested.has(owner)) found.set(owner, fieldsIn(api, config, row));
   }
   return found;
 }

@@ -88,8 +88,8 @@ export class LyticsApi {
         isGood(httpStatus) ? { code: ANSWER_CODES.notJson } : { status: httpStatus },
       );
     }
-    const { status: said, message, data, _next: next, total, errors } = body as Partial<Record<string, Json>>; // Whatever it holds.
-    const status = isGood(httpStatus) && !isNaN(Number(said ?? NaN)) ? Number(said) : httpStatus;
+    const { status: bodyStatus, message, data, _next: next, total, errors } = body as Partial<Record<string, Json>>; // Whatever it holds.
+    const status = isGood(httpStatus) && !isNaN(Number(bodyStatus ?? NaN)) ? Number(bodyStatus) : httpStatus;
     const text = typeof message === 'string' ? message : '';
     if (TIMED_OUT.test(text))
       throw this.#service.unavailable(what, { reason: 'Lytics itself did not get the answer in time' });

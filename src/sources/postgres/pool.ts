@@ -40,9 +40,9 @@ export function postgresWords(error: unknown): string {
   if (/^2[23]/.test(code)) return `a value does not fit its type (SQLSTATE ${code})`;
   // Several addresses were tried: each has its own error, and the one around them has no message.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  const said = first instanceof Error ? first.message : String(first);
+  const message = first instanceof Error ? first.message : String(first);
   const hint: unknown = first instanceof Error && 'hint' in first ? first.hint : undefined;
-  const words = said.trim().replace(/\.$/, '') || 'it gave no reason';
+  const words = message.trim().replace(/\.$/, '') || 'it gave no reason';
   return typeof hint === 'string' && code.startsWith('42') ? `${words} (${hint.replace(/\.$/, '')})` : words;
 }
 
