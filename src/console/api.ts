@@ -22,15 +22,15 @@ export class ApiFailure extends Error {
   /** The remedies that a person has. */
   readonly remedies: readonly Remedy[];
   /** The whole answer. */
-  readonly said: ProblemBody;
+  readonly body: ProblemBody;
 
-  constructor(status: number, said: ProblemBody) {
-    super(said.detail);
+  constructor(status: number, body: ProblemBody) {
+    super(body.detail);
     this.status = status;
-    this.code = said.code;
-    this.problems = said.problems ?? [];
-    this.remedies = said.remedies ?? [];
-    this.said = said;
+    this.code = body.code;
+    this.problems = body.problems ?? [];
+    this.remedies = body.remedies ?? [];
+    this.body = body;
   }
 }
 
@@ -95,8 +95,8 @@ export async function ask<T>(
 function problemOf(response: Response, text: string): ProblemBody {
   const unreadable = { code: 'Unexpected', detail: `The API answered ${response.status} ${response.statusText}.` };
   try {
-    const said = JSON.parse(text) as Partial<ProblemBody> | null;
-    return typeof said?.detail === 'string' ? { ...unreadable, ...said } : unreadable;
+    const body = JSON.parse(text) as Partial<ProblemBody> | null;
+    return typeof body?.detail === 'string' ? { ...unreadable, ...body } : unreadable;
   } catch {
     return unreadable;
   }
@@ -108,12 +108,12 @@ export function pathOf(
   query: Readonly<Record<string, string | number | boolean | undefined>> = {},
 ): string {
   const path = parts.map((part) => encodeURIComponent(part.toWellFormed())).join('/');
-  const said = Object.entries(query).flatMap(([name, value]) =>
+  const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined || value === '' || value === false
       ? []
       : [`${name}=${encodeURIComponent(value === true ? '1' : String(value))}`],
   );
-  return `/v1/${path}${said.length === 0 ? '' : `?${said.join('&')}`}`;
+  return `/v1/${path}${parameters.length === 0 ? '' : `?${parameters.join('&')}`}`;
 }
 
 /** The latest answer to a request. */
@@ -194,7 +194,7 @@ export function asFailure(error: unknown): ApiFailure {
 function ofAction(failure: ApiFailure): ApiFailure {
   if (failure.code !== 'NoAnswer') return failure;
   const detail = 'No answer. It may or may not have been done: check before you try again.';
-  return new ApiFailure(0, { ...failure.said, detail });
+  return new ApiFailure(0, { ...failure.body, detail });
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -96,8 +96,8 @@ export function definitionOf(draft: Draft): { readonly definition: JobDefinition
     problems.push({ field, message });
     return undefined;
   };
-  const said = FORM_FIELDS.map((field): [string, unknown] => [field, valueIn(draft, field, wrong(field))]);
-  const definition = Object.fromEntries(said.filter(([, value]) => value !== undefined));
+  const values = FORM_FIELDS.map((field): [string, unknown] => [field, valueIn(draft, field, wrong(field))]);
+  const definition = Object.fromEntries(values.filter(([, value]) => value !== undefined));
   // The API checks its type.
   return { definition: definition as unknown as JobDefinitionInput, problems };
 }

@@ -106,8 +106,8 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
 }
 
 /** Says that the page could not be refreshed, and how old it is; if it shows nothing yet, why. */
-export function Unanswered({ asked }: { readonly asked: Fetched<unknown> }): JSX.Element | null {
-  const { failure, answeredAtMs, again } = asked;
+export function Unanswered({ fetched }: { readonly fetched: Fetched<unknown> }): JSX.Element | null {
+  const { failure, answeredAtMs, again } = fetched;
   if (failure === undefined || answeredAtMs === undefined) return <Failure failure={failure} retry={again} />;
   return (
     <div class="notice caution" role="status">

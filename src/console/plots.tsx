@@ -136,10 +136,10 @@ function Plot({ points, series, span, height }: PlotProps): JSX.Element {
   }, [span, kind, height]);
   useEffect(() => plot.current?.setData(dataOf()), [points]);
   const sum = (one: Series): number => points.reduce((total, point) => total + point[one], 0);
-  const said = series.map((one) =>
+  const totals = series.map((one) =>
     one === 'waiting' ? `${points.at(-1)?.waiting ?? 0} waiting now` : `${sum(one)} ${one}`,
   );
-  return <div ref={ref} class="plot" role="img" aria-label={`${said.join(', ')} in the last ${span}`} />;
+  return <div ref={ref} class="plot" role="img" aria-label={`${totals.join(', ')} in the last ${span}`} />;
 }
 
 function options(element: Element, series: readonly Series[], span: 'hour' | 'day', height: number): uPlot.Options {

@@ -77,7 +77,7 @@ export function DeadLettersPage(): JSX.Element {
           ))}
         </p>
       )}
-      <Unanswered asked={list} />
+      <Unanswered fetched={list} />
       {value === undefined && failure === undefined && !needsJob && <Loading what="dead letters" />}
       {value !== undefined && letters.length === 0 && (
         <Empty title={isFiltered ? 'No matching dead letters' : 'No dead letters'}>

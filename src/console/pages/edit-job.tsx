@@ -33,7 +33,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
     (typed) => editedOf(before, typed),
   );
   const { jobs } = useSession();
-  const { told, checkAll, definition, problems, others, unchecked } = form;
+  const { shownFields, checkAll, definition, problems, others, unchecked } = form;
   const [isSaving, setSaving] = useState(false);
   const changes = changesOf(before, definition);
   const home = `/jobs/${encodeURIComponent(job)}`;
@@ -57,7 +57,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
           }}
         >
           <JobForm {...form} isNew={false} />
-          {told === 'all' && <NotYet what="saved" {...{ problems, others, unchecked }} />}
+          {shownFields === 'all' && <NotYet what="saved" {...{ problems, others, unchecked }} />}
           <div class="buttons">
             <button type="submit" class="primary" disabled={changes.length === 0}>
               {changes.length === 0 ? 'No changes' : `Save ${counted(changes.length, 'change')}`}

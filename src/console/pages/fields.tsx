@@ -10,7 +10,7 @@ export interface JobFormProps {
   readonly change: (more: Partial<Draft>) => void;
   readonly problems: readonly Problem[];
   /** Fields whose problems are shown already: those that the person has visited, or all. */
-  readonly told: 'all' | ReadonlySet<string>;
+  readonly shownFields: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
   readonly isRestored: boolean;
   readonly forget: () => void;
@@ -27,28 +27,28 @@ interface FieldProps extends JobFormProps {
 }
 
 /** Several inputs that form one value. */
-export function Field({ field, legend, isChoice, problems, told, touch, children }: FieldProps): JSX.Element {
-  const isWrong = isToldWrong(field, problems, told);
+export function Field({ field, legend, isChoice, problems, shownFields, touch, children }: FieldProps): JSX.Element {
+  const isWrong = isShownWrong(field, problems, shownFields);
   const aria = isWrong ? { 'aria-describedby': `${field}-problem` } : {};
   const choice = isChoice === true ? { role: 'radiogroup' as const, 'aria-invalid': isWrong } : {};
   return (
     <fieldset class="field" {...aria} {...choice} onFocusOut={() => touch(field)}>
       <legend>{legend}</legend>
       {children}
-      <FieldProblems {...{ field, problems, told }} />
+      <FieldProblems {...{ field, problems, shownFields }} />
     </fieldset>
   );
 }
 
-function isToldWrong(field: string, problems: readonly Problem[], told: JobFormProps['told']): boolean {
-  return (told === 'all' || told.has(field)) && problems.some((one) => fieldOf(one) === field);
+function isShownWrong(field: string, problems: readonly Problem[], shownFields: JobFormProps['shownFields']): boolean {
+  return (shownFields === 'all' || shownFields.has(field)) && problems.some((one) => fieldOf(one) === field);
 }
 
 function FieldProblems(
-  props: Pick<JobFormProps, 'problems' | 'told'> & { readonly field: string },
+  props: Pick<JobFormProps, 'problems' | 'shownFields'> & { readonly field: string },
 ): JSX.Element | null {
-  const { field, problems, told } = props;
-  if (!isToldWrong(field, problems, told)) return null;
+  const { field, problems, shownFields } = props;
+  if (!isShownWrong(field, problems, shownFields)) return null;
   const own = problems.filter((one) => fieldOf(one) === field);
   return (
     <ul class="problem" id={`${field}-problem`} role="alert">
@@ -81,7 +81,7 @@ interface TextFieldProps extends JobFormProps {
 
 export function TextField(props: TextFieldProps): JSX.Element {
   const { draft, change, touch, input, of = input, label, hint, placeholder, inputMode = 'text', rows } = props;
-  const isWrong = isToldWrong(of, props.problems, props.told);
+  const isWrong = isShownWrong(of, props.problems, props.shownFields);
   const common = {
     id: `field-${input}`,
     value: textIn(draft, input),
@@ -110,7 +110,9 @@ export function TextField(props: TextFieldProps): JSX.Element {
       <p class="hint" id={`${input}-hint`}>
         {hint}
       </p>
-      {props.isSecond !== true && <FieldProblems field={of} problems={props.problems} told={props.told} />}
+      {props.isSecond !== true && (
+        <FieldProblems field={of} problems={props.problems} shownFields={props.shownFields} />
+      )}
     </div>
   );
 }

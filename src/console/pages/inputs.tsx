@@ -58,7 +58,7 @@ function Ingests(): JSX.Element {
           </span>
         )}
       </header>
-      <Unanswered asked={list} />
+      <Unanswered fetched={list} />
       {ingests === undefined && failure === undefined && <Loading what="ingests" />}
       {ingests?.length === 0 && (
         <Empty title="No ingests">

@@ -32,8 +32,8 @@ const TREND_MS = 10_000;
 const OLD_MS = 5_000;
 
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
-  const asked = useFetched<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
-  const { value: status, answeredAtMs = 0, failure, again } = asked;
+  const fetched = useFetched<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
+  const { value: status, answeredAtMs = 0, failure, again } = fetched;
   const isRunning = status !== undefined && status.state !== 'stopped';
   const { value: trend } = useFetched<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
@@ -68,7 +68,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <p class={`sentence ${isUnhealthy ? 'bad' : ''}`} aria-live="polite">
         {jobSentence(status, now)}
       </p>
-      <Unanswered asked={asked} />
+      <Unanswered fetched={fetched} />
       <Notices status={status} />
       <Backfill status={status} onDone={again} />
       <Figures status={status} />
@@ -83,7 +83,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
 
 function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
   const { endpoint, backfill, notices, problems = [] } = status;
-  const said = [
+  const texts = [
     ...(endpoint?.advice === undefined ? [] : [endpoint.advice]),
     ...(backfill?.notice === undefined ? [] : [backfill.notice]),
     ...(backfill?.trouble === undefined ? [] : [backfill.trouble]),
@@ -92,7 +92,7 @@ function Notices({ status }: { readonly status: JobStatus }): JSX.Element {
   ];
   return (
     <>
-      {said.map((text) => (
+      {texts.map((text) => (
         <div key={text} class="notice caution">
           <p>
             <Clipped text={text} />
@@ -225,8 +225,8 @@ interface AttemptsProps {
 function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
   const [isFailed, setFailed] = useState(false);
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
-  const asked = useFetched<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
-  const { value, failure } = asked;
+  const fetched = useFetched<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
+  const { value, failure } = fetched;
   const attempts = value?.attempts.toReversed();
   return (
     <section class="panel" aria-labelledby="attempts">
@@ -241,7 +241,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
           </button>
         </div>
       </header>
-      {!isToldAbove && <Unanswered asked={asked} />}
+      {!isToldAbove && <Unanswered fetched={fetched} />}
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
       {attempts?.length === 0 && (
         <p class="quiet">

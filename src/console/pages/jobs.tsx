@@ -52,7 +52,7 @@ export function JobsPage(): JSX.Element {
           </a>
         )}
       </div>
-      <Unanswered asked={list} />
+      <Unanswered fetched={list} />
       {value === undefined && failure === undefined && <Loading what="jobs" />}
       {value?.jobs.length === 0 && <NoJobs mayOperate={mayOperate} />}
       {value !== undefined && value.jobs.length > 0 && (

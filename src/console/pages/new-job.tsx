@@ -17,7 +17,7 @@ export function NewJobPage(): JSX.Element {
   usePageTitle('New job');
   const { mayOperate, jobs } = useSession();
   const form = useForm({ ...EMPTY_DRAFT, id: jobs?.[0] ?? '' }, aboutStart);
-  const { draft, told, checkAll, definition, problems, others, unchecked } = form;
+  const { draft, shownFields, checkAll, definition, problems, others, unchecked } = form;
   const [isStarting, setStarting] = useState(false);
   if (!mayOperate) return <MayNot what="start" />;
   return (
@@ -38,7 +38,7 @@ export function NewJobPage(): JSX.Element {
           }}
         >
           <JobForm {...form} isNew />
-          {told === 'all' && <NotYet what="started" {...{ problems, others, unchecked }} />}
+          {shownFields === 'all' && <NotYet what="started" {...{ problems, others, unchecked }} />}
           <button type="submit" class="primary">
             Start Export
           </button>

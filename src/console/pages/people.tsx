@@ -17,8 +17,8 @@ export function PeoplePage(): JSX.Element {
   const [typed, setTyped] = useState(user);
   const [typedJob, setTypedJob] = useState(job);
   const search = (): void => {
-    const said = { user: typed.trim(), ...(typedJob.trim() === '' ? {} : { job: typedJob.trim() }) };
-    route(`/people?${new URLSearchParams(said).toString()}`);
+    const parameters = { user: typed.trim(), ...(typedJob.trim() === '' ? {} : { job: typedJob.trim() }) };
+    route(`/people?${new URLSearchParams(parameters).toString()}`);
   };
   return (
     <>

@@ -41,8 +41,8 @@ function useDraft(before: Draft) {
 }
 
 function restoredFrom(stored: string | null, basis: string): Partial<Draft> | undefined {
-  const said = JSON.parse(stored ?? 'null') as { readonly basis: string; readonly kept: Partial<Draft> } | null; // It was written above.
-  return said?.basis === basis ? said.kept : undefined;
+  const saved = JSON.parse(stored ?? 'null') as { readonly basis: string; readonly kept: Partial<Draft> } | null; // It was written above.
+  return saved?.basis === basis ? saved.kept : undefined;
 }
 
 /** Asks before typed values are left behind; returns a function that ends that. */
@@ -73,7 +73,7 @@ export interface Form {
   readonly isRestored: boolean;
   /** Resets the form; also called once it was used. */
   readonly forget: () => void;
-  readonly told: 'all' | ReadonlySet<string>;
+  readonly shownFields: 'all' | ReadonlySet<string>;
   readonly touch: (field: string) => void;
   /** Shows the problems of all fields from now on; returns whether there are none. */
   readonly checkAll: () => Promise<boolean>;
@@ -92,12 +92,13 @@ export function useForm(
   read: typeof definitionOf = definitionOf,
 ): Form {
   const { draft, setDraft, isRestored, forget } = useDraft(initial);
-  const [told, setTold] = useState<'all' | ReadonlySet<string>>(new Set<string>());
+  const [shownFields, setShownFields] = useState<'all' | ReadonlySet<string>>(new Set<string>());
   const change = useCallback((more: Partial<Draft>) => setDraft((last) => ({ ...last, ...more })), []);
   const touch = useCallback((field: string) => {
-    const tell = (): void => setTold((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field])));
+    const show = (): void =>
+      setShownFields((last) => (last === 'all' || last.has(field) ? last : new Set([...last, field])));
     // The delay keeps a click's target from moving away below the pointer.
-    setTimeout(tell, TELL_MS);
+    setTimeout(show, TELL_MS);
   }, []);
   const { definition, problems: typed } = read(draft);
   const question = about(definition, draft);
@@ -110,14 +111,14 @@ export function useForm(
   const others = problems.filter((one) => !KNOWN_FIELDS.has(fieldOf(one)));
   const [unchecked, setUnchecked] = useState<ApiFailure>();
   const checkAll = async (): Promise<boolean> => {
-    setTold('all');
+    setShownFields('all');
     const found = await checked.check();
     setUnchecked(found instanceof ApiFailure ? found : undefined);
     const isRight = !(found instanceof ApiFailure) && found.length === 0 && typed.length === 0;
     if (!isRight) setTimeout(showFirstProblem);
     return isRight;
   };
-  return { draft, change, isRestored, forget, told, touch, checkAll, definition, problems, others, unchecked };
+  return { draft, change, isRestored, forget, shownFields, touch, checkAll, definition, problems, others, unchecked };
 }
 
 const KNOWN_FIELDS = new Set<string>(['id', ...FORM_FIELDS]);
@@ -143,16 +144,16 @@ function useChecked(question: FormRequest) {
   });
   useEffect(() => {
     const ending = new AbortController();
-    const asked = JSON.parse(settled) as FormRequest; // It was written above.
-    void problemsOf(asked, ending.signal).then((problems) => {
-      if (!ending.signal.aborted && !(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
+    const request = JSON.parse(settled) as FormRequest; // It was written above.
+    void problemsOf(request, ending.signal).then((problems) => {
+      if (!ending.signal.aborted && !(problems instanceof ApiFailure)) setChecked({ question: request, problems });
     });
     return () => ending.abort();
   }, [settled]);
   const check = useCallback(async () => {
-    const asked = JSON.parse(now) as FormRequest; // It was written above, too.
-    const problems = await problemsOf(asked);
-    if (!(problems instanceof ApiFailure)) setChecked({ question: asked, problems });
+    const request = JSON.parse(now) as FormRequest; // It was written above, too.
+    const problems = await problemsOf(request);
+    if (!(problems instanceof ApiFailure)) setChecked({ question: request, problems });
     return problems;
   }, [now]);
   return { ...checked, check };

@@ -32,7 +32,7 @@ export function Watches(): JSX.Element {
           </button>
         )}
       </header>
-      <Unanswered asked={list} />
+      <Unanswered fetched={list} />
       {watches === undefined && failure === undefined && <Loading what="watches" />}
       {watches?.length === 0 && (
         <Empty title="No watched audiences">
