@@ -67,16 +67,16 @@ export function createKeepDeadLetters(
   spilledProfiles = new SpilledProfileReader(workflows),
 ): Activities['keepDeadLetters'] {
   return (letters) =>
-    forEachLimit(letters, STARTS_AT_ONCE, async (given) => {
-      const letter = await withProfile(given, spilledProfiles);
+    forEachLimit(letters, STARTS_AT_ONCE, async (letter) => {
+      const complete = await withProfile(letter, spilledProfiles);
       await workflows.start({
         type: DEAD_LETTER,
-        workflowId: deadLetterWorkflowId(deadLetterId(letter.deliveryId, letter.redeliveries)),
-        input: letter,
+        workflowId: deadLetterWorkflowId(deadLetterId(complete.deliveryId, complete.redeliveries)),
+        input: complete,
         renews: 'ended',
-        ...deadLetterPresentation(letter),
+        ...deadLetterPresentation(complete),
       });
-      tracing?.died(letter);
+      tracing?.died(complete);
     });
 }
 

@@ -126,7 +126,7 @@ export interface RequestChecks {
 interface Part {
   /** Precedes the names of its fields. */
   readonly prefix: string;
-  readonly said: Readonly<Record<string, unknown>>;
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -148,10 +148,10 @@ export async function requestProblems(definition: unknown, checks: RequestChecks
 function partsOf(definition: unknown): Part[] {
   if (!isRecord(definition)) return [];
   const ofEvent = (field: string): Part[] => {
-    const said = definition[field];
-    return isRecord(said) ? [{ prefix: `${field}.`, said }] : [];
+    const settings = definition[field];
+    return isRecord(settings) ? [{ prefix: `${field}.`, fields: settings }] : [];
   };
-  return [{ prefix: '', said: definition }, ...ofEvent('onEnter'), ...ofEvent('onExit')];
+  return [{ prefix: '', fields: definition }, ...ofEvent('onEnter'), ...ofEvent('onExit')];
 }
 
 interface PlacedUrl {
@@ -160,7 +160,7 @@ interface PlacedUrl {
 }
 
 /** The form's own rules report text that is not a web address at all. */
-function urlOf({ prefix, said: { webhookUrl } }: Part): PlacedUrl[] {
+function urlOf({ prefix, fields: { webhookUrl } }: Part): PlacedUrl[] {
   if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
   return [{ field: `${prefix}webhookUrl`, url: new URL(webhookUrl) }];
 }
@@ -202,7 +202,7 @@ function authorizationProblems(
       field: field === 'webhookUrl' ? 'authorization' : field,
       message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
     })),
-    ...parts.flatMap(({ prefix, said: { headers } }) =>
+    ...parts.flatMap(({ prefix, fields: { headers } }) =>
       Object.keys(isRecord(headers) ? headers : {})
         .filter((header) => carried.has(header.toLowerCase()))
         .map((header) => ({
@@ -218,14 +218,14 @@ const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
 
 /** Warnings about headers that look like secrets, which a job should not contain. */
 export function headerWarnings({ headers, onEnter, onExit }: RequestSettings): string[] {
-  const names = [headers, onEnter?.headers, onExit?.headers].flatMap((said) => Object.keys(said ?? {}));
+  const names = [headers, onEnter?.headers, onExit?.headers].flatMap((table) => Object.keys(table ?? {}));
   return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
     (name) =>
       `The header "${name}" looks like a secret. Temporal and the job's status show its headers. Put a secret into an authorization, and name that in "authorization".`,
   );
 }
 
-function templateProblems({ prefix, said: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {
+function templateProblems({ prefix, fields: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {
   const isInBatches = isRecord(definition) && isRecord(definition['batch']);
   const data = isRecord(definition) ? namesOfData(definition) : undefined;
   const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {

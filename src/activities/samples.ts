@@ -55,21 +55,21 @@ export async function choosePerson(
   audiences: readonly Audience[],
   { user, audience: name, onlyMembers = false }: SampleWish,
 ): Promise<SamplePerson | SampleProblem> {
-  const wanted = name === undefined ? audiences : [findAudience(audiences, name)].filter((one) => one !== undefined);
-  const [first] = wanted;
+  const chosen = name === undefined ? audiences : [findAudience(audiences, name)].filter((one) => one !== undefined);
+  const [first] = chosen;
   if (first === undefined) return unknownAudience(audiences, name ?? '');
   if (user !== undefined) {
-    if (onlyMembers && !(await isMemberOfAny(source, wanted, user)))
+    if (onlyMembers && !(await isMemberOfAny(source, chosen, user)))
       return await anotherUser(source, first, user, `"${user}" is in none of the job's audiences.`);
     const profile = (await source.profiles([user])).get(user);
     if (profile !== undefined) return { user, audience: first, profile };
     return await anotherUser(source, first, user, `The source has no profile of "${user}".`);
   }
-  for (const audience of wanted) {
+  for (const audience of chosen) {
     const found = await firstMember(source, audience.id);
     if (found !== undefined) return { ...found, audience };
   }
-  const slugs = wanted.map(({ slug }) => slug).slice(0, AUDIENCES_NAMED);
+  const slugs = chosen.map(({ slug }) => slug).slice(0, AUDIENCES_NAMED);
   return { field: 'user', message: `No member of ${slugs.join(', ')} has a profile. Name a person.` };
 }
 
@@ -157,12 +157,12 @@ class Obstacle extends Error {
 /** The activities that show or send a job's message about a real person. They reject only when something of ours breaks. */
 export function createSamples(dependencies: SampleDependencies): Pick<Activities, 'sampleRequest' | 'sendSample'> {
   return {
-    sampleRequest: (wanted) =>
-      sampled(async (): Promise<Sample> => (await prepareSample(dependencies, wanted, undefined)).sample),
-    sendSample: (wanted) =>
+    sampleRequest: (input) =>
+      sampled(async (): Promise<Sample> => (await prepareSample(dependencies, input, undefined)).sample),
+    sendSample: (input) =>
       sampled(async (): Promise<SentSample> => {
         const id = TEST_PREFIX + randomUUID().replaceAll('-', '');
-        return await send(dependencies, await prepareSample(dependencies, wanted, id));
+        return await send(dependencies, await prepareSample(dependencies, input, id));
       }),
   };
 }
@@ -178,16 +178,16 @@ async function sampled<T extends Sample>(make: () => Promise<T>): Promise<Sample
 
 async function prepareSample(
   dependencies: SampleDependencies,
-  wanted: SampleInput,
+  input: SampleInput,
   id: string | undefined,
 ): Promise<Prepared> {
-  const { settings: ofJob, audiences } = await settingsOf(dependencies, wanted);
-  const userLegacyMessageFormat = wanted.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
+  const { settings: ofJob, audiences } = await settingsOf(dependencies, input);
+  const userLegacyMessageFormat = input.userLegacyMessageFormat ?? ofJob.userLegacyMessageFormat;
   const settings = { ...ofJob, userLegacyMessageFormat };
-  const { audience, people } = await peopleOf(dependencies.source, audiences, wanted, settings);
+  const { audience, people } = await peopleOf(dependencies.source, audiences, input, settings);
   const [first] = people;
   let sent: readonly SampledPerson[] = people;
-  const event = wanted.event ?? 'enter';
+  const event = input.event ?? 'enter';
   const url = destinationOf(settings, event);
   const answers = answersTo(settings, event);
   const found = await dependencies.authorizations.lookUp(settings.authorization, url);
@@ -215,9 +215,9 @@ async function prepareSample(
       return maker.request(items, authorization, userAgent, { id });
     } catch (error) {
       if (!(error instanceof ItemsSkipped)) throw error;
-      const [told] = error.reasons.values();
+      const [reason] = error.reasons.values();
       sent = sent.filter((_, i) => !error.reasons.has(items[i]?.scope));
-      if (sent.length === 0) throw new MessageImpossible(ATTEMPT_CODES.skipped, 'All are skipped.', undefined, told);
+      if (sent.length === 0) throw new MessageImpossible(ATTEMPT_CODES.skipped, 'All are skipped.', undefined, reason);
       return make(authorization);
     }
   };
@@ -245,11 +245,11 @@ async function prepareSample(
   };
 }
 
-async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInput): Promise<JobSettings> {
+async function settingsOf({ jobSettings }: SampleDependencies, input: SampleInput): Promise<JobSettings> {
   // A source may return more fields than a job has, which templates would show.
   const asJobsHave = ({ id, slug, name }: Audience): Audience => ({ id, slug, name });
-  if (!('jobWorkflowId' in wanted)) return { ...wanted, audiences: wanted.audiences.map(asJobsHave) };
-  const found = await jobSettings(wanted.jobWorkflowId);
+  if (!('jobWorkflowId' in input)) return { ...input, audiences: input.audiences.map(asJobsHave) };
+  const found = await jobSettings(input.jobWorkflowId);
   if (found) return found;
   throw new Obstacle(
     'job',
@@ -262,14 +262,14 @@ async function settingsOf({ jobSettings }: SampleDependencies, wanted: SampleInp
 async function peopleOf(
   source: AudienceSource,
   audiences: JobSettings['audiences'],
-  wanted: SampleInput,
+  input: SampleInput,
   settings: DeliverySettings,
 ): Promise<{ readonly audience: Audience; readonly people: readonly [SampledPerson, ...SampledPerson[]] }> {
   try {
-    const found = await choosePerson(source, audiences, wanted);
+    const found = await choosePerson(source, audiences, input);
     if ('field' in found) throw new Obstacle(found.field, found.message);
     // Several people are needed to show how a batch looks. But a caller who names a person wants only that one.
-    const most = wanted.user === undefined ? Math.min(settings.batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
+    const most = input.user === undefined ? Math.min(settings.batch?.size ?? 1, BATCH_OF_SAMPLE) - 1 : 0;
     const members = most === 0 ? [] : await firstProfiles(source, found.audience.id);
     const others = members.filter(({ user }) => user !== found.user).slice(0, most);
     if (settings.memberships !== true) return { audience: found.audience, people: [found, ...others] };
@@ -291,7 +291,7 @@ function made(make: () => WebhookRequest, several: boolean): WebhookRequest {
     return make();
   } catch (error) {
     if (error instanceof MessageImpossible) {
-      const why = error.told === undefined || error.told === '' ? '' : ` (${error.told})`;
+      const why = error.reason === undefined || error.reason === '' ? '' : ` (${error.reason})`;
       // A value that the template lacks here may be missing for all people.
       const advice =
         error.code === ATTEMPT_CODES.templateFailed

@@ -339,6 +339,6 @@ function asSent(trigger: SliceTrigger, { memberships }: Pick<SliceSendingOptions
 /** The code and reason of an error in making a request. */
 function unmadeFor(error: unknown): BuildError {
   if (error instanceof MessageImpossible)
-    return { code: error.code, ...(error.told === undefined ? {} : { answer: error.told }) };
+    return { code: error.code, ...(error.reason === undefined ? {} : { answer: error.reason }) };
   return { code: ATTEMPT_CODES.requestNotMade, answer: shownFault(error) };
 }

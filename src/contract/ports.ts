@@ -62,9 +62,9 @@ export interface Activities {
   /** Names and dotted paths of the fields of an audience's first members (slug or id); empty when none of them has a profile. */
   listProfileFields(audience: string): Promise<readonly string[]>;
   /** The request that would be made about a real person. */
-  sampleRequest(wanted: SampleInput): Promise<Sampled<Sample>>;
+  sampleRequest(input: SampleInput): Promise<Sampled<Sample>>;
   /** Sends it: one request, and a second one only after a 401 that a new token may fix. Must not be retried. */
-  sendSample(wanted: SampleInput): Promise<Sampled<SentSample>>;
+  sendSample(input: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: the outcome of each trigger is in the report. */
   deliver(slice: PackedSlice): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */

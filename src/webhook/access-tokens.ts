@@ -68,9 +68,9 @@ export async function fetchToken({ config, agents, identity }: TokenEndpointOpti
       { ...parameters, ...(scope === undefined ? {} : { scope }) },
       {
         [customFetch]: async (url, { headers, body }) => {
-          const given = await post(agents, identity, new URL(url), headers, body.toString());
-          answer = await given.clone().text();
-          return given;
+          const response = await post(agents, identity, new URL(url), headers, body.toString());
+          answer = await response.clone().text();
+          return response;
         },
         // Whether plain http is allowed is decided by the network policy, as for any other request.
         [allowInsecureRequests]: true,

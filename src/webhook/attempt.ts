@@ -75,10 +75,10 @@ export interface Posted {
 }
 
 /** Sends a request, and after a 401 a second one if there is another authorization to try. */
-export async function postAuthorized(poster: Poster, wanted: AuthorizedPost): Promise<Posted> {
-  const first = await post(poster, wanted, wanted.authorization);
-  const other = await authorizationAfter(first.attempt, wanted.authorization);
-  const last = other === undefined ? first : await post(poster, wanted, other);
+export async function postAuthorized(poster: Poster, request: AuthorizedPost): Promise<Posted> {
+  const first = await post(poster, request, request.authorization);
+  const other = await authorizationAfter(first.attempt, request.authorization);
+  const last = other === undefined ? first : await post(poster, request, other);
   if (last.attempt.ok) last.authorization.taken();
   return { ...last, isSecond: last !== first };
 }

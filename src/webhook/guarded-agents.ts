@@ -202,8 +202,8 @@ function byWayOf(proxy: URL, options: TunnelOptions): buildConnector.connector {
 /** Refuses a name even if only one of its addresses is forbidden. The socket would try that address as soon as the others do not answer. */
 function guardedLookUp(policy: ConnectionPolicy, lookUp: LookUp): LookupFunction {
   return (hostname, { all, family }, callback) => {
-    const wanted = family === 4 || family === 6 ? { family } : {};
-    lookUp(hostname, { all: true, ...wanted }, (error, addresses) => {
+    const ofFamily = family === 4 || family === 6 ? { family } : {};
+    lookUp(hostname, { all: true, ...ofFamily }, (error, addresses) => {
       const [first] = addresses ?? [];
       if (error !== null) callback(error, '', 0);
       else if (first === undefined || !addresses.every(({ address }) => policy.allowsAddress(address)))

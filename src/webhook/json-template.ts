@@ -151,7 +151,7 @@ export function neverJson(
   isBatch: boolean,
   give: (scope: object) => Rendered,
 ): string | undefined {
-  const given = TRIED.flatMap((value) =>
+  const rendered = TRIED.flatMap((value) =>
     (['enter', 'exit'] as const).map((event) => {
       const data = dataOf(named, value) as JsonObject; // It contains texts and numbers.
       const action = event === 'enter' ? 'entered' : 'exited';
@@ -160,11 +160,11 @@ export function neverJson(
       return give(isBatch ? { ...AROUND, items: [person, { ...person }] } : { ...AROUND, ...person });
     }),
   );
-  const texts = given.flatMap((one) => (one !== undefined && 'text' in one ? [one.text] : []));
+  const texts = rendered.flatMap((one) => (one !== undefined && 'text' in one ? [one.text] : []));
   const [first] = texts;
   if (first === undefined) {
-    const [failure] = given;
-    return given.every((one) => one !== undefined) && failure !== undefined && 'failed' in failure
+    const [failure] = rendered;
+    return rendered.every((one) => one !== undefined) && failure !== undefined && 'failed' in failure
       ? failure.failed
       : undefined;
   }

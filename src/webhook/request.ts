@@ -25,12 +25,12 @@ export class MessageImpossible extends Error {
   override readonly name = 'MessageImpossible';
   readonly code: string;
   /** The reason, as far as people should see it. */
-  readonly told: string | undefined;
+  readonly reason: string | undefined;
 
-  constructor(code: string, message: string, cause?: unknown, told?: string) {
+  constructor(code: string, message: string, cause?: unknown, reason?: string) {
     super(message, { cause });
     this.code = code;
-    this.told = told;
+    this.reason = reason;
   }
 }
 

@@ -72,15 +72,15 @@ const known = new Map<string, Shapes>();
 const MOST_KNOWN = 200;
 
 /** Returns the shapes of each event's requests, and reads them once for each revision. */
-export function shapesOf(said: RequestSpec): Shapes {
-  const key = JSON.stringify(said);
+export function shapesOf(spec: RequestSpec): Shapes {
+  const key = JSON.stringify(spec);
   const found = known.get(key);
   if (found !== undefined) return found;
   const read = new Map<TriggerEvent, ReadShape>();
   const shapes: Shapes = (event) => {
     const before = read.get(event);
     if (before !== undefined) return before;
-    const shape = readShape(said, event);
+    const shape = readShape(spec, event);
     read.set(event, shape);
     return shape;
   };
@@ -90,15 +90,15 @@ export function shapesOf(said: RequestSpec): Shapes {
   return shapes;
 }
 
-function readShape(said: RequestSpec, event: TriggerEvent): ReadShape {
-  const shape = effectiveShape(said, event);
-  const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => fieldSaying(said, event, field);
+function readShape(spec: RequestSpec, event: TriggerEvent): ReadShape {
+  const shape = effectiveShape(spec, event);
+  const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => fieldSaying(spec, event, field);
   const { method, contentType, body } = shape;
   const sources = [shape.webhookUrl, ...Object.values(shape.headers), ...(isRecord(body) ? [body.template] : [])];
   const names = (name: string): boolean => sources.some((source) => source.includes(name) || source.includes('['));
   return {
     method,
-    contentType: said.envelope == null ? contentType : 'application/cloudevents+json',
+    contentType: spec.envelope == null ? contentType : 'application/cloudevents+json',
     url: readUrl(shape.webhookUrl, placeOf('webhookUrl')),
     headers: Object.entries(shape.headers).map(([name, value]) => {
       const place = `${placeOf('headers')}.${name}`;
@@ -107,7 +107,7 @@ function readShape(said: RequestSpec, event: TriggerEvent): ReadShape {
     body: isRecord(body)
       ? {
           place: placeOf('body'),
-          template: at(placeOf('body'), () => readTemplate(body.template, bodyKind(contentType, said.envelope))),
+          template: at(placeOf('body'), () => readTemplate(body.template, bodyKind(contentType, spec.envelope))),
         }
       : body,
     isTemplated: sources.some(isTemplate),
@@ -273,7 +273,7 @@ function at<T>(place: string, make: () => T): T {
     if (error instanceof TemplateSkipped)
       throw new MessageImpossible(ATTEMPT_CODES.skipped, 'The template skips this person.', undefined, error.message);
     if (!(error instanceof TemplateFailed)) throw error;
-    const told = `${place}: ${error.message}`;
-    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The template gives no request.', error, told);
+    const reason = `${place}: ${error.message}`;
+    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The template gives no request.', error, reason);
   }
 }

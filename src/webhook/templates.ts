@@ -330,8 +330,8 @@ class SkipTag extends Tag {
   }
 
   *render(context: Context): Generator<unknown, void, unknown> {
-    const said = this.#reason === undefined ? '' : written(yield this.#reason.value(context, false));
-    const reason = said.slice(0, REASON_LENGTH).toWellFormed();
+    const text = this.#reason === undefined ? '' : written(yield this.#reason.value(context, false));
+    const reason = text.slice(0, REASON_LENGTH).toWellFormed();
     const { items } = context.environments as { readonly items?: readonly unknown[] };
     if (items === undefined) throw new TemplateSkipped(reason);
     // The current item of a loop, which its variable holds.

@@ -36,19 +36,19 @@ function make(
 }
 
 /** What came of a template instead of a request. */
-function failure(...args: Parameters<typeof make>): { readonly code: string; readonly told: string | undefined } {
+function failure(...args: Parameters<typeof make>): { readonly code: string; readonly reason: string | undefined } {
   try {
     make(...args);
   } catch (error) {
-    if (error instanceof MessageImpossible) return { code: error.code, told: error.told };
+    if (error instanceof MessageImpossible) return { code: error.code, reason: error.reason };
     throw error;
   }
   throw new Error('There is a request.');
 }
 
-const failed = (told: string | RegExp): object => ({
+const failed = (reason: string | RegExp): object => ({
   code: 'TEMPLATE_FAILED',
-  told: typeof told === 'string' ? told : expect.stringMatching(told),
+  reason: typeof reason === 'string' ? reason : expect.stringMatching(reason),
 });
 
 test('a job that says nothing about its requests sends what it always sent', () => {
@@ -217,7 +217,7 @@ test('a message of more than 2 MiB is refused whatever makes it', () => {
     failure({ contentType: 'text/plain', body: '{{ data.a }}{{ data.a }}' }, enter, { a: 'é'.repeat(600_000) }),
   ).toEqual({
     code: 'PAYLOAD_TOO_LARGE',
-    told: undefined,
+    reason: undefined,
   });
 });
 
@@ -228,7 +228,7 @@ test('any template can skip a person with a reason', () => {
     { headers: { a: skip } },
     { webhookUrl: `https://api.example/${skip}` },
   ]) {
-    expect(failure(shape, enter, {})).toEqual({ code: 'SKIPPED', told: 'no mail' });
+    expect(failure(shape, enter, {})).toEqual({ code: 'SKIPPED', reason: 'no mail' });
     expect(make(shape).headers.length).toBeGreaterThan(0);
   }
 });
