@@ -41,7 +41,7 @@ type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[]): string {
   const { jobId, user, audience, newerThan } = filter;
   const failure = failureCode(filter.failure);
-  const wanted: (readonly [AttributeName, string | undefined])[] = [
+  const attributes: (readonly [AttributeName, string | undefined])[] = [
     ['ExportJobId', jobId],
     ['ExportPerson', user],
     ['ExportFailure', failure],
@@ -52,7 +52,7 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
     "ExecutionStatus = 'Running'",
     // Its workflow starts after the death that it keeps, never before.
     ...(newerThan === undefined ? [] : [`StartTime >= '${newerThan.toISOString()}'`]),
-    ...wanted.flatMap(([name, value]) =>
+    ...attributes.flatMap(([name, value]) =>
       value === undefined || missing.includes(name) || !QUOTABLE.test(value)
         ? []
         : // One from before the attributes were registered has none.
@@ -99,16 +99,16 @@ function isFailure(wanted: string, { failure, failureCode: code }: FilterFacts):
   return code === undefined ? wordsOf(wantedCode) === failure : wantedCode === code;
 }
 
-function isAudience(wanted: string | undefined, facts: FilterFacts): boolean {
-  return wanted === undefined || wanted === facts.audience || wanted === facts.audienceId;
+function isAudience(audience: string | undefined, facts: FilterFacts): boolean {
+  return audience === undefined || audience === facts.audience || audience === facts.audienceId;
 }
 
 /** A failure as the search attribute stores it; undefined for one in words, which it does not store. */
-function failureCode(wanted: string | undefined): string | undefined {
-  if (wanted === undefined) return undefined;
-  const status = /^(?:HTTP ?)?(\d{3})$/i.exec(wanted)?.[1];
+function failureCode(failure: string | undefined): string | undefined {
+  if (failure === undefined) return undefined;
+  const status = /^(?:HTTP ?)?(\d{3})$/i.exec(failure)?.[1];
   if (status !== undefined) return `HTTP ${status}`;
-  return /^[A-Z][A-Z0-9_]*$/.test(wanted) ? wanted : undefined;
+  return /^[A-Z][A-Z0-9_]*$/.test(failure) ? failure : undefined;
 }
 
 function wordsOf(code: string): string {

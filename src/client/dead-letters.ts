@@ -184,8 +184,8 @@ export class DeadLetters {
       yield summary;
     }
     if (found > 0) return;
-    let asked: ReturnType<typeof audiencesOfSource> | undefined;
-    const inSource = () => (asked ??= audiencesOfSource(this.#client, this.#taskQueue));
+    let sourceAudiences: ReturnType<typeof audiencesOfSource> | undefined;
+    const inSource = () => (sourceAudiences ??= audiencesOfSource(this.#client, this.#taskQueue));
     const { audience } = filter;
     // None died under that slug, but some may have under an older slug of the same audience.
     const isSlug = audience !== undefined && !AUDIENCE_ID.test(audience);

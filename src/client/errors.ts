@@ -456,8 +456,8 @@ export class JobFull extends TriggersError {
   static override readonly status = 429;
   declare readonly jobId: string;
   constructor(jobId: string, { cause }: ErrorOptions = {}) {
-    const said = cause instanceof Error ? ` (${cause.message})` : '';
-    const message = `The job "${jobId}" accepts no more signals until a worker has processed the earlier ones${said}.`;
+    const reason = cause instanceof Error ? ` (${cause.message})` : '';
+    const message = `The job "${jobId}" accepts no more signals until a worker has processed the earlier ones${reason}.`;
     super(message, { jobId }, cause, { action: 'startWorker' });
   }
 }
@@ -472,13 +472,13 @@ export class PushInterrupted extends TriggersError {
   declare readonly accepted: number;
   declare readonly unconfirmed: number;
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
-    const said = NotLetIn.of(cause) ?? ServerUnreachable.of(cause) ?? cause;
-    const why = said instanceof Error ? said.message : String(said);
+    const reason = NotLetIn.of(cause) ?? ServerUnreachable.of(cause) ?? cause;
+    const why = reason instanceof Error ? reason.message : String(reason);
     const message =
       accepted + unconfirmed === 0
         ? `Nothing was sent to "${jobId}": ${why}`
         : `The push to "${jobId}" ended early: ${why}\n${howFar(accepted, unconfirmed, lineOf(cause))}`;
-    super(message, { jobId, accepted, unconfirmed }, cause, ...remediesOf(said));
+    super(message, { jobId, accepted, unconfirmed }, cause, ...remediesOf(reason));
   }
 }
 

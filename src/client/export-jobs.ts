@@ -121,7 +121,7 @@ export class ExportJobs {
   readonly deadLetters: DeadLetters;
   /** Audiences whose changes are found by polling, for sources without an event stream. */
   readonly watches: Watches;
-  readonly #given: Client;
+  readonly #uncheckedClient: Client;
   #isClosed = false;
   readonly #directory: JobDirectory;
   readonly #grouped: GroupedSignals;
@@ -135,7 +135,7 @@ export class ExportJobs {
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
     checkOptions('client', options);
-    this.#given = client;
+    this.#uncheckedClient = client;
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
@@ -171,7 +171,7 @@ export class ExportJobs {
 
   get #client(): Client {
     this.#refuseWhenClosed();
-    return this.#given;
+    return this.#uncheckedClient;
   }
 
   /** Returns all problems of a definition, or its warnings, without starting it. */

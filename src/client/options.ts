@@ -141,17 +141,17 @@ export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
   method: Method,
   options: Listed<Method, Given>,
 ): void {
-  const given: unknown = options;
+  const input: unknown = options;
   const kinds: Kinds = OPTIONS[method];
-  if (!isRecord(given)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
-  const problems = [...unknownKeys(given, Object.keys(kinds)), ...wrongValues(given, kinds)];
+  if (!isRecord(input)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
+  const problems = [...unknownKeys(input, Object.keys(kinds)), ...wrongValues(input, kinds)];
   if (problems.length > 0) throw new InvalidRequest(problems);
 }
 
 /** Checks a difference from a program: its counts decide whether it may be sent. @throws InvalidRequest */
-export function checkDifference(given: Difference): void {
-  checkOptions('difference', given);
-  const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(given, field));
+export function checkDifference(difference: Difference): void {
+  checkOptions('difference', difference);
+  const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(difference, field));
   if (missing.length > 0)
     throw new InvalidRequest(
       missing.map((field) => ({ field, message: 'This is missing: a difference is what `compare` gave.' })),

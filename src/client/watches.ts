@@ -62,21 +62,21 @@ export class Watches {
    * @throws InvalidWatch with every problem at once
    */
   async start(audiences: readonly string[], options: WatchOptionsInput = {}): Promise<AskedWatch[]> {
-    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    const checked = checkWatchOptions(given);
+    const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    const checked = checkWatchOptions(defined);
     const problems = [...(names.isRight(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) throw new InvalidWatch(problems);
     const prepared = await workerRpc(this.#client, this.#taskQueue, 'prepareWatch', audiences);
     if (!prepared.ok) throw new InvalidWatch(prepared.problems);
     const running = await this.#running();
     for (const one of prepared.audiences) if (audiences.includes(one.slug)) refuseMoved(one, running);
-    const asked: AskedWatch[] = [];
+    const started: AskedWatch[] = [];
     for (const listing of prepared.audiences) {
       const { id, slug, name } = listing;
-      const done = await this.#startOrChange(newWatch({ id, slug, name }, checked.value), given);
-      asked.push({ ...done, warnings: windowWarning(listing, done.status) });
+      const done = await this.#startOrChange(newWatch({ id, slug, name }, checked.value), defined);
+      started.push({ ...done, warnings: windowWarning(listing, done.status) });
     }
-    return asked;
+    return started;
   }
 
   /** All running watches, by slug. */

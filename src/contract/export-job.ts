@@ -50,9 +50,9 @@ const renamedField = z.strictObject({
 });
 
 // By hand, since a union would only say that an almost right entry is wrong.
-const exportField = z.custom<ExportField>().transform((said, context): ExportField => {
-  const schema = typeof said === 'object' && said !== null ? renamedField : text('An export field', 255);
-  const checked = schema.safeParse(said);
+const exportField = z.custom<ExportField>().transform((value, context): ExportField => {
+  const schema = typeof value === 'object' && value !== null ? renamedField : text('An export field', 255);
+  const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
   for (const { field, message } of checked.error.issues.flatMap(renamedProblems))
     context.addIssue({ code: 'custom', path: field === '' ? [] : [field], message });
@@ -61,8 +61,8 @@ const exportField = z.custom<ExportField>().transform((said, context): ExportFie
 
 function renamedProblems(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code !== 'unrecognized_keys') return [{ field: issue.path.join('.'), message: issue.message }];
-  const given = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
-  return unknownKeys(given, Object.keys(renamedField.shape));
+  const unrecognized = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
+  return unknownKeys(unrecognized, Object.keys(renamedField.shape));
 }
 
 /**
@@ -194,9 +194,9 @@ function problemsTogether(input: unknown): Problem[] {
 function neverSent(input: unknown): Problem[] {
   const { data } = z.object({ events }).safeParse(input);
   return OF_EVENTS.flatMap(([field, event]): Problem[] => {
-    const said: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, field) : undefined;
-    if (typeof said !== 'object' || said === null || Array.isArray(said)) return [];
-    if (Object.values(said).every((one) => one == null)) return [{ field, message: NOTHING_DIFFERENT }];
+    const settings: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, field) : undefined;
+    if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return [];
+    if (Object.values(settings).every((one) => one == null)) return [{ field, message: NOTHING_DIFFERENT }];
     if (data?.events?.includes(event) !== false) return [];
     return [{ field, message: `The job sends no ${event}s ("events"). Leave this out, or add "${event}" there.` }];
   });
@@ -225,9 +225,9 @@ function problemsOf(issue: z.core.$ZodIssue, input: unknown): Problem[] {
   const field = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('.');
   const name = field.replaceAll('.[', '[');
   if (issue.code === 'unrecognized_keys') {
-    const given = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
+    const unrecognized = Object.fromEntries(issue.keys.map((key) => [key, undefined]));
     const place = name === '' ? '' : `${name}.`;
-    return unknownKeys(given, keysAt(issue.path)).map((one) => ({ ...one, field: place + one.field }));
+    return unknownKeys(unrecognized, keysAt(issue.path)).map((one) => ({ ...one, field: place + one.field }));
   }
   if (issue.path.length === 0) {
     return [{ field: '', message: `A job is one JSON object, {…}, with the fields ${JOB_FIELDS.join(', ')}.` }];

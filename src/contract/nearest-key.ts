@@ -53,8 +53,8 @@ export interface UnknownKey {
 const MOST_UNKNOWN = 100;
 
 /** The first hundred keys of an object that are not among the known ones, each with the one that was most likely meant. */
-export function unknownKeys(given: object, known: readonly string[]): UnknownKey[] {
-  return Object.keys(given)
+export function unknownKeys(fields: object, known: readonly string[]): UnknownKey[] {
+  return Object.keys(fields)
     .filter((key) => !known.includes(key))
     .slice(0, MOST_UNKNOWN)
     .map((key) => ({ field: key, message: adviceFor(key, known) }));
@@ -71,12 +71,12 @@ function adviceFor(key: string, known: readonly string[]): string {
  * keys are ignored, so it takes less for a misspelling than `nearestKey`: `lat` may well be a latitude.
  */
 export function misspeltKey(
-  given: Readonly<Record<string, unknown>>,
+  fields: Readonly<Record<string, unknown>>,
   known: readonly string[],
 ): { readonly key: string; readonly near: string } | undefined {
-  const missing = known.filter((key) => given[key] == null);
+  const missing = known.filter((key) => fields[key] == null);
   if (missing.length === 0) return undefined;
-  for (const key of Object.keys(given)) {
+  for (const key of Object.keys(fields)) {
     if (known.includes(key) || key.length > LONGEST) continue;
     const near = missing.find((one) => editDistance(bare(key), bare(one)) <= Math.floor(one.length / 3));
     if (near !== undefined) return { key, near };

@@ -89,8 +89,8 @@ const headers = z
       .refine((value) => isTemplate(value) || ASCII.test(value), NO_ASCII),
     { error: 'Headers must be an object of names and values, such as {"x-list": "7"}.' },
   )
-  .superRefine((said, context) => {
-    const names = Object.keys(said);
+  .superRefine((value, context) => {
+    const names = Object.keys(value);
     for (const [index, name] of names.entries()) {
       const message = wrongName(name, names.slice(0, index));
       if (message !== undefined) context.addIssue({ code: 'custom', path: [name], message });
@@ -121,11 +121,11 @@ const shape = {
     .max(200, 'The content type must have at most 200 characters.')
     .regex(MEDIA_TYPE, 'The content type must look like application/json, or text/plain; charset=utf-8.')
     .refine(
-      (said) => !OTHER_CHARSET.test(said),
+      (contentType) => !OTHER_CHARSET.test(contentType),
       'The body is sent in UTF-8. Say charset=utf-8, or leave the charset out.',
     )
     .refine(
-      (said) => !/^multipart\//i.test(said) || /;\s*boundary=/i.test(said),
+      (contentType) => !/^multipart\//i.test(contentType) || /;\s*boundary=/i.test(contentType),
       'Multipart needs a boundary. Give the one that "body" uses: multipart/form-data; boundary=x.',
     ),
   /** A template of the body; empty: none is sent. */
@@ -306,8 +306,8 @@ export function shapeProblems(
       ['body', method !== 'GET' && noJson(body, job.envelope != null ? JSON_TYPE : contentType)],
     ];
     for (const [field, message] of problems) {
-      const said = fieldSaying(job, event, field);
-      if (message !== false) found.set(said + message, { field: said, message });
+      const place = fieldSaying(job, event, field);
+      if (message !== false) found.set(place + message, { field: place, message });
     }
   }
   return [...found.values()];

@@ -31,18 +31,18 @@ export const requestsPerSecond = z
 /** When the job stops by itself, RFC 3339: it then sends waiting triggers first, as a plain `stop` does; null: when somebody stops it. */
 export const endsAt = z
   .string({ error: END })
-  .refine((said) => RFC3339.test(said) && A_TIME.safeParse(said.toUpperCase()).success, END)
+  .refine((time) => RFC3339.test(time) && A_TIME.safeParse(time.toUpperCase()).success, END)
   .nullable()
   .default(null);
 
 /** How long a trigger is tried if the endpoint does not accept it, from its first attempt to its last; null: some 28 hours. */
 export const retryFor = z
   .string({ error: RETRY })
-  .refine((said) => readDuration(said) !== undefined, { error: RETRY, abort: true })
-  .refine((said) => (readDuration(said) ?? 0) >= LEAST_RETRY_MS, {
+  .refine((duration) => readDuration(duration) !== undefined, { error: RETRY, abort: true })
+  .refine((duration) => (readDuration(duration) ?? 0) >= LEAST_RETRY_MS, {
     error: 'A trigger must be tried for at least a minute ("1m").',
   })
-  .refine((said) => (readDuration(said) ?? 0) <= MOST_RETRY_MS, {
+  .refine((duration) => (readDuration(duration) ?? 0) <= MOST_RETRY_MS, {
     error: 'A trigger must be tried for at most seven days ("7d").',
   })
   .nullable()

@@ -9,7 +9,7 @@ import type { TriggerEvent } from './trigger.ts';
 export type JobFact = { readonly runId: string; readonly atMs: number } &
   /** With all of its arguments; a workflow of ours takes one. */
   (
-    | { readonly kind: 'began'; readonly given: readonly unknown[] }
+    | { readonly kind: 'began'; readonly args: readonly unknown[] }
     /** A worker completed a task of it. */
     | { readonly kind: 'ran' }
     | { readonly kind: 'signalled'; readonly name: string; readonly arrivals: readonly Arrival[] }

@@ -105,12 +105,12 @@ export function doubtText({ jobWorkflowId }: DeadLetter): string {
 /** The signal to the job that sends it after all. */
 export function redeliveryOf(
   letter: DeadLetter,
-  asked: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
+  request: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
 ): Redelivery {
   const { subscriptionId, user, audience, event, at, profile, profileBytes, profileRef, redeliveries } = letter;
   return {
     subscriptionId,
-    ...asked,
+    ...request,
     user,
     trigger: {
       audience: audience.id,

@@ -50,8 +50,8 @@ export function whole(least: number, most?: number): Kind {
 }
 
 /** The problems of the values that are given; an undefined one counts as left out. */
-export function wrongValues(given: Readonly<Record<string, unknown>>, kinds: Kinds): Problem[] {
+export function wrongValues(values: Readonly<Record<string, unknown>>, kinds: Kinds): Problem[] {
   return Object.entries(kinds)
-    .filter(([field, { isRight }]) => given[field] !== undefined && !isRight(given[field]))
+    .filter(([field, { isRight }]) => values[field] !== undefined && !isRight(values[field]))
     .map(([field, { what }]) => ({ field, message: `This must be ${what}.` }));
 }

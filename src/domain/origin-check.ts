@@ -44,12 +44,12 @@ export function strangePage(by: AskedBy, isPage: boolean): 'WrongHost' | 'WrongO
 
 /** Whether a page of another site asks, as browsers say it. Programs say nothing of the kind. */
 export function isOfOtherPage(by: AskedBy, isPage: boolean): boolean {
-  const { origin, host, 'sec-fetch-site': site, 'x-forwarded-host': asked } = by.headers;
+  const { origin, host, 'sec-fetch-site': site, 'x-forwarded-host': forwardedHost } = by.headers;
   if (site !== undefined) return site !== 'same-origin' && site !== 'none' && !(isPage && isFollowedLink(by));
   // Browsers leave that out where the connection is not secure. A proxy may have replaced the requested host name with its own.
   if (origin === undefined) return false;
   const from = hostOf(String(origin));
-  return from === undefined || (from !== host && from !== asked);
+  return from === undefined || (from !== host && from !== forwardedHost);
 }
 
 function isFollowedLink({ headers, method }: AskedBy): boolean {

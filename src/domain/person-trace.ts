@@ -50,7 +50,7 @@ export class PersonTrace {
   #newest: NewestChanges = new Map();
   #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
   /** By delivery id. */
-  readonly #asked = new Map<string, number>();
+  readonly #attemptCounts = new Map<string, number>();
   /** Whether the job was told to drop waiting triggers. */
   #isDiscarding = false;
   /** Pages that are sent twice contain nothing new. */
@@ -65,7 +65,7 @@ export class PersonTrace {
   take(fact: JobFact): Traced[] {
     switch (fact.kind) {
       case 'began':
-        if (isCarriedJob(fact.given[0])) this.#carriedOn(fact.given[0]);
+        if (isCarriedJob(fact.args[0])) this.#carriedOn(fact.args[0]);
         return [];
       case 'prepared':
         return this.#prepared(fact.result);
@@ -95,7 +95,7 @@ export class PersonTrace {
     if (head === undefined || more?.failures === undefined) return;
     const id = deliveryId(job.subscriptionId, { user: this.#user, ...unpackTrigger(head, audiences) });
     // All that is known from runs that were not read.
-    if (!this.#asked.has(id)) this.#asked.set(id, more.failures);
+    if (!this.#attemptCounts.has(id)) this.#attemptCounts.set(id, more.failures);
   }
 
   /** A definition or an edit took effect. */
@@ -208,21 +208,21 @@ export class PersonTrace {
       return true;
     });
     return attempts.map((attempt) => {
-      const asked = didAsk(attempt) ? this.#countAsked(attempt.deliveryId, attempt.outcome === 'delivered') : undefined;
+      const nth = didAsk(attempt) ? this.#countAttempt(attempt.deliveryId, attempt.outcome === 'delivered') : undefined;
       const at = attempt.endedAt ?? attempt.startedAt ?? instantOf(fact.atMs);
-      return { kind: 'attempted', at, ...attempt, ...(asked === undefined ? {} : { attempt: asked }) };
+      return { kind: 'attempted', at, ...attempt, ...(nth === undefined ? {} : { attempt: nth }) };
     });
   }
 
-  #countAsked(id: string, isLast: boolean): number {
-    const asked = (this.#asked.get(id) ?? 0) + 1;
-    if (isLast) this.#asked.delete(id);
-    else this.#asked.set(id, asked);
-    return asked;
+  #countAttempt(id: string, isLast: boolean): number {
+    const count = (this.#attemptCounts.get(id) ?? 0) + 1;
+    if (isLast) this.#attemptCounts.delete(id);
+    else this.#attemptCounts.set(id, count);
+    return count;
   }
 
   #died(letter: DeadLetter): Omit<TriggerDied, 'state' | 'notice'> {
-    this.#asked.delete(letter.deliveryId);
+    this.#attemptCounts.delete(letter.deliveryId);
     return {
       kind: 'died',
       jobId: this.#jobId,

@@ -132,25 +132,25 @@ export function problemsText(problems: readonly Problem[]): string {
 function read<T extends object>(
   args: readonly unknown[],
   kinds: Kinds,
-  together: (said: Readonly<Record<string, unknown>>) => readonly Problem[] = () => [],
+  together: (fields: Readonly<Record<string, unknown>>) => readonly Problem[] = () => [],
 ): RequestReading<T> {
   const [raw = null] = args;
   const unreadable = undecodableReason(raw);
   if (unreadable !== undefined) return refused([{ field: '', message: `This cannot be read: ${unreadable}.` }]);
   if (raw !== null && !isRecord(raw)) return refused([{ field: '', message: `This takes ${objectOf(kinds)}.` }]);
-  const given = raw ?? {};
-  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null));
+  const input = raw ?? {};
+  const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined && value !== null));
   const problems = [
     ...tooMany(args),
-    ...unknownKeys(given, Object.keys(kinds)),
-    ...wrongValues(said, kinds),
-    ...together(said),
+    ...unknownKeys(input, Object.keys(kinds)),
+    ...wrongValues(fields, kinds),
+    ...together(fields),
   ];
-  return readingOf(said, problems);
+  return readingOf(fields, problems);
 }
 
-function readingOf<T extends object>(given: object, problems: readonly Problem[]): RequestReading<T> {
-  return problems.length > 0 ? refused(problems) : { ok: true, request: given as T }; // Every key has been checked.
+function readingOf<T extends object>(fields: object, problems: readonly Problem[]): RequestReading<T> {
+  return problems.length > 0 ? refused(problems) : { ok: true, request: fields as T }; // Every key has been checked.
 }
 
 function objectOf(kinds: Kinds): string {
@@ -177,6 +177,6 @@ function refused(problems: readonly Problem[]): { readonly ok: false; readonly p
   return { ok: false, problems };
 }
 
-function onlyWith(what: string, given: Readonly<Record<string, unknown>>): Problem[] {
-  return Object.keys(definedOf(given)).map((field) => ({ field, message: `This goes with ${what} only.` }));
+function onlyWith(what: string, fields: Readonly<Record<string, unknown>>): Problem[] {
+  return Object.keys(definedOf(fields)).map((field) => ({ field, message: `This goes with ${what} only.` }));
 }

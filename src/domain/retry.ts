@@ -92,8 +92,8 @@ export function askedWaitMs(retryAfterMs: number | undefined): number | undefine
  * @param streak how many times in a row it throttled without a success between, from 1.
  */
 export function throttleMs(retryAfterMs: number | undefined, streak: number): number {
-  const asked = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
-  return Math.min(Math.max(asked, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
+  const waitMs = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
+  return Math.min(Math.max(waitMs, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
 }
 
 /**

@@ -160,7 +160,7 @@ const STATES: Readonly<Record<DeadLetterState, string>> = {
 /** A dead letter as the Temporal UI shows it. */
 export function deadLetterDetails(status: DeadLetterStatus): string {
   const { state, jobId, user, audience, event, at, failure, attempts, diedAt, expiresAt, notice } = status;
-  const said = failure.answer === undefined || failure.answer === '' ? '' : ` "${failure.answer}"`;
+  const answerText = failure.answer === undefined || failure.answer === '' ? '' : ` "${failure.answer}"`;
   const rows: [string, string][] = [
     ['State', STATES[state]],
     ...(notice === undefined ? [] : [['Not redelivered', notice] as [string, string]]),
@@ -168,7 +168,7 @@ export function deadLetterDetails(status: DeadLetterStatus): string {
     ['Person', user],
     ['Audience', `${audience.slug} (${audience.name})`],
     ['Event', `${event} at ${at}`],
-    ['Last attempt', `${shownTime(failure.at)}: ${failureInWords(failure)}${said}`],
+    ['Last attempt', `${shownTime(failure.at)}: ${failureInWords(failure)}${answerText}`],
     ['Attempts', String(attempts)],
     ['Given up', shownTime(diedAt)],
     ['Kept until', shownTime(expiresAt)],

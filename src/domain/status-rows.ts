@@ -213,12 +213,12 @@ function shapeWords({ method, contentType, headers, body }: EventShape): string[
 
 /** `404, 409 mean delivered; exit: 5xx means retry` */
 function answers({ answers: usual, onEnter, onExit }: RequestSettings & { readonly answers?: Answers | null }): string {
-  const told = [
+  const tables = [
     ['', usual],
     ['enter: ', onEnter?.answers],
     ['exit: ', onExit?.answers],
   ] as const;
-  return told.flatMap(([of, table]) => (table == null ? [] : [of + answersText(table)])).join('; ');
+  return tables.flatMap(([of, table]) => (table == null ? [] : [of + answersText(table)])).join('; ');
 }
 
 function answersText(answers: Answers): string {

@@ -57,9 +57,9 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
   const { user, audience, event: own, ...optional } = raw as Partial<Record<string, unknown>>;
   // Many languages write absent values as null.
   const at = optional['at'] ?? undefined;
-  const given = optional['profile'] ?? undefined;
-  const { ref: profileRef } = given instanceof SpilledProfile ? given : {};
-  const profile = profileRef === undefined ? given : undefined;
+  const profileOrRef = optional['profile'] ?? undefined;
+  const { ref: profileRef } = profileOrRef instanceof SpilledProfile ? profileOrRef : {};
+  const profile = profileRef === undefined ? profileOrRef : undefined;
   const happened = event ?? own;
   if (happened !== 'enter' && happened !== 'exit') return refused('"event" must be "enter" or "exit"');
   if (own !== undefined && own !== null && own !== happened)

@@ -163,8 +163,8 @@ class JobRun {
   }
 
   #applyEdit(): void {
-    const asked = this.#steps.isEditing ? undefined : this.updates.takeEdit();
-    if (asked !== undefined) this.#steps.edit(asked);
+    const edit = this.#steps.isEditing ? undefined : this.updates.takeEdit();
+    if (edit !== undefined) this.#steps.edit(edit);
   }
 
   /** Sleeps until something happens, or until `until`. */

@@ -118,10 +118,10 @@ export const UPDATES: readonly JobUpdate[] = [
     (handlers, request) => {
       const { action = 'start' } = request;
       if (action !== 'start') return () => changeBackfill(handlers.state, action);
-      const { standing, ids, asked } = mayStartBackfill(handlers.state, request);
+      const { standing, ids, content } = mayStartBackfill(handlers.state, request);
       if (standing !== undefined) return () => ({ ...handlers.status(), askedBefore: standing });
       const { requestId, sample, at, difference } = request;
-      return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, asked, sample, at, difference });
+      return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, content, sample, at, difference });
     },
   ),
 ];
@@ -182,7 +182,7 @@ interface BackfillToStart {
   /** The backfill that was requested under the same request id: nothing is to be started. */
   readonly standing?: NonNullable<JobStatus['askedBefore']>;
   readonly ids: string[];
-  readonly asked: string;
+  readonly content: string;
 }
 
 /** @throws ApplicationFailure that says why not; changes nothing. */
@@ -193,8 +193,8 @@ function mayStartBackfill(
   const { audiences: now, formerAudiences } = state.job;
   // A request still names an audience that an edit has removed since.
   const known = audiences?.map((name) => findAudience([...now, ...formerAudiences], name)?.id ?? name);
-  const asked = askedFor(known, sample, difference);
-  const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, asked);
+  const content = askedFor(known, sample, difference);
+  const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, content);
   if (other !== undefined)
     throw refusal(
       `Backfill ${other} was asked for under this request id with other audiences, another sample or another difference. Nothing was started: ask for something else under another request id.`,
@@ -207,10 +207,10 @@ function mayStartBackfill(
       `Backfill ${standing.n}, which was asked for under this request id, was ${standing.state}. To send everybody all the same, ask under another request id.`,
       'BackfillNotPossible',
     );
-  if (standing !== undefined && standing.state !== 'lost') return { standing, ids: [], asked };
+  if (standing !== undefined && standing.state !== 'lost') return { standing, ids: [], content };
   const obstacle = backfillObstacle(state, difference);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
-  return { ids: audienceIds(state, audiences), asked };
+  return { ids: audienceIds(state, audiences), content };
 }
 
 function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'cancel'): void {
@@ -218,10 +218,10 @@ function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'ca
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
 }
 
-function audienceIds(state: DispatcherState, wanted: readonly string[] | undefined): string[] {
+function audienceIds(state: DispatcherState, names: readonly string[] | undefined): string[] {
   const { audiences } = state.job;
-  if (wanted === undefined) return audiences.map(({ id }) => id);
-  const ids = wanted.map((name) => {
+  if (names === undefined) return audiences.map(({ id }) => id);
+  const ids = names.map((name) => {
     const found = findAudience(audiences, name);
     if (found !== undefined) return found.id;
     throw refusal(

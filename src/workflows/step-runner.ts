@@ -133,8 +133,8 @@ export class StepRunner {
   }
 
   /** Checks an edit against the source. Then it takes effect, or its answer and the status say why not. */
-  edit(asked: RequestedEdit): void {
-    void this.#track(this.#edit(asked), 'edit');
+  edit(request: RequestedEdit): void {
+    void this.#track(this.#edit(request), 'edit');
   }
 
   async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {

@@ -101,7 +101,7 @@ test('attempts of runs that the server has forgotten are counted as the job carr
   job.dispatch();
   job.end({ 0: { status: 500 } });
   const late = new PersonTrace('job', 'p');
-  late.take({ ...came, kind: 'began', given: [carryJob(job.state)] });
+  late.take({ ...came, kind: 'began', args: [carryJob(job.state)] });
   expect(late.take(sliceOf(['p']))).toMatchObject([{ attempt: 2 }]);
 });
 
@@ -166,8 +166,8 @@ test('a trigger dropped as late is reported with the newer change, also if an ea
   const newerAt = '2026-11-25T08:30:00.000000001Z';
   const job = new AJob(1, { definition });
   job.signal('p', 'exit', { at: newerAt });
-  const given = [carryJob(job.state)];
-  const earlier = [{ ...came, kind: 'began' as const, given }];
+  const args = [carryJob(job.state)];
+  const earlier = [{ ...came, kind: 'began' as const, args }];
   const live = [
     { ...prepared, result: { ok: true, audiences: AUDIENCES, definition } },
     entered({ user: 'p', audience: 'a', at: newerAt }),

@@ -112,8 +112,8 @@ async function lastOf(runs: readonly JobRunTimes[], last: number, reading: Readi
 }
 
 /** How many slices with failures a job had had when a run began. */
-function slicesFailed({ given: [given] }: RunBeginning): unknown {
-  const counters = isRecord(given) ? given['counters'] : undefined;
+function slicesFailed({ args: [input] }: RunBeginning): unknown {
+  const counters = isRecord(input) ? input['counters'] : undefined;
   // The first run was started with a definition.
   return isRecord(counters) ? counters['slicesFailed'] : 0;
 }

@@ -62,13 +62,13 @@ export async function* historyEvents(
 
 /** Returns the arguments that a run was started with; a workflow of ours takes one. @throws UnknownPayloadKey */
 export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
-  return (await beginningOf(client, workflowId, runId)).given;
+  return (await beginningOf(client, workflowId, runId)).args;
 }
 
 export interface RunBeginning {
   readonly atMs: number;
   /** All its arguments; a workflow of ours takes one. */
-  readonly given: readonly unknown[];
+  readonly args: readonly unknown[];
   /** The run that it continues, if it continues one. */
   readonly continues: string | undefined;
 }
@@ -78,8 +78,8 @@ export async function beginningOf(client: Client, workflowId: string, runId: str
   const { history } = await readPage(client, workflowId, runId, undefined, undefined, 1);
   const [event = {}] = history?.events ?? [];
   const started = event.workflowExecutionStartedEventAttributes;
-  const given = await decode(client, started?.input?.payloads);
-  return { atMs: msOf(event), given, continues: started?.continuedExecutionRunId || undefined };
+  const args = await decode(client, started?.input?.payloads);
+  return { atMs: msOf(event), args, continues: started?.continuedExecutionRunId || undefined };
 }
 
 async function readPage(
@@ -246,8 +246,8 @@ class RunReader {
   async read(event: HistoryEvent): Promise<JobFact[]> {
     const came = { runId: this.#runId, atMs: msOf(event) };
     if (event.workflowExecutionStartedEventAttributes != null) {
-      const given = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
-      return [{ ...came, kind: 'began', given }];
+      const args = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
+      return [{ ...came, kind: 'began', args }];
     }
     if (event.workflowTaskCompletedEventAttributes != null) return [{ ...came, kind: 'ran' }];
     if (event.markerRecordedEventAttributes != null) {
@@ -256,10 +256,10 @@ class RunReader {
     }
     if (event.workflowExecutionSignaledEventAttributes != null) return [await this.#signalled(event, came)];
     // After a reset, the request has an event of its own, before it is accepted once more.
-    const asked =
+    const update =
       event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
       event.workflowExecutionUpdateAdmittedEventAttributes?.request;
-    if (asked?.input?.name === stopUpdate.name) return [await this.#stopAsked(asked.input.args?.payloads, came)];
+    if (update?.input?.name === stopUpdate.name) return [await this.#stopAsked(update.input.args?.payloads, came)];
     if (event.activityTaskScheduledEventAttributes != null) return this.#schedule(event);
     if (event.activityTaskStartedEventAttributes != null) {
       const scheduled = this.#scheduled.get(String(event.activityTaskStartedEventAttributes.scheduledEventId));
@@ -417,10 +417,10 @@ function lastHeartbeat(failure: Failure): Payload[] | undefined {
 /** The last heartbeats of the slices of an open run, by the id of their activity. */
 async function heartbeats(client: Client, workflowId: string, runId: string): Promise<Map<string, unknown>> {
   const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
-  const said = new Map<string, unknown>();
+  const byActivity = new Map<string, unknown>();
   for (const { activityId, heartbeatDetails } of raw.pendingActivities ?? []) {
     const [details] = await decode(client, heartbeatDetails?.payloads);
-    said.set(activityId ?? '', details);
+    byActivity.set(activityId ?? '', details);
   }
-  return said;
+  return byActivity;
 }

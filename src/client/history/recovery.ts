@@ -160,13 +160,13 @@ type Signalled = Extract<JobFact, { kind: 'signalled' | 'unreadable' }>;
 
 /** Reads a run's history to its end. @throws UnknownPayloadKey */
 async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
-  let given: readonly unknown[] = [];
+  let args: readonly unknown[] = [];
   let wasTakenUp = false;
   const signals: Signalled[] = [];
   const marks = new Set<string>();
   const reports: EndedRun['reports'][number][] = [];
   for await (const fact of runFacts(client, workflowId, runId)) {
-    if (fact.kind === 'began') ({ given } = fact);
+    if (fact.kind === 'began') ({ args } = fact);
     else if (fact.kind === 'ran') wasTakenUp = true;
     else if (fact.kind === 'signalled' || fact.kind === 'unreadable') signals.push(fact);
     else if (fact.kind === 'marked') marks.add(fact.name);
@@ -176,7 +176,7 @@ async function readEndedRun(client: Client, workflowId: string, runId: string): 
   const arrivals = signals.flatMap((signal, index) =>
     takenOf(signal, marks.has(refusedSignalMarker(index + 1))).map((arrival) => ({ arrival, at: signal.atMs })),
   );
-  return { input: given[0], hasSurplusInput: hasSurplus(given), wasTakenUp, arrivals, reports };
+  return { input: args[0], hasSurplusInput: hasSurplus(args), wasTakenUp, arrivals, reports };
 }
 
 /**

@@ -224,8 +224,8 @@ async function* traceJob(
   const letters = await waitingLetters(client, taskQueue, jobId, user);
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
-  const said = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
-  const traced = inTimeOrder(pick(said, person, unreadable), ({ at }) => at);
+  const facts = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
+  const traced = inTimeOrder(pick(facts, person, unreadable), ({ at }) => at);
   for await (const event of traced) {
     if (event.kind === 'died') letters.delete(event.deadLetterId);
     if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;

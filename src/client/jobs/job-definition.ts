@@ -42,14 +42,14 @@ export async function definitionOf(client: Client, jobId: string): Promise<JobDe
 export async function wholeJob(client: Client, jobId: string): Promise<WholeJob> {
   for (let tries = 0; tries < TRIES; tries++) {
     const status = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
-    const told = status.state === 'starting' ? null : await ask(client, jobWorkflowId(jobId), settingsQuery);
-    if (told === null)
+    const answer = status.state === 'starting' ? null : await ask(client, jobWorkflowId(jobId), settingsQuery);
+    if (answer === null)
       throw new RequestRefused(
         jobId,
         `It has not begun yet, so that nobody has checked its definition. ${status.reason ?? ''}`.trim(),
       );
     // It may have been edited between the two.
-    if (told.settings.revision === status.revision) return { status, form: formOf(status, told) };
+    if (answer.settings.revision === status.revision) return { status, form: formOf(status, answer) };
   }
   throw new RequestRefused(jobId, 'It was edited each time it was asked. Ask again.');
 }
@@ -61,12 +61,12 @@ export async function quickDestination(
   timeoutMs: number,
 ): Promise<Destination | undefined> {
   const workflowId = jobWorkflowId(jobId);
-  const [status, told] = await Promise.all([
+  const [status, answer] = await Promise.all([
     queryQuickly(client, workflowId, statusQuery, timeoutMs),
     queryQuickly(client, workflowId, settingsQuery, timeoutMs),
   ]);
-  return status && told && status.state !== 'stopping'
-    ? { jobId, form: formOf(status, told), audiences: status.audiences }
+  return status && answer && status.state !== 'stopping'
+    ? { jobId, form: formOf(status, answer), audiences: status.audiences }
     : undefined;
 }
 
@@ -94,10 +94,10 @@ function withUrl(shown: OfEvent | undefined, sent: OfEvent | undefined): OfEvent
 /** Exported for its test. */
 export function withoutDefaults(form: JobDefinition): JobDefinitionInput {
   const defaults: { readonly [Field in keyof JobDefinition]?: unknown } = { ...FORM_DEFAULTS, description: '' };
-  const isSaid = (field: keyof JobDefinition): boolean =>
+  const isSet = (field: keyof JobDefinition): boolean =>
     form[field] !== undefined && JSON.stringify(form[field]) !== JSON.stringify(defaults[field]);
-  const said = FORM_FIELDS.filter(isSaid).map((field) => [field, form[field]]);
-  return Object.fromEntries(said) as JobDefinitionInput; // Fields without a default are there.
+  const fields = FORM_FIELDS.filter(isSet).map((field) => [field, form[field]]);
+  return Object.fromEntries(fields) as JobDefinitionInput; // Fields without a default are there.
 }
 
 /**
@@ -107,12 +107,12 @@ export function withoutDefaults(form: JobDefinition): JobDefinitionInput {
 export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
   const checked = checkJobDefinition(definition);
   const lost = lostInJson(definition);
-  const { told, problems } =
+  const { part, problems } =
     checked.ok && lost.length === 0
-      ? { told: definition, problems: [] }
-      : whatWorkersAreTold(definition, checked.ok ? [] : checked.problems, lost);
-  if (told === undefined) return { ok: false, problems };
-  return withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', told));
+      ? { part: definition, problems: [] }
+      : partForWorkers(definition, checked.ok ? [] : checked.problems, lost);
+  if (part === undefined) return { ok: false, problems };
+  return withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', part));
 }
 
 /**
@@ -135,21 +135,21 @@ export const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[f
  *
  * @param lost values that would arrive changed, by field
  */
-export function whatWorkersAreTold(
+export function partForWorkers(
   definition: unknown,
   found: readonly Problem[],
   lost: readonly Problem[] = [],
-): { readonly told: object | undefined; readonly problems: readonly Problem[] } {
+): { readonly part: object | undefined; readonly problems: readonly Problem[] } {
   const problems = [...found, ...lost.filter(({ field }) => !found.some((one) => isWithin(field, one.field)))];
-  if (!isRecord(definition) || lost.some(({ field }) => field === '')) return { told: undefined, problems };
+  if (!isRecord(definition) || lost.some(({ field }) => field === '')) return { part: undefined, problems };
   // An unknown field may look like a part of a known one.
   const topIn = (field: string): string => (Object.hasOwn(definition, field) ? field : topOf(field));
   const tops = problems.map(({ field }) => topIn(field));
   const lostIn = lost.map(({ field }) => topIn(field));
   const held = tops.filter((top) => SENSITIVE.includes(top) || !JOB_FIELDS.includes(top) || lostIn.includes(top));
-  const isTold = ([field]: [string, unknown]): boolean => JOB_FIELDS.includes(field) && !held.includes(field);
+  const isInPart = ([field]: [string, unknown]): boolean => JOB_FIELDS.includes(field) && !held.includes(field);
   return {
-    told: Object.fromEntries(Object.entries(definition).filter(isTold)),
+    part: Object.fromEntries(Object.entries(definition).filter(isInPart)),
     problems: problems.filter(({ field }) => held.includes(topIn(field))),
   };
 }
@@ -169,8 +169,8 @@ export function lostInJson(value: unknown, field = '', around: readonly unknown[
   if (Array.isArray(value))
     return Array.from(value, (one: unknown, place) => lostInJson(one, `${field}[${place}]`, within)).flat();
   // An undefined value counts as left out, as it does in JSON.
-  const said = Object.entries(value).filter(([, one]) => one !== undefined);
-  return said.flatMap(([key, one]) => lostInJson(one, field === '' ? key : `${field}.${key}`, within));
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+  return entries.flatMap(([key, one]) => lostInJson(one, field === '' ? key : `${field}.${key}`, within));
 }
 export function whyLost(value: unknown, around: readonly unknown[]): string | undefined {
   if (value === undefined) return 'a list has a value in each of its places';

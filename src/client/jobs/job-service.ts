@@ -130,9 +130,9 @@ const QUIET_MS = 5_000;
  * Returns the status of a job that was told to begin no further request, as soon as none can begin. After 5 s it returns it with `mayStillSend`: this is not
  * known then.
  */
-export async function untilQuiet(client: Client, jobId: string, told: JobStatus): Promise<JobStatus> {
+export async function untilQuiet(client: Client, jobId: string, status: JobStatus): Promise<JobStatus> {
   const deadline = Date.now() + QUIET_MS;
-  for (let last = told; ; await setTimeout(LOOK_AGAIN_MS)) {
+  for (let last = status; ; await setTimeout(LOOK_AGAIN_MS)) {
     const answerMs = deadline - Date.now();
     if (last.mayStillSend !== true || answerMs <= 0) return byNow(last);
     last = await ask(client, jobWorkflowId(jobId), statusQuery, { answerMs }).catch(() => last);

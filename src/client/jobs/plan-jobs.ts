@@ -78,20 +78,20 @@ const AT_ONCE = 8;
 
 /**
  * Returns how to make each job as wanted, or all obstacles to that, for all jobs at once. Does nothing.
- * @param wanted definitions as `start` takes them, by job id. A missing field gets its default.
+ * @param definitions as `start` takes them, by job id. A missing field gets its default.
  * @throws NoWorker, WorkerFailed, ServerUnreachable
  */
 export async function planJobs(
   client: Client,
   taskQueue: string,
-  wanted: Readonly<Record<string, unknown>>,
+  definitions: Readonly<Record<string, unknown>>,
   { prune = false }: PlanOptions,
 ): Promise<JobsPlan> {
   const destinations: Destination[] = [];
-  const planned = await concurrently(Object.entries(wanted), async ([jobId, definition]) =>
+  const planned = await concurrently(Object.entries(definitions), async ([jobId, definition]) =>
     orProblems(jobId, async () => await planOf(client, taskQueue, jobId, definition, destinations)),
   );
-  const unwanted = prune ? await unwantedJobs(client, taskQueue, wanted) : [];
+  const unwanted = prune ? await unwantedJobs(client, taskQueue, definitions) : [];
   const stopped = await concurrently(unwanted, async (jobId) =>
     orProblems(jobId, async () => await stopOf(client, jobId)),
   );
@@ -116,22 +116,22 @@ const PUBLISHED_FIELDS = ['webhookUrl', 'audiences', 'events', 'onEnter', 'onExi
 
 /**
  * Returns the plan with warnings about jobs that send the same changes to one URL; exported for its test.
- * @param wanted the destinations of the jobs of the plan, except stopped ones
- * @param others the destinations of other running jobs, including stopped ones
+ * @param destinations of the jobs of the plan, except stopped ones
+ * @param others those of other running jobs, including stopped ones
  */
 export function withTwins(
   jobs: readonly PlannedJob[],
-  wanted: readonly Destination[],
+  destinations: readonly Destination[],
   others: readonly Destination[],
 ): readonly PlannedJob[] {
   const stopped = new Set(jobs.filter(({ action }) => action === 'stop').map(({ jobId }) => jobId));
   const stay = others.filter(({ jobId }) => !stopped.has(jobId));
   return jobs.map((job) => {
-    const one = wanted.find(({ jobId }) => jobId === job.jobId);
+    const one = destinations.find(({ jobId }) => jobId === job.jobId);
     if (one === undefined || !isNews(job)) return job;
     const former = job.action === 'create' ? others.find((other) => isRenamed(one, other)) : undefined;
     const renames = former !== undefined && stopped.delete(former.jobId) ? { renames: former.jobId } : {};
-    const twins = [...wanted, ...stay].filter((other) => other.jobId !== one.jobId && areTwins(one, other));
+    const twins = [...destinations, ...stay].filter((other) => other.jobId !== one.jobId && areTwins(one, other));
     const warnings = [
       ...job.warnings,
       ...twins.map(({ jobId }) => (jobId === former?.jobId ? `${twinText(jobId)} ${idText(jobId)}` : twinText(jobId))),
@@ -185,24 +185,24 @@ async function planOf(
   if (!prepared.ok || ofName.length > 0)
     return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
   destinations.push({ jobId, form: prepared.definition, audiences: prepared.audiences });
-  const wanted = { ...prepared.definition, audiences: prepared.audiences };
-  const warningsOfFields = async () => await fieldWarnings(client, taskQueue, wanted);
-  const said = definition as JobDefinitionInput; // It was accepted.
+  const accepted = { ...prepared.definition, audiences: prepared.audiences };
+  const warningsOfFields = async () => await fieldWarnings(client, taskQueue, accepted);
+  const input = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
   if (found === undefined || !isOpen(found) || isStopped(found)) {
     await undeliveredOfLast(client, jobId, false);
     const { existingUsers } = prepared.definition;
     const warnings = [...prepared.warnings, ...(await warningsOfFields())];
-    return { jobId, action: 'create', definition: said, audiences: prepared.audiences, existingUsers, warnings };
+    return { jobId, action: 'create', definition: input, audiences: prepared.audiences, existingUsers, warnings };
   }
   if (found.taskQueue !== taskQueue)
     return ofJob(jobId, `It runs on another task queue ("${found.taskQueue}"), with other workers.`);
   const job = await wholeJob(client, jobId);
   if (job.status.state === 'stopping') return ofJob(jobId, STOPPING);
-  refuseMoved(jobId, job.status, said.audiences, prepared.audiences);
+  refuseMoved(jobId, job.status, input.audiences, prepared.audiences);
   const problems = unchangeable(job.status, prepared.definition);
   if (problems.length > 0) return { jobId, problems };
-  const changed = changesTo(job, said, prepared);
+  const changed = changesTo(job, input, prepared);
   if (changed.changes.length === 0) return { jobId, action: 'unchanged' };
   const { edit } = changed;
   const loss = lossOf(job.status, prepared.audiences);
@@ -238,12 +238,12 @@ type Accepted = Extract<PreparedJob, { readonly ok: true }>;
 /** Returns the wishes that a running job cannot fulfil, or not now. Exported for its test. */
 export function unchangeable(
   { backfill }: Pick<WholeJob['status'], 'backfill'>,
-  wanted: Pick<JobDefinition, 'existingUsers' | 'events'>,
+  definition: Pick<JobDefinition, 'existingUsers' | 'events'>,
 ): Problem[] {
   const isOver = backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled';
-  const obstacle = isOver ? undefined : eventsObstacle(backfill, wanted);
+  const obstacle = isOver ? undefined : eventsObstacle(backfill, definition);
   // If there was a backfill, they were sent, or somebody decided against it.
-  const isLate = wanted.existingUsers && backfill === undefined;
+  const isLate = definition.existingUsers && backfill === undefined;
   return [...(isLate ? [TOO_LATE] : []), ...(obstacle === undefined ? [] : [obstacle])];
 }
 
@@ -256,7 +256,7 @@ const TOO_LATE: Problem = {
 /** Returns the fields in which a running job is not as wanted; exported for its test. */
 export function changesTo(
   { status, form }: WholeJob,
-  said: Pick<JobDefinitionInput, 'audiences'>,
+  input: Pick<JobDefinitionInput, 'audiences'>,
   { definition, audiences }: Pick<Accepted, 'definition' | 'audiences'>,
 ): Pick<ChangedJob, 'edit' | 'changes'> {
   const had = byIds(form, status.audiences);
@@ -266,7 +266,7 @@ export function changesTo(
   const shownWanted: JobEdit = shownForm(definition, slugs(audiences));
   const fields = EDITABLE_FIELDS.filter((field) => JSON.stringify(had[field]) !== JSON.stringify(wanted[field]));
   // Audiences as they were given: the job looks them up by itself.
-  const edit = fields.map((field) => [field, field === 'audiences' ? said.audiences : wanted[field]]);
+  const edit = fields.map((field) => [field, field === 'audiences' ? input.audiences : wanted[field]]);
   return {
     edit: Object.fromEntries(edit) as JobEdit, // They are fields of it.
     changes: fields.map((field) => ({ field, from: shownHad[field] ?? '', to: shownWanted[field] ?? '' })),
@@ -282,11 +282,11 @@ function byIds(form: JobDefinition, audiences: readonly { readonly id: string }[
 async function unwantedJobs(
   client: Client,
   taskQueue: string,
-  wanted: Readonly<Record<string, unknown>>,
+  definitions: Readonly<Record<string, unknown>>,
 ): Promise<readonly string[]> {
   const jobs = await reachableJobs(client);
   return jobs
-    .filter((job) => job.taskQueue === taskQueue && !Object.hasOwn(wanted, job.jobId))
+    .filter((job) => job.taskQueue === taskQueue && !Object.hasOwn(definitions, job.jobId))
     .map(({ jobId }) => jobId);
 }
 

@@ -112,10 +112,10 @@ async function eventOf(
   client: Client,
   taskQueue: string,
   job: FieldsOf & Pick<JobDefinition, 'retryFor' | 'events'>,
-  wanted: TriggerEvent | undefined,
+  requestedEvent: TriggerEvent | undefined,
 ): Promise<Pick<SampleSubject, 'event' | 'unsent' | 'warnings' | 'retryFor'>> {
   const { retryFor, events } = job;
-  const event = wanted ?? (wantsEvent({ events }, 'enter') ? 'enter' : 'exit');
+  const event = requestedEvent ?? (wantsEvent({ events }, 'enter') ? 'enter' : 'exit');
   return {
     event,
     unsent: wantsEvent({ events }, event)

@@ -128,9 +128,9 @@ export class Slugs {
   }
 
   #ask(taskQueue: string): Promise<SourceNow> {
-    const asked = this.#sources.get(taskQueue) ?? this.#askOnce(taskQueue);
-    this.#sources.set(taskQueue, asked);
-    return asked;
+    const source = this.#sources.get(taskQueue) ?? this.#askOnce(taskQueue);
+    this.#sources.set(taskQueue, source);
+    return source;
   }
 
   async #askOnce(taskQueue: string): Promise<SourceNow> {

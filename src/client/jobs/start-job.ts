@@ -44,8 +44,8 @@ export async function fieldWarnings(client: Client, taskQueue: string, job: Fiel
       ? fieldsInTemplates(job)
       : exportFields.map((one) => (typeof one === 'string' ? one : one.field));
   if (named.length === 0) return [];
-  const asked = audiences.slice(0, AUDIENCES_ASKED).map(({ id }) => fieldsOrNone(client, taskQueue, id));
-  return unknownFields(named, [...new Set((await Promise.all(asked)).flat())]);
+  const lookUps = audiences.slice(0, AUDIENCES_ASKED).map(({ id }) => fieldsOrNone(client, taskQueue, id));
+  return unknownFields(named, [...new Set((await Promise.all(lookUps)).flat())]);
 }
 
 const TAG = /\{[{%].*?[}%]\}/gs;
@@ -179,8 +179,8 @@ export async function destinationsBeside(
   const others = (await reachableJobs(client)).filter(
     (job) => job.taskQueue === taskQueue && !own.has(job.jobId) && job.audiences?.some(({ id }) => ids.has(id)),
   );
-  const asked = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId, timeoutMs));
-  return (await Promise.all(asked)).filter((one) => one !== undefined);
+  const found = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId, timeoutMs));
+  return (await Promise.all(found)).filter((one) => one !== undefined);
 }
 
 /**

@@ -104,13 +104,13 @@ function resetOf({ raw }: WorkflowExecutionDescription): Pick<JobStatus, 'resetA
 
 /** Lets a paused job send again, or one that has stopped (or is stopping) with keep. */
 export async function resume(client: Client, jobId: string): Promise<JobStatus> {
-  const asked = () => updateJob(client, jobId, resumeUpdate, [], { mayBeStopped: true });
+  const send = () => updateJob(client, jobId, resumeUpdate, [], { mayBeStopped: true });
   try {
-    return await asked();
+    return await send();
   } catch (error) {
     if (!(error instanceof RequestRefused)) throw error;
     await untilStopped(client, jobId, error);
-    return await asked();
+    return await send();
   }
 }
 
@@ -134,15 +134,15 @@ export async function stop(client: Client, jobId: string, request: StopRequest):
 async function discard(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
   const found = await describeExecution(client, jobId);
   const hadStopped = isStopped(found);
-  const asked = hadStopped ? { ...request, ifStopped: true } : request;
-  const told = await updateJob(client, jobId, stopUpdate, [asked], { mayBeStopped: hadStopped });
-  const status = hadStopped ? undefined : await untilQuiet(client, jobId, told);
+  const stopRequest = hadStopped ? { ...request, ifStopped: true } : request;
+  const answer = await updateJob(client, jobId, stopUpdate, [stopRequest], { mayBeStopped: hadStopped });
+  const status = hadStopped ? undefined : await untilQuiet(client, jobId, answer);
   const before = Date.now();
   if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
   // Triggers that were dropped unread leave profiles behind, and the job does not know them. Any that this misses end by their own timer.
   if (hadStopped || (await endsWithin(client, jobId, SOON_MS)))
     await new TemporalSideWorkflows(client, found.taskQueue).dropProfiles(jobId, before).catch(() => undefined);
-  return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: told.waiting };
+  return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: answer.waiting };
 }
 
 /** Ends a job that has stopped and keeps nothing, so that another can start under its id. Triggers that came since are sent first. */

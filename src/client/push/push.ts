@@ -116,18 +116,18 @@ export async function* until<T>(
  * @throws InvalidTrigger when it says the opposite.
  */
 export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
-  const said = 'event' in trigger ? trigger.event : undefined;
-  if (said !== undefined && said !== event)
+  const ownEvent = 'event' in trigger ? trigger.event : undefined;
+  if (ownEvent !== undefined && ownEvent !== event)
     throw new InvalidTrigger(`it is for "${event}", and its "event" is another`);
   return { ...trigger, event };
 }
 
 /** @throws InvalidTrigger */
 export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
-  const { at = clock(), ...given } = readGiven(raw);
+  const { at = clock(), ...fields } = readGiven(raw);
   if (!hasFiniteNumbers((raw as { profile?: unknown }).profile))
     throw new InvalidTrigger('"profile" has a number that is too large, such as 1e400: it would be sent as null');
-  const trigger = { ...given, at };
+  const trigger = { ...fields, at };
   const { user, audience, profile } = trigger;
   const names = jsonStringBytes(user) + jsonStringBytes(audience);
   const bare = FRAME_BYTES + names + at.length;

@@ -171,8 +171,8 @@ function lineOf(error: CsvError): number {
 
 /** Which column has the ids, or why that is not known. */
 function placeOf(names: readonly string[], column: string | undefined): number | string {
-  const wanted = column === undefined ? usualIn(names) : names.filter((name) => name.trim() === column);
-  const [name, ...more] = wanted;
+  const matches = column === undefined ? usualIn(names) : names.filter((name) => name.trim() === column);
+  const [name, ...more] = matches;
   if (name !== undefined && more.length === 0) return names.indexOf(name);
   if (names.length === 1 && name === undefined && names[0]?.includes(';') === true)
     return 'its columns are separated by ";": save it with "," between them';

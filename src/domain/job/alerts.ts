@@ -77,8 +77,8 @@ export class Alerts {
 
   /** Forgets alerts that are on their way. */
   confirm(alerts: readonly Alert[]): void {
-    const told = new Set(alerts.map(({ n }) => n));
-    this.#state = { ...this.#state, owed: this.#state.owed.filter(({ n }) => !told.has(n)) };
+    const confirmed = new Set(alerts.map(({ n }) => n));
+    this.#state = { ...this.#state, owed: this.#state.owed.filter(({ n }) => !confirmed.has(n)) };
   }
 
   carry(): CarriedAlerts {
@@ -163,8 +163,8 @@ export class Alerts {
 }
 
 function pausedText({ pause }: Observed): string {
-  const said = pause?.status === undefined ? '410: never call again' : `${pause.status}`;
-  return `The endpoint answered HTTP ${said}. The job is paused, and everything is kept.`;
+  const status = pause?.status === undefined ? '410: never call again' : `${pause.status}`;
+  return `The endpoint answered HTTP ${status}. The job is paused, and everything is kept.`;
 }
 
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
@@ -178,11 +178,11 @@ const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
 function unhealthyText({ breaker, lastFailure }: Observed, now: number): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)
     return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Single ones are tried; everything is kept.';
-  const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
     ? (refusalInWords(breaker, lastFailure, now) ??
-        `The endpoint seems misconfigured${said}. Someone needs to fix this. Nothing is lost.`)
-    : `The endpoint is unhealthy${said}. It is probed with single requests; everything is kept.`;
+        `The endpoint seems misconfigured${failure}. Someone needs to fix this. Nothing is lost.`)
+    : `The endpoint is unhealthy${failure}. It is probed with single requests; everything is kept.`;
 }
 
 function lostText({ backfill }: Observed): string {

@@ -53,14 +53,14 @@ export class BackfillRequests {
   }
 
   /** The number of a different backfill that was requested under this id; undefined when none is remembered. */
-  otherThan(id: string, asked: string): number | undefined {
-    return this.#known.find((known) => known.id === id && known.asked !== asked)?.n;
+  otherThan(id: string, content: string): number | undefined {
+    return this.#known.find((known) => known.id === id && known.asked !== content)?.n;
   }
 
   /** Remembers the id and the content of a request for a new backfill, and how the last one ended. */
-  remember(id: string | undefined, asked: string, n: number, last: BackfillIntake | undefined): void {
+  remember(id: string | undefined, content: string, n: number, last: BackfillIntake | undefined): void {
     const before = this.#known.map((known) => (known.n === last?.n ? { ...known, ended: last.state } : known));
-    const all = id === undefined ? before : [...before, { id, n, asked }];
+    const all = id === undefined ? before : [...before, { id, n, asked: content }];
     let bytes = 0;
     const fits = all.toReversed().findIndex(({ id }, index) => {
       bytes += jsonStringBytes(id);

@@ -130,13 +130,13 @@ const SHOWN_WAIT_MS = 1000;
 function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
   const { breaker, job, lastFailure, chains } = state;
   const all = job.definition.parallelRequestCount;
-  const said = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const isTemplate = lastFailure?.code === ATTEMPT_CODES.templateFailed;
   const refusal = refusalInWords(breaker, lastFailure, now);
   const advice = isTemplate
     ? `A template of the job gives no request${lastFailure.answer === undefined ? '' : ` (${lastFailure.answer})`}, and the endpoint has accepted nothing yet. Correct the template, or leave such people out with {% skip %}; every trigger is kept.`
     : (refusal ??
-      `The endpoint seems misconfigured${said}. Check the webhook URL and the authorization; every trigger is kept.`);
+      `The endpoint seems misconfigured${failure}. Check the webhook URL and the authorization; every trigger is kept.`);
   const row = breaker.isOpen || breaker.isDoubtful ? rowOf(breaker) : {};
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};
@@ -171,7 +171,7 @@ function rowOf({ inRow, acceptedAt }: Breaker): Pick<EndpointStatus, 'refusedInR
 
 /** The status of a job whose definition is not checked yet: nothing in the definition can be relied on. */
 export function describeStarting(definition: unknown, jobId: string, waiting: number, isStopped: boolean): JobStatus {
-  const said = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
+  const fields = typeof definition === 'object' && definition !== null ? (definition as Record<string, unknown>) : {};
   return {
     v: 1,
     jobId,
@@ -180,9 +180,9 @@ export function describeStarting(definition: unknown, jobId: string, waiting: nu
     reason: isStopped ? 'Stopped before it began.' : 'Its audiences are being looked up in the source.',
     ...editableOf({
       ...FORM_DEFAULTS,
-      label: typeof said['label'] === 'string' ? said['label'] : jobId,
+      label: typeof fields['label'] === 'string' ? fields['label'] : jobId,
       audiences: [],
-      webhookUrl: typeof said['webhookUrl'] === 'string' ? shownUrl(said['webhookUrl']) : '',
+      webhookUrl: typeof fields['webhookUrl'] === 'string' ? shownUrl(fields['webhookUrl']) : '',
       authorization: null,
       parallelRequestCount: 0,
     }),

@@ -131,7 +131,7 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
   const free = isBackfill ? backfillPermits(state) : freePermits(state);
   const perSecond = state.job.definition.requestsPerSecond;
   const ready = isBackfill ? members(state, now) : readyLive(state);
-  const { permits: wanted, requests } =
+  const { permits: mostPermits, requests } =
     perSecond !== null
       ? // Only one slice starts requests at a time, so it can use all permits.
         { permits: free, requests: Math.min(SLICE_TRIGGERS, pacedSize(state, perSecond, now)) }
@@ -148,7 +148,7 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
     state.liveStreak++;
     takeLive(state, builder);
   }
-  return finish(state, builder, wanted, now, { isBackfill });
+  return finish(state, builder, mostPermits, now, { isBackfill });
 }
 
 /** How many requests of one trigger a slice makes, on how many permits. */
@@ -196,7 +196,7 @@ function dispatchProbe(state: DispatcherState, now: number): DispatchedSlice | u
 function finish(
   state: DispatcherState,
   builder: SliceBuilder,
-  wanted: number,
+  mostPermits: number,
   now: number,
   kind: Pick<Slice, 'notDueBefore' | 'isBackfill'> = {},
 ): DispatchedSlice | undefined {
@@ -205,7 +205,7 @@ function finish(
   const most = isInBatches(state)
     ? Math.min(builder.parts.length, requestsOf(state, builder.triggers))
     : builder.parts.length;
-  const permits = Math.min(wanted, most);
+  const permits = Math.min(mostPermits, most);
   const pace = paceOf(state);
   const quotaFrom = spendQuota(state, builder.freshCount, now);
   const slice: Slice = {

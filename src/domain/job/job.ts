@@ -120,8 +120,8 @@ export function deliverySettings({
 function requestOf(definition: JobDefinition): Pick<DeliverySettings, 'request'> {
   const { label, webhookUrl, method, headers, contentType, body, onEnter, onExit, envelope } = definition;
   const ofEvents = { onEnter: withoutAnswers(onEnter), onExit: withoutAnswers(onExit) };
-  const said = withoutNulls({ method, headers, contentType, body, ...ofEvents, envelope });
-  return isTemplate(webhookUrl) || Object.keys(said).length > 0 ? { request: { label, ...said } } : {};
+  const request = withoutNulls({ method, headers, contentType, body, ...ofEvents, envelope });
+  return isTemplate(webhookUrl) || Object.keys(request).length > 0 ? { request: { label, ...request } } : {};
 }
 
 /** The request settings of an event; null: none. */

@@ -172,7 +172,7 @@ export function backfillObstacle(state: DispatcherState, difference?: Difference
 interface BackfillOptions {
   readonly requestId?: string | undefined;
   /** The content of its request (`askedFor`); default: these audiences and this sample. */
-  readonly asked?: string | undefined;
+  readonly content?: string | undefined;
   /** Pause after this many members, until a person resumes it. */
   readonly sample?: number | undefined;
   /** The `at` of its triggers; default: now. */
@@ -190,12 +190,12 @@ export function beginBackfill(
   state: DispatcherState,
   audiences: readonly string[],
   now: number,
-  { requestId, sample, difference, asked = askedFor(audiences, sample, difference), at: given }: BackfillOptions = {},
+  { requestId, sample, difference, content = askedFor(audiences, sample, difference), at: own }: BackfillOptions = {},
 ): void {
   if (requestId !== undefined && state.backfillRequests.standing(requestId, state.backfill) !== undefined) return;
   const n = (state.backfill?.n ?? 0) + 1;
-  state.backfillRequests.remember(requestId, asked, n, state.backfill);
-  const at = given ?? uniqueAt(state, now);
+  state.backfillRequests.remember(requestId, content, n, state.backfill);
+  const at = own ?? uniqueAt(state, now);
   const few = sample === undefined ? {} : { sample };
   state.backfill = BackfillIntake.begin({ n, ...few, audiences, at, now, difference });
 }

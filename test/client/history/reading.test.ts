@@ -113,7 +113,7 @@ test('every run is read, oldest first, and each says that it is', async () => {
   const { facts, read, signalled, progress } = await reading(FIVE, 'ann');
   expect(read).toEqual(['r1', 'r2', 'r3', 'r4', 'r5']);
   expect(signalled).toEqual(['r1', 'r3']);
-  expect(facts.flatMap((fact) => (fact.kind === 'began' ? [fact.given[0]] : []))).toMatchObject(
+  expect(facts.flatMap((fact) => (fact.kind === 'began' ? [fact.args[0]] : []))).toMatchObject(
     FIVE.map(({ id }) => ({ run: id })),
   );
   expect(progress.map(({ runs, ofRuns }) => [runs, ofRuns])).toEqual(FIVE.map((_, i) => [i, 5]));

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { whatWorkersAreTold, withHeldBack, prepare } from '../../../src/client/jobs/job-definition.ts';
+import { partForWorkers, withHeldBack, prepare } from '../../../src/client/jobs/job-definition.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../../src/contract/ports.ts';
 import { mistakesWith, RIGHT } from '../../contract/a-mistake.ts';
@@ -7,30 +7,30 @@ import { anEasyWorker } from '../an-easy-worker.ts';
 
 const GOOD = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://a.example/', authorization: null };
 
-function toldOf(definition: unknown) {
+function partOf(definition: unknown) {
   const checked = checkJobDefinition(definition);
   if (checked.ok) throw new Error('There is nothing wrong with it.');
-  const { told, problems } = whatWorkersAreTold(definition, checked.problems);
-  return { told, fields: problems.map(({ field }) => field) };
+  const { part, problems } = partForWorkers(definition, checked.problems);
+  return { part, fields: problems.map(({ field }) => field) };
 }
 
 test('[S22] a URL with a password never leaves the client, which reports the mistake itself', () => {
   const { webhookUrl: _, ...rest } = GOOD;
-  expect(toldOf({ ...GOOD, webhookUrl: 'https://me:s3cret@a.example/' })).toEqual({
-    told: rest,
+  expect(partOf({ ...GOOD, webhookUrl: 'https://me:s3cret@a.example/' })).toEqual({
+    part: rest,
     fields: ['webhookUrl'],
   });
 });
 
 test('[S22] a field that does not exist never leaves the client: it may be where somebody put a secret', () => {
   const definition = { ...GOOD, headers: { authorization: 'Bearer s3cret' }, secret: 's3cret' };
-  expect(toldOf(definition)).toEqual({ told: GOOD, fields: ['headers.authorization', 'secret'] });
+  expect(partOf(definition)).toEqual({ part: GOOD, fields: ['headers.authorization', 'secret'] });
 });
 
 test.each(['label.secret', 'authorization.bearer', 'audiences[0]'])(
   '[S22] a field whose name is written like a part of a field never leaves the client, %s',
   (field) => {
-    expect(toldOf({ ...GOOD, [field]: 's3cret' })).toEqual({ told: GOOD, fields: [field] });
+    expect(partOf({ ...GOOD, [field]: 's3cret' })).toEqual({ part: GOOD, fields: [field] });
   },
 );
 
@@ -38,17 +38,17 @@ test.each([{ bearer: 's3cret' }, 's3cret'.repeat(20), ''])(
   '[S22] an impossible name of an authorization never leaves the client: it may be the secret itself',
   (authorization) => {
     const { authorization: _, ...rest } = GOOD;
-    expect(toldOf({ ...GOOD, authorization })).toEqual({ told: rest, fields: ['authorization'] });
+    expect(partOf({ ...GOOD, authorization })).toEqual({ part: rest, fields: ['authorization'] });
   },
 );
 
 test('the client leaves all other mistakes for the worker to report, since it knows more', () => {
   const definition = { ...GOOD, label: '', audiences: ['vip', 7] };
-  expect(toldOf(definition)).toEqual({ told: definition, fields: [] });
+  expect(partOf(definition)).toEqual({ part: definition, fields: [] });
 });
 
 test.each(['text', null, ['s3cret'], 7])('the client asks no worker about %j', (definition) => {
-  expect(toldOf(definition)).toEqual({ told: undefined, fields: [''] });
+  expect(partOf(definition)).toEqual({ part: undefined, fields: [''] });
 });
 
 test('a worker that accepts the rest does not make a wrong definition right: held-back fields are still reported', () => {

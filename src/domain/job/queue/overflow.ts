@@ -163,7 +163,7 @@ export class Overflow {
 
   /** Forgets that a holder that could not be read was asked, and those after it: all are read again, to keep the order. */
   loadFailed(number: number): void {
-    for (const asked of this.#loaded.keys()) if (asked >= number) this.#loaded.delete(asked);
+    for (const holder of this.#loaded.keys()) if (holder >= number) this.#loaded.delete(holder);
   }
 
   /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. */

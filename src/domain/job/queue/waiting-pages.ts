@@ -71,12 +71,12 @@ export class WaitingPages {
   add(
     { number, audience }: MemberPage,
     event: TriggerEvent,
-    given: readonly string[],
+    users: readonly string[],
     isSuperseded: (user: string) => boolean,
   ): number {
-    const ids = new Set(given);
+    const ids = new Set(users);
     let superseded = 0;
-    for (const user of given) {
+    for (const user of users) {
       if (!isSuperseded(user)) continue;
       ids.delete(user);
       superseded++;
@@ -86,7 +86,7 @@ export class WaitingPages {
       for (const user of earlier.ids) if (ids.delete(user)) superseded++;
     }
     this.#members += ids.size;
-    if (ids.size > 0) this.#pages.push({ number, audience, event, ids, bytes: idsBytes(given) });
+    if (ids.size > 0) this.#pages.push({ number, audience, event, ids, bytes: idsBytes(users) });
     return superseded;
   }
 
