@@ -7,19 +7,19 @@ async function carryOut({ args, env, cwd, stdin }) {
   for (const name of Object.keys(process.env)) if (!Object.hasOwn(env, name)) delete process.env[name];
   Object.assign(process.env, env);
   process.chdir(cwd);
-  const said = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   const code = await run(args, {
     interactive: false,
     columns: 80,
     paint: (_style, text) => text,
     stdin: Readable.from(stdin === '' ? [] : [Buffer.from(stdin)], { objectMode: false }),
-    out: (text) => void (said.stdout += `${text}\n`),
-    err: (text) => void (said.stderr += `${text}\n`),
+    out: (text) => void (output.stdout += `${text}\n`),
+    err: (text) => void (output.stderr += `${text}\n`),
     redraw: () => {
       throw new Error('Nobody sees this live.');
     },
   });
-  process.send({ code, ...said });
+  process.send({ code, ...output });
 }
 
 process.on('message', (command) => void carryOut(command));

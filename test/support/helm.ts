@@ -38,9 +38,9 @@ const known = new Map<string, Manifest[]>();
 
 /** What the chart makes of these values, on top of those files; each once, since Helm takes a third of a second. */
 export function rendered(files: readonly string[], values: object = {}): readonly Manifest[] {
-  const asked = JSON.stringify([files, values]);
-  const manifests = known.get(asked) ?? render(files, values);
-  known.set(asked, manifests);
+  const key = JSON.stringify([files, values]);
+  const manifests = known.get(key) ?? render(files, values);
+  known.set(key, manifests);
   return manifests;
 }
 

@@ -51,8 +51,8 @@ export class Program {
     });
     try {
       while (!isThere(this)) {
-        const heard = new Promise<undefined>((resolve) => this.#listeners.add(() => resolve(undefined)));
-        const reason = await Promise.race([heard, ended, late]);
+        const nextOutput = new Promise<undefined>((resolve) => this.#listeners.add(() => resolve(undefined)));
+        const reason = await Promise.race([nextOutput, ended, late]);
         if (reason !== undefined && !isThere(this))
           throw new Error(`Not said (${reason}).\nstdout: ${this.stdout}\nstderr: ${this.stderr}`);
       }
