@@ -219,9 +219,9 @@ const OK: Answer = { status: 200 };
 const TAKEN: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 function arrivalOf({ headers, method = '', url = '' }: IncomingMessage, body: string) {
-  const said = readBody(body);
+  const parsed = readBody(body);
   const { message, elements } =
-    'message' in said ? { ...said, elements: undefined } : { message: undefined, elements: said };
+    'message' in parsed ? { ...parsed, elements: undefined } : { message: undefined, elements: parsed };
   const deliveryId = headers['webhook-id'];
   return {
     deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
