@@ -75,13 +75,13 @@ export function createDeliver(dependencies: DeliverDependencies): Activities['de
  * second from each would keep the server busy, at the cost of healthy jobs.
  */
 function heartbeats(context: Context, settled: SettledTriggers): () => void {
-  let toldCount = 0;
-  let toldAt = performance.now();
+  let sentCount = 0;
+  let sentAtMs = performance.now();
   return () => {
     const now = performance.now();
-    if (settled.count === toldCount && now - toldAt < QUIET_HEARTBEAT_MS) return;
-    toldCount = settled.count;
-    toldAt = now;
+    if (settled.count === sentCount && now - sentAtMs < QUIET_HEARTBEAT_MS) return;
+    sentCount = settled.count;
+    sentAtMs = now;
     context.heartbeat(settled.progress());
   };
 }

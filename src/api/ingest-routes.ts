@@ -185,7 +185,7 @@ async function taken(
   options.ingests.countRequest(ingest.name, reading);
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
-  const answer = await repeats.once(key, whatIsTold(ingest, reading), async (atOf) => {
+  const answer = await repeats.once(key, repeatKey(ingest, reading), async (atOf) => {
     const intake = new Intake(options.intake, senderOf(ingest), undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);
     records.ingested(ingest.name, isBad ? 'refused' : 'taken');
@@ -196,7 +196,7 @@ async function taken(
 }
 
 /** The content by which a repeat is recognised: its changes, not its body, since some bodies contain times of sending. */
-function whatIsTold(ingest: Ingest, { changes }: Reading): string {
+function repeatKey(ingest: Ingest, { changes }: Reading): string {
   return JSON.stringify(
     changes.map((change) => {
       if ('reason' in change) return change.reason;

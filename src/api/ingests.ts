@@ -21,7 +21,7 @@ export class Ingests {
   #ingests: ReadonlyMap<string, Ingest> = new Map();
   #warned = new Set<string>();
   /** Requests without a change, by ingest; Infinity once a request had one. */
-  readonly #toldNothing = new Map<string, number>();
+  readonly #requestsWithoutChange = new Map<string, number>();
 
   constructor(configured: ConfiguredIngests, log: { readonly warn: (fields: object, message: string) => void }) {
     this.#log = log;
@@ -40,7 +40,7 @@ export class Ingests {
     const text = JSON.stringify(configured);
     if (text === this.#configured) return;
     this.#configured = text;
-    this.#toldNothing.clear();
+    this.#requestsWithoutChange.clear();
     const ingests = Object.entries(configured).map(([name, config]) => ingestOf(name, config));
     this.#ingests = new Map(ingests.map((ingest) => [ingest.name, ingest]));
     const open = ingests.filter(({ proof }) => !isProofNeeded(proof)).map(({ name }) => name);
@@ -50,10 +50,10 @@ export class Ingests {
 
   /** Counts each request of its sender. */
   countRequest(ingest: string, { changes }: Pick<Reading, 'changes'>): void {
-    const before = this.#toldNothing.get(ingest) ?? 0;
+    const before = this.#requestsWithoutChange.get(ingest) ?? 0;
     const requests = changes.length > 0 ? Infinity : before + 1;
     if (requests === IGNORED_REQUESTS) this.#log.warn({ ingest, count: requests }, ALL_IGNORED);
-    this.#toldNothing.set(ingest, requests);
+    this.#requestsWithoutChange.set(ingest, requests);
   }
 
   async close(): Promise<void> {

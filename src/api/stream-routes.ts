@@ -136,19 +136,19 @@ function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => 
   const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
   raw.writeHead(200, { ...headers, 'x-content-type-options': 'nosniff' });
   raw.flushHeaders();
-  let saidAt = Date.now();
+  let sentAtMs = Date.now();
   const timer = setInterval(() => {
     if (!mayStill()) gone.abort();
-    else if (Date.now() - saidAt > ALIVE_MS) {
+    else if (Date.now() - sentAtMs > ALIVE_MS) {
       raw.write(': still here\n\n');
-      saidAt = Date.now();
+      sentAtMs = Date.now();
     }
   }, ASK_MS);
   return {
     signal,
     say: async (event, data) => {
       if (signal.aborted) return;
-      saidAt = Date.now();
+      sentAtMs = Date.now();
       const hasRoom = raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       if (!hasRoom && !signal.aborted) await once(raw, 'drain', { signal }).catch(() => undefined);
     },

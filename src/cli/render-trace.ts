@@ -136,7 +136,7 @@ export class TraceStory {
   }
 
   lines(event: TraceEvent): string[] {
-    return [...this.#headings(event), ...this.#told(event)];
+    return [...this.#headings(event), ...this.#linesOf(event)];
   }
 
   #headings({ jobId, kind, at }: TraceEvent): string[] {
@@ -166,7 +166,7 @@ export class TraceStory {
     return false;
   }
 
-  #told(event: TraceEvent): string[] {
+  #linesOf(event: TraceEvent): string[] {
     switch (event.kind) {
       case 'received':
         return timedLines(event.at, receivedText(event, this.#isAgain(event)), this.#columns);

@@ -129,17 +129,17 @@ const OPTIONS = {
 } as const;
 
 /** An option that is not listed above is of type never: each new one needs its kind there. */
-type Listed<Method extends keyof typeof OPTIONS, Given> = unknown extends Given
+type Listed<Method extends keyof typeof OPTIONS, Options> = unknown extends Options
   ? unknown
-  : Given & Partial<Record<Exclude<keyof Given, keyof (typeof OPTIONS)[Method]>, never>>;
+  : Options & Partial<Record<Exclude<keyof Options, keyof (typeof OPTIONS)[Method]>, never>>;
 
 /**
  * Checks the options of a method; an undefined one counts as left out.
  * @throws InvalidRequest with every problem at once
  */
-export function checkOptions<Method extends keyof typeof OPTIONS, Given>(
+export function checkOptions<Method extends keyof typeof OPTIONS, Options>(
   method: Method,
-  options: Listed<Method, Given>,
+  options: Listed<Method, Options>,
 ): void {
   const input: unknown = options;
   const kinds: Kinds = OPTIONS[method];

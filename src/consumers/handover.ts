@@ -39,7 +39,7 @@ export class Handover {
   /** Audiences to which no job subscribed, and the number of their triggers, since that was last logged. */
   readonly #unmatched = new Set<string>();
   #unmatchedCount = 0;
-  #saysUnmatchedAtMs = 0;
+  #warnsUnmatchedAtMs = 0;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
@@ -72,7 +72,7 @@ export class Handover {
       { accepted: triggers.length - unmatched.length, unmatched: unmatched.length },
       (performance.now() - beganAt) / 1000,
     );
-    this.#saysUnmatched(unmatched);
+    this.#warnUnmatched(unmatched);
     return unmatched;
   }
 
@@ -103,11 +103,11 @@ export class Handover {
   }
 
   /** Once a minute at most. */
-  #saysUnmatched(triggers: readonly CheckedTrigger[]): void {
+  #warnUnmatched(triggers: readonly CheckedTrigger[]): void {
     for (const { trigger } of triggers) if (this.#unmatched.size < MOST_NAMED) this.#unmatched.add(trigger.audience);
     this.#unmatchedCount += triggers.length;
-    if (this.#unmatchedCount === 0 || performance.now() < this.#saysUnmatchedAtMs) return;
-    this.#saysUnmatchedAtMs = performance.now() + UNMATCHED_EVERY_MS;
+    if (this.#unmatchedCount === 0 || performance.now() < this.#warnsUnmatchedAtMs) return;
+    this.#warnsUnmatchedAtMs = performance.now() + UNMATCHED_EVERY_MS;
     this.#options.log.warn('dropped: no running job subscribes', {
       audiences: [...this.#unmatched],
       count: this.#unmatchedCount,
@@ -142,11 +142,11 @@ export class Handover {
       const may = await Promise.all(jobs.map(async (jobId) => await this.#maySubscribe(jobId, audience)));
       return jobs.filter((_, i) => may[i]);
     };
-    let isSaid = false;
+    let isLogged = false;
     const onPause = (error: unknown): void => {
       const problem = wordsOf(error);
-      if (!isSaid) log.warn('cannot read which jobs subscribe; triggers wait', { problem });
-      isSaid = true;
+      if (!isLogged) log.warn('cannot read which jobs subscribe; triggers wait', { problem });
+      isLogged = true;
     };
     return await withRetries(ask, { ...WITHOUT_END, signal: stop, onPause });
   }

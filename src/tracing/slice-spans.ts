@@ -85,7 +85,7 @@ export class SliceSpans implements SliceTracing {
   readonly #server: Readonly<Record<string, string | number>>;
   /** Requests whose spans will be exported, by the places of their triggers. */
   readonly #open = new Map<number, OpenRequest>();
-  readonly #toldLookUp = new Set<number>();
+  readonly #withLookUp = new Set<number>();
   #lookUp: Pick<Span, 'startMs' | 'endMs' | 'isError'> | undefined;
 
   constructor(options: SliceSpansOptions) {
@@ -159,8 +159,8 @@ export class SliceSpans implements SliceTracing {
 
   /** Once per trigger, even if two requests are made for it. */
   #tellLookUp(index: number, { profile }: SliceTrigger, place: Pick<Span, 'traceId' | 'parentSpanId'>): void {
-    if (this.#lookUp === undefined || profile !== undefined || this.#toldLookUp.has(index)) return;
-    this.#toldLookUp.add(index);
+    if (this.#lookUp === undefined || profile !== undefined || this.#withLookUp.has(index)) return;
+    this.#withLookUp.add(index);
     const spanId = this.#options.newSpanId();
     this.#options.tell({
       name: 'look up profiles',

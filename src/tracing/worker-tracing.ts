@@ -96,7 +96,7 @@ const BATCH_MS = 1000;
 /** Longest time of one batch, its retries included, and hence of the last ones when the worker ends. */
 const EXPORT_MS = 5000;
 /** How often, in ms, the log says at most how many were dropped. */
-const TOLD_MS = 60_000;
+const DROPS_LOGGED_EVERY_MS = 60_000;
 
 /**
  * Sends spans to a collector, in batches, in the background: nothing waits for it, and spans that the collector does not accept are dropped. The
@@ -116,7 +116,7 @@ export class SpanExport {
   #dropped = 0;
   /** Why the last one was dropped. */
   #code = '';
-  #toldAt = -Infinity;
+  #loggedAtMs = -Infinity;
 
   constructor(options: SpanExportOptions) {
     this.#options = options;
@@ -203,7 +203,7 @@ export class SpanExport {
   }
 
   #sayDroppedAtTimes(): void {
-    if (performance.now() - this.#toldAt >= TOLD_MS) this.#sayDropped();
+    if (performance.now() - this.#loggedAtMs >= DROPS_LOGGED_EVERY_MS) this.#sayDropped();
   }
 
   #sayDropped(): void {
@@ -211,7 +211,7 @@ export class SpanExport {
     const fields = { code: this.#code, count: this.#dropped };
     this.#options.log.warn('spans were dropped: the tracing collector did not accept them', fields);
     this.#dropped = 0;
-    this.#toldAt = performance.now();
+    this.#loggedAtMs = performance.now();
   }
 
   #readable(span: Span): ReadableSpan {

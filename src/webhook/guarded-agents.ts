@@ -348,7 +348,7 @@ class AnswerBound {
   readonly #wire: Socket;
   readonly #maxBytes: number;
   #socket: Socket;
-  #asked = 0;
+  #requestEnd = 0;
   #seen = 0;
   #answerStart = 0;
 
@@ -375,8 +375,8 @@ class AnswerBound {
 
   #measure(): void {
     // Only one request is in flight at a time, so whatever arrives after a write answers it.
-    if (this.#socket.bytesWritten !== this.#asked) {
-      this.#asked = this.#socket.bytesWritten;
+    if (this.#socket.bytesWritten !== this.#requestEnd) {
+      this.#requestEnd = this.#socket.bytesWritten;
       this.#answerStart = this.#seen;
     }
     this.#seen = this.#wire.bytesRead;

@@ -14,7 +14,7 @@ export interface JobPollerOptions {
   /** Gets their answers, and how many did not answer. */
   readonly polled: (statuses: readonly JobStatus[], unanswered: number) => void;
   /** Gets the phases of watches; undefined for one that did not answer. Absent: they are not queried. */
-  readonly toldWatches?: (phases: readonly (WatchPhase | undefined)[]) => void;
+  readonly polledWatches?: (phases: readonly (WatchPhase | undefined)[]) => void;
   /** The time in ms since any moment. Default: a clock that is never set. */
   readonly now?: () => number;
 }
@@ -77,10 +77,10 @@ export class JobPoller {
   }
 
   async #askWatches(): Promise<void> {
-    const { client, taskQueue, toldWatches } = this.#options;
-    if (toldWatches === undefined || this.#isClosed) return;
+    const { client, taskQueue, polledWatches } = this.#options;
+    if (polledWatches === undefined || this.#isClosed) return;
     const watches = await new Watches(() => client, taskQueue).list().catch(() => []);
-    toldWatches(watches.map(({ status }) => status?.state));
+    polledWatches(watches.map(({ status }) => status?.state));
   }
 
   async #running(): Promise<string[]> {

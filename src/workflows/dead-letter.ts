@@ -78,10 +78,10 @@ class DeadLetterWorkflow {
     this.#letter = letter;
     answerQuery(deadLetterStatusQuery, 0, 'State of the dead letter, and why.', () => this.#status());
     const discard = (...args: unknown[]): void => {
-      if (this.#asked(readNothing(args)) !== undefined) this.#wish = { kind: 'discard' };
+      if (this.#requestOf(readNothing(args)) !== undefined) this.#wish = { kind: 'discard' };
     };
     const redeliver = (...args: unknown[]): void => {
-      const request = this.#asked(readRedeliverRequest(args));
+      const request = this.#requestOf(readRedeliverRequest(args));
       if (request === undefined) return;
       const before = this.#wish?.kind === 'redeliver' && this.#wish.force;
       this.#wish = { kind: 'redeliver', force: request.force === true || before };
@@ -98,7 +98,7 @@ class DeadLetterWorkflow {
   }
 
   /** Returns the request of a signal; undefined when it is wrong. The notice then says so, since a signal gets no answer. */
-  #asked<T>(reading: RequestReading<T>): T | undefined {
+  #requestOf<T>(reading: RequestReading<T>): T | undefined {
     if (reading.ok) return reading.request;
     this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
     this.#isForceable = false;

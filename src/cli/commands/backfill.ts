@@ -34,11 +34,11 @@ export const backfillCommand = command({
       ...definedOf({ action, audiences: audience, sample, requestId }),
     };
     const status = await withJobs((jobs) => jobs.backfill(job, request));
-    print(status, () => askedText(job, action, sample, status));
+    print(status, () => doneText(job, action, sample, status));
   },
 });
 
-function askedText(
+function doneText(
   job: string,
   action: Action | undefined,
   sample: number | undefined,

@@ -400,7 +400,7 @@ export async function* withMeantAudiences(
 ): AsyncGenerator<EventTrigger> {
   let slugs: Slugs | undefined;
   let isAsked = false;
-  let isTold = false;
+  let isReported = false;
   for await (const trigger of triggers) {
     let { audience } = trigger;
     if (onUnmatched !== undefined) slugs ??= await open();
@@ -413,8 +413,8 @@ export async function* withMeantAudiences(
         if (isFirst && slugs.hasMoved && again !== undefined) await refuseLater(again(), slugs);
       } catch (error) {
         if (!isUnknown(error)) throw error;
-        if (!isTold) onUnchecked(audience, error);
-        isTold = true;
+        if (!isReported) onUnchecked(audience, error);
+        isReported = true;
       }
     }
     if (onUnmatched !== undefined && slugs?.maySubscribe(audience) === false)

@@ -35,7 +35,7 @@ export const secretsCommand = commandGroup({
   examples: ['triggers secrets new'],
 });
 
-interface Wanted {
+interface SecretKind {
   readonly ed25519?: true | undefined;
   readonly payloadKey?: true | undefined;
   readonly apiKey?: true | undefined;
@@ -46,7 +46,7 @@ interface Made {
   readonly advice: string;
 }
 
-function newSecret({ ed25519, payloadKey, apiKey }: Wanted): Made {
+function newSecret({ ed25519, payloadKey, apiKey }: SecretKind): Made {
   if (payloadKey === true) return aPayloadKey();
   if (apiKey === true) return anApiKey();
   return aSigningSecret(ed25519 === true ? 'ed25519' : 'hmac');

@@ -50,7 +50,7 @@ docs/watch.md`,
       if (action === undefined) return await start(jobs, audiences, options, invocation);
       for (const audience of audiences) {
         const status = await ask(jobs, audience, action);
-        print(status, () => askedText(status, action));
+        print(status, () => doneText(status, action));
       }
     });
   },
@@ -109,7 +109,7 @@ async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<
   }
 }
 
-function askedText({ audience, held }: WatchStatus, action: Action): string {
+function doneText({ audience, held }: WatchStatus, action: Action): string {
   switch (action) {
     case 'now':
       return `Reading the members of ${audience.slug} now.`;

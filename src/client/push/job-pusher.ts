@@ -315,7 +315,7 @@ class JobGroup {
   /** The open calls, in their order. */
   #calls: Call[] = [];
   /** How many triggers the pusher was given. */
-  #given = 0;
+  #count = 0;
   /** When a signal was last accepted, and how many calls were open then: most callers call again once they are answered. */
   #lastAtMs = -Infinity;
   #lastCalls = 1;
@@ -331,9 +331,9 @@ class JobGroup {
 
   async signal(triggers: readonly CheckedTrigger[]): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const begin = this.#given;
-      this.#given += triggers.length;
-      this.#calls.push({ begin, end: this.#given, resolve, reject });
+      const begin = this.#count;
+      this.#count += triggers.length;
+      this.#calls.push({ begin, end: this.#count, resolve, reject });
       const pusher = (this.#pusher ??= this.#open((progress) => this.#onProgress(progress), {
         gauge: this.gauge,
         waitMs: (bytes) => this.#waitMs(bytes),
@@ -372,6 +372,6 @@ class JobGroup {
 
   #close(): void {
     this.#pusher = undefined;
-    this.#given = 0;
+    this.#count = 0;
   }
 }

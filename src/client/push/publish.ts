@@ -134,7 +134,7 @@ class Publication {
   readonly #failures: Error[] = [];
   readonly #unreadable = new Set<string>();
   /** The targets to which a trigger on its way was given. */
-  readonly #given = new WeakMap<CheckedTrigger, readonly JobTarget[]>();
+  readonly #targetsOf = new WeakMap<CheckedTrigger, readonly JobTarget[]>();
   #listed: readonly ListedJob[] = [];
   #listedAt = -Infinity;
   /** By audience, the targets that are listed and have not ended. */
@@ -160,7 +160,7 @@ class Publication {
     }
     const targets = this.#subscribersTo(one);
     if (targets.length === 0) this.#unmatched += 1;
-    this.#given.set(one, targets);
+    this.#targetsOf.set(one, targets);
     for (const target of targets) if (target.state === 'open') await this.#try(target, () => target.pusher.add(one));
     this.#read += 1;
     const [failure] = this.#failures;
@@ -217,9 +217,9 @@ class Publication {
   async #handOn(left: readonly CheckedTrigger[]): Promise<void> {
     await this.#list(false);
     for (const one of left) {
-      const before = this.#given.get(one) ?? [];
+      const before = this.#targetsOf.get(one) ?? [];
       const targets = this.#subscribersTo(one).filter((target) => target.state === 'open' && !before.includes(target));
-      this.#given.set(one, [...before, ...targets]);
+      this.#targetsOf.set(one, [...before, ...targets]);
       for (const target of targets) {
         this.#hasHandedOn = true;
         await this.#try(target, () => target.pusher.add(one));

@@ -88,7 +88,7 @@ export async function* inputLines(chunks: AsyncIterable<string | Uint8Array>): A
 class LineBeginning {
   #parts: Buffer[] = [];
   #bytes = 0;
-  #isSaid = false;
+  #isReported = false;
 
   get isEmpty(): boolean {
     return this.#bytes === 0;
@@ -96,8 +96,8 @@ class LineBeginning {
 
   /** True once, when more has come than a line may have. */
   get isNewlyTooLong(): boolean {
-    if (this.#isSaid || this.#bytes <= MAX_LINE_BYTES) return false;
-    this.#isSaid = true;
+    if (this.#isReported || this.#bytes <= MAX_LINE_BYTES) return false;
+    this.#isReported = true;
     return true;
   }
 
@@ -111,7 +111,7 @@ class LineBeginning {
   /** Returns the whole line; undefined when it was already reported as too long. */
   line(): string | UnreadableLine | undefined {
     if (this.#bytes <= MAX_LINE_BYTES) return lineOf(Buffer.concat(this.#parts));
-    return this.#isSaid ? undefined : TOO_LONG;
+    return this.#isReported ? undefined : TOO_LONG;
   }
 }
 

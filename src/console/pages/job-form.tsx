@@ -187,7 +187,7 @@ export function MayNot({ what }: { readonly what: string }): JSX.Element {
 
 function More(props: JobFormProps): JSX.Element {
   const [isOpen, setOpen] = useState(false);
-  const isNeeded = isMoreSaid(props.draft);
+  const isNeeded = hasMoreValues(props.draft);
   // It opens by itself, and never closes: the person may be in the field that they just emptied.
   useEffect(() => {
     if (isNeeded) setOpen(true);
@@ -210,7 +210,7 @@ function More(props: JobFormProps): JSX.Element {
 const MORE_FIELDS = FORM_FIELDS.filter((field) => FORM[field].section !== undefined);
 
 /** Whether any of those fields has a value, even an unreadable one. */
-function isMoreSaid(draft: Draft): boolean {
+function hasMoreValues(draft: Draft): boolean {
   const { definition, problems } = definitionOf(draft);
   return MORE_FIELDS.some((field) => definition[field] !== undefined || problems.some((one) => fieldOf(one) === field));
 }

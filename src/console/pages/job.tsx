@@ -74,7 +74,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <Figures status={status} />
       {trend !== undefined && <TrendPlots trend={trend} />}
       <div class="columns">
-        <Attempts job={job} isToldAbove={failure !== undefined} />
+        <Attempts job={job} isShownAbove={failure !== undefined} />
         <Facts status={status} />
       </div>
     </div>
@@ -219,10 +219,10 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
 interface AttemptsProps {
   readonly job: string;
   /** Whether the page already says that the API does not answer. */
-  readonly isToldAbove: boolean;
+  readonly isShownAbove: boolean;
 }
 
-function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
+function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
   const [isFailed, setFailed] = useState(false);
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
   const fetched = useFetched<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
@@ -241,7 +241,7 @@ function Attempts({ job, isToldAbove }: AttemptsProps): JSX.Element {
           </button>
         </div>
       </header>
-      {!isToldAbove && <Unanswered fetched={fetched} />}
+      {!isShownAbove && <Unanswered fetched={fetched} />}
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
       {attempts?.length === 0 && (
         <p class="quiet">

@@ -52,7 +52,7 @@ class Kafka implements RunningConsumer {
    */
   readonly #firstEnds = new Map<string, readonly bigint[]>();
   /** Messages that have stopped their partitions, if that was reported. */
-  readonly #saidStops = new Set<string>();
+  readonly #reportedStops = new Set<string>();
   #membership: Membership | undefined;
   #leftBehind: string | undefined;
   #problem: string | undefined;
@@ -138,7 +138,7 @@ class Kafka implements RunningConsumer {
         handover,
         reader: this.#reader,
         onNothing: (messages) => metrics.ignored(messages),
-        onPoison: (poison, isStopped) => this.#says(poison, isStopped),
+        onPoison: (poison, isStopped) => this.#report(poison, isStopped),
       },
     });
     this.#membership = membership;
@@ -179,15 +179,15 @@ class Kafka implements RunningConsumer {
     this.#problem = problem;
   }
 
-  #says({ message, reason }: PoisonMessage, isStopped: boolean): void {
+  #report({ message, reason }: PoisonMessage, isStopped: boolean): void {
     const { log, metrics } = this.#options;
     const { topic, partition } = message;
     const fields = { topic, partition, offset: String(message.offset), reason };
     const place = `${topic}/${partition}/${message.offset}`;
-    if (isStopped && this.#saidStops.has(place)) return;
+    if (isStopped && this.#reportedStops.has(place)) return;
     metrics.poisoned();
     if (!isStopped) return log.warn('a message is no trigger; the dead-letter topic has it', fields);
-    this.#saidStops.add(place);
+    this.#reportedStops.add(place);
     log.error('a message is no trigger; its partition is read no further', fields);
   }
 

@@ -157,11 +157,11 @@ class Outbox implements RunningConsumer {
     const unmatched = new Set(await handover.give(triggers, isOver));
     if (config.accepted === 'delete' || unmatched.size === 0) return { accepted, setAside };
     // The rows are kept: they must not say that a job was told.
-    const isTold = accepted.map((_, i) => !unmatched.has(triggers[i]!));
+    const isMatched = accepted.map((_, i) => !unmatched.has(triggers[i]!));
     const problem = 'no running job subscribes to its audience';
     return {
-      accepted: accepted.filter((_, i) => isTold[i]),
-      setAside: [...setAside, ...accepted.filter((_, i) => isTold[i] !== true).map((id) => ({ id, problem }))],
+      accepted: accepted.filter((_, i) => isMatched[i]),
+      setAside: [...setAside, ...accepted.filter((_, i) => isMatched[i] !== true).map((id) => ({ id, problem }))],
     };
   }
 

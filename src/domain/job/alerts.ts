@@ -6,7 +6,7 @@ import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { WHEN_LOST, leftOutInWords, lostInWords } from './describing-backfills.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord, Pause } from './job.ts';
-import { isTold, type UnreadableHolder } from './queue/overflow.ts';
+import { isReportable, type UnreadableHolder } from './queue/overflow.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { lastQuietEnd } from './throttles/calendar.ts';
 
@@ -93,7 +93,7 @@ export class Alerts {
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
     this.#deadLetters(state, now);
     this.#condition('backfill-lost', state.backfill?.isLost === true, now, () => lostText(state));
-    this.#condition('holder-unreadable', isTold(state.unreadable), now, () => holdersText(state));
+    this.#condition('holder-unreadable', isReportable(state.unreadable), now, () => holdersText(state));
     this.#backfill(state, now);
   }
 

@@ -223,13 +223,13 @@ export function admitPage(state: DispatcherState, raw: unknown, now: number): st
   // An edit removed the audience: its members are no longer sent.
   const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
   // A source may list somebody on two pages: people who are already being sent are not sent again.
-  const isBeingTold = (user: string): boolean =>
+  const isBeingSent = (user: string): boolean =>
     state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
     true;
   const reply = backfill.take(
     raw,
     now,
-    (user) => arrived.knows(membershipText(user, raw.audience), since) || isBeingTold(user),
+    (user) => arrived.knows(membershipText(user, raw.audience), since) || isBeingSent(user),
     arrived.forgottenUntil < since,
     isFormer,
   );

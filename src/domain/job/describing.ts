@@ -13,7 +13,7 @@ import { stayingBytes } from './carrying.ts';
 import { gatheringTimes, gatheringUntil, hasReady, sendsNothing, maySend } from './dispatching.ts';
 import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, hasNothingLive, isFresh } from './queue/chain.ts';
-import { isTold, type UnreadableHolder } from './queue/overflow.ts';
+import { isReportable, type UnreadableHolder } from './queue/overflow.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords } from './throttles/breaker.ts';
 import { afterQuiet, quietTimeAt } from './throttles/calendar.ts';
@@ -56,7 +56,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
             reachesAt: (members) => quotaReachesAt(state, members, now),
           }),
         }),
-    ...(isTold(state.unreadable) ? { unreadableHolder: holderTrouble(state.unreadable) } : {}),
+    ...(isReportable(state.unreadable) ? { unreadableHolder: holderTrouble(state.unreadable) } : {}),
     rejects: state.rejects,
     notices: noticesOf(state),
     stateBytes: stayingBytes(state),
@@ -218,7 +218,7 @@ function stateAndReasonOf(state: DispatcherState, now: number): [JobState, strin
     ];
   if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
   if (state.backfill?.isLost === true) return ['running', `${lostInWords(state.backfill)} A person has to decide.`];
-  if (isTold(state.unreadable))
+  if (isReportable(state.unreadable))
     return ['running', 'Triggers wait behind a holder that cannot be read. A person may have to decide.'];
   return ['running'];
 }
@@ -262,7 +262,7 @@ function noticesOf(state: DispatcherState): string[] {
     );
   }
   if (state.loss !== undefined) notices.push(state.loss);
-  if (isTold(state.unreadable)) {
+  if (isReportable(state.unreadable)) {
     const { number, reason, retryAt } = state.unreadable;
     notices.push(
       `The holder ${number} cannot be read (${reason}). Triggers behind it wait; it is read again at ${instantOf(retryAt).slice(0, 19)}Z, or now: triggers retry JOB. If it will never be readable, delete its workflow ${holderWorkflowId(job.subscriptionId, String(number))}: its triggers are lost, and the others go on.`,

@@ -140,7 +140,7 @@ export async function serveMetrics({
         taskQueue,
         most,
         polled: (...answers) => metrics.jobs.replace(...answers),
-        toldWatches: (phases) => metrics.jobs.replaceWatches(phases),
+        polledWatches: (phases) => metrics.jobs.replaceWatches(phases),
       });
       jobPoller = poller;
       return async () => {

@@ -316,8 +316,8 @@ export interface UnreadableHolder {
 const FIRST_AGAIN_MS = 5_000;
 /** … up to this. */
 const MOST_AGAIN_MS = 10 * 60_000;
-/** From this many failures in a row on, people are told: until then the server may just have been unhealthy. */
-const TOLD_FROM_TRIES = 3;
+/** From this many failures in a row on, people learn of it: until then the server may just have been unhealthy. */
+const REPORTED_FROM_TRIES = 3;
 const REASON_LENGTH = 200;
 /** Most bytes of one as it is carried: its reason, whatever its characters, and the rest. */
 export const UNREADABLE_BYTES = 3 * REASON_LENGTH + 150;
@@ -339,7 +339,7 @@ export function readingFailed(
   return { number, reason: reason.slice(0, REASON_LENGTH), since: same?.since ?? now, tries, retryAt };
 }
 
-/** Whether people should be told of it. */
-export function isTold(holder: UnreadableHolder | undefined): holder is UnreadableHolder {
-  return holder !== undefined && holder.tries >= TOLD_FROM_TRIES;
+/** Whether people should learn of it. */
+export function isReportable(holder: UnreadableHolder | undefined): holder is UnreadableHolder {
+  return holder !== undefined && holder.tries >= REPORTED_FROM_TRIES;
 }
