@@ -2,8 +2,9 @@ import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/shown.ts';
+import { toneOf } from '../domain/status-rows.ts';
 import { type ApiFailure, type Fetched, useAction, useNow, useSettled, useSteady } from './api.ts';
-import { ago, clockTime, remedyOnPage, toneOf, utc } from './words.ts';
+import { ago, clockTime, remedyOnPage, utc } from './words.ts';
 
 type Children = { readonly children?: ComponentChildren };
 

@@ -3,31 +3,6 @@ import { capital, counted, duration, printable, printableReason } from '../domai
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
-/** The colour and shape of each state. Other states are bad: a workflow that failed or was terminated. */
-const TONES: Readonly<Record<string, string>> = {
-  running: 'good',
-  delivered: 'good',
-  finished: 'good',
-  publishing: 'good',
-  scanning: 'good',
-  confirming: 'good',
-  waiting: 'quiet',
-  starting: 'caution',
-  paused: 'caution',
-  stopping: 'caution',
-  held: 'caution',
-  unknown: 'caution',
-  kept: 'quiet',
-  stopped: 'quiet',
-  cancelled: 'quiet',
-  skipped: 'quiet',
-  unsent: 'quiet',
-};
-
-export function toneOf(state: string): string {
-  return TONES[state] ?? 'bad';
-}
-
 /** `8 s ago`, `in 3 min` */
 export function ago(at: string, now: number): string {
   const time = Date.parse(at);

@@ -1,6 +1,6 @@
 import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
-import type { BackfillStatus, EndpointStatus, JobState, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
 import { FORM, EDITABLE_FIELDS } from './form-fields.ts';
 import { parseInstant } from './instant.ts';
@@ -55,20 +55,39 @@ export function detailsOf(status: JobStatus): string {
 /** The first of them: a job may have 100 audiences, and a slug 255 characters. */
 const SHOWN_NAMES = 10;
 
-const TONES: Readonly<Record<JobState, Tone>> = {
-  starting: 'caution',
+/** Of jobs, backfills, watches and attempts. */
+const TONES: Readonly<Record<string, Tone>> = {
   running: 'good',
+  delivered: 'good',
+  finished: 'good',
+  publishing: 'good',
+  scanning: 'good',
+  confirming: 'good',
+  // A watch between its rounds.
+  waiting: 'good',
+  starting: 'caution',
   paused: 'caution',
   stopping: 'caution',
+  held: 'caution',
+  unknown: 'caution',
+  kept: 'quiet',
   stopped: 'quiet',
+  cancelled: 'quiet',
+  skipped: 'quiet',
+  unsent: 'quiet',
 };
+
+/** The tone of a state. States that nobody listed are bad: a workflow that failed or was terminated. */
+export function toneOf(state: string): Tone {
+  return TONES[state] ?? 'bad';
+}
 
 /** A job's status, row by row, without empty rows. Nothing in it can control a terminal. */
 export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
   const { time, rate } = telling;
   const { kept, resetAt, endpoint, backfill, waits, lastFailure, recoverableUntil } = status;
   const rows: Row[] = [
-    { name: 'State', value: status.state, tone: TONES[status.state] },
+    { name: 'State', value: status.state, tone: toneOf(status.state) },
     { name: 'Why', value: status.reason && printableReason(status.reason) },
     ...fieldRows(status, telling),
     { name: 'Received', value: received(status) },

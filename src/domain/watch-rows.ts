@@ -1,15 +1,15 @@
 import type { WatchPhase, WatchStatus } from '../contract/watch.ts';
 import { counted, detailsTable, duration, printableReason, shownCount, shownTime } from './shown.ts';
-import type { StatusRow, Tone } from './status-rows.ts';
+import { type StatusRow, toneOf } from './status-rows.ts';
 
-const PHASES: Readonly<Record<WatchPhase, readonly [words: string, tone: Tone]>> = {
-  scanning: ['reading the members', 'good'],
-  confirming: ['checking with the source who has left', 'good'],
-  publishing: ['sending the changes to jobs', 'good'],
-  waiting: ['waiting for the next round', 'good'],
-  held: ['held', 'caution'],
-  failing: ['failing; it is tried again', 'bad'],
-  stopped: ['stopped', 'quiet'],
+const PHASES: Readonly<Record<WatchPhase, string>> = {
+  scanning: 'reading the members',
+  confirming: 'checking with the source who has left',
+  publishing: 'sending the changes to jobs',
+  waiting: 'waiting for the next round',
+  held: 'held',
+  failing: 'failing; it is tried again',
+  stopped: 'stopped',
 };
 
 /** A watch as the Temporal UI shows it. */
@@ -30,9 +30,8 @@ export function watchDetails(status: WatchStatus): string {
 export function watchRows(status: WatchStatus, time: (at: string) => string, accept: string): StatusRow[] {
   const { state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, missed } = status;
   const { absent = [], unreadable = [], lost = [] } = last?.published ?? {};
-  const [words, tone] = PHASES[state];
   const rows: (Omit<StatusRow, 'value'> & { readonly value: string | undefined })[] = [
-    { name: 'State', value: words, tone },
+    { name: 'State', value: PHASES[state], tone: toneOf(state) },
     {
       name: 'Trouble',
       value: trouble && `${counted(trouble.failures, 'failure')}, the first ${time(trouble.since)}: ${trouble.reason}`,

@@ -11,7 +11,8 @@ import {
   hasField,
   withField,
 } from '../../src/console/form.ts';
-import { ago, clockTime, jobSentence, shellWord, spanWord, toneOf, utc } from '../../src/console/words.ts';
+import { ago, clockTime, jobSentence, shellWord, spanWord, utc } from '../../src/console/words.ts';
+import { toneOf } from '../../src/domain/status-rows.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
@@ -301,7 +302,7 @@ describe('words', () => {
 
   test('a state that nobody listed is bad', () => {
     expect([toneOf('running'), toneOf('kept'), toneOf('terminated')]).toEqual(['good', 'quiet', 'bad']);
-    expect(toneOf('held')).toBe('caution');
+    expect([toneOf('held'), toneOf('waiting')]).toEqual(['caution', 'good']);
   });
 
   describe('the sentence about a job', () => {

@@ -300,7 +300,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
             </dd>
             <dt>State</dt>
             <dd>
-              <State state={letter.state} />
+              <State state={letter.state} {...(letter.state === 'waiting' ? { tone: 'caution' } : {})} />
             </dd>
             <dt>Last attempt</dt>
             <dd>
