@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { ConfigError, configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
+import type { Json } from '../../contract/trigger.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
@@ -48,16 +49,17 @@ within a second, it also names audiences that no running job subscribes to.`,
         const parameters = parametersIn(query ?? '');
         if (parameters.doubled !== undefined) throw new UsageError(doubledText(parameters.doubled));
         const shown = { headers: headersIn(header), query: parameters.query };
-        const body = await buffer(terminal.stdin);
+        const bytes = await buffer(terminal.stdin);
+        const body = jsonIn(bytes.toString(), 'Standard input');
         const isShown = header.length > 0 || query !== undefined;
         const proof =
           isShown && isProofNeeded(ingest.proof)
-            ? { proof: proofProblem(ingest.proof, { ...shown, body }, Date.now()) ?? null }
+            ? { proof: proofProblem(ingest.proof, { ...shown, body: bytes }, Date.now()) ?? null }
             : {};
-        const read = await triedBody(ingest, shown, body.toString());
+        const read = await triedBody(ingest, { ...shown, body });
         const tried = { ...read, unmatched: await unmatchedOf(read.triggers), ...proof };
         print(tried, () => linesOf(tried));
-        if (tried.ignored > 0) terminal.err(ignoredText(ingest, body.toString()));
+        if (tried.ignored > 0) terminal.err(ignoredText(ingest, body));
         for (const audience of tried.unmatched ?? [])
           terminal.err(
             `No running job subscribes to "${printable(audience)}": its triggers would be dropped as unmatched.`,
@@ -94,11 +96,10 @@ function headersIn(lines: readonly string[]): Record<string, string> {
   return Object.fromEntries(headers);
 }
 
-async function triedBody(ingest: Ingest, shown: Pick<Arrival, 'headers' | 'query'>, text: string): Promise<Tried> {
-  const body = jsonIn(text, 'Standard input');
+async function triedBody(ingest: Ingest, arrival: Arrival): Promise<Tried> {
   const thread = new ExpressionThread();
   try {
-    const { changes, ignored, messageId } = await readArrival(ingest, { ...shown, body }, thread);
+    const { changes, ignored, messageId } = await readArrival(ingest, arrival, thread);
     const read = changes.map((change) => outcomeOf(ingest, change));
     return {
       ingest: ingest.name,
@@ -153,10 +154,10 @@ async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly 
 }
 
 /** Why something was ignored, and what would not be. */
-function ignoredText({ preset, settings }: Ingest, text: string): string {
+function ignoredText({ preset, settings }: Ingest, body: Json): string {
   if (preset === undefined) return 'Ignored: "ignore" is true of it, or "each" finds nothing in it.';
   const { changes } = presetNamed(preset);
-  const near = nearMiss(presetNamed(preset), jsonIn(text, 'Standard input'));
+  const near = nearMiss(presetNamed(preset), body);
   const hint = near === undefined ? '' : ` It says "${printable(near.value)}": did you mean "${near.near}"?`;
   const named = Object.keys(settings.audiences).length > 0 ? '' : (NO_NAMES[preset] ?? '');
   return `Ignored: this preset reads changes from ${changes?.inWords ?? 'other requests'}.${named}${hint}`;
