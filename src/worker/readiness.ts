@@ -94,8 +94,14 @@ function keptAnswer(
         return answer;
       });
     }
+    const answered = new AbortController();
     // After that time, it answers at once.
-    return await Promise.race([underWay, setTimeout(Math.max(0, askedAtMs + longestMs - now), late, { ref: false })]);
+    const waited = setTimeout(Math.max(0, askedAtMs + longestMs - now), late, { signal: answered.signal });
+    try {
+      return await Promise.race([underWay, waited]);
+    } finally {
+      answered.abort();
+    }
   };
 }
 

@@ -19,7 +19,7 @@ test('a worker without a deployment name is unversioned', () => {
   expect(workerDeployment(configOf({}), { code: 'a' })).toBeUndefined();
 });
 
-test('runs stay with the build that began them, unless their workflow says otherwise', () => {
+test('runs of a worker with a deployment name stay with the build that began them', () => {
   const config = configOf({ TRIGGERS_DEPLOYMENT_NAME: 'crm', TRIGGERS_BUILD_ID: '7' });
   expect(workerDeployment(config, undefined)).toEqual({
     options: {
@@ -36,13 +36,9 @@ test('the default build id is the release and a checksum of the workflow code, w
   const version = (code: string) => workerDeployment(config, { code })?.version;
   expect(version('a')).toMatch(new RegExp(`^crm:${release().replaceAll('.', '\\.')}-[0-9a-f]{12}$`));
   expect(version('a')).not.toBe(version('b'));
-  const folder = tempFolder();
-  try {
-    const codePath = join(folder, 'bundle.js');
-    writeFileSync(codePath, 'a');
-    expect(workerDeployment(config, { codePath })?.version).toBe(version('a'));
-  } finally {
-  }
+  const codePath = join(tempFolder(), 'bundle.js');
+  writeFileSync(codePath, 'a');
+  expect(workerDeployment(config, { codePath })?.version).toBe(version('a'));
 });
 
 test('a build id has to be given where the workflow code is bundled only when the worker starts', () => {
@@ -144,6 +140,16 @@ test('readiness asks Temporal and the source once in five seconds, however often
   await Promise.all(Array.from({ length: 50 }, () => readiness.problem()));
   for (let times = 0; times < 50; times++) await readiness.problem();
   expect(asked).toBe(2);
+});
+
+test('a check of readiness that is answered leaves no timer behind', async () => {
+  jest.useFakeTimers();
+  try {
+    expect(await begun({}).problem()).toBeUndefined();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test('a source that never answers is named within seconds, then at once, and is not asked again meanwhile', async () => {
