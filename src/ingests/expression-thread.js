@@ -10,8 +10,8 @@ import jsonata from 'jsonata';
 /** @typedef {import('./expressions.ts').Evaluation} Evaluation */
 /** @typedef {(name: keyof Expressions, of: unknown) => Promise<unknown>} ValueOf */
 
-/** Longest time for one expression, in ms, most levels that it calls itself in, and most values of a list that it makes. */
-const OPTIONS = { timeout: 250, stack: 300, sequence: 100_000 };
+/** Most levels that an expression calls itself in, and most values of a list that it makes. */
+const OPTIONS = { stack: 300, sequence: 100_000 };
 /** Most changes that one request tells. */
 const MOST_CHANGES = 10_000;
 /** Most characters of what comes of a request. */
@@ -116,7 +116,6 @@ const SAYABLE =
 function failureOf(error) {
   if (error instanceof Failed) return error.message;
   const { code, position, token, message } = /** @type {Partial<jsonata.JsonataError>} */ (Object(error));
-  if (code === 'D1012') return 'it takes too long';
   if (code === 'D1011') return 'it calls itself too often';
   if (code === 'D2015' || code === 'D2014') return 'it makes a list that is too long';
   const where = typeof position === 'number' ? `, at character ${position}` : '';

@@ -131,6 +131,15 @@ describe('bounds', () => {
     expect(await slow).toMatch(/too long/);
   });
 
+  test('a request is read although the machine stood still for longer than it may take', async () => {
+    await read(change);
+    const reading = read(change);
+    // Until the thread has it.
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 550);
+    expect(await reading).toMatchObject({ changes: [{ user: 'u' }] });
+  });
+
   test.each(['constructor', '__proto__', 'toString', 'who.constructor', '$lookup($, "__proto__")', '$constructor'])(
     '[S38] %s reaches nothing',
     async (user) => {
