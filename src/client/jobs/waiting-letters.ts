@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';
+import { isTransient } from '../server-errors.ts';
 
 /** Dead letters under a job's id that wait for a decision. */
 export interface WaitingLetters {
@@ -11,8 +12,11 @@ export interface WaitingLetters {
 
 const WAITING = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
 
-/** Returns how many wait under the id of a job of this task queue; the server's count is at most a second late. Undefined: unknown. */
-export async function waitingLetters(
+/**
+ * Returns how many wait under the id of a job of this task queue; the server's count is at most a second late. Undefined: it cannot tell.
+ * @throws an error of the server that may pass
+ */
+async function waitingLetters(
   client: Client,
   { jobId, subscriptionId }: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
   taskQueue: string,
@@ -31,12 +35,16 @@ export async function waitingLetters(
     const before = `StartTime < '${new Date(began).toISOString()}'`;
     const earlier = await client.workflow.count(`${WAITING} AND ExportJobId = '${jobId}' AND ${before}`);
     return { all: own.count, earlier: earlier.count };
-  } catch {
+  } catch (error) {
+    if (isTransient(error)) throw error;
     return undefined; // The namespace lacks the search attributes.
   }
 }
 
-/** Returns how many dead letters wait that only this job can send; also 0 when that is unknown. */
+/**
+ * Returns how many dead letters wait that only this job can send; also 0 when the server cannot tell.
+ * @throws an error of the server that may pass: no other job may begin under this id on a guess
+ */
 export async function ownLetters(
   client: Client,
   job: Pick<JobStatus, 'jobId' | 'subscriptionId'>,
@@ -61,7 +69,8 @@ export async function lettersInStatus(
   status: Pick<JobStatus, 'jobId' | 'subscriptionId' | 'deadLetters'>,
   taskQueue: string,
 ): Promise<Pick<JobStatus, 'deadLettersWaiting' | 'deadLettersOfEarlierJobs'>> {
-  const letters = await waitingLetters(client, status, taskQueue);
+  // A status is shown without them, too.
+  const letters = await waitingLetters(client, status, taskQueue).catch(() => undefined);
   if (letters === undefined || (letters.all === 0 && status.deadLetters === 0)) return {};
   const { all, earlier } = letters;
   return { deadLettersWaiting: all, ...(earlier === 0 ? {} : { deadLettersOfEarlierJobs: earlier }) };

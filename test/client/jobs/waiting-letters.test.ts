@@ -1,0 +1,13 @@
+import { expect, test } from '@jest/globals';
+import type { Client } from '@temporalio/client';
+import { lettersInStatus, ownLetters } from '../../../src/client/jobs/waiting-letters.ts';
+import { GRPC } from '../../../src/client/server-errors.ts';
+import { serverError } from '../recorded-job.ts';
+
+test('a server that is too busy to count dead letters is not taken for one that knows of none', async () => {
+  const workflow = { count: async () => await Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)) };
+  const client = { workflow } as unknown as Client; // All of a client that counting uses.
+  const job = { jobId: 'vip', subscriptionId: 'one', deadLetters: 1 };
+  await expect(ownLetters(client, job, 'q')).rejects.toThrow();
+  expect(await lettersInStatus(client, job, 'q')).toEqual({});
+});
