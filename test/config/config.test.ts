@@ -28,8 +28,9 @@ function file(content: unknown): string {
 
 /** What is wrong with a configuration, as it is shown to people. */
 function errorOf(content: unknown, env: NodeJS.ProcessEnv = {}): string {
+  const path = file(content);
   try {
-    loadConfig({ path: file(content), env });
+    loadConfig({ path, env });
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
     return inspect(error); // Its cause too: that is what a log shows.
