@@ -2,14 +2,14 @@ import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
 import { serveHttp } from '../webhook/a-server.ts';
 import { readExposition, sumOf } from '../support/exposition.ts';
-import { answerWhen } from '../support/patience.ts';
+import { answerWhen, until } from '../support/patience.ts';
 import { aReceiver } from '../webhook/an-attempt.ts';
 import { configured, givesToken } from '../webhook/an-authorization.ts';
 import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
 import type { RecorderOptions } from '../../demo/recorder.ts';
 
 /** An endpoint that takes some tokens only, and the authorization server that numbers them: `token-1`, `token-2` … */
-async function guardedEndpoint(takes: (token: string) => boolean, status = 401) {
+async function guardedEndpoint(takes: (token: string) => boolean | Promise<boolean>, status = 401) {
   const seen = { requests: [] as string[], ids: [] as string[], isDown: false };
   const issuer = await aReceiver({
     answer: ({ number }) => {
@@ -21,7 +21,8 @@ async function guardedEndpoint(takes: (token: string) => boolean, status = 401) 
     const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
     seen.requests.push(token);
     seen.ids.push(String(request.headers['webhook-id']));
-    request.resume().on('end', () => response.writeHead(takes(token) ? 200 : status).end(`no ${token} of s3cret`));
+    const answer = async () => response.writeHead((await takes(token)) ? 200 : status).end(`no ${token} of s3cret`);
+    request.resume().on('end', () => void answer());
   });
   const lab = await SliceLab.open();
   const authorizations = {
@@ -237,8 +238,14 @@ test('a slice of which nothing was sent hands its spacing on as it was', async (
 });
 
 test('a slice says when it has started its last request, and starts nothing more', async () => {
-  const lab = await SliceLab.open({ delayMs: 600 });
-  const report = await lab.deliver(people(4), { permits: 4, pace: { perSecond: 10 } });
+  // It is answered only then. Before, it would send to each person again, with another token.
+  const { seen, deliver, lab } = await guardedEndpoint(async () => {
+    await until(() => lab.returned.length > 0);
+    return false;
+  });
+  const report = await deliver(4, 4, String, { pace: { perSecond: 10 } });
+  expect(report).toMatchObject({ failed: [], unsent: [0, 1, 2, 3] });
+  expect(seen.requests).toHaveLength(4);
   expect(lab.returned).toEqual([
     { workflowId: 'test', sliceId: 7, left: 4, spacing: report.spacing && expect.anything() },
   ]);

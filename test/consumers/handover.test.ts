@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../src/client/errors.ts';
 import { JobDirectory } from '../../src/client/push/job-directory.ts';
 import type { CheckedTrigger } from '../../src/client/push/job-pusher.ts';
@@ -137,12 +137,21 @@ test('the log says which configured jobs are not running before anything is hand
 });
 
 test('the log says once a minute how many triggers no running job subscribes to', async () => {
-  const log = new Said();
+  const warned: unknown[] = [];
+  const log = Object.assign(new Said(), { warn: (...said: unknown[]) => void warned.push(said) });
   const directory = new JobDirectory({ all: async () => await Promise.resolve([]), one: never });
   const handover = handoverOf({ directory, log });
   const { signal } = new AbortController();
-  for (let i = 0; i < 3; i++) expect(await handover.give([trigger], signal)).toEqual([trigger]);
-  expect(log.lines).toEqual(['warn dropped: no running job subscribes']);
+  jest.useFakeTimers();
+  try {
+    for (const waitsMs of [0, 0, 59_999, 1]) {
+      jest.advanceTimersByTime(waitsMs);
+      expect(await handover.give([trigger], signal)).toEqual([trigger]);
+    }
+  } finally {
+    jest.useRealTimers();
+  }
+  expect(warned).toEqual([1, 3].map((count) => ['dropped: no running job subscribes', { audiences: ['vip'], count }]));
 });
 
 describe('a partition of Kafka', () => {

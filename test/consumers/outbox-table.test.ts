@@ -274,6 +274,17 @@ describe('the schema', () => {
     const long = 'x'.repeat(255);
     await database.query(INSERT, [long, long, 'enter', null]);
     await database.query(INSERT, ['v', 'u', 'exit', '{}']);
+    const refusal = async (values: readonly unknown[]): Promise<string> =>
+      await withClient(database.url, async (client) => {
+        await client.query('BEGIN');
+        await client.query(INSERT, ['v', 'beside', 'enter', null]);
+        const refused = await client.query(INSERT, [...values]).then(
+          () => '',
+          ({ message }: Error) => message,
+        );
+        await client.query('COMMIT');
+        return refused;
+      });
     for (const [column, values] of [
       ['audience', ['', 'u', 'enter', '{}']],
       ['audience', [`${long}x`, 'u', 'enter', '{}']],
@@ -283,13 +294,13 @@ describe('the schema', () => {
       ['profile', ['vip', 'u', 'enter', '[1]']],
       ['profile', ['vip', 'u', 'enter', 'null']],
     ] as const)
-      await expect(database.query(INSERT, values)).rejects.toThrow(`"audience_changes_${column}_check"`);
+      expect(await refusal(values)).toContain(`"audience_changes_${column}_check"`);
     for (const [column, values] of [
       ['audience', [null, 'u', 'enter', '{}']],
       ['user_id', ['vip', null, 'enter', '{}']],
       ['event', ['vip', 'u', null, '{}']],
     ] as const)
-      await expect(database.query(INSERT, values)).rejects.toThrow(`column "${column}"`);
+      expect(await refusal(values)).toContain(`column "${column}"`);
     expect(await database.query('SELECT FROM audience_changes')).toHaveLength(2);
   });
 

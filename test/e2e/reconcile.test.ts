@@ -137,7 +137,7 @@ test('compare looks only at the events that the job sends, and an equal list sta
   await expect(lab.jobs.reconcile(job, exits)).rejects.toThrow(/has exits, and the job leaves them out/);
 });
 
-test('workers without a folder say what to do, send nothing, and read only the beginning of a long list', async () => {
+test('workers without a folder say what to do, and read only the beginning of a long list', async () => {
   await open(people(3), { config: { watch: {} } });
   const job = await lab.start();
   let read = 0;

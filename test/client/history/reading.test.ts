@@ -174,6 +174,6 @@ test('recover refuses a running job: there is nothing to recover, instead of how
   } as unknown as Client; // What recover uses of one before it refuses.
   await expect(recover(client, 'vip')).rejects.toMatchObject({
     name: 'JobAlreadyRunning',
-    message: expect.stringContaining('There is nothing to recover.'),
+    message: expect.stringMatching(/is already running\. There is nothing to recover\.$/),
   });
 });

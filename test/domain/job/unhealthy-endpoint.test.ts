@@ -126,8 +126,8 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   job.failAll({ status: 500 });
   expect(job.waitsMs).toBe(job.state.breaker.openUntil - job.now);
   job.now = job.state.breaker.openUntil;
-  const [probe] = job.dispatch();
-  expect(probe?.triggers.length).toBe(1);
+  const [probe, ...others] = job.dispatch();
+  expect([probe?.triggers.length, others]).toEqual([1, []]);
   const chain = job.state.chains.get(probe?.triggers[0]?.user ?? '');
   const notBefore = chain?.notBefore ?? 0;
   expect(notBefore).toBeGreaterThan(job.now);
@@ -147,7 +147,7 @@ test('an unhealthy endpoint is not probed while an earlier request is open, sinc
   expect(job.dispatch()).toEqual([]);
   job.end({ 0: { status: 500 } });
   job.now = job.state.breaker.openUntil;
-  expect(job.dispatchedUsers()).toHaveLength(1);
+  expect(job.dispatchedUsers()).toEqual([[expect.any(String)]]);
 });
 
 test('five people whose messages fail for good hold up nobody else', () => {
