@@ -133,6 +133,8 @@ describe('bounds', () => {
 
   test('a request is read although the machine stood still for longer than it may take', async () => {
     await read(change);
+    // From here on, timers come before answers of the thread.
+    await setImmediate();
     const reading = read(change);
     // Until the thread has it.
     for (let i = 0; i < 20; i++) await Promise.resolve();
