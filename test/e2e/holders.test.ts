@@ -6,6 +6,7 @@ import { NativeConnection } from '@temporalio/worker';
 import { createHolders } from '../../src/activities/holders.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
+import type { JobStatus } from '../../src/contract/job-status.ts';
 import { HOLDER, holderWorkflowId } from '../../src/domain/names.ts';
 import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
 import { type Lab, labOfFile, labOfTest, VIP } from '../support/lab.ts';
@@ -213,8 +214,10 @@ test('a job names an unreadable holder with the reason, and goes on once it is r
   // Its own content comes back.
   await replace(lab, second, content);
   expect((await operator.run(['retry', job])).code).toBe(0);
-  const sent = PEOPLE + 25 - lost.triggers.length;
-  const after = await lab.statusWhen(job, ({ delivered, waiting }) => delivered === sent && waiting === 0);
+  // A signal that the client repeats while the job continues as new may count twice.
+  const isSent = ({ received, delivered, waiting }: JobStatus) =>
+    received >= PEOPLE + 25 && delivered === received - lost.triggers.length && waiting === 0;
+  const after = await lab.statusWhen(job, isSent);
   expect(after).not.toHaveProperty('unreadableHolder');
   expect(after.notices).toEqual([expect.stringMatching(/^The holder 3 is gone/)]);
   // It is told that it is no longer needed a moment after its triggers are sent.
