@@ -41,8 +41,8 @@ export default {
       : [{ ...project, displayName: 'properties', testMatch: withProperties() }]),
   ],
   reporters: ['default', '<rootDir>/test/support/closing-line.mjs'],
-  // With four on two cores, what a test gives a few seconds to is late now and then.
-  maxWorkers: 2,
+  // E2e tests mostly wait. With four on two cores, what a test gives a few seconds to is late now and then.
+  maxWorkers: 3,
   // What a file leaves in a worker's heap slows the files after it: two to three GB at the end of a run otherwise.
   workerIdleMemoryLimit: '1GB',
   // Above the patience of what tests wait for (test/support/patience.ts), so that those say what is not as wanted.
