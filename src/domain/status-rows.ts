@@ -55,7 +55,7 @@ export function detailsOf(status: JobStatus): string {
 /** The first of them: a job may have 100 audiences, and a slug 255 characters. */
 const SHOWN_NAMES = 10;
 
-/** Of jobs, backfills, watches and attempts. */
+/** Tones of the states of jobs, backfills, watches and attempts. */
 const TONES: Readonly<Record<string, Tone>> = {
   running: 'good',
   delivered: 'good',
