@@ -8,6 +8,7 @@ import {
   ExpressionsBusy,
   ExpressionThread,
   readingOf,
+  startedWorker,
 } from '../../src/ingests/expressions.ts';
 import type { Reading } from '../../src/ingests/arrival.ts';
 
@@ -173,6 +174,18 @@ describe('turns', () => {
     await Promise.all([...Array.from({ length: 5 }, () => ask(slow, 'slow')), ask(plain, 'other')]);
     await own.close();
     expect(ends.indexOf('other')).toBeLessThan(3);
+  });
+
+  test('[S38] a thread that cannot start refuses that request, and the next one starts it', async () => {
+    let starts = 0;
+    const own = new ExpressionThread(async () => {
+      if (++starts === 1) throw new Error('too many open files');
+      return await startedWorker();
+    });
+    const request = { expressions: PLAIN, body: change, headers: {}, query: {} };
+    await expect(own.evaluate(request)).rejects.toThrow(ExpressionsBusy);
+    expect(readingOf(await own.evaluate(request), { audiences: {} }).changes).toHaveLength(1);
+    await own.close();
   });
 
   test('[S38] the thread refuses a request whose caller has gone, and never evaluates it', async () => {
