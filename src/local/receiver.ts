@@ -184,7 +184,11 @@ class Desk {
       handling?.onAnswered?.(answered);
     };
     response.once('close', () => settle('aborted'));
-    readWhole(request, (body) => {
+    const refuse = () => {
+      response.writeHead(413, { connection: 'close' }).end('The body is larger than 64 MiB.\n');
+      settle(413);
+    };
+    readWhole(request, refuse, (body) => {
       handling = this.#options.handle(
         { number: ++this.#requests, ...arrivalOf(request, body), ...here },
         body,
@@ -231,9 +235,18 @@ function arrivalOf({ headers, method = '', url = '' }: IncomingMessage, body: st
   };
 }
 
-function readWhole(request: IncomingMessage, done: (body: string) => void): void {
+/** More than a batch of ours has. Any web page can send here, and a longer text ends the process. */
+const MOST_BODY_BYTES = 64 * 1024 ** 2;
+
+function readWhole(request: IncomingMessage, tooLarge: () => void, done: (body: string) => void): void {
   const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= MOST_BODY_BYTES) return chunks.push(chunk);
+    request.removeAllListeners('data').removeAllListeners('end').resume();
+    return tooLarge();
+  });
   request.on('end', () => done((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''));
 }
 

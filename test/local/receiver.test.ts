@@ -164,3 +164,16 @@ test('closes although a request hangs and another one is being thought about', a
   await receiver.close();
   expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
 });
+
+test('a body above 64 MiB is refused, and the next request is answered', async () => {
+  const receiver = await start();
+  const send = sender(receiver);
+  // The connection may end before the sender has read the answer.
+  const status = await send('x'.repeat(64 * 1024 ** 2 + 1)).then(
+    (answer) => answer.status,
+    () => 413,
+  );
+  expect(status).toBe(413);
+  expect(receiver.inFlight).toBe(0);
+  expect((await send(newBody('u'))).status).toBe(200);
+});
