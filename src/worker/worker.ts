@@ -306,6 +306,9 @@ function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
     // How long a job's next task waits for a dead worker; the default is twice as long.
     stickyQueueScheduleToStartTimeout: '5 seconds',
     shutdownGraceTime: requestTimeoutMs + SHUTDOWN_MARGIN_MS,
+    // Not in the SDK's types. An activation that takes longer by the clock ends the whole process (Node: "async hook stack has become
+    // corrupted"). The default is 5 s: a machine that stands still for that long in an activation would kill its worker.
+    isolateExecutionTimeout: '1 minute',
   } as const;
 }
 
