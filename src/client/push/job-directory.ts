@@ -25,14 +25,17 @@ export interface DirectorySource {
 /** How old, in ms, an answer may be if it is yes. A no must be newer, since a job or an audience may have come since. */
 const KNOWN_MS = 10_000;
 const DOUBTED_MS = 1_000;
+/** A list is as new as a no, unless listing is slow: it may take this share of the time. */
+const LISTING_SHARE = 1 / 20;
 /** Most jobs that are remembered one by one. */
 const MOST = 1_000;
 
-/** Which jobs run and what they subscribe to. One look-up serves all requests for some seconds. */
+/** Which jobs run and what they subscribe to. One look-up serves all requests for a second or, where listing takes long, for up to ten. */
 export class JobDirectory {
   readonly #source: DirectorySource;
   readonly #now: () => number;
   #list: Cached<readonly ListedJob[]> | undefined;
+  #listingMs = 0;
   readonly #jobs = new Map<string, Cached<ListedJob | undefined>>();
 
   constructor(source: DirectorySource) {
@@ -50,7 +53,8 @@ export class JobDirectory {
         (await this.list(ageMs)).filter(({ jobId }) => may(jobId)),
         audience,
       );
-    const known = await found(KNOWN_MS);
+    // Where others subscribe, a job that was started since would miss this.
+    const known = await found(Math.min(KNOWN_MS, Math.max(DOUBTED_MS, this.#listingMs / LISTING_SHARE)));
     return known.length > 0 ? known : await found(DOUBTED_MS);
   }
 
@@ -86,9 +90,13 @@ export class JobDirectory {
   /** Returns the running jobs, as they were at most so many ms ago. */
   async list(ageMs = KNOWN_MS): Promise<readonly ListedJob[]> {
     if (this.#list === undefined || this.#isOlder(this.#list, ageMs)) {
-      const list = { at: this.#now(), value: this.#source.all() };
+      const at = this.#now();
+      const list = { at, value: this.#source.all() };
       this.#list = list;
-      list.value.catch(() => this.#list === list && (this.#list = undefined));
+      list.value.then(
+        () => (this.#listingMs = this.#now() - at),
+        () => this.#list === list && (this.#list = undefined),
+      );
     }
     return await this.#list.value;
   }

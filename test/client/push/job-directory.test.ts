@@ -7,10 +7,12 @@ import { checked, createPushClock } from '../../../src/client/push/push.ts';
 class World {
   jobs: ListedJob[] = [];
   now = 0;
+  listingMs = 0;
   asked = { all: 0, one: 0 };
   readonly directory = new JobDirectory({
     all: async () => {
       this.asked.all += 1;
+      this.now += this.listingMs;
       return await Promise.resolve(this.jobs);
     },
     one: async (jobId) => {
@@ -21,15 +23,32 @@ class World {
   });
 }
 
-test('one list serves many requests for ten seconds', async () => {
+test('one list serves many requests for a second, so that a new job soon gets what others get', async () => {
   const world = new World();
   world.jobs = [{ jobId: 'crm', audiences: new Set(['vip', '0a']) }];
   const found = await Promise.all(Array.from({ length: 20 }, () => world.directory.subscribers('vip')));
   expect(found.every(([jobId]) => jobId === 'crm')).toBe(true);
-  world.now = 9_000;
-  await world.directory.subscribers('0a');
+  world.jobs.push({ jobId: 'new', audiences: new Set(['vip']) });
+  world.now = 900;
+  expect(await world.directory.subscribers('0a')).toEqual(['crm']);
   expect(world.asked.all).toBe(1);
-  world.now = 11_000;
+  world.now = 1_100;
+  expect(await world.directory.subscribers('vip')).toEqual(['crm', 'new']);
+  expect(world.asked.all).toBe(2);
+});
+
+test.each([
+  { listingMs: 200, known: 3_900, forgotten: 4_100 },
+  { listingMs: 5_000, known: 9_900, forgotten: 10_100 },
+])('a list that took $listingMs ms serves for longer, and at most ten seconds', async ({ listingMs, ...at }) => {
+  const world = new World();
+  world.listingMs = listingMs;
+  world.jobs = [{ jobId: 'crm', audiences: new Set(['vip']) }];
+  await world.directory.subscribers('vip');
+  world.now = at.known;
+  await world.directory.subscribers('vip');
+  expect(world.asked.all).toBe(1);
+  world.now = at.forgotten;
   await world.directory.subscribers('vip');
   expect(world.asked.all).toBe(2);
 });
