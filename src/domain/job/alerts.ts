@@ -87,7 +87,8 @@ export class Alerts {
 
   /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
-    this.#condition('endpoint-unhealthy', state.breaker.isOpen, now, () => unhealthyText(state, now));
+    const healthy = (since: number) => healthyText(state, since);
+    this.#condition('endpoint-unhealthy', state.breaker.isOpen, now, () => unhealthyText(state, now), healthy);
     this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
     const due = this.backlogDueAt(state, now);
     this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
@@ -117,7 +118,13 @@ export class Alerts {
     return fresh >= MANY_TIMES * deadLettersLast ? gathered : Math.max(gathered, deadLettersAt + DEAD_LETTERS_EVERY_MS);
   }
 
-  #condition(kind: AlertKind, holds: boolean, now: number, text: () => string): void {
+  #condition(
+    kind: AlertKind,
+    holds: boolean,
+    now: number,
+    text: () => string,
+    ended: (since: number) => string = () => ENDED[kind] ?? '',
+  ): void {
     const since = this.#state.active[kind];
     if (holds === (since !== undefined)) return;
     if (since === undefined) {
@@ -125,7 +132,7 @@ export class Alerts {
       this.#state = { ...this.#state, active: { ...this.#state.active, [kind]: now } };
       return;
     }
-    this.#add(kind, 'ended', now, ENDED[kind] ?? '', since);
+    this.#add(kind, 'ended', now, ended(since), since);
     const { [kind]: _, ...active } = this.#state.active;
     this.#state = { ...this.#state, active };
   }
@@ -168,12 +175,18 @@ function pausedText({ pause }: Observed): string {
 }
 
 const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
-  'endpoint-unhealthy': 'The endpoint takes requests again.',
   'paused-by-endpoint': 'The job goes on.',
   'backlog-old': 'No trigger waits for that long any more.',
   'holder-unreadable': 'Nothing waits any longer for a holder that cannot be read.',
   'backfill-lost': 'The backfill goes on, or was given up.',
 };
+
+/** @param since when it was found to be unhealthy, epoch ms */
+function healthyText({ breaker: { acceptedAt = 0 } }: Observed, since: number): string {
+  return acceptedAt >= since
+    ? 'The endpoint accepts requests again.'
+    : 'It is not known whether the endpoint is healthy: the job was edited or stopped, and nothing was accepted since.';
+}
 
 function unhealthyText({ breaker, lastFailure }: Observed, now: number): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)

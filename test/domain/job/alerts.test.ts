@@ -40,6 +40,22 @@ test('an unhealthy endpoint raises one alert, however often it fails, and anothe
   expect(told(job)).toContain('endpoint-unhealthy ended');
 });
 
+test.each([
+  { what: 'accepts a request', text: /accepts requests again/ },
+  { what: 'is another one after an edit', text: /not known whether/ },
+])('the end of an alert says whether the endpoint is healthy when it $what', ({ what, text }) => {
+  const job = new AJob(5);
+  fail(job);
+  told(job);
+  job.now += 11 * MINUTE_MS;
+  if (what === 'accepts a request') {
+    told(job);
+    job.endAll();
+  } else job.edit({ webhookUrl: 'http://127.0.0.1/another' });
+  expect(told(job)).toContain('endpoint-unhealthy ended');
+  expect(job.alerts.find(({ state }) => state === 'ended')?.text).toMatch(text);
+});
+
 test('an alert gives the reason, and its end says since when', () => {
   const job = new AJob(5);
   fail(job, 401);
