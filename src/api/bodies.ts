@@ -3,7 +3,7 @@ import { finished, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Json } from '../contract/trigger.ts';
-import { doubledKey, isNestedDeeper } from '../domain/json-scan.ts';
+import { doubledKey, excessOf } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { Refused } from './refusal.ts';
@@ -271,6 +271,8 @@ export function textOf(bytes: Uint8Array): string {
 
 /** Most levels of a body: a profile has 200 at most, and a few surround it. */
 const MOST_LEVELS = 250;
+/** Most values of a body, as `excessOf` counts them. A value may take two bytes of the body, and a hundred once it is parsed. */
+const MOST_VALUES = 250_000;
 /** In a longer body the place of the mistake is not searched: that takes ten times as long as parsing it. */
 const PLACE_CHARACTERS = 64 * 1024;
 
@@ -278,8 +280,11 @@ const PLACE_CHARACTERS = 64 * 1024;
 export function jsonBody(text: string): JsonBody {
   if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   // This check is before parsing, which would take a second for each 4 KB of packed data.
-  if (isNestedDeeper(text, MOST_LEVELS))
+  const excess = excessOf(text, { levels: MOST_LEVELS, values: MOST_VALUES });
+  if (excess === 'levels')
     throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_LEVELS} levels deep.`);
+  if (excess === 'values')
+    throw new Refused(422, 'InvalidRequest', `The body has more than ${MOST_VALUES} values. Send it in parts.`);
   let value: Json;
   try {
     value = parseJson(text);

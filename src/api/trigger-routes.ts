@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
+import { MOST_IN_REQUEST } from '../domain/trigger.ts';
 import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
@@ -13,8 +14,6 @@ import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 /** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
 const LINES_AT_ONCE = 500;
 const CHARACTERS_AT_ONCE = 1024 * 1024;
-/** Most triggers of a JSON body: all of them are checked before anything is sent. */
-const MOST_IN_LIST = 10_000;
 /** Its own keys, and those of each trigger of a list. */
 const TRIGGER_DEPTH = 2;
 
@@ -157,11 +156,11 @@ function answerTo(takenIn: TakenIn): Answer {
 function itemsOf(body: JsonBody): Item[] {
   const value = unlessDoubled(body, TRIGGER_DEPTH);
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length > MOST_IN_LIST)
+  if (list.length > MOST_IN_REQUEST)
     throw new Refused(
       413,
       'BodyTooLarge',
-      `A list has at most ${MOST_IN_LIST} triggers. Send NDJSON (application/x-ndjson), of any length.`,
+      `A list has at most ${MOST_IN_REQUEST} triggers. Send NDJSON (application/x-ndjson), of any length.`,
     );
   return list.map((raw) => ({ raw }));
 }

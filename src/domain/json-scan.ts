@@ -64,21 +64,33 @@ export function doubledKey(text: string, levels = Infinity): string | undefined 
   return undefined;
 }
 
-/** Whether objects and arrays of a text, which need not be JSON, are nested in more than this many levels. Ask this before parsing. */
-export function isNestedDeeper(text: string, levels: number): boolean {
+/**
+ * Which bound a text exceeds, which need not be JSON; undefined: none. Ask this before parsing: a few KB of packed data can hold a million values.
+ *
+ * @param most.levels in which objects and arrays are nested.
+ * @param most.values opening braces, opening brackets and commas: each value has at least one, but for the outermost. Colons are not counted: a member
+ *   has its comma.
+ */
+export function excessOf(
+  text: string,
+  most: { readonly levels: number; readonly values: number },
+): 'levels' | 'values' | undefined {
   let open = 0;
+  let values = 0;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    if (unit === OPENING_BRACE || unit === OPENING_BRACKET) {
-      if (++open > levels) return true;
-    } else if (unit === CLOSING_BRACE || unit === CLOSING_BRACKET) open -= 1;
-    else if (unit === QUOTE) {
+    if (unit === QUOTE) {
       const end = string(text, at, text.length);
-      if (end === NONE) return false;
+      if (end === NONE) return undefined;
       at = end - 1;
-    }
+    } else if (unit === COMMA) {
+      if (++values > most.values) return 'values';
+    } else if (unit === OPENING_BRACE || unit === OPENING_BRACKET) {
+      if (++open > most.levels) return 'levels';
+      if (++values > most.values) return 'values';
+    } else if (unit === CLOSING_BRACE || unit === CLOSING_BRACKET) open -= 1;
   }
-  return false;
+  return undefined;
 }
 
 /**

@@ -9,6 +9,8 @@ import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
 export const MAX_TRIGGER_BYTES = 64 * 1024;
 /** Most levels of objects and arrays in a profile. Nested too deep for the stack, it could be read, but never written again. */
 const MAX_PROFILE_DEPTH = 200;
+/** Most triggers of one request: all of them are read and checked before any is signalled. */
+export const MOST_IN_REQUEST = 10_000;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 

@@ -1,5 +1,5 @@
 // @ts-check
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import jsonata from 'jsonata';
 
 // What runs in the thread of `ExpressionThread`, which ends it when it takes longer or more than is said there. JavaScript, and without an import of
@@ -13,7 +13,7 @@ import jsonata from 'jsonata';
 /** Most levels that an expression calls itself in, and most values of a list that it makes. */
 const OPTIONS = { stack: 300, sequence: 100_000 };
 /** Most changes that one request tells. */
-const MOST_CHANGES = 10_000;
+const { mostChanges: MOST_CHANGES } = /** @type {{ mostChanges: number }} */ (workerData);
 /** Most characters of what comes of a request. */
 const MOST_CHARACTERS = 8 * 1024 * 1024;
 /** Ingests whose expressions are kept ready. */

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import jsonata from 'jsonata';
 import { isRecord } from '../domain/json.ts';
-import { isDeeperThan } from '../domain/trigger.ts';
+import { isDeeperThan, MOST_IN_REQUEST } from '../domain/trigger.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import {
@@ -233,6 +233,7 @@ export async function startedWorker(): Promise<Worker> {
   const worker = new Worker(new URL('./expression-thread.js', import.meta.url), {
     execArgv: [],
     resourceLimits: MEMORY,
+    workerData: { mostChanges: MOST_IN_REQUEST },
     env: {},
   });
   // A thread that has ended may emit further errors; its missing answer says enough.

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
-import { misspeltInTrigger } from '../domain/trigger.ts';
+import { misspeltInTrigger, MOST_IN_REQUEST } from '../domain/trigger.ts';
 import {
   isObject,
   listOf,
@@ -24,18 +24,30 @@ import type { SignatureScheme } from './signature.ts';
 
 const EVENTS: Readonly<Record<string, 'enter' | 'exit'>> = { 'Audience Entered': 'enter', 'Audience Exited': 'exit' };
 
+const TOO_MANY: Unreadable = { reason: `it has more than ${MOST_IN_REQUEST} items` };
+
+/** Whether a request is refused as a whole, before any of its items is read: of each, several copies would be made. */
+function isTooMany({ length }: readonly Json[]): boolean {
+  return length > MOST_IN_REQUEST;
+}
+
 /**
  * Calls of Segment's specification, one or a batch, which RudderStack makes as well: Track `Audience Entered` and `Audience Exited`, and Identify
  * with a boolean trait of the audience's name. Other calls tell of no change.
  */
 const readSegment: ReadArrival = ({ body }, settings) => {
   const calls = isObject(body) && Array.isArray(body['batch']) ? listOf(body['batch']) : listOf(body);
-  const read = calls.map((call) => (isObject(call) ? changesOfCall(call, settings) : [NO_CALL]));
-  return {
-    changes: read.flat(),
-    ignored: read.filter((changes) => changes.length === 0).length,
-    messageId: messageIdOfCalls(calls),
-  };
+  if (isTooMany(calls)) return { changes: [TOO_MANY], ignored: 0 };
+  const changes: (Change | Unreadable)[] = [];
+  let ignored = 0;
+  for (const call of calls) {
+    const read = isObject(call) ? changesOfCall(call, settings) : [NO_CALL];
+    if (read.length === 0) ignored += 1;
+    changes.push(...read);
+    // An Identify call may tell of each audience.
+    if (changes.length > MOST_IN_REQUEST) return { changes: [TOO_MANY], ignored: 0 };
+  }
+  return { changes, ignored, messageId: messageIdOfCalls(calls) };
 };
 
 const NO_CALL: Unreadable = { reason: 'it is no call: a JSON object with a "type"' };
@@ -106,6 +118,7 @@ function messageIdOfCalls(calls: readonly Json[]): string | undefined {
  */
 const readPosthog: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
+  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
   const read = items.map((item) => {
     if (!isObject(item)) return { reason: 'it is no JSON object' };
     return isObject(item['event']) ? eventIn(item, item['event'], settings) : plainIn(item, settings);
@@ -175,6 +188,7 @@ function namesIn(owner: JsonObject) {
  */
 const readCustomerio: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
+  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
   const { userField } = settings;
   const read = items.map((item) => {
     if (!isObject(item)) return { reason: 'it is no JSON object' };
@@ -221,6 +235,7 @@ const readMixpanel: ReadArrival = ({ body }, settings) => {
   const parameters = objectAt(body, 'parameters');
   const members = parameters['members'];
   if (!Array.isArray(members)) return { changes: [{ reason: '"parameters.members" is no list' }], ignored: 0, answer };
+  if (isTooMany(listOf(members))) return { changes: [TOO_MANY], ignored: 0, answer };
   const userField = settings.userField ?? DEFAULT_USER_FIELD;
   const audiences = [own(parameters, 'mixpanel_cohort_id'), own(parameters, 'mixpanel_cohort_name')];
   const changes = listOf(members).map((member) => {
@@ -257,6 +272,7 @@ function audienceOf(name: string | undefined, audiences: PresetSettings['audienc
 const readRows: ReadArrival = ({ body, query, headers }, settings) => {
   const around = isObject(body) && listIn(body) !== undefined ? body : {};
   const rows = listOf((isObject(body) ? listIn(body) : undefined) ?? body);
+  if (isTooMany(rows)) return { changes: [TOO_MANY], ignored: 0 };
   const changes = rows.map((row) => {
     if (!isObject(row)) return { reason: 'a row is no JSON object' };
     const valueOf = (key: string) => query[key] ?? own(around, key) ?? own(row, key);
@@ -292,6 +308,8 @@ const TEST = 'test-';
 const readLytics: ReadArrival = (arrival, settings) => {
   const messageId = arrival.headers['webhook-id'];
   const messages = listOf(arrival.body).map(unwrapped);
+  if (isTooMany(messages.flatMap((message) => [message, ...eventsIn(message).slice(1)])))
+    return { changes: [TOO_MANY], ignored: 0 };
   if (messageId?.startsWith(TEST) === true) return { changes: [], ignored: messages.length };
   return { changes: messages.flatMap((message) => changesIn(message, settings)), ignored: 0, messageId };
 };
@@ -302,6 +320,7 @@ const readLytics: ReadArrival = (arrival, settings) => {
  */
 const readStandard: ReadArrival = (arrival, settings) => {
   const items = listOf(arrival.body).map(unwrapped);
+  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
   if (items.some((item) => isObject(item) && isMessage(item))) return readLytics(arrival, settings);
   const { headers } = arrival;
   return readingOf(
@@ -327,8 +346,7 @@ function changesIn(message: Json, settings: PresetSettings): (Change | Unreadabl
   const { userField } = settings;
   const user = userField === undefined ? idOf(own(message, 'id')) : idOf(valueAt(data, userField));
   const reported = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
-  const events = own(data, 'segment_events') ?? own(message, 'segment_events');
-  const listed = Array.isArray(events) ? listOf(events).filter(isObject) : [];
+  const listed = eventsIn(message).filter(isObject);
   const name = own(data, '_audience_name');
   if (listed.length === 0) {
     const audiences = [own(data, '_audience'), own(data, '_audience_friendly'), name];
@@ -340,6 +358,13 @@ function changesIn(message: Json, settings: PresetSettings): (Change | Unreadabl
     const audiences = [own(one, 'id'), own(one, 'slug'), ...(listed.length === 1 ? [name] : [])];
     return changeOf({ ...reported, event, audiences, at: event === undefined ? undefined : one[event] }, settings);
   });
+}
+
+/** The events that a message lists, usually in its data. */
+function eventsIn(message: Json): readonly Json[] {
+  if (!isObject(message)) return [];
+  const events = own(objectAt(message, 'data'), 'segment_events') ?? own(message, 'segment_events');
+  return Array.isArray(events) ? listOf(events) : [];
 }
 
 function plainChange(item: Json, settings: PresetSettings): Change | Unreadable | undefined {

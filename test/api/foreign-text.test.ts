@@ -48,12 +48,19 @@ test('[S44] the API looks at only the first hundred of a hundred thousand unknow
 test.each([
   ['opening brackets', '['.repeat(4_000_000), 'InvalidRequest'],
   ['nested objects', '{"a":'.repeat(800_000), 'InvalidRequest'],
-  ['long numbers without an end', `[1234567890123456${',1'.repeat(2_000_000)},`, 'NotJson'],
+  ['empty objects', `[${'{},'.repeat(1_400_000)}{}]`, 'InvalidRequest'],
+  ['many short values', `[${'1,'.repeat(250_000)}1]`, 'InvalidRequest'],
+  ['long numbers without an end', `[1${',1234567890123456'.repeat(240_000)},`, 'NotJson'],
   ['a text without an end', `"${'a'.repeat(4_000_000)}`, 'NotJson'],
 ])('[S44] a body of %s is refused before it costs anything', (_, text, code) => {
   soon(() => {
     expect(() => jsonBody(text)).toThrow(expect.objectContaining({ refusal: expect.objectContaining({ code }) }));
   });
+});
+
+test('a body of as many values as are allowed is read, whatever its strings contain', () => {
+  const text = JSON.stringify(Array.from({ length: 250_000 }, () => ',{['));
+  expect(jsonBody(text).value).toHaveLength(250_000);
 });
 
 test('a body of as many levels as a profile may have is read', () => {

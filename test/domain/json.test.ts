@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { jsonMistake, parseJson, stringifyJson, utf8Bytes } from '../../src/domain/json.ts';
 import { jsonText } from './a-json-text.ts';
 import { always, anyText } from '../support/properties.ts';
-import { doubledKey, isNestedDeeper } from '../../src/domain/json-scan.ts';
+import { doubledKey, excessOf } from '../../src/domain/json-scan.ts';
 
 test('reading and writing JSON keeps its values, digit for digit', () => {
   always(
@@ -155,5 +155,20 @@ test.each([
   ['["[[[", "\\"[[["]', 1, false],
   ['"', 0, false],
 ])('whether %s is nested in more than %i levels', (text, levels, isDeeper) => {
-  expect(isNestedDeeper(text, levels)).toBe(isDeeper);
+  expect(excessOf(text, { levels, values: Infinity })).toBe(isDeeper ? 'levels' : undefined);
+});
+
+test.each([
+  ['[{},{}]', 4, false],
+  ['[{},{}]', 3, true],
+  ['[[],[]]', 3, true],
+  ['[1,2]', 2, false],
+  ['[1,2]', 1, true],
+  ['{"a":1,"b":2}', 2, false],
+  ['{"a":1,"b":2}', 1, true],
+  ['["{[,,,:", "\\",,,[{"]', 2, false],
+  ['{",[{":"]},"}', 1, false],
+  ['"', 0, false],
+])('whether %s has more than %i values', (text, values, isMore) => {
+  expect(excessOf(text, { levels: Infinity, values })).toBe(isMore ? 'values' : undefined);
 });

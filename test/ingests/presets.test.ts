@@ -46,6 +46,51 @@ test.each(PRESET_NAMES)('%s throws nothing and makes only whole changes, whateve
   );
 });
 
+describe('one request tells of 10,000 changes at most', () => {
+  const traits = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`a${i}`, true]));
+  const identify = { type: 'identify', userId: 'ada', traits };
+  const entered = { type: 'track', userId: 'ada', event: 'Audience Entered', properties: { audience_key: 'vip' } };
+  const change = { user: 'ada', distinct_id: 'ada', event: 'enter', audience: 'vip' };
+  const message = { id: 'ada', data: { segment_events: [{ id: 'vip', event: 'enter' }] } };
+  const page = (members: unknown) => ({ action: 'members', parameters: { mixpanel_cohort_name: 'vip', members } });
+  const event = { id: 'vip', event: 'enter' };
+  const body: Readonly<Record<string, (length: number) => unknown>> = {
+    segment: (length) => ({ batch: times(length, entered) }),
+    rudderstack: (length) => times(length, entered),
+    mixpanel: (length) => page(times(length, { mixpanel_distinct_id: 'ada' })),
+    hightouch: (length) => ({ rows: times(length, { ...change, id: 'ada' }) }),
+    census: (length) => times(length, { ...change, id: 'ada' }),
+    posthog: (length) => times(length, change),
+    customerio: (length) => times(length, change),
+    lytics: (length) => times(length, message),
+    standard: (length) => times(length, change),
+    'lytics: events of one message': (length) => ({ id: 'ada', data: { segment_events: times(length, event) } }),
+    'lytics: messages of several events': (length) => [
+      { id: 'ada', data: { segment_events: times(length - 9_000, event) } },
+      ...times(9_000, message),
+    ],
+    'segment: audiences of Identify calls': (length) => [...times(100, identify), ...times(length - 10_000, entered)],
+  };
+
+  function times(length: number, item: unknown): unknown[] {
+    return Array.from({ length }, () => item);
+  }
+
+  test.each(Object.keys(body))('%s', (what) => {
+    const [preset] = what.split(':') as [PresetName];
+    const audiences = Object.fromEntries(Object.keys(traits).map((name) => [name, name]));
+    const { changes } = read(preset, body[what]?.(10_000), { audiences });
+    expect(changes).toHaveLength(10_000);
+    expect(changes.some((one) => 'reason' in one)).toBe(false);
+    const refused = { changes: [{ reason: 'it has more than 10000 items' }], ignored: 0 };
+    expect(read(preset, body[what]?.(10_001), { audiences })).toMatchObject(refused);
+  });
+
+  test('each preset is among them', () => {
+    expect(Object.keys(body)).toEqual(expect.arrayContaining([...PRESET_NAMES]));
+  });
+});
+
 describe('words and times', () => {
   test.each([
     ['entered', 'enter'],
