@@ -10,7 +10,7 @@ import type { RequestAuthorization } from './authorizations.ts';
 import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
 import { signBody } from './signature.ts';
-import type { BatchScope, ItemScope, TemplateScope } from './templates.ts';
+import { type BatchScope, type ItemScope, type TemplateScope, withItems } from './templates.ts';
 
 const DRIFT_MS = 2;
 
@@ -156,7 +156,10 @@ export class RequestMaker {
 
   #list(shape: ReadShape, items: readonly RequestItem[], around: TemplateScope | BatchScope): string | null {
     if (shape.body === 'default') return `[${items.map(({ text = '' }) => text).join(',')}]`;
-    const inside = { ...around, items: items.flatMap(({ scope }) => scope ?? []) };
+    const inside = withItems(
+      around,
+      items.flatMap(({ scope }) => scope ?? []),
+    );
     return bodyOf(shape, this.#settings.request ?? {}, () => inside);
   }
 

@@ -122,8 +122,9 @@ export interface Template {
 }
 
 /**
- * Most steps of all the templates of one request together. A step enters a block, writes a text, or passes an entry through a filter. A step takes 1
- * to 5 µs, so this allows some 100 ms at most. It takes effect before the time limit does, so every machine decides alike.
+ * Most steps of all the templates of one request together. A step enters a block, renders a text, value or tag of it, or passes an entry of a list
+ * through a filter or comparison. A step usually takes 1 to 5 µs, so this allows some 100 ms. It takes effect before the time limits do, so nearly
+ * always every machine decides alike.
  */
 const MOST_STEPS = 20_000;
 /** Characters that `contains` searches in the time of a step, in the worst case. */
@@ -131,14 +132,20 @@ const SEARCHED_IN_STEP = 500;
 /** Additional steps for each trigger of a batch. */
 const MOST_STEPS_OF_ITEM = 100;
 /**
- * Longest time of one rendering, during which the worker does nothing else. It is far more than the largest batch needs (0.6 s). A worker
- * may have only a tenth of a core for a while.
+ * Most processor time of all the templates of one request, or of the check of one template. The worker does nothing else meanwhile. It ends what
+ * takes long in a single step, such as a loop over a person with very many fields.
  */
+const MOST_PROCESSOR_MS = 1000;
+/** Longest time of one rendering by the clock. A worker may have only a tenth of a core for a while. */
 const MOST_MS = 10_000;
+/** To ask for the processor time takes as long as a step. */
+const LOOK_EVERY_MS = 10;
 const REASON_LENGTH = 200;
 
-/** LiquidJS's message when `MOST_MS` have passed. */
-const OUT_OF_TIME = /template render limit exceeded/;
+const TOO_LONG = 'it takes too long';
+
+/** `MOST_MS` have passed. */
+class OutOfTime extends Error {}
 
 /**
  * Reads a template.
@@ -150,12 +157,15 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   const parsed = trying(() => liquid.parse(source));
   const once = (scope: TemplateScope | BatchScope): string => {
     // A copy, since a template can count in a variable of any name.
-    const context = new BoundedContext({ ...scope }, liquid.options, { sync: true }, { liquid });
-    context.steps = stepsTaken.get(scope) ?? 0;
-    if ('items' in scope) context.mostSteps += scope.items.length * MOST_STEPS_OF_ITEM;
-    const emitter = new BoundedText(context);
-    toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
-    stepsTaken.set(scope, context.steps);
+    const bounds = new Bounds(scope);
+    const context = new BoundedContext(scope, bounds, liquid);
+    const emitter = new BoundedText();
+    try {
+      toValueSync(liquid.renderer.renderTemplates(parsed, context, emitter));
+      bounds.spendSteps();
+    } finally {
+      bounds.spendTime();
+    }
     if (context.skipped.size > 0) throw new ItemsSkipped(context.skipped);
     return emitter.buffer;
   };
@@ -168,15 +178,51 @@ export function readTemplate(source: string, use: TemplateUse): Template {
           return once(scope);
         } catch (error) {
           // The machine may have slept, or been busy: that says nothing about the template.
-          if (error instanceof Error && OUT_OF_TIME.test(error.message)) return once(scope);
+          if (causeOf(error) instanceof OutOfTime) return once(scope);
           throw error;
         }
       }),
   };
 }
 
+/** The steps and processor time of the renderings so far. */
+interface Spent {
+  steps: number;
+  processorMs: number;
+}
+
 // Keyed by the scope, which all the templates of a request share.
-const stepsTaken = new WeakMap<object, number>();
+const spent = new WeakMap<object, Spent>();
+
+function spentFor(scope: object): Spent {
+  const found = spent.get(scope);
+  if (found !== undefined) return found;
+  const nothing = { steps: 0, processorMs: 0 };
+  spent.set(scope, nothing);
+  return nothing;
+}
+
+/** The scope of a batch's body. It has the same bounds together with that around it. */
+export function withItems(around: TemplateScope | BatchScope, items: readonly ItemScope[]): BatchScope {
+  const inside = { ...around, items };
+  spent.set(inside, spentFor(around));
+  return inside;
+}
+
+/** Node 23.9 and later tell the time of this thread, and others that of all threads of the process. */
+const cpuUsage: () => NodeJS.CpuUsage =
+  (process as { readonly threadCpuUsage?: () => NodeJS.CpuUsage }).threadCpuUsage ?? (() => process.cpuUsage());
+
+let looked = { atMs: -Infinity, processorMs: 0 };
+
+/** The processor time so far, as it was at most `LOOK_EVERY_MS` ago. */
+function processorMs(nowMs: number): number {
+  if (Math.abs(nowMs - looked.atMs) >= LOOK_EVERY_MS) {
+    const { user, system } = cpuUsage();
+    looked = { atMs: nowMs, processorMs: (user + system) / 1000 };
+  }
+  return looked.processorMs;
+}
 
 /**
  * Why a template is wrong, for people, as far as that shows without a person. It checks the syntax, unknown names, values that could write JSON of
@@ -220,14 +266,19 @@ function placed({ template, why }: { readonly template: LiquidTemplate; readonly
   return `Line ${line}, column ${column}: ${why}`;
 }
 
-/** Returns a function that gives a template's JSON for a scope. */
+/** Returns a function that gives a template's JSON for a scope. All scopes share the processor time of one request. */
 function rendererOf(source: string): (scope: object) => Rendered {
   const template = readTemplate(source, 'json');
+  let processorMs = 0;
   return (scope) => {
+    const spentHere = { steps: 0, processorMs };
+    spent.set(scope, spentHere);
     try {
       return { text: jsonFrom(template.render(scope as TemplateScope)) }; // It has all names that a template may use.
     } catch (error) {
       return error instanceof TemplateFailed ? { failed: error.message } : undefined;
+    } finally {
+      ({ processorMs } = spentHere);
     }
   };
 }
@@ -260,16 +311,63 @@ function advice(name: string, known: readonly string[]): string {
   return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
 }
 
-/** One rendering, with the steps and memory that it has used so far. */
+/** The steps and time of one rendering. LiquidJS calls `check` before each block, and before each text, value and tag in it. */
+class Bounds {
+  steps: number;
+  readonly #before: Spent;
+  readonly #mostSteps: number;
+  readonly #beganAtMs = performance.now();
+  readonly #beganProcessorMs = processorMs(this.#beganAtMs);
+
+  constructor(scope: TemplateScope | BatchScope) {
+    this.#before = spentFor(scope);
+    this.steps = this.#before.steps;
+    this.#mostSteps = 'items' in scope ? MOST_STEPS + scope.items.length * MOST_STEPS_OF_ITEM : MOST_STEPS;
+  }
+
+  check(nowMs: number): void {
+    this.step(1);
+    if (this.#processorMs(nowMs) > MOST_PROCESSOR_MS) throw new RangeError(TOO_LONG);
+    if (nowMs - this.#beganAtMs > MOST_MS) throw new OutOfTime(TOO_LONG);
+  }
+
+  step(count: number): void {
+    this.steps += count;
+    if (this.steps > this.#mostSteps) throw new RangeError('it repeats too much');
+  }
+
+  /** The steps of a rendering that the clock ends do not count: it is done again. */
+  spendSteps(): void {
+    this.#before.steps = this.steps;
+  }
+
+  spendTime(): void {
+    this.#before.processorMs = this.#processorMs(performance.now());
+  }
+
+  /** The time of this rendering and those before. Other threads may have worked too, but no thread for longer than the clock tells. */
+  #processorMs(nowMs: number): number {
+    const usedMs = Math.min(processorMs(nowMs) - this.#beganProcessorMs, nowMs - this.#beganAtMs);
+    return this.#before.processorMs + usedMs;
+  }
+}
+
+/** One rendering. */
 class BoundedContext extends Context {
-  mostSteps = MOST_STEPS;
-  steps = 0;
   /** The items of a batch that are left out, with the reason. */
   readonly skipped = new Map<unknown, string>();
+  readonly #bounds: Bounds;
 
-  step(count = 1): void {
-    this.steps += count;
-    if (this.steps > this.mostSteps) throw new RangeError('it repeats too much');
+  constructor(scope: object, bounds: Bounds, liquid: Liquid) {
+    // LiquidJS does not export the class of its limits, and calls only `check` of this one.
+    const renderLimit = bounds as unknown as Context['renderLimit'];
+    // A copy, since a template can count in a variable of any name.
+    super({ ...scope }, liquid.options, { sync: true }, { liquid, renderLimit });
+    this.#bounds = bounds;
+  }
+
+  step(count: number): void {
+    this.#bounds.step(count);
   }
 
   override readProperty(value: object, name: string | number | Drop): unknown {
@@ -282,14 +380,8 @@ class BoundedContext extends Context {
 /** The text that a rendering writes. */
 class BoundedText {
   buffer = '';
-  readonly #context: BoundedContext;
-
-  constructor(context: BoundedContext) {
-    this.#context = context;
-  }
 
   write(value: unknown): void {
-    this.#context.step();
     const text = written(value);
     if (this.buffer.length + text.length > MOST_CHARACTERS) throw new RangeError('it writes too much');
     this.buffer += text;
@@ -362,6 +454,16 @@ function* contains(text: unknown, part: unknown, context: Context): Generator<un
   return (yield defaultOperators['contains']?.(text, part, context)) === true;
 }
 
+/** Does the same as LiquidJS, and counts the entries that it compares. */
+function* equals(left: unknown, right: unknown, context: Context): Generator<unknown, boolean, unknown> {
+  if (context instanceof BoundedContext && Array.isArray(left) && Array.isArray(right)) context.step(left.length);
+  return (yield defaultOperators['==']?.(left, right, context)) === true;
+}
+
+function* differs(left: unknown, right: unknown, context: Context): Generator<unknown, boolean, unknown> {
+  return (yield equals(left, right, context)) !== true;
+}
+
 /** Filters that take lists or objects. Any other filter would turn an object into the text "[object Object]". */
 const OF_LISTS = new Set(
   'json json_or_omit jsonify base64 sha256 sha1 md5 default raw size first last join reverse sort sort_natural map where reject has find find_index group_by uniq compact concat push unshift pop shift slice sum array_to_sentence_string'.split(
@@ -409,8 +511,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
     locale: 'en-US',
     parseLimit: TEMPLATE_LENGTH,
     memoryLimit: MOST_CHARACTERS,
-    renderLimit: MOST_MS,
-    operators: { ...defaultOperators, contains },
+    operators: { ...defaultOperators, contains, '==': equals, '!=': differs },
     ...(outputEscape === undefined ? {} : { outputEscape }),
   });
   for (const name of FILE_TAGS) delete liquid.tags[name];
@@ -432,8 +533,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   const renderTemplates = renderer.renderTemplates.bind(renderer);
   renderer.renderTemplates = (templates, context, emitter) => {
     if (!(context instanceof BoundedContext)) throw new TypeError('A rendering without bounds.');
-    context.step();
-    return renderTemplates(templates, context, emitter ?? new BoundedText(context));
+    return renderTemplates(templates, context, emitter ?? new BoundedText());
   };
   return liquid;
 }
@@ -461,10 +561,15 @@ function trying<T>(call: () => T): T {
     return call();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const cause: unknown = Reflect.get(error, 'originalError') ?? error;
+    const cause = causeOf(error);
     if (cause instanceof TemplateSkipped || cause instanceof ItemsSkipped) throw cause;
     throw new TemplateFailed(`${placeOf(error)}${reasonOf(cause)}`);
   }
+}
+
+/** The error that LiquidJS has wrapped, or the error itself. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? (Reflect.get(error, 'originalError') ?? error) : error;
 }
 
 function placeOf(error: Error): string {
@@ -485,6 +590,5 @@ function reasonOf(cause: unknown): string {
     return 'with "batch", a request is about several people, and skip about one. Only the body can skip one of its "items".';
   if (plain === 'tag "capture" not found')
     return 'capture would encode a value twice in a URL. Use assign, and write the name of what it assigns.';
-  if (OUT_OF_TIME.test(plain)) return 'it takes too long';
   return plain === 'memory alloc limit exceeded' ? 'it takes too much memory' : plain;
 }

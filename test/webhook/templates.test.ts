@@ -33,8 +33,9 @@ const scope: TemplateScope = {
 const FILTERS =
   /There are: (.*)\.$/.exec(templateProblem('{{ id | nothing_like_it }}', 'text') ?? '')?.[1]?.split(', ') ?? [];
 
-const rendered = (source: string): string => readTemplate(source, 'text').render(scope);
-const inUrl = (source: string): string => readTemplate(source, 'url').render(scope);
+// Each is a request of its own.
+const rendered = (source: string): string => readTemplate(source, 'text').render({ ...scope });
+const inUrl = (source: string): string => readTemplate(source, 'url').render({ ...scope });
 
 test('a template names the person, what happened, its audience, the job and the attempt', () => {
   expect(
@@ -198,6 +199,40 @@ test.each([
 ])('%s is stopped by what it does, and not by the time that it takes', (source) => {
   const data = { b: '<'.repeat(60_000), l: Array.from({ length: 5_000 }, (_, a) => ({ a })) };
   expect(() => readTemplate(source, 'text').render({ ...scope, data })).toThrow(/repeats too much/);
+});
+
+/** The processor time that a call takes, in ms. */
+function processorMsOf(call: () => unknown): number {
+  const before = process.cpuUsage();
+  call();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+test('tags that write nothing count as steps, each time that a check tries them', () => {
+  const body = `{}{% for i in (1..19000) %}${'{%assign a=i%}'.repeat(1000)}{% endfor %}`;
+  let problem: string | undefined;
+  expect(processorMsOf(() => (problem = templateProblem(body, 'json')))).toBeLessThan(1500);
+  expect(problem).toMatch(/repeats too much/);
+});
+
+test.each(['==', '!='])('lists that a template compares with %s count entry by entry', (operator) => {
+  const list = Array.from({ length: 5000 }, (_, n) => n);
+  const given = { ...scope, data: { list, list2: [...list] } };
+  const source = `{% for i in (1..100) %}{% if data.list ${operator} data.list2 %}{% endif %}{% endfor %}`;
+  expect(() => readTemplate(source, 'text').render(given)).toThrow(/repeats too much/);
+  expect(readTemplate('{{ data.list == data.list2 }}{{ data.list != data.list2 }}', 'text').render(given)).toBe(
+    'truefalse',
+  );
+});
+
+test('a template whose steps take long is ended by its processor time, which the renderings of a request share', () => {
+  const data = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`f${n}`, n]));
+  const request = { ...scope, data };
+  const template = readTemplate('{% for i in (1..5000) %}{% for x in data limit: 0 %}{% endfor %}{% endfor %}', 'text');
+  const render = (): void => expect(() => template.render(request)).toThrow(/takes too long/);
+  expect(processorMsOf(render)).toBeLessThan(3000);
+  expect(processorMsOf(render)).toBeLessThan(500);
 });
 
 test('all templates of a request have the same bounds together', () => {
