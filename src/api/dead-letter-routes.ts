@@ -109,7 +109,10 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
         };
         const options = { ...definedOf({ force: isForced, limit, perSecond }), confirm, signal };
         const result = await deadLetters[name](which, options);
-        return { ...result, ...(extent === undefined ? {} : { extent }) };
+        // It asks for no confirmation where the filter selects none.
+        const of = extent ?? NONE;
+        checkExtent(of, expected);
+        return { ...result, extent: of };
       },
     });
     serve(app, {
@@ -137,6 +140,8 @@ function checkJob(caller: Caller, jobId: string | undefined): void {
   if (jobId === undefined && caller.jobs !== undefined) throw nameAJob('"jobId"');
   if (jobId !== undefined && !caller.mayJob(jobId)) throw notThisJob(jobId);
 }
+
+const NONE: DecisionExtent = { letters: 0, jobs: [], audiences: [], people: 0 };
 
 function checkExtent({ letters }: DecisionExtent, expected: number | undefined): void {
   if (expected !== undefined && letters !== expected)

@@ -92,11 +92,7 @@ const DESCRIBED = {
 function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: IngestRoutesOptions): void {
   const ingest = ingests.named(request.params.ingest);
   if (ingest === undefined)
-    throw new Refused(
-      404,
-      'NoSuchIngest',
-      'The configuration has no ingest of that name: "ingests" (docs/ingests.md).',
-    );
+    throw new Refused(404, 'NoSuchIngest', 'The configuration has no ingest of that name. See docs/ingests.md.');
   const { query, doubled } = parametersIn(request.url.split('?')[1] ?? '');
   const named = Object.entries(request.headers).map(([name, value]) => [name, String(value)]);
   const headers = Object.fromEntries(named) as Arrival['headers'];

@@ -72,7 +72,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (waiting === 0) return `Up to date: ${waits}.`;
   if (inFlight > 0)
     return `Sending: ${counted(inFlight, 'request')} of at most ${parallelRequestCount} in flight, ${waits}.`;
-  return `${capital(waits)}${status.delayed > 0 ? `, of ${counted(status.delayed, 'person', 'people')} for the next attempt` : ''}.`;
+  return `${capital(waits)}${status.delayed > 0 ? `, ${counted(status.delayed, 'person', 'people')} for the next attempt` : ''}.`;
 }
 
 function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {

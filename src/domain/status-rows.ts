@@ -326,7 +326,7 @@ function deadLetters(status: JobStatus): string | undefined {
   return `${which}${shownCount(all)} so far`;
 }
 
-const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time, and what it refuses is kept';
+const NEW_ENDPOINT = 'new: it has accepted nothing yet, so it gets one request at a time';
 
 /** Says how the endpoint is, what happens next, and what a person can do about it. */
 function endpointText(

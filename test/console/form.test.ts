@@ -324,8 +324,8 @@ describe('words', () => {
       ['Up to date: nothing is waiting apart from 5 dead letters.', { deadLettersWaiting: 5 }],
       ['Paused: nothing is waiting apart from 1 dead letter.', { state: 'paused', deadLettersWaiting: 1 }],
       ['Sending: 1 request of at most 5 in flight, 1 trigger waits.', { waiting: 1, inFlight: 1 }],
-      ['2 triggers wait, of 1 person for the next attempt.', { waiting: 2, delayed: 1 }],
-      ['3 triggers wait, of 2 people for the next attempt.', { waiting: 3, delayed: 2 }],
+      ['2 triggers wait, 1 person for the next attempt.', { waiting: 2, delayed: 1 }],
+      ['3 triggers wait, 2 people for the next attempt.', { waiting: 3, delayed: 2 }],
       [
         'Paused by an operator. Triggers are accepted and kept. 2 triggers wait.',
         { state: 'paused', reason: 'Paused by an operator. Triggers are accepted and kept.', waiting: 2 },

@@ -415,6 +415,13 @@ describe('keys', () => {
     expect(await as('/v1/dead-letters/discard', { jobId: job, dryRun: true })).toBe(200);
   });
 
+  test('a decision about another number of dead letters than expected is refused, also where there are none', async () => {
+    const discard = async (more: object) =>
+      await ask('/v1/dead-letters/discard', { body: { jobId: await lab.start(), ...more } });
+    expect(await discard({ expected: 5 })).toMatchObject({ status: 409, body: { code: 'NotAsExpected' } });
+    expect(await discard({ dryRun: true })).toMatchObject({ status: 200, body: { extent: { letters: 0 } } });
+  });
+
   test('a key for jobs of which none runs gets that as the reason, not that no job subscribes', async () => {
     const server = await openApi({ crm: key({ may: ['trigger'], jobs: ['crmm'] }) });
     afterwards(() => server.close());

@@ -301,8 +301,8 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
               onInput={(event) => setPercent(event.currentTarget.value)}
             />
             <p id="largest-exit-hint" class={isPercentWrong ? 'problem' : 'hint'}>
-              {isPercentWrong && 'Enter a whole number. '}From 1 to 100; with 100 nothing is held back. Exits that are
-              held back are sent once a second reading confirms them.
+              {isPercentWrong ? 'Enter a whole number from' : 'From'} 1 to 100; with 100 nothing is held back. Exits
+              that are held back are sent once a second reading confirms them.
             </p>
           </div>
           <div class="field">

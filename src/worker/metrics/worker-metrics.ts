@@ -8,7 +8,7 @@ const GAUGES: readonly Measure[] = [
   ['triggers_job_waiting', 'Triggers that are waiting, including those in running slices.', (job) => job.waiting],
   [
     'triggers_job_oldest_waiting_timestamp_seconds',
-    'The "at" of the trigger that has waited longest; absent while nothing is waiting.',
+    'When the trigger that has waited longest was accepted; absent while nothing is waiting.',
     ({ oldestWaitingAt }) => (oldestWaitingAt === undefined ? undefined : Date.parse(oldestWaitingAt) / 1000),
   ],
   [
