@@ -46,7 +46,7 @@ test.each(PRESET_NAMES)('%s throws nothing and makes only whole changes, whateve
   );
 });
 
-describe('one request tells of 10,000 changes at most', () => {
+describe('one request has at most 10,000 items', () => {
   const traits = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`a${i}`, true]));
   const identify = { type: 'identify', userId: 'ada', traits };
   const entered = { type: 'track', userId: 'ada', event: 'Audience Entered', properties: { audience_key: 'vip' } };
@@ -84,6 +84,11 @@ describe('one request tells of 10,000 changes at most', () => {
     expect(changes.some((one) => 'reason' in one)).toBe(false);
     const refused = { changes: [{ reason: 'it has more than 10000 items' }], ignored: 0 };
     expect(read(preset, body[what]?.(10_001), { audiences })).toMatchObject(refused);
+  });
+
+  test('calls that tell of no change count', () => {
+    expect(read('segment', times(10_000, { type: 'page' }))).toMatchObject({ changes: [], ignored: 10_000 });
+    expect(read('segment', times(10_001, { type: 'page' })).changes).toHaveLength(1);
   });
 
   test('each preset is among them', () => {
