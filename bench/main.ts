@@ -109,24 +109,33 @@ interface CallsCase {
   readonly size: number;
   readonly call: (jobId: string, triggers: readonly EventTrigger[]) => Promise<unknown>;
   readonly api?: BenchApi;
+  /** Triggers in all. Default: 20,000. */
+  readonly count?: number;
+  readonly inline?: boolean;
+  readonly inFlight?: number;
+  readonly delayMs?: number;
 }
 
 /** From the first call to the last arrival, in deliveries a second; and how many triggers a second were accepted meanwhile. */
-async function callsRate(stage: BenchStage, { atOnce, size, call, api }: CallsCase): Promise<Measured> {
+async function callsRate(
+  stage: BenchStage,
+  { atOnce, size, call, api, count = LIVE, inline = false, inFlight = 20, delayMs = 0 }: CallsCase,
+): Promise<Measured> {
   const used = usedUs(stage, api);
-  const jobId = await stage.start({ parallelRequestCount: 20 });
-  const done = stage.endpoint.expect(LIVE);
+  const jobId = await stage.start({ parallelRequestCount: inFlight });
+  const done = stage.endpoint.expect(count, { delayMs });
   const startedAtNs = process.hrtime.bigint();
-  const calls = await manyAtOnce(parts(triggersOf(stage, LIVE, false), size), atOnce, (some) => call(jobId, some));
+  const calls = await manyAtOnce(parts(triggersOf(stage, count, inline), size), atOnce, (some) => call(jobId, some));
   const { lastAtNs, mostInFlight } = await done;
   return {
-    ratePerS: (LIVE * 1e9) / Number(BigInt(lastAtNs) - startedAtNs),
+    ratePerS: (count * 1e9) / Number(BigInt(lastAtNs) - startedAtNs),
     acceptedPerS: calls.perS * size,
     p50Ms: percentile(calls.latenciesMs, 50),
     p99Ms: percentile(calls.latenciesMs, 99),
+    longestMs: Math.max(...calls.latenciesMs),
     mostInFlight,
-    usPerDelivery: used(LIVE),
-    ...(await ended(stage, jobId, LIVE)),
+    usPerDelivery: used(count),
+    ...(await ended(stage, jobId, count)),
   };
 }
 
@@ -350,6 +359,11 @@ const viaApi =
       await api.close();
     }
   };
+/** Callers of the API that bring one trigger a call. */
+const callers = (options: Omit<CallsCase, 'size' | 'call' | 'api'>) =>
+  viaApi((stage, api) =>
+    callsRate(stage, { ...options, size: 1, api, call: (jobId, [one]) => api.send(jobId, one ?? []) }),
+  );
 const CASES: readonly (readonly [
   name: string,
   inFlight: number,
@@ -371,14 +385,11 @@ const CASES: readonly (readonly [
     'raw-20',
     (stage) => callsRate(stage, { atOnce: 20, size: 1, call: (jobId, some) => stage.jobs.signal(jobId, some) }),
   ],
-  [
-    'api-single-50',
-    20,
-    'raw-20',
-    viaApi((stage, api) =>
-      callsRate(stage, { atOnce: 50, size: 1, api, call: (jobId, some) => api.send(jobId, some) }),
-    ),
-  ],
+  ['callers-2', 20, 'raw-20', callers({ atOnce: 2, count: 4_000 })],
+  ['callers-8', 20, 'raw-20', callers({ atOnce: 8, count: 8_000 })],
+  ['callers-32', 20, 'raw-20', callers({ atOnce: 32 })],
+  ['callers-32-inline', 20, 'raw-20', callers({ atOnce: 32, inline: true })],
+  ['callers-50-50ms', 50, 'raw-50-50ms', callers({ atOnce: 50, inFlight: 50, delayMs: 50 })],
   [
     'api-batch-100',
     20,
@@ -452,6 +463,7 @@ interface Measured {
   /** How long each call took. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  readonly longestMs?: number;
   /** Processor time of each process. */
   readonly usPerDelivery?: Readonly<Record<string, number>>;
   readonly eventsPerDelivery?: number;
