@@ -191,21 +191,24 @@ const { RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW } = temporal.api.enums.v1.Resourc
 type Status = Parameters<GrpcRetryOptions['retryableDecider']>[1];
 
 const bySdk = defaultGrpcRetryOptions();
-const FIRST_BUSY_PAUSE_MS = 25;
+const BUSY_PAUSE_MS = 25;
+/** For a second; after that, each pause is half as long again as the one before. */
+const SHORT_BUSY_TRIES = 40;
 const LONGEST_BUSY_PAUSE_MS = 1_000;
 /** With those pauses, for half a minute. */
-const MOST_BUSY_TRIES = 35;
+const MOST_BUSY_TRIES = 75;
 
 /**
- * Between two runs a job takes no signals, mostly for less than a second. The SDK would treat the server as overloaded, and delay each signal by
- * another one to two seconds.
+ * Between two runs a job accepts no signals, mostly for less than half a second. A pause that grew would outlast that by as much again. The SDK
+ * would treat the server as overloaded, and delay each signal by another one to two seconds.
  */
 const retrying = makeGrpcRetryInterceptor({
   retryableDecider: (attempt, status) =>
     isBusyWorkflow(status) ? attempt < MOST_BUSY_TRIES : bySdk.retryableDecider(attempt, status),
   delayFunction: (attempt, status) =>
     isBusyWorkflow(status)
-      ? Math.min(LONGEST_BUSY_PAUSE_MS, FIRST_BUSY_PAUSE_MS * 1.5 ** (attempt - 1)) * (0.8 + Math.random() * 0.4)
+      ? Math.min(LONGEST_BUSY_PAUSE_MS, BUSY_PAUSE_MS * 1.5 ** Math.max(0, attempt - SHORT_BUSY_TRIES)) *
+        (0.8 + Math.random() * 0.4)
       : bySdk.delayFunction(attempt, status),
 });
 
