@@ -144,12 +144,21 @@ function writingOf({ filters }: Value, use: TemplateUse): ((value: unknown) => s
   return isEscaped ? (value) => escape(json(value)) : json;
 }
 
+/** Longest time for lists, some of which write nothing; LiquidJS has bounds for what takes longer. */
+const MOST_MS_OF_LISTS = 10;
+
 /** Joins pieces to the text that LiquidJS would write. Undefined where LiquidJS would object: it reports that itself, with the line. */
 export function joined(pieces: readonly Piece[], scope: object): string | undefined {
   let text = '';
+  let listsSinceMs: number | undefined;
   try {
     for (const piece of pieces) {
-      text += typeof piece === 'string' ? piece : piece.write(valueAt(piece.path, scope));
+      const value = typeof piece === 'string' ? undefined : valueAt(piece.path, scope);
+      if (Array.isArray(value)) {
+        listsSinceMs ??= performance.now();
+        if (performance.now() - listsSinceMs > MOST_MS_OF_LISTS) return undefined;
+      }
+      text += typeof piece === 'string' ? piece : piece.write(value);
       if (text.length > MOST_CHARACTERS) return undefined;
     }
     return text;

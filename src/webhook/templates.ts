@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import {
   analyzeSync,
+  CaseTag,
   Context,
   defaultOperators,
   type Drop,
@@ -370,6 +371,11 @@ class BoundedContext extends Context {
     this.#bounds.step(count);
   }
 
+  /** A step that looks at the time, too. */
+  look(): void {
+    this.#bounds.check(performance.now());
+  }
+
   override readProperty(value: object, name: string | number | Drop): unknown {
     // LiquidJS counts the fields of an object that has none of this name.
     if (name === 'size' && isRecord(value) && !Object.hasOwn(value, name)) return undefined;
@@ -456,12 +462,47 @@ function* contains(text: unknown, part: unknown, context: Context): Generator<un
 
 /** Does the same as LiquidJS, and counts the entries that it compares. */
 function* equals(left: unknown, right: unknown, context: Context): Generator<unknown, boolean, unknown> {
-  if (context instanceof BoundedContext && Array.isArray(left) && Array.isArray(right)) context.step(left.length);
+  if (context instanceof BoundedContext && (isObject(left) || isObject(right))) {
+    if (Array.isArray(left) && Array.isArray(right)) context.step(left.length);
+    // A list in a list, or an object that is compared with "empty", may take long.
+    context.look();
+  }
   return (yield defaultOperators['==']?.(left, right, context)) === true;
 }
 
 function* differs(left: unknown, right: unknown, context: Context): Generator<unknown, boolean, unknown> {
   return (yield equals(left, right, context)) !== true;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The steps that it takes to go through a value and all that is in it. Counting ends soon after `most`. */
+function stepsThrough(value: unknown, most: number): number {
+  if (!isObject(value)) return typeof value === 'string' ? 1 + value.length / SEARCHED_IN_STEP : 1;
+  let steps = 1;
+  for (const one of Object.values(value)) {
+    if (steps > most) break;
+    steps += stepsThrough(one, most - steps);
+  }
+  return steps;
+}
+
+/** `{% case %}`: a list or an object is compared with each value that a branch names. */
+class BoundedCaseTag extends CaseTag {
+  constructor(...args: ConstructorParameters<typeof CaseTag>) {
+    super(...args);
+    const { value: target, branches } = this;
+    const evaluate = target.value.bind(target);
+    const comparisons = branches.reduce((sum, { values }) => sum + values.length, 0);
+    target.value = function* (context, lenient) {
+      const value: unknown = yield* evaluate(context, lenient);
+      if (isObject(value) && context instanceof BoundedContext)
+        context.step(comparisons * stepsThrough(value, MOST_STEPS));
+      return value;
+    };
+  }
 }
 
 /** Filters that take lists or objects. Any other filter would turn an object into the text "[object Object]". */
@@ -470,6 +511,8 @@ const OF_LISTS = new Set(
     ' ',
   ),
 );
+/** The filters among them that make a list longer. Lists within lists could otherwise double with each of them. */
+const GROWING = /^(?:concat|push|unshift)$/;
 /** The filters among them that make a text from the entries of a list. */
 const JOINING = /^(?:join|slice|array_to_sentence_string)$/;
 const ARITHMETIC = /^(?:abs|at_least|at_most|ceil|divided_by|floor|minus|modulo|plus|round|sum|times|to_integer)$/;
@@ -482,7 +525,8 @@ function bounded(name: string, filter: FilterImplOptions): FilterImplOptions {
     raw,
     handler(value, ...args) {
       const isList = Array.isArray(value);
-      if (isList && this.context instanceof BoundedContext) this.context.step(value.length);
+      if (isList && this.context instanceof BoundedContext)
+        this.context.step(GROWING.test(name) ? stepsThrough([value, ...args], MOST_STEPS) : value.length);
       if (
         (isForText && [value, ...args].some((one) => isRecord(one) || Array.isArray(one))) ||
         (JOINING.test(name) && hasObject(value))
@@ -517,6 +561,7 @@ function createLiquid(outputEscape?: (value: unknown) => string): Liquid {
   for (const name of FILE_TAGS) delete liquid.tags[name];
   for (const name of Object.keys(liquid.filters)) if (OTHER_FILTERS.test(name)) liquid.unregisterFilter(name);
   liquid.registerTag('skip', SkipTag);
+  liquid.registerTag('case', BoundedCaseTag);
   // Values that are JSON already are written into JSON as they are.
   for (const [name, make] of JSON_FILTERS)
     liquid.registerFilter(name, { handler: making(make), raw: outputEscape === inJson });

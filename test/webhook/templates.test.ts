@@ -235,6 +235,33 @@ test('a template whose steps take long is ended by its processor time, which the
   expect(processorMsOf(render)).toBeLessThan(500);
 });
 
+const NOTHINGS = Array.from({ length: 300_000 }, () => null);
+
+test.each([
+  ['lists that write nothing', '{{ data.list }}'.repeat(1000)],
+  [
+    'lists in lists, compared in one tag',
+    `{% if data.in == data.in2${' and data.in == data.in2'.repeat(500)} %}{% endif %}`,
+  ],
+  [
+    'a list that is compared with each branch',
+    `{% case data.list %}${'{% when data.list2 %}'.repeat(700)}{% endcase %}`,
+  ],
+])('%s do not hold the worker', (_, source) => {
+  const data = { list: NOTHINGS, list2: [...NOTHINGS], in: [NOTHINGS], in2: [[...NOTHINGS]] };
+  const render = (): void =>
+    expect(() => readTemplate(source, 'text').render({ ...scope, data })).toThrow(/takes too long|repeats too much/);
+  expect(processorMsOf(render)).toBeLessThan(3000);
+});
+
+test.each(['push: a', 'unshift: a', 'concat: data.list | push: a'])(
+  'a list does not double without end: %s',
+  (filters) => {
+    const source = `{% assign a = "x" | split: "," %}{% for i in (1..40) %}{% assign a = a | ${filters} %}{% endfor %}`;
+    expect(() => readTemplate(source, 'text').render({ ...scope, data: { list: ['y'] } })).toThrow(/repeats too much/);
+  },
+);
+
 test('all templates of a request have the same bounds together', () => {
   const request = { ...scope };
   const template = readTemplate('{% for i in (1..8000) %}{{ i }}{% endfor %}', 'text');
