@@ -2,9 +2,8 @@ import { hash } from 'node:crypto';
 import {
   analyzeSync,
   CaseTag,
-  Context,
+  type Context,
   defaultOperators,
-  type Drop,
   type FilterImplOptions,
   Liquid,
   LiquidError,
@@ -19,6 +18,15 @@ import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { isRecord } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
+import {
+  BoundedContext,
+  BoundedText,
+  Bounds,
+  MOST_STEPS,
+  OutOfTime,
+  shareBounds,
+  sharedTime,
+} from './template-bounds.ts';
 import { type Rendered, jsonFrom, neverJson, outputInQuotes } from './json-template.ts';
 import {
   EMPTY_VALUE,
@@ -122,31 +130,9 @@ export interface Template {
   render(scope: TemplateScope | BatchScope): string;
 }
 
-/**
- * Most steps of all the templates of one request together. A step enters a block, renders a text, value or tag of it, or passes an entry of a list
- * through a filter or comparison. A step usually takes 1 to 5 µs, so this allows some 100 ms. It takes effect before the time limits do, so nearly
- * always every machine decides alike.
- */
-const MOST_STEPS = 20_000;
 /** Characters that `contains` searches in the time of a step, in the worst case. */
 const SEARCHED_IN_STEP = 500;
-/** Additional steps for each trigger of a batch. */
-const MOST_STEPS_OF_ITEM = 100;
-/**
- * Most processor time of all the templates of one request, or of the check of one template. The worker does nothing else meanwhile. It ends what
- * takes long in a single step, such as a loop over a person with very many fields.
- */
-const MOST_PROCESSOR_MS = 1000;
-/** Longest time of one rendering by the clock. A worker may have only a tenth of a core for a while. */
-const MOST_MS = 10_000;
-/** To ask for the processor time takes as long as a step. */
-const LOOK_EVERY_MS = 10;
 const REASON_LENGTH = 200;
-
-const TOO_LONG = 'it takes too long';
-
-/** `MOST_MS` have passed. */
-class OutOfTime extends Error {}
 
 /**
  * Reads a template.
@@ -157,8 +143,7 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   const liquid = LIQUIDS[use];
   const parsed = trying(() => liquid.parse(source));
   const once = (scope: TemplateScope | BatchScope): string => {
-    // A copy, since a template can count in a variable of any name.
-    const bounds = new Bounds(scope);
+    const bounds = new Bounds(scope, 'items' in scope ? scope.items.length : 0);
     const context = new BoundedContext(scope, bounds, liquid);
     const emitter = new BoundedText();
     try {
@@ -186,43 +171,11 @@ export function readTemplate(source: string, use: TemplateUse): Template {
   };
 }
 
-/** The steps and processor time of the renderings so far. */
-interface Spent {
-  steps: number;
-  processorMs: number;
-}
-
-// Keyed by the scope, which all the templates of a request share.
-const spent = new WeakMap<object, Spent>();
-
-function spentFor(scope: object): Spent {
-  const found = spent.get(scope);
-  if (found !== undefined) return found;
-  const nothing = { steps: 0, processorMs: 0 };
-  spent.set(scope, nothing);
-  return nothing;
-}
-
 /** The scope of a batch's body. It has the same bounds together with that around it. */
 export function withItems(around: TemplateScope | BatchScope, items: readonly ItemScope[]): BatchScope {
   const inside = { ...around, items };
-  spent.set(inside, spentFor(around));
+  shareBounds(around, inside);
   return inside;
-}
-
-/** Node 23.9 and later tell the time of this thread, and others that of all threads of the process. */
-const cpuUsage: () => NodeJS.CpuUsage =
-  (process as { readonly threadCpuUsage?: () => NodeJS.CpuUsage }).threadCpuUsage ?? (() => process.cpuUsage());
-
-let looked = { atMs: -Infinity, processorMs: 0 };
-
-/** The processor time so far, as it was at most `LOOK_EVERY_MS` ago. */
-function processorMs(nowMs: number): number {
-  if (Math.abs(nowMs - looked.atMs) >= LOOK_EVERY_MS) {
-    const { user, system } = cpuUsage();
-    looked = { atMs: nowMs, processorMs: (user + system) / 1000 };
-  }
-  return looked.processorMs;
 }
 
 /**
@@ -270,16 +223,13 @@ function placed({ template, why }: { readonly template: LiquidTemplate; readonly
 /** Returns a function that gives a template's JSON for a scope. All scopes share the processor time of one request. */
 function rendererOf(source: string): (scope: object) => Rendered {
   const template = readTemplate(source, 'json');
-  let processorMs = 0;
+  const shareTime = sharedTime();
   return (scope) => {
-    const spentHere = { steps: 0, processorMs };
-    spent.set(scope, spentHere);
+    shareTime(scope);
     try {
       return { text: jsonFrom(template.render(scope as TemplateScope)) }; // It has all names that a template may use.
     } catch (error) {
       return error instanceof TemplateFailed ? { failed: error.message } : undefined;
-    } finally {
-      ({ processorMs } = spentHere);
     }
   };
 }
@@ -310,88 +260,6 @@ function unknownName([root, next]: readonly unknown[], known: KnownFields): stri
 function advice(name: string, known: readonly string[]): string {
   const near = nearestKey(name, known);
   return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`;
-}
-
-/** The steps and time of one rendering. LiquidJS calls `check` before each block, and before each text, value and tag in it. */
-class Bounds {
-  steps: number;
-  readonly #before: Spent;
-  readonly #mostSteps: number;
-  readonly #beganAtMs = performance.now();
-  readonly #beganProcessorMs = processorMs(this.#beganAtMs);
-
-  constructor(scope: TemplateScope | BatchScope) {
-    this.#before = spentFor(scope);
-    this.steps = this.#before.steps;
-    this.#mostSteps = 'items' in scope ? MOST_STEPS + scope.items.length * MOST_STEPS_OF_ITEM : MOST_STEPS;
-  }
-
-  check(nowMs: number): void {
-    this.step(1);
-    if (this.#processorMs(nowMs) > MOST_PROCESSOR_MS) throw new RangeError(TOO_LONG);
-    if (nowMs - this.#beganAtMs > MOST_MS) throw new OutOfTime(TOO_LONG);
-  }
-
-  step(count: number): void {
-    this.steps += count;
-    if (this.steps > this.#mostSteps) throw new RangeError('it repeats too much');
-  }
-
-  /** The steps of a rendering that the clock ends do not count: it is done again. */
-  spendSteps(): void {
-    this.#before.steps = this.steps;
-  }
-
-  spendTime(): void {
-    this.#before.processorMs = this.#processorMs(performance.now());
-  }
-
-  /** The time of this rendering and those before. Other threads may have worked too, but no thread for longer than the clock tells. */
-  #processorMs(nowMs: number): number {
-    const usedMs = Math.min(processorMs(nowMs) - this.#beganProcessorMs, nowMs - this.#beganAtMs);
-    return this.#before.processorMs + usedMs;
-  }
-}
-
-/** One rendering. */
-class BoundedContext extends Context {
-  /** The items of a batch that are left out, with the reason. */
-  readonly skipped = new Map<unknown, string>();
-  readonly #bounds: Bounds;
-
-  constructor(scope: object, bounds: Bounds, liquid: Liquid) {
-    // LiquidJS does not export the class of its limits, and calls only `check` of this one.
-    const renderLimit = bounds as unknown as Context['renderLimit'];
-    // A copy, since a template can count in a variable of any name.
-    super({ ...scope }, liquid.options, { sync: true }, { liquid, renderLimit });
-    this.#bounds = bounds;
-  }
-
-  step(count: number): void {
-    this.#bounds.step(count);
-  }
-
-  /** A step that looks at the time, too. */
-  look(): void {
-    this.#bounds.check(performance.now());
-  }
-
-  override readProperty(value: object, name: string | number | Drop): unknown {
-    // LiquidJS counts the fields of an object that has none of this name.
-    if (name === 'size' && isRecord(value) && !Object.hasOwn(value, name)) return undefined;
-    return super.readProperty(value, name) as unknown;
-  }
-}
-
-/** The text that a rendering writes. */
-class BoundedText {
-  buffer = '';
-
-  write(value: unknown): void {
-    const text = written(value);
-    if (this.buffer.length + text.length > MOST_CHARACTERS) throw new RangeError('it writes too much');
-    this.buffer += text;
-  }
 }
 
 /** The `this` of a filter. */
