@@ -87,14 +87,13 @@ export class Alerts {
 
   /** Examines the job, and records what has changed. */
   observe(state: Observed, now: number): void {
-    const healthy = (since: number) => healthyText(state, since);
-    this.#condition('endpoint-unhealthy', state.breaker.isOpen, now, () => unhealthyText(state, now), healthy);
-    this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', now, () => pausedText(state));
+    this.#condition('endpoint-unhealthy', state.breaker.isOpen, state, now, unhealthyText);
+    this.#condition('paused-by-endpoint', state.pause?.by === 'endpoint', state, now, pausedText);
     const due = this.backlogDueAt(state, now);
-    this.#condition('backlog-old', due !== undefined && due <= now, now, () => backlogText(state));
+    this.#condition('backlog-old', due !== undefined && due <= now, state, now, backlogText);
     this.#deadLetters(state, now);
-    this.#condition('backfill-lost', state.backfill?.isLost === true, now, () => lostText(state));
-    this.#condition('holder-unreadable', isReportable(state.unreadable), now, () => holdersText(state));
+    this.#condition('backfill-lost', state.backfill?.isLost === true, state, now, lostText);
+    this.#condition('holder-unreadable', isReportable(state.unreadable), state, now, holdersText);
     this.#backfill(state, now);
   }
 
@@ -119,20 +118,20 @@ export class Alerts {
   }
 
   #condition(
-    kind: AlertKind,
+    kind: keyof typeof ENDED,
     holds: boolean,
+    state: Observed,
     now: number,
-    text: () => string,
-    ended: (since: number) => string = () => ENDED[kind] ?? '',
+    text: (state: Observed, now: number) => string,
   ): void {
     const since = this.#state.active[kind];
     if (holds === (since !== undefined)) return;
     if (since === undefined) {
-      this.#add(kind, 'began', now, text());
+      this.#add(kind, 'began', now, text(state, now));
       this.#state = { ...this.#state, active: { ...this.#state.active, [kind]: now } };
       return;
     }
-    this.#add(kind, 'ended', now, ended(since), since);
+    this.#add(kind, 'ended', now, ENDED[kind](state, since), since);
     const { [kind]: _, ...active } = this.#state.active;
     this.#state = { ...this.#state, active };
   }
@@ -174,12 +173,13 @@ function pausedText({ pause }: Observed): string {
   return `The endpoint answered HTTP ${status}. The job is paused, and everything is kept.`;
 }
 
-const ENDED: Readonly<Partial<Record<AlertKind, string>>> = {
-  'paused-by-endpoint': 'The job goes on.',
-  'backlog-old': 'No trigger waits for that long any more.',
-  'holder-unreadable': 'Nothing waits any longer for a holder that cannot be read.',
-  'backfill-lost': 'The backfill goes on, or was given up.',
-};
+const ENDED = {
+  'endpoint-unhealthy': healthyText,
+  'paused-by-endpoint': () => 'The job goes on.',
+  'backlog-old': () => 'No trigger waits for that long any more.',
+  'holder-unreadable': () => 'Nothing waits any longer for a holder that cannot be read.',
+  'backfill-lost': () => 'The backfill goes on, or was given up.',
+} satisfies Readonly<Partial<Record<AlertKind, (state: Observed, since: number) => string>>>;
 
 /** @param since when it was found to be unhealthy, epoch ms */
 function healthyText({ breaker: { acceptedAt = 0 } }: Observed, since: number): string {
