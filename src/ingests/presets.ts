@@ -24,7 +24,7 @@ import type { SignatureScheme } from './signature.ts';
 
 const EVENTS: Readonly<Record<string, 'enter' | 'exit'>> = { 'Audience Entered': 'enter', 'Audience Exited': 'exit' };
 
-const TOO_MANY: Unreadable = { reason: `it has more than ${MOST_IN_REQUEST} items` };
+const TOO_MANY: Reading = { changes: [{ reason: `it has more than ${MOST_IN_REQUEST} items` }], ignored: 0 };
 
 /** Whether a request is refused as a whole, before any of its items is read: of each, several copies would be made. */
 function isTooMany({ length }: readonly Json[]): boolean {
@@ -37,7 +37,7 @@ function isTooMany({ length }: readonly Json[]): boolean {
  */
 const readSegment: ReadArrival = ({ body }, settings) => {
   const calls = isObject(body) && Array.isArray(body['batch']) ? listOf(body['batch']) : listOf(body);
-  if (isTooMany(calls)) return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(calls)) return TOO_MANY;
   const changes: (Change | Unreadable)[] = [];
   let ignored = 0;
   for (const call of calls) {
@@ -45,7 +45,7 @@ const readSegment: ReadArrival = ({ body }, settings) => {
     if (read.length === 0) ignored += 1;
     changes.push(...read);
     // An Identify call may tell of each audience.
-    if (changes.length > MOST_IN_REQUEST) return { changes: [TOO_MANY], ignored: 0 };
+    if (changes.length > MOST_IN_REQUEST) return TOO_MANY;
   }
   return { changes, ignored, messageId: messageIdOfCalls(calls) };
 };
@@ -118,7 +118,7 @@ function messageIdOfCalls(calls: readonly Json[]): string | undefined {
  */
 const readPosthog: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
-  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(items)) return TOO_MANY;
   const read = items.map((item) => {
     if (!isObject(item)) return { reason: 'it is no JSON object' };
     return isObject(item['event']) ? eventIn(item, item['event'], settings) : plainIn(item, settings);
@@ -188,7 +188,7 @@ function namesIn(owner: JsonObject) {
  */
 const readCustomerio: ReadArrival = ({ body }, settings) => {
   const items = listOf(body);
-  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(items)) return TOO_MANY;
   const { userField } = settings;
   const read = items.map((item) => {
     if (!isObject(item)) return { reason: 'it is no JSON object' };
@@ -235,7 +235,7 @@ const readMixpanel: ReadArrival = ({ body }, settings) => {
   const parameters = objectAt(body, 'parameters');
   const members = parameters['members'];
   if (!Array.isArray(members)) return { changes: [{ reason: '"parameters.members" is no list' }], ignored: 0, answer };
-  if (isTooMany(listOf(members))) return { changes: [TOO_MANY], ignored: 0, answer };
+  if (isTooMany(listOf(members))) return { ...TOO_MANY, answer };
   const userField = settings.userField ?? DEFAULT_USER_FIELD;
   const audiences = [own(parameters, 'mixpanel_cohort_id'), own(parameters, 'mixpanel_cohort_name')];
   const changes = listOf(members).map((member) => {
@@ -272,7 +272,7 @@ function audienceOf(name: string | undefined, audiences: PresetSettings['audienc
 const readRows: ReadArrival = ({ body, query, headers }, settings) => {
   const around = isObject(body) && listIn(body) !== undefined ? body : {};
   const rows = listOf((isObject(body) ? listIn(body) : undefined) ?? body);
-  if (isTooMany(rows)) return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(rows)) return TOO_MANY;
   const changes = rows.map((row) => {
     if (!isObject(row)) return { reason: 'a row is no JSON object' };
     const valueOf = (key: string) => query[key] ?? own(around, key) ?? own(row, key);
@@ -308,8 +308,7 @@ const TEST = 'test-';
 const readLytics: ReadArrival = (arrival, settings) => {
   const messageId = arrival.headers['webhook-id'];
   const messages = listOf(arrival.body).map(unwrapped);
-  if (isTooMany(messages.flatMap((message) => [message, ...eventsIn(message).slice(1)])))
-    return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(messages.flatMap((message) => [message, ...eventsIn(message).slice(1)]))) return TOO_MANY;
   if (messageId?.startsWith(TEST) === true) return { changes: [], ignored: messages.length };
   return { changes: messages.flatMap((message) => changesIn(message, settings)), ignored: 0, messageId };
 };
@@ -320,7 +319,7 @@ const readLytics: ReadArrival = (arrival, settings) => {
  */
 const readStandard: ReadArrival = (arrival, settings) => {
   const items = listOf(arrival.body).map(unwrapped);
-  if (isTooMany(items)) return { changes: [TOO_MANY], ignored: 0 };
+  if (isTooMany(items)) return TOO_MANY;
   if (items.some((item) => isObject(item) && isMessage(item))) return readLytics(arrival, settings);
   const { headers } = arrival;
   return readingOf(
