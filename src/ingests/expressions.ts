@@ -213,9 +213,10 @@ async function answerOf(worker: Worker, request: ToEvaluate): Promise<Evaluation
       const { user, system } = process.cpuUsage(began.cpu);
       // The work of this thread is other people's requests.
       const leftMs = LONGEST_MS - (user + system) / 1000 + performance.eventLoopUtilization(began.loop).active;
+      const waitMs = Math.min(leftMs, LONGEST_WAIT_MS - (performance.now() - began.atMs));
       // If this thread was busy for long, the answer may be here by now, and is read first.
-      if (leftMs <= 0 || performance.now() - began.atMs >= LONGEST_WAIT_MS) setImmediate(fail);
-      else timer = setTimeout(look, Math.ceil(leftMs));
+      if (waitMs <= 0) setImmediate(fail);
+      else timer = setTimeout(look, Math.ceil(waitMs));
     };
     let timer = setTimeout(look, LONGEST_MS);
   });
