@@ -221,7 +221,7 @@ export class TraceStory {
 }
 
 const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redelivering'>, string>> = {
-  redelivered: 'it was redelivered',
+  redelivered: 'it was returned to its job',
   discarded: 'it was discarded',
   expired: 'nobody decided in time',
   terminated: 'its workflow was terminated or cancelled, so it will not be sent',
@@ -234,8 +234,10 @@ function receivedText(
 ): string {
   const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
   const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
+  if (redelivery !== undefined && refused !== undefined)
+    return `${printable(what)}${at}: the job did not take it back from its dead letter: ${printable(refused)}`;
   if (refused !== undefined) return `${printable(what)} rejected: ${printable(refused)}`;
-  if (redelivery !== undefined) return `${printable(what)} back from its dead letter${at}`;
+  if (redelivery !== undefined) return `${printable(what)} returned to the job from its dead letter${at}`;
   if (newerAt !== undefined)
     return `${printable(what)} received late${at} and dropped: the job had accepted a newer change, of ${printable(newerAt)}`;
   return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;

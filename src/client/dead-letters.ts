@@ -14,11 +14,13 @@ import {
   DeadLetterNotFound,
   DiscardRefused,
   InvalidFilter,
+  JobNotFound,
   OutcomeUnknown,
   RedeliveryRefused,
   SlugNotChecked,
 } from './errors.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import { statusOf } from './jobs/stopped-jobs.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
 import { checkOptions } from './options.ts';
 import { inOrder, type OrderedItem, type Outcome } from './in-order.ts';
@@ -88,6 +90,8 @@ export interface DeadLetterReport extends Omit<DeadLetterStatus, 'state'> {
   readonly id: string;
   /** `terminated`: its workflow was ended from outside, so that it neither waits nor is sent. */
   readonly state: DeadLetterState | 'terminated';
+  /** It waits, but no job can send it: its own has ended. Another one may have its id. Absent also when that is unknown. */
+  readonly unsendable?: true;
 }
 
 /** The progress of a decision about many. */
@@ -233,7 +237,21 @@ export class DeadLetters {
   async show(id: string): Promise<DeadLetterReport> {
     const bare = deadLetterIdOf(id);
     const status = await this.#status(bare);
-    return { id: bare, ...status, ...((await this.#isTerminated(bare, status)) ? { state: 'terminated' } : {}) };
+    if (await this.#isTerminated(bare, status)) return { id: bare, ...status, state: 'terminated' };
+    const isUnsendable = status.state === 'waiting' && (await this.#isUnsendable(status));
+    return { id: bare, ...status, ...(isUnsendable ? { unsendable: true } : {}) };
+  }
+
+  async #isUnsendable({ jobId, subscriptionId }: DeadLetterStatus): Promise<boolean> {
+    try {
+      const job = await statusOf(this.#client, jobId);
+      // A job without a subscription is starting.
+      if (job.subscriptionId !== subscriptionId) return job.subscriptionId !== '';
+      return job.state === 'stopped' && job.kept === undefined && job.recoverableUntil === undefined;
+    } catch (error) {
+      // One that another client started may have its job id as its workflow id.
+      return error instanceof JobNotFound && (await describeLast(this.#client, jobId)) === undefined;
+    }
   }
 
   /** The workflow itself does not know: in its own state it still waits. */

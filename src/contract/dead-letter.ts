@@ -114,6 +114,8 @@ export interface DeadLetterStatus {
   readonly v: 1;
   readonly state: DeadLetterState;
   readonly jobId: string;
+  /** Of the job that can send it. */
+  readonly subscriptionId: string;
   readonly deliveryId: string;
   readonly redeliveries: number;
   readonly user: string;

@@ -1,7 +1,7 @@
 import type { Arrival } from '../domain/job/steps.ts';
 import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
-import type { DeadLetter, DeadLetterState } from './dead-letter.ts';
+import type { AddressedAnswer, DeadLetter, DeadLetterState } from './dead-letter.ts';
 import type { EndpointStatus, JobState, LastFailure, Waits } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -21,6 +21,8 @@ export type JobFact = { readonly runId: string; readonly atMs: number } &
     | { readonly kind: 'prepared'; readonly result: unknown }
     | ({ readonly kind: 'slice' } & SliceRun)
     | { readonly kind: 'died'; readonly letters: readonly DeadLetter[] }
+    /** The job decided whether it takes dead letters that were redelivered. */
+    | { readonly kind: 'answered'; readonly answers: readonly AddressedAnswer[] }
     /** Somebody asked for the job to be stopped, and decided about the waiting triggers. */
     | { readonly kind: 'stop-asked'; readonly waiting: unknown }
     /** The run closed; with the run that continues it, if there is one. */
@@ -35,7 +37,7 @@ interface TraceLine {
   readonly at: string;
 }
 
-/** A trigger was signalled to the job. */
+/** A trigger was signalled to the job. Of a dead letter: the job has answered, too. */
 export interface TriggerReceived extends TraceLine {
   readonly kind: 'received';
   readonly runId: string;

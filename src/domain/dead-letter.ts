@@ -136,6 +136,7 @@ export function describeDeadLetter(
     v: 1,
     state,
     jobId: jobIdOf(letter.jobWorkflowId),
+    subscriptionId: letter.subscriptionId,
     deliveryId: letter.deliveryId,
     redeliveries: letter.redeliveries,
     user: letter.user,

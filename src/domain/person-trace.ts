@@ -1,5 +1,5 @@
 import type { Audience } from '../contract/audience.ts';
-import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { DeadLetter, RedeliveryAnswer, RedeliveryRefusal } from '../contract/dead-letter.ts';
 import type {
   JobDiscarded,
   JobFact,
@@ -41,8 +41,8 @@ export class PersonTrace {
   /** Undefined before the job's definition was checked. */
   #audiences: readonly Audience[] | undefined;
   #names: readonly Audience[] = [];
-  /** Known from the second run on. */
-  #subscriptionId: string | undefined;
+  /** Redeliveries that the job has not answered yet, by run and question. */
+  readonly #asked = new Map<string, TriggerReceived>();
   /** First runs of the dead letters that came back. */
   readonly #takenLetters = new Set<string>();
   /** Whether the job drops late changes, and the newest changes to compare them with. */
@@ -77,6 +77,8 @@ export class PersonTrace {
         return fact.waiting === 'discard' ? this.#discarded(fact) : [];
       case 'died':
         return fact.letters.filter(({ user }) => user === this.#user).map((letter) => this.#died(letter));
+      case 'answered':
+        return fact.answers.flatMap(({ answer }) => this.#answered(answer));
       case 'closed':
         // Signals to a job that ended before its definition was checked.
         return this.#receivedEarly();
@@ -89,7 +91,6 @@ export class PersonTrace {
     this.#dropsStale = job.definition.stale === 'drop';
     if (this.#dropsStale) this.#newest = new Map(newest);
     this.#audiences = job.audiences;
-    this.#subscriptionId = job.subscriptionId;
     this.#names = [...job.audiences, ...job.formerAudiences];
     const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
     if (head === undefined || more?.failures === undefined) return;
@@ -128,7 +129,8 @@ export class PersonTrace {
         return [];
       }
       case 'redelivery':
-        return this.#redelivered(came, arrival.raw);
+        this.#redelivered(came, arrival.raw);
+        return [];
       case 'page':
         return this.#page(came, arrival.raw);
       default:
@@ -156,34 +158,33 @@ export class PersonTrace {
     };
   }
 
-  #redelivered({ runId, atMs }: EventMoment, raw: unknown): Traced[] {
+  /** A dead letter asks the job to take it. */
+  #redelivered({ runId, atMs }: EventMoment, raw: unknown): void {
     const reading = readRedelivery(raw, MAX_TRIGGER_BYTES);
-    if (!reading.ok || reading.redelivery.user !== this.#user) return [];
-    const { asking, trigger, force, isWithdrawn, subscriptionId } = reading.redelivery;
-    if (isWithdrawn || this.#takenLetters.has(asking.runId)) return [];
+    if (!reading.ok || reading.redelivery.user !== this.#user || reading.redelivery.isWithdrawn) return;
+    const { asking, trigger } = reading.redelivery;
     const { audience, event, at, redelivery } = trigger;
-    const isOthers = this.#subscriptionId !== undefined && this.#subscriptionId !== subscriptionId;
-    const isFormer = !force && this.#audiences?.some(({ id }) => id === audience) === false;
-    const refused = isOthers
-      ? `a dead letter of another job, subscription ${subscriptionId}`
-      : isFormer
-        ? `the job no longer subscribes to audience "${this.#slugOf(audience)}"`
-        : undefined;
+    this.#asked.set(questionText(asking), {
+      kind: 'received',
+      jobId: this.#jobId,
+      runId,
+      at: instantOf(atMs),
+      event,
+      audience: this.#slugOf(audience),
+      triggerAt: at,
+      redelivery,
+    });
+  }
+
+  /** The job alone knows whether it takes a dead letter. */
+  #answered(answer: RedeliveryAnswer): Traced[] {
+    const { runId, refusal } = answer;
+    const asked = this.#asked.get(questionText(answer));
+    this.#asked.delete(questionText(answer));
     // It may ask again, but is taken only once.
-    if (refused === undefined) this.#takenLetters.add(asking.runId);
-    return [
-      {
-        kind: 'received',
-        jobId: this.#jobId,
-        runId,
-        at: instantOf(atMs),
-        event,
-        audience: this.#slugOf(audience),
-        triggerAt: at,
-        redelivery,
-        ...(refused === undefined ? {} : { refused }),
-      },
-    ];
+    if (asked === undefined || this.#takenLetters.has(runId)) return [];
+    if (refusal === undefined) this.#takenLetters.add(runId);
+    return [{ ...asked, ...(refusal === undefined ? {} : { refused: REFUSALS[refusal] }) }];
   }
 
   #page({ runId, atMs }: EventMoment, raw: unknown): Traced[] {
@@ -239,6 +240,20 @@ export class PersonTrace {
   #slugOf(audience: string): string {
     return findAudience(this.#names, audience)?.slug ?? audience;
   }
+}
+
+/** Why a job did not take a dead letter. */
+const REFUSALS: Readonly<Record<RedeliveryRefusal, string>> = {
+  'other-subscription': 'it belongs to an earlier job of this id',
+  'audience-left': 'the job no longer subscribes to its audience',
+  stopped: 'the job was stopped',
+  discarding: 'the job was stopping, and dropped what waited',
+  withdrawn: 'it was withdrawn',
+  unreadable: 'the job could not read it',
+};
+
+function questionText({ runId, question }: Pick<RedeliveryAnswer, 'runId' | 'question'>): string {
+  return `${runId} ${question}`;
 }
 
 /** Whether an event of a trace shows that its job knows the person. A trigger may wait for longer than the histories that record it are kept. */

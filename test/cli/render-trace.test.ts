@@ -122,6 +122,13 @@ test('a story: when, what, what came of it, and where things stand now', () => {
   ]);
 });
 
+test('a redelivery is a return to the job, never a delivery; one that the job refused is not a return either', () => {
+  const redelivered = { ...received, redelivery: 1 };
+  expect(last(redelivered)).toContain('enter vip returned to the job from its dead letter');
+  const refused = last({ ...redelivered, refused: 'the job was stopped' });
+  expect(refused).toContain('did not take it back from its dead letter: the job was stopped');
+});
+
 test('no line is wider than 80 columns, however much an endpoint says', () => {
   const story = told(attempted({ answer: 'x'.repeat(200) }), attempted({ answer: 'long words '.repeat(20) }));
   expect(Math.max(...story.map((text) => text.length))).toBeLessThanOrEqual(80);

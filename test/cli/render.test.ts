@@ -252,6 +252,7 @@ const report: DeadLetterReport = {
   id,
   state: 'waiting',
   jobId: 'vip-to-crm',
+  subscriptionId: '5b'.repeat(16),
   deliveryId: '36e243f8fd8f4530bbd330fa7fb1a685',
   redeliveries: 0,
   user: '7076027172059065053',
@@ -277,6 +278,7 @@ test('a dead letter is in words', () => {
     'in a list': summaryLines(summary, { nowMs: letterNowMs }),
     'in a list, not redelivered': summaryLines({ ...summary, notice: 'The person left.' }, { nowMs: letterNowMs }),
     'one that waits': shown(),
+    'one whose job has ended': shown({ unsendable: true }),
     'one whose profile is lost': shown({ failure: lost }),
     'not redelivered, and how to send it all the same': shown({ notice: left, forceable: true }),
     'not redelivered, and nothing to force': shown({ notice: 'It belongs to an earlier job crm.' }),
@@ -285,8 +287,9 @@ test('a dead letter is in words', () => {
     discarded: shown({ state: 'discarded' }),
     redelivered: shown({ state: 'redelivered' }),
   }).toMatchSnapshot();
-  // For a lost profile, the advice is to push again, and not to redeliver.
-  expect(shown({ failure: lost })).not.toContain('redeliver');
+  // For a lost profile or a job that has ended, the advice is to push again, and not to redeliver.
+  for (const changed of [{ failure: lost }, { unsendable: true } as const])
+    expect(shown(changed)).not.toContain('redeliver');
 });
 
 test('a dead letter fits into 80 columns', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import type { RedeliveryRefusal } from '../../src/contract/dead-letter.ts';
 import type { SliceReport } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { carryJob } from '../../src/domain/job/carrying.ts';
@@ -119,25 +120,41 @@ test('a page that is sent twice is reported once', () => {
   expect(trace('stranger').take(signalled(page))).toEqual([]);
 });
 
-test('a dead letter, and that it came back', () => {
+/** A question of a dead letter of `p`, and the answer of the job. */
+function redelivery(question: number, more: object = {}): JobFact {
+  const asking = { workflowId: 'dead-letter-1', runId: 'one run', question };
+  const trigger = { audience: A?.id, event: 'enter', at, redelivery: 1 };
+  const raw = { subscriptionId: '5b'.repeat(16), asking, user: 'p', trigger, ...more };
+  return signalled({ kind: 'redelivery', raw });
+}
+function answered(question: number, refusal?: RedeliveryRefusal): JobFact {
+  const answer = { runId: 'one run', question, ...(refusal === undefined ? {} : { refusal }) };
+  return { ...came, kind: 'answered', answers: [{ workflowId: 'dead-letter-1', answer }] };
+}
+
+test('a dead letter, and that its job took it back', () => {
   const letter = aDeadLetter({ user: 'p' });
   expect(trace().take({ ...came, kind: 'died', letters: [aDeadLetter({ user: 'q' }), letter] })).toMatchObject([
     { kind: 'died', deadLetterId: `${letter.deliveryId}-${letter.redeliveries}`, at: letter.diedAt },
   ]);
-  const raw = {
-    subscriptionId: letter.subscriptionId,
-    asking: { workflowId: 'dead-letter-1', runId: 'one run', question: 1 },
-    user: 'p',
-    trigger: { audience: A?.id, event: 'enter', at, redelivery: 1 },
-  };
   const one = trace();
-  const asked = (more: object): Arrival => ({ kind: 'redelivery', raw: { ...raw, ...more } });
-  expect(one.take(signalled(asked({ isWithdrawn: true })))).toEqual([]);
-  expect(one.take(signalled(asked({})))).toMatchObject([
-    { kind: 'received', redelivery: 1, audience: A?.slug, triggerAt: at },
-  ]);
-  // It asks once more, since it has not heard.
-  expect(one.take(signalled(asked({})))).toEqual([]);
+  const told = (...facts: JobFact[]) => facts.flatMap((fact) => one.take(fact));
+  expect(told(redelivery(1, { isWithdrawn: true }), answered(1, 'withdrawn'))).toEqual([]);
+  expect(told(redelivery(2), redelivery(3))).toEqual([]);
+  const taken = { kind: 'received', redelivery: 1, audience: A?.slug, triggerAt: at };
+  expect(told(answered(2))).toMatchObject([taken]);
+  // It asked once more, since it had not heard.
+  expect(told(answered(3))).toEqual([]);
+});
+
+test('a dead letter that its job refused is reported with the reason, and not as taken', () => {
+  const one = trace();
+  for (const refusal of ['other-subscription', 'stopped', 'discarding', 'audience-left', 'unreadable'] as const) {
+    one.take(redelivery(1));
+    expect(one.take(answered(1, refusal))).toMatchObject([{ redelivery: 1, refused: expect.any(String) }]);
+  }
+  one.take(redelivery(2));
+  expect(one.take(answered(2))[0]).not.toHaveProperty('refused');
 });
 
 test('garbage among the signals belongs to nobody', () => {

@@ -69,9 +69,12 @@ test('a trigger that the endpoint refuses is a dead letter that is listed and sh
 });
 
 test('dead letters of an earlier job with the same id are counted apart, and this job cannot send them', async () => {
-  const { job } = await jobWithDeadLettersOf('of the first', 'of the first, too');
+  const { job, ids } = await jobWithDeadLettersOf('of the first', 'of the first, too');
+  const isUnsendable = async () => (await lab.jobs.deadLetters.show(ids[0] ?? '')).unsendable;
+  expect(await isUnsendable()).toBeUndefined();
   await lab.jobs.stop(job);
   await lab.handle(job).result();
+  expect(await isUnsendable()).toBe(true);
   const definition = { label: 'Again', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   await lab.jobs.start(definition, { jobId: job });
   // Also while it has none of its own.
@@ -82,6 +85,7 @@ test('dead letters of an earlier job with the same id are counted apart, and thi
   expect((await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job))).toContain(
     '2 (2 earlier)',
   );
+  expect(await isUnsendable()).toBe(true);
   await withDeadLettersOf(job, ['of the second']);
   const isCounted = ({ deadLettersWaiting }: { readonly deadLettersWaiting?: number }) => deadLettersWaiting === 3;
   // Where the namespace does not have the search attributes, nobody knows whose a letter is.
@@ -93,6 +97,9 @@ test('dead letters of an earlier job with the same id are counted apart, and thi
   );
   const line = (await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job));
   expect(line).toContain('3 (2 earlier)');
+  // A stop is about its own dead letters.
+  const stopped = await operator.run(['stop', job, '--waiting', 'keep']);
+  expect(unwrapped(stopped.stderr)).toContain(`1 dead letter of ${job} waits for a decision.`);
 });
 
 const AGAIN = { label: 'Again', audiences: ['vip'], authorization: null };
@@ -273,6 +280,9 @@ test('a dead letter of a terminated job whose id another one has stays with the 
   await lab.jobs.exit(job, { audience: 'vip', user: 'later', profile: {} });
   await lab.arrives('later');
   expect(arrivalsOf('of before').map(({ answered }) => answered)).toEqual([422]);
+  const returns = [];
+  for await (const event of lab.jobs.trace('of before', { jobId: job })) if ('redelivery' in event) returns.push(event);
+  expect(returns).toMatchObject(Array(3).fill({ kind: 'received', refused: expect.any(String) }));
 });
 
 test('a dead letter discarded while the source checks its redelivery is never sent', async () => {

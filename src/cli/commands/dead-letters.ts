@@ -335,16 +335,18 @@ function resetCommand(id: string): string {
 
 /** The next steps for a person. */
 function nextRows(report: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
-  const { id, state, forceable, failure, expiresAt } = report;
+  const { id, state, unsendable, forceable, failure, expiresAt } = report;
   if (state === 'terminated') return [['Next', `If that was a mistake: ${resetCommand(id)}`]];
   if (state !== 'waiting') return [];
   const expiry = ['', `Without a decision it expires ${fromNow(expiresAt, nowMs)}.`] as const;
-  if (failure.code === ATTEMPT_CODES.profileLost)
-    return [
-      ['Next', 'It cannot be sent without the profile that it came with: push the trigger again.'],
-      ['', `Then drop this one: triggers dead-letters discard ${printable(id)}`],
-      expiry,
-    ];
+  const obstacle =
+    unsendable === true
+      ? 'It can never be sent, since its job has ended. To tell the endpoint all the same, push the trigger to another job.'
+      : failure.code === ATTEMPT_CODES.profileLost
+        ? 'It cannot be sent without the profile that it came with: push the trigger again.'
+        : undefined;
+  if (obstacle !== undefined)
+    return [['Next', obstacle], ['', `Then drop this one: triggers dead-letters discard ${printable(id)}`], expiry];
   const force = forceable === true ? ' --force' : '';
   return [
     ['Next', `Once the cause is fixed, send it: triggers dead-letters redeliver ${printable(id)}${force}`],

@@ -59,7 +59,7 @@ export const stopCommand = command({
 type Waiting = NonNullable<StopRequest['waiting']>;
 
 /** The exact effects of a stop that cannot be undone, in sentences; '' when there are none. */
-async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waiting: Waiting): Promise<string> {
+async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waiting: Waiting): Promise<string> {
   // It has ended, and can only be asked to discard what it kept. Any other request is refused, and changes nothing.
   if (status.state === 'stopped' && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
@@ -67,16 +67,19 @@ async function extentOf(jobs: ExportJobs, job: string, status: Stoppable, waitin
     ...(dropped === undefined
       ? []
       : [`${dropped} of ${job} will not be sent, and cannot be had back.${inFlightText(status)}`]),
-    ...lettersText(job, await deadLettersOf(jobs, job), waiting),
+    ...lettersText(job, await deadLettersOf(jobs, status), waiting),
   ].join(' ');
 }
 
-/** How many dead letters wait; undefined when that is unknown, since some cannot be read here, for example. */
-async function deadLettersOf(jobs: ExportJobs, job: string): Promise<number | undefined> {
+/** How many of its own dead letters wait; undefined when that is unknown, since some cannot be read here, for example. */
+async function deadLettersOf(
+  jobs: ExportJobs,
+  { jobId, deadLettersOfEarlierJobs: earlier = 0 }: JobStatus,
+): Promise<number | undefined> {
   try {
     let found = 0;
-    for await (const _ of jobs.deadLetters.waiting({ jobId: job })) found++;
-    return found;
+    for await (const _ of jobs.deadLetters.waiting({ jobId })) found++;
+    return Math.max(0, found - earlier);
   } catch {
     return undefined;
   }

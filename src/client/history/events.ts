@@ -7,7 +7,7 @@ import {
 import type { Payload } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../../contract/attempt.ts';
-import type { DeadLetter } from '../../contract/dead-letter.ts';
+import type { AddressedAnswer, DeadLetter } from '../../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
 import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
@@ -260,7 +260,7 @@ class RunReader {
       event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
       event.workflowExecutionUpdateAdmittedEventAttributes?.request;
     if (update?.input?.name === stopUpdate.name) return [await this.#stopAsked(update.input.args?.payloads, came)];
-    if (event.activityTaskScheduledEventAttributes != null) return this.#schedule(event);
+    if (event.activityTaskScheduledEventAttributes != null) return await this.#schedule(event, came);
     if (event.activityTaskStartedEventAttributes != null) {
       const scheduled = this.#scheduled.get(String(event.activityTaskStartedEventAttributes.scheduledEventId));
       if (scheduled !== undefined) scheduled.startedAtMs = came.atMs;
@@ -304,10 +304,18 @@ class RunReader {
     return { ...came, kind: 'stop-asked', waiting: isRecord(request) ? request['waiting'] : undefined };
   }
 
-  #schedule({ eventId, activityTaskScheduledEventAttributes: attributes }: HistoryEvent): [] {
+  async #schedule(
+    { eventId, activityTaskScheduledEventAttributes: attributes }: HistoryEvent,
+    came: EventMoment,
+  ): Promise<JobFact[]> {
     const name = attributes?.activityType?.name ?? '';
-    if (!READ.has(name)) return [];
     const payloads = attributes?.input?.payloads ?? [];
+    if (name === 'answerLetters') {
+      // The argument that our own workflow gave to `answerLetters`.
+      const [answers] = (await decode(this.#client, payloads)) as [readonly AddressedAnswer[]];
+      return [{ ...came, kind: 'answered', answers }];
+    }
+    if (!READ.has(name)) return [];
     const activityId = attributes?.activityId ?? '';
     this.#scheduled.set(String(eventId), { name, activityId, payloads, startedAtMs: undefined });
     return [];

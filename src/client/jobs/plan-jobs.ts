@@ -54,7 +54,7 @@ interface StoppedJob {
   readonly action: 'stop';
   /** Triggers that it sends first. */
   readonly waiting: number;
-  /** Dead letters that can then never be sent; absent: none, or unknown. */
+  /** Its own dead letters, which can then never be sent; absent: none, or unknown. */
   readonly deadLettersWaiting?: number;
 }
 
@@ -292,7 +292,9 @@ async function unwantedJobs(
 
 /** Undefined: it is stopping already. */
 async function stopOf(client: Client, jobId: string): Promise<StoppedJob | undefined> {
-  const { state, waiting, deadLettersWaiting } = await statusOf(client, jobId);
+  const { state, waiting, deadLettersWaiting, deadLettersOfEarlierJobs = 0 } = await statusOf(client, jobId);
   if (state === 'stopping' || state === 'stopped') return undefined;
-  return { jobId, action: 'stop', waiting, ...(deadLettersWaiting === undefined ? {} : { deadLettersWaiting }) };
+  const own =
+    deadLettersWaiting === undefined ? {} : { deadLettersWaiting: deadLettersWaiting - deadLettersOfEarlierJobs };
+  return { jobId, action: 'stop', waiting, ...own };
 }

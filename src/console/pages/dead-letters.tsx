@@ -253,6 +253,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const [isForced, setForced] = useState(false);
   const [isDiscarding, setDiscarding] = useState(false);
   const mayDecide = mayOperate && letter?.state === 'waiting';
+  const mayAct = mayDecide && (isDiscarding || letter.unsendable !== true);
   const what = isDiscarding ? 'discard' : 'redeliver';
   const force = isForced && !isDiscarding;
   const decide = async (): Promise<void> => {
@@ -274,8 +275,8 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
       failure={failure ?? action.failure}
       onClose={isDiscarding ? () => setDiscarding(false) : onClose}
       onAction={() => void decide()}
-      {...(mayDecide ? { action: isDiscarding ? 'Discard permanently' : 'Redeliver' } : {})}
-      {...(mayDecide ? { command: `triggers dead-letters ${what} ${id}${force ? ' --force' : ''}` } : {})}
+      {...(mayAct ? { action: isDiscarding ? 'Discard permanently' : 'Redeliver' } : {})}
+      {...(mayAct ? { command: `triggers dead-letters ${what} ${id}${force ? ' --force' : ''}` } : {})}
     >
       {letter === undefined && failure === undefined && <Loading what="the dead letter" />}
       {letter !== undefined && (
@@ -326,6 +327,9 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               </>
             )}
           </dl>
+          {letter.unsendable === true && (
+            <p class="caution">It can never be sent, since its job has ended. To tell the endpoint, push it again.</p>
+          )}
           {letter.profile !== undefined && (
             <>
               <p class="hint">The profile that was signalled with it:</p>
@@ -441,7 +445,8 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
       {result !== undefined ? (
         <>
           <p>
-            {counted(result.done, 'dead letter')} {what === 'redeliver' ? 'redelivered' : 'discarded'}.
+            {counted(result.done, 'dead letter')} {result.done === 1 ? 'was' : 'were'}{' '}
+            {what === 'discard' ? 'discarded' : `returned to ${result.done === 1 ? 'its job' : 'their jobs'}`}.
           </p>
           {grouped(result.failures).map(([reason, ids]) => (
             <div key={reason} class="notice caution">

@@ -157,12 +157,13 @@ function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
       if (event.refused !== undefined)
         return (
           <Line at={at} tone="bad">
-            Signalled, and refused: <Clipped text={event.refused} />
+            {event.redelivery === undefined ? 'Signalled, and rejected' : 'Not returned from its dead letter'}:{' '}
+            <Clipped text={event.refused} />
           </Line>
         );
       return (
         <Line at={at} tone="quiet">
-          {event.redelivery === undefined ? 'Signalled' : 'Redelivered from a dead letter'}: {event.event}{' '}
+          {event.redelivery === undefined ? 'Signalled' : 'Returned to the job from its dead letter'}: {event.event}{' '}
           <Tag text={event.audience ?? ''} />
           {event.newerAt !== undefined && ', dropped: a newer change had been accepted'}
         </Line>
@@ -176,7 +177,7 @@ function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
     case 'attempted':
       return <Attempted event={event} />;
     case 'died': {
-      const state = event.state === 'waiting' ? 'Waiting for a decision' : capital(event.state);
+      const state = LETTER_STATES[event.state] ?? capital(event.state);
       const notice = event.notice === undefined ? '' : `: ${printable(event.notice)}`;
       return (
         <Line at={at} tone="bad" hint={state + notice}>
@@ -208,6 +209,12 @@ function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
       );
   }
 }
+
+/** The states of a dead letter that are shown by other words. */
+const LETTER_STATES: Readonly<Record<string, string>> = {
+  waiting: 'Waiting for a decision',
+  redelivered: 'Returned to its job',
+};
 
 function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'attempted' }> }): JSX.Element {
   const { outcome, answer = '', durationMs, attempt } = event;
