@@ -114,7 +114,7 @@ export interface DeadLetterStatus {
   readonly v: 1;
   readonly state: DeadLetterState;
   readonly jobId: string;
-  /** Of the job that can send it. */
+  /** The job that can send it has this subscription. */
   readonly subscriptionId: string;
   readonly deliveryId: string;
   readonly redeliveries: number;

@@ -37,7 +37,7 @@ interface TraceLine {
   readonly at: string;
 }
 
-/** A trigger was signalled to the job. Of a dead letter: the job has answered, too. */
+/** A trigger was signalled to the job. A redelivered dead letter is reported once the job has answered it. */
 export interface TriggerReceived extends TraceLine {
   readonly kind: 'received';
   readonly runId: string;
