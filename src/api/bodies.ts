@@ -3,7 +3,7 @@ import { finished, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Json } from '../contract/trigger.ts';
-import { doubledKey, excessOf } from '../domain/json-scan.ts';
+import { doubledKey, excessOf, MOST_IN_BODY } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { Refused } from './refusal.ts';
@@ -269,10 +269,6 @@ export function textOf(bytes: Uint8Array): string {
   }
 }
 
-/** Most levels of a body: a profile has 200 at most, and a few surround it. */
-const MOST_LEVELS = 250;
-/** Most values of a body, as `excessOf` counts them. A value may take two bytes of the body, and a hundred once it is parsed. */
-const MOST_VALUES = 250_000;
 /** In a longer body the place of the mistake is not searched: that takes ten times as long as parsing it. */
 const PLACE_CHARACTERS = 64 * 1024;
 
@@ -280,11 +276,11 @@ const PLACE_CHARACTERS = 64 * 1024;
 export function jsonBody(text: string): JsonBody {
   if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   // This check is before parsing, which would take a second for each 4 KB of packed data.
-  const excess = excessOf(text, { levels: MOST_LEVELS, values: MOST_VALUES });
+  const excess = excessOf(text, MOST_IN_BODY);
   if (excess === 'levels')
-    throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_LEVELS} levels deep.`);
+    throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_IN_BODY.levels} levels deep.`);
   if (excess === 'values')
-    throw new Refused(422, 'InvalidRequest', `The body has more than ${MOST_VALUES} values. Send it in parts.`);
+    throw new Refused(422, 'InvalidRequest', `The body has more than ${MOST_IN_BODY.values} values. Send it in parts.`);
   let value: Json;
   try {
     value = parseJson(text);

@@ -65,6 +65,12 @@ export function doubledKey(text: string, levels = Infinity): string | undefined 
 }
 
 /**
+ * Most levels and values of what another system sends, as `excessOf` counts them. A profile has 200 levels at most, and a few surround it. A value may
+ * take two bytes of the text, and a hundred once it is parsed.
+ */
+export const MOST_IN_BODY = { levels: 250, values: 250_000 };
+
+/**
  * Which bound a text exceeds, which need not be JSON; undefined: none. Ask this before parsing: a few KB of packed data can hold a million values.
  *
  * @param most.levels in which objects and arrays are nested.

@@ -1,5 +1,6 @@
 import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { instantOf, parseInstant } from '../domain/instant.ts';
+import { MAX_TRIGGER_BYTES } from '../domain/trigger.ts';
 
 /** The parts of a request that an ingest reads. */
 export interface Arrival {
@@ -173,8 +174,12 @@ export function changeOf(reported: ReportedChange, { audience }: PresetSettings)
   return { user, event, audiences: [first, ...others], at, profile: fields };
 }
 
-/** An object without some of its fields. */
+/** More fields than a trigger has room for, although each takes only 5 bytes or more: `"":0,`. */
+const TOO_MANY_FIELDS = MAX_TRIGGER_BYTES / 5;
+
+/** An object without some of its fields. One that is too large for a trigger stays as it is: its copy would be refused, and may take seconds. */
 export function without(owner: JsonObject, keys: (key: string) => boolean): JsonObject {
+  if (Object.keys(owner).length > TOO_MANY_FIELDS) return owner;
   return Object.fromEntries(Object.entries(owner).filter(([key]) => !keys(key)));
 }
 

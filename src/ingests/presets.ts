@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
-import { misspeltInTrigger, MOST_IN_REQUEST } from '../domain/trigger.ts';
+import { jsonBytes } from '../domain/json.ts';
+import { MAX_TRIGGER_BYTES, misspeltInTrigger, MOST_IN_REQUEST } from '../domain/trigger.ts';
 import {
   isObject,
   listOf,
@@ -31,6 +32,26 @@ function isTooMany({ length }: readonly Json[]): boolean {
   return length > MOST_IN_REQUEST;
 }
 
+/** Most bytes of a request's profiles that are repeated because an item tells of several audiences: each of its changes has the whole profile. */
+const MOST_REPEATED_BYTES = 16 * 1024 * 1024;
+
+/** Bounds the repeated profiles of one request before they are copied. */
+class RepeatedProfiles {
+  #bytes = 0;
+
+  /** Returns why a profile cannot be repeated so often; undefined: it can. */
+  add(profile: JsonObject, times: number): Unreadable | undefined {
+    if (times < 2) return undefined;
+    const bytes = jsonBytes(profile);
+    if (bytes > 2 * MAX_TRIGGER_BYTES) return { reason: 'its profile is too large for a trigger' };
+    if (this.#bytes + bytes * times > MOST_REPEATED_BYTES) return { reason: REPEATS_TOO_MUCH };
+    this.#bytes += bytes * times;
+    return undefined;
+  }
+}
+
+const REPEATS_TOO_MUCH = `the profiles of its items, once for each audience, have more than ${MOST_REPEATED_BYTES} bytes`;
+
 /**
  * Calls of Segment's specification, one or a batch, which RudderStack makes as well: Track `Audience Entered` and `Audience Exited`, and Identify
  * with a boolean trait of the audience's name. Other calls tell of no change.
@@ -39,9 +60,10 @@ const readSegment: ReadArrival = ({ body }, settings) => {
   const calls = isObject(body) && Array.isArray(body['batch']) ? listOf(body['batch']) : listOf(body);
   if (isTooMany(calls)) return TOO_MANY;
   const changes: (Change | Unreadable)[] = [];
+  const repeated = new RepeatedProfiles();
   let ignored = 0;
   for (const call of calls) {
-    const read = isObject(call) ? changesOfCall(call, settings) : [NO_CALL];
+    const read = isObject(call) ? changesOfCall(call, settings, repeated) : [NO_CALL];
     if (read.length === 0) ignored += 1;
     changes.push(...read);
     // An Identify call may tell of each audience.
@@ -52,9 +74,13 @@ const readSegment: ReadArrival = ({ body }, settings) => {
 
 const NO_CALL: Unreadable = { reason: 'it is no call: a JSON object with a "type"' };
 
-function changesOfCall(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
+function changesOfCall(
+  call: JsonObject,
+  settings: PresetSettings,
+  repeated: RepeatedProfiles,
+): (Change | Unreadable)[] {
   if (call['type'] === 'track') return tracked(call, settings);
-  return call['type'] === 'identify' ? identified(call, settings) : [];
+  return call['type'] === 'identify' ? identified(call, settings, repeated) : [];
 }
 
 function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
@@ -80,7 +106,7 @@ function tracked(call: JsonObject, settings: PresetSettings): (Change | Unreadab
   ];
 }
 
-function identified(call: JsonObject, settings: PresetSettings): (Change | Unreadable)[] {
+function identified(call: JsonObject, settings: PresetSettings, repeated: RepeatedProfiles): (Change | Unreadable)[] {
   const context = objectAt(call, 'context');
   const computed = objectAt(context, 'personas');
   const rawTraits = call['traits'] ?? own(context, 'traits') ?? {};
@@ -90,12 +116,16 @@ function identified(call: JsonObject, settings: PresetSettings): (Change | Unrea
   if (key !== undefined && own(computed, 'computation_class') !== 'trait') names.unshift(key);
   const reported = reportedIn(call, traits, settings);
   if (!isObject(rawTraits) && names.length > 0) return [{ reason: 'its "traits" are no JSON object' }];
-  return names.flatMap((name) => {
-    const value = own(traits, name);
-    if (typeof value !== 'boolean') return [];
+  const told = names.filter((name) => typeof own(traits, name) === 'boolean');
+  const excess = repeated.add(traits, told.length);
+  if (excess !== undefined) return [excess];
+  return told.map((name) => {
     const audiences = name === key ? [name, own(computed, 'computation_id')] : [name];
     const profile = without(traits, (trait) => trait === name);
-    return [changeOf({ ...reported, event: value ? 'enter' : 'exit', audiences, profile }, settings)];
+    return changeOf(
+      { ...reported, event: own(traits, name) === true ? 'enter' : 'exit', audiences, profile },
+      settings,
+    );
   });
 }
 
@@ -310,7 +340,8 @@ const readLytics: ReadArrival = (arrival, settings) => {
   const messages = listOf(arrival.body).map(unwrapped);
   if (isTooMany(messages.flatMap((message) => [message, ...eventsIn(message).slice(1)]))) return TOO_MANY;
   if (messageId?.startsWith(TEST) === true) return { changes: [], ignored: messages.length };
-  return { changes: messages.flatMap((message) => changesIn(message, settings)), ignored: 0, messageId };
+  const repeated = new RepeatedProfiles();
+  return { changes: messages.flatMap((message) => changesIn(message, settings, repeated)), ignored: 0, messageId };
 };
 
 /**
@@ -338,19 +369,22 @@ function isMessage(item: JsonObject): boolean {
   return Array.isArray(data['segment_events']) || Array.isArray(item['segment_events']) || '_audience' in data;
 }
 
-function changesIn(message: Json, settings: PresetSettings): (Change | Unreadable)[] {
+function changesIn(message: Json, settings: PresetSettings, repeated: RepeatedProfiles): (Change | Unreadable)[] {
   if (!isObject(message)) return [{ reason: 'it is no message: a JSON object with "id" and "data"' }];
   const data = objectAt(message, 'data');
   if (!isObject(message['data'] ?? {})) return [{ reason: 'its "data" is no JSON object' }];
   const { userField } = settings;
   const user = userField === undefined ? idOf(own(message, 'id')) : idOf(valueAt(data, userField));
-  const reported = { user, userIn: `"${userField ?? 'id'}"`, profile: without(data, (key) => OURS.test(key)) };
+  const profile = without(data, (key) => OURS.test(key));
+  const reported = { user, userIn: `"${userField ?? 'id'}"`, profile };
   const listed = eventsIn(message).filter(isObject);
   const name = own(data, '_audience_name');
   if (listed.length === 0) {
     const audiences = [own(data, '_audience'), own(data, '_audience_friendly'), name];
     return [changeOf({ ...reported, event: eventOf(data['_audience_action']), audiences }, settings)];
   }
+  const excess = repeated.add(profile, listed.length);
+  if (excess !== undefined) return [excess];
   return listed.map((one) => {
     const event = eventOf(one['event']);
     // Only the one event of the old format has a name.

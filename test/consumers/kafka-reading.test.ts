@@ -278,6 +278,8 @@ describe('messages', () => {
   test.each<[string, string | Buffer | null, string]>([
     ['no JSON', '{"user":', 'it is not JSON: something is wrong in line 1, at character 9'],
     ['no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'it is not UTF-8'],
+    ['too deep', '['.repeat(251), 'it has more than 250 levels'],
+    ['too much', `[${'1,'.repeat(250_000)}1]`, 'it has more than 250000 values'],
     ['a key twice', '{"user":"u","user":"v"}', 'an object in it has a key twice'],
     ['an empty value', '', 'it is empty'],
     ['a misspelt key', '{"audience":"vip","user":"u","event":"enter","profil":{}}', 'profil'],

@@ -96,6 +96,53 @@ describe('one request has at most 10,000 items', () => {
   });
 });
 
+describe('profiles that a request repeats are bounded before they are copied', () => {
+  const names = Array.from({ length: 1_000 }, (_, i) => `a${i}`);
+  const audiences = Object.fromEntries(names.map((name) => [name, name]));
+  const flags = Object.fromEntries(names.map((name) => [name, true]));
+  const identify = (traits: object) => read('segment', { type: 'identify', userId: 'ada', traits }, { audiences });
+  const events = names.map((id) => ({ id, event: 'enter' }));
+  const lytics = (data: object) => read('lytics', { id: 'ada', data: { ...data, segment_events: events } });
+  const small = { note: 'x'.repeat(100) };
+  const TOO_OFTEN = { changes: [{ reason: expect.stringContaining('once for each audience') }] };
+
+  test.each([
+    ['segment', (more: object) => identify({ ...flags, ...more })],
+    ['lytics', lytics],
+  ] as const)('%s', (_, of) => {
+    expect(of(small).changes).toHaveLength(1_000);
+    expect(of({ note: 'x'.repeat(20_000) })).toMatchObject(TOO_OFTEN);
+    expect(of({ note: 'x'.repeat(200_000) })).toMatchObject({
+      changes: [{ reason: expect.stringContaining('large') }],
+    });
+  });
+
+  test('the calls of a batch count together', () => {
+    const batch = [small, small, {}].map((more) => ({
+      type: 'identify',
+      userId: 'ada',
+      traits: { ...flags, ...more },
+    }));
+    const { changes } = read('segment', { batch: [...batch, { ...batch[0], traits: { a1: true } }] }, { audiences });
+    expect(changes.flatMap((one, index) => ('reason' in one ? index : []))).toEqual([1_000, 1_001]);
+    expect(changes).toHaveLength(1_003);
+  });
+});
+
+test('fields that are too many for a trigger are not copied', () => {
+  const fields = Object.fromEntries(Array.from({ length: 14_000 }, (_, i) => [`f${i}`, 1]));
+  const row = { ...fields, id: 'ada', event: 'enter', audience: 'vip', _audience: 'vip', _audience_action: 'enter' };
+  const bodies: readonly [PresetName, unknown][] = [
+    ['hightouch', row],
+    ['census', { rows: [row] }],
+    ['lytics', { id: 'ada', data: row }],
+  ];
+  for (const [preset, body] of bodies) {
+    const [change] = read(preset, body).changes;
+    expect(change !== undefined && 'profile' in change && change.profile === row).toBe(true);
+  }
+});
+
 describe('words and times', () => {
   test.each([
     ['entered', 'enter'],

@@ -4,7 +4,7 @@ import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
 import { checked } from '../../client/push/push.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { instantAfter, instantOf, withOffset } from '../../domain/instant.ts';
-import { doubledKey } from '../../domain/json-scan.ts';
+import { doubledKey, excessOf, MOST_IN_BODY } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
 import type { Arrival, Reading } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';
@@ -102,6 +102,8 @@ function jsonIn(value: Buffer): { readonly json: Json } | { readonly reason: str
   } catch {
     return { reason: 'it is not UTF-8' };
   }
+  const excess = excessOf(text, MOST_IN_BODY);
+  if (excess !== undefined) return { reason: `it has more than ${MOST_IN_BODY[excess]} ${excess}` };
   try {
     const json = parseJson(text);
     const doubled = doubledKey(text);
