@@ -161,8 +161,8 @@ function isOver({ idleEndsAtMs }: Session, nowMs: number): boolean {
 }
 
 /**
- * Limits failed sign-ins, whoever tries: a bucket that fills again. It slows guessing and locks nobody out, since a valid key is accepted without
- * asking it.
+ * Limits failed sign-ins of all callers together: a bucket that fills again. It slows guessing and locks nobody out, since a valid key is accepted
+ * without asking it.
  */
 export class FailedSignIns {
   #left = FAILURES_AT_ONCE;

@@ -67,7 +67,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     summary: 'Why a person was sent or was not, by one job or all',
     query: z.object({
       user: z
-        .string('Say whom: "?user=…", once.')
+        .string('Name one person: "?user=…", once.')
         .min(1, 'This must not be empty.')
         .max(255, 'This has at most 255 characters.'),
       jobId: textParameter,

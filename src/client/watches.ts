@@ -249,7 +249,7 @@ function sharedSlug(name: string, ids: readonly string[]): string {
 function windowWarning({ slug, windowMinutes }: AudienceListing, { everyMs }: WatchStatus): string[] {
   if (windowMinutes === undefined || everyMs <= windowMinutes * 60_000) return [];
   return [
-    `The audience "${slug}" looks back over ${windowMinutes} ${windowMinutes === 1 ? 'minute' : 'minutes'}, and is read less often than that: whoever enters and leaves between two rounds is not seen.`,
+    `The audience "${slug}" looks back over ${windowMinutes} ${windowMinutes === 1 ? 'minute' : 'minutes'}, and is read less often than that: the watch misses people who enter and leave between two rounds.`,
   ];
 }
 

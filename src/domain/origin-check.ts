@@ -28,11 +28,11 @@ export function isProxied({ headers, httpVersion }: AskedBy): boolean {
  * @param isPage whether another page may link here, since that page cannot see the answer.
  */
 export function originFault(by: AskedBy, isPage: boolean): OriginFault | undefined {
-  return isProxied(by) ? 'PassedOn' : strangePage(by, isPage);
+  return isProxied(by) ? 'PassedOn' : pageFault(by, isPage);
 }
 
-/** The same, but a proxy may ask. */
-export function strangePage(by: AskedBy, isPage: boolean): 'WrongHost' | 'WrongOrigin' | undefined {
+/** The same, for a server that also answers requests through a proxy. */
+export function pageFault(by: AskedBy, isPage: boolean): 'WrongHost' | 'WrongOrigin' | undefined {
   const { host = '', origin } = by.headers;
   const name = String(host)
     .replace(/:\d+$/, '')

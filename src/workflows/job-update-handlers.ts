@@ -84,7 +84,7 @@ export const UPDATES: readonly JobUpdate[] = [
     refuseWhenStopping(state);
     return () => pauseJob(state);
   }),
-  jobUpdate(resumeUpdate, 'Sends again, whoever paused or stopped it.', nothing, ({ state }) => {
+  jobUpdate(resumeUpdate, 'Sends again after anybody paused or stopped it.', nothing, ({ state }) => {
     if (!isStopped(state)) refuseWhenSendingNoMore(state);
     return () => {
       if (isStopped(state)) runAgain(state, Date.now());

@@ -241,7 +241,7 @@ describe('edited', () => {
     const job = await lab.start({ existingUsers: true, parallelRequestCount: 20, backfillPerSecond: 10 });
     await lab.statusWhen(job, ({ backfill }) => (backfill?.delivered ?? 0) > 0);
 
-    const loss = /Backfill 1, which has sent [\d,]+ of 601, leaves out whoever it has not yet begun to send in vip\./;
+    const loss = /Backfill 1 has sent [\d,]+ of 601\. It will skip the people it has not yet sent in vip\./;
     const unasked = await operator.run(['edit', job, '--audience', 'news', '--json']);
     expect({ ...unasked, stderr: unwrapped(unasked.stderr) }).toEqual({
       code: 2,

@@ -151,7 +151,7 @@ export function lossOf(
     .map(({ slug }) => slug);
   if (removed.length === 0) return undefined;
   const { n, delivered, taken, expected = taken } = backfill;
-  return `Backfill ${n}, which has sent ${delivered} of ${expected}, leaves out whoever it has not yet begun to send in ${removed.join(', ')}. Putting an audience back does not make up for that: another backfill does.`;
+  return `Backfill ${n} has sent ${delivered} of ${expected}. It will skip the people it has not yet sent in ${removed.join(', ')}. If you put an audience back, they stay skipped: start another backfill to send them.`;
 }
 
 /**

@@ -27,10 +27,10 @@ export interface JobSummary {
   /** As the job reports it; for one that has ended, how it ended (`stopped`, `failed`, `terminated`, …). */
   readonly state: JobState | (string & {});
   readonly running: boolean;
-  /** Absent when whoever started it left none. */
+  /** Absent when it was started without one. */
   readonly label?: string;
   readonly description?: string;
-  /** Absent when whoever started it left none. */
+  /** Absent when it was started without one. */
   readonly audiences?: readonly AudienceName[];
   /** Why its label, audiences or backlog cannot be read here: their key is missing. */
   readonly unreadable?: string;

@@ -231,7 +231,7 @@ export class WholeFiles {
 }
 
 const CHANGING: Obstacle = { words: 'changes while it is read', waitMs: LOOK_AGAIN_MS };
-const HALF_A_LINE = 'ends in the middle of a line: whoever writes it has not finished, or was interrupted';
+const HALF_A_LINE = 'ends in the middle of a line: its writer has not finished, or was interrupted';
 
 function notWhole({ name }: FileVersion, { words }: Obstacle): SourceError {
   return new SourceError(

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Client } from '@temporalio/client';
 import { type Config, ConfigError } from '../../config/config.ts';
-import { isLoopback, strangePage } from '../../domain/origin-check.ts';
+import { isLoopback, pageFault } from '../../domain/origin-check.ts';
 import { JobPoller } from '../job-poller.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
@@ -34,7 +34,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const server = createServer((request, response) => {
     const [path] = (request.url ?? '').split('?');
     // Beyond this machine it may have any name.
-    if (isLoopback(options.host) && strangePage(request, false) !== undefined)
+    if (isLoopback(options.host) && pageFault(request, false) !== undefined)
       response.writeHead(403, { 'content-type': 'text/plain' }).end('Ask 127.0.0.1, and from no other page.\n');
     else if (path === '/metrics' && request.method === 'GET') void respond(options, response);
     else if (path === '/healthz' && options.problem !== undefined) answerJson(response, 200, { ok: true });
