@@ -140,8 +140,8 @@ const UPDATES: Readonly<Record<string, Update>> = {
   redeliver: { read: readRedeliverRequest, right: { force: true }, meant: { force: isFlag } },
   change: {
     read: readWatchChange,
-    right: { everyMs: 5_000, emitExisting: true, largestExitPercent: 20 },
-    meant: { everyMs: isWhole(1_000, 604_800_000), emitExisting: isFlag, largestExitPercent: isWhole(1, 100) },
+    right: { everyMs: 5_000, existingUsers: true, largestExitPercent: 20 },
+    meant: { everyMs: isWhole(1_000, 604_800_000), existingUsers: isFlag, largestExitPercent: isWhole(1, 100) },
   },
   edit: {
     read: readEdit,
@@ -236,7 +236,7 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
       (jobs, options) => jobs.deadLetters.redeliver('a-0', options),
     ],
     'watches.start': [
-      { everyMs: 5_000, emitExisting: true, largestExitPercent: 20 },
+      { everyMs: 5_000, existingUsers: true, largestExitPercent: 20 },
       (jobs, options) => jobs.watches.start(['vip'], options),
     ],
   };

@@ -12,10 +12,10 @@ import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
 import {
   createConfirmExits,
-  createEmitChanges,
+  createPublishChanges,
   createPublishMissed,
-  type EmitDependencies,
-} from './watch/emit-changes.ts';
+  type PublishDependencies,
+} from './watch/publish-changes.ts';
 import { createPrepareWatch, createScanMembers, type WatchDependencies } from './watch/scan-members.ts';
 import { audienceFolder } from './watch/snapshot.ts';
 
@@ -25,7 +25,7 @@ export interface ActivityDependencies
     Omit<DeliverDependencies, 'spilledProfiles'>,
     PrepareDependencies,
     AlertDependencies,
-    EmitDependencies,
+    PublishDependencies,
     SampleDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
@@ -62,16 +62,16 @@ export function createActivities(dependencies: ActivityDependencies): Activities
 
 /** The activities of watches. */
 export function createWatchActivities(
-  dependencies: WatchDependencies & EmitDependencies,
+  dependencies: WatchDependencies & PublishDependencies,
 ): Pick<
   Activities,
-  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'emitChanges' | 'publishMissed' | 'forgetSnapshots'
+  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'publishChanges' | 'publishMissed' | 'forgetSnapshots'
 > {
   return {
     prepareWatch: createPrepareWatch(dependencies),
     scanMembers: createScanMembers(dependencies),
     confirmExits: createConfirmExits(dependencies),
-    emitChanges: createEmitChanges(dependencies),
+    publishChanges: createPublishChanges(dependencies),
     publishMissed: createPublishMissed(dependencies),
     forgetSnapshots: (audience) =>
       rm(audienceFolder(dependencies.watchFolder, audience), { recursive: true, force: true }),

@@ -9,7 +9,7 @@ import { ofAllJobs, Refused } from './refusal.ts';
 
 const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
-  .describe('How the watch is doing.');
+  .describe('The status of the watch: docs/watch.md#the-status');
 
 /** Watches: everything that the client and the command line can do about them. An audience is named by its slug or id. */
 export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
@@ -19,7 +19,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     url: '/v1/watches',
     right: 'read',
     tag,
-    summary: 'The audiences that are watched, and how their last rounds went',
+    summary: 'The watched audiences, with the status of each watch',
     answers: {
       200: z.object({
         watches: z.array(z.looseObject({ audience: z.looseObject({ slug: z.string() }), status: status.optional() })),
@@ -37,13 +37,13 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     url: '/v1/watches',
     right: 'operate',
     tag,
-    summary: 'Watch audiences from now on, or change how they are watched',
+    summary: 'Start watches, or change their settings',
     body: watchOptionsSchema.partial().extend({ audiences: z.array(z.string()).describe('Slugs or ids.') }),
     answers: {
       200: z.object({
         watches: z.array(
           z.looseObject({
-            isNew: z.boolean().describe('Whether it was not watched before.'),
+            isNew: z.boolean().describe('Whether the audience was not watched before.'),
             status,
             warnings: z.array(z.string()),
           }),
@@ -63,14 +63,14 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     url: '/v1/watches/:audience',
     right: 'read',
     tag,
-    summary: 'How a watch is doing',
+    summary: 'The status of a watch',
     answers: { 200: status },
     run: async ({ caller, params: { audience = '' } }) => shownTo(caller, await watches.status(audience)),
   });
   const commands = [
-    ['now', 'Begin a round now', async (audience: string) => await watches.scanNow(audience)],
-    ['accept', 'Believe the exits that are held', async (audience: string) => await watches.accept(audience)],
-    ['stop', 'End a watch', async (audience: string) => await watches.stop(audience)],
+    ['now', 'Start a round now', async (audience: string) => await watches.startRound(audience)],
+    ['accept', 'Accept the held exits', async (audience: string) => await watches.accept(audience)],
+    ['stop', 'Stop a watch', async (audience: string) => await watches.stop(audience)],
   ] as const;
   for (const [name, summary, run] of commands)
     serve(app, {
@@ -89,18 +89,18 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
 
 /** @throws Refused when the key is for some jobs: changes found by a watch go to all jobs that subscribe */
 function checkAllowed({ jobs }: Caller): void {
-  if (jobs !== undefined) throw ofAllJobs('a watch tells');
+  if (jobs !== undefined) throw ofAllJobs('a watch publishes to');
 }
 
 /** A watch for a caller with access to some jobs only: it names jobs that they must not see. Exported for its test. */
 export function shownTo(caller: Pick<Caller, 'jobs' | 'mayJob'>, shown: WatchStatus): WatchStatus {
   const { last } = shown;
   if (caller.jobs === undefined || last === undefined) return shown;
-  const { unreadable, absent, lost, ...published } = last.published;
+  const { unreadable, behind, lost, ...published } = last.published;
   const own = {
     ...published,
     unreadable: unreadable.filter((jobId) => caller.mayJob(jobId)),
-    ...(absent === undefined ? {} : { absent: absent.filter((jobId) => caller.mayJob(jobId)) }),
+    ...(behind === undefined ? {} : { behind: behind.filter((jobId) => caller.mayJob(jobId)) }),
     ...(lost === undefined ? {} : { lost: lost.filter(({ jobId }) => caller.mayJob(jobId)) }),
   };
   return { ...shown, last: { ...last, published: own } };

@@ -9,7 +9,7 @@ import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import {
   acceptHeldUpdate,
   changeWatchUpdate,
-  scanNowUpdate,
+  startRoundUpdate,
   stopWatchUpdate,
   watchStatusQuery,
 } from '../workflows/messages.ts';
@@ -38,7 +38,7 @@ export interface AskedWatch {
 }
 
 /**
- * Watches, for audiences whose source has no event stream: each reads the members of one audience again and again, and signals entries and exits to every
+ * Watches, for audiences whose source has no event stream: each scans the members of one audience again and again, and publishes enters and exits to every
  * running job that subscribes. Audiences are named by slug or id. Methods about one watch throw WatchNotFound when there is none, and NoWorker.
  */
 export class Watches {
@@ -56,8 +56,8 @@ export class Watches {
   }
 
   /**
-   * Watches audiences from now on. The first round writes down who is a member, and signals nothing unless `emitExisting` is set. A watch
-   * that is already running is changed as far as the options say.
+   * Watches audiences from now on. The first round records the members, and publishes nothing unless `existingUsers` is set. A watch
+   * that is already running gets the given options.
    *
    * @throws InvalidWatch with every problem at once
    */
@@ -97,17 +97,17 @@ export class Watches {
     return await ask(this.#client, workflowId, watchStatusQuery);
   }
 
-  /** Begins a round now or, when one is under way, as soon as that is over. */
-  async scanNow(audience: string): Promise<WatchStatus> {
-    return await this.#update(audience, await this.#idOf(audience), scanNowUpdate, []);
+  /** Starts a round now, or right after the current one. */
+  async startRound(audience: string): Promise<WatchStatus> {
+    return await this.#update(audience, await this.#idOf(audience), startRoundUpdate, []);
   }
 
-  /** Accepts the exits that are held, and begins a round at once, which signals them. When none are held, nothing changes. */
+  /** Accepts the held exits, and starts a round at once, which publishes them. When none are held, nothing changes. */
   async accept(audience: string): Promise<WatchStatus> {
     return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, []);
   }
 
-  /** Ends the watch; a round whose changes are being signalled is finished first. Who the members were is forgotten. */
+  /** Stops the watch; a round that is being published is finished first. The snapshot is removed. */
   async stop(audience: string): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
     const status = await this.#update(audience, id, stopWatchUpdate, []);
@@ -129,7 +129,7 @@ export class Watches {
       } catch (error) {
         if (!(error instanceof WatchNotFound) || tries === START_TRIES) throw error;
       }
-      // It was stopped a moment ago, and is still signalling its last round.
+      // It was stopped a moment ago, and is still publishing its last round.
       await this.#untilEnded(id);
     }
   }
@@ -249,7 +249,7 @@ function sharedSlug(name: string, ids: readonly string[]): string {
 function windowWarning({ slug, windowMinutes }: AudienceListing, { everyMs }: WatchStatus): string[] {
   if (windowMinutes === undefined || everyMs <= windowMinutes * 60_000) return [];
   return [
-    `The audience "${slug}" looks back over ${windowMinutes} ${windowMinutes === 1 ? 'minute' : 'minutes'}, and is read less often than that: the watch misses people who enter and leave between two rounds.`,
+    `The audience "${slug}" looks back over ${windowMinutes} ${windowMinutes === 1 ? 'minute' : 'minutes'}, less than the interval of its watch. The watch misses people who enter and leave between two rounds.`,
   ];
 }
 

@@ -9,7 +9,7 @@ import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
 import type { PackedSlice, SliceReport } from './slice.ts';
 import type { Calendar, CalendarSettings } from './timing.ts';
-import type { ConfirmedChanges, EmissionReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
+import type { ConfirmedChanges, PublishReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
 /** The result of checking a job definition against what this worker knows: its source, its authorizations, its namespace. */
 export type PreparedJob =
@@ -109,12 +109,12 @@ export interface Activities {
   prepareWatch(names: readonly string[]): Promise<PreparedWatch>;
   /** Writes down who is a member, and how that differs from the last time. Fails when the source cannot be read to the end. */
   scanMembers(request: ScanRequest): Promise<ScanReport>;
-  /** Asks the source about each exit of a scan, and writes down the changes to signal. */
+  /** Asks the source about each exit of a scan, and writes down the changes to publish. */
   confirmExits(audience: string, scanId: string): Promise<ConfirmedChanges>;
   /** Signals a scan's changes, with this time as `at`, to each running job that subscribes; when repeated, it continues where it was. */
-  emitChanges(audience: string, scanId: string, at: string): Promise<EmissionReport>;
+  publishChanges(audience: string, scanId: string, at: string): Promise<PublishReport>;
   /** Signals the changes of missed rounds to jobs that run again. */
-  publishMissed(audience: string): Promise<EmissionReport>;
+  publishMissed(audience: string): Promise<PublishReport>;
   /** Removes what is on disk about an audience. */
   forgetSnapshots(audience: string): Promise<void>;
 }

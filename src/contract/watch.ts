@@ -11,11 +11,11 @@ const PERCENT = 'The largest exit must be a whole number of percent, from 1 to 1
 export const watchOptionsSchema = z.strictObject({
   /** From the start of one round to the start of the next, in ms; 1 s to 7 days. After a round that takes longer the next one starts at once. */
   everyMs: z.int({ error: EVERY }).min(SHORTEST_WATCH_MS, EVERY).max(LONGEST_WATCH_MS, EVERY).default(300_000),
-  /** Whether every member is reported as entering when there is no snapshot to compare with: in the first round, and after the last one was lost. */
-  emitExisting: z.boolean({ error: 'This must be true or false.' }).default(false),
+  /** Whether all members are published as enters when there is no snapshot to compare with: in the first round, and after the snapshot was lost. */
+  existingUsers: z.boolean({ error: 'This must be true or false.' }).default(false),
   /**
    * The largest share of the members, in percent, that may leave in one round. If more leave (and more than 10 people), the round is held until the
-   * next one shows the same. 100: no round is held.
+   * next one finds the same. 100: no round is held.
    */
   largestExitPercent: z.int({ error: PERCENT }).min(1, PERCENT).max(100, PERCENT).default(20),
 });
@@ -67,7 +67,7 @@ export interface ScanRequest {
   /** The id of the scan of the held round; null: no round is held. */
   readonly held: string | null;
   /** Without a base: whether every member counts as entering. */
-  readonly emitExisting: boolean;
+  readonly existingUsers: boolean;
   /** Snapshots that are no longer needed and to be removed; `all`: everything about this audience. */
   readonly obsolete: readonly string[] | 'all';
 }
@@ -86,31 +86,31 @@ export interface ScanReport {
   readonly heldFound: boolean;
 }
 
-/** The changes of a round, after the source was asked about each exit. */
+/** The changes of a round, after the source has confirmed its exits. */
 export interface ConfirmedChanges {
   readonly enters: number;
   readonly exits: number;
-  /** People whom the scan did not find, and who are members according to the source. */
+  /** People whom the scan missed and whose exit the source did not confirm: they are still members. */
   readonly stayed: number;
 }
 
-/** The rounds that a job has missed for good: the times of the first and the last of them (RFC 3339). */
-export interface MissedRounds {
+/** Rounds that a job has missed and can no longer get: the times of the first and the last of them (RFC 3339). */
+export interface LostRounds {
   readonly jobId: string;
   readonly from: string;
   readonly to: string;
 }
 
-/** Result of the activities `emitChanges` and `publishMissed`. */
-export interface EmissionReport {
+/** Result of the activities `publishChanges` and `publishMissed`. */
+export interface PublishReport {
   /** How many jobs got changes. */
   readonly jobs: number;
   /** Running jobs whose payload key this worker does not have, so that it is not known whether they subscribe. */
   readonly unreadable: readonly string[];
-  /** Jobs that are not running and have missed rounds, which they get when they run again; absent: none. */
-  readonly absent?: readonly string[];
-  /** Rounds that jobs have missed and can no longer get; absent: none. */
-  readonly lost?: readonly MissedRounds[];
+  /** Jobs that have missed rounds, and get them once they run again; absent: none. */
+  readonly behind?: readonly string[];
+  /** Missed rounds that jobs can no longer get; absent: none. */
+  readonly lost?: readonly LostRounds[];
 }
 
 /** A finished round. */
@@ -120,16 +120,16 @@ export interface WatchRound {
   readonly members: number;
   readonly enters: number;
   readonly exits: number;
-  /** People whom the scan did not find, and who are members according to the source. */
+  /** People whom the scan missed and whose exit the source did not confirm: they are still members. */
   readonly stayed: number;
   /** From its start until every job had its changes. */
   readonly durationMs: number;
-  /** Whether there was no snapshot to compare with. */
+  /** Whether there was no snapshot to compare with: its scan became the first snapshot. */
   readonly isBaseline: boolean;
-  readonly published: EmissionReport;
+  readonly published: PublishReport;
 }
 
-/** A round whose changes are on disk and are being sent to the jobs, until every job has them. */
+/** A round whose changes are on disk and are being published, until every job has them. */
 export interface PendingRound {
   readonly snapshot: SnapshotRef;
   readonly changes: ConfirmedChanges;
@@ -138,7 +138,7 @@ export interface PendingRound {
   readonly startedAt: number;
 }
 
-/** A round in which so many would leave at once that its changes were not sent yet. */
+/** A round in which so many would leave at once that its changes are not published yet. */
 export interface HeldRound {
   readonly scan: SnapshotRef;
   readonly exits: number;
@@ -170,7 +170,7 @@ export interface WatchState {
   readonly options: WatchOptions;
   /** How many rounds have finished. */
   readonly rounds: number;
-  /** How many triggers were sent to jobs since the watch began. */
+  /** How many enters and exits were published since the watch began. A change counts once, however many jobs got it. */
   readonly enters: number;
   readonly exits: number;
   readonly snapshot?: SnapshotRef;
@@ -182,8 +182,8 @@ export interface WatchState {
   readonly trouble?: WatchTrouble;
   /** The alerts raised so far; absent: none. */
   readonly alerts?: WatchAlerts;
-  /** Set when a snapshot was lost: no job got the changes between these times (RFC 3339). */
-  readonly missed?: { readonly from: string; readonly to: string };
+  /** Set when a snapshot was lost: no job can get the changes between these times (RFC 3339). */
+  readonly lost?: { readonly from: string; readonly to: string };
   /** When the last round began; `at` of its triggers. */
   readonly lastAt?: string;
   /** When the next round begins, epoch ms. */
@@ -201,7 +201,7 @@ export interface WatchStatus {
   readonly state: WatchPhase;
   readonly audience: Audience;
   readonly everyMs: number;
-  readonly emitExisting: boolean;
+  readonly existingUsers: boolean;
   readonly largestExitPercent: number;
   readonly rounds: number;
   readonly enters: number;
@@ -214,5 +214,5 @@ export interface WatchStatus {
   /** The held round: how many would leave, of how many members, and when that was found (RFC 3339). */
   readonly held?: { readonly exits: number; readonly members: number; readonly at: string };
   readonly trouble?: WatchTrouble;
-  readonly missed?: { readonly from: string; readonly to: string };
+  readonly lost?: { readonly from: string; readonly to: string };
 }

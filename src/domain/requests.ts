@@ -54,7 +54,7 @@ const REDELIVER: Readonly<Record<keyof RedeliverRequest, Kind>> = { force: flag 
 
 const WATCH_CHANGE: Readonly<Record<keyof WatchChange, Kind>> = {
   everyMs: whole(SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
-  emitExisting: flag,
+  existingUsers: flag,
   largestExitPercent: whole(1, 100),
 };
 

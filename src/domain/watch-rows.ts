@@ -3,19 +3,19 @@ import { counted, detailsTable, duration, printableReason, shownCount, shownTime
 import { type StatusRow, toneOf } from './status-rows.ts';
 
 const PHASES: Readonly<Record<WatchPhase, string>> = {
-  scanning: 'reading the members',
-  confirming: 'checking with the source who has left',
-  publishing: 'sending the changes to jobs',
+  scanning: 'scanning the members',
+  confirming: 'confirming exits with the source',
+  publishing: 'publishing changes to jobs',
   waiting: 'waiting for the next round',
-  held: 'held',
-  failing: 'failing; it is tried again',
+  held: 'holding a large exit',
+  failing: 'failing; retrying',
   stopped: 'stopped',
 };
 
 /** A watch as the Temporal UI shows it. */
 export function watchDetails(status: WatchStatus): string {
   const { slug, name } = status.audience;
-  const rows = watchRows(status, (at) => `at ${shownTime(at)}`, 'the update "accept"');
+  const rows = watchRows(status, (at) => `at ${shownTime(at)}`, 'use the update "accept"');
   return detailsTable(`Watch of ${slug}`, [
     ['Audience', `${slug} (${name})`],
     ...rows.map((row) => [row.name, row.value] as const),
@@ -28,8 +28,8 @@ export function watchDetails(status: WatchStatus): string {
  * @param accept how people accept there what is held.
  */
 export function watchRows(status: WatchStatus, time: (at: string) => string, accept: string): StatusRow[] {
-  const { state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, missed } = status;
-  const { absent = [], unreadable = [], lost = [] } = last?.published ?? {};
+  const { state, everyMs, rounds, members, enters, exits, last, nextAt, held, trouble, lost } = status;
+  const { behind = [], unreadable = [], lost: lostByJobs = [] } = last?.published ?? {};
   const rows: (Omit<StatusRow, 'value'> & { readonly value: string | undefined })[] = [
     { name: 'State', value: PHASES[state], tone: toneOf(state) },
     {
@@ -41,53 +41,56 @@ export function watchRows(status: WatchStatus, time: (at: string) => string, acc
       name: 'Held',
       value:
         held &&
-        `${counted(held.exits, 'member')} would leave at once and ${shownCount(held.members)} remain, seen ${time(held.at)}. The next round must confirm it. If it is right: ${accept}`,
+        `${counted(held.exits, 'member')} would leave at once and ${shownCount(held.members)} would remain, found ${time(held.at)}. Published once the next round finds the same. To accept it now: ${accept}`,
       tone: 'caution',
     },
-    { name: 'Members', value: members === undefined ? 'not known yet' : shownCount(members) },
+    { name: 'Members', value: members === undefined ? 'unknown before the first round' : shownCount(members) },
     {
-      name: 'Reported',
+      name: 'Published',
       value: `${counted(enters, 'enter')} and ${counted(exits, 'exit')} in ${counted(rounds, 'round')}`,
     },
     { name: 'Last round', value: last && lastText(last, time) },
     { name: 'Next round', value: `${nextAt === undefined ? 'now' : time(nextAt)}, every ${duration(everyMs)}` },
     { name: 'Settings', value: settingsText(status) },
-    { name: 'Missed', value: missed && `changes ${between(missed)}: the snapshot was lost`, tone: 'caution' },
+    { name: 'Lost', value: lost && `all changes ${between(lost)}: the snapshot was lost`, tone: 'caution' },
     {
       name: 'Unreadable',
-      value: unreadable.length === 0 ? '' : `jobs with a payload key that the worker lacks: ${unreadable.join(', ')}`,
+      value: unreadable.length === 0 ? '' : `jobs encrypted with a key that the worker lacks: ${unreadable.join(', ')}`,
       tone: 'caution',
     },
     {
-      name: 'Away',
-      value: absent.length === 0 ? '' : `jobs that get what they missed once they run again: ${absent.join(', ')}`,
+      name: 'Behind',
+      value:
+        behind.length === 0 ? '' : `jobs that get the rounds they missed once they run again: ${behind.join(', ')}`,
       tone: 'caution',
     },
-    ...lost.map((one) => ({
-      name: 'Missed',
-      value: `${one.jobId} can no longer get the changes ${between(one)}: reconcile it with its endpoint's list`,
+    ...lostByJobs.map((one) => ({
+      name: 'Lost',
+      value: `${one.jobId} can no longer get the changes ${between(one)}; to repair its endpoint: triggers reconcile ${one.jobId}`,
       tone: 'caution' as const,
     })),
   ];
   return rows.flatMap(({ value, ...row }) => (value ? [{ ...row, value: printableReason(value) }] : []));
 }
 
-/** The settings of a watch, apart from how often it looks. */
+/** The settings of a watch, apart from its interval. */
 export function settingsText({
-  emitExisting,
+  existingUsers,
   largestExitPercent,
-}: Pick<WatchStatus, 'emitExisting' | 'largestExitPercent'>): string {
-  const existing = emitExisting ? 'all members are reported as entering' : 'nobody is reported';
+}: Pick<WatchStatus, 'existingUsers' | 'largestExitPercent'>): string {
+  const existing = existingUsers ? 'all members are published as enters' : 'nothing is published';
   const exits =
     largestExitPercent === 100
       ? 'No exits are held.'
-      : `When more than ${largestExitPercent} % of the members leave at once, that is held until it is seen twice.`;
+      : `If more than ${largestExitPercent} % of the members leave at once, the round is held until the next one finds the same.`;
   return `${exits} Without an earlier snapshot, ${existing}.`;
 }
 
 function lastText(last: NonNullable<WatchStatus['last']>, time: (at: string) => string): string {
   const changes =
-    last.isBaseline && last.enters === 0 ? 'the first' : `${shownCount(last.enters)} in, ${shownCount(last.exits)} out`;
+    last.isBaseline && last.enters === 0
+      ? 'baseline only'
+      : `${counted(last.enters, 'enter')}, ${counted(last.exits, 'exit')}`;
   const jobs = last.published.jobs === 0 ? '' : `, to ${counted(last.published.jobs, 'job')}`;
   return `${time(last.at)}, ${changes}${jobs}, took ${duration(last.durationMs)}`;
 }

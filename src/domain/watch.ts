@@ -23,7 +23,7 @@ export function isTooLarge(exits: number, members: number, largestExitPercent: n
 }
 
 /**
- * Whether a scan's exits may be signalled. A large exit is accepted the second time, or when a person accepts it. The people missing from
+ * Whether a scan's changes may be published. A large exit is accepted the second time, or when a person accepts it. The people missing from
  * the held scan must still be missing, and any further ones must be few enough on their own.
  */
 export function mayBePublished(scan: ScanReport, { snapshot, held, isAccepted, options }: WatchState): boolean {
@@ -79,13 +79,13 @@ export function watchAlerts(
   const isFailing = !isOver && (trouble?.failures ?? 0) >= FAILURES_ALERTED;
   note('failing', isFailing, `Rounds have failed since ${shownTime(trouble?.since ?? at)}: ${trouble?.reason ?? ''}`);
   const exits = `${shownCount(held?.exits ?? 0)} of ${shownCount(snapshot?.members ?? 0)} members would leave at once.`;
-  note('held', !isOver && held !== undefined, `${exits} The round is held until the next one shows the same.`);
+  note('held', !isOver && held !== undefined, `${exits} The round is held until the next one finds the same.`);
   return { alerts, raised };
 }
 
 const WATCH_ENDED = {
-  failing: 'A round has succeeded again, or the watch was stopped.',
-  held: 'The held exits were signalled or withdrawn, or the watch was stopped.',
+  failing: 'A round succeeded again, or the watch was stopped.',
+  held: 'The held exits were published or dropped, or the watch was stopped.',
 } as const;
 
 /** A watch before its first round. */
@@ -99,7 +99,7 @@ export function watchPresentation({ audience }: Pick<WatchState, 'audience'>) {
 }
 
 export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus {
-  const { v, audience, options, rounds, enters, exits, snapshot, held, last, trouble, missed, nextAt } = state;
+  const { v, audience, options, rounds, enters, exits, snapshot, held, last, trouble, lost, nextAt } = state;
   return {
     v,
     state: phase,
@@ -113,7 +113,7 @@ export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus
     ...(nextAt === undefined ? {} : { nextAt: instantOf(nextAt) }),
     ...(held === undefined ? {} : { held: { exits: held.exits, members: held.scan.members, at: held.scan.at } }),
     ...(trouble === undefined ? {} : { trouble }),
-    ...(missed === undefined ? {} : { missed }),
+    ...(lost === undefined ? {} : { lost }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies } from '../activities/index.ts';
-import type { FoundSubscribers, Subscribers } from '../activities/watch/emit-changes.ts';
+import type { FoundSubscribers, Subscribers } from '../activities/watch/publish-changes.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
 import { type JobSummary, keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
 import { listedJob, type ListedJob, subscribersOf } from '../client/push/job-directory.ts';

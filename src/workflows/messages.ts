@@ -55,11 +55,11 @@ export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
 export const watchStatusQuery = defineQuery<WatchStatus>('status');
 /** Change how it watches, from the next round on; a new interval counts from the last round. */
 export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange]>('change');
-/** Begin a round now or, when one is under way, as soon as it is over. */
-export const scanNowUpdate = defineUpdate<WatchStatus>('now');
-/** Signal the held changes: they are right. */
+/** Start a round now, or right after the current one. */
+export const startRoundUpdate = defineUpdate<WatchStatus>('now');
+/** Accept the held exits: they are right. */
 export const acceptHeldUpdate = defineUpdate<WatchStatus>('accept');
-/** End the watch, after what is being signalled now. */
+/** Stop the watch, after a round that is being published. */
 export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
 
 // Between the workflows and activities of one job; not for others.

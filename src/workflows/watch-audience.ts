@@ -11,7 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../contract/ports.ts';
 import type {
-  EmissionReport,
+  PublishReport,
   PendingRound,
   ScanReport,
   SnapshotRef,
@@ -33,7 +33,13 @@ import {
 import { watchDetails } from '../domain/watch-rows.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
-import { acceptHeldUpdate, changeWatchUpdate, scanNowUpdate, stopWatchUpdate, watchStatusQuery } from './messages.ts';
+import {
+  acceptHeldUpdate,
+  changeWatchUpdate,
+  startRoundUpdate,
+  stopWatchUpdate,
+  watchStatusQuery,
+} from './messages.ts';
 
 // The watch itself retries these: it reports that, and each scan needs a new time. A page of the source may take long.
 const { scanMembers, confirmExits } = proxyActivities<Activities>({
@@ -41,7 +47,7 @@ const { scanMembers, confirmExits } = proxyActivities<Activities>({
   heartbeatTimeout: '1 minute',
   retry: { maximumAttempts: 1 },
 });
-const { emitChanges, publishMissed } = proxyActivities<Activities>({
+const { publishChanges, publishMissed } = proxyActivities<Activities>({
   startToCloseTimeout: '6 hours',
   heartbeatTimeout: '15 seconds',
   retry: { maximumAttempts: 1 },
@@ -74,15 +80,15 @@ class WatchRun {
 
   constructor(state: WatchState) {
     this.#state = state;
-    answerQuery(watchStatusQuery, 0, 'How the watch is doing.', () => this.status());
+    answerQuery(watchStatusQuery, 0, 'The status of the watch.', () => this.status());
     answerUpdate(changeWatchUpdate, {
-      description: 'Changes how it watches: {"everyMs": 300000}. Other settings stay as they are.',
+      description: 'Changes settings: {"everyMs": 300000}. Other settings stay as they are.',
       check: (args) => readOrRefuse(readWatchChange(args), 'InvalidWatch'),
       answer: (args) => this.#change(readOrRefuse(readWatchChange(args), 'InvalidWatch')),
     });
     const nothing = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(args), 'InvalidWatch');
-    answerUpdate(scanNowUpdate, {
-      description: 'Begins a round now or, when one is under way, as soon as it is over.',
+    answerUpdate(startRoundUpdate, {
+      description: 'Starts a round now, or right after the current one.',
       check: nothing,
       answer: (args) => {
         nothing(args);
@@ -90,7 +96,7 @@ class WatchRun {
       },
     });
     answerUpdate(acceptHeldUpdate, {
-      description: 'Accepts the held changes, and signals them.',
+      description: 'Accepts the held exits, and starts the round that publishes them.',
       check: nothing,
       answer: (args) => {
         nothing(args);
@@ -100,7 +106,7 @@ class WatchRun {
       },
     });
     answerUpdate(stopWatchUpdate, {
-      description: 'Ends the watch, after what is being signalled now.',
+      description: 'Stops the watch, after a round that is being published.',
       check: nothing,
       answer: (args) => {
         nothing(args);
@@ -142,7 +148,7 @@ class WatchRun {
     }
   }
 
-  /** Does a round, or the rest of one that is only half signalled. */
+  /** Does a round, or the rest of one that is only half published. */
   async turn(): Promise<void> {
     this.#isWanted = false;
     this.#set({ nextAt: undefined });
@@ -194,18 +200,18 @@ class WatchRun {
         scanId,
         base: snapshot?.id ?? null,
         held: held?.scan.id ?? null,
-        emitExisting: options.emitExisting,
+        existingUsers: options.existingUsers,
         obsolete: obsolete ?? 'all',
       }),
     );
     const scan = { id: scanId, members: report.members, at };
     this.#set({ obsolete: [] });
-    if (mayBePublished(report, this.#state)) await this.#believe(scan, report, startedAt);
+    if (mayBePublished(report, this.#state)) await this.#confirm(scan, report, startedAt);
     else this.#hold(scan, report, startedAt);
   }
 
-  /** Prepares to signal the changes that the scan found. */
-  async #believe(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
+  /** Confirms the exits that the scan found; the round can then be published. */
+  async #confirm(scan: SnapshotRef, report: ScanReport, startedAt: number): Promise<void> {
     const isBaseline = this.#state.snapshot === undefined;
     let changes = { enters: 0, exits: 0, stayed: 0 };
     if (report.enters + report.exits > 0) {
@@ -222,7 +228,7 @@ class WatchRun {
     this.#set({ pending });
   }
 
-  /** Holds the changes: they are too many to signal before the next scan finds the same. */
+  /** Holds the round: too many would leave to publish it before the next scan finds the same. */
   #hold(scan: SnapshotRef, { exits }: ScanReport, startedAt: number): void {
     const { held, options } = this.#state;
     this.#set({
@@ -234,13 +240,15 @@ class WatchRun {
     });
   }
 
-  /** Signals the round to every job. The round counts only after that: until then each attempt has the same triggers. */
+  /** Publishes the round to every job. It counts only after that: until then each attempt has the same triggers. */
   async #publish(pending: PendingRound): Promise<void> {
     this.#become('publishing');
     const { snapshot, changes, isBaseline, startedAt } = pending;
     const { audience, options, snapshot: base, held, rounds, enters, exits } = this.#state;
     const isQuiet = changes.enters + changes.exits === 0;
-    const published = isQuiet ? await this.#publishMissed() : await emitChanges(audience.id, snapshot.id, snapshot.at);
+    const published = isQuiet
+      ? await this.#publishMissed()
+      : await publishChanges(audience.id, snapshot.id, snapshot.at);
     const { at, members } = snapshot;
     this.#set({
       snapshot,
@@ -257,10 +265,10 @@ class WatchRun {
     });
   }
 
-  /** Signals a round without changes: only jobs that were away may have missed something. */
-  async #publishMissed(): Promise<EmissionReport> {
+  /** Handles a round without changes: only jobs that are behind get something. */
+  async #publishMissed(): Promise<PublishReport> {
     const { audience, last } = this.#state;
-    if (last?.published.absent !== undefined) return await publishMissed(audience.id);
+    if (last?.published.behind !== undefined) return await publishMissed(audience.id);
     return { jobs: 0, unreadable: [], ...(last?.published.lost === undefined ? {} : { lost: last.published.lost }) };
   }
 
@@ -272,17 +280,17 @@ class WatchRun {
     const now = Date.now();
     const since = trouble?.since ?? roundInstant(undefined, now);
     this.#set({ trouble: { since, failures, notHere, reason }, nextAt: now + retryAfterMs(failures) });
-    if (notHere >= LOST_AFTER) this.#beginAnew();
+    if (notHere >= LOST_AFTER) this.#loseSnapshot();
   }
 
-  /** Handles the loss of the files on disk: the next round has nothing to compare with, and changes since the last one are never signalled. */
-  #beginAnew(): void {
-    const { snapshot, pending, held, missed, lastAt, obsolete = [] } = this.#state;
-    // For a round that was half signalled, everything can be found again from the previous snapshot, if that is still there.
+  /** The files on disk are lost: the next round is a baseline, and the changes since the last one are never published. */
+  #loseSnapshot(): void {
+    const { snapshot, pending, held, lost, lastAt, obsolete = [] } = this.#state;
+    // For a round that was half published, everything can be found again from the previous snapshot, if that is still there.
     if (pending !== undefined && snapshot !== undefined) return this.#set({ pending: undefined });
-    const from = missed?.from ?? snapshot?.at ?? lastAt ?? '';
+    const from = lost?.from ?? snapshot?.at ?? lastAt ?? '';
     this.#set({
-      missed: { from, to: roundInstant(undefined, Date.now()) },
+      lost: { from, to: roundInstant(undefined, Date.now()) },
       snapshot: undefined,
       pending: undefined,
       held: undefined,
@@ -339,8 +347,8 @@ function causeOf(error: unknown): { readonly type: string | undefined; readonly 
 const TURNS_PER_RUN = 100;
 
 /**
- * Watches one audience: reads its members again and again, compares them with the last time, and signals to every subscribed running job
- * who entered and who left. The activities keep the members on disk; only this workflow knows which snapshot counts.
+ * Watches one audience: each round scans its members, compares them with the last snapshot, and publishes the enters and exits to every running job
+ * that subscribes. The activities keep the members on disk; only this workflow knows which snapshot counts.
  */
 export async function watchAudience(state: WatchState): Promise<WatchStatus> {
   refuseNewer('The state of this watch', state);

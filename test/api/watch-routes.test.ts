@@ -14,7 +14,7 @@ const watch: WatchStatus = {
   state: 'waiting',
   audience: { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' },
   everyMs: 60_000,
-  emitExisting: false,
+  existingUsers: false,
   largestExitPercent: 20,
   rounds: 1,
   enters: 1,
@@ -30,7 +30,7 @@ const watch: WatchStatus = {
     published: {
       jobs: 2,
       unreadable: ['crm', 'theirs'],
-      absent: ['theirs'],
+      behind: ['theirs'],
       lost: [{ jobId: 'theirs', from: '2026-11-27T08:00:00Z', to: '2026-11-27T08:30:00Z' }],
     },
   },
@@ -38,7 +38,7 @@ const watch: WatchStatus = {
 
 test('[S34] a watch tells a key for some jobs nothing of other jobs', () => {
   const own = shownTo({ jobs: ['crm'], mayJob: (jobId) => jobId === 'crm' }, watch);
-  expect(own.last).toMatchObject({ members: 1, published: { jobs: 2, unreadable: ['crm'], absent: [], lost: [] } });
+  expect(own.last).toMatchObject({ members: 1, published: { jobs: 2, unreadable: ['crm'], behind: [], lost: [] } });
   expect(JSON.stringify(own)).not.toContain('theirs');
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
 });

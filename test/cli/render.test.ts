@@ -22,7 +22,7 @@ const STATUS: WatchStatus = {
   state: 'waiting',
   audience: AUDIENCE,
   everyMs: 300_000,
-  emitExisting: false,
+  existingUsers: false,
   largestExitPercent: 20,
   rounds: 12,
   enters: 1234,
@@ -47,36 +47,36 @@ test('a watch shows what it found, and when and how often it looks again', () =>
     `  Id            ${AUDIENCE.id}`,
     '  State         waiting for the next round',
     '  Members       56,789',
-    '  Reported      1,234 enters and 1 exit in 12 rounds',
-    '  Last round    60 s ago, 3 in, 1 out, to 2 jobs, took 4 s',
+    '  Published     1,234 enters and 1 exit in 12 rounds',
+    '  Last round    60 s ago, 3 enters, 1 exit, to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
-    '  Settings      When more than 20 % of the members leave at once, that is held',
-    '                until it is seen twice. Without an earlier snapshot, nobody is',
-    '                reported.',
+    '  Settings      If more than 20 % of the members leave at once, the round is',
+    '                held until the next one finds the same. Without an earlier',
+    '                snapshot, nothing is published.',
   ]);
 });
 
 test('a running watch that is given other settings says all of them as they are now', () => {
-  const settings = { ...STATUS, audience: AUDIENCE, emitExisting: true, largestExitPercent: 100 };
+  const settings = { ...STATUS, audience: AUDIENCE, existingUsers: true, largestExitPercent: 100 };
   expect(startedText(false, settings)).toBe(
-    'Already watching vip; now every 5 min. No exits are held. Without an earlier snapshot, all members are reported as entering.',
+    'Already watching vip, every 5 min. No exits are held. Without an earlier snapshot, all members are published as enters.',
   );
 });
 
-test('a watch says what to do when held, why it fails, what it missed, and which jobs do not have the changes', () => {
+test('a watch says what to do when held, why it fails, what is lost, and which jobs do not have the changes', () => {
   const at = '2026-11-25T08:30:00.000000000Z';
   const status: WatchStatus = {
     ...STATUS,
     state: 'held',
     held: { exits: 40_000, members: 16_789, at },
     trouble: { since: at, failures: 3, notHere: 0, reason: 'down\u001b[2J\ntoo' },
-    missed: { from: at, to: at },
+    lost: { from: at, to: at },
     last: {
       ...STATUS.last!,
       published: {
         jobs: 1,
         unreadable: ['secret-job'],
-        absent: ['away-job'],
+        behind: ['stopped-job'],
         lost: [{ jobId: 'late', from: at, to: at }],
       },
     },
@@ -86,7 +86,7 @@ test('a watch says what to do when held, why it fails, what it missed, and which
   expect(text).toContain('3 failures, the first 60 s ago: down\\u001b[2J too');
   expect(text).toContain('the snapshot was lost');
   expect(text).toContain('secret-job');
-  expect(text).toContain('once they run again: away-job');
+  expect(text).toContain('once they run again: stopped-job');
   expect(text).toContain('late can no longer get the changes from 2026-11-25 08:30:00 UTC to 2026-11-25 08:30:00 UTC');
 });
 

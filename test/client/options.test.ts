@@ -101,7 +101,7 @@ test('an unanswered watch names its own task queue, and not that of the client',
     query: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
     describe: () => Promise.resolve({ taskQueue: 'theirs', status: { name: 'RUNNING' } }),
   };
-  const asked = new Watches(() => clientWith(handle), 'ours').scanNow('ab'.repeat(16));
+  const asked = new Watches(() => clientWith(handle), 'ours').startRound('ab'.repeat(16));
   await expect(asked).rejects.toMatchObject({ name: 'NoWorker', taskQueue: 'theirs' });
 });
 

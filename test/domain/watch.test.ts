@@ -51,7 +51,7 @@ test('a part says who is new, who is missing, and how that differs from a held s
 });
 
 const AUDIENCE = { id: 'a'.repeat(32), slug: 'vip', name: 'V|P' };
-const OPTIONS = { everyMs: 60_000, emitExisting: false, largestExitPercent: 20 };
+const OPTIONS = { everyMs: 60_000, existingUsers: false, largestExitPercent: 20 };
 const AT = '2026-11-25T08:30:00.000000000Z';
 
 const state = (more: Partial<WatchState> = {}): WatchState => ({
@@ -114,10 +114,10 @@ test('a round begins an interval after the last one began, and at once when that
 });
 
 test('a watch accepts only a valid change, without unknown fields or further arguments', () => {
-  const change = { everyMs: 1000, largestExitPercent: 5, emitExisting: true };
+  const change = { everyMs: 1000, largestExitPercent: 5, existingUsers: true };
   expect(readWatchChange([change])).toEqual({ ok: true, request: change });
   expect(readWatchChange([{}])).toEqual({ ok: true, request: {} });
-  const wrong = [null, 'x', { everyMs: 10 }, { everyMs: '5m' }, { largestExitPercent: 0 }, { emitExisting: 1 }];
+  const wrong = [null, 'x', { everyMs: 10 }, { everyMs: '5m' }, { largestExitPercent: 0 }, { existingUsers: 1 }];
   for (const args of [...wrong.map((raw) => [raw]), [], [change, change], [{ ...change, rounds: 7 }]])
     expect(readWatchChange(args).ok).toBe(false);
   expect(readWatchChange([{ everyMS: 1000 }])).toMatchObject({
@@ -134,7 +134,7 @@ test.each([
 
 test('the Temporal UI shows what a watch does and what is wrong, and nothing breaks its table', () => {
   const trouble = { since: AT, failures: 2, notHere: 0, reason: 'no | such\ntable' };
-  const text = watchDetails(describeWatch(state({ trouble, held, missed: { from: AT, to: AT } }), 'failing'));
+  const text = watchDetails(describeWatch(state({ trouble, held, lost: { from: AT, to: AT } }), 'failing'));
   expect(text).toContain('**Watch of vip**');
   expect(text).toContain('no \\| such table');
   expect(text).toContain('500 members would leave');
@@ -143,7 +143,7 @@ test('the Temporal UI shows what a watch does and what is wrong, and nothing bre
 
 test('operators are alerted once that rounds fail or exits are held, and again when that is over', () => {
   const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
-  const well = newWatch(audience, { everyMs: 60_000, emitExisting: false, largestExitPercent: 20 });
+  const well = newWatch(audience, { everyMs: 60_000, existingUsers: false, largestExitPercent: 20 });
   const at = '2026-01-01T00:00:00.000000000Z';
   const now = Date.parse(at);
   const failed = (failures: number): WatchState => ({

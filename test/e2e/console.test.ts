@@ -12,7 +12,7 @@ import { until } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 /** What changes a watch; a command of one can be copied by everybody. */
-const WATCH_ACTIONS = /^(?:Watch an audience|Accept|Read now|Change|Stop)$/;
+const WATCH_ACTIONS = /^(?:Watch an audience|Accept|Start round|Change|Stop)$/;
 
 const id = (): string => randomBytes(16).toString('hex');
 const VIPS = { id: id(), slug: `vips-${id().slice(0, 6)}`, name: 'Very important people' };
@@ -187,18 +187,18 @@ describeWithBrowser('the console', () => {
     await context.close();
   });
 
-  test('watches an audience, believes what is held, watches it otherwise, and no more', async () => {
+  test('watches an audience, accepts a held round, changes the watch, and stops it', async () => {
     const { watches } = lab.jobs;
     const { page, context } = await browser.open(`${api.url}/inputs`, { viewport: NARROW });
     const dialog = page.getByRole('dialog');
     await page.getByRole('button', { name: 'Watch an audience' }).click();
     await dialog.getByLabel('Audience', { exact: true }).fill(WATCHED.slug);
-    await dialog.getByLabel('Check every').fill('8d');
+    await dialog.getByLabel('Start a round every').fill('8d');
     expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
-    await dialog.getByLabel('Check every').fill('2h');
+    await dialog.getByLabel('Start a round every').fill('2h');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
     for (const [field, wrong, right] of [
-      [/^Hold back exits when more/, '0', '20'],
+      [/^Hold a round when more/, '0', '20'],
       ['Audience', ' ', WATCHED.slug],
     ] as const) {
       await dialog.getByLabel(field, { exact: true }).fill(wrong);
@@ -214,17 +214,17 @@ describeWithBrowser('the console', () => {
 
     for (const user of MEMBERS.slice(0, 20)) lab.source.exit(WATCHED.id, user);
     const action = (name: string) => page.getByRole('button', { name: `${name}: the watch of ${WATCHED.slug}` });
-    await action('Read now').waitFor();
+    await action('Start round').waitFor();
     expect(await action('Accept').count()).toBe(0);
-    await action('Read now').click();
+    await action('Start round').click();
     await dialog.getByText(`triggers watch ${WATCHED.slug} --now`, { exact: true }).waitFor();
-    await dialog.getByRole('button', { name: 'Read now' }).click();
-    await page.getByText('20 members would leave at once and 20 remain').waitFor();
+    await dialog.getByRole('button', { name: 'Start round' }).click();
+    await page.getByText('20 members would leave at once and 20 would remain').waitFor();
     await looked(page, 'watches-narrow');
-    // Since some are back, reading once more would not be enough.
+    // Since some are back, another round alone would hold them again.
     for (const user of MEMBERS.slice(0, 5)) lab.source.enter(WATCHED.id, user);
     await action('Accept').click();
-    await dialog.getByText('20 members left and 20 remain').waitFor();
+    await dialog.getByText('20 members would leave and 20 would remain').waitFor();
     await dialog.getByRole('button', { name: 'Accept', exact: true }).click();
     await until(async () => (await watches.status(WATCHED.id)).exits === 15);
     await action('Accept').waitFor({ state: 'detached' });
@@ -232,11 +232,11 @@ describeWithBrowser('the console', () => {
     await action('Change').click();
     expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
-    await dialog.getByLabel(/^Hold back exits when more/).fill('100');
+    await dialog.getByLabel(/^Hold a round when more/).fill('100');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
-    await dialog.getByLabel(/Report all members as entering/).check();
+    await dialog.getByLabel(/Publish all members as enters/).check();
     await dialog
-      .getByText(`triggers watch ${WATCHED.slug} --largest-exit 100 --emit-existing`, { exact: true })
+      .getByText(`triggers watch ${WATCHED.slug} --largest-exit 100 --existing-users`, { exact: true })
       .waitFor();
     await dialog.getByRole('button', { name: 'Change it' }).click();
     await dialog.getByRole('button', { name: 'Close' }).click();
@@ -244,7 +244,7 @@ describeWithBrowser('the console', () => {
     expect(await watches.status(WATCHED.id)).toMatchObject({
       everyMs: 3_600_000,
       largestExitPercent: 100,
-      emitExisting: true,
+      existingUsers: true,
     });
 
     await action('Stop').click();

@@ -131,9 +131,9 @@ test('a watch continues as new after some rounds, and goes on where it was', asy
     const handle = lab.client.workflow.getHandle(watchWorkflowId(VIP.id));
     const { runId } = await handle.describe();
     let rounds = 1;
-    for (; (await handle.describe()).runId === runId; await roundsAre(++rounds)) await watches.scanNow(VIP.id);
+    for (; (await handle.describe()).runId === runId; await roundsAre(++rounds)) await watches.startRound(VIP.id);
     lab.source.exit(VIP.id, 'watched-1');
-    await watches.scanNow(VIP.id);
+    await watches.startRound(VIP.id);
     expect(await roundsAre(rounds + 1)).toMatchObject({ exits: 1, enters: 0, members: 29 });
     await lab.arrives('watched-1');
     expect(lab.receiver.ledger.entries.map(({ message }) => message?.event)).toEqual(['exit']);

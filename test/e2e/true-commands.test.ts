@@ -102,7 +102,7 @@ test.concurrent('commands to a watch and to a stopped job without workers fail, 
   await lab.stopWorkers();
   const asked = [
     lab.jobs.watches.stop(watched.id),
-    lab.jobs.watches.scanNow(watched.id),
+    lab.jobs.watches.startRound(watched.id),
     lab.jobs.stop(job, { waiting: 'discard' }),
     lab.jobs.resume(job),
   ].map((command) => command.catch((error: unknown) => error));

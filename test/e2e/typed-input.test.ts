@@ -90,7 +90,7 @@ test.each([
   });
 });
 
-test('a watch that comes round less often than its audience looks back is started with a warning', async () => {
+test("a watch whose interval is longer than its audience's window is started with a warning", async () => {
   const rare = await command('watch', watched.slug, '--every', '16m');
   expect(rare).toMatchObject({ code: 0, err: expect.stringContaining('looks back over 15 minutes') });
   expect(await command('watch', watched.slug, '--every', '15m')).toMatchObject({ code: 0, err: '' });

@@ -63,7 +63,7 @@ test('a worker killed while it tells a round loses none of its changes, and repe
 
   const after = Array.from({ length: CHANGES }, (_, i) => `new-${i}`);
   members([...before.slice(100), ...after]);
-  await jobs.watches.scanNow(audience.id);
+  await jobs.watches.startRound(audience.id);
   await until(() => Object.keys(accepted()).length > 0, 10);
   await first.kill();
   const noted = Object.values(accepted()).reduce((sum, count) => sum + count, 0);

@@ -58,7 +58,7 @@ async function statusWhen(isAsWanted: (status: WatchStatus) => boolean): Promise
 /** A round from now on, to its end. */
 async function round(): Promise<WatchStatus> {
   const { rounds } = await lab.jobs.watches.status(audience.id);
-  await lab.jobs.watches.scanNow(audience.id);
+  await lab.jobs.watches.startRound(audience.id);
   return await statusWhen((status) => status.rounds > rounds);
 }
 
@@ -125,7 +125,7 @@ test('a watch makes nobody leave while its source is down, breaks off or is circ
   ];
   for (const [i, members] of broken.entries()) {
     source.members = async (_, after) => await members(after);
-    await lab.jobs.watches.scanNow(audience.id);
+    await lab.jobs.watches.startRound(audience.id);
     await statusWhen(({ trouble, state }) => trouble?.failures === i + 1 && state === 'failing');
   }
   const { trouble, nextAt, rounds } = await lab.jobs.watches.status(audience.id);
@@ -145,12 +145,12 @@ test('a table that is half empty for a while makes nobody leave, and operators a
   await listener();
   await watch();
   for (const user of numbered(50)) lab.source.exit(audience.id, user);
-  await lab.jobs.watches.scanNow(audience.id);
+  await lab.jobs.watches.startRound(audience.id);
   const { held, state, members } = await statusWhen((status) => status.held !== undefined);
   expect([state, members, held]).toMatchObject(['held', 100, { exits: 50, members: 50 }]);
   // It fills again, and is seen again before it is full: still not believed.
   for (const user of numbered(20)) lab.source.enter(audience.id, user);
-  await lab.jobs.watches.scanNow(audience.id);
+  await lab.jobs.watches.startRound(audience.id);
   await statusWhen((status) => status.held?.exits === 30 && status.state === 'held');
   for (const user of numbered(50)) lab.source.enter(audience.id, user);
   lab.source.exit(audience.id, '99');
@@ -170,14 +170,14 @@ test('a watch sends many exits once the next round confirms them', async () => {
   await listener();
   await watch();
   for (const user of numbered(50)) lab.source.exit(audience.id, user);
-  await lab.jobs.watches.scanNow(audience.id);
+  await lab.jobs.watches.startRound(audience.id);
   await statusWhen(({ state }) => state === 'held');
   expect((await round()).last).toMatchObject({ exits: 50, members: 50 });
   await arrives(50);
   expect(new Set(arrived()).size).toBe(50);
 });
 
-test('a snapshot that is missing is waited for; one that is lost is reported, and the difference is not signalled', async () => {
+test('a watch waits for a missing snapshot; it reports a lost one, and does not publish the difference', async () => {
   await open(numbered(30));
   await listener();
   await watch();
@@ -185,23 +185,23 @@ test('a snapshot that is missing is waited for; one that is lost is reported, an
   mkdirSync(folder);
   lab.source.exit(audience.id, '1');
   for (let failures = 1; failures <= 3; failures++) {
-    await lab.jobs.watches.scanNow(audience.id);
+    await lab.jobs.watches.startRound(audience.id);
     await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
   }
   rmSync(folder, { recursive: true });
   renameSync(`${folder}-away`, folder);
-  expect((await round()).missed).toBeUndefined();
+  expect((await round()).lost).toBeUndefined();
   await arrives(1);
 
   rmSync(folder, { recursive: true });
   lab.source.exit(audience.id, '2');
   for (let failures = 1; failures <= 4; failures++) {
-    await lab.jobs.watches.scanNow(audience.id);
+    await lab.jobs.watches.startRound(audience.id);
     await statusWhen(({ trouble, state }) => trouble?.failures === failures && state === 'failing');
   }
-  const { last, missed, members } = await round();
+  const { last, lost, members } = await round();
   expect([last?.isBaseline, members]).toEqual([true, 28]);
-  expect(missed).toMatchObject({ from: expect.any(String), to: expect.any(String) });
+  expect(lost).toMatchObject({ from: expect.any(String), to: expect.any(String) });
   lab.source.exit(audience.id, '3');
   await round();
   await arrives(2);
@@ -223,7 +223,7 @@ test('a watch scans at its interval, can be changed while it runs, and forgets e
   await lab.jobs.watches.stop(audience.slug);
   const handle = lab.client.workflow.getHandle(watchWorkflowId(audience.id));
   expect((await handle.describe()).status.name).toBe('COMPLETED');
-  await expect(lab.jobs.watches.scanNow(audience.slug)).rejects.toMatchObject({ name: 'WatchNotFound' });
+  await expect(lab.jobs.watches.startRound(audience.slug)).rejects.toMatchObject({ name: 'WatchNotFound' });
   // As if it had never been.
   const [again] = await lab.jobs.watches.start([audience.slug], { everyMs: HOUR_MS });
   expect(again?.isNew).toBe(true);
@@ -234,7 +234,7 @@ test('a watch that is stopped while it reads ends at once, and can be started ag
   await open(['1']);
   await watch();
   const release = lab.source.holdBack('members');
-  await lab.jobs.watches.scanNow(audience.id);
+  await lab.jobs.watches.startRound(audience.id);
   await statusWhen(({ state }) => state === 'scanning');
   await lab.client.workflow.getHandle(watchWorkflowId(audience.id)).executeUpdate('stop');
   const [again] = await lab.jobs.watches.start([audience.id], { everyMs: HOUR_MS });
@@ -262,17 +262,17 @@ test('a job that was stopped for some rounds receives what it missed once it is 
   await lab.jobs.stop(job, { waiting: 'keep' });
   await lab.listedWhen(job, ({ running }) => !running);
   lab.source.exit(audience.id, '1');
-  expect((await round()).last?.published).toMatchObject({ jobs: 1, absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ jobs: 1, behind: [job] });
   lab.source.enter(audience.id, '1');
   lab.source.exit(audience.id, '2');
-  expect((await round()).last?.published).toMatchObject({ absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ behind: [job] });
   // A round in which nothing changes does not forget it.
-  expect((await round()).last?.published).toMatchObject({ jobs: 0, absent: [job] });
+  expect((await round()).last?.published).toMatchObject({ jobs: 0, behind: [job] });
   await lab.statusWhen(other, ({ delivered }) => delivered === 3);
   expect(lab.receiver.ledger.delivered).toBe(3);
   await lab.jobs.resume(job);
   // The list of running jobs may be a second late.
-  await answerWhen(round, ({ last }) => last?.published.absent === undefined);
+  await answerWhen(round, ({ last }) => last?.published.behind === undefined);
   await lab.statusWhen(job, ({ delivered }) => delivered === 3);
   const told = lab.receiver.ledger.entries.map(({ message }) => `${message?.event} ${message?.user} ${message?.at}`);
   // The job that was there heard of each, and then the one that was not, with the same time.
@@ -349,7 +349,7 @@ describe('by the API', () => {
         watches: [
           {
             isNew: true,
-            status: { everyMs: HOUR_MS, emitExisting: false, largestExitPercent: 20 },
+            status: { everyMs: HOUR_MS, existingUsers: false, largestExitPercent: 20 },
             warnings: [expect.stringContaining('looks back over 30 minutes')],
           },
         ],

@@ -164,7 +164,7 @@ test('carried states are recorded: a watch with a failed round, and one with a h
   const carry = async (name: string, build: string): Promise<void> => {
     const { runId } = await handle.describe();
     await deployment.makeCurrent(build);
-    while ((await handle.describe()).runId === runId) await lab.jobs.watches.scanNow(id);
+    while ((await handle.describe()).runId === runId) await lab.jobs.watches.startRound(id);
     record('carried', name, stringifyJson(await inputOf(lab, watchWorkflowId(id))));
   };
   try {
@@ -173,12 +173,12 @@ test('carried states are recorded: a watch with a failed round, and one with a h
     await lab.jobs.watches.start([id], { everyMs: 3_600_000 });
     await when(({ rounds }) => rounds === 1);
     lab.source.failure = new Error('the source is down');
-    await lab.jobs.watches.scanNow(id);
+    await lab.jobs.watches.startRound(id);
     await when(({ trouble }) => (trouble?.failures ?? 0) >= 1);
     await carry('watch-failing', 'two');
     lab.source.failure = undefined;
     for (const user of members.slice(0, 20)) lab.source.exit(id, user);
-    await lab.jobs.watches.scanNow(id);
+    await lab.jobs.watches.startRound(id);
     await when(({ held }) => held !== undefined);
     await carry('watch-held', 'one');
     await lab.jobs.watches.stop(id);

@@ -125,11 +125,11 @@ test('histories recorded today replay: a watch with everything that may happen t
     await watches.start([id], { everyMs: 3_600_000 });
     await when(({ rounds }) => rounds === 1);
     lab.source.failure = new Error('the source is down');
-    await watches.scanNow(id);
+    await watches.startRound(id);
     await when(({ trouble }) => (trouble?.failures ?? 0) >= 1);
     lab.source.failure = undefined;
     for (const user of members.slice(0, 20)) lab.source.exit(id, user);
-    await watches.scanNow(id);
+    await watches.startRound(id);
     await when(({ held }) => held !== undefined);
     await watches.accept(id);
     await when(({ rounds }) => rounds === 2);

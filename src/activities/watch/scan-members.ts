@@ -113,14 +113,14 @@ export async function writeMembers(source: AudienceSource, audience: string, fol
     first ??= version;
     // A member behind this place in one version, and before it in the other, would seem to have left.
     if (version !== first)
-      throw new Error('The source changed while its members were read. The round is discarded and tried again.');
+      throw new Error('The source changed while its members were read. Discarding the round and retrying.');
     await buckets.add(ids.filter(isSendable));
     alive();
     if (next === undefined) return await buckets.close();
     // A circular source would never show the members after it.
     const cursor = createHash('sha256').update(next).digest('base64');
     if (cursors.has(cursor))
-      throw new Error('The source is circular: it gave the same cursor twice. The round is discarded and tried again.');
+      throw new Error('The source is circular: it gave the same cursor twice. Discarding the round and retrying.');
     cursors.add(cursor);
     after = next;
   }
@@ -133,8 +133,12 @@ interface Sides {
 }
 
 /** Compares bucket by bucket: only one bucket of each side is in memory at a time. */
-async function compare({ base: baseId, emitExisting }: ScanRequest, scan: Snapshot, sides: Sides): Promise<ScanReport> {
-  const isComparing = baseId !== null || emitExisting;
+async function compare(
+  { base: baseId, existingUsers }: ScanRequest,
+  scan: Snapshot,
+  sides: Sides,
+): Promise<ScanReport> {
+  const isComparing = baseId !== null || existingUsers;
   const sum = { members: 0, enters: 0, exits: 0, back: 0, gone: 0, heldFound: sides.held !== undefined };
   const manifest: Manifest = { v: 1, id: scan.id, members: sides.members, files: {} };
   const files = await Promise.all([ENTERS, EXITS].map((name) => open(scan.path(name), 'w')));

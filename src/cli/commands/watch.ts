@@ -15,33 +15,36 @@ type Action = (typeof ACTIONS)[number];
 
 export const watchCommand = command({
   name: 'watch',
-  description: 'poll audiences whose source has no event stream, and send enters and exits to every subscribed job',
+  description: 'poll audiences for changes, and publish enters and exits to every subscribed job',
   takes: (it) =>
     it
       .argument('[audiences...]', 'slugs or ids of the audiences')
-      .option('--every <time>', 'from one round to the next, 1s to 7d (default: 5m)', interval)
-      .option('--emit-existing', 'report all members as entering when there is no earlier snapshot')
-      .option('--no-emit-existing', 'report nobody then (default)')
+      .option('--every <time>', 'start a round this often, 1s to 7d (default: 5m)', interval)
+      .option('--existing-users', 'publish all members as enters when there is no earlier snapshot')
+      .option('--no-existing-users', 'publish nothing then (default)')
       .option(
         '--largest-exit <percent>',
-        'hold exits until seen twice if more members than this leave at once; 100: never (default: 20)',
+        'hold a round if more members than this leave at once; 100: never (default: 20)',
         percent,
       )
       .option('--list', 'show all watches')
-      .option('--now', 'begin a round now')
+      .option('--now', 'start a round now')
       .option('--accept', 'accept the held exits')
-      .option('--stop', 'end the watch'),
+      .option('--stop', 'stop the watch'),
   json: ': one watch a line',
-  notes: `Run it again with other options to change a watch. Its costs, delay and limits:
+  notes: `To change a watch, run it again with other options. Costs, delay and limits:
 docs/watch.md`,
   examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
   async run([audiences], { list, ...flags }, invocation) {
     const { isGiven, print } = invocation;
     const actions = ACTIONS.filter((action) => flags[action] === true);
-    const options = optionsFrom({ ...flags, emitExisting: isGiven('emitExisting') ? flags.emitExisting : undefined });
+    const options = optionsFrom({
+      ...flags,
+      existingUsers: isGiven('existingUsers') ? flags.existingUsers : undefined,
+    });
     const isChange = Object.keys(options).length > 0;
     if (actions.length + Number(isChange) > 1 || (list === true && (isChange || audiences.length + actions.length > 0)))
-      throw new UsageError('Choose one: how to watch, --now, --accept, --stop, or --list alone.');
+      throw new UsageError('Choose one: settings, --now, --accept, --stop, or --list alone.');
     if (list !== true && audiences.length === 0)
       throw new UsageError('Name the audiences to watch (triggers watch vip --every 5m), or use --list.');
     await withJobs(async (jobs) => {
@@ -65,12 +68,12 @@ function interval(value: string): number {
 
 function optionsFrom(flags: {
   readonly every?: number | undefined;
-  readonly emitExisting?: boolean | undefined;
+  readonly existingUsers?: boolean | undefined;
   readonly largestExit?: number | undefined;
 }): WatchOptionsInput {
-  const { every, emitExisting, largestExit } = flags;
+  const { every, existingUsers, largestExit } = flags;
   return {
-    ...definedOf({ everyMs: every, emitExisting, largestExitPercent: largestExit }),
+    ...definedOf({ everyMs: every, existingUsers, largestExitPercent: largestExit }),
   };
 }
 
@@ -89,19 +92,21 @@ async function start(
 /** The text for a started watch, or for new settings of a running one; exported for its test. */
 export function startedText(
   isNew: boolean,
-  status: Pick<WatchStatus, 'audience' | 'everyMs' | 'emitExisting' | 'largestExitPercent'>,
+  status: Pick<WatchStatus, 'audience' | 'everyMs' | 'existingUsers' | 'largestExitPercent'>,
 ): string {
-  const { audience, everyMs, emitExisting } = status;
+  const { audience, everyMs, existingUsers } = status;
   const every = `every ${duration(everyMs)}`;
-  if (!isNew) return `Already watching ${audience.slug}; now ${every}. ${settingsText(status)}`;
-  const first = emitExisting ? 'Current members are reported as entering.' : 'Current members are not reported.';
+  if (!isNew) return `Already watching ${audience.slug}, ${every}. ${settingsText(status)}`;
+  const first = existingUsers
+    ? 'The first round publishes all members as enters.'
+    : 'The first round publishes nothing.';
   return `Watching ${audience.slug} ${every}. ${first} Follow it with: triggers watch --list`;
 }
 
 async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<WatchStatus> {
   switch (action) {
     case 'now':
-      return await jobs.watches.scanNow(audience);
+      return await jobs.watches.startRound(audience);
     case 'accept':
       return await jobs.watches.accept(audience);
     default:
@@ -112,11 +117,11 @@ async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<
 function doneText({ audience, held }: WatchStatus, action: Action): string {
   switch (action) {
     case 'now':
-      return `Reading the members of ${audience.slug} now.`;
+      return `Starting a round of ${audience.slug} now.`;
     case 'accept':
       return held === undefined
         ? `Nothing is held for ${audience.slug}.`
-        : `Accepted: ${counted(held.exits, 'member')} of ${audience.slug} left. They are read once more, then reported.`;
+        : `Accepted: ${counted(held.exits, 'exit')} from ${audience.slug}. The next round starts now and publishes them.`;
     default:
       return `Stopped watching ${audience.slug}.`;
   }

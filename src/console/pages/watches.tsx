@@ -36,7 +36,7 @@ export function Watches(): JSX.Element {
       {watches === undefined && failure === undefined && <Loading what="watches" />}
       {watches?.length === 0 && (
         <Empty title="No watched audiences">
-          <p>A watch polls an audience and finds its changes, for sources that do not report them.</p>
+          <p>A watch polls an audience and publishes its changes, for sources that cannot report them.</p>
           <Command>triggers watch AUDIENCE --every 5m</Command>
         </Empty>
       )}
@@ -48,13 +48,13 @@ export function Watches(): JSX.Element {
                 'Audience',
                 'State',
                 'Members',
-                'Enters sent',
-                'Exits sent',
+                'Enters published',
+                'Exits published',
                 'Last round',
                 'Every',
                 ...(mayWatch ? ['Actions'] : []),
               ]}
-              numbers={['Members', 'Enters sent', 'Exits sent']}
+              numbers={['Members', 'Enters published', 'Exits published']}
             />
             <tbody>
               {watches.map((watch) => (
@@ -118,7 +118,7 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
 /** Why a watch has trouble, or needs a decision: the first of its rows that says so. */
 function trouble(status: WatchStatus | undefined, unreadable: string | undefined): string | undefined {
   if (status === undefined) return unreadable ?? 'No worker answers for it.';
-  const rows = watchRows(status, (at) => ago(at, Date.now()), 'Accept');
+  const rows = watchRows(status, (at) => ago(at, Date.now()), 'use the button “Accept”');
   return rows.find(({ name, tone }) => name !== 'State' && tone !== undefined)?.value;
 }
 
@@ -131,7 +131,7 @@ type WatchCommand = 'now' | 'accept' | 'stop';
 
 const NAMES: Readonly<Record<WatchCommand | 'change', string>> = {
   accept: 'Accept',
-  now: 'Read now',
+  now: 'Start round',
   change: 'Change',
   stop: 'Stop',
 };
@@ -164,11 +164,11 @@ function WatchActions({ status, onDone }: Done & { readonly status: WatchStatus 
 }
 
 const MEANINGS: Readonly<Record<WatchCommand, (status: WatchStatus) => string>> = {
-  now: () => 'Reads the members now, or right after the current round. Jobs then receive the changes.',
+  now: () => 'Starts a round now, or right after the current one. Subscribed jobs receive its changes.',
   accept: ({ held }) =>
     held === undefined
-      ? 'Nothing is held back any more.'
-      : `${counted(held.exits, 'member')} left and ${shownCount(held.members)} remain. Members are read once more, then subscribed jobs receive the exits.`,
+      ? 'No round is held any more.'
+      : `${counted(held.exits, 'member')} would leave and ${shownCount(held.members)} would remain. The next round starts now and publishes the exits.`,
   stop: () =>
     'Jobs receive no more changes after the current ones. The known members are forgotten: a new watch cannot see changes made meanwhile.',
 };
@@ -200,7 +200,7 @@ interface Begun {
   readonly watches: readonly { readonly isNew: boolean; readonly warnings: readonly string[] }[];
 }
 
-const AT_FIRST: WatchOptions = { everyMs: 300_000, emitExisting: false, largestExitPercent: 20 };
+const AT_FIRST: WatchOptions = { everyMs: 300_000, existingUsers: false, largestExitPercent: 20 };
 
 interface WatchFormProps extends Done {
   /** The watch that is changed; absent: this is a new one. */
@@ -217,7 +217,7 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
   const [audience, setAudience] = useState('');
   const [every, setEvery] = useState(spanWord(before.everyMs));
   const [percent, setPercent] = useState(String(before.largestExitPercent));
-  const [emitExisting, setEmitExisting] = useState(before.emitExisting);
+  const [existingUsers, setExistingUsers] = useState(before.existingUsers);
   const [begun, setBegun] = useState<Begun>();
   const [refused, setRefused] = useState('');
   const everyMs = readDuration(every.trim());
@@ -227,13 +227,13 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
   const change = {
     ...(everyMs === before.everyMs && status !== undefined ? {} : { everyMs }),
     ...(largestExitPercent === before.largestExitPercent ? {} : { largestExitPercent }),
-    ...(emitExisting === before.emitExisting ? {} : { emitExisting }),
+    ...(existingUsers === before.existingUsers ? {} : { existingUsers }),
   };
   const name = status === undefined ? audience.trim() : status.audience.slug;
   const options = [
     'everyMs' in change ? ` --every ${shellWord(every.trim())}` : '',
     'largestExitPercent' in change ? ` --largest-exit ${shellWord(percent.trim())}` : '',
-    'emitExisting' in change ? ` --${emitExisting ? '' : 'no-'}emit-existing` : '',
+    'existingUsers' in change ? ` --${existingUsers ? '' : 'no-'}existing-users` : '',
   ].join('');
   const doIt = async (): Promise<void> => {
     const body = { audiences: [status?.audience.id ?? name], ...change };
@@ -276,7 +276,7 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
         <>
           {status === undefined && <AudienceField value={audience} onInput={setAudience} />}
           <div class="field">
-            <label for="every">Check every</label>
+            <label for="every">Start a round every</label>
             <input
               id="every"
               aria-invalid={isEveryWrong}
@@ -290,7 +290,7 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
             </p>
           </div>
           <div class="field">
-            <label for="largest-exit">Hold back exits when more than this % leave at once</label>
+            <label for="largest-exit">Hold a round when more than this % leave at once</label>
             <input
               id="largest-exit"
               aria-invalid={isPercentWrong}
@@ -301,20 +301,20 @@ function WatchForm({ status, onDone, onClose }: WatchFormProps): JSX.Element {
               onInput={(event) => setPercent(event.currentTarget.value)}
             />
             <p id="largest-exit-hint" class={isPercentWrong ? 'problem' : 'hint'}>
-              {isPercentWrong ? 'Enter a whole number from' : 'From'} 1 to 100; with 100 nothing is held back. Exits
-              that are held back are sent once a second reading confirms them.
+              {isPercentWrong ? 'Enter a whole number from' : 'From'} 1 to 100; with 100 no round is held. A held round
+              is published once the next one finds the same.
             </p>
           </div>
           <div class="field">
             <label class="option">
               <input
                 type="checkbox"
-                checked={emitExisting}
-                onChange={(event) => setEmitExisting(event.currentTarget.checked)}
+                checked={existingUsers}
+                onChange={(event) => setExistingUsers(event.currentTarget.checked)}
               />
               <span>
-                Report all members as entering when there is no earlier snapshot{' '}
-                <span class="hint">In the first round, and after a snapshot was lost.</span>
+                Publish all members as enters when there is no earlier snapshot{' '}
+                <span class="hint">In the first round, and after the snapshot was lost.</span>
               </span>
             </label>
           </div>

@@ -97,7 +97,7 @@ export class JobMetrics {
     for (const state of new Set(Object.values(WATCH_STATES))) this.#watches.set({ state }, count(state));
     const troubles = [
       count('failing') === 0 ? [] : `${count('failing')} failing`,
-      count('held') === 0 ? [] : `${count('held')} holding exits`,
+      count('held') === 0 ? [] : `${count('held')} holding a large exit`,
     ].flat();
     this.#watchProblem =
       troubles.length === 0 ? undefined : `Watches need attention: ${troubles.join(', ')}. See: triggers watch --list`;

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import type { FoundSubscribers, Subscribers } from '../../../src/activities/watch/emit-changes.ts';
+import type { FoundSubscribers, Subscribers } from '../../../src/activities/watch/publish-changes.ts';
 import { createWatchActivities } from '../../../src/activities/index.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
-import type { ConfirmedChanges, EmissionReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
+import type { ConfirmedChanges, PublishReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
@@ -85,7 +85,7 @@ export class WatchLab {
       scanId: randomUUID(),
       base: this.base,
       held: null,
-      emitExisting: false,
+      existingUsers: false,
       obsolete: [],
       ...changes,
     };
@@ -98,12 +98,12 @@ export class WatchLab {
     return await this.#environment().run(this.#activities.confirmExits, VIP.id, scanId);
   }
 
-  async emit(scanId: string, at = AT): Promise<EmissionReport> {
-    return await this.#environment().run(this.#activities.emitChanges, VIP.id, scanId, at);
+  async publish(scanId: string, at = AT): Promise<PublishReport> {
+    return await this.#environment().run(this.#activities.publishChanges, VIP.id, scanId, at);
   }
 
   /** What a round without changes tells. */
-  async publishMissed(): Promise<EmissionReport> {
+  async publishMissed(): Promise<PublishReport> {
     return await this.#environment().run(this.#activities.publishMissed, VIP.id);
   }
 
@@ -112,7 +112,7 @@ export class WatchLab {
     const before = this.told().length;
     const { scanId } = await this.scan(changes);
     await this.confirm(scanId);
-    await this.emit(scanId);
+    await this.publish(scanId);
     this.base = scanId;
     return this.told().slice(before);
   }

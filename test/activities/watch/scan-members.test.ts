@@ -69,14 +69,14 @@ test('a round publishes exactly the difference of two sets of members, whatever 
 test('the first scan counts and reports nothing, unless existing members are to be sent', async () => {
   const lab = new WatchLab(sourceOf(numbered(5000)));
   expect(await lab.scan()).toMatchObject({ members: 5000, enters: 0, exits: 0 });
-  expect(await lab.scan({ emitExisting: true })).toMatchObject({ members: 5000, enters: 5000, exits: 0 });
+  expect(await lab.scan({ existingUsers: true })).toMatchObject({ members: 5000, enters: 5000, exits: 0 });
 });
 
 test('a member on two pages counts once', async () => {
   const lab = new WatchLab(
     pages((after) => (after === undefined ? { ids: ['1', '2'], next: 'b' } : { ids: ['2', '3'] })),
   );
-  expect(await lab.scan({ emitExisting: true })).toMatchObject({ members: 3, enters: 3 });
+  expect(await lab.scan({ existingUsers: true })).toMatchObject({ members: 3, enters: 3 });
 });
 
 test('ids that no trigger may have are left out', async () => {

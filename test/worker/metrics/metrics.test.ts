@@ -46,7 +46,7 @@ test('watches are counted by their state, and those that need a person are named
   expect(sumOf(first, 'triggers_watches', { state: 'unknown' })).toBe(1);
   expect(jobs.watchProblem).toMatch(/1 failing/);
   jobs.replaceWatches(['held']);
-  expect(jobs.watchProblem).toMatch(/1 holding exits/);
+  expect(jobs.watchProblem).toMatch(/1 holding a large exit/);
   jobs.replaceWatches(['waiting']);
   expect(jobs.watchProblem).toBeUndefined();
 });

@@ -31,7 +31,7 @@ test('a person confirmed as a member has not left, and is not sent when a page l
   const { scanId } = await lab.scan();
   for (let times = 1; times <= 2; times++)
     expect(await lab.confirm(scanId)).toEqual({ enters: 0, exits: 1, stayed: 1 });
-  await lab.emit(scanId);
+  await lab.publish(scanId);
   expect(lab.told()).toEqual(['exit 4']);
   lab.base = scanId;
   left.clear();
@@ -54,11 +54,11 @@ test('a source that fails during confirmation publishes nothing, and a retry sta
     return await isMember(id, user);
   };
   await expect(lab.confirm(scanId)).rejects.toThrow('down');
-  await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+  await expect(lab.publish(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
   expect(lab.told()).toEqual([]);
   source.isMember = isMember;
   expect(await lab.confirm(scanId)).toEqual({ enters: 1, exits: 1500, stayed: 500 });
-  await lab.emit(scanId);
+  await lab.publish(scanId);
   expect(new Set(lab.told()).size).toBe(1501);
   expect(lab.told()).toHaveLength(1501);
   lab.base = scanId;
@@ -96,7 +96,7 @@ test.each(['exits', 'changes'])('%s that were damaged, even at the same length, 
   if (name === 'changes') await lab.confirm(scanId);
   const path = join(lab.folder, scanId, name);
   writeFileSync(path, readFileSync(path, 'utf8').replace('"3"', '"7"'));
-  const next = name === 'exits' ? lab.confirm(scanId) : lab.emit(scanId);
+  const next = name === 'exits' ? lab.confirm(scanId) : lab.publish(scanId);
   await expect(next).rejects.toMatchObject({ type: 'SnapshotNotHere', message: expect.stringContaining(name) });
   expect(lab.told()).toEqual([]);
 });
@@ -118,7 +118,7 @@ async function confirmed(): Promise<{ lab: WatchLab; scanId: string }> {
 test('every subscribing job gets all of it, by the id of the audience, at the time of the round', async () => {
   const { lab, scanId } = await confirmed();
   lab.subscribers.jobIds = ['crm', 'ads'];
-  expect(await lab.emit(scanId, AT)).toEqual({ jobs: 2, unreadable: [] });
+  expect(await lab.publish(scanId, AT)).toEqual({ jobs: 2, unreadable: [] });
   expect(lab.subscribers.told.get('crm')).toContainEqual({
     audience: VIP.id,
     user: 'a',
@@ -133,13 +133,13 @@ test('a job that cannot be reached holds up no other, and later gets only the re
   const { lab, scanId } = await confirmed();
   lab.subscribers.jobIds = ['ads', 'crm'];
   lab.subscribers.failing = { jobId: 'ads', after: 7 };
-  await expect(lab.emit(scanId)).rejects.toMatchObject({
+  await expect(lab.publish(scanId)).rejects.toMatchObject({
     type: 'JobsNotReached',
-    message: 'Some jobs could not be reached and are tried again; all others have the changes. ads: ads takes no more',
+    message: 'Some jobs could not be reached; retrying. All other jobs have the changes. ads: ads takes no more',
   });
   expect([lab.told('crm').length, lab.told('ads').length]).toEqual([23, 7]);
   lab.subscribers.failing = undefined;
-  await lab.emit(scanId);
+  await lab.publish(scanId);
   expect(lab.told('crm')).toHaveLength(23);
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
@@ -149,25 +149,25 @@ test.each([
   ['damaged', (text: string) => text.replace('3', '9')],
 ])('progress is only a hint: if it is %s, all changes are published again with the same times', async (_, damaged) => {
   const { lab, scanId } = await confirmed();
-  await lab.emit(scanId);
+  await lab.publish(scanId);
   const first = lab.subscribers.told.get('crm')?.slice() ?? [];
   const path = join(lab.folder, scanId, 'progress.json');
   writeFileSync(path, damaged(readFileSync(path, 'utf8')));
-  await lab.emit(scanId);
+  await lab.publish(scanId);
   expect(lab.subscribers.told.get('crm')?.slice(first.length)).toEqual(first);
 });
 
 test('a worker that was frozen publishes nothing more, since its changes may be outdated', async () => {
   const { lab, scanId } = await confirmed();
   lab.hasStalled = true;
-  await expect(lab.emit(scanId)).rejects.toThrow(/was frozen/);
+  await expect(lab.publish(scanId)).rejects.toThrow(/was frozen/);
   expect(lab.told()).toEqual([]);
 });
 
 test('an unconfirmed scan is not published', async () => {
   const lab = new WatchLab(new MemorySource({ audiences: [{ ...VIP, members: ['a'] }] }));
-  const { scanId } = await lab.scan({ emitExisting: true });
-  await expect(lab.emit(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
+  const { scanId } = await lab.scan({ existingUsers: true });
+  await expect(lab.publish(scanId)).rejects.toMatchObject({ type: 'SnapshotNotHere' });
 });
 
 test('a job that replaces one ending in a round gets the changes that the old one did not take', async () => {
@@ -178,7 +178,7 @@ test('a job that replaces one ending in a round gets the changes that the old on
   let lists = 0;
   subscribers.of = async () =>
     lists++ === 0 ? await of() : { jobIds: ['crm', 'crm-2'], stopping: [], unreadable: [] };
-  expect(await lab.emit(scanId, AT)).toMatchObject({ jobs: 2 });
+  expect(await lab.publish(scanId, AT)).toMatchObject({ jobs: 2 });
   expect(lab.told('crm')).toHaveLength(5);
   expect(new Set([...lab.told('crm'), ...lab.told('crm-2')]).size).toBe(23);
   expect(lab.told('crm-2')).toHaveLength(18);
@@ -246,7 +246,7 @@ describe('rounds that are cut off', () => {
 
     async #turn(): Promise<void> {
       this.#pending ??= await this.#scan();
-      await this.lab.emit(this.#pending.scanId, this.#pending.at);
+      await this.lab.publish(this.#pending.scanId, this.#pending.at);
       this.#crash('told');
       this.lab.base = this.#pending.scanId;
       this.#pending = undefined;

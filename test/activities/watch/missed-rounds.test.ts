@@ -1,7 +1,7 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { AbsentJobs } from '../../../src/activities/watch/absent-jobs.ts';
+import { MissedRounds } from '../../../src/activities/watch/missed-rounds.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { VIP, WatchLab } from './a-watch.ts';
 
@@ -17,7 +17,7 @@ async function watching(): Promise<{ lab: WatchLab; source: MemorySource; turn: 
   const turn = async (round: number): Promise<unknown> => {
     const { scanId } = await lab.scan();
     await lab.confirm(scanId);
-    const report = await lab.emit(scanId, at(round));
+    const report = await lab.publish(scanId, at(round));
     lab.base = scanId;
     return report;
   };
@@ -31,10 +31,10 @@ test('a stopped job gets what it missed once it runs again, in order and with th
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
-  expect(await turn(1)).toMatchObject({ jobs: 1, absent: ['ads'] });
+  expect(await turn(1)).toMatchObject({ jobs: 1, behind: ['ads'] });
   source.enter(VIP.id, '1');
   source.exit(VIP.id, '2');
-  expect(await turn(2)).toMatchObject({ absent: ['ads'] });
+  expect(await turn(2)).toMatchObject({ behind: ['ads'] });
   expect(missedFiles(lab)).toHaveLength(2);
   // It is back in a round that has changes of its own.
   lab.subscribers.jobIds = ['crm', 'ads'];
@@ -47,12 +47,12 @@ test('a stopped job gets what it missed once it runs again, in order and with th
   expect(missedFiles(lab)).toEqual([]);
 });
 
-test('a job that is stopping beside another is owed the round, and is forgotten once it cannot run again', async () => {
+test('a job that is stopping beside another misses the round, and is forgotten once it cannot run again', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.stoppingIds = ['ads', 'new'];
   source.exit(VIP.id, '1');
-  expect(await turn(1)).toMatchObject({ jobs: 1, absent: ['ads', 'new'] });
+  expect(await turn(1)).toMatchObject({ jobs: 1, behind: ['ads', 'new'] });
   lab.subscribers.stoppingIds = [];
   expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
   expect([lab.told('ads'), lab.told('new')]).toEqual([[], []]);
@@ -64,7 +64,7 @@ test('a round without changes publishes missed rounds, too, and does so once', a
   lab.subscribers.keptIds = ['ads'];
   source.exit(VIP.id, '1');
   await turn(1);
-  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [], absent: ['ads'] });
+  expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [], behind: ['ads'] });
   lab.subscribers.jobIds = ['ads'];
   expect(await lab.publishMissed()).toEqual({ jobs: 1, unreadable: [] });
   expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
@@ -76,14 +76,14 @@ test('a job that is stopped in the middle of a round gets the rest of it later',
   lab.subscribers.ending.set('ads', 2);
   for (const user of ['1', '2', '3', '4']) source.exit(VIP.id, user);
   lab.subscribers.keptIds = ['ads'];
-  expect(await turn(1)).toMatchObject({ absent: ['ads'] });
+  expect(await turn(1)).toMatchObject({ behind: ['ads'] });
   expect(lab.told('ads')).toHaveLength(2);
   lab.subscribers.ending.clear();
   await lab.publishMissed();
   expect(lab.told('ads')).toEqual(lab.told('crm'));
 });
 
-test('a terminated job may be recovered and is owed its rounds; a job that cannot come back is not', async () => {
+test('a terminated job may be recovered and gets the rounds it missed; a job that cannot run again does not', async () => {
   const { lab, source, turn } = await watching();
   source.exit(VIP.id, '1');
   await turn(1);
@@ -91,7 +91,7 @@ test('a terminated job may be recovered and is owed its rounds; a job that canno
   // It is not kept, but can be recovered.
   lab.subscribers.recoverable = ['ads'];
   source.exit(VIP.id, '2');
-  expect(await turn(2)).toMatchObject({ absent: ['ads'] });
+  expect(await turn(2)).toMatchObject({ behind: ['ads'] });
   lab.subscribers.recoverable = [];
   expect(await lab.publishMissed()).toEqual({ jobs: 0, unreadable: [] });
   expect(missedFiles(lab)).toEqual([]);
@@ -100,7 +100,7 @@ test('a terminated job may be recovered and is owed its rounds; a job that canno
   expect(lab.told('ads')).toEqual(['exit 1']);
 });
 
-test('a damaged round is not published in part: the report says which rounds a job has missed for good', async () => {
+test('a damaged round is not published in part: the report says which rounds a job has lost', async () => {
   const { lab, source, turn } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -114,46 +114,46 @@ test('a damaged round is not published in part: the report says which rounds a j
   const lost = [{ jobId: 'ads', from: at(1), to: at(2) }];
   expect(await lab.publishMissed()).toEqual({ jobs: 1, unreadable: [], lost });
   expect(lab.told('ads')).toEqual([]);
-  // It goes on being said.
+  // The report keeps saying so.
   expect(await lab.publishMissed()).toMatchObject({ lost });
 });
 
 test('after 500 rounds the oldest is lost, with everything that its jobs have missed', async () => {
   const { lab } = await watching();
-  const absent = await AbsentJobs.open(lab.folder);
+  const rounds = await MissedRounds.open(lab.folder);
   const changes = join(lab.folder, 'changes');
   writeFileSync(changes, '["exit","1"]\n');
   for (let round = 0; round < 500; round++) {
     const one = { scanId: `scan-${round}`, at: at(1), changes };
-    await absent.miss('late', one, 0);
-    if (round === 0) await absent.miss('early', one, 0);
+    await rounds.miss('late', one, 0);
+    if (round === 0) await rounds.miss('early', one, 0);
   }
-  expect(absent.owed).toEqual(['early', 'late']);
-  await absent.miss('late', { scanId: 'more', at: at(2), changes }, 0);
-  expect(absent.owed).toEqual([]);
-  expect(absent.lost.map(({ jobId }) => jobId).sort()).toEqual(['early', 'late']);
-  await absent.save();
-  await absent.tidy();
+  expect(rounds.behind).toEqual(['early', 'late']);
+  await rounds.miss('late', { scanId: 'more', at: at(2), changes }, 0);
+  expect(rounds.behind).toEqual([]);
+  expect(rounds.lost.map(({ jobId }) => jobId).sort()).toEqual(['early', 'late']);
+  await rounds.save();
+  await rounds.tidy();
   expect(missedFiles(lab)).toEqual([]);
 });
 
 test('beyond 256 MiB of changes the oldest rounds are lost, too', async () => {
   const { lab } = await watching();
-  const absent = await AbsentJobs.open(lab.folder);
+  const rounds = await MissedRounds.open(lab.folder);
   const changes = join(lab.folder, 'changes');
   writeFileSync(changes, '');
   truncateSync(changes, 100 * 1024 * 1024);
-  for (const round of [1, 2]) await absent.miss('early', { scanId: `scan-${round}`, at: at(round), changes }, 0);
-  await absent.miss('late', { scanId: 'scan-2', at: at(2), changes }, 0);
-  expect(absent.owed).toEqual(['early', 'late']);
-  await absent.miss('last', { scanId: 'scan-3', at: at(3), changes }, 0);
-  expect(absent.owed).toEqual(['last', 'late']);
-  expect(absent.lost).toEqual([{ jobId: 'early', from: at(1), to: at(2) }]);
-  await absent.tidy();
+  for (const round of [1, 2]) await rounds.miss('early', { scanId: `scan-${round}`, at: at(round), changes }, 0);
+  await rounds.miss('late', { scanId: 'scan-2', at: at(2), changes }, 0);
+  expect(rounds.behind).toEqual(['early', 'late']);
+  await rounds.miss('last', { scanId: 'scan-3', at: at(3), changes }, 0);
+  expect(rounds.behind).toEqual(['last', 'late']);
+  expect(rounds.lost).toEqual([{ jobId: 'early', from: at(1), to: at(2) }]);
+  await rounds.tidy();
   expect(missedFiles(lab).sort()).toEqual(['missed-scan-2', 'missed-scan-3']);
 });
 
-test('a failed attempt that reached some jobs owes each job the round once', async () => {
+test('after a failed attempt that reached some jobs, each job gets the round once', async () => {
   const { lab, source } = await watching();
   lab.subscribers.jobIds = ['crm'];
   lab.subscribers.keptIds = ['ads'];
@@ -161,11 +161,11 @@ test('a failed attempt that reached some jobs owes each job the round once', asy
   const { scanId } = await lab.scan();
   await lab.confirm(scanId);
   lab.subscribers.failing = { jobId: 'crm', after: 0 };
-  await expect(lab.emit(scanId, at(1))).rejects.toMatchObject({ type: 'JobsNotReached' });
+  await expect(lab.publish(scanId, at(1))).rejects.toMatchObject({ type: 'JobsNotReached' });
   lab.subscribers.failing = undefined;
   // It is back before the round is told again.
   lab.subscribers.jobIds = ['crm', 'ads'];
-  expect(await lab.emit(scanId, at(1))).toEqual({ jobs: 2, unreadable: [] });
+  expect(await lab.publish(scanId, at(1))).toEqual({ jobs: 2, unreadable: [] });
   expect(lab.told('ads')).toEqual(['exit 1']);
   expect(lab.told('crm')).toEqual(['exit 1']);
 });

@@ -3,11 +3,11 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { Activities } from '../../contract/ports.ts';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
-import type { EmissionReport } from '../../contract/watch.ts';
+import type { PublishReport } from '../../contract/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../beating.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import { AbsentJobs } from './absent-jobs.ts';
+import { MissedRounds } from './missed-rounds.ts';
 import { alive, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
@@ -30,16 +30,16 @@ const SAVE_EVERY_MS = 1_000;
  * How many of a round's triggers each job has received, in a file beside them. Another attempt continues from it after a crash. The numbers are never
  * too high, at most too low, so two writers do no harm.
  */
-export class EmissionProgress {
+export class PublishProgress {
   readonly #path: string;
   readonly #accepted: Map<string, number>;
   #saving: Promise<void> = Promise.resolve();
   #savedAt = -Infinity;
 
-  static async open(path: string): Promise<EmissionProgress> {
+  static async open(path: string): Promise<PublishProgress> {
     const read = z.record(z.string(), z.int()).safeParse(await readSummed(path));
     // Starting over does no harm: it only repeats triggers.
-    return new EmissionProgress(path, new Map(Object.entries(read.data ?? {})));
+    return new PublishProgress(path, new Map(Object.entries(read.data ?? {})));
   }
 
   private constructor(path: string, accepted: Map<string, number>) {
@@ -81,7 +81,7 @@ const STEP = 1_000;
 
 /**
  * The activity that asks the source about each person whom a scan did not see. A page may miss people while members come and go. Only people whom the
- * source itself does not call members have left. Writes the changes to signal, and adds everybody else to the snapshot.
+ * source itself does not call members have left. Writes the changes to publish. Everybody else has stayed, and is added to the snapshot.
  */
 export function createConfirmExits({ source, watchFolder }: WatchDependencies): Activities['confirmExits'] {
   return async (audience, scanId) => {
@@ -161,7 +161,7 @@ export interface Subscribers {
   ): Promise<boolean>;
 }
 
-export interface EmitDependencies extends Pick<WatchDependencies, 'watchFolder'> {
+export interface PublishDependencies extends Pick<WatchDependencies, 'watchFolder'> {
   readonly subscribers: Subscribers;
   /** Whether this worker was frozen until a moment ago: a task that it receives may then be stale. */
   readonly hasStalled: () => boolean;
@@ -174,54 +174,54 @@ const NAMED = 3;
 const UNREADABLE_NAMED = 20;
 
 /**
- * The activity that signals a round's changes to every running job that subscribes. Each job gets all of them in the same order and with the same
+ * The activity that publishes a round's changes to every running job that subscribes. Each job gets all of them in the same order and with the same
  * `at`, however often this is retried. A job that cannot be signalled now does not hold up the others. A job that does not run, but may run again,
- * gets them then.
+ * gets the round then.
  *
  * @throws ApplicationFailure of type JobsNotReached
  */
-export function createEmitChanges(dependencies: EmitDependencies): Activities['emitChanges'] {
+export function createPublishChanges(dependencies: PublishDependencies): Activities['publishChanges'] {
   const { watchFolder, subscribers } = dependencies;
   return async (audience, scanId, at) => {
     const folder = audienceFolder(watchFolder, audience);
     const scan = new Snapshot(folder, scanId);
     const changes = await scan.whole(await scan.sealed(), CHANGES);
-    const progress = await EmissionProgress.open(scan.path('progress.json'));
-    const absent = await AbsentJobs.open(folder);
+    const progress = await PublishProgress.open(scan.path('progress.json'));
+    const missed = await MissedRounds.open(folder);
     const { jobIds, stopping, unreadable } = await subscribers.of(audience);
     const round = { scanId, at, changes };
-    const away = [...absent.known, ...stopping, ...(await subscribers.kept(audience))];
-    for (const jobId of new Set(away.filter((one) => !jobIds.includes(one) && !unreadable.includes(one)))) {
-      if (!(await subscribers.mayReturn(jobId))) absent.forget(jobId);
+    const notRunning = [...missed.known, ...stopping, ...(await subscribers.kept(audience))];
+    for (const jobId of new Set(notRunning.filter((one) => !jobIds.includes(one) && !unreadable.includes(one)))) {
+      if (!(await subscribers.mayReturn(jobId))) missed.forget(jobId);
       // The job has these changes of this round from an earlier try.
-      else if (absent.roundsOf(jobId).every((one) => one.scanId !== scanId))
-        await absent.miss(jobId, round, progress.of(jobId));
+      else if (missed.roundsOf(jobId).every((one) => one.scanId !== scanId))
+        await missed.miss(jobId, round, progress.of(jobId));
     }
-    absent.setSubscribers(jobIds);
-    // This comes before any job gets the round: a job that comes back meanwhile is owed it.
-    await absent.save();
-    const publisher = new ChangePublisher(dependencies, audience, absent);
+    missed.setSubscribers(jobIds);
+    // This comes before any job gets the round: a job that runs again meanwhile has missed it.
+    await missed.save();
+    const publisher = new ChangePublisher(dependencies, audience, missed);
     const listed = new Set(jobIds);
     let from = 0;
     for (let next = jobIds; next.length > 0;) {
       /** How much of the round was accepted by each job that has ended meanwhile. */
       const ended: number[] = [];
       await publisher.publishAll(next, async (jobId) => {
-        const isOwed = absent.roundsOf(jobId).some((one) => one.scanId === scanId);
+        const hasMissedIt = missed.roundsOf(jobId).some((one) => one.scanId === scanId);
         if (from > progress.of(jobId)) progress.set(jobId, from);
         if (await publisher.catchUp(jobId)) {
           const begin = progress.of(jobId);
           const onAccepted = (accepted: number): void => progress.set(jobId, begin + accepted);
-          if (isOwed || (await publisher.publish(jobId, changes, { at, from: begin, onAccepted }))) return;
+          if (hasMissedIt || (await publisher.publish(jobId, changes, { at, from: begin, onAccepted }))) return;
         }
         ended.push(progress.of(jobId));
-        if (!isOwed) await absent.miss(jobId, round, progress.of(jobId));
+        if (!hasMissedIt) await missed.miss(jobId, round, progress.of(jobId));
       });
       // A job that was started since may have replaced one that has ended.
       next = ended.length === 0 ? [] : (await subscribers.of(audience)).jobIds.filter((jobId) => !listed.has(jobId));
       from = Math.min(...ended);
       for (const jobId of next) listed.add(jobId);
-      absent.setSubscribers([...listed]);
+      missed.setSubscribers([...listed]);
     }
     await progress.close();
     return await publisher.report(listed.size, unreadable);
@@ -229,37 +229,37 @@ export function createEmitChanges(dependencies: EmitDependencies): Activities['e
 }
 
 /**
- * The activity that signals missed changes to jobs that run again, in rounds without other changes.
+ * The activity that publishes missed rounds to jobs that run again, when the current round has no changes.
  *
  * @throws ApplicationFailure of type JobsNotReached
  */
-export function createPublishMissed(dependencies: EmitDependencies): Activities['publishMissed'] {
+export function createPublishMissed(dependencies: PublishDependencies): Activities['publishMissed'] {
   const { watchFolder, subscribers } = dependencies;
   return async (audience) => {
-    const absent = await AbsentJobs.open(audienceFolder(watchFolder, audience));
+    const missed = await MissedRounds.open(audienceFolder(watchFolder, audience));
     const { jobIds, unreadable } = await subscribers.of(audience);
-    const back = absent.owed.filter((jobId) => jobIds.includes(jobId));
-    for (const jobId of absent.owed)
+    const back = missed.behind.filter((jobId) => jobIds.includes(jobId));
+    for (const jobId of missed.behind)
       if (!jobIds.includes(jobId) && !unreadable.includes(jobId) && !(await subscribers.mayReturn(jobId)))
-        absent.forget(jobId);
-    const publisher = new ChangePublisher(dependencies, audience, absent);
+        missed.forget(jobId);
+    const publisher = new ChangePublisher(dependencies, audience, missed);
     await publisher.publishAll(back, async (jobId) => void (await publisher.catchUp(jobId)));
     return await publisher.report(back.length, unreadable);
   };
 }
 
-/** Signals changes to several jobs at once, and records those that ended jobs have missed. */
+/** Publishes changes to several jobs at once, and records the rounds that ended jobs miss. */
 class ChangePublisher {
-  readonly #dependencies: EmitDependencies;
+  readonly #dependencies: PublishDependencies;
   readonly #audience: string;
-  readonly #absent: AbsentJobs;
+  readonly #missed: MissedRounds;
   readonly #failures: string[] = [];
   readonly #context = Context.current();
 
-  constructor(dependencies: EmitDependencies, audience: string, absent: AbsentJobs) {
+  constructor(dependencies: PublishDependencies, audience: string, missed: MissedRounds) {
     this.#dependencies = dependencies;
     this.#audience = audience;
-    this.#absent = absent;
+    this.#missed = missed;
   }
 
   async publishAll(jobIds: readonly string[], publish: (jobId: string) => Promise<void>): Promise<void> {
@@ -285,39 +285,39 @@ class ChangePublisher {
     return await subscribers.publish(jobId, triggers, this.#context.cancellationSignal, onAccepted);
   }
 
-  /** Signals missed changes to a job, round by round; false when it has ended meanwhile. */
+  /** Publishes missed rounds to a job, one after another; false when it has ended meanwhile. */
   async catchUp(jobId: string): Promise<boolean> {
-    for (const { scanId, at, from } of this.#absent.roundsOf(jobId)) {
-      const changes = await this.#absent.changesOf(scanId);
+    for (const { scanId, at, from } of this.#missed.roundsOf(jobId)) {
+      const changes = await this.#missed.changesOf(scanId);
       if (changes === undefined) {
-        this.#absent.lose(jobId);
+        this.#missed.lose(jobId);
         break;
       }
       if (!(await this.publish(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
-      this.#absent.reach(jobId, scanId);
+      this.#missed.reach(jobId, scanId);
       // Without this, a crash would have all of it signalled again.
-      await this.#absent.save();
+      await this.#missed.save();
     }
     return true;
   }
 
   /** @throws ApplicationFailure of type JobsNotReached */
-  async report(jobs: number, unreadable: readonly string[]): Promise<EmissionReport> {
-    await this.#absent.save();
-    await this.#absent.tidy();
+  async report(jobs: number, unreadable: readonly string[]): Promise<PublishReport> {
+    await this.#missed.save();
+    await this.#missed.tidy();
     alive();
     if (this.#failures.length > 0) throw notReached(this.#failures);
-    const { owed, lost } = this.#absent;
+    const { behind, lost } = this.#missed;
     return {
       jobs,
       unreadable: unreadable.slice(0, UNREADABLE_NAMED),
-      ...(owed.length === 0 ? {} : { absent: owed.slice(0, UNREADABLE_NAMED) }),
+      ...(behind.length === 0 ? {} : { behind: behind.slice(0, UNREADABLE_NAMED) }),
       ...(lost.length === 0 ? {} : { lost }),
     };
   }
 }
 
-interface Emission {
+interface Publication {
   readonly audience: string;
   readonly at: string;
   /** How many to skip. */
@@ -325,12 +325,15 @@ interface Emission {
   readonly hasStalled: () => boolean;
 }
 
-async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emission): AsyncGenerator<EventTrigger> {
+async function* triggersOf(
+  path: string,
+  { audience, at, from, hasStalled }: Publication,
+): AsyncGenerator<EventTrigger> {
   let place = 0;
   for await (const line of fileLines(path)) {
     if (place++ < from) continue;
     // Another worker may have signalled all of this meanwhile, and newer changes since. Older changes must not come after those.
-    if (hasStalled()) throw new Error('This worker was frozen for a while; the round is continued.');
+    if (hasStalled()) throw new Error('This worker was frozen for a while. Continuing the round.');
     const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // `confirmExits` wrote it.
     yield { audience, user, event, at: withOffset(at) };
   }
@@ -339,7 +342,7 @@ async function* triggersOf(path: string, { audience, at, from, hasStalled }: Emi
 function notReached(failures: readonly string[]): ApplicationFailure {
   const more = failures.length > NAMED ? ` And ${failures.length - NAMED} more.` : '';
   return ApplicationFailure.create({
-    message: `Some jobs could not be reached and are tried again; all others have the changes. ${failures.slice(0, NAMED).join(' ')}${more}`,
+    message: `Some jobs could not be reached; retrying. All other jobs have the changes. ${failures.slice(0, NAMED).join(' ')}${more}`,
     type: 'JobsNotReached',
   });
 }

@@ -1,7 +1,7 @@
 import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { MissedRounds } from '../../contract/watch.ts';
+import type { LostRounds } from '../../contract/watch.ts';
 import { isSame, readSummed, sumOf, writeSummed } from './snapshot.ts';
 
 /** A round that jobs have missed. Its changes are in a separate file beside it. */
@@ -14,7 +14,7 @@ const roundSchema = z.strictObject({
 });
 type Round = z.infer<typeof roundSchema>;
 
-const absentSchema = z.strictObject({
+const fileSchema = z.strictObject({
   v: z.literal(1),
   /** Jobs that got the last round with changes, or have yet to get it. */
   subscribers: z.array(z.string()),
@@ -23,46 +23,46 @@ const absentSchema = z.strictObject({
   lost: z.array(z.strictObject({ jobId: z.string(), from: z.string(), to: z.string() })),
 });
 
-const FILE = 'absent.json';
-/** Most rounds that are kept for absent jobs, and most bytes of their changes. */
+const FILE = 'missed.json';
+/** Most missed rounds that are kept, and most bytes of their changes. */
 const MOST_ROUNDS = 500;
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_LOST = 20;
 
-/** The changes missed by jobs that were not running during a round, in a file of the audience's folder. */
-export class AbsentJobs {
+/** The rounds missed by jobs that were not running, in a file of the audience's folder. A job that has missed one is behind. */
+export class MissedRounds {
   readonly #folder: string;
   #subscribers: string[];
   #rounds: Round[];
-  #lost: MissedRounds[];
-  /** Rounds that are no longer owed to any job. */
+  #lost: LostRounds[];
+  /** Rounds that no job misses any more. */
   readonly #dropped: string[] = [];
   #saving: Promise<void> = Promise.resolve();
 
-  static async open(audienceFolder: string): Promise<AbsentJobs> {
-    const { data } = absentSchema.safeParse(await readSummed(join(audienceFolder, FILE)));
-    return new AbsentJobs(audienceFolder, data ?? { v: 1, subscribers: [], rounds: [], lost: [] });
+  static async open(audienceFolder: string): Promise<MissedRounds> {
+    const { data } = fileSchema.safeParse(await readSummed(join(audienceFolder, FILE)));
+    return new MissedRounds(audienceFolder, data ?? { v: 1, subscribers: [], rounds: [], lost: [] });
   }
 
-  private constructor(folder: string, { subscribers, rounds, lost }: z.infer<typeof absentSchema>) {
+  private constructor(folder: string, { subscribers, rounds, lost }: z.infer<typeof fileSchema>) {
     this.#folder = folder;
     this.#subscribers = subscribers;
     this.#rounds = rounds;
     this.#lost = lost;
   }
 
-  /** Jobs that are owed a round, or got the last one. */
+  /** Jobs that are behind, or got the last round. */
   get known(): ReadonlySet<string> {
-    return new Set([...this.#subscribers, ...this.owed]);
+    return new Set([...this.#subscribers, ...this.behind]);
   }
 
-  /** Jobs that are owed a round. */
-  get owed(): string[] {
+  /** Jobs that have missed rounds and can still get them. */
+  get behind(): string[] {
     return [...new Set(this.#rounds.flatMap(({ missedBy }) => Object.keys(missedBy)))].sort();
   }
 
-  /** The missed rounds that can no longer be signalled. */
-  get lost(): readonly MissedRounds[] {
+  /** The missed rounds that can no longer be published. */
+  get lost(): readonly LostRounds[] {
     return this.#lost;
   }
 
@@ -71,7 +71,7 @@ export class AbsentJobs {
     this.#subscribers = [...jobIds];
   }
 
-  /** The rounds that a job is owed, oldest first, and how many changes of each it has. */
+  /** The rounds that a job has missed, oldest first, and how many changes of each it has. */
   roundsOf(jobId: string): { readonly at: string; readonly scanId: string; readonly from: number }[] {
     return this.#rounds.flatMap(({ at, scanId, missedBy }) => {
       const from = missedBy[jobId];
@@ -98,7 +98,7 @@ export class AbsentJobs {
     while (this.#rounds.length > MOST_ROUNDS || this.#bytes > MOST_BYTES) {
       const [oldest] = this.#rounds;
       for (const one of Object.keys(oldest?.missedBy ?? {})) this.lose(one);
-      this.#unowed();
+      this.#dropReceived();
     }
   }
 
@@ -107,13 +107,13 @@ export class AbsentJobs {
     for (const round of this.#rounds) if (round.scanId === scanId) delete round.missedBy[jobId];
   }
 
-  /** A job cannot come back, and is no longer owed anything. */
+  /** A job cannot run again: it misses nothing any more. */
   forget(jobId: string): void {
     this.#subscribers = this.#subscribers.filter((one) => one !== jobId);
     for (const { missedBy } of this.#rounds) delete missedBy[jobId];
   }
 
-  /** A job's missed rounds cannot be signalled: a part of them would be worse than none. */
+  /** A job's missed rounds are lost: it cannot get all of them, and a part would be worse than none. */
   lose(jobId: string): void {
     const missed = this.roundsOf(jobId);
     const [from, to] = [missed.at(0)?.at, missed.at(-1)?.at];
@@ -124,22 +124,22 @@ export class AbsentJobs {
   /** Writes all of it, one after another. */
   async save(): Promise<void> {
     const write = async (): Promise<void> => {
-      const state = { v: 1, subscribers: this.#subscribers, rounds: this.#rounds.filter(isOwed), lost: this.#lost };
+      const state = { v: 1, subscribers: this.#subscribers, rounds: this.#rounds.filter(isMissed), lost: this.#lost };
       await writeSummed(join(this.#folder, FILE), state);
     };
     this.#saving = this.#saving.then(write, write);
     await this.#saving;
   }
 
-  /** Removes rounds that are no longer owed to any job; call it after `save`. */
+  /** Removes rounds that no job misses any more; call it after `save`. */
   async tidy(): Promise<void> {
-    this.#unowed();
+    this.#dropReceived();
     for (const scanId of this.#dropped.splice(0)) await rm(this.#path(scanId), { force: true });
   }
 
-  #unowed(): void {
-    this.#dropped.push(...this.#rounds.filter((round) => !isOwed(round)).map(({ scanId }) => scanId));
-    this.#rounds = this.#rounds.filter(isOwed);
+  #dropReceived(): void {
+    this.#dropped.push(...this.#rounds.filter((round) => !isMissed(round)).map(({ scanId }) => scanId));
+    this.#rounds = this.#rounds.filter(isMissed);
   }
 
   get #bytes(): number {
@@ -151,6 +151,6 @@ export class AbsentJobs {
   }
 }
 
-function isOwed({ missedBy }: Round): boolean {
+function isMissed({ missedBy }: Round): boolean {
   return Object.keys(missedBy).length > 0;
 }
