@@ -226,9 +226,9 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
   checkVariables(env);
   // An empty variable counts as unset: compose files make one of `${NAME:-}`.
   const variable = (name: string): string | undefined => env[name] || undefined;
-  const named = options.path ?? variable('TRIGGERS_CONFIG');
-  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  const fromFile = named !== undefined || existsSync(path) ? readConfigFile(path, env) : {};
+  const file = configFile(options);
+  const { path } = file;
+  const fromFile = file.isThere ? readConfigFile(file, env) : {};
   const source = variable('TRIGGERS_SOURCE');
   const taskQueue = variable('TRIGGERS_TASK_QUEUE');
   const logLevel = variable('TRIGGERS_LOG_LEVEL');
@@ -254,10 +254,10 @@ function readMerged(options: ConfigOptions): { readonly path: string; readonly v
  */
 export function configWarnings(options: ConfigOptions = {}): string[] {
   const env = options.env ?? process.env;
-  const named = options.path ?? (env['TRIGGERS_CONFIG'] || undefined);
-  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  if (named === undefined && !existsSync(path)) return [];
-  const file = parseConfigFile(path);
+  const named = configFile(options);
+  if (!named.isThere) return [];
+  const { path } = named;
+  const file = parseConfigFile(named);
   const isReplaced = Boolean(env['TRIGGERS_SOURCE']) && file['source'] !== undefined;
   const plain = plainSecrets(file);
   return [
@@ -370,10 +370,10 @@ function part<T>(key: string, schema: z.ZodType<T>, { path, value }: { path: str
 
 /** One value of the file, with its references replaced; undefined when the file does not exist or does not have that key. */
 function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value: unknown } {
-  const named = env['TRIGGERS_CONFIG'] || undefined;
-  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
-  if (named === undefined && !existsSync(path)) return { path, value: undefined };
-  const file = parseConfigFile(path);
+  const named = configFile({ env });
+  const { path } = named;
+  if (!named.isThere) return { path, value: undefined };
+  const file = parseConfigFile(named);
   // A misspelt "payloadKeys" would mean that nothing is encrypted.
   const unknown = Object.keys(file).filter((name) => !CONFIG_SETTINGS.includes(name));
   if (unknown.length > 0)
@@ -383,8 +383,31 @@ function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value
   return { path, value: withReferences(file[key], { env, folder: dirname(path) }, [key]) };
 }
 
-function readConfigFile(path: string, env: NodeJS.ProcessEnv): Record<string, unknown> {
-  const value = withReferences(parseConfigFile(path), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
+/** The configuration file, and what to do when it cannot be read. */
+interface ConfigFile {
+  readonly path: string;
+  /** Whether it is named, or the default one exists. */
+  readonly isThere: boolean;
+  readonly advice: string;
+}
+
+function configFile({ path: option, env = process.env }: ConfigOptions): ConfigFile {
+  // An empty variable counts as unset: compose files make one of `${NAME:-}`.
+  const variable = env['TRIGGERS_CONFIG'] || undefined;
+  const named = option ?? variable;
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE);
+  const isThere = named !== undefined || existsSync(path);
+  if (option !== undefined) return { path, isThere, advice: 'Check the path after --config.' };
+  return {
+    path,
+    isThere,
+    advice: variable === undefined ? 'Check who may read it.' : 'Check the path, or unset TRIGGERS_CONFIG.',
+  };
+}
+
+function readConfigFile(file: ConfigFile, env: NodeJS.ProcessEnv): Record<string, unknown> {
+  const { path } = file;
+  const value = withReferences(parseConfigFile(file), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
   // A folder is relative to the file that names it, wherever the command is run.
   return { ...value, ...withFolder('source', value, path), ...withFolder('watch', value, path) };
 }
@@ -401,14 +424,12 @@ function folderFrom(base: string, text: string): string {
 }
 
 /** The content of the file, with its references not yet replaced. */
-function parseConfigFile(path: string): Record<string, unknown> {
+function parseConfigFile({ path, advice }: ConfigFile): Record<string, unknown> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(`The configuration file ${path} cannot be read. Check the path, or unset TRIGGERS_CONFIG.`, {
-      cause: error,
-    });
+    throw new ConfigError(`The configuration file ${path} cannot be read. ${advice}`, { cause: error });
   }
   let raw: unknown;
   try {

@@ -61,6 +61,13 @@ test('every setting has a default without a file and variables', () => {
   });
 });
 
+test('an unreadable file is blamed on what named it', () => {
+  const none = join(folder, 'none.json');
+  const wrong = (options: Parameters<typeof loadConfig>[0]) => () => loadConfig(options);
+  expect(wrong({ path: none, env: {} })).toThrow(/none\.json cannot be read\. Check the path after --config\.$/);
+  expect(wrong({ env: { TRIGGERS_CONFIG: none } })).toThrow(/or unset TRIGGERS_CONFIG\.$/);
+});
+
 test('the file that is given is read, or else the one that the variable names', () => {
   const path = file({ taskQueue: 'from-file' });
   expect(loadConfig({ env: { TRIGGERS_CONFIG: path } }).taskQueue).toBe('from-file');
