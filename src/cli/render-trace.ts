@@ -1,6 +1,6 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { counted, duration, printable, printableReason, shownTime } from '../domain/shown.ts';
+import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/shown.ts';
 import { waitText } from '../domain/standing-text.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedElement, ReceivedRequest } from '../local/receiver.ts';
@@ -11,15 +11,16 @@ import { count, fromNow, wrap } from './text.ts';
 export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId, elements }: ReceivedRequest): string {
   const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
   const id = shortId(deliveryId);
+  // A path mostly says which job sent it.
+  const sent = target === 'POST /' ? '' : `  ${printable(target.replace(/^POST /, ''))}`;
   if (elements !== undefined)
     return [
-      `${time}  a batch of ${elements.length}  (${inFlight} in flight)${id}`,
+      `${time}  a batch of ${elements.length}${sent}  (${inFlight} in flight)${id}`,
       ...elements.slice(0, SHOWN_ELEMENTS).map(elementText),
       ...moreText(elements.length),
     ].join('\n');
-  const sent = target === undefined || target === 'POST /' ? '' : `  ${printable(target)}`;
-  if (message === undefined && sent !== '') return `${time}${sent}  (${inFlight} in flight)${id}`;
-  if (message === undefined) return `${time}  a request that is not a trigger message${id}`;
+  if (message === undefined)
+    return `${time}  a request that is not a trigger message${sent}  (${inFlight} in flight)${id}`;
   const { event, user, slug } = message;
   return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${sent}  (${inFlight} in flight)${id}`;
 }
@@ -233,13 +234,13 @@ function receivedText(
   isAgain: boolean,
 ): string {
   const what = [event, audience].filter((part) => part !== undefined).join(' ') || 'a trigger';
-  const at = triggerAt === undefined ? '' : ` (at ${printable(triggerAt)})`;
+  const at = triggerAt === undefined ? '' : ` (at ${printable(exactTime(triggerAt))})`;
   if (redelivery !== undefined && refused !== undefined)
     return `${printable(what)}${at}: the job did not take it back from its dead letter: ${printable(refused)}`;
   if (refused !== undefined) return `${printable(what)} rejected: ${printable(refused)}`;
   if (redelivery !== undefined) return `${printable(what)} returned to the job from its dead letter${at}`;
   if (newerAt !== undefined)
-    return `${printable(what)} received late${at} and dropped: the job had accepted a newer change, of ${printable(newerAt)}`;
+    return `${printable(what)} received late${at} and dropped: the job had accepted a newer change, of ${printable(exactTime(newerAt))}`;
   return `${printable(what)} received${isAgain ? ' again: a repeat' : ''}${at}`;
 }
 
@@ -267,5 +268,5 @@ const SHOWN = 6;
 /** The time of day alone, in UTC, where nobody can mistake the day. */
 function timeNear(at: string, nowMs: number): string {
   const isNear = Math.abs(Date.parse(at) - nowMs) < 12 * 60 * 60_000;
-  return isNear ? timeOfDay(at) : shownTime(knownInstant(at) ?? at);
+  return isNear ? timeOfDay(at) : shownTime(at);
 }

@@ -1,6 +1,7 @@
 import type { Audience } from '../contract/audience.ts';
 import type { DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
 import type { JobDefinition } from '../contract/export-job.ts';
+import { parseInstant } from './instant.ts';
 import { utf8Bytes } from './json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
 import { failureInWords } from './verdict.ts';
@@ -89,7 +90,19 @@ export function duration(ms: number): string {
 
 /** An RFC 3339 time in UTC for people, to the second; any other text as it is. */
 export function shownTime(at: string): string {
-  return /^[\d-]{10}T[\d:]{8}(?:\.\d+)?Z$/.test(at) ? `${at.slice(0, 19).replace('T', ' ')} UTC` : at;
+  const instant = parseInstant(at);
+  return instant === undefined ? at : `${instant.slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** The same to its last digit: a nanosecond can decide which of two triggers is newer. */
+export function exactTime(at: string): string {
+  const instant = parseInstant(at);
+  return instant === undefined
+    ? at
+    : `${instant
+        .slice(0, 29)
+        .replace('T', ' ')
+        .replace(/\.?0+$/, '')} UTC`;
 }
 
 /** Text that cannot break the table or become markup, since answers of endpoints are shown here too. */
@@ -167,7 +180,7 @@ export function deadLetterDetails(status: DeadLetterStatus): string {
     ['Job', jobId],
     ['Person', user],
     ['Audience', `${audience.slug} (${audience.name})`],
-    ['Event', `${event} at ${at}`],
+    ['Event', `${event} at ${exactTime(at)}`],
     ['Last attempt', `${shownTime(failure.at)}: ${failureInWords(failure)}${answerText}`],
     ['Attempts', String(attempts)],
     ['Given up', shownTime(diedAt)],

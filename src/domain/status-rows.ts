@@ -3,7 +3,6 @@ import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
 import { FORM, EDITABLE_FIELDS } from './form-fields.ts';
-import { parseInstant } from './instant.ts';
 import {
   keptBackfillInWords,
   counted,
@@ -262,7 +261,7 @@ const SHOWN_DELAYS = 9;
 
 /** When it stops by itself. */
 function end({ endsAt }: JobStatus): string | undefined {
-  return endsAt === null ? undefined : `by itself, at ${shownTime(parseInstant(endsAt) ?? endsAt)}`;
+  return endsAt === null ? undefined : `by itself, at ${shownTime(endsAt)}`;
 }
 
 function received({ received: all, repeated, filtered = 0, staleDropped = 0, rejected }: JobStatus): string {

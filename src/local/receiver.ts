@@ -32,8 +32,8 @@ export interface ReceivedRequest {
   readonly message: ReceivedMessage | undefined;
   /** If the body is a list: its elements. */
   readonly elements?: readonly ReceivedElement[];
-  /** Its method and its path with the query; absent for a POST of one of these formats. */
-  readonly target?: string;
+  /** Its method and its path with the query. */
+  readonly target: string;
   /** When its headers had arrived, epoch ms. */
   readonly arrivedAtMs: number;
   /** Requests in flight at that moment, itself included. */
@@ -231,7 +231,7 @@ function arrivalOf({ headers, method = '', url = '' }: IncomingMessage, body: st
     deliveryId: typeof deliveryId === 'string' ? deliveryId : undefined,
     message,
     ...(elements === undefined ? {} : { elements }),
-    ...(method === 'POST' && (message ?? elements) !== undefined ? {} : { target: `${method} ${url}` }),
+    target: `${method} ${url}`,
   };
 }
 

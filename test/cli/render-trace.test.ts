@@ -8,10 +8,20 @@ test('the terminal of the receiver shows any request and does nothing else', () 
     arrivedAtMs: Date.UTC(2026, 10, 25, 8, 30),
     deliveryId: '\u001b[2J',
     inFlight: 1,
+    target: `POST /${hostile}`,
     message: { user: hostile, slug: hostile, audience: '', event: 'enter', at: '' },
   } as Parameters<typeof arrivalText>[0]); // The rest of an arrival is not shown.
-  expect(line).toContain(String.raw`08:30:00.000  enter  \u001b[2J\u202e  \u001b[2J\u202e`);
+  expect(line).toContain(String.raw`08:30:00.000  enter  \u001b[2J\u202e  \u001b[2J\u202e  /\u001b[2J\u202e`);
   expect(line).not.toMatch(/[\p{Cc}\u202e]/u);
+});
+
+test('the receiver prints the path of a request, and its method when that is not POST', () => {
+  const shown = (target: string): string =>
+    arrivalText({ number: 1, deliveryId: undefined, message: undefined, target, arrivedAtMs: 0, inFlight: 1 });
+  const what = '00:00:00.000  a request that is not a trigger message';
+  expect(shown('POST /crm?to=vip')).toBe(`${what}  /crm?to=vip  (1 in flight)`);
+  expect(shown('PUT /')).toBe(`${what}  PUT /  (1 in flight)`);
+  expect(shown('POST /')).toBe(`${what}  (1 in flight)`);
 });
 
 test('a batch shows up to twenty elements, and none of them can control the terminal', () => {
@@ -27,10 +37,11 @@ test('a batch shows up to twenty elements, and none of them can control the term
       inFlight: 2,
       message: undefined,
       elements: [...elements, ...more],
+      target: 'POST /hook',
       number: 1,
     });
   expect(text([]).split('\n')).toEqual([
-    '08:30:00.000  a batch of 2  (2 in flight)  0123456789ab',
+    '08:30:00.000  a batch of 2  /hook  (2 in flight)  0123456789ab',
     String.raw`              exit   7\u001b[2J  vip  f1c51a9fc5c2`,
     '              something that is not a trigger message',
   ]);
@@ -100,7 +111,7 @@ test('a trigger signalled again with the same time, however spelled, is called a
   const first: TraceEvent = { ...received, triggerAt: '2026-11-25T14:03:20.118Z' };
   const same: TraceEvent = { ...received, triggerAt: '2026-11-25T15:03:20.118000+01:00' };
   expect(last(first, { ...received, event: 'exit', triggerAt: '2026-11-25T14:03:20.118Z' })).not.toContain('repeat');
-  expect(last(first, same)).toBe('14:03:21 enter vip received again: a repeat (at 2026-11-25T15:03:20.118000+01:00)');
+  expect(last(first, same)).toBe('14:03:21 enter vip received again: a repeat (at 2026-11-25 14:03:20.118 UTC)');
   expect(last(first, { ...same, jobId: 'another' })).not.toContain('repeat');
   expect(last(received, received)).not.toContain('repeat');
 });
@@ -115,7 +126,7 @@ test('a story: when, what, what came of it, and where things stand now', () => {
   expect(story).toEqual([
     'Job vip-to-crm',
     '  2026-11-25, UTC',
-    '  14:03:21  enter vip received (at 2026-11-25T14:03:20.118Z)',
+    '  14:03:21  enter vip received (at 2026-11-25 14:03:20.118 UTC)',
     '  14:03:21  enter vip, attempt 1: HTTP 503 in 84 ms "busy"',
     '  14:03:21  enter vip, attempt 2: delivered; webhook-id f1c51a9fc5c2…',
     '  Nothing waits.',

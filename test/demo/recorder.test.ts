@@ -20,7 +20,7 @@ function begin(
 ): RecordedRequest {
   const { user, audience, event, at: when } = what;
   const message = { user, audience: VIP, slug: audience, event, at: when };
-  return ledger.record({ deliveryId: `id-${++ids}`, message, arrivedAtMs: 0, inFlight: 1, ...more });
+  return ledger.record({ deliveryId: `id-${++ids}`, message, target: 'POST /', arrivedAtMs: 0, inFlight: 1, ...more });
 }
 
 function arrive(
@@ -120,7 +120,7 @@ test('too many requests at once show, and so do two for one person', () => {
 
 test('a body of neither format and a request without an id are unreadable', () => {
   const ledger = new Ledger();
-  const none = { deliveryId: undefined, message: undefined, arrivedAtMs: 0, inFlight: 1 };
+  const none = { deliveryId: undefined, message: undefined, target: 'POST /', arrivedAtMs: 0, inFlight: 1 };
   ledger.settle(ledger.record(none), 200);
   ledger.settle(ledger.record({ ...none, deliveryId: 'a' }), 200);
   expect(ledger.summary()).toMatchObject({ requests: 2, unreadable: 2, delivered: 1, byAudience: {} });
@@ -142,7 +142,7 @@ test('a batch is judged element by element, and is one request', () => {
     message: { user, audience: VIP, slug: audience, event, at: when },
   });
   const batch = (...elements: ReturnType<typeof elementOf>[]) =>
-    ledger.record({ deliveryId: 'batch', message: undefined, elements, arrivedAtMs: 0, inFlight: 1 });
+    ledger.record({ deliveryId: 'batch', message: undefined, elements, target: 'POST /', arrivedAtMs: 0, inFlight: 1 });
   const expected = [trigger('1', 1), trigger('1', 2, { event: 'exit' }), trigger('2', 1), trigger('2', 3)];
   const [first = trigger('', 1), second = first, other = first, last = first] = expected;
   ledger.settle(batch(elementOf(first, 'a'), elementOf(second, 'b'), elementOf(other, 'c')), 200);

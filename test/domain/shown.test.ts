@@ -4,7 +4,15 @@ import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import type { PreparedJob } from '../../src/contract/ports.ts';
 import { describeDeadLetter } from '../../src/domain/dead-letter.ts';
 import { FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
-import { deadLetterDetails, printable, printableReason, shownToPeople, shownUrl } from '../../src/domain/shown.ts';
+import {
+  deadLetterDetails,
+  exactTime,
+  printable,
+  printableReason,
+  shownTime,
+  shownToPeople,
+  shownUrl,
+} from '../../src/domain/shown.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { always } from '../support/properties.ts';
 
@@ -21,7 +29,7 @@ test('the details of a dead letter say what it is, what the endpoint answered an
     '| Job | crm |',
     '| Person | 7076027172059065053 |',
     '| Audience | vip (Very important) |',
-    '| Event | enter at 2020-10-14T13:27:33.916374949-07:00 |',
+    '| Event | enter at 2020-10-14 20:27:33.916374949 UTC |',
     '| Last attempt | 2026-11-25 04:00:00 UTC: HTTP 422 "no such field" |',
     '| Attempts | 1 |',
     '| Given up | 2026-11-25 04:00:01 UTC |',
@@ -34,6 +42,18 @@ test('the details of a dead letter say why it was not redelivered, next to its s
     describeDeadLetter(aDeadLetter(), 'waiting', started, { text: 'The person left.', isForceable: true }),
   );
   expect(details.split('\n')[5]).toBe('| Not redelivered | The person left. |');
+});
+
+test.each(['2026-11-30T10:05:09.120000000+01:00', '2026-11-30T09:05:09.12Z', '2026-11-30t09:05:09.120z'])(
+  'the time %s is shown in one form',
+  (at) => {
+    expect([shownTime(at), exactTime(at)]).toEqual(['2026-11-30 09:05:09 UTC', '2026-11-30 09:05:09.12 UTC']);
+  },
+);
+
+test('a whole second has no fraction, and what is no time is shown as it is', () => {
+  expect(exactTime('2026-11-30T10:00:00.000000000+00:00')).toBe('2026-11-30 10:00:00 UTC');
+  expect([shownTime('now'), exactTime('now')]).toEqual(['now', 'now']);
 });
 
 test('the answer of an endpoint cannot become markup', () => {

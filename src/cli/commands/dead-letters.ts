@@ -12,7 +12,7 @@ import type {
   WhichDeadLetters,
 } from '../../client/export-jobs.ts';
 import { deadLetterWorkflowId } from '../../domain/names.ts';
-import { counted, printable, printableReason } from '../../domain/shown.ts';
+import { counted, exactTime, printable, printableReason } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
@@ -302,7 +302,7 @@ export function reportLines(
   const rows: (readonly [string, string | undefined])[] = [
     ['State', paint(style, words)],
     ['Person', printable(letter.user)],
-    ['Trigger', `${letter.event}, at ${printable(letter.at)}`],
+    ['Trigger', `${letter.event}, at ${printable(exactTime(letter.at))}`],
     ['Audience', printable(`${letter.audience.slug} (${letter.audience.name})`)],
     ['Job', printable(letter.jobId)],
     ['Last attempt', printable(lastAttempt(letter, nowMs))],

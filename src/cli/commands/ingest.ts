@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { ConfigError, configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import type { Json } from '../../contract/trigger.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, exactTime, printable } from '../../domain/shown.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';
@@ -174,7 +174,7 @@ function linesOf({ triggers, refused, ignored, proof }: Tried): string[] {
     const { event, user, audience, orAudience = [], at = 'now', profile } = trigger;
     const names = [audience, ...orAudience].map(printable).join(' or ');
     const fields = profile === undefined ? '' : `  ${Object.keys(profile).map(printable).join(', ')}`;
-    return `${event.padEnd(5)}  ${printable(user)}  ${names}  ${at}${fields}`;
+    return `${event.padEnd(5)}  ${printable(user)}  ${names}  ${printable(exactTime(at))}${fields}`;
   });
   const reasons = refused.map(({ index, reason }) => `refused, number ${index + 1}: ${printable(reason)}`);
   const rest = ignored === 0 ? [] : [`ignored: ${ignored} (no membership change)`];

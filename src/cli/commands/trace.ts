@@ -2,7 +2,7 @@ import { definedOf } from '../../domain/json.ts';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { configuredTaskQueue } from '../../config/config.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
-import { printable } from '../../domain/shown.ts';
+import { printable, shownTime } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
 import { countingNumber, pastTime } from '../options.ts';
 import { attemptLines, TraceStory } from '../render-trace.ts';
@@ -65,7 +65,7 @@ function unknownText(
   const far =
     since === undefined
       ? 'as far back as the server keeps histories'
-      : `since ${since.toISOString().slice(0, 19)}Z, as far as the server keeps histories from then`;
+      : `since ${shownTime(since.toISOString())}, as far as the server keeps histories from then`;
   return printable(`No trigger of ${person} is known ${where}, ${far}.`);
 }
 
