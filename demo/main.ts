@@ -105,15 +105,19 @@ async function playLive(
     people: samplePeople({ people: options.people }),
     audiences: SAMPLE_AUDIENCES.map(({ slug }) => slug),
   });
-  line.start();
+  line.start(liveText(0, options));
   for (const trigger of stream) {
     if (signalled.length >= options.live || stop.aborted) break;
     await jobs.push(JOB_ID, [trigger]);
     signalled.push(trigger);
-    line.text = `Live: ${signalled.length} of ${options.live} enters and exits signalled`;
+    line.text = liveText(signalled.length, options);
     await sleep(1000 / LIVE_PER_SECOND, undefined, { signal: stop }).catch(() => undefined);
   }
   return signalled;
+}
+
+function liveText(signalled: number, { live }: DemoOptions): string {
+  return `Live: ${signalled} of ${live} enters and exits signalled`;
 }
 
 /** Shows progress until the job reports this many deliveries, then returns true. False when nothing moves any more, or when it is stopped. */
@@ -129,14 +133,16 @@ async function untilDelivered(
 ): Promise<boolean> {
   let last = -1;
   let movedAt = Date.now();
-  line.start();
   while (!stop.aborted) {
     const { delivered, inFlight, lastFailure } = await jobs.status(JOB_ID);
     if (delivered >= goal) return true;
+    const trouble = lastFailure === undefined ? '' : `; last failure: ${failureInWords(lastFailure)}`;
+    const progress = `${text(count(delivered))}, ${inFlight} in flight${trouble}`;
+    // Not before: without a terminal, a start prints the line as it is then, and never again.
+    if (last < 0) line.start(progress);
+    else line.text = progress;
     if (delivered !== last) movedAt = Date.now();
     last = delivered;
-    const trouble = lastFailure === undefined ? '' : `; last failure: ${failureInWords(lastFailure)}`;
-    line.text = `${text(count(delivered))}, ${inFlight} in flight${trouble}`;
     if (Date.now() - movedAt > patienceMs) {
       say(line, `Nothing was delivered for ${patienceMs / 1000} s${trouble}. That is the end of the demo.`);
       return false;

@@ -20,8 +20,13 @@ function demo(...args: string[]): Program {
 }
 
 test('the demo ends with 0 and a summary once all that was expected has arrived', async () => {
-  const { code, stdout } = await demo('--exit', '--people', '200', '--live', '20').end();
+  const { code, stdout, stderr } = await demo('--exit', '--people', '200', '--live', '20').end();
   expect(code).toBe(0);
+  // Without a terminal, each part prints its progress once, as it begins.
+  expect(stderr.match(/^- Live: .*enters and exits signalled$/gm)).toEqual([
+    '- Live: 0 of 20 enters and exits signalled',
+  ]);
+  expect(stderr.match(/^- Backfill: /gm)?.length ?? 0).toBeLessThanOrEqual(1);
   expect(stdout).toMatch(/Job started: http:\/\/127\.0\.0\.1:\d+\/jobs\/demo\n/);
   const [, arrived, expected] = /In all +(\d+) of (\d+) expected/.exec(stdout) ?? [];
   expect(Number(arrived)).toBeGreaterThan(20);
