@@ -328,7 +328,8 @@ export class RequestRefused extends TriggersError {
     reason: string,
     { code, cause }: ErrorOptions & { readonly code?: string | undefined } = {},
   ) {
-    super(`The job "${jobId}" refused: ${reason}`, { jobId, reason, code }, cause);
+    const remedies = code === 'JobPaused' ? [{ action: 'resume', job: jobId } as const] : [];
+    super(`The job "${jobId}" refused: ${reason}`, { jobId, reason, code }, cause, ...remedies);
   }
 }
 

@@ -98,7 +98,7 @@ export const UPDATES: readonly JobUpdate[] = [
     ({ state }) => {
       refuseWhenSendingNoMore(state);
       if (state.pause !== undefined)
-        throw refusal('The job is paused. Resume it: then it tries at once, too.', 'JobPaused');
+        throw refusal('It is paused, so nothing was retried. Resume it first, then retry.', 'JobPaused');
       return () => retryNow(state, Date.now());
     },
   ),

@@ -112,7 +112,10 @@ test('a request that is refused at once is in no history, and its sender gets th
       cause: { message: expect.stringMatching(says) },
     });
   await lab.jobs.pause(job);
-  await expect(lab.jobs.retry(job)).rejects.toThrow('The job is paused. Resume it: then it tries at once, too.');
+  await expect(lab.jobs.retry(job)).rejects.toMatchObject({
+    code: 'JobPaused',
+    remedies: [{ action: 'resume', job }],
+  });
   const { events } = await handle.fetchHistory();
   const accepted = events?.flatMap((one) => one.workflowExecutionUpdateAcceptedEventAttributes ?? []) ?? [];
   expect(accepted.map(({ acceptedRequest }) => acceptedRequest?.input?.name)).toEqual(['pause']);

@@ -47,7 +47,7 @@ follow. The job ignores a Retry-After that it is waiting for.`,
   ask: (jobs, job) => jobs.retry(job),
   inWords: (job, { waiting }) =>
     waiting === 0
-      ? `Nothing waits in ${job}, so there was nothing to try.`
+      ? `Nothing waits in ${job}, so there is nothing to retry.`
       : `${job} is retrying now; ${counted(waiting, 'trigger')} waiting. Follow it with: triggers status ${job} --watch`,
 });
 
