@@ -4,6 +4,7 @@ import type { SampleWish } from '../client/export-jobs.ts';
 import { readDuration } from '../contract/duration.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
+import { duration } from '../domain/shown.ts';
 import { UsageError } from './exit-code.ts';
 
 /** Options whose value may be empty, which removes the previous value. */
@@ -78,12 +79,16 @@ export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
-/** For an option that is a time span, in ms. */
-export function timeSpan(value: string): number {
-  const ms = readDuration(value);
-  if (ms === undefined)
-    throw new InvalidArgumentError('It must be a duration of at most a year, such as 90s, 30m, 2h or 7d.');
-  return ms;
+/** For an option that is a time span, in ms, within these bounds. */
+export function timeSpan(leastMs: number, mostMs: number): (value: string) => number {
+  return (value) => {
+    const ms = readDuration(value);
+    if (ms === undefined || ms < leastMs || ms > mostMs)
+      throw new InvalidArgumentError(
+        `It must be a duration from ${duration(leastMs)} to ${duration(mostMs)}, such as 90s, 30m, 2h or 7d.`,
+      );
+    return ms;
+  };
 }
 
 /** For an option that is a time in the past: a time ago, or RFC 3339. */
@@ -92,7 +97,7 @@ export function pastTime(value: string): Date {
   if (ms !== undefined) return new Date(Date.now() - ms);
   const instant = parseInstant(value);
   if (instant === undefined)
-    throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d) or an RFC 3339 time.');
+    throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d; at most 365d) or an RFC 3339 time.');
   const time = new Date(instant);
   if (time.getTime() > Date.now()) throw new InvalidArgumentError('It must be in the past.');
   return time;
@@ -111,6 +116,11 @@ export function redeliveryRate(value: string): number {
 /** For an option that is a whole number of at least 0. */
 export function wholeNumber(value: string): number {
   return within(value, 0, Number.MAX_SAFE_INTEGER, 'It must be a whole number, 0 or more.');
+}
+
+/** For an option that is how long an answer takes, in ms: at most a day: Node ends a timer of more than 24.8 days at once. */
+export function answerDelay(value: string): number {
+  return within(value, 0, 86_400_000, 'It must be a whole number of ms, from 0 to 86400000 (a day).');
 }
 
 /** For an option that is a share in percent. */

@@ -1,8 +1,8 @@
 // Without zod: workflows and the console read these, too.
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** A year: nothing here is kept, or waits, for longer. */
-const A_YEAR_MS = 365 * 86_400_000;
+/** A year, in ms: nothing here is kept, or waits, for longer. */
+export const LONGEST_DURATION_MS = 365 * 86_400_000;
 
 /** Each unit at most once, the largest first. */
 const DURATION = /^(?=.)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?$/;
@@ -12,7 +12,7 @@ export function readDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   const parts = [...text.matchAll(/(\d+)(ms|[smhd])/g)];
   const ms = parts.reduce((sum, [, digits, unit = '']) => sum + Number(digits) * (UNITS_MS[unit] ?? 0), 0);
-  return ms <= A_YEAR_MS ? ms : undefined;
+  return ms <= LONGEST_DURATION_MS ? ms : undefined;
 }
 
 /** The shortest and the longest interval of a watch, in ms: a second and a week. */

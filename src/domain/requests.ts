@@ -18,7 +18,8 @@ import { differenceId, flag, type Kind, type Kinds, name, names, oneOf, whole, w
 export type RequestReading<T> =
   { readonly ok: true; readonly request: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
-const LONGEST_DEADLINE_MS = 30 * 24 * 60 * 60_000;
+/** The longest time, in ms, for which a stopping job may go on sending. */
+export const LONGEST_STOP_MS = 30 * 24 * 60 * 60_000;
 
 const DIFFERENCE: Readonly<Record<keyof DifferenceToSend, Kind>> = {
   id: differenceId,
@@ -45,7 +46,7 @@ const STOP: Readonly<Record<keyof StopRequest, Kind>> = {
   waiting: oneOf('deliver', 'keep', 'discard'),
   deadlineMs: {
     what: 'a number of milliseconds, at most 30 days',
-    isRight: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_DEADLINE_MS,
+    isRight: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_STOP_MS,
   },
   ifStopped: flag,
 };

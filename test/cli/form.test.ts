@@ -420,7 +420,7 @@ test('the form takes each further setting on one line, checks it while typed, an
     expect.stringMatching(/^The size of a batch/),
     'Enter a number above 0.',
     expect.stringMatching(/^The end must be a time with its zone, such as .*Z"\.$/),
-    'How long a trigger is tried must be a duration with its unit, such as "90s", "30m", "6h" or "2d".',
+    'How long a trigger is tried must be a duration from "1m" to "7d", such as "90s", "30m" or "6h".',
   ]);
   expect(said).toEqual(
     expect.arrayContaining([

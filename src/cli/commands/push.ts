@@ -10,6 +10,7 @@ import type {
   PushResult,
   Slugs,
 } from '../../client/export-jobs.ts';
+import { LONGEST_DURATION_MS } from '../../contract/duration.ts';
 import { JOB_ID_PATTERN, JOB_ID_RULE, AUDIENCE_ID } from '../../domain/names.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { command, type WaitForServer, withJobs } from '../command.ts';
@@ -42,7 +43,7 @@ export const pushCommand = command({
       .option(
         '--patience <time>',
         'longest wait for the server or the job to take more, such as 30s (default: 5m); given, also for a server that is away at the start',
-        timeSpan,
+        timeSpan(0, LONGEST_DURATION_MS),
       ),
   json: ': what was accepted',
   notes: `Triggers for audiences that no job subscribes to are dropped. The rest is

@@ -1,6 +1,6 @@
 import { command } from '../command.ts';
 import { aborted, interruption, listening } from '../terminal.ts';
-import { answerStatus, portNumber, wholeNumber } from '../options.ts';
+import { answerDelay, answerStatus, portNumber } from '../options.ts';
 import { arrivalText } from '../render-trace.ts';
 
 const DEFAULT_PORT = 9000;
@@ -12,7 +12,7 @@ export const receiveCommand = command({
     it
       .option('--port <port>', 'where to listen on this machine; 0: a free one', portNumber, DEFAULT_PORT)
       .option('--status <code>', 'HTTP status of every answer', answerStatus, 200)
-      .option('--delay-ms <ms>', 'how long every answer takes', wholeNumber, 0),
+      .option('--delay-ms <ms>', 'how long every answer takes', answerDelay, 0),
   json: ': one arrival a line, with its body',
   examples: ['triggers receive --port 9000 --status 503'],
   async run(_args, { port, status, delayMs }, { terminal, print }) {

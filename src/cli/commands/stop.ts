@@ -1,6 +1,7 @@
 import { Option } from '@commander-js/extra-typings';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
+import { LONGEST_STOP_MS } from '../../domain/requests.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
 import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
@@ -28,8 +29,8 @@ export const stopCommand = command({
       )
       .option(
         '--deadline <time>',
-        'how long to keep sending, such as 30m; the rest is kept (default: 1h, or the last value)',
-        timeSpan,
+        'how long to keep sending, such as 30m, at most 30d; the rest is kept (default: 1h, or the last value)',
+        timeSpan(0, LONGEST_STOP_MS),
       )
       .option('--yes', 'do not ask; required without a terminal for --waiting discard'),
   json: ': the status',

@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from '@commander-js/extra-typings';
 import { definedOf } from '../../domain/json.ts';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
@@ -19,7 +18,11 @@ export const watchCommand = command({
   takes: (it) =>
     it
       .argument('[audiences...]', 'slugs or ids of the audiences')
-      .option('--every <time>', 'start a round this often, 1s to 7d (default: 5m)', interval)
+      .option(
+        '--every <time>',
+        'start a round this often, 1s to 7d (default: 5m)',
+        timeSpan(SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
+      )
       .option('--existing-users', 'publish all members as enters when there is no earlier snapshot')
       .option('--no-existing-users', 'publish nothing then (default)')
       .option(
@@ -58,13 +61,6 @@ docs/watch.md`,
     });
   },
 });
-
-/** @throws InvalidArgumentError */
-function interval(value: string): number {
-  const ms = timeSpan(value);
-  if (ms < SHORTEST_WATCH_MS || ms > LONGEST_WATCH_MS) throw new InvalidArgumentError('It must be from 1s to 7d.');
-  return ms;
-}
 
 function optionsFrom(flags: {
   readonly every?: number | undefined;
