@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
+import { counted } from '../domain/shown.ts';
 import { MOST_IN_REQUEST } from '../domain/trigger.ts';
 import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
@@ -100,7 +101,7 @@ function described(isOfJob: boolean): object {
     body: z.union([trigger, z.array(trigger)]),
     response: {
       202: counts.describe('Temporal has all of them.'),
-      207: counts.describe('Temporal has those that are triggers; the others are named.'),
+      207: counts.describe('Temporal has some of them; those that cannot be sent are named.'),
       ...FAILURES,
     },
   };
@@ -148,8 +149,9 @@ function answerTo(takenIn: TakenIn): Answer {
   // Unmatched triggers may match a job when the request is repeated.
   const answer = { headers: {}, body: takenIn, isProvisional: unmatched > 0 };
   if (refusedCount === 0) return { status: 202, ...answer };
-  if (accepted + unmatched > 0) return { status: 207, ...answer };
-  const detail = `Nothing was accepted: ${refusedCount === 1 ? 'it is' : 'they are, or one of them is,'} not a trigger that can be sent. "refused" says why.`;
+  if (accepted > 0) return { status: 207, ...answer };
+  const others = unmatched === 0 ? '' : ' No running job subscribes to the audiences of the others.';
+  const detail = `Nothing was accepted: ${counted(refusedCount, 'trigger')} cannot be sent. "refused" says why.${others}`;
   return problem({ status: 422, code: 'InvalidTrigger', detail }, { ...takenIn });
 }
 

@@ -62,12 +62,18 @@ export function State({
   );
 }
 
+interface StateOfJobProps {
+  readonly state: string;
+  /** The state of its endpoint; undefined when nothing is amiss. */
+  readonly endpoint: string | undefined;
+}
+
 /** A job's state. It is green only while its endpoint accepts requests. */
-export function StateOfJob({ state, isUnhealthy }: { readonly state: string; readonly isUnhealthy: boolean }) {
-  if (!isUnhealthy) return <State state={state} />;
+export function StateOfJob({ state, endpoint }: StateOfJobProps): JSX.Element {
+  if (endpoint === undefined) return <State state={state} />;
   return (
     <>
-      <State state={state} tone="quiet" /> <State state="unhealthy" tone="bad" />
+      <State state={state} tone="quiet" /> <State state={`endpoint ${endpoint}`} tone={toneOf(endpoint)} />
     </>
   );
 }

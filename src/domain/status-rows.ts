@@ -54,7 +54,7 @@ export function detailsOf(status: JobStatus): string {
 /** The first of them: a job may have 100 audiences, and a slug 255 characters. */
 const SHOWN_NAMES = 10;
 
-/** Tones of the states of jobs, backfills, watches and attempts. */
+/** Tones of the states of jobs, endpoints, backfills, watches, attempts and dead letters. */
 const TONES: Readonly<Record<string, Tone>> = {
   running: 'good',
   delivered: 'good',
@@ -68,15 +68,21 @@ const TONES: Readonly<Record<string, Tone>> = {
   paused: 'caution',
   stopping: 'caution',
   held: 'caution',
+  new: 'caution',
+  recovering: 'caution',
+  redelivering: 'caution',
   unknown: 'caution',
   kept: 'quiet',
   stopped: 'quiet',
   cancelled: 'quiet',
   skipped: 'quiet',
   unsent: 'quiet',
+  redelivered: 'quiet',
+  discarded: 'quiet',
+  expired: 'quiet',
 };
 
-/** The tone of a state. States that nobody listed are bad: a workflow that failed or was terminated. */
+/** The tone of a state. States that nobody listed are bad: a workflow that failed or was terminated, an unhealthy endpoint. */
 export function toneOf(state: string): Tone {
   return TONES[state] ?? 'bad';
 }
@@ -115,7 +121,11 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
       tone: 'caution',
     },
     { name: 'Dead letters', value: deadLetters(status), tone: status.deadLettersWaiting === 0 ? 'quiet' : 'bad' },
-    { name: 'Endpoint', value: endpoint && endpointText(endpoint, status, time), tone: 'caution' },
+    {
+      name: 'Endpoint',
+      value: endpoint && endpointText(endpoint, status, time),
+      ...(endpoint === undefined ? {} : { tone: toneOf(endpoint.state) }),
+    },
     {
       name: 'Throttled',
       value: waits.endpoint && `the endpoint asked to wait; the next request goes ${time(waits.endpoint)}`,

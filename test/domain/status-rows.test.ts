@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { detailsOf } from '../../src/domain/status-rows.ts';
+import { detailsOf, statusRows, toneOf } from '../../src/domain/status-rows.ts';
 import { aBackfill, aStatus } from '../cli/a-status.ts';
 import { always } from '../support/properties.ts';
 
@@ -23,6 +23,11 @@ const status = aStatus({
 const audiencesOf = (count: number) =>
   Array.from({ length: count }, (_, i) => ({ id: `${i}`, slug: `s-${i}`, name: '' }));
 const BACKFILL = aBackfill({ taken: 10, delivered: 6, superseded: 1, deadLetters: 2, waiting: 3 });
+
+test('an unhealthy endpoint has one tone in all places', () => {
+  const rows = statusRows({ ...status, endpoint: { state: 'unhealthy' } }, { time: String });
+  expect(rows.find(({ name }) => name === 'Endpoint')?.tone).toBe(toneOf('unhealthy'));
+});
 
 test('a status has a row for each fact that applies, and none for the others', () => {
   const usual = detailsOf(status).split('\n');

@@ -119,6 +119,14 @@ describe('triggers', () => {
     }
   });
 
+  test('the API answers 422 when it accepts no trigger, also if one of them is only unmatched', async () => {
+    const body = [enter(person(), { audience: 'nobody-subscribes' }), { ...enter(person()), user: 7 }];
+    expect(await ask('/v1/triggers', { body })).toMatchObject({
+      status: 422,
+      body: { code: 'InvalidTrigger', accepted: 0, unmatched: 1, refusedCount: 1, refused: [{ index: 1 }] },
+    });
+  });
+
   test('an unmatched trigger is sent when it is repeated with its Idempotency-Key, since a job may have begun', async () => {
     const { slug } = LATE;
     const headers = { 'idempotency-key': slug };

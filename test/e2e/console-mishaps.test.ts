@@ -94,7 +94,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
       const status = (await (await route.fetch()).json()) as object;
       await route.fulfill({ json: { ...status, ...failing } });
     });
-    await page.getByText('unhealthy', { exact: true }).waitFor();
+    await page.getByText('endpoint unhealthy', { exact: true }).waitFor();
     expect(await colour(page)).not.toBe(green);
     await page.getByRole('button', { name: 'Try now' }).click();
     await page.getByText('the other 299 follow').waitFor();

@@ -55,7 +55,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <div class="page-head">
         <div>
           <h1>
-            <bdi>{printable(status.label)}</bdi> <StateOfJob state={status.state} isUnhealthy={isUnhealthy} />
+            <bdi>{printable(status.label)}</bdi> <StateOfJob state={status.state} endpoint={status.endpoint?.state} />
           </h1>
         </div>
         <JobActions status={status} onDone={again} />

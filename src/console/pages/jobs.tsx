@@ -169,7 +169,7 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
   return (
     <tr>
       <td data-name="State" class={isSilent ? 'old' : ''}>
-        <StateOfJob state={job.state} isUnhealthy={isUnhealthy} />
+        <StateOfJob state={job.state} endpoint={numbers?.endpoint} />
       </td>
       <td class="name" data-name="Job">
         <a href={`/jobs/${encodeURIComponent(job.jobId)}`}>
