@@ -51,7 +51,7 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     summary: 'List jobs, running ones first',
     query: z.object({
       state: z
-        .enum(STATES, `This is one of ${STATES.join(', ')}.`)
+        .enum(STATES, `This must be one of ${STATES.join(', ')}.`)
         .optional()
         .describe('Only those in this state.'),
       audience: textParameter.describe('Only those of this audience: slug or id.'),
@@ -234,7 +234,8 @@ async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
 /** @throws Refused when it is not an object, or the key is not for that job */
 function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
   if (!caller.mayJob(jobId)) throw notThisJob(jobId);
-  if (!isRecord(body)) throw new Refused(422, 'InvalidRequest', 'The body is a JSON object with fields of the form.');
+  if (!isRecord(body))
+    throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object with fields of the form.');
 }
 
 interface JobFilter {

@@ -129,7 +129,7 @@ export function checkedBody<Body extends z.ZodRawShape>(
 ): z.infer<z.ZodObject<Body>> {
   if (isRecord(body)) return checked(schema, body, 'request');
   const fields = Object.keys(schema.shape).join(', ');
-  throw new Refused(422, 'InvalidRequest', `The body is a JSON object. It may have: ${fields}.`);
+  throw new Refused(422, 'InvalidRequest', `The body must be a JSON object. It may have: ${fields}.`);
 }
 
 function checked<Shape extends z.ZodRawShape>(
@@ -184,22 +184,22 @@ export async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 /** A query parameter that is 1, or 0 like one that is left out. */
 export const flagParameter = z
-  .enum(['0', '1'], { error: 'This is 1 or 0, given once.' })
+  .enum(['0', '1'], { error: 'This must be 1 or 0, given once.' })
   .optional()
   .transform((text) => text === '1');
 
 /** A query parameter that is a whole number. */
 export const countParameter = (most: number, otherwise: number) =>
   z
-    .string('This is given once.')
-    .regex(/^\d{1,9}$/, 'This is a whole number.')
+    .string('This must be given once.')
+    .regex(/^\d{1,9}$/, 'This must be a whole number.')
     .optional()
     .transform((text) => (text === undefined ? otherwise : Number(text)))
-    .refine((count) => count >= 1 && count <= most, `This is between 1 and ${most}.`);
+    .refine((count) => count >= 1 && count <= most, `This must be between 1 and ${most}.`);
 
 /** A query parameter that is an RFC 3339 time in the past. */
 export const pastTimeParameter = z.iso
-  .datetime({ offset: true, error: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
+  .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
   .transform((text) => new Date(text))
   .refine((time) => time.getTime() <= Date.now() + CLOCKS_DIFFER_MS, 'This must be in the past.')
   .optional();
@@ -207,7 +207,7 @@ export const pastTimeParameter = z.iso
 /** A caller who says "now" may have a clock that is ahead of ours. */
 const CLOCKS_DIFFER_MS = 60_000;
 
-export const textParameter = z.string('This is given once.').min(1, 'This must not be empty.').optional();
+export const textParameter = z.string('This must be given once.').min(1, 'This must not be empty.').optional();
 
 /**
  * Settles like `doing`, or rejects after this time. It does not cancel `doing`: a call that could hang must end itself.

@@ -69,7 +69,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
       user: z
         .string('Name one person: "?user=…", once.')
         .min(1, 'This must not be empty.')
-        .max(255, 'This has at most 255 characters.'),
+        .max(255, 'This must have at most 255 characters.'),
       jobId: textParameter,
       since: pastTimeParameter,
     }),
@@ -135,7 +135,7 @@ function checkAudience(name: string, { audiences, total }: AudienceList): void {
 
 function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish: SampleWish } {
   if (!isRecord(body))
-    throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
+    throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw notThisJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw nameAJob('"jobId"');

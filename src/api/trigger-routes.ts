@@ -114,7 +114,7 @@ function repeatKey({ headers, caller, url }: TriggersRequest): string | undefine
     throw new Refused(
       422,
       'InvalidIdempotencyKey',
-      'An Idempotency-Key has 1 to 255 characters of ASCII, without spaces.',
+      'An Idempotency-Key must have 1 to 255 characters of ASCII, without spaces.',
     );
   return [caller.name ?? '', url, key].join('\n');
 }
@@ -162,7 +162,7 @@ function itemsOf(body: JsonBody): Item[] {
     throw new Refused(
       413,
       'BodyTooLarge',
-      `A list has at most ${MOST_IN_REQUEST} triggers. Send NDJSON (application/x-ndjson), of any length.`,
+      `A list may have at most ${MOST_IN_REQUEST} triggers. Send NDJSON (application/x-ndjson), of any length.`,
     );
   return list.map((raw) => ({ raw }));
 }

@@ -53,7 +53,11 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     run: async ({ caller, body }) => {
       checkAllowed(caller);
       if (!isRecord(body))
-        throw new Refused(422, 'InvalidRequest', 'The body is a JSON object: {"audiences":["vip"],"everyMs":300000}.');
+        throw new Refused(
+          422,
+          'InvalidRequest',
+          'The body must be a JSON object: {"audiences":["vip"],"everyMs":300000}.',
+        );
       const { audiences, ...options } = body;
       return { watches: await watches.start(audiences as string[], options) }; // The client checks both.
     },

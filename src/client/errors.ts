@@ -169,7 +169,7 @@ export class InvalidJob extends ProblemsError {
   static override readonly exitCode = 2;
   /** @param options.isEdit a running job was to be changed. Default: false. */
   constructor(problems: readonly Problem[], { isEdit = false }: { readonly isEdit?: boolean } = {}) {
-    super(isEdit ? 'The change was not accepted; the job goes on as it was:' : 'The job was not accepted:', problems);
+    super(isEdit ? 'The change was not accepted; the job goes on as it was.' : 'The job was not accepted.', problems);
   }
 }
 
@@ -177,7 +177,7 @@ export class InvalidJob extends ProblemsError {
 export class InvalidRequest extends ProblemsError {
   static override readonly exitCode = 2;
   constructor(problems: readonly Problem[]) {
-    super('The request was not accepted:', problems);
+    super('The request was not accepted.', problems);
   }
 }
 
@@ -185,7 +185,7 @@ export class InvalidRequest extends ProblemsError {
 export class InvalidWatch extends ProblemsError {
   static override readonly exitCode = 2;
   constructor(problems: readonly Problem[]) {
-    super('The watch was not accepted:', problems);
+    super('The watch was not accepted.', problems);
   }
 }
 

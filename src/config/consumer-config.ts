@@ -13,9 +13,9 @@ export const outboxSchema = z.strictObject({
   table: table.default('audience_changes'),
   jobs: onlyJobs,
   /** Whether a row that Temporal has is deleted, or gets its `accepted_at`. */
-  accepted: z.enum(['delete', 'mark'], { error: 'It is "delete" or "mark".' }).default('delete'),
+  accepted: z.enum(['delete', 'mark'], { error: 'This must be "delete" or "mark".' }).default('delete'),
   /** Whether a row that is not a trigger gets its `problem` and stays, or nothing is sent until somebody has fixed it. */
-  poisoned: z.enum(['set-aside', 'stop'], { error: 'It is "set-aside" or "stop".' }).default('set-aside'),
+  poisoned: z.enum(['set-aside', 'stop'], { error: 'This must be "set-aside" or "stop".' }).default('set-aside'),
   /** How often, in ms, the table is read without a notification. */
   pollMs: milliseconds(60_000).default(1_000),
   /** Longest wait for a connection, in ms. */
@@ -47,10 +47,10 @@ export const kafkaSchema = z
   .strictObject({
     /** Some of the cluster, `host:port`. These name the others. */
     brokers: z
-      .array(broker, { error: 'It is a list of brokers: ["kafka.example.com:9092"].' })
+      .array(broker, { error: 'This must be a list of brokers: ["kafka.example.com:9092"].' })
       .min(1, 'Name at least one broker.'),
     topics: z
-      .array(topic, { error: 'It is a list of topics: ["audience-changes"].' })
+      .array(topic, { error: 'This must be a list of topics: ["audience-changes"].' })
       .min(1, 'Name at least one topic.'),
     /** Consumers of one group share the partitions, and the group remembers how far each of them is read. */
     group: z.string({ error: GROUP }).regex(/^\S{1,249}$/, GROUP),
@@ -58,18 +58,18 @@ export const kafkaSchema = z
     /** How messages are read: by a preset or expressions. Default: JSON triggers, one or a list in each message. */
     ingest: streamIngestSchema.optional(),
     /** Where a group without commits begins. */
-    from: z.enum(['latest', 'earliest'], { error: 'It is "latest" or "earliest".' }).default('latest'),
+    from: z.enum(['latest', 'earliest'], { error: 'This must be "latest" or "earliest".' }).default('latest'),
     /** Whether a message that is not a trigger stops its partition, or goes to another topic. */
     poisoned: z
       .union([z.literal('stop'), z.strictObject({ deadLetterTopic: topic })], {
-        error: 'It is "stop", or {"deadLetterTopic": "…"}.',
+        error: 'This must be "stop", or {"deadLetterTopic": "…"}.',
       })
       .default('stop'),
     tls: z
       .union(
         [z.boolean(), z.strictObject({ certificateAuthorities, clientCertificate: clientCertificate.optional() })],
         {
-          error: 'It is true, or has "certificateAuthorities", "clientCertificate" or both.',
+          error: 'This must be true, or have "certificateAuthorities", "clientCertificate" or both.',
         },
       )
       .default(false),

@@ -19,7 +19,7 @@ const secretOf = (leastCharacters: number) =>
 /** One, or a new one beside one that is being replaced. */
 const secretsOf = (secret: z.ZodString) =>
   z.union([secret, z.array(secret).min(1).max(5)], {
-    error: 'This is a secret, or a list of up to five of which any is right.',
+    error: 'This must be a secret, or a list of up to five of which any is right.',
   });
 
 /** As long as our own signing secrets: anybody who has a signed request could guess a short one offline. */
@@ -73,7 +73,7 @@ const readingShape = {
   audiences: z.record(name, name).default({}),
   /** Whether profiles come from the body, or from the audience source. */
   profiles: z
-    .enum(['from-body', 'from-source'], { error: 'This is "from-body" or "from-source".' })
+    .enum(['from-body', 'from-source'], { error: 'This must be "from-body" or "from-source".' })
     .default('from-body'),
 };
 
@@ -107,7 +107,7 @@ export const ingestSchema = z
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
     jobs: onlyJobs,
     /** The status for bad data. Default: by preset. */
-    badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This is 422 or 200.' }).optional(),
+    badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This must be 422 or 200.' }).optional(),
     signature: z
       .strictObject({
         secret: signingSecrets,
@@ -116,7 +116,7 @@ export const ingestSchema = z
         algorithm: z.enum(['sha1', 'sha256']).optional(),
         encoding: z.enum(['hex', 'base64']).optional(),
         /** The part of the body that is signed. With `first-event`, nothing proves the others of a batch. Default: all of it. */
-        covers: z.enum(['body', 'first-event'], { error: 'This is "body" or "first-event".' }).optional(),
+        covers: z.enum(['body', 'first-event'], { error: 'This must be "body" or "first-event".' }).optional(),
       })
       .optional(),
     /** RFC 7617. */

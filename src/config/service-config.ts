@@ -49,7 +49,7 @@ export function metricsOf({ metrics }: Record<string, unknown>, env: Env): objec
   return { metrics: withOverrides(metrics, { port: port && numberIn(port), host: env('TRIGGERS_METRICS_HOST') }) };
 }
 
-const SHARE = { error: 'It is a share between 0 and 1: 0.1 for a tenth.' };
+const SHARE = { error: 'This must be a share between 0 and 1: 0.1 for a tenth.' };
 
 /** Traces of deliveries, for an OpenTelemetry collector. Absent: none are made, and the code for it is not even loaded. */
 export const tracingSchema = z
@@ -137,13 +137,13 @@ const LEAST_MS = 100;
 
 /** A time in ms. */
 export function milliseconds(most: number, least = LEAST_MS): z.ZodNumber {
-  const error = `It is in milliseconds, from ${least} to ${most}: 10 seconds are 10000.`;
+  const error = `This must be in milliseconds, from ${least} to ${most}: 10 seconds are 10000.`;
   return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** A time in ms, or 0. */
 export function millisecondsOrNone(most: number): z.ZodNumber {
-  const error = `It is in milliseconds, 0 or from ${LEAST_MS} to ${most}: 60 seconds are 60000.`;
+  const error = `This must be in milliseconds, 0 or from ${LEAST_MS} to ${most}: 60 seconds are 60000.`;
   const isTime = (time: number): boolean => time === 0 || time >= LEAST_MS;
   const number = z.number({ error }).int({ error }).max(most, { error }).refine(isTime, { error });
   // The same as JSON Schema, for the values of the Helm chart.

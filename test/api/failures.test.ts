@@ -208,7 +208,7 @@ const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
 test.each([
   ['/v1/triggers?strickt=1', trigger, 'strickt', 'Did you mean "strict"?'],
   ['/v1/triggers?strict=1&strict=1', trigger, 'strict', ''],
-  ['/v1/jobs?state=runing', undefined, 'state', 'This is one of starting, running'],
+  ['/v1/jobs?state=runing', undefined, 'state', 'This must be one of starting, running'],
   [`/v1/trace?user=1&since=${TOMORROW}`, undefined, 'since', 'This must be in the past.'],
   [`/v1/dead-letters?newerThan=${TOMORROW}`, undefined, 'newerThan', 'This must be in the past.'],
   ['/v1/dead-letters/dead-letter-1/redeliver', { forse: true }, 'forse', 'Did you mean "force"?'],
@@ -233,7 +233,7 @@ test.each(['redeliver', 'discard'])('a filter of dead letters to %s takes times 
     body: {
       problems: [
         { field: 'olderThan', message: 'This must be in the past.' },
-        { field: 'newerThan', message: 'This is an RFC 3339 time, such as 2026-11-25T08:30:00Z.' },
+        { field: 'newerThan', message: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' },
       ],
     },
   });

@@ -155,7 +155,7 @@ test.each([
 });
 
 test('an invalid job lists each problem by its field, for people and for machines', () => {
-  expect(new InvalidJob([], { isEdit: true }).message).toBe('The change was not accepted; the job goes on as it was:');
+  expect(new InvalidJob([], { isEdit: true }).message).toBe('The change was not accepted; the job goes on as it was.');
   const error = new InvalidJob([{ field: 'audiences[1]', message: 'There is no audience "vipp".' }]);
   const people = aTerminal();
   reportFailure(error, people.terminal, false);

@@ -59,8 +59,8 @@ test('a push that ended early says what helps against its cause', () => {
 test('an error has the data of its class', () => {
   expect(new JobRecoverable('vip', LEFT)).toMatchObject({ jobId: 'vip', ...LEFT });
   expect(new InvalidJob([{ field: 'label', message: 'It is missing.' }])).toMatchObject({
-    message: 'The job was not accepted:\n  label: It is missing.',
-    headline: 'The job was not accepted:',
+    message: 'The job was not accepted.\n  label: It is missing.',
+    headline: 'The job was not accepted.',
   });
   expect(new JobFull('vip', { cause: new Error('limit reached') })).toBeInstanceOf(TriggersError);
 });

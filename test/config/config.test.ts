@@ -468,6 +468,8 @@ test('numbers in variables are written with digits', () => {
 
 test('a time written with its unit is refused with a hint at milliseconds, together with all other mistakes', () => {
   const said = errorOf({ requestTimeoutMs: '15s', maxConcurrentSlices: 0, logLevel: 'loud', alerts: { backlog: 3 } });
-  expect(said).toMatch(/It is in milliseconds, from 100 to 60000: 10 seconds are 10000\.\s+→ at requestTimeoutMs/);
+  expect(said).toMatch(
+    /This must be in milliseconds, from 100 to 60000: 10 seconds are 10000\.\s+→ at requestTimeoutMs/,
+  );
   for (const setting of ['maxConcurrentSlices', 'logLevel', '"backlog"']) expect(said).toContain(setting);
 });
