@@ -109,7 +109,7 @@ function matching<T>(choices: readonly Choice<T>[], term: string): Choice<T>[] {
 }
 
 /**
- * Asks the person at the terminal. Without a terminal the answer is yes, and a command that destroys anything requires --yes first. An empty line is
+ * Asks the person at the terminal. Without a terminal the answer is yes, and a command that loses anything requires --yes first. An empty line is
  * a no, and so is the end of the input. Aborting `signal` is a no, too; a caller that handles Ctrl-C itself gives one. Any answer but yes or no is
  * asked again.
  */
@@ -128,6 +128,23 @@ export async function confirmed(terminal: Terminal, question: string, signal?: A
   } finally {
     lines.close();
   }
+}
+
+/**
+ * Shows what a command would lose, and asks a person to confirm it. Nothing is shown or asked when it loses nothing.
+ * @param loss in sentences; '': nothing.
+ * @throws UsageError when there is no terminal to confirm on, and --yes is missing; UserAborted. Nothing was done.
+ */
+export async function confirmLoss(
+  loss: string,
+  question: string,
+  { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
+): Promise<void> {
+  if (loss === '') return;
+  if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(loss);
+  // With --yes nobody needs to read it, and a script reads only one answer.
+  if (!(yes && json)) terminal.err(json ? JSON.stringify({ extent: loss }) : sentences(loss, terminal));
+  if (!yes && !(await confirmed(terminal, question))) throw new UserAborted('Nothing was done.');
 }
 
 /** The error of a command that would destroy something without a terminal to confirm on. @param extent its effects, as a sentence. */

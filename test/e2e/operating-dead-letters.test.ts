@@ -236,9 +236,10 @@ test('stop says how many dead letters can then not be sent, and whether for good
   const another = await jobWithDeadLettersOf('given up');
   const stopped = await operator.run(['stop', another.job]);
   expect({ code: stopped.code, stderr: unwrapped(stopped.stderr) }).toEqual({
-    code: 0,
+    code: 2,
     stderr: expect.stringContaining('It can never be sent once the job has stopped, unless it keeps what'),
   });
+  expect(await lab.jobs.status(another.job)).toMatchObject({ state: 'running' });
 });
 
 test('without a terminal to ask on, discard says exactly what it is about and does nothing without --yes', async () => {

@@ -3,12 +3,10 @@ import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../c
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { LONGEST_STOP_MS } from '../../domain/requests.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
-import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
+import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { timeSpan } from '../options.ts';
-import type { Terminal } from '../terminal.ts';
-import { sentences } from '../text.ts';
 import { refuseUnconfirmed } from './pause.ts';
 
 const AN_HOUR_MS = 3_600_000;
@@ -32,10 +30,10 @@ export const stopCommand = command({
         'how long to keep sending, such as 30m, at most 30d; the rest is kept (default: 1h, or the last value)',
         timeSpan(0, LONGEST_STOP_MS),
       )
-      .option('--yes', 'do not ask; required without a terminal for --waiting discard'),
+      .option('--yes', 'do not ask; required without a terminal if triggers or dead letters are lost'),
   json: ': the status',
   examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
-  async run([job], { waiting, deadline, yes }, { terminal, json, print, isGiven }) {
+  async run([job], { waiting, deadline, yes }, { terminal, json, note, print, isGiven }) {
     if (deadline !== undefined && waiting !== 'deliver')
       throw new UsageError(
         '--deadline can only be used with --waiting deliver: it limits how long the job keeps sending.',
@@ -47,10 +45,11 @@ export const stopCommand = command({
       const before = await jobs.status(job);
       if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };
       const extent = await extentOf(jobs, job, before, waiting);
-      const isAgreed = await isMeant(extent, waiting, asking);
-      return { status: isAgreed ? await jobs.stop(job, request) : undefined, isAsBefore: false };
+      // What is kept is not lost.
+      if (waiting !== 'keep') await confirmLoss(extent, waiting === 'discard' ? 'Discard it?' : 'Stop it?', asking);
+      else if (extent !== '') note(extent);
+      return { status: await jobs.stop(job, request), isAsBefore: false };
     });
-    if (status === undefined) throw new UserAborted('Nothing was done.');
     if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
     print(status, () => stopText(job, status, request));
     refuseUnconfirmed(job, status);
@@ -103,23 +102,6 @@ export function lettersText(job: string, count: number | undefined, waiting: Wai
         `${which} can never be sent once the job has stopped, unless it keeps what it could not send in time. Before: triggers dead-letters redeliver --job ${job}. Or stop it with --waiting keep.`,
       ];
   }
-}
-
-/**
- * Shows what cannot be undone, and asks a person to confirm it.
- * @throws UsageError when something would be discarded, there is no terminal to confirm on, and --yes is missing: nothing was done.
- */
-async function isMeant(
-  extent: string,
-  waiting: Waiting,
-  { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
-): Promise<boolean> {
-  if (extent === '') return true;
-  if (waiting === 'discard' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
-  // With --yes nobody needs to read it, and a script reads only one answer.
-  if (!(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
-  if (yes || waiting === 'keep') return true;
-  return await confirmed(terminal, waiting === 'discard' ? 'Discard it?' : 'Stop it?');
 }
 
 /** The parts of a status on which a stop's effects depend. */
