@@ -214,5 +214,7 @@ export interface WatchStatus {
   /** The held round: how many would leave, of how many members, and when that was found (RFC 3339). */
   readonly held?: { readonly exits: number; readonly members: number; readonly at: string };
   readonly trouble?: WatchTrouble;
+  /** The changes of a round that could not be published to every job yet; absent: none. */
+  readonly unpublished?: ConfirmedChanges;
   readonly lost?: { readonly from: string; readonly to: string };
 }

@@ -73,6 +73,28 @@ export function watchRows(status: WatchStatus, time: (at: string) => string, acc
   return rows.flatMap(({ value, ...row }) => (value ? [{ ...row, value: printableReason(value) }] : []));
 }
 
+/** The changes that a stop of this watch would lose, in sentences; '': none. Nothing in it can control a terminal. */
+export function stopLoss({ state, audience: { slug }, held, last, unpublished }: WatchStatus): string {
+  if (state === 'stopped') return '';
+  const behind = last?.published.behind ?? [];
+  const losses = [
+    ...(behind.length === 0
+      ? []
+      : [`These jobs will not get the rounds of ${slug} that they missed: ${behind.join(', ')}.`]),
+    ...(unpublished === undefined
+      ? []
+      : [`The last round of ${slug} (${changesText(unpublished)}) has not reached every job, and will not.`]),
+    ...(held === undefined
+      ? []
+      : [`The held round of ${slug} (${counted(held.exits, 'exit')}) will not be published.`]),
+  ];
+  return printableReason(losses.join(' '));
+}
+
+function changesText({ enters, exits }: { readonly enters: number; readonly exits: number }): string {
+  return `${counted(enters, 'enter')}, ${counted(exits, 'exit')}`;
+}
+
 /** The settings of a watch, apart from its interval. */
 export function settingsText({
   existingUsers,
@@ -87,10 +109,7 @@ export function settingsText({
 }
 
 function lastText(last: NonNullable<WatchStatus['last']>, time: (at: string) => string): string {
-  const changes =
-    last.isBaseline && last.enters === 0
-      ? 'baseline only'
-      : `${counted(last.enters, 'enter')}, ${counted(last.exits, 'exit')}`;
+  const changes = last.isBaseline && last.enters === 0 ? 'baseline only' : changesText(last);
   const jobs = last.published.jobs === 0 ? '' : `, to ${counted(last.published.jobs, 'job')}`;
   return `${time(last.at)}, ${changes}${jobs}, took ${duration(last.durationMs)}`;
 }

@@ -99,7 +99,7 @@ export function watchPresentation({ audience }: Pick<WatchState, 'audience'>) {
 }
 
 export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus {
-  const { v, audience, options, rounds, enters, exits, snapshot, held, last, trouble, lost, nextAt } = state;
+  const { v, audience, options, rounds, enters, exits, snapshot, pending, held, last, trouble, lost, nextAt } = state;
   return {
     v,
     state: phase,
@@ -113,6 +113,7 @@ export function describeWatch(state: WatchState, phase: WatchPhase): WatchStatus
     ...(nextAt === undefined ? {} : { nextAt: instantOf(nextAt) }),
     ...(held === undefined ? {} : { held: { exits: held.exits, members: held.scan.members, at: held.scan.at } }),
     ...(trouble === undefined ? {} : { trouble }),
+    ...(trouble === undefined || pending === undefined ? {} : { unpublished: pending.changes }),
     ...(lost === undefined ? {} : { lost }),
   };
 }

@@ -77,8 +77,19 @@ test('only what was paused or stopped is said to be resumed; a stopping job that
 const folder = tempFolder();
 afterEach(() => void jest.restoreAllMocks());
 
+const nothingLost = {
+  state: 'waiting',
+  audience: { slug: 'vip' },
+  last: { published: { jobs: 1 } },
+};
+const behind = { ...nothingLost, last: { published: { jobs: 1, behind: ['crm', 'led'] } } };
+
+async function* aLetter() {
+  yield 'a letter';
+}
+
 /** Jobs that can be looked at, and all that was done to them. */
-function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator) {
+function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator, watch: unknown = behind) {
   const did: string[] = [];
   const doing = (name: string) => async () => {
     did.push(name);
@@ -105,6 +116,7 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
+    watches: { status: async () => watch, stop: async () => (did.push('stop watch'), nothingLost) },
     deadLetters: {
       list: async function* () {},
       waiting: letters ?? async function* () {},
@@ -133,9 +145,7 @@ test('a second stop that says nothing new leaves the deadline as it is', async (
 
 test('before the stop of a job that has stopped nothing is foretold, unless it discards what the job kept', async () => {
   const kept = { waiting: 4, keptAt: '2026-11-27T03:10:00Z' };
-  someJobs({ state: 'stopped', kept }, async function* () {
-    yield 'a letter';
-  });
+  someJobs({ state: 'stopped', kept }, aLetter);
   for (const waiting of ['deliver', 'keep', 'discard']) {
     const { terminal, err } = aTerminal();
     await run(['stop', 'vip', '--waiting', waiting, '--yes'], terminal);
@@ -144,6 +154,49 @@ test('before the stop of a job that has stopped nothing is foretold, unless it d
       waiting === 'discard' ? foretold : [],
     );
   }
+});
+
+test.each([
+  [
+    'waiting triggers',
+    { inFlight: 0, waiting: 1 },
+    undefined,
+    ['--waiting', 'discard'],
+    /1 waiting trigger of vip will not be sent/,
+  ],
+  ['dead letters', { waiting: 0 }, aLetter, [], /1 dead letter of vip waits/],
+] as const)('without a terminal, a stop that loses %s needs --yes', async (_, status, letters, options, says) => {
+  const did = someJobs(status, letters);
+  const { terminal, err } = aTerminal();
+  await expect(run(['stop', 'vip', ...options], terminal)).resolves.toBe(2);
+  expect({ did, said: err.join(' ') }).toEqual({ did: [], said: expect.stringMatching(says) });
+  await expect(run(['stop', 'vip', ...options, '--yes'], terminal)).resolves.toBe(0);
+  expect(did).toEqual(['stop']);
+});
+
+test.each([
+  ['discard where nothing waits', { waiting: 0 }, undefined, 'discard'],
+  ['keep', { waiting: 4 }, aLetter, 'keep'],
+  ['deliver', { waiting: 4 }, undefined, 'deliver'],
+] as const)('a stop that loses nothing asks nothing: %s', async (_, status, letters, waiting) => {
+  const did = someJobs(status, letters);
+  await expect(run(['stop', 'vip', '--waiting', waiting], aTerminal().terminal)).resolves.toBe(0);
+  expect(did).toEqual(['stop']);
+});
+
+test('without a terminal, the stop of a watch names the jobs that lose rounds, and needs --yes', async () => {
+  const did = someJobs();
+  const { terminal, err } = aTerminal();
+  await expect(run(['watch', 'vip', 'news', '--stop'], terminal)).resolves.toBe(2);
+  expect({ did, said: err.join(' ') }).toEqual({ did: [], said: expect.stringMatching(/missed: crm, led\..*--yes/s) });
+  await expect(run(['watch', 'vip', 'news', '--stop', '--yes'], terminal)).resolves.toBe(0);
+  expect(did).toEqual(['stop watch', 'stop watch']);
+});
+
+test('the stop of a watch that loses nothing asks nothing', async () => {
+  const did = someJobs({}, undefined, nothingLost);
+  await expect(run(['watch', 'vip', '--stop', '--json'], aTerminal().terminal)).resolves.toBe(0);
+  expect(did).toEqual(['stop watch']);
 });
 
 test.each([
@@ -174,6 +227,7 @@ test.each([
   [[...START, '--existing-users'], 'Nothing was started.'],
   [[...START, '--sample', '1'], 'Nothing was started.'],
   [['stop', 'vip', '--waiting', 'discard'], 'Nothing was done.'],
+  [['watch', 'vip', '--stop'], 'Nothing was done.'],
   [['edit', 'vip', '--audience', 'news'], 'Nothing was done.'],
   [['dead-letters', 'discard', '--job', 'vip'], 'Nothing was done.'],
   [['dead-letters', 'redeliver', '--job', 'vip'], 'Nothing was done.'],

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { stopLoss } from '../../src/domain/watch-rows.ts';
 import { startedText } from '../../src/cli/commands/watch.ts';
 import { RateMeter, watchLines, watchStatus } from '../../src/cli/render-watches.ts';
 import { NoWorker } from '../../src/client/errors.ts';
@@ -88,6 +89,24 @@ test('a watch says what to do when held, why it fails, what is lost, and which j
   expect(text).toContain('secret-job');
   expect(text).toContain('once they run again: stopped-job');
   expect(text).toContain('late can no longer get the changes from 2026-11-25 08:30:00 UTC to 2026-11-25 08:30:00 UTC');
+});
+
+test('before a stop, a watch says which changes are lost, and nothing when none are', () => {
+  const held = { exits: 40_000, members: 16_789, at: '2026-11-25T08:30:00.000000000Z' };
+  const published = { jobs: 1, unreadable: [], behind: ['crm', 'led\u001b[2J'] };
+  const losing: WatchStatus = {
+    ...STATUS,
+    held,
+    unpublished: { enters: 3, exits: 1, stayed: 0 },
+    last: { ...STATUS.last!, published },
+  };
+  expect([stopLoss(losing), stopLoss({ ...losing, state: 'stopped' }), stopLoss(STATUS)]).toMatchInlineSnapshot(`
+   [
+     "These jobs will not get the rounds of vip that they missed: crm, led\\u001b[2J. The last round of vip (3 enters, 1 exit) has not reached every job, and will not. The held round of vip (40,000 exits) will not be published.",
+     "",
+     "",
+   ]
+  `);
 });
 
 test('a watch that no worker answers for is shown, and what to do', () => {

@@ -132,6 +132,14 @@ test.each([
   expect(readWatchChange([change]).ok).toBe(checkWatchOptions(change).ok);
 });
 
+test('a failed round that is not published to every job is in the status, and one under way is not', () => {
+  const changes = { enters: 3, exits: 1, stayed: 0 };
+  const pending = { snapshot: { id: 's', members: 7, at: AT }, changes, isBaseline: false, startedAt: 0 };
+  const trouble = { since: AT, failures: 1, notHere: 0, reason: 'The job is full.' };
+  expect(describeWatch(state({ pending, trouble }), 'failing').unpublished).toEqual(changes);
+  expect(describeWatch(state({ pending }), 'publishing').unpublished).toBeUndefined();
+});
+
 test('the Temporal UI shows what a watch does and what is wrong, and nothing breaks its table', () => {
   const trouble = { since: AT, failures: 2, notHere: 0, reason: 'no | such\ntable' };
   const text = watchDetails(describeWatch(state({ trouble, held, lost: { from: AT, to: AT } }), 'failing'));

@@ -2,10 +2,11 @@ import { definedOf } from '../../domain/json.ts';
 import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/shown.ts';
+import { confirmLoss } from '../ask.ts';
 import { command, type Invocation, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { percent, timeSpan } from '../options.ts';
-import { settingsText } from '../../domain/watch-rows.ts';
+import { settingsText, stopLoss } from '../../domain/watch-rows.ts';
 import { watchLines } from '../render-watches.ts';
 import { sentences } from '../text.ts';
 
@@ -33,13 +34,14 @@ export const watchCommand = command({
       .option('--list', 'show all watches')
       .option('--now', 'start a round now')
       .option('--accept', 'accept the held exits')
-      .option('--stop', 'stop the watch'),
+      .option('--stop', 'stop the watch')
+      .option('--yes', 'do not ask before --stop; required without a terminal if changes are lost'),
   json: ': one watch a line',
   notes: `To change a watch, run it again with other options. Costs, delay and limits:
 docs/watch.md`,
   examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
-  async run([audiences], { list, ...flags }, invocation) {
-    const { isGiven, print } = invocation;
+  async run([audiences], { list, yes, ...flags }, invocation) {
+    const { isGiven, json, print, terminal } = invocation;
     const actions = ACTIONS.filter((action) => flags[action] === true);
     const options = optionsFrom({
       ...flags,
@@ -54,6 +56,11 @@ docs/watch.md`,
       if (list === true) return await showAll(jobs, invocation);
       const [action] = actions;
       if (action === undefined) return await start(jobs, audiences, options, invocation);
+      if (action === 'stop') {
+        const statuses = await Promise.all(audiences.map((audience) => jobs.watches.status(audience)));
+        const losses = statuses.map(stopLoss).filter((loss) => loss !== '');
+        await confirmLoss(losses.join('\n'), 'Stop it?', { terminal, json, yes: yes === true });
+      }
       for (const audience of audiences) {
         const status = await ask(jobs, audience, action);
         print(status, () => doneText(status, action));

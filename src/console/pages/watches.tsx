@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { WatchSummary } from '../../client/watches.ts';
 import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
-import { watchRows } from '../../domain/watch-rows.ts';
+import { stopLoss, watchRows } from '../../domain/watch-rows.ts';
 import { ask, pathOf, useAction, useFetched } from '../api.ts';
 import { Clipped, Command, ActionDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -192,6 +192,11 @@ function Commanded({ command, status, onDone, onClose }: CommandedProps): JSX.El
       {...{ onDone, onClose }}
     >
       <p>{MEANINGS[command](status)}</p>
+      {command === 'stop' && stopLoss(status) !== '' && (
+        <p class="caution">
+          <Clipped text={stopLoss(status)} />
+        </p>
+      )}
     </ActionDialog>
   );
 }
