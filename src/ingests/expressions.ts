@@ -107,18 +107,24 @@ function unknownFunction(ast: unknown): string | undefined {
 }
 
 interface Waiting {
+  readonly ingest: string;
   readonly request: ToEvaluate;
   readonly end: (evaluation: Promise<Evaluation>) => void;
 }
 
 /**
- * Evaluates expressions in a thread of its own, one request after the other, of each ingest in turn. A regular expression may search for minutes, or a
- * list may fill the memory. Others wait no longer than that request's time; then the thread is replaced. It begins with the first request.
+ * Evaluates expressions in a thread of its own, one request after the other. Ingests share its time, not its turns: a slow request makes its own ingest
+ * wait for the next turn. A regular expression may search for minutes, or a list may fill the memory. Others wait no longer than that request's time;
+ * then the thread is replaced. It begins with the first request.
  */
 export class ExpressionThread {
   #worker: Promise<Worker> | undefined;
-  /** By ingest; the first has the next turn. */
+  /** By ingest. */
   readonly #waiting = new Map<string, Waiting[]>();
+  /** The thread's time that each ingest has had, in ms. The ingest with the least has the next turn. */
+  readonly #usedMs = new Map<string, number>();
+  /** The least at the last turn: an ingest that begins to wait starts there, and gets no time for when it had no requests. */
+  #leastUsedMs = 0;
   #isBusy = false;
   readonly #start: () => Promise<Worker>;
 
@@ -136,7 +142,8 @@ export class ExpressionThread {
     const own = this.#waiting.get(ingest) ?? [];
     if (own.length >= MOST_WAITING || unwanted?.aborted === true) throw new ExpressionsBusy();
     return await new Promise<Evaluation>((resolve, reject) => {
-      const one: Waiting = { request, end: resolve };
+      const one: Waiting = { ingest, request, end: resolve };
+      if (own.length === 0) this.#usedMs.set(ingest, Math.max(this.#usedOf(ingest), this.#leastUsedMs));
       own.push(one);
       this.#waiting.set(ingest, own);
       unwanted?.addEventListener('abort', () => {
@@ -151,22 +158,27 @@ export class ExpressionThread {
     if (this.#isBusy) return;
     this.#isBusy = true;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const asking = this.#ask(next.request);
+      const asking = this.#ask(next);
       next.end(asking);
       await asking.catch(() => undefined);
     }
     this.#isBusy = false;
   }
 
-  /** The next one, of the ingest that has had none for longest. */
+  /** The next one, of the ingest that has had the least time. */
   #next(): Waiting | undefined {
-    for (const [ingest, own] of this.#waiting) {
-      this.#waiting.delete(ingest);
-      const next = own.shift();
-      if (own.length > 0) this.#waiting.set(ingest, own);
-      if (next !== undefined) return next;
-    }
-    return undefined;
+    let next: Waiting | undefined;
+    for (const [first] of this.#waiting.values())
+      if (first !== undefined && (next === undefined || this.#usedOf(first.ingest) < this.#usedOf(next.ingest)))
+        next = first;
+    if (next === undefined) return undefined;
+    this.#waiting.get(next.ingest)?.shift();
+    this.#leastUsedMs = this.#usedOf(next.ingest);
+    return next;
+  }
+
+  #usedOf(ingest: string): number {
+    return this.#usedMs.get(ingest) ?? 0;
   }
 
   async close(): Promise<void> {
@@ -175,11 +187,13 @@ export class ExpressionThread {
     await (await worker)?.terminate();
   }
 
-  async #ask(request: ToEvaluate): Promise<Evaluation> {
+  async #ask({ ingest, request }: Waiting): Promise<Evaluation> {
     if (isDeeperThan(request.body, MOST_LEVELS))
       return { failure: `the body is nested more than ${MOST_LEVELS} levels deep` };
     const worker = await this.#started();
+    const beganMs = performance.now();
     const evaluation = await answerOf(worker, request);
+    this.#usedMs.set(ingest, this.#usedOf(ingest) + performance.now() - beganMs);
     if (evaluation !== undefined) return evaluation;
     this.#worker = undefined;
     await worker.terminate();
