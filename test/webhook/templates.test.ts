@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseJson } from '../../src/domain/json.ts';
@@ -233,6 +235,22 @@ test('a template whose steps take long is ended by its processor time, which the
   const render = (): void => expect(() => template.render(request)).toThrow(/takes too long/);
   expect(processorMsOf(render)).toBeLessThan(3000);
   expect(processorMsOf(render)).toBeLessThan(500);
+});
+
+test('the processor time of other threads does not count', async () => {
+  const others = [1, 2, 3].map(() => new Worker('for (;;);', { eval: true }));
+  await Promise.all(others.map((other) => once(other, 'online')));
+  const data = {
+    get slow() {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200);
+      return 1;
+    },
+  };
+  try {
+    expect(readTemplate('{% if data.slow %}{{ id }}{% endif %}', 'text').render({ ...scope, data })).toBe(scope.id);
+  } finally {
+    await Promise.all(others.map((other) => other.terminate()));
+  }
 });
 
 const NOTHINGS = Array.from({ length: 300_000 }, () => null);
