@@ -142,7 +142,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     return503OnClosing: false, // It is answered like every other request.
   });
   const page = await ConsoleFiles.load(options.consoleFolder);
-  answerFailures(app, options.log, page);
+  answerFailures(app, options.log, page, options.jobs);
   const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;

@@ -4,6 +4,8 @@ import { NamespaceNotFoundError } from '@temporalio/common';
 import { z } from 'zod';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import * as errors from '../client/errors.ts';
+import type { ExportJobs } from '../client/export-jobs.ts';
+import { withNearName } from '../client/near-names.ts';
 import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Remedy, RemedyWords } from '../domain/remedy.ts';
@@ -204,14 +206,26 @@ const failure = {
 /** The failures of every operation, for the documentation. */
 export const FAILURES = { '4xx': failure, '5xx': failure } as const;
 
+/** The part of a caller's rights that says of which names they may hear. */
+interface Reader {
+  may(right: 'read'): boolean;
+  mayJob(jobId: string): boolean;
+}
+
 /** Logs unexpected failures of requests. */
 type FailureLog = { readonly error: (fields: object, message: string) => void };
 
 /**
  * Answers all failures in one form, including those that reach no route.
  * @param page serves paths that are not of the API, but of the console.
+ * @param jobs are looked through for a name that is not known. Only callers who may read hear of a similar one.
  */
-export function answerFailures(app: FastifyInstance, log: FailureLog, page: ConsoleFiles): void {
+export function answerFailures(
+  app: FastifyInstance,
+  log: FailureLog,
+  page: ConsoleFiles,
+  jobs: Pick<ExportJobs, 'list' | 'deadLetters'>,
+): void {
   app.setNotFoundHandler(async (request, reply) => {
     if (page.isFor(request)) {
       await page.answer(request, reply);
@@ -219,8 +233,10 @@ export function answerFailures(app: FastifyInstance, log: FailureLog, page: Cons
     }
     throw noSuchPath(request); // The console has no such file.
   });
-  app.setErrorHandler(async (error, _request, reply) => {
-    const refusal = ownRefusal(error) ?? refusalOf(error);
+  app.setErrorHandler(async (error, { caller }: { readonly caller?: Reader }, reply) => {
+    const mayRead = caller?.may('read') === true;
+    const told = mayRead ? await withNearName(error, jobs, (jobId) => caller.mayJob(jobId)) : error;
+    const refusal = ownRefusal(told) ?? refusalOf(told);
     if (refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
     await answer(reply, refusal);
   });

@@ -2,10 +2,9 @@ import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-
 import type { Terminal } from './terminal.ts';
 import { sentences } from './text.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
-import { nearestKey } from '../contract/nearest-key.ts';
+import { ServerUnreachable } from '../client/errors.ts';
+import { withNearName } from '../client/near-names.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
-import { jobIdOf } from '../domain/names.ts';
 
 /** Makes a command that belongs to a terminal. */
 export type CommandMaker = (terminal: Terminal) => CommandUnknownOpts;
@@ -143,24 +142,8 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   try {
     return await use(jobs);
   } catch (error) {
-    if (!(error instanceof JobNotFound)) throw error;
-    throw new JobNotFound(error.jobId, { near: await nearestJob(jobs, error.jobId), cause: error });
+    throw await withNearName(error, jobs);
   } finally {
     await jobs.close();
-  }
-}
-
-/**
- * The job that was most likely meant. It is found by its workflow's id, as the Temporal UI shows it, or by a similar id; undefined when there is
- * none.
- */
-async function nearestJob(jobs: Pick<ExportJobs, 'list'>, typed: string): Promise<string | undefined> {
-  try {
-    const known = (await jobs.list()).map(({ jobId }) => jobId);
-    const named = jobIdOf(typed);
-    return known.includes(named) ? named : nearestKey(named, known);
-  } catch {
-    // The command has failed already, and the person should see that error.
-    return undefined;
   }
 }

@@ -337,9 +337,11 @@ export class RequestRefused extends TriggersError {
 export class DeadLetterNotFound extends TriggersError {
   static override readonly status = 404;
   declare readonly deadLetterId: string;
-  constructor(deadLetterId: string, { cause }: ErrorOptions = {}) {
-    const message = `No dead letter "${deadLetterId}" waits for a decision.`;
-    super(message, { deadLetterId }, cause, { action: 'listDeadLetters' });
+  /** The dead letter that was most likely meant, if one was looked for. */
+  declare readonly near?: string;
+  constructor(deadLetterId: string, { near, cause }: ErrorOptions & { readonly near?: string | undefined } = {}) {
+    const message = `No dead letter "${deadLetterId}" waits for a decision.${didYouMean(near)}`;
+    super(message, { deadLetterId, near }, cause, { action: 'listDeadLetters' });
   }
 }
 

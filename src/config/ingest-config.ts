@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nearestKey } from '../contract/nearest-key.ts';
 import { HEADER_NAME } from '../contract/request-shape.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { expressionMistake } from '../ingests/expressions.ts';
@@ -59,10 +60,15 @@ const expressionsShape = {
   ignore: expression.optional(),
 };
 
+function noPreset(given: unknown): string {
+  const near = typeof given === 'string' ? nearestKey(given, PRESET_NAMES) : undefined;
+  return near === undefined ? `This must be one of ${PRESET_NAMES.join(', ')}.` : `Did you mean "${near}"?`;
+}
+
 /** How a sender's messages are read. */
 const readingShape = {
   /** Read them by what is known of a sender … */
-  preset: z.enum(PRESET_NAMES, { error: `A preset is one of ${PRESET_NAMES.join(', ')}.` }).optional(),
+  preset: z.enum(PRESET_NAMES, { error: ({ input }) => noPreset(input) }).optional(),
   /** … or JSONata. */
   expressions: z.strictObject(expressionsShape).optional(),
   /** The field of a person that is their id, with a preset. Default: the sender's own id. */

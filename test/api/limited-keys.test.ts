@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiServerOptions } from '../../src/api/api-server.ts';
-import { NoSample } from '../../src/client/errors.ts';
+import { DeadLetterNotFound, JobNotFound, NoSample } from '../../src/client/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
 import type { Right } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
@@ -53,6 +53,35 @@ test.each(['render', 'test'])(
     await jobs.close();
   },
 );
+
+test('[S47] only a key that may read a job or a dead letter is told that its name is similar', async () => {
+  const letter = 'a'.repeat(32);
+  const jobs = new ExportJobs(new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) }));
+  const fails = (error: Error) => async () => await Promise.reject(error);
+  Object.assign(jobs, {
+    list: async () => await Promise.resolve([{ jobId: 'crm-usa' }, { jobId: 'crm-ux' }]),
+    status: fails(new JobNotFound('crm-us')),
+    stop: fails(new JobNotFound('crm-us')),
+    deadLetters: {
+      show: fails(new DeadLetterNotFound(`${letter}-0`)),
+      waiting: async function* () {
+        yield await Promise.resolve({ id: `${letter}-1`, jobId: 'crm-usa' });
+      },
+    },
+  });
+  const said = async (may: Right[], own: string[] | undefined, path: string, body?: object) => {
+    const answer = await answerTo(may, own, path, body, { jobs });
+    expect(answer.status).toBe(404);
+    return /Did you mean \\"(.*?)\\"/.exec(JSON.stringify(answer.body))?.[1];
+  };
+  const [job, one] = ['/v1/jobs/crm-us', `/v1/dead-letters/${letter}-0`];
+  expect(await said(['read'], undefined, job)).toBe('crm-usa');
+  expect(await said(['read'], undefined, one)).toBe(`${letter}-1`);
+  expect(await said(['read'], ['crm-us', 'crm-ux'], job)).toBe('crm-ux');
+  expect(await said(['read'], ['crm-ux'], one)).toBeUndefined();
+  expect(await said(['operate'], undefined, `${job}/stop`, {})).toBeUndefined();
+  await jobs.close();
+});
 
 test('a key that may not read is shown no person by a test', async () => {
   expect(await answerTo(['operate'], undefined, '/v1/test', { jobId: 'crm', user: '1' })).toMatchObject({

@@ -82,7 +82,8 @@ test.each<[string, object, RegExp]>([
     { preset: 'segment', audience_: 'a' },
     /no setting "audience_"\. Did you mean "audience"/,
   ],
-  ['a preset that is not there', { preset: 'segmnt' }, /preset is one of lytics, segment/],
+  ['a preset that is not there', { preset: 'nobody' }, /must be one of lytics, segment/],
+  ['a misspelt preset', { preset: 'segmnt' }, /Did you mean "segment"\?/],
   ['neither', {}, /either a "preset" or "expressions"/],
   ['both', { preset: 'segment', expressions: { user: 'a', event: 'b', audience: 'c' } }, /either a "preset" or/],
   [
