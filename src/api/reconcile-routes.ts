@@ -19,18 +19,18 @@ const reconcileQuery = z.object({
   ),
   column: textParameter.describe('The column, or the JSON key, with the ids. Default: user or id.'),
   dryRun: flagParameter.describe('1: only show what would be sent.'),
-  force: flagParameter.describe('1: send it even if it looks like a wrong list.'),
+  force: flagParameter.describe('1: send it even if the list looks wrong.'),
 });
 
 const reconciled = z.looseObject({
   difference: z.looseObject({
     theirs: z.number().int().describe('People on the list.'),
-    members: z.number().int().describe('Members, by the source.'),
-    both: z.number().int(),
-    enters: z.number().int().describe('Members who are missing on the list.'),
-    exits: z.number().int().describe('People on the list who are no members.'),
+    members: z.number().int().describe('Members, according to the source.'),
+    both: z.number().int().describe('People on the list who are members.'),
+    enters: z.number().int().describe('Members who are missing from the list.'),
+    exits: z.number().int().describe('People on the list who are not members.'),
   }),
-  status: z.looseObject({}).optional().describe('How the job is doing, once the difference is being sent.'),
+  status: z.looseObject({}).optional().describe('The status of the job, once the difference is being sent.'),
 });
 
 interface ReconcileRoute {
@@ -50,7 +50,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
           tags: ['Jobs'],
           summary: "Send the difference between the endpoint's own list of members and the members now",
           description:
-            'Needs the right `operate`. The body is the list, of any length: NDJSON (`application/x-ndjson`) with an id, or an object with one, a line, or a CSV (`text/csv`) with the names of its columns first.',
+            'Needs the right `operate`. The body is the list, of any length: NDJSON (`application/x-ndjson`) with one id, or one object with an id, per line; or CSV (`text/csv`) with a header row.',
           params: z.object({ job: z.string() }),
           querystring: reconcileQuery,
           consumes: ['application/x-ndjson', 'text/csv'],

@@ -56,16 +56,16 @@ export interface SampleOptions {
 export const sampleWords = (it: Command) =>
   it
     .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
-    .option('--user <user>', 'whom it is about; default: the first member with a profile')
+    .option('--user <user>', 'the person; default: the first member with a profile')
     .option('--audience <slug>', "one of the job's audiences; default: the first")
     .addOption(
-      new Option('--event <event>', 'what happened to the membership; default: enter, if the job sends those').choices([
+      new Option('--event <event>', 'the change; default: enter, if the job sends enters').choices([
         'enter',
         'exit',
       ] as const),
     )
-    .option('--legacy', 'the old payload format, whatever the job says')
-    .option('--new', 'the new payload format, whatever the job says');
+    .option('--legacy', 'use the old payload format, whatever the job uses')
+    .option('--new', 'use the new payload format, whatever the job uses');
 
 /** @throws UsageError */
 export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {

@@ -91,8 +91,8 @@ export function createProgram(terminal: Terminal): Command {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done; 1 it could not be done; 2 wrong usage, or an invalid job,
-trigger or configuration.
+Exit codes: 0 success; 1 failure; 2 wrong usage, or an invalid job, trigger or
+configuration.
 Meaning and fix of each error: docs/errors.md, by its name in --json.
 To reach Temporal: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY …
 

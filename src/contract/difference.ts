@@ -29,11 +29,11 @@ export interface DifferenceCounts {
   readonly theirs: number;
   /** Members, according to the source. */
   readonly members: number;
-  /** How many are both. */
+  /** People on the list who are members. */
   readonly both: number;
-  /** Members who are missing there, and are to be sent as enters. */
+  /** Members who are missing from the list, and are to be sent as enters. */
   readonly enters: number;
-  /** People who are there, but are not members, and are to be sent as exits. */
+  /** People on the list who are not members, and are to be sent as exits. */
   readonly exits: number;
 }
 

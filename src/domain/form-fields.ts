@@ -175,7 +175,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
   memberships: {
     default: false,
     what: 'say in each message [which audiences the person is in](requests.md#all-audiences-of-a-person)',
-    without: 'do not say that',
+    without: 'leave them out',
     option: { say: '--memberships', back: '--no-memberships' },
     label: 'Memberships',
     section: 'sent',
@@ -270,7 +270,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
   batch: {
     default: null,
     what: '`{"size": 100, "afterMs": 5000}`: at most so many triggers [in one request](requests.md#batches)',
-    without: 'one each',
+    without: 'one trigger in each',
     option: { back: '--no-batch' },
     label: 'Batch',
     section: 'sent',
@@ -357,7 +357,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
   answers: {
     default: null,
     what: 'meaning of answers, by status or class: `delivered`, `retry`, `dead-letter` or `pause`',
-    without: 'the usual meanings',
+    without: 'the default meanings',
     option: { say: '--answer <status=meaning>', takes: 'table', back: '--usual-answers' },
     label: 'Answers',
     section: 'answers',
@@ -367,7 +367,7 @@ export const FORM: { readonly [Field in keyof JobDefinition]-?: FormField<JobDef
   retryFor: {
     default: null,
     what: 'how long to [retry](#how-long-it-is-tried), `1m` to `7d`',
-    without: 'some 28 hours',
+    without: 'about 28 hours',
     option: { say: '--retry-for <time>', back: '--no-retry-for' },
     label: 'Tries for',
     row: 'Tries',

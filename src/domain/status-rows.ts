@@ -280,7 +280,7 @@ function received({ received: all, repeated, filtered = 0, staleDropped = 0, rej
     ...(repeated > 0
       ? [`of which ${shownCount(repeated)} ${repeated === 1 ? 'was a repeat' : 'were repeats'} and not sent again`]
       : []),
-    ...(filtered > 0 ? [`of which ${shownCount(filtered)} ${filtered === 1 ? 'was' : 'were'} left out`] : []),
+    ...(filtered > 0 ? [`of which ${shownCount(filtered)} ${filtered === 1 ? 'was' : 'were'} skipped`] : []),
     ...(staleDropped > 0
       ? [`of which ${shownCount(staleDropped)} came too late and ${staleDropped === 1 ? 'was' : 'were'} dropped`]
       : []),
@@ -379,9 +379,9 @@ export function backfillProgress(progress: BackfillStatus): string {
     ...(superseded === 0
       ? []
       : [
-          `${shownCount(superseded)} left out (${difference === undefined ? '' : 'no longer so, or '}newer live trigger)`,
+          `${shownCount(superseded)} skipped (${difference === undefined ? '' : 'changed since, or '}newer live trigger)`,
         ]),
-    ...leftOut.map(({ audience, members }) => `${shownCount(members)} left out (${printable(audience)} was removed)`),
+    ...leftOut.map(({ audience, members }) => `${shownCount(members)} skipped (${printable(audience)} was removed)`),
     ...(filtered === 0 ? [] : [`${shownCount(filtered)} filtered`]),
     ...(dead === 0 ? [] : [counted(dead, 'dead letter')]),
     ...(state === 'running' && progress.ratePerSecond > 0 ? [`${perSecond(progress.ratePerSecond)}/s`] : []),

@@ -34,7 +34,7 @@ function urlsOf({ form }: Destination): readonly (string | undefined)[] {
 }
 
 /** Why a folder of job files may be the wrong one, by how many running jobs it would stop. */
-export type PruneDoubt = 'strangers' | 'most';
+export type PruneDoubt = 'none' | 'most';
 
 /** This many jobs may be stopped, whatever share of the running jobs they are. */
 const FEW = 3;
@@ -46,6 +46,6 @@ const FEW = 3;
  */
 export function pruneDoubt(stopped: number, kept: number): PruneDoubt | undefined {
   if (stopped === 0) return undefined;
-  if (kept === 0) return 'strangers';
+  if (kept === 0) return 'none';
   return stopped > FEW && stopped > kept ? 'most' : undefined;
 }

@@ -95,7 +95,7 @@ test('says whether a sender with these headers would be believed', async () => {
   const right = await tried(['segment', '--header', `X-Signature: ${signature}`], body);
   expect([right.code, right.out]).toEqual([0, expect.stringContaining('proves its sender')]);
   const wrong = await tried(['segment', '--header', 'X-Signature: 00'], body);
-  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('answered 401')]);
+  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('answer 401')]);
 });
 
 test.each([

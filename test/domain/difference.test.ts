@@ -14,7 +14,7 @@ test.each([
   ['nothing on either side', counts(0, 0, 0), []],
   ['the same', counts(5, 5, 5), []],
   ['an empty list', counts(0, 5, 0), ['empty']],
-  ['other ids', counts(3, 5, 0), ['strangers']],
+  ['other ids', counts(3, 5, 0), ['no-match']],
   ['a source that is empty', counts(3, 0, 0), ['exits']],
   ['a fifth who left', counts(100, 80, 80), []],
   ['more than a fifth', counts(100, 79, 79), ['exits']],

@@ -4,7 +4,7 @@ import { pruneDoubt } from '../../src/domain/twins.ts';
 test.each([
   [0, 0, undefined],
   [0, 5, undefined],
-  [1, 0, 'strangers'],
+  [1, 0, 'none'],
   [3, 1, undefined],
   [4, 4, undefined],
   [4, 3, 'most'],

@@ -270,7 +270,7 @@ describe('edited', () => {
       notice: expect.stringContaining('start a backfill of vip'),
     });
     const { stdout } = await operator.run(['status', job]);
-    expect(unwrapped(stdout)).toContain('left out (vip was removed)');
+    expect(unwrapped(stdout)).toContain('skipped (vip was removed)');
   });
 });
 

@@ -208,8 +208,10 @@ describe('by a command and by the API', () => {
     );
     const dry = await operator.run(['reconcile', job, '--they-have', csv, '--dry-run']);
     expect(dry.code).toBe(0);
-    expect(unwrapped(dry.stderr)).toContain('they have 40, the source has 40; 39 are the same.');
-    expect(unwrapped(dry.stderr)).toContain(`Missing there, to enter: 1 (${members[0]}) No members, to exit: 1 (gone)`);
+    expect(unwrapped(dry.stderr)).toContain('40 on the list, 40 members, 39 in both.');
+    expect(unwrapped(dry.stderr)).toContain(
+      `Members missing from the list, to enter: 1 (${members[0]}) On the list but not members, to exit: 1 (gone)`,
+    );
     expect(unwrapped(dry.stdout)).toBe('1 enter and 1 exit would be sent. Nothing was sent.');
     expect(leftBehind()).toEqual([]);
     const unasked = await operator.run(['reconcile', job, '--they-have', csv]);
@@ -239,7 +241,7 @@ describe('by a command and by the API', () => {
     expect(JSON.parse(asJson.stderr)).toMatchObject({
       error: {
         name: 'DifferenceDoubtful',
-        doubts: ['strangers'],
+        doubts: ['no-match'],
         difference: { theirs: 2, members: 40, both: 0, enters: 40, exits: 2 },
       },
     });

@@ -16,12 +16,12 @@ export const apiCommand = command({
   description: 'serve the HTTP API and the console, until Ctrl-C',
   takes: (it) =>
     it
-      .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_API_PORT)
+      .option('--port <port>', 'port to listen on; 0: any free port', portNumber, DEFAULT_API_PORT)
       .option('--host <address>', 'address to listen on', '127.0.0.1')
-      .option('--temporal-ui <url>', "where people find Temporal's web UI: the console links to it", webUrl),
+      .option('--temporal-ui <url>', "address of Temporal's web UI, for the console's links", webUrl),
   json: ': one object when it is ready',
-  notes: `Who may ask what is said by "apiKeys" of the configuration (docs/api.md). Without
-keys, only this machine is served.`,
+  notes: `"apiKeys" in the configuration controls access (docs/api.md). Without keys, it
+serves only this machine.`,
   examples: ['triggers api --port 7280'],
   async run(_args, { port, host, temporalUi }, { terminal, note, print }) {
     configWarnings().forEach(note);

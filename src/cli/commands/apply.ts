@@ -17,16 +17,15 @@ export const applyCommand = command({
     it
       .argument('<folder>', 'folder with a file JOB.json for each job, also in folders of its own')
       .option('--dry-run', 'only show what would be done')
-      .option('--prune', 'stop the jobs of this task queue that have no file; what waits is sent first')
-      .option('--force', 'with --prune: also if it stops most jobs, or the folder has none of those that run')
+      .option('--prune', 'stop the jobs of this task queue that have no file; they send waiting triggers first')
+      .option('--force', 'with --prune: even if it stops most jobs, or the folder has none of the running ones')
       .option('--yes', 'do not ask; required without a terminal if jobs stop or people are skipped'),
   json: ': all jobs, with what was done about each',
-  notes: `A field that a file leaves out has its default. Nothing is done unless all of it
-can be, and applying twice changes nothing.`,
+  notes: `A field missing from a file gets its default. If one job cannot be applied, none
+is changed. Applying twice changes nothing.`,
   examples: ['triggers apply jobs --dry-run', 'triggers apply jobs --prune'],
   async run([folder], { dryRun, prune, force, yes }, { terminal, json, print }) {
-    if (force === true && prune !== true)
-      throw new UsageError('--force is about what --prune stops. Say --prune, too.');
+    if (force === true && prune !== true) throw new UsageError('--force needs --prune.');
     const files = readJobFiles(folder);
     await withJobs(async (jobs) => {
       const planned = await plan(jobs, files, prune === true);
@@ -79,9 +78,9 @@ class PruneDoubtful extends Error {
 function doubtText(doubt: PruneDoubt, stops: readonly string[], kept: number): string {
   const named = stops.slice(0, NAMED).join(', ') + (stops.length > NAMED ? ', …' : '');
   const running = counted(stops.length + kept, 'running job');
-  return doubt === 'strangers'
-    ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}): most likely it is the wrong folder.`
-    : `This would stop ${stops.length} of the ${running} of this task queue (${named}): most likely it is the wrong folder, or files are missing.`;
+  return doubt === 'none'
+    ? `The folder has none of the ${running} of this task queue, so all would be stopped (${named}). Most likely it is the wrong folder.`
+    : `This would stop ${stops.length} of the ${running} of this task queue (${named}). Most likely it is the wrong folder, or files are missing.`;
 }
 /** The most jobs that a doubt names. */
 const NAMED = 10;
@@ -276,7 +275,7 @@ function linesOf(
 ): string[] {
   const more =
     existingUsers === true
-      ? ', and send everybody first who is a member'
+      ? ', and first send all current members'
       : waiting > 0
         ? `, after ${counted(waiting, 'waiting trigger')}`
         : '';

@@ -9,10 +9,10 @@ import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
 export const audiencesCommand = command({
   name: 'audiences',
-  description: 'ask a worker which audiences its source has; with one, which fields its members have',
+  description: "list the audiences of a worker's source; with one, the fields of its members",
   takes: (it) => it.argument('[audience]', 'slug or id'),
   json: ': one audience a line; with one, its fields too',
-  notes: 'Fields are those of its first members with a profile; others may have others.',
+  notes: 'The fields come from the first members with a profile; others may have more.',
   examples: ['triggers audiences', 'triggers audiences vip'],
   async run([name], _options, { terminal, json, print, printEach }) {
     if (name !== undefined) {
@@ -69,11 +69,11 @@ function fieldsText(fields: readonly string[]): string {
 
 export const authorizationsCommand = commandGroup({
   name: 'authorizations',
-  description: "a worker's authorizations, which jobs name",
+  description: 'authorizations that jobs can use',
   parts: [
     command({
       name: 'list',
-      description: 'ask a worker which authorizations it has: names, kinds and origins, never a value',
+      description: "list a worker's authorizations: names, kinds and origins, never a value",
       json: ': one authorization a line',
       examples: ['triggers authorizations list'],
       async run(_args, _options, { terminal, printEach }) {

@@ -17,10 +17,10 @@ export const backfillCommand = command({
       .argument('<job>', 'id of the job')
       .option('--audience <slug>', "only this one of the job's audiences; may be repeated", collect)
       .option('--sample <n>', 'send this many people, then pause until --resume', countingNumber)
-      .option('--request-id <id>', 'asking twice with the same id runs it once')
+      .option('--request-id <id>', 'two requests with the same id run it once')
       .option('--pause', 'pause the backfill; live triggers go on')
-      .option('--resume', 'continue it, even a lost one, from where it was')
-      .option('--cancel', 'end it; people not sent yet are skipped'),
+      .option('--resume', 'continue from where it was, even if its workflow was lost')
+      .option('--cancel', 'end it; it skips people not sent yet'),
   json: ': the status',
   notes: 'Its speed is a setting of the job: triggers edit JOB --backfill-rate 100',
   examples: ['triggers backfill vip-to-crm --audience vip --sample 1', 'triggers backfill vip-to-crm --resume'],

@@ -10,13 +10,13 @@ const UI_ORIGINS = ['http://localhost:8233', 'http://127.0.0.1:8233'];
 
 export const codecServerCommand = command({
   name: 'codec-server',
-  description: 'unpack and decrypt what jobs keep in Temporal for the Temporal UI and the temporal CLI, until Ctrl-C',
+  description: 'decode and decrypt job data for the Temporal UI and the temporal CLI, until Ctrl-C',
   takes: (it) =>
     it
-      .option('--port <port>', 'where to listen; 0: a free one', portNumber, DEFAULT_PORT)
+      .option('--port <port>', 'port to listen on; 0: any free port', portNumber, DEFAULT_PORT)
       .option('--host <address>', 'address to listen on', '127.0.0.1')
       .option('--allow-host <name...>', 'host name of a proxy in front of it; other foreign hosts are refused')
-      .option('--ui-origin <origin...>', `where the Temporal UI is; default: ${UI_ORIGINS.join(', ')}`),
+      .option('--ui-origin <origin...>', `origin of the Temporal UI; default: ${UI_ORIGINS.join(', ')}`),
   json: ': one object when it is ready',
   notes: `Each request must carry TRIGGERS_CODEC_TOKEN: at least 16 letters, digits, dots,
 dashes, underscores. The codec endpoint to enter in the Temporal UI is

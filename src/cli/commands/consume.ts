@@ -29,10 +29,10 @@ function consumer({ name, description, notes, example, load }: ConsumerTerms): C
       it
         .option(
           '--port <port>',
-          'serve /healthz, /readyz and /metrics there; 0: a free one; default: nowhere',
+          'serve /healthz, /readyz and /metrics on this port; 0: any free port; default: off',
           portNumber,
         )
-        .option('--host <address>', 'address for that', '127.0.0.1'),
+        .option('--host <address>', 'address to listen on', '127.0.0.1'),
     json: ': one object when it is ready',
     notes,
     examples: [example],
@@ -45,9 +45,9 @@ function consumer({ name, description, notes, example, load }: ConsumerTerms): C
 
 const outbox = consumer({
   name: 'outbox',
-  description: 'send jobs the changes in a PostgreSQL outbox table, until Ctrl-C',
-  notes: `The database is "outbox" of the configuration, the table is made by
-examples/postgres/outbox.sql (docs/consumers.md). Several may run.`,
+  description: 'publish the changes in a PostgreSQL outbox table, until Ctrl-C',
+  notes: `"outbox" in the configuration names the database. To create the table, run
+examples/postgres/outbox.sql (docs/consumers.md). You can run several.`,
   example: 'triggers consume outbox --port 9465',
   async load() {
     const config = configuredOutbox();
@@ -62,8 +62,8 @@ examples/postgres/outbox.sql (docs/consumers.md). Several may run.`,
 
 const kafka = consumer({
   name: 'kafka',
-  description: 'send jobs the changes in Apache Kafka messages, until Ctrl-C',
-  notes: `Brokers, topics and group are "kafka" of the configuration (docs/consumers.md).
+  description: 'publish the changes in Apache Kafka messages, until Ctrl-C',
+  notes: `"kafka" in the configuration has brokers, topics and group (docs/consumers.md).
 Consumers of one group share its partitions.`,
   example: 'triggers consume kafka --port 9465',
   async load() {
@@ -79,7 +79,7 @@ Consumers of one group share its partitions.`,
 
 export const consumeCommand = commandGroup({
   name: 'consume',
-  description: 'send jobs the changes from a stream of your own',
+  description: 'publish the changes from a stream of your own',
   parts: [kafka, outbox],
   examples: ['triggers consume outbox', 'triggers consume kafka'],
 });

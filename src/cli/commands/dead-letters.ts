@@ -27,9 +27,9 @@ const filterWords = (it: Command) =>
     .option('--job <id>', 'of this job')
     .option('--user <id>', 'of this person')
     .option('--audience <name>', 'of this audience, by slug or id')
-    .option('--failure <what>', 'whose last attempt ended with this: "HTTP 422", "connection refused", ECONNREFUSED')
+    .option('--failure <what>', 'whose last attempt failed with this: "HTTP 422", "connection refused", ECONNREFUSED')
     .option('--older-than <time>', 'older than this: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
-    .option('--newer-than <time>', 'that died since then', pastTime);
+    .option('--newer-than <time>', 'newer than this', pastTime);
 
 type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
 
@@ -189,12 +189,12 @@ const redeliverCommand = command({
     filterWords(it)
       .argument(...ONE)
       .option('--all', 'all of them')
-      .option('--force', 'even if it contradicts the membership of today or the job has left the audience')
+      .option('--force', 'even if it contradicts the current membership or the job left the audience')
       .option('--limit <n>', 'at most this many, oldest triggers first', countingNumber)
       .option('--rate <n/s>', 'at most this many per second', redeliveryRate)
       .option('--dry-run', 'only show what would be redelivered')
       .option(...YES),
-  json: ': one dead letter a line, with a failure when it was not redelivered; on stderr first the extent',
+  json: ': one dead letter a line, with a failure if it was not redelivered; stderr shows the extent first',
   examples: [
     'triggers dead-letters redeliver 36e243f8fd8f4530bbd330fa7fb1a685-0',
     'triggers dead-letters redeliver --job vip-to-crm --limit 100 --rate 10/s --yes',
@@ -224,7 +224,7 @@ const discardCommand = command({
       .argument(...ONE)
       .option('--all', 'all of them')
       .option(...YES),
-  json: ': one dead letter a line, with a failure when it was not discarded; on stderr first the extent',
+  json: ': one dead letter a line, with a failure if it was not discarded; stderr shows the extent first',
   examples: [
     'triggers dead-letters discard 36e243f8fd8f4530bbd330fa7fb1a685-0',
     'triggers dead-letters discard --job vip-to-crm --older-than 7d --yes',

@@ -29,20 +29,20 @@ interface Tried {
 
 export const ingestCommand = commandGroup({
   name: 'ingest',
-  description: 'what other systems send to the HTTP API',
+  description: 'webhooks that other systems send to the HTTP API',
   parts: [
     command({
       name: 'try',
-      description: 'show the triggers that an ingest would make of a body on standard input; nothing is sent',
+      description: 'show the triggers that an ingest would make from a body on standard input; nothing is sent',
       takes: (it) =>
         it
           .argument('<name>', 'one of "ingests" in the configuration')
           .option('--header <header>', 'a header of the request, such as "webhook-id: 5"; may be repeated', collect)
           .option('--query <query>', 'the query of its URL, such as "event=enter"'),
       json: ': triggers, and what is refused and why',
-      notes: `The exit code is 1 when anything is refused. With a header or a query, it is also
-looked whether they show what the ingest asks of its sender. Where Temporal answers
-within a second, it also names audiences that no running job subscribes to.`,
+      notes: `The exit code is 1 if anything is refused. With a header or a query, it also checks
+the proof that the ingest requires of its sender. If Temporal answers within a
+second, it also names audiences to which no running job subscribes.`,
       examples: ['triggers ingest try segment < body.json'],
       async run([name], { header = [], query }, { terminal, print }) {
         const ingest = namedIngest(name);
@@ -66,7 +66,7 @@ within a second, it also names audiences that no running job subscribes to.`,
           );
         if (tried.refused.length > 0)
           throw new NotTaken(`${counted(tried.refused.length, 'change')} of this body would be refused.`);
-        if (typeof proof.proof === 'string') throw new NotTaken(`It would be answered 401. ${proof.proof}`);
+        if (typeof proof.proof === 'string') throw new NotTaken(`The API would answer 401. ${proof.proof}`);
       },
     }),
   ],

@@ -42,22 +42,22 @@ export const pushCommand = command({
       .option('--profile <json>', "one trigger: the person's fields; default: from the audience source")
       .option(
         '--patience <time>',
-        'longest wait for the server or the job to take more, such as 30s (default: 5m); given, also for a server that is away at the start',
+        'how long to wait for a full job or an unreachable server, such as 30s (default: 5m; at the start: no wait)',
         timeSpan(0, LONGEST_DURATION_MS),
       ),
   json: ': what was accepted',
   notes: `Triggers for audiences that no job subscribes to are dropped. The rest is
-pushed, and the exit code is 1. Empty input is no error: the exit code is 0 if
-the job exists.`,
+pushed, and the exit code is 1. Empty input is not an error: the exit code is 0
+if the job exists.`,
   examples: [
     'triggers push vip-to-crm --audience vip --enter --user 7076027172059065053',
     `triggers push - < changes.ndjson
-A line looks like this; "at" may be left out:
+A line looks like this; "at" is optional:
   {"event":"exit","audience":"vip","user":"707…","at":"2026-11-25T08:30:00Z"}`,
   ],
   async run([first, second], { file, patience, ...options }, { terminal, json, print }) {
     if (second !== undefined && (second !== '-' || first === '-'))
-      throw new UsageError('After the job comes only "-", for standard input. A file is named with --file.');
+      throw new UsageError('Only "-" (standard input) may follow the job. To read a file, use --file.');
     const job = first === '-' ? undefined : first;
     if (job !== undefined) refuseUnlessJobId(job);
     const isNamed = first === '-' || second === '-';

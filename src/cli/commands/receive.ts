@@ -10,7 +10,7 @@ export const receiveCommand = command({
   description: 'run a webhook receiver that prints what arrives, for trying things out, until Ctrl-C',
   takes: (it) =>
     it
-      .option('--port <port>', 'where to listen on this machine; 0: a free one', portNumber, DEFAULT_PORT)
+      .option('--port <port>', 'port to listen on; 0: any free port', portNumber, DEFAULT_PORT)
       .option('--status <code>', 'HTTP status of every answer', answerStatus, 200)
       .option('--delay-ms <ms>', 'how long every answer takes', answerDelay, 0),
   json: ': one arrival a line, with its body',

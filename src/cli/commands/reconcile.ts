@@ -14,31 +14,32 @@ import { count, sentences } from '../text.ts';
 
 export const reconcileCommand = command({
   name: 'reconcile',
-  description: 'send what an endpoint has missed: compare its list with the current members, and send the difference',
+  description: "compare an endpoint's own list with the current members, and send it the difference",
   takes: (it) =>
     it
       .argument('<job>', 'id of the job')
-      .option('--they-have <file>', 'the ids that the endpoint has; "-": standard input')
+      .option('--they-have <file>', 'the list: the ids that the endpoint has; "-": standard input')
       .addOption(
-        new Option('--format <format>', 'its format; default: by its name (.csv, .ndjson), else lines').choices(
+        new Option('--format <format>', 'format of the list; default: by its name (.csv, .ndjson), else lines').choices(
           LIST_FORMATS,
         ),
       )
       .option('--column <name>', 'the column, or the JSON key, with the ids; default: user or id')
       .option('--audience <slug>', "which of the job's audiences the list is about; default: the only one")
       .option('--dry-run', 'only show what would be sent')
-      .option('--force', 'even if it looks like a wrong list')
+      .option('--force', 'send the difference even if the list looks wrong')
       .option('--yes', 'do not ask; required without a terminal'),
-  json: ': the difference and, once it is being sent, the status',
-  notes: `Enters for members missing there, exits for people there who are no members.
-It is sent as a backfill is: triggers backfill JOB --pause, --resume, --cancel.`,
+  json: ': the difference, and the status once it is being sent',
+  notes: `Sends enters for members missing from the list, and exits for people on it who
+are not members. It runs as a backfill: triggers backfill JOB --pause, --resume,
+--cancel.`,
   examples: [
     'triggers reconcile vip-to-crm --they-have members.csv --column ext --dry-run',
     'triggers reconcile vip-to-crm --they-have members.txt --yes',
   ],
   async run([job], options, { terminal, json, print }) {
     const { theyHave, audience, dryRun = false, force = false, yes = false } = options;
-    if (theyHave === undefined) throw new UsageError('Give the list of the endpoint: --they-have <file>');
+    if (theyHave === undefined) throw new UsageError("Give the endpoint's list: --they-have <file>");
     const list = readTheirList(theyHave === '-' ? terminal.stdin : openFile(theyHave), listOptions(theyHave, options));
     const stage = { terminal, json, audience, dryRun, force, yes };
     // An open standard input would keep the process alive after an interruption.
@@ -53,7 +54,7 @@ function listOptions(
 ): ListOptions {
   const chosen = format ?? FORMATS[extname(file).toLowerCase()] ?? 'lines';
   if (chosen === 'lines' && column !== undefined)
-    throw new UsageError('A column is for a CSV or for JSON. Say which it is: --format csv, --format ndjson');
+    throw new UsageError('Only CSV and NDJSON have a column. Add --format csv or --format ndjson.');
   return { format: chosen, column };
 }
 
@@ -133,9 +134,9 @@ function extent({ enters, exits }: Difference): string {
 /** The numbers of a comparison, and the first people that it concerns. */
 function differenceLines({ audience, theirs, members, both, enters, exits, first }: Difference): string[] {
   return [
-    `${audience.slug}: they have ${count(theirs)}, the source has ${count(members)}; ${count(both)} are the same.`,
-    ...some('Missing there, to enter', enters, first.enters),
-    ...some('No members, to exit', exits, first.exits),
+    `${audience.slug}: ${count(theirs)} on the list, ${count(members)} members, ${count(both)} in both.`,
+    ...some('Members missing from the list, to enter', enters, first.enters),
+    ...some('On the list but not members, to exit', exits, first.exits),
   ];
 }
 
@@ -149,9 +150,9 @@ function doneText(job: string, { difference, doubts = [], status }: Reconciled):
   const { theirs, members, both, enters, exits } = difference;
   if (enters + exits === 0)
     return theirs === both && members === both
-      ? 'Nothing to send: both have the same people.'
-      : `There is nothing to send: ${count(members - both)} are missing there and ${count(theirs - both)} are no members, but of these the job sends nothing (its "events").`;
-  if (doubts.length > 0) return `${doubts.join(' ')} Without --force it would be refused. Nothing was sent.`;
+      ? 'Nothing to send: the list and the source have the same people.'
+      : `Nothing to send: ${count(members - both)} missing from the list, ${count(theirs - both)} not members, but the job's "events" exclude these changes.`;
+  if (doubts.length > 0) return `${doubts.join(' ')} To send it anyway, add --force. Nothing was sent.`;
   if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
   return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. Follow it with: triggers status ${job} --watch`;
 }

@@ -38,7 +38,7 @@ export const testCommand = command({
   name: 'test',
   description: 'send one message about a real person to the endpoint, and show what it answers',
   takes: sampleWords,
-  notes: `The header webhook-id begins with "test-", so that a receiver can tell.
+  notes: `The header webhook-id begins with "test-", so receivers can recognise a test.
 Exit code 0 only when a job would count it as delivered: a 2xx, unless its
 answers say otherwise.`,
   examples: ['triggers test job.json', 'triggers test vip-to-crm --user 7076027172059065053'],

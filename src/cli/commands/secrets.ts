@@ -18,7 +18,7 @@ export const secretsCommand = commandGroup({
             'a key that encrypts what is in Temporal (docs/encryption.md), with this month as its id',
           )
           .option('--api-key', 'a key for programs that use the HTTP API (docs/api.md); only its hash is configured'),
-      notes: 'The secret goes to standard output, what to do with it to standard error.',
+      notes: 'The secret goes to standard output, and instructions go to standard error.',
       examples: ['triggers secrets new > crm-signing-secret'],
       run(_args, { ed25519, payloadKey, apiKey }, { terminal, json, print }) {
         if ([ed25519, payloadKey, apiKey].filter((isGiven) => isGiven === true).length > 1)

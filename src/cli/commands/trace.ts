@@ -15,7 +15,7 @@ export const traceCommand = command({
   takes: (it) =>
     it
       .argument('<person>', 'id of the person')
-      .option('--job <id>', 'only in this job; default: all jobs of the task queue, those begun last first')
+      .option('--job <id>', 'only in this job; default: all jobs of the task queue, newest first')
       .option('--since <time>', 'nothing before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime),
   json: ': one event a line',
   notes: `It is read from the histories that Temporal keeps, so nothing is known from

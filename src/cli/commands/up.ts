@@ -21,23 +21,23 @@ export const upCommand = command({
   description: 'run everything on this machine: Temporal with its web UI, a worker and the console, until Ctrl-C',
   takes: (it) =>
     it
-      .option('--db <file>', 'where Temporal keeps everything', '.triggers/temporal.db')
-      .option('--port <port>', 'of Temporal; 0: a free one', portNumber, DEFAULT_PORT)
-      .option('--ui-port <port>', 'of the web UI; 0: a free one', portNumber, 8233)
+      .option('--db <file>', 'database file of Temporal', '.triggers/temporal.db')
+      .option('--port <port>', 'port of Temporal; 0: any free port', portNumber, DEFAULT_PORT)
+      .option('--ui-port <port>', 'port of the web UI; 0: any free port', portNumber, 8233)
       .option(
         '--http-port <port>',
-        "open Temporal's own HTTP API (docs/upstreams.md) there; 0: at a free one",
+        "also serve Temporal's own HTTP API (docs/upstreams.md) on this port; 0: any free port",
         portNumber,
       )
       .option(
         '--api-port <port>',
-        'of our HTTP API and the console (docs/api.md); 0: a free one',
+        'port of the HTTP API and the console (docs/api.md); 0: any free port',
         portNumber,
         DEFAULT_API_PORT,
       )
       .option('--config <file>', 'configuration file; default: TRIGGERS_CONFIG, else triggers.config.json'),
   json: ': one object when everything is ready',
-  notes: 'With TEMPORAL_ADDRESS set, that server is used and none is started.',
+  notes: 'If TEMPORAL_ADDRESS is set, it uses that server and starts none.',
   examples: ['TRIGGERS_SOURCE=./data triggers up'],
   async run(_args, { db, port, uiPort, httpPort, apiPort, config: path }, { terminal, note, print, isGiven }) {
     refuseOwnServerOptions(isGiven);

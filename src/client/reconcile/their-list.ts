@@ -68,8 +68,8 @@ async function* ofLines(
 
 function plainId(text: string): IdReading {
   const id = text.endsWith('\r') ? text.slice(0, -1) : text;
-  if (/^\s*["{[]/.test(id)) return no('this looks like JSON: say that it is (format ndjson)');
-  if (usualIn([id]).length > 0) return no('this looks like the name of a column: say that it is a CSV (format csv)');
+  if (/^\s*["{[]/.test(id)) return no('this looks like JSON: use the format ndjson');
+  if (usualIn([id]).length > 0) return no('this looks like a column name: use the format csv');
   return edgedId(id);
 }
 
@@ -89,7 +89,7 @@ function jsonId(text: string, column: string | undefined): IdReading {
   return checkedId(typeof value[key] === 'number' ? numberIn(text, key) : value[key]);
 }
 
-/** Returns a whole number as it is written; undefined for others: `1e3` and `1.0` may be anybody. */
+/** Returns a whole number as it is written; undefined for others: `1e3` and `1.0` are ambiguous. */
 function numberIn(text: string, key?: string): unknown {
   const value = parseJsonAsWritten(text);
   const written = key !== undefined && isRecord(value) ? value[key] : value;
@@ -99,8 +99,8 @@ function numberIn(text: string, key?: string): unknown {
 function whichKey(keys: readonly string[], column: string | undefined): string {
   if (column !== undefined) return `there is no "${column}"`;
   return keys.length > 1
-    ? `it has ${keys.map((key) => `"${key}"`).join(' and ')}: say which has the ids (column)`
-    : 'it has neither "user" nor "id": say what has the ids (column)';
+    ? `it has ${keys.map((key) => `"${key}"`).join(' and ')}: name the one with the ids (column)`
+    : 'it has neither "user" nor "id": name the key with the ids (column)';
 }
 
 function usualIn(names: readonly string[]): string[] {
@@ -113,7 +113,7 @@ const ROUNDED = /^\d(\.\d+)?E\+\d+$/;
 /** Reads an id that has no marks at its beginning and end. */
 function edgedId(id: string): IdReading {
   if (id !== id.trim())
-    return no('the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)');
+    return no('the id begins or ends with a space; if that is part of it, write it as JSON (format ndjson)');
   return checkedId(id);
 }
 
@@ -159,8 +159,8 @@ async function* ofCsv(chunks: AsyncIterable<string | Uint8Array>, { column }: Li
 }
 
 const CSV_WORDS: Readonly<Partial<Record<string, string>>> = {
-  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'this row has another number of columns than the first one',
-  CSV_QUOTE_NOT_CLOSED: 'a quote is opened here or before, and never closed',
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: 'this row has a different number of columns than the first one',
+  CSV_QUOTE_NOT_CLOSED: 'a quote that opens here or before is never closed',
   CSV_MAX_RECORD_SIZE: 'this row is longer than 1 MiB: a quote before it may never be closed',
 };
 
@@ -175,12 +175,12 @@ function placeOf(names: readonly string[], column: string | undefined): number |
   const [name, ...more] = matches;
   if (name !== undefined && more.length === 0) return names.indexOf(name);
   if (names.length === 1 && name === undefined && names[0]?.includes(';') === true)
-    return 'its columns are separated by ";": save it with "," between them';
+    return 'its columns are separated by ";": save it with "," instead';
   const shown = names
     .slice(0, NAMED)
     .map((one) => `"${one.slice(0, 50)}"`)
     .join(', ');
-  return `a CSV begins with the names of its columns, and here ${column === undefined ? 'none, or more than one, is called user or id' : `none, or more than one, is called "${column}"`}: ${shown}. Say which has the ids (column), or that it is no CSV (format lines)`;
+  return `the first row must name the columns, exactly one of them ${column === undefined ? 'user or id' : `"${column}"`}; it has ${shown}. Name the column with the ids (column), or use the format lines`;
 }
 
 /** The text of bytes in UTF-8, without its byte order mark. @throws InvalidList */

@@ -346,8 +346,8 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
       onAction={() => void send(found === undefined)}
     >
       <p>
-        Upload the list of people that the endpoint has. It is compared with the current members. You can then send the
-        difference: enters for people missing there, exits for people who are no longer members.
+        Upload the endpoint's own list of people to compare it with the current members. You can then send the
+        difference: enters for members missing from the list, exits for people on it who are not members.
       </p>
       {audiences.length > 1 && (
         <div class="field">

@@ -31,9 +31,9 @@ test('lines are ids, whatever ends them, without a byte order mark or blank line
 });
 
 test.each([' 1', '1 ', '1\u00A0', '\u30001', ' 1\r'])(
-  'the reader refuses %j in formats that cannot tell whether its blank is meant, and takes it in the others',
+  'the reader refuses %j in formats that cannot tell whether its space is meant, and takes it in the others',
   async (id) => {
-    const reason = 'the id begins or ends with a blank; if that is part of it, write it as JSON (format ndjson)';
+    const reason = 'the id begins or ends with a space; if that is part of it, write it as JSON (format ndjson)';
     expect(await problemsOf(`0\n${id}\n2`, { format: 'lines' })).toEqual([`line 2: ${reason}`]);
     const written = id.replace('\r', '');
     expect(await problemsOf(`id\n${written}\n2`, { format: 'csv' })).toEqual([`line 2: ${reason}`]);
@@ -78,7 +78,7 @@ test('the reader names each wrong line by its number, also later ones, and gives
     wrong: 2,
     problems: [
       { field: 'line 2', message: 'an id has 1 to 255 characters' },
-      { field: 'line 3', message: 'this looks like JSON: say that it is (format ndjson)' },
+      { field: 'line 3', message: 'this looks like JSON: use the format ndjson' },
     ],
   });
   expect(given).toEqual(['one']);
@@ -90,17 +90,15 @@ test('the reader names each wrong line by its number, also later ones, and gives
 });
 
 test.each(['id', 'user', ' User_ID '])(
-  'a list of lines that begins with %p is no list of lines: a person of that name would exit',
+  'a list of lines that begins with %p is not a list of lines: a person of that name would exit',
   async (name) => {
     await expect(read(`${name}\n1\n2\n`, { format: 'lines' })).rejects.toMatchObject({
-      problems: [
-        { field: 'line 1', message: 'this looks like the name of a column: say that it is a CSV (format csv)' },
-      ],
+      problems: [{ field: 'line 1', message: 'this looks like a column name: use the format csv' }],
     });
   },
 );
 
-test.each(['lines', 'csv'] as const)('an id that a spreadsheet has rounded is nobody, in %s', async (format) => {
+test.each(['lines', 'csv'] as const)('an id that a spreadsheet has rounded is refused, in %s', async (format) => {
   await expect(read(`${format === 'csv' ? 'id\n' : ''}7.07603E+18\n`, { format })).rejects.toMatchObject({
     problems: [{ message: 'this looks like an id that a spreadsheet has rounded: its digits are lost' }],
   });
@@ -120,8 +118,8 @@ test('JSON is an id, or an object with one; whole numbers keep all digits', asyn
 });
 
 test.each([
-  ['{"id":"1","user":"2"}', 'it has "id" and "user": say which has the ids (column)'],
-  ['{"email":"1"}', 'it has neither "user" nor "id": say what has the ids (column)'],
+  ['{"id":"1","user":"2"}', 'it has "id" and "user": name the one with the ids (column)'],
+  ['{"email":"1"}', 'it has neither "user" nor "id": name the key with the ids (column)'],
   ['{"user":"1","user":"2"}', 'it has "user" twice'],
   ['{"user":null}', 'an id is text, or a whole number'],
   ['1.5', 'an id is text, or a whole number'],
@@ -141,12 +139,12 @@ test('a CSV names its columns first; quotes, commas and line ends within them, a
 });
 
 test.each([
-  ['name,email\na,1\n', undefined, /^line 1: .*none, or more than one, is called user or id: "name", "email"/],
-  ['id,user\n1,2\n', undefined, /^line 1: .*more than one/],
-  ['id\n1\n', 'ext', /^line 1: .*is called "ext"/],
-  ['id,a\n1,2\n3\n', undefined, /^line 3: .*another number of columns/],
+  ['name,email\na,1\n', undefined, /^line 1: .*exactly one of them user or id; it has "name", "email"\./],
+  ['id,user\n1,2\n', undefined, /^line 1: .*it has "id", "user"\./],
+  ['id\n1\n', 'ext', /^line 1: .*exactly one of them "ext"/],
+  ['id,a\n1,2\n3\n', undefined, /^line 3: .*a different number of columns/],
   ['id,a\n1,2\n,3\n', undefined, /^line 3: an id has 1 to 255/],
-  ['id\n1\n"2\n', undefined, /a quote is opened/],
+  ['id\n1\n"2\n', undefined, /a quote that opens/],
 ])('the CSV %j says what is wrong', async (text, column, words) => {
   const [problem = ''] = await problemsOf(text, { format: 'csv', column });
   expect(problem).toMatch(words);
@@ -154,11 +152,11 @@ test.each([
 
 test('a CSV with semicolons, as many spreadsheets write it, gets a hint at commas', async () => {
   expect(await problemsOf('id;mail\n1;a@b\n', { format: 'csv' })).toEqual([
-    'line 1: its columns are separated by ";": save it with "," between them',
+    'line 1: its columns are separated by ";": save it with "," instead',
   ]);
 });
 
-test.each(['lines', 'csv', 'ndjson'] as const)('%s that are not UTF-8 are nobody', async (format) => {
+test.each(['lines', 'csv', 'ndjson'] as const)('%s that are not UTF-8 are refused', async (format) => {
   const text = Buffer.concat([Buffer.from(format === 'csv' ? 'id\n' : '1\n'), Buffer.from([0xff, 0x0a])]);
   expect((await problemsOf(text, { format })).join()).toMatch(/UTF-8/);
 });
