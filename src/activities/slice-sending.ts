@@ -127,7 +127,7 @@ export class SliceSending {
   /** Starts the slot's next request, or waits until it may start; false when there is none to start. */
   #startNext(slot: PermitSlot, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
     const { starts } = this.#options;
-    while (slot.isSecond || !this.#queue.isEmpty) {
+    if (slot.isSecond || !this.#queue.isEmpty) {
       if (!this.#budget.mayStart) return false;
       if (starts !== undefined && starts.from > performance.now()) {
         if (starts.from >= this.#budget.endsAtMs) return false;
@@ -135,8 +135,12 @@ export class SliceSending {
         return true;
       }
       const batch = slot.isSecond ? this.#madeAgain(slot.batch) : this.#nextBatch();
-      if (this.#post(slot, batch, done)) return true;
-      slot.isSecond = false;
+      if (!this.#post(slot, batch, done)) {
+        slot.isSecond = false;
+        // A template that fails may take a second, each half of its batch another one, and the worker has other work.
+        setImmediate(later);
+      }
+      return true;
     }
     return false;
   }

@@ -178,6 +178,21 @@ test('a template makes the list, and one that fails for a person fails for that 
   expect(new Set(sent.flat())).toEqual(new Set([0, 1, 2, 3, 4, 6, 7]));
 });
 
+test('a batch whose template fails slowly, half by half, lets the worker do other work in between', async () => {
+  const lab = await SliceLab.open();
+  const body = '[{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}]';
+  const turns = [performance.now()];
+  const turn = (): void => void turns.push(performance.now());
+  const timer = setInterval(turn, 1);
+  const report = await lab.deliver(people(8), { permits: 1, ...batchesOf(8, { request: { label: 'CRM', body } }) });
+  clearInterval(timer);
+  turn();
+  expect(report.failed).toHaveLength(8);
+  const gaps = turns.slice(1).map((at, i) => at - (turns[i] ?? 0));
+  // It is rendered 15 times.
+  expect(Math.max(...gaps)).toBeLessThan(((turns.at(-1) ?? 0) - (turns[0] ?? 0)) / 2);
+});
+
 test('a skipped trigger is left out with the reason, as are later ones of that person, and others are sent', async () => {
   const lab = await SliceLab.open({ keepBodies: true });
   const body =
