@@ -18,7 +18,7 @@ export interface JobRoutesOptions {
   readonly onChange: () => void;
 }
 
-/** The values of `state`: those that jobs report, and those of jobs that ended in another way. */
+/** The values of `state`. */
 const STATES = [
   'starting',
   'running',

@@ -1,3 +1,4 @@
+import { hasStopped } from '../domain/shown.ts';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -36,7 +37,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
         const text = JSON.stringify(now);
         if (text !== sent) await say('status', now);
         sent = text;
-        if (now.state === 'stopped') return;
+        if (hasStopped(now.state)) return;
         await setTimeout(EVERY_MS, undefined, { signal });
         now = await jobs.status(job);
       }

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchSummary } from '../client/export-jobs.ts';
-import { printable } from '../domain/shown.ts';
+import { hasStopped, printable } from '../domain/shown.ts';
 import { watchRows } from '../domain/watch-rows.ts';
 import { field, fromNow, sentences, withRemedies } from './text.ts';
 import { rowLines, statusLine, statusLines } from './render-jobs.ts';
@@ -31,7 +31,7 @@ export async function watchStatus(
         terminal.redraw(statusLines(status, { nowMs: Date.now(), ...terminal, ...rate }));
       } else if (text !== shown) terminal.out(text);
       shown = text;
-      if (status.state === 'stopped') return;
+      if (hasStopped(status.state)) return;
     }
     if (await isAbortedWithin(options.refreshMs ?? REFRESH_MS, options.signal)) return;
   }

@@ -1,3 +1,4 @@
+import { hasStopped } from '../domain/shown.ts';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
@@ -247,7 +248,7 @@ export class DeadLetters {
       const job = await statusOf(this.#client, jobId);
       // A job without a subscription is starting.
       if (job.subscriptionId !== subscriptionId) return job.subscriptionId !== '';
-      return job.state === 'stopped' && job.kept === undefined && job.recoverableUntil === undefined;
+      return hasStopped(job.state) && job.kept === undefined && job.recoverableUntil === undefined;
     } catch (error) {
       // One that another client started may have its job id as its workflow id.
       return error instanceof JobNotFound && (await describeLast(this.#client, jobId)) === undefined;

@@ -1,6 +1,6 @@
 import { Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type Payload, type PayloadCodec } from '@temporalio/common';
-import type { JobState } from '../contract/job-status.ts';
+import type { JobEnd, JobState } from '../contract/job-status.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 import { keyMissing, undecodableReason } from '../domain/errors.ts';
 import { payloadConverterPath } from '../temporal/data-converter.ts';
@@ -53,10 +53,15 @@ export async function describeLast(
 }
 
 /** Returns in words how a closed workflow ended. */
-export function endedAs(status: string): string {
-  return ENDS[status] ?? status.toLowerCase().replaceAll('_', ' ');
+export function endedAs(status: string): 'stopped' | JobEnd {
+  return ENDS[status] ?? 'stopped';
 }
-const ENDS: Readonly<Record<string, string>> = { COMPLETED: 'stopped' };
+const ENDS: Readonly<Record<string, JobEnd>> = {
+  TERMINATED: 'terminated',
+  FAILED: 'failed',
+  TIMED_OUT: 'timed out',
+  CANCELED: 'canceled',
+};
 
 /** Whether a job with this status did not end normally, so that its undelivered triggers can be recovered. */
 export function endedFromOutside(status: string): boolean {

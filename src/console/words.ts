@@ -1,5 +1,5 @@
 import type { JobStatus } from '../contract/job-status.ts';
-import { capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { hasStopped, capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
@@ -55,7 +55,7 @@ export function jobSentence(status: JobStatus, now: number): string {
     waiting === 0 ? `nothing is waiting${apart}` : `${counted(waiting, 'trigger')} ${waiting === 1 ? 'waits' : 'wait'}`;
   const why = status.reason === undefined ? undefined : inLocalTime(printableReason(status.reason), now);
   if (state === 'paused') return why === undefined ? `Paused: ${waits}.` : `${why} ${capital(waits)}.`;
-  if (state === 'stopped') return stoppedSentence(status, why);
+  if (hasStopped(state)) return stoppedSentence(status, why);
   if (state === 'stopping') return why === undefined ? `Stopping: ${waits}.` : `${why} ${capital(waits)}.`;
   if (state === 'starting') return 'Starting: a worker is checking it.';
   if (endpoint?.state === 'unhealthy') {
@@ -75,12 +75,12 @@ export function jobSentence(status: JobStatus, now: number): string {
   return `${capital(waits)}${status.delayed > 0 ? `, ${counted(status.delayed, 'person', 'people')} for the next attempt` : ''}.`;
 }
 
-function stoppedSentence({ kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {
+function stoppedSentence({ state, kept, recoverableUntil, problems }: JobStatus, why: string | undefined): string {
   // A job with problems never began. For all others, the reason tells how to recover them in a terminal; the page has a button.
   if (recoverableUntil !== undefined && problems === undefined)
-    return 'Ended from outside. Undelivered triggers can be recovered. Until then, the job accepts no triggers.';
-  if (why !== undefined) return `Stopped. ${why} It accepts no more triggers.`;
-  if (kept === undefined) return 'Stopped. It accepts no more triggers.';
+    return `${capital(state)}. Undelivered triggers can be recovered. Until then, the job accepts no triggers.`;
+  if (why !== undefined) return `${capital(state)}. ${why} It accepts no more triggers.`;
+  if (kept === undefined) return `${capital(state)}. It accepts no more triggers.`;
   const { waiting } = kept;
   return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
 }

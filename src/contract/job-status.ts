@@ -3,7 +3,10 @@ import type { Audience } from './audience.ts';
 import type { DifferenceToSend } from './difference.ts';
 import type { JobDefinition, JobEdit, Problem } from './export-job.ts';
 
-export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
+/** How a job's workflow has ended, if it did not stop as it should. */
+export type JobEnd = 'terminated' | 'failed' | 'timed out' | 'canceled';
+
+export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | JobEnd;
 
 export interface BackfillStatus {
   readonly n: number;

@@ -5,7 +5,7 @@ import { parseInstant } from './instant.ts';
 import { utf8Bytes } from './json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
 import { failureInWords } from './verdict.ts';
-import type { KeptBackfill } from '../contract/job-status.ts';
+import type { JobState, KeptBackfill } from '../contract/job-status.ts';
 
 // Control characters, and marks that change the direction of the text that follows.
 const UNSAFE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu;
@@ -87,6 +87,12 @@ export function duration(ms: number): string {
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86_400)} days`;
 }
+
+/** Whether a job in this state has stopped, as it should or not: nothing is sent, whether it keeps triggers or not. */
+export function hasStopped(state: string): boolean {
+  return STOPPED.has(state);
+}
+const STOPPED: ReadonlySet<string> = new Set<JobState>(['stopped', 'terminated', 'failed', 'timed out', 'canceled']);
 
 /** An RFC 3339 time in UTC for people, to the second; any other text as it is. */
 export function shownTime(at: string): string {

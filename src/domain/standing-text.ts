@@ -1,5 +1,5 @@
 import type { PersonStanding } from '../contract/trace.ts';
-import { counted } from './shown.ts';
+import { hasStopped, counted } from './shown.ts';
 import { failureInWords } from './verdict.ts';
 
 /** A time as people read it on a display, as after "it ends": `at 14:03:26 (in 4 s)`, or `in 4 s`. */
@@ -26,7 +26,7 @@ export function waitText(standing: PersonStanding, time: Time, lastFailure?: str
 /** Why the whole job cannot send, if so. */
 function blockedText(standing: PersonStanding, time: Time): string | undefined {
   const { state, reason, waits, endpoint, chain, lastFailure } = standing;
-  if (state === 'stopped' || state === 'paused' || (state === 'stopping' && chain?.place !== 'running'))
+  if (hasStopped(state) || state === 'paused' || (state === 'stopping' && chain?.place !== 'running'))
     return reason ?? `The job is ${state}.`;
   if (chain?.place === 'running') return undefined;
   if (waits.quiet !== undefined) return `These are quiet hours; they end ${time(waits.quiet)}.`;

@@ -342,12 +342,12 @@ describe('words', () => {
       ],
       // How to do so in a terminal is not said where there is a button.
       [
-        'Ended from outside. Undelivered triggers can be recovered. Until then, the job accepts no triggers.',
-        { state: 'stopped', reason: 'Recover it before you start it again.', recoverableUntil: at(3600) },
+        'Terminated. Undelivered triggers can be recovered. Until then, the job accepts no triggers.',
+        { state: 'terminated', reason: 'Recover it before you start it again.', recoverableUntil: at(3600) },
       ],
       [
-        'Stopped. Its definition is wrong. It accepts no more triggers.',
-        { state: 'stopped', reason: 'Its definition is wrong.', recoverableUntil: at(3600), problems: [] },
+        'Failed. Its definition is wrong. It accepts no more triggers.',
+        { state: 'failed', reason: 'Its definition is wrong.', recoverableUntil: at(3600), problems: [] },
       ],
       ['Stopping: nothing is waiting.', { state: 'stopping' }],
       [

@@ -74,7 +74,7 @@ test('a job refuses queries with surplus arguments, and fails when started with 
   const handle = await lab.client.workflow.start(EXPORT_JOB, options);
   await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
   expect(await lab.jobs.status(jobId)).toMatchObject({
-    state: 'stopped',
+    state: 'failed',
     problems: [{ message: expect.stringContaining('more than one argument') }],
   });
   await expect(lab.jobs.recover(jobId)).rejects.toMatchObject({ name: 'InvalidJob' });
@@ -148,7 +148,7 @@ test('a job started with a wrong definition says why it failed, and is not recov
 
   const status = await lab.jobs.status(jobId);
   expect(status).toMatchObject({
-    state: 'stopped',
+    state: 'failed',
     problems: [
       { field: 'exportField', message: expect.stringContaining('"exportFields"') },
       { field: 'backfillPerSec', message: expect.stringContaining('"backfillPerSecond"') },

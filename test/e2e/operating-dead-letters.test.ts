@@ -61,7 +61,9 @@ test('a trigger that the endpoint refuses is a dead letter that is listed and sh
   expect(stderr).toBe('1 dead letter. See one with: triggers dead-letters show <id>\n');
 
   const { stdout: shown } = await operator.run(['dead-letters', 'show', ids[0] ?? '']);
-  expect(unwrapped(shown)).toMatch(/State waits for a decision Person refused Trigger enter, at \S+ Audience vip/);
+  expect(unwrapped(shown)).toMatch(
+    /State waits for a decision Person refused Trigger enter, at [\d-]+ [\d:.]+ UTC Audience vip/,
+  );
   expect(unwrapped(shown)).toMatch(/Last attempt HTTP 422, \d+ s ago: .*email is missing/);
   expect(shown).not.toContain('\u001b');
   const report = await operator.json<DeadLetterReport>(['dead-letters', 'show', `dead-letter-${ids[0]}`]);

@@ -70,7 +70,8 @@ test('a recovered job continues with triggers from its state, its holders, and s
   await lab.addWorker();
 
   const status = await operator.json<JobStatus>(['status', job]);
-  expect(status).toMatchObject({ state: 'stopped', recoverableUntil: expect.stringMatching(/^20\d\d-/) });
+  expect(status).toMatchObject({ state: 'terminated', recoverableUntil: expect.stringMatching(/^20\d\d-/) });
+  await lab.listedWhen(job, ({ state }) => state === status.state);
   await expect(lab.jobs.pause(job)).rejects.toMatchObject({
     left: 'recoverable',
     remedies: [{ action: 'recover', job }],
@@ -118,7 +119,7 @@ test('a job that is terminated while it sends repeats at most what was in flight
   answerMs = 0;
   expect(lab.receiver.ledger.entries.length - before).toBeLessThan(1400);
   const status = await lab.jobs.recover(job);
-  expect(status.state).not.toBe('stopped');
+  expect(status.state).not.toBe('terminated');
   const after = await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state !== 'running');
   expect(after).toMatchObject({ received: 1200, backfill: { state: 'finished' } });
   const deliveries = new Map<string, string[]>(users.map((user) => [user, []]));
@@ -235,7 +236,7 @@ test('recover sends what a stopped job kept, even when somebody has terminated i
 
   const status = await operator.json<JobStatus>(['status', job]);
   expect(status).toMatchObject({
-    state: 'stopped',
+    state: 'terminated',
     waiting: 1000,
     recoverableUntil: expect.stringMatching(/^20\d\d-/),
   });

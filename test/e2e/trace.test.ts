@@ -133,7 +133,7 @@ test('a trace shows the triggers that wait in a paused or a terminated job, and 
   expect(story(paused)).toContain('1 trigger waits: enter vip. Paused by an operator.');
   await lab.handle(job).terminate('to see what is told of it');
   const [, stands] = await traced('other', { jobId: job });
-  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
+  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'terminated', waitingCount: 1 } });
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 
@@ -149,7 +149,7 @@ test('a trace shows what a stopped job keeps, also when somebody has terminated 
   expect(story([before as TraceEvent])).toContain('Resume the job to send them.');
   await lab.handle(job).terminate('by mistake');
   const [, stands] = await traced('kept', { jobId: job });
-  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
+  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'terminated', waitingCount: 1 } });
   expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
 });
 

@@ -2,7 +2,7 @@ import { Option } from '@commander-js/extra-typings';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { LONGEST_STOP_MS } from '../../domain/requests.ts';
-import { counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
+import { hasStopped, counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -61,7 +61,7 @@ type Waiting = NonNullable<StopRequest['waiting']>;
 /** The exact effects of a stop that cannot be undone, in sentences; '' when there are none. */
 async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waiting: Waiting): Promise<string> {
   // It has ended, and can only be asked to discard what it kept. Any other request is refused, and changes nothing.
-  if (status.state === 'stopped' && (status.kept === undefined || waiting !== 'discard')) return '';
+  if (hasStopped(status.state) && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
   return [
     ...(dropped === undefined

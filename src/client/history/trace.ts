@@ -87,8 +87,9 @@ async function ownAnswer(
       answer && { ...answer, reason: 'It was stopped, and keeps its waiting triggers. Resume the job to send them.' }
     );
   if (isOpen(found)) return answer;
-  const how = `Its workflow did not end normally: ${endedAs(found.status.name)}.`;
-  return answer && ended(answer, `${how} Recover the job to send what waits.`);
+  const state = endedAs(found.status.name);
+  const how = `Its workflow did not end normally: ${state}.`;
+  return answer && { ...ended(answer), state, reason: `${how} Recover the job to send what waits.` };
 }
 
 const NOTHING_WAITS: PersonAnswer = {
@@ -104,9 +105,9 @@ const NOTHING_WAITS: PersonAnswer = {
 };
 
 /** Returns the answer of a job that has ended: it waits for none of these. */
-function ended(answer: PersonAnswer, reason: string): PersonAnswer {
+function ended(answer: PersonAnswer): PersonAnswer {
   const { endpoint: _, endsAt: _end, ...rest } = answer;
-  return { ...rest, state: 'stopped', reason, waits: {} };
+  return { ...rest, waits: {} };
 }
 
 /** A job is gone only when the server has forgotten all of it. */

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
+import { hasStopped } from '../../domain/shown.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
 import { shownForm } from '../../domain/job/describing.ts';
@@ -293,7 +294,7 @@ async function unwantedJobs(
 /** Undefined: it is stopping already. */
 async function stopOf(client: Client, jobId: string): Promise<StoppedJob | undefined> {
   const { state, waiting, deadLettersWaiting, deadLettersOfEarlierJobs = 0 } = await statusOf(client, jobId);
-  if (state === 'stopping' || state === 'stopped') return undefined;
+  if (state === 'stopping' || hasStopped(state)) return undefined;
   const own =
     deadLettersWaiting === undefined ? {} : { deadLettersWaiting: deadLettersWaiting - deadLettersOfEarlierJobs };
   return { jobId, action: 'stop', waiting, ...own };

@@ -62,7 +62,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   const [until, wrong] = await Promise.all([recoverableUntil(client, found), neverBegun(client, found)]);
   return {
     ...rest,
-    state: 'stopped',
+    state: endedAs(found.status.name),
     waits: {},
     inFlight: 0,
     ...backfillAtEnd(status),

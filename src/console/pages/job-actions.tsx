@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import { counted, printable, shownCount } from '../../domain/shown.ts';
+import { hasStopped, counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
 import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -48,7 +48,7 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
           {NAMES[action]}
         </button>
       ))}
-      {status.state !== 'stopped' && (
+      {!hasStopped(status.state) && (
         <a class="button" href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>
           Edit
         </a>
@@ -80,7 +80,7 @@ function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivEleme
 
 function actionsOf({ state, kept, recoverableUntil, delayed, backfill }: JobStatus): JobAction[] {
   if (recoverableUntil !== undefined) return ['recover'];
-  if (state === 'stopped') return kept === undefined ? [] : ['resume', 'stop'];
+  if (hasStopped(state)) return kept === undefined ? [] : ['resume', 'stop'];
   if (state === 'starting') return ['stop'];
   if (state === 'stopping') return ['stop'];
   const isBackfilling = backfill?.state === 'running' || backfill?.state === 'paused';

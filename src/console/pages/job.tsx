@@ -4,7 +4,7 @@ import { definedOf } from '../../domain/json.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { printable, shownCount } from '../../domain/shown.ts';
+import { hasStopped, printable, shownCount } from '../../domain/shown.ts';
 import { backfillProgress, settledOf, statusRows } from '../../domain/status-rows.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf, useFetched, useNow } from '../api.ts';
@@ -34,7 +34,7 @@ const OLD_MS = 5_000;
 export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   const fetched = useFetched<JobStatus>(pathOf(['jobs', job]), STATUS_MS);
   const { value: status, answeredAtMs = 0, failure, again } = fetched;
-  const isRunning = status !== undefined && status.state !== 'stopped';
+  const isRunning = status !== undefined && !hasStopped(status.state);
   const { value: trend } = useFetched<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
   const now = useNow();
@@ -182,9 +182,7 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
     <section class="panel" aria-labelledby="facts">
       <header>
         <h2 id="facts">The job</h2>
-        {mayOperate && status.state !== 'stopped' && (
-          <a href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>Edit</a>
-        )}
+        {mayOperate && !hasStopped(status.state) && <a href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>Edit</a>}
       </header>
       <dl class="rows">
         {rows.map(({ name, value, tone }) => (
