@@ -296,7 +296,7 @@ function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | u
 }
 
 /** How much the worker does at once, and how long it waits. */
-function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
+export function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config) {
   return {
     // As many as a job has slices; the workflow decides which of them may start eagerly.
     maxEagerActivityReservationsPerWorkflowTask: SLICES,

@@ -1,6 +1,9 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from '@jest/globals';
 import { Agent, request } from 'undici';
-import type { Answer } from '../../src/local/receiver.ts';
+import { type Answer, startReceiver } from '../../src/local/receiver.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 
 const VIP = 'a'.repeat(32);
@@ -16,7 +19,7 @@ async function start(options?: RecorderOptions): Promise<Recorder> {
   return receiver;
 }
 
-function sender(receiver: Recorder, connections = 1) {
+function sender(receiver: { readonly url: string }, connections = 1) {
   const agent = new Agent({ connections, pipelining: 1 });
   cleanUps.push(() => agent.destroy());
   let sent = 0;
@@ -163,6 +166,26 @@ test('closes although a request hangs and another one is being thought about', a
   await receiver.ledger.waitFor((ledger) => ledger.requests === 2);
   await receiver.close();
   expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+});
+
+test('a receiver keeps nothing of the requests that it answered', async () => {
+  const arrivals: WeakRef<object>[] = [];
+  const receiver = await startReceiver({
+    handle: (arrival, _body, message) => {
+      arrivals.push(new WeakRef(arrival), new WeakRef(message));
+      return {};
+    },
+  });
+  cleanUps.push(() => receiver.close());
+  const send = sender(receiver);
+  for (let n = 0; n < 100; n++) await send(newBody(`u-${n}`));
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // A reference that was read in this turn keeps its object until the next one.
+  await setImmediate();
+  collect();
+  // The open connection may keep its last one.
+  expect(arrivals.filter((one) => one.deref() !== undefined).length).toBeLessThan(10);
 });
 
 test('a body above 64 MiB is refused, and the next request is answered', async () => {

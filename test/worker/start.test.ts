@@ -2,9 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, jest, test } from '@jest/globals';
+import { noopMetricMeter } from '@temporalio/common';
+import { DefaultLogger } from '@temporalio/worker';
+import { compileWorkerOptions } from '@temporalio/worker/lib/worker-options.js';
 import ts from 'typescript';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 import { workerDeployment, workflowCode } from '../../src/worker/deployment.ts';
+import { runningLimits } from '../../src/worker/worker.ts';
 import { release } from '../../src/worker/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
@@ -48,6 +52,14 @@ test('a build id has to be given where the workflow code is bundled only when th
 });
 
 const MINUTE_MS = 60_000;
+
+test('the SDK lets an activation take a minute: its default would end a worker whose machine stood still for 5 s', () => {
+  const options = { taskQueue: 'q', ...runningLimits(configOf({})) };
+  const compiled = compileWorkerOptions(options, new DefaultLogger('ERROR'), noopMetricMeter);
+  // It is not in the SDK's types, so nothing else shows when the SDK gives it another name.
+  expect(compiled).toMatchObject({ isolateExecutionTimeoutMs: MINUTE_MS });
+});
+
 const REASON = 'A payload is encrypted with the key "b", which is not among the payload keys here (a).';
 
 function world() {
