@@ -216,6 +216,7 @@ export class NoWorker extends TriggersError {
   declare readonly lastPollMsAgo: number | undefined;
   /** Why a worker could not process the last task of the workflow; undefined when none failed. */
   declare readonly taskFailure: string | undefined;
+  readonly #why: string;
   constructor(
     taskQueue: string,
     lastPollMsAgo: number | undefined,
@@ -224,13 +225,25 @@ export class NoWorker extends TriggersError {
   ) {
     const failed =
       taskFailure === undefined ? 'It may be busy: check its log.' : `Its last task failed: ${taskFailure}`;
-    const message =
+    const why =
       lastPollMsAgo === undefined
         ? `No worker polls the task queue "${taskQueue}".`
         : `No worker of the task queue "${taskQueue}" answered within ${seconds(waitedMs)} s (one was seen ${seconds(lastPollMsAgo)} s ago). ${failed}`;
     const data = { taskQueue, lastPollMsAgo, taskFailure };
-    super(message, data, cause, { action: 'startWorker' });
+    super(`${why} This request changed nothing.`, data, cause, { action: 'startWorker' });
+    this.#why = why;
   }
+
+  /** Its message as the cause of another error, whose request may have changed something. */
+  get why(): string {
+    return this.#why;
+  }
+}
+
+/** The reason of another error, within its message. */
+function inWords(reason: unknown): string {
+  if (reason instanceof NoWorker) return reason.why;
+  return reason instanceof Error ? reason.message : String(reason);
 }
 
 /** A command was sent, and its answer did not come or cannot be read. It may have been done, or be done later. */
@@ -241,7 +254,7 @@ export class OutcomeUnknown extends TriggersError {
   /** @param findOut how to find out what became of it. */
   constructor(command: string, findOut: Remedy, cause: Error) {
     const unknown = `The outcome of the ${command} is unknown: it was sent, and may still be done. Find out before you ask again.`;
-    const why = `Why there is no answer: ${(ServerUnreachable.of(cause) ?? cause).message}`;
+    const why = `Why there is no answer: ${inWords(ServerUnreachable.of(cause) ?? cause)}`;
     super(`${unknown}\n${why}`, { command }, cause, findOut);
   }
 }
@@ -476,7 +489,7 @@ export class PushInterrupted extends TriggersError {
   declare readonly unconfirmed: number;
   constructor(jobId: string, accepted: number, unconfirmed: number, cause: unknown) {
     const reason = NotLetIn.of(cause) ?? ServerUnreachable.of(cause) ?? cause;
-    const why = reason instanceof Error ? reason.message : String(reason);
+    const why = inWords(reason);
     const message =
       accepted + unconfirmed === 0
         ? `Nothing was sent to "${jobId}": ${why}`
@@ -492,7 +505,7 @@ export class PublishInterrupted extends TriggersError {
   declare readonly failures: readonly Error[];
   constructor(read: number, failures: readonly Error[]) {
     const sent = read === 0 ? 'It ended at the first trigger of the input.' : goOnAfter(read, failures);
-    const message = [...failures.map((failure) => failure.message), sent].join('\n');
+    const message = [...failures.map(inWords), sent].join('\n');
     super(message, { read, failures }, failures[0], ...failures.flatMap(remediesOf));
   }
 }

@@ -9,6 +9,8 @@ import {
   JobRecoverable,
   NotLetIn,
   NoWorker,
+  OutcomeUnknown,
+  PublishInterrupted,
   PushInterrupted,
   TriggersError,
 } from '../../src/client/errors.ts';
@@ -54,6 +56,17 @@ test('each failure says what to do as data, best first', () => {
 test('a push that ended early says what helps against its cause', () => {
   expect(actions(new PushInterrupted('vip', 1, 0, new JobFull('vip')))).toEqual(['startWorker']);
   expect(actions(new PushInterrupted('vip', 1, 0, new Error('gone')))).toEqual([]);
+});
+
+test('a request that no worker answered changed nothing, and only its own error says that', () => {
+  const none = new NoWorker('q', 2_000, 10_000);
+  const nothing = 'This request changed nothing.';
+  expect(none.message).toContain(nothing);
+  const unknown = new OutcomeUnknown('stop of the job "vip"', { action: 'status', job: 'vip' }, none);
+  for (const wrapping of [unknown, new PushInterrupted('vip', 3, 0, none), new PublishInterrupted(3, [none])]) {
+    expect(wrapping.message).toContain('It may be busy: check its log.');
+    expect(wrapping.message).not.toContain(nothing);
+  }
 });
 
 test('an error has the data of its class', () => {

@@ -134,7 +134,7 @@ test('a command says when no worker polls the task queue, and what to do', async
   const { code, stderr } = await ofNobody;
   expect(code).toBe(1);
   expect(unwrapped(stderr)).toContain(
-    'No worker polls the task queue "nobody-polls-this". Start a worker: triggers worker (or everything at once: triggers up)',
+    'No worker polls the task queue "nobody-polls-this". This request changed nothing. Start a worker: triggers worker (or everything at once: triggers up)',
   );
 });
 
