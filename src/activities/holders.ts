@@ -45,7 +45,7 @@ export function createHolders(
 
 function unreadable(holderId: string, content: unknown): string {
   const why = undecodableReason(content) ?? 'it is not what a job puts there';
-  return `The content of ${holderId} cannot be read: ${why}. It is tried again; its triggers are kept there meanwhile.`;
+  return `The content of ${holderId} cannot be read: ${why}. It is read again; its triggers are kept there meanwhile.`;
 }
 
 /** Undecodable content arrives as a value that says so, and is not content. */

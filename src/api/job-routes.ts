@@ -186,7 +186,7 @@ function commands(jobs: ExportJobs): Operation[] {
   return [
     command('pause', 'Send nothing further until it is resumed; triggers wait', (job) => jobs.pause(job)),
     command('resume', 'Send again, also a stopped job with what it kept', (job) => jobs.resume(job)),
-    command('retry', 'Try now what waits for its next attempt', (job) => jobs.retry(job)),
+    command('retry', 'Retry now what waits for its next attempt', (job) => jobs.retry(job)),
     command('recover', 'Start a terminated job again, with what it had not delivered', (job) => jobs.recover(job)),
     command(
       'backfill',

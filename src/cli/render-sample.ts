@@ -84,12 +84,12 @@ export function tableLines(
   return [paint('bold', 'Meaning of its answers'), ...rows];
 }
 
-const AGAIN = 'Tried again';
+const AGAIN = 'Retried';
 
 const IN_SHORT: readonly (readonly [name: string, verdicts: readonly AttemptVerdict[], more?: string])[] = [
   ['Delivered', ['delivered']],
   [AGAIN, ['transient']],
-  ['Set up wrong', ['misconfigured'], '; tried again'],
+  ['Set up wrong', ['misconfigured'], '; retried'],
   ['Waits', ['throttled']],
   ['Pauses', ['endpoint-gone', 'pausing']],
   ['Refused', ['refused'], '; a dead letter, unless the endpoint has accepted nothing or refuses everybody'],

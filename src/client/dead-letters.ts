@@ -92,7 +92,7 @@ export interface DeadLetterReport extends Omit<DeadLetterStatus, 'state'> {
   /** `terminated`: its workflow was ended from outside, so that it neither waits nor is sent. */
   readonly state: DeadLetterState | 'terminated';
   /** It waits, but no job can send it: its own has ended. Another one may have its id. Absent also when that is unknown. */
-  readonly unsendable?: true;
+  readonly orphaned?: true;
 }
 
 /** The progress of a decision about many. */
@@ -239,11 +239,11 @@ export class DeadLetters {
     const bare = deadLetterIdOf(id);
     const status = await this.#status(bare);
     if (await this.#isTerminated(bare, status)) return { id: bare, ...status, state: 'terminated' };
-    const isUnsendable = status.state === 'waiting' && (await this.#isUnsendable(status));
-    return { id: bare, ...status, ...(isUnsendable ? { unsendable: true } : {}) };
+    const isOrphaned = status.state === 'waiting' && (await this.#isOrphaned(status));
+    return { id: bare, ...status, ...(isOrphaned ? { orphaned: true } : {}) };
   }
 
-  async #isUnsendable({ jobId, subscriptionId }: DeadLetterStatus): Promise<boolean> {
+  async #isOrphaned({ jobId, subscriptionId }: DeadLetterStatus): Promise<boolean> {
     try {
       const job = await statusOf(this.#client, jobId);
       // A job without a subscription is starting.

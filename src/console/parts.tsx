@@ -1,7 +1,7 @@
 import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
-import { printable } from '../domain/shown.ts';
+import { duration, printable } from '../domain/shown.ts';
 import { toneOf } from '../domain/status-rows.ts';
 import { type ApiFailure, type Fetched, useAction, useNow, useSettled, useSteady } from './api.ts';
 import { ago, clockTime, remedyOnPage, utc } from './words.ts';
@@ -84,6 +84,16 @@ export function Time({ at, clock = false }: { readonly at: string; readonly cloc
   return (
     <time dateTime={at} title={utc(at)}>
       {clock ? clockTime(at, now) : ago(at, now)}
+    </time>
+  );
+}
+
+/** How long ago a time was, to follow a label such as "Oldest waiting"; with its UTC. */
+export function Age({ at }: { readonly at: string }): JSX.Element {
+  const now = useNow();
+  return (
+    <time dateTime={at} title={utc(at)}>
+      {duration(now - Date.parse(at))}
     </time>
   );
 }

@@ -60,7 +60,7 @@ export function jobSentence(status: JobStatus, now: number): string {
   if (state === 'starting') return 'Starting: a worker is checking it.';
   if (endpoint?.state === 'unhealthy') {
     const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
-    const probe = endpoint.nextProbeAt === undefined ? '' : `; the next try is ${ago(endpoint.nextProbeAt, now)}`;
+    const probe = endpoint.nextProbeAt === undefined ? '' : `; the next probe is ${ago(endpoint.nextProbeAt, now)}`;
     return `The endpoint is not accepting requests${failure}: ${waits}${probe}.`;
   }
   if (endpoint?.state === 'new' && waiting > 0)

@@ -93,7 +93,7 @@ export interface HolderTrouble {
   readonly reason: string;
   /** RFC 3339: when reading it failed for the first time. */
   readonly since: string;
-  /** RFC 3339: the time of the next try. */
+  /** RFC 3339: when it is read again. */
   readonly nextTryAt: string;
 }
 
@@ -196,7 +196,7 @@ export interface JobStatus extends ShownForm {
   readonly deadLettersOfEarlierJobs?: number;
   /** Triggers that are waiting, including those in running slices. */
   readonly waiting: number;
-  /** How many of these are outside the job's own state, in holders. */
+  /** How many of these are in the overflow: the job has no room for them in chains. */
   readonly overflow: number;
   /** The backlog that a stopped job kept for a later resume. The job itself never sets this: the client looks it up. */
   readonly kept?: KeptTriggers;

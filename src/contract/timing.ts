@@ -16,7 +16,7 @@ const RFC3339 = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d
 const LEAST_RETRY_MS = 60_000;
 const MOST_RETRY_MS = 7 * 86_400_000;
 
-const RETRY = 'How long a trigger is tried must be a duration from "1m" to "7d", such as "90s", "30m" or "6h".';
+const RETRY = 'How long a trigger is retried must be a duration from "1m" to "7d", such as "90s", "30m" or "6h".';
 
 const RATE = 'The request rate must be a number of requests a second.';
 
@@ -40,7 +40,7 @@ function isRetrySpan(text: string): boolean {
   return ms !== undefined && ms >= LEAST_RETRY_MS && ms <= MOST_RETRY_MS;
 }
 
-/** How long a trigger is tried if the endpoint does not accept it, from its first attempt to its last; null: some 28 hours. */
+/** How long a trigger is retried if the endpoint does not accept it, from its first attempt to its last; null: some 28 hours. */
 export const retryFor = z.string({ error: RETRY }).refine(isRetrySpan, { error: RETRY }).nullable().default(null);
 
 /** The days of a week, as `quietHours` names them. */

@@ -30,7 +30,7 @@ const MEANING: Readonly<Record<AttemptVerdict, string>> = {
   skipped: 'A template skips this person. A job would send nothing, and count it as filtered.',
   unsendable: 'No message can be made. A job would make it a dead letter.',
   source: 'The audience source could not be read. A job would wait for it.',
-  'profile-missing': 'The source does not know the person. A job would try again, then send without a profile.',
+  'profile-missing': 'The source does not know the person. A job would retry, then send without a profile.',
 };
 
 /** Returns what an answer to a test would mean for the sampled job, for people. */

@@ -51,7 +51,7 @@ function chainText(standing: PersonStanding, time: Time, lastFailure: string | u
   const { chain, waiting } = standing;
   if (chain === undefined) {
     const holder = waiting[0]?.holder;
-    return `They wait outside the job's own state${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
+    return `They wait in the overflow${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
   }
   const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
   if (place === 'running') return 'The first is being sent now.';

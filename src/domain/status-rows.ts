@@ -187,7 +187,7 @@ const FIELD_TEXTS: { readonly [Field in keyof JobEdit]?: FieldText } = {
   quota: quotaText,
   endsAt: end,
   answers,
-  retryFor: tries,
+  retryFor: retries,
 };
 
 function names(all: readonly string[], most = Infinity): string {
@@ -259,8 +259,8 @@ function answersText(answers: Answers): string {
     .join('; ');
 }
 
-/** How long a trigger is tried, where it is not as long as usual, and after which waits. */
-function tries({ retryFor }: JobStatus): string | undefined {
+/** How long a trigger is retried, where it is not as long as usual, and after which waits. */
+function retries({ retryFor }: JobStatus): string | undefined {
   if (retryFor == null) return undefined;
   const delays = retryDelaysMs(retryFor).map(duration);
   const more = delays.length > SHOWN_DELAYS ? ' …' : '';
@@ -293,7 +293,7 @@ function delivered(status: JobStatus, time: Telling['time'], rate: string | unde
   const parts = [
     shownCount(status.delivered),
     ...(rate === undefined ? [] : [rate]),
-    ...(status.retried > 0 ? [counted(status.retried, 'repeated attempt')] : []),
+    ...(status.retried > 0 ? [counted(status.retried, 'retry', 'retries')] : []),
     ...(status.lastDeliveredAt === undefined ? [] : [`last ${time(status.lastDeliveredAt)}`]),
   ];
   return parts.join(', ');
@@ -305,7 +305,7 @@ function waiting({ waiting: all, delayed, overflow, oldestWaitingAt }: JobStatus
     ...(delayed > 0
       ? [`${delayed === 1 ? '1 person waits' : `${shownCount(delayed)} people wait`} for the next attempt`]
       : []),
-    ...(overflow > 0 ? [`${shownCount(overflow)} outside the job's own state`] : []),
+    ...(overflow > 0 ? [`${shownCount(overflow)} in the overflow`] : []),
     ...(oldestWaitingAt === undefined ? [] : [`oldest ${time(oldestWaitingAt)}`]),
   ];
   return parts.join(', ');

@@ -93,7 +93,7 @@ export const UPDATES: readonly JobUpdate[] = [
   }),
   jobUpdate(
     retryUpdate,
-    'Tries now: what waits for its next attempt, and an endpoint that is unhealthy or asked to wait.',
+    'Retries now what waits for its next attempt, and probes an unhealthy endpoint. Ends a wait that the endpoint asked for.',
     nothing,
     ({ state }) => {
       refuseWhenSendingNoMore(state);

@@ -393,7 +393,7 @@ test('the form takes each further setting on one line, checks it while typed, an
     'Batch',
     'Requests a second',
     'Ends',
-    'Tries for',
+    'Retries for',
   ];
   const batch = ['0', '{"size": 0}', '{"size": 75}'];
   const end = '2030-01-01T00:00:00Z';
@@ -420,13 +420,13 @@ test('the form takes each further setting on one line, checks it while typed, an
     expect.stringMatching(/^The size of a batch/),
     'Enter a number above 0.',
     expect.stringMatching(/^The end must be a time with its zone, such as .*Z"\.$/),
-    'How long a trigger is tried must be a duration from "1m" to "7d", such as "90s", "30m" or "6h".',
+    'How long a trigger is retried must be a duration from "1m" to "7d", such as "90s", "30m" or "6h".',
   ]);
   expect(said).toEqual(
     expect.arrayContaining([
       '  Memberships   yes',
       '  Events        ["enter"]',
-      '  Tries for     6h',
+      '  Retries for   6h',
       `  Ends          ${end}`,
     ]),
   );

@@ -297,7 +297,7 @@ test('a dead letter is in words', () => {
     'in a list': summaryLines(summary, { nowMs: letterNowMs }),
     'in a list, not redelivered': summaryLines({ ...summary, notice: 'The person left.' }, { nowMs: letterNowMs }),
     'one that waits': shown(),
-    'one whose job has ended': shown({ unsendable: true }),
+    'one whose job has ended': shown({ orphaned: true }),
     'one whose profile is lost': shown({ failure: lost }),
     'not redelivered, and how to send it all the same': shown({ notice: left, forceable: true }),
     'not redelivered, and nothing to force': shown({ notice: 'It belongs to an earlier job crm.' }),
@@ -307,7 +307,7 @@ test('a dead letter is in words', () => {
     redelivered: shown({ state: 'redelivered' }),
   }).toMatchSnapshot();
   // For a lost profile or a job that has ended, the advice is to push again, and not to redeliver.
-  for (const changed of [{ failure: lost }, { unsendable: true } as const])
+  for (const changed of [{ failure: lost }, { orphaned: true } as const])
     expect(shown(changed)).not.toContain('redeliver');
 });
 

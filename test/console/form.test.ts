@@ -373,7 +373,7 @@ describe('words', () => {
     test('the sentence names a problem before current activity', () => {
       const endpoint = { state: 'unhealthy', nextProbeAt: at(5) } as const;
       expect(said({ endpoint, waiting: 4, inFlight: 1, lastFailure: { at: at(-1), status: 503 } })).toBe(
-        'The endpoint is not accepting requests (HTTP 503): 4 triggers wait; the next try is in 5 s.',
+        'The endpoint is not accepting requests (HTTP 503): 4 triggers wait; the next probe is in 5 s.',
       );
     });
   });

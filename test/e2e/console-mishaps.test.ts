@@ -84,7 +84,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await context.close();
   });
 
-  test('a job whose endpoint fails is not shown in green, and “Try now” says what it does', async () => {
+  test('a job whose endpoint fails is not shown in green, and “Retry now” says what it does', async () => {
     const job = await started('Failing meanwhile');
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
@@ -96,7 +96,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     });
     await page.getByText('endpoint unhealthy', { exact: true }).waitFor();
     expect(await colour(page)).not.toBe(green);
-    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.getByRole('button', { name: 'Retry now' }).click();
     await page.getByText('the other 299 follow').waitFor();
     await looked(page, 'unhealthy');
     // A poll of the page may be on its way.
@@ -195,7 +195,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.keyboard.press('Escape');
     // What is wrong where nobody sees it is unfolded, and has the focus.
     await page.getByText('More', { exact: true }).click();
-    await page.getByLabel('Tries for').fill('3 weeks');
+    await page.getByLabel('Retries for').fill('3 weeks');
     await page.getByText('More', { exact: true }).click();
     await page.getByRole('button', { name: 'Start Export' }).click();
     await until(async () => (await page.evaluate('document.activeElement.id')) === 'field-retryFor');

@@ -57,7 +57,7 @@ describeWithBrowser('the console, in short', () => {
     await page.getByLabel('The request').getByText('"email": "member-').waitFor();
     await looked(page, `new-job-${width}`);
     await page.getByRole('button', { name: 'Start Export' }).click();
-    await page.getByText(/are sent as an/).waitFor();
+    await page.getByText(/is sent for each of/).waitFor();
     await page.getByRole('button', { name: 'Send 230 users, and start' }).click();
     await page.getByText('230 of 230').waitFor();
     await page.getByRole('heading', { name: 'Recent attempts' }).waitFor();

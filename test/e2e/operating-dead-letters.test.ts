@@ -72,11 +72,11 @@ test('a trigger that the endpoint refuses is a dead letter that is listed and sh
 
 test('dead letters of an earlier job with the same id are counted apart, and this job cannot send them', async () => {
   const { job, ids } = await jobWithDeadLettersOf('of the first', 'of the first, too');
-  const isUnsendable = async () => (await lab.jobs.deadLetters.show(ids[0] ?? '')).unsendable;
-  expect(await isUnsendable()).toBeUndefined();
+  const isOrphaned = async () => (await lab.jobs.deadLetters.show(ids[0] ?? '')).orphaned;
+  expect(await isOrphaned()).toBeUndefined();
   await lab.jobs.stop(job);
   await lab.handle(job).result();
-  expect(await isUnsendable()).toBe(true);
+  expect(await isOrphaned()).toBe(true);
   const definition = { label: 'Again', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
   await lab.jobs.start(definition, { jobId: job });
   // Also while it has none of its own.
@@ -87,7 +87,7 @@ test('dead letters of an earlier job with the same id are counted apart, and thi
   expect((await operator.run(['list'])).stdout.split('\n').find((one) => one.startsWith(job))).toContain(
     '2 (2 earlier)',
   );
-  expect(await isUnsendable()).toBe(true);
+  expect(await isOrphaned()).toBe(true);
   await withDeadLettersOf(job, ['of the second']);
   const isCounted = ({ deadLettersWaiting }: { readonly deadLettersWaiting?: number }) => deadLettersWaiting === 3;
   // Where the namespace does not have the search attributes, nobody knows whose a letter is.

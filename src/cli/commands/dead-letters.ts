@@ -335,12 +335,12 @@ function resetCommand(id: string): string {
 
 /** The next steps for a person. */
 function nextRows(report: DeadLetterReport, nowMs: number): (readonly [string, string])[] {
-  const { id, state, unsendable, forceable, failure, expiresAt } = report;
+  const { id, state, orphaned, forceable, failure, expiresAt } = report;
   if (state === 'terminated') return [['Next', `If that was a mistake: ${resetCommand(id)}`]];
   if (state !== 'waiting') return [];
   const expiry = ['', `Without a decision it expires ${fromNow(expiresAt, nowMs)}.`] as const;
   const obstacle =
-    unsendable === true
+    orphaned === true
       ? 'It can never be sent, since its job has ended. To tell the endpoint all the same, push the trigger to another job.'
       : failure.code === ATTEMPT_CODES.profileLost
         ? 'It cannot be sent without the profile that it came with: push the trigger again.'

@@ -36,5 +36,5 @@ export function recoveredText(
   const they = waiting === 1 ? 'It is' : 'They are';
   if (endpoint?.state === 'unhealthy' || waits.endpoint !== undefined)
     return `${recovered} ${they} sent once the endpoint takes requests again. See: triggers status ${job}`;
-  return `${recovered} ${they} tried now. Follow it with: triggers status ${job} --watch`;
+  return `${recovered} ${they} sent now. Follow it with: triggers status ${job} --watch`;
 }

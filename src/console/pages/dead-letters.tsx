@@ -2,13 +2,13 @@ import { Fragment, type JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
-import { indentedJson, counted, printable, shownCount } from '../../domain/shown.ts';
+import { indentedJson, counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { ApiFailure, ask, pathOf, useFetched, useAction, useNow } from '../api.ts';
 import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { ago, shellWord } from '../words.ts';
+import { shellWord } from '../words.ts';
 
 const LIST_MS = 10_000;
 /** The most that a page shows. */
@@ -181,7 +181,7 @@ function Groups({ job, change }: GroupsProps): JSX.Element | null {
                   {jobs.length > MOST_JOBS && <span class="quiet"> and {jobs.length - MOST_JOBS} more jobs</span>}
                 </td>
                 <td class="quiet number">
-                  since <Time at={oldestDiedAt} />
+                  oldest <Time at={oldestDiedAt} />
                 </td>
               </tr>
             ))}
@@ -253,7 +253,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
   const [isForced, setForced] = useState(false);
   const [isDiscarding, setDiscarding] = useState(false);
   const mayDecide = mayOperate && letter?.state === 'waiting';
-  const mayAct = mayDecide && (isDiscarding || letter.unsendable !== true);
+  const mayAct = mayDecide && (isDiscarding || letter.orphaned !== true);
   const what = isDiscarding ? 'discard' : 'redeliver';
   const force = isForced && !isDiscarding;
   const decide = async (): Promise<void> => {
@@ -316,8 +316,12 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
                 <Clipped text={letter.failure.answer} />
               )}
             </dd>
-            <dt>Kept until</dt>
-            <dd>{ago(letter.expiresAt, now)}</dd>
+            {letter.state === 'waiting' && (
+              <>
+                <dt>Kept for</dt>
+                <dd>another {duration(Date.parse(letter.expiresAt) - now)}</dd>
+              </>
+            )}
             {letter.notice !== undefined && (
               <>
                 <dt>Not redelivered</dt>
@@ -327,7 +331,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
               </>
             )}
           </dl>
-          {letter.unsendable === true && (
+          {letter.orphaned === true && (
             <p class="caution">It can never be sent, since its job has ended. To tell the endpoint, push it again.</p>
           )}
           {letter.profile !== undefined && (

@@ -54,7 +54,7 @@ function Ingests(): JSX.Element {
         <h2 id="ingests">Ingests</h2>
         {value !== undefined && ingests?.length !== 0 && (
           <span class="quiet small">
-            counted since <Time at={value.since} />
+            counted since <Time at={value.since} clock />
           </span>
         )}
       </header>

@@ -16,7 +16,7 @@ const NAMES: Readonly<Record<JobAction, string>> = {
   pause: 'Pause',
   resume: 'Resume',
   recover: 'Recover',
-  retry: 'Try now',
+  retry: 'Retry now',
   backfill: 'Backfill',
   reconcile: 'Reconcile',
   stop: 'Stop',
@@ -196,8 +196,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
     ...(chosen.length === slugs.length ? [] : chosen.map((slug) => ` --audience ${shellWord(slug)}`)),
     isSample && !isWrong ? ` --sample ${count}` : '',
   ];
-  const whom =
-    members === undefined ? 'All current members are' : `${counted(members, 'member')} ${members === 1 ? 'is' : 'are'}`;
+  const whom = members === undefined ? 'each current member' : `each of ${counted(members, 'member')}`;
   const pace =
     backfillPerSecond === null ? `${parallelRequestCount} requests at once` : `${backfillPerSecond} a second`;
   return (
@@ -210,7 +209,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
       {...{ onDone, onClose }}
     >
       <p>
-        {whom} sent as an <code>enter</code>, at most {pace}. People who were already sent are sent again.
+        An <code>enter</code> is sent for {whom}, at most {pace}. People who were already sent are sent again.
       </p>
       {slugs.length > 1 && (
         <fieldset class="field">

@@ -118,7 +118,7 @@ function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onD
       </header>
       <Progress done={done} of={expected} what={`${what}: ${done} of ${expected ?? 'an unknown number'}`} />
       <p class="hint">
-        {inLocalTime(backfillProgress(backfill), now)}; asked for <Time at={backfill.at} />
+        {inLocalTime(backfillProgress(backfill), now)}; requested <Time at={backfill.at} />
       </p>
       <BackfillActions status={status} onDone={onDone} />
     </section>

@@ -5,7 +5,7 @@ import type { JobOverview } from '../../client/jobs/job-list.ts';
 import { jobHasWords, counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { pathOf, useFetched, useSettled } from '../api.ts';
-import { Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Age, Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 
@@ -68,9 +68,9 @@ export function JobsPage(): JSX.Element {
                   'Delivered, last hour',
                   'Waiting',
                   'Last failure',
-                  'Oldest waiting since',
+                  'Oldest waiting',
                 ]}
-                numbers={['Waiting', 'Oldest waiting since']}
+                numbers={['Waiting', 'Oldest waiting']}
               />
               <tbody>
                 {found.slice(0, shown).map((job) => (
@@ -211,8 +211,8 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
           </a>
         )}
       </td>
-      <td data-name="Oldest waiting since" class="number">
-        {oldestWaitingAt !== undefined && <Time at={oldestWaitingAt} />}
+      <td data-name="Oldest waiting" class="number">
+        {oldestWaitingAt !== undefined && <Age at={oldestWaitingAt} />}
       </td>
     </tr>
   );

@@ -131,9 +131,9 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
     >
       {existingUsers ? (
         <p>
-          <b>{members === undefined ? 'Everybody' : counted(members, 'user')}</b> who {members === 1 ? 'is' : 'are'} in{' '}
-          {printable(names.join(', '))} now {members === 1 ? 'is' : 'are'} sent as an <code>enter</code>, at most{' '}
-          {counted(parallelRequestCount, 'request')} at a time.
+          First, an <code>enter</code> is sent for each of{' '}
+          <b>{members === undefined ? 'the people' : counted(members, 'user')}</b> in {printable(names.join(', '))} now,
+          at most {counted(parallelRequestCount, 'request')} at a time.
         </p>
       ) : (
         <p>Existing members are not sent.</p>

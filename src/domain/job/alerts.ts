@@ -190,7 +190,7 @@ function healthyText({ breaker: { acceptedAt = 0 } }: Observed, since: number): 
 
 function unhealthyText({ breaker, lastFailure }: Observed, now: number): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)
-    return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Single ones are tried; everything is kept.';
+    return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Only single probes are sent; everything is kept.';
   const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
     ? (refusalInWords(breaker, lastFailure, now) ??

@@ -129,7 +129,7 @@ test('a job that says how long it tries gives up then, and an edit counts from t
   };
   job.edit({ retryFor: '1m' });
   expect(statusRows(job.status, { time: (at) => at })).toContainEqual({
-    name: 'Tries',
+    name: 'Retries',
     value: 'for 1m: again after 5 s, 30 s, 25 s',
   });
   job.signal('1');

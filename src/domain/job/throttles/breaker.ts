@@ -5,7 +5,7 @@ import { ROW_LIMITS, VERDICTS, type Verdict, failureInWords, judge } from '../..
 
 /** If half of this many last first attempts failed, it opens as after a row of failures (`ROW_LIMITS`). */
 const WINDOW = 20;
-/** After this many different people in a row were not accepted, one a second is tried: the endpoint may accept nobody any more. */
+/** After this many different people in a row were not accepted, one a second is sent: the endpoint may accept nobody any more. */
 const DOUBTFUL = 60;
 const DOUBT_WAIT_MS = 1_000;
 /** After this many, it opens. */
@@ -260,7 +260,7 @@ export function refusalInWords(
       ? 'it has accepted nobody since its URL or authorization last changed'
       : `it last accepted somebody ${duration(now - acceptedAt)} ago`;
   const isKept = isOpen || isUnproven;
-  const next = isKept ? 'every trigger is kept' : 'one a second is tried, and what is refused becomes a dead letter';
+  const next = isKept ? 'every trigger is kept' : 'one a second is sent, and what is refused becomes a dead letter';
   return `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. Check the webhook URL, the authorization and the templates; ${next}. If they are right, edit the job's "answers": ${status}=dead-letter makes dead letters of such triggers.`;
 }
 
