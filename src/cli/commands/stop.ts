@@ -45,7 +45,7 @@ export const stopCommand = command({
       const before = await jobs.status(job);
       if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };
       const extent = await extentOf(jobs, job, before, waiting);
-      // What is kept is not lost.
+      // Nothing is lost of a job that keeps it.
       if (waiting !== 'keep') await confirmLoss(extent, waiting === 'discard' ? 'Discard it?' : 'Stop it?', asking);
       else if (extent !== '') note(extent);
       return { status: await jobs.stop(job, request), isAsBefore: false };
