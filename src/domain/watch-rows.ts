@@ -55,13 +55,12 @@ export function watchRows(status: WatchStatus, time: (at: string) => string, acc
     { name: 'Lost', value: lost && `all changes ${between(lost)}: the snapshot was lost`, tone: 'caution' },
     {
       name: 'Unreadable',
-      value: unreadable.length === 0 ? '' : `jobs encrypted with a key that the worker lacks: ${unreadable.join(', ')}`,
+      value: unreadable.length === 0 ? '' : `${unreadable.join(', ')} (encrypted with a key that the worker lacks)`,
       tone: 'caution',
     },
     {
       name: 'Behind',
-      value:
-        behind.length === 0 ? '' : `jobs that get the rounds they missed once they run again: ${behind.join(', ')}`,
+      value: behind.length === 0 ? '' : `${behind.join(', ')} (missed rounds follow once the job runs again)`,
       tone: 'caution',
     },
     ...lostByJobs.map((one) => ({
@@ -100,12 +99,12 @@ export function settingsText({
   existingUsers,
   largestExitPercent,
 }: Pick<WatchStatus, 'existingUsers' | 'largestExitPercent'>): string {
-  const existing = existingUsers ? 'all members are published as enters' : 'nothing is published';
+  const existing = existingUsers ? 'all members as enters' : 'nothing';
   const exits =
     largestExitPercent === 100
       ? 'No exits are held.'
       : `If more than ${largestExitPercent} % of the members leave at once, the round is held until the next one finds the same.`;
-  return `${exits} Without an earlier snapshot, ${existing}.`;
+  return `${exits} A round without an earlier snapshot publishes ${existing}.`;
 }
 
 function lastText(last: NonNullable<WatchStatus['last']>, time: (at: string) => string): string {

@@ -52,15 +52,15 @@ test('a watch shows what it found, and when and how often it looks again', () =>
     '  Last round    60 s ago, 3 enters, 1 exit, to 2 jobs, took 4 s',
     '  Next round    in 4 min, every 5 min',
     '  Settings      If more than 20 % of the members leave at once, the round is',
-    '                held until the next one finds the same. Without an earlier',
-    '                snapshot, nothing is published.',
+    '                held until the next one finds the same. A round without an',
+    '                earlier snapshot publishes nothing.',
   ]);
 });
 
 test('a running watch that is given other settings says all of them as they are now', () => {
   const settings = { ...STATUS, audience: AUDIENCE, existingUsers: true, largestExitPercent: 100 };
   expect(startedText(false, settings)).toBe(
-    'Already watching vip, every 5 min. No exits are held. Without an earlier snapshot, all members are published as enters.',
+    'Already watching vip, every 5 min. No exits are held. A round without an earlier snapshot publishes all members as enters.',
   );
 });
 
@@ -87,7 +87,7 @@ test('a watch says what to do when held, why it fails, what is lost, and which j
   expect(text).toContain('3 failures, the first 60 s ago: down\\u001b[2J too');
   expect(text).toContain('the snapshot was lost');
   expect(text).toContain('secret-job');
-  expect(text).toContain('once they run again: stopped-job');
+  expect(text).toContain('stopped-job (missed rounds follow once the job runs again)');
   expect(text).toContain('late can no longer get the changes from 2026-11-25 08:30:00 UTC to 2026-11-25 08:30:00 UTC');
 });
 

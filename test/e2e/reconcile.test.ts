@@ -224,7 +224,7 @@ describe('by a command and by the API', () => {
     await isSent(1);
     expect(told()).toEqual([`enter ${members[0]}`, 'exit gone']);
     const same = await operator.run(['reconcile', job, '--they-have', '-'], { stdin: `${members.join('\n')}\n` });
-    expect(unwrapped(same.stdout)).toBe('Nothing to send: both have the same people.');
+    expect(unwrapped(same.stdout)).toBe('Nothing to send: the list and the source have the same people.');
   });
 
   test('reconcile reports a mistake with its line, and refuses a list that cannot be right', async () => {
@@ -253,7 +253,7 @@ describe('by a command and by the API', () => {
     expect(unwrapped(ofFolder.stderr)).toBe(`${folder} is a folder. Name a file.`);
     const dry = await operator.run(['reconcile', job, '--they-have', others, '--dry-run']);
     expect(unwrapped(dry.stdout)).toContain('is a member');
-    expect(unwrapped(dry.stdout)).toContain('Without --force it would be refused. Nothing was sent.');
+    expect(unwrapped(dry.stdout)).toContain('To send it anyway, add --force. Nothing was sent.');
     expect(unwrapped(doubtful.stderr)).toContain('None of the 2 people on the list is a member');
     for (const args of [[], ['--they-have', join(folder, 'none')], ['--they-have', others, '--column', 'id']])
       expect(await operator.run(['reconcile', job, ...args])).toMatchObject({ code: 2 });

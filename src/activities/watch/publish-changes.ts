@@ -148,10 +148,10 @@ export interface Subscribers {
   mayReturn(jobId: string): Promise<boolean>;
   /**
    * Signals triggers to a job in their order. Resolves when it has them all, or has ended: false. A trigger of the same person, audience, event and
-   * `at` may be signalled twice.
+   * `at` may be published twice.
    * @param signal when aborted, nothing more is sent.
    * @param onAccepted called whenever the job has accepted more, and while waiting for it, with the number of triggers that it has.
-   * @throws when they cannot be signalled to it now.
+   * @throws when the job cannot be reached now.
    */
   publish(
     jobId: string,
@@ -167,15 +167,15 @@ export interface PublishDependencies extends Pick<WatchDependencies, 'watchFolde
   readonly hasStalled: () => boolean;
 }
 
-/** How many jobs are signalled at once. */
+/** How many jobs get changes at once. */
 const JOBS_AT_ONCE = 8;
-/** How many of the jobs that could not be signalled a message names. */
+/** How many of the jobs that could not be reached a message names. */
 const NAMED = 3;
 const UNREADABLE_NAMED = 20;
 
 /**
  * The activity that publishes a round's changes to every running job that subscribes. Each job gets all of them in the same order and with the same
- * `at`, however often this is retried. A job that cannot be signalled now does not hold up the others. A job that does not run, but may run again,
+ * `at`, however often this is retried. A job that cannot be reached now does not hold up the others. A job that does not run, but may run again,
  * gets the round then.
  *
  * @throws ApplicationFailure of type JobsNotReached
@@ -295,7 +295,7 @@ class ChangePublisher {
       }
       if (!(await this.publish(jobId, changes, { at, from, onAccepted: () => undefined }))) return false;
       this.#missed.reach(jobId, scanId);
-      // Without this, a crash would have all of it signalled again.
+      // Without this, a crash would have all of it published again.
       await this.#missed.save();
     }
     return true;
@@ -332,7 +332,7 @@ async function* triggersOf(
   let place = 0;
   for await (const line of fileLines(path)) {
     if (place++ < from) continue;
-    // Another worker may have signalled all of this meanwhile, and newer changes since. Older changes must not come after those.
+    // Another worker may have published all of this meanwhile, and newer changes since. Older changes must not come after those.
     if (hasStalled()) throw new Error('This worker was frozen for a while. Continuing the round.');
     const [event, user] = JSON.parse(line) as [TriggerEvent, string]; // `confirmExits` wrote it.
     yield { audience, user, event, at: withOffset(at) };

@@ -85,7 +85,7 @@ async function opened(snapshot: Snapshot): Promise<SealedSnapshot> {
   return { snapshot, manifest: await snapshot.sealed() };
 }
 
-/** Reads the snapshot to its end. A damaged one counts as absent, and must not cost the snapshot that exists. */
+/** Reads the snapshot to its end. A damaged one counts as missing, and must not cost the snapshot that exists. */
 async function openedIfWhole(snapshot: Snapshot): Promise<SealedSnapshot | undefined> {
   const manifest = await snapshot.manifest();
   if (manifest === undefined) return undefined;

@@ -36,8 +36,8 @@ export function InputsPage(): JSX.Element {
           <h2 id="consumers">Consumers and programs</h2>
         </header>
         <p>
-          Consumers of Kafka and of an outbox are processes of their own, and say in their own log and metrics how they
-          are doing. Programs send triggers to <code>POST /v1/triggers</code>: <a href="/docs">the HTTP API</a>.
+          Consumers of Kafka or an outbox run as separate processes, with their own logs and metrics. Programs send
+          triggers to <code>POST /v1/triggers</code>: <a href="/docs">the HTTP API</a>.
         </p>
       </section>
     </>
@@ -63,8 +63,8 @@ function Ingests(): JSX.Element {
       {ingests?.length === 0 && (
         <Empty title="No ingests">
           <p>
-            An ingest takes what Segment, RudderStack, Lytics, Mixpanel, Hightouch, Census, PostHog or Customer.io send
-            already. It is a few lines of the configuration: <code>"ingests"</code>.
+            An ingest accepts the webhooks that Segment, RudderStack, Lytics, Mixpanel, Hightouch, Census, PostHog or
+            Customer.io already send. Add it to the configuration, under <code>"ingests"</code>.
           </p>
         </Empty>
       )}
@@ -76,13 +76,13 @@ function Ingests(): JSX.Element {
                 'Ingest',
                 'From',
                 'Last request',
-                'Changes taken',
-                'unmatched',
-                'ignored',
-                'refused',
+                'Accepted',
+                'Unmatched',
+                'Ignored',
+                'Refused',
                 'Last refusal',
               ]}
-              numbers={['Changes taken', 'unmatched', 'ignored', 'refused']}
+              numbers={['Accepted', 'Unmatched', 'Ignored', 'Refused']}
             />
             <tbody>
               {ingests.map((ingest) => (
@@ -115,16 +115,16 @@ function Ingest({ ingest }: { readonly ingest: ListedIngest }): JSX.Element {
       <td data-name="Last request">
         {lastAt === undefined ? <span class="quiet">none yet</span> : <Time at={lastAt} />}
       </td>
-      <td data-name="Changes taken" class="number">
+      <td data-name="Accepted" class="number">
         {shownCount(triggers.accepted)}
       </td>
-      <td data-name="unmatched" class="number">
+      <td data-name="Unmatched" class="number">
         {shownCount(triggers.unmatched)}
       </td>
-      <td data-name="ignored" class="number">
+      <td data-name="Ignored" class="number">
         {shownCount(triggers.ignored)}
       </td>
-      <td data-name="refused" class="number">
+      <td data-name="Refused" class="number">
         {shownCount(triggers.refused + requests.refused + requests.unproved)}
       </td>
       <td data-name="Last refusal">

@@ -119,7 +119,8 @@ function Watch({ watch: { audience, status, unreadable }, mayWatch, onDone }: Wa
 function trouble(status: WatchStatus | undefined, unreadable: string | undefined): string | undefined {
   if (status === undefined) return unreadable ?? 'No worker answers for it.';
   const rows = watchRows(status, (at) => ago(at, Date.now()), 'use the button “Accept”');
-  return rows.find(({ name, tone }) => name !== 'State' && tone !== undefined)?.value;
+  const row = rows.find(({ name, tone }) => name !== 'State' && tone !== undefined);
+  return row && `${row.name}: ${row.value}`;
 }
 
 interface Done {
