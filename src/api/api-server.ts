@@ -24,7 +24,7 @@ import {
   methodsOf,
   noSuchPath,
   notDoneInTime,
-  notThisJob,
+  keyLacksJob,
   Refused,
   refuseOtherMethods,
   shuttingDown,
@@ -270,7 +270,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     // Every route checks this: a path or a query that names somebody else's job must not reveal whether it exists.
     const { job } = request.params as { readonly job?: string };
     const { jobId } = request.query as { readonly jobId?: unknown };
-    for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw notThisJob(named);
+    for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw keyLacksJob(named);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
     done();

@@ -298,7 +298,7 @@ export function jsonBody(text: string): JsonBody {
 }
 
 /** @throws Refused when an object of the body has a key twice, to this depth; undefined: to any. */
-export function unlessDoubled({ text, value }: JsonBody, depth?: number): Json {
+export function rejectDoubledKeys({ text, value }: JsonBody, depth?: number): Json {
   const doubled = doubledKey(text, depth);
   if (doubled !== undefined) throw new Refused(400, 'KeyTwice', `An object of the body has "${doubled}" twice.`);
   return value;

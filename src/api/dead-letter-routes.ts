@@ -5,7 +5,7 @@ import type { DecisionExtent, ExportJobs } from '../client/export-jobs.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { checkedBody, countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
-import { nameAJob, notThisJob, Refused } from './refusal.ts';
+import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
 const decided = z.object({
@@ -137,8 +137,8 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
 
 /** @throws Refused when the key is not for that job. If the key is for some jobs and the filter names none, its matches would reveal others. */
 function checkJob(caller: Caller, jobId: string | undefined): void {
-  if (jobId === undefined && caller.jobs !== undefined) throw nameAJob('"jobId"');
-  if (jobId !== undefined && !caller.mayJob(jobId)) throw notThisJob(jobId);
+  if (jobId === undefined && caller.jobs !== undefined) throw jobIdNeeded('"jobId"');
+  if (jobId !== undefined && !caller.mayJob(jobId)) throw keyLacksJob(jobId);
 }
 
 const NONE: DecisionExtent = { letters: 0, jobs: [], audiences: [], people: 0 };

@@ -48,7 +48,7 @@ export async function document(app: FastifyInstance, withPage: boolean): Promise
     transformObject: (made) => {
       if (!('openapiObject' in made)) return made.swaggerObject;
       for (const path of Object.values(made.openapiObject.paths ?? {}))
-        for (const operation of Object.values(path ?? {})) sayBodies(operation, configs);
+        for (const operation of Object.values(path ?? {})) describeBodies(operation, configs);
       return made.openapiObject;
     },
   });
@@ -71,7 +71,7 @@ function nameOf(method: string | readonly string[], url: string): string {
 }
 
 /** Adds facts about an operation's body that schemas of routes cannot express: that it may be left out, and its other types. */
-function sayBodies(operation: unknown, configs: ReadonlyMap<string, FastifyContextConfig>): void {
+function describeBodies(operation: unknown, configs: ReadonlyMap<string, FastifyContextConfig>): void {
   if (!isRecord(operation) || typeof operation['operationId'] !== 'string') return;
   const { otherBodies = {}, bodyIsOptional = false } = configs.get(operation['operationId']) ?? {};
   const { requestBody } = operation;

@@ -7,7 +7,7 @@ import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
 import { headProblem, isProofNeeded, proofProblem } from '../ingests/signature.ts';
 import { type Caller, rejectForeignOrigin } from './callers.ts';
-import { bytesOf, jsonBody, packedBytesOf, textOf, unlessDoubled, unpackedOf } from './bodies.ts';
+import { bytesOf, jsonBody, packedBytesOf, textOf, rejectDoubledKeys, unpackedOf } from './bodies.ts';
 import { inTime } from './operation.ts';
 import type { IngestRecords, Ingests } from './ingests.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
@@ -100,7 +100,7 @@ function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: I
   proving(ingest, records, () => {
     // It does not say which, since the operators' pages show the last refusal, and anybody could write on them.
     if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', 'The URL has a parameter twice.');
-    if (!isProofNeeded(ingest.proof)) refuseOthers(request);
+    if (!isProofNeeded(ingest.proof)) refuseRemoteCallers(request);
     const wrong = headProblem(ingest.proof, request.arriving, Date.now());
     if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
   });
@@ -153,7 +153,7 @@ const RETRY_S = 5;
 type Shown = Pick<Arrival, 'headers' | 'query'> & { readonly body: Buffer };
 
 /** Refuses callers who may not use an ingest without a secret. @throws Refused */
-function refuseOthers(request: FastifyRequest<IngestRoute>): void {
+function refuseRemoteCallers(request: FastifyRequest<IngestRoute>): void {
   if (isProxied(request.raw) || !isLoopback((request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
     throw new Refused(
       403,
@@ -211,7 +211,7 @@ async function readingOf(
 ): Promise<Reading> {
   let arrival: Arrival;
   try {
-    arrival = { ...shown, body: unlessDoubled(jsonBody(textOf(shown.body))) };
+    arrival = { ...shown, body: rejectDoubledKeys(jsonBody(textOf(shown.body))) };
   } catch (error) {
     const { code, detail } = refusalOf(error);
     // A key of somebody else's data may be an address.

@@ -166,7 +166,7 @@ export class Intake {
     if (needs === undefined) return;
     const running = await this.#world.directory.running();
     const away = needs.find((jobId) => !running.has(jobId));
-    if (away !== undefined) throw new JobAway(away);
+    if (away !== undefined) throw new NeededJobNotRunning(away);
   }
 
   /** @throws Refused when the key is for some jobs, and none of them runs: the key may misspell one of them */
@@ -179,7 +179,7 @@ export class Intake {
     throw new Refused(409, 'JobNotRunning', `This API key is for ${named} only, and no such job runs.`);
   }
 
-  /** Returns the triggers that a job did not accept because it has ended by now. @throws NotEverywhere */
+  /** Returns the triggers that a job did not accept because it has ended by now. @throws PartlyAccepted */
   async #sendTo(jobId: string, triggers: readonly CheckedTrigger[]): Promise<readonly CheckedTrigger[]> {
     const before = this.#jobs.get(jobId) ?? 0;
     try {
@@ -189,16 +189,16 @@ export class Intake {
     } catch (error) {
       const accepted = error instanceof PushInterrupted ? error.accepted : 0;
       if (accepted > 0) this.#jobs.set(jobId, before + accepted);
-      if (!hasEnded(error)) throw new NotEverywhere(error);
+      if (!hasEnded(error)) throw new PartlyAccepted(error);
       this.#world.directory.forget();
-      if (this.#caller.needs !== undefined) throw new NotEverywhere(new JobAway(jobId));
+      if (this.#caller.needs !== undefined) throw new PartlyAccepted(new NeededJobNotRunning(jobId));
       return triggers.slice(accepted);
     }
   }
 }
 
 /** A job that an ingest needs is not running. */
-class JobAway extends Refused {
+class NeededJobNotRunning extends Refused {
   constructor(jobId: string) {
     const detail = `The job "${jobId}", one of the "jobs" of this ingest, does not run. Send it again later.`;
     super(503, 'JobNotRunning', detail, { retryAfterS: 5 });
@@ -206,7 +206,7 @@ class JobAway extends Refused {
 }
 
 /** A job did not accept triggers that others accepted. */
-class NotEverywhere extends Refused {
+class PartlyAccepted extends Refused {
   constructor(failure: unknown) {
     const { status, code, detail, ...more }: Refusal = refusalOf(failure);
     const advice =

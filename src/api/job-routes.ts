@@ -9,7 +9,7 @@ import { jobHasWords } from '../domain/shown.ts';
 import { twinText } from '../domain/twins.ts';
 import type { Caller } from './callers.ts';
 import { countParameter, flagParameter, formOf, listOf, type Operation, serve, textParameter } from './operation.ts';
-import { notThisJob, Refused } from './refusal.ts';
+import { keyLacksJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
 
 export interface JobRoutesOptions {
@@ -233,7 +233,7 @@ async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
 
 /** @throws Refused when it is not an object, or the key is not for that job */
 function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
-  if (!caller.mayJob(jobId)) throw notThisJob(jobId);
+  if (!caller.mayJob(jobId)) throw keyLacksJob(jobId);
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object with fields of the form.');
 }

@@ -9,7 +9,7 @@ import type { Json } from '../contract/trigger.ts';
 import { helpOf, type FORM_FIELDS } from '../domain/form-fields.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
-import { bodyOf, unlessDoubled } from './bodies.ts';
+import { bodyOf, rejectDoubledKeys } from './bodies.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
 type NoQuery = Readonly<Record<string, never>>;
@@ -154,7 +154,7 @@ function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean):
   }
   if (!('text' in body)) throw new Refused(415, 'WrongContentType', 'Send application/json.');
   if (!isTaken) throw new Refused(400, 'BodyNotTaken', 'This takes no body.');
-  return unlessDoubled(body);
+  return rejectDoubledKeys(body);
 }
 
 /**

@@ -9,7 +9,7 @@ import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './callers.ts';
 import { formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
-import { nameAJob, notThisJob, Refused } from './refusal.ts';
+import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
   jobId: z.string().optional().describe('Id of the job to sample; or give `definition`.'),
@@ -137,8 +137,8 @@ function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish:
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
   const { jobId, definition, ...wish } = body;
-  if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw notThisJob(jobId);
-  if (definition !== undefined && caller.jobs !== undefined) throw nameAJob('"jobId"');
+  if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw keyLacksJob(jobId);
+  if (definition !== undefined && caller.jobs !== undefined) throw jobIdNeeded('"jobId"');
   const of = definedOf({ jobId, definition });
   // The key has no access to profiles of people in other jobs' audiences.
   const limited = caller.jobs === undefined ? {} : { onlyMembers: true };

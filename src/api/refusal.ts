@@ -89,7 +89,7 @@ export function noSuchPath({ method, url }: { readonly method: string; readonly 
 }
 
 /** The caller's key is not for this job. The answer does not say whether the job exists. */
-export function notThisJob(jobId: string): Refused {
+export function keyLacksJob(jobId: string): Refused {
   return new Refused(403, 'NotAllowed', `This API key has no access to the job "${jobId}".`);
 }
 
@@ -97,7 +97,7 @@ export function notThisJob(jobId: string): Refused {
  * The caller's key is for some jobs only, and the request would be about all of them.
  * @param as how one is named
  */
-export function nameAJob(as: string): Refused {
+export function jobIdNeeded(as: string): Refused {
   return new Refused(403, 'NotAllowed', `This API key is for some jobs only: name one of them, as ${as}.`);
 }
 

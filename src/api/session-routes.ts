@@ -21,7 +21,7 @@ import {
   type Sessions,
   tokenIn,
 } from './callers.ts';
-import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodies.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
 /** A key, or a link's token, is shorter. */
@@ -96,10 +96,11 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       response: { 200: who, ...FAILURES },
     },
     handler: async (request, reply) => {
-      const wish = wishOf(bodyOf(request));
+      const credential = credentialOf(bodyOf(request));
       if (keys.isOpen) return await Promise.resolve(shown(EVERYTHING, undefined, options));
-      const holder = 'link' in wish ? linkHolder(request, wish.link, options) : keyHolder(wish.key, keys);
-      if (holder === undefined) throw notLetIn(failed.add(now()), 'link' in wish);
+      const holder =
+        'link' in credential ? linkHolder(request, credential.link, options) : keyHolder(credential.key, keys);
+      if (holder === undefined) throw signInRefused(failed.add(now()), 'link' in credential);
       if (!holder.caller.may('read'))
         throw new Refused(403, 'NotAllowed', 'The console shows nothing to this API key: it lacks the right "read".');
       endSession(request, sessions);
@@ -165,9 +166,9 @@ function refuseUnlessConsole({ headers }: FastifyRequest, _reply: FastifyReply, 
 }
 
 /** @throws Refused when it has neither a key nor a link, or anything else */
-function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
+function credentialOf(body: JsonBody | LinesBody | undefined): { readonly key: string } | { readonly link: string } {
   if (body === undefined) throw new Refused(400, 'NoBody', 'A JSON body is missing.');
-  const input = 'text' in body ? unlessDoubled(body) : undefined;
+  const input = 'text' in body ? rejectDoubledKeys(body) : undefined;
   const problems = isRecord(input) ? unknownKeys(input, signIn.keyof().options) : [];
   if (isRecord(input) && problems.length === 0) {
     const { key, link } = input;
@@ -179,7 +180,7 @@ function wishOf(body: JsonBody | LinesBody | undefined): { readonly key: string 
   });
 }
 
-function notLetIn(retryAfterS: number | undefined, isLink: boolean): Refused {
+function signInRefused(retryAfterS: number | undefined, isLink: boolean): Refused {
   if (retryAfterS !== undefined)
     return new Refused(429, 'TooManySignIns', 'Too many sign-ins have failed. Try again later.', { retryAfterS });
   const detail = isLink

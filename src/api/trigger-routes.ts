@@ -6,7 +6,7 @@ import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
 import { counted } from '../domain/shown.ts';
 import { MOST_IN_REQUEST } from '../domain/trigger.ts';
-import { bodyOf, type JsonBody, type LinesBody, unlessDoubled } from './bodies.ts';
+import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
@@ -156,7 +156,7 @@ function answerTo(takenIn: TakenIn): Answer {
 }
 
 function itemsOf(body: JsonBody): Item[] {
-  const value = unlessDoubled(body, TRIGGER_DEPTH);
+  const value = rejectDoubledKeys(body, TRIGGER_DEPTH);
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (list.length > MOST_IN_REQUEST)
     throw new Refused(
