@@ -235,7 +235,7 @@ test('with --prune, jobs of this task queue without a file are stopped when some
     const strangers = await here.run(['apply', folder, '--prune', '--yes']);
     expect(strangers.code).toBe(1);
     expect(unwrapped(strangers.stderr)).toContain(
-      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}): most likely it is the wrong folder. Nothing was done. To go ahead anyway, add --force.`,
+      `The folder has none of the 1 running job of this task queue, so all would be stopped (${unwanted}). Most likely it is the wrong folder. Nothing was done. To go ahead anyway, add --force.`,
     );
     expect((await there.jobs.status(unwanted)).state).toBe('paused');
     const done = await here.run(['apply', folder, '--prune', '--force', '--yes']);

@@ -15,7 +15,7 @@ export const editCommand = command({
     withFields(
       it.argument('<job>', 'id of the job').argument('[file]', 'JSON with the fields to change'),
       EDITABLE_FIELDS,
-    ).option('--yes', 'do not ask, even if a backfill then skips people'),
+    ).option('--yes', 'do not ask; required without a terminal if a backfill then skips people'),
   notes: `A field that is a list or an object, such as headers, onExit or answers, is
 replaced as a whole: give all of it.`,
   examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
