@@ -86,7 +86,7 @@ class PortTaken extends Error {
   override readonly name = 'PortTaken';
   readonly port: number;
   constructor(host: string, port: number, option: string, options?: ErrorOptions) {
-    super(`Port ${port} on ${host} is taken. Choose another with ${option} (0: a free one).`, options);
+    super(`Port ${port} on ${host} is taken. Choose another with ${option} (0: any free port).`, options);
     this.port = port;
   }
 }

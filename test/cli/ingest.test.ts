@@ -38,7 +38,7 @@ async function tried(args: readonly string[], input: string) {
 test('shows the triggers that would come out, by our names of audiences', async () => {
   const { code, out } = await tried(['segment'], example('segment'));
   expect(code).toBe(0);
-  expect(out).toBe('enter  7076027172059065053  our-vip  2026-11-27T08:30:00.123Z  email');
+  expect(out).toBe('enter  7076027172059065053  our-vip  2026-11-27 08:30:00.123 UTC  email');
   const batch = await tried(['segment', '--json'], example('segment-batch'));
   expect(JSON.parse(batch.out)).toEqual({
     ingest: 'segment',

@@ -133,7 +133,7 @@ test('a command whose port is taken says so, and what to do', async () => {
     const { terminal, err } = aTerminal();
     await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
     expect(err.join('\n')).toBe(
-      `Port ${other.port} on 127.0.0.1 is taken. Choose another with --port (0: a free one).`,
+      `Port ${other.port} on 127.0.0.1 is taken. Choose another with --port (0: any free port).`,
     );
   } finally {
     await other.close();

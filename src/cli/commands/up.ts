@@ -190,7 +190,7 @@ const ENDED =
   'The local Temporal server ended by itself; everything that it was given is in its database (--db). Start it again with: triggers up. Its last output:';
 /** Advice for a server that does not start: most often another server of ours has the port. */
 const PORT_TAKEN =
-  'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: a free one).';
+  'Perhaps another "triggers up" is running. Other ports: --port, --ui-port and --http-port (0: any free port).';
 
 /** Jobs also run without them, so the worker starts even if a server does not let us register them. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
