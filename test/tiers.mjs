@@ -46,6 +46,7 @@ export const TIERS = {
     'e2e/operators',
     'e2e/other-origins',
     'e2e/promises',
+    'e2e/quick-slices',
     'e2e/samples',
     'e2e/typed-input',
     'e2e/watch',

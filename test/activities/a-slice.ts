@@ -104,7 +104,7 @@ export class SliceLab {
       },
       ...rest,
     };
-    const deliver = createDeliver({
+    const { deliver } = createDeliver({
       source: this.source,
       spilledProfiles: new SpilledProfileReader(this.spilledIn),
       poster: this.#poster,

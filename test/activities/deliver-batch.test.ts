@@ -230,7 +230,7 @@ test('where enters and exits have requests of their own, a batch has one of them
     permits: 1,
     ...batchesOf(10, { request: { label: 'CRM', onExit: { method: 'PUT' } } }),
   });
-  const sent = lab.receiver.ledger.entries.map(({ target = 'POST /', elements = [] }) => [
+  const sent = lab.receiver.ledger.entries.map(({ target, elements = [] }) => [
     target,
     ...elements.map(({ message }) => `${message?.user} ${message?.event}`),
   ]);

@@ -64,7 +64,9 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   while (canDispatch(state, now)) {
     const dispatched = dispatchSlice(state, now);
     gather(state, now);
-    if (dispatched !== undefined) return { kind: 'deliver', slice: dispatched.input, bytes: dispatched.bytes };
+    if (dispatched === undefined) continue;
+    const { input: slice, bytes, isQuick } = dispatched;
+    return { kind: 'deliver', slice, bytes, isQuick };
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm) endStopping(state, now);

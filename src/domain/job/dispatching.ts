@@ -18,7 +18,7 @@ import {
   triggersOf,
 } from './throttles/batching.ts';
 import { calendarBarsUntil, mayStartUntil } from './throttles/calendar.ts';
-import { slicePermits, sliceSize } from './throttles/slice-size.ts';
+import { isQuick, slicePermits, sliceSize } from './throttles/slice-size.ts';
 import { quotaLeft, quotaLeftForMembers, spendQuota } from './throttles/quota.ts';
 import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 
@@ -119,6 +119,7 @@ function hasProbe(state: DispatcherState, now: number): boolean {
 interface DispatchedSlice {
   readonly input: SliceInput;
   readonly bytes: number;
+  readonly isQuick: boolean;
 }
 
 /**
@@ -219,8 +220,10 @@ function finish(
     ...(quotaFrom === undefined ? {} : { quotaFrom }),
     ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   };
+  const isQuick = maySendQuickly(state, slice, now);
   state.slices.set(slice.id, slice);
   return {
+    isQuick,
     input: {
       ...sliceInput(state, slice, pace, mayStartUntil(state, now)),
       settings: builder.settings,
@@ -229,6 +232,16 @@ function finish(
     // The settings go with every slice, and Export Fields can make them long.
     bytes: builder.bytes + state.jobBytes,
   };
+}
+
+/**
+ * Whether a slice is sent within the workflow task: only lone live triggers for an endpoint that is known to be healthy and fast. A job that
+ * stops needs the workflow task that the end of an activity brings.
+ */
+function maySendQuickly(state: DispatcherState, { triggers, isBackfill, perSecond }: Slice, now: number): boolean {
+  const { breaker, slices, stopping, requestMs } = state;
+  if (slices.size > 0 || isBackfill === true || perSecond !== undefined || stopping !== undefined) return false;
+  return !breaker.isCautious && isQuick(triggers.length, requestMs) && !hasReady(state, now);
 }
 
 /** Whether anybody is ready to be sent, regardless of other obstacles. */

@@ -22,6 +22,8 @@ export type Step =
       readonly kind: 'deliver';
       readonly slice: SliceInput;
       readonly bytes: number;
+      /** Send it within the workflow task, if it takes no longer than a moment. */
+      readonly isQuick: boolean;
     }
   | {
       readonly kind: 'start-backfill';
