@@ -19,7 +19,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { PackedSlice, SliceInput, SliceReport } from '../contract/slice.ts';
 import { answersGone } from '../domain/job/arriving.ts';
-import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
+import { quickTookLong, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
@@ -178,7 +178,9 @@ export class StepRunner {
     this.#quickAt = workflowInfo().historyLength;
     const packed = packSlice(slice);
     const end = await deliverQuickly(packed);
-    return 'report' in end ? end.report : await this.#send(slice, { ...packed, isOpen: true });
+    if ('report' in end) return end.report;
+    quickTookLong(this.#state, Date.now());
+    return await this.#send(slice, { ...packed, isOpen: true });
   }
 
   #send(slice: SliceInput, packed: PackedSlice): Promise<SliceReport> {

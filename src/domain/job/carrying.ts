@@ -46,6 +46,7 @@ const PLAIN = {
   rejects: true,
   nextSliceId: true,
   requestMs: true,
+  noQuickUntil: true,
   pause: true,
   stopping: true,
   endpointWait: true,

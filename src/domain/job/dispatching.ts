@@ -25,6 +25,9 @@ import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;
 
+/** How long no slice is quick after one took long, in ms: each of those costs more than an activity alone. */
+const NO_QUICK_MS = 30_000;
+
 /** A slice starts no request later than this: the estimate of its time may be off by half. */
 export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
 
@@ -239,9 +242,14 @@ function finish(
  * stops needs the workflow task that the end of an activity brings.
  */
 function maySendQuickly(state: DispatcherState, { triggers, isBackfill, perSecond }: Slice, now: number): boolean {
-  const { breaker, slices, stopping, requestMs } = state;
+  const { breaker, slices, stopping, requestMs, noQuickUntil = 0 } = state;
   if (slices.size > 0 || isBackfill === true || perSecond !== undefined || stopping !== undefined) return false;
-  return !breaker.isCautious && isQuick(triggers.length, requestMs) && !hasReady(state, now);
+  return noQuickUntil <= now && !breaker.isCautious && isQuick(triggers.length, requestMs) && !hasReady(state, now);
+}
+
+/** A slice took longer than a workflow task may wait: its endpoint, or the source that was asked for profiles. */
+export function quickTookLong(state: DispatcherState, now: number): void {
+  state.noQuickUntil = now + NO_QUICK_MS;
 }
 
 /** Whether anybody is ready to be sent, regardless of other obstacles. */

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Step } from '../../../src/domain/job/steps.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
 import { UNPROVEN, Breaker } from '../../../src/domain/job/throttles/breaker.ts';
+import { quickTookLong } from '../../../src/domain/job/dispatching.ts';
 import { AJob } from './a-job.ts';
 
 /** Whether the slices that the job dispatches now are quick. */
@@ -32,6 +33,7 @@ test.each<[string, number, (job: AJob) => void]>([
   ['the endpoint takes long', 20, (job) => (job.state.requestMs = 101)],
   ['the endpoint has accepted nothing yet', 20, (job) => (job.state.breaker = new Breaker(UNPROVEN))],
   ['the job is to stop', 20, (job) => stopJob(job.state, 'deliver')],
+  ['one has just taken long', 20, (job) => quickTookLong(job.state, job.now)],
   ['requests are spaced', 20, (job) => job.edit({ requestsPerSecond: 5 })],
 ])('no slice is quick while %s', (_, permits, but) => {
   const job = new AJob(permits);
@@ -40,6 +42,14 @@ test.each<[string, number, (job: AJob) => void]>([
   const quick = dispatched(job);
   expect(quick.length).toBeGreaterThan(0);
   expect(quick).not.toContain(true);
+});
+
+test('slices are quick again half a minute after one took long', () => {
+  const job = new AJob(20);
+  quickTookLong(job.state, job.now);
+  job.now += 30_000;
+  job.signal('1');
+  expect(dispatched(job)).toEqual([true]);
 });
 
 test('members of a backfill are not sent quickly', () => {
