@@ -79,8 +79,8 @@ test('a command says nothing about fields when it can read no profile', async ()
 });
 
 test.each([
-  [['--every', '10d'], "option '--every <time>' argument '10d' is invalid. It must be from 1s to 7d."],
-  [['--every', '0s'], "option '--every <time>' argument '0s' is invalid. It must be from 1s to 7d."],
+  [['--every', '10d'], "option '--every <time>' argument '10d' is invalid. It must be a duration from 1 s to 7 days"],
+  [['--every', '0s'], "option '--every <time>' argument '0s' is invalid. It must be a duration from 1 s to 7 days"],
   [['--largest-exit', '0'], 'It must be a whole number of percent, from 1 to 100.'],
   [['--largest-exit', '101'], 'It must be a whole number of percent, from 1 to 100.'],
 ])('a watch with %j is refused by the name and in the unit that were typed', async (options, said) => {
