@@ -225,7 +225,7 @@ test('a terminated job shows nothing in flight', async () => {
   await lab.jobs.enter(job, { audience: 'vip', user: 'x', profile: {} });
   await lab.statusWhen(job, ({ inFlight }) => inFlight === 1);
   await lab.handle(job).terminate();
-  expect(await lab.jobs.status(job)).toMatchObject({ state: 'stopped', inFlight: 0, waiting: 1 });
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'terminated', inFlight: 0, waiting: 1 });
   // The worker would wait for the request.
   await lab.receiver.close();
 });
