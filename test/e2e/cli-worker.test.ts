@@ -331,7 +331,7 @@ describe('watch', () => {
 
     const { stdout } = await operator.run(['watch', slug, '--every', '2h']);
     expect(unwrapped(stdout)).toBe(
-      `Watching ${slug} every 2 h. Current members are not reported. Follow it with: triggers watch --list`,
+      `Watching ${slug} every 2 h. The first round publishes nothing. Follow it with: triggers watch --list`,
     );
     const changed = await operator.json<WatchStatus>(['watch', slug, '--every', '1h', '--largest-exit', '30']);
     expect(changed).toMatchObject({ isNew: false, everyMs: 3_600_000, largestExitPercent: 30 });
@@ -343,9 +343,9 @@ describe('watch', () => {
 
     expect((await operator.run(['watch', slug, '--accept'])).stdout).toBe(`Nothing is held for ${slug}.\n`);
     for (let user = 0; user < 20; user++) lab.source.exit(id, String(user));
-    expect((await operator.run(['watch', slug, '--now'])).stdout).toBe(`Reading the members of ${slug} now.\n`);
+    expect((await operator.run(['watch', slug, '--now'])).stdout).toBe(`Starting a round of ${slug} now.\n`);
     await listed(({ held }) => held?.exits === 20);
-    expect((await operator.run(['watch', slug, '--accept'])).stdout).toContain('Accepted: 20 members of');
+    expect((await operator.run(['watch', slug, '--accept'])).stdout).toContain('Accepted: 20 exits from');
     await listed(({ exits }) => exits === 20);
 
     expect((await operator.run(['watch', slug, '--stop'])).stdout).toBe(`Stopped watching ${slug}.\n`);
