@@ -26,6 +26,7 @@ export interface DeliverDependencies {
   readonly userAgent: string;
   /** Whether this worker was frozen until a moment ago: a slice that it receives may then be stale. */
   readonly hasStalled: () => boolean;
+  readonly quickSlices: QuickSlices;
   /** Tells the job that a running slice keeps only this many of its permits. */
   readonly returnPermits: (workflowId: string, returned: PermitsReturned) => Promise<void>;
   /** Absent: nothing is counted. */
@@ -46,17 +47,21 @@ const STALLED_WAIT_MS = 1000;
  * report, and all waiting is left to the workflow.
  */
 export function createDeliver(dependencies: DeliverDependencies): Pick<Activities, 'deliver' | 'deliverQuickly'> {
-  const quick = new QuickSlices();
+  const { quickSlices } = dependencies;
   return {
     deliver: async (packed) => {
       const context = Context.current();
-      const slice = packed.isOpen === true ? await quick.take(keyOf(context, packed)) : begin(dependencies, packed);
+      const key = keyOf(context, packed);
+      if (packed.isOpen !== true && quickSlices.has(key)) await quickSlices.end(key);
+      const slice = packed.isOpen === true ? await quickSlices.take(key) : begin(dependencies, packed);
       context.cancellationSignal.addEventListener('abort', slice.cancel, { once: true });
       return await beating(() => slice.ended, heartbeats(context, slice.settled));
     },
-    deliverQuickly: async (packed) => {
-      const report = await quick.soon(keyOf(Context.current(), packed), () => begin(dependencies, packed, true));
-      return report === undefined ? { isOpen: true } : { report, slice: sentSlice(packed) };
+    deliverQuickly: async (packed, taskAt) => {
+      const key = keyOf(Context.current(), packed);
+      const end = await quickSlices.soon(key, packed, taskAt, () => begin(dependencies, packed, true));
+      if (end === 'late') return { isLate: true };
+      return end === 'open' ? { isOpen: true } : { report: end, slice: sentSlice(packed) };
     },
   };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
-import type { SliceReport } from '../contract/slice.ts';
+import type { PackedSlice, SliceReport } from '../contract/slice.ts';
 import type { SettledTriggers } from './send-budget.ts';
 
 /** A slice that this worker sends. */
@@ -13,37 +13,65 @@ export interface RunningSlice {
   readonly abort: () => void;
 }
 
-/**
- * How long a workflow task waits for its quick slice, in ms. Meanwhile the job learns of nothing; and at the hundredth signal in that time the
- * server ends the task, and has it done again.
- */
-const QUICK_MS = 100;
-/**
- * How long after that an activity may take to ask for the slice, in ms. If none does, the task was not completed, and the server gives it to
- * another worker, 10 s after its start. By then no request of this one may be open.
- */
-const ASKED_WITHIN_MS = 2_000;
+/** The times that a quick slice keeps to, in ms. */
+const TIMES = {
+  /**
+   * How long a workflow task waits for its quick slice. Meanwhile the job learns of nothing; and at the hundredth signal in that time the server
+   * ends the task, and has it done again.
+   */
+  waitMs: 100,
+  /** From this long after the start of its task, a slice is not begun. A worker that asks a closed run replays it, and must send nothing. */
+  lateMs: 3_000,
+  /** From then on no request is open that no activity has asked for: the server gives a task to another worker 10 s after its start. */
+  abortMs: 7_000,
+};
 
-/** The quick slices of a worker whose requests were open when their workflow task ended. An activity of the same job goes on with each. */
+/** A quick slice whose requests were open when its workflow task ended. */
+interface OpenSlice {
+  readonly slice: RunningSlice;
+  /** Its triggers, as text: a task that is done again may have others. */
+  readonly triggers: string;
+  readonly unasked: NodeJS.Timeout;
+}
+
+/** The quick slices of a worker. An activity of the same job goes on with each that takes long. */
 export class QuickSlices {
-  readonly #open = new Map<string, { readonly slice: RunningSlice; readonly unasked: NodeJS.Timeout }>();
-  readonly #askedWithinMs: number;
+  readonly #open = new Map<string, OpenSlice>();
+  readonly #times: typeof TIMES;
+  #waiting = 0;
+  #isClosing = false;
 
-  constructor(askedWithinMs = ASKED_WITHIN_MS) {
-    this.#askedWithinMs = askedWithinMs;
+  constructor(times: Partial<typeof TIMES> = {}) {
+    this.#times = { ...TIMES, ...times };
   }
 
-  /** Returns the report of a slice, if it comes soon; undefined: an activity is to ask for the slice. */
-  async soon(key: string, begin: () => RunningSlice): Promise<SliceReport | undefined> {
-    // A task that is done again on the same worker meets the slice of the first time.
-    const slice = this.#taken(key) ?? begin();
+  /**
+   * Returns the report of a slice, if it comes soon. `open`: an activity is to ask for the slice. `late`: nothing was begun.
+   *
+   * @param taskAt when the workflow task began, epoch ms.
+   */
+  async soon(
+    key: string,
+    { triggers }: Pick<PackedSlice, 'triggers'>,
+    taskAt: number,
+    begin: () => RunningSlice,
+  ): Promise<SliceReport | 'open' | 'late'> {
+    const text = JSON.stringify(triggers);
+    const isSame = this.#open.get(key)?.triggers === text;
+    if (!isSame) await this.end(key);
+    if (!isSame && (this.#isClosing || Date.now() >= taskAt + this.#times.lateMs)) return 'late';
+    this.#waiting++;
     const waiting = new AbortController();
     try {
-      const report = await Promise.race([slice.ended, sleep(QUICK_MS, undefined, { signal: waiting.signal })]);
-      if (report === undefined) this.#keep(key, slice);
-      return report;
+      // A task that is done again on the same worker meets the slice of the first time.
+      const slice = this.#taken(key) ?? begin();
+      const wait = sleep(this.#times.waitMs, 'open' as const, { signal: waiting.signal });
+      const end = await Promise.race([slice.ended, wait]);
+      if (end === 'open') this.#keep(key, slice, text, taskAt);
+      return end;
     } finally {
       waiting.abort();
+      this.#waiting--;
     }
   }
 
@@ -51,16 +79,34 @@ export class QuickSlices {
   async take(key: string): Promise<RunningSlice> {
     const slice = this.#taken(key);
     if (slice !== undefined) return slice;
-    await sleep(this.#askedWithinMs);
+    await sleep(this.#times.abortMs);
     throw ApplicationFailure.nonRetryable('another worker has sent this slice, and its report is lost', 'SliceNotHere');
   }
 
-  #keep(key: string, slice: RunningSlice): void {
-    const unasked = setTimeout(() => {
+  has(key: string): boolean {
+    return this.#open.has(key);
+  }
+
+  /** Ends a slice whose workflow task was done again with another one. */
+  async end(key: string): Promise<void> {
+    const slice = this.#taken(key);
+    slice?.abort();
+    await slice?.ended.catch(() => undefined);
+  }
+
+  /** Begins no more, and waits until none needs an activity. A worker that shuts down starts none. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    while (this.#waiting > 0 || this.#open.size > 0) await sleep(20);
+  }
+
+  #keep(key: string, slice: RunningSlice, triggers: string, taskAt: number): void {
+    const abort = (): void => {
       this.#open.delete(key);
       slice.abort();
-    }, this.#askedWithinMs);
-    this.#open.set(key, { slice, unasked });
+    };
+    const unasked = setTimeout(abort, Math.max(0, taskAt + this.#times.abortMs - Date.now()));
+    this.#open.set(key, { slice, triggers, unasked });
   }
 
   #taken(key: string): RunningSlice | undefined {

@@ -103,6 +103,8 @@ export interface PackedSlice extends Omit<SliceInput, 'triggers'> {
 export type QuickEnd =
   /** Its requests are still open; `deliver` goes on with them. */
   | { readonly isOpen: true }
+  /** It was too late to send it within the workflow task; `deliver` sends it. */
+  | { readonly isLate: true }
   /** A history has no other record of the slice. */
   | { readonly report: SliceReport; readonly slice: SentSlice };
 

@@ -64,6 +64,7 @@ const { deliverQuickly } = proxyLocalActivities<Activities>({
   startToCloseTimeout: '1 minute',
   // The job itself decides what is sent again, and when.
   retry: { maximumAttempts: 1 },
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 });
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
@@ -175,12 +176,13 @@ export class StepRunner {
 
   /** Sends a slice within this workflow task. If its endpoint takes longer after all, an activity goes on, and the task ends. */
   async #sendQuickly(slice: SliceInput): Promise<SliceReport> {
-    this.#quickAt = workflowInfo().historyLength;
     const packed = packSlice(slice);
-    const end = await deliverQuickly(packed);
+    const end = await deliverQuickly(packed, Date.now());
+    // Only now: where the task waited long for a place to run it, it was renewed meanwhile.
+    this.#quickAt = workflowInfo().historyLength;
     if ('report' in end) return end.report;
     quickTookLong(this.#state, Date.now());
-    return await this.#send(slice, { ...packed, isOpen: true });
+    return await this.#send(slice, 'isOpen' in end ? { ...packed, isOpen: true } : packed);
   }
 
   #send(slice: SliceInput, packed: PackedSlice): Promise<SliceReport> {

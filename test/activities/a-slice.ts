@@ -2,6 +2,7 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
+import { QuickSlices } from '../../src/activities/quick-slices.ts';
 import { SpilledProfileReader } from '../../src/activities/holders.ts';
 import type { DeliveryTracing, SliceTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
@@ -111,6 +112,7 @@ export class SliceLab {
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',
       hasStalled: () => this.hasStalled,
+      quickSlices: new QuickSlices(),
       metrics: this.metrics,
       tracing: this.tracing,
       returnPermits: async (workflowId, returned) => void this.returned.push({ workflowId, ...returned }),

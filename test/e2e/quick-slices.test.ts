@@ -1,8 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import type { Answer } from '../../src/local/receiver.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Lab, labOfTest } from '../support/lab.ts';
+
+/** From then on, a workflow task sends nothing. */
+const LATE_MS = 3_500;
 
 /** How often the runs of a job sent a slice within a workflow task, and how often an activity sent one or went on with one. */
 async function sendings(lab: Lab, job: string): Promise<{ runs: number; quick: number; activities: number }> {
@@ -57,4 +61,37 @@ test('an activity goes on with a request that takes long after all, and meanwhil
   await lab.statusWhen(job, ({ inFlight, delivered }) => inFlight === 1 && delivered === 3);
   await lab.statusWhen(job, ({ delivered }) => delivered === 4);
   expect(arrived()).toEqual(['first', 'second', 'slow', 'other']);
+});
+
+test('a worker that shuts down with a request open sends it once', async () => {
+  const lab = await labOfTest({
+    receiver: { answer: ({ message }) => ({ status: 200, delayMs: message?.user === 'slow' ? 700 : 0 }) },
+    workers: 0,
+  });
+  const worker = await lab.addWorker();
+  const job = await lab.start();
+  for (const user of ['first', 'second']) {
+    await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+    await lab.statusWhen(job, ({ waiting, inFlight }) => waiting === 0 && inFlight === 0);
+  }
+  await lab.jobs.enter(job, { audience: 'vip', user: 'slow', profile: {} });
+  await lab.receiver.ledger.waitFor(({ entries }) => entries.some(({ message }) => message?.user === 'slow'));
+  await lab.shutdown(worker);
+  await lab.addWorker();
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 3, duplicates: 0 });
+});
+
+test('asking a job that was terminated sends nothing', async () => {
+  const lab = await labOfTest();
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'first', profile: {} });
+  await lab.statusWhen(job, ({ waiting, delivered }) => waiting === 0 && delivered === 1);
+  await lab.stopWorkers();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'late', profile: {} });
+  await lab.handle(job).terminate();
+  await setTimeout(LATE_MS);
+  await lab.addWorker();
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'terminated', delivered: 1 });
+  expect(lab.receiver.ledger.entries.map(({ message }) => message?.user)).toEqual(['first']);
 });

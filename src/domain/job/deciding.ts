@@ -65,7 +65,9 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
     const dispatched = dispatchSlice(state, now);
     gather(state, now);
     if (dispatched === undefined) continue;
-    const { input: slice, bytes, isQuick } = dispatched;
+    const { input: slice, bytes } = dispatched;
+    // A run never ends in a task that sent a quick slice, so the last one before its end is none.
+    const isQuick = dispatched.isQuick && !endsWhenCalm(state, now, run);
     return { kind: 'deliver', slice, bytes, isQuick };
   }
   if (calm && isDone(state)) return { kind: 'finish' };

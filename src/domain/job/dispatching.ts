@@ -244,7 +244,13 @@ function finish(
 function maySendQuickly(state: DispatcherState, { triggers, isBackfill, perSecond }: Slice, now: number): boolean {
   const { breaker, slices, stopping, requestMs, noQuickUntil = 0 } = state;
   if (slices.size > 0 || isBackfill === true || perSecond !== undefined || stopping !== undefined) return false;
-  return noQuickUntil <= now && !breaker.isCautious && isQuick(triggers.length, requestMs) && !hasReady(state, now);
+  return (
+    noQuickUntil <= now &&
+    !breaker.isOpen &&
+    !breaker.isCautious &&
+    isQuick(triggers.length, requestMs) &&
+    !hasReady(state, now)
+  );
 }
 
 /** A slice took longer than a workflow task may wait: its endpoint, or the source that was asked for profiles. */

@@ -52,6 +52,12 @@ test('slices are quick again half a minute after one took long', () => {
   expect(dispatched(job)).toEqual([true]);
 });
 
+test('the last slice before the end of a run is not quick', () => {
+  const job = new AJob(20).facts({ continueSuggested: true });
+  job.signal('1');
+  expect(job.step()).toMatchObject({ kind: 'deliver', isQuick: false });
+});
+
 test('members of a backfill are not sent quickly', () => {
   const job = new AJob(20);
   job.backfill(['1']);
