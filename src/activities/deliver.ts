@@ -13,7 +13,7 @@ import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import { beating } from './beating.ts';
 import type { SpilledProfileReader } from './holders.ts';
-import { QuickSlices, type RunningSlice } from './quick-slices.ts';
+import type { QuickSlices, RunningSlice } from './quick-slices.ts';
 import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
