@@ -54,6 +54,8 @@ export function createDeliver(dependencies: DeliverDependencies): Pick<Activitie
       const key = keyOf(context, packed);
       if (packed.isOpen !== true && quickSlices.has(key)) await quickSlices.end(key);
       const slice = packed.isOpen === true ? await quickSlices.take(key) : begin(dependencies, packed);
+      // It may have been cancelled while it waited above; then the signal tells no more.
+      if (context.cancellationSignal.aborted) slice.cancel();
       context.cancellationSignal.addEventListener('abort', slice.cancel, { once: true });
       return await beating(() => slice.ended, heartbeats(context, slice.settled));
     },

@@ -29,8 +29,8 @@ const TIMES = {
 /** A quick slice whose requests were open when its workflow task ended. */
 interface OpenSlice {
   readonly slice: RunningSlice;
-  /** Its triggers, as text: a task that is done again may have others. */
-  readonly triggers: string;
+  /** A task that is done again may have others. */
+  readonly triggers: PackedSlice['triggers'];
   readonly unasked: NodeJS.Timeout;
 }
 
@@ -56,8 +56,8 @@ export class QuickSlices {
     taskAt: number,
     begin: () => RunningSlice,
   ): Promise<SliceReport | 'open' | 'late'> {
-    const text = JSON.stringify(triggers);
-    const isSame = this.#open.get(key)?.triggers === text;
+    const open = this.#open.get(key);
+    const isSame = open !== undefined && JSON.stringify(open.triggers) === JSON.stringify(triggers);
     if (!isSame) await this.end(key);
     if (!isSame && (this.#isClosing || Date.now() >= taskAt + this.#times.lateMs)) return 'late';
     this.#waiting++;
@@ -67,7 +67,7 @@ export class QuickSlices {
       const slice = this.#taken(key) ?? begin();
       const wait = sleep(this.#times.waitMs, 'open' as const, { signal: waiting.signal });
       const end = await Promise.race([slice.ended, wait]);
-      if (end === 'open') this.#keep(key, slice, text, taskAt);
+      if (end === 'open') this.#keep(key, slice, triggers, taskAt);
       return end;
     } finally {
       waiting.abort();
@@ -100,7 +100,7 @@ export class QuickSlices {
     while (this.#waiting > 0 || this.#open.size > 0) await sleep(20);
   }
 
-  #keep(key: string, slice: RunningSlice, triggers: string, taskAt: number): void {
+  #keep(key: string, slice: RunningSlice, triggers: PackedSlice['triggers'], taskAt: number): void {
     const abort = (): void => {
       this.#open.delete(key);
       slice.abort();

@@ -423,17 +423,21 @@ function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefin
   return isClosing == null ? undefined : {};
 }
 
+/** A part of a marker that the SDK itself writes, and never encrypts. */
+function markedIn(payloads: readonly Payload[] | null | undefined): unknown {
+  const [payload] = payloads ?? [];
+  return payload === undefined ? undefined : payloadConverter.fromPayload(payload);
+}
+
 /** The name in a marker of the kind that `patched` makes, which is Temporal's own and never encrypted; '' for any other. */
 function patchOf(payloads: readonly Payload[] | null | undefined): string {
-  const [payload] = payloads ?? [];
-  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
+  const data = markedIn(payloads);
   return isRecord(data) && typeof data['id'] === 'string' ? data['id'] : '';
 }
 
 /** When an activity within a workflow task ended, epoch ms, by the SDK's part of its marker; undefined for another marker. */
 function endedAtMs(payloads: readonly Payload[] | null | undefined): number | undefined {
-  const [payload] = payloads ?? [];
-  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
+  const data = markedIn(payloads);
   const time = isRecord(data) ? data['complete_time'] : undefined;
   if (!isRecord(time) || typeof time['seconds'] !== 'number' || typeof time['nanos'] !== 'number') return undefined;
   return time['seconds'] * 1000 + Math.floor(time['nanos'] / 1_000_000);
