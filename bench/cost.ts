@@ -43,8 +43,6 @@ function actionsOf(event: HistoryEvent): number {
     event.workflowExecutionUpdateAcceptedEventAttributes ??
     event.activityTaskStartedEventAttributes ??
     event.timerStartedEventAttributes ??
-    // A quick slice: there is one in a workflow task at most.
-    event.markerRecordedEventAttributes ??
     event.startChildWorkflowExecutionInitiatedEventAttributes ??
     event.signalExternalWorkflowExecutionInitiatedEventAttributes ??
     event.upsertWorkflowSearchAttributesEventAttributes;

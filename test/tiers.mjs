@@ -46,7 +46,6 @@ export const TIERS = {
     'e2e/operators',
     'e2e/other-origins',
     'e2e/promises',
-    'e2e/quick-slices',
     'e2e/samples',
     'e2e/typed-input',
     'e2e/watch',

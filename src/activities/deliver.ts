@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../contract/ports.ts';
-import type { FailedAttempt, PackedSlice, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
+import type { FailedAttempt, PermitsReturned, SliceInput, SliceReport } from '../contract/slice.ts';
 import { HEARTBEAT_TIMEOUT_MS, LOOK_UP_MS } from '../domain/limits.ts';
 import type { Profile } from '../domain/message.ts';
 import { jobIdOf } from '../domain/names.ts';
-import { sentSlice, unpackSlice } from '../domain/slice.ts';
+import { unpackSlice } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
@@ -13,7 +13,6 @@ import type { Authorizations } from '../webhook/authorizations.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import { beating } from './beating.ts';
 import type { SpilledProfileReader } from './holders.ts';
-import type { QuickSlices, RunningSlice } from './quick-slices.ts';
 import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
 import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
@@ -26,7 +25,6 @@ export interface DeliverDependencies {
   readonly userAgent: string;
   /** Whether this worker was frozen until a moment ago: a slice that it receives may then be stale. */
   readonly hasStalled: () => boolean;
-  readonly quickSlices: QuickSlices;
   /** Tells the job that a running slice keeps only this many of its permits. */
   readonly returnPermits: (workflowId: string, returned: PermitsReturned) => Promise<void>;
   /** Absent: nothing is counted. */
@@ -43,69 +41,33 @@ const QUIET_HEARTBEAT_MS = HEARTBEAT_TIMEOUT_MS / 4;
 const STALLED_WAIT_MS = 1000;
 
 /**
- * The activities that send: every POST of every job is made here. They do not fail, whatever the endpoint does: each trigger's outcome is in the
+ * The activity that sends: every POST of every job is made here. It does not fail, whatever the endpoint does: each trigger's outcome is in the
  * report, and all waiting is left to the workflow.
  */
-export function createDeliver(dependencies: DeliverDependencies): Pick<Activities, 'deliver' | 'deliverQuickly'> {
-  const { quickSlices } = dependencies;
-  return {
-    deliver: async (packed) => {
-      const context = Context.current();
-      const key = keyOf(context, packed);
-      if (packed.isOpen !== true && quickSlices.has(key)) await quickSlices.end(key);
-      const slice = packed.isOpen === true ? await quickSlices.take(key) : begin(dependencies, packed);
-      // It may have been cancelled while it waited above; then the signal tells no more.
-      if (context.cancellationSignal.aborted) slice.cancel();
-      context.cancellationSignal.addEventListener('abort', slice.cancel, { once: true });
-      return await beating(() => slice.ended, heartbeats(context, slice.settled));
-    },
-    deliverQuickly: async (packed, taskAt) => {
-      const key = keyOf(Context.current(), packed);
-      const end = await quickSlices.soon(key, packed, taskAt, () => begin(dependencies, packed, true));
-      if (end === 'late') return { isLate: true };
-      return end === 'open' ? { isOpen: true } : { report: end, slice: sentSlice(packed) };
-    },
+export function createDeliver(dependencies: DeliverDependencies): Activities['deliver'] {
+  return async (packed) => {
+    const slice = unpackSlice(packed);
+    const context = Context.current();
+    const settled = new SettledTriggers(slice.triggers.length);
+    const { workflowExecution: { workflowId = '' } = {} } = context.info;
+    const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace);
+    // This worker was frozen, and another one may have the slice by now. Or the slice is too late by this worker's clock, but not yet by the
+    // server's. In both cases the job dispatches its triggers again at once.
+    if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
+      await sleep(STALLED_WAIT_MS);
+      return report(settled, NOTHING_SENT, starts);
+    }
+    const { metrics, logsAttempts = false } = dependencies;
+    const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
+    const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
+    try {
+      const sending = { slice, settled, telemetry, starts, workflowId };
+      const sent = await beating(() => send(dependencies, sending), heartbeats(context, settled));
+      return report(settled, sent, starts);
+    } finally {
+      telemetry.close();
+    }
   };
-}
-
-function keyOf({ info }: Context, { sliceId }: PackedSlice): string {
-  return `${info.workflowExecution?.runId}/${sliceId}`;
-}
-
-/** Starts to send a slice. */
-function begin(dependencies: DeliverDependencies, packed: PackedSlice, isQuick = false): RunningSlice {
-  const slice = unpackSlice(packed);
-  const settled = new SettledTriggers(slice.triggers.length);
-  const cancelling = new AbortController();
-  const aborting = isQuick ? new AbortController() : undefined;
-  const sending = { slice, settled, cancelled: cancelling.signal, aborted: aborting?.signal };
-  const cancel = (): void => cancelling.abort();
-  const abort = (): void => {
-    cancel();
-    aborting?.abort();
-  };
-  return { settled, ended: sendInTime(dependencies, sending), cancel, abort };
-}
-
-async function sendInTime(dependencies: DeliverDependencies, sending: SliceToSend): Promise<SliceReport> {
-  const { slice, settled } = sending;
-  const { info, log } = Context.current();
-  const { workflowExecution: { workflowId = '' } = {} } = info;
-  const starts = slice.pace === undefined ? undefined : new PacedStarts(slice.pace);
-  // This worker was frozen, and another one may have the slice by now. Or the slice is too late by this worker's clock, but not yet by the
-  // server's. In both cases the job dispatches its triggers again at once.
-  if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
-    await sleep(STALLED_WAIT_MS);
-    return report(settled, NOTHING_SENT, starts);
-  }
-  const { metrics, logsAttempts = false } = dependencies;
-  const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
-  const telemetry = new SliceTelemetry({ slice, log, logsAttempts, metrics, tracing });
-  try {
-    return report(settled, await send(dependencies, { ...sending, workflowId, telemetry, starts }), starts);
-  } finally {
-    telemetry.close();
-  }
 }
 
 /**
@@ -124,9 +86,7 @@ function heartbeats(context: Context, settled: SettledTriggers): () => void {
   };
 }
 
-type SliceToSend = Pick<SliceSendingOptions, 'slice' | 'settled' | 'cancelled' | 'aborted'>;
-
-interface Sending extends SliceToSend, Pick<SliceSendingOptions, 'telemetry' | 'starts'> {
+interface Sending extends Pick<SliceSendingOptions, 'slice' | 'settled' | 'telemetry' | 'starts'> {
   readonly workflowId: string;
 }
 
@@ -159,6 +119,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     authorization: found.authorization,
     ...looked,
     spilled,
+    cancelled: Context.current().cancellationSignal,
     returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) =>
       returnPermits(workflowId, { sliceId: slice.sliceId, ...returned }),
   };

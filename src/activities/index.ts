@@ -39,7 +39,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   const spilledProfiles = new SpilledProfileReader(sideWorkflows);
   const prepareJob = createPrepareJob(dependencies);
   return {
-    ...createDeliver({ ...dependencies, spilledProfiles }),
+    deliver: createDeliver({ ...dependencies, spilledProfiles }),
     listMembers: (...page) => beating(() => listMembers(...page)),
     countMembers: createCountMembers(source),
     isMember: (audience, user) => source.isMember(audience, user),

@@ -47,8 +47,6 @@ export interface SliceSendingOptions {
   readonly starts: PacedStarts | undefined;
   /** Aborted when the slice is no longer wanted, for example because its job was paused or terminated. */
   readonly cancelled: AbortSignal;
-  /** Aborted when open requests are to end; undefined: they never have to. */
-  readonly aborted: AbortSignal | undefined;
   readonly returnPermits: (returned: Omit<PermitsReturned, 'sliceId'>) => Promise<void>;
 }
 

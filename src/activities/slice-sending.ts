@@ -179,7 +179,7 @@ export class SliceSending {
 
   /** Sends a batch without the people whom its template skips; false if nothing is left to send. */
   #post(slot: PermitSlot, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
-    const { slice, poster, url, telemetry, starts, aborted } = this.#options;
+    const { slice, poster, url, telemetry, starts } = this.#options;
     const authorization = this.#authorization;
     let batch = whole;
     let request = this.#makeRequest(batch, authorization);
@@ -199,7 +199,7 @@ export class SliceSending {
     telemetry.requestBegan();
     starts?.start();
     if (!slot.isSecond) this.#countStarted(batch.places.length);
-    poster.post(url, request, slice.settings.requestTimeoutMs, done, aborted);
+    poster.post(url, request, slice.settings.requestTimeoutMs, done);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import type { Verdict } from '../domain/verdict.ts';
-import type { SentSlice, SliceInput, SliceProgress, SliceReport } from './slice.ts';
+import type { SliceInput, SliceProgress, SliceReport } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** How a slice ended, according to the job's history. */
@@ -9,12 +9,9 @@ export type SliceEnd =
   | { readonly kind: 'lost'; readonly progress?: SliceProgress }
   | { readonly kind: 'running'; readonly progress?: SliceProgress };
 
-/** A slice in a history: all of it, or of a quick one the part that makes its report clear. */
-export type RecordedSlice = SliceInput | (Omit<SentSlice, 'triggers'> & Pick<SliceInput, 'triggers'>);
-
 /** A slice, from its start to its end. */
 export interface SliceRun {
-  readonly slice: RecordedSlice;
+  readonly slice: SliceInput;
   readonly end: SliceEnd;
   /** Epoch ms: when a worker last started it; absent when none is known to have. */
   readonly startedAtMs?: number;

@@ -7,7 +7,7 @@ import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts'
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
-import type { PackedSlice, QuickEnd, SliceReport } from './slice.ts';
+import type { PackedSlice, SliceReport } from './slice.ts';
 import type { Calendar, CalendarSettings } from './timing.ts';
 import type { ConfirmedChanges, PublishReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
@@ -67,12 +67,6 @@ export interface Activities {
   sendSample(input: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: the outcome of each trigger is in the report. */
   deliver(slice: PackedSlice): Promise<SliceReport>;
-  /**
-   * The same within a workflow task. After a moment it returns, and `deliver` goes on.
-   *
-   * @param taskAt when the task began, epoch ms.
-   */
-  deliverQuickly(slice: PackedSlice, taskAt: number): Promise<QuickEnd>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
   /** Keeps a part of an endpoint's list. Calling it again changes nothing. */

@@ -95,22 +95,6 @@ export type PackedSliceTrigger =
 /** A slice as it goes to the activity and into the job's history: a third of the bytes. */
 export interface PackedSlice extends Omit<SliceInput, 'triggers'> {
   readonly triggers: readonly PackedSliceTrigger[];
-  /** True: a quick slice whose requests are still open; only the worker that has them can go on with it. */
-  readonly isOpen?: true;
-}
-
-/** Result of `deliverQuickly`. */
-export type QuickEnd =
-  /** Its requests are still open; `deliver` goes on with them. */
-  | { readonly isOpen: true }
-  /** It was too late to send it within the workflow task; `deliver` sends it. */
-  | { readonly isLate: true }
-  /** A history has no other record of the slice. */
-  | { readonly report: SliceReport; readonly slice: SentSlice };
-
-/** The part of a slice that is needed to understand its report. */
-export interface SentSlice extends Pick<PackedSlice, 'sliceId' | 'audiences' | 'triggers'> {
-  readonly settings: Pick<DeliverySettings, 'subscriptionId'>;
 }
 
 /** An attempt that did not deliver, as a value. */

@@ -4,7 +4,6 @@ import type {
   HalvedBatches,
   PackedSlice,
   PackedSliceTrigger,
-  SentSlice,
   SliceInput,
   SliceProgress,
   SliceReport,
@@ -32,7 +31,7 @@ export function packSlice(slice: SliceInput): PackedSlice {
 }
 
 /** @throws RangeError for what `packSlice` did not pack. */
-export function unpackSlice<S extends SentSlice>(packed: S): Omit<S, 'triggers'> & Pick<SliceInput, 'triggers'> {
+export function unpackSlice(packed: PackedSlice): SliceInput {
   const { audiences, sliceId } = packed;
   let before = '';
   const triggers = packed.triggers.map(([user, what, when, more]): SliceTrigger => {
@@ -45,19 +44,6 @@ export function unpackSlice<S extends SentSlice>(packed: S): Omit<S, 'triggers'>
     return { user, event: what % 2 === 1 ? 'enter' : 'exit', at, ...more, audience };
   });
   return { ...packed, triggers };
-}
-
-/** The part of a slice that its history keeps with the report. */
-export function sentSlice({ sliceId, audiences, triggers, settings }: PackedSlice): SentSlice {
-  const { subscriptionId } = settings;
-  return { sliceId, audiences, settings: { subscriptionId }, triggers: triggers.map(withoutProfile) };
-}
-
-function withoutProfile(trigger: PackedSliceTrigger): PackedSliceTrigger {
-  const [user, what, at, more] = trigger;
-  if (more?.profile === undefined) return trigger;
-  const { profile: _, ...rest } = more;
-  return [user, what, at, rest];
 }
 
 // Another build may have written a report or a heartbeat, so both are foreign data: they are read completely before anything depends on

@@ -13,16 +13,10 @@ import type { WebhookRequest } from './request.ts';
 export interface Poster {
   /**
    * Makes one request, and only one attempt, whatever happens. The request goes to its own URL if it has one. `mostMs` can shorten its timeout but
-   * never extend it; `aborted` ends it as its timeout would. Calls `done` once, possibly before returning; `done` must not throw. It is a callback, since promises cost much more
+   * never extend it. Calls `done` once, possibly before returning; `done` must not throw. It is a callback, since promises cost much more
    * (`SliceSending`).
    */
-  post(
-    url: URL,
-    request: WebhookRequest,
-    mostMs: number,
-    done: (attempt: HttpAttempt) => void,
-    aborted?: AbortSignal,
-  ): void;
+  post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
   /** Closes idle connections and waits for requests in flight. */
   close(): Promise<void>;
 }
@@ -33,13 +27,12 @@ export function createPoster(options: GuardedAgentsOptions): Poster {
   const deadlines = new Deadlines();
   const agents = new GuardedAgents(options);
   return {
-    post: (usual, { headers, query, identity, body, method = 'POST', url = usual }, mostMs, done, aborted) => {
+    post: (usual, { headers, query, identity, body, method = 'POST', url = usual }, mostMs, done) => {
       const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
         deadlines.delete(settled);
         done(attempt);
       });
       deadlines.add(handler);
-      aborted?.addEventListener('abort', () => handler.expire(), { once: true });
       const path = url.pathname + joined(url.search, query);
       // Redirects are not followed: undici does that only with an interceptor, and none is installed.
       agents.of(identity).dispatch({ origin: url.origin, path, method, headers, body }, handler);

@@ -6,7 +6,6 @@ import { NativeConnection, Runtime, type InjectedSinks, Worker, type WorkerOptio
 import { definedOf } from '../domain/json.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { type ActivityDependencies, createActivities } from '../activities/index.ts';
-import { QuickSlices } from '../activities/quick-slices.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
 import { addressOf, type ConnectConfig } from '../client/connect.ts';
@@ -157,7 +156,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const reload =
     readConfig &&
     opened.with(reloadWith(readConfig, config, dependencies.authorizations), (reloading) => reloading.end());
-  const running = run(worker, opened, readiness, dependencies.quickSlices);
+  const running = run(worker, opened, readiness);
   readiness.begin({
     isPolling: () => isPolling(worker),
     temporalProblem: async () => (await temporalProblem(client))?.message,
@@ -262,7 +261,6 @@ async function openWorld(
     logsAttempts: config.logLevel === 'debug',
     authorizations,
     hasStalled: () => stalls.hasStalled(),
-    quickSlices: new QuickSlices(),
     userAgent: `audience-triggers/${release()}`,
     requestTimeoutMs,
     alertBacklogMs: config.alerts.backlogMinutes * 60_000,
@@ -334,12 +332,7 @@ function isPolling(worker: Worker): boolean {
   return runState === 'RUNNING' && workflowPollerState === 'POLLING' && activityPollerState === 'POLLING';
 }
 
-function run(
-  worker: Worker,
-  opened: OpenResources,
-  readiness: Readiness,
-  quickSlices: QuickSlices,
-): Pick<RunningWorker, 'failed' | 'shutdown'> {
+function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<RunningWorker, 'failed' | 'shutdown'> {
   const running = worker.run();
   const failed = new Promise<never>((_, reject) => {
     running.catch(reject);
@@ -349,8 +342,6 @@ function run(
     failed,
     shutdown: async () => {
       readiness.end();
-      // The requests that outlast their workflow tasks need an activity each, and a worker that shuts down starts none.
-      await quickSlices.close();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await running.catch(() => undefined);
       await opened.close();

@@ -128,8 +128,7 @@ class JobRun {
       historyBytes: historySize,
       ageMs: Date.now() - this.#startedAt,
       continueSuggested: isNextRunWanted() || Date.now() >= this.#endsAt,
-      busy:
-        this.#steps.underWay > 0 || this.#steps.hasSentQuickly || this.updates.hasPendingEdit || !this.#inbox.isEmpty,
+      busy: this.#steps.underWay > 0 || this.updates.hasPendingEdit || !this.#inbox.isEmpty,
       atHolders: this.#steps.atHolders > 0,
     };
   }

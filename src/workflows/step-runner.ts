@@ -7,7 +7,6 @@ import {
   log,
   ParentClosePolicy,
   proxyActivities,
-  proxyLocalActivities,
   startChild,
   TimeoutFailure,
   workflowInfo,
@@ -17,9 +16,9 @@ import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
-import type { PackedSlice, SliceInput, SliceReport } from '../contract/slice.ts';
+import type { SliceInput } from '../contract/slice.ts';
 import { answersGone } from '../domain/job/arriving.ts';
-import { quickTookLong, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
+import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
@@ -60,12 +59,6 @@ const withRetries = (summary: string): Pick<Activities, RetriedActivity> =>
 /** A holder that cannot be read this many times at once is read again after a while (`UnreadableHolder`). */
 const LOAD_ATTEMPTS = 3;
 type RetriedActivity = 'spill' | 'drop' | 'keepDeadLetters' | 'raiseAlerts' | 'readCalendar';
-const { deliverQuickly } = proxyLocalActivities<Activities>({
-  startToCloseTimeout: '1 minute',
-  // The job itself decides what is sent again, and when.
-  retry: { maximumAttempts: 1 },
-  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-});
 const { lookUpWorkflow } = proxyActivities<Activities>({
   startToCloseTimeout: '10 seconds',
   scheduleToCloseTimeout: '1 minute',
@@ -87,8 +80,6 @@ export class StepRunner {
   /** Holders that are being written or read: the next run does it anew. */
   atHolders = 0;
   #isEditing = false;
-  /** The length of the history in the last workflow task that sent a quick slice. */
-  #quickAt: number | undefined;
   readonly #state: DispatcherState;
   readonly #wake: () => void;
   readonly #workflowId = workflowInfo().workflowId;
@@ -146,20 +137,23 @@ export class StepRunner {
     void this.#track(this.#edit(request), 'edit');
   }
 
-  /**
-   * Whether this workflow task sent a quick slice. The run may not end in the same one: if the server refuses the end, because of a signal
-   * meanwhile, it forgets the whole task, and the slice is sent again.
-   */
-  get hasSentQuickly(): boolean {
-    return this.#quickAt === workflowInfo().historyLength;
-  }
-
-  async #deliver({ slice, isQuick }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
+  async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
+    const { requestTimeoutMs } = slice.settings;
+    const { deliver } = proxyActivities<Activities>({
+      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
+      startToCloseTimeout: sliceEndsWithinMs(requestTimeoutMs) + 60_000,
+      // The job itself decides what is sent again, and when.
+      retry: { maximumAttempts: 1 },
+      // Its report says how far it got.
+      cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
+      summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
+    });
     const scope = new CancellationScope();
     this.#deliveries.set(slice.sliceId, scope);
     let report: unknown;
     try {
-      report = await scope.run(() => (isQuick ? this.#sendQuickly(slice) : this.#send(slice, packSlice(slice))));
+      report = await scope.run(() => deliver(packSlice(slice)));
     } catch (error) {
       this.#deliveries.delete(slice.sliceId);
       this.#settleFailed(slice, error);
@@ -172,31 +166,6 @@ export class StepRunner {
         slice: slice.sliceId,
       });
     this.#wake();
-  }
-
-  /** Sends a slice within this workflow task. If its endpoint takes longer after all, an activity goes on, and the task ends. */
-  async #sendQuickly(slice: SliceInput): Promise<SliceReport> {
-    const packed = packSlice(slice);
-    const end = await deliverQuickly(packed, Date.now());
-    // Only now: where the task waited long for a place to run it, it was renewed meanwhile.
-    this.#quickAt = workflowInfo().historyLength;
-    if ('report' in end) return end.report;
-    quickTookLong(this.#state, Date.now());
-    return await this.#send(slice, 'isOpen' in end ? { ...packed, isOpen: true } : packed);
-  }
-
-  #send(slice: SliceInput, packed: PackedSlice): Promise<SliceReport> {
-    const { deliver } = proxyActivities<Activities>({
-      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
-      startToCloseTimeout: sliceEndsWithinMs(slice.settings.requestTimeoutMs) + 60_000,
-      // The job itself decides what is sent again, and when.
-      retry: { maximumAttempts: 1 },
-      // Its report says how far it got.
-      cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-      allowEagerDispatch: this.#state.slices.size <= EAGER_SLICES || isSlow(this.#state.requestMs),
-      summary: `${counted(slice.triggers.length, 'trigger')}, ${counted(slice.permits, 'permit')}`,
-    });
-    return deliver(packed);
   }
 
   #settleFailed({ sliceId, settings: { requestTimeoutMs } }: SliceInput, error: unknown): void {

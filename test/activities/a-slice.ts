@@ -2,7 +2,6 @@ import { afterEach } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import { createDeliver } from '../../src/activities/deliver.ts';
-import { QuickSlices } from '../../src/activities/quick-slices.ts';
 import { SpilledProfileReader } from '../../src/activities/holders.ts';
 import type { DeliveryTracing, SliceTracing } from '../../src/activities/slice-telemetry.ts';
 import type {
@@ -105,14 +104,13 @@ export class SliceLab {
       },
       ...rest,
     };
-    const { deliver } = createDeliver({
+    const deliver = createDeliver({
       source: this.source,
       spilledProfiles: new SpilledProfileReader(this.spilledIn),
       poster: this.#poster,
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',
       hasStalled: () => this.hasStalled,
-      quickSlices: new QuickSlices(),
       metrics: this.metrics,
       tracing: this.tracing,
       returnPermits: async (workflowId, returned) => void this.returned.push({ workflowId, ...returned }),

@@ -152,7 +152,8 @@ describe('triggers', () => {
     ];
     const answer = await answerWhen(
       async () => await ask('/v1/triggers', { body: body.map((one) => ({ ...one, at: '2026-01-01T00:00:00Z' })) }),
-      ({ body: { jobs: told } }) => jobs.every((job) => job in told),
+      // The list of jobs may turn old between two names of a request: then only the later one finds the jobs.
+      ({ body: { jobs: counts } }) => Object.values(counts).filter((count) => count === 2).length === jobs.length,
       1100,
     );
     expect(answer).toMatchObject({ status: 202, body: { accepted: 2, unmatched: 1 } });

@@ -11,7 +11,7 @@ import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 const MEMBERS = Array.from({ length: 2000 }, (_, i) => `member-${i}`);
 // A reset is of one run: more events than the server's, or a job would have begun another one before it is reset.
-const SERVER_LIMITS = { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 102_400 };
+const SERVER_LIMITS = { payloadBytes: 64 * 1024, signalsPerRun: 10_000, eventsPerRun: 1_024_000 };
 
 let delayMs = 0;
 /** From this arrival on, the endpoint takes its time. */

@@ -9,7 +9,7 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../../contract/attempt.ts';
 import type { AddressedAnswer, DeadLetter } from '../../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
-import type { PackedSlice, QuickEnd, SliceProgress } from '../../contract/slice.ts';
+import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
@@ -228,9 +228,6 @@ interface Scheduled {
   startedAtMs: number | undefined;
 }
 
-/** The SDK's name for the marker of an activity within a workflow task. */
-const LOCAL_ACTIVITY = 'core_local_activity';
-
 const READ: ReadonlySet<string> = new Set(['deliver', 'prepareJob', 'keepDeadLetters']);
 
 class RunReader {
@@ -239,8 +236,6 @@ class RunReader {
   /** The person that is asked about; undefined: everybody. */
   readonly #about: string | undefined;
   readonly #scheduled = new Map<string, Scheduled>();
-  /** When the present workflow task began. */
-  #taskStartedAtMs = 0;
 
   constructor(client: Client, runId: string, about: string | undefined) {
     this.#client = client;
@@ -254,9 +249,7 @@ class RunReader {
       const args = await decode(this.#client, event.workflowExecutionStartedEventAttributes.input?.payloads);
       return [{ ...came, kind: 'began', args }];
     }
-    if (event.workflowTaskStartedEventAttributes != null) this.#taskStartedAtMs = came.atMs;
     if (event.workflowTaskCompletedEventAttributes != null) return [{ ...came, kind: 'ran' }];
-    if (event.markerRecordedEventAttributes?.markerName === LOCAL_ACTIVITY) return await this.#sentQuickly(event, came);
     if (event.markerRecordedEventAttributes != null) {
       const name = patchOf(event.markerRecordedEventAttributes.details?.['patch-data']?.payloads);
       return [{ ...came, kind: 'marked', name }];
@@ -304,26 +297,6 @@ class RunReader {
       if (error instanceof UnknownPayloadKey) return { ...came, kind: 'unreadable', name, error };
       throw error;
     }
-  }
-
-  /** A quick slice; nothing when an activity went on with it, since that one's end tells. */
-  async #sentQuickly({ markerRecordedEventAttributes: marker }: HistoryEvent, came: EventMoment): Promise<JobFact[]> {
-    const result = await opened(this.#client, marker?.details?.['result']?.payloads);
-    if (!mayName(this.#about, result)) return [];
-    const [end] = valuesIn(result) as [QuickEnd | undefined]; // Our own `deliverQuickly` returned it.
-    if (end === undefined || !('report' in end)) return [];
-    const atMs = endedAtMs(marker?.details?.['data']?.payloads) ?? came.atMs;
-    return [
-      {
-        ...came,
-        // The job's own time of the end: after it comes what the job decides then, in the same task.
-        atMs,
-        kind: 'slice',
-        slice: unpackSlice(end.slice),
-        end: endOf(end.report, end.slice.triggers.length),
-        startedAtMs: this.#taskStartedAtMs,
-      },
-    ];
   }
 
   async #stopAsked(payloads: Payload[] | null | undefined, came: EventMoment): Promise<JobFact> {
@@ -423,24 +396,11 @@ function closing(event: HistoryEvent): { readonly nextRunId?: string } | undefin
   return isClosing == null ? undefined : {};
 }
 
-/** A part of a marker that the SDK itself writes, and never encrypts. */
-function markedIn(payloads: readonly Payload[] | null | undefined): unknown {
-  const [payload] = payloads ?? [];
-  return payload === undefined ? undefined : payloadConverter.fromPayload(payload);
-}
-
 /** The name in a marker of the kind that `patched` makes, which is Temporal's own and never encrypted; '' for any other. */
 function patchOf(payloads: readonly Payload[] | null | undefined): string {
-  const data = markedIn(payloads);
+  const [payload] = payloads ?? [];
+  const data: unknown = payload === undefined ? undefined : payloadConverter.fromPayload(payload);
   return isRecord(data) && typeof data['id'] === 'string' ? data['id'] : '';
-}
-
-/** When an activity within a workflow task ended, epoch ms, by the SDK's part of its marker; undefined for another marker. */
-function endedAtMs(payloads: readonly Payload[] | null | undefined): number | undefined {
-  const data = markedIn(payloads);
-  const time = isRecord(data) ? data['complete_time'] : undefined;
-  if (!isRecord(time) || typeof time['seconds'] !== 'number' || typeof time['nanos'] !== 'number') return undefined;
-  return time['seconds'] * 1000 + Math.floor(time['nanos'] / 1_000_000);
 }
 
 /** A report that cannot be read counts as a lost slice, as it does for the job. */

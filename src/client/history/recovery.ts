@@ -170,7 +170,7 @@ async function readEndedRun(client: Client, workflowId: string, runId: string): 
     else if (fact.kind === 'ran') wasTakenUp = true;
     else if (fact.kind === 'signalled' || fact.kind === 'unreadable') signals.push(fact);
     else if (fact.kind === 'marked') marks.add(fact.name);
-    else if (fact.kind === 'slice' && fact.end.kind === 'reported' && 'permits' in fact.slice)
+    else if (fact.kind === 'slice' && fact.end.kind === 'reported')
       reports.push({ slice: fact.slice, report: fact.end.report });
   }
   const arrivals = signals.flatMap((signal, index) =>

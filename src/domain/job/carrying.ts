@@ -46,7 +46,6 @@ const PLAIN = {
   rejects: true,
   nextSliceId: true,
   requestMs: true,
-  noQuickUntil: true,
   pause: true,
   stopping: true,
   endpointWait: true,

@@ -64,11 +64,7 @@ export function nextStep(state: DispatcherState, now: number, run: RunFacts): St
   while (canDispatch(state, now)) {
     const dispatched = dispatchSlice(state, now);
     gather(state, now);
-    if (dispatched === undefined) continue;
-    const { input: slice, bytes } = dispatched;
-    // A run never ends in a task that sent a quick slice, so the last one before its end is none.
-    const isQuick = dispatched.isQuick && !endsWhenCalm(state, now, run);
-    return { kind: 'deliver', slice, bytes, isQuick };
+    if (dispatched !== undefined) return { kind: 'deliver', slice: dispatched.input, bytes: dispatched.bytes };
   }
   if (calm && isDone(state)) return { kind: 'finish' };
   if (calm) endStopping(state, now);

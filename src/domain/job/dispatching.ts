@@ -18,15 +18,12 @@ import {
   triggersOf,
 } from './throttles/batching.ts';
 import { calendarBarsUntil, mayStartUntil } from './throttles/calendar.ts';
-import { isQuick, slicePermits, sliceSize } from './throttles/slice-size.ts';
+import { slicePermits, sliceSize } from './throttles/slice-size.ts';
 import { quotaLeft, quotaLeftForMembers, spendQuota } from './throttles/quota.ts';
 import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
 
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;
-
-/** How long no slice is quick after one took long, in ms: each of those costs more than an activity alone. */
-const NO_QUICK_MS = 30_000;
 
 /** A slice starts no request later than this: the estimate of its time may be off by half. */
 export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
@@ -122,7 +119,6 @@ function hasProbe(state: DispatcherState, now: number): boolean {
 interface DispatchedSlice {
   readonly input: SliceInput;
   readonly bytes: number;
-  readonly isQuick: boolean;
 }
 
 /**
@@ -223,10 +219,8 @@ function finish(
     ...(quotaFrom === undefined ? {} : { quotaFrom }),
     ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
   };
-  const isQuick = maySendQuickly(state, slice, now);
   state.slices.set(slice.id, slice);
   return {
-    isQuick,
     input: {
       ...sliceInput(state, slice, pace, mayStartUntil(state, now)),
       settings: builder.settings,
@@ -235,27 +229,6 @@ function finish(
     // The settings go with every slice, and Export Fields can make them long.
     bytes: builder.bytes + state.jobBytes,
   };
-}
-
-/**
- * Whether a slice is sent within the workflow task: only lone live triggers for an endpoint that is known to be healthy and fast. A job that
- * stops needs the workflow task that the end of an activity brings.
- */
-function maySendQuickly(state: DispatcherState, { triggers, isBackfill, perSecond }: Slice, now: number): boolean {
-  const { breaker, slices, stopping, requestMs, noQuickUntil = 0 } = state;
-  if (slices.size > 0 || isBackfill === true || perSecond !== undefined || stopping !== undefined) return false;
-  return (
-    noQuickUntil <= now &&
-    !breaker.isOpen &&
-    !breaker.isCautious &&
-    isQuick(triggers.length, requestMs) &&
-    !hasReady(state, now)
-  );
-}
-
-/** A slice took longer than a workflow task may wait: its endpoint, or the source that was asked for profiles. */
-export function quickTookLong(state: DispatcherState, now: number): void {
-  state.noQuickUntil = now + NO_QUICK_MS;
 }
 
 /** Whether anybody is ready to be sent, regardless of other obstacles. */

@@ -33,8 +33,6 @@ export interface PlainState {
   nextSliceId: number;
   /** How long one request takes, estimated from the last slices, in ms. */
   requestMs: number;
-  /** Until when no slice is quick, since one took too long, epoch ms. */
-  noQuickUntil?: number | undefined;
   pause?: Pause | undefined;
   stopping?: Stopping | undefined;
   endpointWait?: { readonly until: number; readonly streak: number } | undefined;

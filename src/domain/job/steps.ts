@@ -22,8 +22,6 @@ export type Step =
       readonly kind: 'deliver';
       readonly slice: SliceInput;
       readonly bytes: number;
-      /** Send it within the workflow task, if it takes no longer than a moment. */
-      readonly isQuick: boolean;
     }
   | {
       readonly kind: 'start-backfill';

@@ -19,16 +19,6 @@ export function isSlow(requestMs: number): boolean {
   return requestMs >= SLOW_REQUEST_MS;
 }
 
-/** Most triggers of a quick slice. */
-const QUICK_TRIGGERS = 4;
-/** The slowest endpoint, in ms a request, that gets quick slices. */
-const QUICK_REQUEST_MS = 100;
-
-/** Whether so few triggers for such an endpoint are best sent within the workflow task, which then has no signals for so long. */
-export function isQuick(triggers: number, requestMs: number): boolean {
-  return triggers <= QUICK_TRIGGERS && requestMs <= QUICK_REQUEST_MS;
-}
-
 /** How many permits a new slice takes: an even share of the free ones over the slices that can still be dispatched. */
 export function slicePermits(free: number, slicesLeft: number): number {
   return Math.ceil(free / Math.max(1, slicesLeft));
