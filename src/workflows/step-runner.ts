@@ -18,7 +18,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceInput } from '../contract/slice.ts';
 import { answersGone } from '../domain/job/arriving.ts';
-import { sliceEndsWithinMs } from '../domain/job/dispatching.ts';
+import { silentAfterMs, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
@@ -36,7 +36,7 @@ import { isSlow } from '../domain/job/throttles/slice-size.ts';
 import { loseSlice, settleSlice } from '../domain/job/settling.ts';
 import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
-import { HEARTBEAT_TIMEOUT_MS, PAGES_AHEAD } from '../domain/limits.ts';
+import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/trigger-run.ts';
 import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
@@ -140,7 +140,7 @@ export class StepRunner {
   async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
     const { requestTimeoutMs } = slice.settings;
     const { deliver } = proxyActivities<Activities>({
-      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
+      heartbeatTimeout: silentAfterMs(slice.settings.requestTimeoutMs),
       startToCloseTimeout: sliceEndsWithinMs(requestTimeoutMs) + 60_000,
       // The job itself decides what is sent again, and when.
       retry: { maximumAttempts: 1 },

@@ -2,7 +2,7 @@ import type { Audience } from '../../contract/audience.ts';
 import type { ProfileRef } from '../../contract/holder.ts';
 import type { DeliverySettings, SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
-import { SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
+import { HEARTBEAT_TIMEOUT_MS, SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { deliverySettings, type Slice } from './job.ts';
@@ -34,6 +34,14 @@ export const SLICE_BUDGET_MS = SLICE_MS * 1.5;
  */
 export function sliceEndsWithinMs(requestTimeoutMs: number): number {
   return SLICE_BUDGET_MS + requestTimeoutMs + STALL_MARGIN_MS;
+}
+
+/**
+ * After this long without a heartbeat, in ms, the server ends a slice. A slice with a short request timeout is over before a worker counts as silent,
+ * and then there is nothing to wait for.
+ */
+export function silentAfterMs(requestTimeoutMs: number): number {
+  return Math.min(HEARTBEAT_TIMEOUT_MS, sliceEndsWithinMs(requestTimeoutMs));
 }
 
 // From loose to strict: not `sendsNothing`, `maySend`, `isSending`, `canDispatch`.

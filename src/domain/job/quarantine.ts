@@ -1,7 +1,6 @@
 import { jsonStringBytes } from '../json.ts';
-import { HEARTBEAT_TIMEOUT_MS } from '../limits.ts';
 import { readProgress } from '../slice.ts';
-import { sliceEndsWithinMs } from './dispatching.ts';
+import { silentAfterMs, sliceEndsWithinMs } from './dispatching.ts';
 import type { Slice } from './job.ts';
 import type { Chains } from './queue/chains.ts';
 import { loseSlice, settledPlaces } from './settling.ts';
@@ -33,7 +32,7 @@ export function reclaimSlice(
 ): void {
   const slice = state.slices.get(sliceId);
   if (slice === undefined || slice.overAt !== undefined) return;
-  const overAt = now - (isSilent ? HEARTBEAT_TIMEOUT_MS : 0) + sliceEndsWithinMs(requestTimeoutMs);
+  const overAt = now - (isSilent ? silentAfterMs(requestTimeoutMs) : 0) + sliceEndsWithinMs(requestTimeoutMs);
   const settled = settledPlaces(readProgress(details, slice.triggers.length));
   loseSlice(state, sliceId, details, now);
   let place = 0;

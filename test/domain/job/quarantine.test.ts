@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { carriedBytes, carryJob, estimateBytes } from '../../../src/domain/job/carrying.ts';
+import { silentAfterMs } from '../../../src/domain/job/dispatching.ts';
 import { reclaimSlice, type SilentSlice } from '../../../src/domain/job/quarantine.ts';
 import { HEARTBEAT_TIMEOUT_MS } from '../../../src/domain/limits.ts';
 import { AJob } from './a-job.ts';
@@ -96,4 +97,16 @@ test('people in quarantine count for what is carried', () => {
   const carried = carriedBytes(carryJob(job.state));
   expect(carried).toBeGreaterThan(100_000);
   expect(estimateBytes(job.state)).toBeGreaterThanOrEqual(carried);
+});
+
+test('with a short request timeout a slice is silent no later than it is over, so its triggers go back at once', () => {
+  const job = new AJob(1);
+  job.state.job = { ...job.state.job, requestTimeoutMs: 1_000 };
+  job.signal('in doubt');
+  job.dispatch();
+  const overAfterMs = 7_500;
+  expect(silentAfterMs(1_000)).toBe(overAfterMs);
+  job.now += overAfterMs;
+  reclaim(job);
+  expect(job.dispatchedUsers()).toEqual([['in doubt']]);
 });
