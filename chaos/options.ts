@@ -21,7 +21,7 @@ export function optionsOf<const T extends Defaults>(command: string, defaults: T
 }
 
 /** The options, or what is wrong with them; neither when help is asked for. */
-export function readOptions<const T extends Defaults>(
+function readOptions<const T extends Defaults>(
   defaults: T,
   args: readonly string[],
 ): { readonly options: Options<T> } | { readonly problem?: string } {

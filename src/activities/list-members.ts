@@ -39,7 +39,7 @@ export function nextCursor({ after, pages, mark }: PageCursor, next: string): st
 }
 
 /** The most pages that a circle found by `nextCursor` can have. */
-export function circlePages({ pages }: PageCursor): number {
+function circlePages({ pages }: PageCursor): number {
   return pages === 0 ? 1 : pages + 1 - 2 ** Math.floor(Math.log2(pages));
 }
 
@@ -47,7 +47,7 @@ export function circlePages({ pages }: PageCursor): number {
  * A source breaks the rules that every source must follow: reading on would lose members or never end. The source is asked again at growing
  * intervals.
  */
-export class SourceMisbehaves extends Error {
+class SourceMisbehaves extends Error {
   override readonly name = 'SourceMisbehaves';
 }
 

@@ -135,7 +135,7 @@ interface Part {
  *
  * @param definition checked or not.
  */
-export async function requestProblems(definition: unknown, checks: RequestChecks): Promise<Problem[]> {
+async function requestProblems(definition: unknown, checks: RequestChecks): Promise<Problem[]> {
   const parts = partsOf(definition);
   const places = parts.flatMap(urlOf);
   return [
@@ -176,7 +176,7 @@ async function destinationProblem(
 /** How many names an error lists. */
 const LISTED_NAMES = 20;
 
-export function listed(names: readonly string[]): string {
+function listed(names: readonly string[]): string {
   if (names.length === 0) return 'none';
   return names.slice(0, LISTED_NAMES).join(', ') + (names.length > LISTED_NAMES ? ', …' : '');
 }
@@ -217,7 +217,7 @@ function authorizationProblems(
 const SECRET_NAME = /api-?key|secret|token|passw|auth/i;
 
 /** Warnings about headers that look like secrets, which a job should not contain. */
-export function headerWarnings({ headers, onEnter, onExit }: RequestSettings): string[] {
+function headerWarnings({ headers, onEnter, onExit }: RequestSettings): string[] {
   const names = [headers, onEnter?.headers, onExit?.headers].flatMap((table) => Object.keys(table ?? {}));
   return [...new Set(names.filter((name) => SECRET_NAME.test(name)))].map(
     (name) =>

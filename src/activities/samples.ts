@@ -50,7 +50,7 @@ const AUDIENCES_NAMED = 20;
  * The requested person, or the first member with a profile. The job's audiences are searched in order, and empty ones are skipped. Rejects when the
  * source does.
  */
-export async function choosePerson(
+async function choosePerson(
   source: AudienceSource,
   audiences: readonly Audience[],
   { user, audience: name, onlyMembers = false }: SampleWish,

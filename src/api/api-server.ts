@@ -114,7 +114,7 @@ const LOOK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
 /** Without keys, only this machine is served. */
-export class ApiKeysNeeded extends Error {
+class ApiKeysNeeded extends Error {
   override readonly name = 'ApiKeysNeeded';
   constructor(host: string) {
     super(

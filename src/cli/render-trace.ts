@@ -51,19 +51,19 @@ const TIME_WIDTH = 12;
 const ID_DIGITS = 12;
 
 /** The time of day of an RFC 3339 time, in UTC. */
-export function timeOfDay(at: string): string {
+function timeOfDay(at: string): string {
   return new Date(at).toISOString().slice(11, 19);
 }
 
 /** A line about something that happened at a time; its continuation lines are indented. */
-export function timedLines(at: string, text: string, columns: number): string[] {
+function timedLines(at: string, text: string, columns: number): string[] {
   return wrap(text, Math.max(20, columns - TIME_WIDTH)).map(
     (line, row) => `  ${(row === 0 ? timeOfDay(at) : '').padEnd(TIME_WIDTH - 2)}${line}`,
   );
 }
 
 /** The outcome of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
-export function outcomeText(attempt: Attempt, paint: Paint): string {
+function outcomeText(attempt: Attempt, paint: Paint): string {
   const { outcome, verdict, durationMs, answer } = attempt;
   switch (outcome) {
     case 'delivered':
@@ -102,7 +102,7 @@ function meaning(verdict: Attempt['verdict'], { retryAfterMs }: Attempt): string
 }
 
 /** `webhook-id f1c51a9fc5c2…` */
-export function shownId(deliveryId: string): string {
+function shownId(deliveryId: string): string {
   return `webhook-id ${deliveryId.slice(0, ID_DIGITS)}…`;
 }
 

@@ -21,7 +21,7 @@ export interface ConnectConfig {
 }
 
 /** The address of the server unless another one is configured. */
-export const DEFAULT_ADDRESS = 'localhost:7233';
+const DEFAULT_ADDRESS = 'localhost:7233';
 
 /** The characters that a gRPC header may contain. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
@@ -158,7 +158,7 @@ export type Call = ReturnType<Parameters<Interceptor>[1]>;
 /**
  * The open calls of a connection. They outlive its close, so a server that never answers would keep the process alive until each of them times out.
  */
-export class OpenCalls {
+class OpenCalls {
   readonly #calls = new Set<Call>();
 
   /** Keeps track of a call from its start to its end. */

@@ -41,7 +41,7 @@ export interface DecisionExtent {
 type Counted = Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId'>;
 
 /** Counts the selected dead letters without keeping them. */
-export class ExtentCount {
+class ExtentCount {
   #letters = 0;
   readonly #jobs = new Map<string, number>();
   readonly #audiences = new Map<string, { id: string; slug: string; letters: number }>();

@@ -186,7 +186,7 @@ export function withThisMachine(config: Config): Config {
 export { ConfigError };
 
 /** The file that is read unless another one is named. */
-export const DEFAULT_CONFIG_FILE = 'triggers.config.json';
+const DEFAULT_CONFIG_FILE = 'triggers.config.json';
 
 /**
  * Reads the configuration once: the file (`path`, else `TRIGGERS_CONFIG`, else `triggers.config.json` if it exists), overridden by the environment.

@@ -107,7 +107,7 @@ export const streamIngestSchema = z
 export type StreamIngestConfig = Readonly<z.infer<typeof streamIngestSchema>>;
 
 /** One sender of changes, by name. */
-export const ingestSchema = z
+const ingestSchema = z
   .strictObject({
     ...readingShape,
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),

@@ -10,7 +10,7 @@ import type { TriggerEvent } from './trigger.ts';
  * - `dead-letter`: the trigger becomes a dead letter at once, even if the endpoint has accepted others before.
  * - `pause`: the job pauses, with everything kept, until a person resumes it.
  */
-export const ANSWER_MEANINGS = ['delivered', 'retry', 'dead-letter', 'pause'] as const;
+const ANSWER_MEANINGS = ['delivered', 'retry', 'dead-letter', 'pause'] as const;
 export type AnswerMeaning = (typeof ANSWER_MEANINGS)[number];
 
 /** Meanings of answers, by status (`"404"`) or class (`"5xx"`); a status counts before its class. Others have their default meaning. */

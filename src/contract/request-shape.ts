@@ -3,7 +3,7 @@ import { type Answers, answersSchema } from './answers.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** Methods by which a job may send. */
-export const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'] as const;
+const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'] as const;
 export type Method = (typeof METHODS)[number];
 
 /** Most characters of a template. It goes with every slice, so with each it costs its length in a job's history. */

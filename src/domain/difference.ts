@@ -3,9 +3,9 @@ import { shownCount } from './shown.ts';
 import { isTooLarge } from './watch.ts';
 
 /** The largest share of the people on the list, in percent, that may exit without a confirmation. */
-export const LARGEST_EXIT_PERCENT = 20;
+const LARGEST_EXIT_PERCENT = 20;
 /** The largest share of the members, in percent, that may be missing from the list without a confirmation. */
-export const LARGEST_ENTER_PERCENT = 80;
+const LARGEST_ENTER_PERCENT = 80;
 
 /** Why a difference may come from a wrong list, or from a source that is half empty. */
 export type DifferenceDoubt = 'empty' | 'no-match' | 'exits' | 'enters';

@@ -44,7 +44,7 @@ export interface ReceivedRequest {
 export type Answered = number | 'reset' | 'half' | 'aborted';
 
 /** Reads a body: one message or, if it is a list, each of its elements. Never throws. */
-export function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {
+function readBody(body: string): { readonly message: ReceivedMessage | undefined } | readonly ReceivedElement[] {
   let value: unknown;
   try {
     value = JSON.parse(body);

@@ -57,7 +57,7 @@ export interface FindTemporalCliOptions {
 }
 
 /** No step led to a usable `temporal` executable. */
-export class TemporalCliNotFound extends Error {
+class TemporalCliNotFound extends Error {
   override readonly name = 'TemporalCliNotFound';
   /** @param tried every step, in order, and why it failed. */
   constructor(tried: readonly { readonly step: string; readonly why: string }[]) {

@@ -50,10 +50,6 @@ export interface LocalTemporalOptions {
   readonly ui?: boolean | number;
   /** Settings of the server that override ours, as `--dynamic-config-value`, e.g. `{'history.maximumSignalsPerExecution': 50}`. */
   readonly dynamicConfig?: Readonly<Record<string, DynamicConfigValue>>;
-  /** Override the defaults for a database file. */
-  readonly sqlitePragmas?: Readonly<Record<string, string>>;
-  /** Longest wait until the server answers, in ms. Default 60,000: a database file with much history takes a while. */
-  readonly startTimeoutMs?: number;
   /** Called with a line for each step that takes a while, such as fetching the server. */
   readonly onProgress?: (text: string) => void;
 }
@@ -156,7 +152,7 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
   const { grpc, http, ui, metrics, name } = places;
   try {
     let httpUrl: string | undefined = await inFront(options.http, http, name);
-    await healthy(httpUrl, namespace, gone, options.startTimeoutMs ?? 60_000);
+    await healthy(httpUrl, namespace, gone, START_TIMEOUT_MS);
     if (!options.http) {
       await fronts.pop()?.close();
       httpUrl = undefined;
@@ -201,6 +197,8 @@ async function refuseInUse(dbFile: string): Promise<void> {
   );
 }
 
+/** Longest wait until the server answers, in ms: a database file with much history takes a while. */
+const START_TIMEOUT_MS = 60_000;
 const IN_USE_ANSWER_MS = 2_000;
 
 interface Place {
@@ -255,7 +253,7 @@ async function checkFree({ host, port }: Place): Promise<void> {
 
 function commandLine(options: LocalTemporalOptions, places: Places, namespace: string): string[] {
   const { dbFile } = options;
-  const pragmas = { ...(dbFile === undefined ? {} : DB_FILE_PRAGMAS), ...options.sqlitePragmas };
+  const pragmas = dbFile === undefined ? {} : DB_FILE_PRAGMAS;
   const settings = { ...DYNAMIC_CONFIG, ...options.dynamicConfig, 'frontend.httpAllowedHosts': [places.name] };
   const ui = [`--ui-ip=${places.ui.host}`, `--ui-port=${places.ui.port}`, '--ui-disable-news-fetch'];
   return [

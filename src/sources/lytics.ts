@@ -30,7 +30,7 @@ const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
  *
  * @param numberFields names of the account's own fields that hold numbers, or objects of them.
  */
-export function profileOf(row: JsonObject, numberFields: ReadonlySet<string>): JsonObject {
+function profileOf(row: JsonObject, numberFields: ReadonlySet<string>): JsonObject {
   const profile: Record<string, Json> = Object.create(null) as Record<string, Json>; // A field may have any name, "__proto__" too.
   for (const [name, value] of Object.entries(row)) {
     if (!NOT_SENT.has(name)) profile[name] = numberFields.has(name) || NUMBERS.test(name) ? numbersOf(value) : value;

@@ -11,7 +11,7 @@ import { ENCRYPTED_PACKED_FROM_BYTES, PACKED_FROM_BYTES, ZlibCodec } from './zli
 export const payloadConverterPath = beside('payload-converter');
 
 /** Where the failure converter's module is: for clients and workers that encrypt. */
-export const failureConverterPath = beside('failure-converter');
+const failureConverterPath = beside('failure-converter');
 
 /** Where a module of ours is, given its path from here without a suffix. */
 export function beside(module: string): string {

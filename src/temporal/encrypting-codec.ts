@@ -175,10 +175,10 @@ export class InvalidPayloadKeys extends Error {
 }
 
 /** A key id: 1..32 letters, digits, dots, dashes and underscores, beginning with a letter or digit. */
-export const KEY_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
+const KEY_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
 /** The name of a lost key whose id another key has. */
-export function lostAs({ id, check }: Pick<PayloadKey, 'id' | 'check'>): string {
+function lostAs({ id, check }: Pick<PayloadKey, 'id' | 'check'>): string {
   return `${id}/${check}`;
 }
 

@@ -17,13 +17,13 @@ import {
 import { type ClientIdentity, TLS_TERMS, trustedAuthorities } from './tls.ts';
 
 /** The proxy did not open a tunnel: it cannot be reached, or refuses. */
-export class ProxyFailed extends Error {
+class ProxyFailed extends Error {
   override readonly name = 'ProxyFailed';
   readonly code = ATTEMPT_CODES.proxyFailed;
 }
 
 /** The proxy answered that it cannot reach the host. This counts as a failure of the host, not of the proxy. */
-export class HostUnreached extends Error {
+class HostUnreached extends Error {
   override readonly name = 'HostUnreached';
   readonly code = ATTEMPT_CODES.unreachedByProxy;
 }
@@ -50,7 +50,7 @@ export interface TunnelOptions {
  * Opens a tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6) to an address that was looked up and checked here. If the proxy looked names up
  * itself, the check would be bypassed.
  */
-export function openTunnel(
+function openTunnel(
   proxy: URL,
   to: Destination,
   options: TunnelOptions,
@@ -107,7 +107,7 @@ function credentials({ username, password }: URL): { 'proxy-authorization'?: str
 }
 
 /** The worker refused to open a connection; nothing was sent. */
-export class AddressRefused extends Error {
+class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
   readonly code = ATTEMPT_CODES.addressRefused;
 }

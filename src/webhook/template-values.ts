@@ -17,7 +17,7 @@ export const EMPTY_VALUE = '\0';
 export const MOST_CHARACTERS = 2 * 1024 * 1024;
 
 /** Stands in JSON for a value that is left out with its name. It cannot occur in any other JSON. */
-export const OMITTED = '\0';
+const OMITTED = '\0';
 
 // The text of a default body, by the object that a template gets for it. The body is then written unchanged.
 const spelt = new WeakMap<object, string>();
@@ -97,7 +97,7 @@ export const encoded = (value: unknown): string => {
 };
 
 /** How a value is written if its last filter is not `raw`; absent: as it is. */
-export const ESCAPES: Readonly<Partial<Record<TemplateUse, (value: unknown) => string>>> = {
+const ESCAPES: Readonly<Partial<Record<TemplateUse, (value: unknown) => string>>> = {
   url: encoded,
   json: inJson,
   xml: inXml,

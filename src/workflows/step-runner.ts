@@ -139,8 +139,10 @@ export class StepRunner {
 
   async #deliver({ slice }: Extract<Effect, { kind: 'deliver' }>): Promise<void> {
     const { requestTimeoutMs } = slice.settings;
+    // Never a local activity, though it would save a workflow task: if it ends while the worker answers a query, the SDK (1.24) records a history
+    // that no worker can replay (TMPRL1100).
     const { deliver } = proxyActivities<Activities>({
-      heartbeatTimeout: silentAfterMs(slice.settings.requestTimeoutMs),
+      heartbeatTimeout: silentAfterMs(requestTimeoutMs),
       startToCloseTimeout: sliceEndsWithinMs(requestTimeoutMs) + 60_000,
       // The job itself decides what is sent again, and when.
       retry: { maximumAttempts: 1 },

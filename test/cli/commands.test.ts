@@ -116,6 +116,7 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
+    plan: async () => ({ ok: true, jobs: [{ jobId: 'vip', action: 'stop', waiting: 4, deadLettersWaiting: 0 }] }),
     watches: { status: async () => watch, stop: async () => (did.push('stop watch'), nothingLost) },
     deadLetters: {
       list: async function* () {},
@@ -237,6 +238,17 @@ test.each([
   const stdin = Object.assign(Readable.from(['n\n']), { isTTY: true });
   await expect(run(args, { ...terminal, stdin })).resolves.toBe(1);
   expect({ did, out, last: err.at(-1) }).toEqual({ did: [], out: [], last: said });
+});
+
+test.each([[[]], [['--json']]])('apply %j asks at a terminal before it stops a job', async (options) => {
+  const file = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/' };
+  writeFileSync(join(folder, 'job.json'), JSON.stringify(file));
+  const did = someJobs();
+  const { terminal, err } = aTerminal({ interactive: true });
+  const stdin = Object.assign(Readable.from(['n\n']), { isTTY: true });
+  const args = ['apply', folder, '--prune', '--force', ...options];
+  await expect(run(args, { ...terminal, stdin })).resolves.toBe(1);
+  expect({ did, asked: err.some((line) => line.includes('Apply it?')) }).toEqual({ did: [], asked: true });
 });
 
 test.each([

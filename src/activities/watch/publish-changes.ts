@@ -30,7 +30,7 @@ const SAVE_EVERY_MS = 1_000;
  * How many of a round's triggers each job has received, in a file beside them. Another attempt continues from it after a crash. The numbers are never
  * too high, at most too low, so two writers do no harm.
  */
-export class PublishProgress {
+class PublishProgress {
   readonly #path: string;
   readonly #accepted: Map<string, number>;
   #saving: Promise<void> = Promise.resolve();

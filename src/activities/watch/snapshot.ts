@@ -34,10 +34,10 @@ export function changeLines(event: TriggerEvent, users: readonly string[]): stri
 /** Identifies damaged files: the number of bytes, and their CRC-32. */
 export type FileSum = readonly [bytes: number, crc: number];
 
-export const EMPTY_SUM: FileSum = [0, 0];
+const EMPTY_SUM: FileSum = [0, 0];
 
 /** The sum of a file after data was appended. */
-export function withMore([bytes, crc]: FileSum, more: Buffer): FileSum {
+function withMore([bytes, crc]: FileSum, more: Buffer): FileSum {
   return [bytes + more.length, crc32(more, crc)];
 }
 
@@ -269,7 +269,7 @@ export function audienceFolder(root: string | undefined, audience: string): stri
   return join(root, audience);
 }
 
-export function notHere({ id }: Snapshot): ApplicationFailure {
+function notHere({ id }: Snapshot): ApplicationFailure {
   return ApplicationFailure.create({
     message: `The snapshot ${id} is not in this worker's folder, or its manifest is damaged. If there are several workers, "watch.folder" must be one folder that they share.`,
     type: SNAPSHOT_NOT_HERE,

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
+import { confirmed, confirmLoss, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
 import { type JobFiles, readJobFiles } from '../files.ts';
@@ -38,7 +38,7 @@ is changed. Applying twice changes nothing.`,
       }
       if (!json) for (const line of planLines(shown, terminal.columns)) terminal.err(line);
       if (refusal !== undefined) throw refusal;
-      if (!(await isMeant(shown, { terminal, yes: yes === true, json }))) throw new UserAborted('Nothing was done.');
+      await confirmPlan(shown, { terminal, yes: yes === true, json });
       await carryOut(jobs, planned, shown);
       print({ dryRun: false, jobs: shown }, () => countsText(shown, 'was'));
     });
@@ -108,17 +108,18 @@ async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<
   return made.jobs;
 }
 
-/** @throws UsageError when something cannot be undone, there is no terminal to confirm on, and --yes is missing: nothing was done. */
-async function isMeant(
+/**
+ * Asks a person where a plan stops jobs or leaves people out, and before current members are sent.
+ * @throws UserAborted; UsageError when something is lost, there is no terminal to confirm on, and --yes is missing. Nothing was done.
+ */
+async function confirmPlan(
   shown: readonly ShownJob[],
-  { terminal, yes, json }: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
-): Promise<boolean> {
+  asking: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
+): Promise<void> {
   const extent = extentText(shown);
-  if (extent !== '' && !yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(extent);
-  // With --yes nobody needs to read it, and a script reads only one answer.
-  if (extent !== '' && !(yes && json)) terminal.err(json ? JSON.stringify({ extent }) : sentences(extent, terminal));
-  const isAsked = extent !== '' || shown.some(({ existingUsers }) => existingUsers === true);
-  return yes || json || !isAsked || (await confirmed(terminal, 'Apply it?'));
+  if (extent !== '') return await confirmLoss(extent, 'Apply it?', asking);
+  const isAsked = shown.some(({ existingUsers }) => existingUsers === true) && !asking.yes && !asking.json;
+  if (isAsked && !(await confirmed(asking.terminal, 'Apply it?'))) throw new UserAborted('Nothing was done.');
 }
 
 /** A plan was carried out in part: exit code 1. */

@@ -269,7 +269,7 @@ function extentLines(
   const isTwice = (slug: string): boolean => audiences.filter((one) => one.slug === slug).length > 1;
   // A slug may have belonged to another audience before.
   const named = audiences.map(({ id, slug, letters: own }) => ({
-    name: isTwice(slug) && id !== undefined ? `${slug} (${id})` : slug,
+    name: isTwice(slug) ? `${slug} (${id})` : slug,
     letters: own,
   }));
   return [

@@ -75,7 +75,7 @@ interface FormChoices {
  *
  * @throws UsageError when there is no audience to choose; NoWorker
  */
-export async function askForm(options: FormOptions): Promise<JobDefinitionInput> {
+async function askForm(options: FormOptions): Promise<JobDefinitionInput> {
   const { jobs } = options;
   const known = await whatIsKnown(jobs);
   if (known.audiences.total === 0)
@@ -202,7 +202,7 @@ function stepsFor(field: Field): readonly Step[] {
  *
  * @throws NoWorker
  */
-export async function changeAnswer(definition: JobDefinitionInput, options: FormOptions): Promise<JobDefinitionInput> {
+async function changeAnswer(definition: JobDefinitionInput, options: FormOptions): Promise<JobDefinitionInput> {
   const first = FORM_FIELDS.filter((field) => FORM[field].section === undefined);
   const choices = first.map((field) => ({ name: FORM[field].label, value: stepsFor(field) }));
   const more = { name: 'More', value: [askMore] };
@@ -315,7 +315,7 @@ function showFailure(error: Error, say: (line: string) => void): void {
 }
 
 /** The summary of a job before it starts. */
-export function summaryLines(definition: JobDefinitionInput, columns: number): string[] {
+function summaryLines(definition: JobDefinitionInput, columns: number): string[] {
   const { description, exportFields = [], existingUsers, backfillPerSecond, userLegacyMessageFormat } = definition;
   const rate = backfillPerSecond == null ? '' : `, at most ${count(backfillPerSecond)} a second`;
   const rows: (readonly [string, string])[] = [

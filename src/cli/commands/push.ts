@@ -395,7 +395,7 @@ interface Meaning {
  * The triggers as typed, each about the audience that has its slug now.
  * @throws AudienceMoved at a trigger whose slug means another audience to a job
  */
-export async function* withMeantAudiences(
+async function* withMeantAudiences(
   triggers: Iterable<EventTrigger> | AsyncIterable<EventTrigger>,
   { slugs: open, again, onUnchecked, onUnmatched }: Meaning,
 ): AsyncGenerator<EventTrigger> {

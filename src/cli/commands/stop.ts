@@ -86,7 +86,7 @@ async function deadLettersOf(
 }
 
 /** Only its own job can send a dead letter, while that job exists. A later job of the same id has another subscription. */
-export function lettersText(job: string, count: number | undefined, waiting: Waiting): string[] {
+function lettersText(job: string, count: number | undefined, waiting: Waiting): string[] {
   if (count === 0) return [];
   const which =
     count === undefined

@@ -43,7 +43,7 @@ export async function runsOf(client: Client, jobId: string): Promise<JobRunTimes
 }
 
 /** How many of the last attempts are returned by default. */
-export const LAST_ATTEMPTS = 20;
+const LAST_ATTEMPTS = 20;
 
 export interface AttemptsOptions {
   /** Only those that failed or may have failed. */

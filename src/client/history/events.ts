@@ -61,7 +61,7 @@ export async function* historyEvents(
 }
 
 /** Returns the arguments that a run was started with; a workflow of ours takes one. @throws UnknownPayloadKey */
-export async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
+async function argumentsOf(client: Client, workflowId: string, runId: string): Promise<readonly unknown[]> {
   return (await beginningOf(client, workflowId, runId)).args;
 }
 
@@ -108,7 +108,7 @@ async function readPage(
 }
 
 /** Reads payloads as the job's own workflow does, whatever converter the client has. @throws UnknownPayloadKey */
-export async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
+async function decode(client: Client, payloads: readonly Payload[] | null | undefined): Promise<unknown[]> {
   return valuesIn(await opened(client, payloads));
 }
 

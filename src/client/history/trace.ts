@@ -51,7 +51,7 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
  *
  * @param silent task queues without an answer, with the text that says so: none is waited for twice.
  */
-export async function standingOf(
+async function standingOf(
   client: Client,
   jobId: string,
   user: string,
@@ -160,7 +160,7 @@ function inOrder(
 }
 
 /** Most jobs that a trace without a job reads, those begun last first. */
-export const MOST_JOBS = 100;
+const MOST_JOBS = 100;
 
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
@@ -369,7 +369,7 @@ export async function* personFacts(
 const PROGRESS_EVERY = 500;
 
 /** How many holders are read for one person at most. */
-export const MOST_HOLDERS = 1_000;
+const MOST_HOLDERS = 1_000;
 const AT_ONCE = 8;
 
 export interface HolderContent {
@@ -379,7 +379,7 @@ export interface HolderContent {
 }
 
 /** Yields the triggers in holders of a job, also in ended ones, in the order of the given names. Holders beyond `MOST_HOLDERS` are not read. */
-export async function* holderContents(
+async function* holderContents(
   client: Client,
   subscriptionId: string,
   names: readonly string[],

@@ -91,8 +91,8 @@ function withUrl(shown: OfEvent | undefined, sent: OfEvent | undefined): OfEvent
   return { ...shown, webhookUrl: sent.webhookUrl };
 }
 
-/** Exported for its test. */
-export function withoutDefaults(form: JobDefinition): JobDefinitionInput {
+/** A form without the fields that have their default. */
+function withoutDefaults(form: JobDefinition): JobDefinitionInput {
   const defaults: { readonly [Field in keyof JobDefinition]?: unknown } = { ...FORM_DEFAULTS, description: '' };
   const isSet = (field: keyof JobDefinition): boolean =>
     form[field] !== undefined && JSON.stringify(form[field]) !== JSON.stringify(defaults[field]);
@@ -126,7 +126,7 @@ export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob
   return { ok: false, problems: [...problems, ...more] };
 }
 /** Fields that may contain a secret when they are wrong. */
-export const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[field].secret !== undefined);
+const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[field].secret !== undefined);
 
 /**
  * For a wrong definition: returns the part that a worker is asked about, and the problems of the rest. The server stores the worker's part. A secret
@@ -155,12 +155,12 @@ export function partForWorkers(
 }
 
 /** Whether a place equals another one, or is a part of it. */
-export function isWithin(place: string, other: string): boolean {
+function isWithin(place: string, other: string): boolean {
   return place === other || place.startsWith(`${other}.`) || place.startsWith(`${other}[`);
 }
 
 /** Returns by field the values that JSON cannot carry: it leaves them out or replaces them. */
-export function lostInJson(value: unknown, field = '', around: readonly unknown[] = []): Problem[] {
+function lostInJson(value: unknown, field = '', around: readonly unknown[] = []): Problem[] {
   const reason = whyLost(value, around);
   if (reason !== undefined) return [{ field, message: `JSON cannot carry this: ${reason}.` }];
   if (typeof value !== 'object' || value === null) return [];
@@ -172,7 +172,7 @@ export function lostInJson(value: unknown, field = '', around: readonly unknown[
   const entries = Object.entries(value).filter(([, one]) => one !== undefined);
   return entries.flatMap(([key, one]) => lostInJson(one, field === '' ? key : `${field}.${key}`, within));
 }
-export function whyLost(value: unknown, around: readonly unknown[]): string | undefined {
+function whyLost(value: unknown, around: readonly unknown[]): string | undefined {
   if (value === undefined) return 'a list has a value in each of its places';
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `the number is ${value}`;
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol')
@@ -186,6 +186,6 @@ export function whyLost(value: unknown, around: readonly unknown[]): string | un
 }
 
 /** Returns the field of the form for a place: `audiences` for `audiences[2]`. */
-export function topOf(field: string): string {
+function topOf(field: string): string {
   return field.replace(/[.[].*$/s, '');
 }

@@ -236,8 +236,8 @@ function nameProblems(jobId: string): Problem[] {
 
 type Accepted = Extract<PreparedJob, { readonly ok: true }>;
 
-/** Returns the wishes that a running job cannot fulfil, or not now. Exported for its test. */
-export function unchangeable(
+/** Returns the wishes that a running job cannot fulfil, or not now. */
+function unchangeable(
   { backfill }: Pick<WholeJob['status'], 'backfill'>,
   definition: Pick<JobDefinition, 'existingUsers' | 'events'>,
 ): Problem[] {
@@ -254,8 +254,8 @@ const TOO_LATE: Problem = {
     'This can only be given when a job is started, and this one runs without. To send all current members, start a backfill.',
 };
 
-/** Returns the fields in which a running job is not as wanted; exported for its test. */
-export function changesTo(
+/** Returns the fields in which a running job is not as wanted. */
+function changesTo(
   { status, form }: WholeJob,
   input: Pick<JobDefinitionInput, 'audiences'>,
   { definition, audiences }: Pick<Accepted, 'definition' | 'audiences'>,

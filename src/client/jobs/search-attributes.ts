@@ -8,7 +8,7 @@ import { GRPC, grpcCode } from '../server-errors.ts';
 export type SearchAttributeName = keyof typeof SEARCH_ATTRIBUTES;
 
 /** Some of our search attributes could not be registered; jobs run without them. */
-export class SearchAttributesNotRegistered extends TriggersError {
+class SearchAttributesNotRegistered extends TriggersError {
   override readonly name = 'SearchAttributesNotRegistered';
   readonly missing: readonly SearchAttributeName[];
   constructor(namespace: string, missing: readonly SearchAttributeName[], cause: unknown) {

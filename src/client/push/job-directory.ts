@@ -142,7 +142,7 @@ export function unmatchedText(jobId: string, audience: string, job: ListedJob | 
  * @param mustRead jobs of this task queue must be readable here, or it is unknown whether they subscribe; others may be somebody else's.
  * @throws JobsUnreadable
  */
-export async function runningSubscribers(client: Client, mustRead?: string): Promise<ListedJob[]> {
+async function runningSubscribers(client: Client, mustRead?: string): Promise<ListedJob[]> {
   const jobs = await reachableJobs(client);
   const unreadable = jobs.filter((job) => job.taskQueue === mustRead && job.unreadable !== undefined);
   const [first] = unreadable;
@@ -166,7 +166,7 @@ export function listedJob({
 }
 
 /** Longest wait, in ms, for Temporal to say which jobs run. */
-export const DIRECTORY_MS = 10_000;
+const DIRECTORY_MS = 10_000;
 
 /**
  * Which jobs run and what they subscribe to.

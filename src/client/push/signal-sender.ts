@@ -19,7 +19,7 @@ const FULL_EVENTS = 9_000;
 /** Most bytes of JSON in one signal. */
 export const SIGNAL_BYTES = 64 * 1024;
 /** Most bytes of profiles that are spilled for one signal. */
-export const MOST_SPILLED_BYTES = 1024 * 1024;
+const MOST_SPILLED_BYTES = 1024 * 1024;
 
 /** The size of one or more triggers. */
 export interface SignalSize {

@@ -204,7 +204,7 @@ function putIntoChain(state: DispatcherState, user: string, trigger: QueuedTrigg
 }
 
 /** Counts something that is not a trigger for this job, and keeps the reason. Returns the reason as it is kept. */
-export function reject(state: DispatcherState, reason: string, now: number): string {
+function reject(state: DispatcherState, reason: string, now: number): string {
   const kept = reason.slice(0, REASON_LENGTH);
   state.counters.rejected++;
   state.rejects = [...state.rejects.slice(1 - REJECTS_KEPT), { at: instantOf(now), reason: kept }];
@@ -282,7 +282,7 @@ function isIds(ids: unknown): boolean {
 }
 
 /** Whether this trigger is already waiting (in a chain, a slice or as a new dead letter), or was among the last few thousand delivered. */
-export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
+function isRepeat(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
   if (trigger.redelivery !== undefined) return false;
   const chain = state.chains.get(user);
   if (chain?.triggers.some((one) => isSameDelivery(state.instants, trigger, one)) === true) return true;
@@ -295,7 +295,7 @@ export function isRepeat(state: DispatcherState, user: string, trigger: QueuedTr
  * Whether a job that drops late changes has accepted a newer one. A change without a time of its own is never late, but makes older ones
  * late.
  */
-export function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
+function comesLate(state: DispatcherState, change: Change, isDated: boolean): boolean {
   if (state.job.definition.stale !== 'drop') return false;
   let waiting = '';
   for (const one of state.chains.get(change.user)?.triggers ?? []) {

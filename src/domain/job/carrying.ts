@@ -65,7 +65,7 @@ export interface CarriedJob extends Readonly<PlainState> {
   readonly audiences: readonly string[];
   readonly chains: readonly CarriedChain[];
   readonly overflow: CarriedOverflow;
-  /** Holders that could not be read; absent: none. */
+  /** The holder that could not be read; absent: none. */
   readonly unreadable?: UnreadableHolder;
   /** Absent: no trigger needed any. */
   readonly profileHolders?: CarriedProfileHolders;

@@ -380,7 +380,7 @@ const EARLY_AFTER = 5;
 const WELL_MS = 10 * 60_000;
 
 /** Makes a trigger a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
-export function deadLetter(
+function deadLetter(
   state: DispatcherState,
   user: string,
   trigger: QueuedTrigger,
@@ -429,6 +429,6 @@ function deadLetterMostFailed(
 }
 
 /** Remembers that a trigger was delivered: if it is signalled again soon, that is a repeat. */
-export function rememberDelivery(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+function rememberDelivery(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
   state.delivered.remember(deliveryText(state.job.subscriptionId, { user, ...trigger }));
 }

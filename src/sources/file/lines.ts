@@ -68,7 +68,7 @@ export async function scanLines(
 }
 
 /** Whether a file ends within a line: the last one has no newline and is no JSON. A last line that is complete needs no newline. */
-export async function endsInHalfALine(file: FileHandle, size: number): Promise<boolean> {
+async function endsInHalfALine(file: FileHandle, size: number): Promise<boolean> {
   for (let most = 4096; ; most *= 16) {
     const buffer = Buffer.alloc(Math.min(size, most));
     await file.read(buffer, 0, buffer.length, size - buffer.length);

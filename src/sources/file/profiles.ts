@@ -49,7 +49,7 @@ const CHUNK_BYTES = 1024 * 1024;
  * Reads a profile file once, from start to end, and records where each person's line is. A line that cannot be a profile is left out and
  * reported to `onProblem`, as `line 7: …`.
  */
-export async function indexProfiles(file: FileHandle, onProblem: (what: string) => void): Promise<LineIndex> {
+async function indexProfiles(file: FileHandle, onProblem: (what: string) => void): Promise<LineIndex> {
   const lines = new LineTable(1024);
   await scanLines(file, { offset: 0, line: 1 }, CHUNK_BYTES, (bytes, start, end, offset, line) => {
     const quick = quickHash(bytes, start, end);

@@ -22,7 +22,7 @@ const TYPES: ReadonlyMap<string, UserType> = new Map([
 ]);
 
 /** @param name as PostgreSQL writes it; undefined for a type that ids cannot have. */
-export function userTypeOf(name: string): UserType | undefined {
+function userTypeOf(name: string): UserType | undefined {
   return TYPES.get(name);
 }
 

@@ -13,7 +13,7 @@ export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const AT = '2026-11-25T08:30:00.000000000Z';
 
 /** Jobs that write down what they are told. */
-export class RecordedSubscribers implements Subscribers {
+class RecordedSubscribers implements Subscribers {
   jobIds: string[] = ['crm'];
   readonly told = new Map<string, EventTrigger[]>();
   /** The job of this name fails when it has taken so many. */

@@ -10,7 +10,7 @@ export interface Delivery {
 const MINUTE_MS = 60_000;
 
 /** What a broken rule looks like. */
-export class BrokenPromise extends Error {}
+class BrokenPromise extends Error {}
 
 export function must(holds: boolean, promise: string): asserts holds {
   if (!holds) throw new BrokenPromise(promise);

@@ -328,7 +328,7 @@ export class Chains {
 const LOOKS = 1000;
 
 /** Ready chains of one kind, in the order in which they go. */
-export class Lane {
+class Lane {
   /** Chains that a slice gave back unsent; sent before new ones, since they have waited longer. */
   readonly #returned = new Set<Chain>();
   /** Chains whose oldest trigger has failed before. */
@@ -396,7 +396,7 @@ export class Lane {
 }
 
 /** Removes a chain from its lane. */
-export function leave(chain: Chain): void {
+function leave(chain: Chain): void {
   chain.queue?.delete(chain);
   chain.queue = undefined;
 }
@@ -412,7 +412,7 @@ interface DelayedEntry {
 }
 
 /** The delayed chains, in the order in which they are due. */
-export class DelayedChains {
+class DelayedChains {
   /** May contain outdated entries: a chain that is no longer delayed is not removed here. */
   readonly #queue = new TinyQueue<DelayedEntry>([], (a, b) => a.notBefore - b.notBefore);
 

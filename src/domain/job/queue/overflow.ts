@@ -230,7 +230,7 @@ export class Overflow {
 }
 
 /** How many of the oldest triggers one holder takes. */
-export function fitting(waiting: Iterable<PersonTrigger>, mostBytes: number): { count: number; bytes: number } {
+function fitting(waiting: Iterable<PersonTrigger>, mostBytes: number): { count: number; bytes: number } {
   let count = 0;
   let bytes = 0;
   for (const { user, trigger } of waiting) {
