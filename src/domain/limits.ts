@@ -81,7 +81,7 @@ export function budgetsOf(limits: ServerLimits): Budgets {
 
 /** How long a slice may ask its source for profiles, in ms. */
 export const LOOK_UP_MS = 4_000;
-/** The server ends a slice when its worker has not heartbeat for this long, in ms. A worker that stalls for longer loses it, and it is sent again. */
+/** Longest silence, in ms, before the server ends a slice (`silentAfterMs`). A worker that stalls for longer loses it, and it is sent again. */
 export const HEARTBEAT_TIMEOUT_MS = 10_000;
 /**
  * After its worker's last heartbeat, a slice is over within its budget, the time of its last request and this much more, in ms. Longer than

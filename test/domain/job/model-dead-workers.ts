@@ -1,7 +1,6 @@
 import type { SliceInput, SliceProgress } from '../../../src/contract/slice.ts';
-import { sliceEndsWithinMs } from '../../../src/domain/job/dispatching.ts';
+import { silentAfterMs, sliceEndsWithinMs } from '../../../src/domain/job/dispatching.ts';
 import type { DispatcherState } from '../../../src/domain/job/state.ts';
-import { HEARTBEAT_TIMEOUT_MS } from '../../../src/domain/limits.ts';
 import { must } from './model-ledger.ts';
 
 /** A slice whose worker is dead. */
@@ -37,7 +36,9 @@ export class ModelDeadWorkers {
 
   /** Those that the server waits for no longer: the job reclaims them now. */
   timedOut(now: number): Dead[] {
-    const silent = [...this.#waitedFor].filter(([, { diedAt }]) => now >= diedAt + HEARTBEAT_TIMEOUT_MS);
+    const silent = [...this.#waitedFor].filter(
+      ([, { slice, diedAt }]) => now >= diedAt + silentAfterMs(slice.settings.requestTimeoutMs),
+    );
     for (const [id, dead] of silent) {
       this.#waitedFor.delete(id);
       this.#reclaimed.set(id, dead);
