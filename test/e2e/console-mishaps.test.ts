@@ -144,8 +144,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.route('**/v1/jobs/*/pause', () => undefined);
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
     await page.keyboard.press('Escape');
-    await dialog.getByRole('button', { name: 'Cancel' }).waitFor();
-    expect(await dialog.getByRole('button', { name: 'Cancel' }).isDisabled()).toBe(true);
+    await dialog.getByRole('button', { name: 'Cancel', disabled: true }).waitFor();
     await context.close();
   });
 
@@ -166,18 +165,18 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await pressable(page, 'Compare');
     await page.getByRole('button', { name: 'Compare' }).press('Enter');
     await page.getByText('It was not done.').waitFor();
-    expect(await page.evaluate(FOCUSED)).toBe('Compare');
+    await until(async () => (await page.evaluate(FOCUSED)) === 'Compare');
     await pressable(page, 'Compare');
     const difference = { theirs: 1, members: 0, both: 0, enters: 0, exits: 1 };
     answer = { status: 200, json: { difference } };
     await page.keyboard.press('Enter');
     await page.getByText('Exits to send').waitFor();
-    expect(await page.evaluate(FOCUSED)).toBe('Send 0 enters and 1 exit');
+    await until(async () => (await page.evaluate(FOCUSED)) === 'Send 0 enters and 1 exit');
     answer = failed('DifferenceDoubtful');
     await pressable(page, 'Send 0 enters and 1 exit');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Send anyway' }).waitFor();
-    expect(await page.evaluate(FOCUSED)).toBe('Cancel');
+    await until(async () => (await page.evaluate(FOCUSED)) === 'Cancel');
     await context.close();
   });
 

@@ -194,7 +194,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'Watch an audience' }).click();
     await dialog.getByLabel('Audience', { exact: true }).fill(WATCHED.slug);
     await dialog.getByLabel('Start a round every').fill('8d');
-    expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
+    await dialog.getByRole('button', { name: 'Watch it', disabled: true }).waitFor();
     await dialog.getByLabel('Start a round every').fill('2h');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --every 2h`, { exact: true }).waitFor();
     for (const [field, wrong, right] of [
@@ -202,7 +202,7 @@ describeWithBrowser('the console', () => {
       ['Audience', ' ', WATCHED.slug],
     ] as const) {
       await dialog.getByLabel(field, { exact: true }).fill(wrong);
-      expect(await dialog.getByRole('button', { name: 'Watch it' }).isDisabled()).toBe(true);
+      await dialog.getByRole('button', { name: 'Watch it', disabled: true }).waitFor();
       await dialog.getByLabel(field, { exact: true }).fill(right);
     }
     await looked(page, 'watch-narrow');
@@ -230,7 +230,7 @@ describeWithBrowser('the console', () => {
     await action('Accept').waitFor({ state: 'detached' });
 
     await action('Change').click();
-    expect(await dialog.getByRole('button', { name: 'Change it' }).isDisabled()).toBe(true);
+    await dialog.getByRole('button', { name: 'Change it', disabled: true }).waitFor();
     await watches.start([WATCHED.id], { everyMs: 3_600_000 });
     await dialog.getByLabel(/^Hold a round when more/).fill('100');
     await dialog.getByText(`triggers watch ${WATCHED.slug} --largest-exit 100`, { exact: true }).waitFor();
@@ -311,7 +311,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'all 720' }).waitFor();
     await page.getByLabel('Search jobs').fill('behind far');
     await page.getByRole('link', { name: 'Far behind' }).waitFor();
-    expect(await page.getByRole('link', { name: 'First' }).count()).toBe(0);
+    await page.getByRole('link', { name: 'First' }).waitFor({ state: 'detached' });
     await lab.jobs.pause(job);
     await page.getByRole('button', { name: 'paused' }).click();
     await page.getByRole('link', { name: 'Far behind' }).waitFor();
@@ -474,7 +474,9 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'Resume' }).waitFor();
     // It may start none but its own jobs, and is offered no other.
     await other.goto(`${keyed.url}/new`);
-    expect(await other.getByLabel('Id').locator('option').allTextContents()).toEqual([job]);
+    const offered = other.getByLabel('Id').locator('option');
+    await offered.first().waitFor({ state: 'attached' });
+    expect(await offered.allTextContents()).toEqual([job]);
     expect(await other.getByRole('heading', { name: 'The message' }).count()).toBe(0);
     // A watch tells every job that listens, so that a key for some jobs may not begin one.
     await other.getByRole('link', { name: 'Inputs' }).click();
