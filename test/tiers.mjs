@@ -67,7 +67,7 @@ export const TIERS = {
     'workflows/replay',
   ],
   slow: [
-    'api/watch-routes',
+    'api/service-routes',
     'client/dead-letters',
     'consumers/kafka',
     'consumers/kafka-full-job',

@@ -11,9 +11,8 @@ import type { TriggerEvent } from '../contract/trigger.ts';
 import { PAGE_IDS } from '../domain/limits.ts';
 import { BUCKETS, differenceOf } from '../domain/watch.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { forEachLimit } from '../domain/for-each-limit.ts';
 import { isSendable } from './list-members.ts';
-import { alive, type WatchDependencies, writeMembers } from './watch/scan-members.ts';
+import { alive, confirmedMembers, type WatchDependencies, writeMembers } from './watch/scan-members.ts';
 import {
   bucketName,
   changeLines,
@@ -37,9 +36,8 @@ const LEFT_BEHIND_MS = 90 * 24 * 60 * 60_000;
 const SHOWN = 5;
 /** How long, in ms, a page may ask the source about its people; a page that takes longer ends early. */
 const LOOK_UP_MS = 20_000;
-/** How many people one query to the source may name, and how many single queries run at once. */
+/** How many people one query to the source may name. */
 const LOOK_UP = 200;
-const LOOK_UPS = 16;
 
 /** A compared list: the file of differences, and its sum. */
 const manifestSchema = z.strictObject({
@@ -175,15 +173,15 @@ async function page(
   path: string,
   { audience, after, maxBytes }: Place,
 ): Promise<DifferencePage> {
-  const { lines: read, isEnd } = await linesAt(path, after, maxBytes);
+  const { lines, isEnd } = await linesAt(path, after, maxBytes);
   const slug = (await source.audiences()).find(({ id }) => id === audience)?.slug;
   if (slug === undefined) throw new Error(`The source has no audience with the id ${audience} now.`);
   const endsAt = performance.now() + LOOK_UP_MS;
   const page = { ids: [] as string[], exits: [] as string[], outdated: 0 };
   let place = after;
   let done = 0;
-  while (done < read.length && (done === 0 || performance.now() < endsAt)) {
-    const step = read.slice(done, done + LOOK_UP);
+  while (done < lines.length && (done === 0 || performance.now() < endsAt)) {
+    const step = lines.slice(done, done + LOOK_UP);
     const isMember = await membersAmong(source, { audience, slug }, step);
     for (const { event, user, bytes } of step) {
       place += bytes;
@@ -192,7 +190,7 @@ async function page(
     }
     done += step.length;
   }
-  return isEnd && done === read.length ? page : { ...page, next: String(place) };
+  return isEnd && done === lines.length ? page : { ...page, next: String(place) };
 }
 
 async function membersAmong(
@@ -201,16 +199,9 @@ async function membersAmong(
   people: readonly { readonly user: string }[],
 ): Promise<ReadonlySet<string>> {
   const users = people.map(({ user }) => user);
-  const found = new Set<string>();
-  if (source.memberships !== undefined) {
-    const memberships = await source.memberships(users);
-    for (const user of users) if (memberships.get(user)?.includes(slug) === true) found.add(user);
-    return found;
-  }
-  await forEachLimit(users, LOOK_UPS, async (user) => {
-    if (await source.isMember(audience, user)) found.add(user);
-  });
-  return found;
+  if (source.memberships === undefined) return await confirmedMembers(source, audience, users);
+  const memberships = await source.memberships(users);
+  return new Set(users.filter((user) => memberships.get(user)?.includes(slug) === true));
 }
 
 interface Line {

@@ -2,7 +2,7 @@ import type { FieldChange, JobNumbers, JobOverview, StartedJob } from '../client
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
-import { type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
+import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
@@ -10,17 +10,10 @@ import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 /** Replaces values that cannot be read here. */
 const ENCRYPTED = '(encrypted)';
 
-/**
- * A job's status for people, at most `columns` wide.
- * @param ratePerS current deliveries a second, if known.
- */
-export function statusLines(
-  status: JobStatus,
-  options: { nowMs: number; columns?: number; paint?: Paint; ratePerS?: number },
-): string[] {
-  const { nowMs, columns = 80, paint = plain, ratePerS } = options;
-  const rate = ratePerS === undefined ? undefined : `${count(ratePerS)}/s`;
-  const rows = statusRows(status, { time: (at) => fromNow(at, nowMs), rate });
+/** A job's status for people, at most `columns` wide. */
+export function statusLines(status: JobStatus, options: { nowMs: number; columns?: number; paint?: Paint }): string[] {
+  const { nowMs, columns = 80, paint = plain } = options;
+  const rows = statusRows(status, { time: (at) => fromNow(at, nowMs) });
   return [`${paint('bold', printable(status.label))} (${status.jobId})`, ...rowLines(rows, { columns, paint })];
 }
 
@@ -37,14 +30,14 @@ export function rowLines(
 const STYLES: Readonly<Record<Tone, Style>> = { good: 'green', caution: 'yellow', bad: 'red', quiet: 'dim' };
 
 /** A job's status on one line: for logs and pipes. */
-export function statusLine(status: JobStatus, ratePerS?: number): string {
+export function statusLine(status: JobStatus): string {
   const parts = [
     status.state,
     `delivered ${count(status.delivered)}`,
     `waiting ${count(status.waiting)}`,
     ...(status.delayed > 0 ? [`delayed ${count(status.delayed)}`] : []),
     `in flight ${count(status.inFlight)}`,
-    ...(ratePerS === undefined ? [] : [`${count(ratePerS)}/s`]),
+    ...(isDelivering(status) ? [`${count(status.ratePerSecond.oneMinute)}/s`] : []),
     ...(status.endpoint === undefined ? [] : [`endpoint ${status.endpoint.state}`]),
     ...backfillPart(status.backfill),
   ];

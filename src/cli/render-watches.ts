@@ -18,18 +18,15 @@ export async function watchStatus(
   terminal: Terminal,
   options: { readonly json: boolean; readonly signal: AbortSignal; readonly refreshMs?: number },
 ): Promise<void> {
-  const meter = new RateMeter();
   let shown = '';
   for (;;) {
     const status = await answerOf(jobs, jobId, terminal);
     if (options.signal.aborted) return;
     if (status !== undefined) {
-      const ratePerS = meter.read(status.delivered, performance.now());
-      const text = options.json ? JSON.stringify(status) : statusLine(status, ratePerS);
-      if (!options.json && terminal.interactive) {
-        const rate = ratePerS === undefined ? {} : { ratePerS };
-        terminal.redraw(statusLines(status, { nowMs: Date.now(), ...terminal, ...rate }));
-      } else if (text !== shown) terminal.out(text);
+      const text = options.json ? JSON.stringify(status) : statusLine(status);
+      if (!options.json && terminal.interactive)
+        terminal.redraw(statusLines(status, { nowMs: Date.now(), ...terminal }));
+      else if (text !== shown) terminal.out(text);
       shown = text;
       if (hasStopped(status.state)) return;
     }
@@ -59,21 +56,6 @@ async function isAbortedWithin(ms: number, signal: AbortSignal): Promise<boolean
     return false;
   } catch {
     return true;
-  }
-}
-
-const WINDOW_MS = 10_000;
-
-/** Deliveries a second over the last ten seconds. */
-export class RateMeter {
-  #readings: { count: number; atMs: number }[] = [];
-
-  /** Undefined at the first reading. */
-  read(count: number, atMs: number): number | undefined {
-    this.#readings = [...this.#readings.filter((reading) => atMs - reading.atMs <= WINDOW_MS), { count, atMs }];
-    const [first] = this.#readings;
-    if (first === undefined || first.atMs === atMs) return undefined;
-    return ((count - first.count) * 1000) / (atMs - first.atMs);
   }
 }
 

@@ -48,7 +48,7 @@ const LEFT: Outcome = {
   reason: 'not tried, since it must not overtake an earlier one of the same person that is undecided',
 };
 
-/** Lanes in the order in which their first items came. */
+/** Groups in the order in which their first items came. */
 function groupsOf<T extends OrderedItem>(items: Iterable<T>): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of items) {

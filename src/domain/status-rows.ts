@@ -30,21 +30,13 @@ export type Tone = 'good' | 'caution' | 'bad' | 'quiet';
 export interface Telling {
   /** A time as people read it there: when it was (`at 2026-11-25 01:29:58 UTC`), or seen from now (`8 s ago`, `in 3 min`). */
   readonly time: (at: string) => string;
-  /** How fast the job delivers, where that is known. */
-  readonly rate?: string | undefined;
   /** How many audiences and fields are named at most: a job may have hundreds. Default: all. */
   readonly mostNames?: number;
 }
 
 /** A status as the Temporal UI shows it with the workflow. */
 export function detailsOf(status: JobStatus): string {
-  const { oneMinute, fiveMinutes } = status.ratePerSecond;
-  // It is shown until something else happens: the rate of an idle job would soon be out of date.
-  const rate =
-    oneMinute + fiveMinutes === 0 || status.waiting + status.inFlight === 0
-      ? undefined
-      : `${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`;
-  const rows = statusRows(status, { time: (at) => `at ${shownTime(at)}`, rate, mostNames: SHOWN_NAMES });
+  const rows = statusRows(status, { time: (at) => `at ${shownTime(at)}`, mostNames: SHOWN_NAMES });
   return detailsTable(
     status.label,
     rows.map(({ name, value }) => [name, value]),
@@ -89,14 +81,14 @@ export function toneOf(state: string): Tone {
 
 /** A job's status, row by row, without empty rows. Nothing in it can control a terminal. */
 export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
-  const { time, rate } = telling;
+  const { time } = telling;
   const { kept, resetAt, endpoint, backfill, waits, lastFailure, recoverableUntil } = status;
   const rows: Row[] = [
     { name: 'State', value: status.state, tone: toneOf(status.state) },
     { name: 'Why', value: status.reason && printableReason(status.reason) },
     ...fieldRows(status, telling),
     { name: 'Received', value: received(status) },
-    { name: 'Delivered', value: delivered(status, time, rate) },
+    { name: 'Delivered', value: delivered(status, time) },
     kept === undefined
       ? { name: 'Waiting', value: waiting(status, time) }
       : { name: 'Kept', value: keptText(kept, time) },
@@ -289,14 +281,20 @@ function received({ received: all, repeated, filtered = 0, staleDropped = 0, rej
   return parts.join(', ');
 }
 
-function delivered(status: JobStatus, time: Telling['time'], rate: string | undefined): string {
+function delivered(status: JobStatus, time: Telling['time']): string {
+  const { oneMinute, fiveMinutes } = status.ratePerSecond;
   const parts = [
     shownCount(status.delivered),
-    ...(rate === undefined ? [] : [rate]),
+    ...(isDelivering(status) ? [`${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`] : []),
     ...(status.retried > 0 ? [counted(status.retried, 'retry', 'retries')] : []),
     ...(status.lastDeliveredAt === undefined ? [] : [`last ${time(status.lastDeliveredAt)}`]),
   ];
   return parts.join(', ');
+}
+
+/** Whether its rate is shown. Displays may stay until something else happens, and the rate of an idle job would soon be out of date. */
+export function isDelivering({ ratePerSecond, waiting, inFlight }: JobStatus): boolean {
+  return ratePerSecond.oneMinute + ratePerSecond.fiveMinutes > 0 && waiting + inFlight > 0;
 }
 
 function waiting({ waiting: all, delayed, overflow, oldestWaitingAt }: JobStatus, time: Telling['time']): string {

@@ -3,7 +3,7 @@ import type { Json } from '../contract/trigger.ts';
 import { isRecord, parseJson } from '../domain/json.ts';
 import { parseRetryAfter } from '../domain/retry.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { GuardedAgents } from '../webhook/guarded-agents.ts';
+import { GuardedAgents, wholeBody } from '../webhook/guarded-agents.ts';
 import { OriginPolicy } from '../webhook/network-policy.ts';
 import { SourceUnavailable } from './source.ts';
 
@@ -137,18 +137,10 @@ export class JsonService {
   }
 
   async #read(body: AsyncIterable<Buffer>, what: string): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of body) {
-      length += chunk.length;
-      if (length > this.#maxBytes)
-        throw this.unavailable(what, {
-          code: ATTEMPT_CODES.answerTooLong,
-          reason: `the answer has more than ${this.#maxBytes / 1024} KiB`,
-        });
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, length);
+    const bytes = await wholeBody(body, this.#maxBytes);
+    if (bytes !== undefined) return bytes;
+    const reason = `the answer has more than ${this.#maxBytes / 1024} KiB`;
+    throw this.unavailable(what, { code: ATTEMPT_CODES.answerTooLong, reason });
   }
 }
 

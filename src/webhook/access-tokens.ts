@@ -10,7 +10,7 @@ import {
 import type { OAuth2Config } from '../config/authorization-config.ts';
 import { isRecord } from '../domain/json.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import type { GuardedAgents } from './guarded-agents.ts';
+import { type GuardedAgents, wholeBody } from './guarded-agents.ts';
 import type { ClientIdentity } from './tls.ts';
 
 /**
@@ -133,17 +133,12 @@ async function post(
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const path = url.pathname + url.search;
   const answer = await agents.request({ origin: url.origin, path, method: 'POST', headers, body, signal }, identity);
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new TokenUnavailable(ATTEMPT_CODES.answerTooLong);
-    chunks.push(chunk);
-  }
+  const bytes = await wholeBody(answer.body as AsyncIterable<Buffer>, MAX_ANSWER_BYTES);
+  if (bytes === undefined) throw new TokenUnavailable(ATTEMPT_CODES.answerTooLong);
   const type = [answer.headers['content-type']].flat()[0] ?? '';
   // `Response` throws for a body with status 204, 205 or 304; those contain no token anyway.
-  const hasBody = length > 0 && ![204, 205, 304].includes(answer.statusCode);
-  return new Response(hasBody ? usedParts(Buffer.concat(chunks).toString('utf8')) : null, {
+  const hasBody = bytes.length > 0 && ![204, 205, 304].includes(answer.statusCode);
+  return new Response(hasBody ? usedParts(bytes.toString('utf8')) : null, {
     status: answer.statusCode,
     headers: { 'content-type': type },
   });

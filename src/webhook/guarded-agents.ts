@@ -384,3 +384,15 @@ class AnswerBound {
       this.#socket.destroy(new AnswerTooLong('The answer is too long.'));
   }
 }
+
+/** Reads a body as a whole; undefined as soon as it has more than `maxBytes`. */
+export async function wholeBody(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes);
+}

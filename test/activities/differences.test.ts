@@ -53,8 +53,17 @@ async function compare(parts: readonly string[][], more: Partial<Comparison> = {
 
 async function pages(maxBytes = 10_000): Promise<DifferencePage[]> {
   const all: DifferencePage[] = [];
+  const { listDifference } = activities();
+  type Asked = Parameters<typeof listDifference>;
   for (let after: string | null = null; ;) {
-    const page = await activities().listDifference(id, VIP.id, after, maxBytes);
+    const activity = new MockActivityEnvironment();
+    const page: DifferencePage = await activity.run<Asked, DifferencePage, typeof listDifference>(
+      listDifference,
+      id,
+      VIP.id,
+      after,
+      maxBytes,
+    );
     all.push(page);
     if (page.next === undefined) return all;
     after = page.next;

@@ -53,7 +53,7 @@ test('a status says what is so, in words, and nothing that is not there', () => 
 test('a status fits onto one line for logs', () => {
   const expected = { ...BACKFILL, expected: 2000, secondsLeft: 13 };
   expect({
-    usual: statusLine(aStatus(), 1234.4),
+    usual: statusLine(aStatus({ ratePerSecond: { oneMinute: 1234.4, fiveMinutes: 900 } })),
     unhealthy: statusLine(aStatus({ endpoint: { state: 'unhealthy' } })),
     'a backfill': statusLine(aStatus({ backfill: expected })),
     'a paused backfill': statusLine(aStatus({ backfill: { ...expected, state: 'paused' } })),

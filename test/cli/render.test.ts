@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { stopLoss } from '../../src/domain/watch-rows.ts';
 import { startedText } from '../../src/cli/commands/watch.ts';
-import { RateMeter, watchLines, watchStatus } from '../../src/cli/render-watches.ts';
+import { watchLines, watchStatus } from '../../src/cli/render-watches.ts';
 import { NoWorker } from '../../src/client/errors.ts';
 import type { DeadLetterReport, DeadLetterSummary, WatchStatus } from '../../src/client/export-jobs.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
@@ -140,12 +140,6 @@ test('a person sees the status redrawn', async () => {
   expect(drawn).toHaveLength(2);
 });
 
-test('a program gets one status per line', async () => {
-  const { terminal, out } = aTerminal({ interactive: true });
-  await watchStatus(jobThatSays([aStatus()]), 'vip', terminal, { ...quick, json: true });
-  expect(out.map((line) => (JSON.parse(line) as JobStatus).state)).toEqual(['running', 'stopped']);
-});
-
 test('a worker that is away does not end the watch', async () => {
   const { terminal, out, err } = aTerminal();
   await watchStatus(jobThatSays([new NoWorker('q', undefined, 10_000), aStatus()]), 'vip', terminal, quick);
@@ -162,14 +156,6 @@ test('watching ends when it is interrupted', async () => {
   });
   setTimeout(() => controller.abort(), 20);
   await watch;
-});
-
-test('the rate is that of the last ten seconds', () => {
-  const meter = new RateMeter();
-  expect(meter.read(1000, 0)).toBeUndefined();
-  expect(meter.read(2000, 1000)).toBe(1000);
-  expect(meter.read(2000, 12_000)).toBeUndefined();
-  expect(meter.read(2100, 13_000)).toBe(100);
 });
 
 const body = '{"name":"a\u009Bb"}';

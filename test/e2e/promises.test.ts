@@ -94,18 +94,3 @@ test('an endpoint that refuses everybody is asked about few, and what it refused
   expect(requests).toBeLessThanOrEqual(65 + sinceMs / 1000);
   expect(unhealthy).toMatchObject({ waiting: 1000, deadLetters: 0 });
 });
-
-test('410 pauses the job, keeps everything, and an edit of the URL goes on', async () => {
-  const lab = await labOfTest({
-    receiver: { answer: (_, request) => (request.url === '/gone' ? { status: 410 } : undefined) },
-  });
-  const gone = new URL('/gone', lab.receiver.url).href;
-  const job = await lab.start({ webhookUrl: gone });
-  await lab.jobs.push(job, stream(5, 1));
-  const paused = await lab.statusWhen(job, ({ state }) => state === 'paused');
-  expect(paused.reason).toMatch(/410/);
-  expect(paused.waiting).toBe(5);
-  await lab.jobs.edit(job, { webhookUrl: lab.receiver.url });
-  await lab.receiver.ledger.waitFor((ledger) => ledger.delivered === 5);
-  expect((await lab.jobs.status(job)).state).toBe('running');
-});

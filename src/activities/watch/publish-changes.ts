@@ -8,7 +8,7 @@ import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../beating.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { MissedRounds } from './missed-rounds.ts';
-import { alive, type WatchDependencies } from './scan-members.ts';
+import { alive, confirmedMembers, type WatchDependencies } from './scan-members.ts';
 import {
   audienceFolder,
   changeLines,
@@ -74,8 +74,6 @@ class PublishProgress {
   }
 }
 
-/** How many point look-ups the source gets at once. */
-const LOOK_UPS = 16;
 /** People per step; a step is recorded as a whole. */
 const STEP = 1_000;
 
@@ -95,17 +93,12 @@ export function createConfirmExits({ source, watchFolder }: WatchDependencies): 
     const stayed = new MemberBuckets(scan.folder, STAYED);
 
     for await (const users of steps(exits)) {
-      const isMember = new Set<string>();
-      await forEachLimit(users, LOOK_UPS, async (user) => {
-        if (await source.isMember(audience, user)) isMember.add(user);
-        // A look-up may take the source long.
-        alive();
-      });
-      const left = users.filter((user) => !isMember.has(user));
-      await stayed.add(isMember);
+      const members = await confirmedMembers(source, audience, users);
+      const left = users.filter((user) => !members.has(user));
+      await stayed.add(members);
       await appendFile(scan.path(CHANGES), changeLines('exit', left));
       sum.exits += left.length;
-      sum.stayed += isMember.size;
+      sum.stayed += members.size;
       alive();
     }
     for await (const users of steps(enters)) {

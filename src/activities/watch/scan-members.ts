@@ -4,6 +4,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Problem } from '../../contract/export-job.ts';
 import type { Activities } from '../../contract/ports.ts';
 import type { ScanReport, ScanRequest } from '../../contract/watch.ts';
+import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { PAGE_IDS } from '../../domain/limits.ts';
 import { BUCKETS, differenceOf } from '../../domain/watch.ts';
 import type { AudienceSource } from '../../sources/source.ts';
@@ -26,6 +27,24 @@ export function alive(): void {
   const context = Context.current();
   context.heartbeat();
   context.cancellationSignal.throwIfAborted();
+}
+
+/** How many people a source is asked about at once, each by a look-up of their own. */
+const LOOK_UPS = 16;
+
+/** Returns those of these people who are members of the audience with this id, as the source itself says. */
+export async function confirmedMembers(
+  source: AudienceSource,
+  audience: string,
+  users: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const members = new Set<string>();
+  await forEachLimit(users, LOOK_UPS, async (user) => {
+    if (await source.isMember(audience, user)) members.add(user);
+    // A look-up may take the source long.
+    alive();
+  });
+  return members;
 }
 
 const NO_FOLDER: Problem = {
