@@ -17,15 +17,16 @@ import { openStage, type Stage } from './stage.ts';
 
 const values = optionsOf('npx tsx chaos/unproved.ts', {
   seconds: 60,
-  /** Triggers a second, with the right key. */
+  /** Triggers a second, with the right key, for each of the jobs in turn. */
   rate: 20,
+  jobs: 10,
   /** Of the API; loopback only. */
   port: 22_080,
 });
 const P99_MS = 500;
 const QUIET_S = 10;
 const KEY = randomBytes(24).toString('hex');
-const JOB_ID = 'unproved';
+const jobId = (i: number): string => `unproved-${i % values.jobs}`;
 const URL_OF_API = `http://127.0.0.1:${values.port}`;
 const CALLERS = fileURLToPath(new URL('unproved-callers.ts', import.meta.url));
 const INGESTS = {
@@ -70,7 +71,7 @@ async function sendProved(seconds: number, stage: Stage): Promise<Seen> {
   const send = async (i: number): Promise<void> => {
     const { user } = stage.people[i % stage.people.length]!;
     const began = performance.now();
-    const outcome = await request(`${URL_OF_API}/v1/jobs/${JOB_ID}/triggers`, {
+    const outcome = await request(`${URL_OF_API}/v1/jobs/${jobId(i)}/triggers`, {
       method: 'POST',
       headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
       body: JSON.stringify({ event: i % 2 === 0 ? 'enter' : 'exit', audience: 'vip', user }),
@@ -106,10 +107,8 @@ const env = { ...process.env, TRIGGERS_CONFIG: config, TEMPORAL_ADDRESS: stage.s
 const api = await Program.start(['api', '--port', String(values.port), '--json'], env);
 let isKept = false;
 try {
-  await stage.jobs.start(
-    { label: 'Unproved', audiences: ['vip'], webhookUrl: receiver.url, authorization: null },
-    { jobId: JOB_ID },
-  );
+  const definition = { label: 'Unproved', audiences: ['vip'], webhookUrl: receiver.url, authorization: null };
+  for (let i = 0; i < values.jobs; i++) await stage.jobs.start(definition, { jobId: jobId(i) });
   const quiet = await sendProved(Math.min(QUIET_S, values.seconds), stage);
   console.log(JSON.stringify({ quiet }));
   const callers = spawn(process.execPath, ['--import', 'tsx', CALLERS, URL_OF_API, String(values.seconds)], {
