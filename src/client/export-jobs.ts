@@ -30,6 +30,7 @@ import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-direc
 import { describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
+import { Destinations } from './jobs/destinations.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
@@ -124,6 +125,7 @@ export class ExportJobs {
   readonly #uncheckedClient: Client;
   #isClosed = false;
   readonly #directory: JobDirectory;
+  readonly #destinations: Destinations;
   readonly #grouped: GroupedSignals;
   readonly #taskQueue: string;
   readonly #clock = createPushClock();
@@ -140,6 +142,7 @@ export class ExportJobs {
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
     this.#directory = jobDirectory(client, this.#taskQueue);
+    this.#destinations = new Destinations(client, this.#taskQueue);
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
     this.#close = options.close ?? (() => Promise.resolve());
   }
@@ -226,7 +229,7 @@ export class ExportJobs {
    */
   async start(definition: JobDefinitionInput, options: StartOptions = {}): Promise<StartedJob> {
     checkOptions('start', options);
-    return await startJob(this.#client, this.#taskQueue, definition, options);
+    return await startJob(this.#client, this.#taskQueue, this.#destinations, definition, options);
   }
 
   /** Signals that one person entered. Without `at`, the present time counts. @throws InvalidTrigger, also when the job does not subscribe to the audience */

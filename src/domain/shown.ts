@@ -4,6 +4,7 @@ import type { JobDefinition } from '../contract/export-job.ts';
 import { parseInstant } from './instant.ts';
 import { utf8Bytes } from './json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
+import { type UrlDigests, urlDigests } from './twins.ts';
 import { failureInWords } from './verdict.ts';
 import type { JobState, KeptBackfill } from '../contract/job-status.ts';
 
@@ -126,18 +127,19 @@ interface JobMemo {
   readonly label: string;
   readonly description?: string;
   readonly audiences: readonly Pick<Audience, 'id' | 'slug'>[];
+  readonly sendsTo: UrlDigests;
 }
 
-export function jobMemo(job: {
-  readonly label: string;
-  readonly description?: string | undefined;
-  readonly audiences: readonly Audience[];
-}): JobMemo & Record<string, unknown> {
-  const { label, description, audiences } = job;
+export function jobMemo(
+  definition: Omit<JobDefinition, 'audiences'>,
+  audiences: readonly Audience[],
+): JobMemo & Record<string, unknown> {
+  const { label, description } = definition;
   return {
     label,
     ...(description === undefined ? {} : { description }),
     audiences: audiences.map(({ id, slug }) => ({ id, slug })),
+    sendsTo: urlDigests(definition),
   };
 }
 
@@ -161,7 +163,7 @@ export function shownToPeople(
   ];
   return {
     staticSummary: summaryOf(definition.label),
-    memo: jobMemo({ ...definition, audiences }),
+    memo: jobMemo(definition, audiences),
     // With an attribute that the namespace does not have, the start would be refused.
     ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
   };

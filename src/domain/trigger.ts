@@ -1,3 +1,4 @@
+import type { JobDefinition } from '../contract/export-job.ts';
 import type { ProfileRef } from '../contract/holder.ts';
 import { misspeltKey } from '../contract/nearest-key.ts';
 import type { EventTrigger, Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
@@ -152,4 +153,9 @@ function nameOf(value: unknown): string {
   if (typeof value === 'object') return 'an object';
   // Integers of any size are numbers in JSON.
   return typeof value === 'bigint' ? 'a number' : `a ${typeof value}`;
+}
+
+/** Whether a job sends membership changes of this kind. */
+export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: TriggerEvent): boolean {
+  return events === null || events.includes(event);
 }

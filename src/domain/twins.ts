@@ -1,36 +1,38 @@
 import type { JobDefinition } from '../contract/export-job.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
-import { wantsEvent } from './job/job.ts';
+import { shortKey } from './delivery-id.ts';
+import { wantsEvent } from './trigger.ts';
 
 /** The changes that a job sends, and where. */
 export interface Destination {
   readonly jobId: string;
-  readonly form: Pick<JobDefinition, 'webhookUrl' | 'events' | 'onEnter' | 'onExit'>;
+  readonly urls: UrlDigests;
   readonly audiences: readonly { readonly id: string }[];
+}
+
+/** Where a job's enters go, and its exits: digests of the URLs, which may hold secrets. Empty: it sends none. */
+export type UrlDigests = readonly [enters: string, exits: string];
+
+export function urlDigests(form: Pick<JobDefinition, 'webhookUrl' | 'events' | 'onEnter' | 'onExit'>): UrlDigests {
+  const digest = (event: TriggerEvent, own: JobDefinition['onEnter']): string =>
+    wantsEvent(form, event) ? shortKey(own?.webhookUrl ?? form.webhookUrl) : '';
+  return [digest('enter', form.onEnter), digest('exit', form.onExit)];
 }
 
 /** Whether two jobs tell the same URL of the same changes: of an audience that both have, enters or exits. */
 export function areTwins(one: Destination, other: Destination): boolean {
   const isShared = ({ id }: { readonly id: string }): boolean => other.audiences.some((audience) => audience.id === id);
-  const url = urlsOf(other);
-  return one.audiences.some(isShared) && urlsOf(one).some((own, i) => own !== undefined && own === url[i]);
+  return one.audiences.some(isShared) && one.urls.some((url, i) => url !== '' && url === other.urls[i]);
 }
 
 /** Whether one job may be the other under another id: it tells the same URLs of the same audiences. */
 export function isRenamed(one: Destination, other: Destination): boolean {
   const audiences = ({ audiences: all }: Destination): string => JSON.stringify(all.map(({ id }) => id).sort());
-  return audiences(one) === audiences(other) && JSON.stringify(urlsOf(one)) === JSON.stringify(urlsOf(other));
+  return audiences(one) === audiences(other) && JSON.stringify(one.urls) === JSON.stringify(other.urls);
 }
 
 export function twinText(jobId: string): string {
   return `The job "${jobId}" sends changes of the same audience to the same URL, so the endpoint is told of them twice.`;
-}
-
-/** Where its enters go, and its exits; undefined: it sends none. */
-function urlsOf({ form }: Destination): readonly (string | undefined)[] {
-  const url = (event: TriggerEvent, own: JobDefinition['onEnter']): string | undefined =>
-    wantsEvent(form, event) ? (own?.webhookUrl ?? form.webhookUrl) : undefined;
-  return [url('enter', form.onEnter), url('exit', form.onExit)];
 }
 
 /** Why a folder of job files may be the wrong one, by how many running jobs it would stop. */

@@ -116,7 +116,7 @@ class JobRun {
   /** Await nothing between reading the state and this, or arrivals in between would be lost. */
   async #continueAsNew(): Promise<void> {
     this.#dropTimer();
-    const memo = memoOf(this.status());
+    const memo = memoOf(this.status(), this.#state.job.definition);
     await continueAsNewOnCurrentBuild<(carried: CarriedJob) => Promise<unknown>>([carryJob(this.#state)], memo);
   }
 
@@ -159,7 +159,8 @@ class JobRun {
   }
 
   #show(status: JobStatus): void {
-    this.#visibility.show(status, this.#state.job.missingSearchAttributes.length === 0, Date.now());
+    const { definition, missingSearchAttributes } = this.#state.job;
+    this.#visibility.show(status, definition, missingSearchAttributes.length === 0, Date.now());
   }
 
   #applyEdit(): void {

@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { JobDefinition } from '../contract/export-job.ts';
 import type { JobState, JobStatus } from '../contract/job-status.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { audienceAttribute } from '../domain/names.ts';
@@ -27,15 +28,15 @@ export class JobVisibility {
   }
 
   /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
-  show(status: JobStatus, hasAttributes: boolean, now: number): void {
-    this.#showRecord(status, hasAttributes);
+  show(status: JobStatus, definition: JobDefinition, hasAttributes: boolean, now: number): void {
+    this.#showRecord(status, definition, hasAttributes);
     this.#showPhase(status.state, hasAttributes);
     if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
     this.#shownAt = now;
     setCurrentDetails(detailsOf(status));
   }
 
-  #showRecord(status: JobStatus, hasAttributes: boolean): void {
+  #showRecord(status: JobStatus, definition: JobDefinition, hasAttributes: boolean): void {
     const { jobId, revision, audiences } = status;
     const kept = status.kept && stringifyJson(status.kept);
     if (revision === this.#revision && kept === this.#kept) return;
@@ -43,7 +44,7 @@ export class JobVisibility {
     const cleared = kept === undefined && this.#kept !== undefined ? { kept: undefined } : {};
     this.#revision = revision;
     this.#kept = kept;
-    upsertMemo({ ...memoOf(status), ...cleared });
+    upsertMemo({ ...memoOf(status, definition), ...cleared });
     if (!hasAttributes) return;
     upsertSearchAttributes([
       { key: JOB_ID, value: jobId },
@@ -59,6 +60,6 @@ export class JobVisibility {
 }
 
 /** By `kept`, clients know a stopped job, also where the namespace has no search attributes and no worker runs. */
-export function memoOf(status: JobStatus): Record<string, unknown> {
-  return { ...jobMemo(status), ...(status.kept === undefined ? {} : { kept: status.kept }) };
+export function memoOf({ audiences, kept }: JobStatus, definition: JobDefinition): Record<string, unknown> {
+  return { ...jobMemo(definition, audiences), ...(kept === undefined ? {} : { kept }) };
 }

@@ -10,11 +10,10 @@ import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobSettings } from '../../contract/sample.ts';
 import { editableOf, FORM_DEFAULTS, FORM_FIELDS, FORM } from '../../domain/form-fields.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { settingsQuery, statusQuery } from '../../workflows/messages.ts';
+import { settingsQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
-import type { Destination } from '../../domain/twins.ts';
 import { RequestRefused } from '../errors.ts';
-import { queryQuickly, START_WAIT_MS, statusWhen } from './job-service.ts';
+import { START_WAIT_MS, statusWhen } from './job-service.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { isRecord } from '../../domain/json.ts';
@@ -52,22 +51,6 @@ export async function wholeJob(client: Client, jobId: string): Promise<WholeJob>
     if (answer.settings.revision === status.revision) return { status, form: formOf(status, answer) };
   }
   throw new RequestRefused(jobId, 'It was edited each time it was asked. Ask again.');
-}
-
-/** Returns what a running job sends, and where; undefined when it is stopping, or does not answer in time. */
-export async function quickDestination(
-  client: Client,
-  jobId: string,
-  timeoutMs: number,
-): Promise<Destination | undefined> {
-  const workflowId = jobWorkflowId(jobId);
-  const [status, answer] = await Promise.all([
-    queryQuickly(client, workflowId, statusQuery, timeoutMs),
-    queryQuickly(client, workflowId, settingsQuery, timeoutMs),
-  ]);
-  return status && answer && status.state !== 'stopping'
-    ? { jobId, form: formOf(status, answer), audiences: status.audiences }
-    : undefined;
 }
 
 /** Returns the form in a status, with the URLs that it masks. `existingUsers` is about a start alone. */

@@ -12,6 +12,7 @@ import { undecodableReason } from '../../domain/errors.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
+import type { Destination, UrlDigests } from '../../domain/twins.ts';
 import { JobNotRunning } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS, clientForLists } from '../executions.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
@@ -70,6 +71,18 @@ export async function keptJobs(client: Client): Promise<JobSummary[]> {
 export async function reachableJobs(client: Client): Promise<JobSummary[]> {
   const jobs = await listJobs(client, { areRunning: true });
   return jobs.filter(({ jobId, workflowId }) => workflowId === jobWorkflowId(jobId));
+}
+
+/** Returns where the running jobs of a task queue send, as far as their memos can be read. */
+export async function destinationsIn(client: Client, taskQueue: string): Promise<Destination[]> {
+  const found: Destination[] = [];
+  for await (const run of jobRuns(client, { areRunning: true, taskQueue })) {
+    const { jobId, workflowId, running, state, audiences } = summaryOf(run);
+    const urls = run.memo?.['sendsTo'];
+    const isSending = running && state !== 'stopping' && workflowId === jobWorkflowId(jobId);
+    if (isSending && audiences !== undefined && isUrlDigests(urls)) found.push({ jobId, urls, audiences });
+  }
+  return found;
 }
 
 /** A job, and its audiences by the slugs that it knows. */
@@ -142,6 +155,10 @@ function isAudienceNames(value: unknown): value is readonly AudienceName[] {
   return (
     Array.isArray(value) && value.every((item: unknown) => isRecord(item) && isText(item['id']) && isText(item['slug']))
   );
+}
+
+function isUrlDigests(value: unknown): value is UrlDigests {
+  return Array.isArray(value) && value.length === 2 && value.every(isText);
 }
 
 function isText(value: unknown): value is string {

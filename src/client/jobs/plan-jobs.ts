@@ -8,14 +8,14 @@ import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
 import { shownForm } from '../../domain/job/describing.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
-import { areTwins, type Destination, isRenamed, twinText } from '../../domain/twins.ts';
+import { areTwins, type Destination, isRenamed, twinText, urlDigests } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
 import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
-import { reachableJobs } from './job-list.ts';
-import { destinationsBeside, fieldWarnings, undeliveredOfLast } from './start-job.ts';
+import { destinationsIn, reachableJobs } from './job-list.ts';
+import { fieldWarnings, undeliveredOfLast } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
 
 /** A step towards the wanted jobs. */
@@ -101,12 +101,10 @@ export async function planJobs(
   if (problems.length > 0) return { ok: false, problems };
   const jobs = all.filter((one) => 'action' in one);
   if (!jobs.some(isNews)) return { ok: true, jobs };
-  const others = await destinationsBeside(client, taskQueue, destinations, OTHERS_MS);
+  const wanted = new Set(destinations.map(({ jobId }) => jobId));
+  const others = (await destinationsIn(client, taskQueue)).filter(({ jobId }) => !wanted.has(jobId));
   return { ok: true, jobs: withTwins(jobs, destinations, others) };
 }
-
-/** How long, in ms, a plan waits for jobs without a file to say where they send. */
-const OTHERS_MS = 10_000;
 
 /** Whether a job may send, from now on, the same changes as another. */
 function isNews(job: PlannedJob): job is CreatedJob | ChangedJob {
@@ -185,7 +183,7 @@ async function planOf(
   const prepared = await prepare(client, taskQueue, definition);
   if (!prepared.ok || ofName.length > 0)
     return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
-  destinations.push({ jobId, form: prepared.definition, audiences: prepared.audiences });
+  destinations.push({ jobId, urls: urlDigests(prepared.definition), audiences: prepared.audiences });
   const accepted = { ...prepared.definition, audiences: prepared.audiences };
   const warningsOfFields = async () => await fieldWarnings(client, taskQueue, accepted);
   const input = definition as JobDefinitionInput; // It was accepted.

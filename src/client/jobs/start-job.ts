@@ -6,7 +6,7 @@ import type { ExportField, RequestSettings } from '../../contract/request-shape.
 import { andLetters } from '../../domain/shown.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
-import { areTwins, type Destination } from '../../domain/twins.ts';
+import { urlDigests } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
@@ -14,8 +14,8 @@ import { isNothing, undeliveredBy, recoverableOf } from '../history/recovery.ts'
 import { nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
-import { prepare, quickDestination } from './job-definition.ts';
-import { reachableJobs } from './job-list.ts';
+import { prepare } from './job-definition.ts';
+import type { Destinations } from './destinations.ts';
 import { ofJob, queryStatus, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
 import { endStopped } from './stopped-jobs.ts';
 
@@ -104,7 +104,7 @@ export interface StartedJob {
   readonly audiences: readonly AudienceListing[];
   /** Warnings for people: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];
-  /** Running jobs of this task queue that send changes of the same audience to the same URL, as far as they answer within 2 s. */
+  /** Running jobs of this task queue that send changes of the same audience to the same URL. */
   readonly twins: readonly string[];
   /** Search attributes that the namespace does not have: `triggers setup` registers them. */
   readonly missingSearchAttributes: readonly string[];
@@ -124,6 +124,7 @@ export interface StartOptions {
 export async function startJob(
   client: Client,
   taskQueue: string,
+  destinations: Destinations,
   definition: JobDefinitionInput,
   { jobId: wantedId, discardRecoverable = false }: StartOptions,
 ): Promise<StartedJob> {
@@ -136,7 +137,7 @@ export async function startJob(
   const left = await undeliveredOfLast(client, jobId, discardRecoverable);
   const [ofFields, twins] = await Promise.all([
     fieldWarnings(client, taskQueue, { ...prepared.definition, audiences }),
-    twinsOf(client, taskQueue, { jobId, form: prepared.definition, audiences }),
+    destinations.add({ jobId, urls: urlDigests(prepared.definition), audiences }),
   ]);
   const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
   // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
@@ -155,32 +156,6 @@ export async function startJob(
     await sideWorkflows.dropProfiles(jobId, startedAt).catch(() => undefined);
   }
   return { jobId, workflowId: jobWorkflowId(jobId), runId, audiences, warnings, twins, missingSearchAttributes };
-}
-
-async function twinsOf(client: Client, taskQueue: string, one: Destination): Promise<string[]> {
-  const others = await destinationsBeside(client, taskQueue, [one], TWINS_MS);
-  return others.filter((other) => areTwins(one, other)).map(({ jobId }) => jobId);
-}
-
-/** How long, in ms, a start waits for other jobs to say where they send. */
-const TWINS_MS = 2_000;
-/** Most jobs that are asked where they send. */
-const MOST_ASKED = 50;
-
-/** Returns the destinations of the other running jobs of a task queue that subscribe to an audience of these, and answer in time. */
-export async function destinationsBeside(
-  client: Client,
-  taskQueue: string,
-  these: readonly Destination[],
-  timeoutMs: number,
-): Promise<Destination[]> {
-  const own = new Set(these.map(({ jobId }) => jobId));
-  const ids = new Set(these.flatMap(({ audiences }) => audiences.map(({ id }) => id)));
-  const others = (await reachableJobs(client)).filter(
-    (job) => job.taskQueue === taskQueue && !own.has(job.jobId) && job.audiences?.some(({ id }) => ids.has(id)),
-  );
-  const found = others.slice(0, MOST_ASKED).map(async ({ jobId }) => await quickDestination(client, jobId, timeoutMs));
-  return (await Promise.all(found)).filter((one) => one !== undefined);
 }
 
 /**

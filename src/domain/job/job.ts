@@ -3,7 +3,6 @@ import type { JobDefinition } from '../../contract/export-job.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { SliceTrigger, DeliverySettings } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
-import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { Chain } from './queue/chain.ts';
 import type { AnswerSettings } from '../../contract/answers.ts';
 import { isTemplate } from '../message.ts';
@@ -143,9 +142,4 @@ function withoutNulls<T extends object>(of: T): { readonly [Field in keyof T]?: 
   return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== null)) as {
     readonly [Field in keyof T]?: Exclude<T[Field], null>;
   };
-}
-
-/** Whether a job sends membership changes of this kind. */
-export function wantsEvent({ events }: Pick<JobDefinition, 'events'>, event: TriggerEvent): boolean {
-  return events === null || events.includes(event);
 }

@@ -1,10 +1,10 @@
+import { wantsEvent } from '../trigger.ts';
 import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { parseInstant } from '../instant.ts';
-import { wantsEvent } from './job.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor } from './backfill-requests.ts';
 import { WHEN_LOST, lostInWords } from './describing-backfills.ts';

@@ -13,7 +13,7 @@ import { clientWith } from '../an-easy-worker.ts';
 import { serverError } from '../recorded-job.ts';
 import type { PlannedJob } from '../../../src/client/export-jobs.ts';
 import { withTwins } from '../../../src/client/jobs/plan-jobs.ts';
-import type { Destination } from '../../../src/domain/twins.ts';
+import { type Destination, urlDigests } from '../../../src/domain/twins.ts';
 import { queryStatus, startJobWorkflow } from '../../../src/client/jobs/job-service.ts';
 import { FORM_DEFAULTS } from '../../../src/domain/form-fields.ts';
 import { fieldsInTemplates, unknownFields } from '../../../src/client/jobs/start-job.ts';
@@ -151,10 +151,10 @@ function at(
   jobId: string,
   webhookUrl = URL,
   ids: readonly string[] = ['vip'],
-  form: Partial<Destination['form']> = {},
-) {
-  const audiences = ids.map((id) => ({ id }));
-  return { jobId, audiences, form: { webhookUrl, events: null, onEnter: null, onExit: null, ...form } };
+  form: Partial<Parameters<typeof urlDigests>[0]> = {},
+): Destination {
+  const urls = urlDigests({ webhookUrl, events: null, onEnter: null, onExit: null, ...form });
+  return { jobId, urls, audiences: ids.map((id) => ({ id })) };
 }
 
 const created = (jobId: string): PlannedJob => ({
