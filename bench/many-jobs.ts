@@ -117,7 +117,8 @@ async function main(): Promise<void> {
   });
   try {
     say(`starting ${values.jobs} jobs`);
-    const { jobs, startedPerS } = await startAll(stage, busy, hanging);
+    const started = await costWhile(stage, async () => await startAll(stage, busy, hanging));
+    const { jobs, startedPerS } = started.result;
     say('nothing to do');
     const nothing = await costWhile(stage, async () => await sleep(20_000));
     say('a trigger now and then');
@@ -148,7 +149,7 @@ async function main(): Promise<void> {
       jobs: values.jobs,
       workers: stage.workerPids.length,
       temporal: values.cluster ? 'server on PostgreSQL' : 'development server',
-      startedPerS,
+      start: { startedPerS, ...started.cost },
       nothingToDo: nothing.cost,
       quietAlone: { ...alone.result, ...alone.cost },
       quietBesideBacklogs: { ...beside.result, ...beside.cost, backlogsPerS },
