@@ -9,7 +9,7 @@ import { stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
 import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
-import { deliverySettings, isStopped } from '../domain/job/job.ts';
+import { deliverySettings } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
@@ -62,7 +62,7 @@ class JobRun {
     this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
     this.#steps = new StepRunner(state, wake);
-    this.#visibility = new JobVisibility(isStopped(state));
+    this.#visibility = new JobVisibility();
     this.updates = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));

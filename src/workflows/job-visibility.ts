@@ -1,7 +1,7 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { JobDefinition } from '../contract/export-job.ts';
-import type { JobState, JobStatus } from '../contract/job-status.ts';
+import type { JobStatus } from '../contract/job-status.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { audienceAttribute } from '../domain/names.ts';
 import { jobMemo } from '../domain/shown.ts';
@@ -17,46 +17,46 @@ const DETAILS_EVERY_MS = 500;
 /** Shows a job in the Temporal UI: details as a small table, memo, search attributes. */
 export class JobVisibility {
   #shownAt = 0;
-  #phase: JobState | undefined;
-  /** As JSON; undefined: the memo has none. */
-  #kept: string | undefined;
-  #revision: number | undefined;
+  /** What memo and attributes say follows from these. */
+  #record = '';
 
-  /** @param hasStopped whether its run begins as a stopped job, with a memo that says so. */
-  constructor(hasStopped: boolean) {
-    this.#kept = hasStopped ? '' : undefined;
-  }
-
-  /** Shows a status; updates attributes and memo only where they have changed, since each update costs an event. */
+  /** Shows a status; updates attributes and memo only where they differ from those that the run has, since each update costs an event. */
   show(status: JobStatus, definition: JobDefinition, hasAttributes: boolean, now: number): void {
-    this.#showRecord(status, definition, hasAttributes);
-    this.#showPhase(status.state, hasAttributes);
-    if (status.inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
+    const { revision, state, kept, inFlight } = status;
+    const record = stringifyJson([revision, state, kept]);
+    if (record !== this.#record) {
+      this.#record = record;
+      showMemo(memoOf(status, definition));
+      if (hasAttributes) showAttributes(status);
+    }
+    if (inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
     this.#shownAt = now;
     setCurrentDetails(detailsOf(status));
   }
+}
 
-  #showRecord(status: JobStatus, definition: JobDefinition, hasAttributes: boolean): void {
-    const { jobId, revision, audiences } = status;
-    const kept = status.kept && stringifyJson(status.kept);
-    if (revision === this.#revision && kept === this.#kept) return;
-    // Writes `undefined` only to clear a value: an encrypted `undefined` would look like a value to readers without the key.
-    const cleared = kept === undefined && this.#kept !== undefined ? { kept: undefined } : {};
-    this.#revision = revision;
-    this.#kept = kept;
-    upsertMemo({ ...memoOf(status, definition), ...cleared });
-    if (!hasAttributes) return;
-    upsertSearchAttributes([
-      { key: JOB_ID, value: jobId },
-      { key: AUDIENCES, value: audiences.map(({ id }) => audienceAttribute(id)) },
-    ]);
-  }
+function showMemo(memo: Readonly<Record<string, unknown>>): void {
+  const { memo: shown = {} } = workflowInfo();
+  const changed = Object.entries(memo).filter(([name, value]) => !isSame(value, shown[name]));
+  // Writes `undefined` only to clear a value: an encrypted `undefined` would look like a value to readers without the key.
+  const isCleared = memo['kept'] === undefined && shown['kept'] !== undefined;
+  if (changed.length > 0 || isCleared)
+    upsertMemo({ ...Object.fromEntries(changed), ...(isCleared ? { kept: undefined } : {}) });
+}
 
-  #showPhase(phase: JobState, hasAttributes: boolean): void {
-    if (phase === this.#phase) return;
-    this.#phase = phase;
-    if (hasAttributes) upsertSearchAttributes([{ key: STATUS, value: phase }]);
-  }
+function showAttributes({ jobId, state, audiences }: JobStatus): void {
+  const { typedSearchAttributes: shown } = workflowInfo();
+  const ids = audiences.map(({ id }) => audienceAttribute(id));
+  const changed = [
+    ...(shown.get(JOB_ID) === jobId ? [] : [{ key: JOB_ID, value: jobId }]),
+    ...(shown.get(STATUS) === state ? [] : [{ key: STATUS, value: state }]),
+    ...(isSame(shown.get(AUDIENCES), ids) ? [] : [{ key: AUDIENCES, value: ids }]),
+  ];
+  if (changed.length > 0) upsertSearchAttributes(changed);
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return stringifyJson([one]) === stringifyJson([other]);
 }
 
 /** By `kept`, clients know a stopped job, also where the namespace has no search attributes and no worker runs. */
