@@ -25,7 +25,14 @@ import { trace, type TraceOptions } from './history/trace.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
-import { type JobOverview, type JobSummary, listJobs, overview, type OverviewOptions } from './jobs/job-list.ts';
+import {
+  destinationsIn,
+  type JobOverview,
+  type JobSummary,
+  listJobs,
+  overview,
+  type OverviewOptions,
+} from './jobs/job-list.ts';
 import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
@@ -142,7 +149,7 @@ export class ExportJobs {
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
     this.#directory = jobDirectory(client, this.#taskQueue);
-    this.#destinations = new Destinations(client, this.#taskQueue);
+    this.#destinations = new Destinations(() => destinationsIn(client, this.#taskQueue));
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
     this.#close = options.close ?? (() => Promise.resolve());
   }
@@ -432,6 +439,7 @@ export class ExportJobs {
     checkOptions('edit', options);
     const edited = await editJob(this.#client, jobId, edit, options);
     this.#directory.forget();
+    this.#destinations.forget();
     return edited;
   }
 
@@ -508,6 +516,7 @@ export class ExportJobs {
    */
   async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
     this.#directory.forget();
+    this.#destinations.forget();
     return await stop(this.#client, jobId, parsed(readStopRequest([request])));
   }
 

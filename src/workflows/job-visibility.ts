@@ -17,7 +17,7 @@ const DETAILS_EVERY_MS = 500;
 /** Shows a job in the Temporal UI: details as a small table, memo, search attributes. */
 export class JobVisibility {
   #shownAt = 0;
-  /** What memo and attributes say follows from these. */
+  /** Memo and attributes follow from these, as JSON. */
   #record = '';
 
   /** Shows a status; updates attributes and memo only where they differ from those that the run has, since each update costs an event. */

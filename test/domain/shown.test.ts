@@ -13,6 +13,7 @@ import {
   shownToPeople,
   shownUrl,
 } from '../../src/domain/shown.ts';
+import { urlDigests } from '../../src/domain/twins.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { always } from '../support/properties.ts';
 
@@ -83,7 +84,11 @@ const prepared: PreparedJob & { ok: true } = {
 
 test('a started job can be found by its id, its state and its audiences', () => {
   const { memo, typedSearchAttributes } = shownToPeople('vip-to-crm', prepared);
-  expect(memo).toEqual({ label: 'VIP to CRM', audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip' }] });
+  expect(memo).toEqual({
+    label: 'VIP to CRM',
+    audiences: [{ id: '42976a269a5e6b9d06c681b1c27292df', slug: 'vip' }],
+    sendsTo: urlDigests(prepared.definition),
+  });
   expect(typedSearchAttributes?.map(({ key, value }) => [key.name, value])).toEqual([
     ['ExportJobId', 'vip-to-crm'],
     ['ExportJobStatus', 'starting'],

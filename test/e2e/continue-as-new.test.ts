@@ -62,6 +62,13 @@ test('continue-as-new in the middle of a stream of signals loses nothing and kee
   const { received, delivered } = await lab.statusWhen(job, ({ waiting }) => waiting === 0);
   expect({ received, delivered }).toEqual({ received: 600, delivered: 600 });
   expect(await runsOf(lab, job)).toBeGreaterThan(5);
+  // The last run began with the memo and the attributes of the one before, and wrote none of them again.
+  const { events } = await handle.fetchHistory();
+  const isWritten = (event: object) =>
+    ['upsertWorkflowSearchAttributesEventAttributes', 'workflowPropertiesModifiedEventAttributes'].some(
+      (attributes) => Reflect.get(event, attributes) != null,
+    );
+  expect(events?.filter(isWritten)).toEqual([]);
 });
 
 test('while one request hangs, a run that grows old holds up nobody else', async () => {

@@ -104,7 +104,7 @@ export interface StartedJob {
   readonly audiences: readonly AudienceListing[];
   /** Warnings for people: a time window too short to be reliable, say. */
   readonly warnings: readonly string[];
-  /** Running jobs of this task queue that send changes of the same audience to the same URL. */
+  /** Running jobs of this task queue that send changes of the same audience to the same URL. The server lists changes up to a second late. */
   readonly twins: readonly string[];
   /** Search attributes that the namespace does not have: `triggers setup` registers them. */
   readonly missingSearchAttributes: readonly string[];
