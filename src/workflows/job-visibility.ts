@@ -25,8 +25,9 @@ export class JobVisibility {
     const { revision, state, kept, inFlight } = status;
     const record = stringifyJson([revision, state, kept]);
     if (record !== this.#record) {
+      const isFirst = this.#record === '';
       this.#record = record;
-      showMemo(memoOf(status, definition));
+      showMemo(memoOf(status, definition), isFirst);
       if (hasAttributes) showAttributes(status);
     }
     if (inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
@@ -35,9 +36,11 @@ export class JobVisibility {
   }
 }
 
-function showMemo(memo: Readonly<Record<string, unknown>>): void {
-  const { memo: shown = {} } = workflowInfo();
-  const changed = Object.entries(memo).filter(([name, value]) => !isSame(value, shown[name]));
+function showMemo(memo: Readonly<Record<string, unknown>>, isFirst: boolean): void {
+  const { memo: shown = {}, continuedFromExecutionRunId } = workflowInfo();
+  // A client wrote it, perhaps with a payload key that other clients lack.
+  const isForeign = isFirst && continuedFromExecutionRunId === undefined;
+  const changed = Object.entries(memo).filter(([name, value]) => isForeign || !isSame(value, shown[name]));
   // Writes `undefined` only to clear a value: an encrypted `undefined` would look like a value to readers without the key.
   const isCleared = memo['kept'] === undefined && shown['kept'] !== undefined;
   if (changed.length > 0 || isCleared)
