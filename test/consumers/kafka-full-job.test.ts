@@ -6,6 +6,7 @@ import { messagesLeft, writeToTopic } from '../../chaos/kafka-ledger.ts';
 import { judgeChanges, killAtRandom } from '../../chaos/outbox-ledger.ts';
 import { kafkaSchema } from '../../src/config/consumer-config.ts';
 import { startKafka } from '../../src/consumers/kafka/kafka.ts';
+import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import type { LocalTemporal } from '../../src/local/temporal-server.ts';
 import { describeWithKafka, TestKafka } from '../support/kafka.ts';
 import { Lab } from '../support/lab.ts';
@@ -30,7 +31,8 @@ describeWithKafka('a consumer of Kafka whose job is full', () => {
   let kafka: TestKafka;
   beforeAll(async () => {
     [server, kafka] = await Promise.all([startTightServer({ signalsPerRun: SIGNALS_PER_RUN }), TestKafka.start()]);
-    lab = await Lab.open({ address: server.address, receiver: { keepBodies: true } });
+    const serverLimits = { ...DEFAULT_SERVER_LIMITS, signalsPerRun: SIGNALS_PER_RUN };
+    lab = await Lab.open({ address: server.address, config: { serverLimits }, receiver: { keepBodies: true } });
   });
   afterAll(async () => {
     await Promise.all([lab?.close(), kafka?.stop()]);
