@@ -37,7 +37,7 @@ describe('routes that need no key', () => {
 
   test('the API asks Temporal once in a while, however often somebody asks whether it is ready', async () => {
     let questions = 0;
-    const api = await apiAt({}, {}, () => {
+    const api = await apiAt({}, () => {
       questions += 1;
       return NOT_FOUND;
     });
@@ -49,12 +49,11 @@ describe('routes that need no key', () => {
   /** An API in front of a Temporal that answers so, by method. */
   async function apiAt(
     statuses: Readonly<Record<string, number>>,
-    more: Parameters<typeof apiWithoutTemporal>[1] = {},
     statusOf = (method: string): number => statuses[method] ?? UNIMPLEMENTED,
   ): ReturnType<typeof apiWithoutTemporal> {
     const server = await startGrpcServer(statusOf);
     const client = new Client({ connection: Connection.lazy({ address: server.address }), namespace: 'ours' });
-    const api = await apiWithoutTemporal({}, { client, ...more });
+    const api = await apiWithoutTemporal({}, { client });
     return {
       ...api,
       close: async () => {

@@ -80,17 +80,16 @@ export async function quickStatus(client: Client, workflowId: string): Promise<J
 }
 
 /**
- * Returns a job's answer in time, by default 2 s; undefined when there is none, it has ended, or it cannot be read here. For asking many jobs, when one may
+ * Returns a job's answer within 2 s; undefined when there is none, it has ended, or it cannot be read here. For asking many jobs, when one may
  * be missing.
  */
 export async function queryQuickly<T>(
   client: Client,
   workflowId: string,
   query: QueryDefinition<T>,
-  timeoutMs = QUICK_MS,
 ): Promise<T | undefined> {
   try {
-    return await client.withDeadline(Date.now() + timeoutMs, () => client.workflow.getHandle(workflowId).query(query));
+    return await client.withDeadline(Date.now() + QUICK_MS, () => client.workflow.getHandle(workflowId).query(query));
   } catch {
     return undefined;
   }
