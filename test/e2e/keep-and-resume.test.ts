@@ -1,20 +1,24 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { ExportJobs, JobKept, JobNotRunning, type JobStatus } from '../../src/client/export-jobs.ts';
-import { labOfFile } from '../support/lab.ts';
+import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 
 let isEndpointUp = true;
 let answerMs = 0;
 
+/** No other file's job subscribes to it: a publisher tells all jobs that do. */
+const OWN = { id: randomBytes(16).toString('hex'), slug: `own-${randomBytes(4).toString('hex')}`, name: 'Own' };
+
 const lab = await labOfFile({
+  content: { audiences: [VIP, NEWS, OWN].map((one) => ({ ...one, members: [] })) },
   receiver: { keepBodies: true, answer: () => ({ status: isEndpointUp ? 200 : 503, delayMs: answerMs }) },
 });
 const operator = new Operator(lab.taskQueue);
 
 /** A paused job with triggers that wait, one after another: of each person an enter, then of each an exit. */
 async function pausedJobOf(...users: string[]): Promise<string> {
-  const job = await lab.start({ label: 'Kept' });
+  const job = await lab.start({ label: 'Kept', audiences: ['vip', OWN.slug] });
   await lab.jobs.pause(job);
   for (const user of users) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
   for (const user of users) await lab.jobs.exit(job, { audience: 'vip', user, profile: {} });
@@ -144,7 +148,7 @@ test('a request to a kept job advises only to resume it, which works; recover is
 test('a stopped job refuses triggers from clients and publishers, but keeps those that another program signals', async () => {
   const user = randomUUID();
   const job = await keptJobOf(user);
-  const late = { event: 'enter', audience: 'vip', user: `late ${user}`, profile: {} } as const;
+  const late = { event: 'enter', audience: OWN.slug, user: `late ${user}`, profile: {} } as const;
   const publisher = new ExportJobs(lab.client, { taskQueue: lab.taskQueue });
   for (const jobs of [lab.jobs, publisher]) {
     await expect(jobs.enter(job, late)).rejects.toBeInstanceOf(JobNotRunning);
