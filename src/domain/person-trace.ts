@@ -17,6 +17,7 @@ import type { Arrival } from './job/steps.ts';
 import { unpackTrigger } from './job/queue/chain.ts';
 import { type NewestChanges, newerChange } from './job/queue/memory.ts';
 import { type CarriedJob, isCarriedJob } from './job/carrying.ts';
+import { isPreparedJob } from './job/operating.ts';
 import { isRecord } from './json.ts';
 import { deadLetterId, findAudience } from './names.ts';
 import { attemptsOf, didAsk } from './slice.ts';
@@ -65,8 +66,7 @@ export class PersonTrace {
   take(fact: JobFact): Traced[] {
     switch (fact.kind) {
       case 'began':
-        if (isCarriedJob(fact.args[0])) this.#carriedOn(fact.args[0]);
-        return [];
+        return this.#began(fact.args[0]);
       case 'prepared':
         return this.#prepared(fact.result);
       case 'signalled':
@@ -85,6 +85,11 @@ export class PersonTrace {
       default:
         return [];
     }
+  }
+
+  #began(input: unknown): Traced[] {
+    if (isCarriedJob(input)) this.#carriedOn(input);
+    return isPreparedJob(input) ? this.#prepared(input) : [];
   }
 
   #carriedOn({ job, chains, audiences, newest }: CarriedJob): void {

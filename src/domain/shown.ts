@@ -155,7 +155,7 @@ export function shownToPeople(
   const { definition, audiences, missingSearchAttributes } = job;
   const attributes = [
     keyword('ExportJobId', jobId),
-    keyword('ExportJobStatus', 'starting'),
+    keyword('ExportJobStatus', 'running'),
     keywordList(
       'ExportAudiences',
       audiences.map(({ id }) => audienceAttribute(id)),

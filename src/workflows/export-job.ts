@@ -252,7 +252,7 @@ interface ExportJobResult {
  * One export job, for its whole life. It takes enters and exits by signal, and sends each by POST in its person's order, with at most
  * Parallel Request Count requests in flight. It continues as new before its history grows long.
  *
- * @param args the job's definition, as in a job file, or what the previous run carried; nothing else.
+ * @param args the job's definition, as in a job file, a worker's answer about it, or what the previous run carried; nothing else.
  */
 export async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
   const inbox = new JobInbox();

@@ -10,7 +10,7 @@ import type { Problem } from '../contract/export-job.ts';
 import type { Activities, PreparedJob } from '../contract/ports.ts';
 import type { StopRequest } from '../contract/requests.ts';
 import { describeStarting } from '../domain/job/describing.ts';
-import { beginPreparedJob } from '../domain/job/operating.ts';
+import { beginPreparedJob, isPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
@@ -29,10 +29,10 @@ const { prepareJob } = proxyActivities<Activities>({
 });
 
 /**
- * Turns a definition into a job that can run: looks up its audiences in the source and, with Existing Users, asks for the backfill.
- * Undefined when the job was stopped before that was done.
+ * Turns a definition into a job that can run: looks up its audiences in the source, unless a client has had that done; with Existing Users, asks
+ * for the backfill. Undefined when the job was stopped before that was done.
  *
- * @param args the definition, and any surplus arguments.
+ * @param args the definition, or a worker's answer about it; and any surplus arguments.
  * @param inbox the signals that came meanwhile.
  * @param handlers the handlers that answer operators once the job runs.
  *
@@ -58,6 +58,9 @@ export async function beginNewJob(
   // Only now: queries about a job that never begins have an answer, too.
   if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);
   if (hasSurplus(args)) throw invalidJob([MORE_THAN_A_DEFINITION]);
+  const begin = (prepared: Extract<PreparedJob, { ok: true }>): DispatcherState =>
+    beginPreparedJob(subscriptionIdOf(firstExecutionRunId), prepared, Date.now(), startTime.getTime());
+  if (isPreparedJob(definition)) return begin(definition);
   const mayStop = (args: readonly unknown[]): StopRequest['waiting'] => {
     const { waiting } = readStop(args);
     // Without its audiences there is no state yet to keep, or to send from.
@@ -93,7 +96,7 @@ export async function beginNewJob(
   }
   if (stopped !== undefined) return undefined;
   if (!prepared.ok) throw invalidJob(prepared.problems);
-  return beginPreparedJob(subscriptionIdOf(firstExecutionRunId), prepared, Date.now(), startTime.getTime());
+  return begin(prepared);
 }
 
 /** Lets updates wait while the job is starting, unless they could never be done. Once it runs, its handlers answer at once. */

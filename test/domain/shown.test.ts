@@ -91,7 +91,7 @@ test('a started job can be found by its id, its state and its audiences', () => 
   });
   expect(typedSearchAttributes?.map(({ key, value }) => [key.name, value])).toEqual([
     ['ExportJobId', 'vip-to-crm'],
-    ['ExportJobStatus', 'starting'],
+    ['ExportJobStatus', 'running'],
     ['ExportAudiences', ['42976a269a5e6b9d']],
   ]);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import { NoWorker, WorkerFailed } from '../../src/client/errors.ts';
+import { WORKER_RPC } from '../../src/domain/names.ts';
 import { freePort } from '../../src/local/free-ports.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { Lab } from '../support/lab.ts';
@@ -142,6 +143,25 @@ describe('questions to workers', () => {
       }
     },
   );
+
+  test.concurrent('a question that a worker answers at once costs one workflow task and no other', async () => {
+    const lab = await Lab.open();
+    try {
+      await lab.jobs.check({ ...JOB, webhookUrl: lab.receiver.url });
+      const query = `TaskQueue = '${lab.taskQueue}' AND WorkflowType = '${WORKER_RPC}'`;
+      const asked = async (): Promise<string | undefined> => {
+        for await (const { workflowId } of lab.client.workflow.list({ query })) return workflowId;
+        return undefined;
+      };
+      const workflowId = (await answerWhen(asked, (found) => found !== undefined)) ?? '';
+      const { events = [] } = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+      const tasks = events?.flatMap(({ workflowTaskCompletedEventAttributes: task }) => task ?? []);
+      const activities = events?.flatMap(({ activityTaskScheduledEventAttributes: activity }) => activity ?? []);
+      expect([tasks?.length, activities]).toEqual([1, []]);
+    } finally {
+      await lab.close();
+    }
+  });
 
   test.concurrent('a client learns that no worker is there', async () => {
     const lab = await Lab.open({ workers: 0 });

@@ -9,6 +9,7 @@ import {
   type JobStatus,
   NothingToRecover,
 } from '../../src/client/export-jobs.ts';
+import { prepare } from '../../src/client/jobs/job-definition.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
@@ -136,23 +137,28 @@ test('a job that is terminated while it sends repeats at most what was in flight
   expect(lab.receiver.ledger.entries.length - before - 1500).toBeLessThan(600);
 });
 
-test('a job that no worker ever took up begins with what it was signalled', async () => {
-  const [user] = people(1) as [string];
-  const job = `lab-${randomUUID()}`;
-  await lab.stopWorkers();
-  await lab.client.workflow.start(EXPORT_JOB, {
-    workflowId: jobWorkflowId(job),
-    taskQueue: lab.taskQueue,
-    args: [{ label: 'Early', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null }],
-  });
-  await lab.handle(job).signal('enter', { audience: 'vip', user, profile: {} });
-  await lab.handle(job).signal('exit', [{ audience: 'vip', user }]);
-  await terminate(job);
-  await lab.addWorker();
-  await lab.jobs.recover(job);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 2);
-  expect(arrivedOf([user])).toEqual([['enter', 'exit']]);
-});
+test.each(['its definition', "a worker's answer about it"])(
+  'a job that no worker ever took up, started with %s, begins with what it was signalled',
+  async (input) => {
+    const [user] = people(1) as [string];
+    const job = `lab-${randomUUID()}`;
+    const definition = { label: 'Early', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    const prepared = await prepare(lab.client, lab.taskQueue, definition);
+    await lab.stopWorkers();
+    await lab.client.workflow.start(EXPORT_JOB, {
+      workflowId: jobWorkflowId(job),
+      taskQueue: lab.taskQueue,
+      args: [input === 'its definition' ? definition : prepared],
+    });
+    await lab.handle(job).signal('enter', { audience: 'vip', user, profile: {} });
+    await lab.handle(job).signal('exit', [{ audience: 'vip', user }]);
+    await terminate(job);
+    await lab.addWorker();
+    await lab.jobs.recover(job);
+    await lab.statusWhen(job, ({ delivered }) => delivered === 2);
+    expect(arrivedOf([user])).toEqual([['enter', 'exit']]);
+  },
+);
 
 test('no job replaces a recoverable terminated one unless its start gives that up', async () => {
   const users = people(4);

@@ -7,7 +7,7 @@ import { instantOf } from '../../domain/instant.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
 import { nextSpill } from '../../domain/job/holders.ts';
-import { beginPreparedJob } from '../../domain/job/operating.ts';
+import { beginPreparedJob, isPreparedJob } from '../../domain/job/operating.ts';
 import { recoverJob, type RecoveryState, type Remains } from '../../domain/job/recovering.ts';
 import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
 import type { DispatcherState } from '../../domain/job/state.ts';
@@ -212,7 +212,7 @@ async function carriedAtTheEnd(
   if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
   // It never began: its definition had not been checked yet.
   if (hasSurplusInput) throw new InvalidJob([MORE_THAN_A_DEFINITION]);
-  const prepared = await prepare(client, taskQueue, input);
+  const prepared = isPreparedJob(input) ? input : await prepare(client, taskQueue, input);
   if (!prepared.ok) throw new InvalidJob(prepared.problems);
   const state = beginPreparedJob(subscriptionIdOf(firstRunId ?? runId), prepared, Date.now(), startTime.getTime());
   return { carried: carryJob(state), admitted: 0, running: [] };

@@ -15,7 +15,7 @@ import { describeLast, isOpen, isStopped } from '../executions.ts';
 import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { destinationsIn, reachableJobs } from './job-list.ts';
-import { fieldWarnings, undeliveredOfLast } from './start-job.ts';
+import { fieldWarnings, undeliveredOf } from './start-job.ts';
 import { statusOf } from './stopped-jobs.ts';
 
 /** A step towards the wanted jobs. */
@@ -189,7 +189,7 @@ async function planOf(
   const input = definition as JobDefinitionInput; // It was accepted.
   const found = await describeLast(client, jobWorkflowId(jobId));
   if (found === undefined || !isOpen(found) || isStopped(found)) {
-    await undeliveredOfLast(client, jobId, false);
+    if (found !== undefined) await undeliveredOf(client, jobId, found, false);
     const { existingUsers } = prepared.definition;
     const warnings = [...prepared.warnings, ...(await warningsOfFields())];
     return { jobId, action: 'create', definition: input, audiences: prepared.audiences, existingUsers, warnings };

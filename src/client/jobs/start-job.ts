@@ -1,4 +1,4 @@
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
@@ -16,7 +16,7 @@ import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { prepare } from './job-definition.ts';
 import type { Destinations } from './destinations.ts';
-import { ofJob, queryStatus, START_WAIT_MS, startJobWorkflow, statusWhen } from './job-service.ts';
+import { ofJob, queryStatus, startJobWorkflow } from './job-service.ts';
 import { endStopped } from './stopped-jobs.ts';
 
 /** The fields that a job sends, and the audiences. */
@@ -134,22 +134,18 @@ export async function startJob(
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   const { jobId } = naming;
   const { audiences, missingSearchAttributes } = prepared;
-  const left = await undeliveredOfLast(client, jobId, discardRecoverable);
+  const last = await describeLast(client, jobWorkflowId(jobId));
+  const left = last && (await undeliveredOf(client, jobId, last, discardRecoverable));
   const [ofFields, twins] = await Promise.all([
     fieldWarnings(client, taskQueue, { ...prepared.definition, audiences }),
     destinations.add({ jobId, urls: urlDigests(prepared.definition), audiences }),
   ]);
   const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
-  // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
-  const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
-  await endStopped(client, jobId);
+  if (last !== undefined) await endStopped(client, jobId);
   const startedAt = Date.now();
-  const runId = await settled(startJobWorkflow(client, jobId, taskQueue, definitive, prepared), ofJob('start', jobId));
-  // Waits until it runs, so that the next command finds it running.
-  await settled(
-    statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS),
-    ofJob('start', jobId),
-  );
+  // As the worker prepared it: the job begins at once. Audiences by their ids, since slugs may move to others.
+  const input = { ...prepared, definition: { ...prepared.definition, audiences: audiences.map(({ id }) => id) } };
+  const runId = await settled(startJobWorkflow(client, jobId, taskQueue, input, prepared), ofJob('start', jobId));
   if (left !== undefined) {
     // The discarded triggers may have left profiles behind, and nothing else will look for them. If that fails, the new job has started anyway.
     const sideWorkflows = new TemporalSideWorkflows(client, taskQueue);
@@ -162,13 +158,12 @@ export async function startJob(
  * Returns the undelivered rest of the last job with this id, if that may be given up; undefined when there is none.
  * @throws JobAlreadyRunning, JobKept, JobRecoverable: no other job can be started under this id
  */
-export async function undeliveredOfLast(
+export async function undeliveredOf(
   client: Client,
   jobId: string,
+  last: WorkflowExecutionDescription,
   mayBeGivenUp: boolean,
 ): Promise<Recoverable | undefined> {
-  const last = await describeLast(client, jobWorkflowId(jobId));
-  if (last === undefined) return undefined;
   if (isStopped(last)) await refuseWhenKept(client, jobId, last.taskQueue);
   else if (isOpen(last)) throw new JobAlreadyRunning(jobId);
   const left = await recoverableOf(client, jobId, last);

@@ -5,6 +5,7 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { parseInstant } from '../instant.ts';
+import { isRecord } from '../json.ts';
 import { uniqueAt } from './arriving.ts';
 import { askedFor } from './backfill-requests.ts';
 import { WHEN_LOST, lostInWords } from './describing-backfills.ts';
@@ -16,6 +17,11 @@ import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
 import { calendarBarsUntil } from './throttles/calendar.ts';
 import { takeOverQuota } from './throttles/quota.ts';
+
+/** Whether a job's input is a worker's answer about a definition, which a client has passed on, rather than the definition. */
+export function isPreparedJob(input: unknown): input is Extract<PreparedJob, { ok: true }> {
+  return isRecord(input) && input['ok'] === true && isRecord(input['definition']);
+}
 
 /**
  * Begins a job whose definition was checked; with Existing Users, with a backfill.
