@@ -15,6 +15,8 @@ const values = optionsOf('npm run many-jobs --', {
   /** Jobs that have a backlog, and jobs whose endpoint never answers. */
   busy: 20,
   hanging: 50,
+  /** `requestsPerSecond` of the jobs that have a backlog; 0: no limit. */
+  'per-second': 0,
   seconds: 60,
   cluster: false,
 });
@@ -41,10 +43,15 @@ async function startAll(stage: BenchStage, busy: Endpoint, hanging: Endpoint) {
     ...Array.from({ length: values.busy }, () => busy.url),
     ...Array.from({ length: values.hanging }, () => hanging.url),
   ];
+  const pace = values['per-second'] > 0 ? { requestsPerSecond: values['per-second'] } : {};
   const ids: string[] = [];
   const { perS } = await manyAtOnce(Array.from({ length: values.jobs }).keys(), AT_ONCE, async (i) => {
     const webhookUrl = webhookUrls[i];
-    ids[i] = await stage.start({ parallelRequestCount: 5, ...(webhookUrl && { webhookUrl, authorization: null }) });
+    ids[i] = await stage.start({
+      parallelRequestCount: 5,
+      ...(webhookUrl && { webhookUrl, authorization: null }),
+      ...(i < values.busy ? pace : {}),
+    });
   });
   const [backlogs, hangs] = [values.busy, values.hanging];
   const jobs: Jobs = {
