@@ -11,3 +11,16 @@ test('a server that is too busy to count dead letters is not taken for one that 
   await expect(ownLetters(client, job, 'q')).rejects.toThrow();
   expect(await lettersInStatus(client, job, 'q')).toEqual({});
 });
+
+test('a job without dead letters costs the server one count', async () => {
+  const queries: string[] = [];
+  const count = async (query: string) => {
+    queries.push(query);
+    return await Promise.resolve({ count: 0 });
+  };
+  const client = { workflow: { count } } as unknown as Client; // All of a client that counting uses.
+  await lettersInStatus(client, { jobId: 'vip', subscriptionId: 'one', deadLetters: 0 }, 'q');
+  expect(queries).toEqual([
+    expect.stringContaining("ExportJobId = 'vip' OR (ExportJobId IS NULL AND TaskQueue = 'q')"),
+  ]);
+});
