@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'undici';
+import { stringifyJson } from '../src/domain/json.ts';
 import type { EventTrigger } from '../src/contract/trigger.ts';
 
 /** Makes each call once, so many at a time, and says how many a second were answered, and how long each took, in ms. */
@@ -69,7 +70,7 @@ export async function openApi(address: string, connections: number): Promise<Ben
         method: 'POST',
         path: `/v1/jobs/${jobId}/triggers`,
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(triggers),
+        body: stringifyJson(triggers),
       });
       const text = await body.text();
       if (statusCode !== 202) throw new Error(`The API answered ${statusCode}: ${text}`);

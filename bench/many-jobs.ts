@@ -79,6 +79,8 @@ async function quietLatencies(stage: BenchStage, { quiet }: Jobs, seconds: numbe
     p50Ms: rounded(percentile(tookMs, 50)),
     p99Ms: rounded(percentile(tookMs, 99)),
     mostMs: rounded(Math.max(...tookMs)),
+    /** Of the second half: beside backlogs, these have been signalled by then. */
+    laterP99Ms: rounded(percentile(tookMs.slice(count / 2), 99)),
   };
 }
 
