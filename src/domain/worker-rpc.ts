@@ -25,6 +25,9 @@ export const WORKER_RPCS = {
   Record<keyof Activities, { readonly id: string; readonly summary: string; readonly runs: 'short' | 'long' | 'once' }>
 >;
 
+/** How long, in ms, a worker first tries to answer a short question within the workflow task that asks it. */
+export const QUICK_MS = 500;
+
 export type RpcMethod = keyof typeof WORKER_RPCS;
 
 /** Null where the method takes nothing. */

@@ -265,7 +265,10 @@ export async function exportJob(...args: readonly unknown[]): Promise<ExportJobR
   // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
   await handlers;
   // Cancelling a job stops it in order, so its work until then must not be cancelled.
-  void CancellationScope.current().cancelRequested.catch(() => run.cancel());
+  const scope = CancellationScope.current();
+  // One that came before the first task counts before the first step: a backfill cannot be started and cancelled in one task.
+  if (scope.consideredCancelled) run.cancel();
+  else void scope.cancelRequested.catch(() => run.cancel());
   await CancellationScope.nonCancellable(() => run.untilDone());
   return { received: state.counters.received, delivered: state.counters.delivered };
 }

@@ -1,5 +1,5 @@
-import { ApplicationFailure, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
-import { type RpcMethod, WORKER_RPCS } from '../domain/worker-rpc.ts';
+import { ActivityFailure, ApplicationFailure, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { QUICK_MS, type RpcMethod, WORKER_RPCS } from '../domain/worker-rpc.ts';
 
 type Methods = Readonly<Record<RpcMethod, (argument: unknown) => Promise<unknown>>>;
 
@@ -18,8 +18,12 @@ const RUNS: Readonly<Record<(typeof WORKER_RPCS)[RpcMethod]['runs'], Methods>> =
   }),
 };
 
-/** Runs within the workflow task, which halves what a question costs. */
-const QUICK = proxyLocalActivities<Methods>({ startToCloseTimeout: '2 seconds', retry: { maximumAttempts: 1 } });
+/** Runs within the workflow task, which halves what a question costs. Not for long: the task occupies its place in the worker until then. */
+const QUICK = proxyLocalActivities<Methods>({
+  scheduleToCloseTimeout: QUICK_MS,
+  startToCloseTimeout: QUICK_MS,
+  retry: { maximumAttempts: 1 },
+});
 
 /** Asks a worker what only it knows: this is how a client that reaches only Temporal learns of its source and its authorizations. */
 export async function workerRpc(method: string, argument: unknown): Promise<unknown> {
@@ -29,10 +33,15 @@ export async function workerRpc(method: string, argument: unknown): Promise<unkn
   if (runs === 'short')
     try {
       return await QUICK[method](argument);
-    } catch {
+    } catch (error) {
+      if (error instanceof ActivityFailure && isFinal(error.cause)) throw error;
       // Asked once more as an ordinary activity: it may take longer, is retried, and shows a client how it failed.
     }
   return await RUNS[runs][method](argument);
+}
+
+function isFinal(cause: Error | undefined): boolean {
+  return cause instanceof ApplicationFailure && cause.nonRetryable === true;
 }
 
 function isRpcMethod(method: string): method is RpcMethod {

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
+import { prepare } from '../../src/client/jobs/job-definition.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { labOfFile } from '../support/lab.ts';
+import { labOfFile, labOfTest, membersOfVip } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';
 
 const run = promisify(execFile);
@@ -119,6 +121,39 @@ test('a job that ends before it began loses no triggers and no existing users un
   await lab.jobs.recover('cancelled-early');
   await lab.arrives('kept-for-recovery');
   expect(lab.receiver.ledger.entries.some(({ message }) => message?.user === 'dropped')).toBe(false);
+});
+
+test('a job that is cancelled before its first task keeps its existing users, and sends them once it is resumed', async () => {
+  const own = await labOfTest({ content: membersOfVip(['early']) });
+  const definition = { label: 'e', audiences: ['vip'], webhookUrl: own.receiver.url, authorization: null };
+  const prepared = await prepare(own.client, own.taskQueue, { ...definition, existingUsers: true });
+  await own.stopWorkers();
+  const jobId = `cancelled-${own.taskQueue}`;
+  const handle = await own.client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(jobId),
+    taskQueue: own.taskQueue,
+    args: [{ v: 1, ...prepared }],
+  });
+  await handle.cancel();
+  await own.addWorker();
+  await own.statusWhen(jobId, ({ state, kept }) => state === 'stopped' && kept !== undefined);
+  await own.jobs.resume(jobId);
+  await own.arrives('early');
+});
+
+test.each([
+  ['without audiences', { audiences: undefined }],
+  ['without limits', { serverLimits: undefined }],
+  ['without a version', { v: undefined }],
+])("a worker's answer %s is refused as a definition", async (_, change) => {
+  const definition = { label: 'e', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+  const prepared = await prepare(lab.client, lab.taskQueue, definition);
+  const handle = await lab.client.workflow.start(EXPORT_JOB, {
+    workflowId: `lab-${randomUUID()}`,
+    taskQueue: lab.taskQueue,
+    args: [{ v: 1, ...prepared, ...change }],
+  });
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InvalidJob' } });
 });
 
 test('curl signals a job over the HTTP API of the server', async () => {

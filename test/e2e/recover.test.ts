@@ -148,7 +148,7 @@ test.each(['its definition', "a worker's answer about it"])(
     await lab.client.workflow.start(EXPORT_JOB, {
       workflowId: jobWorkflowId(job),
       taskQueue: lab.taskQueue,
-      args: [input === 'its definition' ? definition : prepared],
+      args: [input === 'its definition' ? definition : { v: 1, ...prepared }],
     });
     await lab.handle(job).signal('enter', { audience: 'vip', user, profile: {} });
     await lab.handle(job).signal('exit', [{ audience: 'vip', user }]);

@@ -174,8 +174,8 @@ export async function endOf(client: Client, jobId: string): Promise<string | und
 const NEW_ATTRIBUTES_MS = 15_000;
 
 /**
- * Starts a job's workflow, with a definition or with the carried state of an earlier run; returns its run id. Right after `triggers setup` this may take
- * some seconds.
+ * Starts a job's workflow, with a worker's answer about its definition or the carried state of an earlier run; returns its run id. Right after
+ * `triggers setup` this may take some seconds.
  * @throws JobAlreadyRunning
  */
 export async function startJobWorkflow(

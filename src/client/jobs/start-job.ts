@@ -6,6 +6,7 @@ import type { ExportField, RequestSettings } from '../../contract/request-shape.
 import { andLetters } from '../../domain/shown.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
+import type { PreparedInput } from '../../domain/job/operating.ts';
 import { urlDigests } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
@@ -144,7 +145,8 @@ export async function startJob(
   if (last !== undefined) await endStopped(client, jobId);
   const startedAt = Date.now();
   // As the worker prepared it: the job begins at once. Audiences by their ids, since slugs may move to others.
-  const input = { ...prepared, definition: { ...prepared.definition, audiences: audiences.map(({ id }) => id) } };
+  const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
+  const input: PreparedInput = { v: 1, ...prepared, definition: definitive };
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, input, prepared), ofJob('start', jobId));
   if (left !== undefined) {
     // The discarded triggers may have left profiles behind, and nothing else will look for them. If that fails, the new job has started anyway.

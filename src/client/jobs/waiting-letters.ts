@@ -30,14 +30,13 @@ async function waitingLetters(
     // One count mostly suffices, and a server allows a namespace few: 10 a second by default.
     const any = await counted(`(${ofJob} OR (${ofNobody}))`);
     if (any.count === 0) return { all: 0, earlier: 0 };
-    const [own, nobodys] = await Promise.all([counted(ofJob), counted(ofNobody)]);
     // For dead letters from before the search attributes were registered, the server does not know the job.
-    if (nobodys.count > 0) return undefined;
+    if ((await counted(ofNobody)).count > 0) return undefined;
     const began = beganAt(subscriptionId);
-    if (own.count === 0 || began === undefined) return { all: own.count, earlier: 0 };
+    if (began === undefined) return { all: any.count, earlier: 0 };
     const before = `StartTime < '${new Date(began).toISOString()}'`;
     const earlier = await counted(`${ofJob} AND ${before}`);
-    return { all: own.count, earlier: earlier.count };
+    return { all: any.count, earlier: earlier.count };
   } catch (error) {
     if (isTransient(error)) throw error;
     return undefined; // The namespace lacks the search attributes.

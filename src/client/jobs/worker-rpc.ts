@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
 import { rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS } from '../../domain/worker-rpc.ts';
+import { QUICK_MS, type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS } from '../../domain/worker-rpc.ts';
 import { WORKER_RPC } from '../../domain/names.ts';
 import { ANSWER_MS, noWorker } from '../asking.ts';
 import { WorkerFailed } from '../errors.ts';
@@ -36,7 +36,7 @@ export async function workerRpc<M extends RpcMethod>(
   );
   const answer = async (untilMs: number): Promise<RpcAnswer<M>> =>
     await client.withDeadline(untilMs, (): Promise<RpcAnswer<M>> => handle.result());
-  const endsAtMs = Date.now() + answerMs;
+  const endsAtMs = Date.now() + QUICK_MS + answerMs;
   try {
     return await answer(Math.min(endsAtMs, Date.now() + LOOK_MS)).catch(async (error: unknown) => {
       if (!isTimeUp(error)) throw error;

@@ -18,9 +18,13 @@ import { Breaker, UNPROVEN } from './throttles/breaker.ts';
 import { calendarBarsUntil } from './throttles/calendar.ts';
 import { takeOverQuota } from './throttles/quota.ts';
 
-/** Whether a job's input is a worker's answer about a definition, which a client has passed on, rather than the definition. */
-export function isPreparedJob(input: unknown): input is Extract<PreparedJob, { ok: true }> {
-  return isRecord(input) && input['ok'] === true && isRecord(input['definition']);
+/** A worker's answer about a definition, as a client passes it on to the job. */
+export type PreparedInput = Extract<PreparedJob, { ok: true }> & { readonly v: 1 };
+
+/** Whether a job's input is a worker's answer about a definition, rather than the definition. */
+export function isPreparedJob(input: unknown): input is PreparedInput {
+  if (!isRecord(input) || input['v'] !== 1 || input['ok'] !== true) return false;
+  return isRecord(input['definition']) && Array.isArray(input['audiences']) && isRecord(input['serverLimits']);
 }
 
 /**
