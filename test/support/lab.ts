@@ -110,13 +110,14 @@ export class Lab {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.shutdown()));
   }
 
-  /** Starts a job that sends to the lab's receiver; returns its id. */
+  /** Starts a job that sends to the lab's receiver; returns its id once its first workflow task is over, since tests look at what that did. */
   async start(definition: Partial<JobDefinitionInput> = {}): Promise<string> {
     const jobId = `lab-${randomUUID()}`;
     await this.jobs.start(
       { label: 'Lab', audiences: ['vip', 'news'], webhookUrl: this.receiver.url, authorization: null, ...definition },
       { jobId },
     );
+    await withRetries(() => this.jobs.status(jobId));
     return jobId;
   }
 
