@@ -24,6 +24,8 @@ const values = optionsOf('npm run bench --', {
   members: 0,
   plain: false,
   cluster: false,
+  /** Each attempt is kept in PostgreSQL. */
+  log: false,
 });
 const ROUNDS = values.quick ? 1 : 3;
 const MEMBERS = values.members || (values.quick ? 50_000 : 200_000);
@@ -423,6 +425,7 @@ async function main(): Promise<void> {
     source,
     isPlain: values.plain,
     isOnCluster: values.cluster,
+    isLogged: values.log,
   });
   const rows: Row[] = [];
   try {

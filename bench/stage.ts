@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { startDemoPostgres } from '../demo/postgres.ts';
+import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
 import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
@@ -57,6 +58,8 @@ export interface BenchStageOptions {
   readonly isOnCluster: boolean;
   /** Requests carry no bearer token and no signature: what those cost, against a run with them. */
   readonly isPlain: boolean;
+  /** Each attempt is kept in a PostgreSQL of its own, on this machine: what the delivery log costs. */
+  readonly isLogged?: boolean;
 }
 
 export async function openBenchStage(options: BenchStageOptions): Promise<BenchStage> {
@@ -69,6 +72,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     if (profiles.length < kept) profiles.push(profile);
   }
   const source = options.source === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
+  const deliveryLog = options.isLogged === true ? await logDatabase() : undefined;
   const endpoint = await Endpoint.open();
   const { dynamicConfig } = DEFAULT_LIMITS;
   const temporal = options.isOnCluster
@@ -88,6 +92,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       logLevel: 'error',
       network: { allowHttp: true, allowAddresses: ['127.0.0.0/8', '::1'] },
       authorizations: { bench: authorization },
+      ...(deliveryLog === undefined ? {} : { deliveryLog: { url: deliveryLog.urlOf('postgres') } }),
     }),
   );
   const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
@@ -132,6 +137,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       await temporal.stop();
       endpoint.close();
       await source.stop();
+      await deliveryLog?.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -160,6 +166,12 @@ export async function endProcess(worker: ChildProcess | undefined): Promise<void
   const exited = once(worker, 'exit');
   worker.kill('SIGTERM');
   await exited;
+}
+
+/** A folder of its own: there may be another server in the stage's. */
+async function logDatabase(): Promise<Postgres> {
+  const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-log-'));
+  return await Postgres.start(await findPostgres(folder), folder);
 }
 
 // Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.

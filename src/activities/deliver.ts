@@ -15,7 +15,7 @@ import { beating } from './beating.ts';
 import type { SpilledProfileReader } from './holders.ts';
 import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
 import { SliceSending } from './slice-sending.ts';
-import { type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
+import { type DeliveryLog, type DeliveryMetrics, type DeliveryTracing, SliceTelemetry } from './slice-telemetry.ts';
 
 export interface DeliverDependencies {
   readonly source: AudienceSource;
@@ -31,6 +31,8 @@ export interface DeliverDependencies {
   readonly metrics?: DeliveryMetrics | undefined;
   /** Absent: nothing is traced. */
   readonly tracing?: DeliveryTracing | undefined;
+  /** Absent: no attempt is kept. */
+  readonly deliveryLog?: DeliveryLog | undefined;
   /** Whether each attempt is logged, at `debug`. Default: no. */
   readonly logsAttempts?: boolean;
 }
@@ -58,8 +60,10 @@ export function createDeliver(dependencies: DeliverDependencies): Activities['de
       return report(settled, NOTHING_SENT, starts);
     }
     const { metrics, logsAttempts = false } = dependencies;
-    const tracing = dependencies.tracing?.sliceBegan(slice, jobIdOf(workflowId));
-    const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing });
+    const jobId = jobIdOf(workflowId);
+    const tracing = dependencies.tracing?.sliceBegan(slice, jobId);
+    const deliveries = dependencies.deliveryLog?.sliceBegan(slice, jobId);
+    const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing, deliveries });
     try {
       const sending = { slice, settled, telemetry, starts, workflowId };
       const sent = await beating(() => send(dependencies, sending), heartbeats(context, settled));
@@ -140,7 +144,11 @@ function failAll(
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    telemetry.attempted(index, { code, reason, durationMs: 0 }, verdict);
+    telemetry.attempted(
+      index,
+      { code, reason, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) },
+      verdict,
+    );
   }
   return NOTHING_SENT;
 }

@@ -27,6 +27,7 @@ interface PermitSlot {
   /** Whether this is the second request for its batch, with another token; before it is made: whether it is wanted. */
   isSecond: boolean;
   url: URL | undefined;
+  requestBytes: number;
 }
 
 /**
@@ -78,7 +79,13 @@ export class SliceSending {
         this.#budget.end(); // The other slots start nothing more.
         reject(error);
       };
-      const slot: PermitSlot = { batch: NOBODY, authorization: this.#authorization, isSecond: false, url: undefined };
+      const slot: PermitSlot = {
+        batch: NOBODY,
+        authorization: this.#authorization,
+        isSecond: false,
+        url: undefined,
+        requestBytes: 0,
+      };
       const goOn = (): void => {
         try {
           if (this.#startNext(slot, ended, goOn)) return;
@@ -195,6 +202,7 @@ export class SliceSending {
     slot.batch = batch;
     slot.authorization = authorization;
     slot.url = request.url;
+    if (telemetry.isKept) slot.requestBytes = bytesOf(request.body);
     this.#requests++;
     telemetry.requestBegan();
     starts?.start();
@@ -277,8 +285,12 @@ export class SliceSending {
     }
     const shown = this.#shownOf(attempt, slot);
     const [first] = places;
+    const { requestBytes } = slot;
     this.#budget.learn(verdict);
-    for (const place of places) this.#budget.record(place, shown, verdict, place === first ? undefined : first);
+    for (const [i, place] of places.entries()) {
+      this.#budget.record(place, shown, verdict, place === first ? undefined : first);
+      this.#options.telemetry.settled(place, shown, verdict, requestBytes, slot.batch.items[i]?.id);
+    }
     if (verdict === 'delivered') this.#queue.delivered(places);
   }
 
@@ -303,6 +315,11 @@ export class SliceSending {
     if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#budget.learn(verdict);
     this.#budget.record(place, attempt, verdict);
   }
+}
+
+function bytesOf(body: WebhookRequest['body']): number {
+  if (body === null) return 0;
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length;
 }
 
 /** Whether a batch is sent again in two halves: it was refused as a message. */

@@ -26,6 +26,27 @@ export interface DeliveryTracing {
   died(letter: DeadLetter): void;
 }
 
+/** Keeps the attempts of one slice's triggers, named by their places in it. */
+export interface SliceLog {
+  /**
+   * @param shown the attempt as people may see it, without secrets.
+   * @param requestBytes of the request's body; 0: no request was made.
+   * @param id the delivery id; undefined: it has not been worked out.
+   */
+  attempted(
+    index: number,
+    shown: EndedAttempt,
+    verdict: AttemptVerdict,
+    requestBytes: number,
+    id: string | undefined,
+  ): void;
+}
+
+/** Keeps what became of each attempt. Nothing waits for it, and nothing depends on whether it is kept. */
+export interface DeliveryLog {
+  sliceBegan(slice: SliceInput, jobId: string): SliceLog;
+}
+
 /** The metrics of deliveries. A status class is `2xx` … `5xx`, or `none` without a status. */
 export interface DeliveryMetrics {
   sliceBegan(permits: number): void;
@@ -38,7 +59,7 @@ export interface DeliveryMetrics {
 }
 
 /** An attempt, with or without a request, as far as it is counted, logged and traced. */
-interface Ended extends Pick<FailedAttempt, 'status' | 'code' | 'durationMs'> {
+export interface EndedAttempt extends Pick<FailedAttempt, 'status' | 'code' | 'durationMs' | 'answer'> {
   /** Why we made no request: a code of ours, and never an endpoint's text. */
   readonly reason?: string | undefined;
 }
@@ -62,6 +83,8 @@ export interface SliceTelemetryOptions {
   readonly metrics?: DeliveryMetrics | undefined;
   /** Absent: nothing is traced. */
   readonly tracing?: SliceTracing | undefined;
+  /** Absent: nothing is kept. */
+  readonly deliveries?: SliceLog | undefined;
 }
 
 /**
@@ -95,7 +118,7 @@ export class SliceTelemetry {
    * The request for the triggers at these places has ended.
    * @param isAttempt whether it was an attempt for each of them. A refused request is not one if its triggers are then sent in smaller batches.
    */
-  requestEnded(places: readonly number[], attempt: Ended, verdict: AttemptVerdict, isAttempt = true): void {
+  requestEnded(places: readonly number[], attempt: EndedAttempt, verdict: AttemptVerdict, isAttempt = true): void {
     const { metrics, tracing } = this.#options;
     metrics?.requestEnded(statusClassOf(attempt.status), attempt.durationMs);
     for (const place of places) {
@@ -104,7 +127,7 @@ export class SliceTelemetry {
     }
   }
 
-  #settled(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+  #settled(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     const { metrics, slice } = this.#options;
     const at = slice.triggers[index]?.at;
     // If this clock is behind the clock of `at`, the age would be negative.
@@ -114,9 +137,20 @@ export class SliceTelemetry {
   }
 
   /** The attempt for the trigger at this place ended without a request. */
-  attempted(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+  attempted(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     this.#options.tracing?.attempted(index, { ...attempt, verdict });
+    this.#options.deliveries?.attempted(index, attempt, verdict, 0, undefined);
     this.#count(index, attempt, verdict);
+  }
+
+  /** Whether each attempt is kept: only then is a request's size needed. */
+  get isKept(): boolean {
+    return this.#options.deliveries !== undefined;
+  }
+
+  /** The outcome of a request for this trigger is final; the parameters are as for a `SliceLog`. */
+  settled(...attempt: Parameters<SliceLog['attempted']>): void {
+    this.#options.deliveries?.attempted(...attempt);
   }
 
   /** The source was asked for profiles. @param startedAtMs epoch ms. */
@@ -135,7 +169,7 @@ export class SliceTelemetry {
     }
   }
 
-  #count(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+  #count(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     const { status, code, reason, durationMs } = attempt;
     // A 503 has two verdicts: it may ask to wait, or not. There are few tallies, and a map would need a new key for each attempt.
     const known = this.#tallies.find(
@@ -150,7 +184,7 @@ export class SliceTelemetry {
     if (this.#options.logsAttempts) this.#logAttempt(index, attempt, verdict);
   }
 
-  #logAttempt(index: number, attempt: Ended, verdict: AttemptVerdict): void {
+  #logAttempt(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     const { slice, log } = this.#options;
     const trigger = slice.triggers[index];
     if (trigger === undefined) return;

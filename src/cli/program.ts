@@ -9,6 +9,7 @@ import { backfillCommand } from './commands/backfill.ts';
 import { codecServerCommand } from './commands/codec-server.ts';
 import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
+import { deliveriesCommand } from './commands/deliveries.ts';
 import { editCommand, exportCommand } from './commands/edit.ts';
 import { ingestCommand } from './commands/ingest.ts';
 import { listCommand, statusCommand } from './commands/status.ts';
@@ -45,6 +46,7 @@ const COMMANDS: readonly CommandMaker[] = [
   statusCommand,
   traceCommand,
   attemptsCommand,
+  deliveriesCommand,
   pauseCommand,
   resumeCommand,
   retryCommand,

@@ -12,6 +12,7 @@ import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';
 import { apiKeysSchema, type ConfiguredApiKeys, type ConfiguredIngests, ingestsSchema } from './ingest-config.ts';
 import { authorizationSchema } from './authorization-config.ts';
+import { type DeliveryLogConfig, deliveryLogSchema } from './delivery-log-config.ts';
 import { type KafkaConfig, kafkaSchema, type OutboxConfig, outboxSchema } from './consumer-config.ts';
 import { checkVariables, ConfigError, problemsOf, shownKey, unknownKey } from './problems.ts';
 import { plainSecrets, withReferences } from './references.ts';
@@ -134,6 +135,8 @@ export const configSchema = z.strictObject({
   watch: z.strictObject({ folder: folder().optional() }).prefault({}),
   metrics: metricsSchema,
   tracing: tracingSchema,
+  /** Where every attempt is kept (docs/delivery-log.md). */
+  deliveryLog: deliveryLogSchema,
   /** For upgrades while jobs are running (docs/operating.md): the version by which Temporal knows this worker. */
   deployment: deploymentSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -309,6 +312,16 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
   const keys = env['TRIGGERS_PAYLOAD_KEYS'];
   const inVariable = keys && { path: 'The variable TRIGGERS_PAYLOAD_KEYS', value: splitPayloadKeys(keys) };
   return part('payloadKeys', payloadKeys, inVariable || valueInFile('payloadKeys', env));
+}
+
+/**
+ * Reads only where attempts are kept, for programs that read them. No other secret of the file is read.
+ *
+ * @throws ConfigError
+ */
+export function configuredDeliveryLog(env: NodeJS.ProcessEnv = process.env): DeliveryLogConfig | undefined {
+  checkVariables(env);
+  return part('deliveryLog', deliveryLogSchema, valueInFile('deliveryLog', env));
 }
 
 /** Who may use the HTTP API, and which senders' own requests it accepts. */

@@ -20,7 +20,7 @@ export interface SliceTrigger {
   readonly profileOptional?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */
   readonly redelivery?: number;
-  /** Failed attempts so far, from 1; absent: none, or the job has no templates. */
+  /** Failed attempts so far, from 1; absent: none. */
   readonly failures?: number;
   /** With batches: the most triggers in its batch, since a larger one was refused; absent: none was. */
   readonly batchMost?: number;

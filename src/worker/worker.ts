@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
@@ -6,6 +8,7 @@ import { NativeConnection, Runtime, type InjectedSinks, Worker, type WorkerOptio
 import { definedOf } from '../domain/json.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { type ActivityDependencies, createActivities } from '../activities/index.ts';
+import type { DeliveryLog } from '../activities/slice-telemetry.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
 import { addressOf, type ConnectConfig } from '../client/connect.ts';
@@ -17,6 +20,9 @@ import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
+import { LogWriter } from '../delivery-log/log-writer.ts';
+import { PostgresDeliveryStore } from '../delivery-log/postgres-store.ts';
+import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import type { WorkerTracing } from '../tracing/worker-tracing.ts';
 import { createPoster } from '../webhook/attempt.ts';
@@ -28,6 +34,7 @@ import { workerDeployment, workflowCode } from './deployment.ts';
 import { release } from './release.ts';
 import { MissingKeys, Readiness } from './readiness.ts';
 import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
+import type { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
 import type { SourceConfig } from '../config/source-config.ts';
 import { openFileSource } from '../sources/file.ts';
@@ -252,12 +259,14 @@ async function openWorld(
     metrics?.tokenFetched(isFetched),
   );
   const tracing = opened.with(await openTracing(config), (one) => one?.close());
+  const deliveryLog = openDeliveryLog(opened, config, metrics);
   const stalls = opened.with(new StallDetector(), (one) => one.close());
   return {
     source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
     poster,
     metrics,
     tracing,
+    deliveryLog,
     logsAttempts: config.logLevel === 'debug',
     authorizations,
     hasStalled: () => stalls.hasStalled(),
@@ -277,6 +286,26 @@ function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerO
   if (sdkMetricsAddress !== undefined) places.push(sdkMetricsAddress);
   if (metricsUrl !== undefined) places.push(new URL(metricsUrl).host);
   return places;
+}
+
+/** It connects with the first attempt: a worker starts, and sends, while the log is away. */
+function openDeliveryLog(
+  opened: OpenResources,
+  { deliveryLog }: Config,
+  metrics: WorkerMetrics | undefined,
+): DeliveryLog | undefined {
+  if (deliveryLog === undefined) return undefined;
+  const worker = `${process.pid}@${hostname()}`;
+  const writer = new LogWriter({
+    store: new PostgresDeliveryStore({ ...deliveryLog, writer: `${worker} ${randomUUID()}` }),
+    log: Runtime.instance().logger,
+    counted: (outcome, rows) => metrics?.logged(outcome, rows),
+    noticed: (problem) => {
+      if (metrics !== undefined) metrics.deliveryLogProblem = problem;
+    },
+  });
+  opened.with(writer, (one) => one.close());
+  return deliveryLogOf(worker, (row) => writer.add(row));
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {

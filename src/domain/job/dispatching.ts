@@ -342,12 +342,10 @@ class SliceBuilder {
   /** Takes as many of a chain's oldest triggers as fit; returns false when not even the first one does. */
   take(chain: Chain): boolean {
     let count = 0;
-    // Only templates can name the number of an attempt.
-    const tellsFailures = this.settings.request !== undefined && chain.failures > 0;
     for (const trigger of chain.triggers) {
       const inlineBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
       const profileBytes = trigger.profileRef === undefined ? inlineBytes : PROFILE_REF_BYTES;
-      const failures = count === 0 && tellsFailures ? { failures: chain.failures } : {};
+      const failures = count === 0 && chain.failures > 0 ? { failures: chain.failures } : {};
       const most =
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
       const more =

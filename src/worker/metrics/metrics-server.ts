@@ -126,7 +126,8 @@ export async function serveMetrics({
   };
   const notice = (): string | undefined => {
     void jobPoller?.look();
-    return metrics.jobs.watchProblem;
+    const problems = [metrics.jobs.watchProblem, metrics.deliveryLogProblem];
+    return problems.filter((problem) => problem !== undefined).join(' ') || undefined;
   };
   const server = await listening({ host, port, contentType: metrics.contentType, text, problem, notice });
   metrics.tellProcess();

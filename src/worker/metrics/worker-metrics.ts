@@ -144,6 +144,9 @@ export class WorkerMetrics {
   readonly #sourceCalls;
   readonly #sourceSeconds;
   readonly #tokenFetches;
+  readonly #logRows;
+  /** Why the delivery log is not written; undefined while it is, or there is none. */
+  deliveryLogProblem: string | undefined;
   // Plain numbers, read when somebody scrapes: they change with every request.
   #slices = 0;
   #permits = 0;
@@ -194,6 +197,12 @@ export class WorkerMetrics {
     this.#gauge('triggers_permits', 'Permits that the running slices hold.', () => this.#permits);
     this.#gauge('triggers_requests_in_flight', 'Requests that are open.', () => this.#requests);
     // A rate needs a start, and "none failed" must be 0, not absent.
+    this.#logRows = new Counter({
+      name: 'triggers_delivery_log_rows_total',
+      help: 'Rows of the delivery log that were written, or dropped since too many waited.',
+      labelNames: ['outcome'],
+      registers,
+    });
     this.#attempts.inc({ kind: 'live', verdict: 'delivered', status_class: '2xx' }, 0);
     this.jobs = new JobMetrics(registers);
   }
@@ -243,6 +252,10 @@ export class WorkerMetrics {
   sourceCalled(call: string, isAnswered: boolean, durationMs: number): void {
     this.#sourceCalls.inc({ call, outcome: outcomeOf(isAnswered) });
     this.#sourceSeconds.observe({ call }, durationMs / 1000);
+  }
+
+  logged(outcome: 'written' | 'dropped', rows: number): void {
+    this.#logRows.inc({ outcome }, rows);
   }
 
   tokenFetched(isFetched: boolean): void {

@@ -8,7 +8,6 @@ import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
 import { AJob } from './a-job.ts';
-import { jobRecord } from './a-record.ts';
 
 test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {
   const job = new AJob(1);
@@ -531,18 +530,15 @@ test('a template that fails at a new endpoint is tried again, with advice about 
   });
 });
 
-test("a slice with templates says how often a person's oldest trigger failed; one without does not", () => {
-  const failuresIn = (body: string | null): (number | undefined)[] => {
-    const { definition } = jobRecord(1);
-    const job = new AJob(1, { definition: { ...definition, body } });
-    job.signal('1');
-    job.signal('1', 'exit');
-    job.dispatch();
-    job.end({ 0: { status: 503 } }, [1]);
-    job.now += 60_000;
-    return job.dispatch()[0]?.triggers.map(({ failures }) => failures) ?? [];
-  };
-  expect(failuresIn('{{ attempt }}')[0]).toBe(1);
-  expect(failuresIn('{{ attempt }}').slice(1)).not.toContain(1);
-  expect(failuresIn(null)).not.toContain(1);
+test("a slice says how often a person's oldest trigger failed, for templates and the delivery log", () => {
+  const job = new AJob(1);
+  job.signal('1');
+  job.signal('1', 'exit');
+  job.dispatch();
+  job.end({ 0: { status: 503 } }, [1]);
+  job.now += 60_000;
+  expect(job.dispatch()[0]?.triggers[0]).toMatchObject({ failures: 1 });
+  job.end({ 0: { status: 200 } });
+  const [slice] = job.dispatch();
+  for (const trigger of slice?.triggers ?? []) expect(trigger).not.toHaveProperty('failures');
 });

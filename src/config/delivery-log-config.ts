@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { milliseconds } from './service-config.ts';
+import { certificateAuthorities, postgresUrl } from './source-config.ts';
+
+/** Where every attempt is kept (docs/delivery-log.md). Absent: nowhere, and jobs know only what their histories hold. */
+export const deliveryLogSchema = z
+  .strictObject({
+    /** A PostgreSQL database. Its role makes tables, one for each day, and drops old ones. */
+    url: postgresUrl,
+    /** Replaces the one in the URL, and needs no escaping. */
+    password: z.string().min(1).optional(),
+    certificateAuthorities,
+    /** How many days are kept, besides today. */
+    retentionDays: z.number().int().min(1).max(3650).default(30),
+    /** Longest wait for a connection, in ms. */
+    connectTimeoutMs: milliseconds(60_000).default(5_000),
+    /** Longest time for one statement, in ms. */
+    statementTimeoutMs: milliseconds(60_000).default(10_000),
+  })
+  .optional();
+
+export type DeliveryLogConfig = NonNullable<z.infer<typeof deliveryLogSchema>>;

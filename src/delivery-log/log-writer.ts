@@ -1,0 +1,146 @@
+import type { Logger } from '@temporalio/common';
+import type { DeliveryRow } from '../contract/delivery.ts';
+
+/** Where rows are kept. */
+export interface DeliveryStore {
+  /**
+   * Keeps a batch, whole or not at all. With the number of a batch that it has, it does nothing.
+   * @throws when the store is away, slow, or refuses it
+   */
+  write(batch: DeliveryBatch): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Rows of one writer that are written together. */
+export interface DeliveryBatch {
+  /** From 1, without gaps. */
+  readonly number: number;
+  readonly rows: readonly DeliveryRow[];
+  /** How many rows the writer has dropped since the batch before, since its buffer was full. */
+  readonly dropped: number;
+}
+
+export interface LogWriterOptions {
+  readonly store: DeliveryStore;
+  readonly log: Pick<Logger, 'warn' | 'info'>;
+  /** Called with the rows of each batch that was kept, and with those that were dropped. */
+  readonly counted?: ((outcome: 'written' | 'dropped', rows: number) => void) | undefined;
+  /** Called with why rows are not written, and with undefined once they are again. */
+  readonly noticed?: ((problem: string | undefined) => void) | undefined;
+  /** Most rows that wait. Default 20,000. */
+  readonly mostRows?: number;
+}
+
+/** The longest, in ms, that a row waits before it is written. */
+const EVERY_MS = 250;
+const MOST_ROWS = 20_000;
+/** Most rows of one batch. */
+const BATCH_ROWS = 5_000;
+/** After a failure; doubled with each further one. */
+const RETRY_MS = 500;
+const MOST_RETRY_MS = 10_000;
+/** How long, in ms, the end of a worker waits for its last rows. */
+const CLOSE_MS = 5_000;
+
+/**
+ * Writes rows in batches, behind the requests that they are about. Nothing waits for it: while the store is away, rows wait in a bounded buffer, and
+ * those that find it full are dropped and counted.
+ */
+export class LogWriter {
+  readonly #options: LogWriterOptions;
+  #waiting: DeliveryRow[] = [];
+  #dropped = 0;
+  /** The batch that is being written, or failed and is written again: as it was, since it may have been kept. */
+  #batch: DeliveryBatch | undefined;
+  #number = 0;
+  #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: LogWriterOptions) {
+    this.#options = options;
+  }
+
+  add(row: DeliveryRow): void {
+    const { mostRows = MOST_ROWS, counted } = this.#options;
+    if (this.#isClosed || this.#waiting.length >= mostRows) {
+      this.#dropped++;
+      counted?.('dropped', 1);
+      return;
+    }
+    this.#waiting.push(row);
+    if (this.#waiting.length >= BATCH_ROWS && this.#failures === 0) this.#writeNow();
+    else this.#writeIn(EVERY_MS);
+  }
+
+  /** Writes what waits, for at most 5 s, and closes the store. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    const endsAtMs = performance.now() + CLOSE_MS;
+    const { store, log } = this.#options;
+    let late: NodeJS.Timeout | undefined;
+    const isLate = new Promise<void>((resolve) => (late = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#drain(endsAtMs), isLate]);
+    clearTimeout(late);
+    const lost = this.#waiting.length + (this.#batch?.rows.length ?? 0);
+    if (lost > 0) log.warn('the delivery log could not be written to its end', { rows: lost });
+    await store.close();
+  }
+
+  async #drain(endsAtMs: number): Promise<void> {
+    await this.#writing;
+    while ((this.#batch ?? this.#next()) !== undefined && performance.now() < endsAtMs) {
+      await this.#write();
+      if (this.#failures > 0) return;
+    }
+  }
+
+  #writeIn(ms: number): void {
+    if (this.#writing !== undefined || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.#writeNow(), ms);
+  }
+
+  #writeNow(): void {
+    if (this.#writing !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined;
+      if (this.#isClosed) return;
+      if (this.#failures > 0) this.#writeIn(Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** (this.#failures - 1)));
+      else if (this.#waiting.length >= BATCH_ROWS) this.#writeNow();
+      else if (this.#waiting.length > 0) this.#writeIn(EVERY_MS);
+    });
+  }
+
+  /** Takes the next batch out of the buffer; undefined when there is nothing to write. */
+  #next(): DeliveryBatch | undefined {
+    if (this.#waiting.length === 0 && this.#dropped === 0) return undefined;
+    const rows = this.#waiting.splice(0, BATCH_ROWS);
+    this.#batch = { number: ++this.#number, rows, dropped: this.#dropped };
+    this.#dropped = 0;
+    return this.#batch;
+  }
+
+  async #write(): Promise<void> {
+    const { store, log, counted, noticed } = this.#options;
+    const batch = this.#batch ?? this.#next();
+    if (batch === undefined) return;
+    try {
+      await store.write(batch);
+    } catch (error) {
+      if (this.#failures++ === 0) log.warn('the delivery log cannot be written; rows wait', { error });
+      noticed?.(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (this.#failures > 0) {
+      log.info('the delivery log is written again', { dropped: batch.dropped });
+      noticed?.(undefined);
+    }
+    this.#batch = undefined;
+    this.#failures = 0;
+    counted?.('written', batch.rows.length);
+  }
+}

@@ -1,0 +1,95 @@
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Columns of a delivery, in the order in which they are copied. */
+export const COLUMNS = [
+  'at',
+  'job_id',
+  'delivery_id',
+  'person',
+  'audience',
+  'event',
+  'trigger_at',
+  'attempt',
+  'verdict',
+  'status',
+  'code',
+  'duration_ms',
+  'request_bytes',
+  'answer',
+  'worker',
+  'lane',
+] as const;
+
+/** Makes the tables, unless they are there. A partition has the deliveries of one day (UTC): its retention drops it whole. */
+export const MAKE_TABLES = `
+CREATE TABLE IF NOT EXISTS deliveries (
+  at timestamptz NOT NULL,
+  job_id text NOT NULL,
+  delivery_id text COLLATE "C" NOT NULL,
+  person text NOT NULL,
+  audience text NOT NULL,
+  event text NOT NULL,
+  trigger_at text NOT NULL,
+  attempt integer NOT NULL,
+  verdict text NOT NULL,
+  status smallint,
+  code text,
+  duration_ms real NOT NULL,
+  request_bytes integer NOT NULL,
+  answer text,
+  worker text NOT NULL,
+  lane text NOT NULL
+) PARTITION BY RANGE (at);
+CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
+CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
+CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
+CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
+CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';
+CREATE TABLE IF NOT EXISTS delivery_writers (
+  writer text PRIMARY KEY,
+  began_at timestamptz NOT NULL DEFAULT now(),
+  written_at timestamptz NOT NULL,
+  batches bigint NOT NULL,
+  rows bigint NOT NULL,
+  dropped bigint NOT NULL,
+  ended_at timestamptz
+);`;
+
+/** Counts a batch of a writer, unless it was counted before: then no row comes back, and the batch is there. */
+export const COUNT_BATCH = `
+INSERT INTO delivery_writers AS known (writer, written_at, batches, rows, dropped)
+VALUES ($1, now(), $2, $3, $4)
+ON CONFLICT (writer) DO UPDATE
+SET written_at = now(), batches = excluded.batches, rows = known.rows + excluded.rows,
+    dropped = known.dropped + excluded.dropped
+WHERE known.batches < excluded.batches
+RETURNING writer`;
+
+export const END_WRITER = 'UPDATE delivery_writers SET ended_at = now() WHERE writer = $1';
+
+/** Workers make tables and partitions one after another. The number is arbitrary; it only has to be the same everywhere. */
+export const LOCK_SCHEMA = 'SELECT pg_advisory_xact_lock(7314250911)';
+
+export const PARTITIONS = `
+SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'deliveries'::regclass`;
+
+const PREFIX = 'deliveries_';
+
+/** The day of a time, as a partition is named by it: `20261130`. @param at RFC 3339 in UTC. */
+export function dayOf(at: string): string {
+  return at.slice(0, 10).replaceAll('-', '');
+}
+
+/** Makes the partition of a day. */
+export function makePartition(day: string): string {
+  const from = `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T00:00:00Z`;
+  const to = new Date(Date.parse(from) + DAY_MS).toISOString();
+  return `CREATE TABLE IF NOT EXISTS ${PREFIX}${day} PARTITION OF deliveries FOR VALUES FROM ('${from}') TO ('${to}')`;
+}
+
+/** Returns the partitions that end before the retention begins. */
+export function expiredPartitions(names: readonly string[], now: number, retentionDays: number): string[] {
+  const first = PREFIX + dayOf(new Date(now - retentionDays * DAY_MS).toISOString());
+  return names.filter((name) => /^deliveries_\d{8}$/.test(name) && name < first);
+}

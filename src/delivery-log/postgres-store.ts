@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import type { DeliveryRow } from '../contract/delivery.ts';
+import { connectionOf, type PostgresAddress, readPostgresUrl } from '../sources/postgres/pool.ts';
+import { DeliveryLogError } from './delivery-log-error.ts';
+import type { DeliveryBatch, DeliveryStore } from './log-writer.ts';
+import {
+  COLUMNS,
+  COUNT_BATCH,
+  dayOf,
+  END_WRITER,
+  expiredPartitions,
+  LOCK_SCHEMA,
+  MAKE_TABLES,
+  makePartition,
+  PARTITIONS,
+} from './postgres-schema.ts';
+
+export interface PostgresStoreOptions {
+  readonly url: string;
+  readonly password?: string | undefined;
+  readonly certificateAuthorities: readonly string[];
+  readonly connectTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  /** Whole days of deliveries that are kept, besides today. */
+  readonly retentionDays: number;
+  /** Names this writer; no other has the name, nor had it before. */
+  readonly writer: string;
+}
+
+const SILENCE_MARGIN_MS = 1_000;
+
+/** Deliveries in PostgreSQL, a partition for each day. One connection, opened when it is first needed and again after a failure. */
+export class PostgresDeliveryStore implements DeliveryStore {
+  readonly #options: PostgresStoreOptions;
+  readonly #address: PostgresAddress;
+  #client: Client | undefined;
+  /** Days whose partitions are there. */
+  readonly #days = new Set<string>();
+
+  constructor(options: PostgresStoreOptions) {
+    this.#options = options;
+    const reading = readPostgresUrl(options.url);
+    if (!reading.ok) throw new TypeError(reading.problem); // The configuration has been checked.
+    this.#address = reading.address;
+  }
+
+  /** @throws DeliveryLogError */
+  async write(batch: DeliveryBatch): Promise<void> {
+    try {
+      const client = (this.#client ??= await this.#connect());
+      await this.#makeDays(client, new Set(batch.rows.map(({ at }) => dayOf(at))));
+      await client.query('BEGIN');
+      const { number, rows, dropped } = batch;
+      const counted = await client.query(COUNT_BATCH, [this.#options.writer, number, rows.length, dropped]);
+      // Otherwise the database has the batch: only its answer was lost.
+      if (counted.rows.length > 0) await copy(client, rows);
+      await client.query('COMMIT');
+    } catch (error) {
+      await this.#drop();
+      throw new DeliveryLogError('written', this.#address.shown, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.query(END_WRITER, [this.#options.writer]).catch(() => undefined);
+    await this.#drop();
+  }
+
+  async #connect(): Promise<Client> {
+    const { statementTimeoutMs } = this.#options;
+    const query_timeout = statementTimeoutMs + SILENCE_MARGIN_MS;
+    const settings = {
+      ...connectionOf(this.#address, this.#options),
+      query_timeout,
+      statement_timeout: statementTimeoutMs,
+    };
+    const client = new Client(settings);
+    client.on('error', () => {
+      if (this.#client === client) this.#client = undefined;
+    });
+    try {
+      await client.connect();
+    } catch (error) {
+      void client.end().catch(() => undefined);
+      throw error;
+    }
+    return client;
+  }
+
+  /** After an error, a connection is unusable. */
+  async #drop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    // Somebody may have dropped a partition.
+    this.#days.clear();
+    await client?.end().catch(() => undefined);
+  }
+
+  /** Makes the partitions of these days, and drops those whose retention is over. */
+  async #makeDays(client: Client, days: ReadonlySet<string>): Promise<void> {
+    const missing = [...days].filter((day) => !this.#days.has(day));
+    if (missing.length === 0) return;
+    await client.query('BEGIN');
+    await client.query(LOCK_SCHEMA);
+    await client.query(MAKE_TABLES);
+    for (const day of missing) await client.query(makePartition(day));
+    const { rows } = await client.query<{ name: string }>(PARTITIONS);
+    const names = rows.map(({ name }) => name);
+    for (const name of expiredPartitions(names, Date.now(), this.#options.retentionDays))
+      await client.query(`DROP TABLE ${name}`);
+    await client.query('COMMIT');
+    for (const day of missing) this.#days.add(day);
+  }
+}
+
+async function copy(client: Client, rows: readonly DeliveryRow[]): Promise<void> {
+  const stream = client.query(copyFrom(`COPY deliveries (${COLUMNS.join(', ')}) FROM STDIN`));
+  stream.end(rows.map(lineOf).join(''));
+  await once(stream, 'finish');
+}
+
+/** A row as COPY reads it, in the order of the columns: tabs between values, \\N for none. */
+function lineOf(row: DeliveryRow): string {
+  const { at, jobId, deliveryId, user, audience, event, triggerAt, attempt, verdict, lane, worker } = row;
+  const trigger = `${escaped(user)}\t${escaped(audience)}\t${event}\t${triggerAt}`;
+  const outcome = `${attempt}\t${verdict}\t${row.status ?? NONE}\t${escaped(row.code)}`;
+  const sent = `${row.durationMs}\t${row.requestBytes}\t${escaped(row.answer)}`;
+  return `${at}\t${escaped(jobId)}\t${deliveryId}\t${trigger}\t${outcome}\t${sent}\t${escaped(worker)}\t${lane}\n`;
+}
+
+const NONE = '\\N';
+const SPECIAL = /[\\\t\n\r\0]/;
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r', '\0': '' };
+
+/** PostgreSQL has no NUL in its texts. */
+function escaped(text: string | undefined): string {
+  if (text === undefined) return NONE;
+  return SPECIAL.test(text) ? text.replace(/[\\\t\n\r\0]/g, (one) => ESCAPES[one] ?? '') : text;
+}

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from '@jest/globals';
+import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import { type DeliveryBatch, LogWriter } from '../../src/delivery-log/log-writer.ts';
+import { until } from '../support/patience.ts';
+import { afterwards } from '../webhook/a-server.ts';
+
+const row = (n: number): DeliveryRow => ({
+  at: '2026-11-30T12:00:00.000Z',
+  jobId: 'crm',
+  deliveryId: `id-${n}`,
+  user: `p${n}`,
+  audience: 'vip',
+  event: 'enter',
+  triggerAt: '2026-11-30T11:59:59Z',
+  attempt: 1,
+  verdict: 'delivered',
+  status: 200,
+  durationMs: 12,
+  requestBytes: 300,
+  worker: '1@here',
+  lane: 'live',
+});
+
+/** A store that fails while it is told to. */
+function memoryStore() {
+  const kept: DeliveryBatch[] = [];
+  const tried: DeliveryBatch[] = [];
+  const state = { isAway: false };
+  return {
+    kept,
+    tried,
+    state,
+    write: async (batch: DeliveryBatch): Promise<void> => {
+      tried.push(batch);
+      await sleep(1);
+      if (state.isAway) throw new Error('away');
+      kept.push(batch);
+    },
+    close: async () => await Promise.resolve(),
+  };
+}
+
+function writerTo(store: ReturnType<typeof memoryStore>, mostRows?: number) {
+  const counts = { written: 0, dropped: 0 };
+  const problems: (string | undefined)[] = [];
+  const writer = new LogWriter({
+    store,
+    log: { warn: () => undefined, info: () => undefined },
+    counted: (outcome, rows) => (counts[outcome] += rows),
+    noticed: (problem) => problems.push(problem),
+    ...(mostRows === undefined ? {} : { mostRows }),
+  });
+  afterwards(async () => await writer.close());
+  return { writer, counts, problems };
+}
+
+test('rows that come together are one batch, in their order, a quarter of a second later', async () => {
+  const store = memoryStore();
+  const { writer, counts } = writerTo(store);
+  for (let n = 0; n < 100; n++) writer.add(row(n));
+  expect(store.tried).toEqual([]);
+  await until(() => store.kept.length > 0);
+  expect(store.kept).toEqual([{ number: 1, dropped: 0, rows: Array.from({ length: 100 }, (_, n) => row(n)) }]);
+  expect(counts).toEqual({ written: 100, dropped: 0 });
+});
+
+test('while the store is away rows wait, the rest is dropped and counted, and a failed batch is tried again as it was', async () => {
+  const store = memoryStore();
+  store.state.isAway = true;
+  const { writer, counts, problems } = writerTo(store, 50);
+  for (let n = 0; n < 10; n++) writer.add(row(n));
+  await until(() => store.tried.length > 0);
+  for (let n = 10; n < 80; n++) writer.add(row(n));
+  store.state.isAway = false;
+  await until(() => counts.written === 60);
+  expect(counts.dropped).toBe(20);
+  expect(store.kept.map(({ number, dropped, rows }) => [number, dropped, rows.length])).toEqual([
+    [1, 0, 10],
+    [2, 20, 50],
+  ]);
+  expect(store.tried.filter(({ number }) => number === 1).length).toBeGreaterThan(1);
+  expect(problems[0]).toBe('away');
+  expect(problems.at(-1)).toBeUndefined();
+});
+
+test('the end of a worker writes what waits; with a store that is away, it takes a moment and no more', async () => {
+  const store = memoryStore();
+  const { writer } = writerTo(store);
+  for (let n = 0; n < 12_000; n++) writer.add(row(n));
+  await writer.close();
+  expect(store.kept.reduce((sum, { rows }) => sum + rows.length, 0)).toBe(12_000);
+
+  const away = memoryStore();
+  away.state.isAway = true;
+  const other = writerTo(away);
+  other.writer.add(row(1));
+  const beganAtMs = performance.now();
+  await other.writer.close();
+  expect(performance.now() - beganAtMs).toBeLessThan(5_000);
+});

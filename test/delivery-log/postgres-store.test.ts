@@ -1,0 +1,97 @@
+import { afterAll, expect, test } from '@jest/globals';
+import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import { DeliveryLogError } from '../../src/delivery-log/delivery-log-error.ts';
+import { PostgresDeliveryStore } from '../../src/delivery-log/postgres-store.ts';
+import { expiredPartitions } from '../../src/delivery-log/postgres-schema.ts';
+import { TestPostgres } from '../support/postgres.ts';
+
+const postgres = await TestPostgres.start();
+afterAll(async () => await postgres.server.stop());
+
+const row: DeliveryRow = {
+  at: new Date().toISOString(),
+  jobId: 'crm',
+  deliveryId: 'id-1',
+  user: 'tab\tline\nback\\slash Zoë ✓',
+  audience: 'vip',
+  event: 'enter',
+  triggerAt: '2026-11-30T11:59:59.123456789Z',
+  attempt: 2,
+  verdict: 'refused',
+  status: 422,
+  durationMs: 12.5,
+  requestBytes: 300,
+  answer: '{"error":"no\\n"}',
+  worker: '1@here',
+  lane: 'live',
+};
+
+function storeTo(url: string, writer: string): PostgresDeliveryStore {
+  return new PostgresDeliveryStore({
+    url,
+    certificateAuthorities: [],
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 10_000,
+    retentionDays: 30,
+    writer,
+  });
+}
+
+test('a row keeps every text as it was, in the partition of its day', async () => {
+  const database = await postgres.database();
+  const store = storeTo(database.url, 'one');
+  await store.write({ number: 1, rows: [row], dropped: 0 });
+  await store.close();
+  const [kept] = await database.query('SELECT *, tableoid::regclass::text AS partition FROM deliveries');
+  expect(kept).toMatchObject({
+    person: row.user,
+    answer: row.answer,
+    status: 422,
+    code: null,
+    trigger_at: row.triggerAt,
+    partition: `deliveries_${row.at.slice(0, 10).replaceAll('-', '')}`,
+  });
+  expect(new Date(kept?.['at'] as string).toISOString()).toBe(row.at);
+});
+
+test('a batch that the database has is not written again; the log says what each writer wrote and dropped', async () => {
+  const database = await postgres.database();
+  const [one, two] = [storeTo(database.url, 'one'), storeTo(database.url, 'two')];
+  const batch = { number: 1, rows: [row, row], dropped: 0 };
+  // Both make the tables at once.
+  await Promise.all([one.write(batch), two.write(batch)]);
+  await one.write(batch);
+  await one.write({ number: 2, rows: [row], dropped: 7 });
+  await one.close();
+  await two.close();
+  expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 5 }]);
+  expect(
+    await database.query(
+      'SELECT writer, rows::int, dropped::int, ended_at IS NOT NULL AS ended FROM delivery_writers ORDER BY writer',
+    ),
+  ).toEqual([
+    { writer: 'one', rows: 3, dropped: 7, ended: true },
+    { writer: 'two', rows: 2, dropped: 0, ended: true },
+  ]);
+});
+
+test('a store goes on by a new connection after it was away, and after somebody has dropped a day', async () => {
+  const database = await postgres.database();
+  const store = storeTo(database.url, 'one');
+  await store.write({ number: 1, rows: [row], dropped: 0 });
+  await database.query('DROP TABLE deliveries CASCADE');
+  await database.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'audience-triggers'",
+  );
+  const again = { number: 2, rows: [row], dropped: 0 };
+  await expect(store.write(again)).rejects.toBeInstanceOf(DeliveryLogError);
+  await store.write(again);
+  await store.close();
+  expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 1 }]);
+});
+
+test('partitions are dropped once their last day is older than the retention; no other table is', () => {
+  const names = ['deliveries_20261031', 'deliveries_20261030', 'deliveries_job', 'deliveries_20261130'];
+  const now = Date.parse('2026-11-30T12:00:00Z');
+  expect(expiredPartitions(names, now, 30)).toEqual(['deliveries_20261030']);
+});

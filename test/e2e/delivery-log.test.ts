@@ -1,0 +1,81 @@
+import { afterAll, expect, test } from '@jest/globals';
+import { PostgresDeliveryReader } from '../../src/delivery-log/postgres-reader.ts';
+import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
+import { afterFile } from '../webhook/a-server.ts';
+import { labOfFile, membersOfVip } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
+import { TestPostgres } from '../support/postgres.ts';
+
+const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+const postgres = await TestPostgres.start();
+afterAll(async () => await postgres.server.stop());
+const database = await postgres.database();
+const reader = new PostgresDeliveryReader({ ...SETTINGS, url: database.url });
+afterFile(async () => await reader.close());
+
+const seen = new Set<string>();
+const lab = await labOfFile({
+  config: { deliveryLog: { ...SETTINGS, url: database.url, retentionDays: 30 } },
+  content: membersOfVip(['member']),
+  receiver: {
+    answer: ({ message }) => {
+      const user = message?.user ?? '';
+      if (user === 'refused') return { status: 422, body: '{"error":"no such list"}' };
+      if (user !== 'flaky' || seen.has(user)) return undefined;
+      seen.add(user);
+      return { status: 503 };
+    },
+  },
+});
+
+/** The rows of a search, oldest first, once there are so many. */
+async function rows(filter: DeliveryFilter, count: number): Promise<DeliveryRow[]> {
+  const { rows } = await answerWhen(
+    async () => await reader.find(filter, 100),
+    ({ rows }) => rows.length >= count,
+  );
+  return rows.toReversed();
+}
+
+test('each attempt is a row: what was sent and when, what came back, and how long it took', async () => {
+  const job = await lab.start();
+  for (const user of ['ada', 'refused', 'flaky']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  // A slice of members and signalled people is a live one, and so is a probe.
+  await rows({ jobId: job }, 4);
+  await lab.jobs.backfill(job);
+  const found = await rows({ jobId: job }, 5);
+  expect(found).toHaveLength(5);
+  const of = (user: string) => found.filter((row) => row.user === user);
+  const [ada] = of('ada');
+  expect(ada).toMatchObject({
+    jobId: job,
+    audience: 'vip',
+    event: 'enter',
+    attempt: 1,
+    verdict: 'delivered',
+    status: 200,
+    lane: 'live',
+    worker: expect.stringMatching(/^\d+@/),
+  });
+  const arrived = lab.receiver.ledger.entries.find(({ message }) => message?.user === 'ada');
+  expect(ada?.deliveryId).toBe(arrived?.deliveryId);
+  expect(ada?.requestBytes).toBeGreaterThan(100);
+  expect(ada?.durationMs).toBeGreaterThan(0);
+  expect(of('member')).toMatchObject([{ verdict: 'delivered', lane: 'backfill' }]);
+  expect(of('refused')).toMatchObject([{ verdict: 'refused', status: 422, answer: '{"error":"no such list"}' }]);
+  expect(of('flaky')).toMatchObject([
+    { attempt: 1, verdict: 'transient', status: 503 },
+    { attempt: 2, verdict: 'delivered', status: 200 },
+  ]);
+  expect(new Set(of('flaky').map(({ deliveryId }) => deliveryId)).size).toBe(1);
+});
+
+test('a job sends on while the log is away, and its rows come later', async () => {
+  const job = await lab.start();
+  await database.query('ALTER TABLE deliveries RENAME TO elsewhere');
+  await lab.jobs.enter(job, { audience: 'vip', user: 'meanwhile', profile: {} });
+  await lab.arrives('meanwhile');
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await database.query('ALTER TABLE elsewhere RENAME TO deliveries');
+  expect(await rows({ jobId: job }, 1)).toMatchObject([{ user: 'meanwhile', verdict: 'delivered' }]);
+});
