@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { DeliveryRow } from '../contract/delivery.ts';
@@ -30,12 +31,19 @@ export interface PostgresStoreOptions {
 }
 
 const SILENCE_MARGIN_MS = 1_000;
+const GOODBYE_MS = 1_000;
+
+/** A connection that can be cut: on a network that has fallen silent, neither an answer nor an end would ever come. */
+interface Connected {
+  readonly client: Client;
+  readonly socket: Socket;
+}
 
 /** Deliveries in PostgreSQL, a partition for each day. One connection, opened when it is first needed and again after a failure. */
 export class PostgresDeliveryStore implements DeliveryStore {
   readonly #options: PostgresStoreOptions;
   readonly #address: PostgresAddress;
-  #client: Client | undefined;
+  #connected: Connected | undefined;
   /** Days whose partitions are there. */
   readonly #days = new Set<string>();
 
@@ -48,8 +56,10 @@ export class PostgresDeliveryStore implements DeliveryStore {
 
   /** @throws DeliveryLogError */
   async write(batch: DeliveryBatch): Promise<void> {
+    const { connectTimeoutMs, statementTimeoutMs } = this.#options;
+    const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
-      const client = (this.#client ??= await this.#connect());
+      const { client } = (this.#connected ??= await this.#connect());
       await this.#makeDays(client, new Set(batch.rows.map(({ at }) => dayOf(at))));
       await client.query('BEGIN');
       const { number, rows, dropped } = batch;
@@ -58,44 +68,47 @@ export class PostgresDeliveryStore implements DeliveryStore {
       if (counted.rows.length > 0) await copy(client, rows);
       await client.query('COMMIT');
     } catch (error) {
-      await this.#drop();
+      this.#drop();
       throw new DeliveryLogError('written', this.#address.shown, error);
+    } finally {
+      clearTimeout(late);
     }
   }
 
+  /** Notes that this writer has ended, if the database answers within a second. */
   async close(): Promise<void> {
-    await this.#client?.query(END_WRITER, [this.#options.writer]).catch(() => undefined);
-    await this.#drop();
+    const late = setTimeout(() => this.#drop(), GOODBYE_MS);
+    await this.#connected?.client.query(END_WRITER, [this.#options.writer]).catch(() => undefined);
+    clearTimeout(late);
+    this.#drop();
   }
 
-  async #connect(): Promise<Client> {
+  async #connect(): Promise<Connected> {
     const { statementTimeoutMs } = this.#options;
-    const query_timeout = statementTimeoutMs + SILENCE_MARGIN_MS;
-    const settings = {
+    const socket = new Socket();
+    const client = new Client({
       ...connectionOf(this.#address, this.#options),
-      query_timeout,
+      query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
       statement_timeout: statementTimeoutMs,
-    };
-    const client = new Client(settings);
-    client.on('error', () => {
-      if (this.#client === client) this.#client = undefined;
+      stream: () => socket,
     });
+    // The query that is under way says so, too; without a listener it would end the process.
+    client.on('error', () => this.#drop());
     try {
       await client.connect();
     } catch (error) {
-      void client.end().catch(() => undefined);
+      socket.destroy();
       throw error;
     }
-    return client;
+    return { client, socket };
   }
 
-  /** After an error, a connection is unusable. */
-  async #drop(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
+  /** Cuts the connection, which undoes what was begun. */
+  #drop(): void {
+    this.#connected?.socket.destroy();
+    this.#connected = undefined;
     // Somebody may have dropped a partition.
     this.#days.clear();
-    await client?.end().catch(() => undefined);
   }
 
   /** Makes the partitions of these days, and drops those whose retention is over. */
