@@ -27,6 +27,15 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
     line: 'triggers consume kafka --port 9465',
     reason: 'needs a Kafka with the topic: consumers/kafka-full-job.test.ts runs it',
   },
+  ...[
+    'triggers deliveries vip-to-crm --verdict failed --since 2h',
+    'triggers deliveries --id 061907e97f65',
+    'triggers deliveries --user 7076027172059065053 --json',
+  ].map((line) => ({
+    page: 'docs/delivery-log.md',
+    line,
+    reason: 'needs a PostgreSQL for the log: e2e/delivery-log.test.ts runs such commands',
+  })),
 ];
 
 export function isRun(page: string, line: string): boolean {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { PostgresDeliveryReader } from '../../src/delivery-log/postgres-reader.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
@@ -5,6 +7,8 @@ import { afterFile } from '../webhook/a-server.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { TestPostgres } from '../support/postgres.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { jsonLines, Operator } from '../support/triggers-cli.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 const postgres = await TestPostgres.start();
@@ -78,4 +82,27 @@ test('a job sends on while the log is away, and its rows come later', async () =
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
   await database.query('ALTER TABLE elsewhere RENAME TO deliveries');
   expect(await rows({ jobId: job }, 1)).toMatchObject([{ user: 'meanwhile', verdict: 'delivered' }]);
+});
+
+test('triggers deliveries finds what failed, by job and by the beginning of a webhook-id', async () => {
+  const job = await lab.start();
+  for (const user of ['bob', 'refused']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  const [row] = await rows({ jobId: job, verdict: 'failed' }, 1);
+  await rows({ jobId: job }, 2);
+  const file = join(tempFolder(), 'triggers.config.json');
+  writeFileSync(file, JSON.stringify({ deliveryLog: { url: database.url } }));
+  const operator = new Operator(lab.taskQueue);
+  const deliveries = async (...args: string[]) =>
+    await operator.run(['deliveries', ...args], { env: { TRIGGERS_CONFIG: file } });
+  const { code, stdout } = await deliveries(job, '--verdict', 'failed');
+  expect(code).toBe(0);
+  expect(stdout.trim().split('\n')).toHaveLength(2);
+  expect(stdout).toMatch(/refused 422 .* enter +vip +refused +1 /);
+  const byId = await deliveries('--id', row?.deliveryId.slice(0, 12) ?? '', '--json');
+  expect(jsonLines(byId.stdout)).toEqual([row]);
+  expect(await deliveries(job, '--user', 'nobody')).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: 'There is no such delivery.\n',
+  });
 });
