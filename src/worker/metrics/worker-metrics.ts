@@ -203,6 +203,7 @@ export class WorkerMetrics {
       labelNames: ['outcome'],
       registers,
     });
+    for (const outcome of ['written', 'dropped']) this.#logRows.inc({ outcome }, 0);
     this.#attempts.inc({ kind: 'live', verdict: 'delivered', status_class: '2xx' }, 0);
     this.jobs = new JobMetrics(registers);
   }
