@@ -92,7 +92,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       logLevel: 'error',
       network: { allowHttp: true, allowAddresses: ['127.0.0.0/8', '::1'] },
       authorizations: { bench: authorization },
-      ...(deliveryLog === undefined ? {} : { deliveryLog: { url: deliveryLog.urlOf('postgres') } }),
+      ...(deliveryLog === undefined ? {} : { deliveryLog: { url: deliveryLog.url } }),
     }),
   );
   const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
@@ -169,9 +169,16 @@ export async function endProcess(worker: ChildProcess | undefined): Promise<void
 }
 
 /** A folder of its own: there may be another server in the stage's. */
-async function logDatabase(): Promise<Postgres> {
+async function logDatabase() {
   const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-log-'));
-  return await Postgres.start(await findPostgres(folder), folder);
+  const server = await Postgres.start(await findPostgres(folder), folder);
+  return {
+    url: server.urlOf('postgres'),
+    stop: async () => {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 // Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.

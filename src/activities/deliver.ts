@@ -144,11 +144,7 @@ function failAll(
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
     settled.failed.set(index, { index, ...failure });
-    telemetry.attempted(
-      index,
-      { code, reason, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) },
-      verdict,
-    );
+    telemetry.attempted(index, { ...failure, reason }, verdict);
   }
   return NOTHING_SENT;
 }

@@ -2,20 +2,10 @@ import { Pool } from 'pg';
 import type { DeliveryFilter, DeliveryPage } from '../contract/delivery.ts';
 import { codeOf } from '../domain/errors.ts';
 import { parseJson } from '../domain/json.ts';
-import { connectionOf, readPostgresUrl } from '../sources/postgres/pool.ts';
-import { DeliveryLogError } from './delivery-log-error.ts';
 import { cursorOf, type DeliveryCursor, type DeliveryQuery, deliveryQuery, deliveryRowOf } from './delivery-query.ts';
-
-export interface PostgresReaderOptions {
-  readonly url: string;
-  readonly password?: string | undefined;
-  readonly certificateAuthorities: readonly string[];
-  readonly connectTimeoutMs: number;
-  readonly statementTimeoutMs: number;
-}
+import { DeliveryLogError, type LogDatabase, logConnection } from './log-database.ts';
 
 const CONNECTIONS = 4;
-const SILENCE_MARGIN_MS = 1_000;
 /** SQLSTATE of a table that is not there: no worker has written yet. */
 const NO_TABLE = '42P01';
 const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
@@ -26,17 +16,10 @@ export class PostgresDeliveryReader {
   readonly #where: string;
 
   /** Does not connect yet. */
-  constructor({ url, statementTimeoutMs, ...options }: PostgresReaderOptions) {
-    const reading = readPostgresUrl(url);
-    if (!reading.ok) throw new TypeError(reading.problem); // The configuration has been checked.
-    this.#where = reading.address.shown;
-    this.#pool = new Pool({
-      ...connectionOf(reading.address, options),
-      max: CONNECTIONS,
-      statement_timeout: statementTimeoutMs,
-      query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
-      options: '-c default_transaction_read_only=on',
-    });
+  constructor(database: LogDatabase) {
+    const { settings, shown } = logConnection(database);
+    this.#where = shown;
+    this.#pool = new Pool({ ...settings, max: CONNECTIONS, options: '-c default_transaction_read_only=on' });
     // A connection that ends while unused does not matter, but without a listener it would end the process.
     this.#pool.on('error', () => undefined);
   }

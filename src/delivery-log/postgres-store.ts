@@ -3,8 +3,7 @@ import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { DeliveryRow } from '../contract/delivery.ts';
-import { connectionOf, type PostgresAddress, readPostgresUrl } from '../sources/postgres/pool.ts';
-import { DeliveryLogError } from './delivery-log-error.ts';
+import { DeliveryLogError, type LogDatabase, logConnection } from './log-database.ts';
 import type { DeliveryBatch, DeliveryStore } from './log-writer.ts';
 import {
   COLUMNS,
@@ -18,19 +17,13 @@ import {
   PARTITIONS,
 } from './postgres-schema.ts';
 
-export interface PostgresStoreOptions {
-  readonly url: string;
-  readonly password?: string | undefined;
-  readonly certificateAuthorities: readonly string[];
-  readonly connectTimeoutMs: number;
-  readonly statementTimeoutMs: number;
+export interface PostgresStoreOptions extends LogDatabase {
   /** Whole days of deliveries that are kept, besides today. */
   readonly retentionDays: number;
   /** Names this writer; no other has the name, nor had it before. */
   readonly writer: string;
 }
 
-const SILENCE_MARGIN_MS = 1_000;
 const GOODBYE_MS = 1_000;
 
 /** A connection that can be cut: on a network that has fallen silent, neither an answer nor an end would ever come. */
@@ -42,16 +35,14 @@ interface Connected {
 /** Deliveries in PostgreSQL, a partition for each day. One connection, opened when it is first needed and again after a failure. */
 export class PostgresDeliveryStore implements DeliveryStore {
   readonly #options: PostgresStoreOptions;
-  readonly #address: PostgresAddress;
+  readonly #connection: ReturnType<typeof logConnection>;
   #connected: Connected | undefined;
   /** Days whose partitions are there. */
   readonly #days = new Set<string>();
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
-    const reading = readPostgresUrl(options.url);
-    if (!reading.ok) throw new TypeError(reading.problem); // The configuration has been checked.
-    this.#address = reading.address;
+    this.#connection = logConnection(options);
   }
 
   /** @throws DeliveryLogError */
@@ -69,7 +60,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
       await client.query('COMMIT');
     } catch (error) {
       this.#drop();
-      throw new DeliveryLogError('written', this.#address.shown, error);
+      throw new DeliveryLogError('written', this.#connection.shown, error);
     } finally {
       clearTimeout(late);
     }
@@ -84,14 +75,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 
   async #connect(): Promise<Connected> {
-    const { statementTimeoutMs } = this.#options;
     const socket = new Socket();
-    const client = new Client({
-      ...connectionOf(this.#address, this.#options),
-      query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
-      statement_timeout: statementTimeoutMs,
-      stream: () => socket,
-    });
+    const client = new Client({ ...this.#connection.settings, stream: () => socket });
     // The query that is under way says so, too; without a listener it would end the process.
     client.on('error', () => this.#drop());
     try {

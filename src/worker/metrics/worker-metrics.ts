@@ -196,13 +196,13 @@ export class WorkerMetrics {
     this.#gauge('triggers_slices_running', 'Slices that are being sent.', () => this.#slices);
     this.#gauge('triggers_permits', 'Permits that the running slices hold.', () => this.#permits);
     this.#gauge('triggers_requests_in_flight', 'Requests that are open.', () => this.#requests);
-    // A rate needs a start, and "none failed" must be 0, not absent.
     this.#logRows = new Counter({
       name: 'triggers_delivery_log_rows_total',
       help: 'Rows of the delivery log that were written, or dropped since too many waited.',
       labelNames: ['outcome'],
       registers,
     });
+    // A rate needs a start, and "none failed" must be 0, not absent.
     for (const outcome of ['written', 'dropped']) this.#logRows.inc({ outcome }, 0);
     this.#attempts.inc({ kind: 'live', verdict: 'delivered', status_class: '2xx' }, 0);
     this.jobs = new JobMetrics(registers);

@@ -1,0 +1,40 @@
+import type { ClientConfig } from 'pg';
+import { codeOf } from '../domain/errors.ts';
+import { connectionOf, postgresWords, readPostgresUrl } from '../sources/postgres/pool.ts';
+
+/** Where the delivery log is, as configured. */
+export interface LogDatabase {
+  readonly url: string;
+  readonly password?: string | undefined;
+  readonly certificateAuthorities: readonly string[];
+  readonly connectTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+}
+
+/** The server ends a statement before that; this is for a server that does not answer at all. */
+const SILENCE_MARGIN_MS = 1_000;
+
+/** Returns how a connection is made. `shown`: host, port and database, for people. */
+export function logConnection(database: LogDatabase): { readonly settings: ClientConfig; readonly shown: string } {
+  const { statementTimeoutMs } = database;
+  const reading = readPostgresUrl(database.url);
+  if (!reading.ok) throw new TypeError(reading.problem); // The configuration has been checked.
+  const settings = {
+    ...connectionOf(reading.address, database),
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
+  };
+  return { settings, shown: reading.address.shown };
+}
+
+/** The database of the delivery log did not do what it was asked. The error's text holds nothing of a row, and no password. */
+export class DeliveryLogError extends Error {
+  override readonly name = 'DeliveryLogError';
+  /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
+  readonly code: string;
+
+  constructor(what: 'read' | 'written', where: string, error: unknown) {
+    super(`The delivery log (PostgreSQL, ${where}) cannot be ${what}: ${postgresWords(error)}.`);
+    this.code = codeOf(error) ?? '';
+  }
+}
