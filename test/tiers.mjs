@@ -30,7 +30,7 @@ export const TIERS = {
     'client/jobs/search-attributes',
     'client/push/job-pusher',
     'client/side-workflows',
-    'delivery-log/postgres-reader',
+    'delivery-log/delivery-reader',
     'delivery-log/postgres-store',
     'demo/sample-data',
     'docs/commands',

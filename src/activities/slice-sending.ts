@@ -1,13 +1,22 @@
 import { answersTo } from '../contract/answers.ts';
 import type { Audience } from '../contract/audience.ts';
+import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceTrigger } from '../contract/slice.ts';
 import { BatchQueue } from '../domain/batch-queue.ts';
 import { type Profile, profileIn } from '../domain/message.ts';
 import { ATTEMPT_CODES, type AttemptVerdict, verdictOf } from '../domain/verdict.ts';
-import { authorizationAfter, type HttpAttempt, shownFault } from '../webhook/attempt.ts';
+import {
+  type AttemptDone,
+  authorizationAfter,
+  type HttpAnswer,
+  type HttpAttempt,
+  shownFault,
+} from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorizations.ts';
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../webhook/request.ts';
 import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
+import { urlTemplateOf } from '../webhook/shaped-request.ts';
+import { shownAnswer, shownRequest } from '../webhook/shown-request.ts';
 import { ItemsSkipped } from '../webhook/templates.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import { SendBudget, type SliceSendingOptions } from './send-budget.ts';
@@ -26,8 +35,7 @@ interface PermitSlot {
   authorization: RequestAuthorization;
   /** Whether this is the second request for its batch, with another token; before it is made: whether it is wanted. */
   isSecond: boolean;
-  url: URL | undefined;
-  requestBytes: number;
+  request: WebhookRequest | undefined;
 }
 
 /**
@@ -83,8 +91,7 @@ export class SliceSending {
         batch: NOBODY,
         authorization: this.#authorization,
         isSecond: false,
-        url: undefined,
-        requestBytes: 0,
+        request: undefined,
       };
       const goOn = (): void => {
         try {
@@ -95,16 +102,16 @@ export class SliceSending {
           fail(error); // The connection, which calls this, would mistake it for its own error.
         }
       };
-      const settle = (attempt: HttpAttempt, verdict: AttemptVerdict): void => {
-        this.#settle(slot, attempt, verdict);
+      const settle = (attempt: HttpAttempt, verdict: AttemptVerdict, answer: HttpAnswer | undefined): void => {
+        this.#settle(slot, attempt, verdict, answer);
         goOn();
       };
-      const ended = (attempt: HttpAttempt): void => {
+      const ended: AttemptDone = (attempt, answer) => {
         try {
           const verdict = this.#judge(slot, attempt);
           const instead = slot.isSecond ? undefined : authorizationAfter(attempt, slot.authorization);
-          if (instead === undefined) settle(attempt, verdict);
-          else this.#goOnWith(instead, slot, () => settle(attempt, verdict), goOn).catch(fail);
+          if (instead === undefined) settle(attempt, verdict, answer);
+          else this.#goOnWith(instead, slot, () => settle(attempt, verdict, answer), goOn).catch(fail);
         } catch (error) {
           fail(error);
         }
@@ -132,7 +139,7 @@ export class SliceSending {
   }
 
   /** Starts the slot's next request, or waits until it may start; false when there is none to start. */
-  #startNext(slot: PermitSlot, done: (attempt: HttpAttempt) => void, later: () => void): boolean {
+  #startNext(slot: PermitSlot, done: AttemptDone, later: () => void): boolean {
     const { starts } = this.#options;
     if (slot.isSecond || !this.#queue.isEmpty) {
       if (!this.#budget.mayStart) return false;
@@ -185,7 +192,7 @@ export class SliceSending {
   }
 
   /** Sends a batch without the people whom its template skips; false if nothing is left to send. */
-  #post(slot: PermitSlot, whole: Batch, done: (attempt: HttpAttempt) => void): boolean {
+  #post(slot: PermitSlot, whole: Batch, done: AttemptDone): boolean {
     const { slice, poster, url, telemetry, starts } = this.#options;
     const authorization = this.#authorization;
     let batch = whole;
@@ -201,8 +208,7 @@ export class SliceSending {
     }
     slot.batch = batch;
     slot.authorization = authorization;
-    slot.url = request.url;
-    if (telemetry.isKept) slot.requestBytes = bytesOf(request.body);
+    slot.request = request;
     this.#requests++;
     telemetry.requestBegan();
     starts?.start();
@@ -268,13 +274,17 @@ export class SliceSending {
   }
 
   /** An attempt as people may see it. */
-  #shownOf(attempt: HttpAttempt, { authorization: { secrets }, url }: PermitSlot): HttpAttempt {
-    if (attempt.ok) return attempt;
-    const isUsual = url === undefined || url.href === this.#options.url.href;
-    return withoutEcho(attempt, secrets, isUsual ? (this.#inUrl ??= secretsIn(this.#options.url)) : secretsIn(url));
+  #shownOf(attempt: HttpAttempt, slot: PermitSlot): HttpAttempt {
+    return attempt.ok ? attempt : withoutEcho(attempt, slot.authorization.secrets, this.#secretsInUrl(slot));
   }
 
-  #settle(slot: PermitSlot, attempt: HttpAttempt, verdict: AttemptVerdict): void {
+  #secretsInUrl({ request }: PermitSlot): readonly string[] {
+    const url = request?.url;
+    const isUsual = url === undefined || url.href === this.#options.url.href;
+    return isUsual ? (this.#inUrl ??= secretsIn(this.#options.url)) : secretsIn(url);
+  }
+
+  #settle(slot: PermitSlot, attempt: HttpAttempt, verdict: AttemptVerdict, answer: HttpAnswer | undefined): void {
     const { places } = slot.batch;
     slot.isSecond = false;
     if (attempt.ok) slot.authorization.taken();
@@ -285,13 +295,35 @@ export class SliceSending {
     }
     const shown = this.#shownOf(attempt, slot);
     const [first] = places;
-    const { requestBytes } = slot;
     this.#budget.learn(verdict);
-    for (const [i, place] of places.entries()) {
-      this.#budget.record(place, shown, verdict, place === first ? undefined : first);
-      this.#options.telemetry.settled(place, shown, verdict, requestBytes, slot.batch.items[i]?.id);
-    }
+    for (const place of places) this.#budget.record(place, shown, verdict, place === first ? undefined : first);
+    this.#keep(slot, shown, verdict, answer);
     if (verdict === 'delivered') this.#queue.delivered(places);
+  }
+
+  /** Gives the outcome to the delivery log, if there is one. */
+  #keep(slot: PermitSlot, shown: HttpAttempt, verdict: AttemptVerdict, answer: HttpAnswer | undefined): void {
+    const { telemetry, slice } = this.#options;
+    const { request, batch } = slot;
+    const { deliveries } = telemetry;
+    if (deliveries === undefined || request === undefined) return;
+    const bytes = bytesOf(request.body);
+    const batchId = slice.settings.batch === undefined ? undefined : idIn(request);
+    let exchange = deliveries.wantsExchange(verdict) ? this.#exchangeOf(slot, request, answer) : undefined;
+    for (const [i, place] of batch.places.entries()) {
+      deliveries.attempted(place, shown, verdict, { id: batch.items[i]?.id, batchId, bytes, exchange });
+      exchange = undefined;
+    }
+  }
+
+  #exchangeOf(slot: PermitSlot, request: WebhookRequest, answer: HttpAnswer | undefined): Exchange {
+    const { slice, url } = this.#options;
+    const { secrets } = slot.authorization;
+    const template = urlTemplateOf(slice.settings, slot.batch.items[0]?.trigger.event ?? 'enter');
+    return {
+      request: shownRequest(request.url ?? url, request, MOST_BODY_BYTES, template),
+      ...(answer === undefined ? {} : { response: shownAnswer(answer, secrets, this.#secretsInUrl(slot)) }),
+    };
   }
 
   #halve(places: readonly number[], wasRequested: boolean): void {
@@ -315,6 +347,14 @@ export class SliceSending {
     if (unmade.code !== ATTEMPT_CODES.templateFailed) this.#budget.learn(verdict);
     this.#budget.record(place, attempt, verdict);
   }
+}
+
+/** Most bytes of a request's body that the delivery log keeps. */
+const MOST_BODY_BYTES = 64 * 1024;
+
+/** The header `webhook-id` of a request. */
+function idIn({ headers }: WebhookRequest): string | undefined {
+  return headers[headers.indexOf('webhook-id') + 1];
 }
 
 function bytesOf(body: WebhookRequest['body']): number {

@@ -1,5 +1,6 @@
 import type { Logger } from '@temporalio/common';
 import type { DeadLetter } from '../contract/dead-letter.ts';
+import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import type { AttemptVerdict } from '../domain/verdict.ts';
@@ -26,20 +27,27 @@ export interface DeliveryTracing {
   died(letter: DeadLetter): void;
 }
 
+/** The request of an attempt, for the delivery log. */
+export interface LoggedRequest {
+  /** The delivery id of the trigger. */
+  readonly id: string | undefined;
+  /** The header `webhook-id` of a request for several triggers; undefined: it is the delivery id. */
+  readonly batchId: string | undefined;
+  /** Bytes of its body. */
+  readonly bytes: number;
+  /** Undefined: it is not wanted, or another trigger of the request has it. */
+  readonly exchange: Exchange | undefined;
+}
+
 /** Keeps the attempts of one slice's triggers, named by their places in it. */
 export interface SliceLog {
+  /** Whether what was sent and answered is wanted. */
+  wantsExchange(verdict: AttemptVerdict): boolean;
   /**
    * @param shown the attempt as people may see it, without secrets.
-   * @param requestBytes of the request's body; 0: no request was made.
-   * @param id the delivery id; undefined: it has not been worked out.
+   * @param request undefined: none was made.
    */
-  attempted(
-    index: number,
-    shown: EndedAttempt,
-    verdict: AttemptVerdict,
-    requestBytes: number,
-    id: string | undefined,
-  ): void;
+  attempted(index: number, shown: EndedAttempt, verdict: AttemptVerdict, request?: LoggedRequest): void;
 }
 
 /** Keeps what became of each attempt. Nothing waits for it, and nothing depends on whether it is kept. */
@@ -139,18 +147,13 @@ export class SliceTelemetry {
   /** The attempt for the trigger at this place ended without a request. */
   attempted(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     this.#options.tracing?.attempted(index, { ...attempt, verdict });
-    this.#options.deliveries?.attempted(index, attempt, verdict, 0, undefined);
+    this.#options.deliveries?.attempted(index, attempt, verdict);
     this.#count(index, attempt, verdict);
   }
 
-  /** Whether each attempt is kept: only then is a request's size needed. */
-  get isKept(): boolean {
-    return this.#options.deliveries !== undefined;
-  }
-
-  /** The outcome of a request for this trigger is final; the parameters are as for a `SliceLog`. */
-  settled(...attempt: Parameters<SliceLog['attempted']>): void {
-    this.#options.deliveries?.attempted(...attempt);
+  /** Where the attempts that made a request are kept once their outcomes are final. Undefined: nowhere. */
+  get deliveries(): SliceLog | undefined {
+    return this.#options.deliveries;
   }
 
   /** The source was asked for profiles. @param startedAtMs epoch ms. */

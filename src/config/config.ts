@@ -393,7 +393,8 @@ function valueInFile(key: string, env: NodeJS.ProcessEnv): { path: string; value
     throw new ConfigError(
       `The configuration file ${path} is wrong.\n${unknown.map((name) => unknownKey(name, CONFIG_SETTINGS)).join('\n')}`,
     );
-  return { path, value: withReferences(file[key], { env, folder: dirname(path) }, [key]) };
+  const value = withReferences(file[key], { env, folder: dirname(path) }, [key]);
+  return { path, value: withFolder(key, { [key]: value }, path)[key] ?? value };
 }
 
 /** The configuration file, and what to do when it cannot be read. */
@@ -422,9 +423,15 @@ function readConfigFile(file: ConfigFile, env: NodeJS.ProcessEnv): Record<string
   const { path } = file;
   const value = withReferences(parseConfigFile(file), { env, folder: dirname(path) }) as Record<string, unknown>; // An object stays one.
   // A folder is relative to the file that names it, wherever the command is run.
-  return { ...value, ...withFolder('source', value, path), ...withFolder('watch', value, path) };
+  return {
+    ...value,
+    ...withFolder('source', value, path),
+    ...withFolder('watch', value, path),
+    ...withFolder('deliveryLog', value, path),
+  };
 }
 
+/** The part of the configuration with its folder as a whole path; nothing if it has none. */
 function withFolder(key: string, value: Record<string, unknown>, path: string): Record<string, unknown> {
   const part = value[key];
   if (!isRecord(part) || typeof part['folder'] !== 'string') return {};

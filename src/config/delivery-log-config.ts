@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import { milliseconds } from './service-config.ts';
-import { certificateAuthorities, postgresUrl } from './source-config.ts';
+import { certificateAuthorities, folder, postgresUrl } from './source-config.ts';
 
 /** Where every attempt is kept (docs/delivery-log.md). Absent: nowhere, and jobs know only what their histories hold. */
 export const deliveryLogSchema = z
   .strictObject({
     /** A PostgreSQL database. Its role makes tables, one for each day, and drops old ones. */
-    url: postgresUrl,
+    url: postgresUrl.optional(),
+    /** In place of a database: a folder of this machine, for a file. */
+    folder: folder().optional(),
+    /** Which requests are kept, as they were sent: of no attempts, of those that failed, or of all. */
+    bodies: z.enum(['none', 'failed', 'all']).default('failed'),
     /** Replaces the one in the URL, and needs no escaping. */
     password: z.string().min(1).optional(),
     certificateAuthorities,
@@ -17,6 +21,14 @@ export const deliveryLogSchema = z
     /** Longest time for one statement, in ms. */
     statementTimeoutMs: milliseconds(60_000).default(10_000),
   })
+  .refine(({ url, folder }) => (url === undefined) !== (folder === undefined), {
+    error: 'It needs "url" (a PostgreSQL database) or "folder" (on this machine), and not both.',
+  })
   .optional();
 
 export type DeliveryLogConfig = NonNullable<z.infer<typeof deliveryLogSchema>>;
+
+/** That of a worker on its own machine, which keeps all requests. */
+export function deliveryLogIn(folder: string): DeliveryLogConfig | undefined {
+  return deliveryLogSchema.parse({ folder, bodies: 'all' });
+}

@@ -1,8 +1,9 @@
 import type { AttemptVerdict } from '../domain/verdict.ts';
+import type { ShownRequest } from './sample.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** Why a trigger was sent. `backfill`: a slice of members that a backfill found; one with signalled triggers among them, or a probe, is `live`. */
-export type DeliveryLane = 'live' | 'backfill' | 'redelivery';
+export type DeliveryLane = 'live' | 'backfill' | 'redelivery' | 'replay';
 
 /** One attempt to tell an endpoint about one trigger, as the delivery log keeps it. A request for several triggers has a row for each. */
 export interface DeliveryRow {
@@ -11,6 +12,8 @@ export interface DeliveryRow {
   readonly jobId: string;
   /** Header `webhook-id` of a request for this trigger alone. */
   readonly deliveryId: string;
+  /** Header `webhook-id` of the request, if it was for a batch. */
+  readonly batchId?: string | undefined;
   readonly user: string;
   /** Slug */
   readonly audience: string;
@@ -28,12 +31,31 @@ export interface DeliveryRow {
   readonly durationMs: number;
   /** Bytes of the request's body; 0 when no request was made. */
   readonly requestBytes: number;
-  /** The beginning of what the endpoint answered, secrets masked. */
+  /** The first 1 KiB of what the endpoint answered, secrets masked; absent where it is encrypted. */
   readonly answer?: string | undefined;
   /** The worker that made the attempt. */
   readonly worker: string;
   readonly lane: DeliveryLane;
 }
+
+/** An endpoint's answer as people may see it. */
+export interface ShownAnswer {
+  /** At most 4 KiB; a value that may be secret is `…`. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** At most 1 KiB. */
+  readonly body: string;
+}
+
+/** What was sent and what came back, as people may see it. */
+export interface Exchange {
+  /** Absent: bodies are not kept. Its body has at most 64 KiB. */
+  readonly request?: ShownRequest;
+  /** Absent: there was no answer. */
+  readonly response?: ShownAnswer;
+}
+
+/** An attempt with what was sent and what came back, as far as that was kept. */
+export type DeliveryDetails = DeliveryRow & Exchange;
 
 /** Which deliveries are looked for: those for which all of this holds. */
 export interface DeliveryFilter {
@@ -42,7 +64,7 @@ export interface DeliveryFilter {
   /** Slug */
   readonly audience?: string | undefined;
   readonly event?: TriggerEvent | undefined;
-  /** The delivery id, or its beginning. */
+  /** The header `webhook-id`, or its beginning: a delivery id, or the id of a batch. */
   readonly deliveryId?: string | undefined;
   /** `failed`: any but `delivered`. */
   readonly verdict?: AttemptVerdict | 'failed' | undefined;
@@ -60,4 +82,51 @@ export interface DeliveryPage {
   readonly rows: readonly DeliveryRow[];
   /** Continues after the last row; absent: there are no more. */
   readonly next?: string;
+}
+
+/** Which attempts are counted, and in which steps. */
+export interface StatsQuery {
+  /** Absent: of all jobs. */
+  readonly jobId?: string | undefined;
+  /** RFC 3339, inclusive; the beginning of its step counts. */
+  readonly since: string;
+  /** RFC 3339, exclusive. */
+  readonly until: string;
+  /** How long a step is: a whole number of minutes. Default: such that there are at most 120. */
+  readonly stepSeconds?: number | undefined;
+}
+
+/** Attempts, counted. */
+export interface DeliveryCounts {
+  readonly delivered: number;
+  /** All that were not delivered. */
+  readonly failed: number;
+  /** The failed ones by status, or by code where there was none. */
+  readonly failedBy: Readonly<Record<string, number>>;
+  /** How long requests took: half of them at most this, 95 %, 99 %. To within 10 %; absent: no request was made. */
+  readonly p50Ms?: number;
+  readonly p95Ms?: number;
+  readonly p99Ms?: number;
+}
+
+/** A step of the time that was asked for. */
+export interface StatsPoint extends DeliveryCounts {
+  /** RFC 3339: when it began. */
+  readonly at: string;
+}
+
+/** A job in the time that was asked for. */
+export interface JobStats extends DeliveryCounts {
+  readonly jobId: string;
+}
+
+export interface DeliveryStats {
+  readonly since: string;
+  readonly until: string;
+  readonly stepSeconds: number;
+  readonly total: DeliveryCounts;
+  /** Steps with attempts, oldest first. */
+  readonly points: readonly StatsPoint[];
+  /** Jobs with attempts, those with most failures first. */
+  readonly jobs: readonly JobStats[];
 }

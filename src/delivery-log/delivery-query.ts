@@ -1,26 +1,53 @@
 import type { DeliveryFilter, DeliveryRow } from '../contract/delivery.ts';
-import { COLUMNS } from './postgres-schema.ts';
-
-/** A statement and its values. */
-export interface DeliveryQuery {
-  readonly text: string;
-  readonly values: readonly unknown[];
-}
+import { COLUMNS, type LogSql, type SqlQuery, type SqlRow } from './log-sql.ts';
 
 /** The place of a row in the order of pages: after it, the next page begins. */
-export type DeliveryCursor = readonly [at: string, deliveryId: string, attempt: number];
+type DeliveryCursor = readonly [at: string, deliveryId: string, attempt: number];
 
-const UTC_TIME = `to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at`;
-const SELECTED = COLUMNS.map((column) => (column === 'at' ? UTC_TIME : column)).join(', ');
+type Value = SqlQuery['values'][number];
+
+const PAGE_COLUMNS = COLUMNS.filter((column) => column !== 'exchange');
 /** Greater than any character of a delivery id. */
 const AFTER_ALL = '~';
+const MOST_ATTEMPTS = 1_000;
 
 /** The statement for a page of deliveries, newest first. */
-export function deliveryQuery(filter: DeliveryFilter, limit: number, after?: DeliveryCursor): DeliveryQuery {
-  const values: unknown[] = [];
-  const value = (one: unknown): string => `$${values.push(one)}`;
+export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): SqlQuery {
+  const values: Value[] = [];
+  const value = (one: Value): string => `$${values.push(one)}`;
+  const where = conditionsOf(filter, value);
+  if (after !== undefined) where.push(`(at, delivery_id, attempt) < (${after.map(value).join(', ')})`);
+  const order = 'deliveries.at DESC, delivery_id DESC, attempt DESC';
+  return { text: `${selected(sql, PAGE_COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${value(limit)}`, values };
+}
+
+/** The statement for all attempts with this `webhook-id`, or one that begins so, oldest first, with what was sent and answered. */
+export function attemptsQuery(sql: TimeText, deliveryId: string): SqlQuery {
+  const values: Value[] = [];
+  const where = conditionsOf({ deliveryId }, (one) => `$${values.push(one)}`);
+  const order = 'deliveries.at, delivery_id, attempt';
+  return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
+}
+
+type TimeText = Pick<LogSql, 'timeText'>;
+
+function selected(sql: TimeText, columns: readonly string[]): string {
+  const names = columns.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
+  return `SELECT ${names.join(', ')} FROM deliveries`;
+}
+
+function all(conditions: readonly string[]): string {
+  return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+}
+
+/** @param value takes a value into the statement, and returns its place there. */
+function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
   const { deliveryId, verdict, slowerThanMs, since, until } = filter;
-  const conditions = [
+  const equal = (column: string, wanted: Value | undefined): string[] =>
+    wanted === undefined ? [] : [`${column} = ${value(wanted)}`];
+  const begins = (column: string, id: string): string =>
+    `${column} >= ${value(id)} AND ${column} < ${value(id + AFTER_ALL)}`;
+  return [
     ...equal('job_id', filter.jobId),
     ...equal('person', filter.user),
     ...equal('audience', filter.audience),
@@ -29,30 +56,28 @@ export function deliveryQuery(filter: DeliveryFilter, limit: number, after?: Del
     ...equal('code', filter.code),
     ...(deliveryId === undefined
       ? []
-      : [`delivery_id >= ${value(deliveryId)} AND delivery_id < ${value(deliveryId + AFTER_ALL)}`]),
+      : [`(${begins('delivery_id', deliveryId)} OR ${begins('batch_id', deliveryId)})`]),
     ...(verdict === 'failed' ? ["verdict <> 'delivered'"] : equal('verdict', verdict)),
     ...(slowerThanMs === undefined ? [] : [`duration_ms > ${value(slowerThanMs)}`]),
-    ...(since === undefined ? [] : [`at >= ${value(since)}`]),
-    ...(until === undefined ? [] : [`at < ${value(until)}`]),
-    ...(after === undefined ? [] : [`(at, delivery_id, attempt) < (${after.map(value).join(', ')})`]),
+    ...(since === undefined ? [] : [`at >= ${value(inMilliseconds(since))}`]),
+    ...(until === undefined ? [] : [`at < ${value(inMilliseconds(until))}`]),
   ];
-  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  const order = 'deliveries.at DESC, delivery_id DESC, attempt DESC';
-  return { text: `SELECT ${SELECTED} FROM deliveries${where} ORDER BY ${order} LIMIT ${value(limit)}`, values };
-
-  function equal(column: string, wanted: unknown): string[] {
-    return wanted === undefined ? [] : [`${column} = ${value(wanted)}`];
-  }
 }
 
-/** A row as the statement gives it: texts and nulls. */
-export function deliveryRowOf(found: Readonly<Record<string, string | null>>): DeliveryRow {
-  const { status, code, answer } = found;
-  const text = (column: string): string => found[column] ?? '';
+/** SQLite compares texts, so that all times need the same form. */
+function inMilliseconds(time: string): string {
+  return new Date(time).toISOString();
+}
+
+/** A delivery, from a row that a worker wrote. */
+export function deliveryRowOf(found: SqlRow): DeliveryRow {
+  const text = (column: string): string => String(found[column] ?? '');
+  const { batch_id: batchId, status, code, answer } = found;
   return {
     at: text('at'),
     jobId: text('job_id'),
     deliveryId: text('delivery_id'),
+    ...(batchId == null ? {} : { batchId: String(batchId) }),
     user: text('person'),
     audience: text('audience'),
     // Workers wrote these three.
@@ -61,15 +86,29 @@ export function deliveryRowOf(found: Readonly<Record<string, string | null>>): D
     attempt: Number(found['attempt']),
     verdict: text('verdict') as DeliveryRow['verdict'],
     ...(status == null ? {} : { status: Number(status) }),
-    ...(code == null ? {} : { code }),
+    ...(code == null ? {} : { code: String(code) }),
     durationMs: Number(found['duration_ms']),
     requestBytes: Number(found['request_bytes']),
-    ...(answer == null ? {} : { answer }),
+    ...(answer == null ? {} : { answer: String(answer) }),
     worker: text('worker'),
     lane: text('lane') as DeliveryRow['lane'],
   };
 }
 
-export function cursorOf({ at, deliveryId, attempt }: DeliveryRow): DeliveryCursor {
-  return [at, deliveryId, attempt];
+/** Where a page that ends with this row continues. */
+export function cursorAfter({ at, deliveryId, attempt }: DeliveryRow): string {
+  return Buffer.from(JSON.stringify([at, deliveryId, attempt])).toString('base64url');
+}
+
+/** @returns undefined if it is not a cursor. */
+export function readCursor(text: string): DeliveryCursor | undefined {
+  try {
+    const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
+    if (!Array.isArray(read) || read.length !== 3) return undefined;
+    const [at, deliveryId, attempt] = read.map(String);
+    const isCursor = !Number.isNaN(Date.parse(at ?? '')) && Number.isInteger(Number(attempt));
+    return isCursor ? [at ?? '', deliveryId ?? '', Number(attempt)] : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,12 @@
 import type { Logger } from '@temporalio/common';
 import type { DeliveryRow } from '../contract/delivery.ts';
+import { DeliveryLogError } from './log-error.ts';
+
+/** A row as it is kept. */
+export interface StoredRow extends DeliveryRow {
+  /** An `Exchange` as JSON, or encrypted. */
+  readonly exchange?: string | undefined;
+}
 
 /** Where rows are kept. */
 export interface DeliveryStore {
@@ -15,7 +22,7 @@ export interface DeliveryStore {
 export interface DeliveryBatch {
   /** From 1, without gaps. */
   readonly number: number;
-  readonly rows: readonly DeliveryRow[];
+  readonly rows: readonly StoredRow[];
   /** How many rows the writer has dropped since the batch before, since its buffer was full. */
   readonly dropped: number;
 }
@@ -34,6 +41,8 @@ export interface LogWriterOptions {
 /** The longest, in ms, that a row waits before it is written. */
 const EVERY_MS = 250;
 const MOST_ROWS = 20_000;
+/** Most characters of waiting requests and answers; beyond that, rows come without them. */
+const MOST_EXCHANGES = 32 * 1024 * 1024;
 /** Most rows of one batch. */
 const BATCH_ROWS = 5_000;
 /** After a failure; doubled with each further one. */
@@ -48,8 +57,9 @@ const CLOSE_MS = 5_000;
  */
 export class LogWriter {
   readonly #options: LogWriterOptions;
-  #waiting: DeliveryRow[] = [];
+  #waiting: StoredRow[] = [];
   #dropped = 0;
+  #exchanges = 0;
   /** The batch that is being written, or failed and is written again: as it was, since it may have been kept. */
   #batch: DeliveryBatch | undefined;
   #number = 0;
@@ -62,14 +72,15 @@ export class LogWriter {
     this.#options = options;
   }
 
-  add(row: DeliveryRow): void {
+  add(row: StoredRow): void {
     const { mostRows = MOST_ROWS, counted } = this.#options;
     if (this.#isClosed || this.#waiting.length >= mostRows) {
       this.#dropped++;
       counted?.('dropped', 1);
       return;
     }
-    this.#waiting.push(row);
+    this.#exchanges += row.exchange?.length ?? 0;
+    this.#waiting.push(this.#exchanges > MOST_EXCHANGES ? { ...row, exchange: undefined } : row);
     if (this.#waiting.length >= BATCH_ROWS && this.#failures === 0) this.#writeNow();
     else this.#writeIn(EVERY_MS);
   }
@@ -119,6 +130,7 @@ export class LogWriter {
   #next(): DeliveryBatch | undefined {
     if (this.#waiting.length === 0 && this.#dropped === 0) return undefined;
     const rows = this.#waiting.splice(0, BATCH_ROWS);
+    if (this.#waiting.length === 0) this.#exchanges = 0;
     this.#batch = { number: ++this.#number, rows, dropped: this.#dropped };
     this.#dropped = 0;
     return this.#batch;
@@ -131,6 +143,14 @@ export class LogWriter {
     try {
       await store.write(batch);
     } catch (error) {
+      if (error instanceof DeliveryLogError && error.isOfRows) {
+        // They would be refused forever, and nothing after them would be written.
+        log.warn('the delivery log refuses rows; they are dropped', { error, rows: batch.rows.length });
+        this.#batch = undefined;
+        this.#dropped += batch.rows.length;
+        counted?.('dropped', batch.rows.length);
+        return;
+      }
       if (this.#failures++ === 0) log.warn('the delivery log cannot be written; rows wait', { error });
       noticed?.(error instanceof Error ? error.message : String(error));
       return;

@@ -1,24 +1,6 @@
-const DAY_MS = 24 * 60 * 60 * 1000;
+import { ADD_TO_KNOWN, type RollupTable } from './log-sql.ts';
 
-/** Columns of a delivery, in the order in which they are copied. */
-export const COLUMNS = [
-  'at',
-  'job_id',
-  'delivery_id',
-  'person',
-  'audience',
-  'event',
-  'trigger_at',
-  'attempt',
-  'verdict',
-  'status',
-  'code',
-  'duration_ms',
-  'request_bytes',
-  'answer',
-  'worker',
-  'lane',
-] as const;
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Makes the tables, unless they are there. A partition has the deliveries of one day (UTC): its retention drops it whole. */
 export const MAKE_TABLES = `
@@ -26,6 +8,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   at timestamptz NOT NULL,
   job_id text NOT NULL,
   delivery_id text COLLATE "C" NOT NULL,
+  batch_id text COLLATE "C",
   person text NOT NULL,
   audience text NOT NULL,
   event text NOT NULL,
@@ -38,34 +21,39 @@ CREATE TABLE IF NOT EXISTS deliveries (
   request_bytes integer NOT NULL,
   answer text,
   worker text NOT NULL,
-  lane text NOT NULL
+  lane text NOT NULL,
+  exchange text
 ) PARTITION BY RANGE (at);
 CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
 CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
 CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
 CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
+CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';
 CREATE TABLE IF NOT EXISTS delivery_writers (
   writer text PRIMARY KEY,
-  began_at timestamptz NOT NULL DEFAULT now(),
+  began_at timestamptz NOT NULL,
   written_at timestamptz NOT NULL,
   batches bigint NOT NULL,
   rows bigint NOT NULL,
   dropped bigint NOT NULL,
   ended_at timestamptz
-);`;
+);
+CREATE TABLE IF NOT EXISTS delivery_minutes (
+  job_id text, began bigint, verdict text, outcome text, bucket smallint, count bigint NOT NULL,
+  PRIMARY KEY (job_id, began, verdict, outcome, bucket)
+);
+CREATE INDEX IF NOT EXISTS delivery_minutes_began ON delivery_minutes (began);
+CREATE TABLE IF NOT EXISTS delivery_hours (LIKE delivery_minutes INCLUDING ALL);`;
 
-/** Counts a batch of a writer, unless it was counted before: then no row comes back, and the batch is there. */
-export const COUNT_BATCH = `
-INSERT INTO delivery_writers AS known (writer, written_at, batches, rows, dropped)
-VALUES ($1, now(), $2, $3, $4)
-ON CONFLICT (writer) DO UPDATE
-SET written_at = now(), batches = excluded.batches, rows = known.rows + excluded.rows,
-    dropped = known.dropped + excluded.dropped
-WHERE known.batches < excluded.batches
-RETURNING writer`;
-
-export const END_WRITER = 'UPDATE delivery_writers SET ended_at = now() WHERE writer = $1';
+/** Rollups as JSON ($1), added to those of a table. */
+export function addRollups(table: RollupTable): string {
+  return `
+INSERT INTO ${table} AS known (job_id, began, verdict, outcome, bucket, count)
+SELECT "jobId", began, verdict, outcome, bucket, count FROM json_to_recordset($1::json)
+  AS one ("jobId" text, began bigint, verdict text, outcome text, bucket smallint, count bigint)
+${ADD_TO_KNOWN}`;
+}
 
 /** Workers make tables and partitions one after another. The number is arbitrary; it only has to be the same everywhere. */
 export const LOCK_SCHEMA = 'SELECT pg_advisory_xact_lock(7314250911)';

@@ -2,14 +2,15 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import type { DeliveryRow } from '../contract/delivery.ts';
-import { DeliveryLogError, type LogDatabase, logConnection } from './log-database.ts';
-import type { DeliveryBatch, DeliveryStore } from './log-writer.ts';
+import { postgresWords } from '../sources/postgres/pool.ts';
+import { type LogDatabase, logConnection } from './postgres-database.ts';
+import { DeliveryLogError } from './log-error.ts';
+import { COLUMNS, COUNT_BATCH, END_WRITER } from './log-sql.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
+import { expiredRollups, rollupsOf } from './rollup.ts';
 import {
-  COLUMNS,
-  COUNT_BATCH,
+  addRollups,
   dayOf,
-  END_WRITER,
   expiredPartitions,
   LOCK_SCHEMA,
   MAKE_TABLES,
@@ -54,13 +55,18 @@ export class PostgresDeliveryStore implements DeliveryStore {
       await this.#makeDays(client, new Set(batch.rows.map(({ at }) => dayOf(at))));
       await client.query('BEGIN');
       const { number, rows, dropped } = batch;
-      const counted = await client.query(COUNT_BATCH, [this.#options.writer, number, rows.length, dropped]);
+      const now = new Date().toISOString();
+      const counted = await client.query(COUNT_BATCH, [this.#options.writer, now, number, rows.length, dropped]);
       // Otherwise the database has the batch: only its answer was lost.
-      if (counted.rows.length > 0) await copy(client, rows);
+      if (counted.rows.length > 0) {
+        await copy(client, rows);
+        for (const [table, rollups] of rollupsOf(rows))
+          await client.query(addRollups(table), [JSON.stringify(rollups)]);
+      }
       await client.query('COMMIT');
     } catch (error) {
       this.#drop();
-      throw new DeliveryLogError('written', this.#connection.shown, error);
+      throw new DeliveryLogError('written', `PostgreSQL, ${this.#connection.shown}`, postgresWords(error), error);
     } finally {
       clearTimeout(late);
     }
@@ -69,7 +75,9 @@ export class PostgresDeliveryStore implements DeliveryStore {
   /** Notes that this writer has ended, if the database answers within a second. */
   async close(): Promise<void> {
     const late = setTimeout(() => this.#drop(), GOODBYE_MS);
-    await this.#connected?.client.query(END_WRITER, [this.#options.writer]).catch(() => undefined);
+    await this.#connected?.client
+      .query(END_WRITER, [this.#options.writer, new Date().toISOString()])
+      .catch(() => undefined);
     clearTimeout(late);
     this.#drop();
   }
@@ -108,24 +116,27 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const names = rows.map(({ name }) => name);
     for (const name of expiredPartitions(names, Date.now(), this.#options.retentionDays))
       await client.query(`DROP TABLE ${name}`);
+    for (const [table, began] of expiredRollups(Date.now()))
+      await client.query(`DELETE FROM ${table} WHERE began < $1`, [began]);
     await client.query('COMMIT');
     for (const day of missing) this.#days.add(day);
   }
 }
 
-async function copy(client: Client, rows: readonly DeliveryRow[]): Promise<void> {
+async function copy(client: Client, rows: readonly StoredRow[]): Promise<void> {
   const stream = client.query(copyFrom(`COPY deliveries (${COLUMNS.join(', ')}) FROM STDIN`));
   stream.end(rows.map(lineOf).join(''));
   await once(stream, 'finish');
 }
 
 /** A row as COPY reads it, in the order of the columns: tabs between values, \\N for none. */
-function lineOf(row: DeliveryRow): string {
+function lineOf(row: StoredRow): string {
   const { at, jobId, deliveryId, user, audience, event, triggerAt, attempt, verdict, lane, worker } = row;
   const trigger = `${escaped(user)}\t${escaped(audience)}\t${event}\t${triggerAt}`;
   const outcome = `${attempt}\t${verdict}\t${row.status ?? NONE}\t${escaped(row.code)}`;
   const sent = `${row.durationMs}\t${row.requestBytes}\t${escaped(row.answer)}`;
-  return `${at}\t${escaped(jobId)}\t${deliveryId}\t${trigger}\t${outcome}\t${sent}\t${escaped(worker)}\t${lane}\n`;
+  const ids = `${escaped(jobId)}\t${deliveryId}\t${row.batchId ?? NONE}`;
+  return `${at}\t${ids}\t${trigger}\t${outcome}\t${sent}\t${escaped(worker)}\t${lane}\t${escaped(row.exchange)}\n`;
 }
 
 const NONE = '\\N';

@@ -1,24 +1,40 @@
 import type { DeliveryLog } from '../activities/slice-telemetry.ts';
-import type { DeliveryLane, DeliveryRow } from '../contract/delivery.ts';
+import type { DeliveryLane, Exchange } from '../contract/delivery.ts';
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { sha256 } from '../webhook/request-maker.ts';
+import type { StoredRow } from './log-writer.ts';
 
-/** Turns attempts into rows. @param add takes each row. */
-export function deliveryLogOf(worker: string, add: (row: DeliveryRow) => void): DeliveryLog {
+/** Which requests are kept, of those that made an attempt. */
+export type KeptBodies = 'none' | 'failed' | 'all';
+
+export interface SliceRowsOptions {
+  readonly worker: string;
+  readonly bodies: KeptBodies;
+  /** Encrypts what was sent and answered; undefined: it is kept as it is. */
+  readonly seal: ((text: string) => string) | undefined;
+  /** Takes each row. */
+  readonly add: (row: StoredRow) => void;
+}
+
+/** Turns attempts into rows. */
+export function deliveryLogOf({ worker, bodies, seal, add }: SliceRowsOptions): DeliveryLog {
   return {
     sliceBegan: (slice, jobId) => {
       const slugs = new Map(slice.audiences.map(({ id, slug }) => [id, slug]));
       const { subscriptionId } = slice.settings;
       return {
-        attempted: (index, { status, code, answer, durationMs }, verdict, requestBytes, id) => {
+        wantsExchange: (verdict) => verdict !== 'delivered' || bodies === 'all',
+        attempted: (index, { status, code, answer, durationMs }, verdict, request) => {
           const trigger = slice.triggers[index];
           if (trigger === undefined) return;
+          const exchange = request?.exchange;
           // One literal: this is done for each delivery.
           add({
             at: new Date().toISOString(),
             jobId,
-            deliveryId: id ?? deliveryId(subscriptionId, trigger, sha256),
+            deliveryId: request?.id ?? deliveryId(subscriptionId, trigger, sha256),
+            batchId: request?.batchId,
             user: trigger.user,
             audience: slugs.get(trigger.audience) ?? trigger.audience,
             event: trigger.event,
@@ -28,15 +44,21 @@ export function deliveryLogOf(worker: string, add: (row: DeliveryRow) => void): 
             status,
             code,
             durationMs,
-            requestBytes,
-            answer,
+            requestBytes: request?.bytes ?? 0,
+            answer: seal === undefined ? (exchange?.response?.body ?? answer) : undefined,
             worker,
             lane: laneOf(slice, trigger),
+            exchange: exchange && textOf(exchange),
           });
         },
       };
     },
   };
+
+  function textOf({ request, response }: Exchange): string {
+    const text = JSON.stringify(bodies === 'none' ? { response } : { request, response });
+    return seal === undefined ? text : seal(text);
+  }
 }
 
 function laneOf({ kind = 'live' }: SliceInput, { redelivery }: SliceTrigger): DeliveryLane {

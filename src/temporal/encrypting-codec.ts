@@ -153,6 +153,24 @@ function unreadable(reason: string): Payload {
   return payloadConverter.toPayload(undecodable(reason));
 }
 
+/** The text, encrypted: base64. */
+export function sealText(text: string, key: PayloadKey): string {
+  return Buffer.from(PayloadMessage.encode(seal(payloadConverter.toPayload(text), key)).finish()).toString('base64');
+}
+
+/** @returns undefined if its key is not here, or if somebody has changed it. */
+export function openText(sealed: string, keys: PayloadKeys['byId']): string | undefined {
+  try {
+    const payload = PayloadMessage.decode(Buffer.from(sealed, 'base64'));
+    const named = keyNamedBy(payload);
+    const key = named && keys.get(named.id);
+    if (key === undefined || key.check !== named?.check) return undefined;
+    return payloadConverter.fromPayload<string>(unseal(payload.data ?? new Uint8Array(), key));
+  } catch {
+    return undefined;
+  }
+}
+
 /** A key that payloads are encrypted with. */
 export interface PayloadKey {
   readonly id: string;

@@ -16,22 +16,38 @@ export interface Poster {
    * never extend it. Calls `done` once, possibly before returning; `done` must not throw. It is a callback, since promises cost much more
    * (`SliceSending`).
    */
-  post(url: URL, request: WebhookRequest, mostMs: number, done: (attempt: HttpAttempt) => void): void;
+  post(url: URL, request: WebhookRequest, mostMs: number, done: AttemptDone): void;
   /** Closes idle connections and waits for requests in flight. */
   close(): Promise<void>;
 }
 
+/** What an endpoint answered, unmasked. */
+export interface HttpAnswer {
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** At most 1 KiB, with … at the end when it was cut. */
+  readonly body: string;
+}
+
+/** @param answer undefined: it did not answer, or its answer is not kept. */
+export type AttemptDone = (attempt: HttpAttempt, answer?: HttpAnswer) => void;
+
+export interface PosterOptions extends GuardedAgentsOptions {
+  /** Which answers are kept for the delivery log, besides what an attempt says of a failure. Default: none. */
+  readonly keeps?: 'failed' | 'all' | undefined;
+}
+
 /** @param options of which `timeoutMs` limits a whole attempt: connecting, TLS, headers and body together. */
-export function createPoster(options: GuardedAgentsOptions): Poster {
-  const { timeoutMs } = options;
+export function createPoster(options: PosterOptions): Poster {
+  const { timeoutMs, keeps } = options;
   const deadlines = new Deadlines();
   const agents = new GuardedAgents(options);
   return {
     post: (usual, { headers, query, identity, body, method = 'POST', url = usual }, mostMs, done) => {
-      const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), (settled, attempt) => {
+      const ended: HandlerDone = (settled, attempt, answer) => {
         deadlines.delete(settled);
-        done(attempt);
-      });
+        done(attempt, answer);
+      };
+      const handler = new AttemptHandler(performance.now(), Math.min(timeoutMs, mostMs), ended, keeps);
       deadlines.add(handler);
       const path = url.pathname + joined(url.search, query);
       // Redirects are not followed: undici does that only with an interceptor, and none is installed.
@@ -114,12 +130,18 @@ class AnswerMalformed extends Error {
 const SWITCHING_PROTOCOLS = 101;
 /** Most bytes of an answer's body that are read; beyond that the connection is closed. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** Most characters of an answer that are kept, and only of a failed attempt. */
+/** Most characters of an answer that an attempt has, and only a failed one. */
 const ANSWER_LENGTH = 200;
+/** Most bytes of an answer for the delivery log. */
+const KEPT_BYTES = 1024;
 /** Most characters of a `Location` that are looked at. */
 const MOST_LOCATION = 2000;
 /** Marks the end of an answer that was cut, possibly in the middle of a secret that it echoed (see `withoutSecrets`). */
 export const CUT = '…';
+
+type HandlerDone = (handler: AttemptHandler, attempt: HttpAttempt, answer?: HttpAnswer) => void;
+
+const NOTHING = Buffer.alloc(0);
 
 /**
  * One request in flight: undici's handler, which turns it into an `HttpAttempt`. The status line decides: a body that cannot be read, is too long
@@ -129,21 +151,24 @@ export const CUT = '…';
 export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   readonly deadlineAtMs: number;
   readonly #startedAtMs: number;
-  readonly #done: (handler: AttemptHandler, attempt: HttpAttempt) => void;
+  readonly #done: HandlerDone;
+  readonly #keeps: PosterOptions['keeps'];
   #controller: Dispatcher.DispatchController | undefined;
   #status: number | undefined;
   #retryAfterMs: number | undefined;
   #bytes = 0;
   #answer: Buffer | undefined;
+  #headers: IncomingHttpHeaders | undefined;
   /** Where a redirect leads, which is never followed. */
   #location: string | undefined;
   #expired = false;
   #isDone = false;
 
-  constructor(nowMs: number, timeoutMs: number, done: (handler: AttemptHandler, attempt: HttpAttempt) => void) {
+  constructor(nowMs: number, timeoutMs: number, done: HandlerDone, keeps?: PosterOptions['keeps']) {
     this.#startedAtMs = nowMs;
     this.deadlineAtMs = nowMs + timeoutMs;
     this.#done = done;
+    this.#keeps = keeps;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -162,13 +187,15 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     const [location] = [headers.location].flat();
     if (status >= 300 && status < 400 && location !== undefined) this.#location = location.slice(0, MOST_LOCATION);
     if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
+    if (this.#isKept) this.#headers = headers;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
+    const room = KEPT_BYTES - (this.#answer?.length ?? 0);
     // Copied, because the chunk may be a view of a large buffer that would then be kept alive.
-    if (this.#answer === undefined && !this.#isSuccess)
-      this.#answer = Buffer.from(chunk.subarray(0, ANSWER_LENGTH * 4));
+    if (room > 0 && (!this.#isSuccess || this.#isKept))
+      this.#answer = Buffer.concat([this.#answer ?? NOTHING, chunk.subarray(0, room)]);
     if (this.#bytes > MAX_ANSWER_BYTES) controller.abort(new Error('The answer is too long to be read to its end.'));
   }
 
@@ -192,20 +219,33 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     return this.#status !== undefined && this.#status >= 200 && this.#status < 300;
   }
 
+  get #isKept(): boolean {
+    return this.#keeps === 'all' || (this.#keeps === 'failed' && !this.#isSuccess);
+  }
+
   #settle(error?: Error): void {
     if (this.#isDone) return;
     this.#isDone = true;
     const attempt = this.#attempt(error);
+    const answer = this.#headers && this.#keptAnswer(this.#headers, error !== undefined);
     // After an error the next request waits until undici has finished with this one. The error comes while undici updates its own state, and a
     // request made from there would upset it.
-    if (error === undefined) this.#done(this, attempt);
-    else setImmediate(() => this.#done(this, attempt));
+    if (error === undefined) this.#done(this, attempt, answer);
+    else setImmediate(() => this.#done(this, attempt, answer));
+  }
+
+  #keptAnswer(headers: IncomingHttpHeaders, isHalf: boolean): HttpAnswer {
+    const pairs = Object.entries(headers).flatMap(([name, value = []]) =>
+      [value].flat().map((one) => [name, one] as const),
+    );
+    return { headers: pairs, body: this.#shownAnswer(this.#answer ?? NOTHING, isHalf, KEPT_BYTES) };
   }
 
   #attempt(error: Error | undefined): HttpAttempt {
     const durationMs = Math.round(performance.now() - this.#startedAtMs);
     if (this.#status !== undefined && this.#isSuccess) return { ok: true, status: this.#status, durationMs };
-    const body = this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined);
+    const body =
+      this.#answer === undefined ? undefined : this.#shownAnswer(this.#answer, error !== undefined, ANSWER_LENGTH);
     const answer = this.#location === undefined ? body : shownLocation(this.#location);
     return {
       ok: false,
@@ -223,13 +263,13 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     return { code, answer: shownFault(error) };
   }
 
-  #shownAnswer(kept: Buffer, isHalf: boolean): string {
+  #shownAnswer(kept: Buffer, isHalf: boolean, most: number): string {
     // Control characters could control the terminal that shows it.
     const text = kept.toString('utf8').replaceAll(/\p{Cc}+/gu, ' ');
-    if (!isHalf && this.#bytes <= kept.length && text.length <= ANSWER_LENGTH) return text.toWellFormed();
+    if (!isHalf && this.#bytes <= kept.length && text.length <= most) return text.toWellFormed();
     // The cut may have split the last character.
     const cut = text
-      .slice(0, ANSWER_LENGTH - CUT.length)
+      .slice(0, most - CUT.length)
       .toWellFormed()
       .replace(/\uFFFD+$/, '');
     return `${cut}${CUT}`;

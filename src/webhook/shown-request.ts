@@ -1,8 +1,10 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { ShownRequest } from '../contract/sample.ts';
-import { shownUrl } from '../domain/shown.ts';
-import { joined } from './attempt.ts';
+import type { ShownAnswer } from '../contract/delivery.ts';
+import { printable, shownUrl } from '../domain/shown.ts';
+import { type HttpAnswer, joined } from './attempt.ts';
 import type { WebhookRequest } from './request.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 const NONE: ReadonlySet<string> = new Set();
 const MASK = '…';
@@ -35,6 +37,29 @@ export function shownRequest(
     ),
     body: new StringDecoder('utf8').write(bytes.subarray(0, mostBodyBytes)),
     bodyBytes: bytes.length,
+  };
+}
+
+/** Headers of answers that let their reader act as somebody else. */
+const SECRET_IN_ANSWERS: ReadonlySet<string> = new Set(['set-cookie']);
+/** Most characters of all headers of an answer that are shown. */
+const MOST_HEADERS = 4_096;
+
+/** An answer as people may see it: without the secrets that its request carried, in its body or in its headers. */
+export function shownAnswer(
+  { headers, body }: HttpAnswer,
+  secrets: readonly string[],
+  inUrl: readonly string[],
+): ShownAnswer {
+  const shown = (text: string): string => withoutSecrets(withoutSecrets(text, secrets), inUrl);
+  let room = MOST_HEADERS;
+  return {
+    headers: headers.flatMap(([name, value]) => {
+      room -= name.length + value.length;
+      if (room < 0) return [];
+      return [[name, SECRET_IN_ANSWERS.has(name) ? MASK : shown(printable(value))] as const];
+    }),
+    body: shown(body),
   };
 }
 

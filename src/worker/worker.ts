@@ -21,8 +21,9 @@ import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
 import { LogWriter } from '../delivery-log/log-writer.ts';
-import { PostgresDeliveryStore } from '../delivery-log/postgres-store.ts';
+import { openDeliveryStore } from '../delivery-log/open-log.ts';
 import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
+import { sealingWith } from '../temporal/sealed-text.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import type { WorkerTracing } from '../tracing/worker-tracing.ts';
 import { createPoster } from '../webhook/attempt.ts';
@@ -253,7 +254,8 @@ async function openWorld(
   opened.with(setInterval(() => void own.lookUp(), OWN_PLACES_MS).unref(), (timer) => clearInterval(timer));
   const policy = new NetworkPolicy(network, own);
   const agentOptions = { timeoutMs: requestTimeoutMs, policy };
-  const poster = opened.with(createPoster(agentOptions), (one) => one.close());
+  const keeps = config.deliveryLog && (config.deliveryLog.bodies === 'all' ? 'all' : 'failed');
+  const poster = opened.with(createPoster({ ...agentOptions, keeps }), (one) => one.close());
   const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
   const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
     metrics?.tokenFetched(isFetched),
@@ -291,13 +293,13 @@ function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerO
 /** It connects with the first attempt: a worker starts, and sends, while the log is away. */
 function openDeliveryLog(
   opened: OpenResources,
-  { deliveryLog }: Config,
+  { deliveryLog, payloadKeys }: Config,
   metrics: WorkerMetrics | undefined,
 ): DeliveryLog | undefined {
   if (deliveryLog === undefined) return undefined;
   const worker = `${process.pid}@${hostname()}`;
   const writer = new LogWriter({
-    store: new PostgresDeliveryStore({ ...deliveryLog, writer: `${worker} ${randomUUID()}` }),
+    store: openDeliveryStore(deliveryLog, `${worker} ${randomUUID()}`),
     log: Runtime.instance().logger,
     counted: (outcome, rows) => metrics?.logged(outcome, rows),
     noticed: (problem) => {
@@ -305,7 +307,8 @@ function openDeliveryLog(
     },
   });
   opened.with(writer, (one) => one.close());
-  return deliveryLogOf(worker, (row) => writer.add(row));
+  const { seal } = sealingWith(payloadKeys);
+  return deliveryLogOf({ worker, bodies: deliveryLog.bodies, seal, add: (row) => writer.add(row) });
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
-import { DeliveryLogError } from '../../src/delivery-log/log-database.ts';
+import { DeliveryLogError } from '../../src/delivery-log/log-error.ts';
 import { PostgresDeliveryStore } from '../../src/delivery-log/postgres-store.ts';
 import { expiredPartitions } from '../../src/delivery-log/postgres-schema.ts';
 import { TestPostgres } from '../support/postgres.ts';

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { PostgresDeliveryReader } from '../../src/delivery-log/postgres-reader.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { afterFile } from '../webhook/a-server.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
@@ -14,12 +15,12 @@ const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statemen
 const postgres = await TestPostgres.start();
 afterAll(async () => await postgres.server.stop());
 const database = await postgres.database();
-const reader = new PostgresDeliveryReader({ ...SETTINGS, url: database.url });
+const reader = openDeliveryReader({ ...SETTINGS, url: database.url }, sealingWith([]));
 afterFile(async () => await reader.close());
 
 const seen = new Set<string>();
 const lab = await labOfFile({
-  config: { deliveryLog: { ...SETTINGS, url: database.url, retentionDays: 30 } },
+  config: { deliveryLog: { ...SETTINGS, url: database.url, retentionDays: 30, bodies: 'failed' } },
   content: membersOfVip(['member']),
   receiver: {
     answer: ({ message }) => {

@@ -1,11 +1,10 @@
 import { Option } from '@commander-js/extra-typings';
-import { configuredDeliveryLog } from '../../config/config.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
-import { PostgresDeliveryReader } from '../../delivery-log/postgres-reader.ts';
+import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { printable } from '../../domain/shown.ts';
 import { VERDICTS } from '../../domain/verdict.ts';
 import { command } from '../command.ts';
-import { UsageError } from '../exit-code.ts';
+import { configuredReader } from '../delivery-log.ts';
 import { answerStatus, countingNumber, pastTime, positiveNumber } from '../options.ts';
 import { count, headed, sentences, tableColumns } from '../text.ts';
 
@@ -41,11 +40,6 @@ export const deliveriesCommand = command({
   notes: 'Needs "deliveryLog" in the configuration, here and of the workers. Times are UTC.',
   examples: ['triggers deliveries vip-to-crm --verdict failed --since 2h', 'triggers deliveries --id 061907e97f65'],
   async run([job], options, { terminal, json, print, printEach }) {
-    const config = configuredDeliveryLog();
-    if (config === undefined)
-      throw new UsageError(
-        'There is no delivery log: set "deliveryLog" in triggers.config.json (docs/delivery-log.md).',
-      );
     const { limit = DEFAULT_LIMIT, id, since, until, slowerThan, verdict, ...same } = options;
     const filter: DeliveryFilter = {
       ...same,
@@ -56,7 +50,7 @@ export const deliveriesCommand = command({
       until: until?.toISOString(),
       verdict: verdict as DeliveryFilter['verdict'], // One of the choices.
     };
-    const reader = new PostgresDeliveryReader(config);
+    const reader = configuredReader();
     try {
       const found = await firstRows(reader, filter, limit, (rows) => json && printEach(rows, () => []));
       if (json) return;
@@ -73,7 +67,7 @@ export const deliveriesCommand = command({
 
 /** Reads page by page. @param onPage gets each page as it comes. */
 async function firstRows(
-  reader: PostgresDeliveryReader,
+  reader: DeliveryReader,
   filter: DeliveryFilter,
   limit: number,
   onPage: (rows: readonly DeliveryRow[]) => unknown,

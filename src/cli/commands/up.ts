@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
+import { deliveryLogIn } from '../../config/delivery-log-config.ts';
 import { shownSource } from '../../config/source-config.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
 import type { LocalTemporal } from '../../local/temporal-server.ts';
@@ -43,7 +44,7 @@ export const upCommand = command({
     refuseOwnServerOptions(isGiven);
     // This command is for trying things out, most often with an endpoint on the same machine.
     const read = configReader(path === undefined ? {} : { path });
-    const readConfig = () => withWatchFolder(withThisMachine(read()), db);
+    const readConfig = () => withOwnFolder(withThisMachine(read()), db);
     const config = readConfig();
     configuredSource(config); // This is before a server is started that could not be used.
     const stop = interruption();
@@ -104,9 +105,14 @@ const OWN_SERVER_OPTIONS = [
   ['httpPort', '--http-port'],
 ] as const;
 
-/** Watching needs a folder; by default it is beside the database. */
-function withWatchFolder(config: Config, db: string): Config {
-  return { ...config, watch: { folder: config.watch.folder ?? resolve(dirname(db), 'watch') } };
+/** Watches and the delivery log need a folder; by default it is that of the database. */
+function withOwnFolder(config: Config, db: string): Config {
+  const own = resolve(dirname(db));
+  return {
+    ...config,
+    watch: { folder: config.watch.folder ?? join(own, 'watch') },
+    deliveryLog: config.deliveryLog ?? deliveryLogIn(own),
+  };
 }
 
 interface TemporalAtHand {

@@ -1,8 +1,7 @@
 import type { ClientConfig } from 'pg';
-import { codeOf } from '../domain/errors.ts';
-import { connectionOf, postgresWords, readPostgresUrl } from '../sources/postgres/pool.ts';
+import { connectionOf, readPostgresUrl } from '../sources/postgres/pool.ts';
 
-/** Where the delivery log is, as configured. */
+/** A PostgreSQL database with a delivery log. */
 export interface LogDatabase {
   readonly url: string;
   readonly password?: string | undefined;
@@ -25,16 +24,4 @@ export function logConnection(database: LogDatabase): { readonly settings: Clien
     query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS,
   };
   return { settings, shown: reading.address.shown };
-}
-
-/** The database of the delivery log did not do what it was asked. The error's text holds nothing of a row, and no password. */
-export class DeliveryLogError extends Error {
-  override readonly name = 'DeliveryLogError';
-  /** SQLSTATE, or the code of the network or of TLS; empty when there is none. */
-  readonly code: string;
-
-  constructor(what: 'read' | 'written', where: string, error: unknown) {
-    super(`The delivery log (PostgreSQL, ${where}) cannot be ${what}: ${postgresWords(error)}.`);
-    this.code = codeOf(error) ?? '';
-  }
 }

@@ -1,0 +1,173 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type LibsqlDatabase from 'libsql';
+import { codeOf } from '../domain/errors.ts';
+import { DeliveryLogError } from './log-error.ts';
+import { ADD_TO_KNOWN, COLUMNS, COUNT_BATCH, END_WRITER, type LogSql, type SqlRow } from './log-sql.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
+import { expiredRollups, rollupsOf } from './rollup.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** How long, in ms, one process waits while another writes. */
+const BUSY_MS = 5_000;
+const NO_TABLE = /no such table/;
+/** Its name in its folder. */
+export const LOG_FILE = 'deliveries.db';
+
+const ROLLUP = `job_id TEXT, began INTEGER, verdict TEXT, outcome TEXT, bucket INTEGER, count INTEGER NOT NULL,
+  PRIMARY KEY (job_id, began, verdict, outcome, bucket)`;
+
+/** Makes the tables, unless they are there. Times are RFC 3339 in UTC, with milliseconds, so that their texts are in order. */
+const MAKE_TABLES = `
+CREATE TABLE IF NOT EXISTS deliveries (
+  at TEXT NOT NULL, job_id TEXT NOT NULL, delivery_id TEXT NOT NULL, batch_id TEXT, person TEXT NOT NULL,
+  audience TEXT NOT NULL, event TEXT NOT NULL, trigger_at TEXT NOT NULL, attempt INTEGER NOT NULL,
+  verdict TEXT NOT NULL, status INTEGER, code TEXT, duration_ms REAL NOT NULL, request_bytes INTEGER NOT NULL,
+  answer TEXT, worker TEXT NOT NULL, lane TEXT NOT NULL, exchange TEXT
+);
+CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
+CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
+CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
+CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
+CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';
+CREATE TABLE IF NOT EXISTS delivery_writers (
+  writer TEXT PRIMARY KEY, began_at TEXT NOT NULL, written_at TEXT NOT NULL, batches INTEGER NOT NULL,
+  rows INTEGER NOT NULL, dropped INTEGER NOT NULL, ended_at TEXT
+);
+CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;`;
+
+const ADD_ROWS = insertFromJson('deliveries', COLUMNS);
+
+/** A statement whose one value is a JSON list of lists, each in the order of the columns. */
+function insertFromJson(table: string, columns: readonly string[]): string {
+  const values = columns.map((_, i) => `value ->> ${i}`);
+  return `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?1)`;
+}
+
+function addRollups(table: string): string {
+  const insert = insertFromJson(`${table} AS known`, ['job_id', 'began', 'verdict', 'outcome', 'bucket', 'count']);
+  // Otherwise SQLite would read ON as a part of the FROM.
+  return `${insert} WHERE true ${ADD_TO_KNOWN}`;
+}
+
+export interface FileLogOptions {
+  readonly folder: string;
+  readonly retentionDays: number;
+  /** Names this writer; no other has the name, nor had it before. */
+  readonly writer: string;
+}
+
+/** Deliveries in a file of SQLite: for one machine. Several processes may have it open. */
+export class FileDeliveryStore implements DeliveryStore {
+  readonly #options: FileLogOptions;
+  #database: LibsqlDatabase.Database | undefined;
+  /** The day for which expired rows have been removed. */
+  #day = '';
+
+  constructor(options: FileLogOptions) {
+    this.#options = options;
+  }
+
+  /** @throws DeliveryLogError */
+  async write(batch: DeliveryBatch): Promise<void> {
+    const { folder, writer } = this.#options;
+    const now = new Date().toISOString();
+    try {
+      const database = (this.#database ??= await openToWrite(folder));
+      database.exec('BEGIN IMMEDIATE');
+      try {
+        this.#removeExpired(database, now);
+        const { number, rows, dropped } = batch;
+        const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length, dropped);
+        if (counted.length > 0) add(database, rows);
+        database.exec('COMMIT');
+      } catch (error) {
+        database.exec('ROLLBACK');
+        throw error;
+      }
+    } catch (error) {
+      throw fileError('written', folder, error);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#database?.prepare(numbered(END_WRITER)).run(this.#options.writer, new Date().toISOString());
+    this.#database?.close();
+    return Promise.resolve();
+  }
+
+  #removeExpired(database: LibsqlDatabase.Database, now: string): void {
+    const day = now.slice(0, 10);
+    if (this.#day === day) return;
+    this.#day = day;
+    const first = new Date(Date.parse(day) - this.#options.retentionDays * DAY_MS).toISOString();
+    database.prepare('DELETE FROM deliveries WHERE at < ?1').run(first);
+    for (const [table, began] of expiredRollups(Date.parse(now)))
+      database.prepare(`DELETE FROM ${table} WHERE began < ?1`).run(began);
+  }
+}
+
+function add(database: LibsqlDatabase.Database, rows: readonly StoredRow[]): void {
+  database.prepare(ADD_ROWS).run(JSON.stringify(rows.map(valuesOf)));
+  for (const [table, rollups] of rollupsOf(rows)) {
+    const values = rollups.map((one) => [one.jobId, one.began, one.verdict, one.outcome, one.bucket, one.count]);
+    database.prepare(addRollups(table)).run(JSON.stringify(values));
+  }
+}
+
+/** In the order of the columns; JSON makes null of what is undefined. */
+function valuesOf(row: StoredRow): unknown[] {
+  const { at, jobId, deliveryId, batchId, user, audience, event, triggerAt, attempt, verdict, status, code } = row;
+  const { durationMs, requestBytes, answer, worker, lane, exchange } = row;
+  const trigger = [at, jobId, deliveryId, batchId, user, audience, event, triggerAt];
+  return [...trigger, attempt, verdict, status, code, durationMs, requestBytes, answer, worker, lane, exchange];
+}
+
+/** The delivery log in a folder, as it is read. */
+export function fileSql(folder: string): LogSql {
+  let opened: LibsqlDatabase.Database | undefined;
+  return {
+    timeText: (column) => column,
+    query: async ({ text, values }) => {
+      try {
+        opened ??= await open(folder);
+        return opened.prepare(numbered(text)).all(...values) as SqlRow[]; // Texts and numbers.
+      } catch (error) {
+        if (error instanceof Error && NO_TABLE.test(error.message)) return [];
+        throw fileError('read', folder, error);
+      }
+    },
+    close: () => {
+      opened?.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** SQLite takes `$1` for a name. */
+function numbered(text: string): string {
+  return text.replaceAll(/\$(\d+)/g, '?$1');
+}
+
+async function openToWrite(folder: string): Promise<LibsqlDatabase.Database> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const database = await open(folder);
+  // Readers then never wait for the writer. A crash of the machine may lose the last rows, and no more.
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+  database.exec(MAKE_TABLES);
+  return database;
+}
+
+async function open(folder: string): Promise<LibsqlDatabase.Database> {
+  // Loaded here: its native part costs nothing where it is not used.
+  const { default: Database } = await import('libsql');
+  const database = new Database(join(folder, LOG_FILE));
+  database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  return database;
+}
+
+function fileError(what: 'read' | 'written', folder: string, error: unknown): DeliveryLogError {
+  return new DeliveryLogError(what, join(folder, LOG_FILE), codeOf(error) ?? 'it is no database', error);
+}

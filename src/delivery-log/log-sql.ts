@@ -1,0 +1,60 @@
+/** A statement and its values, `$1` for the first. */
+export interface SqlQuery {
+  readonly text: string;
+  readonly values: readonly (string | number | null)[];
+}
+
+/** A row as a database gives it. */
+export type SqlRow = Readonly<Record<string, string | number | null>>;
+
+/** The database of a delivery log, as it is read. */
+export interface LogSql {
+  /** The expression for a time as RFC 3339. */
+  timeText(column: string): string;
+  /**
+   * Returns nothing as long as no worker has made the tables.
+   * @throws DeliveryLogError
+   */
+  query(query: SqlQuery): Promise<readonly SqlRow[]>;
+  close(): Promise<void>;
+}
+
+/** Columns of a delivery, in the order in which they are written. */
+export const COLUMNS = [
+  'at',
+  'job_id',
+  'delivery_id',
+  'batch_id',
+  'person',
+  'audience',
+  'event',
+  'trigger_at',
+  'attempt',
+  'verdict',
+  'status',
+  'code',
+  'duration_ms',
+  'request_bytes',
+  'answer',
+  'worker',
+  'lane',
+  'exchange',
+] as const;
+
+export type RollupTable = 'delivery_minutes' | 'delivery_hours';
+
+/** The end of a statement that adds rollups to a table. */
+export const ADD_TO_KNOWN = `ON CONFLICT (job_id, began, verdict, outcome, bucket)
+DO UPDATE SET count = known.count + excluded.count`;
+
+/** Counts a batch of a writer, unless it was counted before: then no row comes back, and the batch is there. */
+export const COUNT_BATCH = `
+INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped)
+VALUES ($1, $2, $2, $3, $4, $5)
+ON CONFLICT (writer) DO UPDATE
+SET written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows,
+    dropped = known.dropped + excluded.dropped
+WHERE known.batches < excluded.batches
+RETURNING writer`;
+
+export const END_WRITER = 'UPDATE delivery_writers SET ended_at = $2 WHERE writer = $1';

@@ -1,0 +1,29 @@
+import { DeliveryReader } from './delivery-reader.ts';
+import { fileSql, FileDeliveryStore } from './file-log.ts';
+import type { DeliveryStore } from './log-writer.ts';
+import type { LogDatabase } from './postgres-database.ts';
+import { postgresSql } from './postgres-sql.ts';
+import { PostgresDeliveryStore } from './postgres-store.ts';
+import type { Sealing } from './sealing.ts';
+
+/** Where the delivery log is: a folder, or a database. */
+export type LogPlace =
+  | { readonly folder: string }
+  | (Omit<LogDatabase, 'url'> & { readonly folder?: undefined; readonly url?: string | undefined });
+
+/** @param writer names the writer; no other has the name, nor had it before. */
+export function openDeliveryStore(place: LogPlace & { readonly retentionDays: number }, writer: string): DeliveryStore {
+  const { retentionDays } = place;
+  if (place.folder !== undefined) return new FileDeliveryStore({ folder: place.folder, retentionDays, writer });
+  return new PostgresDeliveryStore({ ...databaseOf(place), retentionDays, writer });
+}
+
+export function openDeliveryReader(place: LogPlace, sealing: Sealing): DeliveryReader {
+  const sql = place.folder === undefined ? postgresSql(databaseOf(place)) : fileSql(place.folder);
+  return new DeliveryReader(sql, sealing);
+}
+
+function databaseOf({ url, ...settings }: Extract<LogPlace, { folder?: undefined }>): LogDatabase {
+  if (url === undefined) throw new TypeError('A delivery log has a URL or a folder.'); // The configuration has been checked.
+  return { ...settings, url };
+}

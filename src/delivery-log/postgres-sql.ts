@@ -1,0 +1,31 @@
+import { Pool } from 'pg';
+import { codeOf } from '../domain/errors.ts';
+import { postgresWords } from '../sources/postgres/pool.ts';
+import { DeliveryLogError } from './log-error.ts';
+import type { LogSql } from './log-sql.ts';
+import { type LogDatabase, logConnection } from './postgres-database.ts';
+
+const CONNECTIONS = 4;
+/** SQLSTATE of a table that is not there: no worker has written yet. */
+const NO_TABLE = '42P01';
+const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
+
+/** The delivery log in PostgreSQL, as it is read. Does not connect yet. */
+export function postgresSql(database: LogDatabase): LogSql {
+  const { settings, shown } = logConnection(database);
+  const pool = new Pool({ ...settings, max: CONNECTIONS, options: '-c default_transaction_read_only=on' });
+  // A connection that ends while unused does not matter, but without a listener it would end the process.
+  pool.on('error', () => undefined);
+  return {
+    timeText: (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    query: async ({ text, values }) => {
+      try {
+        return (await pool.query({ text, values: [...values], types: AS_TEXT })).rows;
+      } catch (error) {
+        if (codeOf(error) === NO_TABLE) return [];
+        throw new DeliveryLogError('read', `PostgreSQL, ${shown}`, postgresWords(error), error);
+      }
+    },
+    close: async () => await pool.end(),
+  };
+}

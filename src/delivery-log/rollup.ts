@@ -1,0 +1,77 @@
+import type { DeliveryRow } from '../contract/delivery.ts';
+import type { RollupTable } from './log-sql.ts';
+
+/** Attempts that began in the same minute or hour, with the same outcome and about the same duration. */
+export interface Rollup {
+  /** When the minute or hour began, epoch seconds. */
+  readonly began: number;
+  readonly jobId: string;
+  readonly verdict: DeliveryRow['verdict'];
+  /** The status or the code. */
+  readonly outcome: string;
+  /** See `bucketOf`. */
+  readonly bucket: number;
+  count: number;
+}
+
+/** How long the periods of a table last, and how long they are kept. */
+interface RollupPeriod {
+  readonly table: RollupTable;
+  readonly seconds: number;
+  readonly keptDays: number;
+}
+
+export const MINUTES: RollupPeriod = { table: 'delivery_minutes', seconds: 60, keptDays: 8 };
+export const HOURS: RollupPeriod = { table: 'delivery_hours', seconds: 3_600, keptDays: 400 };
+
+/** What rows add to each table. */
+export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable, Rollup[]])[] {
+  return [MINUTES, HOURS].map(({ table, seconds }) => [table, rollUp(rows, seconds)]);
+}
+
+/** When (epoch seconds) the periods begin that each table still keeps. */
+export function expiredRollups(now: number): (readonly [RollupTable, number])[] {
+  return [MINUTES, HOURS].map(({ table, keptDays }) => [table, Math.floor(now / 1000) - keptDays * 86_400]);
+}
+
+/** No request was made. */
+const UNMADE = -1;
+/** Each bucket ends 19 % above the one before. */
+const BUCKETS_PER_DOUBLING = 4;
+
+/** The bucket of a duration; -1: no request was made. */
+function bucketOf(durationMs: number): number {
+  return durationMs <= 0 ? UNMADE : Math.max(0, Math.round(BUCKETS_PER_DOUBLING * Math.log2(durationMs)));
+}
+
+/** The middle of a bucket, in ms. */
+function middleOf(bucket: number): number {
+  return 2 ** (bucket / BUCKETS_PER_DOUBLING);
+}
+
+/** Counts rows. They are in order, so that two writers never wait for each other's. @param seconds how long a period lasts. */
+function rollUp(rows: readonly DeliveryRow[], seconds: number): Rollup[] {
+  const byKey = new Map<string, Rollup>();
+  for (const { at, jobId, verdict, status, code, durationMs } of rows) {
+    const began = Math.floor(Date.parse(at) / 1000 / seconds) * seconds;
+    const outcome = String(status ?? code ?? '');
+    const bucket = bucketOf(durationMs);
+    const key = `${jobId} ${began} ${verdict} ${outcome} ${bucket}`;
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, { began, jobId, verdict, outcome, bucket, count: 1 });
+    else known.count++;
+  }
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
+}
+
+/** The duration, in ms and to within 10 %, that this share of the requests did not exceed; undefined: there were none. */
+export function percentileMs(buckets: ReadonlyMap<number, number>, share: number): number | undefined {
+  const made = [...buckets].filter(([bucket]) => bucket !== UNMADE).sort(([a], [b]) => a - b);
+  const total = made.reduce((sum, [, count]) => sum + count, 0);
+  let left = total * share;
+  for (const [bucket, count] of made) {
+    left -= count;
+    if (left <= 0) return Math.round(middleOf(bucket));
+  }
+  return undefined;
+}

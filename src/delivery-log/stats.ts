@@ -1,0 +1,95 @@
+import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../contract/delivery.ts';
+import type { SqlQuery, SqlRow } from './log-sql.ts';
+import { HOURS, MINUTES, percentileMs } from './rollup.ts';
+
+const DAY_SECONDS = 86_400;
+const MOST_POINTS = 120;
+/** The steps to choose from, in seconds. */
+const STEPS = [60, 300, 900, 3_600, 6 * 3_600, DAY_SECONDS, 7 * DAY_SECONDS];
+
+/** The time that was asked for, in whole steps. Epoch seconds. */
+export interface StatsWindow {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+export function windowOf({ since, until, stepSeconds }: StatsQuery): StatsWindow {
+  const to = Math.ceil(Date.parse(until) / 1000);
+  const span = to - Date.parse(since) / 1000;
+  const step = stepSeconds ?? STEPS.find((one) => span / one <= MOST_POINTS) ?? 7 * DAY_SECONDS;
+  return { from: Math.floor(Date.parse(since) / 1000 / step) * step, to, step };
+}
+
+/** The statement that counts attempts by step or by job, outcome and duration. */
+export function statsQuery(jobId: string | undefined, window: StatsWindow, by: 'step' | 'job', now: number): SqlQuery {
+  const { from, to, step } = window;
+  // Minutes are not kept for as long as hours.
+  const isInHours = step % HOURS.seconds === 0 || from < now / 1000 - MINUTES.keptDays * DAY_SECONDS;
+  const { table } = isInHours ? HOURS : MINUTES;
+  const group = by === 'job' ? 'job_id' : `began / ${step} * ${step}`;
+  const ofJob = jobId === undefined ? '' : ' AND job_id = $3';
+  return {
+    text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM ${table}
+WHERE began >= $1 AND began < $2${ofJob} GROUP BY 1, verdict, outcome, bucket`,
+    values: [from, to, ...(jobId === undefined ? [] : [jobId])],
+  };
+}
+
+interface Tally {
+  delivered: number;
+  readonly failedBy: Map<string, number>;
+  readonly buckets: Map<number, number>;
+}
+
+/** Makes the answer of the rows by step and by job. */
+export function statsOf(
+  { since, until }: StatsQuery,
+  { step }: StatsWindow,
+  byStep: readonly SqlRow[],
+  byJob: readonly SqlRow[],
+): DeliveryStats {
+  const points = [...tallied(byStep)]
+    .map(([part, tally]) => ({ at: new Date(Number(part) * 1000).toISOString(), ...countsOf([tally]) }))
+    .sort((a, b) => (a.at < b.at ? -1 : 1));
+  const parts = [...tallied(byJob)];
+  const jobs = parts.map(([jobId, tally]) => ({ jobId, ...countsOf([tally]) }));
+  jobs.sort((a, b) => b.failed - a.failed || b.delivered - a.delivered);
+  return { since, until, stepSeconds: step, total: countsOf(parts.map(([, tally]) => tally)), points, jobs };
+}
+
+function tallied(rows: readonly SqlRow[]): Map<string, Tally> {
+  const tallies = new Map<string, Tally>();
+  for (const { part, verdict, outcome, bucket, count } of rows) {
+    const key = String(part);
+    const tally = tallies.get(key) ?? { delivered: 0, failedBy: new Map<string, number>(), buckets: new Map() };
+    tallies.set(key, tally);
+    const many = Number(count);
+    if (verdict === 'delivered') tally.delivered += many;
+    else add(tally.failedBy, String(outcome), many);
+    add(tally.buckets, Number(bucket), many);
+  }
+  return tallies;
+}
+
+function add<Key>(counts: Map<Key, number>, key: Key, many: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + many);
+}
+
+function countsOf(tallies: readonly Tally[]): DeliveryCounts {
+  const failedBy = new Map<string, number>();
+  const buckets = new Map<number, number>();
+  for (const tally of tallies) {
+    for (const [outcome, many] of tally.failedBy) add(failedBy, outcome, many);
+    for (const [bucket, many] of tally.buckets) add(buckets, bucket, many);
+  }
+  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((share) => percentileMs(buckets, share));
+  return {
+    delivered: tallies.reduce((sum, { delivered }) => sum + delivered, 0),
+    failed: [...failedBy.values()].reduce((sum, many) => sum + many, 0),
+    failedBy: Object.fromEntries([...failedBy].sort(([, a], [, b]) => b - a)),
+    ...(p50Ms === undefined ? {} : { p50Ms }),
+    ...(p95Ms === undefined ? {} : { p95Ms }),
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+  };
+}

@@ -1,0 +1,17 @@
+import { openText, readPayloadKeys, sealText } from './encrypting-codec.ts';
+
+/** What is encrypted begins so; JSON does not. */
+const SEALED = 'sealed:';
+
+/**
+ * Encrypts texts that are kept outside of Temporal.
+ * @param payloadKeys as configured; none: nothing is encrypted.
+ * @throws InvalidPayloadKeys
+ */
+export function sealingWith(payloadKeys: readonly string[]) {
+  const { encrypting, byId } = readPayloadKeys(payloadKeys);
+  return {
+    seal: encrypting && ((text: string) => SEALED + sealText(text, encrypting)),
+    open: (text: string) => (text.startsWith(SEALED) ? openText(text.slice(SEALED.length), byId) : text),
+  };
+}

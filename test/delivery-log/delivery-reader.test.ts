@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
+import { deliveryQuery } from '../../src/delivery-log/delivery-query.ts';
+import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
+import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+const FIRST_DAY = Date.UTC(2026, 10, 1);
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Two a day have the same time. */
+const ROWS: readonly DeliveryRow[] = Array.from({ length: 60 }, (_, n) => ({
+  at: new Date(FIRST_DAY + Math.floor(n / 2) * DAY_MS).toISOString(),
+  jobId: n % 3 === 0 ? 'crm' : 'mail',
+  deliveryId: (n * 7919).toString(16).padStart(32, 'a'),
+  ...(n === 20 || n === 21 ? { batchId: 'batch-1' } : {}),
+  user: `p${n % 10}`,
+  audience: n % 4 === 0 ? 'vip' : 'news',
+  event: n % 5 === 0 ? 'exit' : 'enter',
+  triggerAt: '2026-11-01T00:00:00.123456789Z',
+  attempt: 1 + (n % 2),
+  verdict: n % 6 === 0 ? 'refused' : n === 31 ? 'transient' : 'delivered',
+  ...(n === 31 ? { code: 'ECONNREFUSED' } : { status: n % 6 === 0 ? 422 : 200 }),
+  durationMs: n,
+  requestBytes: 300,
+  ...(n % 6 === 0 ? { answer: 'no' } : {}),
+  worker: '1@here',
+  lane: 'live',
+}));
+const NEWEST_FIRST = ROWS.toSorted(
+  (a, b) => b.at.localeCompare(a.at) || (b.deliveryId < a.deliveryId ? -1 : 1) || b.attempt - a.attempt,
+);
+
+const KEY = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
+const SEALED = sealingWith([KEY]).seal?.('{"request":{"body":"hello"},"response":{"headers":[],"body":"no"}}');
+
+const postgres = await TestPostgres.start();
+let database: TestDatabase;
+const readers = new Map<string, DeliveryReader>();
+beforeAll(async () => {
+  database = await postgres.database();
+  for (const [kind, place] of [
+    ['PostgreSQL', { ...SETTINGS, url: database.url }],
+    ['a file', { folder: tempFolder() }],
+  ] as const) {
+    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
+    const rows = ROWS.map((row) => (row.status === 422 ? { ...row, exchange: SEALED } : row));
+    for (const number of [1, 1, 2]) await store.write({ number, rows: number === 1 ? rows : [], dropped: 0 });
+    await store.close();
+    readers.set(kind, openDeliveryReader(place, sealingWith([KEY])));
+  }
+});
+afterAll(async () => {
+  for (const reader of readers.values()) await reader.close();
+  await postgres.server.stop();
+});
+
+const readerOf = (kind: string): DeliveryReader => readers.get(kind) as DeliveryReader;
+
+describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
+  test('pages show every delivery once, newest first, also those of the same moment', async () => {
+    const found: DeliveryRow[] = [];
+    let next: string | undefined;
+    do {
+      const page = await readerOf(kind).find({}, 7, next);
+      found.push(...page.rows);
+      ({ next } = page);
+    } while (next !== undefined);
+    expect(found).toEqual(NEWEST_FIRST);
+  });
+
+  test.each<[DeliveryFilter, (row: DeliveryRow) => boolean]>([
+    [{ jobId: 'crm' }, ({ jobId }) => jobId === 'crm'],
+    [{ user: 'p3' }, ({ user }) => user === 'p3'],
+    [{ audience: 'vip', event: 'exit' }, ({ audience, event }) => audience === 'vip' && event === 'exit'],
+    [{ deliveryId: ROWS[8]?.deliveryId }, (row) => row === ROWS[8]],
+    [{ verdict: 'failed' }, ({ verdict }) => verdict !== 'delivered'],
+    [{ verdict: 'refused', status: 422 }, ({ status }) => status === 422],
+    [{ code: 'ECONNREFUSED' }, ({ code }) => code === 'ECONNREFUSED'],
+    [{ slowerThanMs: 50 }, ({ durationMs }) => durationMs > 50],
+    [
+      { since: '2026-11-10T00:00:00Z', until: '2026-11-12T00:00:00Z' },
+      ({ at }) => at >= '2026-11-10' && at < '2026-11-12',
+    ],
+  ])('a filter finds all that it describes, and nothing else: %j', async (filter, isMeant) => {
+    const { rows, next } = await readerOf(kind).find(filter, 100);
+    expect(rows).toEqual(NEWEST_FIRST.filter(isMeant));
+    expect(rows.length).toBeGreaterThan(0);
+    expect(next).toBeUndefined();
+  });
+
+  test('the beginning of a webhook-id is enough', async () => {
+    const whole = ROWS[59]?.deliveryId ?? '';
+    const { rows } = await readerOf(kind).find({ deliveryId: whole.slice(0, 29) }, 100);
+    expect(rows).toEqual(NEWEST_FIRST.filter(({ deliveryId }) => deliveryId.startsWith(whole.slice(0, 29))));
+  });
+
+  test('a batch is found by its own id, and by those of its triggers', async () => {
+    const { rows } = await readerOf(kind).find({ deliveryId: 'batch-1' }, 100);
+    expect(rows).toEqual(NEWEST_FIRST.filter(({ batchId }) => batchId === 'batch-1'));
+    expect(rows).toHaveLength(2);
+  });
+
+  test('the attempts of a delivery have what was sent and answered, which was encrypted', async () => {
+    const [row] = await readerOf(kind).attempts(ROWS[6]?.deliveryId ?? '');
+    expect(row).toEqual({ ...ROWS[6], request: { body: 'hello' }, response: { headers: [], body: 'no' } });
+  });
+
+  test('attempts are counted by step and by job, a batch that was written twice once', async () => {
+    const asked = { since: '2026-11-01T00:00:00Z', until: '2026-12-01T00:00:00Z' };
+    const { points, jobs, total, stepSeconds } = await readerOf(kind).stats(asked);
+    expect(stepSeconds).toBe(6 * 3_600);
+    expect(points).toHaveLength(30);
+    expect(points[0]).toEqual({
+      at: '2026-11-01T00:00:00.000Z',
+      delivered: 1,
+      failed: 1,
+      failedBy: { 422: 1 },
+      p50Ms: 1,
+      p95Ms: 1,
+      p99Ms: 1,
+    });
+    expect(total).toMatchObject({ delivered: 49, failed: 11, failedBy: { 422: 10, ECONNREFUSED: 1 } });
+    expect(Math.abs((total.p95Ms ?? 0) - 56)).toBeLessThan(6);
+    expect(jobs.map(({ jobId, failed }) => [jobId, failed])).toEqual([
+      ['crm', 10],
+      ['mail', 1],
+    ]);
+    const ofMail = await readerOf(kind).stats({ ...asked, jobId: 'mail', stepSeconds: 86_400 });
+    expect(ofMail.total).toMatchObject({ delivered: 39, failed: 1 });
+  });
+});
+
+test('a page of some days reads no other partition', async () => {
+  const filter = { since: '2026-11-10T00:00:00Z', until: '2026-11-12T00:00:00Z' };
+  const { text, values } = deliveryQuery({ timeText: (column) => column }, filter, 50);
+  const plan = await database.query(`EXPLAIN ${text}`, values);
+  const partitions = plan.flatMap((line) => String(line['QUERY PLAN']).match(/deliveries_2026\d{4}\b/g) ?? []);
+  expect([...new Set(partitions)].toSorted()).toEqual(['deliveries_20261110', 'deliveries_20261111']);
+});
+
+test('a log that no worker has written is empty; one that is away says so, without its password', async () => {
+  const empty = await postgres.database();
+  const [one, away] = [empty.url, 'postgres://me:hidden@127.0.0.1:1/none'].map((url) =>
+    openDeliveryReader({ ...SETTINGS, url }, sealingWith([])),
+  );
+  expect(await one?.find({}, 10)).toEqual({ rows: [] });
+  const failure: unknown = await away?.find({}, 10).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ name: 'DeliveryLogError', code: 'ECONNREFUSED' });
+  expect(String(failure)).not.toContain('hidden');
+  await one?.close();
+  await away?.close();
+});
