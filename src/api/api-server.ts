@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ExportJobs } from '../client/export-jobs.ts';
@@ -9,6 +10,7 @@ import { GroupedSignals } from '../client/push/job-pusher.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/ingest-config.ts';
+import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { isLoopback } from '../domain/origin-check.ts';
 import { ApiKeys, type Caller, Callers, rejectCrossSite, rejectForeignOrigin, Sessions } from './callers.ts';
@@ -16,6 +18,7 @@ import { ApiMetrics, serviceRoutes } from './service-routes.ts';
 import { readBodies } from './bodies.ts';
 import { ConsoleFiles, consoleRoutes } from './console-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
+import { deliveryRoutes } from './delivery-routes.ts';
 import { document } from './document.ts';
 import {
   answerConnection,
@@ -77,6 +80,8 @@ export interface ApiServerOptions {
   readonly temporalWorkflowsUrl?: string | undefined;
   /** Epoch ms, for sessions of the console. Default: the system's clock. */
   readonly now?: () => number;
+  /** The delivery log; absent: there is none. */
+  readonly deliveries?: DeliveryReader | undefined;
   /** Why the current configuration cannot be used, for people; undefined when it can. The previous one stays in use. */
   readonly configProblem?: () => string | undefined;
   /** Connections that may be open at a time. Default: 10,000. */
@@ -146,6 +151,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
+  const closeUnused = unusedConnections(app.server);
   app.decorateRequest('caller', undefined as never);
   // An answer during closing is the last one on its connection, which would otherwise stay open.
   const closing = new AbortController();
@@ -204,12 +210,13 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   };
   jobRoutes(app, { jobs: options.jobs, onChange });
   reconcileRoutes(app, options.jobs, closing.signal);
-  const mayStill = (request: FastifyRequest, jobId: string): boolean => {
+  const mayStill = (request: FastifyRequest, jobId?: string): boolean => {
     const caller = callers.of(request);
-    return caller?.may('read') === true && caller.mayJob(jobId);
+    return caller?.may('read') === true && (jobId === undefined || caller.mayJob(jobId));
   };
   streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
   deadLetterRoutes(app, options.jobs);
+  deliveryRoutes(app, { deliveries: options.deliveries, closing: closing.signal, mayStill, log: options.log });
   questionRoutes(app, options.jobs);
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
@@ -223,6 +230,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const shown = address?.family === 'IPv6' ? `[${address.address}]` : (address?.address ?? host);
   const close = async (): Promise<void> => {
     closing.abort(shuttingDown());
+    closeUnused();
     const late = setTimeout(() => over.abort(notDoneInTime()), GRACE_MS);
     await app.close();
     clearTimeout(late);
@@ -243,6 +251,17 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     replaceKeys: (configured) => keys.replace(configured),
     replaceIngests: (configured) => ingests.replace(configured),
   };
+}
+
+/** Returns a function that closes connections without a request so far: browsers open some beforehand, and Node does not count them as idle. */
+function unusedConnections(server: Server): () => void {
+  const unused = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  server.on('request', ({ socket }) => unused.delete(socket));
+  return () => unused.forEach((socket) => socket.destroy());
 }
 
 function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: ApiMetrics): void {

@@ -99,7 +99,7 @@ function described(summary: string, events: string): object {
   };
 }
 
-async function runStream(
+export async function runStream(
   stream: EventStream,
   reply: FastifyReply,
   tell: (stream: EventStream) => Promise<void>,
@@ -128,13 +128,14 @@ interface EventStream {
 }
 
 /** Begins such an answer: from here on, no other answer is possible. */
-function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => boolean): EventStream {
+export function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => boolean): EventStream {
   const { raw } = reply;
   const gone = new AbortController();
   raw.once('close', () => gone.abort());
   const signal = AbortSignal.any([gone.signal, closing]);
   reply.hijack();
-  const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
+  // A connection that outlives its stream would hold up the end of the API.
+  const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'close' };
   raw.writeHead(200, { ...headers, 'x-content-type-options': 'nosniff' });
   raw.flushHeaders();
   let sentAtMs = Date.now();

@@ -94,16 +94,19 @@ export function commandGroup({
   name,
   description,
   parts,
+  usual,
   ...help
 }: Help & {
   readonly name: string;
   readonly description: string;
   readonly parts: readonly [CommandMaker, ...CommandMaker[]];
+  /** The name of the part that is meant where none is named. Default: none, and the help is shown. */
+  readonly usual?: string;
 }): CommandMaker {
   return (terminal) => {
     const made = parts.map((part) => part(terminal));
     const group = new Command(name).description(`${description}: ${made.map((part) => part.name()).join(', ')}`);
-    for (const part of made) group.addCommand(part);
+    for (const part of made) group.addCommand(part, { isDefault: part.name() === usual });
     const each = made.length === 1 ? 'It' : 'Each';
     const notes = `${each} takes --json and has more help: triggers ${name} ${made[0]?.name() ?? ''} --help`;
     return group.addHelpText('after', helpText({ notes, ...help }));

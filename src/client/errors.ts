@@ -358,6 +358,24 @@ export class DeadLetterNotFound extends TriggersError {
   }
 }
 
+/** No delivery in the log has this webhook-id. */
+export class DeliveryNotFound extends TriggersError {
+  static override readonly status = 404;
+  declare readonly deliveryId: string;
+  constructor(deliveryId: string) {
+    super(`The delivery log has no webhook-id that begins with "${deliveryId}".`, { deliveryId });
+  }
+}
+
+/** No delivery log is configured, so that nothing is known of deliveries. */
+export class NoDeliveryLog extends TriggersError {
+  static override readonly status = 404;
+  static override readonly exitCode = 2;
+  constructor() {
+    super('There is no delivery log: set "deliveryLog" in the configuration (docs/delivery-log.md).');
+  }
+}
+
 /** A dead letter was not redelivered, and still waits; `reason` says why. */
 export class RedeliveryRefused extends TriggersError {
   static override readonly status = 409;

@@ -28,7 +28,7 @@ export const deliveryLogSchema = z
 
 export type DeliveryLogConfig = NonNullable<z.infer<typeof deliveryLogSchema>>;
 
-/** That of a worker on its own machine, which keeps all requests. */
+/** The log of `triggers up`, which keeps all requests. */
 export function deliveryLogIn(folder: string): DeliveryLogConfig | undefined {
   return deliveryLogSchema.parse({ folder, bodies: 'all' });
 }

@@ -46,7 +46,7 @@ export interface ShownAnswer {
   readonly body: string;
 }
 
-/** What was sent and what came back, as people may see it. */
+/** A request and its answer, as people may see them. */
 export interface Exchange {
   /** Absent: bodies are not kept. Its body has at most 64 KiB. */
   readonly request?: ShownRequest;
@@ -60,6 +60,8 @@ export type DeliveryDetails = DeliveryRow & Exchange;
 /** Which deliveries are looked for: those for which all of this holds. */
 export interface DeliveryFilter {
   readonly jobId?: string | undefined;
+  /** Only these jobs; absent: all. */
+  readonly onlyJobs?: readonly string[] | undefined;
   readonly user?: string | undefined;
   /** Slug */
   readonly audience?: string | undefined;
@@ -85,9 +87,7 @@ export interface DeliveryPage {
 }
 
 /** Which attempts are counted, and in which steps. */
-export interface StatsQuery {
-  /** Absent: of all jobs. */
-  readonly jobId?: string | undefined;
+export interface StatsQuery extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs'> {
   /** RFC 3339, inclusive; the beginning of its step counts. */
   readonly since: string;
   /** RFC 3339, exclusive. */

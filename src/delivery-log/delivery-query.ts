@@ -21,6 +21,14 @@ export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: numb
   return { text: `${selected(sql, PAGE_COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${value(limit)}`, values };
 }
 
+/** The statement for what was sent and answered in the request for this batch, newest first: each attempt of it has one such row. */
+export function batchQuery(sql: TimeText, batchId: string): SqlQuery {
+  return {
+    text: `${selected(sql, COLUMNS)} WHERE batch_id = $1 AND exchange IS NOT NULL ORDER BY deliveries.at LIMIT ${MOST_ATTEMPTS}`,
+    values: [batchId],
+  };
+}
+
 /** The statement for all attempts with this `webhook-id`, or one that begins so, oldest first, with what was sent and answered. */
 export function attemptsQuery(sql: TimeText, deliveryId: string): SqlQuery {
   const values: Value[] = [];
@@ -42,13 +50,14 @@ function all(conditions: readonly string[]): string {
 
 /** @param value takes a value into the statement, and returns its place there. */
 function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
-  const { deliveryId, verdict, slowerThanMs, since, until } = filter;
+  const { onlyJobs, deliveryId, verdict, slowerThanMs, since, until } = filter;
   const equal = (column: string, wanted: Value | undefined): string[] =>
     wanted === undefined ? [] : [`${column} = ${value(wanted)}`];
   const begins = (column: string, id: string): string =>
     `${column} >= ${value(id)} AND ${column} < ${value(id + AFTER_ALL)}`;
   return [
     ...equal('job_id', filter.jobId),
+    ...(onlyJobs === undefined ? [] : [`job_id IN (${onlyJobs.map(value).join(', ') || 'NULL'})`]),
     ...equal('person', filter.user),
     ...equal('audience', filter.audience),
     ...equal('event', filter.event),

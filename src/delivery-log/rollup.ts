@@ -24,7 +24,7 @@ interface RollupPeriod {
 export const MINUTES: RollupPeriod = { table: 'delivery_minutes', seconds: 60, keptDays: 8 };
 export const HOURS: RollupPeriod = { table: 'delivery_hours', seconds: 3_600, keptDays: 400 };
 
-/** What rows add to each table. */
+/** Counts rows for each table. */
 export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable, Rollup[]])[] {
   return [MINUTES, HOURS].map(({ table, seconds }) => [table, rollUp(rows, seconds)]);
 }

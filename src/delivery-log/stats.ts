@@ -22,17 +22,23 @@ export function windowOf({ since, until, stepSeconds }: StatsQuery): StatsWindow
 }
 
 /** The statement that counts attempts by step or by job, outcome and duration. */
-export function statsQuery(jobId: string | undefined, window: StatsWindow, by: 'step' | 'job', now: number): SqlQuery {
+export function statsQuery(
+  { jobId, onlyJobs }: StatsQuery,
+  window: StatsWindow,
+  by: 'step' | 'job',
+  now: number,
+): SqlQuery {
   const { from, to, step } = window;
   // Minutes are not kept for as long as hours.
   const isInHours = step % HOURS.seconds === 0 || from < now / 1000 - MINUTES.keptDays * DAY_SECONDS;
   const { table } = isInHours ? HOURS : MINUTES;
   const group = by === 'job' ? 'job_id' : `began / ${step} * ${step}`;
-  const ofJob = jobId === undefined ? '' : ' AND job_id = $3';
+  const jobs = jobId === undefined ? onlyJobs : [jobId];
+  const ofJobs = jobs === undefined ? '' : ` AND job_id IN (${jobs.map((_, i) => `$${i + 3}`).join(', ') || 'NULL'})`;
   return {
     text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM ${table}
-WHERE began >= $1 AND began < $2${ofJob} GROUP BY 1, verdict, outcome, bucket`,
-    values: [from, to, ...(jobId === undefined ? [] : [jobId])],
+WHERE began >= $1 AND began < $2${ofJobs} GROUP BY 1, verdict, outcome, bucket`,
+    values: [from, to, ...(jobs ?? [])],
   };
 }
 

@@ -1,6 +1,6 @@
 import { openText, readPayloadKeys, sealText } from './encrypting-codec.ts';
 
-/** What is encrypted begins so; JSON does not. */
+/** The beginning of an encrypted text. JSON does not begin so. */
 const SEALED = 'sealed:';
 
 /**

@@ -21,7 +21,7 @@ export interface Poster {
   close(): Promise<void>;
 }
 
-/** What an endpoint answered, unmasked. */
+/** The answer of an endpoint, unmasked. */
 export interface HttpAnswer {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** At most 1 KiB, with … at the end when it was cut. */

@@ -70,3 +70,15 @@ test('[S35] more connections than may be open are not taken, until another one e
   second.destroy();
   await api.close();
 });
+
+test('a connection that a browser opened beforehand does not hold up the end', async () => {
+  const api = await apiWithoutTemporal();
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname).on('error', () => undefined);
+  await once(socket, 'connect');
+  // By its answer, the server has met the connection before it.
+  await askOf(api, '/healthz');
+  const isClosed = once(socket, 'close');
+  await api.close();
+  await isClosed;
+}, 5_000);

@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from '@jest/globals';
-import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import { DeliveryLogError } from '../../src/delivery-log/log-error.ts';
 import { PostgresDeliveryStore } from '../../src/delivery-log/postgres-store.ts';
 import { expiredPartitions } from '../../src/delivery-log/postgres-schema.ts';
+import { aDelivery } from './a-delivery.ts';
 import { TestPostgres } from '../support/postgres.ts';
 import { Way } from '../support/way.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -10,23 +10,13 @@ import { afterwards } from '../webhook/a-server.ts';
 const postgres = await TestPostgres.start();
 afterAll(async () => await postgres.server.stop());
 
-const row: DeliveryRow = {
+const row = aDelivery({
   at: new Date().toISOString(),
-  jobId: 'crm',
-  deliveryId: 'id-1',
   user: 'tab\tline\nback\\slash Zoë ✓',
-  audience: 'vip',
-  event: 'enter',
-  triggerAt: '2026-11-30T11:59:59.123456789Z',
-  attempt: 2,
   verdict: 'refused',
   status: 422,
-  durationMs: 12.5,
-  requestBytes: 300,
   answer: '{"error":"no\\n"}',
-  worker: '1@here',
-  lane: 'live',
-};
+});
 
 function storeTo(url: string, writer: string): PostgresDeliveryStore {
   return new PostgresDeliveryStore({

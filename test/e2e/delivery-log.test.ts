@@ -68,6 +68,13 @@ test('each attempt is a row: what was sent and when, what came back, and how lon
   expect(ada?.durationMs).toBeGreaterThan(0);
   expect(of('member')).toMatchObject([{ verdict: 'delivered', lane: 'backfill' }]);
   expect(of('refused')).toMatchObject([{ verdict: 'refused', status: 422, answer: '{"error":"no such list"}' }]);
+  const [details] = await reader.attempts(of('refused')[0]?.deliveryId ?? '');
+  expect(details).toMatchObject({
+    request: { method: 'POST', body: expect.stringContaining('"id":"refused"') },
+    response: { body: '{"error":"no such list"}' },
+  });
+  // Of what was delivered, no request is kept.
+  expect((await reader.attempts(ada?.deliveryId ?? ''))[0]).not.toHaveProperty('request');
   expect(of('flaky')).toMatchObject([
     { attempt: 1, verdict: 'transient', status: 503 },
     { attempt: 2, verdict: 'delivered', status: 200 },
@@ -101,6 +108,11 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
   expect(stdout).toMatch(/refused 422 .* enter +vip +refused +1 /);
   const byId = await deliveries('--id', row?.deliveryId.slice(0, 12) ?? '', '--json');
   expect(jsonLines(byId.stdout)).toEqual([row]);
+  const csv = await deliveries(job, '--csv');
+  expect(csv.stdout.trim().split('\n')).toHaveLength(3);
+  const shown = await deliveries('show', row?.deliveryId ?? '');
+  expect(shown.stdout).toMatch(/POST http.*webhook-id: .*"id":"refused".*content-length: .*"error":"no such list"/s);
+  expect(await deliveries('show', 'none')).toMatchObject({ code: 1, stdout: '' });
   expect(await deliveries(job, '--user', 'nobody')).toMatchObject({
     code: 0,
     stdout: '',

@@ -5,7 +5,9 @@ import {
   configuredTaskQueue,
   configWarnings,
 } from '../../config/config.ts';
+import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { command } from '../command.ts';
+import { configuredReader } from '../delivery-log.ts';
 import { portNumber, webUrl } from '../options.ts';
 import { aborted, interruption, listening, type Terminal } from '../terminal.ts';
 import type { ApiServer } from '../../api/api-server.ts';
@@ -31,6 +33,7 @@ serves only this machine.`,
       payloadKeys: configuredPayloadKeys(),
       taskQueue,
       read: () => configuredApi(),
+      deliveries: configuredReader(),
       host,
       port,
       temporalUiUrl: temporalUi,
@@ -63,6 +66,8 @@ export async function serveApi(options: {
   readonly payloadKeys: readonly string[];
   readonly taskQueue: string;
   readonly read: () => ApiConfig;
+  /** Is closed with the API. */
+  readonly deliveries: DeliveryReader | undefined;
   readonly host: string;
   readonly port: number;
   /** The option that sets the port. */
@@ -71,7 +76,7 @@ export async function serveApi(options: {
   readonly temporalUiUrl?: string | undefined;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
-  const { connection, payloadKeys, taskQueue, read, host, port, portOption = '--port', terminal } = options;
+  const { connection, payloadKeys, taskQueue, read, deliveries, host, port, portOption = '--port', terminal } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../../client/connect.ts'),
     import('../../client/export-jobs.ts'),
@@ -88,7 +93,19 @@ export async function serveApi(options: {
     let lastProblem = '';
     const configProblem = () => (lastProblem === '' ? undefined : PROBLEM_SHOWN);
     const server = await listening(
-      startApi({ client, jobs, taskQueue, keys, ingests, host, port, log, temporalWorkflowsUrl, configProblem }),
+      startApi({
+        client,
+        jobs,
+        taskQueue,
+        keys,
+        ingests,
+        deliveries,
+        host,
+        port,
+        log,
+        temporalWorkflowsUrl,
+        configProblem,
+      }),
       { host, port, option: portOption },
     );
     const timer = setInterval(() => {
@@ -109,6 +126,7 @@ export async function serveApi(options: {
       close: async () => {
         clearInterval(timer);
         await server.close();
+        await deliveries?.close();
         await abandon();
       },
     };

@@ -1,96 +1,132 @@
-import { Option } from '@commander-js/extra-typings';
-import type { DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
+import { type Command, Option } from '@commander-js/extra-typings';
+import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
+import { DeliveryNotFound } from '../../client/errors.ts';
+import { CSV_HEAD, csvLine } from '../../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { printable } from '../../domain/shown.ts';
 import { VERDICTS } from '../../domain/verdict.ts';
-import { command } from '../command.ts';
-import { configuredReader } from '../delivery-log.ts';
+import { command, commandGroup } from '../command.ts';
+import { withDeliveryLog } from '../delivery-log.ts';
+import { UsageError } from '../exit-code.ts';
 import { answerStatus, countingNumber, pastTime, positiveNumber } from '../options.ts';
-import { count, headed, sentences, tableColumns } from '../text.ts';
+import { interruption, type Terminal } from '../terminal.ts';
+import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
 const DEFAULT_LIMIT = 50;
 const PAGE_ROWS = 1_000;
 /** As many characters as the receiver shows. */
 const ID_DIGITS = 12;
 
-export const deliveriesCommand = command({
-  name: 'deliveries',
-  description: 'show what was sent and what came back, newest first, from the delivery log',
+const filterWords = (it: Command) =>
+  it
+    .argument('[job]', 'only of this job')
+    .option('--user <id>', 'only to this person')
+    .option('--audience <slug>', 'only about this audience')
+    .addOption(new Option('--event <event>', 'only enters or exits').choices(['enter', 'exit'] as const))
+    .option('--id <webhook-id>', 'only with this webhook-id; its first digits are enough')
+    .addOption(
+      new Option('--verdict <verdict>', 'only with this verdict; "failed": any but delivered').choices([
+        'delivered',
+        'failed',
+        ...Object.keys(VERDICTS),
+      ]),
+    )
+    .option('--status <status>', 'only with this HTTP status', answerStatus)
+    .option('--code <code>', 'only with this code, such as ECONNREFUSED')
+    .option('--slower-than <ms>', 'only those that took longer', positiveNumber)
+    .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
+    .option('--until <time>', 'before then', pastTime);
+
+type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
+
+function filterFrom(job: string | undefined, options: FilterOptions): DeliveryFilter {
+  const { id, since, until, slowerThan, verdict, ...same } = options;
+  return {
+    ...same,
+    jobId: job,
+    deliveryId: id,
+    slowerThanMs: slowerThan,
+    since: since?.toISOString(),
+    until: until?.toISOString(),
+    verdict: verdict as DeliveryFilter['verdict'], // One of the choices.
+  };
+}
+
+const listCommand = command({
+  name: 'list',
+  description: 'show deliveries, newest first',
   takes: (it) =>
-    it
-      .argument('[job]', 'only of this job')
-      .option('--user <id>', 'only to this person')
-      .option('--audience <slug>', 'only about this audience')
-      .addOption(new Option('--event <event>', 'only enters or exits').choices(['enter', 'exit'] as const))
-      .option('--id <webhook-id>', 'only with this webhook-id; its first digits are enough')
-      .addOption(
-        new Option('--verdict <verdict>', 'only with this verdict; "failed": any but delivered').choices([
-          'delivered',
-          'failed',
-          ...Object.keys(VERDICTS),
-        ]),
-      )
-      .option('--status <status>', 'only with this HTTP status', answerStatus)
-      .option('--code <code>', 'only with this code, such as ECONNREFUSED')
-      .option('--slower-than <ms>', 'only those that took longer', positiveNumber)
-      .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
-      .option('--until <time>', 'before then', pastTime)
-      .option('--limit <count>', `how many (default: ${DEFAULT_LIMIT})`, countingNumber),
+    filterWords(it)
+      .option('--limit <count>', `how many (default: ${DEFAULT_LIMIT}; with --csv: all)`, countingNumber)
+      .option('--csv', 'print CSV')
+      .option('--follow', 'go on with new ones as they come, until Ctrl-C'),
   json: ': one delivery a line',
-  notes: 'Needs "deliveryLog" in the configuration, here and of the workers. Times are UTC.',
+  notes: 'Times are UTC. It is what "triggers deliveries" does by itself.',
   examples: ['triggers deliveries vip-to-crm --verdict failed --since 2h', 'triggers deliveries --id 061907e97f65'],
-  async run([job], options, { terminal, json, print, printEach }) {
-    const { limit = DEFAULT_LIMIT, id, since, until, slowerThan, verdict, ...same } = options;
-    const filter: DeliveryFilter = {
-      ...same,
-      jobId: job,
-      deliveryId: id,
-      slowerThanMs: slowerThan,
-      since: since?.toISOString(),
-      until: until?.toISOString(),
-      verdict: verdict as DeliveryFilter['verdict'], // One of the choices.
-    };
-    const reader = configuredReader();
-    try {
-      const found = await firstRows(reader, filter, limit, (rows) => json && printEach(rows, () => []));
-      if (json) return;
-      if (found.length === 0) terminal.err(sentences('There is no such delivery.', terminal));
-      else
-        print(found, () =>
-          headed([HEADS, ...found.map(cells)], { columns: tableColumns(terminal), paint: terminal.paint }),
-        );
-    } finally {
-      await reader.close();
-    }
+  async run([job], { limit, csv: isCsv, follow: isFollowing, ...options }, { terminal, json, printEach }) {
+    if (isCsv === true && json) throw new UsageError('Choose one: --csv or --json.');
+    if (isFollowing === true && (options.until !== undefined || limit !== undefined))
+      throw new UsageError('--follow has no end: leave out --until and --limit.');
+    const filter = filterFrom(job, options);
+    const most = limit ?? (isCsv === true ? Infinity : DEFAULT_LIMIT);
+    await withDeliveryLog(async (reader) => {
+      if (isCsv === true) terminal.out(CSV_HEAD);
+      const each = (rows: readonly DeliveryRow[]): void => {
+        if (isCsv === true) for (const row of rows) terminal.out(csvLine(row));
+        else if (json) printEach(rows, () => []);
+        else if (isFollowing === true) for (const row of rows) terminal.out(cells(row).join('  '));
+      };
+      if (isFollowing === true) return await follow(reader, filter, each);
+      const isStreamed = isCsv === true || json;
+      const found: DeliveryRow[] = [];
+      for await (const rows of pages(reader, filter, most)) {
+        each(rows);
+        if (!isStreamed) found.push(...rows);
+      }
+      if (!isStreamed) tell(found, terminal);
+    });
   },
 });
 
-/** Reads page by page. @param onPage gets each page as it comes. */
-async function firstRows(
+async function follow(
   reader: DeliveryReader,
   filter: DeliveryFilter,
-  limit: number,
-  onPage: (rows: readonly DeliveryRow[]) => unknown,
-): Promise<DeliveryRow[]> {
-  const found: DeliveryRow[] = [];
+  each: (rows: readonly DeliveryRow[]) => void,
+): Promise<void> {
+  const stop = interruption();
+  for await (const row of reader.follow(filter, stop.signal)) each([row]);
+  stop.dispose();
+}
+
+function tell(found: readonly DeliveryRow[], terminal: Terminal): void {
+  if (found.length === 0) return terminal.err(sentences('There is no such delivery.', terminal));
+  const lines = headed([HEADS, ...found.map(cells)], { columns: tableColumns(terminal), paint: terminal.paint });
+  for (const line of lines) terminal.out(line);
+}
+
+async function* pages(
+  reader: DeliveryReader,
+  filter: DeliveryFilter,
+  most: number,
+): AsyncGenerator<readonly DeliveryRow[]> {
+  let left = most;
   let next: string | undefined;
   do {
-    const page = await reader.find(filter, Math.min(PAGE_ROWS, limit - found.length), next);
-    onPage(page.rows);
-    found.push(...page.rows);
+    const page = await reader.find(filter, Math.min(PAGE_ROWS, left), next);
+    yield page.rows;
+    left -= page.rows.length;
     ({ next } = page);
-  } while (next !== undefined && found.length < limit);
-  return found;
+  } while (next !== undefined && left > 0);
 }
 
 const HEADS = ['AT', 'JOB', 'OUTCOME', 'MS', 'EVENT', 'AUDIENCE', 'PERSON', 'TRY', 'WEBHOOK-ID'];
 
 function cells(row: DeliveryRow): string[] {
-  const { at, jobId, verdict, status, code, durationMs, event, audience, user, attempt, deliveryId } = row;
+  const { at, jobId, durationMs, event, audience, user, attempt, deliveryId } = row;
   return [
-    at.slice(0, 23).replace('T', ' '),
+    shownAt(at),
     printable(jobId),
-    [verdict, status ?? code ?? ''].join(' ').trim(),
+    outcomeOf(row),
     count(Math.round(durationMs)),
     event,
     printable(audience),
@@ -99,3 +135,63 @@ function cells(row: DeliveryRow): string[] {
     printable(deliveryId.slice(0, ID_DIGITS)),
   ];
 }
+
+function shownAt(at: string): string {
+  return at.slice(0, 23).replace('T', ' ');
+}
+
+function outcomeOf({ verdict, status, code }: DeliveryRow): string {
+  return [verdict, status ?? code ?? ''].join(' ').trim();
+}
+
+const showCommand = command({
+  name: 'show',
+  description: 'show all attempts of one delivery: what was sent, and what came back',
+  takes: (it) => it.argument('<webhook-id>', 'its webhook-id, or the first digits of it'),
+  json: ': one attempt a line',
+  notes: `Requests are kept as "bodies" of the delivery log says; by default, those of
+failed attempts. Secrets are left out.`,
+  examples: ['triggers deliveries show 061907e97f65'],
+  async run([id], _options, { terminal, printEach }) {
+    const attempts = await withDeliveryLog(async (reader) => await reader.attempts(id));
+    if (attempts.length === 0) throw new DeliveryNotFound(id);
+    printEach(attempts, () => attempts.flatMap((attempt) => [...detailLines(attempt, terminal), '']).slice(0, -1));
+  },
+});
+
+function detailLines(row: DeliveryDetails, { columns }: Terminal): string[] {
+  const { at, jobId, deliveryId, batchId, user, audience, event, triggerAt, attempt, durationMs, lane, worker } = row;
+  const { request, response, answer } = row;
+  const line = (name: string, value: string): string[] => field(name, printable(value), columns);
+  const header = ([name, value]: readonly [string, string]): string => `    ${printable(`${name}: ${value}`)}`;
+  return [
+    ...line('Attempt', `${attempt} at ${shownAt(at)} UTC: ${outcomeOf(row)}, ${count(Math.round(durationMs))} ms`),
+    ...line('Trigger', `${event} of ${user}, ${audience}, at ${triggerAt}`),
+    ...line('Job', `${jobId} (${lane}), by the worker ${worker}`),
+    ...line('Webhook-id', batchId === undefined ? deliveryId : `${deliveryId}, in the batch ${batchId}`),
+    ...(request === undefined
+      ? []
+      : [
+          ...line('Request', `${request.method} ${request.url}`),
+          ...request.headers.map(header),
+          ...bodyLines(request.body),
+        ]),
+    ...(response === undefined
+      ? answer === undefined
+        ? []
+        : line('Answer', answer)
+      : ['  Answer', ...response.headers.map(header), ...bodyLines(response.body)]),
+  ];
+}
+
+function bodyLines(body: string): string[] {
+  return body === '' ? [] : ['', `    ${printable(body)}`];
+}
+
+export const deliveriesCommand = commandGroup({
+  name: 'deliveries',
+  description: 'what was sent and what came back, from the delivery log',
+  parts: [listCommand, showCommand],
+  usual: 'list',
+  examples: ['triggers deliveries vip-to-crm --verdict failed --since 2h', 'triggers deliveries show 061907e97f65'],
+});

@@ -5,6 +5,8 @@ import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { deliveryLogIn } from '../../config/delivery-log-config.ts';
 import { shownSource } from '../../config/source-config.ts';
+import { openDeliveryReader } from '../../delivery-log/open-log.ts';
+import { sealingWith } from '../../temporal/sealed-text.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
 import type { LocalTemporal } from '../../local/temporal-server.ts';
 import { command } from '../command.ts';
@@ -59,6 +61,7 @@ export const upCommand = command({
         payloadKeys: config.payloadKeys,
         taskQueue: config.taskQueue,
         read: readConfig,
+        deliveries: config.deliveryLog && openDeliveryReader(config.deliveryLog, sealingWith(config.payloadKeys)),
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',

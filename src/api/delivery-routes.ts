@@ -1,0 +1,214 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
+import type { DeliveryFilter } from '../contract/delivery.ts';
+import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
+import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
+import { DeliveryLogError } from '../delivery-log/log-error.ts';
+import { definedOf } from '../domain/json.ts';
+import { VERDICTS } from '../domain/verdict.ts';
+import type { Caller } from './callers.ts';
+import { countParameter, pastTimeParameter, queryOf, serve, textParameter } from './operation.ts';
+import { FAILURES, Refused } from './refusal.ts';
+import { eventStream, runStream } from './stream-routes.ts';
+
+export interface DeliveryRoutesOptions {
+  /** Undefined: there is no delivery log. */
+  readonly deliveries: DeliveryReader | undefined;
+  /** Aborted when the API shuts down. */
+  readonly closing: AbortSignal;
+  /** Whether its caller still has access to the job: a stream ends when they do not. */
+  readonly mayStill: (request: FastifyRequest, jobId?: string) => boolean;
+  readonly log: { readonly warn: (fields: object, message: string) => void };
+}
+
+const VERDICT_NAMES = ['delivered', 'failed', ...Object.keys(VERDICTS)] as const;
+const filterParameters = {
+  jobId: textParameter.describe('Only of this job.'),
+  user: textParameter.describe('Only to this person.'),
+  audience: textParameter.describe('Only about this audience: its slug.'),
+  event: z.enum(['enter', 'exit'], 'This must be enter or exit.').optional(),
+  id: textParameter.describe('Only with this webhook-id; its first digits are enough.'),
+  verdict: z
+    .enum(VERDICT_NAMES, `This must be one of ${VERDICT_NAMES.join(', ')}.`)
+    .optional()
+    .describe('Only with this verdict; `failed`: any but delivered.'),
+  status: optionalCount(999).describe('Only with this HTTP status.'),
+  code: textParameter.describe('Only with this code.'),
+  slowerThan: optionalCount(3_600_000).describe('Only those that took longer than so many ms.'),
+};
+const listQuery = z.object({
+  ...filterParameters,
+  since: pastTimeParameter.describe('Not before then.'),
+  until: anyTimeParameter().describe('Before then.'),
+  limit: countParameter(1_000, 50),
+  after: textParameter.describe('Where the last page ended: its `next`.'),
+});
+const followQuery = z.object(filterParameters);
+const delivery = z.looseObject({ at: z.string(), jobId: z.string(), deliveryId: z.string(), verdict: z.string() });
+const counts = z.looseObject({
+  delivered: z.number(),
+  failed: z.number(),
+  failedBy: z.record(z.string(), z.number()).describe('The failed ones by status, or by code.'),
+});
+
+/** Deliveries: what was sent, and what came back. */
+export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOptions): void {
+  const { deliveries, closing, mayStill, log } = options;
+  const tag = 'Deliveries';
+  /** @throws NoDeliveryLog; Refused, which does not say where the database is */
+  const reading: Reading = async (read) => {
+    if (deliveries === undefined) throw new NoDeliveryLog();
+    try {
+      return await read(deliveries);
+    } catch (error) {
+      if (!(error instanceof DeliveryLogError)) throw error;
+      log.warn({ err: error }, 'the delivery log cannot be read');
+      throw new Refused(503, error.name, 'The delivery log cannot be read now.', { retryAfterS: RETRY_S });
+    }
+  };
+  listRoute(app, reading);
+  serve(app, {
+    method: 'GET',
+    url: '/v1/deliveries/:id',
+    right: 'read',
+    tag,
+    summary: 'All attempts with this webhook-id, oldest first, with what was sent and what came back',
+    answers: { 200: z.object({ attempts: z.array(delivery) }) },
+    run: async ({ caller, params: { id = '' } }) => {
+      const found = await reading((reader) => reader.attempts(id));
+      const attempts = found.filter(({ jobId }) => caller.mayJob(jobId));
+      if (attempts.length === 0) throw new DeliveryNotFound(id);
+      return { attempts };
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/stats',
+    right: 'read',
+    tag,
+    summary: 'How many attempts were delivered or failed, and how long they took: by step, and by job',
+    query: z.object({
+      jobId: filterParameters.jobId,
+      since: pastTimeParameter.describe('Default: a day ago.'),
+      until: anyTimeParameter().describe('Default: now.'),
+      step: optionalCount(400 * 86_400)
+        .refine((seconds) => seconds === undefined || seconds % 60 === 0, 'This must be whole minutes, in seconds.')
+        .describe('Seconds. Default: such that there are at most 120 steps.'),
+    }),
+    answers: {
+      200: z.looseObject({
+        total: counts,
+        points: z.array(counts),
+        jobs: z.array(counts.extend({ jobId: z.string() })),
+      }),
+    },
+    run: async ({ caller, query: { jobId, since, until, step } }) => {
+      const to = until ?? new Date();
+      const from = since ?? new Date(to.getTime() - DAY_MS);
+      if (from >= to) throw new Refused(422, 'InvalidRequest', 'The time asked for ends before it begins.');
+      const asked = { jobId, since: from.toISOString(), until: to.toISOString(), stepSeconds: step };
+      return await reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs }));
+    },
+  });
+  app.get(
+    '/v1/deliveries/stream',
+    {
+      config: { right: 'read' },
+      schema: {
+        tags: [tag],
+        summary: 'New deliveries as they come: server-sent events',
+        description: 'Needs the right `read`.',
+        querystring: followQuery,
+        response: {
+          200: {
+            description: 'Events `delivery` with what `GET /v1/deliveries` lists, oldest first, or `error`.',
+            content: { 'text/event-stream': { schema: z.string() } },
+          },
+          ...FAILURES,
+        },
+      },
+    },
+    async (request, reply) => {
+      const filter = filterOf(request.caller, queryOf(followQuery, request));
+      if (deliveries === undefined) throw new NoDeliveryLog();
+      const stream = eventStream(reply, closing, () => mayStill(request, filter.jobId));
+      return await runStream(stream, reply, async ({ signal, say }) => {
+        for await (const row of deliveries.follow(filter, signal)) await say('delivery', row);
+      });
+    },
+  );
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+type Reading = <T>(read: (reader: DeliveryReader) => Promise<T>) => Promise<T>;
+
+/** It answers with JSON or, if asked to, CSV, so that it is no `Operation`. */
+function listRoute(app: FastifyInstance, reading: Reading): void {
+  app.get(
+    '/v1/deliveries',
+    {
+      config: { right: 'read' },
+      schema: {
+        tags: ['Deliveries'],
+        summary: 'List deliveries, newest first',
+        description: 'Needs the right `read`. With `accept: text/csv` it answers CSV, without `next`.',
+        querystring: listQuery,
+        response: {
+          200: {
+            description: 'A page of them.',
+            content: {
+              'application/json': {
+                schema: z.object({ deliveries: z.array(delivery), next: z.string().optional() }),
+              },
+              'text/csv': { schema: z.string() },
+            },
+          },
+          ...FAILURES,
+        },
+      },
+    },
+    async (request, reply: FastifyReply) => {
+      const { since, until, limit, after, ...filters } = queryOf(listQuery, request);
+      const times = { since: since?.toISOString(), until: until?.toISOString() };
+      const filter = { ...filterOf(request.caller, filters), ...times };
+      const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
+      if (request.headers.accept?.includes('text/csv') !== true)
+        return await reply.send({ deliveries: rows, ...definedOf({ next }) });
+      const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
+      return await reply.type('text/csv; charset=utf-8').send(lines.join('\r\n'));
+    },
+  );
+}
+
+type FilterParameters = z.infer<typeof followQuery>;
+
+function filterOf(caller: Caller, { id, verdict, slowerThan, ...same }: FilterParameters): DeliveryFilter {
+  return {
+    ...same,
+    onlyJobs: caller.jobs,
+    deliveryId: id,
+    verdict: verdict as DeliveryFilter['verdict'], // One of the names.
+    slowerThanMs: slowerThan,
+  };
+}
+
+const RETRY_S = 5;
+
+function optionalCount(most: number) {
+  return z
+    .string('This must be given once.')
+    .regex(/^\d{1,9}$/, 'This must be a whole number.')
+    .transform(Number)
+    .refine((count) => count <= most, `This must be at most ${most}.`)
+    .optional();
+}
+
+/** A time that may be to come: an end. */
+function anyTimeParameter() {
+  return z.iso
+    .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
+    .transform((text) => new Date(text))
+    .optional();
+}

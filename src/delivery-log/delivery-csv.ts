@@ -1,0 +1,37 @@
+import type { DeliveryRow } from '../contract/delivery.ts';
+
+const FIELDS = [
+  'at',
+  'jobId',
+  'deliveryId',
+  'batchId',
+  'user',
+  'audience',
+  'event',
+  'triggerAt',
+  'attempt',
+  'verdict',
+  'status',
+  'code',
+  'durationMs',
+  'requestBytes',
+  'answer',
+  'worker',
+  'lane',
+] as const satisfies readonly (keyof DeliveryRow)[];
+
+export const CSV_HEAD = FIELDS.join(',');
+
+/** A delivery as a line of CSV (RFC 4180), without its end. */
+export function csvLine(row: DeliveryRow): string {
+  return FIELDS.map((field) => cell(row[field])).join(',');
+}
+
+/** Spreadsheets run a text that begins so as a formula, and an endpoint chooses its answers. */
+const FORMULA = /^[=+\-@\t\r]/;
+
+function cell(value: string | number | undefined): string {
+  if (typeof value !== 'string') return value === undefined ? '' : String(value);
+  const text = FORMULA.test(value) ? `'${value}` : value;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

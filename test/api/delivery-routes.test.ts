@@ -1,0 +1,111 @@
+import { afterAll, expect, test } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
+import { request } from 'undici';
+import { newApiKey } from '../../src/config/references.ts';
+import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { aDelivery } from '../delivery-log/a-delivery.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { apiWithoutTemporal, askOf } from './an-api.ts';
+
+const place = { folder: tempFolder() };
+const store = openDeliveryStore({ ...place, retentionDays: 30 }, 'one');
+const now = Date.now();
+const ROWS = [
+  aDelivery({ at: new Date(now - 3_000).toISOString(), jobId: 'crm', deliveryId: 'aa1', user: '=1+1' }),
+  aDelivery({
+    at: new Date(now - 2_000).toISOString(),
+    jobId: 'mail',
+    deliveryId: 'bb1',
+    verdict: 'refused',
+    status: 422,
+  }),
+  aDelivery({ at: new Date(now - 1_000).toISOString(), jobId: 'crm', deliveryId: 'cc1', answer: 'a "no",\nand why' }),
+];
+await store.write({ number: 1, rows: ROWS, dropped: 0 });
+const deliveries = openDeliveryReader(place, sealingWith([]));
+const [all, some] = [newApiKey(), newApiKey()];
+const keys = {
+  all: { hash: all.hash, may: ['read' as const] },
+  some: { hash: some.hash, may: ['read' as const], jobs: ['crm'] },
+};
+const api = await apiWithoutTemporal(keys, { deliveries });
+afterAll(async () => {
+  await api.close();
+  await deliveries.close();
+  await store.close();
+});
+
+const ask = async (path: string, { secret } = all) =>
+  await askOf(api, path, { headers: { authorization: `Bearer ${secret}` } });
+
+test('deliveries come newest first, page by page, as far as the filters match', async () => {
+  const first = await ask('/v1/deliveries?limit=2');
+  expect(first.body).toMatchObject({ deliveries: [ROWS[2], ROWS[1]] });
+  const { next } = first.body as unknown as { readonly next: string };
+  expect((await ask(`/v1/deliveries?limit=2&after=${next}`)).body).toEqual({ deliveries: [ROWS[0]] });
+  expect((await ask('/v1/deliveries?verdict=failed&status=422&id=bb')).body).toEqual({ deliveries: [ROWS[1]] });
+  expect(await ask('/v1/deliveries?status=many&verdict=nice')).toMatchObject({
+    status: 422,
+    body: { problems: [{ field: 'verdict' }, { field: 'status' }] },
+  });
+});
+
+test('a key for some jobs sees nothing of others, not even by webhook-id or in sums', async () => {
+  expect((await ask('/v1/deliveries', some)).body).toEqual({ deliveries: [ROWS[2], ROWS[0]] });
+  expect(await ask('/v1/deliveries?jobId=mail', some)).toMatchObject({ status: 403 });
+  expect(await ask('/v1/deliveries/bb1', some)).toMatchObject({ status: 404, body: { code: 'DeliveryNotFound' } });
+  expect((await ask('/v1/deliveries/bb1')).body).toMatchObject({ attempts: [{ deliveryId: 'bb1' }] });
+  expect((await ask('/v1/stats', some)).body).toMatchObject({
+    total: { delivered: 2, failed: 0 },
+    jobs: [{ jobId: 'crm' }],
+  });
+  expect((await ask('/v1/stats')).body).toMatchObject({ total: { delivered: 2, failed: 1, failedBy: { 422: 1 } } });
+});
+
+test('CSV quotes what it must, and gives a spreadsheet no formula', async () => {
+  const { headers, body } = await request(`${api.url}/v1/deliveries`, {
+    headers: { authorization: `Bearer ${all.secret}`, accept: 'text/csv' },
+  });
+  expect(headers['content-type']).toBe('text/csv; charset=utf-8');
+  const text = await body.text();
+  expect(text).toContain('"a ""no"",\nand why"');
+  expect(text).toContain(",'=1+1,");
+});
+
+test('a stream tells of deliveries that are written from then on, and of no others', async () => {
+  const gone = new AbortController();
+  const { body } = await request(`${api.url}/v1/deliveries/stream`, {
+    headers: { authorization: `Bearer ${some.secret}` },
+    signal: gone.signal,
+  });
+  const told: string[] = [];
+  const reading = (async () => {
+    for await (const chunk of body) told.push(String(chunk));
+  })();
+  const isRead = () => told.join('').includes('dd1');
+  for (let number = 2; !isRead(); number++) {
+    const at = new Date().toISOString();
+    const rows = [aDelivery({ at, jobId: 'mail', deliveryId: 'ee1' }), aDelivery({ at, deliveryId: `dd1${number}` })];
+    await store.write({ number, rows, dropped: 0 });
+    await setTimeout(100);
+  }
+  gone.abort();
+  await reading.catch(() => undefined);
+  expect(told.join('')).not.toMatch(/mail|aa1/);
+});
+
+test('without a log there is nothing to read; one that is away does not say where it is', async () => {
+  const without = await apiWithoutTemporal();
+  expect(await askOf(without, '/v1/deliveries')).toMatchObject({ status: 404, body: { code: 'NoDeliveryLog' } });
+  await without.close();
+  const url = 'postgres://me:hidden@127.0.0.1:1/none';
+  const settings = { certificateAuthorities: [], connectTimeoutMs: 500, statementTimeoutMs: 500 };
+  const away = openDeliveryReader({ url, ...settings }, sealingWith([]));
+  const other = await apiWithoutTemporal({}, { deliveries: away });
+  const { status, body } = await askOf(other, '/v1/stats');
+  expect({ status, body }).toMatchObject({ status: 503, body: { code: 'DeliveryLogError' } });
+  expect(JSON.stringify(body)).not.toContain('127.0.0.1');
+  await other.close();
+  await away.close();
+});
