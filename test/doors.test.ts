@@ -192,10 +192,13 @@ const A_DIFFERENCE = {
   first: { enters: ['1'], exits: ['2'] },
 };
 
+const BY = { who: 'ada', door: 'client' };
+const DEED = { by: BY, reason: 'because' };
+
 /** Each method with all its options, as the call that is to be refused when one of them is wrong. */
 const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: ExportJobs, options: never) => unknown]>> =
   {
-    start: [{ jobId: 'a', discardRecoverable: true }, (jobs, options) => jobs.start(RIGHT, options)],
+    start: [{ jobId: 'a', discardRecoverable: true, ...DEED }, (jobs, options) => jobs.start(RIGHT, options)],
     'sample of': [{ jobId: 'a' }, (jobs, of) => jobs.sample(of)],
     sample: [
       { user: '1', audience: 'vip', event: 'enter', userLegacyMessageFormat: true },
@@ -217,10 +220,16 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
     overview: [{ lastHour: true }, (jobs, options) => jobs.overview(options)],
     attempts: [{ failed: true, last: 5, follow: signal }, (jobs, options) => firstOf(jobs.attempts('a', options))],
     plan: [{ prune: true }, (jobs, options) => jobs.plan({ a: RIGHT }, options)],
-    edit: [{ isMeant: anything }, (jobs, options) => jobs.edit('a', { label: 'x' }, options)],
-    recover: [{ onWait: anything }, (jobs, options) => jobs.recover('a', options)],
+    edit: [{ isMeant: anything, toRevision: 1, ...DEED }, (jobs, options) => jobs.edit('a', {}, options)],
+    pause: [DEED, (jobs, options) => jobs.pause('a', options)],
+    'pause by': [BY, (jobs, by) => jobs.pause('a', { by })],
+    resume: [DEED, (jobs, options) => jobs.resume('a', options)],
+    retry: [DEED, (jobs, options) => jobs.retry('a', options)],
+    'backfill options': [DEED, (jobs, options) => jobs.backfill('a', {}, options)],
+    'stop options': [DEED, (jobs, options) => jobs.stop('a', {}, options)],
+    recover: [{ onWait: anything, ...DEED }, (jobs, options) => jobs.recover('a', options)],
     compare: [{ audience: 'vip', signal, onProgress: anything }, (jobs, options) => jobs.compare('a', ['1'], options)],
-    reconcile: [{ force: true }, (jobs, options) => jobs.reconcile('a', A_DIFFERENCE, options)],
+    reconcile: [{ force: true, ...DEED }, (jobs, options) => jobs.reconcile('a', A_DIFFERENCE, options)],
     'reconcile difference': [COUNTS, (jobs, counts: object) => jobs.reconcile('a', { ...A_DIFFERENCE, ...counts })],
     backfill: [
       { requestId: 'r', audiences: ['vip'], sample: 5, action: 'start' },

@@ -44,6 +44,7 @@ export const TIERS = {
     'e2e/console-smoke',
     'e2e/dead-letters',
     'e2e/delivery-log',
+    'e2e/history',
     'e2e/ingests',
     'e2e/live',
     'e2e/operators',

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { Refused } from './refusal.ts';
+import type { Asker } from '../client/export-jobs.ts';
 import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
 import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
 
@@ -180,6 +181,12 @@ export class FailedSignIns {
 
 /** The console sends this header with each action of a person; a page of another site cannot. Its value means nothing. */
 export const CONSOLE_HEADER = 'x-triggers-console';
+
+/** Who asks, as jobs tell it. The console sends its header, whether it has a session or needs none. */
+export function askerOf({ caller, headers }: FastifyRequest): Asker {
+  const isConsole = headers.authorization === undefined && headers[CONSOLE_HEADER] !== undefined;
+  return { ...(caller.name === undefined ? {} : { who: caller.name }), door: isConsole ? 'console' : 'api' };
+}
 
 /** Finds the caller of a request: by a key, which takes precedence, or by the cookie of a session. */
 export class Callers {

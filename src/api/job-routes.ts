@@ -1,14 +1,30 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs, JobDefinitionInput, JobEdit, JobSummary } from '../client/export-jobs.ts';
+import type {
+  DeedOptions,
+  EditOptions,
+  ExportJobs,
+  JobDefinitionInput,
+  JobEdit,
+  JobSummary,
+} from '../client/export-jobs.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form-fields.ts';
-import { isRecord } from '../domain/json.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../domain/shown.ts';
 import { twinText } from '../domain/twins.ts';
 import type { Caller } from './callers.ts';
-import { countParameter, flagParameter, formOf, listOf, type Operation, serve, textParameter } from './operation.ts';
+import {
+  checkedBody,
+  countParameter,
+  flagParameter,
+  formOf,
+  listOf,
+  type Operation,
+  serve,
+  textParameter,
+} from './operation.ts';
 import { keyLacksJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
 
@@ -36,6 +52,8 @@ const status = z
 const trendPoint = z
   .object({ at: z.string(), delivered: z.number(), failed: z.number(), waiting: z.number() })
   .describe('When it began; triggers delivered, attempts that failed, triggers that waited at its end.');
+const reason = z.string().optional().describe('Why, for its history: 1 to 500 characters.');
+const entry = z.looseObject({ n: z.number(), at: z.string(), action: z.string(), door: z.string() });
 const started = z.looseObject({ jobId: z.string(), workflowId: z.string(), warnings: z.array(z.string()) });
 
 /** Jobs: everything that the client and the command line can do about them. */
@@ -85,12 +103,12 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     body: formOf(FORM_FIELDS).describe('The form: docs/jobs.md.'),
     status: ({ validateOnly }) => (validateOnly ? 200 : 201),
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
-    run: async ({ caller, body, query: { id, validateOnly, discardRecoverable } }) => {
+    run: async ({ caller, by, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);
       if (validateOnly) return await validated(jobs, body, nameJob(body, id));
       const definition = body as unknown as JobDefinitionInput; // The worker checks its type.
       const made = await changing(
-        jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable }),
+        jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable, by }),
       );
       // A key for some jobs must not learn the ids of others.
       const twins = made.twins.filter((jobId) => caller.mayJob(jobId));
@@ -125,7 +143,13 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     query: z.object({
       validateOnly: flagParameter.describe('Only say what is wrong with it, or what is to be known about it.'),
     }),
-    body: formOf(EDITABLE_FIELDS).partial().describe('The fields to change; null takes an optional one away.'),
+    body: formOf(EDITABLE_FIELDS)
+      .partial()
+      .extend({
+        reason,
+        toRevision: z.number().int().optional().describe('Instead of fields: take it back to how it was then.'),
+      })
+      .describe('The fields to change; null takes an optional one away.'),
     answers: {
       200: z
         .looseObject({
@@ -135,10 +159,12 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
         })
         .describe('With `validateOnly`: `warnings`, and the `audiences` that the job would subscribe to.'),
     },
-    run: async ({ caller, params: { job = '' }, body, query: { validateOnly } }) => {
+    run: async ({ caller, by, params: { job = '' }, body, query: { validateOnly } }) => {
       checkAllowed(caller, job, body);
-      if (validateOnly) return await jobs.checkEdit(job, body as unknown as JobEdit); // As below.
-      return await changing(jobs.edit(job, body as unknown as JobEdit)); // The client and the job check its type.
+      const { reason, toRevision, ...edit } = body as EditBody; // The client and the job check its type.
+      const options = definedOf({ reason, toRevision });
+      if (validateOnly) return await jobs.checkEdit(job, edit, options);
+      return await changing(jobs.edit(job, edit, { ...options, by }));
     },
   });
   serve(app, {
@@ -149,6 +175,15 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     summary: 'Deliveries and failures: the last hour by minute, the last day by quarter of an hour',
     answers: { 200: z.object({ v: z.literal(1), hour: z.array(trendPoint), day: z.array(trendPoint) }) },
     run: async ({ params: { job = '' } }) => await jobs.trend(job),
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/jobs/:job/history',
+    right: 'read',
+    tag,
+    summary: 'What was done to a job, newest first: who, by which door, why, and what changed',
+    answers: { 200: z.object({ entries: z.array(entry) }) },
+    run: async ({ params: { job = '' } }) => ({ entries: await jobs.history(job) }),
   });
   for (const operation of commands(jobs)) {
     const { run } = operation;
@@ -166,32 +201,43 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
   });
 }
 
+function schemaWith(more: z.ZodObject = z.object({})): z.ZodObject {
+  return more.extend({ reason });
+}
+
 /** Commands to a running job; each answers with the job's status. */
 function commands(jobs: ExportJobs): Operation[] {
   const command = (
     name: string,
     summary: string,
-    run: (job: string, body: never) => Promise<unknown>,
-    body?: z.ZodType,
+    run: (job: string, deed: DeedOptions, request: never) => Promise<unknown>,
+    more?: z.ZodObject,
   ): Operation => ({
     method: 'POST',
     url: `/v1/jobs/:job/${name}`,
     right: 'operate',
     tag: 'Jobs',
     summary,
-    ...(body === undefined ? {} : { body, bodyIsOptional: true }),
+    body: schemaWith(more),
+    bodyIsOptional: true,
     answers: { 200: status },
-    run: async ({ params: { job = '' }, body: input }) => await run(job, (input ?? {}) as never), // The client checks it.
+    run: async ({ by, params: { job = '' }, body = {} }) => {
+      // The client checks the reason, and the request of a command that has one.
+      const { reason, ...request } = more !== undefined && isRecord(body) ? body : checkedBody(schemaWith(more), body);
+      return await run(job, { by, reason: reason as string | undefined }, request as never);
+    },
   });
   return [
-    command('pause', 'Send nothing further until it is resumed; triggers wait', (job) => jobs.pause(job)),
-    command('resume', 'Send again, also a stopped job with what it kept', (job) => jobs.resume(job)),
-    command('retry', 'Retry now what waits for its next attempt', (job) => jobs.retry(job)),
-    command('recover', 'Start a terminated job again, with what it had not delivered', (job) => jobs.recover(job)),
+    command('pause', 'Send nothing further until it is resumed; triggers wait', (job, deed) => jobs.pause(job, deed)),
+    command('resume', 'Send again, also a stopped job with what it kept', (job, deed) => jobs.resume(job, deed)),
+    command('retry', 'Retry now what waits for its next attempt', (job, deed) => jobs.retry(job, deed)),
+    command('recover', 'Start a terminated job again, with what it had not delivered', (job, deed) =>
+      jobs.recover(job, deed),
+    ),
     command(
       'backfill',
       'Send an enter for everybody who is a member now, or pause, resume or cancel that',
-      (job, request) => jobs.backfill(job, request),
+      (job, deed, request) => jobs.backfill(job, request, deed),
       z.object({
         requestId: z.string().optional().describe('With it, asking again starts nothing further.'),
         audiences: z.array(z.string()).optional(),
@@ -203,7 +249,7 @@ function commands(jobs: ExportJobs): Operation[] {
     command(
       'stop',
       'End a job',
-      (job, request) => jobs.stop(job, request),
+      (job, deed, request) => jobs.stop(job, request, deed),
       z.object({
         waiting: z
           .enum(['deliver', 'keep', 'discard'])
@@ -214,6 +260,8 @@ function commands(jobs: ExportJobs): Operation[] {
     ),
   ];
 }
+
+type EditBody = JobEdit & Pick<EditOptions, 'reason' | 'toRevision'>;
 
 /** @throws InvalidJob, JobAlreadyRunning */
 async function validated(jobs: ExportJobs, body: unknown, named: ReturnType<typeof nameJob>): Promise<unknown> {

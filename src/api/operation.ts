@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Asker } from '../client/export-jobs.ts';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
 import type { Right } from '../config/ingest-config.ts';
@@ -8,7 +9,7 @@ import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import { helpOf, type FORM_FIELDS } from '../domain/form-fields.ts';
 import { isRecord } from '../domain/json.ts';
-import type { Caller } from './callers.ts';
+import { askerOf, type Caller } from './callers.ts';
 import { bodyOf, rejectDoubledKeys } from './bodies.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
@@ -40,6 +41,8 @@ export interface Operation<Query extends z.ZodRawShape = NoQuery> {
 /** A request, read. */
 export interface ParsedRequest<Query> {
   readonly caller: Caller;
+  /** Who asks, as jobs tell it. */
+  readonly by: Asker;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
   /** The JSON body; undefined when there is none. */
@@ -89,6 +92,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
       reply.raw.once('close', () => gone.abort());
       const parsed = {
         caller: request.caller,
+        by: askerOf(request),
         params: pathParams,
         query: queryOf(query, request),
         body: jsonOf(request, body !== undefined, bodyIsOptional),

@@ -4,6 +4,7 @@ import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
 import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
+import { askerOf } from './callers.ts';
 import { bodyOf, readRows } from './bodies.ts';
 import { flagParameter, inTime, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
@@ -91,7 +92,7 @@ async function reconcile(
   try {
     if (dryRun || isNothing) return done({ difference });
     isSent.isAsked = true;
-    return done({ difference, status: await jobs.reconcile(job, difference, { force }) });
+    return done({ difference, status: await jobs.reconcile(job, difference, { force, by: askerOf(request) }) });
   } catch (error) {
     isSent.isAsked = error instanceof OutcomeUnknown;
     if (error instanceof DifferenceDoubtful) return problem(refusalOf(error), { difference });

@@ -1,9 +1,11 @@
+import { hostname, userInfo } from 'node:os';
 import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-js/extra-typings';
 import type { Terminal } from './terminal.ts';
 import { sentences } from './text.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { ServerUnreachable } from '../client/errors.ts';
 import { withNearName } from '../client/near-names.ts';
+import { MOST_WHO } from '../domain/requests.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
 
 /** Makes a command that belongs to a terminal. */
@@ -136,7 +138,8 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   // Loaded here, so that help and usage errors do not wait for gRPC.
   const { ExportJobs } = await import('../client/export-jobs.ts');
   const { withRetries, unless } = await import('../client/push/with-retries.ts');
-  const connect = async () => await ExportJobs.connect({ taskQueue, payloadKeys });
+  const connect = async () =>
+    await ExportJobs.connect({ taskQueue, payloadKeys, by: { who: personHere(), door: 'cli' } });
   const mayHelp = (error: unknown) => error instanceof ServerUnreachable;
   const jobs =
     wait === undefined
@@ -149,4 +152,15 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   } finally {
     await jobs.close();
   }
+}
+
+/** `ada@laptop`, as jobs tell who did something; the host alone for a user without a name, as in some containers. */
+function personHere(): string {
+  let user = '';
+  try {
+    user = `${userInfo().username}@`;
+  } catch {
+    // The system does not know this user.
+  }
+  return `${user}${hostname()}`.slice(0, MOST_WHO);
 }

@@ -74,6 +74,9 @@ export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOp
   return definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy });
 }
 
+/** The option of what changes a job: why, as its history tells it. */
+export const REASON = ['--reason <text>', 'why, for its history: triggers history JOB'] as const;
+
 /** For an option that may be given several times. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

@@ -11,6 +11,7 @@ import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { deliveriesCommand } from './commands/deliveries.ts';
 import { editCommand, exportCommand } from './commands/edit.ts';
+import { historyCommand } from './commands/history.ts';
 import { ingestCommand } from './commands/ingest.ts';
 import { listCommand, statusCommand } from './commands/status.ts';
 import { newCommand } from './commands/new.ts';
@@ -52,6 +53,7 @@ const COMMANDS: readonly CommandMaker[] = [
   retryCommand,
   recoverCommand,
   editCommand,
+  historyCommand,
   applyCommand,
   exportCommand,
   backfillCommand,

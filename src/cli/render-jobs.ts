@@ -1,6 +1,14 @@
-import type { FieldChange, JobNumbers, JobOverview, StartedJob } from '../client/export-jobs.ts';
+import type {
+  AuditChange,
+  AuditEntry,
+  FieldChange,
+  JobNumbers,
+  JobOverview,
+  StartedJob,
+} from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import { ALIKE, deedInWords } from '../domain/audit-words.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
@@ -109,7 +117,7 @@ export function startedLines(
 }
 
 /** Fields of a form before and after an edit, one a line. */
-export function changeLines(changes: readonly FieldChange[]): string[] {
+export function changeLines(changes: readonly (FieldChange | AuditChange)[]): string[] {
   const width = Math.max(...changes.map(({ field: name }) => name.length));
   return changes.map(({ field: name, from, to }) => {
     const [before, after] = [shownValue(from), shownValue(to)];
@@ -118,15 +126,34 @@ export function changeLines(changes: readonly FieldChange[]): string[] {
 }
 
 /** As in a job file; a long list or description is cut. */
-function shownValue(value: FieldChange['from']): string {
+function shownValue(value: unknown): string {
   const text = printable(JSON.stringify(value));
   return text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}…`;
 }
 
 const LONGEST_VALUE = 200;
 
-/** Two URLs that differ only in their masked parts, or not at all. */
-const ALIKE = ' (what is not shown may have changed)';
+/** The history of a job, a deed a line, with the fields that an edit changed. */
+export function historyLines(
+  entries: readonly AuditEntry[],
+  { columns, paint }: { readonly columns: number; readonly paint: Paint },
+): string[] {
+  const rows = entries.map((entry) => [
+    entry.at.slice(0, 19).replace('T', ' '),
+    printable(entry.who ?? '?'),
+    entry.door,
+    deedInWords(entry),
+    printable(entry.reason ?? ''),
+  ]);
+  const [head = '', ...lines] = headed([['AT', 'WHO', 'DOOR', 'WHAT', 'WHY'], ...rows], { columns, paint });
+  return [
+    head,
+    ...lines.flatMap((line, i) => [
+      line,
+      ...changeLines(entries[i]?.changes ?? []).flatMap((one) => wrap(one, columns)),
+    ]),
+  ];
+}
 
 /** Problems by field. */
 export function problemLines(problems: readonly Problem[], columns = 80): string[] {

@@ -1,3 +1,4 @@
+import type { RevisionAnswer } from '../contract/audit.ts';
 import type { DifferenceCounts } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
@@ -343,6 +344,19 @@ export class RequestRefused extends TriggersError {
   ) {
     const remedies = code === 'JobPaused' ? [{ action: 'resume', job: jobId } as const] : [];
     super(`The job "${jobId}" refused: ${reason}`, { jobId, reason, code }, cause, ...remedies);
+  }
+}
+
+/** The job no longer knows how it was at that revision, or has not had it yet; `oldest` says how far back it knows. */
+export class RevisionUnknown extends TriggersError {
+  static override readonly status = 409;
+  declare readonly jobId: string;
+  declare readonly revision: number;
+  declare readonly oldest: number;
+  declare readonly current: number;
+  constructor(jobId: string, revision: number, { oldest, current }: Pick<RevisionAnswer, 'oldest' | 'current'>) {
+    const message = `The job "${jobId}" does not know how it was at revision ${revision}: it knows ${oldest} to ${current}.`;
+    super(message, { jobId, revision, oldest, current });
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { Asker, AuditEntry, By } from '../contract/audit.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
 import type { Difference } from '../contract/difference.ts';
@@ -11,10 +12,10 @@ import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import { doubtsAbout } from '../domain/difference.ts';
-import { isRecord } from '../domain/json.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readStopRequest } from '../domain/requests.ts';
-import { backfillUpdate, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
+import { backfillUpdate, historyQuery, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
@@ -24,7 +25,7 @@ import { recover, type RecoverOptions } from './history/recovery.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
-import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions } from './jobs/edit-job.ts';
+import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions, editTo } from './jobs/edit-job.ts';
 import {
   destinationsIn,
   type JobOverview,
@@ -34,14 +35,14 @@ import {
   type OverviewOptions,
 } from './jobs/job-list.ts';
 import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
-import { describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
+import { askJob, describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { Destinations } from './jobs/destinations.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { parsed, checkDifference, checkOptions } from './options.ts';
+import { type DeedOptions, parsed, checkDifference, checkOptions } from './options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { jobSignals } from './push/signal-sender.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
@@ -59,6 +60,7 @@ import {
 import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
 import { Watches } from './watches.ts';
 
+export type { Asker, AuditAction, AuditChange, AuditEntry, Door } from '../contract/audit.ts';
 export type { Attempt } from '../contract/attempt.ts';
 export type { AudienceList, AudienceListing, AuthorizationListing } from '../contract/audience.ts';
 export type { Difference, DifferenceCounts } from '../contract/difference.ts';
@@ -91,6 +93,7 @@ export type {
   RedeliverOptions,
   WhichDeadLetters,
 } from './dead-letters.ts';
+export type { DeedOptions } from './options.ts';
 export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
@@ -113,9 +116,11 @@ export interface ExportJobsOptions {
   readonly taskQueue?: string;
   /** Longest wait, in ms, of `enter`, `exit` and `signal` for the server or the job to take more; default 5 minutes. */
   readonly patienceMs?: number;
+  /** Who asks through this client, as jobs tell it (`history`); default: the door `client`. */
+  readonly by?: Asker;
 }
 
-export interface ReconcileOptions {
+export interface ReconcileOptions extends DeedOptions {
   /** Send a difference even if it looks like that of a wrong list. */
   readonly force?: boolean;
 }
@@ -135,6 +140,7 @@ export class ExportJobs {
   readonly #destinations: Destinations;
   readonly #grouped: GroupedSignals;
   readonly #taskQueue: string;
+  readonly #asker: Asker;
   readonly #clock = createPushClock();
   readonly #close: () => Promise<void>;
 
@@ -146,6 +152,8 @@ export class ExportJobs {
     checkOptions('client', options);
     this.#uncheckedClient = client;
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
+    this.#asker = options.by ?? { door: 'client' };
+    checkOptions('by', this.#asker);
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
     this.#directory = jobDirectory(client, this.#taskQueue);
@@ -236,7 +244,8 @@ export class ExportJobs {
    */
   async start(definition: JobDefinitionInput, options: StartOptions = {}): Promise<StartedJob> {
     checkOptions('start', options);
-    return await startJob(this.#client, this.#taskQueue, this.#destinations, definition, options);
+    const by = this.#byOf(options);
+    return await startJob(this.#client, this.#taskQueue, this.#destinations, definition, options, by);
   }
 
   /** Signals that one person entered. Without `at`, the present time counts. @throws InvalidTrigger, also when the job does not subscribe to the audience */
@@ -354,6 +363,15 @@ export class ExportJobs {
   }
 
   /**
+   * Who did what to the job, newest first: by which door, when, why, and what changed, with secrets masked. It knows the last 50 or fewer, also
+   * for a job that has ended, as long as the server keeps it. Only the API proves who asked; other clients say it.
+   * @throws JobNotFound, NoWorker
+   */
+  async history(jobId: string): Promise<readonly AuditEntry[]> {
+    return (await askJob(this.#client, jobId, historyQuery)) ?? [];
+  }
+
+  /**
    * True until the job has stopped, or its workflow has ended.
    * @throws JobNotFound
    */
@@ -396,16 +414,17 @@ export class ExportJobs {
    * Starts no further request until the job is resumed; triggers wait. Waits until running slices start none either, for at most 5 s. If
    * `mayStillSend` is set then, they may not be done.
    */
-  async pause(jobId: string): Promise<JobStatus> {
-    return await untilQuiet(this.#client, jobId, await updateJob(this.#client, jobId, pauseUpdate, []));
+  async pause(jobId: string, options: DeedOptions = {}): Promise<JobStatus> {
+    const by = this.#by(options);
+    return await untilQuiet(this.#client, jobId, await updateJob(this.#client, jobId, pauseUpdate, [{}, by]));
   }
 
   /**
    * Lets a paused job send again. A stopped job that keeps its waiting triggers runs again from there, under the same subscription.
    * @throws JobNotRunning when it kept nothing
    */
-  async resume(jobId: string): Promise<JobStatus> {
-    return await resume(this.#client, jobId);
+  async resume(jobId: string, options: DeedOptions = {}): Promise<JobStatus> {
+    return await resume(this.#client, jobId, this.#by(options));
   }
 
   /**
@@ -413,8 +432,8 @@ export class ExportJobs {
    * wait for a retry follow. Costs nothing when nothing waits.
    * @throws RequestRefused when the job is paused, or is stopping without delivering.
    */
-  async retry(jobId: string): Promise<JobStatus> {
-    return await updateJob(this.#client, jobId, retryUpdate, []);
+  async retry(jobId: string, options: DeedOptions = {}): Promise<JobStatus> {
+    return await updateJob(this.#client, jobId, retryUpdate, [{}, this.#by(options)]);
   }
 
   /**
@@ -424,20 +443,23 @@ export class ExportJobs {
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
     checkOptions('recover', options);
-    return await recover(this.#client, jobId, options);
+    return await recover(this.#client, jobId, this.#byOf(options), options);
   }
 
   /**
    * Changes fields of a running job: checks the job as it would be, then waits until the edit has taken effect, for at most 75 s. Other fields stay
    * as they are: an audience stays the same one, even when its slug has changed. An edit that leaves people out of a backfill under way is made, and
    * `warnings` says so. If `isMeant` says no, nothing is changed, and the result is undefined.
-   * @throws InvalidJob, JobNotRunning
+   * @throws InvalidJob, JobNotRunning; RevisionUnknown
    */
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob>;
   async edit(jobId: string, edit: JobEdit, options: EditOptions): Promise<EditedJob | undefined>;
   async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
     checkOptions('edit', options);
-    const edited = await editJob(this.#client, jobId, edit, options);
+    const { toRevision } = options;
+    const back = toRevision === undefined ? {} : { reason: `Back to revision ${toRevision}.` };
+    const by = { ...back, ...this.#byOf(options) };
+    const edited = await editJob(this.#client, jobId, await this.#edit(jobId, edit, toRevision), by, options);
     this.#directory.forget();
     this.#destinations.forget();
     return edited;
@@ -447,8 +469,20 @@ export class ExportJobs {
    * Returns the warnings about an edit, or throws all that is wrong with it. Changes nothing.
    * @throws as `edit`
    */
-  async checkEdit(jobId: string, edit: JobEdit): Promise<CheckedEdit> {
-    return await checkEdit(this.#client, jobId, edit);
+  async checkEdit(
+    jobId: string,
+    edit: JobEdit,
+    { toRevision }: Pick<EditOptions, 'toRevision'> = {},
+  ): Promise<CheckedEdit> {
+    checkOptions('edit', definedOf({ toRevision }));
+    return await checkEdit(this.#client, jobId, await this.#edit(jobId, edit, toRevision));
+  }
+
+  async #edit(jobId: string, edit: JobEdit, toRevision: number | undefined): Promise<JobEdit> {
+    if (toRevision === undefined) return edit;
+    const problems = Object.keys(edit).map((field) => ({ field, message: 'This does not go with "toRevision".' }));
+    if (problems.length > 0) throw new InvalidRequest(problems);
+    return await editTo(this.#client, jobId, toRevision);
   }
 
   /**
@@ -457,7 +491,8 @@ export class ExportJobs {
    * @throws AudienceMoved when the job knows another audience by a slug; RequestRefused, also when the backfill with this `requestId` was cancelled
    *   or lost
    */
-  async backfill(jobId: string, request: BackfillRequest = {}): Promise<JobStatus> {
+  async backfill(jobId: string, request: BackfillRequest = {}, options: DeedOptions = {}): Promise<JobStatus> {
+    const by = this.#by(options);
     const wish = parsed(readBackfillRequest([request]));
     const audiences = wish.audiences && {
       audiences: await meantBy(this.#client, this.#taskQueue, jobId, wish.audiences),
@@ -465,6 +500,7 @@ export class ExportJobs {
     const isStart = (wish.action ?? 'start') === 'start';
     return await updateJob(this.#client, jobId, backfillUpdate, [
       { requestId: randomUUID(), ...(isStart ? { at: this.#clock() } : {}), ...wish, ...audiences },
+      by,
     ]);
   }
 
@@ -500,6 +536,7 @@ export class ExportJobs {
     }
     return await updateJob(this.#client, jobId, backfillUpdate, [
       { requestId: id, at: this.#clock(), audiences: [audience.id], difference: { id, enters, exits } },
+      this.#byOf(options),
     ]);
   }
 
@@ -514,10 +551,21 @@ export class ExportJobs {
    * keeps the backlog for `resume`. `'discard'` drops it, also that of a stopped job. With `'keep'` and `'discard'` no further request starts, as
    * with `pause`. Ending may take longer.
    */
-  async stop(jobId: string, request: StopRequest = {}): Promise<JobStatus> {
+  async stop(jobId: string, request: StopRequest = {}, options: DeedOptions = {}): Promise<JobStatus> {
+    const by = this.#by(options);
     this.#directory.forget();
     this.#destinations.forget();
-    return await stop(this.#client, jobId, parsed(readStopRequest([request])));
+    return await stop(this.#client, jobId, parsed(readStopRequest([request])), by);
+  }
+
+  #by(options: DeedOptions): By {
+    checkOptions('deed', options);
+    return this.#byOf(options);
+  }
+
+  #byOf({ by = this.#asker, reason }: DeedOptions): By {
+    checkOptions('by', by);
+    return { ...by, ...definedOf({ reason }) };
   }
 
   #refuseWhenClosed(): void {

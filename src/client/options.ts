@@ -1,3 +1,4 @@
+import type { Asker } from '../contract/audit.ts';
 import type { Difference } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
@@ -17,7 +18,7 @@ import {
   wrongValues,
 } from '../domain/kinds.ts';
 import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
-import type { RequestReading } from '../domain/requests.ts';
+import { DOORS, MOST_REASON, MOST_WHO, type RequestReading } from '../domain/requests.ts';
 import { InvalidRequest } from './errors.ts';
 
 /**
@@ -53,6 +54,14 @@ function unlessReserved(jobId: string): Problem[] {
   return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one.` }];
 }
 
+/** Who asks for something that changes a job, and why: the job tells it (`history`). */
+export interface DeedOptions {
+  /** Why, for people: 1 to 500 characters. */
+  readonly reason?: string | undefined;
+  /** Who asks for this, where several ask through one client. Default: `by` of the client. */
+  readonly by?: Asker | undefined;
+}
+
 // The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly means
 // "all".
 
@@ -78,6 +87,12 @@ const time: Kind = {
 const call: Kind = { what: 'a function', isRight: (value) => typeof value === 'function' };
 const signal: Kind = { what: 'an AbortSignal', isRight: (value) => value instanceof AbortSignal };
 
+const line = (most: number): Kind => ({
+  what: `text of 1 to ${most} characters`,
+  isRight: (value) => text.isRight(value) && String(value).length <= most,
+});
+const deed = { by: record, reason: line(MOST_REASON) };
+
 const deadLetterFilter = {
   jobId: anyText,
   user: anyText,
@@ -90,8 +105,10 @@ const decision = { confirm: call, onProgress: call, signal };
 const push = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
 
 const OPTIONS = {
-  client: { taskQueue: text, patienceMs: ms, close: call },
-  connect: { taskQueue: text, patienceMs: ms, connection: record, payloadKeys: texts },
+  client: { taskQueue: text, patienceMs: ms, by: record, close: call },
+  connect: { taskQueue: text, patienceMs: ms, by: record, connection: record, payloadKeys: texts },
+  by: { who: line(MOST_WHO), door: oneOf(...DOORS) },
+  deed,
   connection: { connectionOptions: record, namespace: text },
   sampleOf: { jobId: name, definition: anything },
   sampleWish: {
@@ -101,13 +118,13 @@ const OPTIONS = {
     userLegacyMessageFormat: flag,
     onlyMembers: flag,
   },
-  start: { jobId: text, discardRecoverable: flag },
+  start: { ...deed, jobId: text, discardRecoverable: flag },
   push,
   publish: { ...push, listAgeMs: ms, onLeftOut: call },
   overview: { lastHour: flag },
   trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal },
   attempts: { failed: flag, last: count, follow: signal },
-  edit: { isMeant: call },
+  edit: { ...deed, isMeant: call, toRevision: whole(1) },
   plan: { prune: flag },
   compare: { audience: name, signal, onProgress: call },
   difference: {
@@ -120,8 +137,8 @@ const OPTIONS = {
     enters: count,
     exits: count,
   },
-  reconcile: { force: flag },
-  recover: { onWait: call },
+  reconcile: { ...deed, force: flag },
+  recover: { ...deed, onWait: call },
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,

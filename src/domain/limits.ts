@@ -21,6 +21,10 @@ export interface Budgets {
   readonly tailBytes: number;
   /** Most bytes that the state may have, or the run cannot end: the payload limit, less what the converter and the event add. */
   readonly carryBytes: number;
+  /** Most bytes of what was done to the job lately, as `history` tells it, … */
+  readonly auditBytes: number;
+  /** … and of what its last edits replaced. */
+  readonly replacedBytes: number;
   /** Bytes assumed for rejects, the breaker's people, the last failure and counters. */
   readonly fixedBytes: number;
   /** How many live arrivals a job remembers, to recognise stale members of a backfill. */
@@ -59,6 +63,8 @@ export function budgetsOf(limits: ServerLimits): Budgets {
     chainBytes: Math.floor((payloadBytes * 3) / 8),
     tailBytes: payloadBytes,
     carryBytes: Math.floor((payloadBytes * 15) / 16),
+    auditBytes: Math.floor(payloadBytes / 128),
+    replacedBytes: Math.floor(payloadBytes / 32),
     fixedBytes: Math.max(6 * 1024, Math.floor(payloadBytes / 128)),
     rememberedArrivals: Math.min(REMEMBERED_ARRIVALS, Math.floor(payloadBytes / 512)),
     rememberedDeliveries: Math.min(REMEMBERED_DELIVERIES, Math.floor(payloadBytes / 512)),

@@ -1,4 +1,5 @@
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
+import type { By, Door } from '../contract/audit.ts';
 import type { DifferenceToSend } from '../contract/difference.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
@@ -122,6 +123,37 @@ export function readRedeliverRequest(args: readonly unknown[]): RequestReading<R
 /** Reads the arguments of what takes none, such as `pause`. */
 export function readNothing(args: readonly unknown[]): RequestReading<object> {
   return read<object>(args, {});
+}
+
+export const DOORS: readonly Door[] = ['cli', 'api', 'console', 'client', 'temporal'];
+const BY: readonly (keyof By)[] = ['who', 'door', 'reason'];
+/** Most characters of who asks, and of why. */
+export const MOST_WHO = 100;
+export const MOST_REASON = 500;
+
+/** Who asks, when nobody says it. */
+export const UNKNOWN: By = { door: 'temporal' };
+
+/**
+ * Takes who asks from the arguments of an update, where it is the second one. Anything else in its place stays among the others, which are
+ * then too many.
+ */
+export function takeBy(args: readonly unknown[]): { readonly by: By; readonly rest: readonly unknown[] } {
+  const [request, by, ...more] = args;
+  if (isRecord(by) && unknownKeys(by, BY).length > 0) return { by: UNKNOWN, rest: args };
+  return by == null || isRecord(by) ? { by: readBy(by), rest: [request, ...more] } : { by: UNKNOWN, rest: args };
+}
+
+/** Reads who asks. It changes nothing of what is done: what is no text is left out, and what is long is cut. */
+export function readBy(by: unknown): By {
+  if (!isRecord(by)) return UNKNOWN;
+  const text = (field: keyof By, most: number): Partial<By> => {
+    const value = by[field];
+    const line = typeof value === 'string' ? value.replaceAll(/\s+/g, ' ').trim() : '';
+    return line === '' ? {} : { [field]: line.slice(0, most).toWellFormed() };
+  };
+  const door = DOORS.find((one) => one === by['door']);
+  return { ...text('who', MOST_WHO), door: door ?? UNKNOWN.door, ...text('reason', MOST_REASON) };
 }
 
 /** Everything that is wrong with a request, in one line. */

@@ -22,7 +22,7 @@ interface UpdateAnswer<Answer> {
  * Answers an update: every update has to be answered by this. It also refuses, before they are accepted, updates encrypted with a key that
  * this worker does not have.
  */
-export function answerUpdate<Answer, Args extends [unknown?]>(
+export function answerUpdate<Answer, Args extends [unknown?, unknown?]>(
   update: UpdateDefinition<Answer, Args>,
   { description, check, answer }: UpdateAnswer<Answer>,
 ): void {

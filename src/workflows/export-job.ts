@@ -5,7 +5,7 @@ import { sendsNothing } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
-import { stopJob } from '../domain/job/operating.ts';
+import { describeRevision, note, stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
 import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
@@ -13,6 +13,7 @@ import { deliverySettings } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
+import { UNKNOWN } from '../domain/requests.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
 import { JobVisibility, memoOf } from './job-visibility.ts';
 import { JobUpdateHandlers } from './job-update-handlers.ts';
@@ -20,7 +21,7 @@ import { StepRunner } from './step-runner.ts';
 import { JobInbox } from './job-inbox.ts';
 import { beginNewJob } from './job-preparation.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
-import { personQuery, recoveryQuery, settingsQuery, trendQuery } from './messages.ts';
+import { historyQuery, personQuery, recoveryQuery, revisionQuery, settingsQuery, trendQuery } from './messages.ts';
 
 /** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
@@ -30,6 +31,7 @@ const TURNS_PER_ACTIVATION = 20_000;
 const RUN_MS = 24 * 60 * 60 * 1000;
 const LOGGED_REJECTS = 100;
 const TREND = 'Deliveries and failures, by minute of the last hour and by quarter of an hour of the last day.';
+const HISTORY = 'What was done to the job lately: by whom, by which door, why, and what changed; newest first.';
 
 /**
  * One run of a job: turns events from Temporal into calls of the dispatcher (`domain/job`), and carries out the steps that it returns. One
@@ -68,6 +70,8 @@ class JobRun {
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
     answerQuery(personQuery, 1, INTERNAL, (user) => describePerson(state, user, Date.now()));
     answerQuery(trendQuery, 0, TREND, () => state.trend.describe(Date.now()));
+    answerQuery(historyQuery, 0, HISTORY, () => state.audit.describe());
+    answerQuery(revisionQuery, 1, INTERNAL, (revision) => describeRevision(state, revision));
     answerQuery(settingsQuery, 0, INTERNAL, () => ({
       settings: deliverySettings(state.job),
       audiences: state.job.audiences,
@@ -81,6 +85,7 @@ class JobRun {
   /** Handles "cancel" in the Temporal UI: stops the job and keeps its backlog. */
   cancel(): void {
     stopJob(this.#state, 'keep');
+    note(this.#state, { action: 'stop', waiting: 'keep' }, UNKNOWN, Date.now());
     this.#wake();
   }
 

@@ -14,11 +14,19 @@ import { beginPreparedJob, isPreparedJob } from '../domain/job/operating.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { isRecord } from '../domain/json.ts';
 import { isReservedJobId, jobIdOf, reservedIdText, subscriptionIdOf } from '../domain/names.ts';
-import { hasSurplus, MORE_THAN_A_DEFINITION } from '../domain/requests.ts';
+import { hasSurplus, MORE_THAN_A_DEFINITION, takeBy } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, INTERNAL } from './answering.ts';
 import { STATUS_DESCRIPTION, STOP, UPDATES, type JobUpdateHandlers, readStop } from './job-update-handlers.ts';
 import type { JobInbox } from './job-inbox.ts';
-import { personQuery, recoveryQuery, settingsQuery, statusQuery, trendQuery } from './messages.ts';
+import {
+  historyQuery,
+  personQuery,
+  recoveryQuery,
+  revisionQuery,
+  settingsQuery,
+  statusQuery,
+  trendQuery,
+} from './messages.ts';
 
 // Retries a source that is down until it answers: the job waits in `starting`.
 const { prepareJob } = proxyActivities<Activities>({
@@ -54,6 +62,8 @@ export async function beginNewJob(
   answerQuery(recoveryQuery, 1, INTERNAL, () => null);
   answerQuery(personQuery, 1, INTERNAL, () => null);
   answerQuery(trendQuery, 0, INTERNAL, () => null);
+  answerQuery(historyQuery, 0, INTERNAL, () => null);
+  answerQuery(revisionQuery, 1, INTERNAL, () => null);
   answerQuery(settingsQuery, 0, INTERNAL, () => null);
   // Only now: queries about a job that never begins have an answer, too.
   if (isReservedJobId(jobId)) throw invalidJob([{ field: 'id', message: reservedIdText(jobId) }]);
@@ -62,7 +72,7 @@ export async function beginNewJob(
     beginPreparedJob(subscriptionIdOf(firstExecutionRunId), prepared, Date.now(), startTime.getTime());
   if (isPreparedJob(definition)) return begin(definition);
   const mayStop = (args: readonly unknown[]): StopRequest['waiting'] => {
-    const { waiting } = readStop(args);
+    const { waiting } = readStop(takeBy(args).rest);
     // Without its audiences there is no state yet to keep, or to send from.
     const left = waitingForIt(definition, inbox);
     if (left !== undefined && waiting !== 'discard')

@@ -1,5 +1,6 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure } from '@temporalio/workflow';
+import type { By, Deed } from '../contract/audit.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
@@ -7,6 +8,7 @@ import { askedFor } from '../domain/job/backfill-requests.ts';
 import {
   backfillObstacle,
   beginBackfill,
+  note,
   operateBackfill,
   pauseJob,
   resumeJob,
@@ -20,7 +22,7 @@ import {
 import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { findAudience } from '../domain/names.ts';
-import { readBackfillRequest, readEdit, readNothing, readStopRequest } from '../domain/requests.ts';
+import { readBackfillRequest, readEdit, readNothing, readStopRequest, takeBy } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import {
   backfillUpdate,
@@ -38,15 +40,16 @@ export const STATUS_DESCRIPTION = 'How the job is doing.';
 /** A requested edit that is not checked yet. */
 export interface RequestedEdit {
   readonly changes: JobEdit;
+  readonly by: By;
   /** Called once: when it has taken effect, or with the reason why it has not. */
   readonly settle: (refusal?: ApplicationFailure) => void;
 }
 
 type Answer = JobStatus | Promise<JobStatus>;
 
-/** An update of a job. Its functions get all arguments. Each throws an ApplicationFailure that says why not, and then changes nothing. */
+/** An update of a job. Its functions get all arguments, the second of which says who asks. Each throws an ApplicationFailure that says why not, and then changes nothing. */
 interface JobUpdate {
-  readonly definition: UpdateDefinition<JobStatus, [unknown?]>;
+  readonly definition: UpdateDefinition<JobStatus, [unknown?, unknown?]>;
   /** Its description, as the Temporal UI shows it. */
   readonly description: string;
   /** Refuses a request that could never be done. */
@@ -55,13 +58,29 @@ interface JobUpdate {
   readonly plan: (handlers: JobUpdateHandlers, args: readonly unknown[]) => () => Answer | void;
 }
 
+/** @param deedOf how a request is noted. One that answers by itself is not: an edit is noted when it takes effect, and a repeat changes nothing. */
 function jobUpdate<Request>(
   definition: JobUpdate['definition'],
   description: string,
   read: (args: readonly unknown[]) => Request,
-  plan: (handlers: JobUpdateHandlers, request: Request) => () => Answer | void,
+  deedOf: (request: Request) => Deed,
+  plan: (handlers: JobUpdateHandlers, request: Request, by: By) => () => Answer | void,
 ): JobUpdate {
-  return { definition, description, read, plan: (handlers, args) => plan(handlers, read(args)) };
+  return {
+    definition,
+    description,
+    read: (args) => read(takeBy(args).rest),
+    plan(handlers, args) {
+      const { by, rest } = takeBy(args);
+      const request = read(rest);
+      const run = plan(handlers, request, by);
+      return () => {
+        const answer = run();
+        if (answer === undefined) note(handlers.state, deedOf(request), by, Date.now());
+        return answer;
+      };
+    },
+  };
 }
 
 const nothing = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(args), 'InvalidRequest');
@@ -70,6 +89,7 @@ export const STOP = jobUpdate(
   stopUpdate,
   'Ends the job: {"waiting": "deliver"} sends what waits first (the default), "keep" keeps it for a resume, "discard" drops it, also what a stopped job keeps.',
   readStop,
+  ({ waiting }) => ({ action: 'stop', waiting }),
   ({ state }, { waiting, deadlineMs, ifStopped }) => {
     if (ifStopped && !isStopped(state)) throw refusal('Somebody has resumed it, or is ending it.', 'JobNotStopped');
     if (state.stopping?.waiting === 'discard' && waiting !== 'discard')
@@ -80,21 +100,34 @@ export const STOP = jobUpdate(
 
 /** All updates of a job but `stop`: a starting job lets them wait until it runs. */
 export const UPDATES: readonly JobUpdate[] = [
-  jobUpdate(pauseUpdate, 'Starts no further request; triggers are accepted and wait.', nothing, ({ state }) => {
-    refuseWhenStopping(state);
-    return () => pauseJob(state);
-  }),
-  jobUpdate(resumeUpdate, 'Sends again after anybody paused or stopped it.', nothing, ({ state }) => {
-    if (!isStopped(state)) refuseWhenSendingNoMore(state);
-    return () => {
-      if (isStopped(state)) runAgain(state, Date.now());
-      resumeJob(state);
-    };
-  }),
+  jobUpdate(
+    pauseUpdate,
+    'Starts no further request; triggers are accepted and wait.',
+    nothing,
+    () => ({ action: 'pause' }),
+    ({ state }, _, by) => {
+      refuseWhenStopping(state);
+      return () => pauseJob(state, by);
+    },
+  ),
+  jobUpdate(
+    resumeUpdate,
+    'Sends again after anybody paused or stopped it.',
+    nothing,
+    () => ({ action: 'resume' }),
+    ({ state }) => {
+      if (!isStopped(state)) refuseWhenSendingNoMore(state);
+      return () => {
+        if (isStopped(state)) runAgain(state, Date.now());
+        resumeJob(state);
+      };
+    },
+  ),
   jobUpdate(
     retryUpdate,
     'Retries now what waits for its next attempt, and probes an unhealthy endpoint. Ends a wait that the endpoint asked for.',
     nothing,
+    () => ({ action: 'retry' }),
     ({ state }) => {
       refuseWhenSendingNoMore(state);
       if (state.pause !== undefined)
@@ -106,15 +139,17 @@ export const UPDATES: readonly JobUpdate[] = [
     editUpdate,
     'Changes fields of the job, as in its definition: {"parallelRequestCount": 50}. Other fields stay as they are.',
     (args) => readOrRefuse(readEdit(args), 'InvalidEdit'),
-    (handlers, changes) => {
+    () => ({ action: 'edit' }),
+    (handlers, changes, by) => {
       refuseWhenStopping(handlers.state);
-      return () => handlers.edit(changes);
+      return () => handlers.edit(changes, by);
     },
   ),
   jobUpdate(
     backfillUpdate,
     'Sends everybody who is a member now: nothing, or {"audiences": ["vip"], "sample": 1, "requestId": "…"}. Or changes the one under way: {"action": "pause"}, "resume" or "cancel".',
     (args) => readOrRefuse(readBackfillRequest(args), 'InvalidBackfill'),
+    backfillDeed,
     (handlers, request) => {
       const { action = 'start' } = request;
       if (action !== 'start') return () => changeBackfill(handlers.state, action);
@@ -168,10 +203,10 @@ export class JobUpdateHandlers {
     return this.#status();
   }
 
-  async edit(changes: JobEdit): Promise<JobStatus> {
+  async edit(changes: JobEdit, by: By): Promise<JobStatus> {
     await new Promise<void>((resolve, reject) => {
       const settle = (refusal?: ApplicationFailure): void => (refusal === undefined ? resolve() : reject(refusal));
-      this.#edits.push({ changes, settle });
+      this.#edits.push({ changes, by, settle });
       this.#wake();
     });
     return this.status();
@@ -216,6 +251,11 @@ function mayStartBackfill(
 function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'cancel'): void {
   const obstacle = operateBackfill(state, action);
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
+}
+
+function backfillDeed({ action = 'start', difference }: BackfillRequest): Deed {
+  if (action !== 'start') return { action: `${action}-backfill` };
+  return { action: difference === undefined ? 'backfill' : 'reconcile' };
 }
 
 function audienceIds(state: DispatcherState, names: readonly string[] | undefined): string[] {

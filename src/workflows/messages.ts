@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { RaisedAlert } from '../contract/alert.ts';
+import type { AuditEntry, By, RevisionAnswer } from '../contract/audit.ts';
 import type { MemberPage, PageTaken } from '../contract/backfill.ts';
 import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
@@ -21,18 +22,25 @@ export const exitSignal = defineSignal<[Trigger | readonly Trigger[]]>('exit');
 /** Triggers that each say whether they enter or exit; the client signals them as a run. */
 export const triggersSignal = defineSignal<[readonly EventTrigger[] | TriggerRun]>('triggers');
 
-/** Every update answers with the job's new status: at once, but `edit` only when it has taken effect or was refused. */
-export const pauseUpdate = defineUpdate<JobStatus>('pause');
-export const resumeUpdate = defineUpdate<JobStatus>('resume');
+/**
+ * Every update answers with the job's new status: at once, but `edit` only when it has taken effect or was refused. Each may be told who
+ * asks, and why, as its second argument.
+ */
+export const pauseUpdate = defineUpdate<JobStatus, [nothing?: object, by?: By]>('pause');
+export const resumeUpdate = defineUpdate<JobStatus, [nothing?: object, by?: By]>('resume');
 /** Ends every wait for a next attempt. */
-export const retryUpdate = defineUpdate<JobStatus>('retry');
-export const editUpdate = defineUpdate<JobStatus, [JobEdit]>('edit');
-export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?]>('backfill');
-export const stopUpdate = defineUpdate<JobStatus, [StopRequest?]>('stop');
+export const retryUpdate = defineUpdate<JobStatus, [nothing?: object, by?: By]>('retry');
+export const editUpdate = defineUpdate<JobStatus, [JobEdit, By?]>('edit');
+export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?, By?]>('backfill');
+export const stopUpdate = defineUpdate<JobStatus, [StopRequest?, By?]>('stop');
 
 export const statusQuery = defineQuery<JobStatus>('status');
 /** Deliveries and failures in the last hour and the last day; null before it has begun. */
 export const trendQuery = defineQuery<JobTrend | null>('trend');
+/** Who did what to the job lately, newest first; null before it has begun. */
+export const historyQuery = defineQuery<readonly AuditEntry[] | null>('history');
+/** For an edit that takes the job back to a revision; null before it has begun. It contains whole webhook URLs. */
+export const revisionQuery = defineQuery<RevisionAnswer | null, [number]>('revision');
 /** The state of one person's triggers in the job; null before it has a state. For `trace`. */
 export const personQuery = defineQuery<PersonAnswer | null, [string]>('person');
 /** For a terminated job: the state that it had reached, a part at a time, from 0; null before it had one. For `recover`. */

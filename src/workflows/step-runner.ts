@@ -325,7 +325,7 @@ export class StepRunner {
     if (standing !== 'running') backfillChildGone(this.#state, n);
   }
 
-  async #edit({ changes, settle }: RequestedEdit): Promise<void> {
+  async #edit({ changes, by, settle }: RequestedEdit): Promise<void> {
     this.#isEditing = true;
     const { definition, audiences, subscriptionId } = this.#state.job;
     // Audiences are given by id, not by name: another audience may have that name by now. Existing Users is about the start only: it must
@@ -347,7 +347,7 @@ export class StepRunner {
       else if (obstacle !== undefined) refuseFor([obstacle]);
       else {
         const edited = { ...prepared, definition: { ...prepared.definition, existingUsers } };
-        applyEdit(this.#state, recordJob(subscriptionId, edited, this.#state.job), Date.now());
+        applyEdit(this.#state, recordJob(subscriptionId, edited, this.#state.job), Date.now(), by);
         settle();
       }
     } catch (error) {

@@ -10,6 +10,8 @@ test('the limits of a default server give the bounds of the design', () => {
     stateBytes: 1.5 * KIB * KIB,
     chainBytes: 768 * KIB,
     tailBytes: 2 * KIB * KIB,
+    auditBytes: 16 * KIB,
+    replacedBytes: 64 * KIB,
     fixedBytes: 16 * KIB,
     rememberedArrivals: 4096,
     rememberedDeliveries: 4096,

@@ -116,13 +116,17 @@ describeWithBrowser('the console', () => {
     // Stop it, with what becomes of what waits.
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByLabel(/Keep them/).check();
-    await page.getByText(`triggers stop ${job} --waiting keep`).waitFor();
+    await page.getByLabel('Reason (optional)').fill('it moves');
+    await page.getByText(`triggers stop ${job} --waiting keep --reason 'it moves'`).waitFor();
     await looked(page, 'stop');
     await page.getByRole('dialog').getByRole('button', { name: 'Stop', exact: true }).click();
     await page
       .getByText(/Stopped/)
       .first()
       .waitFor();
+    const history = page.getByRole('region', { name: 'History' });
+    await history.getByRole('row', { name: /console stopped, what waits is kept it moves/ }).waitFor();
+    await history.getByText('parallelRequestCount 5 → 7').waitFor();
     await context.close();
     await endpoint.close();
   });

@@ -133,7 +133,7 @@ test('the Temporal UI shows what each message does', async () => {
   expect(ours.filter(({ description }) => description === undefined || description === '')).toEqual([]);
   const internal = ours.filter(({ description }) => description?.startsWith('Internal') === true);
   expect(internal.map(({ name }) => name).toSorted()).toEqual(
-    ['page', 'permitsReturned', 'person', 'recovery', 'redeliver', 'settings'].toSorted(),
+    ['page', 'permitsReturned', 'person', 'recovery', 'redeliver', 'revision', 'settings'].toSorted(),
   );
 });
 

@@ -3,7 +3,7 @@ import type { BackfillRequest, JobStatus } from '../../client/export-jobs.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { collect, countingNumber } from '../options.ts';
+import { collect, countingNumber, REASON } from '../options.ts';
 import { inFlightText } from './pause.ts';
 
 const ACTIONS = ['pause', 'resume', 'cancel'] as const;
@@ -20,11 +20,12 @@ export const backfillCommand = command({
       .option('--request-id <id>', 'two requests with the same id run it once')
       .option('--pause', 'pause the backfill; live triggers go on')
       .option('--resume', 'continue from where it was, even if its workflow was lost')
-      .option('--cancel', 'end it; it skips people not sent yet'),
+      .option('--cancel', 'end it; it skips people not sent yet')
+      .option(...REASON),
   json: ': the status',
   notes: 'Its speed is a setting of the job: triggers edit JOB --backfill-rate 100',
   examples: ['triggers backfill vip-to-crm --audience vip --sample 1', 'triggers backfill vip-to-crm --resume'],
-  async run([job], { audience, sample, requestId, ...flags }, { print }) {
+  async run([job], { audience, sample, requestId, reason, ...flags }, { print }) {
     const actions = ACTIONS.filter((action) => flags[action] === true);
     const [action] = actions;
     const starting = [audience, sample, requestId].some((option) => option !== undefined);
@@ -33,7 +34,7 @@ export const backfillCommand = command({
     const request: BackfillRequest = {
       ...definedOf({ action, audiences: audience, sample, requestId }),
     };
-    const status = await withJobs((jobs) => jobs.backfill(job, request));
+    const status = await withJobs((jobs) => jobs.backfill(job, request, { reason }));
     print(status, () => doneText(job, action, sample, status));
   },
 });

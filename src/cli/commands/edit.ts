@@ -1,10 +1,12 @@
 import type { EditedJob } from '../../client/export-jobs.ts';
 import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
+import { definedOf } from '../../domain/json.ts';
 import { printable } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { fieldsFromOptions, readJobFile, withFields } from '../job-options.ts';
+import { countingNumber, REASON } from '../options.ts';
 import { changeLines } from '../render-jobs.ts';
 import { sentences } from '../text.ts';
 
@@ -15,15 +17,23 @@ export const editCommand = command({
     withFields(
       it.argument('<job>', 'id of the job').argument('[file]', 'JSON with the fields to change'),
       EDITABLE_FIELDS,
-    ).option('--yes', 'do not ask; required without a terminal if a backfill then skips people'),
+    )
+      .option('--to-revision <n>', 'take the job back to how it was at this revision', countingNumber)
+      .option(...REASON)
+      .option('--yes', 'do not ask; required without a terminal if a backfill then skips people'),
   notes: `A field that is a list or an object, such as headers, onExit or answers, is
 replaced as a whole: give all of it.`,
-  examples: ['triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook'],
-  async run([job, file], { yes }, { terminal, print, givenOptions }) {
+  examples: [
+    'triggers edit vip-to-crm --parallel 50 --url https://example.com/new-hook',
+    'triggers edit vip-to-crm --to-revision 4',
+  ],
+  async run([job, file], { yes, reason, toRevision }, { terminal, print, givenOptions }) {
     const { id = job, fields } = file === undefined ? { fields: {} } : readJobFile(file);
     if (id !== job) throw new UsageError(`The file is about the job "${id}", and not "${job}".`);
     const edit = { ...fields, ...fieldsFromOptions(givenOptions) };
-    if (Object.keys(edit).length === 0) {
+    if (toRevision !== undefined && Object.keys(edit).length > 0)
+      throw new UsageError('--to-revision takes the whole job back. Give no fields beside it.');
+    if (toRevision === undefined && Object.keys(edit).length === 0) {
       throw new UsageError(`Give what to change, for example: triggers edit ${job} --parallel 50`);
     }
     const isMeant = async (loss: string): Promise<boolean> => {
@@ -32,7 +42,7 @@ replaced as a whole: give all of it.`,
       terminal.err(sentences(loss, terminal));
       return await confirmed(terminal, 'Edit it?');
     };
-    const edited = await withJobs((jobs) => jobs.edit(job, edit, { isMeant }));
+    const edited = await withJobs((jobs) => jobs.edit(job, edit, { isMeant, reason, ...definedOf({ toRevision }) }));
     if (edited === undefined) throw new UserAborted('Nothing was done.');
     print(edited, () => editedLines(job, edited).join('\n'));
   },

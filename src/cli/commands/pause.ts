@@ -1,14 +1,15 @@
-import type { ExportJobs, JobStatus } from '../../client/export-jobs.ts';
+import type { DeedOptions, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import type { KeptTriggers } from '../../contract/job-status.ts';
 import { counted } from '../../domain/shown.ts';
 import { command, type CommandMaker, withJobs } from '../command.ts';
 import { PartlyDone } from '../exit-code.ts';
+import { REASON } from '../options.ts';
 
 export const pauseCommand = jobCommand({
   name: 'pause',
   description: 'stop sending for a job; its triggers wait',
-  examples: ['triggers pause vip-to-crm'],
-  ask: (jobs, job) => jobs.pause(job),
+  examples: ['triggers pause vip-to-crm --reason "their database moves"'],
+  ask: (jobs, job, deed) => jobs.pause(job, deed),
   inWords: (job, status) =>
     `Paused ${job}.${inFlightText(status)} Triggers are still accepted, and wait. Resume it with: triggers resume ${job}`,
 });
@@ -34,7 +35,7 @@ export const resumeCommand = jobCommand({
   description: 'resume a paused job, or a stopped one with the triggers that it kept',
   examples: ['triggers resume vip-to-crm'],
   before: (jobs, job) => jobs.status(job),
-  ask: (jobs, job) => jobs.resume(job),
+  ask: (jobs, job, deed) => jobs.resume(job, deed),
   inWords: resumedText,
 });
 
@@ -44,7 +45,7 @@ export const retryCommand = jobCommand({
   notes: `An unhealthy endpoint gets one request first; if it accepts that, the others
 follow. The job ignores a Retry-After that it is waiting for.`,
   examples: ['triggers retry vip-to-crm'],
-  ask: (jobs, job) => jobs.retry(job),
+  ask: (jobs, job, deed) => jobs.retry(job, deed),
   inWords: (job, { waiting }) =>
     waiting === 0
       ? `Nothing waits in ${job}, so there is nothing to retry.`
@@ -60,17 +61,17 @@ function jobCommand({
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
   /** The job's previous state, where the text depends on it. */
   readonly before?: (jobs: ExportJobs, job: string) => Promise<PausedJob | undefined>;
-  readonly ask: (jobs: ExportJobs, job: string) => Promise<JobStatus>;
+  readonly ask: (jobs: ExportJobs, job: string, deed: DeedOptions) => Promise<JobStatus>;
   readonly inWords: (job: string, status: JobStatus, before: PausedJob | undefined) => string;
 }): CommandMaker {
   return command({
     ...terms,
-    takes: (it) => it.argument('<job>', 'id of the job'),
+    takes: (it) => it.argument('<job>', 'id of the job').option(...REASON),
     json: ': the status',
-    async run([job], _options, { print }) {
+    async run([job], { reason }, { print }) {
       const { before, status } = await withJobs(async (jobs) => ({
         before: await look(jobs, job),
-        status: await ask(jobs, job),
+        status: await ask(jobs, job, { reason }),
       }));
       print(status, () => inWords(job, status, before));
       refuseUnconfirmed(job, status);

@@ -6,7 +6,7 @@ import { hasStopped, counted, duration, shownCount, shownTime } from '../../doma
 import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { timeSpan } from '../options.ts';
+import { REASON, timeSpan } from '../options.ts';
 import { refuseUnconfirmed } from './pause.ts';
 
 const AN_HOUR_MS = 3_600_000;
@@ -30,10 +30,11 @@ export const stopCommand = command({
         'how long to keep sending, such as 30m, at most 30d; the rest is kept (default: 1h, or the last value)',
         timeSpan(0, LONGEST_STOP_MS),
       )
+      .option(...REASON)
       .option('--yes', 'do not ask; required without a terminal if triggers or dead letters are lost'),
   json: ': the status',
   examples: ['triggers stop vip-to-crm --deadline 30m', 'triggers stop vip-to-crm --waiting keep'],
-  async run([job], { waiting, deadline, yes }, { terminal, json, note, print, isGiven }) {
+  async run([job], { waiting, deadline, reason, yes }, { terminal, json, note, print, isGiven }) {
     if (deadline !== undefined && waiting !== 'deliver')
       throw new UsageError(
         '--deadline can only be used with --waiting deliver: it limits how long the job keeps sending.',
@@ -48,7 +49,7 @@ export const stopCommand = command({
       // Nothing is lost of a job that keeps it.
       if (waiting !== 'keep') await confirmLoss(extent, waiting === 'discard' ? 'Discard it?' : 'Stop it?', asking);
       else if (extent !== '') note(extent);
-      return { status: await jobs.stop(job, request), isAsBefore: false };
+      return { status: await jobs.stop(job, request, { reason }), isAsBefore: false };
     });
     if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
     print(status, () => stopText(job, status, request));

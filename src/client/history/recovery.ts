@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { By } from '../../contract/audit.ts';
 import type { BackfillStatus, JobStatus } from '../../contract/job-status.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
@@ -26,12 +27,13 @@ import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
 import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, retainedUntil } from '../executions.ts';
 import { prepare } from '../jobs/job-definition.ts';
+import type { DeedOptions } from '../options.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from './events.ts';
 
-export interface RecoverOptions {
+export interface RecoverOptions extends DeedOptions {
   /** Called when it must wait for requests of the ended run, with the end of the wait in epoch ms. */
   readonly onWait?: (until: number) => void;
 }
@@ -45,13 +47,13 @@ const REPLAY_MS = 120_000;
  *
  * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
  */
-export async function recover(client: Client, jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
+export async function recover(client: Client, jobId: string, by: By, options: RecoverOptions = {}): Promise<JobStatus> {
   const last = await describeExecution(client, jobId);
   const { kept } = isStopped(last) ? await queryStatus(client, jobId) : {};
   if (kept !== undefined) throw new JobKept(jobId, kept);
   if (isOpen(last)) throw new JobAlreadyRunning(jobId, { isRecovery: true });
   if (!endedFromOutside(last.status.name)) throw new NothingToRecover(jobId, endedAs(last.status.name));
-  await recoverRun(client, jobId, last, options);
+  await recoverRun(client, jobId, last, by, options);
   return await settled(queryStatus(client, jobId), ofJob('recover', jobId));
 }
 
@@ -59,13 +61,14 @@ async function recoverRun(
   client: Client,
   jobId: string,
   ended: WorkflowExecutionDescription,
+  by: By,
   options: RecoverOptions,
 ): Promise<void> {
   const run = await readEndedRun(client, ended.workflowId, ended.runId);
   const remains = await remainsOf(client, ended, run);
   const backfillGone = await isBackfillGone(client, ended, remains.carried);
   await outwait(ended, remains.carried, options);
-  const state = recoverJob(remains, backfillGone, Date.now());
+  const state = recoverJob(remains, backfillGone, Date.now(), by);
   await spillSurplus(client, ended.taskQueue, state);
   const carried = carryJob(state);
   const started = startJobWorkflow(client, jobId, ended.taskQueue, carried, carried.job);

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { By } from '../../contract/audit.ts';
 import type { Audience, AudienceListing } from '../../contract/audience.ts';
 import type { JobEdit } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
@@ -7,10 +8,11 @@ import { EDITABLE_FIELDS, editableOf, FIELDS_WITH_URL } from '../../domain/form-
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
 import { counted } from '../../domain/shown.ts';
-import { editUpdate } from '../../workflows/messages.ts';
-import { AudienceMoved, InvalidJob } from '../errors.ts';
+import { editUpdate, revisionQuery } from '../../workflows/messages.ts';
+import { AudienceMoved, InvalidJob, RevisionUnknown } from '../errors.ts';
+import type { DeedOptions } from '../options.ts';
 import { prepare } from './job-definition.ts';
-import { describeExecution, START_WAIT_MS, statusWhen, updateJob } from './job-service.ts';
+import { askJob, describeExecution, START_WAIT_MS, statusWhen, updateJob } from './job-service.ts';
 import { fieldWarnings } from './start-job.ts';
 
 export interface EditedJob {
@@ -29,7 +31,9 @@ export interface FieldChange {
 
 type Shown = Exclude<{ [Field in keyof JobEdit]: Readonly<JobEdit[Field]> }[keyof JobEdit], undefined>;
 
-export interface EditOptions {
+export interface EditOptions extends DeedOptions {
+  /** Take the job back to how it was at this revision, where it still knows that. `edit` is empty then. */
+  readonly toRevision?: number;
   /**
    * Called before an edit that would leave out people who were to be sent, with its effect in words. False: the edit is not made. Absent: it is made,
    * and `warnings` says so.
@@ -49,18 +53,29 @@ export async function editJob(
   client: Client,
   jobId: string,
   edit: JobEdit,
-  { isMeant }: EditOptions = {},
+  by: By,
+  { isMeant }: Pick<EditOptions, 'isMeant'> = {},
 ): Promise<EditedJob | undefined> {
   const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
   if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
   // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
   const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
-  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }], {
+  const status = await updateJob(client, jobId, editUpdate, [{ ...edit, ...audiences }, by], {
     answerMs: EDIT_MS,
   });
   const aboutFields = isAboutFields(edit) ? await fieldWarnings(client, taskQueue, status) : [];
   const changes = changesOf(before, status, edit);
   return { status, changes, warnings: [...warningsOf(before, prepared, loss), ...aboutFields] };
+}
+
+/**
+ * Returns the edit that takes a job back to a revision.
+ * @throws RevisionUnknown; JobNotFound, NoWorker
+ */
+export async function editTo(client: Client, jobId: string, revision: number): Promise<JobEdit> {
+  const answer = (await askJob(client, jobId, revisionQuery, [revision])) ?? { oldest: 0, current: 0 };
+  if (answer.edit === undefined) throw new RevisionUnknown(jobId, revision, answer);
+  return answer.edit;
 }
 
 /** The results of checking an edit, for people. */

@@ -38,9 +38,15 @@ function byNow(status: JobStatus): JobStatus {
   return { ...status, ratePerSecond: meter === undefined ? rates : new Meter(meter).rates(Date.now()) };
 }
 
-async function askJob<T>(client: Client, jobId: string, query: QueryDefinition<T>): Promise<T> {
+/** @throws JobNotFound, NoWorker */
+export async function askJob<T>(
+  client: Client,
+  jobId: string,
+  query: QueryDefinition<T, [] | [number]>,
+  args: [] | [number] = [],
+): Promise<T> {
   try {
-    return await ask(client, jobWorkflowId(jobId), query);
+    return await ask(client, jobWorkflowId(jobId), query, { args });
   } catch (error) {
     if (grpcCode(error) === GRPC.NOT_FOUND) throw new JobNotFound(jobId, { cause: error });
     throw error;

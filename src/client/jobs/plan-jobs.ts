@@ -4,8 +4,9 @@ import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../
 import type { PreparedJob } from '../../contract/ports.ts';
 import { hasStopped } from '../../domain/shown.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
+import { changedFields } from '../../domain/job/audit-log.ts';
 import { shownForm } from '../../domain/job/describing.ts';
+import { formOf } from '../../domain/job/job.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
 import { areTwins, type Destination, isRenamed, twinText, urlDigests } from '../../domain/twins.ts';
@@ -258,23 +259,18 @@ function changesTo(
   input: Pick<JobDefinitionInput, 'audiences'>,
   { definition, audiences }: Pick<Accepted, 'definition' | 'audiences'>,
 ): Pick<ChangedJob, 'edit' | 'changes'> {
-  const had = byIds(form, status.audiences);
-  const wanted = byIds(definition, audiences);
+  const had = formOf(form, status.audiences);
+  const wanted = formOf(definition, audiences);
   const slugs = (of: readonly { readonly slug: string }[]): string[] => of.map(({ slug }) => slug);
   const shownHad: JobEdit = shownForm(form, slugs(status.audiences));
   const shownWanted: JobEdit = shownForm(definition, slugs(audiences));
-  const fields = EDITABLE_FIELDS.filter((field) => JSON.stringify(had[field]) !== JSON.stringify(wanted[field]));
+  const fields = changedFields(had, wanted);
   // Audiences as they were given: the job looks them up by itself.
   const edit = fields.map((field) => [field, field === 'audiences' ? input.audiences : wanted[field]]);
   return {
     edit: Object.fromEntries(edit) as JobEdit, // They are fields of it.
     changes: fields.map((field) => ({ field, from: shownHad[field] ?? '', to: shownWanted[field] ?? '' })),
   };
-}
-
-/** Returns the form as an edit names it: audiences by id, and an empty description instead of none. */
-function byIds(form: JobDefinition, audiences: readonly { readonly id: string }[]): JobEdit {
-  return { ...form, description: form.description ?? '', audiences: audiences.map(({ id }) => id) };
 }
 
 /** Returns the ids of the running jobs of a task queue that are not wanted. */

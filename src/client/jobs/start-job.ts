@@ -1,4 +1,5 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { By } from '../../contract/audit.ts';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
@@ -12,7 +13,7 @@ import { settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
 import { isNothing, undeliveredBy, recoverableOf } from '../history/recovery.ts';
-import { nameJob } from '../options.ts';
+import { type DeedOptions, nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { prepare } from './job-definition.ts';
@@ -111,7 +112,7 @@ export interface StartedJob {
   readonly missingSearchAttributes: readonly string[];
 }
 
-export interface StartOptions {
+export interface StartOptions extends DeedOptions {
   /** Its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; default: made from the label. */
   readonly jobId?: string | undefined;
   /** True: start although the last job with this id can be recovered; its undelivered triggers are then lost. Default false. */
@@ -128,6 +129,7 @@ export async function startJob(
   destinations: Destinations,
   definition: JobDefinitionInput,
   { jobId: wantedId, discardRecoverable = false }: StartOptions,
+  by: By,
 ): Promise<StartedJob> {
   const naming = nameJob(definition, wantedId);
   const prepared = await prepare(client, taskQueue, definition);
@@ -142,11 +144,11 @@ export async function startJob(
     destinations.add({ jobId, urls: urlDigests(prepared.definition), audiences }),
   ]);
   const warnings = [...prepared.warnings, ...ofFields, ...(left === undefined ? [] : [discardedText(jobId, left)])];
-  if (last !== undefined) await endStopped(client, jobId);
+  if (last !== undefined) await endStopped(client, jobId, by);
   const startedAt = Date.now();
   // As the worker prepared it: the job begins at once. Audiences by their ids, since slugs may move to others.
   const definitive = { ...prepared.definition, audiences: audiences.map(({ id }) => id) };
-  const input: PreparedInput = { v: 1, ...prepared, definition: definitive };
+  const input: PreparedInput = { v: 1, ...prepared, definition: definitive, by };
   const runId = await settled(startJobWorkflow(client, jobId, taskQueue, input, prepared), ofJob('start', jobId));
   if (left !== undefined) {
     // The discarded triggers may have left profiles behind, and nothing else will look for them. If that fails, the new job has started anyway.

@@ -3,6 +3,7 @@ import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { TimeoutFailure } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { By } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { StopRequest } from '../../contract/requests.ts';
 import { instantOf } from '../../domain/instant.ts';
@@ -103,8 +104,8 @@ function resetOf({ raw }: WorkflowExecutionDescription): Pick<JobStatus, 'resetA
 }
 
 /** Lets a paused job send again, or one that has stopped (or is stopping) with keep. */
-export async function resume(client: Client, jobId: string): Promise<JobStatus> {
-  const send = () => updateJob(client, jobId, resumeUpdate, [], { mayBeStopped: true });
+export async function resume(client: Client, jobId: string, by: By): Promise<JobStatus> {
+  const send = () => updateJob(client, jobId, resumeUpdate, [{}, by], { mayBeStopped: true });
   try {
     return await send();
   } catch (error) {
@@ -126,16 +127,16 @@ async function untilStopped(client: Client, jobId: string, refusal: RequestRefus
 }
 
 /** Ends a job; a stopped one can only be told to discard what it keeps. */
-export async function stop(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
-  if (request.waiting === 'discard') return await discard(client, jobId, request);
-  return await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request]));
+export async function stop(client: Client, jobId: string, request: StopRequest, by: By): Promise<JobStatus> {
+  if (request.waiting === 'discard') return await discard(client, jobId, request, by);
+  return await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request, by]));
 }
 
-async function discard(client: Client, jobId: string, request: StopRequest): Promise<JobStatus> {
+async function discard(client: Client, jobId: string, request: StopRequest, by: By): Promise<JobStatus> {
   const found = await describeExecution(client, jobId);
   const hadStopped = isStopped(found);
   const stopRequest = hadStopped ? { ...request, ifStopped: true } : request;
-  const answer = await updateJob(client, jobId, stopUpdate, [stopRequest], { mayBeStopped: hadStopped });
+  const answer = await updateJob(client, jobId, stopUpdate, [stopRequest, by], { mayBeStopped: hadStopped });
   const status = hadStopped ? undefined : await untilQuiet(client, jobId, answer);
   const before = Date.now();
   if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
@@ -146,11 +147,11 @@ async function discard(client: Client, jobId: string, request: StopRequest): Pro
 }
 
 /** Ends a job that has stopped and keeps nothing, so that another can start under its id. Triggers that came since are sent first. */
-export async function endStopped(client: Client, jobId: string): Promise<void> {
+export async function endStopped(client: Client, jobId: string, by: By): Promise<void> {
   const found = await describeOpen(client, jobWorkflowId(jobId));
   if (found === undefined || !isStopped(found)) return;
   await settled(
-    executeUpdate(client, found, stopUpdate, [{ waiting: 'deliver', ifStopped: true }]),
+    executeUpdate(client, found, stopUpdate, [{ waiting: 'deliver', ifStopped: true }, by]),
     ofJob('start', jobId),
   );
   await settled(untilEnded(client, jobId), ofJob('start', jobId));

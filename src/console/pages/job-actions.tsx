@@ -115,18 +115,40 @@ function Plain({
   onClose,
 }: DialogProps & { readonly action: keyof typeof MEANINGS }): JSX.Element {
   const { jobId, label } = status;
+  const [reason, setReason] = useState('');
+  const isTold = action === 'pause';
   return (
     <ActionDialog
       title={`${NAMES[action]} “${printable(label)}”`}
       action={NAMES[action]}
-      command={`triggers ${action} ${jobId}`}
+      command={`triggers ${action} ${jobId}${reasonOption(reason)}`}
       isOnlyAsking
-      run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST' })}
+      run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST', body: reasonOf(reason) })}
       {...{ onDone, onClose }}
     >
       <p>{MEANINGS[action](status)}</p>
+      {isTold && <Reason value={reason} onInput={setReason} />}
     </ActionDialog>
   );
+}
+
+/** Asks why, for the job's history. */
+function Reason({ value, onInput }: { readonly value: string; readonly onInput: (value: string) => void }) {
+  return (
+    <div class="field">
+      <label for="reason">Reason (optional)</label>
+      <input id="reason" maxLength={500} value={value} onInput={(event) => onInput(event.currentTarget.value)} />
+      <p class="hint">The job's history shows it.</p>
+    </div>
+  );
+}
+
+function reasonOf(reason: string): { readonly reason?: string } {
+  return reason.trim() === '' ? {} : { reason };
+}
+
+function reasonOption(reason: string): string {
+  return reason.trim() === '' ? '' : ` --reason ${shellWord(reason)}`;
 }
 
 const WAITING = [
@@ -140,6 +162,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
     status.kept === undefined ? 'deliver' : 'discard',
   );
   const { jobId, label, kept } = status;
+  const [reason, setReason] = useState('');
   const count = kept?.waiting ?? status.waiting;
   const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
@@ -148,8 +171,8 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
       title={kept === undefined ? `Stop “${printable(label)}”` : `Discard the triggers that “${printable(label)}” kept`}
       action={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
       isDangerous={waiting === 'discard'}
-      command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}`}
-      run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting } })}
+      command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}${reasonOption(reason)}`}
+      run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting, ...reasonOf(reason) } })}
       {...{ onDone, onClose }}
     >
       <p>
@@ -170,6 +193,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           </label>
         ))}
       </fieldset>
+      <Reason value={reason} onInput={setReason} />
     </ActionDialog>
   );
 }

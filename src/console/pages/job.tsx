@@ -23,6 +23,7 @@ import {
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 import { ago, inLocalTime, jobSentence } from '../words.ts';
+import { History } from './history.tsx';
 import { BackfillActions, JobActions } from './job-actions.tsx';
 
 const STATUS_MS = 1500;
@@ -77,6 +78,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
         <Attempts job={job} isShownAbove={failure !== undefined} />
         <Facts status={status} />
       </div>
+      <History status={status} />
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { isRecord, jsonBytes } from '../json.ts';
 import { budgetsOf } from '../limits.ts';
 import { Meter, type CarriedTrend, Trend } from '../trend.ts';
 import { Alerts, type CarriedAlerts } from './alerts.ts';
+import { AuditLog, type CarriedAudit } from './audit-log.ts';
 import { BackfillRequests, type CarriedBackfillRequest } from './backfill-requests.ts';
 import { BackfillIntake, type CarriedBackfill } from './backfill.ts';
 import type { JobRecord } from './job.ts';
@@ -93,6 +94,8 @@ export interface CarriedJob extends Readonly<PlainState> {
   /** Absent: nothing has happened yet. */
   readonly trend?: CarriedTrend;
   readonly alerts?: CarriedAlerts;
+  /** Absent: nothing was noted yet. */
+  readonly audit?: CarriedAudit;
 }
 
 /** The state of a new job. */
@@ -184,6 +187,7 @@ export function restoreJob(carried: CarriedJob): DispatcherState {
     meter: new Meter(carried.meter),
     trend: new Trend(carried.trend),
     alerts: new Alerts(carried.alerts),
+    audit: new AuditLog(budgets, carried.audit),
     underWay: new Set(),
     // Last, since fields before a spread are found faster, and they are read with every trigger.
     ...plainOf(carried),
@@ -224,6 +228,7 @@ export function carryJob(state: DispatcherState): CarriedJob {
     meter: state.meter.carry(),
     ...(trend === undefined ? {} : { trend }),
     alerts: state.alerts.carry(),
+    audit: state.audit.carry(),
   };
 }
 
@@ -256,6 +261,7 @@ export function estimateBytes(state: DispatcherState): number {
     lostBytes(state.slices) +
     (state.backfill?.waitingBytes ?? 0) +
     state.trend.bytes +
+    state.audit.bytes +
     state.backfillRequests.bytes +
     state.arrived.size * 40 +
     state.newest.size * 56 +

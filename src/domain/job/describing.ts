@@ -216,11 +216,16 @@ function stateAndReasonOf(state: DispatcherState, now: number): [JobState, strin
       'paused',
       `${why} Everything is kept. ${state.pause?.status === undefined ? 'Correct the URL (edit) or resume' : 'Resume it once that is put right'}.`,
     ];
-  if (state.pause !== undefined) return ['paused', 'Paused by an operator. Triggers are accepted and kept.'];
+  if (state.pause !== undefined) return ['paused', `${pausedBy(state.pause)} Triggers are accepted and kept.`];
   if (state.backfill?.isLost === true) return ['running', `${lostInWords(state.backfill)} A person has to decide.`];
   if (isReportable(state.unreadable))
     return ['running', 'Triggers wait behind a holder that cannot be read. A person may have to decide.'];
   return ['running'];
+}
+
+/** Who paused it, and why. */
+function pausedBy({ who = 'an operator', reason }: Pause): string {
+  return `Paused by ${who}${reason === undefined ? '' : `: ${reason.replace(/[.\s]+$/, '')}`}.`;
 }
 
 /** Why a job stopped by itself. */

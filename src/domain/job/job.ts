@@ -1,5 +1,5 @@
 import type { Audience } from '../../contract/audience.ts';
-import type { JobDefinition } from '../../contract/export-job.ts';
+import type { JobDefinition, JobEdit } from '../../contract/export-job.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { SliceTrigger, DeliverySettings } from '../../contract/slice.ts';
 import type { Calendar } from '../../contract/timing.ts';
@@ -51,6 +51,9 @@ export interface Pause {
   readonly by: 'operator' | 'endpoint';
   /** With `endpoint`: the status at which the job's `answers` have it pause; absent: it was a 410, whatever they say. */
   readonly status?: number;
+  /** With `operator`: who paused it, and why, as far as they are known. */
+  readonly who?: string;
+  readonly reason?: string;
 }
 
 /** How a job ends. */
@@ -68,6 +71,11 @@ export interface Stopping {
 /** Whether a job has stopped and keeps its backlog: it sends nothing until a person resumes it. */
 export function isStopped({ stopping }: { readonly stopping?: Stopping | undefined }): boolean {
   return stopping?.stoppedAt !== undefined;
+}
+
+/** The form of a job as an edit names it: audiences by id, and an empty description instead of none. */
+export function formOf(definition: JobDefinition, audiences: readonly Pick<Audience, 'id'>[]): JobEdit {
+  return { ...definition, description: definition.description ?? '', audiences: audiences.map(({ id }) => id) };
 }
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */

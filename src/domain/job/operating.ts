@@ -1,17 +1,21 @@
 import { wantsEvent } from '../trigger.ts';
+import type { By, Deed, RevisionAnswer } from '../../contract/audit.ts';
 import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { parseInstant } from '../instant.ts';
-import { isRecord } from '../json.ts';
+import { instantOf, parseInstant } from '../instant.ts';
+import { definedOf, isRecord } from '../json.ts';
+import { readBy, UNKNOWN } from '../requests.ts';
 import { uniqueAt } from './arriving.ts';
+import { changedFields, pick, shownChanges } from './audit-log.ts';
 import { askedFor } from './backfill-requests.ts';
+import { ENDED, shownForm } from './describing.ts';
 import { WHEN_LOST, lostInWords } from './describing-backfills.ts';
 import { BackfillIntake } from './backfill.ts';
 import { beginJob, recordJob } from './carrying.ts';
-import { withoutAnswers, type JobRecord, type Stopping, isStopped } from './job.ts';
+import { formOf, withoutAnswers, type JobRecord, type Stopping, isStopped } from './job.ts';
 import { type DispatcherState, setJob, countLeft, waitingTriggers } from './state.ts';
 import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
@@ -19,7 +23,7 @@ import { calendarBarsUntil } from './throttles/calendar.ts';
 import { takeOverQuota } from './throttles/quota.ts';
 
 /** A worker's answer about a definition, as a client passes it on to the job. */
-export type PreparedInput = Extract<PreparedJob, { ok: true }> & { readonly v: 1 };
+export type PreparedInput = Extract<PreparedJob, { ok: true }> & { readonly v: 1; readonly by?: By };
 
 /** Whether a job's input is a worker's answer about a definition, rather than the definition. */
 export function isPreparedJob(input: unknown): input is PreparedInput {
@@ -35,7 +39,7 @@ export function isPreparedJob(input: unknown): input is PreparedInput {
  */
 export function beginPreparedJob(
   subscriptionId: string,
-  prepared: Extract<PreparedJob, { ok: true }>,
+  prepared: Extract<PreparedJob, { ok: true }> & Pick<PreparedInput, 'by'>,
   now: number,
   startedAt: number,
 ): DispatcherState {
@@ -43,13 +47,19 @@ export function beginPreparedJob(
   const seed = Number.parseInt(subscriptionId.slice(-8), 16) | 0;
   const state = beginJob(recordJob(subscriptionId, prepared), seed);
   const audiences = state.job.audiences.map(({ id }) => id);
+  note(state, { action: 'start', revision: state.job.revision }, readBy(prepared.by), startedAt);
   if (prepared.definition.existingUsers) beginBackfill(state, audiences, now, { at: uniqueAt(state, startedAt) });
   return state;
 }
 
+/** Notes what somebody did. */
+export function note(state: DispatcherState, deed: Deed, by: By, now: number): void {
+  state.audit.add({ at: instantOf(now), ...by, ...deed });
+}
+
 /** Stops sending but keeps accepting. */
-export function pauseJob(state: DispatcherState): void {
-  state.pause = { by: 'operator' };
+export function pauseJob(state: DispatcherState, { who, reason }: Partial<By> = {}): void {
+  state.pause = { by: 'operator', ...definedOf({ who, reason }) };
 }
 
 /**
@@ -99,8 +109,9 @@ function eventsOf(difference: DifferenceToSend | undefined): TriggerEvent[] {
 }
 
 /** Puts a checked edit into effect, from the next slice on. */
-export function applyEdit(state: DispatcherState, job: JobRecord, now: number): void {
+export function applyEdit(state: DispatcherState, job: JobRecord, now: number, by = UNKNOWN): void {
   const before = state.job.definition;
+  noteEdit(state, job, now, by);
   setJob(state, job);
   state.editProblem = undefined;
   takeOverQuota(state, now);
@@ -118,6 +129,33 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number): 
   state.breaker = new Breaker(UNPROVEN);
   if (state.pause?.by === 'endpoint') state.pause = undefined;
   state.chains.promoteAll();
+}
+
+function noteEdit(state: DispatcherState, after: JobRecord, now: number, by: By): void {
+  const { job: before, audit } = state;
+  const was = formOf(before.definition, before.audiences);
+  const fields = changedFields(was, formOf(after.definition, after.audiences));
+  const [from = {}, to = {}] = [before, after].map((one) => shownForm(one.definition, slugsOf(one)));
+  const changes = shownChanges(fields, from, to);
+  const { revision } = after;
+  note(state, { action: 'edit', revision, changes }, by, now);
+  audit.keep(revision, pick(was, fields));
+}
+
+function slugsOf({ audiences }: JobRecord): string[] {
+  return audiences.map(({ slug }) => slug);
+}
+
+/** How to take a job back to a revision, if it still knows that one. */
+export function describeRevision({ job, audit }: DispatcherState, wanted: unknown): RevisionAnswer {
+  const { revision: current } = job;
+  const oldest = audit.oldestRevision(current);
+  const isKnown = typeof wanted === 'number' && Number.isInteger(wanted) && wanted >= oldest && wanted <= current;
+  return {
+    oldest,
+    current,
+    ...(isKnown ? { edit: audit.takingBack(wanted, formOf(job.definition, job.audiences)) } : {}),
+  };
 }
 
 /** Takes in the calendar for this revision of the job. An edit since then has brought its own. */
@@ -276,6 +314,8 @@ export function endByItself(state: DispatcherState, now: number): void {
       ? { waiting: 'deliver', deadlineAt: sendsFrom(state, now) + STOP_DEADLINE_MS, isPlanned: true }
       : { waiting: 'keep', isPlanned: true };
   if (pause !== undefined) suspendBackfill(state);
+  const { waiting } = state.stopping;
+  state.audit.add({ at: instantOf(now), action: 'stop', who: 'job', door: 'job', reason: ENDED, waiting });
 }
 
 /** When the calendar lets it send; epoch ms. */

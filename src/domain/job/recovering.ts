@@ -1,9 +1,10 @@
+import type { By } from '../../contract/audit.ts';
 import type { RecoveryPart } from '../../contract/job-status.ts';
 import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival } from './arriving.ts';
 import { type CarriedJob, restoreJob } from './carrying.ts';
 import { type Slice, isStopped } from './job.ts';
-import { runAgain } from './operating.ts';
+import { note, runAgain } from './operating.ts';
 import { settleSlice } from './settling.ts';
 import type { DispatcherState } from './state.ts';
 import type { Arrival } from './steps.ts';
@@ -43,12 +44,14 @@ const RECOVERED: ReadonlySet<Arrival['kind']> = new Set(['trigger', 'unknown', '
  * Returns the state from which a terminated job continues, with exactly the triggers that are not known to be delivered. A slice that was
  * in flight, and whose end is not known, is sent again: its triggers keep their ids.
  *
+ * @param by who recovers it; absent: nobody, it is only looked at.
  * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
  */
 export function recoverJob(
   { carried, reports, arrivals }: Remains,
   backfillGone: boolean,
   now: number,
+  by?: By,
 ): DispatcherState {
   const state = restoreJob(carried);
   if (isStopped(state)) runAgain(state, now);
@@ -65,6 +68,7 @@ export function recoverJob(
     if (RECOVERED.has(arrival.kind)) admitArrival(state, arrival, at);
   }
   if (backfillGone) state.backfill?.restart();
+  if (by !== undefined) note(state, { action: 'recover' }, by, now);
   return state;
 }
 

@@ -276,12 +276,11 @@ function settleFailure(
       state.chains.stopRunning(chain);
       return;
     case 'endpoint-gone':
-      if (current) state.pause ??= { by: 'endpoint' };
+      if (current) pauseByEndpoint(state, undefined, now);
       state.chains.stopRunning(chain);
       return;
     case 'pausing':
-      if (current)
-        state.pause ??= { by: 'endpoint', ...(attempt.status === undefined ? {} : { status: attempt.status }) };
+      if (current) pauseByEndpoint(state, attempt.status, now);
       state.chains.stopRunning(chain);
       return;
     case 'source':
@@ -354,6 +353,14 @@ function skip(state: DispatcherState, chain: Chain): void {
   // Members of a backfill do not count as received.
   if (trigger.backfill === undefined) state.counters.filtered = (state.counters.filtered ?? 0) + 1;
   countLeft(state, [trigger], 'filtered');
+}
+
+/** @param status undefined: it was a 410, whatever the job's `answers` say. */
+function pauseByEndpoint(state: DispatcherState, status: number | undefined, now: number): void {
+  if (state.pause !== undefined) return;
+  state.pause = { by: 'endpoint', ...(status === undefined ? {} : { status }) };
+  const reason = `HTTP ${status ?? 410}`;
+  state.audit.add({ at: instantOf(now), action: 'pause', who: 'endpoint', door: 'job', reason });
 }
 
 function throttle(state: DispatcherState, retryAfterMs: number | undefined, now: number): void {

@@ -6,6 +6,7 @@ import type { Budgets } from '../limits.ts';
 import type { Meter, Trend } from '../trend.ts';
 import { nextChance } from '../retry.ts';
 import type { Alerts } from './alerts.ts';
+import type { AuditLog } from './audit-log.ts';
 import type { BackfillRequests } from './backfill-requests.ts';
 import type { BackfillIntake, Leaving } from './backfill.ts';
 import type { Counters, JobRecord, Pause, Slice, Stopping } from './job.ts';
@@ -99,6 +100,7 @@ export interface DispatcherState extends PlainState {
   readonly meter: Meter;
   readonly trend: Trend;
   readonly alerts: Alerts;
+  readonly audit: AuditLog;
   /** Kinds of steps that run one at a time and are under way: the next one takes all that came meanwhile. */
   readonly underWay: Set<Step['kind']>;
 }

@@ -172,7 +172,7 @@ test('recover refuses a running job: there is nothing to recover, instead of how
   const client = {
     workflow: { getHandle: () => ({ describe: async () => await Promise.resolve({ status: { name: 'RUNNING' } }) }) },
   } as unknown as Client; // What recover uses of one before it refuses.
-  await expect(recover(client, 'vip')).rejects.toMatchObject({
+  await expect(recover(client, 'vip', { door: 'client' })).rejects.toMatchObject({
     name: 'JobAlreadyRunning',
     message: expect.stringMatching(/is already running\. There is nothing to recover\.$/),
   });

@@ -1,0 +1,31 @@
+import type { AuditAction, Deed } from '../contract/audit.ts';
+
+const DONE: Readonly<Record<AuditAction, string>> = {
+  start: 'started',
+  edit: 'edited',
+  pause: 'paused',
+  resume: 'resumed',
+  retry: 'retried now',
+  stop: 'stopped',
+  recover: 'recovered',
+  backfill: 'backfill started',
+  'pause-backfill': 'backfill paused',
+  'resume-backfill': 'backfill resumed',
+  'cancel-backfill': 'backfill cancelled',
+  reconcile: 'reconcile started',
+};
+
+const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
+  deliver: ', what waits is sent first',
+  keep: ', what waits is kept',
+  discard: ', what waits is dropped',
+};
+
+/** A deed in words: `edited (revision 4)`. */
+export function deedInWords({ action, revision, waiting }: Deed): string {
+  const more = waiting === undefined ? '' : WAITING[waiting];
+  return `${DONE[action]}${more}${revision === undefined ? '' : ` (revision ${revision})`}`;
+}
+
+/** The note on a change whose masked values look alike. */
+export const ALIKE = ' (what is not shown may have changed)';
