@@ -41,7 +41,7 @@ export function shownRequest(
 }
 
 /** Headers of answers that let their reader act as somebody else. */
-const SECRET_IN_ANSWERS: ReadonlySet<string> = new Set(['set-cookie']);
+const SECRET_IN_ANSWERS: ReadonlySet<string> = new Set(['set-cookie', 'location']);
 /** Most characters of all headers of an answer that are shown. */
 const MOST_HEADERS = 4_096;
 

@@ -29,7 +29,7 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
   },
   ...[
     'triggers deliveries vip-to-crm --verdict failed --since 2h',
-    'triggers deliveries --id 061907e97f65',
+    'triggers deliveries show 061907e97f65',
     'triggers deliveries --user 7076027172059065053 --json',
   ].map((line) => ({
     page: 'docs/delivery-log.md',
