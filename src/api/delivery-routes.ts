@@ -93,7 +93,10 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       since: pastTimeParameter.describe('Default: a day ago.'),
       until: anyTimeParameter().describe('Default: now.'),
       step: optionalCount(400 * 86_400)
-        .refine((seconds) => seconds === undefined || seconds % 60 === 0, 'This must be whole minutes, in seconds.')
+        .refine(
+          (seconds) => seconds === undefined || (seconds > 0 && seconds % 60 === 0),
+          'This must be whole minutes, in seconds.',
+        )
         .describe('Seconds. Default: such that there are at most 120 steps.'),
     }),
     answers: {
@@ -134,7 +137,9 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       if (deliveries === undefined) throw new NoDeliveryLog();
       const stream = eventStream(reply, closing, () => mayStill(request, filter.jobId));
       return await runStream(stream, reply, async ({ signal, say }) => {
-        for await (const row of deliveries.follow(filter, signal)) await say('delivery', row);
+        // The key may have lost a job since.
+        for await (const row of deliveries.follow(filter, signal))
+          if (mayStill(request, row.jobId)) await say('delivery', row);
       });
     },
   );

@@ -79,7 +79,7 @@ export interface DeliveryFilter {
   readonly until?: string | undefined;
 }
 
-/** Some deliveries, newest first. */
+/** Some deliveries, newest first. With `next`, there may be fewer than were asked for, or none: a search without a match takes long. */
 export interface DeliveryPage {
   readonly rows: readonly DeliveryRow[];
   /** Continues after the last row; absent: there are no more. */

@@ -37,6 +37,11 @@ export function attemptsQuery(sql: TimeText, deliveryId: string): SqlQuery {
   return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
 }
 
+/** The statement for the time of the oldest delivery. */
+export function oldestQuery(sql: TimeText): SqlQuery {
+  return { text: `SELECT ${sql.timeText('min(at)')} AS at FROM deliveries`, values: [] };
+}
+
 type TimeText = Pick<LogSql, 'timeText'>;
 
 function selected(sql: TimeText, columns: readonly string[]): string {
@@ -62,7 +67,8 @@ function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): st
     ...equal('audience', filter.audience),
     ...equal('event', filter.event),
     ...equal('status', filter.status),
-    ...equal('code', filter.code),
+    // A row with a code was not delivered, which the index of such rows needs to be told.
+    ...(filter.code === undefined ? [] : [...equal('code', filter.code), "verdict <> 'delivered'"]),
     ...(deliveryId === undefined
       ? []
       : [`(${begins('delivery_id', deliveryId)} OR ${begins('batch_id', deliveryId)})`]),
@@ -106,7 +112,16 @@ export function deliveryRowOf(found: SqlRow): DeliveryRow {
 
 /** Where a page that ends with this row continues. */
 export function cursorAfter({ at, deliveryId, attempt }: DeliveryRow): string {
-  return Buffer.from(JSON.stringify([at, deliveryId, attempt])).toString('base64url');
+  return cursorOf([at, deliveryId, attempt]);
+}
+
+/** Where a search continues that has found all since then. */
+export function cursorBefore(at: string): string {
+  return cursorOf([at, '', 0]);
+}
+
+function cursorOf(cursor: DeliveryCursor): string {
+  return Buffer.from(JSON.stringify(cursor)).toString('base64url');
 }
 
 /** @returns undefined if it is not a cursor. */
@@ -116,7 +131,7 @@ export function readCursor(text: string): DeliveryCursor | undefined {
     if (!Array.isArray(read) || read.length !== 3) return undefined;
     const [at, deliveryId, attempt] = read.map(String);
     const isCursor = !Number.isNaN(Date.parse(at ?? '')) && Number.isInteger(Number(attempt));
-    return isCursor ? [at ?? '', deliveryId ?? '', Number(attempt)] : undefined;
+    return isCursor ? [inMilliseconds(at ?? ''), deliveryId ?? '', Number(attempt)] : undefined;
   } catch {
     return undefined;
   }

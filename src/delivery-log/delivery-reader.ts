@@ -8,11 +8,24 @@ import type {
   Exchange,
   StatsQuery,
 } from '../contract/delivery.ts';
-import { attemptsQuery, batchQuery, cursorAfter, deliveryQuery, deliveryRowOf, readCursor } from './delivery-query.ts';
+import {
+  attemptsQuery,
+  batchQuery,
+  cursorAfter,
+  cursorBefore,
+  deliveryQuery,
+  deliveryRowOf,
+  oldestQuery,
+  readCursor,
+} from './delivery-query.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
 import type { Sealing } from './sealing.ts';
 import { statsOf, statsQuery, windowOf } from './stats.ts';
 
+/** The first part of time that is searched. */
+const FIRST_SPAN_MS = 60 * 60 * 1000;
+/** After this long, a search returns what it has. */
+const LOOK_BACK_MS = 100;
 const FOLLOW_MS = 1_000;
 const FOLLOW_ROWS = 1_000;
 /** How much later, in ms, a row may be written than its time says: it waits in its worker, and clocks differ. */
@@ -29,16 +42,37 @@ export class DeliveryReader {
   }
 
   /**
-   * Returns a page of deliveries, newest first.
+   * Returns a page of deliveries, newest first. It looks back through time for at most about 0.1 s: then the page has fewer rows than wanted, or
+   * none, and `next` goes on.
    * @param after where the page before ended (`next`); anything else counts as the beginning.
    * @throws DeliveryLogError
    */
   async find(filter: DeliveryFilter, limit: number, after?: string): Promise<DeliveryPage> {
-    const cursor = after === undefined ? undefined : readCursor(after);
-    const found = await this.#sql.query(deliveryQuery(this.#sql, filter, limit + 1, cursor));
-    const rows = found.slice(0, limit).map(deliveryRowOf);
-    const last = rows.at(-1);
-    return found.length > limit && last !== undefined ? { rows, next: cursorAfter(last) } : { rows };
+    const rows: DeliveryRow[] = [];
+    let cursor = after === undefined ? undefined : readCursor(after);
+    let { until } = filter;
+    let topMs = Date.parse(cursor?.[0] ?? until ?? new Date().toISOString());
+    let oldestMs = filter.since === undefined ? undefined : Date.parse(filter.since);
+    let spanMs = FIRST_SPAN_MS;
+    const startedAtMs = performance.now();
+    for (;;) {
+      const fromMs = topMs - spanMs;
+      const isLast = oldestMs !== undefined && fromMs <= oldestMs;
+      const from = new Date(fromMs).toISOString();
+      const part = { ...filter, since: isLast ? filter.since : from, until };
+      const askedAtMs = performance.now();
+      const found = await this.#sql.query(deliveryQuery(this.#sql, part, limit + 1 - rows.length, cursor));
+      rows.push(...found.map(deliveryRowOf));
+      const last = rows[limit - 1];
+      if (rows.length > limit && last !== undefined) return { rows: rows.slice(0, limit), next: cursorAfter(last) };
+      oldestMs ??= await this.#oldestMs();
+      if (isLast || oldestMs === undefined) return { rows };
+      cursor = undefined;
+      [topMs, until] = [fromMs, from];
+      const nowMs = performance.now();
+      if (nowMs - startedAtMs > LOOK_BACK_MS) return { rows, next: cursorBefore(from) };
+      spanMs = nextSpanMs(spanMs, nowMs - askedAtMs);
+    }
   }
 
   /**
@@ -74,14 +108,20 @@ export class DeliveryReader {
   async stats(asked: StatsQuery): Promise<DeliveryStats> {
     const window = windowOf(asked);
     const now = Date.now();
-    const [byStep, byJob] = await Promise.all(
-      (['step', 'job'] as const).map((by) => this.#sql.query(statsQuery(asked, window, by, now))),
-    );
-    return statsOf(asked, window, byStep ?? [], byJob ?? []);
+    const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now));
+    // Of one job, the steps say all.
+    const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
+    return statsOf(asked, window, bySteps, byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' })));
   }
 
   async close(): Promise<void> {
     await this.#sql.close();
+  }
+
+  /** When the oldest delivery was; undefined: there is none. */
+  async #oldestMs(): Promise<number | undefined> {
+    const [found] = await this.#sql.query(oldestQuery(this.#sql));
+    return typeof found?.['at'] === 'string' ? Date.parse(found['at']) : undefined;
   }
 
   /** Oldest first. */
@@ -122,6 +162,12 @@ export class DeliveryReader {
       ...(response && { response }),
     };
   }
+}
+
+/** A search without an index reads some million rows a second, and one with an index has no need of small parts. */
+function nextSpanMs(spanMs: number, tookMs: number): number {
+  if (tookMs < 20) return spanMs * 4;
+  return tookMs > 40 ? Math.ceil(spanMs / 2) : spanMs;
 }
 
 function hasExchange({ request, response }: Exchange): boolean {

@@ -92,10 +92,16 @@ export class FileDeliveryStore implements DeliveryStore {
     }
   }
 
-  close(): Promise<void> {
-    this.#database?.prepare(numbered(END_WRITER)).run(this.#options.writer, new Date().toISOString());
-    this.#database?.close();
-    return Promise.resolve();
+  /** @throws DeliveryLogError */
+  async close(): Promise<void> {
+    const { writer, folder } = this.#options;
+    try {
+      this.#database?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
+      this.#database?.close();
+    } catch (error) {
+      throw fileError('written', folder, error);
+    }
+    await Promise.resolve();
   }
 
   #removeExpired(database: LibsqlDatabase.Database, now: string): void {

@@ -60,16 +60,21 @@ afterAll(async () => {
 
 const readerOf = (kind: string): DeliveryReader => readers.get(kind) as DeliveryReader;
 
+/** All that match, page by page. */
+async function allOf(kind: string, filter: DeliveryFilter, limit = 100): Promise<DeliveryRow[]> {
+  const found: DeliveryRow[] = [];
+  let next: string | undefined;
+  do {
+    const page = await readerOf(kind).find(filter, limit, next);
+    found.push(...page.rows);
+    ({ next } = page);
+  } while (next !== undefined);
+  return found;
+}
+
 describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   test('pages show every delivery once, newest first, also those of the same moment', async () => {
-    const found: DeliveryRow[] = [];
-    let next: string | undefined;
-    do {
-      const page = await readerOf(kind).find({}, 7, next);
-      found.push(...page.rows);
-      ({ next } = page);
-    } while (next !== undefined);
-    expect(found).toEqual(NEWEST_FIRST);
+    expect(await allOf(kind, {}, 7)).toEqual(NEWEST_FIRST);
   });
 
   test.each<[DeliveryFilter, (row: DeliveryRow) => boolean]>([
@@ -86,20 +91,19 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
       ({ at }) => at >= '2026-11-10' && at < '2026-11-12',
     ],
   ])('a filter finds all that it describes, and nothing else: %j', async (filter, isMeant) => {
-    const { rows, next } = await readerOf(kind).find(filter, 100);
+    const rows = await allOf(kind, filter);
     expect(rows).toEqual(NEWEST_FIRST.filter(isMeant));
     expect(rows.length).toBeGreaterThan(0);
-    expect(next).toBeUndefined();
   });
 
   test('the beginning of a webhook-id is enough', async () => {
     const whole = ROWS[59]?.deliveryId ?? '';
-    const { rows } = await readerOf(kind).find({ deliveryId: whole.slice(0, 29) }, 100);
+    const rows = await allOf(kind, { deliveryId: whole.slice(0, 29) });
     expect(rows).toEqual(NEWEST_FIRST.filter(({ deliveryId }) => deliveryId.startsWith(whole.slice(0, 29))));
   });
 
   test('a batch is found by its own id, and by those of its triggers', async () => {
-    const { rows } = await readerOf(kind).find({ deliveryId: 'batch-1' }, 100);
+    const rows = await allOf(kind, { deliveryId: 'batch-1' });
     expect(rows).toEqual(NEWEST_FIRST.filter(({ batchId }) => batchId === 'batch-1'));
     expect(rows).toHaveLength(2);
   });
