@@ -24,8 +24,8 @@ const values = optionsOf('npm run bench --', {
   members: 0,
   plain: false,
   cluster: false,
-  /** Each attempt is kept in PostgreSQL. */
-  log: false,
+  /** `postgres` or `file`: each attempt is kept there. */
+  log: '',
 });
 const ROUNDS = values.quick ? 1 : 3;
 const MEMBERS = values.members || (values.quick ? 50_000 : 200_000);
@@ -425,7 +425,7 @@ async function main(): Promise<void> {
     source,
     isPlain: values.plain,
     isOnCluster: values.cluster,
-    isLogged: values.log,
+    log: values.log,
   });
   const rows: Row[] = [];
   try {

@@ -8,7 +8,6 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { startDemoPostgres } from '../demo/postgres.ts';
-import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
 import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
@@ -17,6 +16,7 @@ import { loadConfig } from '../src/config/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';
 import { startRealServer } from '../chaos/cluster.ts';
 import { DEFAULT_LIMITS } from '../chaos/limits.ts';
+import { openLog } from '../chaos/log-place.ts';
 import { startFileServer } from '../chaos/server.ts';
 import { Endpoint } from './endpoint.ts';
 
@@ -58,8 +58,8 @@ export interface BenchStageOptions {
   readonly isOnCluster: boolean;
   /** Requests carry no bearer token and no signature: what those cost, against a run with them. */
   readonly isPlain: boolean;
-  /** Each attempt is kept in a PostgreSQL of its own, on this machine: what the delivery log costs. */
-  readonly isLogged?: boolean;
+  /** `postgres` or `file`: each attempt is kept there, on this machine: what the delivery log costs. Default: nowhere. */
+  readonly log?: string;
 }
 
 export async function openBenchStage(options: BenchStageOptions): Promise<BenchStage> {
@@ -72,7 +72,8 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     if (profiles.length < kept) profiles.push(profile);
   }
   const source = options.source === 'file' ? await fileSource(folder, users) : await postgresSource(folder, people);
-  const deliveryLog = options.isLogged === true ? await logDatabase() : undefined;
+  const { log: kindOfLog = '' } = options;
+  const deliveryLog = kindOfLog === '' ? undefined : await openLog(kindOfLog);
   const endpoint = await Endpoint.open();
   const { dynamicConfig } = DEFAULT_LIMITS;
   const temporal = options.isOnCluster
@@ -92,7 +93,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
       logLevel: 'error',
       network: { allowHttp: true, allowAddresses: ['127.0.0.0/8', '::1'] },
       authorizations: { bench: authorization },
-      ...(deliveryLog === undefined ? {} : { deliveryLog: { url: deliveryLog.url } }),
+      ...(deliveryLog === undefined ? {} : { deliveryLog: deliveryLog.place }),
     }),
   );
   const { TRIGGERS_PAYLOAD_KEYS } = process.env; // The workers hear of them, too: what encryption costs.
@@ -166,19 +167,6 @@ export async function endProcess(worker: ChildProcess | undefined): Promise<void
   const exited = once(worker, 'exit');
   worker.kill('SIGTERM');
   await exited;
-}
-
-/** A folder of its own: there may be another server in the stage's. */
-async function logDatabase() {
-  const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-bench-log-'));
-  const server = await Postgres.start(await findPostgres(folder), folder);
-  return {
-    url: server.urlOf('postgres'),
-    stop: async () => {
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
 }
 
 // Beside the sample's audiences, one of everybody, so that a backfill has a round number of members.

@@ -1,8 +1,11 @@
-// npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api] : everything is killed and everything fails, and the endpoints' ledgers
+// npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api --log postgres] : everything is killed and everything fails, and the endpoints' ledgers
 // say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { PostgresNotFound } from '../demo/postgres-server.ts';
+import type { LogPlace } from '../src/delivery-log/open-log.ts';
 import { startRealServer } from './cluster.ts';
 import type { Verdict } from './judge.ts';
+import type { LogVerdict } from './judge-log.ts';
+import { openLog } from './log-place.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { optionsOf } from './options.ts';
 import { type ChaosReport, runChaos } from './run.ts';
@@ -34,6 +37,8 @@ const values = optionsOf('npm run chaos --', {
   cluster: false,
   /** All triggers come through two processes of the HTTP API, which are killed as workers are. */
   api: false,
+  /** `postgres` or `file`: workers keep each attempt in a delivery log there, which is compared with the ledgers. */
+  log: '',
   /** Leaves the workers' logs where they are. */
   keep: false,
 });
@@ -53,6 +58,8 @@ function sumOf(report: ChaosReport, figure: (verdict: Verdict) => number): numbe
 
 function figuresOf(report: ChaosReport) {
   const sum = (figure: (verdict: Verdict) => number) => sumOf(report, figure);
+  const logSum = (figure: (verdict: LogVerdict) => number) =>
+    [...report.logVerdicts.values()].reduce((total, verdict) => total + figure(verdict), 0);
   const seconds = report.ms / 1000;
   return {
     seed: values.seed,
@@ -73,6 +80,14 @@ function figuresOf(report: ChaosReport) {
     requests: report.requests,
     kills: report.kills,
     ...(values.api ? { apiKills: report.apiKills, interruptions: report.interruptions } : {}),
+    ...(values.log === ''
+      ? {}
+      : {
+          logged: logSum(({ logged }) => logged),
+          unlogged: logSum(({ unlogged }) => unlogged),
+          unexplainedUnlogged: logSum(({ unexplainedUnlogged }) => unexplainedUnlogged),
+          inventedRows: logSum(({ invented }) => invented),
+        }),
     workerCrashes: report.crashes.length,
     apiCrashes: report.apiCrashes.length,
     workflowTaskFailures: report.log.workflowTaskFailures,
@@ -93,12 +108,23 @@ const MUST_BE_NONE = [
   'unexplainedDuplicates',
   'changedIds',
   'unexpected',
+  'unexplainedUnlogged',
+  'inventedRows',
   'workerCrashes',
   'apiCrashes',
   'workflowTaskFailures',
 ] as const;
 
 async function main(): Promise<void> {
+  const log = values.log === '' ? undefined : await openLog(values.log);
+  try {
+    await play(log?.place);
+  } finally {
+    await log?.stop();
+  }
+}
+
+async function play(deliveryLog: LogPlace | undefined): Promise<void> {
   const report = await runChaos(
     {
       triggers: values.triggers,
@@ -116,6 +142,7 @@ async function main(): Promise<void> {
       lead: values.lead,
       inlineEvery: values['inline-every'],
       limits: LIMITS,
+      ...(deliveryLog === undefined ? {} : { deliveryLog }),
       ...(values.cluster
         ? { startServer: (folder: string) => startRealServer(folder, LIMITS.dynamicConfig, say) }
         : {}),
@@ -125,13 +152,14 @@ async function main(): Promise<void> {
   );
   const figures = figuresOf(report);
   for (const [job, { violations }] of report.verdicts)
-    for (const violation of violations) console.error(`${job}: ${violation}`);
+    for (const violation of [...violations, ...(report.logVerdicts.get(job)?.violations ?? [])])
+      console.error(`${job}: ${violation}`);
   for (const crash of [...report.crashes, ...report.apiCrashes]) console.error(`ended by itself: ${crash}`);
   for (const { count, first } of report.log.complaints.values())
     console.error(`workers said ${count} times: ${first.slice(0, LONGEST_COMPLAINT)}`);
   if (values.keep) console.error(`The workers' logs are in ${report.folder}`);
   console.log(JSON.stringify(figures));
-  if (MUST_BE_NONE.some((figure) => figures[figure] > 0)) process.exitCode = 1;
+  if (MUST_BE_NONE.some((figure) => (figures[figure] ?? 0) > 0)) process.exitCode = 1;
 }
 
 try {

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type LogPlace, openDeliveryReader } from '../src/delivery-log/open-log.ts';
+import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { Dice } from '../demo/dice.ts';
 import { ApiFleet } from './api-fleet.ts';
 import { Calling } from './calling.ts';
 import { JobEndpoint } from './endpoint.ts';
 import { Faults } from './faults.ts';
 import { type Incidents, judge, type Verdict } from './judge.ts';
+import { judgeLog, type LogVerdict, rowsOf } from './judge-log.ts';
 import type { StageLimits } from './limits.ts';
 import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
@@ -40,12 +43,16 @@ export interface ChaosOptions {
   readonly inlineEvery: number;
   readonly limits: StageLimits;
   readonly startServer?: (folder: string) => Promise<ChaosServer>;
+  /** Where workers keep each attempt; absent: nowhere. */
+  readonly deliveryLog?: LogPlace;
   /** Hears a line every few seconds. */
   readonly onProgress: (line: string) => void;
 }
 
 export interface ChaosReport {
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** By job; empty without a delivery log. */
+  readonly logVerdicts: ReadonlyMap<string, LogVerdict>;
   /** Live triggers and members, over all jobs. */
   readonly expected: number;
   /** Live triggers that were not accepted before the end. */
@@ -78,6 +85,7 @@ const LOOK_MS = 100;
 const DOWN_AT = 0.4;
 const DOWN_MS = 2_000;
 const STATUS_AGAIN_MS = 500;
+const LOG_WRITTEN_MS = 3_000;
 
 interface Job {
   readonly jobId: string;
@@ -95,7 +103,9 @@ export async function runChaos(options: ChaosOptions, keepFolder: boolean): Prom
   const endpoints = await Promise.all(troubles.map((trouble, i) => JobEndpoint.open(`job-${i + 1}`, trouble)));
   try {
     const origins = endpoints.map(({ url }) => new URL(url).origin);
-    const stage = await openStage({ ...options, origins });
+    const { deliveryLog } = options;
+    const logged = deliveryLog === undefined ? {} : { config: () => ({ deliveryLog }) };
+    const stage = await openStage({ ...options, ...logged, origins });
     try {
       const { folder, server } = stage;
       const apis =
@@ -164,7 +174,9 @@ async function play(
     await faults.end().catch(() => undefined);
   }
   options.onProgress(line());
-  return report(stage, jobs, faults, startedAt);
+  const logVerdicts =
+    options.deliveryLog === undefined ? new Map() : await judgedLogs(options.deliveryLog, jobs, stage.fleet.kills);
+  return report(stage, jobs, faults, startedAt, logVerdicts);
 }
 
 async function startJob(
@@ -202,6 +214,23 @@ async function startJob(
   return { jobId, cap, endpoint, trouble, upstream, live: own.map(changeOf), members };
 }
 
+/** After all workers have had the time to write their last rows. */
+async function judgedLogs(
+  place: LogPlace,
+  jobs: readonly Job[],
+  kills: Incidents['kills'],
+): Promise<Map<string, LogVerdict>> {
+  await sleep(LOG_WRITTEN_MS);
+  const reader = openDeliveryReader(place, sealingWith([]));
+  const verdicts = new Map<string, LogVerdict>();
+  for (const { jobId, endpoint } of jobs) {
+    const rows = await rowsOf(reader, jobId);
+    verdicts.set(jobId, judgeLog(endpoint.requests(), rows, { kills, requestTimeoutMs: REQUEST_TIMEOUT_MS }));
+  }
+  await reader.close();
+  return verdicts;
+}
+
 async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: AbortSignal): Promise<void> {
   while (!timeIsUp.aborted) {
     const status = await jobs.status(jobId).catch(() => undefined);
@@ -215,6 +244,7 @@ function report(
   jobs: readonly Job[],
   faults: Faults,
   startedAt: number,
+  logVerdicts: ChaosReport['logVerdicts'],
 ): ChaosReport {
   const { outages } = faults;
   const repeated = new Set(
@@ -240,6 +270,7 @@ function report(
   const sum = (of: (job: Job) => number) => jobs.reduce((total, job) => total + of(job), 0);
   return {
     verdicts,
+    logVerdicts,
     expected: sum(({ live, members }) => live.length + members.length),
     notAccepted: sum(({ live, upstream }) => live.length - upstream.accepted),
     repeated: repeated.size,

@@ -109,7 +109,7 @@ export class DeliveryReader {
     const window = windowOf(asked);
     const now = Date.now();
     const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now));
-    // Of one job, the steps say all.
+    // For one job, the steps say all.
     const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
     return statsOf(asked, window, bySteps, byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' })));
   }

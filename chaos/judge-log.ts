@@ -1,0 +1,88 @@
+import type { DeliveryRow } from '../src/contract/delivery.ts';
+import type { DeliveryReader } from '../src/delivery-log/delivery-reader.ts';
+import type { Incidents, SeenRequest } from './judge.ts';
+
+/** How the delivery log and the endpoints' ledgers agree. */
+export interface LogVerdict {
+  /** Deliveries in the log. */
+  readonly logged: number;
+  /** Requests of which the ledger has a success, and the log no row. */
+  readonly unlogged: number;
+  /** Those of them that no kill explains. */
+  readonly unexplainedUnlogged: number;
+  /** Rows without a request. */
+  readonly invented: number;
+  readonly violations: readonly string[];
+}
+
+/** A killed worker loses rows that are younger than this: a quarter of a second, and the time to write them. */
+const UNWRITTEN_MS = 2_000;
+const MOST_WORDS = 20;
+const PAGE = 5_000;
+
+/** Compares what a job's endpoint saw with the rows of the log. @param requests of the job, in the order of their ends */
+export function judgeLog(
+  requests: readonly SeenRequest[],
+  rows: readonly DeliveryRow[],
+  { kills, requestTimeoutMs }: Pick<Incidents, 'kills' | 'requestTimeoutMs'>,
+): LogVerdict {
+  const violations: string[] = [];
+  const say = (text: string) => void (violations.length < MOST_WORDS && violations.push(text));
+  const logged = new Map<string, number>();
+  for (const { verdict, deliveryId } of rows)
+    if (verdict === 'delivered') logged.set(deliveryId, (logged.get(deliveryId) ?? 0) + 1);
+  let [unlogged, unexplainedUnlogged, invented] = [0, 0, 0];
+  for (const [deliveryId, successes] of successesById(requests)) {
+    const missing = successes.length - (logged.get(deliveryId) ?? 0);
+    if (missing <= 0) continue;
+    unlogged += missing;
+    const explained = successes.filter((success) => isExplained(success, kills, requestTimeoutMs)).length;
+    if (missing <= explained) continue;
+    unexplainedUnlogged += missing - explained;
+    say(`no row: ${deliveryId}, by ${successes.map(({ worker }) => worker).join(' and ')}`);
+  }
+  const asked = new Map<string, number>();
+  for (const { deliveryId } of requests) asked.set(deliveryId, (asked.get(deliveryId) ?? 0) + 1);
+  for (const [deliveryId, count] of logged) {
+    if (count <= (asked.get(deliveryId) ?? 0)) continue;
+    invented++;
+    say(`a row without a request: ${deliveryId}`);
+  }
+  return { logged: rows.length, unlogged, unexplainedUnlogged, invented, violations };
+}
+
+function successesById(requests: readonly SeenRequest[]): Map<string, SeenRequest[]> {
+  const byId = new Map<string, SeenRequest[]>();
+  for (const request of requests) {
+    const { answered, deliveryId } = request;
+    // Of a half answer, the status line decides.
+    if (answered !== 'half' && !(typeof answered === 'number' && answered >= 200 && answered < 300)) continue;
+    byId.set(deliveryId, [...(byId.get(deliveryId) ?? []), request]);
+  }
+  return byId;
+}
+
+/** Whether its sender was killed before it can have written the row, or had given the request up. */
+function isExplained(
+  { worker, arrivedAtMs, endedAtMs = Infinity }: SeenRequest,
+  kills: Incidents['kills'],
+  requestTimeoutMs: number,
+): boolean {
+  const killedAtMs = kills.get(worker);
+  return (
+    endedAtMs - arrivedAtMs >= requestTimeoutMs - 200 ||
+    (killedAtMs !== undefined && killedAtMs <= Math.min(endedAtMs, arrivedAtMs + requestTimeoutMs) + UNWRITTEN_MS)
+  );
+}
+
+/** All rows of a job. */
+export async function rowsOf(reader: DeliveryReader, jobId: string): Promise<DeliveryRow[]> {
+  const rows: DeliveryRow[] = [];
+  let next: string | undefined;
+  do {
+    const page = await reader.find({ jobId }, PAGE, next);
+    rows.push(...page.rows);
+    ({ next } = page);
+  } while (next !== undefined);
+  return rows;
+}
