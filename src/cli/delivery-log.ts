@@ -4,7 +4,8 @@ import { NoDeliveryLog } from '../client/errors.ts';
 import { configuredDeliveryLog, configuredPayloadKeys } from '../config/config.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { LOG_FILE } from '../delivery-log/file-log.ts';
-import { openDeliveryReader } from '../delivery-log/open-log.ts';
+import { type LogPlace, openDeliveryReader, openPersonRemoval } from '../delivery-log/open-log.ts';
+import type { PersonRemoval } from '../delivery-log/person-removal.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
 
 /** Where `triggers up` keeps its files, unless told otherwise. */
@@ -26,6 +27,16 @@ export async function withDeliveryLog<T>(use: (reader: DeliveryReader) => Promis
 
 /** The same log; undefined: there is none. */
 export function configuredReader(): DeliveryReader | undefined {
-  const place = configuredDeliveryLog() ?? (existsSync(join(UP_FOLDER, LOG_FILE)) ? { folder: UP_FOLDER } : undefined);
+  const place = configuredPlace();
   return place && openDeliveryReader(place, sealingWith(configuredPayloadKeys()));
+}
+
+/** To remove people from the same log; undefined: there is none. */
+export function configuredRemoval(): PersonRemoval | undefined {
+  const place = configuredPlace();
+  return place && openPersonRemoval(place);
+}
+
+function configuredPlace(): LogPlace | undefined {
+  return configuredDeliveryLog() ?? (existsSync(join(UP_FOLDER, LOG_FILE)) ? { folder: UP_FOLDER } : undefined);
 }

@@ -11,6 +11,7 @@ import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { deliveriesCommand } from './commands/deliveries.ts';
 import { editCommand, exportCommand } from './commands/edit.ts';
+import { forgetCommand } from './commands/forget.ts';
 import { historyCommand } from './commands/history.ts';
 import { ingestCommand } from './commands/ingest.ts';
 import { listCommand, statusCommand } from './commands/status.ts';
@@ -61,6 +62,7 @@ const COMMANDS: readonly CommandMaker[] = [
   stopCommand,
   watchCommand,
   deadLettersCommand,
+  forgetCommand,
   audiencesCommand,
   authorizationsCommand,
   secretsCommand,

@@ -425,6 +425,15 @@ export class AudienceNotFound extends TriggersError {
   }
 }
 
+/** Nothing is known of a person with this id. */
+export class PersonNotFound extends TriggersError {
+  static override readonly status = 404;
+  declare readonly user: string;
+  constructor(user: string) {
+    super(`Nothing is known of "${user}". An id is taken exactly as it is in triggers.`, { user });
+  }
+}
+
 /** A slug belongs to another audience now; nothing is done until an id says which one is meant. */
 export class AudienceMoved extends TriggersError {
   static override readonly exitCode = 2;

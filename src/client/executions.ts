@@ -75,9 +75,15 @@ export async function retainedUntil(
   { closeTime }: WorkflowExecutionDescription,
 ): Promise<number | undefined> {
   if (closeTime === undefined) return undefined;
+  const retention = await retentionMs(client);
+  return retention === undefined ? undefined : closeTime.getTime() + retention;
+}
+
+/** How long, in ms, the server keeps the history of a workflow after its end; undefined when unknown. */
+export async function retentionMs(client: Client): Promise<number | undefined> {
   const { config } = await client.workflowService.describeNamespace({ namespace: client.options.namespace });
   const retention = config?.workflowExecutionRetentionTtl;
-  return retention == null ? undefined : closeTime.getTime() + Number(retention.seconds ?? 0) * 1000;
+  return retention == null ? undefined : Number(retention.seconds ?? 0) * 1000;
 }
 
 const made = new WeakMap<Client, Client>();

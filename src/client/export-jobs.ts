@@ -58,6 +58,7 @@ import {
   withEvent,
 } from './push/push.ts';
 import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
+import { People } from './people.ts';
 import { Watches } from './watches.ts';
 
 export type { Asker, AuditAction, AuditChange, AuditEntry, Door } from '../contract/audit.ts';
@@ -98,6 +99,7 @@ export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/ed
 export * from './errors.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
 export type { JobNumbers, JobOverview, JobSummary, LastHour, OverviewOptions } from './jobs/job-list.ts';
+export type { PersonInJob, PersonPlaces, RemovedLetters } from './people.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
 export type { PushResult, Triggers } from './push/push.ts';
@@ -134,6 +136,8 @@ export class ExportJobs {
   readonly deadLetters: DeadLetters;
   /** Audiences whose changes are found by polling, for sources without an event stream. */
   readonly watches: Watches;
+  /** Where Temporal has a person, and how much of that can be removed. */
+  readonly people: People;
   readonly #uncheckedClient: Client;
   #isClosed = false;
   readonly #directory: JobDirectory;
@@ -156,6 +160,7 @@ export class ExportJobs {
     checkOptions('by', this.#asker);
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
+    this.people = new People(() => this.#client, this.#taskQueue, this.deadLetters);
     this.#directory = jobDirectory(client, this.#taskQueue);
     this.#destinations = new Destinations(() => destinationsIn(client, this.#taskQueue));
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);

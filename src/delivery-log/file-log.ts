@@ -131,8 +131,8 @@ function valuesOf(row: StoredRow): unknown[] {
   return [...trigger, attempt, verdict, status, code, durationMs, requestBytes, answer, worker, lane, exchange];
 }
 
-/** The delivery log in a folder, as it is read. */
-export function fileSql(folder: string): LogSql {
+/** The delivery log in a folder, as it is read; with `mayWrite`, also to change it. */
+export function fileSql(folder: string, mayWrite = false): LogSql {
   let opened: LibsqlDatabase.Database | undefined;
   return {
     timeText: (column) => column,
@@ -142,7 +142,7 @@ export function fileSql(folder: string): LogSql {
         return opened.prepare(numbered(text)).all(...values) as SqlRow[]; // Texts and numbers.
       } catch (error) {
         if (error instanceof Error && NO_TABLE.test(error.message)) return [];
-        throw fileError('read', folder, error);
+        throw fileError(mayWrite ? 'written' : 'read', folder, error);
       }
     },
     close: () => {

@@ -1,6 +1,8 @@
 import { DeliveryReader } from './delivery-reader.ts';
 import { fileSql, FileDeliveryStore } from './file-log.ts';
 import type { DeliveryStore } from './log-writer.ts';
+import type { LogSql } from './log-sql.ts';
+import { PersonRemoval } from './person-removal.ts';
 import type { LogDatabase } from './postgres-database.ts';
 import { postgresSql } from './postgres-sql.ts';
 import { PostgresDeliveryStore } from './postgres-store.ts';
@@ -19,8 +21,16 @@ export function openDeliveryStore(place: LogPlace & { readonly retentionDays: nu
 }
 
 export function openDeliveryReader(place: LogPlace, sealing: Sealing): DeliveryReader {
-  const sql = place.folder === undefined ? postgresSql(databaseOf(place)) : fileSql(place.folder);
-  return new DeliveryReader(sql, sealing);
+  return new DeliveryReader(sqlOf(place, false), sealing);
+}
+
+/** Unlike a reader, it may change the log. */
+export function openPersonRemoval(place: LogPlace): PersonRemoval {
+  return new PersonRemoval(sqlOf(place, true));
+}
+
+function sqlOf(place: LogPlace, mayWrite: boolean): LogSql {
+  return place.folder === undefined ? postgresSql(databaseOf(place), mayWrite) : fileSql(place.folder, mayWrite);
 }
 
 function databaseOf({ url, ...settings }: Extract<LogPlace, { folder?: undefined }>): LogDatabase {

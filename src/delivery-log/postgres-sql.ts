@@ -8,12 +8,13 @@ import { type LogDatabase, logConnection } from './postgres-database.ts';
 const CONNECTIONS = 4;
 /** SQLSTATE of a table that is not there: no worker has written yet. */
 const NO_TABLE = '42P01';
+const READ_ONLY = { options: '-c default_transaction_read_only=on' };
 const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
 
-/** The delivery log in PostgreSQL, as it is read. Does not connect yet. */
-export function postgresSql(database: LogDatabase): LogSql {
+/** The delivery log in PostgreSQL, as it is read; with `mayWrite`, also to change it. Does not connect yet. */
+export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
   const { settings, shown } = logConnection(database);
-  const pool = new Pool({ ...settings, max: CONNECTIONS, options: '-c default_transaction_read_only=on' });
+  const pool = new Pool({ ...settings, max: CONNECTIONS, ...(mayWrite ? {} : READ_ONLY) });
   // A connection that ends while unused does not matter, but without a listener it would end the process.
   pool.on('error', () => undefined);
   return {
@@ -23,7 +24,7 @@ export function postgresSql(database: LogDatabase): LogSql {
         return (await pool.query({ text, values: [...values], types: AS_TEXT })).rows;
       } catch (error) {
         if (codeOf(error) === NO_TABLE) return [];
-        throw new DeliveryLogError('read', `PostgreSQL, ${shown}`, postgresWords(error), error);
+        throw new DeliveryLogError(mayWrite ? 'written' : 'read', `PostgreSQL, ${shown}`, postgresWords(error), error);
       }
     },
     close: async () => await pool.end(),

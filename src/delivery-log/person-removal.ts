@@ -1,0 +1,50 @@
+import type { LogSql } from './log-sql.ts';
+
+/** How much of a person a delivery log has. */
+export interface LoggedPerson {
+  /** Attempts for this person. */
+  readonly rows: number;
+  /** Rows of others whose request or answer was for a batch with this person in it. */
+  readonly shared: number;
+}
+
+const OWN = 'person = $1';
+/** The request of a batch is kept with one of its rows, and any of them may have the answer. */
+const SHARED = `person <> $1 AND (exchange IS NOT NULL OR answer IS NOT NULL)
+  AND batch_id IN (SELECT batch_id FROM deliveries WHERE ${OWN})`;
+
+/** Removes a person from a delivery log. Each method throws DeliveryLogError. */
+export class PersonRemoval {
+  readonly #sql: LogSql;
+
+  /** @param sql a database that may be written. */
+  constructor(sql: LogSql) {
+    this.#sql = sql;
+  }
+
+  async count(user: string): Promise<LoggedPerson> {
+    return { rows: await this.#count(OWN, user), shared: await this.#count(SHARED, user) };
+  }
+
+  /** Deletes the person's rows. Rows of others who shared a batch with the person lose what was sent and answered. */
+  async remove(user: string): Promise<LoggedPerson> {
+    // In this order: the person's own rows name the batches. If the second statement fails, both can be done again.
+    const cleared = `UPDATE deliveries SET exchange = NULL, answer = NULL WHERE ${SHARED} RETURNING attempt`;
+    const shared = await this.#sql.query({ text: cleared, values: [user] });
+    const deleted = `DELETE FROM deliveries WHERE ${OWN} RETURNING attempt`;
+    const rows = await this.#sql.query({ text: deleted, values: [user] });
+    return { rows: rows.length, shared: shared.length };
+  }
+
+  async close(): Promise<void> {
+    await this.#sql.close();
+  }
+
+  async #count(where: string, user: string): Promise<number> {
+    const [found] = await this.#sql.query({
+      text: `SELECT count(*) AS n FROM deliveries WHERE ${where}`,
+      values: [user],
+    });
+    return Number(found?.['n'] ?? 0);
+  }
+}
