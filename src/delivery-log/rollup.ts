@@ -24,9 +24,13 @@ interface RollupPeriod {
 export const MINUTES: RollupPeriod = { table: 'delivery_minutes', seconds: 60, keptDays: 8 };
 export const HOURS: RollupPeriod = { table: 'delivery_hours', seconds: 3_600, keptDays: 400 };
 
-/** Counts rows for each table. */
+/** Counts rows for each table. They are in order, so that two writers never wait for each other's. */
 export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable, Rollup[]])[] {
-  return [MINUTES, HOURS].map(({ table, seconds }) => [table, rollUp(rows, seconds)]);
+  const minutes = inOrder(byMinute(rows));
+  return [
+    [MINUTES.table, minutes],
+    [HOURS.table, inOrder(byHour(minutes))],
+  ];
 }
 
 /** When (epoch seconds) the periods begin that each table still keeps. */
@@ -49,19 +53,49 @@ function middleOf(bucket: number): number {
   return 2 ** (bucket / BUCKETS_PER_DOUBLING);
 }
 
-/** Counts rows. They are in order, so that two writers never wait for each other's. @param seconds how long a period lasts. */
-function rollUp(rows: readonly DeliveryRow[], seconds: number): Rollup[] {
-  const byKey = new Map<string, Rollup>();
-  for (const { at, jobId, verdict, status, code, durationMs } of rows) {
-    const began = Math.floor(Date.parse(at) / 1000 / seconds) * seconds;
-    const outcome = String(status ?? code ?? '');
+/** By what they have in common. This is done with each delivery. */
+function byMinute(rows: readonly DeliveryRow[]): Map<string, Rollup> {
+  const rollups = new Map<string, Rollup>();
+  for (const { at, jobId, verdict, status, code = '', durationMs } of rows) {
     const bucket = bucketOf(durationMs);
-    const key = `${jobId} ${began} ${verdict} ${outcome} ${bucket}`;
-    const known = byKey.get(key);
-    if (known === undefined) byKey.set(key, { began, jobId, verdict, outcome, bucket, count: 1 });
+    const key = `${jobId} ${at.slice(0, MINUTE_LENGTH)} ${verdict} ${status ?? code} ${bucket}`;
+    const known = rollups.get(key);
+    if (known === undefined)
+      rollups.set(key, {
+        began: beginOf(Date.parse(at) / 1000, MINUTES),
+        jobId,
+        verdict,
+        outcome: String(status ?? code),
+        bucket,
+        count: 1,
+      });
     else known.count++;
   }
-  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
+  return rollups;
+}
+
+/** The date and the minute of an RFC 3339 time in UTC. */
+const MINUTE_LENGTH = '2026-11-30T12:00'.length;
+
+function byHour(minutes: readonly Rollup[]): Map<string, Rollup> {
+  const rollups = new Map<string, Rollup>();
+  for (const minute of minutes) {
+    const { jobId, verdict, outcome, bucket, count } = minute;
+    const began = beginOf(minute.began, HOURS);
+    const key = `${jobId} ${began} ${verdict} ${outcome} ${bucket}`;
+    const known = rollups.get(key);
+    if (known === undefined) rollups.set(key, { ...minute, began });
+    else known.count += count;
+  }
+  return rollups;
+}
+
+function beginOf(seconds: number, period: RollupPeriod): number {
+  return Math.floor(seconds / period.seconds) * period.seconds;
+}
+
+function inOrder(rollups: ReadonlyMap<string, Rollup>): Rollup[] {
+  return [...rollups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
 }
 
 /** The duration, in ms and to within 10 %, that this share of the requests did not exceed; undefined: there were none. */
