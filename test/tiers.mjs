@@ -90,6 +90,7 @@ export const TIERS = {
     'e2e/chaos',
     'e2e/cli-worker',
     'e2e/console',
+    'e2e/console-deliveries',
     'e2e/console-mishaps',
     'e2e/continue-as-new',
     'e2e/encryption',

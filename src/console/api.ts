@@ -41,6 +41,8 @@ export interface Asking {
   /** Sent as it is. */
   readonly file?: { readonly type: string; readonly content: Blob };
   readonly signal?: AbortSignal;
+  /** The type of the answer, which is then text as it is. Default: JSON. */
+  readonly accept?: string;
   /** Whether the page asks by itself, again and again. Such requests do not count as use of a session, which would otherwise never end. */
   readonly isRepeated?: boolean;
 }
@@ -61,13 +63,14 @@ export function whenRefused(call: typeof onRefused): void {
  */
 export async function ask<T>(
   path: string,
-  { method = 'GET', body, file, signal, isRepeated = false }: Asking = {},
+  { method = 'GET', body, file, signal, accept, isRepeated = false }: Asking = {},
 ): Promise<T> {
   const init: RequestInit = {
     method,
     headers: {
       ...(isRepeated ? {} : OURS),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(accept === undefined ? {} : { accept }),
       ...(file === undefined ? {} : { 'content-type': file.type }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -85,7 +88,7 @@ export async function ask<T>(
     if (signal?.aborted === true && !isTimeUp) throw error;
     throw new ApiFailure(0, { code: 'NoAnswer', detail: 'The API does not answer.' });
   }
-  if (response.ok) return (text === '' ? undefined : parseJson(text)) as T;
+  if (response.ok) return (accept !== undefined ? text : text === '' ? undefined : parseJson(text)) as T;
   const failure = new ApiFailure(response.status, problemOf(response, text));
   if (response.status === 401 && path !== '/v1/session') onRefused('nobody');
   if (response.status === 403) onRefused('not-allowed');
@@ -135,14 +138,20 @@ const RETRY_MS = 10_000;
  * silent.
  */
 const LATEST_MS = 15_000;
+/** A page is told of a stream's events at most this often, in ms. */
+const TELL_MS = 500;
+/** A stream of new things looks twice, a second apart, before it tells of any. */
+const BEGIN_MS = 1_500;
 /** A second press within this many ms is a double click, and is meant for the previous button. */
 const DOUBLE_PRESS_MS = 500;
 
 /**
  * The API's answer to a GET; undefined requests nothing. With `everyMs` the page asks again and again while it is visible, each time this long after
  * the last answer.
+ *
+ * @param moving the end of the path, which is another one at each request: a time.
  */
-export function useFetched<T>(path: string | undefined, everyMs?: number): Fetched<T> {
+export function useFetched<T>(path: string | undefined, everyMs?: number, moving = (): string => ''): Fetched<T> {
   const [answer, setAnswer] = useState<{ path: string; value?: T; answeredAtMs?: number; failure?: ApiFailure }>();
   const [round, setRound] = useState(0);
   useEffect(() => {
@@ -152,7 +161,7 @@ export function useFetched<T>(path: string | undefined, everyMs?: number): Fetch
     const run = async (): Promise<void> => {
       for (let failures = 0, times = 0; !signal.aborted; times++) {
         try {
-          const value = await ask<T>(path, {
+          const value = await ask<T>(path + moving(), {
             signal: everyMs === undefined ? signal : inTime(signal),
             isRepeated: times > 0,
           });
@@ -179,6 +188,46 @@ export function useFetched<T>(path: string | undefined, everyMs?: number): Fetch
   const again = useCallback(() => setRound((last) => last + 1), []);
   const { path: _, ...current } = answer?.path === path && answer !== undefined ? answer : { path };
   return { ...current, again };
+}
+
+/**
+ * Tells of a stream's events of one name while the page is visible; undefined: there is no stream. One that breaks begins again.
+ *
+ * @param onSome takes the events since it was last called, oldest first.
+ * @param onBegin is called when they begin to come, or cannot: the page asks for what is there by then.
+ */
+export function useStream<T>(
+  path: string | undefined,
+  event: string,
+  { onSome, onBegin }: { readonly onSome: (some: readonly T[]) => void; readonly onBegin: () => void },
+): void {
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    if (path === undefined) return undefined;
+    const ending = new AbortController();
+    const { signal } = ending;
+    const later = async (ms: number, act: () => void): Promise<void> => {
+      await pause(ms, signal);
+      if (!signal.aborted) act();
+    };
+    const next = (): void => setRound((last) => last + 1);
+    const open = (): void => {
+      const source = new EventSource(path);
+      const some: T[] = [];
+      const timer = setInterval(() => some.length > 0 && onSome(some.splice(0)), TELL_MS);
+      source.addEventListener(event, ({ data }: MessageEvent<string>) => some.push(parseJson(data) as T));
+      source.addEventListener('open', () => void later(BEGIN_MS, onBegin));
+      source.addEventListener('error', () => {
+        if (source.readyState !== EventSource.CLOSED) return; // The browser connects again.
+        onBegin();
+        void later(RETRY_MS, next);
+      });
+      document.addEventListener('visibilitychange', next, { signal });
+      signal.addEventListener('abort', () => (clearInterval(timer), source.close()));
+    };
+    void seen(signal).then(() => later(0, open));
+    return () => ending.abort();
+  }, [path, event, round]);
 }
 
 function inTime(signal: AbortSignal): AbortSignal {

@@ -2,6 +2,7 @@ import { type ComponentChildren, type JSX, render } from 'preact';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { useEffect, useErrorBoundary } from 'preact/hooks';
 import { DeadLettersPage } from './pages/dead-letters.tsx';
+import { DeliveriesPage } from './pages/deliveries.tsx';
 import { InputsPage } from './pages/inputs.tsx';
 import { EditJobPage } from './pages/edit-job.tsx';
 import { JobPage } from './pages/job.tsx';
@@ -14,6 +15,7 @@ import { Signed, signOut, useSession } from './session.tsx';
 const PLACES = [
   ['/', 'Jobs'],
   ['/people', 'Find a person'],
+  ['/deliveries', 'Deliveries'],
   ['/dead-letters', 'Dead letters'],
   ['/inputs', 'Inputs'],
 ] as const;
@@ -106,6 +108,7 @@ function Console(): JSX.Element {
               <Route path="/jobs/:job" component={JobPage} />
               <Route path="/jobs/:job/edit" component={EditJobPage} />
               <Route path="/people" component={PeoplePage} />
+              <Route path="/deliveries" component={DeliveriesPage} />
               <Route path="/dead-letters" component={DeadLettersPage} />
               <Route path="/inputs" component={InputsPage} />
               <Route default component={NotFound} />

@@ -50,7 +50,7 @@ export function State({
   tone = toneOf(state),
 }: {
   readonly state: string;
-  readonly tone?: string;
+  readonly tone?: string | undefined;
 }): JSX.Element {
   return (
     <span class={`state ${tone}`}>
@@ -174,12 +174,24 @@ export function Loading({ what }: { readonly what: string }): JSX.Element {
   );
 }
 
+interface CopyProps extends Children {
+  readonly text: string;
+  /** Its name for those who do not see what stands beside it. */
+  readonly label?: string;
+}
+
+export function Copy({ text, label, children = 'copy' }: CopyProps): JSX.Element {
+  const [isCopied, setCopied] = useState(false);
+  const copy = (): void => void navigator.clipboard.writeText(text).then(() => setCopied(true));
+  return (
+    <button type="button" class="plain" onClick={copy} aria-label={label}>
+      {isCopied ? 'copied' : children}
+    </button>
+  );
+}
+
 /** The terminal command for the same action. */
 export function Command({ children }: { readonly children: string }): JSX.Element {
-  const [isCopied, setCopied] = useState(false);
-  const copy = (): void => {
-    void navigator.clipboard.writeText(children).then(() => setCopied(true));
-  };
   return (
     <div class="command">
       <code>
@@ -193,9 +205,29 @@ export function Command({ children }: { readonly children: string }): JSX.Elemen
             </Fragment>
           ))}
       </code>
-      <button type="button" class="plain" onClick={copy} aria-label={`Copy: ${children}`}>
-        {isCopied ? 'copied' : 'copy'}
-      </button>
+      <Copy text={children} label={`Copy: ${children}`} />
+    </div>
+  );
+}
+
+interface ChoiceProps<T extends string> {
+  readonly label: string;
+  readonly of: readonly T[];
+  readonly chosen: T;
+  readonly choose: (one: T) => void;
+}
+
+/** One of a few, as buttons; further buttons may follow. */
+export function Choice<T extends string>(props: ChoiceProps<T> & Children): JSX.Element {
+  const { label, of, chosen, choose, children } = props;
+  return (
+    <div class="choice" role="group" aria-label={label}>
+      {of.map((one) => (
+        <button type="button" key={one} aria-pressed={one === chosen} onClick={() => choose(one)}>
+          {one}
+        </button>
+      ))}
+      {children}
     </div>
   );
 }
@@ -344,6 +376,22 @@ export function Head({ columns, numbers = [] }: HeadProps): JSX.Element {
         ))}
       </tr>
     </thead>
+  );
+}
+
+export type Figure = readonly [name: string, value: string, href?: string, tone?: string];
+
+/** A few numbers in a row; some lead to more about them. */
+export function FigureList({ figures }: { readonly figures: readonly Figure[] }): JSX.Element {
+  return (
+    <dl class="figures">
+      {figures.map(([name, value, href, tone = '']) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class={tone}>{href === undefined ? value : <a href={href}>{value}</a>}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

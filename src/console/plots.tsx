@@ -2,10 +2,9 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { LastHour } from '../client/jobs/job-list.ts';
-import type { JobTrend, TrendPoint } from '../contract/job-status.ts';
+import type { JobTrend } from '../contract/job-status.ts';
 import { shownCount } from '../domain/shown.ts';
-import { Head } from './parts.tsx';
-import { clockTime, utc } from './words.ts';
+import { Choice, Head, Time } from './parts.tsx';
 
 const SPARK = { width: 120, height: 22 };
 const MINUTES = 60;
@@ -45,50 +44,58 @@ export function TrendPlots({ trend }: { readonly trend: JobTrend }): JSX.Element
     <section class="trend" aria-labelledby="trend-title">
       <header>
         <h2 id="trend-title">{span === 'hour' ? 'The last hour' : 'The last day'}</h2>
-        <div class="choice" role="group" aria-label="Span">
-          {(['hour', 'day'] as const).map((one) => (
-            <button type="button" key={one} aria-pressed={one === span} onClick={() => setSpan(one)}>
-              {one}
-            </button>
-          ))}
+        <Choice label="Span" of={['hour', 'day']} chosen={span} choose={setSpan}>
           <button type="button" aria-pressed={isTable} onClick={() => setTable(!isTable)}>
             table
           </button>
-        </div>
+        </Choice>
       </header>
       {points.length === 0 ? (
         <p class="quiet">No activity yet.</p>
       ) : isTable ? (
-        <TrendTable points={points} />
+        <StepTable
+          names={['Delivered', 'Failed attempts', 'Waiting at the end']}
+          steps={points.map(({ at, delivered, failed, waiting }) => ({ at, numbers: [delivered, failed, waiting] }))}
+        />
       ) : (
         <>
-          <Plot points={points} series={['delivered', 'failed']} span={span} height={150} />
-          <Plot points={points} series={['waiting']} span={span} height={100} />
+          <Plot points={points} series={['delivered', 'failed']} height={150} span={span} {...STEPS[span]} />
+          <Plot points={points} series={['waiting']} height={100} span={span} {...STEPS[span]} />
         </>
       )}
     </section>
   );
 }
 
-function TrendTable({ points }: { readonly points: readonly TrendPoint[] }): JSX.Element {
+interface StepTableProps {
+  readonly names: readonly string[];
+  /** Oldest first. */
+  readonly steps: readonly { readonly at: string; readonly numbers: readonly number[]; readonly href?: string }[];
+}
+
+/** The numbers of a plot, newest first. */
+export function StepTable({ names, steps }: StepTableProps): JSX.Element {
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label="Numbers">
       <table>
-        <Head
-          columns={['From', 'Delivered', 'Failed attempts', 'Waiting at the end']}
-          numbers={['Delivered', 'Failed attempts', 'Waiting at the end']}
-        />
+        <Head columns={['From', ...names]} numbers={names} />
         <tbody>
-          {points.toReversed().map(({ at, delivered, failed, waiting }) => (
+          {steps.toReversed().map(({ at, numbers, href }) => (
             <tr key={at}>
               <td>
-                <time dateTime={at} title={utc(at)}>
-                  {clockTime(at, Date.now())}
-                </time>
+                {href === undefined ? (
+                  <Time at={at} clock />
+                ) : (
+                  <a href={href}>
+                    <Time at={at} clock />
+                  </a>
+                )}
               </td>
-              <td class="number">{shownCount(delivered)}</td>
-              <td class="number">{shownCount(failed)}</td>
-              <td class="number">{shownCount(waiting)}</td>
+              {numbers.map((n, i) => (
+                <td key={names[i]} class="number">
+                  {shownCount(n)}
+                </td>
+              ))}
             </tr>
           ))}
         </tbody>
@@ -97,19 +104,26 @@ function TrendTable({ points }: { readonly points: readonly TrendPoint[] }): JSX
   );
 }
 
-type Series = 'delivered' | 'failed' | 'waiting';
+type Series = 'delivered' | 'failed' | 'waiting' | 'p95';
 
 interface PlotProps {
-  readonly points: readonly TrendPoint[];
+  /** Oldest first; all steps. */
+  readonly points: readonly ({ readonly at: string } & { readonly [one in Series]?: number })[];
   readonly series: readonly Series[];
-  readonly span: 'hour' | 'day';
   readonly height: number;
+  /** The last how long, in words. */
+  readonly span: string;
+  readonly spanS: number;
+  readonly stepS: number;
+  /** Takes the beginning of a step that is clicked. */
+  readonly onPick?: (at: Date) => void;
 }
 
-const SPAN_S = { hour: 3600, day: 86_400 };
-const STEP_S = { hour: 60, day: 900 };
+/** The spans of a job's trend. */
+const STEPS = { hour: { spanS: 3600, stepS: 60 }, day: { spanS: 86_400, stepS: 900 } };
 
-function Plot({ points, series, span, height }: PlotProps): JSX.Element {
+/** Bars, one beside the other, up to now. */
+export function Plot({ points, series, height, span, spanS, stepS, onPick }: PlotProps): JSX.Element {
   const ref = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const dataOf = (): uPlot.AlignedData => [
@@ -121,8 +135,12 @@ function Plot({ points, series, span, height }: PlotProps): JSX.Element {
   useEffect(() => {
     const { current } = ref;
     if (current === null) return undefined;
-    const made = new uPlot(options(current, kind.split(' ') as Series[], span, height), dataOf(), current);
+    const made = new uPlot(options(current, kind.split(' ') as Series[], { spanS, stepS, height }), dataOf(), current);
     plot.current = made;
+    made.over.addEventListener('click', () => {
+      const at = made.data[0][made.cursor.idxs?.[0] ?? -1];
+      if (at !== undefined) onPick?.(new Date(at * 1000));
+    });
     const resized = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height }));
     resized.observe(current);
     const scheme = matchMedia('(prefers-color-scheme: dark)');
@@ -133,32 +151,42 @@ function Plot({ points, series, span, height }: PlotProps): JSX.Element {
       resized.disconnect();
       made.destroy();
     };
-  }, [span, kind, height]);
+  }, [spanS, kind, height]);
   useEffect(() => plot.current?.setData(dataOf()), [points]);
-  const sum = (one: Series): number => points.reduce((total, point) => total + point[one], 0);
-  const totals = series.map((one) =>
-    one === 'waiting' ? `${points.at(-1)?.waiting ?? 0} waiting now` : `${sum(one)} ${one}`,
-  );
-  return <div ref={ref} class="plot" role="img" aria-label={`${totals.join(', ')} in the last ${span}`} />;
+  const totals = series.map((one) => {
+    const numbers = points.map((point) => point[one] ?? 0);
+    if (one === 'waiting') return `${numbers.at(-1) ?? 0} waiting now`;
+    if (one === 'p95') return `p95 at most ${Math.max(...numbers)} ms`;
+    return `${numbers.reduce((sum, n) => sum + n, 0)} ${one}`;
+  });
+  const name = `${totals.join(', ')} in the last ${span}`;
+  return <div ref={ref} class={onPick === undefined ? 'plot' : 'plot picked'} role="img" aria-label={name} />;
 }
 
-function options(element: Element, series: readonly Series[], span: 'hour' | 'day', height: number): uPlot.Options {
+type Measures = Pick<PlotProps, 'spanS' | 'stepS' | 'height'>;
+
+function options(element: Element, series: readonly Series[], { spanS, stepS, height }: Measures): uPlot.Options {
   const colour = (name: string) => () => getComputedStyle(element).getPropertyValue(name);
   const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
   const bars = uPlot.paths.bars?.({ size: [0.8, 40], align: 1 });
   return {
     width: element.clientWidth,
     height,
-    cursor: { y: false, drag: { x: false, y: false } },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false },
+      // A bar is right of its time.
+      dataIdx: ({ data: [times] }, _, nearest, atS) => Math.max(0, (times[nearest] ?? 0) > atS ? nearest - 1 : nearest),
+    },
     legend: { live: true },
     scales: {
       x: {
-        range: () => [Math.floor(Date.now() / 1000 / STEP_S[span]) * STEP_S[span] - SPAN_S[span], Date.now() / 1000],
+        range: () => [Math.floor(Date.now() / 1000 / stepS) * stepS - spanS, Date.now() / 1000],
       },
       y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] },
     },
     axes: [
-      { ...axis, size: 26, gap: 4, space: 80, values: (_, splits) => splits.map((at) => clock(at)) },
+      { ...axis, size: 26, gap: 4, space: 80, values: (_, splits) => splits.map((at) => clock(at, spanS)) },
       {
         ...axis,
         size: 56,
@@ -167,9 +195,9 @@ function options(element: Element, series: readonly Series[], span: 'hour' | 'da
       },
     ],
     series: [
-      { label: 'From', value: (_, at) => (at === null ? '–' : clock(at)) },
+      { label: 'From', value: (_, at) => (at === null ? '–' : clock(at, spanS)) },
       ...series.map((one): uPlot.Series => ({
-        label: one,
+        label: one === 'p95' ? 'p95, ms' : one,
         stroke: colour(`--${one}`),
         fill: colour(`--${one}-fill`),
         width: 1,
@@ -181,6 +209,8 @@ function options(element: Element, series: readonly Series[], span: 'hour' | 'da
   };
 }
 
-function clock(atS: number): string {
-  return new Date(atS * 1000).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', hour12: false });
+/** A time; in a span of more than a day, with its day. */
+function clock(atS: number, spanS: number): string {
+  const day = spanS > STEPS.day.spanS ? ({ month: 'short', day: 'numeric' } as const) : {};
+  return new Date(atS * 1000).toLocaleString(undefined, { ...day, hour: '2-digit', minute: '2-digit', hour12: false });
 }

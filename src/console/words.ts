@@ -1,4 +1,5 @@
 import type { JobStatus } from '../contract/job-status.ts';
+import type { ShownRequest } from '../contract/sample.ts';
 import { hasStopped, capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
@@ -85,9 +86,25 @@ function stoppedSentence({ state, kept, recoverableUntil, problems }: JobStatus,
   return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
 }
 
-/** A word of a command, quoted if a shell would split it. */
+/** A word of a command, quoted if a shell would split it. Characters that control a terminal are escaped. */
 export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (printable(text) === text) return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return `$'${printable(text.replaceAll(/[\\']/g, String.raw`\$&`))}'`;
+}
+
+/** The command that sends the same request. Where a secret is hidden, it has `…`. */
+export function curlOf({ method, url, headers, body }: ShownRequest): string {
+  const words = [
+    'curl',
+    '--globoff',
+    '--request',
+    method,
+    url,
+    ...headers.flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
+    ...(body === '' ? [] : ['--data-raw', body]),
+  ];
+  return words.map(shellWord).join(' ');
 }
 
 /** The place for each remedy. */

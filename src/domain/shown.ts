@@ -228,6 +228,9 @@ export function andLetters(count: number): string {
     : `, and ${count} dead letters that only it can send`;
 }
 
+/** Deeper lines are not indented further: they would consist of spaces. */
+const MOST_DEPTH = 40;
+
 /**
  * JSON in lines for people, printable, every value as it is written: parsing and writing it again would lose digits. Truncated JSON is
  * shown as far as it goes.
@@ -238,12 +241,12 @@ export function indentedJson(json: string): string[] {
   const lines = [''];
   let depth = 0;
   const write = (text: string): void => void lines.push((lines.pop() ?? '') + text);
-  const breakLine = (): void => void lines.push('  '.repeat(depth));
+  const breakLine = (): void => void lines.push('  '.repeat(Math.min(depth, MOST_DEPTH)));
   tokens.forEach((token, i) => {
     const isEmpty = (token === '{' && tokens[i + 1] === '}') || (token === '[' && tokens[i + 1] === ']');
     const closesEmpty = (token === '}' && tokens[i - 1] === '{') || (token === ']' && tokens[i - 1] === '[');
     if (/^[}\]]$/.test(token) && !closesEmpty) {
-      depth--;
+      depth = Math.max(0, depth - 1); // An endpoint may answer anything.
       breakLine();
     }
     write(token === ':' ? ': ' : printable(token));

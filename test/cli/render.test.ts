@@ -190,6 +190,8 @@ test('on a terminal a body is indented, with every number and text as it is writ
     '}',
   ]);
   expect(indentedJson('{"text":"cut in the mid')).toEqual(['{', '  "text": "cut in the mid']);
+  expect(indentedJson('{}}]}')).toEqual(['{}', '}', ']', '}']);
+  expect(indentedJson('['.repeat(10_000)).join('').length).toBeLessThan(1_000_000);
 });
 
 test('a body that was cut says how much there is yet', () => {

@@ -5,6 +5,7 @@ import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../
 import { indentedJson, counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { JobLink, TriggerRows, WhoCells } from '../about.tsx';
 import { ApiFailure, ask, pathOf, useFetched, useAction, useNow } from '../api.ts';
 import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -203,16 +204,9 @@ function Letters(props: { readonly letters: readonly DeadLetterSummary[]; readon
               <td data-name="Failed at">
                 <Time at={diedAt} clock />
               </td>
-              <td data-name="Person">
-                <a href={`/people?user=${encodeURIComponent(user)}`}>
-                  <Clipped text={user} most={40} />
-                </a>
-              </td>
-              <td data-name="Event">
-                {printable(event)} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
-              </td>
+              <WhoCells {...{ user, event, audience }} />
               <td data-name="Job">
-                <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>
+                <JobLink jobId={jobId} />
               </td>
               <td data-name="Failure">
                 <Clipped text={failure} most={80} />
@@ -282,23 +276,7 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
       {letter !== undefined && (
         <>
           <dl class="rows">
-            <dt>Person</dt>
-            <dd>
-              <a href={`/people?user=${encodeURIComponent(letter.user)}`}>
-                <Clipped text={letter.user} />
-              </a>
-            </dd>
-            <dt>Event</dt>
-            <dd>
-              {letter.event} <bdi class="tag">{printable(letter.audience.slug)}</bdi>{' '}
-              <span class="quiet">
-                <Time at={letter.at} clock />
-              </span>
-            </dd>
-            <dt>Job</dt>
-            <dd>
-              <a href={`/jobs/${encodeURIComponent(letter.jobId)}`}>{printable(letter.jobId)}</a>
-            </dd>
+            <TriggerRows {...letter} audience={letter.audience.slug} />
             <dt>State</dt>
             <dd>
               <State state={letter.state} {...(letter.state === 'waiting' ? { tone: 'caution' } : {})} />

@@ -1,15 +1,17 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { definedOf } from '../../domain/json.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { hasStopped, printable, shownCount } from '../../domain/shown.ts';
 import { backfillProgress, settledOf, statusRows } from '../../domain/status-rows.ts';
-import { failureInWords } from '../../domain/verdict.ts';
+import { AttemptCells } from '../about.tsx';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import {
+  Choice,
   Clipped,
+  type Figure,
+  FigureList,
   Head,
   Failure,
   Loading,
@@ -25,6 +27,7 @@ import { useSession } from '../session.tsx';
 import { ago, inLocalTime, jobSentence } from '../words.ts';
 import { History } from './history.tsx';
 import { BackfillActions, JobActions } from './job-actions.tsx';
+import { JobDeliveries } from './job-deliveries.tsx';
 
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
@@ -74,6 +77,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <Backfill status={status} onDone={again} />
       <Figures status={status} />
       {trend !== undefined && <TrendPlots trend={trend} />}
+      <JobDeliveries key={job} job={job} />
       <div class="columns">
         <Attempts job={job} isShownAbove={failure !== undefined} />
         <Facts status={status} />
@@ -137,26 +141,20 @@ function Figures({ status }: { readonly status: JobStatus }): JSX.Element {
     deadLettersWaiting = 0,
     ratePerSecond,
   } = status;
-  const figures: [name: string, value: string, href?: string][] = [
+  const figures: Figure[] = [
     ['received', shownCount(received)],
     ['delivered', shownCount(delivered)],
     ['a second, last minute', String(ratePerSecond.oneMinute)],
     ['in flight', `${inFlight} of ${parallelRequestCount}`],
     ['waiting', shownCount(status.kept?.waiting ?? waiting)],
-    ['dead letters', shownCount(deadLettersWaiting), `/dead-letters?job=${encodeURIComponent(status.jobId)}`],
+    [
+      'dead letters',
+      shownCount(deadLettersWaiting),
+      `/dead-letters?job=${encodeURIComponent(status.jobId)}`,
+      deadLettersWaiting > 0 ? 'bad' : '',
+    ],
   ];
-  return (
-    <dl class="figures">
-      {figures.map(([name, value, href]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd class={name === 'dead letters' && deadLettersWaiting > 0 ? 'bad' : ''}>
-            {href === undefined ? value : <a href={href}>{value}</a>}
-          </dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <FigureList figures={figures} />;
 }
 
 /** Rows about which another part of the page says more. */
@@ -223,7 +221,8 @@ interface AttemptsProps {
 }
 
 function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
-  const [isFailed, setFailed] = useState(false);
+  const [which, setWhich] = useState<'all' | 'failed'>('all');
+  const isFailed = which === 'failed';
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
   const fetched = useFetched<{ attempts: Attempt[] }>(path, ATTEMPTS_MS);
   const { value, failure } = fetched;
@@ -232,14 +231,7 @@ function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
     <section class="panel" aria-labelledby="attempts">
       <header>
         <h2 id="attempts">Recent attempts</h2>
-        <div class="choice" role="group" aria-label="Which attempts">
-          <button type="button" aria-pressed={!isFailed} onClick={() => setFailed(false)}>
-            all
-          </button>
-          <button type="button" aria-pressed={isFailed} onClick={() => setFailed(true)}>
-            failed
-          </button>
-        </div>
+        <Choice label="Which attempts" of={['all', 'failed']} chosen={which} choose={setWhich} />
       </header>
       {!isShownAbove && <Unanswered fetched={fetched} />}
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
@@ -254,45 +246,14 @@ function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
             <Head columns={['At', 'Outcome', 'Person', 'Event', 'Answer']} />
             <tbody>
               {attempts.map((attempt) => (
-                <AttemptRow key={`${attempt.runId}-${attempt.sliceId}-${attempt.deliveryId}`} attempt={attempt} />
+                <tr key={`${attempt.runId}-${attempt.sliceId}-${attempt.deliveryId}`}>
+                  <AttemptCells {...attempt} at={attempt.endedAt ?? attempt.startedAt} state={attempt.outcome} />
+                </tr>
               ))}
             </tbody>
           </table>
         </div>
       )}
     </section>
-  );
-}
-
-function AttemptRow({ attempt }: { readonly attempt: Attempt }): JSX.Element {
-  const { endedAt, startedAt, outcome, user, event, audience, status, code, answer, durationMs } = attempt;
-  const at = endedAt ?? startedAt;
-  return (
-    <tr>
-      <td data-name="At">{at !== undefined && <Time at={at} clock />}</td>
-      <td data-name="Outcome">
-        <State state={outcome} />
-      </td>
-      <td data-name="Person">
-        <a href={`/people?user=${encodeURIComponent(user)}`}>
-          <Clipped text={user} most={40} />
-        </a>
-      </td>
-      <td data-name="Event">
-        {event} <bdi class="tag">{printable(audience.slice(0, 60))}</bdi>
-      </td>
-      <td data-name="Answer">
-        {outcome === 'failed' && failureInWords(definedOf({ status, code }))}
-        {durationMs !== undefined && <span class="quiet"> {durationMs} ms</span>}
-        {answer !== undefined && answer !== '' && (
-          <>
-            {' '}
-            <span class="quiet">
-              <Clipped text={answer} most={120} />
-            </span>
-          </>
-        )}
-      </td>
-    </tr>
   );
 }

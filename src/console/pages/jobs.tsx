@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import type { JobOverview } from '../../client/jobs/job-list.ts';
 import { jobHasWords, counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { FoundWebhookId, Tag } from '../about.tsx';
 import { pathOf, useFetched, useSettled } from '../api.ts';
 import { Age, Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
@@ -58,6 +59,7 @@ export function JobsPage(): JSX.Element {
       {value !== undefined && value.jobs.length > 0 && (
         <>
           <Filters states={value.states} state={state} text={text} filter={filter} />
+          <FoundWebhookId text={text.trim()} />
           <div class="table-wrap">
             <table class={failure === undefined ? 'jobs' : 'jobs old'}>
               <Head
@@ -123,8 +125,8 @@ function Filters({ states, state, text, filter }: FiltersProps): JSX.Element {
     <div class="filters">
       <input
         type="search"
-        aria-label="Search jobs by label, id or audience"
-        placeholder="Label, id or audience"
+        aria-label="Search jobs by label, id or audience, or deliveries by webhook-id"
+        placeholder="Label, id, audience or webhook-id"
         value={text}
         onInput={(event) => filter({ text: event.currentTarget.value })}
       />
@@ -179,9 +181,7 @@ function Row({ job, isKnown }: { readonly job: Listed; readonly isKnown: boolean
       </td>
       <td data-name="Audiences" class="audiences">
         {audiences.slice(0, SHOWN_AUDIENCES).map(({ id, slug }) => (
-          <bdi key={id} class="tag">
-            {printable(slug.slice(0, 60))}
-          </bdi>
+          <Tag key={id} text={slug} />
         ))}
         {audiences.length > SHOWN_AUDIENCES && <span class="quiet">and {audiences.length - SHOWN_AUDIENCES} more</span>}
       </td>

@@ -5,6 +5,7 @@ import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
 import { capital, counted, printable } from '../../domain/shown.ts';
 import { waitText } from '../../domain/standing-text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { FoundWebhookId, JobLink, Tag, WebhookId } from '../about.tsx';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
 import { ago, shellWord } from '../words.ts';
@@ -51,6 +52,7 @@ export function PeoplePage(): JSX.Element {
           Find
         </button>
       </form>
+      <FoundWebhookId text={user} />
       {user === '' ? (
         <Empty title="What was sent about a person?">
           <p>
@@ -68,11 +70,15 @@ export function PeoplePage(): JSX.Element {
 function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
   const path = pathOf(['trace'], { user, jobId: job });
   const { value, failure, again } = useFetched<{ events: TraceEvent[] }>(path);
+  const pathOfDeliveries = `/deliveries?${new URLSearchParams({ user, ...(job === '' ? {} : { job }) }).toString()}`;
   const byJob = new Map<string, TraceEvent[]>();
   for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);
   const isKnown = (value?.events ?? []).some((event) => event.kind !== 'stands' || isWaiting(event.standing));
   return (
     <>
+      <p>
+        <a href={pathOfDeliveries}>Deliveries to this person</a>, with requests and answers
+      </p>
       <Failure failure={failure} retry={again} />
       {value === undefined && failure === undefined && <Loading what="job histories; long ones take some seconds" />}
       {value !== undefined && !isKnown && (
@@ -88,7 +94,7 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
         <section key={jobId} class="panel" aria-label={`Job ${jobId}`}>
           <header>
             <h2>
-              <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>
+              <JobLink jobId={jobId} />
             </h2>
             <button type="button" class="plain" onClick={again}>
               Look again
@@ -144,10 +150,6 @@ function Line({ at, tone, hint, children }: LineProps): JSX.Element {
       </div>
     </li>
   );
-}
-
-function Tag({ text }: { readonly text: string }): JSX.Element {
-  return <bdi class="tag">{printable(text.slice(0, 60))}</bdi>;
 }
 
 function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
@@ -227,7 +229,7 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
           ”.{' '}
         </>
       )}
-      <code>webhook-id: {printable(event.deliveryId)}</code>
+      webhook-id: <WebhookId id={event.deliveryId} />
     </>
   );
   return (

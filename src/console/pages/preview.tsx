@@ -1,13 +1,14 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
-import type { Sample, SentSample, ShownRequest } from '../../contract/sample.ts';
-import { indentedJson, printable, shownCount } from '../../domain/shown.ts';
+import type { Sample, SentSample } from '../../contract/sample.ts';
+import { printable, shownCount } from '../../domain/shown.ts';
 import { meaningOf } from '../../domain/sample-meaning.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../api.ts';
-import { Dialog, Failure, Clipped, State } from '../parts.tsx';
+import { Choice, Dialog, Failure, Clipped, State } from '../parts.tsx';
 import { shellWord } from '../words.ts';
+import { Request } from './message.tsx';
 
 interface PreviewProps {
   readonly definition: JobDefinitionInput;
@@ -28,13 +29,7 @@ export function Preview({ definition, isReady }: PreviewProps): JSX.Element {
     <section class="panel beside" aria-labelledby="preview">
       <header>
         <h2 id="preview">The message</h2>
-        <div class="choice" role="group" aria-label="About">
-          {(['enter', 'exit'] as const).map((one) => (
-            <button type="button" key={one} aria-pressed={one === event} onClick={() => setEvent(one)}>
-              {one}
-            </button>
-          ))}
-        </div>
+        <Choice label="About" of={['enter', 'exit']} chosen={event} choose={setEvent} />
       </header>
       {!isReady ? (
         <p class="quiet">Choose an audience and a webhook URL to preview the message for a real member.</p>
@@ -104,31 +99,6 @@ function useSample(wish: string | undefined): Made {
     return () => ending.abort();
   }, [wish]);
   return wish === undefined ? {} : made;
-}
-
-const SHOWN_BYTES = 50_000;
-
-function isJson(contentType: string): boolean {
-  return /^[^;]*[/+]json\s*(?:;|$)/i.test(contentType);
-}
-
-function Request({
-  request: { method, url, headers, body, bodyBytes },
-}: {
-  readonly request: ShownRequest;
-}): JSX.Element {
-  const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
-  const shown = body.slice(0, SHOWN_BYTES);
-  const text = isJson(type) ? indentedJson(shown) : shown.split('\n').map(printable);
-  const head = [`${method} ${url}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
-  return (
-    <>
-      <pre tabIndex={0} aria-label="The request">
-        {[...head.map(printable), '', ...text].join('\n')}
-      </pre>
-      <p class="hint">{shownCount(bodyBytes)} bytes. Secrets and the URL&apos;s path are hidden here but are sent.</p>
-    </>
-  );
 }
 
 interface TestProps {

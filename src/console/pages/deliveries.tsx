@@ -1,0 +1,298 @@
+import type { JSX } from 'preact';
+import { useLocation } from 'preact-iso';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { DeliveryDetails, DeliveryRow } from '../../contract/delivery.ts';
+import { definedOf } from '../../domain/json.ts';
+import { shownCount } from '../../domain/shown.ts';
+import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
+import { AttemptCells, JobLink, TriggerRows } from '../about.tsx';
+import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
+import { Copy, Dialog, Empty, Failure, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { curlOf, shellWord } from '../words.ts';
+import { Answer, Request } from './message.tsx';
+
+const PAGE_ROWS = 50;
+/** At most so many new ones are kept while the page is open. */
+const MOST_LIVE = 500;
+const MOST_CSV = 1000;
+
+const TIME = 'datetime-local';
+
+/** The names are those of the page's URL and, but for the job, of the API. */
+const FILTERS: readonly [name: string, label: string, input?: 'number' | typeof TIME | readonly string[]][] = [
+  ['job', 'Job'],
+  ['user', 'Person'],
+  ['audience', 'Audience'],
+  ['event', 'Event', ['enter', 'exit']],
+  ['id', 'webhook-id'],
+  ['verdict', 'Outcome', ['delivered', 'failed', ...Object.keys(VERDICTS)]],
+  ['status', 'HTTP status', 'number'],
+  ['code', 'Code'],
+  ['slowerThan', 'Slower than, ms', 'number'],
+  ['since', 'From', TIME],
+  ['until', 'Until', TIME],
+];
+
+type Filter = Readonly<Record<string, string>>;
+
+/** Every attempt that the delivery log has. */
+export function DeliveriesPage(): JSX.Element {
+  usePageTitle('Deliveries');
+  const { query, route } = useLocation();
+  const { open, ...rest } = query;
+  const filter: Filter = Object.fromEntries(FILTERS.flatMap(([name]) => (rest[name] ? [[name, rest[name]]] : [])));
+  const [isLive, setLive] = useState(false);
+  const csv = useAction();
+  const { job: jobId, ...same } = filter;
+  const path = (more: object, ...parts: string[]): string =>
+    pathOf(['deliveries', ...parts], { jobId, ...same, ...more });
+  const go = (search: Filter): void => {
+    const text = new URLSearchParams(search).toString();
+    route(text === '' ? '/deliveries' : `/deliveries?${text}`);
+  };
+  const download = async (): Promise<void> => {
+    const text = await ask<string>(path({ limit: MOST_CSV }), { accept: 'text/csv' });
+    const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
+    Object.assign(document.createElement('a'), { href: url, download: 'deliveries.csv' }).click();
+    URL.revokeObjectURL(url);
+  };
+  const canBeLive = filter['until'] === undefined;
+  const live = isLive && canBeLive ? path({ since: undefined }, 'stream') : undefined;
+  const listPath = path({ limit: PAGE_ROWS });
+  const list = useFetched<Page>(listPath);
+  if (list.failure?.code === 'NoDeliveryLog')
+    return (
+      <Empty title="There is no delivery log" isPage>
+        <p>
+          <code>triggers up</code> keeps one by itself; otherwise, name a PostgreSQL database as{' '}
+          <code>deliveryLog</code> in the configuration of the workers and of this API (
+          <code>docs/delivery-log.md</code>
+          ).
+        </p>
+      </Empty>
+    );
+  return (
+    <>
+      <div class="page-head">
+        <h1>Deliveries</h1>
+        <div class="buttons">
+          <label class="option">
+            <input
+              type="checkbox"
+              checked={live !== undefined}
+              disabled={!canBeLive}
+              onChange={() => setLive(!isLive)}
+            />
+            Show new ones live
+          </label>
+          <button type="button" disabled={csv.isBusy} onClick={() => void csv.run(download)}>
+            CSV of the newest {shownCount(MOST_CSV)}
+          </button>
+        </div>
+      </div>
+      <Filters filter={filter} find={go} />
+      <Failure failure={csv.failure} />
+      <Unanswered fetched={list} />
+      {list.value === undefined && list.failure === undefined && <Loading what="deliveries" />}
+      <Deliveries key={listPath} {...{ list, listPath, live }} open={(id) => go({ ...filter, open: id })} />
+      {open !== undefined && <Attempts id={open} onClose={() => go(filter)} />}
+    </>
+  );
+}
+
+function Filters({ filter, find }: { readonly filter: Filter; readonly find: (filter: Filter) => void }): JSX.Element {
+  const form = useRef<HTMLFormElement>(null);
+  // Each filter has one of its name.
+  const inputOf = (name: string) => form.current?.elements.namedItem(name) as HTMLInputElement | HTMLSelectElement;
+  const shown = JSON.stringify(filter);
+  // The browser keeps the typed text until the page's URL changes.
+  useLayoutEffect(() => {
+    for (const [name, , input] of FILTERS) {
+      const value = filter[name] ?? '';
+      inputOf(name).value = input === TIME ? localTime(value) : value;
+    }
+  }, [shown]);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const typed = FILTERS.flatMap(([name, , input]) => {
+      const value = inputOf(name).value.trim();
+      return value === '' ? [] : [[name, input === TIME ? new Date(value).toISOString() : value]];
+    });
+    find(Object.fromEntries(typed));
+  };
+  return (
+    <form ref={form} class="filters labelled" role="search" onSubmit={submit}>
+      {FILTERS.map(([name, label, input]) => (
+        <label key={name}>
+          {label}
+          {typeof input !== 'object' ? (
+            // Its type in JSX has a variant for each type of input.
+            <input name={name} type={(input ?? 'search') as 'search'} />
+          ) : (
+            <select name={name}>
+              <option value="">any</option>
+              {input.map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          )}
+        </label>
+      ))}
+      <div class="buttons">
+        <button type="submit" class="primary">
+          Find
+        </button>
+        <a class="button" href="/deliveries">
+          Clear
+        </a>
+      </div>
+    </form>
+  );
+}
+
+/** A time as its input shows it. */
+function localTime(instant: string): string {
+  const time = new Date(instant);
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+  return Number.isNaN(local.getTime()) ? '' : local.toISOString().slice(0, 16);
+}
+
+interface Page {
+  readonly deliveries: readonly DeliveryRow[];
+  readonly next?: string;
+}
+
+interface DeliveriesProps {
+  readonly list: Fetched<Page>;
+  readonly listPath: string;
+  /** The stream of new ones; undefined: they are not shown. */
+  readonly live: string | undefined;
+  readonly open: (deliveryId: string) => void;
+}
+
+function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Element {
+  const [fresh, setFresh] = useState<readonly DeliveryRow[]>([]);
+  const [older, setOlder] = useState<readonly Page[]>([]);
+  const { isBusy, failure, run } = useAction();
+  useStream<DeliveryRow>(live, 'delivery', {
+    onSome: (some) => setFresh((last) => [...some.toReversed(), ...last].slice(0, MOST_LIVE)),
+    onBegin: () => {
+      setFresh([]);
+      setOlder([]);
+      list.again();
+    },
+  });
+  // Once so many came, those between them and the list are no longer known.
+  const pages = list.value === undefined || fresh.length === MOST_LIVE ? [] : [list.value, ...older];
+  const all = new Map([...fresh, ...pages.flatMap(({ deliveries }) => deliveries)].map((row) => [keyOf(row), row]));
+  const rows = [...all].sort(([one], [other]) => (one < other ? 1 : -1));
+  const next = pages.at(-1)?.next;
+  const more = async (): Promise<void> => {
+    const page = await ask<Page>(`${listPath}&after=${encodeURIComponent(next ?? '')}`);
+    setOlder((last) => [...last, page]);
+  };
+  return (
+    <>
+      {list.value !== undefined && rows.length === 0 && (
+        <Empty title="No such deliveries">
+          <p>Each attempt to tell an endpoint about a person is listed here, with its answer.</p>
+        </Empty>
+      )}
+      {rows.length > 0 && (
+        <div class="table-wrap">
+          <table class={list.failure === undefined ? 'lines' : 'lines old'}>
+            <Head
+              columns={['At', 'Outcome', 'Person', 'Event', 'Answer', 'Job', 'Attempt', 'More']}
+              numbers={['Attempt']}
+            />
+            <tbody>
+              {rows.map(([key, row]) => (
+                <tr key={key}>
+                  <AttemptCells {...row} {...outcomeOf(row)} />
+                  <td data-name="Job">
+                    <JobLink jobId={row.jobId} />
+                  </td>
+                  <td data-name="Attempts" class="number">
+                    {row.attempt}
+                  </td>
+                  <td data-name="">
+                    <button
+                      type="button"
+                      class="plain"
+                      aria-label={`Show the delivery to ${row.user}`}
+                      onClick={() => open(row.deliveryId)}
+                    >
+                      Show
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <Failure failure={failure} />
+      {next !== undefined && (
+        <p class="buttons">
+          <button type="button" disabled={isBusy} onClick={() => void run(more)}>
+            Show older ones
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
+function keyOf({ at, deliveryId, attempt }: DeliveryRow): string {
+  return `${at} ${deliveryId} ${attempt}`;
+}
+
+function outcomeOf({ verdict }: DeliveryRow): { readonly state: string; readonly tone: string } {
+  return { state: verdict, tone: verdict === 'delivered' ? 'good' : VERDICTS[verdict].isShown ? 'bad' : 'quiet' };
+}
+
+/** All attempts of a delivery, with requests and answers. */
+function Attempts({ id, onClose }: { readonly id: string; readonly onClose: () => void }): JSX.Element {
+  const { value, failure } = useFetched<{ attempts: DeliveryDetails[] }>(pathOf(['deliveries', id]));
+  const attempts = value?.attempts ?? [];
+  const [first] = attempts;
+  return (
+    <Dialog
+      title="A delivery"
+      isWide
+      failure={failure}
+      onClose={onClose}
+      command={`triggers deliveries show ${shellWord(id)}`}
+    >
+      {value === undefined && failure === undefined && <Loading what="the delivery" />}
+      {first !== undefined && (
+        <dl class="rows">
+          <TriggerRows {...first} at={first.triggerAt} />
+        </dl>
+      )}
+      {attempts.map((one, i) => (
+        <details key={keyOf(one)} class="attempt" open={i === attempts.length - 1}>
+          <summary>
+            Attempt {one.attempt} <State {...outcomeOf(one)} /> {failureInWords(definedOf(one))}{' '}
+            <span class="quiet">
+              {shownCount(one.durationMs)} ms, <Time at={one.at} clock />, {one.lane}
+            </span>
+          </summary>
+          <div class="columns">
+            <div>
+              {one.request === undefined ? (
+                <p class="quiet">{one.requestBytes > 0 ? 'The request was not kept.' : 'No request was made.'}</p>
+              ) : (
+                <>
+                  <Request request={one.request} />
+                  <Copy text={curlOf(one.request)}>Copy as curl, with … for each secret</Copy>
+                </>
+              )}
+            </div>
+            <Answer {...one} />
+          </div>
+        </details>
+      ))}
+    </Dialog>
+  );
+}
