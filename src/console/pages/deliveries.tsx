@@ -193,7 +193,8 @@ function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Elemen
   };
   return (
     <>
-      {list.value !== undefined && rows.length === 0 && (
+      {next !== undefined && rows.length === 0 && <p>There is none in the newest part of the log.</p>}
+      {list.value !== undefined && next === undefined && rows.length === 0 && (
         <Empty title="No such deliveries">
           <p>Each attempt to tell an endpoint about a person is listed here, with its answer.</p>
         </Empty>
