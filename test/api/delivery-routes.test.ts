@@ -51,7 +51,7 @@ test('deliveries come newest first, page by page, as far as the filters match', 
   });
 });
 
-test('a key for some jobs sees nothing of others, not even by webhook-id or in sums', async () => {
+test('[S47] a key for some jobs sees nothing of others, not even by webhook-id or in sums', async () => {
   expect((await ask('/v1/deliveries', some)).body).toMatchObject({ deliveries: [ROWS[2], ROWS[0]] });
   expect(await ask('/v1/deliveries?jobId=mail', some)).toMatchObject({ status: 403 });
   expect(await ask('/v1/deliveries/bb1', some)).toMatchObject({ status: 404, body: { code: 'DeliveryNotFound' } });

@@ -108,7 +108,7 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect(rows).toHaveLength(2);
   });
 
-  test('the attempts of a delivery have what was sent and answered, which was encrypted', async () => {
+  test('[S48] the attempts of a delivery have what was sent and answered, which was encrypted', async () => {
     const [row] = await readerOf(kind).attempts(ROWS[6]?.deliveryId ?? '');
     expect(row).toEqual({ ...ROWS[6], request: { body: 'hello' }, response: { headers: [], body: 'no' } });
   });
