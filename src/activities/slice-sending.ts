@@ -297,7 +297,12 @@ export class SliceSending {
     const [first] = places;
     this.#budget.learn(verdict);
     for (const place of places) this.#budget.record(place, shown, verdict, place === first ? undefined : first);
-    this.#keep(slot, shown, verdict, answer);
+    try {
+      this.#keep(slot, shown, verdict, answer);
+    } catch (error) {
+      // The outcome stands, whatever becomes of its row.
+      this.#options.telemetry.notKept(error);
+    }
     if (verdict === 'delivered') this.#queue.delivered(places);
   }
 
@@ -308,7 +313,7 @@ export class SliceSending {
     const { deliveries } = telemetry;
     if (deliveries === undefined || request === undefined) return;
     const bytes = bytesOf(request.body);
-    const batchId = slice.settings.batch === undefined ? undefined : idIn(request);
+    const batchId = slice.settings.batch === undefined ? undefined : headerIn(request, 'webhook-id');
     let exchange = deliveries.wantsExchange(verdict) ? this.#exchangeOf(slot, request, answer) : undefined;
     for (const [i, place] of batch.places.entries()) {
       deliveries.attempted(place, shown, verdict, { id: batch.items[i]?.id, batchId, bytes, exchange });
@@ -322,7 +327,9 @@ export class SliceSending {
     const template = urlTemplateOf(slice.settings, slot.batch.items[0]?.trigger.event ?? 'enter');
     return {
       request: shownRequest(request.url ?? url, request, MOST_BODY_BYTES, template),
-      ...(answer === undefined ? {} : { response: shownAnswer(answer, secrets, this.#secretsInUrl(slot)) }),
+      ...(answer === undefined
+        ? {}
+        : { response: shownAnswer(answer, secrets, this.#secretsInUrl(slot), headerIn(request, 'webhook-signature')) }),
     };
   }
 
@@ -352,9 +359,9 @@ export class SliceSending {
 /** Most bytes of a request's body that the delivery log keeps. */
 const MOST_BODY_BYTES = 64 * 1024;
 
-/** The header `webhook-id` of a request. */
-function idIn({ headers }: WebhookRequest): string | undefined {
-  return headers[headers.indexOf('webhook-id') + 1];
+function headerIn({ headers }: WebhookRequest, name: string): string | undefined {
+  const place = headers.indexOf(name);
+  return place < 0 ? undefined : headers[place + 1];
 }
 
 function bytesOf(body: WebhookRequest['body']): number {

@@ -156,6 +156,11 @@ export class SliceTelemetry {
     return this.#options.deliveries;
   }
 
+  /** Attempts could not be given to the delivery log. */
+  notKept(error: unknown): void {
+    this.#options.log.warn('attempts are missing in the delivery log', { error });
+  }
+
   /** The source was asked for profiles. @param startedAtMs epoch ms. */
   profilesRead(startedAtMs: number, isAnswered: boolean): void {
     this.#options.tracing?.profilesRead(startedAtMs, isAnswered);

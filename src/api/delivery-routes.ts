@@ -59,13 +59,14 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
   /** @throws NoDeliveryLog; Refused, which does not say where the database is */
   const reading: Reading = async (read) => {
     if (deliveries === undefined) throw new NoDeliveryLog();
-    try {
-      return await read(deliveries);
-    } catch (error) {
-      if (!(error instanceof DeliveryLogError)) throw error;
-      log.warn({ err: error }, 'the delivery log cannot be read');
-      throw new Refused(503, error.name, 'The delivery log cannot be read now.', { retryAfterS: RETRY_S });
-    }
+    return await read(deliveries).catch((error: unknown) => {
+      throw refused(error);
+    });
+  };
+  const refused = (error: unknown): unknown => {
+    if (!(error instanceof DeliveryLogError)) return error;
+    log.warn({ err: error }, 'the delivery log cannot be read');
+    return new Refused(503, error.name, 'The delivery log cannot be read now.', { retryAfterS: RETRY_S });
   };
   listRoute(app, reading);
   serve(app, {
@@ -76,8 +77,9 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
     summary: 'All attempts with this webhook-id, oldest first, with what was sent and what came back',
     answers: { 200: z.object({ attempts: z.array(delivery) }) },
     run: async ({ caller, params: { id = '' } }) => {
-      const found = await reading((reader) => reader.attempts(id));
-      const attempts = found.filter(({ jobId }) => caller.mayJob(jobId));
+      if (id.length < LEAST_DIGITS)
+        throw new Refused(422, 'InvalidRequest', `Give at least ${LEAST_DIGITS} digits of the webhook-id.`);
+      const attempts = await reading((reader) => reader.attempts(id, caller.jobs));
       if (attempts.length === 0) throw new DeliveryNotFound(id);
       return { attempts };
     },
@@ -138,8 +140,12 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       const stream = eventStream(reply, closing, () => mayStill(request, filter.jobId));
       return await runStream(stream, reply, async ({ signal, say }) => {
         // The key may have lost a job since.
-        for await (const row of deliveries.follow(filter, signal))
-          if (mayStill(request, row.jobId)) await say('delivery', row);
+        try {
+          for await (const row of deliveries.follow(filter, signal))
+            if (mayStill(request, row.jobId)) await say('delivery', row);
+        } catch (error) {
+          throw refused(error);
+        }
       });
     },
   );
@@ -200,6 +206,8 @@ function filterOf(caller: Caller, { id, verdict, slowerThan, ...same }: FilterPa
 }
 
 const RETRY_S = 5;
+/** Fewer digits would find the deliveries of many. */
+const LEAST_DIGITS = 8;
 
 function optionalCount(most: number) {
   return z

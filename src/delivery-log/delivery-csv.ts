@@ -28,7 +28,7 @@ export function csvLine(row: DeliveryRow): string {
 }
 
 /** Spreadsheets run a text that begins so as a formula, and an endpoint chooses its answers. */
-const FORMULA = /^[=+\-@\t\r]/;
+const FORMULA = /^\s*[=+\-@＝]/;
 
 function cell(value: string | number | undefined): string {
   if (typeof value !== 'string') return value === undefined ? '' : String(value);

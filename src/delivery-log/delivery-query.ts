@@ -9,12 +9,12 @@ type Value = SqlQuery['values'][number];
 const PAGE_COLUMNS = COLUMNS.filter((column) => column !== 'exchange');
 /** Greater than any character of a delivery id. */
 const AFTER_ALL = '~';
-const MOST_ATTEMPTS = 1_000;
+const MOST_ATTEMPTS = 50;
 
 /** The statement for a page of deliveries, newest first. */
 export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): SqlQuery {
   const values: Value[] = [];
-  const value = (one: Value): string => `$${values.push(one)}`;
+  const value = (one: Value): string => `$${values.push(textOf(one))}`;
   const where = conditionsOf(filter, value);
   if (after !== undefined) where.push(`(at, delivery_id, attempt) < (${after.map(value).join(', ')})`);
   const order = 'deliveries.at DESC, delivery_id DESC, attempt DESC';
@@ -30,9 +30,9 @@ export function batchQuery(sql: TimeText, batchId: string): SqlQuery {
 }
 
 /** The statement for all attempts with this `webhook-id`, or one that begins so, oldest first, with what was sent and answered. */
-export function attemptsQuery(sql: TimeText, deliveryId: string): SqlQuery {
+export function attemptsQuery(sql: TimeText, which: Pick<DeliveryFilter, 'deliveryId' | 'onlyJobs'>): SqlQuery {
   const values: Value[] = [];
-  const where = conditionsOf({ deliveryId }, (one) => `$${values.push(one)}`);
+  const where = conditionsOf(which, (one) => `$${values.push(textOf(one))}`);
   const order = 'deliveries.at, delivery_id, attempt';
   return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
 }
@@ -77,6 +77,11 @@ function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): st
     ...(since === undefined ? [] : [`at >= ${value(inMilliseconds(since))}`]),
     ...(until === undefined ? [] : [`at < ${value(inMilliseconds(until))}`]),
   ];
+}
+
+/** PostgreSQL has no NUL in its texts; rows are written in the same way. */
+export function textOf(value: Value): Value {
+  return typeof value === 'string' ? value.replaceAll('\0', '\uFFFD') : value;
 }
 
 /** SQLite compares texts, so that all times need the same form. */
@@ -124,14 +129,17 @@ function cursorOf(cursor: DeliveryCursor): string {
   return Buffer.from(JSON.stringify(cursor)).toString('base64url');
 }
 
+const CURSOR_TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+
 /** @returns undefined if it is not a cursor. */
 export function readCursor(text: string): DeliveryCursor | undefined {
   try {
     const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
     if (!Array.isArray(read) || read.length !== 3) return undefined;
-    const [at, deliveryId, attempt] = read.map(String);
-    const isCursor = !Number.isNaN(Date.parse(at ?? '')) && Number.isInteger(Number(attempt));
-    return isCursor ? [inMilliseconds(at ?? ''), deliveryId ?? '', Number(attempt)] : undefined;
+    const [at = '', deliveryId = '', attempt = ''] = read.map(String);
+    return CURSOR_TIME.test(at) && /^[0-9]{1,9}$/.test(attempt)
+      ? [inMilliseconds(at), deliveryId, Number(attempt)]
+      : undefined;
   } catch {
     return undefined;
   }

@@ -76,14 +76,23 @@ export class DeliveryReader {
   }
 
   /**
-   * Returns all attempts with this `webhook-id`, or one that begins so, oldest first.
+   * Returns the attempts with this `webhook-id`, or one that begins so, oldest first, at most 50.
+   * @param onlyJobs of which they are; undefined: of all.
    * @throws DeliveryLogError
    */
-  async attempts(deliveryId: string): Promise<DeliveryDetails[]> {
-    const found = (await this.#sql.query(attemptsQuery(this.#sql, deliveryId))).map((row) => this.#detailsOf(row));
+  async attempts(deliveryId: string, onlyJobs?: readonly string[]): Promise<DeliveryDetails[]> {
+    const found = await this.#sql.query(attemptsQuery(this.#sql, { deliveryId, onlyJobs }));
+    const batches = new Map<string, readonly DeliveryDetails[]>();
     const details: DeliveryDetails[] = [];
-    for (const row of found)
-      details.push(row.batchId === undefined || hasExchange(row) ? row : await this.#ofBatch(row));
+    for (const row of found.map((one) => this.#detailsOf(one))) {
+      const { batchId } = row;
+      if (batchId !== undefined && !hasExchange(row) && !batches.has(batchId))
+        batches.set(
+          batchId,
+          (await this.#sql.query(batchQuery(this.#sql, batchId))).map((one) => this.#detailsOf(one)),
+        );
+      details.push(batchId === undefined || hasExchange(row) ? row : withExchangeOf(row, batches.get(batchId) ?? []));
+    }
     return details;
   }
 
@@ -92,11 +101,12 @@ export class DeliveryReader {
     let since = Date.now() - LATE_MS;
     let told = new Set<string>();
     for (let isFirst = true; !signal.aborted; isFirst = false) {
+      const askedAt = Date.now();
       const rows = await this.#allSince({ ...filter, since: new Date(since).toISOString() });
-      const isNew = (row: DeliveryRow): boolean => !told.has(cursorAfter(row));
-      if (!isFirst) yield* rows.filter(isNew);
+      const fresh = isFirst ? [] : rows.filter((row) => !told.has(cursorAfter(row)));
       told = new Set(rows.map(cursorAfter));
-      since = Date.now() - LATE_MS;
+      since = askedAt - LATE_MS;
+      yield* fresh;
       await setTimeout(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -136,17 +146,6 @@ export class DeliveryReader {
     return all.reverse();
   }
 
-  /** The first row of a batch's request has what was sent and answered. */
-  async #ofBatch(row: DeliveryDetails): Promise<DeliveryDetails> {
-    const found = await this.#sql.query(batchQuery(this.#sql, row.batchId ?? ''));
-    const atMs = Date.parse(row.at);
-    const distance = ({ at }: DeliveryRow): number => Math.abs(Date.parse(at) - atMs);
-    const [first] = found.map((one) => this.#detailsOf(one)).sort((a, b) => distance(a) - distance(b));
-    if (first === undefined) return row;
-    const { request, response } = first;
-    return { ...row, ...(request && { request }), ...(response && { response }) };
-  }
-
   #detailsOf(found: SqlRow): DeliveryDetails {
     const row = deliveryRowOf(found);
     const { exchange } = found;
@@ -168,6 +167,25 @@ export class DeliveryReader {
 function nextSpanMs(spanMs: number, tookMs: number): number {
   if (tookMs < 20) return spanMs * 4;
   return tookMs > 40 ? Math.ceil(spanMs / 2) : spanMs;
+}
+
+/** The rows of one request of a batch are made within a moment; a retry of the batch has the same id. */
+const SAME_REQUEST_MS = 1_000;
+
+/** The row with what was sent and answered, which the first row of its request has. */
+function withExchangeOf(row: DeliveryDetails, ofBatch: readonly DeliveryDetails[]): DeliveryDetails {
+  const { at, verdict, status } = row;
+  const first = ofBatch.find(
+    (one) =>
+      one.verdict === verdict &&
+      one.status === status &&
+      Math.abs(Date.parse(one.at) - Date.parse(at)) <= SAME_REQUEST_MS,
+  );
+  return {
+    ...row,
+    ...(first?.request && { request: first.request }),
+    ...(first?.response && { response: first.response }),
+  };
 }
 
 function hasExchange({ request, response }: Exchange): boolean {

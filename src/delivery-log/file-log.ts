@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
@@ -8,8 +8,12 @@ import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** How long, in ms, one process waits while another writes. */
-const BUSY_MS = 5_000;
+/** How long, in ms, a reader waits while the file is busy. */
+const BUSY_MS = 1_000;
+/** The same for a worker, which stands still meanwhile, and tries again later. */
+const WRITER_BUSY_MS = 30;
+/** Most expired rows that are removed with a batch. */
+const EXPIRED_ROWS = 5_000;
 const NO_TABLE = /no such table/;
 /** Its name in its folder. */
 export const LOG_FILE = 'deliveries.db';
@@ -38,6 +42,9 @@ CREATE TABLE IF NOT EXISTS delivery_writers (
 CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;`;
 
+const REMOVE_EXPIRED = `DELETE FROM deliveries WHERE rowid IN (
+  SELECT rowid FROM deliveries WHERE at < ?1 LIMIT ${EXPIRED_ROWS})`;
+
 const ADD_ROWS = insertFromJson('deliveries', COLUMNS);
 
 /** A statement whose one value is a JSON list of lists, each in the order of the columns. */
@@ -63,8 +70,6 @@ export interface FileLogOptions {
 export class FileDeliveryStore implements DeliveryStore {
   readonly #options: FileLogOptions;
   #database: LibsqlDatabase.Database | undefined;
-  /** The day for which expired rows have been removed. */
-  #day = '';
 
   constructor(options: FileLogOptions) {
     this.#options = options;
@@ -83,9 +88,9 @@ export class FileDeliveryStore implements DeliveryStore {
         const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length, dropped);
         if (counted.length > 0) add(database, rows);
         database.exec('COMMIT');
-      } catch (error) {
-        database.exec('ROLLBACK');
-        throw error;
+      } finally {
+        // On a full disk, SQLite has done so by itself.
+        if (database.inTransaction) database.exec('ROLLBACK');
       }
     } catch (error) {
       throw fileError('written', folder, error);
@@ -105,11 +110,8 @@ export class FileDeliveryStore implements DeliveryStore {
   }
 
   #removeExpired(database: LibsqlDatabase.Database, now: string): void {
-    const day = now.slice(0, 10);
-    if (this.#day === day) return;
-    this.#day = day;
-    const first = new Date(Date.parse(day) - this.#options.retentionDays * DAY_MS).toISOString();
-    database.prepare('DELETE FROM deliveries WHERE at < ?1').run(first);
+    const first = new Date(Date.parse(now.slice(0, 10)) - this.#options.retentionDays * DAY_MS).toISOString();
+    database.prepare(REMOVE_EXPIRED).run(first);
     for (const [table, began] of expiredRollups(Date.parse(now)))
       database.prepare(`DELETE FROM ${table} WHERE began < ?1`).run(began);
   }
@@ -159,18 +161,20 @@ function numbered(text: string): string {
 
 async function openToWrite(folder: string): Promise<LibsqlDatabase.Database> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const database = await open(folder);
+  const database = await open(folder, WRITER_BUSY_MS);
+  // It has people's data.
+  chmodSync(join(folder, LOG_FILE), 0o600);
   // Readers then never wait for the writer. A crash of the machine may lose the last rows, and no more.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
   database.exec(MAKE_TABLES);
   return database;
 }
 
-async function open(folder: string): Promise<LibsqlDatabase.Database> {
+async function open(folder: string, busyMs = BUSY_MS): Promise<LibsqlDatabase.Database> {
   // Loaded here: its native part costs nothing where it is not used.
   const { default: Database } = await import('libsql');
   const database = new Database(join(folder, LOG_FILE));
-  database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  database.exec(`PRAGMA busy_timeout = ${busyMs}`);
   return database;
 }
 

@@ -79,8 +79,10 @@ export class LogWriter {
       counted?.('dropped', 1);
       return;
     }
-    this.#exchanges += row.exchange?.length ?? 0;
-    this.#waiting.push(this.#exchanges > MOST_EXCHANGES ? { ...row, exchange: undefined } : row);
+    const { exchange } = row;
+    const hasRoom = exchange === undefined || this.#exchanges + exchange.length <= MOST_EXCHANGES;
+    this.#exchanges += hasRoom ? lengthOf(row) : 0;
+    this.#waiting.push(hasRoom ? row : { ...row, exchange: undefined });
     if (this.#waiting.length >= BATCH_ROWS && this.#failures === 0) this.#writeNow();
     else this.#writeIn(EVERY_MS);
   }
@@ -130,7 +132,7 @@ export class LogWriter {
   #next(): DeliveryBatch | undefined {
     if (this.#waiting.length === 0 && this.#dropped === 0) return undefined;
     const rows = this.#waiting.splice(0, BATCH_ROWS);
-    if (this.#waiting.length === 0) this.#exchanges = 0;
+    for (const row of rows) this.#exchanges -= lengthOf(row);
     this.#batch = { number: ++this.#number, rows, dropped: this.#dropped };
     this.#dropped = 0;
     return this.#batch;
@@ -147,7 +149,7 @@ export class LogWriter {
         // They would be refused forever, and nothing after them would be written.
         log.warn('the delivery log refuses rows; they are dropped', { error, rows: batch.rows.length });
         this.#batch = undefined;
-        this.#dropped += batch.rows.length;
+        this.#dropped += batch.rows.length + batch.dropped;
         counted?.('dropped', batch.rows.length);
         return;
       }
@@ -163,4 +165,8 @@ export class LogWriter {
     this.#failures = 0;
     counted?.('written', batch.rows.length);
   }
+}
+
+function lengthOf({ exchange = '' }: StoredRow): number {
+  return exchange.length;
 }

@@ -1,3 +1,4 @@
+import { textOf } from './delivery-query.ts';
 import type { LogSql } from './log-sql.ts';
 
 /** How much of a person a delivery log has. */
@@ -30,9 +31,9 @@ export class PersonRemoval {
   async remove(user: string): Promise<LoggedPerson> {
     // In this order: the person's own rows name the batches. If the second statement fails, both can be done again.
     const cleared = `UPDATE deliveries SET exchange = NULL, answer = NULL WHERE ${SHARED} RETURNING attempt`;
-    const shared = await this.#sql.query({ text: cleared, values: [user] });
+    const shared = await this.#sql.query({ text: cleared, values: [textOf(user)] });
     const deleted = `DELETE FROM deliveries WHERE ${OWN} RETURNING attempt`;
-    const rows = await this.#sql.query({ text: deleted, values: [user] });
+    const rows = await this.#sql.query({ text: deleted, values: [textOf(user)] });
     return { rows: rows.length, shared: shared.length };
   }
 
@@ -43,7 +44,7 @@ export class PersonRemoval {
   async #count(where: string, user: string): Promise<number> {
     const [found] = await this.#sql.query({
       text: `SELECT count(*) AS n FROM deliveries WHERE ${where}`,
-      values: [user],
+      values: [textOf(user)],
     });
     return Number(found?.['n'] ?? 0);
   }

@@ -69,15 +69,31 @@ export function dayOf(at: string): string {
   return at.slice(0, 10).replaceAll('-', '');
 }
 
-/** Makes the partition of a day. */
-export function makePartition(day: string): string {
+export function partitionOf(day: string): string {
+  return PREFIX + day;
+}
+
+/**
+ * The statements that make the partition of a day. Made by itself and then attached, it waits for no reader; `PARTITION OF` would wait for all of
+ * them, and let others wait behind it.
+ */
+export function makePartition(day: string): string[] {
   const from = `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T00:00:00Z`;
   const to = new Date(Date.parse(from) + DAY_MS).toISOString();
-  return `CREATE TABLE IF NOT EXISTS ${PREFIX}${day} PARTITION OF deliveries FOR VALUES FROM ('${from}') TO ('${to}')`;
+  const name = partitionOf(day);
+  return [
+    `CREATE TABLE IF NOT EXISTS ${name} (LIKE deliveries INCLUDING INDEXES)`,
+    `ALTER TABLE deliveries ATTACH PARTITION ${name} FOR VALUES FROM ('${from}') TO ('${to}')`,
+  ];
+}
+
+/** The oldest day that is kept. */
+export function firstDay(now: number, retentionDays: number): string {
+  return dayOf(new Date(now - retentionDays * DAY_MS).toISOString());
 }
 
 /** Returns the partitions that end before the retention begins. */
 export function expiredPartitions(names: readonly string[], now: number, retentionDays: number): string[] {
-  const first = PREFIX + dayOf(new Date(now - retentionDays * DAY_MS).toISOString());
+  const first = partitionOf(firstDay(now, retentionDays));
   return names.filter((name) => /^deliveries_\d{8}$/.test(name) && name < first);
 }

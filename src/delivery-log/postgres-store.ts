@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
@@ -12,9 +13,11 @@ import {
   addRollups,
   dayOf,
   expiredPartitions,
+  firstDay,
   LOCK_SCHEMA,
   MAKE_TABLES,
   makePartition,
+  partitionOf,
   PARTITIONS,
 } from './postgres-schema.ts';
 
@@ -26,6 +29,9 @@ export interface PostgresStoreOptions extends LogDatabase {
 }
 
 const GOODBYE_MS = 1_000;
+/** The longest that readers may wait behind the end of a partition. */
+const DROP_LOCK_MS = 300;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /** A connection that can be cut: on a network that has fallen silent, neither an answer nor an end would ever come. */
 interface Connected {
@@ -38,6 +44,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
   readonly #options: PostgresStoreOptions;
   readonly #connection: ReturnType<typeof logConnection>;
   #connected: Connected | undefined;
+  #isClosed = false;
   /** Days whose partitions are there. */
   readonly #days = new Set<string>();
 
@@ -52,10 +59,13 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
       const { client } = (this.#connected ??= await this.#connect());
-      await this.#makeDays(client, new Set(batch.rows.map(({ at }) => dayOf(at))));
-      await client.query('BEGIN');
-      const { number, rows, dropped } = batch;
+      const { number, dropped } = batch;
       const now = new Date().toISOString();
+      // After a long outage some are too old: their partitions would be dropped at once.
+      const first = firstDay(Date.now(), this.#options.retentionDays);
+      const rows = batch.rows.filter(({ at }) => dayOf(at) >= first);
+      await this.#makeDays(client, new Set(rows.map(({ at }) => dayOf(at))));
+      await client.query('BEGIN');
       const counted = await client.query(COUNT_BATCH, [this.#options.writer, now, number, rows.length, dropped]);
       // Otherwise the database has the batch: only its answer was lost.
       if (counted.rows.length > 0) {
@@ -74,6 +84,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
 
   /** Notes that this writer has ended, if the database answers within a second. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const late = setTimeout(() => this.#drop(), GOODBYE_MS);
     await this.#connected?.client
       .query(END_WRITER, [this.#options.writer, new Date().toISOString()])
@@ -89,6 +100,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
     client.on('error', () => this.#drop());
     try {
       await client.connect();
+      // Otherwise nobody would close it any more.
+      if (this.#isClosed) throw new Error('The log was closed meanwhile.');
     } catch (error) {
       socket.destroy();
       throw error;
@@ -110,16 +123,30 @@ export class PostgresDeliveryStore implements DeliveryStore {
     if (missing.length === 0) return;
     await client.query('BEGIN');
     await client.query(LOCK_SCHEMA);
-    await client.query(MAKE_TABLES);
-    for (const day of missing) await client.query(makePartition(day));
+    if (this.#days.size === 0) await client.query(MAKE_TABLES);
     const { rows } = await client.query<{ name: string }>(PARTITIONS);
     const names = rows.map(({ name }) => name);
-    for (const name of expiredPartitions(names, Date.now(), this.#options.retentionDays))
-      await client.query(`DROP TABLE ${name}`);
-    for (const [table, began] of expiredRollups(Date.now()))
-      await client.query(`DELETE FROM ${table} WHERE began < $1`, [began]);
+    for (const day of missing)
+      if (!names.includes(partitionOf(day))) for (const statement of makePartition(day)) await client.query(statement);
     await client.query('COMMIT');
     for (const day of missing) this.#days.add(day);
+    await this.#dropExpired(client, names);
+  }
+
+  /** Drops what is too old by the database's clock. If somebody reads for long just now, that is done at another time. */
+  async #dropExpired(client: Client, names: readonly string[]): Promise<void> {
+    const { rows } = await client.query<{ ms: string }>('SELECT extract(epoch FROM now()) * 1000 AS ms');
+    const now = Number(rows[0]?.ms);
+    try {
+      await client.query(`SET lock_timeout = ${DROP_LOCK_MS}`);
+      for (const name of expiredPartitions(names, now, this.#options.retentionDays))
+        await client.query(`DROP TABLE ${name}`);
+      for (const [table, began] of expiredRollups(now))
+        await client.query(`DELETE FROM ${table} WHERE began < $1`, [began]);
+    } catch (error) {
+      if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    }
+    await client.query('SET lock_timeout = 0');
   }
 }
 
@@ -141,10 +168,16 @@ function lineOf(row: StoredRow): string {
 
 const NONE = '\\N';
 const SPECIAL = /[\\\t\n\r\0]/;
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r', '\0': '' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\\\',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\0': '\uFFFD',
+};
 
 /** PostgreSQL has no NUL in its texts. */
 function escaped(text: string | undefined): string {
   if (text === undefined) return NONE;
-  return SPECIAL.test(text) ? text.replace(/[\\\t\n\r\0]/g, (one) => ESCAPES[one] ?? '') : text;
+  return SPECIAL.test(text) ? text.replace(/[\\\t\n\r\0]/g, (one) => ESCAPES[one] ?? one) : text;
 }

@@ -45,7 +45,8 @@ export function deliveryLogOf({ worker, bodies, seal, add }: SliceRowsOptions): 
             code,
             durationMs,
             requestBytes: request?.bytes ?? 0,
-            answer: seal === undefined ? (exchange?.response?.body ?? answer) : undefined,
+            // Without a request, it is a text of ours.
+            answer: seal === undefined || request === undefined ? (exchange?.response?.body ?? answer) : undefined,
             worker,
             lane: laneOf(slice, trigger),
             exchange: exchange && textOf(exchange),

@@ -238,7 +238,12 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     const pairs = Object.entries(headers).flatMap(([name, value = []]) =>
       [value].flat().map((one) => [name, one] as const),
     );
-    return { headers: pairs, body: this.#shownAnswer(this.#answer ?? NOTHING, isHalf, KEPT_BYTES) };
+    // A body often repeats where a redirect leads.
+    const body =
+      this.#location === undefined
+        ? this.#shownAnswer(this.#answer ?? NOTHING, isHalf, KEPT_BYTES)
+        : shownLocation(this.#location);
+    return { headers: pairs, body };
   }
 
   #attempt(error: Error | undefined): HttpAttempt {

@@ -40,8 +40,9 @@ export function shownRequest(
   };
 }
 
-/** Headers of answers that let their reader act as somebody else. */
-const SECRET_IN_ANSWERS: ReadonlySet<string> = new Set(['set-cookie', 'location']);
+/** Headers of answers that let nobody act as somebody else. */
+const HARMLESS =
+  /^(?:content-(?:type|length|encoding)|date|server|via|allow|retry-after|.*(?:request|trace|correlation)-id|.*rate-?limit.*|cf-ray)$/;
 /** Most characters of all headers of an answer that are shown. */
 const MOST_HEADERS = 4_096;
 
@@ -50,14 +51,16 @@ export function shownAnswer(
   { headers, body }: HttpAnswer,
   secrets: readonly string[],
   inUrl: readonly string[],
+  signature = '',
 ): ShownAnswer {
-  const shown = (text: string): string => withoutSecrets(withoutSecrets(text, secrets), inUrl);
+  const withoutSignature = (text: string): string => (signature === '' ? text : text.replaceAll(signature, MASK));
+  const shown = (text: string): string => withoutSignature(withoutSecrets(withoutSecrets(text, secrets), inUrl));
   let room = MOST_HEADERS;
   return {
     headers: headers.flatMap(([name, value]) => {
       room -= name.length + value.length;
       if (room < 0) return [];
-      return [[name, SECRET_IN_ANSWERS.has(name) ? MASK : shown(printable(value))] as const];
+      return [[name, HARMLESS.test(name) ? shown(printable(value)) : MASK] as const];
     }),
     body: shown(body),
   };
@@ -71,19 +74,18 @@ const SECRET = 4;
  * template itself may be one, as in any URL.
  */
 function shownFromTemplate(url: URL, template: string, query: string | undefined): string {
-  const [path = '', ...afterPath] = template.split('?');
-  const literal = afterPath
-    .join('?')
+  // A tag may have a question mark in it, or a slash.
+  const [path = '', ...afterPath] = template.replaceAll(TAGS, TAG).split('?');
+  const queries = afterPath.join('?');
+  const literal = queries
     .split('&')
     .flatMap((pair) => (pair.slice(pair.indexOf('=') + 1).replaceAll(TAG, '') === '' ? [] : [nameOf(pair)]));
-  const fixed = new Set(path.split(TAG_OR_SLASH).filter((piece) => piece !== ''));
-  const long = [
-    ...fixed,
-    ...afterPath
-      .join('?')
-      .split(TAG)
-      .flatMap((piece) => piece.split(/[&=]/)),
-  ].filter((piece) => piece.length >= SECRET);
+  const pieces = path.split(TAG_OR_SLASH).filter((piece) => piece !== '');
+  const fixed = new Set(pieces.flatMap((piece) => [piece, asInUrl(piece)]));
+  const inQuery = queries.split(TAG).flatMap((piece) => piece.split(/[&=]/));
+  const long = [...fixed, ...inQuery.flatMap((piece) => [piece, asInUrl(piece)])].filter(
+    (piece) => piece.length >= SECRET,
+  );
   const hide = (text: string): string => long.reduce((shown, piece) => shown.replaceAll(piece, MASK), text);
   const shownPath = url.pathname
     .split('/')
@@ -100,8 +102,16 @@ function shownFromTemplate(url: URL, template: string, query: string | undefined
   return `${url.origin}${shownPath}${all.length === 0 ? '' : `?${all.join('&')}`}`;
 }
 
-const TAG_OR_SLASH = /\{\{.*?\}\}|\{%.*?%\}|\//s;
-const TAG = /\{\{.*?\}\}|\{%.*?%\}/gs;
+const TAGS = /\{\{.*?\}\}|\{%.*?%\}/gs;
+/** Stands for a tag. URLs do not have this character, since it has no meaning. */
+const TAG = '\uE000';
+const TAG_OR_SLASH = /[\uE000/]/;
+
+/** A piece of a URL as it is sent. */
+function asInUrl(piece: string): string {
+  const { pathname } = new URL(`https://h/${piece.replaceAll('#', '%23')}`);
+  return pathname.slice(1);
+}
 
 /** The name of a query's parameter, without the tags of a template around it. */
 function nameOf(pair: string): string {

@@ -5,6 +5,7 @@ import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { aDelivery } from './a-delivery.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
@@ -111,6 +112,28 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   test('[S48] the attempts of a delivery have what was sent and answered, which was encrypted', async () => {
     const [row] = await readerOf(kind).attempts(ROWS[6]?.deliveryId ?? '');
     expect(row).toEqual({ ...ROWS[6], request: { body: 'hello' }, response: { headers: [], body: 'no' } });
+  });
+
+  test('a retry of a batch that was delivered does not have the answer of the attempt before', async () => {
+    const place = kind === 'a file' ? { folder: tempFolder() } : { ...SETTINGS, url: (await postgres.database()).url };
+    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
+    const batch = { batchId: 'b1', worker: '1@here' };
+    const exchange = '{"response":{"headers":[],"body":"down"}}';
+    const [first, second] = ['2026-11-30T12:00:00.000Z', '2026-11-30T12:00:05.000Z'];
+    const rows = [
+      aDelivery({ ...batch, at: first, deliveryId: 'd1', verdict: 'transient', status: 503 }),
+      aDelivery({ ...batch, at: first, deliveryId: 'd2', verdict: 'transient', status: 503 }),
+      aDelivery({ ...batch, at: second, deliveryId: 'd1', attempt: 2 }),
+      aDelivery({ ...batch, at: second, deliveryId: 'd2', attempt: 2 }),
+    ];
+    await store.write({ number: 1, rows: rows.map((row, i) => (i === 0 ? { ...row, exchange } : row)), dropped: 0 });
+    await store.close();
+    const reader = openDeliveryReader(place, sealingWith([]));
+    const [failed, delivered] = await reader.attempts('d2');
+    expect(failed).toMatchObject({ verdict: 'transient', response: { body: 'down' } });
+    expect(delivered).toEqual(rows[3]);
+    expect(await reader.attempts('d2', ['other'])).toEqual([]);
+    await reader.close();
   });
 
   test('attempts are counted by step and by job, a batch that was written twice once', async () => {

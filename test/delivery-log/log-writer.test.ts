@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import { DeliveryLogError } from '../../src/delivery-log/log-error.ts';
 import { type DeliveryBatch, LogWriter } from '../../src/delivery-log/log-writer.ts';
 import { until } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
@@ -98,4 +99,36 @@ test('the end of a worker writes what waits; with a store that is away, it takes
   const beganAtMs = performance.now();
   await other.writer.close();
   expect(performance.now() - beganAtMs).toBeLessThan(5_000);
+});
+
+test('what was sent is kept as long as little of it waits, however much went before', async () => {
+  const store = memoryStore();
+  const { writer } = writerTo(store);
+  const exchange = 'x'.repeat(1024 * 1024);
+  for (let n = 0; n < 60; n++) {
+    writer.add({ ...row(n), exchange });
+    // So that something always waits.
+    if (n % 10 === 9) await until(() => store.kept.flatMap(({ rows }) => rows).length >= n - 9);
+  }
+  await writer.close();
+  expect(store.kept.flatMap(({ rows }) => rows).every((one) => one.exchange === exchange)).toBe(true);
+});
+
+test('rows that the database refuses for their values are dropped and counted, and later ones are written', async () => {
+  const store = memoryStore();
+  const refusal = new DeliveryLogError('written', 'PostgreSQL', 'invalid', { code: '22021' });
+  let isRefused = true;
+  const { writer, counts } = writerTo({
+    ...store,
+    write: async (batch) => {
+      if (isRefused) throw refusal;
+      await store.write(batch);
+    },
+  });
+  writer.add(row(1));
+  await until(() => counts.dropped === 1);
+  isRefused = false;
+  writer.add(row(2));
+  await until(() => counts.written === 1);
+  expect(store.kept).toMatchObject([{ dropped: 1, rows: [{ deliveryId: 'id-2' }] }]);
 });

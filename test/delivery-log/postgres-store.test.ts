@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
+import { Client } from 'pg';
 import { DeliveryLogError } from '../../src/delivery-log/log-error.ts';
 import { PostgresDeliveryStore } from '../../src/delivery-log/postgres-store.ts';
 import { expiredPartitions } from '../../src/delivery-log/postgres-schema.ts';
@@ -82,6 +83,39 @@ test('a store goes on by a new connection after it was away, and after somebody 
   await store.write(third).catch(async () => await store.write(third));
   await store.close();
   expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 2 }]);
+});
+
+test('rows that are older than the retention stop nothing: they are left out', async () => {
+  const database = await postgres.database();
+  const store = storeTo(database.url, 'one');
+  const old = { ...row, at: new Date(Date.now() - 40 * 24 * 3_600_000).toISOString() };
+  await store.write({ number: 1, rows: [old, row], dropped: 0 });
+  await store.write({ number: 2, rows: [old], dropped: 0 });
+  await store.close();
+  expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 1 }]);
+});
+
+test('a day begins although somebody has been reading since before', async () => {
+  const database = await postgres.database();
+  const store = storeTo(database.url, 'one');
+  await store.write({ number: 1, rows: [row], dropped: 0 });
+  const reader = new Client({ connectionString: database.url });
+  await reader.connect();
+  await reader.query('BEGIN; SELECT count(*) FROM deliveries');
+  const yesterday = { ...row, at: new Date(Date.now() - 24 * 3_600_000).toISOString() };
+  await store.write({ number: 2, rows: [yesterday], dropped: 0 });
+  await reader.query('COMMIT');
+  await reader.end();
+  await store.close();
+  expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 2 }]);
+}, 8_000);
+
+test('a store that is closed while it connects leaves no connection behind', async () => {
+  const database = await postgres.database();
+  const store = storeTo(database.url, 'one');
+  const writing = store.write({ number: 1, rows: [row], dropped: 0 }).catch((error: unknown) => error);
+  await store.close();
+  expect(await writing).toBeInstanceOf(DeliveryLogError);
 });
 
 test('a database that falls silent fails a batch in time, and lets the writer end', async () => {

@@ -112,7 +112,7 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
   expect(csv.stdout.trim().split('\n')).toHaveLength(3);
   const shown = await deliveries('show', row?.deliveryId ?? '');
   expect(shown.stdout).toMatch(/POST http.*webhook-id: .*"id":"refused".*content-length: .*"error":"no such list"/s);
-  expect(await deliveries('show', 'none')).toMatchObject({ code: 1, stdout: '' });
+  expect(await deliveries('show', 'nonenone')).toMatchObject({ code: 1, stdout: '' });
   expect(await deliveries(job, '--user', 'nobody')).toMatchObject({
     code: 0,
     stdout: '',

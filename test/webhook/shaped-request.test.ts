@@ -325,6 +325,9 @@ test.each([
   ['/a/{{ id }}/b/{{ audience.slug }}', '/…/7/…/vip'],
   ['/key-s3cret{{ id }}', '/…7'],
   ['/x?t{{ id }}=s3cret', '/…?t7=…'],
+  ['/tökén-sécret "a"/{{ id }}', '/…/7'],
+  ['/{{ id | default: "?" }}/s3cret-token', '/7/…'],
+  ['/x?t=sécret{{ id }}', '/…?t=…'],
 ])('[S22] the fixed parts of the templated URL %s are masked as in any other URL', (path, shown) => {
   const webhookUrl = `https://api.example${path}`;
   const made = make({ webhookUrl });

@@ -10,15 +10,25 @@ test('[S48] an answer is kept without secrets that it repeats, in its body and i
       ['content-type', 'text/html'],
       ['set-cookie', 'session=1'],
       ['location', 'https://other.example.com/login?token=2'],
-      ['x-echo', 'Bearer s3cr3t-of-ours'],
-      ['x-lines', 'a\u001b[31mb'],
+      ['server', 'Bearer s3cr3t-of-ours'],
+      ['x-auth-token', 'abc'],
+      ['x-request-id', 'v1,c2lnbmF0dXJl'],
+      ['via', 'a\u001b[31mb'],
     ] as const,
-    body: 'no such hook: /services/T0k3nT0k3nT0k3n?key=abcdef123, Bearer s3cr3t-of-ours, czNjcjN0LW9mLW91cnM=',
+    body: 'no such hook: /services/T0k3nT0k3nT0k3n?key=abcdef123, Bearer s3cr3t-of-ours, czNjcjN0LW9mLW91cnM=, v1,c2lnbmF0dXJl',
   };
-  const shown = shownAnswer(answer, ['Bearer s3cr3t-of-ours'], secretsIn(url));
-  expect(JSON.stringify(shown)).not.toMatch(/session=1|token=2|s3cr3t|T0k3n|abcdef123|czNjcjN0/);
+  const shown = shownAnswer(answer, ['Bearer s3cr3t-of-ours'], secretsIn(url), 'v1,c2lnbmF0dXJl');
+  expect(JSON.stringify(shown)).not.toMatch(/session=1|token=2|s3cr3t|T0k3n|abcdef123|czNjcjN0|abc|c2ln/);
   expect(shown.headers.at(-1)?.[1]).toBe(String.raw`a\u001b[31mb`);
-  expect(shown.headers.map(([name]) => name)).toEqual(['content-type', 'set-cookie', 'location', 'x-echo', 'x-lines']);
+  expect(shown.headers.map(([name]) => name)).toEqual([
+    'content-type',
+    'set-cookie',
+    'location',
+    'server',
+    'x-auth-token',
+    'x-request-id',
+    'via',
+  ]);
   expect(shown.headers[0]).toEqual(['content-type', 'text/html']);
 });
 

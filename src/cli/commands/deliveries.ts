@@ -16,6 +16,8 @@ const DEFAULT_LIMIT = 50;
 const PAGE_ROWS = 1_000;
 /** As many characters as the receiver shows. */
 const ID_DIGITS = 12;
+/** Fewer would find the deliveries of many. */
+const LEAST_DIGITS = 8;
 
 const filterWords = (it: Command) =>
   it
@@ -70,9 +72,10 @@ const listCommand = command({
     const filter = filterFrom(job, options);
     const most = limit ?? (isCsv === true ? Infinity : DEFAULT_LIMIT);
     await withDeliveryLog(async (reader) => {
+      const safe = terminal.interactive ? printable : (line: string): string => line;
       if (isCsv === true) terminal.out(CSV_HEAD);
       const each = (rows: readonly DeliveryRow[]): void => {
-        if (isCsv === true) for (const row of rows) terminal.out(csvLine(row));
+        if (isCsv === true) for (const row of rows) terminal.out(safe(csvLine(row)));
         else if (json) printEach(rows, () => []);
         else if (isFollowing === true) for (const row of rows) terminal.out(cells(row).join('  '));
       };
@@ -153,6 +156,7 @@ const showCommand = command({
 failed attempts. Secrets are left out.`,
   examples: ['triggers deliveries show 061907e97f65'],
   async run([id], _options, { terminal, printEach }) {
+    if (id.length < LEAST_DIGITS) throw new UsageError(`Give at least ${LEAST_DIGITS} digits of the webhook-id.`);
     const attempts = await withDeliveryLog(async (reader) => await reader.attempts(id));
     if (attempts.length === 0) throw new DeliveryNotFound(id);
     printEach(attempts, () => attempts.flatMap((attempt) => [...detailLines(attempt, terminal), '']).slice(0, -1));
