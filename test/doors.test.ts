@@ -192,6 +192,19 @@ const A_DIFFERENCE = {
   first: { enters: ['1'], exits: ['2'] },
 };
 
+const WHEN = { since: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z' };
+const FOUND = {
+  id: A_DIFFERENCE.id,
+  audiences: ['a'.repeat(32)],
+  replay: { ...WHEN, user: '1', onlyLast: true, enters: 1, exits: 0 },
+  enters: 1,
+  exits: 0,
+  people: 1,
+  outdated: 0,
+  foreign: 0,
+  first: [],
+};
+
 const BY = { who: 'ada', door: 'client' };
 const DEED = { by: BY, reason: 'because' };
 
@@ -230,6 +243,15 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
     recover: [{ onWait: anything, ...DEED }, (jobs, options) => jobs.recover('a', options)],
     compare: [{ audience: 'vip', signal, onProgress: anything }, (jobs, options) => jobs.compare('a', ['1'], options)],
     reconcile: [{ force: true, ...DEED }, (jobs, options) => jobs.reconcile('a', A_DIFFERENCE, options)],
+    findTold: [
+      { ...WHEN, user: '1', audiences: ['vip'], deliveryId: 'ab', onlyLast: true },
+      (jobs, wish) => jobs.findTold('a', wish),
+    ],
+    replay: [{ newIds: true, requestId: 'r', ...DEED }, (jobs, options) => jobs.replay('a', FOUND, options)],
+    'what replay sends': [
+      FOUND.replay,
+      (jobs, replay: (typeof FOUND)['replay']) => jobs.replay('a', { ...FOUND, replay }),
+    ],
     'reconcile difference': [COUNTS, (jobs, counts: object) => jobs.reconcile('a', { ...A_DIFFERENCE, ...counts })],
     backfill: [
       { requestId: 'r', audiences: ['vip'], sample: 5, action: 'start' },

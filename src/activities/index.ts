@@ -8,6 +8,7 @@ import { createDeliver, type DeliverDependencies } from './deliver.ts';
 import { createDifferences } from './differences.ts';
 import { SpilledProfileReader, createAnswerLetters, createHolders, createKeepDeadLetters } from './holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
+import { createTold, type ToldDependencies } from './told.ts';
 import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
 import { createSamples, type SampleDependencies } from './samples.ts';
 import {
@@ -26,7 +27,8 @@ export interface ActivityDependencies
     PrepareDependencies,
     AlertDependencies,
     PublishDependencies,
-    SampleDependencies {
+    SampleDependencies,
+    ToldDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -36,6 +38,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);
   const { listDifference, ...differences } = createDifferences(dependencies);
+  const { listTold, countTold } = createTold(dependencies);
   const spilledProfiles = new SpilledProfileReader(sideWorkflows);
   const prepareJob = createPrepareJob(dependencies);
   return {
@@ -57,6 +60,8 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createWatchActivities(dependencies),
     listDifference: (...page) => beating(() => listDifference(...page)),
     ...differences,
+    countTold,
+    listTold: (...page) => beating(() => listTold(...page)),
   };
 }
 

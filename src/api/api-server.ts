@@ -40,6 +40,7 @@ import { jobRoutes } from './job-routes.ts';
 import { overviewRoutes, SharedOverview } from './overview-routes.ts';
 import { questionRoutes } from './question-routes.ts';
 import { reconcileRoutes } from './reconcile-routes.ts';
+import { replayRoutes } from './replay-routes.ts';
 import { IdempotencyStore } from './idempotency-store.ts';
 import { newToken, sessionRoutes } from './session-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -210,6 +211,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   };
   jobRoutes(app, { jobs: options.jobs, onChange });
   reconcileRoutes(app, options.jobs, closing.signal);
+  replayRoutes(app, options.jobs);
   const mayStill = (request: FastifyRequest, jobId?: string): boolean => {
     const caller = callers.of(request);
     return caller?.may('read') === true && (jobId === undefined || caller.mayJob(jobId));

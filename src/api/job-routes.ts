@@ -52,7 +52,7 @@ const status = z
 const trendPoint = z
   .object({ at: z.string(), delivered: z.number(), failed: z.number(), waiting: z.number() })
   .describe('When it began; triggers delivered, attempts that failed, triggers that waited at its end.');
-const reason = z.string().optional().describe('Why, for its history: 1 to 500 characters.');
+export const reason = z.string().optional().describe('Why, for its history: 1 to 500 characters.');
 const entry = z.looseObject({ n: z.number(), at: z.string(), action: z.string(), door: z.string() });
 const started = z.looseObject({ jobId: z.string(), workflowId: z.string(), warnings: z.array(z.string()) });
 

@@ -20,6 +20,7 @@ import { pauseCommand, resumeCommand, retryCommand } from './commands/pause.ts';
 import { pushCommand } from './commands/push.ts';
 import { receiveCommand } from './commands/receive.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
+import { replayCommand } from './commands/replay.ts';
 import { recoverCommand } from './commands/recover.ts';
 import { renderCommand, testCommand } from './commands/samples.ts';
 import { secretsCommand } from './commands/secrets.ts';
@@ -59,6 +60,7 @@ const COMMANDS: readonly CommandMaker[] = [
   exportCommand,
   backfillCommand,
   reconcileCommand,
+  replayCommand,
   stopCommand,
   watchCommand,
   deadLettersCommand,

@@ -172,13 +172,7 @@ export class TraceStory {
       case 'received':
         return timedLines(event.at, receivedText(event, this.#isAgain(event)), this.#columns);
       case 'found':
-        return timedLines(
-          event.at,
-          event.event === 'exit'
-            ? `no member of ${printable(event.audience)}, and the endpoint has them: found by backfill ${event.backfill}`
-            : `found among the members of ${printable(event.audience)}, by backfill ${event.backfill}`,
-          this.#columns,
-        );
+        return timedLines(event.at, foundText(event), this.#columns);
       case 'attempted':
         return timedLines(event.at, this.#attemptText(event), this.#columns);
       case 'died':
@@ -228,6 +222,14 @@ const ENDS: Readonly<Record<Exclude<EventOf<'died'>['state'], 'waiting' | 'redel
   terminated: 'its workflow was terminated or cancelled, so it will not be sent',
   gone: 'the server no longer knows what became of it',
 };
+
+function foundText({ audience, event, triggerAt, backfill }: EventOf<'found'>): string {
+  if (triggerAt !== undefined)
+    return `${event} ${printable(audience)} (at ${printable(exactTime(triggerAt))}) is told again, by backfill ${backfill}`;
+  return event === 'exit'
+    ? `no member of ${printable(audience)}, and the endpoint has them: found by backfill ${backfill}`
+    : `found among the members of ${printable(audience)}, by backfill ${backfill}`;
+}
 
 function receivedText(
   { event, audience, triggerAt, redelivery, newerAt, refused }: EventOf<'received'>,

@@ -7,6 +7,7 @@ import type { Difference } from '../contract/difference.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
+import type { FoundTold } from '../contract/replay.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
 import type { TraceEvent } from '../contract/trace.ts';
@@ -59,6 +60,7 @@ import {
 } from './push/push.ts';
 import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
 import { People } from './people.ts';
+import { findTold, type ReplayOptions, type ReplayWish } from './replay.ts';
 import { Watches } from './watches.ts';
 
 export type { Asker, AuditAction, AuditChange, AuditEntry, Door } from '../contract/audit.ts';
@@ -80,6 +82,7 @@ export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
+export type { FoundTold, ReplayFilter, ToldRow } from '../contract/replay.ts';
 export type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 export type { AttemptsOptions } from './history/attempts.ts';
 export type { ConnectConfig } from './connect.ts';
@@ -105,6 +108,7 @@ export type { PublishOptions, PublishProgress, PublishResult } from './push/publ
 export type { PushResult, Triggers } from './push/push.ts';
 export type { RecoverOptions } from './history/recovery.ts';
 export type { CompareOptions, CompareProgress } from './reconcile/compare.ts';
+export type { ReplayOptions, ReplayWish } from './replay.ts';
 export type { SampleOf } from './jobs/samples.ts';
 export type { Slugs } from './jobs/slugs.ts';
 export type { StartedJob, StartOptions } from './jobs/start-job.ts';
@@ -549,6 +553,31 @@ export class ExportJobs {
   async forget(jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
     const { taskQueue } = await describeExecution(this.#client, jobId);
     await forget(this.#client, taskQueue, id);
+  }
+
+  /**
+   * Finds what a job told its endpoint, by its workers' delivery log, and counts what could be sent again. Sends nothing: `replay` does. It
+   * leaves out triggers after which the person was told something newer, and those that the job would not send today.
+   * @throws NoDeliveryLog, AudienceMoved, JobNotRunning; WorkerFailed when the log cannot be read
+   */
+  async findTold(jobId: string, wish: ReplayWish): Promise<FoundTold> {
+    checkOptions('replayWish', wish);
+    return await findTold(this.#client, jobId, wish);
+  }
+
+  /**
+   * Has the job send again what was found, as its next backfill, in each person's order and with the same `webhook-id`s. A live trigger that
+   * comes meanwhile takes its place. Asking again for the same starts nothing more; if nothing was found, nothing starts.
+   * @throws RequestRefused while another backfill is under way
+   */
+  async replay(jobId: string, found: FoundTold, options: ReplayOptions = {}): Promise<JobStatus> {
+    checkOptions('replay', options);
+    const { id, audiences } = found;
+    const { newIds = false, requestId = id } = options;
+    const request = parsed(readBackfillRequest([{ requestId, audiences, replay: { ...found.replay, newIds } }]));
+    if (found.enters + found.exits === 0) return await this.status(jobId);
+    const by = this.#byOf(options);
+    return await updateJob(this.#client, jobId, backfillUpdate, [{ at: this.#clock(), ...request }, by]);
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   type Kinds,
   MOST_NAME,
   name,
+  names,
   oneOf,
   record,
   text,
@@ -18,7 +19,7 @@ import {
   wrongValues,
 } from '../domain/kinds.ts';
 import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
-import { DOORS, MOST_REASON, MOST_WHO, type RequestReading } from '../domain/requests.ts';
+import { DOORS, MOST_REASON, MOST_WHO, REPLAY_FILTER, type RequestReading } from '../domain/requests.ts';
 import { InvalidRequest } from './errors.ts';
 
 /**
@@ -138,6 +139,8 @@ const OPTIONS = {
     exits: count,
   },
   reconcile: { ...deed, force: flag },
+  replayWish: { ...REPLAY_FILTER, audiences: names },
+  replay: { ...deed, newIds: flag, requestId: name },
   recover: { ...deed, onWait: call },
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },

@@ -29,7 +29,8 @@ export type AuditAction =
   | 'pause-backfill'
   | 'resume-backfill'
   | 'cancel-backfill'
-  | 'reconcile';
+  | 'reconcile'
+  | 'replay';
 
 /** A field of the form before and after an edit, as people may see it. A long value is a text that ends with "…". */
 export interface AuditChange {

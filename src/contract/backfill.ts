@@ -1,7 +1,10 @@
+import type { Audience } from './audience.ts';
 import type { DifferenceToSend } from './difference.ts';
+import type { PackedTriggers } from './holder.ts';
+import type { Replay } from './replay.ts';
 
 /** Input of a backfill child. */
-export interface BackfillInput {
+export interface BackfillInput extends SentInstead {
   /** Workflow id of the job (never a run id, since the job continues as new meanwhile). */
   readonly jobWorkflowId: string;
   readonly subscriptionId: string;
@@ -15,8 +18,14 @@ export interface BackfillInput {
   readonly carried: BackfillProgress;
   /** How often another child continued this backfill where the last one had stopped; absent: never. */
   readonly restarts?: number;
-  /** The difference that it sends in place of all members (`contract/difference.ts`). */
-  readonly difference?: DifferenceToSend;
+  /** With a replay: its audiences, by the slugs under which the job tells of them. */
+  readonly told?: readonly Audience[];
+}
+
+/** A backfill sends one of these in place of all members; neither: all members. */
+export interface SentInstead {
+  readonly difference?: DifferenceToSend | undefined;
+  readonly replay?: Replay | undefined;
 }
 
 /** The state that a backfill carries through continue-as-new. */
@@ -59,6 +68,8 @@ export interface MemberPage {
   readonly ids: readonly string[];
   /** People who are not members, to be sent as exits; absent: none. */
   readonly exits?: readonly string[];
+  /** In a replay, in place of ids: what is told again, in order, about any of its audiences. */
+  readonly told?: PackedTriggers;
   /** How many more people of the difference were read, for whom it no longer holds; absent: none. */
   readonly outdated?: number;
   /** The members of all its audiences when it began, by the source's own count; absent when the source does not say. */
@@ -89,6 +100,13 @@ export interface DifferencePage extends MemberIds {
   readonly exits: readonly string[];
   /** How many people were left out, since the difference no longer holds for them. */
   readonly outdated: number;
+}
+
+/** Result of `listTold`. */
+export interface ToldPage {
+  readonly told: PackedTriggers;
+  /** Where to continue; absent at the end. */
+  readonly next?: string;
 }
 
 /** Result of `listMembers`. */

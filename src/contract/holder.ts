@@ -11,6 +11,8 @@ export interface PackedMore {
   readonly profileRef?: ProfileRef;
   /** The number of the backfill that it comes from. */
   readonly backfill?: number;
+  /** True: it was told before, and a replay tells it again. */
+  readonly replay?: true;
   /** How often it has been redelivered as a dead letter; absent: never. */
   readonly redelivery?: number;
   /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */

@@ -1,6 +1,6 @@
 import type { DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
-import type { DifferenceToSend } from './difference.ts';
+import type { SentInstead } from './backfill.ts';
 import type { JobDefinition, JobEdit, Problem } from './export-job.ts';
 
 /** How a job's workflow has ended, if it did not stop as it should. */
@@ -8,21 +8,17 @@ export type JobEnd = 'terminated' | 'failed' | 'timed out' | 'canceled';
 
 export type JobState = 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | JobEnd;
 
-export interface BackfillStatus {
+/** With `difference` it is a reconcile, and with `replay` a replay; "members" below then means its people, or triggers. */
+export interface BackfillStatus extends SentInstead {
   readonly n: number;
   /** `kept`: the job was stopped and kept its backlog; the rest of the backfill goes on when it is resumed. */
   readonly state: 'running' | 'paused' | 'finished' | 'cancelled' | 'lost' | 'kept';
   /** With `paused`: by a person, or because the sample that was asked for has been sent. */
   readonly pausedBy?: 'operator' | 'sample';
-  /** RFC 3339: when it was asked for; the `at` of all its triggers. */
+  /** RFC 3339: when it was asked for; the `at` of all its triggers, but for those of a replay. */
   readonly at: string;
   /** Slugs. */
   readonly audiences: readonly string[];
-  /**
-   * Present when it is a reconcile: it sends this difference, so many enters and exits, in place of all members. "Members" below then means these
-   * people.
-   */
-  readonly difference?: DifferenceToSend;
   /**
    * How many members there are to send, by the source's own count at the start; exact once all have been read. Absent when the source does
    * not say.

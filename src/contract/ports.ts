@@ -1,11 +1,12 @@
 import type { SearchAttribute } from '../domain/shown.ts';
 import type { RaisedAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
-import type { DifferencePage, MemberIds } from './backfill.ts';
+import type { DifferencePage, MemberIds, ToldPage } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
 import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
 import type { PackedTriggers } from './holder.ts';
+import type { ToldCounts, ToldQuery } from './replay.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
 import type { PackedSlice, SliceReport } from './slice.ts';
 import type { Calendar, CalendarSettings } from './timing.ts';
@@ -82,6 +83,10 @@ export interface Activities {
   ): Promise<DifferencePage>;
   /** Removes a difference; nothing when there is none. */
   forgetDifference(differenceId: string): Promise<void>;
+  /** Counts what would be told again, and shows the first; null on a worker without a delivery log. */
+  countTold(query: ToldQuery): Promise<ToldCounts | null>;
+  /** The next part of what is told again, at most about `maxBytes` of JSON, each with an `at` that is so many nanoseconds later. */
+  listTold(query: ToldQuery, after: string | null, maxBytes: number, laterNs: number): Promise<ToldPage>;
   /** How many members these audiences have together, by the source's own count; null when it lacks one of them. */
   countMembers(audiences: readonly string[]): Promise<number | null>;
   /** Whether a workflow runs. */

@@ -1,4 +1,5 @@
 import type { DifferenceToSend } from './difference.ts';
+import type { Replay } from './replay.ts';
 
 // Requests of operators to a job, the arguments of its updates. `domain/requests.ts` reads them.
 
@@ -15,6 +16,8 @@ export interface BackfillRequest {
   readonly sample?: number;
   /** With `start`: send this difference of the one audience named, in place of all members. For `reconcile`, which makes it. */
   readonly difference?: DifferenceToSend;
+  /** With `start`: tell again what was told, in place of all members. For `replay`, which finds out what that is. */
+  readonly replay?: Replay;
   /** Changes the running backfill instead of starting one: `pause` sends nobody further, `resume` continues, `cancel` ends it. */
   readonly action?: 'start' | 'pause' | 'resume' | 'cancel';
   /** With `start`: the `at` of its triggers (RFC 3339); default: when the job is asked. Given, it stays the same if the workflow is reset. */

@@ -18,6 +18,8 @@ export interface SliceTrigger {
   readonly profileRef?: ProfileRef;
   /** True: send with `segment_events` alone if the source does not know the person. */
   readonly profileOptional?: true;
+  /** True: a replay tells it again. Only the delivery log depends on it. */
+  readonly replay?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */
   readonly redelivery?: number;
   /** Failed attempts so far, from 1; absent: none. */

@@ -54,7 +54,10 @@ export interface TriggerReceived extends TraceLine {
   readonly refused?: string;
 }
 
-/** A backfill found the person among the members, or on the endpoint's list although not a member. The job leaves out people with a newer live trigger. */
+/**
+ * A backfill found the person among the members, on the endpoint's list although not a member, or among those who are told again. The job leaves
+ * out people with a newer live trigger.
+ */
 export interface MemberFound extends TraceLine {
   readonly kind: 'found';
   readonly runId: string;
@@ -62,7 +65,9 @@ export interface MemberFound extends TraceLine {
   /** The number of the backfill, from 1. */
   readonly backfill: number;
   /** The event that it sends; absent: an enter. */
-  readonly event?: 'exit';
+  readonly event?: TriggerEvent;
+  /** In a replay: the `at` of the trigger that is told again. */
+  readonly triggerAt?: string;
 }
 
 /** A slice that the trigger was in has ended, or is running. `at` is its end, or its start while it is running. */

@@ -4,7 +4,7 @@ import { COLUMNS, type LogSql, type SqlQuery, type SqlRow } from './log-sql.ts';
 /** The place of a row in the order of pages: after it, the next page begins. */
 type DeliveryCursor = readonly [at: string, deliveryId: string, attempt: number];
 
-type Value = SqlQuery['values'][number];
+export type Value = SqlQuery['values'][number];
 
 const PAGE_COLUMNS = COLUMNS.filter((column) => column !== 'exchange');
 /** Greater than any character of a delivery id. */
@@ -42,7 +42,7 @@ export function oldestQuery(sql: TimeText): SqlQuery {
   return { text: `SELECT ${sql.timeText('min(at)')} AS at FROM deliveries`, values: [] };
 }
 
-type TimeText = Pick<LogSql, 'timeText'>;
+export type TimeText = Pick<LogSql, 'timeText'>;
 
 function selected(sql: TimeText, columns: readonly string[]): string {
   const names = columns.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
@@ -54,7 +54,7 @@ function all(conditions: readonly string[]): string {
 }
 
 /** @param value takes a value into the statement, and returns its place there. */
-function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
+export function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
   const { onlyJobs, deliveryId, verdict, slowerThanMs, since, until } = filter;
   const equal = (column: string, wanted: Value | undefined): string[] =>
     wanted === undefined ? [] : [`${column} = ${value(wanted)}`];
@@ -85,7 +85,7 @@ export function textOf(value: Value): Value {
 }
 
 /** SQLite compares texts, so that all times need the same form. */
-function inMilliseconds(time: string): string {
+export function inMilliseconds(time: string): string {
   return new Date(time).toISOString();
 }
 

@@ -8,6 +8,7 @@ import type {
   Exchange,
   StatsQuery,
 } from '../contract/delivery.ts';
+import type { ToldLog, ToldQuery, ToldRow } from '../contract/replay.ts';
 import {
   attemptsQuery,
   batchQuery,
@@ -21,6 +22,7 @@ import {
 import type { LogSql, SqlRow } from './log-sql.ts';
 import type { Sealing } from './sealing.ts';
 import { statsOf, statsQuery, windowOf } from './stats.ts';
+import { toldQuery, toldRowOf } from './told-query.ts';
 
 /** The first part of time that is searched. */
 const FIRST_SPAN_MS = 60 * 60 * 1000;
@@ -32,7 +34,7 @@ const FOLLOW_ROWS = 1_000;
 const LATE_MS = 5_000;
 
 /** Reads the deliveries that workers have written. */
-export class DeliveryReader {
+export class DeliveryReader implements ToldLog {
   readonly #sql: LogSql;
   readonly #sealing: Sealing;
 
@@ -109,6 +111,14 @@ export class DeliveryReader {
       yield* fresh;
       await setTimeout(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /**
+   * Returns what a job told, in the order in which it did.
+   * @throws DeliveryLogError
+   */
+  async told(query: ToldQuery, limit: number, after?: string): Promise<ToldRow[]> {
+    return (await this.#sql.query(toldQuery(this.#sql, query, limit, after))).map(toldRowOf);
   }
 
   /**

@@ -62,6 +62,7 @@ export function deliveryLogOf({ worker, bodies, seal, add }: SliceRowsOptions): 
   }
 }
 
-function laneOf({ kind = 'live' }: SliceInput, { redelivery }: SliceTrigger): DeliveryLane {
+function laneOf({ kind = 'live' }: SliceInput, { redelivery, replay }: SliceTrigger): DeliveryLane {
+  if (replay === true) return 'replay';
   return redelivery === undefined ? kind : 'redelivery';
 }

@@ -13,6 +13,7 @@ const DONE: Readonly<Record<AuditAction, string>> = {
   'resume-backfill': 'backfill resumed',
   'cancel-backfill': 'backfill cancelled',
   reconcile: 'reconcile started',
+  replay: 'replay started',
 };
 
 const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {

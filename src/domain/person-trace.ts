@@ -13,7 +13,9 @@ import type { TriggerEvent } from '../contract/trigger.ts';
 import { readRedelivery } from './dead-letter.ts';
 import { deliveryId } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
+import { isMemberPage } from './job/arriving.ts';
 import type { Arrival } from './job/steps.ts';
+import { membersOf } from './job/queue/waiting-pages.ts';
 import { unpackTrigger } from './job/queue/chain.ts';
 import { type NewestChanges, newerChange } from './job/queue/memory.ts';
 import { type CarriedJob, isCarriedJob } from './job/carrying.ts';
@@ -193,14 +195,18 @@ export class PersonTrace {
   }
 
   #page({ runId, atMs }: EventMoment, raw: unknown): Traced[] {
-    if (!isRecord(raw)) return [];
-    const { ids, exits = [], audience, n, number } = raw;
-    if (!Array.isArray(ids) || typeof n !== 'number' || typeof audience !== 'string') return [];
-    const isExit = Array.isArray(exits) && exits.includes(this.#user);
-    if ((!isExit && !ids.includes(this.#user)) || this.#pages.has(`${n}/${String(number)}`)) return [];
-    this.#pages.add(`${n}/${String(number)}`);
-    const line = { kind: 'found' as const, jobId: this.#jobId, runId, at: instantOf(atMs) };
-    return [{ ...line, audience: this.#slugOf(audience), backfill: n, ...(isExit ? { event: 'exit' } : {}) }];
+    if (!isMemberPage(raw)) return [];
+    const page = `${raw.n}/${raw.number}`;
+    const own = membersOf(raw).filter(({ user }) => user === this.#user);
+    if (own.length === 0 || this.#pages.has(page)) return [];
+    this.#pages.add(page);
+    const line = { kind: 'found' as const, jobId: this.#jobId, runId, at: instantOf(atMs), backfill: raw.n };
+    return own.map(({ audience, event, at }) => ({
+      ...line,
+      audience: this.#slugOf(audience),
+      ...(event === 'enter' && at === undefined ? {} : { event }),
+      ...(at === undefined ? {} : { triggerAt: at }),
+    }));
   }
 
   #slice(fact: FactOf<'slice'>): Traced[] {

@@ -1,6 +1,7 @@
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { By, Door } from '../contract/audit.ts';
 import type { DifferenceToSend } from '../contract/difference.ts';
+import type { Replay, ReplayFilter } from '../contract/replay.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
@@ -28,18 +29,43 @@ const DIFFERENCE: Readonly<Record<keyof DifferenceToSend, Kind>> = {
   exits: whole(0),
 };
 
+const instant: Kind = {
+  what: 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"',
+  isRight: (value) => typeof value === 'string' && parseInstant(value) !== undefined,
+};
+
+/** The fields by which a replay is narrowed. */
+export const REPLAY_FILTER: Readonly<Record<keyof ReplayFilter, Kind>> = {
+  since: instant,
+  until: instant,
+  user: name,
+  deliveryId: {
+    what: 'a webhook-id, or its first digits',
+    isRight: (value) => typeof value === 'string' && /^[0-9a-f]{1,32}$/.test(value),
+  },
+  onlyLast: flag,
+};
+
+const REPLAY: Readonly<Record<keyof Replay, Kind>> = {
+  ...REPLAY_FILTER,
+  newIds: flag,
+  enters: whole(0),
+  exits: whole(0),
+};
+
 const BACKFILL: Readonly<Record<keyof BackfillRequest, Kind>> = {
   action: oneOf('start', 'pause', 'resume', 'cancel'),
   requestId: name,
   audiences: names,
   sample: whole(1),
-  at: {
-    what: 'an RFC 3339 time, such as "2026-11-25T08:30:00.000000001Z"',
-    isRight: (value) => typeof value === 'string' && parseInstant(value) !== undefined,
-  },
+  at: instant,
   difference: {
     what: 'what `reconcile` gives it ({"id": "<UUID>", "enters": 0, "exits": 0})',
-    isRight: isDifference,
+    isRight: (value) => isWhole(value, DIFFERENCE, ['id', 'enters', 'exits']),
+  },
+  replay: {
+    what: 'what `replay` gives it ({"until": "…", "enters": 0, "exits": 0}, and what it is asked for)',
+    isRight: (value) => isWhole(value, REPLAY, ['until', 'enters', 'exits']),
   },
 };
 
@@ -60,20 +86,24 @@ const WATCH_CHANGE: Readonly<Record<keyof WatchChange, Kind>> = {
   largestExitPercent: whole(1, 100),
 };
 
-function isDifference(value: unknown): boolean {
-  if (!isRecord(value) || unknownKeys(value, Object.keys(DIFFERENCE)).length > 0) return false;
-  return Object.entries(DIFFERENCE).every(([field, { isRight }]) => isRight(value[field]));
+/** @param needed keys that it must have. */
+function isWhole(value: unknown, kinds: Kinds, needed: readonly string[]): boolean {
+  if (!isRecord(value) || unknownKeys(value, Object.keys(kinds)).length > 0) return false;
+  return wrongValues(value, kinds).length === 0 && needed.every((field) => value[field] !== undefined);
 }
 
 /** Reads the arguments of `backfill`: one request, or none. */
 export function readBackfillRequest(args: readonly unknown[]): RequestReading<BackfillRequest> {
-  return read<BackfillRequest>(args, BACKFILL, ({ action, audiences, sample, at, difference }) => [
+  return read<BackfillRequest>(args, BACKFILL, ({ action, audiences, sample, at, difference, replay }) => [
     ...(difference !== undefined && (!Array.isArray(audiences) || audiences.length !== 1)
       ? [{ field: 'difference', message: 'This goes with one audience only.' }]
       : []),
+    ...(difference !== undefined && replay !== undefined
+      ? [{ field: 'replay', message: 'This goes without "difference" only.' }]
+      : []),
     // A pause for one audience's backfill would pause the backfill of all.
     ...(action === 'pause' || action === 'resume' || action === 'cancel'
-      ? onlyWith('a new backfill', { audiences, sample, at, difference })
+      ? onlyWith('a new backfill', { audiences, sample, at, difference, replay })
       : []),
   ]);
 }

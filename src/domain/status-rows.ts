@@ -127,7 +127,7 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
       value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
     },
     {
-      name: backfill?.difference === undefined ? 'Backfill' : 'Reconcile',
+      name: kindOfBackfill(backfill),
       value: backfill && [backfillText(backfill), ...backfillLimits(status)].join(', '),
     },
     { name: '', value: backfill?.notice && printableReason(backfill.notice) },
@@ -359,6 +359,12 @@ function backfillText(progress: BackfillStatus): string {
   return `${bar}${pausedBy === 'sample' ? 'paused, now that the sample is sent' : state}, ${backfillProgress(progress)}`;
 }
 
+/** The name of a backfill by what it sends. */
+export function kindOfBackfill({ difference, replay }: Partial<BackfillStatus> = {}): string {
+  if (replay !== undefined) return 'Replay';
+  return difference === undefined ? 'Backfill' : 'Reconcile';
+}
+
 /** How many of its people a backfill has done with. */
 export function settledOf({ delivered, superseded, deadLetters, filtered = 0, leftOut = [] }: BackfillStatus): number {
   return leftOut.reduce((sum, { members }) => sum + members, delivered + superseded + deadLetters + filtered);
@@ -367,13 +373,12 @@ export function settledOf({ delivered, superseded, deadLetters, filtered = 0, le
 /** Tells how many people of a backfill were settled, and how; then its pace and its end. */
 export function backfillProgress(progress: BackfillStatus): string {
   const { state, expected, taken, delivered: sent, superseded, leftOut = [], filtered = 0 } = progress;
-  const { deadLetters: dead, difference } = progress;
+  const { deadLetters: dead, difference, replay } = progress;
+  const asked = replay ?? difference;
   const all = expected === undefined ? `${shownCount(taken)} read` : shownCount(Math.max(expected, taken));
   const parts = [
     `${shownCount(sent)} sent of ${all}`,
-    ...(difference === undefined
-      ? []
-      : [`${counted(difference.enters, 'enter')} and ${counted(difference.exits, 'exit')} asked for`]),
+    ...(asked === undefined ? [] : [`${counted(asked.enters, 'enter')} and ${counted(asked.exits, 'exit')} asked for`]),
     ...(superseded === 0
       ? []
       : [

@@ -16,6 +16,7 @@ export const WORKER_RPCS = {
   },
   compareMembers: { id: 'compare-members', summary: 'Compares a list with the members of an audience', runs: 'long' },
   forgetDifference: { id: 'forget-difference', summary: 'Removes a difference that is not sent', runs: 'short' },
+  countTold: { id: 'count-told', summary: 'Counts what would be sent again', runs: 'long' },
   listAuthorizations: { id: 'list-authorizations', summary: 'Lists the authorizations of a worker', runs: 'short' },
   listAudiences: { id: 'list-audiences', summary: 'Lists the audiences of the source', runs: 'short' },
   listProfileFields: { id: 'list-profile-fields', summary: 'Lists the fields of profiles', runs: 'short' },

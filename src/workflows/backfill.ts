@@ -8,18 +8,12 @@ import {
   setHandler,
   sleep,
 } from '@temporalio/workflow';
-import type {
-  BackfillCursor,
-  BackfillInput,
-  DifferencePage,
-  MemberPage,
-  PageAhead,
-  PageTaken,
-} from '../contract/backfill.ts';
-import type { DifferenceToSend } from '../contract/difference.ts';
+import type { BackfillCursor, BackfillInput, MemberPage, PageAhead, PageTaken } from '../contract/backfill.ts';
 import type { Activities } from '../contract/ports.ts';
 import { refuseNewer } from '../domain/errors.ts';
 import { PAGE_IDS, PAGES_AHEAD } from '../domain/limits.ts';
+import { eventsOf } from '../domain/job/operating.ts';
+import { jobIdOf } from '../domain/names.ts';
 import { pageAgainMs } from '../domain/retry.ts';
 import { INTERNAL, isFull } from './answering.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
@@ -32,8 +26,8 @@ const { listMembers } = proxyActivities<Activities>({
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 
-// Each page asks the source about all who are on it.
-const { listDifference } = proxyActivities<Activities>({
+// Each page asks the source about all who are on it, or the delivery log about all that was told since.
+const { listDifference, listTold } = proxyActivities<Activities>({
   startToCloseTimeout: '2 minutes',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
@@ -53,11 +47,13 @@ const { countMembers } = proxyActivities<Activities>({
 const FULL_AGAIN_MS = 1_000;
 /** … up to this. */
 const MOST_FULL_AGAIN_MS = 60_000;
+/** How long, in ms, after an attempt its row is surely in the delivery log, if the log is not away. */
+const LOG_LAG_MS = 1_000;
 /** After this many pages a run continues as new, so that its history stays short. */
 const PAGES_PER_RUN = 500;
 
 /**
- * Pages through the members of a job's audiences, or through a difference, and hands their ids to the job. It is never more than a few
+ * Pages through the members of a job's audiences, through a difference or what is told again, and hands their ids to the job. It is never more than a few
  * pages ahead of the job. It outlives the job's continue-as-new (it knows the job by workflow id alone) and continues as new by itself.
  *
  * @returns how many pages there were.
@@ -96,7 +92,10 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
       }
     } else if (next !== undefined && ahead.length < PAGES_AHEAD) {
       if (!isCounted) {
-        expected = input.difference === undefined ? await count(audiences) : sizeOf(input.difference);
+        const asked = input.replay ?? input.difference;
+        expected = asked === undefined ? await count(audiences) : asked.enters + asked.exits;
+        // Workers write behind their requests: what was told until now is in the log then.
+        if (input.replay !== undefined) await sleep(LOG_LAG_MS, { summary: 'the delivery log is written' });
         isCounted = true;
       }
       const read = await readPage(input, next, expected);
@@ -127,10 +126,6 @@ export async function backfill(input: BackfillInput): Promise<{ readonly pages: 
   return { pages: lastPage };
 }
 
-function sizeOf({ enters, exits }: DifferenceToSend): number {
-  return enters + exits;
-}
-
 /** The source's count of members; undefined when it gives none, or not at once, since nothing depends on it. */
 async function count(audiences: readonly string[]): Promise<number | undefined> {
   try {
@@ -146,7 +141,7 @@ async function readPage(
   from: BackfillCursor,
   expected: number | undefined,
 ): Promise<{ page: MemberPage; next: BackfillCursor | undefined }> {
-  const { subscriptionId, n, audiences, pageBytes, restarts = 0, difference } = input;
+  const { subscriptionId, n, audiences, restarts = 0, replay } = input;
   const audience = audiences[from.audience];
   if (audience === undefined)
     throw ApplicationFailure.nonRetryable(
@@ -155,12 +150,9 @@ async function readPage(
     );
   // Taken before the source is asked: its answer may or may not contain changes made while it reads.
   const readAt = Date.now();
-  const after = from.after ?? null;
-  const read: DifferencePage =
-    difference === undefined
-      ? { ...(await listMembers(audience, after, PAGE_IDS, pageBytes)), exits: [], outdated: 0 }
-      : await listDifference(difference.id, audience, after, pageBytes);
-  const next = nextCursor(from, read.next, audiences.length);
+  const { next: after, ...read } = await readMembers(input, audience, from.after ?? null);
+  // A replay reads all of its audiences at once.
+  const next = nextCursor(from, after, replay === undefined ? audiences.length : 1);
   return {
     page: {
       subscriptionId,
@@ -168,15 +160,32 @@ async function readPage(
       number: from.page,
       audience,
       readAt,
-      ids: read.ids,
-      ...(read.exits.length === 0 ? {} : { exits: read.exits }),
-      ...(read.outdated === 0 ? {} : { outdated: read.outdated }),
+      ...read,
       ...(expected === undefined ? {} : { expected }),
       last: next === undefined,
       ...(next === undefined ? {} : { next }),
       ...(restarts === 0 ? {} : { restarts }),
     },
     next,
+  };
+}
+
+type ReadMembers = Pick<MemberPage, 'ids' | 'exits' | 'told' | 'outdated'> & { readonly next?: string };
+
+async function readMembers(input: BackfillInput, audience: string, after: string | null): Promise<ReadMembers> {
+  const { jobWorkflowId, subscriptionId, n, pageBytes, difference, replay, told = [] } = input;
+  if (replay !== undefined) {
+    const { newIds = false, ...filter } = replay;
+    const only = told.map(({ slug }) => slug);
+    const of = { jobId: jobIdOf(jobWorkflowId), subscriptionId, audiences: told, events: eventsOf(input), only };
+    return { ids: [], ...(await listTold({ ...filter, ...of }, after, pageBytes, newIds ? n : 0)) };
+  }
+  if (difference === undefined) return await listMembers(audience, after, PAGE_IDS, pageBytes);
+  const { exits, outdated, ...read } = await listDifference(difference.id, audience, after, pageBytes);
+  return {
+    ...read,
+    ...(exits.length === 0 ? {} : { exits }),
+    ...(outdated === 0 ? {} : { outdated }),
   };
 }
 

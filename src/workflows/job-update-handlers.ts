@@ -21,6 +21,7 @@ import {
 } from '../domain/job/operating.ts';
 import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
+import { definedOf } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { readBackfillRequest, readEdit, readNothing, readStopRequest, takeBy } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
@@ -155,8 +156,9 @@ export const UPDATES: readonly JobUpdate[] = [
       if (action !== 'start') return () => changeBackfill(handlers.state, action);
       const { standing, ids, content } = mayStartBackfill(handlers.state, request);
       if (standing !== undefined) return () => ({ ...handlers.status(), askedBefore: standing });
-      const { requestId, sample, at, difference } = request;
-      return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, content, sample, at, difference });
+      const { requestId, sample, at, difference, replay } = request;
+      const instead = definedOf({ difference, replay });
+      return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, content, sample, at, instead });
     },
   ),
 ];
@@ -223,16 +225,16 @@ interface BackfillToStart {
 /** @throws ApplicationFailure that says why not; changes nothing. */
 function mayStartBackfill(
   state: DispatcherState,
-  { requestId, audiences, sample, difference }: BackfillRequest,
+  { requestId, audiences, sample, difference, replay }: BackfillRequest,
 ): BackfillToStart {
   const { audiences: now, formerAudiences } = state.job;
   // A request still names an audience that an edit has removed since.
   const known = audiences?.map((name) => findAudience([...now, ...formerAudiences], name)?.id ?? name);
-  const content = askedFor(known, sample, difference);
+  const content = askedFor(known, sample, { difference, replay });
   const other = requestId === undefined ? undefined : state.backfillRequests.otherThan(requestId, content);
   if (other !== undefined)
     throw refusal(
-      `Backfill ${other} was asked for under this request id with other audiences, another sample or another difference. Nothing was started: ask for something else under another request id.`,
+      `Backfill ${other} was asked for under this request id with other audiences, another sample, another difference or replay. Nothing was started: ask for something else under another request id.`,
       'BackfillNotPossible',
     );
   const standing = requestId === undefined ? undefined : state.backfillRequests.standing(requestId, state.backfill);
@@ -243,7 +245,7 @@ function mayStartBackfill(
       'BackfillNotPossible',
     );
   if (standing !== undefined && standing.state !== 'lost') return { standing, ids: [], content };
-  const obstacle = backfillObstacle(state, difference);
+  const obstacle = backfillObstacle(state, { difference, replay });
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
   return { ids: audienceIds(state, audiences), content };
 }
@@ -253,8 +255,9 @@ function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'ca
   if (obstacle !== undefined) throw refusal(obstacle, 'BackfillNotPossible');
 }
 
-function backfillDeed({ action = 'start', difference }: BackfillRequest): Deed {
+function backfillDeed({ action = 'start', difference, replay }: BackfillRequest): Deed {
   if (action !== 'start') return { action: `${action}-backfill` };
+  if (replay !== undefined) return { action: 'replay' };
   return { action: difference === undefined ? 'backfill' : 'reconcile' };
 }
 

@@ -12,11 +12,13 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Alert } from '../contract/alert.ts';
+import type { Audience } from '../contract/audience.ts';
 import type { PageTaken } from '../contract/backfill.ts';
 import type { AddressedAnswer } from '../contract/dead-letter.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { Activities } from '../contract/ports.ts';
 import type { SliceInput } from '../contract/slice.ts';
+import { type JobRecord } from '../domain/job/job.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { silentAfterMs, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
@@ -38,7 +40,14 @@ import { recordJob } from '../domain/job/carrying.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { PAGES_AHEAD } from '../domain/limits.ts';
 import { isProfileHolder } from '../domain/trigger-run.ts';
-import { BACKFILL, backfillWorkflowId, holderWorkflowId, jobIdOf, profileHolderWorkflowId } from '../domain/names.ts';
+import {
+  audienceById,
+  BACKFILL,
+  backfillWorkflowId,
+  holderWorkflowId,
+  jobIdOf,
+  profileHolderWorkflowId,
+} from '../domain/names.ts';
 import { counted, summaryOf } from '../domain/shown.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
@@ -277,7 +286,7 @@ export class StepRunner {
   }
 
   async #startBackfill(step: Extract<Effect, { kind: 'start-backfill' }>): Promise<void> {
-    const { n, audiences, from, restarts, difference } = step;
+    const { n, audiences, from, restarts, instead } = step;
     const { subscriptionId, definition } = this.#state.job;
     try {
       await startChild<typeof backfill>(BACKFILL, {
@@ -291,7 +300,8 @@ export class StepRunner {
             pageBytes: Math.floor(this.#state.budgets.backfillBytes / PAGES_AHEAD),
             carried: { next: from, ahead: [] },
             ...(restarts === 0 ? {} : { restarts }),
-            ...(difference === undefined ? {} : { difference }),
+            ...instead,
+            ...(instead.replay === undefined ? {} : { told: toldOf(this.#state.job, audiences) }),
           },
         ],
         // It must outlive this run: continuing as new closes the run, which would terminate it.
@@ -388,4 +398,9 @@ function whyUnchecked(error: unknown): string {
 function reasonOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   return cause instanceof Error ? cause.message : 'the reason is not known';
+}
+
+/** The audiences of a replay, by the slugs under which the job tells of them. */
+function toldOf(job: JobRecord, ids: readonly string[]): Audience[] {
+  return ids.map((id) => audienceById(job, id)).filter((one) => one !== undefined);
 }

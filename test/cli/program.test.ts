@@ -15,7 +15,7 @@ import { readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { isSigningSecret } from '../../src/webhook/signature.ts';
 
 const COMMANDS =
-  'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill reconcile stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
+  'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill reconcile replay stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
     ' ',
   );
 const DEAD_LETTERS = 'list show redeliver discard'.split(' ');

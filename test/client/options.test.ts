@@ -146,6 +146,10 @@ function ofJobs(name: string): readonly unknown[] {
   if (name === 'plan') return [{ job: {} }];
   if (name === 'overview') return [];
   if (name === 'reconcile' || name === 'forget') return ['job', DIFFERENCE];
+  if (name === 'replay') {
+    const replay = { until: '2026-01-01T00:00:00Z', enters: 1, exits: 0 };
+    return ['job', { id: DIFFERENCE.id, audiences: ['a'], replay, enters: 1, exits: 0 }];
+  }
   return name === 'sample' || name === 'test' ? [{ jobId: 'job' }] : ['job', {}];
 }
 

@@ -4,6 +4,7 @@ import type { SliceReport } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { carryJob } from '../../src/domain/job/carrying.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
+import { packTriggers } from '../../src/domain/job/queue/chain.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { AJob } from './job/a-job.ts';
 import { AUDIENCES, jobRecord } from './job/a-record.ts';
@@ -112,8 +113,23 @@ test('unsent triggers behind a failure of the same person are not reported; one 
   expect(trace().take(sliceOf(['q', 'p', 'p'], { failed, unsent: [1, 2] }))).toMatchObject([{ outcome: 'unsent' }]);
 });
 
+const PAGE = { subscriptionId: 's', n: 1, audience: A?.id, readAt: 0, last: true, ids: [] };
+
+test('what is told again is reported trigger by trigger, each with its own time', () => {
+  const told = packTriggers(
+    (['enter', 'exit'] as const).map((event, second) => ({
+      user: 'p',
+      trigger: { audience: A?.id ?? '', event, at: `2026-01-01T00:00:0${second}Z` },
+    })),
+  );
+  expect(trace().take(signalled({ kind: 'page', raw: { ...PAGE, number: 1, told } }))).toMatchObject([
+    { kind: 'found', audience: A?.slug, event: 'enter', triggerAt: '2026-01-01T00:00:00Z', backfill: 1 },
+    { kind: 'found', audience: A?.slug, event: 'exit', triggerAt: '2026-01-01T00:00:01Z', backfill: 1 },
+  ]);
+});
+
 test('a page that is sent twice is reported once', () => {
-  const page: Arrival = { kind: 'page', raw: { n: 1, number: 3, audience: A?.id, ids: ['o', 'p'] } };
+  const page: Arrival = { kind: 'page', raw: { ...PAGE, number: 3, ids: ['o', 'p'] } };
   const one = trace();
   expect(one.take(signalled(page))).toMatchObject([{ kind: 'found', audience: A?.slug, backfill: 1 }]);
   expect(one.take(signalled(page))).toEqual([]);

@@ -26,7 +26,8 @@ const lab = await labOfFile({
 });
 lab.source.pageSize = PAGE;
 beforeAll(async () => {
-  unanswered = await lab.start({ audiences: ['many'] });
+  // Slow enough that it still runs when its next wait is seen.
+  unanswered = await lab.start({ audiences: ['many'], backfillPerSecond: 200 });
   await lab.jobs.backfill(unanswered, { sample: 1 });
   await lab.statusWhen(unanswered, ({ backfill }) => backfill?.state === 'paused');
   await until(async () => (await pagesTo(unanswered)).length === PAGES_AHEAD);

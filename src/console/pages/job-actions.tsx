@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
+import type { FoundTold } from '../../contract/replay.ts';
 import { hasStopped, counted, printable, shownCount } from '../../domain/shown.ts';
 import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
 import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
@@ -10,7 +11,7 @@ import { useSession } from '../session.tsx';
 import { shellWord } from '../words.ts';
 import { membersOf } from './job-form.tsx';
 
-type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'stop';
+type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'replay' | 'stop';
 
 const NAMES: Readonly<Record<JobAction, string>> = {
   pause: 'Pause',
@@ -19,6 +20,7 @@ const NAMES: Readonly<Record<JobAction, string>> = {
   retry: 'Retry now',
   backfill: 'Backfill',
   reconcile: 'Reconcile',
+  replay: 'Send again',
   stop: 'Stop',
 };
 
@@ -39,6 +41,7 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
   const own = {
     backfill: <BackfillDialog {...opened} />,
     reconcile: <ReconcileDialog {...opened} />,
+    replay: <ReplayDialog {...opened} />,
     stop: <StopDialog {...opened} />,
   };
   return (
@@ -53,7 +56,7 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
           Edit
         </a>
       )}
-      {(open === 'backfill' || open === 'reconcile' || open === 'stop') && own[open]}
+      {(open === 'backfill' || open === 'reconcile' || open === 'replay' || open === 'stop') && own[open]}
       {(open === 'pause' || open === 'resume' || open === 'recover' || open === 'retry') && (
         <Plain action={open} {...opened} />
       )}
@@ -87,7 +90,7 @@ function actionsOf({ state, kept, recoverableUntil, delayed, backfill }: JobStat
   return [
     ...(state === 'paused' ? (['resume'] as const) : (['pause'] as const)),
     ...(delayed > 0 && state === 'running' ? (['retry'] as const) : []),
-    ...(isBackfilling ? [] : (['backfill', 'reconcile'] as const)),
+    ...(isBackfilling ? [] : (['backfill', 'reconcile', 'replay'] as const)),
     'stop',
   ];
 }
@@ -425,6 +428,99 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
         </dl>
       )}
       {isNothing && <p>Both have the same people. Nothing to send.</p>}
+    </Dialog>
+  );
+}
+
+/** Two steps: show how much would be sent again, then send it. */
+function ReplayDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
+  const { isBusy, failure, run } = useAction();
+  const [since, setSince] = useState('');
+  const [until, setUntil] = useState('');
+  const [user, setUser] = useState('');
+  const [onlyLast, setOnlyLast] = useState(false);
+  const [found, setFound] = useState<FoundTold>();
+  const { jobId, label } = status;
+  useEffect(() => setFound(undefined), [since, until, user, onlyLast]);
+  const wish = {
+    ...(since === '' ? {} : { since: new Date(since).toISOString() }),
+    // The same time is meant again, however long a person looks at the counts.
+    ...(found !== undefined
+      ? { until: found.replay.until }
+      : until === ''
+        ? {}
+        : { until: new Date(until).toISOString() }),
+    ...(user.trim() === '' ? {} : { user: user.trim() }),
+    ...(onlyLast ? { onlyLast } : {}),
+  };
+  const send = async (dryRun: boolean): Promise<void> => {
+    const isDone = await run(async () => {
+      const body = dryRun ? { ...wish, dryRun } : { ...wish, requestId: found?.id };
+      setFound((await ask<{ found: FoundTold }>(pathOf(['jobs', jobId, 'replay']), { method: 'POST', body })).found);
+    });
+    if (!isDone || dryRun) return;
+    onDone();
+    onClose();
+  };
+  const options = [
+    ` --since ${wish.since ?? 'TIME'}`,
+    wish.until === undefined ? '' : ` --until ${wish.until}`,
+    wish.user === undefined ? '' : ` --user ${shellWord(wish.user)}`,
+    onlyLast ? ' --only last' : '',
+  ];
+  const isNothing = found !== undefined && found.enters + found.exits === 0;
+  return (
+    <Dialog
+      title={`Send again: “${printable(label)}”`}
+      action={
+        found === undefined
+          ? 'Count'
+          : `Send ${counted(found.enters, 'enter')} and ${counted(found.exits, 'exit')} again`
+      }
+      {...{ onClose, isBusy, failure }}
+      isDisabled={since === '' || isNothing}
+      command={`triggers replay ${jobId}${options.join('')}`}
+      onAction={() => void send(found === undefined)}
+    >
+      <p>
+        The endpoint is told again what the delivery log says that it was told, with the same ids, unless the person was
+        told something newer since.
+      </p>
+      {(
+        [
+          ['since', 'Told since', since, setSince],
+          ['until', 'And before (optional)', until, setUntil],
+        ] as const
+      ).map(([id, name, value, set]) => (
+        <div class="field" key={id}>
+          <label for={id}>{name}</label>
+          <input id={id} type="datetime-local" value={value} onInput={(event) => set(event.currentTarget.value)} />
+        </div>
+      ))}
+      <div class="field">
+        <label for="person">Only to this person (optional)</label>
+        <input id="person" autocomplete="off" value={user} onInput={(event) => setUser(event.currentTarget.value)} />
+      </div>
+      <label class="option">
+        <input type="checkbox" checked={onlyLast} onChange={({ currentTarget: { checked } }) => setOnlyLast(checked)} />
+        Only what each person was told last
+      </label>
+      {isBusy && <Loading what="the delivery log" />}
+      {found !== undefined && (
+        <dl class="rows">
+          <dt>Enters to send</dt>
+          <dd>{shownCount(found.enters)}</dd>
+          <dt>Exits to send</dt>
+          <dd>{shownCount(found.exits)}</dd>
+          <dt>People</dt>
+          <dd>{shownCount(found.people)}</dd>
+          <dt>Left out: something newer was told</dt>
+          <dd>{shownCount(found.outdated)}</dd>
+          <dt>Left out: not of this job any more</dt>
+          <dd>{shownCount(found.foreign)}</dd>
+        </dl>
+      )}
+      {isNothing && <p>Nothing to send again.</p>}
     </Dialog>
   );
 }

@@ -4,7 +4,7 @@ import type { Attempt } from '../../contract/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { hasStopped, printable, shownCount } from '../../domain/shown.ts';
-import { backfillProgress, settledOf, statusRows } from '../../domain/status-rows.ts';
+import { backfillProgress, kindOfBackfill, settledOf, statusRows } from '../../domain/status-rows.ts';
 import { AttemptCells } from '../about.tsx';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import {
@@ -113,13 +113,13 @@ function Backfill({ status, onDone }: { readonly status: JobStatus; readonly onD
   const now = useNow();
   const { backfill } = status;
   if (backfill === undefined) return null;
-  const { expected, difference } = backfill;
+  const { expected } = backfill;
   const done = settledOf(backfill);
-  const what = difference === undefined ? 'Backfill' : 'Reconcile';
+  const what = kindOfBackfill(backfill);
   return (
     <section class="panel" aria-labelledby="backfill">
       <header>
-        <h2 id="backfill">{difference === undefined ? 'Backfill of existing users' : 'Reconcile'}</h2>
+        <h2 id="backfill">{what === 'Backfill' ? 'Backfill of existing users' : what}</h2>
         <State state={backfill.state} />
       </header>
       <Progress done={done} of={expected} what={`${what}: ${done} of ${expected ?? 'an unknown number'}`} />

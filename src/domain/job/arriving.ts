@@ -1,6 +1,6 @@
 import type { MemberPage } from '../../contract/backfill.ts';
 import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
-import type { ProfileRef } from '../../contract/holder.ts';
+import type { PackedTriggers, ProfileRef } from '../../contract/holder.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
@@ -9,7 +9,8 @@ import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { jsonStringBytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger, wantsEvent } from '../trigger.ts';
-import { type QueuedTrigger, acceptedNow } from './queue/chain.ts';
+import { type QueuedTrigger, acceptedNow, unpackTriggers } from './queue/chain.ts';
+import type { Member } from './queue/waiting-pages.ts';
 import { type Change, instantIn, isSameDelivery, newerChange } from './queue/memory.ts';
 import { returnPermits } from './settling.ts';
 import { type DispatcherState, chainRoom, countLeft, hasRoom } from './state.ts';
@@ -70,13 +71,14 @@ export function admit(
     return undefined;
   }
   if (wantsEvent(state.job.definition, happened) && !isDroppedNow(state, now)) {
-    arrive(state, user, {
+    const isNews = arrive(state, user, {
       audience: audience.id,
       event: happened,
       at,
       ...waitingProfile(trigger),
       ...acceptedNow(at, now),
     });
+    if (!isNews) return undefined;
   } else {
     passesBy(state, trigger);
     filterOut(state, user, audience.id);
@@ -166,12 +168,21 @@ export function answersGone(state: DispatcherState, answers: readonly AddressedA
   state.owedAnswers.splice(0, answers.length);
 }
 
-/** Gives a trigger its place: in its person's chain, or after all others in the overflow. */
-function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): void {
+/**
+ * Gives a trigger its place: in its person's chain, or after all others in the overflow. Returns false for a repeat of what a replay would
+ * otherwise leave out: it is dropped, and no news.
+ */
+function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): boolean {
+  if (state.backfill?.instead.replay !== undefined && isRepeat(state, user, trigger)) {
+    state.profileHolders.enters(trigger);
+    state.counters.repeated++;
+    return false;
+  }
   // Unsent members of a backfill are older news, wherever this trigger has to wait.
   supersedeBackfill(state, user, trigger.audience);
   if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
   else state.overflow.push({ user, trigger });
+  return true;
 }
 
 /** Moves triggers from the overflow into chains, oldest first, as long as there is room. */
@@ -220,15 +231,18 @@ export function admitPage(state: DispatcherState, raw: unknown, now: number): st
   }
   const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
   // An edit removed the audience: its members are no longer sent.
-  const isFormer = !job.audiences.some(({ id }) => id === raw.audience);
-  // A source may list somebody on two pages: people who are already being sent are not sent again.
-  const isBeingSent = (user: string): boolean =>
-    state.chains.get(user)?.triggers.some((one) => one.backfill === backfill.n && one.audience === raw.audience) ===
-    true;
+  const isFormer = (audience: string) => !job.audiences.some(({ id }) => id === audience);
+  // A source may list somebody on two pages: people who are already being sent are not sent again. A replay is older news than
+  // whatever else waits.
+  const isReplay = backfill.instead.replay !== undefined;
+  const isInChain = ({ user, audience }: Member): boolean =>
+    state.chains
+      .get(user)
+      ?.triggers.some((one) => (one.backfill === backfill.n) !== isReplay && one.audience === audience) === true;
   const reply = backfill.take(
     raw,
     now,
-    (user) => arrived.knows(membershipText(user, raw.audience), since) || isBeingSent(user),
+    (one) => arrived.knows(membershipText(one.user, one.audience), since) || isInChain(one),
     arrived.forgottenUntil < since,
     isFormer,
   );
@@ -260,7 +274,8 @@ export function tidyMemory(state: DispatcherState, now: number): void {
   state.arrived.forgetBefore(now - state.job.sourceLagMs - CLOCK_MARGIN_MS);
 }
 
-function isMemberPage(raw: unknown): raw is MemberPage {
+/** Whether a signal holds a page of a backfill. */
+export function isMemberPage(raw: unknown): raw is MemberPage {
   if (typeof raw !== 'object' || raw === null) return false;
   const page = raw as Partial<Record<keyof MemberPage, unknown>>;
   return (
@@ -271,9 +286,19 @@ function isMemberPage(raw: unknown): raw is MemberPage {
     typeof page.readAt === 'number' &&
     typeof page.last === 'boolean' &&
     isIds(page.ids) &&
+    (page.told === undefined || isTold(page.told)) &&
     (page.exits === undefined || isIds(page.exits)) &&
     (page.outdated === undefined || typeof page.outdated === 'number')
   );
+}
+
+function isTold(told: unknown): boolean {
+  try {
+    const triggers = unpackTriggers(told as PackedTriggers); // Anything else throws, or is seen here.
+    return triggers.every(({ user, trigger: { audience, at } }) => isIds([user, audience, at]));
+  } catch {
+    return false;
+  }
 }
 
 function isIds(ids: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { DifferenceToSend } from '../../contract/difference.ts';
+import type { SentInstead } from '../../contract/backfill.ts';
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { shortKey } from '../delivery-id.ts';
 import { jsonStringBytes, stringifyJson } from '../json.ts';
@@ -21,17 +21,19 @@ const MOST_BYTES = 8 * 1024;
 
 /**
  * Returns the content of a request for a backfill, in few bytes: a repeat under the same id must have the same content. The `at` is no part
- * of it, since our clients set it anew for each request.
+ * of it, since our clients set it anew for each request; nor is the `until` of a replay.
  *
  * @param audiences their ids, in any order; undefined: all to which the job then subscribes.
  */
 export function askedFor(
   audiences: readonly string[] | undefined,
   sample: number | undefined,
-  difference?: DifferenceToSend,
+  { difference, replay }: SentInstead = {},
 ): string {
   const ids = audiences === undefined ? null : [...new Set(audiences)].toSorted();
-  return shortKey(stringifyJson([ids, sample ?? null, ...(difference === undefined ? [] : [difference.id])]));
+  const { since = null, user = null, deliveryId = null, onlyLast = false, newIds = false } = replay ?? {};
+  const again = replay === undefined ? [] : [since, user, deliveryId, onlyLast, newIds];
+  return shortKey(stringifyJson([ids, sample ?? null, ...(difference === undefined ? [] : [difference.id]), ...again]));
 }
 
 /**

@@ -1,8 +1,8 @@
-import type { BackfillCursor, MemberPage } from '../../contract/backfill.ts';
-import type { DifferenceToSend } from '../../contract/difference.ts';
+import type { BackfillCursor, MemberPage, SentInstead } from '../../contract/backfill.ts';
 import type { BackfillStatus, CarriedMeter } from '../../contract/job-status.ts';
+import { definedOf } from '../json.ts';
 import { Meter } from '../trend.ts';
-import { type CarriedPage, type Member, WaitingPages } from './queue/waiting-pages.ts';
+import { type CarriedPage, type Member, membersOf, WaitingPages } from './queue/waiting-pages.ts';
 import { BackfillPace, type CarriedPace } from './throttles/pace.ts';
 
 /** Members of a backfill, by outcome. */
@@ -15,7 +15,7 @@ interface BackfillCounts {
   filtered?: number;
 }
 
-export interface CarriedBackfill {
+export interface CarriedBackfill extends SentInstead {
   readonly n: number;
   readonly audiences: readonly string[];
   readonly at: string;
@@ -45,8 +45,6 @@ export interface CarriedBackfill {
   readonly restarts?: number;
   /** How many members were left out of audiences that an edit removed, by audience; absent: none. */
   readonly leftOut?: readonly (readonly [audience: string, members: number])[];
-  /** A difference that it sends instead of all members; absent: all members. */
-  readonly difference?: DifferenceToSend;
 }
 
 /** How many times in a row a page may be read again at once before the child is told to wait for calmer traffic. */
@@ -65,9 +63,8 @@ type PageReply = 'taken' | 'read-again' | 'ignored' | 'gap';
 export class BackfillIntake {
   readonly n: number;
   readonly audiences: readonly string[];
-  /** A difference that it sends instead of all members; undefined: all members. */
-  readonly difference: DifferenceToSend | undefined;
-  /** The `at` of all its triggers. */
+  readonly instead: SentInstead;
+  /** The `at` of all its triggers, but for those of a replay. */
   readonly at: string;
   readonly pace: BackfillPace;
   started: boolean;
@@ -90,7 +87,7 @@ export class BackfillIntake {
   constructor(carried: CarriedBackfill) {
     this.n = carried.n;
     this.audiences = carried.audiences;
-    this.difference = carried.difference;
+    this.instead = definedOf({ difference: carried.difference, replay: carried.replay });
     this.at = carried.at;
     this.started = carried.started;
     this.heardAt = carried.heardAt;
@@ -117,13 +114,13 @@ export class BackfillIntake {
     now: number;
     /** Pause after this many members. */
     sample?: number;
-    difference?: DifferenceToSend | undefined;
+    instead?: SentInstead | undefined;
   }): BackfillIntake {
-    const { sample, now, difference } = request;
+    const { sample, now, instead } = request;
     return new BackfillIntake({
       n: request.n,
       audiences: request.audiences,
-      ...(difference === undefined ? {} : { difference }),
+      ...instead,
       at: request.at,
       state: 'running',
       started: false,
@@ -239,16 +236,16 @@ export class BackfillIntake {
   /**
    * Takes a page.
    *
-   * @param isSuperseded whether a live trigger about that person and audience is newer than the page.
+   * @param isSuperseded whether a live trigger about a person and audience is newer than the page.
    * @param isRemembered whether live arrivals are remembered since before the page was read.
-   * @param isRemoved whether an edit has removed its audience: then none of its members are sent.
+   * @param isRemoved whether an edit has removed an audience: then none of its members are sent.
    */
   take(
     page: MemberPage,
     now: number,
-    isSuperseded: (user: string) => boolean,
+    isSuperseded: (member: Member) => boolean,
     isRemembered: boolean,
-    isRemoved = false,
+    isRemoved: (audience: string) => boolean = () => false,
   ): PageReply {
     if (!this.isOf(page.n) || (page.restarts ?? 0) !== this.#restarts) return 'ignored';
     this.heardAt = now;
@@ -268,14 +265,12 @@ export class BackfillIntake {
     this.#expected ??= page.expected;
     this.#cursor = page.next ?? this.#cursor;
     this.#lastPageSeen = page.last;
-    const { ids, exits = [], outdated = 0 } = page;
-    if (isRemoved) this.#leaveOut(page.audience, ids.length + exits.length);
-    else {
-      this.#counts.superseded += this.#pages.add(page, 'exit', exits, isSuperseded);
-      this.#counts.superseded += this.#pages.add(page, 'enter', ids, isSuperseded);
-    }
-    this.#counts.superseded += outdated;
-    this.#counts.taken += ids.length + exits.length + outdated;
+    const { outdated = 0 } = page;
+    const members = membersOf(page);
+    this.#counts.taken += members.length + outdated;
+    this.#counts.superseded += this.#pages.add(page.number, members, isSuperseded) + outdated;
+    for (const audience of new Set(members.map((one) => one.audience)))
+      if (isRemoved(audience)) this.#leaveOut(audience, this.#pages.removeAudience(audience));
     this.#finishIfDone();
     return 'taken';
   }
@@ -356,7 +351,7 @@ export class BackfillIntake {
     return {
       n: this.n,
       audiences: this.audiences,
-      ...(this.difference === undefined ? {} : { difference: this.difference }),
+      ...this.instead,
       at: this.at,
       state: this.#state,
       started: this.started,

@@ -122,8 +122,8 @@ function backfillStep(state: DispatcherState, now: number): Step | undefined {
   if (backfill.state === 'running' && !backfill.started) {
     backfill.started = true;
     backfill.heardAt = now;
-    const { n, audiences, cursor, restarts, difference } = backfill;
-    return { kind: 'start-backfill', n, audiences, from: cursor, restarts, difference };
+    const { n, audiences, cursor, restarts, instead } = backfill;
+    return { kind: 'start-backfill', n, audiences, from: cursor, restarts, instead };
   }
   if (state.pageToReadAgain !== undefined) {
     const number = state.pageToReadAgain;

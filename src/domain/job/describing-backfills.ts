@@ -81,7 +81,7 @@ export function describeBackfill(
     ...(isPaused ? { pausedBy: paused } : {}),
     at: backfill.at,
     audiences: backfill.audiences.map((id) => slugOf(job, id)),
-    ...(backfill.difference === undefined ? {} : { difference: backfill.difference }),
+    ...backfill.instead,
     ...(expected === undefined ? {} : { expected }),
     taken,
     delivered,

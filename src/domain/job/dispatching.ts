@@ -352,13 +352,14 @@ class SliceBuilder {
         profileBytes +
         ('batchMost' in most ? SLICE_BATCH_MOST_BYTES : 0) +
         (trigger.redelivery === undefined ? 0 : REDELIVERY_BYTES) +
+        (trigger.replay === undefined ? 0 : REPLAY_BYTES) +
         ('failures' in failures ? FAILURES_BYTES : 0);
       const bytes = SLICE_TRIGGER_BYTES + jsonStringBytes(chain.user) + trigger.at.length + more;
       const fits = this.bytes + bytes <= this.#state.budgets.sliceBytes || this.triggers.length === 0;
       const fresh = isFresh(chain, count);
       if (this.isFull || !fits || (fresh && !this.mayTakeFresh) || !this.#takesFrom(trigger.profileRef)) break;
       if (fresh) this.freshCount++;
-      const { audience, event, at, profile, profileRef, redelivery } = trigger;
+      const { audience, event, at, profile, profileRef, replay, redelivery } = trigger;
       // A person unknown to the source is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -369,6 +370,7 @@ class SliceBuilder {
         ...(profile === undefined ? {} : { profile }),
         ...(profileRef === undefined ? {} : { profileRef }),
         ...(optional ? { profileOptional: true } : {}),
+        ...(replay === undefined ? {} : { replay }),
         ...(redelivery === undefined ? {} : { redelivery }),
         ...failures,
         ...most,
@@ -397,6 +399,8 @@ const MOST_PROFILE_HOLDERS = 8;
 // [,199,"",{"profileOptional":true}], as it is packed.
 const SLICE_TRIGGER_BYTES = 36;
 const PROFILE_KEY_BYTES = 11;
+// "replay":true,
+const REPLAY_BYTES = 14;
 // "redelivery":, and any number that there is.
 const REDELIVERY_BYTES = 30;
 // "batchMost":1000,
@@ -439,12 +443,14 @@ function takePages(state: DispatcherState, builder: SliceBuilder, now: number): 
     const member = backfill.shift(perSecond, now);
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;
+    const { at = backfill.at } = member;
     const chain = chains.addFromBackfill(member.user, {
       audience: member.audience,
       event: member.event,
-      at: backfill.at,
+      at,
       backfill: backfill.n,
-      ...acceptedNow(backfill.at, now),
+      ...(backfill.instead.replay === undefined ? {} : { replay: true }),
+      ...acceptedNow(at, now),
     });
     // A person who is already waiting keeps their place; this trigger is appended to their chain.
     if (!waits) builder.take(chain);

@@ -1,6 +1,6 @@
 import { wantsEvent } from '../trigger.ts';
 import type { By, Deed, RevisionAnswer } from '../../contract/audit.ts';
-import type { DifferenceToSend } from '../../contract/difference.ts';
+import type { SentInstead } from '../../contract/backfill.ts';
 import type { JobDefinition, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import type { Calendar } from '../../contract/timing.ts';
@@ -86,15 +86,16 @@ export function retryNow(state: DispatcherState, now: number): void {
 
 /** Returns why a checked edit cannot take effect now; undefined when it can. */
 export function editObstacle({ backfill }: DispatcherState, definition: JobDefinition): Problem | undefined {
-  return backfill?.isUnfinished === true ? eventsObstacle(backfill, definition) : undefined;
+  if (backfill?.isUnfinished !== true) return undefined;
+  return eventsObstacle({ n: backfill.n, ...backfill.instead }, definition);
 }
 
 /** The same, while this backfill is not over. */
 export function eventsObstacle(
-  { n, difference }: { readonly n: number; readonly difference?: DifferenceToSend | undefined },
+  { n, ...instead }: SentInstead & { readonly n: number },
   definition: Pick<JobDefinition, 'events'>,
 ): Problem | undefined {
-  const unwanted = eventsOf(difference).find((event) => !wantsEvent(definition, event));
+  const unwanted = eventsOf(instead).find((event) => !wantsEvent(definition, event));
   if (unwanted === undefined) return undefined;
   return {
     field: 'events',
@@ -103,9 +104,9 @@ export function eventsObstacle(
 }
 
 /** The events that a backfill sends. */
-function eventsOf(difference: DifferenceToSend | undefined): TriggerEvent[] {
-  if (difference === undefined) return ['enter'];
-  return [...(difference.enters > 0 ? ['enter' as const] : []), ...(difference.exits > 0 ? ['exit' as const] : [])];
+export function eventsOf({ replay, difference }: SentInstead): TriggerEvent[] {
+  const { enters, exits } = replay ?? difference ?? { enters: 1, exits: 0 };
+  return [...(enters > 0 ? ['enter' as const] : []), ...(exits > 0 ? ['exit' as const] : [])];
 }
 
 /** Puts a checked edit into effect, from the next slice on. */
@@ -204,15 +205,17 @@ export const STOPPING =
   'The job is stopping. To undo that, unless it drops what waits, stop it with "keep", and then resume it. Otherwise start it again then.';
 
 /** Returns why a backfill cannot begin now, for people; undefined when it can. */
-export function backfillObstacle(state: DispatcherState, difference?: DifferenceToSend): string | undefined {
+export function backfillObstacle(state: DispatcherState, instead: SentInstead = {}): string | undefined {
   if (isStopped(state)) return STOPPED;
   if (state.stopping !== undefined) return STOPPING;
   if (state.backfill?.isLost === true) return `${lostInWords(state.backfill)} ${WHEN_LOST}`;
   if (state.backfill?.isUnderWay === true)
     return `Backfill ${state.backfill.n} is still running. Wait for its end, or cancel it first.`;
-  const unwanted = eventsOf(difference).find((event) => !wantsEvent(state.job.definition, event));
+  const unwanted = eventsOf(instead).find((event) => !wantsEvent(state.job.definition, event));
   if (unwanted === undefined) return undefined;
-  return difference === undefined
+  if (instead.replay !== undefined)
+    return `This replay has ${unwanted}s, and the job leaves them out ("events"). Ask for it again: only what the job sends is sent again then.`;
+  return instead.difference === undefined
     ? 'A backfill sends enters, and this job leaves them out ("events"). Edit the job so that it sends both events.'
     : `This difference has ${unwanted}s, and the job leaves them out ("events"). Reconcile it again: only what it sends is compared then.`;
 }
@@ -225,8 +228,7 @@ interface BackfillOptions {
   readonly sample?: number | undefined;
   /** The `at` of its triggers; default: now. */
   readonly at?: string | undefined;
-  /** A difference that it sends instead of all members. */
-  readonly difference?: DifferenceToSend | undefined;
+  readonly instead?: SentInstead | undefined;
 }
 
 /**
@@ -238,14 +240,14 @@ export function beginBackfill(
   state: DispatcherState,
   audiences: readonly string[],
   now: number,
-  { requestId, sample, difference, content = askedFor(audiences, sample, difference), at: own }: BackfillOptions = {},
+  { requestId, sample, instead, content = askedFor(audiences, sample, instead), at: own }: BackfillOptions = {},
 ): void {
   if (requestId !== undefined && state.backfillRequests.standing(requestId, state.backfill) !== undefined) return;
   const n = (state.backfill?.n ?? 0) + 1;
   state.backfillRequests.remember(requestId, content, n, state.backfill);
   const at = own ?? uniqueAt(state, now);
   const few = sample === undefined ? {} : { sample };
-  state.backfill = BackfillIntake.begin({ n, ...few, audiences, at, now, difference });
+  state.backfill = BackfillIntake.begin({ n, ...few, audiences, at, now, instead });
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LastFailure } from '../../contract/job-status.ts';
 import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
-import { deliveryText } from '../delivery-id.ts';
+import { deliveryText, membershipText } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
 import {
   WORKER_FAULT_DELAY_MS,
@@ -177,7 +177,7 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
   const { chain, delivered, attempt, verdict, batchMost } = part;
   if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasRequested(verdict, attempt?.code))))
     state.counters.retried++;
-  for (let i = 0; i < delivered; i++) deliveredHead(state, chain);
+  for (let i = 0; i < delivered; i++) deliveredHead(state, chain, settling.now);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
@@ -231,10 +231,14 @@ function firstNotDelivered(
   return index;
 }
 
-function deliveredHead(state: DispatcherState, chain: Chain): void {
+function deliveredHead(state: DispatcherState, chain: Chain, now: number): void {
   const trigger = state.chains.settleHead(chain);
   state.counters.delivered++;
   if (trigger === undefined) return;
+  const { backfill, arrived } = state;
+  // A page of a replay that was read just before is older news about them.
+  if (backfill?.instead.replay !== undefined && backfill.expectsPages && trigger.backfill !== backfill.n)
+    arrived.remember(membershipText(chain.user, trigger.audience), now);
   if (trigger.backfill === undefined) rememberDelivery(state, chain.user, trigger);
   else countLeft(state, [trigger], 'delivered');
 }
@@ -395,7 +399,7 @@ function deadLetter(
 ): void {
   countLeft(state, [trigger], 'dead');
   // If it comes back, it comes as a live trigger.
-  const { backfill: _, ...live } = trigger;
+  const { backfill: _, replay: __, ...live } = trigger;
   state.deadLetters.add({ user, trigger: live, ...why });
 }
 

@@ -1,7 +1,6 @@
 import type { Alert } from '../../contract/alert.ts';
-import type { BackfillCursor, PageTaken } from '../../contract/backfill.ts';
+import type { BackfillCursor, PageTaken, SentInstead } from '../../contract/backfill.ts';
 import type { AddressedAnswer } from '../../contract/dead-letter.ts';
-import type { DifferenceToSend } from '../../contract/difference.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import type { SliceInput } from '../../contract/slice.ts';
 import type { CalendarSettings } from '../../contract/timing.ts';
@@ -29,7 +28,7 @@ export type Step =
       readonly audiences: readonly string[];
       readonly from: BackfillCursor;
       readonly restarts: number;
-      readonly difference: DifferenceToSend | undefined;
+      readonly instead: SentInstead;
     }
   | { readonly kind: 'answer-page'; readonly answer: PageTaken }
   | { readonly kind: 'cancel-backfill'; readonly n: number }

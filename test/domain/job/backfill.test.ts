@@ -13,7 +13,7 @@ function page(number: number, ids: string[], more: Partial<MemberPage> = {}): Me
 }
 
 const take = (intake: BackfillIntake, what: MemberPage, isSuperseded: (user: string) => boolean = NOBODY) =>
-  intake.take(what, 1, isSuperseded, true);
+  intake.take(what, 1, ({ user }) => isSuperseded(user), true);
 
 const status = (intake: BackfillIntake) => describeBackfill(intake, { audiences: [], formerAudiences: [] }, 0);
 
@@ -66,7 +66,7 @@ test('a live trigger replaces an exit that waits, and an edit that removes the a
   take(intake, page(2, [], { exits: ['more'], last: true }));
   expect(status(intake)).toMatchObject({ superseded: 1, leftOut: [{ audience: A, members: 1 }] });
   const removed = begin();
-  removed.take(page(1, ['in'], { exits: ['out'], last: true }), 1, NOBODY, true, true);
+  removed.take(page(1, ['in'], { exits: ['out'], last: true }), 1, NOBODY, true, () => true);
   expect(status(removed)).toMatchObject({ state: 'finished', leftOut: [{ audience: A, members: 2 }] });
 });
 

@@ -1,5 +1,4 @@
-import type { MemberPage, PageTaken } from '../../../src/contract/backfill.ts';
-import type { BackfillRequest } from '../../../src/contract/requests.ts';
+import type { MemberPage, PageTaken, SentInstead } from '../../../src/contract/backfill.ts';
 import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
@@ -450,7 +449,7 @@ export class DispatcherWorld {
   reconcile(nth: number): void {
     const people = this.#known.filter((_, place) => place % nth === 0);
     const exits = people.filter(({ event }) => event === 'exit').length;
-    this.#begin(people, { difference: { id: 'd', enters: people.length - exits, exits } });
+    this.#begin(people, { instead: { difference: { id: 'd', enters: people.length - exits, exits } } });
   }
 
   /** Of whom the source says now that they are in audience a, or not. */
@@ -461,15 +460,15 @@ export class DispatcherWorld {
 
   #begin(
     people: readonly Found[],
-    how: Pick<BackfillRequest, 'difference'> & { readonly sample?: number | undefined },
+    how: { readonly instead?: SentInstead; readonly sample?: number | undefined },
   ): void {
-    if (backfillObstacle(this.state, how.difference) !== undefined || !this.#subscribesTo(A)) return;
+    if (backfillObstacle(this.state, how.instead) !== undefined || !this.#subscribesTo(A)) return;
     this.#child?.latePageComes();
     beginBackfill(this.state, [A], this.now, how);
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
     const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
     const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
-    this.#child = new ModelChild(ofBackfill, people, { isIn, deliver }, how.difference !== undefined);
+    this.#child = new ModelChild(ofBackfill, people, { isIn, deliver }, how.instead?.difference !== undefined);
   }
 
   operateBackfill(action: 'pause' | 'resume' | 'cancel'): void {
@@ -592,7 +591,7 @@ export class DispatcherWorld {
     );
     must((this.state.counters.filtered ?? 0) === this.#filtered, 'what is not wanted is counted, once');
     const { backfill } = this.state;
-    const { enters, exits } = backfill?.difference ?? { enters: 1, exits: 0 };
+    const { enters, exits } = backfill?.instead.difference ?? { enters: 1, exits: 0 };
     if (backfill?.isUnfinished === true)
       must(
         (enters === 0 || this.#isWanted('enter')) && (exits === 0 || this.#isWanted('exit')),

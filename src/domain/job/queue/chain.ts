@@ -191,8 +191,8 @@ export function restoreTriggers([, triggers]: CarriedChain, audiences: readonly 
 
 // [,["",199,1]],
 const FRAME_BYTES = 18;
-// ,{"backfill":12,"redelivery":12}
-const KIND_BYTES = 34;
+// ,{"backfill":12,"replay":true,"redelivery":12}
+const KIND_BYTES = 48;
 // ,{"since":1795625131000}
 const SINCE_BYTES = 26;
 // "profile":,"profileBytes":65536,{},

@@ -1,5 +1,7 @@
 import type { MemberPage } from '../../../contract/backfill.ts';
+import type { PackedTriggers } from '../../../contract/holder.ts';
 import type { TriggerEvent } from '../../../contract/trigger.ts';
+import { packTriggers, queuedBytes, unpackTriggers } from './chain.ts';
 
 export interface CarriedPage {
   readonly number: number;
@@ -7,6 +9,8 @@ export interface CarriedPage {
   readonly ids: readonly string[];
   /** True: these people are to be sent as exits. */
   readonly isOfExits?: true;
+  /** In place of ids: what a replay tells again. */
+  readonly told?: PackedTriggers;
 }
 
 /** A person who is to be sent. */
@@ -15,33 +19,29 @@ export interface Member {
   readonly audience: string;
   /** An exit is of somebody who is not a member but is on the endpoint's list. */
   readonly event: TriggerEvent;
+  /** In a replay: the trigger's own time. */
+  readonly at?: string;
 }
 
-/** The members of a page with the same event. */
+/** The members of a page. */
 interface Page {
   readonly number: number;
-  readonly audience: string;
-  readonly event: TriggerEvent;
-  /** Members still to be put into a slice. */
-  readonly ids: Set<string>;
-  /** The bytes of all its ids when it came. */
+  /** By person: their triggers that are still to be put into a slice, in order. Only a replay has several. */
+  readonly waiting: Map<string, Member[]>;
+  /** The bytes of all that it had when it came. */
   readonly bytes: number;
 }
 
 /** The members that a job has taken from a backfill's pages and not yet put into a chain, in the order in which they came. */
 export class WaitingPages {
-  readonly #pages: Page[];
+  readonly #pages = new Set<Page>();
   #members = 0;
 
   constructor(carried: readonly CarriedPage[]) {
-    this.#pages = carried.map(({ number, audience, ids, isOfExits }) => ({
-      number,
-      audience,
-      event: isOfExits === true ? 'exit' : 'enter',
-      ids: new Set(ids),
-      bytes: idsBytes(ids),
-    }));
-    for (const page of this.#pages) this.#members += page.ids.size;
+    for (const { number, isOfExits, ids, ...page } of carried) {
+      const members = membersOf({ ...page, ...(isOfExits === true ? { ids: [], exits: ids } : { ids }) });
+      this.add(number, members, () => false);
+    }
   }
 
   /** How many are waiting. */
@@ -51,94 +51,126 @@ export class WaitingPages {
 
   /** Bytes that they take when carried, at most. */
   get bytes(): number {
-    return this.#pages.reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#pages].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** The number of the first page in which somebody is still waiting; undefined when nobody is. */
   get firstNumber(): number | undefined {
-    return this.#pages[0]?.number;
+    const [page] = this.#pages;
+    return page?.number;
   }
 
   has(user: string): boolean {
-    return this.#pages.some(({ ids }) => ids.has(user));
+    return [...this.#pages].some(({ waiting }) => waiting.has(user));
   }
 
   /**
    * Adds the people of a page who are still to be sent, and returns how many are not.
    *
-   * @param isSuperseded whether a live trigger about this person is newer.
+   * @param isSuperseded whether this is old news.
    */
-  add(
-    { number, audience }: MemberPage,
-    event: TriggerEvent,
-    users: readonly string[],
-    isSuperseded: (user: string) => boolean,
-  ): number {
-    const ids = new Set(users);
+  add(number: number, members: readonly Member[], isSuperseded: (member: Member) => boolean): number {
+    const waiting = new Map<string, Member[]>();
     let superseded = 0;
-    for (const user of users) {
-      if (!isSuperseded(user)) continue;
-      ids.delete(user);
-      superseded++;
+    for (const member of members) {
+      const more = waiting.get(member.user);
+      // A source may list somebody on two pages. People who are still waiting from an earlier page are sent once.
+      const isTwice = member.at === undefined && (more !== undefined || this.#waits(member));
+      if (isTwice || isSuperseded(member)) superseded++;
+      else if (more === undefined) waiting.set(member.user, [member]);
+      else more.push(member);
     }
-    // A source may list somebody on two pages. People who are still waiting from an earlier page are sent once.
-    for (const earlier of this.#of(audience)) {
-      for (const user of earlier.ids) if (ids.delete(user)) superseded++;
-    }
-    this.#members += ids.size;
-    if (ids.size > 0) this.#pages.push({ number, audience, event, ids, bytes: idsBytes(users) });
+    this.#members += members.length - superseded;
+    if (waiting.size > 0) this.#pages.add({ number, waiting, bytes: bytesOf(members) });
     return superseded;
   }
 
   /** Takes the first member; undefined when nobody is waiting. */
   shift(): Member | undefined {
     const [page] = this.#pages;
-    const [user] = page?.ids ?? [];
-    if (page === undefined || user === undefined) return undefined;
-    this.#remove(page, user);
-    return { user, audience: page.audience, event: page.event };
+    const [more] = page?.waiting.values() ?? [];
+    const member = more?.[0];
+    if (page !== undefined && member !== undefined) this.#remove(page, member.user, (one) => one === member);
+    return member;
   }
 
   /** Removes a person from an audience's pages, and returns how often they were there. */
   remove(user: string, audience: string): number {
-    const pages = this.#of(audience).filter(({ ids }) => ids.has(user));
-    for (const page of pages) this.#remove(page, user);
-    return pages.length;
+    const before = this.#members;
+    for (const page of this.#pages) this.#remove(page, user, (one) => one.audience === audience);
+    return before - this.#members;
   }
 
   /** Removes an audience, and returns how many of its members were waiting. */
   removeAudience(audience: string): number {
     const before = this.#members;
-    for (const page of this.#of(audience)) for (const user of page.ids) this.#remove(page, user);
+    for (const { waiting } of this.#pages) for (const user of waiting.keys()) this.remove(user, audience);
     return before - this.#members;
   }
 
   clear(): void {
-    this.#pages.length = 0;
+    this.#pages.clear();
     this.#members = 0;
   }
 
   carry(): CarriedPage[] {
-    return this.#pages.map(({ number, audience, event, ids }) => ({
-      number,
-      audience,
-      ids: [...ids],
-      ...(event === 'exit' ? { isOfExits: true } : {}),
-    }));
+    return [...this.#pages].flatMap(({ number, waiting }) => carriedPages(number, [...waiting.values()].flat()));
   }
 
-  #of(audience: string): Page[] {
-    return this.#pages.filter((page) => page.audience === audience);
+  #waits({ user, audience }: Member): boolean {
+    return [...this.#pages].some(({ waiting }) => waiting.get(user)?.some((one) => one.audience === audience) === true);
   }
 
-  #remove(page: Page, user: string): void {
-    page.ids.delete(user);
-    this.#members--;
-    if (page.ids.size === 0) this.#pages.splice(this.#pages.indexOf(page), 1);
+  #remove(page: Page, user: string, matches: (member: Member) => boolean): void {
+    const before = page.waiting.get(user);
+    if (before === undefined) return;
+    const left = before.filter((one) => !matches(one));
+    this.#members -= before.length - left.length;
+    if (left.length > 0) page.waiting.set(user, left);
+    else page.waiting.delete(user);
+    if (page.waiting.size === 0) this.#pages.delete(page);
   }
 }
 
-/** Bytes of ids in JSON, at most. */
-function idsBytes(ids: readonly string[]): number {
-  return ids.reduce((bytes, id) => bytes + 3 + 3 * id.length, 0);
+/** The people of a page; exits come before enters. */
+export function membersOf({
+  audience,
+  ids,
+  exits = [],
+  told,
+}: Pick<MemberPage, 'audience' | 'ids' | 'exits' | 'told'>): Member[] {
+  if (told !== undefined) {
+    return unpackTriggers(told).map(({ user, trigger: { audience, event, at } }) => ({ user, audience, event, at }));
+  }
+  return [
+    ...exits.map((user): Member => ({ user, audience, event: 'exit' })),
+    ...ids.map((user): Member => ({ user, audience, event: 'enter' })),
+  ];
 }
+
+function carriedPages(number: number, members: readonly Member[]): CarriedPage[] {
+  const { audience = '' } = members[0] ?? {};
+  const told = members.flatMap(({ user, at, ...rest }) =>
+    at === undefined ? [] : [{ user, trigger: { ...rest, at } }],
+  );
+  if (told.length > 0) return [{ number, audience, ids: [], told: packTriggers(told) }];
+  const idsOf = (wanted: TriggerEvent) => members.filter(({ event }) => event === wanted).map(({ user }) => user);
+  const [exits, enters] = [idsOf('exit'), idsOf('enter')];
+  return [
+    ...(exits.length === 0 ? [] : [{ number, audience, ids: exits, isOfExits: true as const }]),
+    ...(enters.length === 0 ? [] : [{ number, audience, ids: enters }]),
+  ];
+}
+
+/** Bytes that they take in JSON, at most. A replay names the ids of its audiences once. */
+function bytesOf(members: readonly Member[]): number {
+  const sum = members.reduce(
+    (bytes, { user, at, ...rest }) =>
+      bytes + (at === undefined ? 3 + 3 * user.length : queuedBytes(user, { ...rest, at })),
+    0,
+  );
+  return members[0]?.at === undefined ? sum : sum + AUDIENCE_BYTES * new Set(members.map((one) => one.audience)).size;
+}
+
+// "0123456789abcdef0123456789abcdef",
+const AUDIENCE_BYTES = 35;

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import type { Audience } from '../contract/audience.ts';
+import type { FoundTold, ReplayFilter } from '../contract/replay.ts';
+import { findAudience } from '../domain/names.ts';
+import { InvalidRequest, NoDeliveryLog } from './errors.ts';
+import type { DeedOptions } from './options.ts';
+import { runningJob, START_WAIT_MS, statusWhen } from './jobs/job-service.ts';
+import { meantBy } from './jobs/slugs.ts';
+import { workerRpc } from './jobs/worker-rpc.ts';
+
+/** Says which told triggers are to be sent again. Needs `since` or `deliveryId`. */
+export interface ReplayWish extends ReplayFilter {
+  /** Slugs or ids of some of the job's audiences. Default: all of them. */
+  readonly audiences?: readonly string[] | undefined;
+}
+
+export interface ReplayOptions extends DeedOptions {
+  /** Give each trigger another `webhook-id`, for a receiver that would drop what it knows. */
+  readonly newIds?: boolean | undefined;
+  /** Asking twice with the same one starts one replay. Default: the id of what was found. */
+  readonly requestId?: string | undefined;
+}
+
+/** How long, in ms, reading the delivery log may take. */
+const COUNT_MS = 60 * 60_000;
+
+/** Has a worker of a job count what would be sent again. */
+export async function findTold(
+  client: Client,
+  jobId: string,
+  { audiences: named, ...wish }: ReplayWish,
+): Promise<FoundTold> {
+  const now = Date.now();
+  const until = new Date(Math.min(now, Date.parse(wish.until ?? '') || now)).toISOString();
+  const filter = { ...wish, until };
+  const { since, deliveryId } = filter;
+  if (since === undefined ? deliveryId === undefined : Date.parse(since) >= Date.parse(until))
+    throw new InvalidRequest([
+      { field: 'since', message: 'Say since when, before "until" and in the past; or which "deliveryId".' },
+    ]);
+  // The job's own queue: only its workers write what it told.
+  const { taskQueue } = await runningJob(client, jobId);
+  const status = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
+  const meant = named === undefined ? undefined : await meantBy(client, taskQueue, jobId, named);
+  const audiences = meant?.map((name) => audienceOf(status.audiences, name)) ?? status.audiences;
+  const counts = await workerRpc(
+    client,
+    taskQueue,
+    'countTold',
+    {
+      ...filter,
+      jobId,
+      subscriptionId: status.subscriptionId,
+      audiences: audiences.map(({ id, slug, name }) => ({ id, slug, name })),
+      events: status.events ?? ['enter', 'exit'],
+      ...(named === undefined ? {} : { only: audiences.map(({ slug }) => slug) }),
+    },
+    COUNT_MS,
+  );
+  if (counts === null) throw new NoDeliveryLog();
+  const { enters, exits } = counts;
+  return {
+    id: randomUUID(),
+    audiences: audiences.map(({ id }) => id),
+    replay: { ...filter, enters, exits },
+    ...counts,
+  };
+}
+
+function audienceOf(audiences: readonly Audience[], name: string): Audience {
+  const found = findAudience(audiences, name);
+  if (found !== undefined) return found;
+  const slugs = audiences.map(({ slug }) => slug).join(', ');
+  throw new InvalidRequest([
+    { field: 'audiences', message: `The job does not subscribe to ${name}; its audiences are ${slugs}.` },
+  ]);
+}

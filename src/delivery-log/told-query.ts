@@ -1,0 +1,59 @@
+import type { ToldQuery, ToldRow } from '../contract/replay.ts';
+import { conditionsOf, deliveryRowOf, inMilliseconds, type TimeText, type Value } from './delivery-query.ts';
+import type { SqlQuery, SqlRow } from './log-sql.ts';
+
+/** The order of telling. Two rows of a moment are in the order of their triggers. */
+const ORDER = ['at', 'trigger_at', 'delivery_id', 'attempt'] as const;
+const COLUMNS = ['trigger_at', 'delivery_id', 'attempt', 'person', 'audience', 'event'];
+// Rows of a replay repeat what other rows say, and are no news.
+const TOLD = "verdict = 'delivered' AND lane <> 'replay'";
+
+/** The statement for what a job told, in the order in which it did. Needs one look at the person's rows for each. */
+export function toldQuery(sql: TimeText, query: ToldQuery, limit: number, after?: string): SqlQuery {
+  const values: Value[] = [];
+  const value = (one: Value): string => `$${values.push(one)}`;
+  const { jobId, only, events, since, until = new Date().toISOString(), user, deliveryId, onlyLast } = query;
+  const list = (all: readonly string[]): string => all.map((one) => value(one)).join(', ');
+  const place = after === undefined ? undefined : readPlace(after);
+  // A database finds the place by its first part.
+  const from = place === undefined ? since : String(place[0]);
+  const where = [
+    ...conditionsOf({ jobId, since: from, until, user, deliveryId }, value),
+    TOLD,
+    ...(only === undefined ? [] : [`audience IN (${list(only)})`]),
+    ...(place === undefined ? [] : [`${placeOf('told')} > (${place.map(value).join(', ')})`]),
+  ];
+  // One delivery alone, or only the last: everything newer counts. Otherwise what is itself sent again does not.
+  const isUnsaid =
+    onlyLast === true || deliveryId !== undefined
+      ? 'true'
+      : `newer.at >= ${value(inMilliseconds(until))} OR newer.delivery_id = told.delivery_id
+      OR newer.event NOT IN (${list(events)})`;
+  const columns = [`${sql.timeText('told.at')} AS told_at`, ...COLUMNS].join(', ');
+  const newer = `SELECT 1 FROM deliveries AS newer
+    WHERE newer.person = told.person AND newer.job_id = told.job_id AND newer.audience = told.audience AND ${TOLD}
+      AND newer.at >= told.at AND ${placeOf('newer')} > ${placeOf('told')} AND (${isUnsaid})`;
+  return {
+    text: `SELECT ${columns}, CASE WHEN EXISTS (${newer}) THEN 1 ELSE 0 END AS outdated
+  FROM deliveries AS told WHERE ${where.join(' AND ')}
+  ORDER BY ${ORDER.map((column) => `told.${column}`).join(', ')} LIMIT ${value(limit)}`,
+    values,
+  };
+}
+
+function placeOf(table: 'told' | 'newer'): string {
+  return `(${ORDER.map((column) => `${table}.${column}`).join(', ')})`;
+}
+
+export function toldRowOf(found: SqlRow): ToldRow {
+  const at = String(found['told_at']);
+  const { deliveryId, user, audience, event, triggerAt, attempt } = deliveryRowOf({ ...found, at });
+  const isOutdated = Number(found['outdated']) === 1;
+  const next = JSON.stringify([at, triggerAt, deliveryId, attempt]);
+  return { at, deliveryId, user, audience, event, triggerAt, isOutdated, next };
+}
+
+/** @param place a `next` of ours. */
+function readPlace(place: string): Value[] {
+  return JSON.parse(place) as Value[];
+}

@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import type { ToldQuery } from '../../src/contract/replay.ts';
+import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
+import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { TestPostgres } from '../support/postgres.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+const QUERY: ToldQuery = { jobId: 'crm', subscriptionId: '', audiences: [], events: ['enter', 'exit'] };
+
+const at = (second: number): string => new Date(Date.UTC(2026, 10, 1, 0, 0, second)).toISOString();
+
+/** `second user audience event id`, and what is different. */
+function row(text: string, more: Partial<DeliveryRow> = {}): DeliveryRow {
+  const [second = '', user = '', audience = '', event = '', deliveryId = ''] = text.split(' ');
+  return {
+    at: at(Number(second)),
+    jobId: 'crm',
+    deliveryId,
+    user,
+    audience,
+    event: event as DeliveryRow['event'],
+    triggerAt: at(0),
+    attempt: 1,
+    verdict: 'delivered',
+    status: 200,
+    durationMs: 1,
+    requestBytes: 1,
+    worker: '1@here',
+    lane: 'live',
+    ...more,
+  };
+}
+
+const ROWS = [
+  row('1 ada vip enter a1'),
+  row('2 bob vip enter b1'),
+  row('3 ada news enter a2'),
+  row('4 bob vip exit b2', { verdict: 'transient', status: 503 }),
+  row('5 bob vip exit b2', { attempt: 2 }),
+  // Of the same moment, in the order of their triggers, not of their ids.
+  row('6 ada vip exit a9', { triggerAt: at(1) }),
+  row('6 ada vip enter a3', { triggerAt: at(2) }),
+  // Told twice.
+  row('7 cay vip enter c1'),
+  row('8 cay vip enter c1'),
+  row('9 ada vip enter x1', { jobId: 'mail' }),
+  row('20 bob vip enter b3'),
+  row('21 ada news enter a2', { lane: 'replay' }),
+];
+
+const postgres = await TestPostgres.start();
+const readers = new Map<string, DeliveryReader>();
+beforeAll(async () => {
+  const { url } = await postgres.database();
+  for (const [kind, place] of [
+    ['PostgreSQL', { ...SETTINGS, url }],
+    ['a file', { folder: tempFolder() }],
+  ] as const) {
+    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
+    await store.write({ number: 1, rows: ROWS.toReversed(), dropped: 0 });
+    await store.close();
+    readers.set(kind, openDeliveryReader(place, sealingWith([])));
+  }
+});
+afterAll(async () => {
+  for (const reader of readers.values()) await reader.close();
+  await postgres.server.stop();
+});
+
+describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
+  /** The ids of what was told, in order; outdated ones in brackets. */
+  async function told(query: Partial<ToldQuery> = {}, limit = 100): Promise<string> {
+    const ids: string[] = [];
+    for (let after: string | undefined; ;) {
+      const rows = (await readers.get(kind)?.told({ ...QUERY, ...query }, limit, after)) ?? [];
+      for (const { deliveryId, isOutdated } of rows) ids.push(isOutdated ? `(${deliveryId})` : deliveryId);
+      after = rows.at(-1)?.next;
+      if (rows.length < limit) return ids.join(' ');
+    }
+  }
+
+  test('what was delivered comes in the order in which it was told, each webhook-id once, and without replays', async () => {
+    expect(await told()).toBe('a1 b1 a2 b2 a9 a3 (c1) c1 b3');
+  });
+
+  test('pages show the same', async () => {
+    for (const limit of [1, 2, 3]) expect(await told({}, limit)).toBe(await told());
+  });
+
+  test('something newer that was told after the end of the time leaves a person out of that audience', async () => {
+    expect(await told({ since: at(2), until: at(20) })).toBe('(b1) a2 (b2) a9 a3 (c1) c1');
+    expect(await told({ until: at(4) })).toBe('(a1) (b1) a2');
+  });
+
+  test('something newer of an event that is not sent leaves out what was told before', async () => {
+    expect(await told({ events: ['enter'] })).toBe('(a1) (b1) a2 b2 a9 a3 (c1) c1 b3');
+  });
+
+  test('only the last leaves what each person was told last about each audience', async () => {
+    expect(await told({ onlyLast: true })).toBe('(a1) (b1) a2 (b2) (a9) a3 (c1) c1 b3');
+    expect(await told({ onlyLast: true, until: at(20) })).toBe('(a1) (b1) a2 (b2) (a9) a3 (c1) c1');
+  });
+
+  test('one delivery alone is outdated by anything newer', async () => {
+    expect(await told({ deliveryId: 'b1' })).toBe('(b1)');
+    expect(await told({ deliveryId: 'a3' })).toBe('a3');
+  });
+
+  test('a person or audiences can be asked for', async () => {
+    expect(await told({ user: 'ada' })).toBe('a1 a2 a9 a3');
+    expect(await told({ only: ['news'] })).toBe('a2');
+    expect(await told({ only: ['news', 'vip'], user: 'bob' })).toBe('b1 b2 b3');
+  });
+});
