@@ -46,7 +46,7 @@ describeWithBrowser('the deliveries in the console', () => {
     const config = { deliveryLog: deliveryLogIn(folder) };
     let flaky = 0;
     lab = await Lab.open({
-      content: { audiences: [{ ...LIST, members: [] }] },
+      content: { audiences: [{ ...LIST, members: [] }], profiles: { ada: { email: 'ada@example.com' } } },
       config,
       receiver: {
         answer: ({ message }) => {
@@ -288,6 +288,18 @@ describeWithBrowser('the deliveries in the console', () => {
 
   test('made no mistake in any of this', () => {
     expect(browser.mistakes.filter((mistake) => !mistake.includes('503'))).toEqual([]);
+  });
+
+  test('sends a delivery again, with its webhook-id', async () => {
+    const { page, context } = await browser.open(`${api.url}/deliveries?job=${job}&user=ada`);
+    await page.getByRole('button', { name: 'Show the delivery to ada' }).click();
+    await page.getByRole('button', { name: 'Send again' }).click();
+    await page.getByText('It is being sent again.').waitFor();
+    await written('ada', 2);
+    const arrived = lab.receiver.ledger.entries.filter(({ message }) => message?.user === 'ada');
+    expect(arrived).toHaveLength(2);
+    expect(new Set(arrived.map(({ deliveryId }) => deliveryId)).size).toBe(1);
+    await context.close();
   });
 });
 

@@ -8,6 +8,7 @@ import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
 import { AttemptCells, JobLink, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
 import { Copy, Dialog, Empty, Failure, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { useSession } from '../session.tsx';
 import { curlOf, shellWord } from '../words.ts';
 import { Answer, Request } from './message.tsx';
 
@@ -252,19 +253,42 @@ function outcomeOf({ verdict }: DeliveryRow): { readonly state: string; readonly
   return { state: verdict, tone: verdict === 'delivered' ? 'good' : VERDICTS[verdict].isShown ? 'bad' : 'quiet' };
 }
 
+/** The answer to a wish to send again; without a status, nothing is sent. */
+interface Sent {
+  readonly status?: object;
+}
+
+const NOT_SENT =
+  'It is not sent again: the person was told something newer since, or the job no longer has the audience or event.';
+
 /** All attempts of a delivery, with requests and answers. */
 function Attempts({ id, onClose }: { readonly id: string; readonly onClose: () => void }): JSX.Element {
   const { value, failure } = useFetched<{ attempts: DeliveryDetails[] }>(pathOf(['deliveries', id]));
   const attempts = value?.attempts ?? [];
   const [first] = attempts;
+  const { mayOperate } = useSession();
+  const again = useAction();
+  const [sent, setSent] = useState<Sent>();
+  const sendAgain = async (): Promise<void> => {
+    if (first === undefined) return;
+    const path = pathOf(['jobs', first.jobId, 'replay']);
+    await again.run(async () =>
+      setSent(await ask<Sent>(path, { method: 'POST', body: { deliveryId: first.deliveryId } })),
+    );
+  };
   return (
     <Dialog
       title="A delivery"
       isWide
-      failure={failure}
+      failure={failure ?? again.failure}
+      isBusy={again.isBusy}
       onClose={onClose}
+      {...(mayOperate && attempts.some(({ verdict }) => verdict === 'delivered') && sent === undefined
+        ? { action: 'Send again', onAction: () => void sendAgain() }
+        : {})}
       command={`triggers deliveries show ${shellWord(id)}`}
     >
+      {sent !== undefined && <p role="status">{sent.status === undefined ? NOT_SENT : 'It is being sent again.'}</p>}
       {value === undefined && failure === undefined && <Loading what="the delivery" />}
       {first !== undefined && (
         <dl class="rows">
