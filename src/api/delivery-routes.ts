@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
 import type { DeliveryFilter } from '../contract/delivery.ts';
+import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
@@ -42,7 +43,9 @@ const listQuery = z.object({
   since: pastTimeParameter.describe('Not before then.'),
   until: anyTimeParameter().describe('Before then.'),
   limit: countParameter(1_000, 50),
-  after: textParameter.describe('Where the last page ended: its `next`.'),
+  after: textParameter
+    .refine((text) => text === undefined || readCursor(text) !== undefined, 'This must be the `next` of a page.')
+    .describe('Where the last page ended: its `next`.'),
 });
 const followQuery = z.object(filterParameters);
 const delivery = z.looseObject({ at: z.string(), jobId: z.string(), deliveryId: z.string(), verdict: z.string() });
@@ -111,7 +114,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
     run: async ({ caller, query: { jobId, since, until, step } }) => {
       const to = until ?? new Date();
       const from = since ?? new Date(to.getTime() - DAY_MS);
-      if (from >= to) throw new Refused(422, 'InvalidRequest', 'The time asked for ends before it begins.');
+      if (from >= to) throw endsBefore();
       const asked = { jobId, since: from.toISOString(), until: to.toISOString(), stepSeconds: step };
       return await reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs }));
     },
@@ -164,7 +167,8 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
       schema: {
         tags: ['Deliveries'],
         summary: 'List deliveries, newest first',
-        description: 'Needs the right `read`. With `accept: text/csv` it answers CSV, without `next`.',
+        description:
+          'Needs the right `read`. With `accept: text/csv` it answers CSV; the header `link` then has the next page.',
         querystring: listQuery,
         response: {
           200: {
@@ -182,15 +186,28 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
     },
     async (request, reply: FastifyReply) => {
       const { since, until, limit, after, ...filters } = queryOf(listQuery, request);
+      if (since !== undefined && until !== undefined && since >= until) throw endsBefore();
       const times = { since: since?.toISOString(), until: until?.toISOString() };
       const filter = { ...filterOf(request.caller, filters), ...times };
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
       if (request.headers.accept?.includes('text/csv') !== true)
         return await reply.send({ deliveries: rows, ...definedOf({ next }) });
+      if (next !== undefined) void reply.header('link', `<${pageAfter(request.url, next)}>; rel="next"`);
       const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
       return await reply.type('text/csv; charset=utf-8').send(lines.join('\r\n'));
     },
   );
+}
+
+function pageAfter(url: string, next: string): string {
+  const [path = '', query] = url.split('?');
+  const parameters = new URLSearchParams(query);
+  parameters.set('after', next);
+  return `${path}?${parameters.toString()}`;
+}
+
+function endsBefore(): Refused {
+  return new Refused(422, 'InvalidRequest', 'The time asked for ends before it begins.');
 }
 
 type FilterParameters = z.infer<typeof followQuery>;

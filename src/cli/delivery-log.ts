@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { NoDeliveryLog } from '../client/errors.ts';
 import { configuredDeliveryLog, configuredPayloadKeys } from '../config/config.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
-import { LOG_FILE } from '../delivery-log/file-log.ts';
 import { type LogPlace, openDeliveryReader, openPersonRemoval } from '../delivery-log/open-log.ts';
 import type { PersonRemoval } from '../delivery-log/person-removal.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
@@ -38,5 +36,5 @@ export function configuredRemoval(): PersonRemoval | undefined {
 }
 
 function configuredPlace(): LogPlace | undefined {
-  return configuredDeliveryLog() ?? (existsSync(join(UP_FOLDER, LOG_FILE)) ? { folder: UP_FOLDER } : undefined);
+  return configuredDeliveryLog() ?? (existsSync(UP_FOLDER) ? { folder: UP_FOLDER } : undefined);
 }

@@ -25,6 +25,7 @@ import { recoverCommand } from './commands/recover.ts';
 import { renderCommand, testCommand } from './commands/samples.ts';
 import { secretsCommand } from './commands/secrets.ts';
 import { setupCommand } from './commands/setup.ts';
+import { statsCommand } from './commands/stats.ts';
 import { startCommand } from './commands/start.ts';
 import { stopCommand } from './commands/stop.ts';
 import { upCommand } from './commands/up.ts';
@@ -50,6 +51,7 @@ const COMMANDS: readonly CommandMaker[] = [
   traceCommand,
   attemptsCommand,
   deliveriesCommand,
+  statsCommand,
   pauseCommand,
   resumeCommand,
   retryCommand,

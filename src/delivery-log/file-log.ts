@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
@@ -16,7 +16,7 @@ const WRITER_BUSY_MS = 30;
 const EXPIRED_ROWS = 5_000;
 const NO_TABLE = /no such table/;
 /** Its name in its folder. */
-export const LOG_FILE = 'deliveries.db';
+const LOG_FILE = 'deliveries.db';
 
 const ROLLUP = `job_id TEXT, began INTEGER, verdict TEXT, outcome TEXT, bucket INTEGER, count INTEGER NOT NULL,
   PRIMARY KEY (job_id, began, verdict, outcome, bucket)`;
@@ -69,10 +69,11 @@ export interface FileLogOptions {
 /** Deliveries in a file of SQLite: for one machine. Several processes may have it open. */
 export class FileDeliveryStore implements DeliveryStore {
   readonly #options: FileLogOptions;
-  #database: LibsqlDatabase.Database | undefined;
+  readonly #file: OpenFile;
 
   constructor(options: FileLogOptions) {
     this.#options = options;
+    this.#file = new OpenFile(options.folder, () => openToWrite(options.folder));
   }
 
   /** @throws DeliveryLogError */
@@ -80,7 +81,7 @@ export class FileDeliveryStore implements DeliveryStore {
     const { folder, writer } = this.#options;
     const now = new Date().toISOString();
     try {
-      const database = (this.#database ??= await openToWrite(folder));
+      const database = await this.#file.database();
       database.exec('BEGIN IMMEDIATE');
       try {
         this.#removeExpired(database, now);
@@ -101,8 +102,8 @@ export class FileDeliveryStore implements DeliveryStore {
   async close(): Promise<void> {
     const { writer, folder } = this.#options;
     try {
-      this.#database?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
-      this.#database?.close();
+      this.#file.opened?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
+      this.#file.close();
     } catch (error) {
       throw fileError('written', folder, error);
     }
@@ -135,23 +136,52 @@ function valuesOf(row: StoredRow): unknown[] {
 
 /** The delivery log in a folder, as it is read; with `mayWrite`, also to change it. */
 export function fileSql(folder: string, mayWrite = false): LogSql {
-  let opened: LibsqlDatabase.Database | undefined;
+  const file = new OpenFile(folder, () => open(folder));
   return {
     timeText: (column) => column,
     query: async ({ text, values }) => {
       try {
-        opened ??= await open(folder);
-        return opened.prepare(numbered(text)).all(...values) as SqlRow[]; // Texts and numbers.
+        if (inodeOf(folder) === undefined) return []; // Opening it would make one.
+        return (await file.database()).prepare(numbered(text)).all(...values) as SqlRow[]; // Texts and numbers.
       } catch (error) {
         if (error instanceof Error && NO_TABLE.test(error.message)) return [];
         throw fileError(mayWrite ? 'written' : 'read', folder, error);
       }
     },
     close: () => {
-      opened?.close();
+      file.close();
       return Promise.resolve();
     },
   };
+}
+
+/** The file at its path. One that somebody removes or replaces while it is open is opened anew. */
+class OpenFile {
+  readonly #folder: string;
+  readonly #open: () => Promise<LibsqlDatabase.Database>;
+  #inode: number | undefined;
+  opened: LibsqlDatabase.Database | undefined;
+
+  constructor(folder: string, open: () => Promise<LibsqlDatabase.Database>) {
+    this.#folder = folder;
+    this.#open = open;
+  }
+
+  async database(): Promise<LibsqlDatabase.Database> {
+    if (this.#inode !== inodeOf(this.#folder)) this.close();
+    this.opened ??= await this.#open();
+    this.#inode = inodeOf(this.#folder);
+    return this.opened;
+  }
+
+  close(): void {
+    this.opened?.close();
+    this.opened = undefined;
+  }
+}
+
+function inodeOf(folder: string): number | undefined {
+  return statSync(join(folder, LOG_FILE), { throwIfNoEntry: false })?.ino;
 }
 
 /** SQLite takes `$1` for a name. */

@@ -31,6 +31,7 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
     'triggers deliveries vip-to-crm --verdict failed --since 2h',
     'triggers deliveries show 061907e97f65',
     'triggers deliveries --user 7076027172059065053 --json',
+    'triggers stats --since 7d',
     'triggers replay vip-to-crm --since 2026-11-29T03:00:00Z --dry-run',
     'triggers replay vip-to-crm --since 1d --only last --yes',
     'triggers replay vip-to-crm --id 061907e97f65',

@@ -112,6 +112,8 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
   expect(csv.stdout.trim().split('\n')).toHaveLength(3);
   const shown = await deliveries('show', row?.deliveryId ?? '');
   expect(shown.stdout).toMatch(/POST http.*webhook-id: .*"id":"refused".*content-length: .*"error":"no such list"/s);
+  const stats = await operator.run(['stats', job], { env: { TRIGGERS_CONFIG: file } });
+  expect(stats.stdout).toMatch(/\n\d{4}-\d\d-\d\d \d\d:\d\d +1 +1 .*422/);
   expect(await deliveries('show', 'nonenone')).toMatchObject({ code: 1, stdout: '' });
   expect(await deliveries(job, '--user', 'nobody')).toMatchObject({
     code: 0,

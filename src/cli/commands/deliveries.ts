@@ -41,12 +41,17 @@ const filterWords = (it: Command) =>
 
 type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
 
+/** An id as it was shown somewhere: perhaps cut, or in capitals. */
+function asId(text: string): string {
+  return text.toLowerCase().replace(/…$/, '');
+}
+
 function filterFrom(job: string | undefined, options: FilterOptions): DeliveryFilter {
   const { id, since, until, slowerThan, verdict, ...same } = options;
   return {
     ...same,
     jobId: job,
-    deliveryId: id,
+    deliveryId: id && asId(id),
     slowerThanMs: slowerThan,
     since: since?.toISOString(),
     until: until?.toISOString(),
@@ -69,6 +74,9 @@ const listCommand = command({
     if (isCsv === true && json) throw new UsageError('Choose one: --csv or --json.');
     if (isFollowing === true && (options.until !== undefined || limit !== undefined))
       throw new UsageError('--follow has no end: leave out --until and --limit.');
+    const { since, until } = options;
+    if (since !== undefined && until !== undefined && since >= until)
+      throw new UsageError('--until must be later than --since.');
     const filter = filterFrom(job, options);
     const most = limit ?? (isCsv === true ? Infinity : DEFAULT_LIMIT);
     await withDeliveryLog(async (reader) => {
@@ -86,7 +94,10 @@ const listCommand = command({
         each(rows);
         if (!isStreamed) found.push(...rows);
       }
-      if (!isStreamed) tell(found, terminal);
+      if (isStreamed) return;
+      tell(found, terminal);
+      if (found.length === most)
+        terminal.err(sentences(`These are the newest ${count(most)}; see more with --limit.`, terminal));
     });
   },
 });
@@ -157,7 +168,7 @@ failed attempts. Secrets are left out.`,
   examples: ['triggers deliveries show 061907e97f65'],
   async run([id], _options, { terminal, printEach }) {
     if (id.length < LEAST_DIGITS) throw new UsageError(`Give at least ${LEAST_DIGITS} digits of the webhook-id.`);
-    const attempts = await withDeliveryLog(async (reader) => await reader.attempts(id));
+    const attempts = await withDeliveryLog(async (reader) => await reader.attempts(asId(id)));
     if (attempts.length === 0) throw new DeliveryNotFound(id);
     printEach(attempts, () => attempts.flatMap((attempt) => [...detailLines(attempt, terminal), '']).slice(0, -1));
   },

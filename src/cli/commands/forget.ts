@@ -5,6 +5,7 @@ import { counted, printable, printableReason, shownCount } from '../../domain/sh
 import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { configuredRemoval } from '../delivery-log.ts';
+import { UsageError } from '../exit-code.ts';
 import { spinnerOn, type Terminal } from '../terminal.ts';
 import { headed, tableColumns } from '../text.ts';
 import { notAllDone } from './dead-letters.ts';
@@ -23,6 +24,7 @@ export const forgetCommand = command({
   takes: (it) =>
     it
       .argument('<person>', 'id of the person, exactly as in triggers')
+      .option('--without-log', 'there is no delivery log; otherwise it must be configured here')
       .option('--dry-run', 'only show where the person is')
       .option('--yes', 'do not ask; required without a terminal'),
   json: ': what was found or removed, and what remains',
@@ -30,8 +32,13 @@ export const forgetCommand = command({
 person is still sent, and a later trigger is logged again.
 Where a person's data lies, and how long: docs/personal-data.md`,
   examples: ['triggers forget 7076027172059065053 --dry-run'],
-  async run([user], { dryRun, yes }, { terminal, json, print }) {
+  async run([user], { dryRun, yes, withoutLog }, { terminal, json, print }) {
     const log = configuredRemoval();
+    // Otherwise it would look done, and the workers' log would still have the person.
+    if (log === undefined && withoutLog !== true && dryRun !== true)
+      throw new UsageError(
+        'No delivery log is configured here. If the workers have one, set "deliveryLog" in triggers.config.json; if not, add --without-log.',
+      );
     const spinner = spinnerOn(terminal, json)?.start('Reading all histories');
     try {
       await withJobs(async (jobs) => {

@@ -235,7 +235,7 @@ interface ServedUrls {
 
 function readyText(
   { address, connection, local }: TemporalAtHand,
-  { taskQueue, source }: Config,
+  { taskQueue, source, deliveryLog }: Config,
   { apiUrl, consoleUrl, metricsUrl }: ServedUrls,
 ): string {
   // Contains a sign-in token behind the #.
@@ -244,6 +244,7 @@ function readyText(
     ['Console', isLink ? `${consoleUrl} (signs in once, within 10 minutes)` : consoleUrl],
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
+    ['Delivery log', deliveryLog?.folder ?? (deliveryLog && 'in PostgreSQL')],
     ['Web UI', local?.uiUrl === undefined ? undefined : jobsIn(local.uiUrl, connection.namespace)],
     ['API', `${apiUrl}, to read and try at ${apiUrl}/docs`],
     ['Temporal HTTP', local?.httpUrl],

@@ -136,6 +136,7 @@ function noteEdit(state: DispatcherState, after: JobRecord, now: number, by: By)
   const { job: before, audit } = state;
   const was = formOf(before.definition, before.audiences);
   const fields = changedFields(was, formOf(after.definition, after.audiences));
+  if (fields.length === 0) return;
   const [from = {}, to = {}] = [before, after].map((one) => shownForm(one.definition, slugsOf(one)));
   const changes = shownChanges(fields, from, to);
   const { revision } = after;
