@@ -1,5 +1,4 @@
 import type { DeliveryRow } from '../src/contract/delivery.ts';
-import type { DeliveryReader } from '../src/delivery-log/delivery-reader.ts';
 import type { Incidents, SeenRequest } from './judge.ts';
 
 /** How the delivery log and the endpoints' ledgers agree. */
@@ -18,7 +17,6 @@ export interface LogVerdict {
 /** A killed worker loses rows that are younger than this: a quarter of a second, and the time to write them. */
 const UNWRITTEN_MS = 2_000;
 const MOST_WORDS = 20;
-const PAGE = 5_000;
 
 /** Compares what a job's endpoint saw with the rows of the log. @param requests of the job, in the order of their ends */
 export function judgeLog(
@@ -73,16 +71,4 @@ function isExplained(
     endedAtMs - arrivedAtMs >= requestTimeoutMs - 200 ||
     (killedAtMs !== undefined && killedAtMs <= Math.min(endedAtMs, arrivedAtMs + requestTimeoutMs) + UNWRITTEN_MS)
   );
-}
-
-/** All rows of a job. */
-export async function rowsOf(reader: DeliveryReader, jobId: string): Promise<DeliveryRow[]> {
-  const rows: DeliveryRow[] = [];
-  let next: string | undefined;
-  do {
-    const page = await reader.find({ jobId }, PAGE, next);
-    rows.push(...page.rows);
-    ({ next } = page);
-  } while (next !== undefined);
-  return rows;
 }

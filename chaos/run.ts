@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeliveryRow } from '../src/contract/delivery.ts';
 import { type LogPlace, openDeliveryReader } from '../src/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { Dice } from '../demo/dice.ts';
@@ -7,7 +8,7 @@ import { Calling } from './calling.ts';
 import { JobEndpoint } from './endpoint.ts';
 import { Faults } from './faults.ts';
 import { type Incidents, judge, type Verdict } from './judge.ts';
-import { judgeLog, type LogVerdict, rowsOf } from './judge-log.ts';
+import { judgeLog, type LogVerdict } from './judge-log.ts';
 import type { StageLimits } from './limits.ts';
 import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
@@ -224,7 +225,8 @@ async function judgedLogs(
   const reader = openDeliveryReader(place, sealingWith([]));
   const verdicts = new Map<string, LogVerdict>();
   for (const { jobId, endpoint } of jobs) {
-    const rows = await rowsOf(reader, jobId);
+    const rows: DeliveryRow[] = [];
+    for await (const page of reader.pages({ jobId })) rows.push(...page);
     verdicts.set(jobId, judgeLog(endpoint.requests(), rows, { kills, requestTimeoutMs: REQUEST_TIMEOUT_MS }));
   }
   await reader.close();

@@ -6,10 +6,11 @@ import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
+import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { definedOf } from '../domain/json.ts';
 import { VERDICTS } from '../domain/verdict.ts';
 import type { Caller } from './callers.ts';
-import { countParameter, pastTimeParameter, queryOf, serve, textParameter } from './operation.ts';
+import { countParameter, pastTimeParameter, queryOf, serve, textParameter, timeParameter } from './operation.ts';
 import { FAILURES, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
@@ -41,7 +42,7 @@ const filterParameters = {
 const listQuery = z.object({
   ...filterParameters,
   since: pastTimeParameter.describe('Not before then.'),
-  until: anyTimeParameter().describe('Before then.'),
+  until: timeParameter.optional().describe('Before then.'),
   limit: countParameter(1_000, 50),
   after: textParameter
     .refine((text) => text === undefined || readCursor(text) !== undefined, 'This must be the `next` of a page.')
@@ -80,8 +81,8 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
     summary: 'All attempts with this webhook-id, oldest first, with what was sent and what came back',
     answers: { 200: z.object({ attempts: z.array(delivery) }) },
     run: async ({ caller, params: { id = '' } }) => {
-      if (id.length < LEAST_DIGITS)
-        throw new Refused(422, 'InvalidRequest', `Give at least ${LEAST_DIGITS} digits of the webhook-id.`);
+      if (id.length < LEAST_ID_DIGITS)
+        throw new Refused(422, 'InvalidRequest', `Give at least ${LEAST_ID_DIGITS} digits of the webhook-id.`);
       const attempts = await reading((reader) => reader.attempts(id, caller.jobs));
       if (attempts.length === 0) throw new DeliveryNotFound(id);
       return { attempts };
@@ -96,7 +97,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
     query: z.object({
       jobId: filterParameters.jobId,
       since: pastTimeParameter.describe('Default: a day ago.'),
-      until: anyTimeParameter().describe('Default: now.'),
+      until: timeParameter.optional().describe('Default: now.'),
       step: optionalCount(400 * 86_400)
         .refine(
           (seconds) => seconds === undefined || (seconds > 0 && seconds % 60 === 0),
@@ -223,8 +224,6 @@ function filterOf(caller: Caller, { id, verdict, slowerThan, ...same }: FilterPa
 }
 
 const RETRY_S = 5;
-/** Fewer digits would find the deliveries of many. */
-const LEAST_DIGITS = 8;
 
 function optionalCount(most: number) {
   return z
@@ -232,13 +231,5 @@ function optionalCount(most: number) {
     .regex(/^\d{1,9}$/, 'This must be a whole number.')
     .transform(Number)
     .refine((count) => count <= most, `This must be at most ${most}.`)
-    .optional();
-}
-
-/** A time that may be to come: an end. */
-function anyTimeParameter() {
-  return z.iso
-    .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
-    .transform((text) => new Date(text))
     .optional();
 }

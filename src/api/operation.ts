@@ -201,10 +201,13 @@ export const countParameter = (most: number, otherwise: number) =>
     .transform((text) => (text === undefined ? otherwise : Number(text)))
     .refine((count) => count >= 1 && count <= most, `This must be between 1 and ${most}.`);
 
-/** A query parameter that is an RFC 3339 time in the past. */
-export const pastTimeParameter = z.iso
+/** A query parameter that is an RFC 3339 time. */
+export const timeParameter = z.iso
   .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
-  .transform((text) => new Date(text))
+  .transform((text) => new Date(text));
+
+/** The same, in the past. */
+export const pastTimeParameter = timeParameter
   .refine((time) => time.getTime() <= Date.now() + CLOCKS_DIFFER_MS, 'This must be in the past.')
   .optional();
 

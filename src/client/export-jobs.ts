@@ -122,7 +122,7 @@ export interface ExportJobsOptions {
   readonly taskQueue?: string;
   /** Longest wait, in ms, of `enter`, `exit` and `signal` for the server or the job to take more; default 5 minutes. */
   readonly patienceMs?: number;
-  /** Who asks through this client, as jobs tell it (`history`); default: the door `client`. */
+  /** The asker of all that goes through this client, as jobs tell it (`history`). Default: the door `client`. */
   readonly by?: Asker;
 }
 

@@ -55,11 +55,11 @@ function unlessReserved(jobId: string): Problem[] {
   return [{ field: 'id', message: `${reservedIdText(jobId)} Give another one.` }];
 }
 
-/** Who asks for something that changes a job, and why: the job tells it (`history`). */
+/** The asker of a change to a job, and the reason: the job tells both (`history`). */
 export interface DeedOptions {
   /** Why, for people: 1 to 500 characters. */
   readonly reason?: string | undefined;
-  /** Who asks for this, where several ask through one client. Default: `by` of the client. */
+  /** The asker of this, where several ask through one client. Default: `by` of the client. */
   readonly by?: Asker | undefined;
 }
 

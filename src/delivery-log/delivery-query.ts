@@ -4,17 +4,22 @@ import { COLUMNS, type LogSql, type SqlQuery, type SqlRow } from './log-sql.ts';
 /** The place of a row in the order of pages: after it, the next page begins. */
 type DeliveryCursor = readonly [at: string, deliveryId: string, attempt: number];
 
-export type Value = SqlQuery['values'][number];
+type Value = SqlQuery['values'][number];
 
 const PAGE_COLUMNS = COLUMNS.filter((column) => column !== 'exchange');
 /** Greater than any character of a delivery id. */
 const AFTER_ALL = '~';
 const MOST_ATTEMPTS = 50;
 
+/** The values of a statement, and what takes one into it and returns its place there. */
+export function newValues() {
+  const values: Value[] = [];
+  return { values, value: (one: Value): string => `$${values.push(textOf(one))}` };
+}
+
 /** The statement for a page of deliveries, newest first. */
 export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): SqlQuery {
-  const values: Value[] = [];
-  const value = (one: Value): string => `$${values.push(textOf(one))}`;
+  const { values, value } = newValues();
   const where = conditionsOf(filter, value);
   if (after !== undefined) where.push(`(at, delivery_id, attempt) < (${after.map(value).join(', ')})`);
   const order = 'deliveries.at DESC, delivery_id DESC, attempt DESC';
@@ -31,8 +36,8 @@ export function batchQuery(sql: TimeText, batchId: string): SqlQuery {
 
 /** The statement for all attempts with this `webhook-id`, or one that begins so, oldest first, with what was sent and answered. */
 export function attemptsQuery(sql: TimeText, which: Pick<DeliveryFilter, 'deliveryId' | 'onlyJobs'>): SqlQuery {
-  const values: Value[] = [];
-  const where = conditionsOf(which, (one) => `$${values.push(textOf(one))}`);
+  const { values, value } = newValues();
+  const where = conditionsOf(which, value);
   const order = 'deliveries.at, delivery_id, attempt';
   return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
 }
@@ -53,7 +58,7 @@ function all(conditions: readonly string[]): string {
   return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
 }
 
-/** @param value takes a value into the statement, and returns its place there. */
+/** @param value as of `newValues`. */
 export function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
   const { onlyJobs, deliveryId, verdict, slowerThanMs, since, until } = filter;
   const equal = (column: string, wanted: Value | undefined): string[] =>

@@ -20,7 +20,6 @@ import {
   readCursor,
 } from './delivery-query.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
-import type { Sealing } from './sealing.ts';
 import { statsOf, statsQuery, windowOf } from './stats.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
 
@@ -29,18 +28,24 @@ const FIRST_SPAN_MS = 60 * 60 * 1000;
 /** After this long, a search returns what it has. */
 const LOOK_BACK_MS = 100;
 const FOLLOW_MS = 1_000;
-const FOLLOW_ROWS = 1_000;
+const PAGE_ROWS = 1_000;
 /** How much later, in ms, a row may be written than its time says: it waits in its worker, and clocks differ. */
 const LATE_MS = 5_000;
+
+/** How what was encrypted is read. */
+export interface Unsealing {
+  /** Returns the text itself if it is not encrypted; undefined: its key is not here, or somebody has changed it. */
+  readonly open: (text: string) => string | undefined;
+}
 
 /** Reads the deliveries that workers have written. */
 export class DeliveryReader implements ToldLog {
   readonly #sql: LogSql;
-  readonly #sealing: Sealing;
+  readonly #unsealing: Unsealing;
 
-  constructor(sql: LogSql, sealing: Sealing) {
+  constructor(sql: LogSql, unsealing: Unsealing) {
     this.#sql = sql;
-    this.#sealing = sealing;
+    this.#unsealing = unsealing;
   }
 
   /**
@@ -78,6 +83,22 @@ export class DeliveryReader implements ToldLog {
   }
 
   /**
+   * Yields all deliveries page by page, newest first.
+   * @param most how many. Default: all.
+   * @throws DeliveryLogError
+   */
+  async *pages(filter: DeliveryFilter, most = Infinity): AsyncGenerator<readonly DeliveryRow[]> {
+    let left = most;
+    let next: string | undefined;
+    do {
+      const page = await this.find(filter, Math.min(PAGE_ROWS, left), next);
+      yield page.rows;
+      left -= page.rows.length;
+      ({ next } = page);
+    } while (next !== undefined && left > 0);
+  }
+
+  /**
    * Returns the attempts with this `webhook-id`, or one that begins so, oldest first, at most 50.
    * @param onlyJobs of which they are; undefined: of all.
    * @throws DeliveryLogError
@@ -104,7 +125,9 @@ export class DeliveryReader implements ToldLog {
     let told = new Set<string>();
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       const askedAt = Date.now();
-      const rows = await this.#allSince({ ...filter, since: new Date(since).toISOString() });
+      const rows: DeliveryRow[] = [];
+      for await (const page of this.pages({ ...filter, since: new Date(since).toISOString() })) rows.push(...page);
+      rows.reverse();
       const fresh = isFirst ? [] : rows.filter((row) => !told.has(cursorAfter(row)));
       told = new Set(rows.map(cursorAfter));
       since = askedAt - LATE_MS;
@@ -144,23 +167,11 @@ export class DeliveryReader implements ToldLog {
     return typeof found?.['at'] === 'string' ? Date.parse(found['at']) : undefined;
   }
 
-  /** Oldest first. */
-  async #allSince(filter: DeliveryFilter): Promise<DeliveryRow[]> {
-    const all: DeliveryRow[] = [];
-    let next: string | undefined;
-    do {
-      const page = await this.find(filter, FOLLOW_ROWS, next);
-      all.push(...page.rows);
-      ({ next } = page);
-    } while (next !== undefined);
-    return all.reverse();
-  }
-
   #detailsOf(found: SqlRow): DeliveryDetails {
     const row = deliveryRowOf(found);
     const { exchange } = found;
     if (typeof exchange !== 'string') return row;
-    const text = this.#sealing.open(exchange);
+    const text = this.#unsealing.open(exchange);
     if (text === undefined) return row;
     const { request, response } = JSON.parse(text) as Exchange; // A worker wrote it.
     const answer = row.answer ?? response?.body;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { ADD_TO_KNOWN, COLUMNS, COUNT_BATCH, END_WRITER, type LogSql, type SqlRow } from './log-sql.ts';
+import { ADD_TO_KNOWN, COLUMNS, COUNT_BATCH, END_WRITER, type LogSql, MAKE_INDEXES, type SqlRow } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 
@@ -14,6 +14,7 @@ const BUSY_MS = 1_000;
 const WRITER_BUSY_MS = 30;
 /** Most expired rows that are removed with a batch. */
 const EXPIRED_ROWS = 5_000;
+const DAY_LENGTH = '2026-11-30'.length;
 const NO_TABLE = /no such table/;
 /** Its name in its folder. */
 const LOG_FILE = 'deliveries.db';
@@ -29,12 +30,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   verdict TEXT NOT NULL, status INTEGER, code TEXT, duration_ms REAL NOT NULL, request_bytes INTEGER NOT NULL,
   answer TEXT, worker TEXT NOT NULL, lane TEXT NOT NULL, exchange TEXT
 );
-CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
-CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
-CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
-CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
-CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';
+${MAKE_INDEXES}
 CREATE TABLE IF NOT EXISTS delivery_writers (
   writer TEXT PRIMARY KEY, began_at TEXT NOT NULL, written_at TEXT NOT NULL, batches INTEGER NOT NULL,
   rows INTEGER NOT NULL, dropped INTEGER NOT NULL, ended_at TEXT
@@ -70,6 +66,8 @@ export interface FileLogOptions {
 export class FileDeliveryStore implements DeliveryStore {
   readonly #options: FileLogOptions;
   readonly #file: OpenFile;
+  /** The day for which expired counts have been removed. */
+  #day = '';
 
   constructor(options: FileLogOptions) {
     this.#options = options;
@@ -89,6 +87,7 @@ export class FileDeliveryStore implements DeliveryStore {
         const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length, dropped);
         if (counted.length > 0) add(database, rows);
         database.exec('COMMIT');
+        this.#day = now.slice(0, DAY_LENGTH);
       } finally {
         // On a full disk, SQLite has done so by itself.
         if (database.inTransaction) database.exec('ROLLBACK');
@@ -111,8 +110,10 @@ export class FileDeliveryStore implements DeliveryStore {
   }
 
   #removeExpired(database: LibsqlDatabase.Database, now: string): void {
-    const first = new Date(Date.parse(now.slice(0, 10)) - this.#options.retentionDays * DAY_MS).toISOString();
+    const first = new Date(Date.parse(now.slice(0, DAY_LENGTH)) - this.#options.retentionDays * DAY_MS).toISOString();
     database.prepare(REMOVE_EXPIRED).run(first);
+    // These have no index by time.
+    if (this.#day === now.slice(0, DAY_LENGTH)) return;
     for (const [table, began] of expiredRollups(Date.parse(now)))
       database.prepare(`DELETE FROM ${table} WHERE began < ?1`).run(began);
   }

@@ -41,6 +41,14 @@ export const COLUMNS = [
   'exchange',
 ] as const;
 
+/** Each serves a question of `delivery-query.ts`. */
+export const MAKE_INDEXES = `CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
+CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
+CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
+CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
+CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';`;
+
 export type RollupTable = 'delivery_minutes' | 'delivery_hours';
 
 /** The end of a statement that adds rollups to a table. */

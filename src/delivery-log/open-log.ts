@@ -1,4 +1,4 @@
-import { DeliveryReader } from './delivery-reader.ts';
+import { DeliveryReader, type Unsealing } from './delivery-reader.ts';
 import { fileSql, FileDeliveryStore } from './file-log.ts';
 import type { DeliveryStore } from './log-writer.ts';
 import type { LogSql } from './log-sql.ts';
@@ -6,7 +6,6 @@ import { PersonRemoval } from './person-removal.ts';
 import type { LogDatabase } from './postgres-database.ts';
 import { postgresSql } from './postgres-sql.ts';
 import { PostgresDeliveryStore } from './postgres-store.ts';
-import type { Sealing } from './sealing.ts';
 
 /** Where the delivery log is: a folder, or a database. */
 export type LogPlace =
@@ -20,8 +19,8 @@ export function openDeliveryStore(place: LogPlace & { readonly retentionDays: nu
   return new PostgresDeliveryStore({ ...databaseOf(place), retentionDays, writer });
 }
 
-export function openDeliveryReader(place: LogPlace, sealing: Sealing): DeliveryReader {
-  return new DeliveryReader(sqlOf(place, false), sealing);
+export function openDeliveryReader(place: LogPlace, unsealing: Unsealing): DeliveryReader {
+  return new DeliveryReader(sqlOf(place, false), unsealing);
 }
 
 /** Unlike a reader, it may change the log. */

@@ -1,4 +1,4 @@
-import { ADD_TO_KNOWN, type RollupTable } from './log-sql.ts';
+import { ADD_TO_KNOWN, MAKE_INDEXES, type RollupTable } from './log-sql.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -24,12 +24,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   lane text NOT NULL,
   exchange text
 ) PARTITION BY RANGE (at);
-CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
-CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
-CREATE INDEX IF NOT EXISTS deliveries_person ON deliveries (person, at);
-CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
-CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';
+${MAKE_INDEXES}
 CREATE TABLE IF NOT EXISTS delivery_writers (
   writer text PRIMARY KEY,
   began_at timestamptz NOT NULL,

@@ -63,8 +63,10 @@ export class PostgresDeliveryStore implements DeliveryStore {
       const now = new Date().toISOString();
       // After a long outage some are too old: their partitions would be dropped at once.
       const first = firstDay(Date.now(), this.#options.retentionDays);
-      const rows = batch.rows.filter(({ at }) => dayOf(at) >= first);
-      await this.#makeDays(client, new Set(rows.map(({ at }) => dayOf(at))));
+      const days = daysOf(batch.rows);
+      const isWhole = days.every((day) => day >= first);
+      const rows = isWhole ? batch.rows : batch.rows.filter(({ at }) => dayOf(at) >= first);
+      await this.#makeDays(client, isWhole ? days : daysOf(rows));
       await client.query('BEGIN');
       const counted = await client.query(COUNT_BATCH, [this.#options.writer, now, number, rows.length, dropped]);
       // Otherwise the database has the batch: only its answer was lost.
@@ -118,8 +120,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 
   /** Makes the partitions of these days, and drops those whose retention is over. */
-  async #makeDays(client: Client, days: ReadonlySet<string>): Promise<void> {
-    const missing = [...days].filter((day) => !this.#days.has(day));
+  async #makeDays(client: Client, days: readonly string[]): Promise<void> {
+    const missing = days.filter((day) => !this.#days.has(day));
     if (missing.length === 0) return;
     await client.query('BEGIN');
     await client.query(LOCK_SCHEMA);
@@ -148,6 +150,11 @@ export class PostgresDeliveryStore implements DeliveryStore {
     }
     await client.query('SET lock_timeout = 0');
   }
+}
+
+/** The days of rows, each once. */
+function daysOf(rows: readonly StoredRow[]): string[] {
+  return [...new Set(rows.map(({ at }) => at.slice(0, '2026-11-30'.length)))].map(dayOf);
 }
 
 async function copy(client: Client, rows: readonly StoredRow[]): Promise<void> {

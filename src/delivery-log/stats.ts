@@ -1,4 +1,5 @@
 import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../contract/delivery.ts';
+import { conditionsOf, newValues } from './delivery-query.ts';
 import type { SqlQuery, SqlRow } from './log-sql.ts';
 import { HOURS, MINUTES, percentileMs } from './rollup.ts';
 
@@ -33,12 +34,12 @@ export function statsQuery(
   const isInHours = step % HOURS.seconds === 0 || from < now / 1000 - MINUTES.keptDays * DAY_SECONDS;
   const { table } = isInHours ? HOURS : MINUTES;
   const group = by === 'job' ? 'job_id' : `began / ${step} * ${step}`;
-  const jobs = jobId === undefined ? onlyJobs : [jobId];
-  const ofJobs = jobs === undefined ? '' : ` AND job_id IN (${jobs.map((_, i) => `$${i + 3}`).join(', ') || 'NULL'})`;
+  const { values, value } = newValues();
+  const where = [...conditionsOf({ jobId, onlyJobs }, value), `began >= ${value(from)}`, `began < ${value(to)}`];
   return {
     text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM ${table}
-WHERE began >= $1 AND began < $2${ofJobs} GROUP BY 1, verdict, outcome, bucket`,
-    values: [from, to, ...(jobs ?? [])],
+WHERE ${where.join(' AND ')} GROUP BY 1, verdict, outcome, bucket`,
+    values,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { ToldQuery, ToldRow } from '../contract/replay.ts';
-import { conditionsOf, deliveryRowOf, inMilliseconds, type TimeText, type Value } from './delivery-query.ts';
+import { conditionsOf, deliveryRowOf, inMilliseconds, newValues, type TimeText } from './delivery-query.ts';
 import type { SqlQuery, SqlRow } from './log-sql.ts';
 
 /** The order of telling. Two rows of a moment are in the order of their triggers. */
@@ -10,10 +10,9 @@ const TOLD = "verdict = 'delivered' AND lane <> 'replay'";
 
 /** The statement for what a job told, in the order in which it did. Needs one look at the person's rows for each. */
 export function toldQuery(sql: TimeText, query: ToldQuery, limit: number, after?: string): SqlQuery {
-  const values: Value[] = [];
-  const value = (one: Value): string => `$${values.push(one)}`;
+  const { values, value } = newValues();
   const { jobId, only, events, since, until = new Date().toISOString(), user, deliveryId, onlyLast } = query;
-  const list = (all: readonly string[]): string => all.map((one) => value(one)).join(', ');
+  const list = (all: readonly string[]): string => all.map(value).join(', ');
   const place = after === undefined ? undefined : readPlace(after);
   // A database finds the place by its first part.
   const from = place === undefined ? since : String(place[0]);
@@ -54,6 +53,6 @@ export function toldRowOf(found: SqlRow): ToldRow {
 }
 
 /** @param place a `next` of ours. */
-function readPlace(place: string): Value[] {
-  return JSON.parse(place) as Value[];
+function readPlace(place: string): (string | number)[] {
+  return JSON.parse(place) as (string | number)[];
 }

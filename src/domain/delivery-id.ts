@@ -50,6 +50,9 @@ export function traceparentOf(traceId: string, spanId: string, isSampled: boolea
   return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }
 
+/** Least digits of a delivery id to look it up by: fewer would find the deliveries of many. */
+export const LEAST_ID_DIGITS = 8;
+
 /** The text that identifies a person in an audience. */
 export function membershipText(user: string, audience: string): string {
   return joined([user, audience]);

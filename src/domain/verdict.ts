@@ -310,6 +310,11 @@ export function isFailureInWords(text: string): boolean {
 
 const NO_ANSWER = 'no answer';
 
+/** A failure by its status or its code, as counts name it: `503`, `ECONNREFUSED`. */
+export function failureNamed(name: string): { readonly status: number } | { readonly code: string } {
+  return /^\d+$/.test(name) ? { status: Number(name) } : { code: name };
+}
+
 /** The result of a failed attempt, in words: `HTTP 503`, `connection refused`; a code without words is given as it is. */
 export function failureInWords({ status, code }: { readonly status?: number; readonly code?: string }): string {
   if (status !== undefined) return `HTTP ${status}`;

@@ -11,7 +11,9 @@ const SEALED = 'sealed:';
 export function sealingWith(payloadKeys: readonly string[]) {
   const { encrypting, byId } = readPayloadKeys(payloadKeys);
   return {
+    /** Undefined: nothing is encrypted. */
     seal: encrypting && ((text: string) => SEALED + sealText(text, encrypting)),
+    /** Returns the text itself if it is not encrypted; undefined: its key is not here, or somebody has changed it. */
     open: (text: string) => (text.startsWith(SEALED) ? openText(text.slice(SEALED.length), byId) : text),
   };
 }

@@ -5,23 +5,9 @@ import { DeliveryLogError } from '../../src/delivery-log/log-error.ts';
 import { type DeliveryBatch, LogWriter } from '../../src/delivery-log/log-writer.ts';
 import { until } from '../support/patience.ts';
 import { afterwards } from '../webhook/a-server.ts';
+import { aDelivery } from './a-delivery.ts';
 
-const row = (n: number): DeliveryRow => ({
-  at: '2026-11-30T12:00:00.000Z',
-  jobId: 'crm',
-  deliveryId: `id-${n}`,
-  user: `p${n}`,
-  audience: 'vip',
-  event: 'enter',
-  triggerAt: '2026-11-30T11:59:59Z',
-  attempt: 1,
-  verdict: 'delivered',
-  status: 200,
-  durationMs: 12,
-  requestBytes: 300,
-  worker: '1@here',
-  lane: 'live',
-});
+const row = (n: number): DeliveryRow => aDelivery({ deliveryId: `id-${n}`, user: `p${n}` });
 
 /** A store that fails while it is told to. */
 function memoryStore() {

@@ -3,6 +3,7 @@ import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from '../../contrac
 import { DeliveryNotFound } from '../../client/errors.ts';
 import { CSV_HEAD, csvLine } from '../../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
+import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { printable } from '../../domain/shown.ts';
 import { VERDICTS } from '../../domain/verdict.ts';
 import { command, commandGroup } from '../command.ts';
@@ -13,11 +14,8 @@ import { interruption, type Terminal } from '../terminal.ts';
 import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
 const DEFAULT_LIMIT = 50;
-const PAGE_ROWS = 1_000;
 /** As many characters as the receiver shows. */
 const ID_DIGITS = 12;
-/** Fewer would find the deliveries of many. */
-const LEAST_DIGITS = 8;
 
 const filterWords = (it: Command) =>
   it
@@ -90,7 +88,7 @@ const listCommand = command({
       if (isFollowing === true) return await follow(reader, filter, each);
       const isStreamed = isCsv === true || json;
       const found: DeliveryRow[] = [];
-      for await (const rows of pages(reader, filter, most)) {
+      for await (const rows of reader.pages(filter, most)) {
         each(rows);
         if (!isStreamed) found.push(...rows);
       }
@@ -116,21 +114,6 @@ function tell(found: readonly DeliveryRow[], terminal: Terminal): void {
   if (found.length === 0) return terminal.err(sentences('There is no such delivery.', terminal));
   const lines = headed([HEADS, ...found.map(cells)], { columns: tableColumns(terminal), paint: terminal.paint });
   for (const line of lines) terminal.out(line);
-}
-
-async function* pages(
-  reader: DeliveryReader,
-  filter: DeliveryFilter,
-  most: number,
-): AsyncGenerator<readonly DeliveryRow[]> {
-  let left = most;
-  let next: string | undefined;
-  do {
-    const page = await reader.find(filter, Math.min(PAGE_ROWS, left), next);
-    yield page.rows;
-    left -= page.rows.length;
-    ({ next } = page);
-  } while (next !== undefined && left > 0);
 }
 
 const HEADS = ['AT', 'JOB', 'OUTCOME', 'MS', 'EVENT', 'AUDIENCE', 'PERSON', 'TRY', 'WEBHOOK-ID'];
@@ -167,7 +150,7 @@ const showCommand = command({
 failed attempts. Secrets are left out.`,
   examples: ['triggers deliveries show 061907e97f65'],
   async run([id], _options, { terminal, printEach }) {
-    if (id.length < LEAST_DIGITS) throw new UsageError(`Give at least ${LEAST_DIGITS} digits of the webhook-id.`);
+    if (id.length < LEAST_ID_DIGITS) throw new UsageError(`Give at least ${LEAST_ID_DIGITS} digits of the webhook-id.`);
     const attempts = await withDeliveryLog(async (reader) => await reader.attempts(asId(id)));
     if (attempts.length === 0) throw new DeliveryNotFound(id);
     printEach(attempts, () => attempts.flatMap((attempt) => [...detailLines(attempt, terminal), '']).slice(0, -1));

@@ -1,5 +1,5 @@
 import type { DeliveryCounts } from '../../contract/delivery.ts';
-import { failureInWords } from '../../domain/verdict.ts';
+import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { printable } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
@@ -46,7 +46,6 @@ export const statsCommand = command({
 function cells({ delivered, failed, failedBy, p50Ms, p95Ms, p99Ms }: DeliveryCounts): string[] {
   const [most] = Object.keys(failedBy);
   const times = [p50Ms, p95Ms, p99Ms].map((ms) => (ms === undefined ? '' : count(ms)));
-  const failure =
-    most === undefined ? '' : failureInWords(/^\d+$/.test(most) ? { status: Number(most) } : { code: most });
+  const failure = most === undefined ? '' : failureInWords(failureNamed(most));
   return [count(delivered), count(failed), ...times, failure];
 }

@@ -3,7 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useRef, useState } from 'preact/hooks';
 import type { DeliveryStats } from '../../contract/delivery.ts';
 import { shownCount } from '../../domain/shown.ts';
-import { failureInWords } from '../../domain/verdict.ts';
+import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { pathOf, useFetched } from '../api.ts';
 import { Choice, type Figure, FigureList, Loading, Unanswered } from '../parts.tsx';
 import { Plot, StepTable } from '../plots.tsx';
@@ -99,9 +99,12 @@ function Totals({ total, of }: { readonly total: DeliveryStats['total']; readonl
     ['delivered', shownCount(total.delivered), of({ verdict: 'delivered' })],
     ['failed', shownCount(total.failed), of({ verdict: 'failed' })],
     ...kinds.slice(0, MOST_KINDS).map(([kind, count]): Figure => {
-      const isStatus = /^\d+$/.test(kind);
-      const name = failureInWords(isStatus ? { status: Number(kind) } : { code: kind });
-      return [name, shownCount(count), of({ verdict: 'failed', [isStatus ? 'status' : 'code']: kind })];
+      const failure = failureNamed(kind);
+      return [
+        failureInWords(failure),
+        shownCount(count),
+        of({ verdict: 'failed', ['status' in failure ? 'status' : 'code']: kind }),
+      ];
     }),
     ['95 % within', total.p95Ms === undefined ? '–' : `${shownCount(total.p95Ms)} ms`],
   ];

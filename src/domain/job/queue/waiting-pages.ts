@@ -104,7 +104,8 @@ export class WaitingPages {
   /** Removes an audience, and returns how many of its members were waiting. */
   removeAudience(audience: string): number {
     const before = this.#members;
-    for (const { waiting } of this.#pages) for (const user of waiting.keys()) this.remove(user, audience);
+    for (const page of this.#pages)
+      for (const user of page.waiting.keys()) this.#remove(page, user, (one) => one.audience === audience);
     return before - this.#members;
   }
 
