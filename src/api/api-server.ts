@@ -218,8 +218,9 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   };
   streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
   deadLetterRoutes(app, options.jobs);
-  deliveryRoutes(app, { deliveries: options.deliveries, closing: closing.signal, mayStill, log: options.log });
-  questionRoutes(app, options.jobs);
+  const { deliveries, log } = options;
+  deliveryRoutes(app, { deliveries, log, closing: closing.signal, mayStill });
+  questionRoutes(app, options.jobs, { deliveries, log });
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
   sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });

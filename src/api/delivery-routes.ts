@@ -14,14 +14,11 @@ import { countParameter, pastTimeParameter, queryOf, serve, textParameter, timeP
 import { FAILURES, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
-export interface DeliveryRoutesOptions {
-  /** Undefined: there is no delivery log. */
-  readonly deliveries: DeliveryReader | undefined;
+export interface DeliveryRoutesOptions extends LogAsking {
   /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
   /** Whether its caller still has access to the job: a stream ends when they do not. */
   readonly mayStill: (request: FastifyRequest, jobId?: string) => boolean;
-  readonly log: { readonly warn: (fields: object, message: string) => void };
 }
 
 const VERDICT_NAMES = ['delivered', 'failed', ...Object.keys(VERDICTS)] as const;
@@ -58,20 +55,9 @@ const counts = z.looseObject({
 
 /** Deliveries: what was sent, and what came back. */
 export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOptions): void {
-  const { deliveries, closing, mayStill, log } = options;
+  const { deliveries, closing, mayStill } = options;
   const tag = 'Deliveries';
-  /** @throws NoDeliveryLog; Refused, which does not say where the database is */
-  const reading: Reading = async (read) => {
-    if (deliveries === undefined) throw new NoDeliveryLog();
-    return await read(deliveries).catch((error: unknown) => {
-      throw refused(error);
-    });
-  };
-  const refused = (error: unknown): unknown => {
-    if (!(error instanceof DeliveryLogError)) return error;
-    log.warn({ err: error }, 'the delivery log cannot be read');
-    return new Refused(503, error.name, 'The delivery log cannot be read now.', { retryAfterS: RETRY_S });
-  };
+  const reading: Reading = async (read) => await askLog(options, read);
   listRoute(app, reading);
   serve(app, {
     method: 'GET',
@@ -148,7 +134,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
           for await (const row of deliveries.follow(filter, signal))
             if (mayStill(request, row.jobId)) await say('delivery', row);
         } catch (error) {
-          throw refused(error);
+          throw refusedBy(options, error);
         }
       });
     },
@@ -156,6 +142,28 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** The delivery log, and where its failures are told. */
+export interface LogAsking {
+  /** Undefined: there is no delivery log. */
+  readonly deliveries: DeliveryReader | undefined;
+  readonly log: { readonly warn: (fields: object, message: string) => void };
+}
+
+/** @throws NoDeliveryLog; Refused, which does not say where the database is */
+export async function askLog<T>(asking: LogAsking, read: (reader: DeliveryReader) => Promise<T>): Promise<T> {
+  const { deliveries } = asking;
+  if (deliveries === undefined) throw new NoDeliveryLog();
+  return await read(deliveries).catch((error: unknown) => {
+    throw refusedBy(asking, error);
+  });
+}
+
+function refusedBy({ log }: LogAsking, error: unknown): unknown {
+  if (!(error instanceof DeliveryLogError)) return error;
+  log.warn({ err: error }, 'the delivery log cannot be read');
+  return new Refused(503, error.name, 'The delivery log cannot be read now.', { retryAfterS: RETRY_S });
+}
 
 type Reading = <T>(read: (reader: DeliveryReader) => Promise<T>) => Promise<T>;
 

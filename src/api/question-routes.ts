@@ -2,13 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { AudienceList } from '../contract/audience.ts';
+import type { AttemptLog } from '../contract/delivery.ts';
 import { FORM_FIELDS } from '../domain/form-fields.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './callers.ts';
-import { formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
+import { askLog, type LogAsking } from './delivery-routes.ts';
+import { flagParameter, formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
 const sampleBody = z.object({
@@ -26,7 +28,7 @@ const sample = z.looseObject({ user: z.string(), request: z.looseObject({ method
 const TRACE_MS = 30_000;
 
 /** Questions to workers and jobs. */
-export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
+export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: LogAsking): void {
   const tag = 'Questions';
   serve(app, {
     method: 'GET',
@@ -72,9 +74,13 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
         .max(255, 'This must have at most 255 characters.'),
       jobId: textParameter,
       since: pastTimeParameter,
+      histories: flagParameter.describe(
+        "Read Temporal's histories in place of the delivery log: also what was signalled, and why something was never tried.",
+      ),
     }),
     answers: {
       200: z.object({
+        from: z.enum(['log', 'histories']).describe('Where attempts were read. Without a delivery log: histories.'),
         events: z
           .array(z.looseObject({ kind: z.string(), jobId: z.string() }))
           .describe('Job by job, in order of time.'),
@@ -83,14 +89,18 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs): void {
           .describe('Whether something could not be read, or not in time: the events `left-out` say what, and why.'),
       }),
     },
-    run: async ({ caller, query: { user, jobId, since }, signal }) => {
-      const events = await listOf(
-        jobs.trace(user, {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(TRACE_MS)]),
-          ...definedOf({ jobId, onlyJobs: caller.jobs, since }),
-        }),
-      );
-      return { events, isPartial: events.some(({ kind }) => kind === 'left-out') };
+    run: async ({ caller, query: { user, jobId, since, histories }, signal }) => {
+      const trace = async (log?: AttemptLog) =>
+        await listOf(
+          jobs.trace(user, {
+            signal: AbortSignal.any([signal, AbortSignal.timeout(TRACE_MS)]),
+            ...definedOf({ jobId, onlyJobs: caller.jobs, since, log }),
+          }),
+        );
+      const isLogged = asking.deliveries !== undefined && !histories;
+      const events = isLogged ? await askLog(asking, trace) : await trace();
+      const isPartial = events.some(({ kind }) => kind === 'left-out');
+      return { from: isLogged ? 'log' : 'histories', events, isPartial };
     },
   });
   serve(app, {

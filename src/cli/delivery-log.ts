@@ -29,6 +29,10 @@ export function configuredReader(): DeliveryReader | undefined {
   return place && openDeliveryReader(place, sealingWith(configuredPayloadKeys()));
 }
 
+export function hasDeliveryLog(): boolean {
+  return configuredPlace() !== undefined;
+}
+
 /** To remove people from the same log; undefined: there is none. */
 export function configuredRemoval(): PersonRemoval | undefined {
   const place = configuredPlace();

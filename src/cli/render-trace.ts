@@ -64,10 +64,12 @@ function timedLines(at: string, text: string, columns: number): string[] {
 
 /** The outcome of an attempt, in words: `HTTP 503 in 84 ms "busy"`. */
 function outcomeText(attempt: Attempt, paint: Paint): string {
-  const { outcome, verdict, durationMs, answer } = attempt;
+  const { outcome, verdict, durationMs, answer, status } = attempt;
+  // No request was made: there is no duration, and the text is the reason.
+  const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
   switch (outcome) {
     case 'delivered':
-      return paint('green', 'delivered');
+      return paint('green', 'delivered') + (status === undefined ? '' : `, HTTP ${status}`) + took;
     case 'unsent':
       return 'returned unsent, since its slice ended first';
     case 'skipped':
@@ -80,8 +82,6 @@ function outcomeText(attempt: Attempt, paint: Paint): string {
         'its slice was lost, so it may have been sent; it will be sent again, with the same webhook-id',
       );
     case 'failed': {
-      // No request was made: there is no duration, and the text is the reason.
-      const took = durationMs === undefined || durationMs === 0 ? '' : ` in ${Math.round(durationMs)} ms`;
       const answerText = answer === undefined || answer === '' ? '' : ` "${printable(answer)}"`;
       return paint('red', failureInWords(attempt)) + took + answerText + meaning(verdict, attempt);
     }

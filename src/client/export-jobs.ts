@@ -23,6 +23,7 @@ import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNo
 import { isOpen, isStopped } from './executions.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
+import { loggedTrace } from './history/logged.ts';
 import { trace, type TraceOptions } from './history/trace.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
@@ -403,11 +404,14 @@ export class ExportJobs {
   /**
    * Yields why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time. At the end it says what
    * the person is waiting for now.
-   * @throws JobNotFound, UnknownPayloadKey when a job is named
+   * @throws JobNotFound, UnknownPayloadKey when a job is named; with `log`, what that throws
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
     checkOptions('trace', options);
-    return trace(this.#client, this.#taskQueue, user, options);
+    const { log } = options;
+    return log === undefined
+      ? trace(this.#client, this.#taskQueue, user, options)
+      : loggedTrace(this.#client, this.#taskQueue, user, log, options);
   }
 
   /**

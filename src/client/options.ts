@@ -123,7 +123,7 @@ const OPTIONS = {
   push,
   publish: { ...push, listAgeMs: ms, onLeftOut: call },
   overview: { lastHour: flag },
-  trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal },
+  trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal, log: record },
   attempts: { failed: flag, last: count, follow: signal },
   edit: { ...deed, isMeant: call, toRevision: whole(1) },
   plan: { prune: flag },

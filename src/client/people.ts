@@ -71,7 +71,7 @@ export class People {
       const { jobId } = event;
       const inJob = inJobs.get(jobId) ?? { runs: new Set(), waiting: 0 };
       inJobs.set(jobId, inJob);
-      if ('runId' in event) inJob.runs.add(event.runId);
+      if ('runId' in event && event.runId !== undefined) inJob.runs.add(event.runId);
       const standing = event.kind === 'stands' ? event.standing : undefined;
       if (standing !== undefined)
         inJob.waiting = standing.waitingCount + standing.pendingDeadLetters + Number(standing.inPages);

@@ -20,7 +20,7 @@ export interface SliceRun {
 /**
  * The outcome of a trigger in a slice.
  *
- * - `delivered`: answered with a 2xx, or another status that counts as delivered. A history has neither the status nor the duration.
+ * - `delivered`: answered with a 2xx, or another status that counts as delivered. A history has neither the status nor the duration; the delivery log has both.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
  * - `skipped`: a template of the job decided to send nothing; `answer` is its reason.
  * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
@@ -32,11 +32,12 @@ export type AttemptOutcome = 'delivered' | 'failed' | 'skipped' | 'unsent' | 'un
 /** One trigger in one slice. */
 export interface Attempt {
   readonly jobId: string;
-  readonly runId: string;
-  readonly sliceId: number;
+  /** Its run and slice; absent when the delivery log has it. */
+  readonly runId?: string;
+  readonly sliceId?: number;
   /** RFC 3339: the start of its slice. When its own request was made within the slice is not known. */
   readonly startedAt?: string;
-  /** RFC 3339: when the job learned that its slice had ended; absent while the slice is running. */
+  /** RFC 3339: when the job learned that its slice had ended; absent while the slice is running. By the delivery log: when the attempt ended. */
   readonly endedAt?: string;
   readonly user: string;
   readonly event: TriggerEvent;
@@ -53,7 +54,7 @@ export interface Attempt {
   readonly code?: string;
   /** At most 200 characters of what the endpoint answered, secrets masked. */
   readonly answer?: string;
-  /** How long the request took; only for one that failed. */
+  /** How long the request took; a history has it only for one that failed. */
   readonly durationMs?: number;
   /** How long the endpoint asked us to wait before any request, in ms. */
   readonly retryAfterMs?: number;

@@ -120,7 +120,7 @@ test('a story: when, what, what came of it, and where things stand now', () => {
   const story = told(
     { ...received, triggerAt: '2026-11-25T14:03:20.118Z' },
     attempted(),
-    attempted({ outcome: 'delivered', attempt: 2 }),
+    attempted({ outcome: 'delivered', attempt: 2, status: 200 }),
     stands(),
   );
   expect(story).toEqual([
@@ -128,7 +128,8 @@ test('a story: when, what, what came of it, and where things stand now', () => {
     '  2026-11-25, UTC',
     '  14:03:21  enter vip received (at 2026-11-25 14:03:20.118 UTC)',
     '  14:03:21  enter vip, attempt 1: HTTP 503 in 84 ms "busy"',
-    '  14:03:21  enter vip, attempt 2: delivered; webhook-id f1c51a9fc5c2…',
+    '  14:03:21  enter vip, attempt 2: delivered, HTTP 200 in 84 ms; webhook-id',
+    '            f1c51a9fc5c2…',
     '  Nothing waits.',
   ]);
 });

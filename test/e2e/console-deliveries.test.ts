@@ -234,6 +234,11 @@ describeWithBrowser('the deliveries in the console', () => {
     await page.getByLabel('Search jobs').fill(` ${id.toUpperCase()}`);
     await found();
     await page.goto(`${api.url}/people?user=refused&job=${job}`);
+    await page.getByText('From the delivery log.').waitFor();
+    expect(await page.getByText('Signalled:').count()).toBe(0);
+    await page.getByRole('button', { name: 'Read the histories' }).click();
+    await page.getByText('Signalled:').first().waitFor();
+    await page.goto(`${api.url}/people?user=refused&job=${job}`);
     await found();
     await page.goto(`${api.url}/people?user=refused&job=${job}`);
     await page.getByRole('link', { name: 'Deliveries to this person' }).click();

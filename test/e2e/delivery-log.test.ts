@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
+import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { afterFile } from '../webhook/a-server.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
@@ -90,6 +91,56 @@ test('a job sends on while the log is away, and its rows come later', async () =
   await lab.statusWhen(job, ({ delivered }) => delivered === 1);
   await database.query('ALTER TABLE elsewhere RENAME TO deliveries');
   expect(await rows({ jobId: job }, 1)).toMatchObject([{ user: 'meanwhile', verdict: 'delivered' }]);
+});
+
+test('a trace by the log has statuses and durations, and what waits, without any history', async () => {
+  const job = await lab.start();
+  seen.delete('flaky');
+  for (const user of ['flaky', 'refused']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await rows({ jobId: job }, 3);
+  await lab.statusWhen(job, ({ waiting }) => waiting === 0);
+  const traced = async (user: string, more: TraceOptions = {}): Promise<TraceEvent[]> => {
+    const events: TraceEvent[] = [];
+    for await (const event of lab.jobs.trace(user, { log: reader, ...more })) events.push(event);
+    return events;
+  };
+  const ofFlaky = await traced('flaky', { jobId: job });
+  expect(ofFlaky).toMatchObject([
+    { kind: 'attempted', attempt: 1, outcome: 'failed', verdict: 'transient', status: 503 },
+    { kind: 'attempted', attempt: 2, outcome: 'delivered', status: 200, durationMs: expect.any(Number) },
+    { kind: 'stands', standing: { waitingCount: 0 } },
+  ]);
+  expect(ofFlaky[0]).not.toHaveProperty('runId');
+  await answerWhen(
+    async () => await traced('refused', { jobId: job }),
+    (events) => events.some((event) => event.kind === 'died' && event.state === 'waiting'),
+  );
+  // A job that never tried the person has no row.
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'waits', profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  const waits = await answerWhen(
+    async () => await traced('waits'),
+    (events) => events.length > 0,
+  );
+  expect(waits).toMatchObject([{ kind: 'stands', jobId: job, standing: { state: 'paused', waitingCount: 1 } }]);
+  expect(await traced('nobody')).toEqual([]);
+  expect(await traced('flaky', { onlyJobs: ['another'] })).toEqual([]);
+  await expect(traced('flaky', { jobId: 'no-such-job' })).rejects.toMatchObject({ name: 'JobNotFound' });
+
+  const file = join(tempFolder(), 'triggers.config.json');
+  writeFileSync(file, JSON.stringify({ deliveryLog: { url: database.url } }));
+  const operator = new Operator(lab.taskQueue);
+  const env = { TRIGGERS_CONFIG: file };
+  const told = await operator.run(['trace', 'flaky', '--job', job], { env });
+  expect(told.stdout).toMatch(/attempt 2: delivered, HTTP 200 in \d+ ms/);
+  expect(told.stdout).not.toContain('received');
+  expect(told.stderr).toContain('--histories');
+  const json = await operator.run(['trace', 'flaky', '--job', job, '--json'], { env });
+  expect(jsonLines(json.stdout)).toMatchObject(ofFlaky.slice(0, 2).concat([{ kind: 'stands' } as TraceEvent]));
+  const whole = await operator.run(['trace', 'flaky', '--job', job, '--histories'], { env });
+  expect(whole.stdout).toContain('received');
+  expect(whole.stderr).not.toContain('--histories');
 });
 
 test('triggers deliveries finds what failed, by job and by the beginning of a webhook-id', async () => {

@@ -15,6 +15,7 @@ import { deadLetterWorkflowId } from '../../domain/names.ts';
 import { counted, exactTime, printable, printableReason } from '../../domain/shown.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
+import { hasDeliveryLog } from '../delivery-log.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { countingNumber, pastTime, redeliveryRate } from '../options.ts';
 import { interruption, type Paint, plain, spinnerOn, type Style, type Terminal } from '../terminal.ts';
@@ -71,7 +72,7 @@ const showCommand = command({
     const letter = await withJobs((jobs) => jobs.deadLetters.show(id));
     // A profile's integers keep their digits.
     if (json) return terminal.out(stringifyJson(letter));
-    print(letter, () => reportLines(letter, { nowMs: Date.now(), ...terminal }));
+    print(letter, () => reportLines(letter, { nowMs: Date.now(), isLogged: hasDeliveryLog(), ...terminal }));
   },
 });
 
@@ -295,9 +296,9 @@ const STATES: Readonly<Record<DeadLetterReport['state'], { style: Style; words: 
 /** All about one dead letter, at most `columns` wide. */
 export function reportLines(
   letter: DeadLetterReport,
-  options: { nowMs: number; columns?: number; paint?: Paint },
+  options: { nowMs: number; columns?: number; paint?: Paint; isLogged?: boolean },
 ): string[] {
-  const { nowMs, columns = 80, paint = plain } = options;
+  const { nowMs, columns = 80, paint = plain, isLogged = false } = options;
   const { style, words } = STATES[letter.state];
   const rows: (readonly [string, string | undefined])[] = [
     ['State', paint(style, words)],
@@ -310,6 +311,7 @@ export function reportLines(
     ['Given up', fromNow(letter.diedAt, nowMs)],
     ['Redelivered', letter.redeliveries === 0 ? undefined : times(letter.redeliveries)],
     ['Delivery id', printable(letter.deliveryId)],
+    ['Requests', isLogged ? printable(`triggers deliveries show ${letter.deliveryId}`) : undefined],
     ['Not sent', letter.notice && paint('yellow', printableReason(letter.notice))],
     ...nextRows(letter, nowMs),
   ];

@@ -4,6 +4,7 @@ import { configuredTaskQueue } from '../../config/config.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { printable, shownTime } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
+import { configuredReader, hasDeliveryLog } from '../delivery-log.ts';
 import { countingNumber, pastTime } from '../options.ts';
 import { attemptLines, TraceStory } from '../render-trace.ts';
 import { interruption, spinnerOn } from '../terminal.ts';
@@ -16,13 +17,19 @@ export const traceCommand = command({
     it
       .argument('<person>', 'id of the person')
       .option('--job <id>', 'only in this job; default: all jobs of the task queue, newest first')
-      .option('--since <time>', 'nothing before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime),
+      .option('--since <time>', 'nothing before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
+      .option('--histories', "read Temporal's histories in place of the delivery log"),
   json: ': one event a line',
-  notes: `It is read from the histories that Temporal keeps, so nothing is known from
-before the namespace's retention. They do not say the exact status of a delivery
-and how long it took, nor when in its slice a trigger was sent.`,
-  examples: ['triggers trace 7076027172059065053 --job vip-to-crm --since 2h'],
-  async run([person], { job, since }, { terminal, json, print }) {
+  notes: `With a delivery log, attempts come from it, at once. The histories that Temporal
+keeps also have what was signalled, and why something was never tried: see them
+with --histories. They are read without a log, too. They do not say the exact
+status of a delivery and how long it took, nor when in its slice it was sent.`,
+  examples: [
+    'triggers trace 7076027172059065053 --job vip-to-crm --since 2h',
+    'triggers trace 7076027172059065053 --histories',
+  ],
+  async run([person], { job, since, histories }, { terminal, json, print, note }) {
+    const log = histories === true ? undefined : configuredReader();
     const spinner = spinnerOn(terminal, json);
     const story = new TraceStory({ nowMs: Date.now(), ...terminal });
     let isKnown = false;
@@ -37,17 +44,23 @@ and how long it took, nor when in its slice a trigger was sent.`,
       await withJobs(async (jobs) => {
         const onProgress = (progress: TraceProgress): void => void spinner?.start(progressText(progress));
         const options = {
-          ...definedOf({ jobId: job, since }),
+          ...definedOf({ jobId: job, since, log }),
           onProgress,
         };
         for await (const event of jobs.trace(person, options)) tell(event);
       });
     } finally {
       spinner?.stop();
+      await log?.close();
     }
-    if (!isKnown && !json) terminal.err(sentences(unknownText(person, job, { since, isPartial }), terminal));
+    if (!isKnown && !json)
+      terminal.err(sentences(unknownText(person, job, { since, isPartial, isLogged: log !== undefined }), terminal));
+    if (log !== undefined) note(OF_LOG);
   },
 });
+
+const OF_LOG =
+  'Attempts are those of the delivery log. Histories also have what was signalled, and why something was never tried: add --histories.';
 
 function progressText({ jobId, runs, ofRuns, facts }: TraceProgress): string {
   return `Reading ${printable(jobId)}: run ${count(runs + 1)} of ${count(ofRuns)}, ${count(facts)} events so far`;
@@ -57,15 +70,20 @@ function progressText({ jobId, runs, ofRuns, facts }: TraceProgress): string {
 function unknownText(
   person: string,
   job: string | undefined,
-  { since, isPartial }: { readonly since: Date | undefined; readonly isPartial: boolean },
+  {
+    since,
+    isPartial,
+    isLogged,
+  }: { readonly since: Date | undefined; readonly isPartial: boolean; readonly isLogged: boolean },
 ): string {
   const others = isPartial ? ' that could be read' : '';
   const where =
     job === undefined ? `in any job of the task queue ${configuredTaskQueue()}${others}` : `in the job ${job}`;
+  const reach = isLogged ? 'the delivery log reaches' : 'the server keeps histories';
   const far =
     since === undefined
-      ? 'as far back as the server keeps histories'
-      : `since ${shownTime(since.toISOString())}, as far as the server keeps histories from then`;
+      ? `as far back as ${reach}`
+      : `since ${shownTime(since.toISOString())}, as far back as ${reach}`;
   return printable(`No trigger of ${person} is known ${where}, ${far}.`);
 }
 
@@ -81,9 +99,10 @@ export const attemptsCommand = command({
   json: ': one attempt a line',
   notes: `Times are UTC, and say when the job learned the outcome, of a whole slice at
 once. Temporal's histories do not say when in its slice each request was made,
-nor the exact status of a delivery and how long it took.`,
+nor the exact status of a delivery and how long it took. A delivery log does:
+triggers deliveries.`,
   examples: ['triggers attempts vip-to-crm --failed --follow'],
-  async run([job], { failed, last, follow }, { terminal, json, print }) {
+  async run([job], { failed, last, follow }, { terminal, json, print, note }) {
     const stop = follow === true ? interruption() : undefined;
     let printed = 0;
     try {
@@ -103,5 +122,6 @@ nor the exact status of a delivery and how long it took.`,
     }
     if (printed === 0 && !json)
       terminal.err(sentences('There is no such attempt, as far back as the server keeps histories.', terminal));
+    if (hasDeliveryLog()) note(`The delivery log has statuses and durations: triggers deliveries ${job}`);
   },
 });

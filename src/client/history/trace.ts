@@ -1,5 +1,6 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
+import type { AttemptLog } from '../../contract/delivery.ts';
 import type {
   JobFact,
   PersonAnswer,
@@ -51,7 +52,7 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
  *
  * @param silent task queues without an answer, with the text that says so: none is waited for twice.
  */
-async function standingOf(
+export async function standingOf(
   client: Client,
   jobId: string,
   user: string,
@@ -160,7 +161,7 @@ function inOrder(
 }
 
 /** Most jobs that a trace without a job reads, those begun last first. */
-const MOST_JOBS = 100;
+export const MOST_JOBS = 100;
 
 export interface TraceOptions {
   /** Absent: all jobs of the task queue that the server still knows, at most 100, those begun last first. */
@@ -172,6 +173,11 @@ export interface TraceOptions {
   /** Reports nothing before then, and reads no run that ended before. Waiting triggers are still reported. */
   readonly since?: Date;
   readonly onProgress?: (progress: TraceProgress) => void;
+  /**
+   * Reads attempts here, and no history. Left out are then what was signalled, decisions without an attempt, and dead letters that were decided. Only the
+   * last 1,000 attempts are told.
+   */
+  readonly log?: AttemptLog | undefined;
 }
 
 /**
@@ -193,24 +199,29 @@ export async function* trace(
     yield* traceJob(client, taskQueue, user, jobId, options, silent);
     return;
   }
-  const jobs = (await listJobs(client, { taskQueue })).filter(
-    (job) => job.workflowId === jobWorkflowId(job.jobId) && (onlyJobs?.includes(job.jobId) ?? true),
-  );
-  jobs.sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
-  for (const job of jobs.slice(0, MOST_JOBS)) {
+  const jobIds = await jobIdsOf(client, taskQueue, onlyJobs);
+  for (const id of jobIds.slice(0, MOST_JOBS)) {
     if (signal?.aborted === true) {
-      yield leftOut(job.jobId, OUT_OF_TIME);
+      yield leftOut(id, OUT_OF_TIME);
       continue;
     }
     try {
-      yield* onlyIfKnown(traceJob(client, taskQueue, user, job.jobId, options, silent));
+      yield* onlyIfKnown(traceJob(client, taskQueue, user, id, options, silent));
     } catch (error) {
       if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
-      yield leftOut(job.jobId, error instanceof JobNotFound ? 'It no longer exists.' : error.message);
+      yield leftOut(id, error instanceof JobNotFound ? 'It no longer exists.' : error.message);
     }
   }
-  for (const job of jobs.slice(MOST_JOBS))
-    yield leftOut(job.jobId, `Only the ${MOST_JOBS} jobs begun last are looked into. Name this one to look into it.`);
+  for (const id of jobIds.slice(MOST_JOBS)) yield leftOut(id, BEYOND_MOST);
+}
+
+/** The jobs of a task queue, those begun last first. */
+export async function jobIdsOf(client: Client, taskQueue: string, only?: readonly string[]): Promise<string[]> {
+  const jobs = await listJobs(client, { taskQueue });
+  return jobs
+    .filter(({ workflowId, jobId }) => workflowId === jobWorkflowId(jobId) && (only?.includes(jobId) ?? true))
+    .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
+    .map(({ jobId }) => jobId);
 }
 
 async function* traceJob(
@@ -239,6 +250,8 @@ async function* traceJob(
   yield await standingOf(client, jobId, user, silent);
 }
 
+/** Why a job was not looked into. */
+export const BEYOND_MOST = `Only the ${MOST_JOBS} jobs begun last are looked into. Name this one to look into it.`;
 /** Why a job was not read to its end. */
 const OUT_OF_TIME = 'There was no time to read it to its end. Name this job, or a shorter time, to look into it.';
 
@@ -266,11 +279,11 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
   }
 }
 
-/** Returns the person's dead letters of this job that wait for a decision, by id, oldest first. */
-async function waitingLetters(
+/** Returns the person's dead letters, of this job or of all, that wait for a decision, by id, oldest first. */
+export async function waitingLetters(
   client: Client,
   taskQueue: string,
-  jobId: string,
+  jobId: string | undefined,
   user: string,
 ): Promise<Map<string, TriggerDied>> {
   const found: TriggerDied[] = [];
@@ -278,7 +291,7 @@ async function waitingLetters(
     const { id, event, audience, at, failure, attempts, diedAt, notice } = letter;
     found.push({
       kind: 'died',
-      jobId,
+      jobId: letter.jobId,
       at: diedAt,
       deadLetterId: id,
       event: event === 'exit' ? 'exit' : 'enter',
@@ -309,7 +322,7 @@ async function settled(client: Client, died: Extract<Traced, { kind: 'died' }>):
   }
 }
 
-function leftOut(jobId: string, reason: string): TraceLeftOut {
+export function leftOut(jobId: string, reason: string): TraceLeftOut {
   return { kind: 'left-out', jobId, at: instantOf(Date.now()), reason };
 }
 

@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
-import { capital, counted, printable } from '../../domain/shown.ts';
+import { capital, counted, printable, shownCount } from '../../domain/shown.ts';
 import { waitText } from '../../domain/standing-text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { FoundWebhookId, JobLink, Tag, WebhookId } from '../about.tsx';
@@ -68,8 +68,9 @@ export function PeoplePage(): JSX.Element {
 }
 
 function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
-  const path = pathOf(['trace'], { user, jobId: job });
-  const { value, failure, again } = useFetched<{ events: TraceEvent[] }>(path);
+  const [histories, setHistories] = useState(false);
+  const path = pathOf(['trace'], { user, jobId: job, histories });
+  const { value, failure, again } = useFetched<{ from: 'log' | 'histories'; events: TraceEvent[] }>(path);
   const pathOfDeliveries = `/deliveries?${new URLSearchParams({ user, ...(job === '' ? {} : { job }) }).toString()}`;
   const byJob = new Map<string, TraceEvent[]>();
   for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);
@@ -80,11 +81,23 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
         <a href={pathOfDeliveries}>Deliveries to this person</a>, with requests and answers
       </p>
       <Failure failure={failure} retry={again} />
-      {value === undefined && failure === undefined && <Loading what="job histories; long ones take some seconds" />}
+      {value === undefined && failure === undefined && <Loading what="what is known of this person" />}
+      {value?.from === 'log' && (
+        <div class="notice">
+          <p>
+            From the delivery log. What was signalled, and why something was never tried, is in the job histories; long
+            ones take some seconds.
+          </p>
+          <button type="button" onClick={() => setHistories(true)}>
+            Read the histories
+          </button>
+        </div>
+      )}
       {value !== undefined && !isKnown && (
         <Empty title="No triggers found for this person">
           <p>
-            No job in Temporal has received a trigger for “<Clipped text={user} most={100} />
+            {value.from === 'log' ? 'The delivery log has no attempt' : 'No job in Temporal has received a trigger'} for
+            “<Clipped text={user} most={100} />
             ”. Enter the whole id as in the source: letter case matters. An e-mail address works only if the source uses
             it as the id.
           </p>
@@ -110,7 +123,9 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
       {value !== undefined && (
         <>
           <p class="quiet small">The same in a terminal:</p>
-          <Command>{`triggers trace ${shellWord(user)}${job === '' ? '' : ` --job ${shellWord(job)}`}`}</Command>
+          <Command>
+            {`triggers trace ${shellWord(user)}${job === '' ? '' : ` --job ${shellWord(job)}`}${histories ? ' --histories' : ''}`}
+          </Command>
         </>
       )}
     </>
@@ -238,7 +253,7 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
       {outcome === 'failed' && failureInWords(event)}
       <span class="quiet">
         {attempt === undefined ? '' : ` attempt ${attempt}`}
-        {durationMs === undefined ? '' : `, ${durationMs} ms`}
+        {durationMs === undefined ? '' : `, ${shownCount(Math.round(durationMs))} ms`}
       </span>
     </Line>
   );

@@ -1,0 +1,83 @@
+import type { Client } from '@temporalio/client';
+import type { AttemptLog, DeliveryRow } from '../../contract/delivery.ts';
+import type { PersonStands, TraceEvent, TraceLeftOut, TriggerAttempted } from '../../contract/trace.ts';
+import { forEachLimit } from '../../domain/for-each-limit.ts';
+import { definedOf } from '../../domain/json.ts';
+import { knowsPerson } from '../../domain/person-trace.ts';
+import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import { describeExecution } from '../jobs/job-service.ts';
+import { BEYOND_MOST, jobIdsOf, leftOut, MOST_JOBS, standingOf, type TraceOptions, waitingLetters } from './trace.ts';
+
+/** Most attempts of one trace, those made last. */
+const MOST_ROWS = 1_000;
+const AT_ONCE = 8;
+
+/**
+ * Yields what a delivery log knows of a person, job by job and in order of time. With it come the dead letters that wait for a decision, and what waits
+ * now. It reads no history. Jobs that know nothing of the person are left out, unless one is named.
+ *
+ * @throws JobNotFound, UnknownPayloadKey, and what the log throws
+ */
+export async function* loggedTrace(
+  client: Client,
+  taskQueue: string,
+  user: string,
+  log: AttemptLog,
+  { jobId, onlyJobs, since }: TraceOptions,
+): AsyncGenerator<TraceEvent> {
+  const rows: DeliveryRow[] = [];
+  const filter = definedOf({ user, jobId, onlyJobs, since: since?.toISOString() });
+  for await (const page of log.pages(filter, MOST_ROWS)) rows.push(...page);
+  if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
+  const listed = jobId === undefined ? await jobIdsOf(client, taskQueue, onlyJobs) : [jobId];
+  // The server may no longer know a job that the log knows.
+  const jobIds = new Set([...rows.map((row) => row.jobId), ...listed.slice(0, MOST_JOBS)]);
+  const letters = [...(await waitingLetters(client, taskQueue, jobId, user)).values()];
+  const standings = await standingsOf(client, jobIds, user, jobId !== undefined);
+  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...letters].sort((a, b) => (a.at < b.at ? -1 : 1));
+  for (const id of jobIds) {
+    const events = told.filter((event) => event.jobId === id);
+    const now = standings.get(id);
+    if (now === undefined || (jobId === undefined && events.length === 0 && knowsNothing(now))) continue;
+    if (rows.length === MOST_ROWS) yield leftOut(id, `Of all attempts, only the last ${MOST_ROWS} are shown.`);
+    yield* events;
+    yield now;
+  }
+  for (const id of listed.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
+}
+
+type Standing = PersonStands | TraceLeftOut;
+
+async function standingsOf(client: Client, jobIds: Iterable<string>, user: string, isNamed: boolean) {
+  const standings = new Map<string, Standing>();
+  const silent = new Map<string, string>();
+  await forEachLimit(jobIds, AT_ONCE, async (id) => {
+    const standing = await standingOf(client, id, user, silent).catch((error: unknown) => {
+      if (isNamed || !(error instanceof UnknownPayloadKey)) throw error;
+      return leftOut(id, error.message);
+    });
+    standings.set(id, standing);
+  });
+  return standings;
+}
+
+/** A job that does not answer may know the person. */
+function knowsNothing(now: Standing): boolean {
+  return now.kind === 'stands' && now.standing !== undefined && !knowsPerson(now);
+}
+
+function attemptedIn(row: DeliveryRow): TriggerAttempted {
+  const { at, jobId, user, event, audience, triggerAt, deliveryId, verdict, status, code, answer } = row;
+  const outcome = verdict === 'delivered' || verdict === 'skipped' ? verdict : 'failed';
+  const trigger = { jobId, user, event, audience, triggerAt, deliveryId };
+  return {
+    ...trigger,
+    ...definedOf({ status, code, answer }),
+    ...(verdict === 'delivered' ? {} : { verdict }),
+    ...(row.durationMs > 0 ? { durationMs: row.durationMs, attempt: row.attempt } : {}),
+    kind: 'attempted',
+    at,
+    endedAt: at,
+    outcome,
+  };
+}
