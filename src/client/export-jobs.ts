@@ -165,7 +165,12 @@ export class ExportJobs {
     checkOptions('by', this.#asker);
     this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
     this.watches = new Watches(() => this.#client, this.#taskQueue);
-    this.people = new People(() => this.#client, this.#taskQueue, this.deadLetters);
+    this.people = new People(
+      () => this.#client,
+      this.#taskQueue,
+      this.deadLetters,
+      (options) => this.#by(options),
+    );
     this.#directory = jobDirectory(client, this.#taskQueue);
     this.#destinations = new Destinations(() => destinationsIn(client, this.#taskQueue));
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);

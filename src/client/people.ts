@@ -1,14 +1,20 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { By } from '../contract/audit.ts';
+import type { PersonStands } from '../contract/trace.ts';
 import { forEachLimit } from '../domain/for-each-limit.ts';
 import { instantOf } from '../domain/instant.ts';
 import { deadLetterWorkflowId } from '../domain/names.ts';
+import { forgetUpdate } from '../workflows/messages.ts';
 import { queryOf } from './dead-letter-filter.ts';
 import type { Decided, DeadLetters } from './dead-letters.ts';
 import { clientForLists, retentionMs } from './executions.ts';
 import { runsOf } from './history/attempts.ts';
-import { trace } from './history/trace.ts';
+import { standingOf, trace } from './history/trace.ts';
+import { updateJob } from './jobs/job-service.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import type { DeedOptions } from './options.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A job that has a person in its histories, or triggers of the person that wait. */
@@ -16,6 +22,8 @@ export interface PersonInJob {
   readonly jobId: string;
   /** Triggers of the person that wait to be sent, in the job or in its holders. */
   readonly waiting: number;
+  /** Triggers that waited, and were dropped. */
+  readonly dropped?: number;
   /** RFC 3339: until when its histories have the person. Absent: its present run does, and they have it for the retention after the end of that run. */
   readonly until?: string;
 }
@@ -47,6 +55,9 @@ interface InJob {
 const DAY_MS = 24 * 60 * 60 * 1000;
 const PAGE = 500;
 const AT_ONCE = 8;
+/** How long, in ms, a request under way is waited for. */
+const UNDER_WAY_MS = 10_000;
+const LOOK_AGAIN_MS = 250;
 const PERSON = defineSearchAttributeKey('ExportPerson', SearchAttributeType.KEYWORD);
 
 /** People, wherever Temporal has them. An id is taken exactly as it is in triggers. */
@@ -54,9 +65,16 @@ export class People {
   readonly #open: () => Client;
   readonly #taskQueue: string;
   readonly #deadLetters: Pick<DeadLetters, 'discard'>;
+  readonly #by: (options: DeedOptions) => By;
 
-  /** @param open the client, as long as it is not closed. @param taskQueue of the jobs. */
-  constructor(open: () => Client, taskQueue: string, deadLetters: Pick<DeadLetters, 'discard'>) {
+  /** @param open the client, as long as it is not closed. @param taskQueue of the jobs. @param by who asks. */
+  constructor(
+    open: () => Client,
+    taskQueue: string,
+    deadLetters: Pick<DeadLetters, 'discard'>,
+    by: (options: DeedOptions) => By,
+  ) {
+    this.#by = by;
     this.#open = open;
     this.#taskQueue = taskQueue;
     this.#deadLetters = deadLetters;
@@ -72,9 +90,7 @@ export class People {
       const inJob = inJobs.get(jobId) ?? { runs: new Set(), waiting: 0 };
       inJobs.set(jobId, inJob);
       if ('runId' in event && event.runId !== undefined) inJob.runs.add(event.runId);
-      const standing = event.kind === 'stands' ? event.standing : undefined;
-      if (standing !== undefined)
-        inJob.waiting = standing.waitingCount + standing.pendingDeadLetters + Number(standing.inPages);
+      if (event.kind === 'stands') inJob.waiting = waitingIn(event);
       const reason = event.kind === 'left-out' ? event.reason : event.kind === 'stands' ? event.notice : undefined;
       if (reason !== undefined) leftOut.push({ jobId, reason });
     }
@@ -92,6 +108,26 @@ export class People {
   }
 
   /**
+   * Drops what waits for the person in a job and in its holders, and returns how many triggers still wait: those in requests that take longer than 10 s. A
+   * trigger that comes later is sent.
+   * @throws JobNotFound, JobNotRunning, RequestRefused, NoWorker
+   */
+  async stopWaiting(user: string, jobId: string, options: DeedOptions = {}): Promise<number> {
+    const client = this.#open();
+    const by = this.#by(options);
+    const deadline = Date.now() + UNDER_WAY_MS;
+    let isUnderWay = false;
+    for (; ; await setTimeout(LOOK_AGAIN_MS)) {
+      // A trigger that a request gives back waits again.
+      if (!isUnderWay) await updateJob(client, jobId, forgetUpdate, [{ user }, by], { mayBeStopped: true });
+      const stands = await standingOf(client, jobId, user, new Map());
+      const waiting = waitingIn(stands);
+      if (waiting === 0 || Date.now() > deadline) return waiting;
+      isUnderWay = stands.standing?.chain?.place === 'running' || stands.standing?.pendingDeadLetters !== 0;
+    }
+  }
+
+  /**
    * Discards the person's dead letters, and deletes them with their histories, also those decided before.
    * @throws as `deadLetters.discard`
    */
@@ -104,6 +140,10 @@ export class People {
     await forEachLimit(gone, AT_ONCE, async (letter) => await deleteWorkflow(client, letter));
     return { removed: gone.length, failures };
   }
+}
+
+function waitingIn({ standing }: PersonStands): number {
+  return standing === undefined ? 0 : standing.waitingCount + standing.pendingDeadLetters + Number(standing.inPages);
 }
 
 async function lettersOf(client: Client, user: string): Promise<Letter[]> {

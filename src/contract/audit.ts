@@ -30,7 +30,8 @@ export type AuditAction =
   | 'resume-backfill'
   | 'cancel-backfill'
   | 'reconcile'
-  | 'replay';
+  | 'replay'
+  | 'forget';
 
 /** A field of the form before and after an edit, as people may see it. A long value is a text that ends with "…". */
 export interface AuditChange {

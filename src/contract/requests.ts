@@ -24,6 +24,12 @@ export interface BackfillRequest {
   readonly at?: string;
 }
 
+/** Argument of the update `forget`. */
+export interface ForgetRequest {
+  /** The id of the person whose waiting triggers are dropped. */
+  readonly user: string;
+}
+
 /** Argument of the update `stop`. */
 export interface StopRequest {
   /**

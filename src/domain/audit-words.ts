@@ -14,6 +14,7 @@ const DONE: Readonly<Record<AuditAction, string>> = {
   'cancel-backfill': 'backfill cancelled',
   reconcile: 'reconcile started',
   replay: 'replay started',
+  forget: 'what waited for a person was dropped',
 };
 
 const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {

@@ -5,7 +5,7 @@ import type { Replay, ReplayFilter } from '../contract/replay.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, ForgetRequest, StopRequest } from '../contract/requests.ts';
 import type { WatchChange } from '../contract/watch.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
@@ -112,6 +112,13 @@ export function readBackfillRequest(args: readonly unknown[]): RequestReading<Ba
 export function readStopRequest(args: readonly unknown[]): RequestReading<StopRequest> {
   return read<StopRequest>(args, STOP, ({ waiting, deadlineMs }) =>
     waiting === 'keep' || waiting === 'discard' ? onlyWith('"deliver"', { deadlineMs }) : [],
+  );
+}
+
+/** Reads the argument of `forget`. */
+export function readForgetRequest(args: readonly unknown[]): RequestReading<ForgetRequest> {
+  return read<ForgetRequest>(args, { user: name }, ({ user }) =>
+    user === undefined ? [{ field: 'user', message: 'Name the person.' }] : [],
   );
 }
 

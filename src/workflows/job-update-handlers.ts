@@ -8,6 +8,7 @@ import { askedFor } from '../domain/job/backfill-requests.ts';
 import {
   backfillObstacle,
   beginBackfill,
+  forgetPerson,
   note,
   operateBackfill,
   pauseJob,
@@ -23,11 +24,12 @@ import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { definedOf } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
-import { readBackfillRequest, readEdit, readNothing, readStopRequest, takeBy } from '../domain/requests.ts';
+import { readBackfillRequest, readEdit, readForgetRequest, readNothing, readStopRequest, takeBy } from '../domain/requests.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import {
   backfillUpdate,
   editUpdate,
+  forgetUpdate,
   pauseUpdate,
   resumeUpdate,
   retryUpdate,
@@ -159,6 +161,17 @@ export const UPDATES: readonly JobUpdate[] = [
       const { requestId, sample, at, difference, replay } = request;
       const instead = definedOf({ difference, replay });
       return () => beginBackfill(handlers.state, ids, Date.now(), { requestId, content, sample, at, instead });
+    },
+  ),
+  jobUpdate(
+    forgetUpdate,
+    'Drops what waits for a person: {"user": "7076027172059065053"}. Requests under way go on, and later triggers are sent.',
+    (args) => readOrRefuse(readForgetRequest(args), 'InvalidRequest'),
+    () => ({ action: 'forget' }),
+    ({ state }, { user }) => {
+      if (!state.overflow.mayForget(user))
+        throw refusal('It still drops what waits for others. Ask again once less waits.', 'TooManyForgotten');
+      return () => forgetPerson(state, user);
     },
   ),
 ];

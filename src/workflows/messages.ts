@@ -5,7 +5,7 @@ import type { MemberPage, PageTaken } from '../contract/backfill.ts';
 import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend, RecoveryPart } from '../contract/job-status.ts';
-import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
+import type { BackfillRequest, ForgetRequest, StopRequest } from '../contract/requests.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { PermitsReturned } from '../contract/slice.ts';
 import type { PersonAnswer } from '../contract/trace.ts';
@@ -32,6 +32,8 @@ export const resumeUpdate = defineUpdate<JobStatus, [nothing?: object, by?: By]>
 export const retryUpdate = defineUpdate<JobStatus, [nothing?: object, by?: By]>('retry');
 export const editUpdate = defineUpdate<JobStatus, [JobEdit, By?]>('edit');
 export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?, By?]>('backfill');
+/** Drops what waits for a person. */
+export const forgetUpdate = defineUpdate<JobStatus, [ForgetRequest, By?]>('forget');
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?, By?]>('stop');
 
 export const statusQuery = defineQuery<JobStatus>('status');

@@ -101,6 +101,17 @@ test('triggers that wait for a forgotten person are shown, and stay', async () =
   expect(code).toBe(0);
   expect(unwrapped(stdout)).toContain(`waiting in ${job} 1 trigger, until sent`);
   expect(await lab.jobs.status(job)).toMatchObject({ waiting: 1 });
+
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'bob', profile: {} });
+  const asked = await forget('eve', '--stop-waiting');
+  expect(unwrapped(asked.stderr)).toContain('1 waiting trigger, 0 rows');
+  const stopped = await forget('eve', '--stop-waiting', '--yes', '--json');
+  expect(stopped.code).toBe(0);
+  expect(JSON.parse(stopped.stdout)).toMatchObject({ jobs: [{ jobId: job, waiting: 0, dropped: 1 }] });
+  expect(await lab.jobs.status(job)).toMatchObject({ waiting: 1, discarded: 1 });
+  const [deed] = await lab.jobs.history(job);
+  expect(deed).toMatchObject({ action: 'forget', door: 'cli' });
+  expect(JSON.stringify(deed)).not.toContain('eve');
 });
 
 test('an id that nobody has is an error, also one that is almost right', async () => {

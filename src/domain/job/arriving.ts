@@ -13,7 +13,7 @@ import { type QueuedTrigger, acceptedNow, unpackTriggers } from './queue/chain.t
 import type { Member } from './queue/waiting-pages.ts';
 import { type Change, instantIn, isSameDelivery, newerChange } from './queue/memory.ts';
 import { returnPermits } from './settling.ts';
-import { type DispatcherState, chainRoom, countLeft, hasRoom } from './state.ts';
+import { type DispatcherState, chainRoom, countDiscarded, countLeft, hasRoom } from './state.ts';
 import type { Arrival } from './steps.ts';
 import { isDroppedNow } from './throttles/calendar.ts';
 
@@ -195,6 +195,7 @@ export function drainOverflow(state: DispatcherState): void {
     if (holder !== undefined) {
       for (const { user, trigger } of holder.triggers) putIntoChain(state, user, trigger);
       state.owedDrops.push(String(holder.number));
+      countDiscarded(state, holder.dropped);
       continue;
     }
     const waiting = chains.bytes < room ? overflow.takeFromTail() : undefined;

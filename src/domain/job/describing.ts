@@ -310,7 +310,7 @@ export function describePerson(state: DispatcherState, user: string, now: number
       ? {}
       : {
           overflow: {
-            ...overflow.range,
+            ...overflow.rangeOf(user),
             waiting: behind
               .slice(0, LISTED_WAITING)
               .map(({ trigger, holder }) => waitingTrigger(audiences, trigger, holder?.toString())),

@@ -16,7 +16,7 @@ import { WHEN_LOST, lostInWords } from './describing-backfills.ts';
 import { BackfillIntake } from './backfill.ts';
 import { beginJob, recordJob } from './carrying.ts';
 import { formOf, withoutAnswers, type JobRecord, type Stopping, isStopped } from './job.ts';
-import { type DispatcherState, setJob, countLeft, waitingTriggers } from './state.ts';
+import { type DispatcherState, setJob, countDiscarded, countLeft, waitingTriggers } from './state.ts';
 import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
 import { calendarBarsUntil } from './throttles/calendar.ts';
@@ -394,8 +394,20 @@ export function discardWaiting(state: DispatcherState): void {
   cancelBackfill(state);
   countLeft(state, state.chains.discard(), 'discarded');
   dropOverflow(state);
-  const count = before - waitingTriggers(state);
-  if (count > 0) state.counters.discarded = (state.counters.discarded ?? 0) + count;
+  countDiscarded(state, before - waitingTriggers(state));
+}
+
+/**
+ * Drops what waits for a person, also members that a backfill has found. Triggers in a slice stay, and so do those on their way to becoming
+ * dead letters. Whatever comes later is sent.
+ */
+export function forgetPerson(state: DispatcherState, user: string): void {
+  const { backfill, chains, overflow } = state;
+  const before = waitingTriggers(state);
+  for (const audience of backfill?.audiences ?? []) backfill?.supersede(user, audience);
+  countLeft(state, chains.dropOf(user), 'discarded');
+  overflow.forget(user);
+  countDiscarded(state, before - waitingTriggers(state));
 }
 
 function dropOverflow(state: DispatcherState): void {

@@ -126,6 +126,11 @@ export function countLeft(state: DispatcherState, left: readonly QueuedTrigger[]
   if (own > 0) backfill?.settled(own, as);
 }
 
+/** Counts triggers that a person dropped. */
+export function countDiscarded({ counters }: DispatcherState, count: number): void {
+  if (count > 0) counters.discarded = (counters.discarded ?? 0) + count;
+}
+
 /** Triggers that wait, including those in running slices, and members that a backfill has read. */
 export function waitingTriggers({ chains, overflow, deadLetters, backfill }: DispatcherState): number {
   return chains.triggers + overflow.triggers + deadLetters.size + (backfill?.waitingInPages ?? 0);

@@ -216,6 +216,12 @@ export class Chains {
     return head;
   }
 
+  /** Drops a person's triggers that are not in a slice, and returns them. */
+  dropOf(user: string): QueuedTrigger[] {
+    const chain = this.#byUser.get(user);
+    return chain === undefined ? [] : this.#drop(chain, () => true);
+  }
+
   /** Drops everything that is not in a slice, and returns it. */
   discard(): QueuedTrigger[] {
     return [...this.#byUser.values()].flatMap((chain) => this.#drop(chain, () => true));

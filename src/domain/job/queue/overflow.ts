@@ -1,4 +1,5 @@
 import type { PackedTriggers } from '../../../contract/holder.ts';
+import { jsonStringBytes } from '../../json.ts';
 import { type PersonTrigger, packTriggers, queuedBytes, unpackTriggers, waitsSince } from './chain.ts';
 
 export interface CarriedOverflow {
@@ -12,6 +13,8 @@ export interface CarriedOverflow {
   /** Content that holders are not yet confirmed to keep, by number. */
   readonly unconfirmed: readonly (readonly [number: number, content: PackedTriggers])[];
   readonly tail: PackedTriggers;
+  /** People whose triggers in holders before this number are dropped when they come back. Absent: none. */
+  readonly forgotten?: readonly (readonly [user: string, before: number])[];
 }
 
 /** Content to be put into the holder with this number. */
@@ -21,6 +24,10 @@ interface Spill {
   readonly bytes: number;
 }
 
+/** Most people whose triggers in holders are to be dropped at a time. */
+const MOST_FORGOTTEN = 100;
+// ["",1234567890],
+const FORGOTTEN_BYTES = 20;
 /** Holders that are read before the chains ask for them. */
 const LOADS_AHEAD = 5;
 /** The bytes that a holder's content takes in the chains, given its bytes in the holder: each trigger may begin a chain. */
@@ -46,6 +53,7 @@ export class Overflow {
   /** Holders asked to give their content back, and what came. */
   readonly #loaded = new Map<number, PersonTrigger[] | undefined>();
   readonly #holderBytes: number;
+  readonly #forgotten: Map<string, number>;
 
   /** @param holderBytes most bytes of triggers in one holder. */
   constructor(holderBytes: number, carried?: CarriedOverflow) {
@@ -54,6 +62,7 @@ export class Overflow {
     this.#next = carried?.next ?? 1;
     this.#spilled = carried?.spilled ?? 0;
     this.#spilledSince = carried?.spilledSince;
+    this.#forgotten = new Map(carried?.forgotten);
     for (const [number, content] of carried?.unconfirmed ?? []) {
       const bytes = bytesOf(unpackTriggers(content));
       this.#unconfirmed.set(number, { number, content, bytes });
@@ -90,6 +99,7 @@ export class Overflow {
   get bytes(): number {
     let bytes = this.#tailBytes;
     for (const spill of this.#unconfirmed.values()) bytes += spill.bytes;
+    for (const user of this.#forgotten.keys()) bytes += FORGOTTEN_BYTES + jsonStringBytes(user);
     return bytes;
   }
 
@@ -166,17 +176,32 @@ export class Overflow {
     for (const holder of this.#loaded.keys()) if (holder >= number) this.#loaded.delete(holder);
   }
 
-  /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. */
-  takeHolder(): { readonly number: number; readonly triggers: readonly PersonTrigger[] } | undefined {
+  /** Whether a person's triggers can be dropped here: only so many people are remembered until the holders have been read. */
+  mayForget(user: string): boolean {
+    return this.holders === 0 || this.#forgotten.has(user) || this.#forgotten.size < MOST_FORGOTTEN;
+  }
+
+  /** Drops a person's triggers: at once, or when they come back from holders. Until then, these count as waiting. */
+  forget(user: string): void {
+    if (this.holders > 0) this.#forgotten.set(user, this.#next);
+    this.#tailBytes = 0;
+    for (const waiting of this.#tail.take(this.#tail.length)) if (waiting.user !== user) this.push(waiting);
+  }
+
+  /** Takes the triggers of the oldest holder, once they have been read; it is then no longer needed. `dropped`: how many it had of forgotten people. */
+  takeHolder():
+    { readonly number: number; readonly triggers: readonly PersonTrigger[]; readonly dropped: number } | undefined {
     const triggers = this.#loaded.get(this.#first);
     if (triggers === undefined) return undefined;
     const number = this.#first++;
+    const kept = triggers.filter(({ user }) => number >= this.#forgottenBefore(user));
+    for (const [user, before] of this.#forgotten) if (before <= this.#first) this.#forgotten.delete(user);
     this.#loaded.delete(number);
     // How much a lost holder had is not known, so the count is corrected when no holder is left.
     this.#spilled = this.holders === 0 ? 0 : Math.max(0, this.#spilled - triggers.length);
     const last = triggers.at(-1);
     if (last !== undefined) this.#spilledSince = waitsSince(last.trigger);
-    return { number, triggers };
+    return { number, triggers: kept, dropped: triggers.length - kept.length };
   }
 
   /** The number of the holder whose triggers come next; undefined when there is none. */
@@ -196,6 +221,7 @@ export class Overflow {
   discard(): number[] {
     const numbers = Array.from({ length: this.holders }, (_, index) => this.#first + index);
     this.#first = this.#next;
+    this.#forgotten.clear();
     this.#spilled = 0;
     this.#tail.clear();
     this.#tailBytes = 0;
@@ -205,16 +231,22 @@ export class Overflow {
     return numbers;
   }
 
-  /** The holders that are assumed to exist; the ones in `notYet` may lack their content. */
-  get range(): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
-    return { first: this.#first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
+  /** The holders that are assumed to exist, and may have triggers of a person to be sent; the ones in `notYet` may lack their content. */
+  rangeOf(user: string): { readonly first: number; readonly next: number; readonly notYet: readonly number[] } {
+    const first = Math.max(this.#first, this.#forgottenBefore(user));
+    return { first, next: this.#next, notYet: [...this.#unconfirmed.keys()] };
   }
 
   /** The triggers here that are not, or may not be, in a holder: in order, with the holder that they go into, if that is decided. */
   *here(): Iterable<PersonTrigger & { readonly holder?: number }> {
     for (const { number, content } of this.#unconfirmed.values())
-      for (const waiting of unpackTriggers(content)) yield { ...waiting, holder: number };
+      for (const waiting of unpackTriggers(content))
+        if (number >= this.#forgottenBefore(waiting.user)) yield { ...waiting, holder: number };
     yield* this.#tail;
+  }
+
+  #forgottenBefore(user: string): number {
+    return this.#forgotten.get(user) ?? 0;
   }
 
   carry(): CarriedOverflow {
@@ -225,6 +257,7 @@ export class Overflow {
       ...(this.holders === 0 || this.#spilledSince === undefined ? {} : { spilledSince: this.#spilledSince }),
       unconfirmed: [...this.#unconfirmed.values()].map(({ number, content }) => [number, content]),
       tail: packTriggers([...this.#tail]),
+      ...(this.#forgotten.size === 0 ? {} : { forgotten: [...this.#forgotten] }),
     };
   }
 }
