@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { NoDeliveryLog } from '../client/errors.ts';
 import { configuredDeliveryLog, configuredPayloadKeys } from '../config/config.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
-import { type LogPlace, openDeliveryReader, openPersonRemoval } from '../delivery-log/open-log.ts';
+import { type LogPlace, openDeliveryReader, openPersonRemoval, readableLog } from '../delivery-log/open-log.ts';
 import type { PersonRemoval } from '../delivery-log/person-removal.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
 
@@ -40,5 +40,7 @@ export function configuredRemoval(): PersonRemoval | undefined {
 }
 
 function configuredPlace(): LogPlace | undefined {
-  return configuredDeliveryLog() ?? (existsSync(UP_FOLDER) ? { folder: UP_FOLDER } : undefined);
+  const configured = configuredDeliveryLog();
+  if (configured === undefined) return existsSync(UP_FOLDER) ? { folder: UP_FOLDER } : undefined;
+  return readableLog(configured);
 }

@@ -381,12 +381,14 @@ export class DeliveryNotFound extends TriggersError {
   }
 }
 
-/** No delivery log is configured, so that nothing is known of deliveries. */
+/** No delivery log that can be read is configured, so that nothing is known of deliveries. */
 export class NoDeliveryLog extends TriggersError {
   static override readonly status = 404;
   static override readonly exitCode = 2;
   constructor() {
-    super('There is no delivery log: set "deliveryLog" in the configuration (docs/delivery-log.md).');
+    super(
+      'There is no delivery log that can be read here: set "deliveryLog" in the configuration (docs/delivery-log.md). One in a collector is read there.',
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { milliseconds } from './service-config.ts';
+import { requestHeaders } from './authorization-config.ts';
+import { collectorUrl, milliseconds } from './service-config.ts';
 import { certificateAuthorities, folder, postgresUrl } from './source-config.ts';
 
 /** Where every attempt is kept (docs/delivery-log.md). Absent: nowhere, and jobs know only what their histories hold. */
@@ -9,6 +10,14 @@ export const deliveryLogSchema = z
     url: postgresUrl.optional(),
     /** In place of a database: a folder of this machine, for a file. */
     folder: folder().optional(),
+    /** In place of a database: an OpenTelemetry collector, which gets log records. They are read there. */
+    otlp: z
+      .strictObject({
+        endpoint: collectorUrl('Say where logs go: https://collector.example.com:4318/v1/logs.'),
+        /** Sent with every request to it. */
+        headers: requestHeaders.default({}),
+      })
+      .optional(),
     /** Which requests are kept, as they were sent: of no attempts, of those that failed, or of all. */
     bodies: z.enum(['none', 'failed', 'all']).default('failed'),
     /** Replaces the one in the URL, and needs no escaping. */
@@ -21,8 +30,8 @@ export const deliveryLogSchema = z
     /** Longest time for one statement, in ms. */
     statementTimeoutMs: milliseconds(60_000).default(10_000),
   })
-  .refine(({ url, folder }) => (url === undefined) !== (folder === undefined), {
-    error: 'It needs "url" (a PostgreSQL database) or "folder" (on this machine), and not both.',
+  .refine(({ url, folder, otlp }) => [url, folder, otlp].filter((one) => one !== undefined).length === 1, {
+    error: 'It needs one of "url" (a PostgreSQL database), "folder" (on this machine) and "otlp" (a collector).',
   })
   .optional();
 

@@ -51,18 +51,20 @@ export function metricsOf({ metrics }: Record<string, unknown>, env: Env): objec
 
 const SHARE = { error: 'This must be a share between 0 and 1: 0.1 for a tenth.' };
 
+/** @param error what to say when it is none. */
+export function collectorUrl(error: string) {
+  return z
+    .url({ protocol: /^https?$/, error, abort: true })
+    .refine(hasNoUserInfo, { error: 'The URL must not contain credentials. Give "headers" instead.' });
+}
+
 /** Traces of deliveries, for an OpenTelemetry collector. Absent: none are made, and the code for it is not even loaded. */
 export const tracingSchema = z
   .strictObject({
     /** Where they are sent: OTLP over HTTP, as JSON. Their receiver can read job ids, events and the hosts of endpoints. */
-    endpoint: z
-      .url({
-        protocol: /^https?$/,
-        error:
-          'Say where traces go, here or in OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example.com:4318/v1/traces.',
-        abort: true,
-      })
-      .refine(hasNoUserInfo, { error: 'The URL must not contain credentials. Give "headers" instead.' }),
+    endpoint: collectorUrl(
+      'Say where traces go, here or in OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.example.com:4318/v1/traces.',
+    ),
     /** Sent with every request to it. */
     headers: requestHeaders.default({}),
     /** The share of triggers that are traced. */

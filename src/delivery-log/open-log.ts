@@ -2,21 +2,34 @@ import { DeliveryReader, type Unsealing } from './delivery-reader.ts';
 import { fileSql, FileDeliveryStore } from './file-log.ts';
 import type { DeliveryStore } from './log-writer.ts';
 import type { LogSql } from './log-sql.ts';
+import { type LogCollector, OtlpDeliveryStore } from './otlp-store.ts';
 import { PersonRemoval } from './person-removal.ts';
 import type { LogDatabase } from './postgres-database.ts';
 import { postgresSql } from './postgres-sql.ts';
 import { PostgresDeliveryStore } from './postgres-store.ts';
 
-/** Where the delivery log is: a folder, or a database. */
+/** Where a delivery log is that can be read: a folder, or a database. */
 export type LogPlace =
   | { readonly folder: string }
   | (Omit<LogDatabase, 'url'> & { readonly folder?: undefined; readonly url?: string | undefined });
 
+/** A delivery log as it is configured: one in a collector cannot be read. */
+type ConfiguredLog = LogPlace & { readonly otlp?: LogCollector['otlp'] | undefined };
+
 /** @param writer names the writer; no other has the name, nor had it before. */
-export function openDeliveryStore(place: LogPlace & { readonly retentionDays: number }, writer: string): DeliveryStore {
-  const { retentionDays } = place;
+export function openDeliveryStore(
+  place: ConfiguredLog & { readonly retentionDays: number },
+  writer: string,
+): DeliveryStore {
+  const { retentionDays, otlp } = place;
   if (place.folder !== undefined) return new FileDeliveryStore({ folder: place.folder, retentionDays, writer });
+  if (otlp !== undefined) return new OtlpDeliveryStore({ ...place, otlp });
   return new PostgresDeliveryStore({ ...databaseOf(place), retentionDays, writer });
+}
+
+/** The log, if it can be read. */
+export function readableLog<Place extends ConfiguredLog>(place: Place | undefined): Place | undefined {
+  return place?.otlp === undefined ? place : undefined;
 }
 
 export function openDeliveryReader(place: LogPlace, unsealing: Unsealing): DeliveryReader {

@@ -21,7 +21,7 @@ import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
 import { LogWriter } from '../delivery-log/log-writer.ts';
-import { openDeliveryReader, openDeliveryStore } from '../delivery-log/open-log.ts';
+import { openDeliveryReader, openDeliveryStore, readableLog } from '../delivery-log/open-log.ts';
 import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
@@ -262,7 +262,8 @@ async function openWorld(
   );
   const tracing = opened.with(await openTracing(config), (one) => one?.close());
   const deliveryLog = openDeliveryLog(opened, config, metrics);
-  const toldLog = config.deliveryLog && openDeliveryReader(config.deliveryLog, sealingWith(config.payloadKeys));
+  const readable = readableLog(config.deliveryLog);
+  const toldLog = readable && openDeliveryReader(readable, sealingWith(config.payloadKeys));
   opened.with(toldLog, (one) => one?.close());
   const stalls = opened.with(new StallDetector(), (one) => one.close());
   return {

@@ -24,7 +24,14 @@ import { isStopped } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { definedOf } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
-import { readBackfillRequest, readEdit, readForgetRequest, readNothing, readStopRequest, takeBy } from '../domain/requests.ts';
+import {
+  readBackfillRequest,
+  readEdit,
+  readForgetRequest,
+  readNothing,
+  readStopRequest,
+  takeBy,
+} from '../domain/requests.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
 import {
   backfillUpdate,

@@ -118,7 +118,7 @@ interface Otlp {
 }
 
 function spansIn(body: string): CollectedSpan[] {
-  const { resourceSpans } = JSON.parse(body) as Otlp; // As the OTLP specification has it.
+  const { resourceSpans = [] } = JSON.parse(body) as Partial<Otlp>; // As the OTLP specification has it. Logs have none.
   return resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap(({ spans }) =>
       spans.map(({ name, traceId, spanId, parentSpanId, kind, attributes, status, ...times }) => ({

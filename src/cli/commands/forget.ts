@@ -39,7 +39,7 @@ Where a person's data lies, and how long: docs/personal-data.md`,
     // Otherwise it would look done, and the workers' log would still have the person.
     if (log === undefined && withoutLog !== true && dryRun !== true)
       throw new UsageError(
-        'No delivery log is configured here. If the workers have one, set "deliveryLog" in triggers.config.json; if not, add --without-log.',
+        'No delivery log that can be changed is configured here. If the workers have one, set "deliveryLog" in triggers.config.json. If not, or if it is in a collector, add --without-log.',
       );
     const spinner = spinnerOn(terminal, json)?.start('Reading all histories');
     try {

@@ -5,7 +5,7 @@ import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { deliveryLogIn } from '../../config/delivery-log-config.ts';
 import { shownSource } from '../../config/source-config.ts';
-import { openDeliveryReader } from '../../delivery-log/open-log.ts';
+import { openDeliveryReader, readableLog } from '../../delivery-log/open-log.ts';
 import { sealingWith } from '../../temporal/sealed-text.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
 import type { LocalTemporal } from '../../local/temporal-server.ts';
@@ -56,12 +56,13 @@ export const upCommand = command({
       // A server of our own has them from its start.
       if (server.local === undefined) await registerAttributes(server.connection, note);
       const { connection } = server;
+      const log = readableLog(config.deliveryLog);
       const api = await serveApi({
         connection,
         payloadKeys: config.payloadKeys,
         taskQueue: config.taskQueue,
         read: readConfig,
-        deliveries: config.deliveryLog && openDeliveryReader(config.deliveryLog, sealingWith(config.payloadKeys)),
+        deliveries: log && openDeliveryReader(log, sealingWith(config.payloadKeys)),
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',
@@ -244,7 +245,7 @@ function readyText(
     ['Console', isLink ? `${consoleUrl} (signs in once, within 10 minutes)` : consoleUrl],
     ['Temporal', `${address}, namespace ${connection.namespace}`],
     ['Kept in', local?.db],
-    ['Delivery log', deliveryLog?.folder ?? (deliveryLog && 'in PostgreSQL')],
+    ['Delivery log', deliveryLog?.folder ?? deliveryLog?.otlp?.endpoint ?? (deliveryLog && 'in PostgreSQL')],
     ['Web UI', local?.uiUrl === undefined ? undefined : jobsIn(local.uiUrl, connection.namespace)],
     ['API', `${apiUrl}, to read and try at ${apiUrl}/docs`],
     ['Temporal HTTP', local?.httpUrl],

@@ -68,7 +68,7 @@ export function DeliveriesPage(): JSX.Element {
           <code>triggers up</code> keeps one by itself; otherwise, name a PostgreSQL database as{' '}
           <code>deliveryLog</code> in the configuration of the workers and of this API (
           <code>docs/delivery-log.md</code>
-          ).
+          ). A log in a collector is read there.
         </p>
       </Empty>
     );

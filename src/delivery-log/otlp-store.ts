@@ -1,0 +1,123 @@
+import { Agent, request } from 'undici';
+import { codeOf } from '../domain/errors.ts';
+import { definedOf } from '../domain/json.ts';
+import { trustedAuthorities } from '../webhook/tls.ts';
+import { DeliveryLogError } from './log-error.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
+
+/** An OpenTelemetry collector. */
+export interface LogCollector {
+  readonly otlp: { readonly endpoint: string; readonly headers: Readonly<Record<string, string>> };
+  readonly certificateAuthorities: readonly string[];
+  readonly connectTimeoutMs: number;
+  /** The longest time of one request. */
+  readonly statementTimeoutMs: number;
+}
+
+/** Most characters of one request, but for a row that is longer: collectors take 20 MiB by default. */
+const MOST_CHARACTERS = 4 * 1024 * 1024;
+/** In OTLP's `severityNumber`. */
+const [INFO, WARN] = [9, 13];
+
+/**
+ * Sends deliveries to a collector, as log records: OTLP over HTTP, as JSON. They cannot be read here. A batch that was not confirmed is sent again, so a
+ * record may come twice.
+ */
+export class OtlpDeliveryStore implements DeliveryStore {
+  readonly #collector: LogCollector;
+  readonly #agent: Agent;
+
+  constructor(collector: LogCollector) {
+    this.#collector = collector;
+    const { certificateAuthorities, connectTimeoutMs, statementTimeoutMs } = collector;
+    const trust = { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const };
+    const authorities = definedOf({ ca: trustedAuthorities(certificateAuthorities) });
+    this.#agent = new Agent({
+      connect: { timeout: connectTimeoutMs, ...trust, ...authorities },
+      headersTimeout: statementTimeoutMs,
+      bodyTimeout: statementTimeoutMs,
+    });
+  }
+
+  /** @throws DeliveryLogError */
+  async write({ rows }: DeliveryBatch): Promise<void> {
+    let part: string[] = [];
+    let characters = 0;
+    for (const record of rows.map((row) => JSON.stringify(recordOf(row)))) {
+      if (part.length > 0 && characters + record.length > MOST_CHARACTERS) {
+        await this.#send(part);
+        [part, characters] = [[], 0];
+      }
+      part.push(record);
+      characters += record.length;
+    }
+    if (part.length > 0) await this.#send(part);
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #send(records: readonly string[]): Promise<void> {
+    const { endpoint, headers } = this.#collector.otlp;
+    const where = `a collector, ${new URL(endpoint).host}`;
+    const answer = await request(endpoint, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: `${HEAD}${records.join(',')}${TAIL}`,
+      dispatcher: this.#agent,
+    }).catch((error: unknown) => {
+      throw new DeliveryLogError('written', where, codeOf(error) ?? 'there was no answer', error);
+    });
+    await answer.body.dump().catch(() => undefined);
+    const code = `HTTP ${answer.statusCode}`;
+    if (answer.statusCode >= 300) throw new DeliveryLogError('written', where, `it answered ${code}`, { code });
+  }
+}
+
+const SERVICE = JSON.stringify({ attributes: attributesOf({ 'service.name': 'audience-triggers' }) });
+const HEAD = `{"resourceLogs":[{"resource":${SERVICE},"scopeLogs":[{"scope":{"name":"audience-triggers"},"logRecords":[`;
+const TAIL = ']}]}]}';
+
+/** A delivery as docs/delivery-log.md describes it. */
+function recordOf(row: StoredRow): object {
+  const { at, deliveryId, event, audience, verdict, status, code } = row;
+  const time = `${Date.parse(at)}000000`;
+  const isDelivered = verdict === 'delivered';
+  return {
+    timeUnixNano: time,
+    observedTimeUnixNano: time,
+    severityNumber: isDelivered ? INFO : WARN,
+    severityText: isDelivered ? 'INFO' : 'WARN',
+    body: { stringValue: `${event} ${audience}: ${verdict} ${status ?? code ?? ''}`.trim() },
+    // The trigger's spans have the same.
+    traceId: deliveryId,
+    attributes: attributesOf({
+      'triggers.job_id': row.jobId,
+      'triggers.webhook_id': deliveryId,
+      'triggers.batch_id': row.batchId,
+      'triggers.user': row.user,
+      'triggers.audience': audience,
+      'triggers.event': event,
+      'triggers.at': row.triggerAt,
+      'triggers.attempt': row.attempt,
+      'triggers.verdict': verdict,
+      'triggers.lane': row.lane,
+      'triggers.duration_ms': Math.ceil(row.durationMs),
+      'triggers.worker': row.worker,
+      'triggers.answer': row.answer,
+      'triggers.exchange': row.exchange,
+      'http.request.body.size': row.requestBytes,
+      'http.response.status_code': status,
+      'error.type': code,
+    }),
+  };
+}
+
+/** @param values whole numbers and texts. */
+function attributesOf(values: Readonly<Record<string, string | number | undefined>>): object[] {
+  return Object.entries(definedOf(values)).map(([key, value]) => ({
+    key,
+    value: typeof value === 'string' ? { stringValue: value } : { intValue: String(value) },
+  }));
+}

@@ -1,0 +1,104 @@
+import { expect, test } from '@jest/globals';
+import { LogWriter } from '../../src/delivery-log/log-writer.ts';
+import { openDeliveryStore, readableLog } from '../../src/delivery-log/open-log.ts';
+import { until } from '../support/patience.ts';
+import { nowhere, startCollector } from '../tracing/a-collector.ts';
+import { aDelivery } from './a-delivery.ts';
+
+const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000, retentionDays: 30 };
+const ID = '061907e97f654d8c9a1f7a0d2f3b4c5d';
+
+function storeAt(endpoint: string) {
+  return openDeliveryStore({ ...SETTINGS, otlp: { endpoint, headers: { 'x-api-key': 'secret' } } }, 'one');
+}
+
+interface LogRecord {
+  readonly timeUnixNano: string;
+  readonly severityText: string;
+  readonly traceId: string;
+  readonly body: { readonly stringValue: string };
+  readonly attributes: readonly { readonly key: string; readonly value: Readonly<Record<string, string>> }[];
+}
+
+/** The records of a request, as OTLP has them. */
+function recordsIn(body: string): LogRecord[] {
+  const { resourceLogs } = JSON.parse(body) as {
+    resourceLogs: { scopeLogs: { logRecords: LogRecord[] }[] }[];
+  };
+  return resourceLogs.flatMap(({ scopeLogs }) => scopeLogs.flatMap(({ logRecords }) => logRecords));
+}
+
+test('each attempt is a log record of its own, in the trace of its trigger, and secrets are in the headers alone', async () => {
+  const collector = await startCollector();
+  const store = storeAt(collector.url);
+  const at = '2026-11-30T12:00:00.123Z';
+  const rows = [
+    aDelivery({ at, deliveryId: ID, status: 200, durationMs: 12.4 }),
+    aDelivery({ at, deliveryId: ID, verdict: 'transient', status: undefined, code: 'ECONNREFUSED' }),
+  ];
+  await store.write({ number: 1, rows, dropped: 0 });
+  await store.close();
+  const [told, failed] = recordsIn(collector.bodies[0] ?? '');
+  expect(told).toMatchObject({
+    timeUnixNano: `${Date.parse(at)}000000`,
+    severityText: 'INFO',
+    traceId: ID,
+    body: { stringValue: 'enter vip: delivered 200' },
+  });
+  expect(failed).toMatchObject({ severityText: 'WARN', body: { stringValue: 'enter vip: transient ECONNREFUSED' } });
+  const values = Object.fromEntries((told?.attributes ?? []).map(({ key, value }) => [key, value]));
+  expect(values).toMatchObject({
+    'triggers.webhook_id': { stringValue: ID },
+    'triggers.attempt': { intValue: '1' },
+    'triggers.duration_ms': { intValue: '13' },
+    'http.response.status_code': { intValue: '200' },
+  });
+  expect(values).not.toHaveProperty('error.type');
+  expect(collector.headers[0]).toMatchObject({ 'x-api-key': 'secret', 'content-type': 'application/json' });
+  expect(collector.bodies[0]).not.toContain('secret');
+});
+
+test('a large batch goes in several requests', async () => {
+  const collector = await startCollector();
+  const store = storeAt(collector.url);
+  const exchange = 'x'.repeat(1024 * 1024);
+  const rows = Array.from({ length: 9 }, () => ({ ...aDelivery({ deliveryId: ID }), exchange }));
+  await store.write({ number: 1, rows, dropped: 0 });
+  await store.close();
+  expect(collector.bodies.map((body) => recordsIn(body).length)).toEqual([3, 3, 3]);
+});
+
+test('rows wait while the collector is away, and are dropped only if it will never take them', async () => {
+  const collector = await startCollector();
+  const counted: string[] = [];
+  const problems: (string | undefined)[] = [];
+  const writer = new LogWriter({
+    store: storeAt(collector.url),
+    log: { warn: () => undefined, info: () => undefined },
+    counted: (outcome, rows) => counted.push(`${outcome} ${rows}`),
+    noticed: (problem) => problems.push(problem),
+  });
+  collector.answer = 503;
+  writer.add(aDelivery({ deliveryId: ID, user: 'ada' }));
+  await until(() => problems.length > 0);
+  collector.answer = 200;
+  await until(() => counted.length > 0);
+  collector.answer = 400;
+  writer.add(aDelivery({ deliveryId: ID, user: 'bob' }));
+  await until(() => counted.length > 1);
+  await writer.close();
+  expect(counted.slice(0, 2)).toEqual(['written 1', 'dropped 1']);
+  expect(problems).toEqual([expect.stringContaining('HTTP 503'), undefined]);
+});
+
+test('a collector that is not there is told as an error with its code, and its log cannot be read', async () => {
+  const endpoint = await nowhere();
+  const store = storeAt(endpoint);
+  await expect(store.write({ number: 1, rows: [aDelivery()], dropped: 0 })).rejects.toMatchObject({
+    name: 'DeliveryLogError',
+    code: 'ECONNREFUSED',
+    isOfRows: false,
+  });
+  await store.close();
+  expect(readableLog({ ...SETTINGS, otlp: { endpoint, headers: {} } })).toBeUndefined();
+});
