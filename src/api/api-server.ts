@@ -219,7 +219,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
   deadLetterRoutes(app, options.jobs);
   const { deliveries, log } = options;
-  deliveryRoutes(app, { deliveries, log, closing: closing.signal, mayStill });
+  deliveryRoutes(app, { deliveries, log, jobs: options.jobs, closing: closing.signal, mayStill });
   questionRoutes(app, options.jobs, { deliveries, log });
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
+import type { ExportJobs } from '../client/export-jobs.ts';
 import type { DeliveryFilter } from '../contract/delivery.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
@@ -15,6 +16,7 @@ import { FAILURES, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
 export interface DeliveryRoutesOptions extends LogAsking {
+  readonly jobs: Pick<ExportJobs, 'load'>;
   /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
   /** Whether its caller still has access to the job: a stream ends when they do not. */
@@ -55,7 +57,7 @@ const counts = z.looseObject({
 
 /** Deliveries: what was sent, and what came back. */
 export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOptions): void {
-  const { deliveries, closing, mayStill } = options;
+  const { deliveries, jobs, closing, mayStill } = options;
   const tag = 'Deliveries';
   const reading: Reading = async (read) => await askLog(options, read);
   listRoute(app, reading);
@@ -96,6 +98,10 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
         total: counts,
         points: z.array(counts),
         jobs: z.array(counts.extend({ jobId: z.string() })),
+        now: z
+          .object({ inFlight: z.number(), waiting: z.number() })
+          .optional()
+          .describe('With `jobId`: its requests in flight and its waiting triggers, if it answers.'),
       }),
     },
     run: async ({ caller, query: { jobId, since, until, step } }) => {
@@ -103,7 +109,11 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       const from = since ?? new Date(to.getTime() - DAY_MS);
       if (from >= to) throw endsBefore();
       const asked = { jobId, since: from.toISOString(), until: to.toISOString(), stepSeconds: step };
-      return await reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs }));
+      const [stats, now] = await Promise.all([
+        reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs })),
+        jobId === undefined ? undefined : jobs.load(jobId),
+      ]);
+      return { ...stats, ...definedOf({ now }) };
     },
   });
   app.get(

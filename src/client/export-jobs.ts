@@ -14,7 +14,7 @@ import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
 import { doubtsAbout } from '../domain/difference.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
-import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
+import { jobWorkflowId, DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, historyQuery, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
@@ -37,7 +37,7 @@ import {
   type OverviewOptions,
 } from './jobs/job-list.ts';
 import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
-import { askJob, describeExecution, queryTrend, untilQuiet, updateJob } from './jobs/job-service.ts';
+import { askJob, describeExecution, queryTrend, quickStatus, untilQuiet, updateJob } from './jobs/job-service.ts';
 import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
 import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { Destinations } from './jobs/destinations.ts';
@@ -343,6 +343,12 @@ export class ExportJobs {
    */
   async status(jobId: string): Promise<JobStatus> {
     return await statusOf(this.#client, jobId);
+  }
+
+  /** Returns how much a job has to do now; undefined when it does not answer within 2 s. */
+  async load(jobId: string): Promise<Pick<JobStatus, 'inFlight' | 'waiting'> | undefined> {
+    const status = await quickStatus(this.#client, jobWorkflowId(jobId));
+    return status && { inFlight: status.inFlight, waiting: status.waiting };
   }
 
   /**

@@ -5,7 +5,8 @@ import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
-import { afterFile } from '../webhook/a-server.ts';
+import { afterFile, afterwards } from '../webhook/a-server.ts';
+import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { TestPostgres } from '../support/postgres.ts';
@@ -143,6 +144,23 @@ test('a trace by the log has statuses and durations, and what waits, without any
   expect(whole.stderr).not.toContain('--histories');
 });
 
+test('the API traces by the log, unless it is asked for histories, and says what a job does now', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'eve', profile: {} });
+  await rows({ jobId: job }, 1);
+  const api = await apiOf(lab, { deliveries: reader });
+  afterwards(async () => await api.close());
+  const kinds = async (query: string) => {
+    const { body } = await askOf(api, `/v1/trace?user=eve&jobId=${job}${query}`);
+    const { from, isPartial } = body as unknown as { from: string; isPartial: boolean };
+    return [from, isPartial, ...body.events.map((event) => (event as TraceEvent).kind)];
+  };
+  expect(await kinds('')).toEqual(['log', false, 'attempted', 'stands']);
+  expect(await kinds('&histories=1')).toEqual(['histories', false, 'received', 'attempted', 'stands']);
+  expect((await askOf(api, `/v1/stats?jobId=${job}`)).body).toMatchObject({ now: { inFlight: 0, waiting: 0 } });
+  expect((await askOf(api, '/v1/stats')).body).not.toHaveProperty('now');
+});
+
 test('triggers deliveries finds what failed, by job and by the beginning of a webhook-id', async () => {
   const job = await lab.start();
   for (const user of ['bob', 'refused']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
@@ -165,6 +183,9 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
   expect(shown.stdout).toMatch(/POST http.*webhook-id: .*"id":"refused".*content-length: .*"error":"no such list"/s);
   const stats = await operator.run(['stats', job], { env: { TRIGGERS_CONFIG: file } });
   expect(stats.stdout).toMatch(/\n\d{4}-\d\d-\d\d \d\d:\d\d +1 +1 .*422/);
+  expect(stats.stderr).toBe('Now: 0 requests in flight, 0 triggers waiting.\n');
+  const counted = await operator.run(['stats', job, '--json'], { env: { TRIGGERS_CONFIG: file } });
+  expect(jsonLines(counted.stdout)).toMatchObject([{ total: { delivered: 1 }, now: { inFlight: 0, waiting: 0 } }]);
   expect(await deliveries('show', 'nonenone')).toMatchObject({ code: 1, stdout: '' });
   expect(await deliveries(job, '--user', 'nobody')).toMatchObject({
     code: 0,

@@ -1,7 +1,8 @@
 import type { DeliveryCounts } from '../../contract/delivery.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
-import { printable } from '../../domain/shown.ts';
-import { command } from '../command.ts';
+import { definedOf } from '../../domain/json.ts';
+import { counted, printable } from '../../domain/shown.ts';
+import { command, withJobs } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
 import { pastTime } from '../options.ts';
 import { count, headed, sentences, tableColumns } from '../text.ts';
@@ -19,11 +20,17 @@ export const statsCommand = command({
   json: ': the counts',
   notes: 'Times are UTC. P95: 95 of 100 requests took at most so many ms, to within 10 %.',
   examples: ['triggers stats --since 7d', 'triggers stats vip-to-crm --since 7d'],
-  async run([job], { since, until = new Date() }, { terminal, print }) {
+  async run([job], { since, until = new Date() }, { terminal, print, json, note }) {
     const from = since ?? new Date(until.getTime() - DAY_MS);
     const asked = { jobId: job, since: from.toISOString(), until: until.toISOString() };
-    const stats = await withDeliveryLog(async (reader) => await reader.stats(asked));
-    print(stats, () => {
+    const [stats, now] = await Promise.all([
+      withDeliveryLog(async (reader) => await reader.stats(asked)),
+      // The log answers without Temporal, too.
+      job === undefined ? undefined : withJobs(async (jobs) => await jobs.load(job)).catch(() => undefined),
+    ]);
+    if (now !== undefined && !json)
+      note(`Now: ${counted(now.inFlight, 'request')} in flight, ${counted(now.waiting, 'trigger')} waiting.`);
+    print({ ...stats, ...definedOf({ now }) }, () => {
       const rows =
         job === undefined
           ? stats.jobs.map((one) => [printable(one.jobId), ...cells(one)])
