@@ -33,7 +33,7 @@ const filterParameters = {
   verdict: z
     .enum(VERDICT_NAMES, `This must be one of ${VERDICT_NAMES.join(', ')}.`)
     .optional()
-    .describe('Only with this verdict; `failed`: any but delivered.'),
+    .describe('Only with this verdict; `failed`: any but delivered, skipped and profile-missing.'),
   status: optionalCount(999).describe('Only with this HTTP status.'),
   code: textParameter.describe('Only with this code.'),
   slowerThan: optionalCount(3_600_000).describe('Only those that took longer than so many ms.'),

@@ -68,7 +68,7 @@ export interface DeliveryFilter {
   readonly event?: TriggerEvent | undefined;
   /** The header `webhook-id`, or its beginning: a delivery id, or the id of a batch. */
   readonly deliveryId?: string | undefined;
-  /** `failed`: any but `delivered`. */
+  /** `failed`: any but `delivered`, `skipped` and `profile-missing`. */
   readonly verdict?: AttemptVerdict | 'failed' | undefined;
   readonly status?: number | undefined;
   readonly code?: string | undefined;
@@ -105,7 +105,7 @@ export interface StatsQuery extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs'> {
 /** Attempts, counted. */
 export interface DeliveryCounts {
   readonly delivered: number;
-  /** All that were not delivered. */
+  /** Neither delivered nor `skipped` nor `profile-missing`: those are not counted. */
   readonly failed: number;
   /** The failed ones by status, or by code where there was none. */
   readonly failedBy: Readonly<Record<string, number>>;

@@ -1,4 +1,5 @@
 import type { DeliveryFilter, DeliveryRow } from '../contract/delivery.ts';
+import { NO_FAILURES } from '../domain/verdict.ts';
 import { COLUMNS, type LogSql, type SqlQuery, type SqlRow } from './log-sql.ts';
 
 /** The place of a row in the order of pages: after it, the next page begins. */
@@ -77,7 +78,10 @@ export function conditionsOf(filter: DeliveryFilter, value: (one: Value) => stri
     ...(deliveryId === undefined
       ? []
       : [`(${begins('delivery_id', deliveryId)} OR ${begins('batch_id', deliveryId)})`]),
-    ...(verdict === 'failed' ? ["verdict <> 'delivered'"] : equal('verdict', verdict)),
+    // The index of failed ones needs the first part.
+    ...(verdict === 'failed'
+      ? ["verdict <> 'delivered'", `verdict NOT IN (${NO_FAILURES.map(value).join(', ')})`]
+      : equal('verdict', verdict)),
     ...(slowerThanMs === undefined ? [] : [`duration_ms > ${value(slowerThanMs)}`]),
     ...(since === undefined ? [] : [`at >= ${value(inMilliseconds(since))}`]),
     ...(until === undefined ? [] : [`at < ${value(inMilliseconds(until))}`]),

@@ -1,4 +1,5 @@
 import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../contract/delivery.ts';
+import { NO_FAILURES } from '../domain/verdict.ts';
 import { conditionsOf, newValues } from './delivery-query.ts';
 import type { SqlQuery, SqlRow } from './log-sql.ts';
 import { HOURS, MINUTES, percentileMs } from './rollup.ts';
@@ -68,6 +69,7 @@ export function statsOf(
 function tallied(rows: readonly SqlRow[]): Map<string, Tally> {
   const tallies = new Map<string, Tally>();
   for (const { part, verdict, outcome, bucket, count } of rows) {
+    if (NO_FAILURES.includes(String(verdict))) continue;
     const key = String(part);
     const tally = tallies.get(key) ?? { delivered: 0, failedBy: new Map<string, number>(), buckets: new Map() };
     tallies.set(key, tally);

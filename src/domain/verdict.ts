@@ -98,6 +98,9 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   'worker-fault': { ...NOT_REQUESTED, isOfEverybody: true },
 };
 
+/** Verdicts of attempts that are no failures: nothing was to be sent, or not yet. Counts and searches for failures leave them out. */
+export const NO_FAILURES = Object.entries(VERDICTS).flatMap(([verdict, { isShown }]) => (isShown ? [] : [verdict]));
+
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
 export function wasRequested(verdict: Verdict, code: string | undefined): boolean {
   return VERDICTS[verdict].wasRequested && code !== ATTEMPT_CODES.templateFailed;

@@ -61,6 +61,12 @@ afterAll(async () => {
 
 const readerOf = (kind: string): DeliveryReader => readers.get(kind) as DeliveryReader;
 
+async function emptyLog(kind: string) {
+  const place = kind === 'a file' ? { folder: tempFolder() } : { ...SETTINGS, url: (await postgres.database()).url };
+  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, '7@there 0f');
+  return { store, reader: openDeliveryReader(place, sealingWith([])) };
+}
+
 /** All that match, page by page. */
 async function allOf(kind: string, filter: DeliveryFilter, limit = 100): Promise<DeliveryRow[]> {
   const found: DeliveryRow[] = [];
@@ -115,8 +121,7 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   });
 
   test('a retry of a batch that was delivered does not have the answer of the attempt before', async () => {
-    const place = kind === 'a file' ? { folder: tempFolder() } : { ...SETTINGS, url: (await postgres.database()).url };
-    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
+    const { store, reader } = await emptyLog(kind);
     const batch = { batchId: 'b1', worker: '1@here' };
     const exchange = '{"response":{"headers":[],"body":"down"}}';
     const [first, second] = ['2026-11-30T12:00:00.000Z', '2026-11-30T12:00:05.000Z'];
@@ -128,11 +133,28 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     ];
     await store.write({ number: 1, rows: rows.map((row, i) => (i === 0 ? { ...row, exchange } : row)), dropped: 0 });
     await store.close();
-    const reader = openDeliveryReader(place, sealingWith([]));
     const [failed, delivered] = await reader.attempts('d2');
     expect(failed).toMatchObject({ verdict: 'transient', response: { body: 'down' } });
     expect(delivered).toEqual(rows[3]);
     expect(await reader.attempts('d2', ['other'])).toEqual([]);
+    await reader.close();
+  });
+
+  test('an attempt with nothing to send, or not yet, counts as no failure, and no search for failures finds it', async () => {
+    const { store, reader } = await emptyLog(kind);
+    const unmade = { status: undefined, durationMs: 0 };
+    const rows = [
+      aDelivery(),
+      aDelivery({ ...unmade, verdict: 'skipped', code: 'SKIPPED' }),
+      aDelivery({ ...unmade, verdict: 'profile-missing', code: 'PROFILE_MISSING' }),
+      aDelivery({ ...unmade, verdict: 'source', code: 'SOURCE_UNAVAILABLE' }),
+    ];
+    await store.write({ number: 1, rows, dropped: 0 });
+    const { total } = await reader.stats({ since: '2026-11-30T00:00:00Z', until: '2026-12-01T00:00:00Z' });
+    expect(total).toMatchObject({ delivered: 1, failed: 1, failedBy: { SOURCE_UNAVAILABLE: 1 } });
+    const failed = await reader.find({ verdict: 'failed' }, 10);
+    expect(failed.rows.map(({ verdict }) => verdict)).toEqual(['source']);
+    await store.close();
     await reader.close();
   });
 

@@ -25,7 +25,7 @@ const filterWords = (it: Command) =>
     .addOption(new Option('--event <event>', 'only enters or exits').choices(['enter', 'exit'] as const))
     .option('--id <webhook-id>', 'only with this webhook-id; its first digits are enough')
     .addOption(
-      new Option('--verdict <verdict>', 'only with this verdict; "failed": any but delivered').choices([
+      new Option('--verdict <verdict>', 'only with this verdict; "failed": any failure').choices([
         'delivered',
         'failed',
         ...Object.keys(VERDICTS),
