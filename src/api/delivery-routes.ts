@@ -55,6 +55,10 @@ const counts = z.looseObject({
   failedBy: z.record(z.string(), z.number()).describe('The failed ones by status, or by code.'),
 });
 
+const gaps = z
+  .array(z.object({ worker: z.string(), from: z.string(), until: z.string().optional(), dropped: z.number() }))
+  .describe('Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since.');
+
 /** Deliveries: what was sent, and what came back. */
 export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOptions): void {
   const { deliveries, jobs, closing, mayStill } = options;
@@ -98,6 +102,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
         total: counts,
         points: z.array(counts),
         jobs: z.array(counts.extend({ jobId: z.string() })),
+        gaps,
         now: z
           .object({ inFlight: z.number(), waiting: z.number() })
           .optional()
@@ -194,7 +199,7 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
             description: 'A page of them.',
             content: {
               'application/json': {
-                schema: z.object({ deliveries: z.array(delivery), next: z.string().optional() }),
+                schema: z.object({ deliveries: z.array(delivery), gaps, next: z.string().optional() }),
               },
               'text/csv': { schema: z.string() },
             },
@@ -209,8 +214,14 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
       const times = { since: since?.toISOString(), until: until?.toISOString() };
       const filter = { ...filterOf(request.caller, filters), ...times };
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
+      // Down to where the next page begins.
+      const searched = { ...times, ...(next === undefined ? {} : { since: readCursor(next)?.[0] }) };
       if (request.headers.accept?.includes('text/csv') !== true)
-        return await reply.send({ deliveries: rows, ...definedOf({ next }) });
+        return await reply.send({
+          deliveries: rows,
+          gaps: await reading((reader) => reader.gaps(searched)),
+          ...definedOf({ next }),
+        });
       if (next !== undefined) void reply.header('link', `<${pageAfter(request.url, next)}>; rel="next"`);
       const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
       return await reply.type('text/csv; charset=utf-8').send(lines.join('\r\n'));

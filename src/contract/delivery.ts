@@ -79,6 +79,18 @@ export interface DeliveryFilter {
   readonly until?: string | undefined;
 }
 
+/** A time of which rows may be missing. */
+export interface LogGap {
+  /** Whose rows. */
+  readonly worker: string;
+  /** RFC 3339: when it wrote last before that. */
+  readonly from: string;
+  /** RFC 3339: when it wrote again. Absent: it has not been seen since, so that it was killed or cannot reach the log. */
+  readonly until?: string;
+  /** Rows that it dropped meanwhile; 0: how many are missing is not known. */
+  readonly dropped: number;
+}
+
 /** Some deliveries, newest first. With `next`, there may be fewer than were asked for, or none: a search without a match takes long. */
 export interface DeliveryPage {
   readonly rows: readonly DeliveryRow[];
@@ -135,4 +147,6 @@ export interface DeliveryStats {
   readonly points: readonly StatsPoint[];
   /** Jobs with attempts, those with most failures first. */
   readonly jobs: readonly JobStats[];
+  /** In that time, newest first. */
+  readonly gaps: readonly LogGap[];
 }

@@ -6,6 +6,7 @@ import type {
   DeliveryRow,
   DeliveryStats,
   Exchange,
+  LogGap,
   StatsQuery,
 } from '../contract/delivery.ts';
 import type { ToldLog, ToldQuery, ToldRow } from '../contract/replay.ts';
@@ -19,6 +20,7 @@ import {
   oldestQuery,
   readCursor,
 } from './delivery-query.ts';
+import { gapOf, gapsQuery } from './log-gaps.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
 import { statsOf, statsQuery, windowOf } from './stats.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
@@ -154,7 +156,22 @@ export class DeliveryReader implements ToldLog {
     const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now));
     // For one job, the steps say all.
     const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
-    return statsOf(asked, window, bySteps, byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' })));
+    const counts = statsOf(
+      asked,
+      window,
+      bySteps,
+      byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' })),
+    );
+    return { ...counts, gaps: await this.gaps(asked) };
+  }
+
+  /**
+   * Returns when rows may be missing, newest first, at most 100. A worker that fell silent counts for an hour.
+   * @param since default: the beginning. @param until default: now.
+   * @throws DeliveryLogError
+   */
+  async gaps({ since, until }: Pick<DeliveryFilter, 'since' | 'until'>): Promise<LogGap[]> {
+    return (await this.#sql.query(gapsQuery(this.#sql, Date.now(), since, until))).map(gapOf);
   }
 
   async close(): Promise<void> {

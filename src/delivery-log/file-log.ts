@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { ADD_TO_KNOWN, COLUMNS, COUNT_BATCH, END_WRITER, type LogSql, MAKE_INDEXES, type SqlRow } from './log-sql.ts';
+import {
+  ADD_TO_KNOWN,
+  COLUMNS,
+  COUNT_BATCH,
+  END_WRITER,
+  type LogSql,
+  MAKE_INDEXES,
+  NOTE_DROPPED,
+  type SqlRow,
+} from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 
@@ -68,6 +77,8 @@ export class FileDeliveryStore implements DeliveryStore {
   readonly #file: OpenFile;
   /** The day for which expired counts have been removed. */
   #day = '';
+  /** When the file was known to have all before that. */
+  #wholeAt = new Date().toISOString();
 
   constructor(options: FileLogOptions) {
     this.#options = options;
@@ -84,9 +95,12 @@ export class FileDeliveryStore implements DeliveryStore {
       try {
         this.#removeExpired(database, now);
         const { number, rows, dropped } = batch;
-        const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length, dropped);
+        const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length);
         if (counted.length > 0) add(database, rows);
+        if (counted.length > 0 && dropped > 0)
+          database.prepare(numbered(NOTE_DROPPED)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
         database.exec('COMMIT');
+        this.#wholeAt = now;
         this.#day = now.slice(0, DAY_LENGTH);
       } finally {
         // On a full disk, SQLite has done so by itself.
@@ -98,10 +112,10 @@ export class FileDeliveryStore implements DeliveryStore {
   }
 
   /** @throws DeliveryLogError */
-  async close(): Promise<void> {
+  async close(lostRows = 0): Promise<void> {
     const { writer, folder } = this.#options;
     try {
-      this.#file.opened?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
+      if (lostRows === 0) this.#file.opened?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
       this.#file.close();
     } catch (error) {
       throw fileError('written', folder, error);

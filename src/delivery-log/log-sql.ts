@@ -58,11 +58,15 @@ DO UPDATE SET count = known.count + excluded.count`;
 /** Counts a batch of a writer, unless it was counted before: then no row comes back, and the batch is there. */
 export const COUNT_BATCH = `
 INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped)
-VALUES ($1, $2, $2, $3, $4, $5)
+VALUES ($1, $2, $2, $3, $4, 0)
 ON CONFLICT (writer) DO UPDATE
-SET written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows,
-    dropped = known.dropped + excluded.dropped
+SET written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows
 WHERE known.batches < excluded.batches
 RETURNING writer`;
+
+/** Notes that a writer dropped rows ($4) between two times. It is a row of its own ($1), so that the times are known. */
+export const NOTE_DROPPED = `
+INSERT INTO delivery_writers (writer, began_at, written_at, batches, rows, dropped, ended_at)
+VALUES ($1, $2, $3, 0, 0, $4, $3)`;
 
 export const END_WRITER = 'UPDATE delivery_writers SET ended_at = $2 WHERE writer = $1';

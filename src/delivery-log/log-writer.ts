@@ -15,13 +15,15 @@ export interface DeliveryStore {
    * @throws when the store is away, slow, or refuses it
    */
   write(batch: DeliveryBatch): Promise<void>;
-  close(): Promise<void>;
+  /** Notes that the writer has ended, unless rows of it are lost. */
+  close(lostRows?: number): Promise<void>;
 }
 
 /** Rows of one writer that are written together. */
 export interface DeliveryBatch {
   /** From 1, without gaps. */
   readonly number: number;
+  /** None: the writer says that it lives. */
   readonly rows: readonly StoredRow[];
   /** How many rows the writer has dropped since the batch before, since its buffer was full. */
   readonly dropped: number;
@@ -36,10 +38,13 @@ export interface LogWriterOptions {
   readonly noticed?: ((problem: string | undefined) => void) | undefined;
   /** Most rows that wait. Default 20,000. */
   readonly mostRows?: number;
+  /** How often it writes although there is nothing to write. Default 10 s. */
+  readonly livesEveryMs?: number;
 }
 
 /** The longest, in ms, that a row waits before it is written. */
 const EVERY_MS = 250;
+const LIVES_EVERY_MS = 10_000;
 const MOST_ROWS = 20_000;
 /** Most characters of waiting requests and answers; beyond that, rows come without them. */
 const MOST_EXCHANGES = 32 * 1024 * 1024;
@@ -53,7 +58,7 @@ const CLOSE_MS = 5_000;
 
 /**
  * Writes rows in batches, behind the requests that they are about. Nothing waits for it: while the store is away, rows wait in a bounded buffer, and
- * those that find it full are dropped and counted.
+ * those that find it full are dropped and counted. While there are none, it writes empty batches: a writer that falls silent was killed.
  */
 export class LogWriter {
   readonly #options: LogWriterOptions;
@@ -65,11 +70,13 @@ export class LogWriter {
   #number = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #living: NodeJS.Timeout;
   #writing: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
+    this.#living = setInterval(() => this.#writeNow(), options.livesEveryMs ?? LIVES_EVERY_MS).unref();
   }
 
   add(row: StoredRow): void {
@@ -91,6 +98,7 @@ export class LogWriter {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#living);
     const endsAtMs = performance.now() + CLOSE_MS;
     const { store, log } = this.#options;
     let late: NodeJS.Timeout | undefined;
@@ -99,12 +107,13 @@ export class LogWriter {
     clearTimeout(late);
     const lost = this.#waiting.length + (this.#batch?.rows.length ?? 0);
     if (lost > 0) log.warn('the delivery log could not be written to its end', { rows: lost });
-    await store.close();
+    await store.close(lost);
   }
 
   async #drain(endsAtMs: number): Promise<void> {
     await this.#writing;
-    while ((this.#batch ?? this.#next()) !== undefined && performance.now() < endsAtMs) {
+    const isLeft = (): boolean => this.#batch !== undefined || this.#waiting.length > 0 || this.#dropped > 0;
+    while (isLeft() && performance.now() < endsAtMs) {
       await this.#write();
       if (this.#failures > 0) return;
     }
@@ -112,7 +121,7 @@ export class LogWriter {
 
   #writeIn(ms: number): void {
     if (this.#writing !== undefined || this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => this.#writeNow(), ms);
+    this.#timer = setTimeout(() => this.#writeNow(), ms).unref();
   }
 
   #writeNow(): void {
@@ -128,20 +137,18 @@ export class LogWriter {
     });
   }
 
-  /** Takes the next batch out of the buffer; undefined when there is nothing to write. */
-  #next(): DeliveryBatch | undefined {
-    if (this.#waiting.length === 0 && this.#dropped === 0) return undefined;
+  /** Takes the next batch out of the buffer. */
+  #next(): DeliveryBatch {
     const rows = this.#waiting.splice(0, BATCH_ROWS);
     for (const row of rows) this.#exchanges -= lengthOf(row);
-    this.#batch = { number: ++this.#number, rows, dropped: this.#dropped };
+    const batch = { number: ++this.#number, rows, dropped: this.#dropped };
     this.#dropped = 0;
-    return this.#batch;
+    return batch;
   }
 
   async #write(): Promise<void> {
     const { store, log, counted, noticed } = this.#options;
-    const batch = this.#batch ?? this.#next();
-    if (batch === undefined) return;
+    const batch = (this.#batch ??= this.#next());
     try {
       await store.write(batch);
     } catch (error) {

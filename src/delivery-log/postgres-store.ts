@@ -6,7 +6,7 @@ import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { COLUMNS, COUNT_BATCH, END_WRITER } from './log-sql.ts';
+import { COLUMNS, COUNT_BATCH, END_WRITER, NOTE_DROPPED } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 import {
@@ -47,6 +47,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
   #isClosed = false;
   /** Days whose partitions are there. */
   readonly #days = new Set<string>();
+  /** When the database was known to have all before that. */
+  #wholeAt = new Date().toISOString();
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
@@ -59,6 +61,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
       const { client } = (this.#connected ??= await this.#connect());
+      const { writer } = this.#options;
       const { number, dropped } = batch;
       const now = new Date().toISOString();
       // After a long outage some are too old: their partitions would be dropped at once.
@@ -66,16 +69,18 @@ export class PostgresDeliveryStore implements DeliveryStore {
       const days = daysOf(batch.rows);
       const isWhole = days.every((day) => day >= first);
       const rows = isWhole ? batch.rows : batch.rows.filter(({ at }) => dayOf(at) >= first);
-      await this.#makeDays(client, isWhole ? days : daysOf(rows));
+      await this.#makeDays(client, new Set([dayOf(now), ...(isWhole ? days : daysOf(rows))]));
       await client.query('BEGIN');
-      const counted = await client.query(COUNT_BATCH, [this.#options.writer, now, number, rows.length, dropped]);
+      const counted = await client.query(COUNT_BATCH, [writer, now, number, rows.length]);
       // Otherwise the database has the batch: only its answer was lost.
       if (counted.rows.length > 0) {
+        if (dropped > 0) await client.query(NOTE_DROPPED, [`${writer} ${number}`, this.#wholeAt, now, dropped]);
         await copy(client, rows);
         for (const [table, rollups] of rollupsOf(rows))
           await client.query(addRollups(table), [JSON.stringify(rollups)]);
       }
       await client.query('COMMIT');
+      this.#wholeAt = now;
     } catch (error) {
       this.#drop();
       throw new DeliveryLogError('written', `PostgreSQL, ${this.#connection.shown}`, postgresWords(error), error);
@@ -84,13 +89,14 @@ export class PostgresDeliveryStore implements DeliveryStore {
     }
   }
 
-  /** Notes that this writer has ended, if the database answers within a second. */
-  async close(): Promise<void> {
+  /** The end is noted if the database answers within a second. */
+  async close(lostRows = 0): Promise<void> {
     this.#isClosed = true;
     const late = setTimeout(() => this.#drop(), GOODBYE_MS);
-    await this.#connected?.client
-      .query(END_WRITER, [this.#options.writer, new Date().toISOString()])
-      .catch(() => undefined);
+    if (lostRows === 0)
+      await this.#connected?.client
+        .query(END_WRITER, [this.#options.writer, new Date().toISOString()])
+        .catch(() => undefined);
     clearTimeout(late);
     this.#drop();
   }
@@ -120,8 +126,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 
   /** Makes the partitions of these days, and drops those whose retention is over. */
-  async #makeDays(client: Client, days: readonly string[]): Promise<void> {
-    const missing = days.filter((day) => !this.#days.has(day));
+  async #makeDays(client: Client, days: ReadonlySet<string>): Promise<void> {
+    const missing = [...days].filter((day) => !this.#days.has(day));
     if (missing.length === 0) return;
     await client.query('BEGIN');
     await client.query(LOCK_SCHEMA);

@@ -56,7 +56,7 @@ export function statsOf(
   { step }: StatsWindow,
   byStep: readonly SqlRow[],
   byJob: readonly SqlRow[],
-): DeliveryStats {
+): Omit<DeliveryStats, 'gaps'> {
   const points = [...tallied(byStep)]
     .map(([part, tally]) => ({ at: new Date(Number(part) * 1000).toISOString(), ...countsOf([tally]) }))
     .sort((a, b) => (a.at < b.at ? -1 : 1));

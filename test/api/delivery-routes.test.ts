@@ -71,6 +71,25 @@ test('[S47] a key for some jobs sees nothing of others, not even by webhook-id o
   expect((await ask('/v1/stats')).body).toMatchObject({ total: { delivered: 2, failed: 1, failedBy: { 422: 1 } } });
 });
 
+test('lists and counts say when rows may be missing, a list down to its last row', async () => {
+  const folder = tempFolder();
+  const [store, reader] = [
+    openDeliveryStore({ folder, retentionDays: 30 }, 'one'),
+    openDeliveryReader({ folder }, sealingWith([])),
+  ];
+  const other = await apiWithoutTemporal({}, { deliveries: reader });
+  await store.write({ number: 1, rows: ROWS, dropped: 0 });
+  const later = new Date(Date.now() + 60_000).toISOString();
+  await store.write({ number: 2, rows: [1, 2].map(() => aDelivery({ at: later })), dropped: 3 });
+  const gaps = [{ worker: 'one', dropped: 3 }];
+  expect((await askOf(other, '/v1/deliveries')).body).toMatchObject({ gaps });
+  expect((await askOf(other, '/v1/stats')).body).toMatchObject({ gaps });
+  expect((await askOf(other, '/v1/deliveries?limit=1')).body).toMatchObject({ gaps: [] });
+  await other.close();
+  await reader.close();
+  await store.close();
+});
+
 test('CSV quotes what it must, and gives a spreadsheet no formula', async () => {
   const { headers, body } = await request(`${api.url}/v1/deliveries?limit=2`, {
     headers: { authorization: `Bearer ${all.secret}`, accept: 'text/csv' },

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { deliveryQuery } from '../../src/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
@@ -64,7 +64,7 @@ const readerOf = (kind: string): DeliveryReader => readers.get(kind) as Delivery
 async function emptyLog(kind: string) {
   const place = kind === 'a file' ? { folder: tempFolder() } : { ...SETTINGS, url: (await postgres.database()).url };
   const store = openDeliveryStore({ ...place, retentionDays: 3650 }, '7@there 0f');
-  return { store, reader: openDeliveryReader(place, sealingWith([])) };
+  return { store, place, reader: openDeliveryReader(place, sealingWith([])) };
 }
 
 /** All that match, page by page. */
@@ -155,6 +155,37 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     const failed = await reader.find({ verdict: 'failed' }, 10);
     expect(failed.rows.map(({ verdict }) => verdict)).toEqual(['source']);
     await store.close();
+    await reader.close();
+  });
+
+  test('the log says when rows may be missing: of a writer that dropped some, and of one that fell silent', async () => {
+    const { store, reader, place } = await emptyLog(kind);
+    const ended = openDeliveryStore({ ...place, retentionDays: 3650 }, '8@there 0e');
+    const now = Date.now();
+    const time = (agoMs: number): string => new Date(now - agoMs).toISOString();
+    const written = { number: 1, rows: [aDelivery({ at: time(0) })], dropped: 0 };
+    await ended.write(written);
+    await ended.close();
+    await store.write(written);
+    expect(await reader.gaps({})).toEqual([]);
+    await store.write({ ...written, number: 2, dropped: 7 });
+    await store.write({ ...written, number: 2, dropped: 7 });
+    const [gap, ...others] = await reader.gaps({ since: time(60_000) });
+    expect([gap, others]).toEqual([
+      { worker: '7@there', from: expect.any(String), until: expect.any(String), dropped: 7 },
+      [],
+    ]);
+    expect(Date.parse(gap?.until ?? '')).toBeGreaterThanOrEqual(Date.parse(gap?.from ?? ''));
+    expect(await reader.gaps({ until: time(60_000) })).toEqual([]);
+    expect(await reader.stats({ since: time(60_000), until: time(-60_000) })).toMatchObject({ gaps: [gap] });
+    // Rows of it are lost.
+    await store.close(1);
+    const wait = jest.spyOn(Date, 'now').mockReturnValue(now + 2 * 60_000);
+    expect(await reader.gaps({})).toMatchObject([{ worker: '7@there', dropped: 0 }, gap]);
+    expect(await reader.gaps({ until: time(60_000) })).toEqual([]);
+    expect(await reader.gaps({ since: time(-30 * 60_000) })).toHaveLength(1);
+    expect(await reader.gaps({ since: time(-90 * 60_000) })).toEqual([]);
+    wait.mockRestore();
     await reader.close();
   });
 

@@ -24,11 +24,11 @@ function memoryStore() {
       if (state.isAway) throw new Error('away');
       kept.push(batch);
     },
-    close: async () => await Promise.resolve(),
+    close: async (_lostRows?: number) => await Promise.resolve(),
   };
 }
 
-function writerTo(store: ReturnType<typeof memoryStore>, mostRows?: number) {
+function writerTo(store: ReturnType<typeof memoryStore>, more: { mostRows?: number; livesEveryMs?: number } = {}) {
   const counts = { written: 0, dropped: 0 };
   const problems: (string | undefined)[] = [];
   const writer = new LogWriter({
@@ -36,7 +36,7 @@ function writerTo(store: ReturnType<typeof memoryStore>, mostRows?: number) {
     log: { warn: () => undefined, info: () => undefined },
     counted: (outcome, rows) => (counts[outcome] += rows),
     noticed: (problem) => problems.push(problem),
-    ...(mostRows === undefined ? {} : { mostRows }),
+    ...more,
   });
   afterwards(async () => await writer.close());
   return { writer, counts, problems };
@@ -55,7 +55,7 @@ test('rows that come together are one batch, in their order, a quarter of a seco
 test('while the store is away rows wait, the rest is dropped and counted, and a failed batch is tried again as it was', async () => {
   const store = memoryStore();
   store.state.isAway = true;
-  const { writer, counts, problems } = writerTo(store, 50);
+  const { writer, counts, problems } = writerTo(store, { mostRows: 50 });
   for (let n = 0; n < 10; n++) writer.add(row(n));
   await until(() => store.tried.length > 0);
   for (let n = 10; n < 80; n++) writer.add(row(n));
@@ -117,4 +117,28 @@ test('rows that the database refuses for their values are dropped and counted, a
   writer.add(row(2));
   await until(() => counts.written === 1);
   expect(store.kept).toMatchObject([{ dropped: 1, rows: [{ deliveryId: 'id-2' }] }]);
+});
+
+test('a writer without rows says that it lives; while the store is away it goes on trying, and then its rows come', async () => {
+  const store = memoryStore();
+  const { writer, problems } = writerTo(store, { livesEveryMs: 5 });
+  await until(() => store.kept.length > 1);
+  store.state.isAway = true;
+  await until(() => problems.length > 0);
+  writer.add(row(1));
+  store.state.isAway = false;
+  await until(() => store.kept.some(({ rows }) => rows.length === 1));
+  expect(problems[0]).toBe('away');
+  expect(problems.at(-1)).toBeUndefined();
+  expect(store.kept.map(({ number }) => number)).toEqual(store.kept.map((_, i) => i + 1));
+});
+
+test('a store hears at the end how many rows are lost', async () => {
+  const store = memoryStore();
+  store.state.isAway = true;
+  const told: (number | undefined)[] = [];
+  const { writer } = writerTo({ ...store, close: async (lost?: number) => void told.push(lost) });
+  writer.add(row(1));
+  await writer.close();
+  expect(told).toEqual([1]);
 });

@@ -33,6 +33,7 @@ describeWithBrowser('the deliveries in the console', () => {
   let api: ApiServer;
   let browser: TestBrowser;
   let job: string;
+  const folder = tempFolder();
 
   const openApi = async (more: object = {}): Promise<ApiServer> =>
     await apiOf(lab, { deliveries, ...more }, (fields) => browser.mistakes.push(JSON.stringify(fields)));
@@ -42,7 +43,6 @@ describeWithBrowser('the deliveries in the console', () => {
     await until(async () => (await deliveries.find({ jobId: job, user }, 10)).rows.length >= count);
 
   beforeAll(async () => {
-    const folder = tempFolder();
     const config = { deliveryLog: deliveryLogIn(folder) };
     let flaky = 0;
     lab = await Lab.open({
@@ -288,6 +288,16 @@ describeWithBrowser('the deliveries in the console', () => {
     isAway = false;
     await page.getByRole('link', { name: 'ada' }).waitFor();
     await page.getByText('The delivery log cannot be read now.').waitFor({ state: 'detached' });
+    await context.close();
+  });
+
+  test('says when rows may be missing', async () => {
+    const store = openDeliveryStore({ folder, retentionDays: 30 }, '9@there 0f');
+    await store.write({ number: 1, rows: [], dropped: 5 });
+    await store.close();
+    const { page, context } = await browser.open(`${api.url}/deliveries`);
+    await page.getByText('the worker 9@there dropped 5').waitFor();
+    await looked(page, 'log-with-a-gap');
     await context.close();
   });
 

@@ -193,3 +193,22 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
     stderr: 'There is no such delivery.\n',
   });
 });
+
+test('triggers deliveries and stats say on stderr when rows may be missing in the time searched', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'gap', profile: {} });
+  const [row] = await rows({ jobId: job }, 1);
+  await database.query(
+    `INSERT INTO delivery_writers VALUES ('9@gone 0f', now() - interval '1 h', now() - interval '2 min', 1, 1, 0)`,
+  );
+  const file = join(tempFolder(), 'triggers.config.json');
+  writeFileSync(file, JSON.stringify({ deliveryLog: { url: database.url } }));
+  const operator = new Operator(lab.taskQueue);
+  const run = async (...args: string[]) => await operator.run(args, { env: { TRIGGERS_CONFIG: file } });
+  const found = await run('deliveries', job, '--json');
+  expect(jsonLines(found.stdout)).toEqual([row]);
+  for (const { stderr } of [found, await run('deliveries', job), await run('stats', job)])
+    expect(stderr).toContain('9@gone');
+  const before = new Date(Date.now() - 5 * 60_000).toISOString();
+  expect((await run('deliveries', job, '--until', before)).stderr).not.toContain('9@gone');
+});

@@ -4,6 +4,7 @@ import { DeliveryNotFound } from '../../client/errors.ts';
 import { CSV_HEAD, csvLine } from '../../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { printable } from '../../domain/shown.ts';
 import { VERDICTS } from '../../domain/verdict.ts';
 import { command, commandGroup } from '../command.ts';
@@ -68,7 +69,7 @@ const listCommand = command({
   json: ': one delivery a line',
   notes: 'Times are UTC. It is what "triggers deliveries" does by itself.',
   examples: ['triggers deliveries vip-to-crm --verdict failed --since 2h', 'triggers deliveries --id 061907e97f65'],
-  async run([job], { limit, csv: isCsv, follow: isFollowing, ...options }, { terminal, json, printEach }) {
+  async run([job], { limit, csv: isCsv, follow: isFollowing, ...options }, { terminal, json, note, printEach }) {
     if (isCsv === true && json) throw new UsageError('Choose one: --csv or --json.');
     if (isFollowing === true && (options.until !== undefined || limit !== undefined))
       throw new UsageError('--follow has no end: leave out --until and --limit.');
@@ -88,10 +89,15 @@ const listCommand = command({
       if (isFollowing === true) return await follow(reader, filter, each);
       const isStreamed = isCsv === true || json;
       const found: DeliveryRow[] = [];
+      let [left, oldest] = [most, filter.since];
       for await (const rows of reader.pages(filter, most)) {
         each(rows);
+        left -= rows.length;
+        if (left === 0) oldest = rows.at(-1)?.at;
         if (!isStreamed) found.push(...rows);
       }
+      const gaps = gapsInWords(await reader.gaps({ since: oldest, until: filter.until }));
+      if (gaps !== undefined) note(gaps);
       if (isStreamed) return;
       tell(found, terminal);
       if (found.length === most)

@@ -1,6 +1,7 @@
 import type { DeliveryCounts } from '../../contract/delivery.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { definedOf } from '../../domain/json.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
@@ -47,6 +48,8 @@ export const statsCommand = command({
       ];
       return headed([heads, ...rows], { columns: tableColumns(terminal), paint: terminal.paint });
     });
+    const gaps = gapsInWords(stats.gaps);
+    if (gaps !== undefined) note(gaps);
   },
 });
 

@@ -1,8 +1,9 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { DeliveryDetails, DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryDetails, DeliveryRow, LogGap } from '../../contract/delivery.ts';
 import { definedOf } from '../../domain/json.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { shownCount } from '../../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
 import { AttemptCells, JobLink, TriggerRows } from '../about.tsx';
@@ -160,6 +161,8 @@ function localTime(instant: string): string {
 
 interface Page {
   readonly deliveries: readonly DeliveryRow[];
+  /** In the time of this page and those before. */
+  readonly gaps: readonly LogGap[];
   readonly next?: string;
 }
 
@@ -187,13 +190,18 @@ function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Elemen
   const pages = list.value === undefined || fresh.length === MOST_LIVE ? [] : [list.value, ...older];
   const all = new Map([...fresh, ...pages.flatMap(({ deliveries }) => deliveries)].map((row) => [keyOf(row), row]));
   const rows = [...all].sort(([one], [other]) => (one < other ? 1 : -1));
-  const next = pages.at(-1)?.next;
+  const { next, gaps = [] } = pages.at(-1) ?? {};
   const more = async (): Promise<void> => {
     const page = await ask<Page>(`${listPath}&after=${encodeURIComponent(next ?? '')}`);
     setOlder((last) => [...last, page]);
   };
   return (
     <>
+      {gaps.length > 0 && (
+        <div class="notice caution" role="status">
+          <p>{gapsInWords(gaps)}</p>
+        </div>
+      )}
       {next !== undefined && rows.length === 0 && <p>There is none in the newest part of the log.</p>}
       {list.value !== undefined && next === undefined && rows.length === 0 && (
         <Empty title="No such deliveries">
