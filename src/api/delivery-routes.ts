@@ -54,7 +54,6 @@ const counts = z.looseObject({
   failed: z.number(),
   failedBy: z.record(z.string(), z.number()).describe('The failed ones by status, or by code.'),
 });
-
 const gaps = z
   .array(z.object({ worker: z.string(), from: z.string(), until: z.string().optional(), dropped: z.number() }))
   .describe('Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since.');
@@ -214,14 +213,11 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
       const times = { since: since?.toISOString(), until: until?.toISOString() };
       const filter = { ...filterOf(request.caller, filters), ...times };
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
-      // Down to where the next page begins.
-      const searched = { ...times, ...(next === undefined ? {} : { since: readCursor(next)?.[0] }) };
-      if (request.headers.accept?.includes('text/csv') !== true)
-        return await reply.send({
-          deliveries: rows,
-          gaps: await reading((reader) => reader.gaps(searched)),
-          ...definedOf({ next }),
-        });
+      if (request.headers.accept?.includes('text/csv') !== true) {
+        const searched = next === undefined ? times : { ...times, since: readCursor(next)?.[0] };
+        const gaps = await reading((reader) => reader.gaps(searched));
+        return await reply.send({ deliveries: rows, gaps, ...definedOf({ next }) });
+      }
       if (next !== undefined) void reply.header('link', `<${pageAfter(request.url, next)}>; rel="next"`);
       const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
       return await reply.type('text/csv; charset=utf-8').send(lines.join('\r\n'));

@@ -79,9 +79,8 @@ export interface DeliveryFilter {
   readonly until?: string | undefined;
 }
 
-/** A time of which rows may be missing. */
+/** A time of which rows of a worker may be missing. */
 export interface LogGap {
-  /** Whose rows. */
   readonly worker: string;
   /** RFC 3339: when it wrote last before that. */
   readonly from: string;
@@ -147,6 +146,5 @@ export interface DeliveryStats {
   readonly points: readonly StatsPoint[];
   /** Jobs with attempts, those with most failures first. */
   readonly jobs: readonly JobStats[];
-  /** In that time, newest first. */
   readonly gaps: readonly LogGap[];
 }

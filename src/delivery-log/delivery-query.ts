@@ -73,12 +73,11 @@ export function conditionsOf(filter: DeliveryFilter, value: (one: Value) => stri
     ...equal('audience', filter.audience),
     ...equal('event', filter.event),
     ...equal('status', filter.status),
-    // A row with a code was not delivered, which the index of such rows needs to be told.
+    // The index of rows that were not delivered needs to be told so; those with a code were not.
     ...(filter.code === undefined ? [] : [...equal('code', filter.code), "verdict <> 'delivered'"]),
     ...(deliveryId === undefined
       ? []
       : [`(${begins('delivery_id', deliveryId)} OR ${begins('batch_id', deliveryId)})`]),
-    // The index of failed ones needs the first part.
     ...(verdict === 'failed'
       ? ["verdict <> 'delivered'", `verdict NOT IN (${NO_FAILURES.map(value).join(', ')})`]
       : equal('verdict', verdict)),

@@ -156,18 +156,12 @@ export class DeliveryReader implements ToldLog {
     const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now));
     // For one job, the steps say all.
     const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
-    const counts = statsOf(
-      asked,
-      window,
-      bySteps,
-      byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' })),
-    );
-    return { ...counts, gaps: await this.gaps(asked) };
+    const jobs = byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' }));
+    return { ...statsOf(asked, window, bySteps, jobs), gaps: await this.gaps(asked) };
   }
 
   /**
-   * Returns when rows may be missing, newest first, at most 100. A worker that fell silent counts for an hour.
-   * @param since default: the beginning. @param until default: now.
+   * Returns when rows may be missing until now or as told, newest first, at most 100. A worker that fell silent counts for an hour.
    * @throws DeliveryLogError
    */
   async gaps({ since, until }: Pick<DeliveryFilter, 'since' | 'until'>): Promise<LogGap[]> {

@@ -3,16 +3,7 @@ import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
 import { DeliveryLogError } from './log-error.ts';
-import {
-  ADD_TO_KNOWN,
-  COLUMNS,
-  COUNT_BATCH,
-  END_WRITER,
-  type LogSql,
-  MAKE_INDEXES,
-  NOTE_DROPPED,
-  type SqlRow,
-} from './log-sql.ts';
+import { ADD_TO_KNOWN, COLUMNS, type LogSql, MAKE_INDEXES, type SqlRow, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 
@@ -95,10 +86,10 @@ export class FileDeliveryStore implements DeliveryStore {
       try {
         this.#removeExpired(database, now);
         const { number, rows, dropped } = batch;
-        const counted = database.prepare(numbered(COUNT_BATCH)).all(writer, now, number, rows.length);
+        const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, number, rows.length);
         if (counted.length > 0) add(database, rows);
         if (counted.length > 0 && dropped > 0)
-          database.prepare(numbered(NOTE_DROPPED)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
+          database.prepare(numbered(WRITER.noteDropped)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
         database.exec('COMMIT');
         this.#wholeAt = now;
         this.#day = now.slice(0, DAY_LENGTH);
@@ -115,7 +106,7 @@ export class FileDeliveryStore implements DeliveryStore {
   async close(lostRows = 0): Promise<void> {
     const { writer, folder } = this.#options;
     try {
-      if (lostRows === 0) this.#file.opened?.prepare(numbered(END_WRITER)).run(writer, new Date().toISOString());
+      if (lostRows === 0) this.#file.opened?.prepare(numbered(WRITER.end)).run(writer, new Date().toISOString());
       this.#file.close();
     } catch (error) {
       throw fileError('written', folder, error);
@@ -134,19 +125,12 @@ export class FileDeliveryStore implements DeliveryStore {
 }
 
 function add(database: LibsqlDatabase.Database, rows: readonly StoredRow[]): void {
+  // JSON makes null of what is undefined.
   database.prepare(ADD_ROWS).run(JSON.stringify(rows.map(valuesOf)));
   for (const [table, rollups] of rollupsOf(rows)) {
     const values = rollups.map((one) => [one.jobId, one.began, one.verdict, one.outcome, one.bucket, one.count]);
     database.prepare(addRollups(table)).run(JSON.stringify(values));
   }
-}
-
-/** In the order of the columns; JSON makes null of what is undefined. */
-function valuesOf(row: StoredRow): unknown[] {
-  const { at, jobId, deliveryId, batchId, user, audience, event, triggerAt, attempt, verdict, status, code } = row;
-  const { durationMs, requestBytes, answer, worker, lane, exchange } = row;
-  const trigger = [at, jobId, deliveryId, batchId, user, audience, event, triggerAt];
-  return [...trigger, attempt, verdict, status, code, durationMs, requestBytes, answer, worker, lane, exchange];
 }
 
 /** The delivery log in a folder, as it is read; with `mayWrite`, also to change it. */

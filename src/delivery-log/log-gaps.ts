@@ -6,7 +6,6 @@ import type { SqlQuery, SqlRow } from './log-sql.ts';
 const SILENT_MS = 60_000;
 /** A writer that fell silent longer ago was killed, in most cases, and lost nothing after that. */
 const OPEN_MS = 60 * 60 * 1000;
-const MOST_GAPS = 100;
 
 /** The statement for the gaps in a time: of writers that dropped rows, and of those that fell silent. @param now epoch ms. */
 export function gapsQuery(sql: TimeText, now: number, since = '1970-01-02', until?: string): SqlQuery {
@@ -16,14 +15,13 @@ export function gapsQuery(sql: TimeText, now: number, since = '1970-01-02', unti
     text: `SELECT writer, ${sql.timeText('began_at')} AS began, ${sql.timeText('written_at')} AS written, dropped
 FROM delivery_writers WHERE dropped > 0 AND written_at >= $1 AND began_at < $2
   OR ended_at IS NULL AND written_at >= $3 AND written_at < $4
-ORDER BY delivery_writers.written_at DESC LIMIT ${MOST_GAPS}`,
+ORDER BY delivery_writers.written_at DESC LIMIT 100`,
     values: times.map((ms) => new Date(ms).toISOString()),
   };
 }
 
-export function gapOf(found: SqlRow): LogGap {
-  const [writer = '', began = '', written = ''] = ['writer', 'began', 'written'].map((name) => String(found[name]));
-  const [worker = ''] = writer.split(' ');
-  const dropped = Number(found['dropped']);
-  return { worker, dropped, ...(dropped > 0 ? { from: began, until: written } : { from: written }) };
+export function gapOf({ writer, began, written, dropped }: SqlRow): LogGap {
+  const [worker = ''] = String(writer).split(' ');
+  const times = Number(dropped) > 0 ? { from: String(began), until: String(written) } : { from: String(written) };
+  return { worker, ...times, dropped: Number(dropped) };
 }

@@ -1,3 +1,5 @@
+import type { StoredRow } from './log-writer.ts';
+
 /** A statement and its values, `$1` for the first. */
 export interface SqlQuery {
   readonly text: string;
@@ -41,6 +43,14 @@ export const COLUMNS = [
   'exchange',
 ] as const;
 
+/** The values of a row, one for each column. */
+export function valuesOf(row: StoredRow): (string | number | undefined)[] {
+  const { at, jobId, deliveryId, batchId, user, audience, event, triggerAt, attempt, verdict, status, code } = row;
+  const { durationMs, requestBytes, answer, worker, lane, exchange } = row;
+  const trigger = [at, jobId, deliveryId, batchId, user, audience, event, triggerAt];
+  return [...trigger, attempt, verdict, status, code, durationMs, requestBytes, answer, worker, lane, exchange];
+}
+
 /** Each serves a question of `delivery-query.ts`. */
 export const MAKE_INDEXES = `CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
 CREATE INDEX IF NOT EXISTS deliveries_job ON deliveries (job_id, at);
@@ -55,18 +65,19 @@ export type RollupTable = 'delivery_minutes' | 'delivery_hours';
 export const ADD_TO_KNOWN = `ON CONFLICT (job_id, began, verdict, outcome, bucket)
 DO UPDATE SET count = known.count + excluded.count`;
 
-/** Counts a batch of a writer, unless it was counted before: then no row comes back, and the batch is there. */
-export const COUNT_BATCH = `
+/** Statements about a writer. Its name is `$1`. */
+export const WRITER = {
+  /** Counts a batch, unless it was counted before: then no row comes back, and the batch is there. */
+  countBatch: `
 INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped)
 VALUES ($1, $2, $2, $3, $4, 0)
 ON CONFLICT (writer) DO UPDATE
 SET written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows
 WHERE known.batches < excluded.batches
-RETURNING writer`;
-
-/** Notes that a writer dropped rows ($4) between two times. It is a row of its own ($1), so that the times are known. */
-export const NOTE_DROPPED = `
+RETURNING writer`,
+  /** Notes that it dropped rows between two times. Such a row has a name of its own. */
+  noteDropped: `
 INSERT INTO delivery_writers (writer, began_at, written_at, batches, rows, dropped, ended_at)
-VALUES ($1, $2, $3, 0, 0, $4, $3)`;
-
-export const END_WRITER = 'UPDATE delivery_writers SET ended_at = $2 WHERE writer = $1';
+VALUES ($1, $2, $3, 0, 0, $4, $3)`,
+  end: 'UPDATE delivery_writers SET ended_at = $2 WHERE writer = $1',
+};

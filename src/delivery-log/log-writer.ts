@@ -23,7 +23,6 @@ export interface DeliveryStore {
 export interface DeliveryBatch {
   /** From 1, without gaps. */
   readonly number: number;
-  /** None: the writer says that it lives. */
   readonly rows: readonly StoredRow[];
   /** How many rows the writer has dropped since the batch before, since its buffer was full. */
   readonly dropped: number;

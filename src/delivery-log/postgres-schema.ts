@@ -82,13 +82,13 @@ export function makePartition(day: string): string[] {
   ];
 }
 
-/** The oldest day that is kept. */
+/** The oldest day that is kept: `2026-11-30`. */
 export function firstDay(now: number, retentionDays: number): string {
-  return dayOf(new Date(now - retentionDays * DAY_MS).toISOString());
+  return new Date(now - retentionDays * DAY_MS).toISOString().slice(0, 10);
 }
 
 /** Returns the partitions that end before the retention begins. */
 export function expiredPartitions(names: readonly string[], now: number, retentionDays: number): string[] {
-  const first = partitionOf(firstDay(now, retentionDays));
+  const first = partitionOf(dayOf(firstDay(now, retentionDays)));
   return names.filter((name) => /^deliveries_\d{8}$/.test(name) && name < first);
 }

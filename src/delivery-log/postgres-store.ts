@@ -6,7 +6,7 @@ import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { COLUMNS, COUNT_BATCH, END_WRITER, NOTE_DROPPED } from './log-sql.ts';
+import { COLUMNS, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
 import { expiredRollups, rollupsOf } from './rollup.ts';
 import {
@@ -57,24 +57,21 @@ export class PostgresDeliveryStore implements DeliveryStore {
 
   /** @throws DeliveryLogError */
   async write(batch: DeliveryBatch): Promise<void> {
-    const { connectTimeoutMs, statementTimeoutMs } = this.#options;
+    const { writer, retentionDays, connectTimeoutMs, statementTimeoutMs } = this.#options;
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
       const { client } = (this.#connected ??= await this.#connect());
-      const { writer } = this.#options;
       const { number, dropped } = batch;
       const now = new Date().toISOString();
       // After a long outage some are too old: their partitions would be dropped at once.
-      const first = firstDay(Date.now(), this.#options.retentionDays);
-      const days = daysOf(batch.rows);
-      const isWhole = days.every((day) => day >= first);
-      const rows = isWhole ? batch.rows : batch.rows.filter(({ at }) => dayOf(at) >= first);
-      await this.#makeDays(client, new Set([dayOf(now), ...(isWhole ? days : daysOf(rows))]));
+      const first = firstDay(Date.now(), retentionDays);
+      const rows = batch.rows.filter(({ at }) => at >= first);
+      await this.#makeDays(client, daysOf([now, ...rows.map(({ at }) => at)]));
       await client.query('BEGIN');
-      const counted = await client.query(COUNT_BATCH, [writer, now, number, rows.length]);
+      const counted = await client.query(WRITER.countBatch, [writer, now, number, rows.length]);
       // Otherwise the database has the batch: only its answer was lost.
       if (counted.rows.length > 0) {
-        if (dropped > 0) await client.query(NOTE_DROPPED, [`${writer} ${number}`, this.#wholeAt, now, dropped]);
+        if (dropped > 0) await client.query(WRITER.noteDropped, [`${writer} ${number}`, this.#wholeAt, now, dropped]);
         await copy(client, rows);
         for (const [table, rollups] of rollupsOf(rows))
           await client.query(addRollups(table), [JSON.stringify(rollups)]);
@@ -95,7 +92,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const late = setTimeout(() => this.#drop(), GOODBYE_MS);
     if (lostRows === 0)
       await this.#connected?.client
-        .query(END_WRITER, [this.#options.writer, new Date().toISOString()])
+        .query(WRITER.end, [this.#options.writer, new Date().toISOString()])
         .catch(() => undefined);
     clearTimeout(late);
     this.#drop();
@@ -126,8 +123,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 
   /** Makes the partitions of these days, and drops those whose retention is over. */
-  async #makeDays(client: Client, days: ReadonlySet<string>): Promise<void> {
-    const missing = [...days].filter((day) => !this.#days.has(day));
+  async #makeDays(client: Client, days: readonly string[]): Promise<void> {
+    const missing = days.filter((day) => !this.#days.has(day));
     if (missing.length === 0) return;
     await client.query('BEGIN');
     await client.query(LOCK_SCHEMA);
@@ -158,25 +155,17 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 }
 
-/** The days of rows, each once. */
-function daysOf(rows: readonly StoredRow[]): string[] {
-  return [...new Set(rows.map(({ at }) => at.slice(0, '2026-11-30'.length)))].map(dayOf);
+/** The days of times, each once. */
+function daysOf(times: readonly string[]): string[] {
+  return [...new Set(times.map((at) => at.slice(0, '2026-11-30'.length)))].map(dayOf);
 }
 
 async function copy(client: Client, rows: readonly StoredRow[]): Promise<void> {
   const stream = client.query(copyFrom(`COPY deliveries (${COLUMNS.join(', ')}) FROM STDIN`));
-  stream.end(rows.map(lineOf).join(''));
+  // Tabs between values, \\N for none.
+  const lines = rows.map((row) => valuesOf(row).map(escaped).join('\t'));
+  stream.end([...lines, ''].join('\n'));
   await once(stream, 'finish');
-}
-
-/** A row as COPY reads it, in the order of the columns: tabs between values, \\N for none. */
-function lineOf(row: StoredRow): string {
-  const { at, jobId, deliveryId, user, audience, event, triggerAt, attempt, verdict, lane, worker } = row;
-  const trigger = `${escaped(user)}\t${escaped(audience)}\t${event}\t${triggerAt}`;
-  const outcome = `${attempt}\t${verdict}\t${row.status ?? NONE}\t${escaped(row.code)}`;
-  const sent = `${row.durationMs}\t${row.requestBytes}\t${escaped(row.answer)}`;
-  const ids = `${escaped(jobId)}\t${deliveryId}\t${row.batchId ?? NONE}`;
-  return `${at}\t${ids}\t${trigger}\t${outcome}\t${sent}\t${escaped(worker)}\t${lane}\t${escaped(row.exchange)}\n`;
 }
 
 const NONE = '\\N';
@@ -190,7 +179,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** PostgreSQL has no NUL in its texts. */
-function escaped(text: string | undefined): string {
-  if (text === undefined) return NONE;
-  return SPECIAL.test(text) ? text.replace(/[\\\t\n\r\0]/g, (one) => ESCAPES[one] ?? one) : text;
+function escaped(value: string | number | undefined): string | number {
+  if (typeof value !== 'string') return value ?? NONE;
+  return SPECIAL.test(value) ? value.replace(/[\\\t\n\r\0]/g, (one) => ESCAPES[one] ?? one) : value;
 }

@@ -7,12 +7,8 @@ export function gapsInWords([first, ...others]: readonly LogGap[]): string | und
   const { worker, from, until, dropped } = first;
   const words =
     until === undefined
-      ? `the worker ${worker} was last seen at ${shownTime(from)}, and was killed or cannot reach the log`
-      : `the worker ${worker} dropped ${shownCount(dropped)} between ${shownTime(from)} and ${shownTime(until)}`;
+      ? `was last seen at ${from}, and was killed or cannot reach the log`
+      : `dropped ${shownCount(dropped)} between ${from} and ${until}`;
   const more = others.length === 0 ? '' : ` There are further gaps in that time: ${shownCount(others.length)}.`;
-  return `Rows may be missing: ${words}.${more}`;
-}
-
-function shownTime(at: string): string {
-  return `${at.slice(0, 19).replace('T', ' ')} UTC`;
+  return `Rows may be missing: the worker ${worker} ${words}.${more}`;
 }
