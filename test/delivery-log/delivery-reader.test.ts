@@ -152,7 +152,7 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     await store.write({ number: 1, rows, dropped: 0 });
     const { total } = await reader.stats({ since: '2026-11-30T00:00:00Z', until: '2026-12-01T00:00:00Z' });
     expect(total).toMatchObject({ delivered: 1, failed: 1, failedBy: { SOURCE_UNAVAILABLE: 1 } });
-    const failed = await reader.find({ verdict: 'failed' }, 10);
+    const failed = await reader.find({ verdict: 'failed', until: '2026-11-30T12:30:00Z' }, 10);
     expect(failed.rows.map(({ verdict }) => verdict)).toEqual(['source']);
     await store.close();
     await reader.close();
