@@ -1,4 +1,5 @@
 import type { Logger } from '@temporalio/common';
+import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
@@ -50,9 +51,11 @@ export interface SliceLog {
   attempted(index: number, shown: EndedAttempt, verdict: AttemptVerdict, request?: LoggedRequest): void;
 }
 
-/** Keeps what became of each attempt. Nothing waits for it, and nothing depends on whether it is kept. */
+/** Keeps what became of each attempt, and what people did. Nothing waits for it, and nothing depends on whether it is kept. */
 export interface DeliveryLog {
   sliceBegan(slice: SliceInput, jobId: string): SliceLog;
+  /** @param id of one deed, however often it is told. */
+  deedDone(id: string, deed: LoggedDeed): void;
 }
 
 /** The metrics of deliveries. A status class is `2xx` … `5xx`, or `none` without a status. */

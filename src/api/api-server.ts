@@ -10,6 +10,7 @@ import { GroupedSignals } from '../client/push/job-pusher.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { createPushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/ingest-config.ts';
+import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { isLoopback } from '../domain/origin-check.ts';
@@ -83,6 +84,8 @@ export interface ApiServerOptions {
   readonly now?: () => number;
   /** The delivery log; absent: there is none. */
   readonly deliveries?: DeliveryReader | undefined;
+  /** Called when somebody signs in to the console, is refused, or signs out. */
+  readonly onDeed?: ((deed: LoggedDeed) => void) | undefined;
   /** Why the current configuration cannot be used, for people; undefined when it can. The previous one stays in use. */
   readonly configProblem?: () => string | undefined;
   /** Connections that may be open at a time. Default: 10,000. */
@@ -223,7 +226,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   questionRoutes(app, options.jobs, { deliveries, log });
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
-  sessionRoutes(app, { keys, sessions, callers, now, temporalWorkflowsUrl: options.temporalWorkflowsUrl });
+  sessionRoutes(app, { ...options, keys, sessions, callers, now });
   serviceRoutes(app, { ...options, metrics });
   consoleRoutes(app, page);
   await app.after(); // After this, routes registered by plugins are known, too.

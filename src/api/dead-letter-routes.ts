@@ -5,6 +5,7 @@ import type { DecisionExtent, ExportJobs } from '../client/export-jobs.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { checkedBody, countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
+import { reason } from './job-routes.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
@@ -36,11 +37,12 @@ const filter = z.object({
     .describe('Do it only if the filter selects exactly so many.'),
   dryRun: flag.describe('Only say what the filter selects.'),
 });
-const force = z.object({ force: flag });
+const deed = z.object({ reason });
+const force = deed.extend({ force: flag });
 /** The body of each decision: for all that a filter selects, and for one dead letter. The client checks the values. */
 const BODIES = {
   redeliver: { many: filter.extend({ ...force.shape, limit: number, perSecond: number }), one: force },
-  discard: { many: filter, one: z.object({}) },
+  discard: { many: filter.extend(deed.shape), one: deed },
 } as const;
 
 /** Dead letters: list them, and decide about them. */
@@ -97,9 +99,9 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
         name === 'redeliver' ? 'Send again all that a filter selects' : 'Drop for good all that a filter selects',
       body: many,
       answers: { 200: decided },
-      run: async ({ caller, body, signal }) => {
+      run: async ({ caller, by, body, signal }) => {
         const wish: z.infer<typeof BODIES.redeliver.many> = checkedBody(many, body);
-        const { expected, dryRun, force: isForced, limit, perSecond, ...which } = wish;
+        const { expected, dryRun, force: isForced, reason: why, limit, perSecond, ...which } = wish;
         checkJob(caller, which.jobId);
         let extent: DecisionExtent | undefined;
         const confirm = async (selected: DecisionExtent): Promise<boolean> => {
@@ -107,7 +109,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
           checkExtent(selected, expected);
           return await Promise.resolve(dryRun !== true);
         };
-        const options = { ...definedOf({ force: isForced, limit, perSecond }), confirm, signal };
+        const options = { ...definedOf({ force: isForced, limit, perSecond, reason: why }), by, confirm, signal };
         const result = await deadLetters[name](which, options);
         // It asks for no confirmation where the filter selects none.
         const of = extent ?? NONE;
@@ -121,15 +123,16 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       right: 'operate',
       tag,
       summary: name === 'redeliver' ? 'Send one again' : 'Drop one for good',
-      ...(name === 'redeliver' ? { body: one, bodyIsOptional: true } : {}),
+      body: one,
+      bodyIsOptional: true,
       answers: { 200: decided },
-      run: async ({ caller, params: { id = '' }, body }) => {
-        const { force: isForced }: z.infer<typeof force> = checkedBody(one, body ?? {});
+      run: async ({ caller, by, params: { id = '' }, body }) => {
+        const { force: isForced, reason: why }: z.infer<typeof force> = checkedBody(one, body ?? {});
         const confirm = async ({ jobs }: DecisionExtent): Promise<boolean> => {
           if (!jobs.every(({ jobId }) => caller.mayJob(jobId))) throw new DeadLetterNotFound(id);
           return await Promise.resolve(true);
         };
-        return await deadLetters[name](id, { ...definedOf({ force: isForced }), confirm });
+        return await deadLetters[name](id, { ...definedOf({ force: isForced, reason: why }), by, confirm });
       },
     });
   }

@@ -38,15 +38,15 @@ const filterParameters = {
   code: textParameter.describe('Only with this code.'),
   slowerThan: optionalCount(3_600_000).describe('Only those that took longer than so many ms.'),
 };
-const listQuery = z.object({
-  ...filterParameters,
+const pageParameters = {
   since: pastTimeParameter.describe('Not before then.'),
   until: timeParameter.optional().describe('Before then.'),
   limit: countParameter(1_000, 50),
   after: textParameter
     .refine((text) => text === undefined || readCursor(text) !== undefined, 'This must be the `next` of a page.')
     .describe('Where the last page ended: its `next`.'),
-});
+};
+const listQuery = z.object({ ...filterParameters, ...pageParameters });
 const followQuery = z.object(filterParameters);
 const delivery = z.looseObject({ at: z.string(), jobId: z.string(), deliveryId: z.string(), verdict: z.string() });
 const counts = z.looseObject({
@@ -118,6 +118,28 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
         jobId === undefined ? undefined : jobs.load(jobId),
       ]);
       return { ...stats, ...definedOf({ now }) };
+    },
+  });
+  serve(app, {
+    method: 'GET',
+    url: '/v1/history',
+    right: 'read',
+    tag: 'Jobs',
+    summary: 'What people did to jobs, watches and dead letters, and their sign-ins to the console, newest first',
+    query: z.object({
+      jobId: filterParameters.jobId,
+      who: textParameter.describe('Only by this key, or person.'),
+      ...pageParameters,
+    }),
+    answers: {
+      200: z.object({
+        entries: z.array(z.looseObject({ at: z.string(), kind: z.string(), target: z.string(), action: z.string() })),
+        next: z.string().optional(),
+      }),
+    },
+    run: async ({ caller, query: { since, until, limit, after, ...which } }) => {
+      const filter = { ...which, onlyJobs: caller.jobs, ...timesOf({ since, until }) };
+      return await reading((reader) => reader.deeds(filter, limit, after));
     },
   });
   app.get(
@@ -209,8 +231,7 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
     },
     async (request, reply: FastifyReply) => {
       const { since, until, limit, after, ...filters } = queryOf(listQuery, request);
-      if (since !== undefined && until !== undefined && since >= until) throw endsBefore();
-      const times = { since: since?.toISOString(), until: until?.toISOString() };
+      const times = timesOf({ since, until });
       const filter = { ...filterOf(request.caller, filters), ...times };
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
       if (request.headers.accept?.includes('text/csv') !== true) {
@@ -230,6 +251,12 @@ function pageAfter(url: string, next: string): string {
   const parameters = new URLSearchParams(query);
   parameters.set('after', next);
   return `${path}?${parameters.toString()}`;
+}
+
+/** @throws Refused */
+function timesOf({ since, until }: { readonly since: Date | undefined; readonly until: Date | undefined }) {
+  if (since !== undefined && until !== undefined && since >= until) throw endsBefore();
+  return { since: since?.toISOString(), until: until?.toISOString() };
 }
 
 function endsBefore(): Refused {

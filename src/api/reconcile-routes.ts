@@ -6,6 +6,7 @@ import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts
 import { readTheirList } from '../client/reconcile/their-list.ts';
 import { askerOf } from './callers.ts';
 import { bodyOf, readRows } from './bodies.ts';
+import { reason } from './job-routes.ts';
 import { flagParameter, inTime, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 
@@ -21,6 +22,7 @@ const reconcileQuery = z.object({
   column: textParameter.describe('The column, or the JSON key, with the ids. Default: user or id.'),
   dryRun: flagParameter.describe('1: only show what would be sent.'),
   force: flagParameter.describe('1: send it even if the list looks wrong.'),
+  reason,
 });
 
 const reconciled = z.looseObject({
@@ -81,7 +83,7 @@ async function reconcile(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { job } = request.params;
-  const { audience, column, dryRun, force } = queryOf(reconcileQuery, request);
+  const { audience, column, dryRun, force, reason: why } = queryOf(reconcileQuery, request);
   const body = bodyOf(request);
   if (body === undefined) throw new Refused(400, 'NoBody', `The list is missing. ${HOW_TO_SEND}`);
   if ('text' in body) throw new Refused(415, 'WrongContentType', HOW_TO_SEND);
@@ -92,7 +94,10 @@ async function reconcile(
   try {
     if (dryRun || isNothing) return done({ difference });
     isSent.isAsked = true;
-    return done({ difference, status: await jobs.reconcile(job, difference, { force, by: askerOf(request) }) });
+    return done({
+      difference,
+      status: await jobs.reconcile(job, difference, { force, by: askerOf(request), reason: why }),
+    });
   } catch (error) {
     isSent.isAsked = error instanceof OutcomeUnknown;
     if (error instanceof DifferenceDoubtful) return problem(refusalOf(error), { difference });

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { RIGHTS } from '../config/ingest-config.ts';
+import type { AuditAction, LoggedDeed } from '../contract/audit.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
-import { isRecord } from '../domain/json.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { release } from '../worker/release.ts';
 import {
   type ApiKeys,
@@ -36,6 +37,8 @@ export interface SessionRoutesOptions {
   readonly now: () => number;
   /** Where the Temporal UI shows a workflow, without the workflow's id, which is appended. */
   readonly temporalWorkflowsUrl?: string | undefined;
+  /** Called when somebody signs in, is refused, or signs out. */
+  readonly onDeed?: ((deed: LoggedDeed) => void) | undefined;
 }
 
 /** A token that cannot be guessed: 256 random bits. */
@@ -64,6 +67,10 @@ const signIn = z.object({
 export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
   const { keys, sessions, callers, now } = options;
   const failed = new FailedSignIns();
+  const tell = (action: AuditAction, caller?: Caller): void => {
+    const by = { ...definedOf({ who: caller?.name }), door: 'console' } as const;
+    options.onDeed?.({ at: new Date(now()).toISOString(), kind: 'session', target: 'console', action, ...by });
+  };
   const url = '/v1/session';
   const tags = ['Session'];
 
@@ -100,12 +107,18 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       if (keys.isOpen) return await Promise.resolve(shown(EVERYTHING, undefined, options));
       const holder =
         'link' in credential ? linkHolder(request, credential.link, options) : keyHolder(credential.key, keys);
-      if (holder === undefined) throw signInRefused(failed.add(now()), 'link' in credential);
+      if (holder === undefined) {
+        const retryAfterS = failed.add(now());
+        // Otherwise the log would be full of them.
+        if (retryAfterS === undefined) tell('refuse-sign-in');
+        throw signInRefused(retryAfterS, 'link' in credential);
+      }
       if (!holder.caller.may('read'))
         throw new Refused(403, 'NotAllowed', 'The console shows nothing to this API key: it lacks the right "read".');
       endSession(request, sessions);
       const token = newToken();
       const session = sessions.begin(holder.of, token, now());
+      tell('sign-in', holder.caller);
       reply.header('set-cookie', cookieWith(request, token, LONGEST_MS / 1000));
       return shown(holder.caller, session, options);
     },
@@ -123,6 +136,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       response: { 204: z.undefined().describe('There is no session any more.'), ...FAILURES },
     },
     handler: async (request, reply): Promise<FastifyReply> => {
+      if (callers.sessionOf(request) !== undefined) tell('sign-out', callers.of(request));
       endSession(request, sessions);
       return await reply
         .status(204)

@@ -4,12 +4,15 @@ import type { ExportJobs, WatchStatus } from '../client/export-jobs.ts';
 import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
-import { serve } from './operation.ts';
+import { reason } from './job-routes.ts';
+import { checkedBody, serve } from './operation.ts';
 import { ofAllJobs, Refused } from './refusal.ts';
 
 const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
   .describe('The status of the watch: docs/watch.md#the-status');
+
+const deed = z.object({ reason });
 
 /** Watches: everything that the client and the command line can do about them. An audience is named by its slug or id. */
 export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
@@ -50,7 +53,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
         ),
       }),
     },
-    run: async ({ caller, body }) => {
+    run: async ({ caller, by, body }) => {
       checkAllowed(caller);
       if (!isRecord(body))
         throw new Refused(
@@ -59,7 +62,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
           'The body must be a JSON object: {"audiences":["vip"],"everyMs":300000}.',
         );
       const { audiences, ...options } = body;
-      return { watches: await watches.start(audiences as string[], options) }; // The client checks both.
+      return { watches: await watches.start(audiences as string[], options, { by }) }; // The client checks both.
     },
   });
   serve(app, {
@@ -72,21 +75,23 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     run: async ({ caller, params: { audience = '' } }) => shownTo(caller, await watches.status(audience)),
   });
   const commands = [
-    ['now', 'Start a round now', async (audience: string) => await watches.startRound(audience)],
-    ['accept', 'Accept the held exits', async (audience: string) => await watches.accept(audience)],
-    ['stop', 'Stop a watch', async (audience: string) => await watches.stop(audience)],
+    ['now', 'Start a round now', 'startRound'],
+    ['accept', 'Accept the held exits', 'accept'],
+    ['stop', 'Stop a watch', 'stop'],
   ] as const;
-  for (const [name, summary, run] of commands)
+  for (const [name, summary, command] of commands)
     serve(app, {
       method: 'POST',
       url: `/v1/watches/:audience/${name}`,
       right: 'operate',
       tag,
       summary,
+      body: deed,
+      bodyIsOptional: true,
       answers: { 200: status },
-      run: async ({ caller, params: { audience = '' } }) => {
+      run: async ({ caller, by, params: { audience = '' }, body }) => {
         checkAllowed(caller);
-        return await run(audience);
+        return await watches[command](audience, { ...checkedBody(deed, body ?? {}), by });
       },
     });
 }

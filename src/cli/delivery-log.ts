@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { NoDeliveryLog } from '../client/errors.ts';
 import { configuredDeliveryLog, configuredPayloadKeys } from '../config/config.ts';
+import { type DeliveryLogConfig, deliveryLogIn } from '../config/delivery-log-config.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { type LogPlace, openDeliveryReader, openPersonRemoval, readableLog } from '../delivery-log/open-log.ts';
 import type { PersonRemoval } from '../delivery-log/person-removal.ts';
@@ -40,7 +41,10 @@ export function configuredRemoval(): PersonRemoval | undefined {
 }
 
 function configuredPlace(): LogPlace | undefined {
-  const configured = configuredDeliveryLog();
-  if (configured === undefined) return existsSync(UP_FOLDER) ? { folder: UP_FOLDER } : undefined;
-  return readableLog(configured);
+  return readableLog(configuredLog());
+}
+
+/** The log to write to, which need not be one that can be read; undefined: there is none. */
+export function configuredLog(): DeliveryLogConfig | undefined {
+  return configuredDeliveryLog() ?? (existsSync(UP_FOLDER) ? deliveryLogIn(UP_FOLDER) : undefined);
 }

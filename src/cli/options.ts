@@ -74,8 +74,8 @@ export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOp
   return definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy });
 }
 
-/** The option of what changes a job: why, as its history tells it. */
-export const REASON = ['--reason <text>', 'why, for its history: triggers history JOB'] as const;
+/** The option of what changes something: why, as its history tells it. */
+export const REASON = ['--reason <text>', 'why, as "triggers history" tells it'] as const;
 
 /** For an option that may be given several times. */
 export function collect(value: string, before: string[] | undefined): string[] {

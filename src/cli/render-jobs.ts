@@ -8,7 +8,8 @@ import type {
 } from '../client/export-jobs.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
-import { ALIKE, deedInWords } from '../domain/audit-words.ts';
+import type { LoggedDeed } from '../contract/audit.ts';
+import { ALIKE, deedInWords, targetInWords } from '../domain/audit-words.ts';
 import { counted, duration, printable } from '../domain/shown.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
@@ -135,17 +136,19 @@ const LONGEST_VALUE = 200;
 
 /** The history of a job, a deed a line, with the fields that an edit changed. */
 export function historyLines(
-  entries: readonly AuditEntry[],
+  entries: readonly (AuditEntry | LoggedDeed)[],
   { columns, paint }: { readonly columns: number; readonly paint: Paint },
 ): string[] {
   const rows = entries.map((entry) => [
     entry.at.slice(0, 19).replace('T', ' '),
     printable(entry.who ?? '?'),
     entry.door,
+    ...('kind' in entry ? [printable(targetInWords(entry))] : []),
     deedInWords(entry),
     printable(entry.reason ?? ''),
   ]);
-  const [head = '', ...lines] = headed([['AT', 'WHO', 'DOOR', 'WHAT', 'WHY'], ...rows], { columns, paint });
+  const on = entries.some((entry) => 'kind' in entry) ? ['ON'] : [];
+  const [head = '', ...lines] = headed([['AT', 'WHO', 'DOOR', ...on, 'WHAT', 'WHY'], ...rows], { columns, paint });
   return [
     head,
     ...lines.flatMap((line, i) => [

@@ -2,6 +2,7 @@ import { hasStopped } from '../domain/shown.ts';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { By } from '../contract/audit.ts';
 import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
 import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
@@ -23,7 +24,7 @@ import {
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { statusOf } from './jobs/stopped-jobs.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
-import { checkOptions } from './options.ts';
+import { checkOptions, type DeedOptions } from './options.ts';
 import { inOrder, type OrderedItem, type Outcome } from './in-order.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -105,7 +106,7 @@ export interface DecisionProgress {
   readonly of: number;
 }
 
-export interface DecisionOptions {
+export interface DecisionOptions extends DeedOptions {
   /** Called before anything is done, with the selection unless it is empty; when it returns false, nothing is done. */
   readonly confirm?: (extent: DecisionExtent) => Promise<boolean>;
   /** Called for each, as soon as it is settled. */
@@ -163,14 +164,17 @@ const OVERRULED: Readonly<Record<DeadLetterEnd, string>> = {
 export class DeadLetters {
   readonly #open: () => Client;
   readonly #taskQueue: string;
+  readonly #byOf: (options: DeedOptions) => By;
 
   /**
    * @param open the client, as long as it is not closed.
    * @param taskQueue of the workers: one is asked whether its source knows an audience. Dead letters of this queue must be readable here.
+   * @param byOf who asks, and why. Default: the door `client`.
    */
-  constructor(open: () => Client, taskQueue: string) {
+  constructor(open: () => Client, taskQueue: string, byOf: (options: DeedOptions) => By = () => ({ door: 'client' })) {
     this.#open = open;
     this.#taskQueue = taskQueue;
+    this.#byOf = byOf;
   }
 
   get #client(): Client {
@@ -271,10 +275,11 @@ export class DeadLetters {
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
     checkOptions('redeliver', options);
     const { force = false, limit, perSecond, ...rest } = options;
+    const by = this.#byOf(options);
     const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
     const redeliver = async (id: string): Promise<void> => {
       await turn?.();
-      await this.#command(id, 'redelivered', redeliverSignal, [{ force }]);
+      await this.#command(id, 'redelivered', redeliverSignal, [{ force }, by]);
     };
     return await this.#decide(which, rest, redeliver, limit);
   }
@@ -285,7 +290,8 @@ export class DeadLetters {
    */
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
     checkOptions('discard', options);
-    return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, []));
+    const by = this.#byOf(options);
+    return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, [{}, by]));
   }
 
   async #decide(

@@ -163,14 +163,10 @@ export class ExportJobs {
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.#asker = options.by ?? { door: 'client' };
     checkOptions('by', this.#asker);
-    this.deadLetters = new DeadLetters(() => this.#client, this.#taskQueue);
-    this.watches = new Watches(() => this.#client, this.#taskQueue);
-    this.people = new People(
-      () => this.#client,
-      this.#taskQueue,
-      this.deadLetters,
-      (options) => this.#by(options),
-    );
+    const open = () => this.#client;
+    this.deadLetters = new DeadLetters(open, this.#taskQueue, (options) => this.#byOf(options));
+    this.watches = new Watches(open, this.#taskQueue, (options) => this.#by(options));
+    this.people = new People(open, this.#taskQueue, this.deadLetters, (options) => this.#by(options));
     this.#directory = jobDirectory(client, this.#taskQueue);
     this.#destinations = new Destinations(() => destinationsIn(client, this.#taskQueue));
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);

@@ -13,10 +13,12 @@ import {
   stopWatchUpdate,
   watchStatusQuery,
 } from '../workflows/messages.ts';
+import type { By } from '../contract/audit.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking.ts';
 import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
+import type { DeedOptions } from './options.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
 /** A watch as the list shows it. */
@@ -44,11 +46,13 @@ export interface AskedWatch {
 export class Watches {
   readonly #open: () => Client;
   readonly #taskQueue: string;
+  readonly #byOf: (deed: DeedOptions) => By;
 
-  /** @param open the client, as long as it is not closed. */
-  constructor(open: () => Client, taskQueue: string) {
+  /** @param open the client, as long as it is not closed. @param byOf who asks, and why. Default: the door `client`. */
+  constructor(open: () => Client, taskQueue: string, byOf: (deed: DeedOptions) => By = () => ({ door: 'client' })) {
     this.#open = open;
     this.#taskQueue = taskQueue;
+    this.#byOf = byOf;
   }
 
   get #client(): Client {
@@ -61,7 +65,12 @@ export class Watches {
    *
    * @throws InvalidWatch with every problem at once
    */
-  async start(audiences: readonly string[], options: WatchOptionsInput = {}): Promise<AskedWatch[]> {
+  async start(
+    audiences: readonly string[],
+    options: WatchOptionsInput = {},
+    deed: DeedOptions = {},
+  ): Promise<AskedWatch[]> {
+    const by = this.#byOf(deed);
     const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     const checked = checkWatchOptions(defined);
     const problems = [...(names.isRight(audiences) ? [] : [NO_NAMES]), ...(checked.ok ? [] : checked.problems)];
@@ -73,7 +82,7 @@ export class Watches {
     const started: AskedWatch[] = [];
     for (const listing of prepared.audiences) {
       const { id, slug, name } = listing;
-      const done = await this.#startOrChange(newWatch({ id, slug, name }, checked.value), defined);
+      const done = await this.#startOrChange(newWatch({ id, slug, name }, checked.value), defined, by);
       started.push({ ...done, warnings: windowWarning(listing, done.status) });
     }
     return started;
@@ -98,33 +107,33 @@ export class Watches {
   }
 
   /** Starts a round now, or right after the current one. */
-  async startRound(audience: string): Promise<WatchStatus> {
-    return await this.#update(audience, await this.#idOf(audience), startRoundUpdate, []);
+  async startRound(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
+    return await this.#update(audience, await this.#idOf(audience), startRoundUpdate, [{}, this.#byOf(deed)]);
   }
 
   /** Accepts the held exits, and starts a round at once, which publishes them. When none are held, nothing changes. */
-  async accept(audience: string): Promise<WatchStatus> {
-    return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, []);
+  async accept(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
+    return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, [{}, this.#byOf(deed)]);
   }
 
   /** Stops the watch; a round that is being published is finished first. The snapshot is removed. */
-  async stop(audience: string): Promise<WatchStatus> {
+  async stop(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
-    const status = await this.#update(audience, id, stopWatchUpdate, []);
+    const status = await this.#update(audience, id, stopWatchUpdate, [{}, this.#byOf(deed)]);
     // It can then be started again at once. If ending takes longer, it ends by itself.
     await this.#untilEnded(id);
     return status;
   }
 
-  async #startOrChange(state: WatchState, change: object): Promise<Omit<AskedWatch, 'warnings'>> {
+  async #startOrChange(state: WatchState, change: object, by: By): Promise<Omit<AskedWatch, 'warnings'>> {
     const { id, slug } = state.audience;
     for (let tries = 1; ; tries++) {
-      if (await this.#startOne(state)) {
+      if (await this.#startOne(state, by)) {
         const first = ask(this.#client, watchWorkflowId(id), watchStatusQuery);
         return { isNew: true, status: await settled(first, ofWatch('start', slug)) };
       }
       try {
-        const status = await this.#update(slug, id, changeWatchUpdate, [change]);
+        const status = await this.#update(slug, id, changeWatchUpdate, [change, by]);
         if (status.state !== 'stopped' || tries === START_TRIES) return { isNew: false, status };
       } catch (error) {
         if (!(error instanceof WatchNotFound) || tries === START_TRIES) throw error;
@@ -141,13 +150,13 @@ export class Watches {
   }
 
   /** False: it is already running. */
-  async #startOne(state: WatchState): Promise<boolean> {
+  async #startOne(state: WatchState, by: By): Promise<boolean> {
     const { summary, memo } = watchPresentation(state);
     try {
       await this.#client.workflow.start(WATCH_AUDIENCE, {
         workflowId: watchWorkflowId(state.audience.id),
         taskQueue: this.#taskQueue,
-        args: [state],
+        args: [state, by],
         staticSummary: summary,
         memo,
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',

@@ -3,6 +3,7 @@ import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { useEffect, useErrorBoundary } from 'preact/hooks';
 import { DeadLettersPage } from './pages/dead-letters.tsx';
 import { DeliveriesPage } from './pages/deliveries.tsx';
+import { HistoryPage } from './pages/history.tsx';
 import { InputsPage } from './pages/inputs.tsx';
 import { EditJobPage } from './pages/edit-job.tsx';
 import { JobPage } from './pages/job.tsx';
@@ -18,6 +19,7 @@ const PLACES = [
   ['/deliveries', 'Deliveries'],
   ['/dead-letters', 'Dead letters'],
   ['/inputs', 'Inputs'],
+  ['/history', 'History'],
 ] as const;
 
 function Header(): JSX.Element {
@@ -111,6 +113,7 @@ function Console(): JSX.Element {
               <Route path="/deliveries" component={DeliveriesPage} />
               <Route path="/dead-letters" component={DeadLettersPage} />
               <Route path="/inputs" component={InputsPage} />
+              <Route path="/history" component={HistoryPage} />
               <Route default component={NotFound} />
             </Router>
           </Guarded>

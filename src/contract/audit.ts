@@ -1,5 +1,7 @@
+import type { DeliveryFilter } from './delivery.ts';
 import type { JobEdit } from './export-job.ts';
 import type { Json } from './trigger.ts';
+import type { WatchOptions } from './watch.ts';
 
 /** The ways by which a person or a program reaches a job; `temporal`: the Temporal UI, the `temporal` CLI, or another client. */
 export type Door = 'cli' | 'api' | 'console' | 'client' | 'temporal';
@@ -31,16 +33,27 @@ export type AuditAction =
   | 'cancel-backfill'
   | 'reconcile'
   | 'replay'
-  | 'forget';
+  | 'forget'
+  // On a watch, which is also started and stopped.
+  | 'change'
+  | 'start-round'
+  | 'accept'
+  // On a dead letter.
+  | 'redeliver'
+  | 'discard'
+  // On the console.
+  | 'sign-in'
+  | 'refuse-sign-in'
+  | 'sign-out';
 
 /** A field of the form before and after an edit, as people may see it. A long value is a text that ends with "…". */
 export interface AuditChange {
-  readonly field: keyof JobEdit;
+  readonly field: keyof JobEdit | keyof WatchOptions;
   readonly from: Json;
   readonly to: Json;
 }
 
-/** A change that somebody made to a job, or to its backfill. */
+/** A change that somebody made to a job or its backfill, or to something else. */
 export interface Deed {
   readonly action: AuditAction;
   /** The revision that a start or an edit made. */
@@ -58,6 +71,28 @@ export interface AuditEntry extends Deed, Omit<By, 'door'> {
   /** RFC 3339. */
   readonly at: string;
   readonly door: Door | 'job';
+}
+
+/** A deed, as the delivery log has it. */
+export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
+  /** The kind of thing that it was done to. */
+  readonly kind: 'job' | 'watch' | 'dead letter' | 'session';
+  /** The name of that: the job's id, the audience's slug, the id of the dead letter, or `console`. */
+  readonly target: string;
+  /** Absent: it concerns no single job. */
+  readonly jobId?: string;
+}
+
+/** Which deeds are wanted. Everything must hold; of no job are only those without a filter by job. */
+export interface DeedFilter extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'> {
+  readonly who?: string | undefined;
+}
+
+export interface DeedPage {
+  /** Newest first. */
+  readonly entries: readonly LoggedDeed[];
+  /** Where the next page begins; absent: there is none. */
+  readonly next?: string;
 }
 
 /** The answer of the query `revision`. It contains whole webhook URLs. */

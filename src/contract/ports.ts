@@ -1,6 +1,7 @@
 import type { SearchAttribute } from '../domain/shown.ts';
 import type { RaisedAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
+import type { LoggedDeed } from './audit.ts';
 import type { DifferencePage, MemberIds, ToldPage } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
 import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts';
@@ -151,10 +152,14 @@ export interface WorkflowRun {
   readonly runId: string;
 }
 
-/** Messages of workflow code to the worker that runs it, also while it replays. */
+/** Messages of workflow code to the worker that runs it. */
 export type WorkerSinks = {
+  readonly deeds: {
+    /** Somebody did this. A replay does not tell it again. @param n tells it from other deeds that this run tells. */
+    done(n: number, deed: LoggedDeed): void;
+  };
   readonly payloadKeys: {
-    /** The workflow needs a payload key that this worker does not have; the reason names the key. */
+    /** The workflow needs a payload key that this worker does not have; the reason names the key. Also told while it replays. */
     missing(reason: string): void;
   };
 };

@@ -133,7 +133,8 @@ export function cursorBefore(at: string): string {
   return cursorOf([at, '', 0]);
 }
 
-function cursorOf(cursor: DeliveryCursor): string {
+/** The text of a place. */
+export function cursorOf(cursor: DeliveryCursor): string {
   return Buffer.from(JSON.stringify(cursor)).toString('base64url');
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import type { DeedFilter, DeedPage } from '../contract/audit.ts';
 import type {
   DeliveryDetails,
   DeliveryFilter,
@@ -10,6 +11,7 @@ import type {
   StatsQuery,
 } from '../contract/delivery.ts';
 import type { ToldLog, ToldQuery, ToldRow } from '../contract/replay.ts';
+import { deedPage, deedsQuery } from './deeds.ts';
 import {
   attemptsQuery,
   batchQuery,
@@ -144,6 +146,15 @@ export class DeliveryReader implements ToldLog {
    */
   async told(query: ToldQuery, limit: number, after?: string): Promise<ToldRow[]> {
     return (await this.#sql.query(toldQuery(this.#sql, query, limit, after))).map(toldRowOf);
+  }
+
+  /**
+   * Returns a page of what people did, newest first.
+   * @param after where the page before ended (`next`); anything else counts as the beginning.
+   * @throws DeliveryLogError
+   */
+  async deeds(filter: DeedFilter, limit: number, after?: string): Promise<DeedPage> {
+    return deedPage(await this.#sql.query(deedsQuery(this.#sql, filter, limit, after)), limit, this.#unsealing.open);
   }
 
   /**

@@ -2,10 +2,11 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
+import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { ADD_TO_KNOWN, COLUMNS, type LogSql, MAKE_INDEXES, type SqlRow, valuesOf, WRITER } from './log-sql.ts';
-import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
-import { expiredRollups, rollupsOf } from './rollup.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
+import { removeExpired, rollupsOf } from './rollup.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long, in ms, a reader waits while the file is busy. */
@@ -36,11 +37,13 @@ CREATE TABLE IF NOT EXISTS delivery_writers (
   rows INTEGER NOT NULL, dropped INTEGER NOT NULL, ended_at TEXT
 );
 CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;`;
+CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;
+${makeDeeds('TEXT')}`;
 
 const REMOVE_EXPIRED = `DELETE FROM deliveries WHERE rowid IN (
   SELECT rowid FROM deliveries WHERE at < ?1 LIMIT ${EXPIRED_ROWS})`;
 
+const ADD_DEEDS = addDeeds('json_each(?1)');
 const ADD_ROWS = insertFromJson('deliveries', COLUMNS);
 
 /** A statement whose one value is a JSON list of lists, each in the order of the columns. */
@@ -85,9 +88,12 @@ export class FileDeliveryStore implements DeliveryStore {
       database.exec('BEGIN IMMEDIATE');
       try {
         this.#removeExpired(database, now);
-        const { number, rows, dropped } = batch;
+        const { number, rows, deeds = [], dropped } = batch;
         const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, number, rows.length);
-        if (counted.length > 0) add(database, rows);
+        if (counted.length > 0) {
+          add(database, rows);
+          database.prepare(ADD_DEEDS).run(deedsJson(deeds));
+        }
         if (counted.length > 0 && dropped > 0)
           database.prepare(numbered(WRITER.noteDropped)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
         database.exec('COMMIT');
@@ -119,8 +125,7 @@ export class FileDeliveryStore implements DeliveryStore {
     database.prepare(REMOVE_EXPIRED).run(first);
     // These have no index by time.
     if (this.#day === now.slice(0, DAY_LENGTH)) return;
-    for (const [table, began] of expiredRollups(Date.parse(now)))
-      database.prepare(`DELETE FROM ${table} WHERE began < ?1`).run(began);
+    for (const { text, values } of removeExpired(Date.parse(now))) database.prepare(numbered(text)).run(...values);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { StoredRow } from './log-writer.ts';
+import type { StoredRow } from './delivery-store.ts';
 
 /** A statement and its values, `$1` for the first. */
 export interface SqlQuery {

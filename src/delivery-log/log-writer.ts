@@ -1,32 +1,6 @@
 import type { Logger } from '@temporalio/common';
-import type { DeliveryRow } from '../contract/delivery.ts';
+import type { DeliveryBatch, DeliveryStore, StoredDeed, StoredRow } from './delivery-store.ts';
 import { DeliveryLogError } from './log-error.ts';
-
-/** A row as it is kept. */
-export interface StoredRow extends DeliveryRow {
-  /** An `Exchange` as JSON, or encrypted. */
-  readonly exchange?: string | undefined;
-}
-
-/** Where rows are kept. */
-export interface DeliveryStore {
-  /**
-   * Keeps a batch, whole or not at all. With the number of a batch that it has, it does nothing.
-   * @throws when the store is away, slow, or refuses it
-   */
-  write(batch: DeliveryBatch): Promise<void>;
-  /** Notes that the writer has ended, unless rows of it are lost. */
-  close(lostRows?: number): Promise<void>;
-}
-
-/** Rows of one writer that are written together. */
-export interface DeliveryBatch {
-  /** From 1, without gaps. */
-  readonly number: number;
-  readonly rows: readonly StoredRow[];
-  /** How many rows the writer has dropped since the batch before, since its buffer was full. */
-  readonly dropped: number;
-}
 
 export interface LogWriterOptions {
   readonly store: DeliveryStore;
@@ -35,7 +9,7 @@ export interface LogWriterOptions {
   readonly counted?: ((outcome: 'written' | 'dropped', rows: number) => void) | undefined;
   /** Called with why rows are not written, and with undefined once they are again. */
   readonly noticed?: ((problem: string | undefined) => void) | undefined;
-  /** Most rows that wait. Default 20,000. */
+  /** Most rows that wait, and most deeds. Default 20,000. */
   readonly mostRows?: number;
   /** How often it writes although there is nothing to write. Default 10 s. */
   readonly livesEveryMs?: number;
@@ -57,11 +31,12 @@ const CLOSE_MS = 5_000;
 
 /**
  * Writes rows in batches, behind the requests that they are about. Nothing waits for it: while the store is away, rows wait in a bounded buffer, and
- * those that find it full are dropped and counted. While there are none, it writes empty batches: a writer that falls silent was killed.
+ * those that find it full are dropped and counted. After its first, it writes empty batches while there are none: a writer that falls silent was killed.
  */
 export class LogWriter {
   readonly #options: LogWriterOptions;
   #waiting: StoredRow[] = [];
+  #deeds: StoredDeed[] = [];
   #dropped = 0;
   #exchanges = 0;
   /** The batch that is being written, or failed and is written again: as it was, since it may have been kept. */
@@ -75,7 +50,10 @@ export class LogWriter {
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
-    this.#living = setInterval(() => this.#writeNow(), options.livesEveryMs ?? LIVES_EVERY_MS).unref();
+    this.#living = setInterval(
+      () => this.#number > 0 && this.#writeNow(),
+      options.livesEveryMs ?? LIVES_EVERY_MS,
+    ).unref();
   }
 
   add(row: StoredRow): void {
@@ -93,6 +71,18 @@ export class LogWriter {
     else this.#writeIn(EVERY_MS);
   }
 
+  /** Adds what somebody did. Deeds have room of their own, which a flood of deliveries does not take. */
+  addDeed(deed: StoredDeed): void {
+    const { mostRows = MOST_ROWS, counted } = this.#options;
+    if (this.#isClosed || this.#deeds.length >= mostRows) {
+      this.#dropped++;
+      counted?.('dropped', 1);
+      return;
+    }
+    this.#deeds.push(deed);
+    this.#writeIn(EVERY_MS);
+  }
+
   /** Writes what waits, for at most 5 s, and closes the store. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -104,14 +94,16 @@ export class LogWriter {
     const isLate = new Promise<void>((resolve) => (late = setTimeout(resolve, CLOSE_MS)));
     await Promise.race([this.#drain(endsAtMs), isLate]);
     clearTimeout(late);
-    const lost = this.#waiting.length + (this.#batch?.rows.length ?? 0);
+    const { rows = [], deeds = [] } = this.#batch ?? {};
+    const lost = this.#waiting.length + this.#deeds.length + rows.length + deeds.length;
     if (lost > 0) log.warn('the delivery log could not be written to its end', { rows: lost });
     await store.close(lost);
   }
 
   async #drain(endsAtMs: number): Promise<void> {
     await this.#writing;
-    const isLeft = (): boolean => this.#batch !== undefined || this.#waiting.length > 0 || this.#dropped > 0;
+    const isLeft = (): boolean =>
+      this.#batch !== undefined || this.#waiting.length + this.#deeds.length > 0 || this.#dropped > 0;
     while (isLeft() && performance.now() < endsAtMs) {
       await this.#write();
       if (this.#failures > 0) return;
@@ -132,7 +124,7 @@ export class LogWriter {
       if (this.#isClosed) return;
       if (this.#failures > 0) this.#writeIn(Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** (this.#failures - 1)));
       else if (this.#waiting.length >= BATCH_ROWS) this.#writeNow();
-      else if (this.#waiting.length > 0) this.#writeIn(EVERY_MS);
+      else if (this.#waiting.length + this.#deeds.length > 0) this.#writeIn(EVERY_MS);
     });
   }
 
@@ -140,7 +132,8 @@ export class LogWriter {
   #next(): DeliveryBatch {
     const rows = this.#waiting.splice(0, BATCH_ROWS);
     for (const row of rows) this.#exchanges -= lengthOf(row);
-    const batch = { number: ++this.#number, rows, dropped: this.#dropped };
+    const deeds = this.#deeds.splice(0, BATCH_ROWS);
+    const batch = { number: ++this.#number, rows, deeds, dropped: this.#dropped };
     this.#dropped = 0;
     return batch;
   }

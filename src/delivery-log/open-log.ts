@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { DeliveryReader, type Unsealing } from './delivery-reader.ts';
 import { fileSql, FileDeliveryStore } from './file-log.ts';
-import type { DeliveryStore } from './log-writer.ts';
+import type { DeliveryStore } from './delivery-store.ts';
+import { LogWriter, type LogWriterOptions } from './log-writer.ts';
 import type { LogSql } from './log-sql.ts';
 import { type LogCollector, OtlpDeliveryStore } from './otlp-store.ts';
 import { PersonRemoval } from './person-removal.ts';
@@ -15,16 +18,22 @@ export type LogPlace =
 
 /** A delivery log as it is configured: one in a collector cannot be read. */
 type ConfiguredLog = LogPlace & { readonly otlp?: LogCollector['otlp'] | undefined };
+type KeptLog = ConfiguredLog & { readonly retentionDays: number };
 
 /** @param writer names the writer; no other has the name, nor had it before. */
-export function openDeliveryStore(
-  place: ConfiguredLog & { readonly retentionDays: number },
-  writer: string,
-): DeliveryStore {
+export function openDeliveryStore(place: KeptLog, writer: string): DeliveryStore {
   const { retentionDays, otlp } = place;
   if (place.folder !== undefined) return new FileDeliveryStore({ folder: place.folder, retentionDays, writer });
   if (otlp !== undefined) return new OtlpDeliveryStore({ ...place, otlp });
   return new PostgresDeliveryStore({ ...databaseOf(place), retentionDays, writer });
+}
+
+/** This process, in the log. */
+export const WRITER = `${process.pid}@${hostname()}`;
+
+/** Connects with the first row. */
+export function openLogWriter(place: KeptLog, options: Omit<LogWriterOptions, 'store'>): LogWriter {
+  return new LogWriter({ ...options, store: openDeliveryStore(place, `${WRITER} ${randomUUID()}`) });
 }
 
 /** The log, if it can be read. */

@@ -1,9 +1,12 @@
 import { Agent, request } from 'undici';
 import { codeOf } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
+import { NO_FAILURES } from '../domain/verdict.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
+import type { StoredDeed } from './delivery-store.ts';
+import { DEED_COLUMNS } from './deeds.ts';
 import { DeliveryLogError } from './log-error.ts';
-import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
 
 /** An OpenTelemetry collector. */
 export interface LogCollector {
@@ -40,10 +43,11 @@ export class OtlpDeliveryStore implements DeliveryStore {
   }
 
   /** @throws DeliveryLogError */
-  async write({ rows }: DeliveryBatch): Promise<void> {
+  async write({ rows, deeds = [] }: DeliveryBatch): Promise<void> {
     let part: string[] = [];
     let characters = 0;
-    for (const record of rows.map((row) => JSON.stringify(recordOf(row)))) {
+    for (const one of [...rows.map(recordOf), ...deeds.map(deedRecord)]) {
+      const record = JSON.stringify(one);
       if (part.length > 0 && characters + record.length > MOST_CHARACTERS) {
         await this.#send(part);
         [part, characters] = [[], 0];
@@ -83,12 +87,12 @@ const TAIL = ']}]}]}';
 function recordOf(row: StoredRow): object {
   const { at, deliveryId, event, audience, verdict, status, code } = row;
   const time = `${Date.parse(at)}000000`;
-  const isDelivered = verdict === 'delivered';
+  const isFailure = verdict !== 'delivered' && !NO_FAILURES.includes(verdict);
   return {
     timeUnixNano: time,
     observedTimeUnixNano: time,
-    severityNumber: isDelivered ? INFO : WARN,
-    severityText: isDelivered ? 'INFO' : 'WARN',
+    severityNumber: isFailure ? WARN : INFO,
+    severityText: isFailure ? 'WARN' : 'INFO',
     body: { stringValue: `${event} ${audience}: ${verdict} ${status ?? code ?? ''}`.trim() },
     // The trigger's spans have the same.
     traceId: deliveryId,
@@ -111,6 +115,21 @@ function recordOf(row: StoredRow): object {
       'http.response.status_code': status,
       'error.type': code,
     }),
+  };
+}
+
+/** A deed: its attributes are its columns. */
+function deedRecord(deed: StoredDeed): object {
+  const columns = DEED_COLUMNS.map((column, i) => [column, deed[i] ?? undefined] as const);
+  const { at = '', kind = '', target = '', action = '' } = Object.fromEntries(columns);
+  const time = `${Date.parse(at)}000000`;
+  return {
+    timeUnixNano: time,
+    observedTimeUnixNano: time,
+    severityNumber: INFO,
+    severityText: 'INFO',
+    body: { stringValue: `${kind} ${target}: ${action}` },
+    attributes: attributesOf(Object.fromEntries(columns.map(([column, value]) => [`triggers.${column}`, value]))),
   };
 }
 

@@ -1,3 +1,4 @@
+import { makeDeeds } from './deeds.ts';
 import { ADD_TO_KNOWN, MAKE_INDEXES, type RollupTable } from './log-sql.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -39,7 +40,8 @@ CREATE TABLE IF NOT EXISTS delivery_minutes (
   PRIMARY KEY (job_id, began, verdict, outcome, bucket)
 );
 CREATE INDEX IF NOT EXISTS delivery_minutes_began ON delivery_minutes (began);
-CREATE TABLE IF NOT EXISTS delivery_hours (LIKE delivery_minutes INCLUDING ALL);`;
+CREATE TABLE IF NOT EXISTS delivery_hours (LIKE delivery_minutes INCLUDING ALL);
+${makeDeeds('timestamptz')}`;
 
 /** Rollups as JSON ($1), added to those of a table. */
 export function addRollups(table: RollupTable): string {

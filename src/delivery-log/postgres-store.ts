@@ -4,11 +4,12 @@ import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
+import { addDeeds, deedsJson } from './deeds.ts';
 import { type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { COLUMNS, valuesOf, WRITER } from './log-sql.ts';
-import type { DeliveryBatch, DeliveryStore, StoredRow } from './log-writer.ts';
-import { expiredRollups, rollupsOf } from './rollup.ts';
+import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
+import { removeExpired, rollupsOf } from './rollup.ts';
 import {
   addRollups,
   dayOf,
@@ -28,6 +29,7 @@ export interface PostgresStoreOptions extends LogDatabase {
   readonly writer: string;
 }
 
+const ADD_DEEDS = addDeeds('json_array_elements($1::json) AS one (value)', '::timestamptz');
 const GOODBYE_MS = 1_000;
 /** The longest that readers may wait behind the end of a partition. */
 const DROP_LOCK_MS = 300;
@@ -61,7 +63,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
       const { client } = (this.#connected ??= await this.#connect());
-      const { number, dropped } = batch;
+      const { number, deeds = [], dropped } = batch;
       const now = new Date().toISOString();
       // After a long outage some are too old: their partitions would be dropped at once.
       const first = firstDay(Date.now(), retentionDays);
@@ -75,6 +77,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
         await copy(client, rows);
         for (const [table, rollups] of rollupsOf(rows))
           await client.query(addRollups(table), [JSON.stringify(rollups)]);
+        if (deeds.length > 0) await client.query(ADD_DEEDS, [deedsJson(deeds)]);
       }
       await client.query('COMMIT');
       this.#wholeAt = now;
@@ -146,8 +149,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
       await client.query(`SET lock_timeout = ${DROP_LOCK_MS}`);
       for (const name of expiredPartitions(names, now, this.#options.retentionDays))
         await client.query(`DROP TABLE ${name}`);
-      for (const [table, began] of expiredRollups(now))
-        await client.query(`DELETE FROM ${table} WHERE began < $1`, [began]);
+      for (const { text, values } of removeExpired(now)) await client.query(text, [...values]);
     } catch (error) {
       if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     }

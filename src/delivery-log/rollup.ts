@@ -1,5 +1,5 @@
 import type { DeliveryRow } from '../contract/delivery.ts';
-import type { RollupTable } from './log-sql.ts';
+import type { RollupTable, SqlQuery } from './log-sql.ts';
 
 /** Attempts that began in the same minute or hour, with the same outcome and about the same duration. */
 export interface Rollup {
@@ -13,6 +13,8 @@ export interface Rollup {
   readonly bucket: number;
   count: number;
 }
+
+const DAY_SECONDS = 86_400;
 
 /** How long the periods of a table last, and how long they are kept. */
 interface RollupPeriod {
@@ -33,9 +35,15 @@ export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable,
   ];
 }
 
-/** When (epoch seconds) the periods begin that each table still keeps. */
-export function expiredRollups(now: number): (readonly [RollupTable, number])[] {
-  return [MINUTES, HOURS].map(({ table, keptDays }) => [table, Math.floor(now / 1000) - keptDays * 86_400]);
+/** The statements that remove expired counts, deeds and names of writers. @param now epoch ms. */
+export function removeExpired(now: number): SqlQuery[] {
+  const counts = [MINUTES, HOURS].map(({ table, keptDays }) => ({
+    text: `DELETE FROM ${table} WHERE began < $1`,
+    values: [Math.floor(now / 1000) - keptDays * DAY_SECONDS],
+  }));
+  const first = new Date(now - HOURS.keptDays * DAY_SECONDS * 1000).toISOString();
+  const others = ['deeds WHERE at', 'delivery_writers WHERE written_at'];
+  return [...counts, ...others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] }))];
 }
 
 /** No request was made. */

@@ -3,7 +3,8 @@ import type { DeliveryLane, Exchange } from '../contract/delivery.ts';
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { sha256 } from '../webhook/request-maker.ts';
-import type { StoredRow } from './log-writer.ts';
+import { storedDeed } from './deeds.ts';
+import type { LogWriter } from './log-writer.ts';
 
 /** Which requests are kept, of those that made an attempt. */
 export type KeptBodies = 'none' | 'failed' | 'all';
@@ -13,13 +14,13 @@ export interface SliceRowsOptions {
   readonly bodies: KeptBodies;
   /** Encrypts what was sent and answered; undefined: it is kept as it is. */
   readonly seal: ((text: string) => string) | undefined;
-  /** Takes each row. */
-  readonly add: (row: StoredRow) => void;
+  readonly writer: Pick<LogWriter, 'add' | 'addDeed'>;
 }
 
-/** Turns attempts into rows. */
-export function deliveryLogOf({ worker, bodies, seal, add }: SliceRowsOptions): DeliveryLog {
+/** Turns attempts and deeds into rows. */
+export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions): DeliveryLog {
   return {
+    deedDone: (id, deed) => writer.addDeed(storedDeed(id, deed, seal)),
     sliceBegan: (slice, jobId) => {
       const slugs = new Map(slice.audiences.map(({ id, slug }) => [id, slug]));
       const { subscriptionId } = slice.settings;
@@ -30,7 +31,7 @@ export function deliveryLogOf({ worker, bodies, seal, add }: SliceRowsOptions): 
           if (trigger === undefined) return;
           const exchange = request?.exchange;
           // One literal: this is done for each delivery.
-          add({
+          writer.add({
             at: timeNow(),
             jobId,
             deliveryId: request?.id ?? deliveryId(subscriptionId, trigger, sha256),

@@ -1,4 +1,4 @@
-import type { AuditAction, Deed } from '../contract/audit.ts';
+import type { AuditAction, Deed, LoggedDeed } from '../contract/audit.ts';
 
 const DONE: Readonly<Record<AuditAction, string>> = {
   start: 'started',
@@ -15,6 +15,14 @@ const DONE: Readonly<Record<AuditAction, string>> = {
   reconcile: 'reconcile started',
   replay: 'replay started',
   forget: 'what waited for a person was dropped',
+  change: 'changed',
+  'start-round': 'round started',
+  accept: 'held exits accepted',
+  redeliver: 'redelivered',
+  discard: 'discarded',
+  'sign-in': 'signed in',
+  'refuse-sign-in': 'sign-in refused',
+  'sign-out': 'signed out',
 };
 
 const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
@@ -27,6 +35,12 @@ const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
 export function deedInWords({ action, revision, waiting }: Deed): string {
   const more = waiting === undefined ? '' : WAITING[waiting];
   return `${DONE[action]}${more}${revision === undefined ? '' : ` (revision ${revision})`}`;
+}
+
+/** The target of a deed, in words: `watch of vip`. */
+export function targetInWords({ kind, target }: Pick<LoggedDeed, 'kind' | 'target'>): string {
+  if (kind === 'watch') return `watch of ${target}`;
+  return kind === 'dead letter' ? `dead letter ${target}` : target;
 }
 
 /** The note on a change whose masked values look alike. */

@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
@@ -20,8 +18,7 @@ import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
-import { LogWriter } from '../delivery-log/log-writer.ts';
-import { openDeliveryReader, openDeliveryStore, readableLog } from '../delivery-log/open-log.ts';
+import { openDeliveryReader, openLogWriter, readableLog, WRITER } from '../delivery-log/open-log.ts';
 import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
@@ -157,7 +154,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
     ...code,
     ...(deployment === undefined ? {} : { workerDeploymentOptions: deployment.options }),
     dataConverter: workerDataConverterWith(config.payloadKeys, (...key) => missingKeys.note(...key)),
-    sinks: sinksTo(missingKeys),
+    sinks: sinksTo(missingKeys, dependencies.deliveryLog),
     activities: createActivities(dependencies),
   });
   opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
@@ -185,8 +182,10 @@ function missingKeysOf({ alerts, sideWorkflows }: ActivityDependencies): Missing
   return new MissingKeys({ log: Runtime.instance().logger, raise: alerts === undefined ? undefined : raise });
 }
 
-function sinksTo(missingKeys: MissingKeys): InjectedSinks<WorkerSinks> {
+function sinksTo(missingKeys: MissingKeys, log: DeliveryLog | undefined): InjectedSinks<WorkerSinks> {
   return {
+    // A task that is done again tells it again. Ids of one run are in the order of its deeds.
+    deeds: { done: { fn: ({ runId }, n, deed) => log?.deedDone(`${runId} ${String(n).padStart(9, '0')}`, deed) } },
     payloadKeys: {
       missing: { fn: ({ workflowId }, reason) => missingKeys.note(workflowId, reason), callDuringReplay: true },
     },
@@ -294,16 +293,14 @@ function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerO
   return places;
 }
 
-/** It connects with the first attempt: a worker starts, and sends, while the log is away. */
+/** It connects with the first row: a worker starts, and sends, while the log is away. */
 function openDeliveryLog(
   opened: OpenResources,
   { deliveryLog, payloadKeys }: Config,
   metrics: WorkerMetrics | undefined,
 ): DeliveryLog | undefined {
   if (deliveryLog === undefined) return undefined;
-  const worker = `${process.pid}@${hostname()}`;
-  const writer = new LogWriter({
-    store: openDeliveryStore(deliveryLog, `${worker} ${randomUUID()}`),
+  const writer = openLogWriter(deliveryLog, {
     log: Runtime.instance().logger,
     counted: (outcome, rows) => metrics?.logged(outcome, rows),
     noticed: (problem) => {
@@ -312,7 +309,7 @@ function openDeliveryLog(
   });
   opened.with(writer, (one) => one.close());
   const { seal } = sealingWith(payloadKeys);
-  return deliveryLogOf({ worker, bodies: deliveryLog.bodies, seal, add: (row) => writer.add(row) });
+  return deliveryLogOf({ worker: WRITER, bodies: deliveryLog.bodies, seal, writer });
 }
 
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {

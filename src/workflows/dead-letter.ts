@@ -10,6 +10,7 @@ import {
   upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { By } from '../contract/audit.ts';
 import type { DeadLetter, DeadLetterEnd, DeadLetterState, RedeliveryRefusal } from '../contract/dead-letter.ts';
 import type { Activities } from '../contract/ports.ts';
 import {
@@ -24,9 +25,18 @@ import {
 } from '../domain/dead-letter.ts';
 import { refuseNewer } from '../domain/errors.ts';
 import { isRecord } from '../domain/json.ts';
-import { problemsText, readNothing, readRedeliverRequest, type RequestReading } from '../domain/requests.ts';
+import { deadLetterIdOf, jobIdOf } from '../domain/names.ts';
+import {
+  problemsText,
+  readNothing,
+  readRedeliverRequest,
+  type RequestReading,
+  takeBy,
+  UNKNOWN,
+} from '../domain/requests.ts';
 import { deadLetterDetails } from '../domain/shown.ts';
 import { answerQuery, INTERNAL, isFull } from './answering.ts';
+import { tellDeed } from './deeds.ts';
 import { answerSignal, deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 
 // A person is waiting for the answer, so this gives up soon if the source is down, and the person may ask again.
@@ -52,7 +62,10 @@ type Decision = { readonly kind: 'discard' } | { readonly kind: 'redeliver'; rea
  */
 export async function deadLetter(letter: DeadLetter): Promise<DeadLetterEnd> {
   refuseNewer('This dead letter', letter);
-  return await new DeadLetterWorkflow(letter).untilDecided();
+  const workflow = new DeadLetterWorkflow(letter);
+  const end = await workflow.untilDecided();
+  if (end !== 'expired') workflow.tell(end === 'discarded' ? 'discard' : 'redeliver');
+  return end;
 }
 
 class DeadLetterWorkflow {
@@ -66,6 +79,8 @@ class DeadLetterWorkflow {
   /** Its job has refused it as one of an earlier job. */
   #isOfEarlierJob = false;
   #wish: Decision | undefined;
+  /** Who wished each last. */
+  readonly #by: Partial<Record<Decision['kind'], By>> = {};
   #isExpired = false;
   #questions = 0;
   /** The job was asked and has not answered: it may have the trigger. */
@@ -78,10 +93,10 @@ class DeadLetterWorkflow {
     this.#letter = letter;
     answerQuery(deadLetterStatusQuery, 0, 'State of the dead letter, and why.', () => this.#status());
     const discard = (...args: unknown[]): void => {
-      if (this.#requestOf(readNothing(args)) !== undefined) this.#wish = { kind: 'discard' };
+      if (this.#requestOf('discard', args, readNothing) !== undefined) this.#wish = { kind: 'discard' };
     };
     const redeliver = (...args: unknown[]): void => {
-      const request = this.#requestOf(readRedeliverRequest(args));
+      const request = this.#requestOf('redeliver', args, readRedeliverRequest);
       if (request === undefined) return;
       const before = this.#wish?.kind === 'redeliver' && this.#wish.force;
       this.#wish = { kind: 'redeliver', force: request.force === true || before };
@@ -98,13 +113,28 @@ class DeadLetterWorkflow {
   }
 
   /** Returns the request of a signal; undefined when it is wrong. The notice then says so, since a signal gets no answer. */
-  #requestOf<T>(reading: RequestReading<T>): T | undefined {
-    if (reading.ok) return reading.request;
+  #requestOf<T>(
+    kind: Decision['kind'],
+    args: readonly unknown[],
+    read: (args: readonly unknown[]) => RequestReading<T>,
+  ): T | undefined {
+    const { by, rest } = takeBy(args);
+    const reading = read(rest);
+    if (reading.ok) {
+      this.#by[kind] = by;
+      return reading.request;
+    }
     this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
     this.#isForceable = false;
     upsertMemo({ notice: this.#notice });
     this.#become(this.#state);
     return undefined;
+  }
+
+  /** Tells the delivery log who decided so. It names no person. */
+  tell(action: Decision['kind']): void {
+    const of = { target: deadLetterIdOf(workflowInfo().workflowId), jobId: jobIdOf(this.#letter.jobWorkflowId) };
+    tellDeed(1, { kind: 'dead letter', ...of, ...(this.#by[action] ?? UNKNOWN), action });
   }
 
   async untilDecided(): Promise<DeadLetterEnd> {

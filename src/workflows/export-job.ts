@@ -15,6 +15,7 @@ import { stringifyJson } from '../domain/json.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { UNKNOWN } from '../domain/requests.ts';
 import { answerQuery, INTERNAL } from './answering.ts';
+import { tellDeed } from './deeds.ts';
 import { JobVisibility, memoOf } from './job-visibility.ts';
 import { JobUpdateHandlers } from './job-update-handlers.ts';
 import { StepRunner } from './step-runner.ts';
@@ -96,6 +97,7 @@ class JobRun {
       this.#applyEdit();
       if (sendsNothing(this.#state)) this.#steps.cancelSlices();
       const step = nextStep(this.#state, Date.now(), this.#facts());
+      this.#tellDeeds();
       switch (step.kind) {
         case 'continue-as-new':
           // The whole state goes in a task of its own: the server terminates a job when one transaction takes more than 4 MiB.
@@ -166,6 +168,12 @@ class JobRun {
   #show(status: JobStatus): void {
     const { definition, missingSearchAttributes } = this.#state.job;
     this.#visibility.show(status, definition, missingSearchAttributes.length === 0, Date.now());
+  }
+
+  #tellDeeds(): void {
+    const jobId = this.#jobId;
+    for (const { n, ...entry } of this.#state.audit.takeUntold())
+      tellDeed(n, { kind: 'job', target: jobId, jobId, ...entry });
   }
 
   #applyEdit(): void {

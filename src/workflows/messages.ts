@@ -51,26 +51,26 @@ export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recover
 /** The settings that a job sends by, for a sample and an export; null before it has begun. It contains the whole webhook URL. */
 export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
-// The public messages of a dead letter, for the Temporal UI too: each may be signalled without an argument.
+// The public messages of a dead letter, for the Temporal UI too: each may be signalled without an argument, or told who asks as its second one.
 
 /** To a dead letter: send it after all. */
-export const redeliverSignal = defineSignal<[RedeliverRequest?]>('redeliver');
+export const redeliverSignal = defineSignal<[RedeliverRequest?, By?]>('redeliver');
 /** To a dead letter: it is no longer wanted. */
-export const discardSignal = defineSignal('discard');
+export const discardSignal = defineSignal<[nothing?: object, by?: By]>('discard');
 
 export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
 
-// The public messages of a watch. Each update answers at once with its new status.
+// The public messages of a watch. Each update answers at once with its new status, and may be told who asks as its second argument.
 
 export const watchStatusQuery = defineQuery<WatchStatus>('status');
 /** Change how it watches, from the next round on; a new interval counts from the last round. */
-export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange]>('change');
+export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange, By?]>('change');
 /** Start a round now, or right after the current one. */
-export const startRoundUpdate = defineUpdate<WatchStatus>('now');
+export const startRoundUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('now');
 /** Accept the held exits: they are right. */
-export const acceptHeldUpdate = defineUpdate<WatchStatus>('accept');
+export const acceptHeldUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('accept');
 /** Stop the watch, after a round that is being published. */
-export const stopWatchUpdate = defineUpdate<WatchStatus>('stop');
+export const stopWatchUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('stop');
 
 // Between the workflows and activities of one job; not for others.
 

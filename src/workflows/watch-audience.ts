@@ -8,7 +8,9 @@ import {
   proxyActivities,
   setCurrentDetails,
   uuid4,
+  workflowInfo,
 } from '@temporalio/workflow';
+import type { AuditAction, By, LoggedDeed } from '../contract/audit.ts';
 import type { Activities } from '../contract/ports.ts';
 import type {
   PublishReport,
@@ -16,12 +18,13 @@ import type {
   ScanReport,
   SnapshotRef,
   WatchChange,
+  WatchOptions,
   WatchPhase,
   WatchState,
   WatchStatus,
 } from '../contract/watch.ts';
 import { refuseNewer } from '../domain/errors.ts';
-import { readNothing, readWatchChange } from '../domain/requests.ts';
+import { readBy, readNothing, readWatchChange, takeBy } from '../domain/requests.ts';
 import {
   describeWatch,
   mayBePublished,
@@ -32,6 +35,7 @@ import {
 } from '../domain/watch.ts';
 import { watchDetails } from '../domain/watch-rows.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
+import { tellDeed } from './deeds.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import {
   acceptHeldUpdate,
@@ -71,11 +75,16 @@ const REASON_LENGTH = 500;
 /** Every scan begins by removing these, so older ones have already been removed. */
 const OBSOLETE_KEPT = 100;
 
+function changeIn(args: readonly unknown[]): WatchChange {
+  return readOrRefuse(readWatchChange(takeBy(args).rest), 'InvalidWatch');
+}
+
 /** One run of a watch: its state, and its next step. */
 class WatchRun {
   #state: WatchState;
   #phase: WatchPhase = 'waiting';
   #isWanted = false;
+  #deeds = 0;
   isStopped = false;
 
   constructor(state: WatchState) {
@@ -83,42 +92,49 @@ class WatchRun {
     answerQuery(watchStatusQuery, 0, 'The status of the watch.', () => this.status());
     answerUpdate(changeWatchUpdate, {
       description: 'Changes settings: {"everyMs": 300000}. Other settings stay as they are.',
-      check: (args) => readOrRefuse(readWatchChange(args), 'InvalidWatch'),
-      answer: (args) => this.#change(readOrRefuse(readWatchChange(args), 'InvalidWatch')),
+      check: changeIn,
+      answer: (args) => this.#change(changeIn(args), takeBy(args).by),
     });
-    const nothing = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(args), 'InvalidWatch');
-    answerUpdate(startRoundUpdate, {
-      description: 'Starts a round now, or right after the current one.',
-      check: nothing,
-      answer: (args) => {
-        nothing(args);
-        return this.#want();
-      },
+    const answer = (update: typeof stopWatchUpdate, description: string, act: (by: By) => WatchStatus): void => {
+      const check = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(takeBy(args).rest), 'InvalidWatch');
+      const checked = (args: readonly unknown[]): WatchStatus => {
+        check(args);
+        return act(takeBy(args).by);
+      };
+      answerUpdate(update, { description, check, answer: checked });
+    };
+    answer(startRoundUpdate, 'Starts a round now, or right after the current one.', (by) => {
+      this.tell('start-round', by);
+      return this.#want();
     });
-    answerUpdate(acceptHeldUpdate, {
-      description: 'Accepts the held exits, and starts the round that publishes them.',
-      check: nothing,
-      answer: (args) => {
-        nothing(args);
-        if (this.#state.held === undefined) return this.status();
-        this.#set({ isAccepted: true });
-        return this.#want();
-      },
+    answer(acceptHeldUpdate, 'Accepts the held exits, and starts the round that publishes them.', (by) => {
+      if (this.#state.held === undefined) return this.status();
+      this.tell('accept', by);
+      this.#set({ isAccepted: true });
+      return this.#want();
     });
-    answerUpdate(stopWatchUpdate, {
-      description: 'Stops the watch, after a round that is being published.',
-      check: nothing,
-      answer: (args) => {
-        nothing(args);
-        this.isStopped = true;
-        return this.status();
-      },
+    answer(stopWatchUpdate, 'Stops the watch, after a round that is being published.', (by) => {
+      this.tell('stop', by);
+      this.isStopped = true;
+      return this.status();
     });
   }
 
-  #change(change: WatchChange): WatchStatus {
-    const options = { ...this.#state.options, ...change };
+  /** Tells the delivery log what somebody did. */
+  tell(action: AuditAction, by: By, more: Pick<LoggedDeed, 'changes'> = {}): void {
+    tellDeed(++this.#deeds, { kind: 'watch', target: this.#state.audience.slug, ...by, action, ...more });
+  }
+
+  #change(change: WatchChange, by: By): WatchStatus {
+    const before = this.#state.options;
+    const options = { ...before, ...change };
     const { last, trouble } = this.#state;
+    const given = Object.keys(change) as (keyof WatchOptions)[]; // They were checked.
+    const changes = given.flatMap((field) => {
+      const [from, to] = [before[field], options[field]];
+      return from === to ? [] : [{ field, from, to }];
+    });
+    if (changes.length > 0) this.tell('change', by, { changes });
     this.#set({ options });
     if (last !== undefined && trouble === undefined && this.#state.nextAt !== undefined)
       this.#set({ nextAt: nextRoundAt(Date.parse(last.at), options.everyMs, Date.now()) });
@@ -349,10 +365,12 @@ const TURNS_PER_RUN = 100;
 /**
  * Watches one audience: each round scans its members, compares them with the last snapshot, and publishes the enters and exits to every running job
  * that subscribes. The activities keep the members on disk; only this workflow knows which snapshot counts.
+ * @param by who started it: not for the runs after the first.
  */
-export async function watchAudience(state: WatchState): Promise<WatchStatus> {
+export async function watchAudience(state: WatchState, by?: By): Promise<WatchStatus> {
   refuseNewer('The state of this watch', state);
   const run = new WatchRun(state);
+  if (workflowInfo().continuedFromExecutionRunId === undefined) run.tell('start', readBy(by));
   for (let turns = 0; ; turns++) {
     await run.untilDue();
     if (run.isStopped) break;

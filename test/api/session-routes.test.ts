@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { ApiServer, ApiServerOptions } from '../../src/api/api-server.ts';
 import { IDLE_MS, LONGEST_MS } from '../../src/api/callers.ts';
+import type { LoggedDeed } from '../../src/contract/audit.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { type Answered, apiWithoutTemporal, askOf } from './an-api.ts';
@@ -174,6 +175,21 @@ describe('signing in', () => {
       body: { code: 'TooManySignIns' },
     });
     expect((await signedIn(api, { key: boss.secret })).status).toBe(200);
+  });
+
+  test('[S39] who signs in and out is told, and refused sign-ins until they have to wait', async () => {
+    const told: LoggedDeed[] = [];
+    const api = await anApi(KEYS, { now: () => 1_800_000_000_000, onDeed: (deed) => told.push(deed) });
+    const { cookie } = await signedIn(api, { key: viewer.secret });
+    for (const own of [{ cookie }, { cookie }])
+      await askOf(api, '/v1/session', { method: 'DELETE', headers: { ...CONSOLE, ...own } });
+    for (let i = 0; i < 30; i++) await signedIn(api, { key: newApiKey().secret });
+    const common = { at: '2027-01-15T08:00:00.000Z', kind: 'session', target: 'console', door: 'console' };
+    expect(told).toEqual([
+      { ...common, action: 'sign-in', who: 'viewer' },
+      { ...common, action: 'sign-out', who: 'viewer' },
+      ...Array.from({ length: 10 }, () => ({ ...common, action: 'refuse-sign-in' })),
+    ]);
   });
 
   test.each([

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { storedDeed } from '../../src/delivery-log/deeds.ts';
 import { LogWriter } from '../../src/delivery-log/log-writer.ts';
 import { openDeliveryStore, readableLog } from '../../src/delivery-log/open-log.ts';
 import { until } from '../support/patience.ts';
@@ -56,6 +57,25 @@ test('each attempt is a log record of its own, in the trace of its trigger, and 
   expect(values).not.toHaveProperty('error.type');
   expect(collector.headers[0]).toMatchObject({ 'x-api-key': 'secret', 'content-type': 'application/json' });
   expect(collector.bodies[0]).not.toContain('secret');
+});
+
+test('a deed is a log record with who, what and why', async () => {
+  const collector = await startCollector();
+  const store = storeAt(collector.url);
+  const at = '2026-11-30T12:00:00.123Z';
+  const by = { who: 'ops', door: 'api', reason: 'it moves' } as const;
+  const deed = storedDeed('run 1', { at, kind: 'job', target: 'crm', jobId: 'crm', action: 'pause', ...by }, undefined);
+  await store.write({ number: 1, rows: [], deeds: [deed], dropped: 0 });
+  await store.close();
+  const [told] = recordsIn(collector.bodies[0] ?? '');
+  expect(told).toMatchObject({ timeUnixNano: `${Date.parse(at)}000000`, body: { stringValue: 'job crm: pause' } });
+  const values = Object.fromEntries((told?.attributes ?? []).map(({ key, value }) => [key, value['stringValue']]));
+  expect(values).toMatchObject({
+    'triggers.job_id': 'crm',
+    'triggers.who': 'ops',
+    'triggers.door': 'api',
+    'triggers.reason': 'it moves',
+  });
 });
 
 test('a large batch goes in several requests', async () => {

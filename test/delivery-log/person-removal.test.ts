@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import type { StoredRow } from '../../src/delivery-log/log-writer.ts';
+import type { StoredRow } from '../../src/delivery-log/delivery-store.ts';
 import {
   type LogPlace,
   openDeliveryReader,

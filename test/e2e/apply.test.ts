@@ -334,7 +334,7 @@ test('an apply that fails halfway says what was done, where it failed and what w
   // As if somebody else started it meanwhile.
   await lab.jobs.start(simple(), { jobId: second });
   const shown = plan.jobs.map((job) => shownJob(job, undefined));
-  const error: unknown = await carryOut(lab.jobs, plan.jobs, shown).catch((thrown: unknown) => thrown);
+  const error: unknown = await carryOut(lab.jobs, plan.jobs, shown, 'why').catch((thrown: unknown) => thrown);
   const { terminal, err } = aTerminal();
   expect(reportFailure(error, terminal, true)).toBe(1);
   expect(JSON.parse(err.join('\n'))).toMatchObject({

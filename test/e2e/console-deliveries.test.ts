@@ -175,6 +175,23 @@ describeWithBrowser('the deliveries in the console', () => {
     await context.close();
   });
 
+  test('shows who did what to everything, and to a job', async () => {
+    await lab.jobs.pause(job, { by: { who: 'ada', door: 'client' }, reason: SCRIPT });
+    await lab.jobs.resume(job);
+    await until(async () => (await deliveries.deeds({ jobId: job }, 10)).entries.length >= 3);
+    const { page, context } = await browser.open(api.url);
+    await page.getByRole('link', { name: 'History' }).click();
+    await page.getByRole('row', { name: new RegExp(`ada client ${job} paused <img`) }).waitFor();
+    await page.goto(`${api.url}/jobs/${job}`);
+    await page.getByRole('link', { name: 'Everything in the delivery log' }).click();
+    await page.getByRole('heading', { name: `History of ${job}` }).waitFor();
+    await page.getByRole('row').nth(3).waitFor();
+    expect(await page.getByRole('row').count()).toBe(4);
+    expect(await page.evaluate<string>('document.title')).not.toBe('taken');
+    await looked(page, 'history');
+    await context.close();
+  });
+
   test('downloads what was found', async () => {
     const { page, context } = await browser.open(`${api.url}/deliveries?job=made-up&user=p7`);
     const downloading = page.waitForEvent('download');

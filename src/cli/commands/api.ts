@@ -1,3 +1,5 @@
+import type { LogMetadata } from '@temporalio/common';
+import { randomUUID } from 'node:crypto';
 import {
   type ApiConfig,
   configuredApi,
@@ -5,9 +7,12 @@ import {
   configuredTaskQueue,
   configWarnings,
 } from '../../config/config.ts';
-import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
+import type { DeliveryLogConfig } from '../../config/delivery-log-config.ts';
+import { storedDeed } from '../../delivery-log/deeds.ts';
+import { openDeliveryReader, openLogWriter, readableLog } from '../../delivery-log/open-log.ts';
+import { sealingWith } from '../../temporal/sealed-text.ts';
 import { command } from '../command.ts';
-import { configuredReader } from '../delivery-log.ts';
+import { configuredLog } from '../delivery-log.ts';
 import { portNumber, webUrl } from '../options.ts';
 import { aborted, interruption, listening, type Terminal } from '../terminal.ts';
 import type { ApiServer } from '../../api/api-server.ts';
@@ -33,7 +38,7 @@ serves only this machine.`,
       payloadKeys: configuredPayloadKeys(),
       taskQueue,
       read: () => configuredApi(),
-      deliveries: configuredReader(),
+      deliveryLog: configuredLog(),
       host,
       port,
       temporalUiUrl: temporalUi,
@@ -66,8 +71,7 @@ export async function serveApi(options: {
   readonly payloadKeys: readonly string[];
   readonly taskQueue: string;
   readonly read: () => ApiConfig;
-  /** Is closed with the API. */
-  readonly deliveries: DeliveryReader | undefined;
+  readonly deliveryLog: DeliveryLogConfig | undefined;
   readonly host: string;
   readonly port: number;
   /** The option that sets the port. */
@@ -76,7 +80,7 @@ export async function serveApi(options: {
   readonly temporalUiUrl?: string | undefined;
   readonly terminal: Terminal;
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
-  const { connection, payloadKeys, taskQueue, read, deliveries, host, port, portOption = '--port', terminal } = options;
+  const { connection, payloadKeys, taskQueue, read, deliveryLog: place, host, port, terminal } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../../client/connect.ts'),
     import('../../client/export-jobs.ts'),
@@ -84,6 +88,12 @@ export async function serveApi(options: {
     import('../../worker/log.ts'),
   ]);
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
+  const logged = (level: 'warn' | 'info') => (message: string, fields?: LogMetadata) =>
+    log[level]({ err: fields?.['error'] }, message);
+  const sealing = sealingWith(payloadKeys);
+  const readable = readableLog(place);
+  const deliveries = readable && openDeliveryReader(readable, sealing);
+  const deeds = place && openLogWriter(place, { log: { warn: logged('warn'), info: logged('info') } });
   const connect = connection ?? loadConnectConfig();
   const temporalWorkflowsUrl = workflowsIn(options.temporalUiUrl, connect);
   const { client, close, abandon } = await connectClient(connect, payloadKeys);
@@ -100,13 +110,14 @@ export async function serveApi(options: {
         keys,
         ingests,
         deliveries,
+        onDeed: (deed) => deeds?.addDeed(storedDeed(randomUUID(), deed, sealing.seal)),
         host,
         port,
         log,
         temporalWorkflowsUrl,
         configProblem,
       }),
-      { host, port, option: portOption },
+      { host, port, option: options.portOption ?? '--port' },
     );
     const timer = setInterval(() => {
       try {
@@ -126,6 +137,7 @@ export async function serveApi(options: {
       close: async () => {
         clearInterval(timer);
         await server.close();
+        await deeds?.close();
         await deliveries?.close();
         await abandon();
       },

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
+import { MOST_REASON } from '../../domain/requests.ts';
 import { counted, printable } from '../../domain/shown.ts';
 import { confirmed, confirmLoss, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
@@ -19,12 +20,17 @@ export const applyCommand = command({
       .option('--dry-run', 'only show what would be done')
       .option('--prune', 'stop the jobs of this task queue that have no file; they send waiting triggers first')
       .option('--force', 'with --prune: even if it stops most jobs, or the folder has none of the running ones')
+      .option('--reason <text>', 'why, as "triggers history" tells it; default: "apply FOLDER"')
       .option('--yes', 'do not ask; required without a terminal if jobs stop or people are skipped'),
   json: ': all jobs, with what was done about each',
   notes: `A field missing from a file gets its default. If one job cannot be applied, none
 is changed. Applying twice changes nothing.`,
   examples: ['triggers apply jobs --dry-run', 'triggers apply jobs --prune'],
-  async run([folder], { dryRun, prune, force, yes }, { terminal, json, print }) {
+  async run(
+    [folder],
+    { dryRun, prune, force, yes, reason = `apply ${folder}`.slice(0, MOST_REASON) },
+    { terminal, json, print },
+  ) {
     if (force === true && prune !== true) throw new UsageError('--force needs --prune.');
     const files = readJobFiles(folder);
     await withJobs(async (jobs) => {
@@ -39,7 +45,7 @@ is changed. Applying twice changes nothing.`,
       if (!json) for (const line of planLines(shown, terminal.columns)) terminal.err(line);
       if (refusal !== undefined) throw refusal;
       await confirmPlan(shown, { terminal, yes: yes === true, json });
-      await carryOut(jobs, planned, shown);
+      await carryOut(jobs, planned, shown, reason);
       print({ dryRun: false, jobs: shown }, () => countsText(shown, 'was'));
     });
   },
@@ -154,6 +160,7 @@ export async function carryOut(
   jobs: ExportJobs,
   planned: readonly PlannedJob[],
   shown: readonly ShownJob[],
+  reason: string,
 ): Promise<void> {
   let areListed = false;
   for (const [place, job] of planned.entries()) {
@@ -162,7 +169,7 @@ export async function carryOut(
         await untilListed(jobs, planned);
         areListed = true;
       }
-      await carryOutOne(jobs, job);
+      await carryOutOne(jobs, job, reason);
     } catch (error) {
       const isWork = ({ action }: ShownJob): boolean => action !== 'unchanged';
       const failed = shown[place];
@@ -196,22 +203,22 @@ async function untilListed(jobs: ExportJobs, planned: readonly PlannedJob[]): Pr
   }
 }
 
-async function carryOutOne(jobs: ExportJobs, job: PlannedJob): Promise<void> {
+async function carryOutOne(jobs: ExportJobs, job: PlannedJob, reason: string): Promise<void> {
   const { jobId } = job;
   switch (job.action) {
     case 'create':
-      await jobs.start(job.definition, { jobId });
+      await jobs.start(job.definition, { jobId, reason });
       return;
     case 'change': {
       // The person has seen and accepted a change that leaves people out. One that leaves people out only now was not shown.
       const isMeant = async (): Promise<boolean> => await Promise.resolve(job.loss !== undefined);
-      const edited = await jobs.edit(jobId, job.edit, { isMeant });
+      const edited = await jobs.edit(jobId, job.edit, { isMeant, reason });
       if (edited === undefined)
         throw new RequestRefused(jobId, 'A backfill has begun meanwhile, and the change would leave people out of it.');
       return;
     }
     case 'stop':
-      await jobs.stop(jobId);
+      await jobs.stop(jobId, {}, { reason });
       return;
     case 'unchanged':
       return;

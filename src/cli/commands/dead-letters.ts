@@ -17,7 +17,7 @@ import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
 import { hasDeliveryLog } from '../delivery-log.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
-import { countingNumber, pastTime, redeliveryRate } from '../options.ts';
+import { countingNumber, pastTime, REASON, redeliveryRate } from '../options.ts';
 import { interruption, type Paint, plain, spinnerOn, type Style, type Terminal } from '../terminal.ts';
 import { count, field, fromNow, sentences, wrap } from '../text.ts';
 import { ATTEMPT_CODES, failureInWords } from '../../domain/verdict.ts';
@@ -194,17 +194,18 @@ const redeliverCommand = command({
       .option('--limit <n>', 'at most this many, oldest triggers first', countingNumber)
       .option('--rate <n/s>', 'at most this many per second', redeliveryRate)
       .option('--dry-run', 'only show what would be redelivered')
+      .option(...REASON)
       .option(...YES),
   json: ': one dead letter a line, with a failure if it was not redelivered; stderr shows the extent first',
   examples: [
     'triggers dead-letters redeliver 36e243f8fd8f4530bbd330fa7fb1a685-0',
     'triggers dead-letters redeliver --job vip-to-crm --limit 100 --rate 10/s --yes',
   ],
-  async run([id], { yes, all, force, limit, rate, dryRun, ...filter }, { terminal, json }) {
+  async run([id], { yes, all, force, limit, rate, dryRun, reason, ...filter }, { terminal, json }) {
     const which = whichFrom(id, all, filter);
     if (id !== undefined && (limit ?? rate) !== undefined)
       throw new UsageError('--limit and --rate are about many dead letters, not about one.');
-    const few = definedOf({ limit, perSecond: rate });
+    const few = definedOf({ limit, perSecond: rate, reason });
     const asking = { json, yes: yes === true, isDry: dryRun === true };
     await decide(terminal, { ...REDELIVERING, ...asking }, (deadLetters, options) =>
       deadLetters.redeliver(which, { ...options, ...few, force: force === true }),
@@ -224,16 +225,17 @@ const discardCommand = command({
     filterWords(it)
       .argument(...ONE)
       .option('--all', 'all of them')
+      .option(...REASON)
       .option(...YES),
   json: ': one dead letter a line, with a failure if it was not discarded; stderr shows the extent first',
   examples: [
     'triggers dead-letters discard 36e243f8fd8f4530bbd330fa7fb1a685-0',
     'triggers dead-letters discard --job vip-to-crm --older-than 7d --yes',
   ],
-  async run([id], { yes, all, ...filter }, { terminal, json }) {
+  async run([id], { yes, all, reason, ...filter }, { terminal, json }) {
     const which = whichFrom(id, all, filter);
     await decide(terminal, { ...DISCARDING, json, yes: yes === true, isDry: false }, (deadLetters, options) =>
-      deadLetters.discard(which, options),
+      deadLetters.discard(which, { ...options, reason }),
     );
   },
 });

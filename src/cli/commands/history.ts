@@ -1,21 +1,39 @@
 import { command, withJobs } from '../command.ts';
+import { withDeliveryLog } from '../delivery-log.ts';
+import { countingNumber, pastTime } from '../options.ts';
 import { historyLines } from '../render-jobs.ts';
-import { tableColumns } from '../text.ts';
+import { count, sentences, tableColumns } from '../text.ts';
+
+const DEFAULT_LIMIT = 50;
 
 export const historyCommand = command({
   name: 'history',
-  description: 'show what was done to a job, newest first: who, by which door, why, and what changed',
-  takes: (it) => it.argument('<job>', 'id of the job'),
+  description: 'show what was done, newest first: who, by which door, why, and what changed',
+  takes: (it) =>
+    it
+      .argument('[job]', 'only to this job')
+      .option('--who <name>', 'only by this person or API key, as it shows them')
+      .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
+      .option('--until <time>', 'before then', pastTime)
+      .option('--limit <count>', `how many (default: ${DEFAULT_LIMIT})`, countingNumber),
   json: ': one entry a line',
-  notes: `A job knows the last 50 or fewer. Times are UTC. Only the API proves who asked;
-the other doors say it. Take an edit back with: triggers edit JOB --to-revision N`,
-  examples: ['triggers history vip-to-crm'],
-  async run([job], _options, { terminal, printEach }) {
-    const entries = await withJobs((jobs) => jobs.history(job));
+  notes: `A job knows the last 50 or fewer. With an option, or without a job, it reads the
+delivery log, which has all. Times are UTC. Only the API proves who asked; the
+other doors say it. Take an edit back with: triggers edit JOB --to-revision N`,
+  examples: ['triggers history vip-to-crm', 'triggers history --since 7d --who ops'],
+  async run([job], { who, since, until, limit }, { terminal, json, printEach }) {
+    const most = limit ?? DEFAULT_LIMIT;
+    const filter = { jobId: job, who, since: since?.toISOString(), until: until?.toISOString() };
+    const isAsJobKnows = job !== undefined && [who, since, until, limit].every((option) => option === undefined);
+    const entries = isAsJobKnows
+      ? await withJobs((jobs) => jobs.history(job))
+      : (await withDeliveryLog((reader) => reader.deeds(filter, most))).entries;
     printEach(entries, () =>
       entries.length === 0
-        ? 'Nothing is known yet: the job has not begun.'
+        ? 'Nothing is known.'
         : historyLines(entries, { ...terminal, columns: tableColumns(terminal) }),
     );
+    if (entries.length === most && !json)
+      terminal.err(sentences(`These are the newest ${count(most)}; see more with --limit.`, terminal));
   },
 });

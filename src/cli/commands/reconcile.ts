@@ -9,6 +9,7 @@ import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { openFile } from '../files.ts';
+import { REASON } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 
@@ -28,6 +29,7 @@ export const reconcileCommand = command({
       .option('--audience <slug>', "which of the job's audiences the list is about; default: the only one")
       .option('--dry-run', 'only show what would be sent')
       .option('--force', 'send the difference even if the list looks wrong')
+      .option(...REASON)
       .option('--yes', 'do not ask; required without a terminal'),
   json: ': the difference, and the status once it is being sent',
   notes: `Sends enters for members missing from the list, and exits for people on it who
@@ -38,10 +40,10 @@ are not members. It runs as a backfill: triggers backfill JOB --pause, --resume,
     'triggers reconcile vip-to-crm --they-have members.txt --yes',
   ],
   async run([job], options, { terminal, json, print }) {
-    const { theyHave, audience, dryRun = false, force = false, yes = false } = options;
+    const { theyHave, audience, reason, dryRun = false, force = false, yes = false } = options;
     if (theyHave === undefined) throw new UsageError("Give the endpoint's list: --they-have <file>");
     const list = readTheirList(theyHave === '-' ? terminal.stdin : openFile(theyHave), listOptions(theyHave, options));
-    const stage = { terminal, json, audience, dryRun, force, yes };
+    const stage = { terminal, json, audience, reason, dryRun, force, yes };
     // An open standard input would keep the process alive after an interruption.
     const result = await withJobs((jobs) => reconcile(jobs, job, list, stage)).finally(() => terminal.stdin.destroy());
     print(result, () => doneText(job, result));
@@ -69,6 +71,7 @@ interface Stage {
   readonly terminal: Terminal;
   readonly json: boolean;
   readonly audience: string | undefined;
+  readonly reason: string | undefined;
   readonly dryRun: boolean;
   readonly force: boolean;
   readonly yes: boolean;
@@ -87,7 +90,7 @@ async function reconcile(
   jobs: ExportJobs,
   job: string,
   list: AsyncIterable<string>,
-  { terminal, json, audience, dryRun, force, yes }: Stage,
+  { terminal, json, audience, reason, dryRun, force, yes }: Stage,
 ): Promise<Reconciled> {
   const stop = interruption();
   const spinner = spinnerOn(terminal, json);
@@ -111,7 +114,7 @@ async function reconcile(
       if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(difference)} would be sent.`);
       const question = `Send ${extent(difference)} to ${job}?`;
       if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new UserAborted('Nothing was sent.');
-      return { difference, status: await jobs.reconcile(job, difference, { force }) };
+      return { difference, status: await jobs.reconcile(job, difference, { force, reason }) };
     } catch (error) {
       if (isNotSent(error)) await jobs.forget(job, difference).catch(() => undefined);
       throw error;

@@ -5,8 +5,6 @@ import type { ConnectConfig } from '../../client/connect.ts';
 import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
 import { deliveryLogIn } from '../../config/delivery-log-config.ts';
 import { shownSource } from '../../config/source-config.ts';
-import { openDeliveryReader, readableLog } from '../../delivery-log/open-log.ts';
-import { sealingWith } from '../../temporal/sealed-text.ts';
 import { EXPORT_JOB } from '../../domain/names.ts';
 import type { LocalTemporal } from '../../local/temporal-server.ts';
 import { command } from '../command.ts';
@@ -56,13 +54,12 @@ export const upCommand = command({
       // A server of our own has them from its start.
       if (server.local === undefined) await registerAttributes(server.connection, note);
       const { connection } = server;
-      const log = readableLog(config.deliveryLog);
       const api = await serveApi({
         connection,
         payloadKeys: config.payloadKeys,
         taskQueue: config.taskQueue,
         read: readConfig,
-        deliveries: log && openDeliveryReader(log, sealingWith(config.payloadKeys)),
+        deliveryLog: config.deliveryLog,
         host: '127.0.0.1',
         port: apiPort,
         portOption: '--api-port',

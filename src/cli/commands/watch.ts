@@ -1,11 +1,11 @@
 import { definedOf } from '../../domain/json.ts';
-import type { ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
+import type { DeedOptions, ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/shown.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, type Invocation, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
-import { percent, timeSpan } from '../options.ts';
+import { percent, REASON, timeSpan } from '../options.ts';
 import { settingsText, stopLoss } from '../../domain/watch-rows.ts';
 import { watchLines } from '../render-watches.ts';
 import { sentences } from '../text.ts';
@@ -35,12 +35,13 @@ export const watchCommand = command({
       .option('--now', 'start a round now')
       .option('--accept', 'accept the held exits')
       .option('--stop', 'stop the watch')
+      .option(...REASON)
       .option('--yes', 'do not ask before --stop; required without a terminal if changes are lost'),
   json: ': one watch a line',
   notes: `To change a watch, run it again with other options. Costs, delay and limits:
 docs/watch.md`,
   examples: ['triggers watch vip newsletter --every 5m', 'triggers watch --list'],
-  async run([audiences], { list, yes, ...flags }, invocation) {
+  async run([audiences], { list, yes, reason, ...flags }, invocation) {
     const { isGiven, json, print, terminal } = invocation;
     const actions = ACTIONS.filter((action) => flags[action] === true);
     const options = optionsFrom({
@@ -55,14 +56,14 @@ docs/watch.md`,
     await withJobs(async (jobs) => {
       if (list === true) return await showAll(jobs, invocation);
       const [action] = actions;
-      if (action === undefined) return await start(jobs, audiences, options, invocation);
+      if (action === undefined) return await start(jobs, audiences, options, { reason }, invocation);
       if (action === 'stop') {
         const statuses = await Promise.all(audiences.map((audience) => jobs.watches.status(audience)));
         const losses = statuses.map(stopLoss).filter((loss) => loss !== '');
         await confirmLoss(losses.join('\n'), 'Stop it?', { terminal, json, yes: yes === true });
       }
       for (const audience of audiences) {
-        const status = await ask(jobs, audience, action);
+        const status = await ask(jobs, audience, action, { reason });
         print(status, () => doneText(status, action));
       }
     });
@@ -84,9 +85,10 @@ async function start(
   jobs: ExportJobs,
   audiences: readonly string[],
   options: WatchOptionsInput,
+  deed: DeedOptions,
   { terminal, json, print }: Invocation,
 ): Promise<void> {
-  for (const { isNew, status, warnings } of await jobs.watches.start(audiences, options)) {
+  for (const { isNew, status, warnings } of await jobs.watches.start(audiences, options, deed)) {
     print({ isNew, ...status, warnings }, () => startedText(isNew, status));
     if (!json) for (const warning of warnings) terminal.err(sentences(`Warning: ${printable(warning)}`, terminal));
   }
@@ -106,14 +108,14 @@ export function startedText(
   return `Watching ${audience.slug} ${every}. ${first} Follow it with: triggers watch --list`;
 }
 
-async function ask(jobs: ExportJobs, audience: string, action: Action): Promise<WatchStatus> {
+async function ask(jobs: ExportJobs, audience: string, action: Action, deed: DeedOptions): Promise<WatchStatus> {
   switch (action) {
     case 'now':
-      return await jobs.watches.startRound(audience);
+      return await jobs.watches.startRound(audience, deed);
     case 'accept':
-      return await jobs.watches.accept(audience);
+      return await jobs.watches.accept(audience, deed);
     default:
-      return await jobs.watches.stop(audience);
+      return await jobs.watches.stop(audience, deed);
   }
 }
 

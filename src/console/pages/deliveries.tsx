@@ -6,7 +6,7 @@ import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { shownCount } from '../../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
-import { AttemptCells, JobLink, TriggerRows } from '../about.tsx';
+import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
 import { Copy, Dialog, Empty, Failure, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -62,17 +62,7 @@ export function DeliveriesPage(): JSX.Element {
   const live = isLive && canBeLive ? path({ since: undefined }, 'stream') : undefined;
   const listPath = path({ limit: PAGE_ROWS });
   const list = useFetched<Page>(listPath);
-  if (list.failure?.code === 'NoDeliveryLog')
-    return (
-      <Empty title="There is no delivery log" isPage>
-        <p>
-          <code>triggers up</code> keeps one by itself; otherwise, name a PostgreSQL database as{' '}
-          <code>deliveryLog</code> in the configuration of the workers and of this API (
-          <code>docs/delivery-log.md</code>
-          ). A log in a collector is read there.
-        </p>
-      </Empty>
-    );
+  if (list.failure?.code === 'NoDeliveryLog') return <NoLog />;
   return (
     <>
       <div class="page-head">

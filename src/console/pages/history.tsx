@@ -1,11 +1,14 @@
 import type { JSX } from 'preact';
-import type { AuditEntry } from '../../contract/audit.ts';
+import { useLocation } from 'preact-iso';
+import type { AuditEntry, DeedPage, LoggedDeed } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import { ALIKE, deedInWords } from '../../domain/audit-words.ts';
+import { ALIKE, deedInWords, targetInWords } from '../../domain/audit-words.ts';
+import { JobLink, NoLog } from '../about.tsx';
 import { pathOf, useFetched } from '../api.ts';
-import { Clipped, Head, Loading, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
 
 const HISTORY_MS = 5_000;
+const MOST_ENTRIES = 500;
 
 /** Who did what to a job, and why. */
 export function History({ status: { jobId } }: { readonly status: JobStatus }): JSX.Element {
@@ -15,26 +18,55 @@ export function History({ status: { jobId } }: { readonly status: JobStatus }): 
     <section class="panel" aria-labelledby="history">
       <header>
         <h2 id="history">History</h2>
+        <a href={`/history?job=${encodeURIComponent(jobId)}`}>Everything in the delivery log</a>
       </header>
       <Unanswered fetched={fetched} />
       {value === undefined && failure === undefined && <Loading what="the history" />}
-      {value !== undefined && (
-        <div class="table-wrap">
-          <table class="lines">
-            <Head columns={['At', 'Who', 'Door', 'What', 'Why']} />
-            <tbody>
-              {value.entries.map((entry) => (
-                <Row key={entry.n} entry={entry} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {value !== undefined && <Entries entries={value.entries} />}
     </section>
   );
 }
 
-function Row({ entry }: { readonly entry: AuditEntry }): JSX.Element {
+/** Who did what to everything, by the delivery log; or to the job that the page's address names. */
+export function HistoryPage(): JSX.Element {
+  const { job: jobId, who } = useLocation().query;
+  const title = jobId === undefined ? 'History' : `History of ${jobId}`;
+  usePageTitle(title);
+  const fetched = useFetched<DeedPage>(pathOf(['history'], { jobId, who, limit: MOST_ENTRIES }));
+  const { value, failure } = fetched;
+  if (failure?.code === 'NoDeliveryLog') return <NoLog />;
+  return (
+    <>
+      <div class="page-head">
+        <h1>
+          <Clipped text={title} most={80} />
+        </h1>
+      </div>
+      <Unanswered fetched={fetched} />
+      {value === undefined && failure === undefined && <Loading what="the history" />}
+      {value !== undefined && <Entries entries={value.entries} />}
+      {value?.next !== undefined && <p>These are the newest {MOST_ENTRIES}.</p>}
+    </>
+  );
+}
+
+function Entries({ entries }: { readonly entries: readonly (AuditEntry | LoggedDeed)[] }): JSX.Element {
+  const on = entries.some((entry) => 'kind' in entry) ? ['On'] : [];
+  return (
+    <div class="table-wrap">
+      <table class="lines">
+        <Head columns={['At', 'Who', 'Door', ...on, 'What', 'Why']} />
+        <tbody>
+          {entries.map((entry, i) => (
+            <Row key={i} entry={entry} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ entry }: { readonly entry: AuditEntry | LoggedDeed }): JSX.Element {
   const { at, who, door, reason, changes = [] } = entry;
   return (
     <tr>
@@ -45,6 +77,11 @@ function Row({ entry }: { readonly entry: AuditEntry }): JSX.Element {
         {who === undefined ? <span class="quiet">unknown</span> : <Clipped text={who} most={60} />}
       </td>
       <td data-name="Door">{door}</td>
+      {'kind' in entry && (
+        <td data-name="On">
+          {entry.kind === 'job' ? <JobLink jobId={entry.target} /> : <Clipped text={targetInWords(entry)} most={60} />}
+        </td>
+      )}
       <td data-name="What">
         {deedInWords(entry)}
         {changes.map(({ field, from, to }) => (

@@ -16,6 +16,8 @@ export interface CarriedAudit {
   readonly next: number;
   readonly entries: readonly AuditEntry[];
   readonly replaced: readonly Replaced[];
+  /** The number of the last entry that the delivery log was told; absent: none. */
+  readonly told?: number;
 }
 
 const MOST_ENTRIES = 50;
@@ -29,6 +31,7 @@ export class AuditLog {
   #next: number;
   #entries: readonly AuditEntry[];
   #replaced: readonly Replaced[];
+  #told: number;
   #bytes: number;
 
   constructor(
@@ -39,6 +42,7 @@ export class AuditLog {
     this.#next = carried.next;
     this.#entries = carried.entries;
     this.#replaced = carried.replaced;
+    this.#told = carried.told ?? 0;
     this.#bytes = jsonBytes(carried);
   }
 
@@ -53,6 +57,15 @@ export class AuditLog {
   keep(revision: number, fields: JobEdit): void {
     this.#replaced = newest([...this.#replaced, { revision, fields }], MOST_ENTRIES, this.#budgets.replacedBytes);
     this.#bytes = jsonBytes(this.carry());
+  }
+
+  /** The entries that the delivery log has yet to be told, oldest first; from then on it has been. */
+  takeUntold(): readonly AuditEntry[] {
+    if (this.#told === this.#next - 1) return [];
+    const untold = this.#entries.filter(({ n }) => n > this.#told);
+    this.#told = this.#next - 1;
+    this.#bytes = jsonBytes(this.carry());
+    return untold;
   }
 
   /** The oldest revision to which `takingBack` knows the way. */
@@ -73,7 +86,7 @@ export class AuditLog {
   }
 
   carry(): CarriedAudit {
-    return { next: this.#next, entries: this.#entries, replaced: this.#replaced };
+    return { next: this.#next, entries: this.#entries, replaced: this.#replaced, told: this.#told };
   }
 
   get bytes(): number {

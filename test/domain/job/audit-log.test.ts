@@ -118,6 +118,27 @@ test('who recovered a job is told, after all that was told before', () => {
   expect(looked).toMatchObject([{ action: 'pause' }]);
 });
 
+test('each entry is there for the delivery log once, in whatever run and after a recovery', () => {
+  const job = new AJob(1);
+  const untold = (state = job.state) => state.audit.takeUntold().map(({ n, action }) => [n, action]);
+  note(job.state, { action: 'pause' }, ADA, job.now);
+  note(job.state, { action: 'resume' }, ADA, job.now);
+  const before = carryJob(job.state);
+  expect(untold()).toEqual([
+    [1, 'pause'],
+    [2, 'resume'],
+  ]);
+  expect(untold()).toEqual([]);
+  job.nextRun();
+  expect(untold()).toEqual([]);
+  const remains = { carried: carryJob(job.state), reports: [], arrivals: [] };
+  expect(untold(recoverJob(remains, false, job.now, ADA))).toEqual([[3, 'recover']]);
+  // A job from before there was a log for them has told none.
+  const { told: _, ...audit } = before.audit ?? job.state.audit.carry();
+  expect(untold(recoverJob({ ...remains, carried: { ...before, audit } }, false, job.now))).toHaveLength(2);
+  expect(job.status.stateBytes).toBeGreaterThanOrEqual(carriedBytes(carryJob(job.state)));
+});
+
 test('the status of a paused job names who paused it, and why', () => {
   const job = new AJob(1);
   pauseJob(job.state, { who: 'ada@laptop', reason: 'their database moves.' });

@@ -1,0 +1,112 @@
+import { afterAll, expect, test } from '@jest/globals';
+import type { LoggedDeed } from '../../src/contract/audit.ts';
+import { storedDeed } from '../../src/delivery-log/deeds.ts';
+import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { TestPostgres } from '../support/postgres.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { afterwards } from '../webhook/a-server.ts';
+import { aDelivery } from './a-delivery.ts';
+
+const postgres = await TestPostgres.start();
+afterAll(async () => await postgres.server.stop());
+
+const DAY_MS = 24 * 3_600_000;
+const KEY = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
+const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+
+const PLACES = {
+  'a file': async () => await Promise.resolve({ folder: tempFolder() }),
+  PostgreSQL: async () => ({ ...SETTINGS, url: (await postgres.database()).url }),
+};
+
+async function logIn(place: Awaited<ReturnType<(typeof PLACES)[keyof typeof PLACES]>>, keys: readonly string[] = []) {
+  let writers = 0;
+  const open = () => {
+    const store = openDeliveryStore({ ...place, retentionDays: 30 }, `writer ${++writers}`);
+    afterwards(async () => await store.close());
+    return store;
+  };
+  const readerWith = (readKeys: readonly string[]) => {
+    const reader = openDeliveryReader(place, sealingWith(readKeys));
+    afterwards(async () => await reader.close());
+    return reader;
+  };
+  const { seal } = sealingWith(keys);
+  const stored = (id: string, deed: LoggedDeed) => storedDeed(id, deed, seal);
+  return await Promise.resolve({ store: open(), open, reader: readerWith(keys), readerWith, stored });
+}
+
+const atOf = (agoMs: number): string => new Date(Date.now() - agoMs).toISOString();
+const pauseOf = (jobId: string, agoMs: number, more: Partial<LoggedDeed> = {}): LoggedDeed => ({
+  at: atOf(agoMs),
+  kind: 'job',
+  target: jobId,
+  jobId,
+  action: 'pause',
+  who: 'ada',
+  door: 'cli',
+  ...more,
+});
+
+for (const [kind, place] of Object.entries(PLACES)) {
+  test(`${kind} tells every deed as it was, newest first and page by page, also without any delivery`, async () => {
+    const { store, reader, stored } = await logIn(await place());
+    const edit = pauseOf('crm', 3_000, {
+      action: 'edit',
+      revision: 2,
+      reason: 'their\u2028database moves ✓',
+      changes: [{ field: 'label', from: 'Before', to: ['"', null, 1] }],
+    });
+    const signIn: LoggedDeed = {
+      at: atOf(2_000),
+      kind: 'session',
+      target: 'console',
+      action: 'sign-in',
+      door: 'console',
+    };
+    const stop = pauseOf('news', 1_000, { action: 'stop', who: 'ops', waiting: 'keep' });
+    const deeds = [edit, signIn, stop].map((deed, i) => stored(`run ${i}`, deed));
+    await store.write({ number: 1, rows: [], deeds, dropped: 0 });
+    const first = await reader.deeds({}, 2);
+    expect(first.entries).toEqual([stop, signIn]);
+    expect(await reader.deeds({}, 2, first.next)).toEqual({ entries: [edit] });
+    const told = async (filter: Parameters<typeof reader.deeds>[0]) => (await reader.deeds(filter, 9)).entries;
+    expect(await told({ jobId: 'crm' })).toEqual([edit]);
+    expect(await told({ onlyJobs: ['news', 'other'] })).toEqual([stop]);
+    expect(await told({ onlyJobs: [] })).toEqual([]);
+    expect(await told({ who: 'ada' })).toEqual([edit]);
+    expect(await told({ since: signIn.at, until: stop.at })).toEqual([signIn]);
+  });
+
+  test(`in ${kind}, a deed that is told twice has one row, as it was told last`, async () => {
+    const { store, reader, stored } = await logIn(await place());
+    const [first, again, later] = [30, 20, 10].map((agoMs) => pauseOf('crm', agoMs, { reason: `${agoMs}` }));
+    const one = stored('run 1', first ?? pauseOf('crm', 0));
+    await store.write({ number: 1, rows: [], deeds: [one, stored('run 1', again ?? pauseOf('crm', 0))], dropped: 0 });
+    expect((await reader.deeds({}, 9)).entries).toEqual([again]);
+    await store.write({ number: 2, rows: [], deeds: [stored('run 1', later ?? pauseOf('crm', 0))], dropped: 0 });
+    await store.write({ number: 2, rows: [], deeds: [one], dropped: 0 });
+    expect((await reader.deeds({}, 9)).entries).toEqual([later]);
+  });
+
+  test(`${kind} keeps deeds for 400 days, although deliveries go sooner`, async () => {
+    const { store, open, reader, stored } = await logIn(await place());
+    const [expired, old] = [pauseOf('crm', 401 * DAY_MS), pauseOf('crm', 399 * DAY_MS)];
+    const deeds = [stored('run 1', expired), stored('run 2', old)];
+    await store.write({ number: 1, rows: [aDelivery({ at: atOf(0) })], deeds, dropped: 0 });
+    // Another writer begins its day.
+    await open().write({ number: 1, rows: [], deeds: [], dropped: 0 });
+    expect((await reader.deeds({}, 9)).entries).toEqual([old]);
+  });
+
+  test(`${kind} takes any text, and with payload keys shows why and what changed only to who has the key`, async () => {
+    const { store, reader, readerWith, stored } = await logIn(await place(), [KEY]);
+    const changes = [{ field: 'label', from: 'old\0\ud800', to: 'new' }] as const;
+    const deed = pauseOf('crm', 0, { who: 'a\0b\ud800', reason: 's3cret', changes });
+    await store.write({ number: 1, rows: [aDelivery({ at: atOf(0) })], deeds: [stored('run 1', deed)], dropped: 0 });
+    expect((await reader.deeds({}, 9)).entries).toEqual([{ ...deed, who: 'a\uFFFDb\uFFFD' }]);
+    const { reason: _, changes: _changes, ...bare } = deed;
+    expect((await readerWith([]).deeds({}, 9)).entries).toEqual([{ ...bare, who: 'a\uFFFDb\uFFFD' }]);
+  });
+}
