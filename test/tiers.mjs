@@ -96,6 +96,7 @@ export const TIERS = {
     'e2e/console-deliveries',
     'e2e/console-mishaps',
     'e2e/continue-as-new',
+    'e2e/doctor',
     'e2e/encryption',
     'e2e/foreign-clients',
     'e2e/forget',

@@ -29,6 +29,7 @@ export interface ActivityDependencies
     PublishDependencies,
     SampleDependencies,
     ToldDependencies {
+  readonly describeWorker: Activities['describeWorker'];
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
@@ -52,6 +53,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
+    describeWorker: dependencies.describeWorker,
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, spilledProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),

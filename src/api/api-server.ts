@@ -3,7 +3,9 @@ import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
+import type { ConnectConfig } from '../client/connect.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
+import { findHealth } from '../client/health.ts';
 import { jobDirectory } from '../client/push/job-directory.ts';
 import { jobSignals } from '../client/push/signal-sender.ts';
 import { GroupedSignals } from '../client/push/job-pusher.ts';
@@ -37,6 +39,7 @@ import { inTime } from './operation.ts';
 import { ingestRoutes } from './ingest-routes.ts';
 import { IngestRecords, Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
+import { healthRoutes } from './health-routes.ts';
 import { jobRoutes } from './job-routes.ts';
 import { overviewRoutes, SharedOverview } from './overview-routes.ts';
 import { questionRoutes } from './question-routes.ts';
@@ -68,6 +71,8 @@ export interface ApiServerOptions {
   readonly client: Client;
   readonly jobs: ExportJobs;
   readonly taskQueue: string;
+  /** How the client is connected, for its certificate. Default: without one. */
+  readonly connection?: ConnectConfig;
   readonly keys: ConfiguredApiKeys;
   /** Senders whose own requests are accepted (docs/ingests.md). Default: none. */
   readonly ingests?: ConfiguredIngests;
@@ -226,6 +231,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   questionRoutes(app, options.jobs, { deliveries, log });
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
+  const { connection = { connectionOptions: {}, namespace: client.options.namespace } } = options;
+  healthRoutes(app, () => findHealth(client, { taskQueue, connection }));
   sessionRoutes(app, { ...options, keys, sessions, callers, now });
   serviceRoutes(app, { ...options, metrics });
   consoleRoutes(app, page);

@@ -25,6 +25,14 @@ export class NotTaken extends Error {
   override readonly name = 'NotTaken';
 }
 
+/** `triggers doctor` found something that has failed: exit code 1. */
+export class NotHealthy extends Error {
+  override readonly name = 'NotHealthy';
+  constructor() {
+    super('Something has failed: each line above says what to do.');
+  }
+}
+
 /** The problems of a job file, or of a job without one. */
 export interface FileProblems {
   readonly file: string;

@@ -10,6 +10,7 @@ import { codecServerCommand } from './commands/codec-server.ts';
 import { consumeCommand } from './commands/consume.ts';
 import { deadLettersCommand } from './commands/dead-letters.ts';
 import { deliveriesCommand } from './commands/deliveries.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { editCommand, exportCommand } from './commands/edit.ts';
 import { forgetCommand } from './commands/forget.ts';
 import { historyCommand } from './commands/history.ts';
@@ -48,6 +49,7 @@ const COMMANDS: readonly CommandMaker[] = [
   pushCommand,
   listCommand,
   statusCommand,
+  doctorCommand,
   traceCommand,
   attemptsCommand,
   deliveriesCommand,

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, QueryDefinition, WorkflowHandle } from '@temporalio/client';
+import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
+import proto from '@temporalio/proto';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+import { definedOf } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
@@ -147,18 +150,23 @@ export async function noWorker(
     workflowId,
   }: { readonly cause?: unknown; readonly waitedMs?: number; readonly workflowId?: string } = {},
 ): Promise<NoWorker> {
-  const [lastPoll, taskFailure] = await Promise.all([
+  const [lastPoll, failure] = await Promise.all([
     lastPollMsAgo(client, taskQueue),
     workflowId === undefined ? undefined : taskFailureOf(client, workflowId).catch(() => undefined),
   ]);
-  return new NoWorker(taskQueue, lastPoll, waitedMs, { cause, taskFailure });
+  return new NoWorker(taskQueue, lastPoll, waitedMs, { cause, taskFailure: failure?.message });
 }
 
+// It is a CommonJS module, whose exports Node cannot import by name.
+const { WorkflowTaskFailedCause } = proto.temporal.api.enums.v1;
 const LAST_EVENTS = 10;
 const FAILURE_LENGTH = 500;
 
-/** Why the last task of a workflow failed; undefined when it did not. The server records only the first of several failures in a row. */
-async function taskFailureOf(client: Client, workflowId: string): Promise<string | undefined> {
+/**
+ * Why the last task of a workflow failed, with the server's code (`NON_DETERMINISTIC_ERROR`); undefined when it did not. The server records only the
+ * first of several failures in a row.
+ */
+export async function taskFailureOf(client: Client, workflowId: string) {
   const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
     namespace: client.options.namespace,
     execution: { workflowId },
@@ -168,7 +176,11 @@ async function taskFailureOf(client: Client, workflowId: string): Promise<string
     ({ workflowTaskFailedEventAttributes: failed, workflowTaskCompletedEventAttributes: completed }) =>
       failed != null || completed != null,
   );
-  return last?.workflowTaskFailedEventAttributes?.failure?.message?.slice(0, FAILURE_LENGTH);
+  const { failure, cause } = last?.workflowTaskFailedEventAttributes ?? {};
+  const error = await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, failure);
+  if (error === undefined) return undefined;
+  const code = (WorkflowTaskFailedCause[cause ?? 0] ?? '').replace('WORKFLOW_TASK_FAILED_CAUSE_', '');
+  return { code, message: error.message.slice(0, FAILURE_LENGTH) };
 }
 
 /** Whether any worker has asked this task queue for work in the last minutes. */
@@ -178,13 +190,21 @@ export async function isPolled(client: Client, taskQueue: string): Promise<boole
 
 /** When a worker last asked this task queue for work, in ms before now; undefined when none did for some minutes. */
 async function lastPollMsAgo(client: Client, taskQueue: string): Promise<number | undefined> {
+  const times = (await pollersOf(client, taskQueue)).map((one) => one.lastPollMsAgo);
+  return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** Returns the workers (`1234@host`) that have asked this task queue for work in the last minutes, perhaps with their builds. */
+export async function pollersOf(client: Client, taskQueue: string) {
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
     taskQueue: { name: taskQueue },
     taskQueueType: WORKFLOW_TASK_QUEUE,
   });
-  const times = (pollers ?? []).flatMap(({ lastAccessTime }) =>
-    lastAccessTime == null ? [] : [tsToMs(lastAccessTime)],
-  );
-  return times.length === 0 ? undefined : Math.max(0, Date.now() - Math.max(...times));
+  return (pollers ?? []).flatMap(({ identity, lastAccessTime, deploymentOptions }) => {
+    if (lastAccessTime == null) return [];
+    const lastPollMsAgo = Math.max(0, Date.now() - tsToMs(lastAccessTime));
+    const build = deploymentOptions?.buildId || undefined;
+    return [{ worker: identity ?? '', lastPollMsAgo, ...definedOf({ build }) }];
+  });
 }

@@ -3,6 +3,7 @@ import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { useEffect, useErrorBoundary } from 'preact/hooks';
 import { DeadLettersPage } from './pages/dead-letters.tsx';
 import { DeliveriesPage } from './pages/deliveries.tsx';
+import { HealthPage } from './pages/health.tsx';
 import { HistoryPage } from './pages/history.tsx';
 import { InputsPage } from './pages/inputs.tsx';
 import { EditJobPage } from './pages/edit-job.tsx';
@@ -20,6 +21,7 @@ const PLACES = [
   ['/dead-letters', 'Dead letters'],
   ['/inputs', 'Inputs'],
   ['/history', 'History'],
+  ['/health', 'Health'],
 ] as const;
 
 function Header(): JSX.Element {
@@ -114,6 +116,7 @@ function Console(): JSX.Element {
               <Route path="/dead-letters" component={DeadLettersPage} />
               <Route path="/inputs" component={InputsPage} />
               <Route path="/history" component={HistoryPage} />
+              <Route path="/health" component={HealthPage} />
               <Route default component={NotFound} />
             </Router>
           </Guarded>

@@ -6,6 +6,7 @@ import type { DifferencePage, MemberIds, ToldPage } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
 import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
+import type { WorkerHealth } from '../domain/health.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { ToldCounts, ToldQuery } from './replay.ts';
 import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
@@ -59,6 +60,8 @@ export interface Activities {
   readCalendar(settings: CalendarSettings, from: number): Promise<Calendar | undefined>;
   /** The authorizations of the worker that runs this. */
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
+  /** The health of the worker that runs this. */
+  describeWorker(): Promise<WorkerHealth>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */
   listAudiences(): Promise<AudienceList>;
   /** Names and dotted paths of the fields of an audience's first members (slug or id); empty when none of them has a profile. */

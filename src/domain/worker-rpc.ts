@@ -18,6 +18,7 @@ export const WORKER_RPCS = {
   forgetDifference: { id: 'forget-difference', summary: 'Removes a difference that is not sent', runs: 'short' },
   countTold: { id: 'count-told', summary: 'Counts what would be sent again', runs: 'long' },
   listAuthorizations: { id: 'list-authorizations', summary: 'Lists the authorizations of a worker', runs: 'short' },
+  describeWorker: { id: 'describe-worker', summary: 'Asks a worker how it is', runs: 'short' },
   listAudiences: { id: 'list-audiences', summary: 'Lists the audiences of the source', runs: 'short' },
   listProfileFields: { id: 'list-profile-fields', summary: 'Lists the fields of profiles', runs: 'short' },
   sampleRequest: { id: 'sample-request', summary: 'Shows a request', runs: 'short' },

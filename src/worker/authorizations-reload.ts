@@ -22,6 +22,8 @@ export interface ReloadOptions {
 export interface AuthorizationsReload {
   /** Why the changed configuration cannot be used, for anybody who asks; undefined when it can. The log has the details. */
   readonly problem: () => string | undefined;
+  /** The authorizations in use. */
+  readonly current: () => Configured;
   readonly end: () => void;
 }
 
@@ -41,6 +43,7 @@ export function reloadAuthorizations({
   log,
   everyMs = EVERY_MS,
 }: ReloadOptions): AuthorizationsReload {
+  let current = initial;
   let last = JSON.stringify(initial);
   let lastProblem = '';
   const look = (): void => {
@@ -51,6 +54,7 @@ export function reloadAuthorizations({
       if (now === last) return;
       const removed = Object.keys(JSON.parse(last) as object).filter((name) => !Object.hasOwn(authorizations, name));
       replace(authorizations);
+      current = authorizations;
       last = now;
       log.info('authorizations were reloaded', { authorizations: Object.keys(authorizations) });
       if (removed.length > 0)
@@ -64,7 +68,11 @@ export function reloadAuthorizations({
   };
   const timer = setInterval(look, everyMs);
   timer.unref();
-  return { problem: () => (lastProblem === '' ? undefined : CONFIG_STAYS), end: () => clearInterval(timer) };
+  return {
+    problem: () => (lastProblem === '' ? undefined : CONFIG_STAYS),
+    current: () => current,
+    end: () => clearInterval(timer),
+  };
 }
 
 /**

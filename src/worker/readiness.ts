@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { SourceError, SourceUnavailable } from '../sources/source.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
+import type { WorkerPart } from '../domain/health.ts';
 import { instantOf } from '../domain/instant.ts';
 import { jobIdOf } from '../domain/names.ts';
 
@@ -15,13 +16,18 @@ export interface ReadinessOptions {
   readonly configProblem: () => string | undefined;
   /** Which jobs wait for a payload key that is not here; undefined when none does. */
   readonly payloadKeyProblem: () => string | undefined;
+  /** Why the delivery log cannot be used; undefined when it can, or when there is none. Never rejects. */
+  readonly logProblem?: () => Promise<string | undefined>;
 }
 
 /** How long, in ms, an answer of Temporal or of the source is used again, so that frequent requests cost them nothing. */
 const KEPT_MS = 5_000;
-/** Longest wait, in ms, for the source, and for Temporal, which gives up a moment earlier by itself. */
+/** Longest wait, in ms, for the source or the delivery log, and for Temporal, which gives up a moment earlier by itself. */
 const SOURCE_MS = 3_000;
 const TEMPORAL_MS = 2_500;
+
+/** Without these a worker cannot do its work; without a delivery log it can. */
+const IN_THE_WAY = ['polling', 'temporal', 'source', 'configuration', 'payloadKeys'] as const;
 
 /**
  * Whether a worker can do its work, for `/readyz`: it polls, Temporal and the audience source answer, and its configuration can be used. Its answer
@@ -29,11 +35,12 @@ const TEMPORAL_MS = 2_500;
  */
 export class Readiness {
   #state: 'starting' | 'running' | 'ending' = 'starting';
-  #checks: readonly (() => Promise<string | undefined>)[] = [];
+  #checks: Partial<Record<WorkerPart, () => Promise<string | undefined>>> = {};
 
   /** From now on the worker works with these. */
   begin(options: ReadinessOptions): void {
     const { isPolling, temporalProblem, sourceAnswers, configProblem, payloadKeyProblem } = options;
+    const { logProblem = () => Promise.resolve(undefined) } = options;
     const source = async (): Promise<string | undefined> => {
       try {
         await sourceAnswers();
@@ -43,13 +50,14 @@ export class Readiness {
       }
     };
     this.#state = 'running';
-    this.#checks = [
-      () => Promise.resolve(isPolling() ? undefined : 'The worker does not ask Temporal for work.'),
-      keptAnswer(temporalProblem, TEMPORAL_MS, 'Temporal does not answer.'),
-      keptAnswer(source, SOURCE_MS, `The audience source has not answered within ${SOURCE_MS / 1000} s.`),
-      () => Promise.resolve(configProblem()),
-      () => Promise.resolve(payloadKeyProblem()),
-    ];
+    this.#checks = {
+      polling: () => Promise.resolve(isPolling() ? undefined : 'The worker does not ask Temporal for work.'),
+      temporal: keptAnswer(temporalProblem, TEMPORAL_MS, 'Temporal does not answer.'),
+      source: keptAnswer(source, SOURCE_MS, `The audience source has not answered within ${SOURCE_MS / 1000} s.`),
+      configuration: () => Promise.resolve(configProblem()),
+      payloadKeys: () => Promise.resolve(payloadKeyProblem()),
+      deliveryLog: keptAnswer(logProblem, SOURCE_MS, `The delivery log has not answered within ${SOURCE_MS / 1000} s.`),
+    };
   }
 
   /** From now on it accepts no more work. */
@@ -61,8 +69,13 @@ export class Readiness {
   async problem(): Promise<string | undefined> {
     if (this.#state === 'starting') return 'The worker is being started.';
     if (this.#state === 'ending') return 'The worker is being ended.';
-    const problems = await Promise.all(this.#checks.map((check) => check()));
-    return problems.filter((problem) => problem !== undefined).join(' ') || undefined;
+    return Object.values(await this.problems(IN_THE_WAY)).join(' ') || undefined;
+  }
+
+  /** The problems with these parts, in words. Resolves within some seconds. */
+  async problems(parts: readonly WorkerPart[]): Promise<Partial<Record<WorkerPart, string>>> {
+    const found = await Promise.all(parts.map(async (part) => [part, await this.#checks[part]?.()] as const));
+    return Object.fromEntries(found.filter(([, problem]) => problem !== undefined));
   }
 }
 

@@ -15,7 +15,7 @@ import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-prob
 import { type AuthorizationsReload, checkDestinations, reloadAuthorizations } from './authorizations-reload.ts';
 import { type Config, configuredSource } from '../config/config.ts';
 import type { WorkerSinks } from '../contract/ports.ts';
-import { alertsWorkflowId } from '../domain/names.ts';
+import { alertsWorkflowId, WORKER_RPC } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
 import { openDeliveryReader, openLogWriter, readableLog, WRITER } from '../delivery-log/open-log.ts';
@@ -30,7 +30,8 @@ import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-
 import { trustedAuthorities } from '../webhook/tls.ts';
 import { workerDeployment, workflowCode } from './deployment.ts';
 import { release } from './release.ts';
-import { MissingKeys, Readiness } from './readiness.ts';
+import { describeWorker } from './describe-worker.ts';
+import { MissingKeys, Readiness, type ReadinessOptions } from './readiness.ts';
 import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
 import type { WorkerMetrics } from './metrics/worker-metrics.ts';
 import { type TemporalPorts, temporalPorts } from './temporal-ports.ts';
@@ -140,10 +141,18 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const connection = await connectTo(opened, options.connection);
   const client = new Client({ connection, namespace, dataConverter });
   const source = await openedSource(opened, options);
+  const { logProblem, ...world } = await openWorld(opened, options, source, served);
   const dependencies: ActivityDependencies = {
-    ...(await openWorld(opened, options, source, served)),
+    ...world,
     ...temporalPorts(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
+    describeWorker: () =>
+      describeWorker({
+        worker: WRITER,
+        ...options,
+        authorizations: reload?.current() ?? config.authorizations,
+        readiness,
+      }),
   };
   const missingKeys = missingKeysOf(dependencies);
   const worker = await Worker.create({
@@ -169,6 +178,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),
     payloadKeyProblem: () => missingKeys.problem(),
+    logProblem,
   });
   return {
     ...running,
@@ -187,7 +197,13 @@ function sinksTo(missingKeys: MissingKeys, log: DeliveryLog | undefined): Inject
     // A task that is done again tells it again. Ids of one run are in the order of its deeds.
     deeds: { done: { fn: ({ runId }, n, deed) => log?.deedDone(`${runId} ${String(n).padStart(9, '0')}`, deed) } },
     payloadKeys: {
-      missing: { fn: ({ workflowId }, reason) => missingKeys.note(workflowId, reason), callDuringReplay: true },
+      missing: {
+        fn: ({ workflowId, workflowType }, reason) => {
+          // No job waits for a key that only somebody's question is encrypted with.
+          if (workflowType !== WORKER_RPC) missingKeys.note(workflowId, reason);
+        },
+        callDuringReplay: true,
+      },
     },
   };
 }
@@ -238,13 +254,16 @@ async function openedSource(opened: OpenResources, { config, source }: StartWork
   );
 }
 
+type World = Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes' | 'describeWorker'> &
+  Required<Pick<ReadinessOptions, 'logProblem'>>;
+
 /** Opens what activities use outside of Temporal, as configured: the source, the wire, traces. */
 async function openWorld(
   opened: OpenResources,
   options: StartWorkerOptions,
   source: AudienceSource,
   served: ServedMetrics | undefined,
-): Promise<Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes'>> {
+): Promise<World> {
   const { config } = options;
   const { network, requestTimeoutMs } = config;
   const metrics = served?.metrics;
@@ -260,7 +279,8 @@ async function openWorld(
     metrics?.tokenFetched(isFetched),
   );
   const tracing = opened.with(await openTracing(config), (one) => one?.close());
-  const deliveryLog = openDeliveryLog(opened, config, metrics);
+  let unwritten: string | undefined;
+  const deliveryLog = openDeliveryLog(opened, config, metrics, (problem) => (unwritten = problem));
   const readable = readableLog(config.deliveryLog);
   const toldLog = readable && openDeliveryReader(readable, sealingWith(config.payloadKeys));
   opened.with(toldLog, (one) => one?.close());
@@ -272,6 +292,12 @@ async function openWorld(
     tracing,
     deliveryLog,
     toldLog,
+    logProblem: async () =>
+      unwritten ??
+      (await toldLog?.attempts('-').then(
+        () => undefined,
+        ({ message }: Error) => message,
+      )),
     logsAttempts: config.logLevel === 'debug',
     authorizations,
     hasStalled: () => stalls.hasStalled(),
@@ -298,12 +324,14 @@ function openDeliveryLog(
   opened: OpenResources,
   { deliveryLog, payloadKeys }: Config,
   metrics: WorkerMetrics | undefined,
+  noticed: (problem: string | undefined) => void,
 ): DeliveryLog | undefined {
   if (deliveryLog === undefined) return undefined;
   const writer = openLogWriter(deliveryLog, {
     log: Runtime.instance().logger,
     counted: (outcome, rows) => metrics?.logged(outcome, rows),
     noticed: (problem) => {
+      noticed(problem);
       if (metrics !== undefined) metrics.deliveryLogProblem = problem;
     },
   });

@@ -7,6 +7,7 @@ import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
 import { FORM, type FormField, FORM_FIELDS } from '../../src/domain/form-fields.ts';
+import { unknownFindings } from '../../src/domain/health.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { legacyPayload, newPayload, type PayloadParts } from '../../src/domain/message.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';
@@ -116,6 +117,12 @@ test('the commands that the program itself advises exist, with their options', (
   const all = advised();
   expect(all.length).toBeGreaterThan(40);
   expect(all.flatMap((words) => unknownIn(words.split(/\s+/)))).toEqual([]);
+});
+
+test('each check of the doctor has a row on its page, and each row a check', () => {
+  const [, section = ''] = /^## Doctor$(.*?)^## /ms.exec(readPage('docs/operating.md')) ?? [];
+  const rows = [...section.matchAll(/^\| `([a-z-]+)`/gm)].map(([, check]) => check);
+  expect(rows).toEqual(['temporal', ...unknownFindings('').map(({ check }) => check)]);
 });
 
 describe('errors', () => {

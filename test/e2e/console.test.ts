@@ -191,6 +191,17 @@ describeWithBrowser('the console', () => {
     await context.close();
   });
 
+  test('shows what is wrong, and checks again when asked', async () => {
+    const { page, context } = await browser.open(`${api.url}/health`);
+    const workers = page.getByRole('row').filter({ hasText: lab.taskQueue });
+    await workers.getByText('releases').waitFor();
+    await looked(page, 'health');
+    const answered = page.waitForResponse(`${api.url}/v1/health`);
+    await page.getByRole('button', { name: 'Check again' }).click();
+    expect((await answered).status()).toBe(200);
+    await context.close();
+  });
+
   test('watches an audience, accepts a held round, changes the watch, and stops it', async () => {
     const { watches } = lab.jobs;
     const { page, context } = await browser.open(`${api.url}/inputs`, { viewport: NARROW });

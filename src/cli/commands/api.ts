@@ -107,6 +107,7 @@ export async function serveApi(options: {
         client,
         jobs,
         taskQueue,
+        connection: connect,
         keys,
         ingests,
         deliveries,

@@ -14,6 +14,7 @@ import { isTimeUp } from '../server-errors.ts';
  * gets a signal that it could not read.
  *
  * @param answerMs how long an answer may take
+ * @param workflowId of the short workflow. Default: a new one.
  * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
 export async function workerRpc<M extends RpcMethod>(
@@ -22,12 +23,13 @@ export async function workerRpc<M extends RpcMethod>(
   method: M,
   argument: RpcArgument<M>,
   answerMs = ANSWER_MS,
+  workflowId = rpcWorkflowId(method),
 ): Promise<RpcAnswer<M>> {
-  const { id, summary } = WORKER_RPCS[method];
+  const { summary } = WORKER_RPCS[method];
   const handle = await client.workflow.start<(method: M, argument: RpcArgument<M>) => Promise<RpcAnswer<M>>>(
     WORKER_RPC,
     {
-      workflowId: `${id}-${randomUUID()}`,
+      workflowId,
       taskQueue,
       args: [method, argument],
       staticSummary: summary,
@@ -54,6 +56,11 @@ export async function workerRpc<M extends RpcMethod>(
       throw await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs });
     throw new WorkerFailed(taskQueue, rootCause(failure) ?? failure.message, { cause: failure });
   }
+}
+
+/** Returns a new id for the workflow that asks a question. */
+export function rpcWorkflowId(method: RpcMethod): string {
+  return `${WORKER_RPCS[method].id}-${randomUUID()}`;
 }
 
 /** Returns the state of an unanswered question: whether a worker has begun it, and how an earlier try failed. */

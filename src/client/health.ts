@@ -1,0 +1,212 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import { forEachLimit } from '../domain/for-each-limit.ts';
+import {
+  alertFindings,
+  type AnsweringWorker,
+  type AskedWorkers,
+  attributeFindings,
+  type Finding,
+  type HealthCheck,
+  jobFindings,
+  ownFindings,
+  queueFindings,
+  retentionFindings,
+  type SeenJob,
+  type SeenQueue,
+  temporalFindings,
+  type UnsentAlert,
+  unknownFindings,
+  WORKER_CHECKS,
+  workerFindings,
+} from '../domain/health.ts';
+import { definedOf } from '../domain/json.ts';
+import { ALERTS, alertsWorkflowId } from '../domain/names.ts';
+import { pollersOf, taskFailureOf } from './asking.ts';
+import { addressOf, type ConnectConfig, connectClient } from './connect.ts';
+import { NoWorker, NotLetIn, ServerUnreachable, WorkerFailed } from './errors.ts';
+import { clientForLists, describeOpen, retentionMs } from './executions.ts';
+import { expiringOf } from './expiring.ts';
+import { type JobSummary, listJobs, withNumbers } from './jobs/job-list.ts';
+import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import { rpcWorkflowId, workerRpc } from './jobs/worker-rpc.ts';
+import { temporalProblem, type TemporalProblem } from './temporal-problem.ts';
+
+/** Longest time for a check, in ms; for that of the jobs, of which there may be many. */
+const CHECK_MS = 5_000;
+const JOBS_MS = 9_000;
+/** How long, in ms, all jobs together have to give their numbers, and a worker to answer. */
+const NUMBERS_MS = 4_000;
+const WORKER_MS = 3_500;
+/** Any worker may take a question: with so many for each, hardly any worker is left out. */
+const QUESTIONS_EACH = 2;
+const MOST_QUESTIONS = 8;
+/** A worker asks at least once a minute: one not seen for longer, in ms, is gone. */
+const GONE_MS = 90_000;
+/** Most jobs without an answer, and most workflows with alerts, that are looked at one by one. */
+const MOST_LOOKS = 20;
+const AT_ONCE = 10;
+
+export interface HealthOptions {
+  /** Whose workers are asked. */
+  readonly taskQueue: string;
+  /** How the client is connected. */
+  readonly connection: ConnectConfig;
+}
+
+/**
+ * Connects, and checks the same as `findHealth`; that it cannot connect is a finding, too.
+ * @param payloadKeys as configured, the same as the workers'.
+ */
+export async function connectAndFindHealth(payloadKeys: readonly string[], options: HealthOptions): Promise<Finding[]> {
+  const connected = await connectClient(options.connection, payloadKeys).catch(problemOf);
+  if ('code' in connected) return withoutTemporal(connected, options);
+  try {
+    return await findHealth(connected.client, options);
+  } finally {
+    await connected.abandon();
+  }
+}
+
+/** Checks an installation, within some ten seconds. No check holds up another, or makes it fail. */
+export async function findHealth(client: Client, options: HealthOptions): Promise<Finding[]> {
+  const problem = await temporalProblem(client);
+  if (problem !== undefined) return withoutTemporal(problem, options);
+  const { taskQueue, connection } = options;
+  const running = listJobs(client, { areRunning: true });
+  const asked = askWorkers(client, taskQueue);
+  const found = await Promise.all([
+    checked(['temporal'], async () =>
+      temporalFindings(undefined, { ...placeOf(options), ...(await serverOf(client)) }),
+    ),
+    checked(['retention'], async () => retentionFindings(await retentionMs(client))),
+    checked(['search-attributes'], async () =>
+      attributeFindings(await missingSearchAttributes(client.connection, connection.namespace)),
+    ),
+    checked(['workers'], async () => queueFindings(await queuesOf(client, await running, taskQueue), await asked)),
+    checked(WORKER_CHECKS, async () => workerFindings(await asked, expiringOf(connection), Date.now())),
+    checked(['jobs', 'endpoints'], async () => jobFindings(await lookAtJobs(client, await running)), JOBS_MS),
+    checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
+  ]);
+  return found.flat();
+}
+
+function withoutTemporal(problem: TemporalProblem, options: HealthOptions): Finding[] {
+  const own = ownFindings(expiringOf(options.connection), Date.now());
+  return [...temporalFindings(problem, placeOf(options)), ...own, ...unknownFindings('Temporal cannot be used.')];
+}
+
+function placeOf({ connection }: HealthOptions) {
+  return { address: addressOf(connection), namespace: connection.namespace };
+}
+
+/** Returns what the checks find; or that they could not be made, also if that takes too long. */
+async function checked(
+  checks: readonly HealthCheck[],
+  find: () => Promise<Finding[]>,
+  limitMs = CHECK_MS,
+): Promise<Finding[]> {
+  const done = new AbortController();
+  const late = unknownFindings(`There was no answer within ${limitMs / 1000} s.`, checks);
+  try {
+    return await Promise.race([find(), setTimeout(limitMs, late, { signal: done.signal })]);
+  } catch (error) {
+    return unknownFindings(problemOf(error).message, checks);
+  } finally {
+    done.abort();
+  }
+}
+
+function problemOf(thrown: unknown): TemporalProblem {
+  const error = NotLetIn.of(thrown) ?? ServerUnreachable.of(thrown) ?? thrown;
+  if (!(error instanceof Error)) return { code: 'Error', message: String(error) };
+  return { code: error.name, message: error instanceof NoWorker ? error.why : error.message };
+}
+
+async function serverOf(client: Client) {
+  const { serverVersion, historyShardCount, persistenceStore } = await client.workflowService.getClusterInfo({});
+  return { version: serverVersion, historyShards: historyShardCount, database: persistenceStore };
+}
+
+/** The asker's task queue, and those of running jobs. */
+async function queuesOf(client: Client, running: readonly JobSummary[], own: string): Promise<SeenQueue[]> {
+  const queues = [...new Set([own, ...running.map(({ taskQueue }) => taskQueue)])];
+  const found = new Map<string, SeenQueue>();
+  await forEachLimit(queues, AT_ONCE, async (taskQueue) => {
+    const pollers = (await pollersOf(client, taskQueue)).filter(({ lastPollMsAgo }) => lastPollMsAgo < GONE_MS);
+    const jobs = running.filter((job) => job.taskQueue === taskQueue).length;
+    found.set(taskQueue, { taskQueue, jobs, pollers });
+  });
+  return queues.flatMap((taskQueue) => found.get(taskQueue) ?? []);
+}
+
+async function askWorkers(client: Client, taskQueue: string): Promise<AskedWorkers> {
+  const pollers = await pollersOf(client, taskQueue);
+  const questions = Math.min(pollers.length * QUESTIONS_EACH, MOST_QUESTIONS);
+  const asked = await Promise.allSettled(Array.from({ length: questions }, () => askWorker(client, taskQueue)));
+  const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failure = asked.find((one) => one.status === 'rejected');
+  const byWorker = new Map(answers.map((one) => [one.worker, one]));
+  if (answers.length > 0 || failure === undefined) return { taskQueue, answers: [...byWorker.values()] };
+  const hasOtherKeys = failure.reason instanceof WorkerFailed && failure.reason.hasOtherKeys;
+  return { taskQueue, answers, problem: { ...problemOf(failure.reason), hasOtherKeys } };
+}
+
+async function askWorker(client: Client, taskQueue: string): Promise<AnsweringWorker> {
+  const workflowId = rpcWorkflowId('describeWorker');
+  const beganMs = Date.now();
+  const health = await workerRpc(client, taskQueue, 'describeWorker', null, WORKER_MS, workflowId);
+  const endedMs = Date.now();
+  // Its times are those of the server's clock.
+  const { startTime, closeTime } = await client.workflow.getHandle(workflowId).describe();
+  return {
+    ...health,
+    aheadMs: outside(health.nowMs, startTime.getTime(), closeTime?.getTime() ?? Infinity),
+    askerAheadMs: -outside(startTime.getTime(), beganMs, endedMs),
+  };
+}
+
+/** How far a time lies after an interval, or before it as a negative number; 0: within. */
+function outside(ms: number, fromMs: number, untilMs: number): number {
+  return Math.round(Math.min(0, ms - fromMs) + Math.max(0, ms - untilMs));
+}
+
+async function lookAtJobs(client: Client, running: readonly JobSummary[]): Promise<SeenJob[]> {
+  const asked = await withNumbers(client, running, { lookMs: NUMBERS_MS });
+  const silent = asked.filter(({ numbers, isNotAsked }) => numbers === undefined && isNotAsked !== true);
+  const found = new Map<string, SeenJob['silent']>();
+  await forEachLimit(silent.slice(0, MOST_LOOKS), AT_ONCE, async (job) => {
+    found.set(job.jobId, await silenceOf(client, job));
+  });
+  return asked.map(({ jobId, numbers }) => ({ jobId, ...definedOf({ numbers, silent: found.get(jobId) }) }));
+}
+
+async function silenceOf(client: Client, { workflowId, unreadable }: JobSummary): Promise<SeenJob['silent']> {
+  const { raw } = (await describeOpen(clientForLists(client), workflowId)) ?? {};
+  const attempts = raw?.pendingWorkflowTask?.attempt ?? 0;
+  const failure = attempts > 1 ? await taskFailureOf(client, workflowId) : undefined;
+  return { attempts, code: failure?.code ?? '', ...definedOf({ reason: failure?.message ?? unreadable }) };
+}
+
+/** Alerts that their webhook has not accepted so far; each is tried for at most a day. */
+async function unsentAlerts(client: Client): Promise<UnsentAlert[]> {
+  const lenient = clientForLists(client);
+  const workflowIds: string[] = [];
+  const query = `WorkflowType = '${ALERTS}' AND ExecutionStatus = 'Running'`;
+  for await (const { workflowId } of lenient.workflow.list({ query }))
+    if (workflowIds.push(workflowId) === MOST_LOOKS) break;
+  const ofJobs = alertsWorkflowId({ job: { id: '' } });
+  const found: UnsentAlert[] = [];
+  await forEachLimit(workflowIds, AT_ONCE, async (workflowId) => {
+    const { raw } = (await describeOpen(lenient, workflowId)) ?? {};
+    for (const { attempt, lastFailure } of raw?.pendingActivities ?? []) {
+      const failure = await decodeOptionalFailureToOptionalError(client.options.loadedDataConverter, lastFailure);
+      if (failure === undefined) continue;
+      const job = workflowId.startsWith(ofJobs) ? workflowId.slice(ofJobs.length) : undefined;
+      const attempts = Math.max(1, (attempt ?? 0) - 1);
+      found.push({ workflowId, attempts, problem: failure.message, ...definedOf({ job }) });
+    }
+  });
+  return found;
+}

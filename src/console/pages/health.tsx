@@ -1,0 +1,76 @@
+import type { JSX } from 'preact';
+import { factsInWords, type Finding, type Health, type HealthState } from '../../domain/health.ts';
+import type { Tone } from '../../domain/status-rows.ts';
+import { pathOf, useFetched } from '../api.ts';
+import { Clipped, Command, Head, Loading, State, Unanswered, usePageTitle } from '../parts.tsx';
+import { useSession } from '../session.tsx';
+
+const TONES: Readonly<Record<HealthState, Tone>> = {
+  failed: 'bad',
+  warning: 'caution',
+  unknown: 'caution',
+  ok: 'good',
+};
+
+/** The same as `triggers doctor`. It is asked once: each answer takes a question to every worker. */
+export function HealthPage(): JSX.Element {
+  usePageTitle('Health');
+  const { jobs } = useSession();
+  const health = useFetched<Health>(pathOf(['health']));
+  const { value, failure, again } = health;
+  return (
+    <>
+      <div class="page-head">
+        <h1>Health</h1>
+        {value !== undefined && (
+          <button type="button" onClick={again}>
+            Check again
+          </button>
+        )}
+      </div>
+      <Unanswered fetched={health} />
+      {value === undefined && failure === undefined && <Loading what="the state of everything" />}
+      {value !== undefined && (
+        <section class="panel" aria-labelledby="findings">
+          <header>
+            <h2 id="findings">{value.state === 'ok' ? 'All is well' : 'Findings, the worst first'}</h2>
+            {jobs !== undefined && <span class="quiet small">about your jobs</span>}
+          </header>
+          <div class="scroll" tabIndex={0} role="group" aria-labelledby="findings">
+            <table class="cards">
+              <Head columns={['State', 'Check', 'About', 'Found', 'What to do']} />
+              <tbody>
+                {value.findings.map((one, i) => (
+                  <Row key={i} finding={one} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </section>
+      )}
+      <Command>triggers doctor</Command>
+    </>
+  );
+}
+
+function Row({ finding }: { readonly finding: Finding }): JSX.Element {
+  const { state, check, job, worker, taskQueue, problem, facts, remedy } = finding;
+  return (
+    <tr>
+      <td data-name="State">
+        <State state={state} tone={TONES[state]} />
+      </td>
+      <td data-name="Check">{check}</td>
+      <td data-name="About">
+        {job === undefined ? <bdi>{worker ?? taskQueue}</bdi> : <a href={`/jobs/${encodeURIComponent(job)}`}>{job}</a>}
+      </td>
+      <td data-name="Found">
+        <Clipped text={problem ?? ''} />{' '}
+        <span class="quiet">
+          <Clipped text={factsInWords(facts)} />
+        </span>
+      </td>
+      <td data-name="What to do">{remedy}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,340 @@
+import type { LastFailure } from '../contract/job-status.ts';
+import { counted, duration } from './shown.ts';
+import { failureInWords } from './verdict.ts';
+
+/** All checks, and what to do unless a finding knows better. */
+const REMEDIES = {
+  temporal: 'Start Temporal and its database, and make room if its disk is full; or correct TEMPORAL_ADDRESS.',
+  retention: 'Lengthen it: temporal operator namespace update --retention 72h --namespace …',
+  'search-attributes': 'Register them: triggers setup',
+  workers: 'Start one: triggers worker. If one is there, see its log; if Temporal takes nothing, see its database.',
+  'payload-keys': 'Give all workers and this program the same "payloadKeys" (TRIGGERS_PAYLOAD_KEYS), and restart them.',
+  clocks: 'Let NTP set the clock of that machine, and of the one that Temporal runs on.',
+  source: 'Bring it back, or correct "source". Triggers that come with a profile are sent, others wait.',
+  configuration: 'Correct it: the log of the worker says where.',
+  'delivery-log': 'Bring its database or folder back. Workers send without it, and keep its last rows for it.',
+  disk: 'Make room there, or shorten "deliveryLog.retentionDays".',
+  certificates: 'Replace it. Workers take changed authorizations over; for anything else, restart them.',
+  jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
+  endpoints: 'It is probed until it answers, and nothing is lost. See why: triggers status JOB',
+  alerts: 'Look after the webhook of "alerts". The log of the workers has every alert.',
+} as const satisfies Readonly<Record<string, string>>;
+
+/** A check of `triggers doctor`; docs/operating.md has a row for each. */
+export type HealthCheck = keyof typeof REMEDIES;
+
+/** `warning`: it works, but not for long or not in every case; `unknown`: it could not be checked. */
+export type HealthState = 'failed' | 'warning' | 'unknown' | 'ok';
+
+/** The outcome of a check, about the whole or about one thing. */
+export interface Finding {
+  readonly check: HealthCheck;
+  readonly state: HealthState;
+  /** The job that it is about. */
+  readonly job?: string;
+  readonly taskQueue?: string;
+  /** As Temporal names it: `1234@host`. */
+  readonly worker?: string;
+  /** Numbers and names, for machines and people. */
+  readonly facts: Readonly<Record<string, string | number | readonly string[]>>;
+  /** Why it is not `ok`, in words. */
+  readonly problem?: string;
+  /** A way to repair it. */
+  readonly remedy?: string;
+}
+
+/** The answer of `triggers doctor`. */
+export interface Health {
+  /** The worst of all findings. */
+  readonly state: HealthState;
+  /** Worst first; without a limit to some jobs, at least one for each check. */
+  readonly findings: readonly Finding[];
+}
+
+/** Something that expires: a certificate, or a token. */
+export interface Expiring {
+  /** The setting that has it: `authorizations.crm.clientCertificate`, `TEMPORAL_API_KEY`. */
+  readonly of: string;
+  /** RFC 3339 */
+  readonly at: string;
+}
+
+/** The parts that a worker may have a problem with. */
+export type WorkerPart = 'polling' | 'temporal' | 'source' | 'configuration' | 'payloadKeys' | 'deliveryLog';
+
+/** A worker's answer about itself. */
+export interface WorkerHealth {
+  /** As Temporal names it: `1234@host`. */
+  readonly worker: string;
+  readonly release: string;
+  /** Epoch ms, by its clock. */
+  readonly nowMs: number;
+  /** The keys that it can decode with: `<key id>/<check>`. */
+  readonly payloadKeys: readonly string[];
+  readonly hasDeliveryLog: boolean;
+  /** In words. */
+  readonly problems: Partial<Readonly<Record<WorkerPart, string>>>;
+  /** Where it writes, and how much room is left there. */
+  readonly disks: readonly { readonly folder: string; readonly freeBytes: number }[];
+  readonly expiring: readonly Expiring[];
+}
+
+/** All states, worst first. */
+export const HEALTH_STATES: readonly [HealthState, ...HealthState[]] = ['failed', 'warning', 'unknown', 'ok'];
+
+/** The remedies for known failures of a job's workflow task, or of Temporal, by code. */
+const REMEDIES_BY_CODE: Readonly<Record<string, string>> = {
+  NamespaceNotFoundError: 'Set TEMPORAL_NAMESPACE to one that the server has, or create it there.',
+  NotLetIn: 'Give this program a key or a certificate that Temporal accepts: TEMPORAL_API_KEY, TEMPORAL_TLS_….',
+  NON_DETERMINISTIC_ERROR: 'Run the previous release: the job moves on when its run ends.',
+};
+
+const HOUR_MS = 3_600_000;
+const LEAST_RETENTION_MS = 24 * HOUR_MS;
+/** Rates of a job that changes workers need this much agreement (docs/jobs.md). */
+const MOST_APART_MS = 500;
+const GIB = 2 ** 30;
+const LITTLE_ROOM = 2 * GIB;
+const NO_ROOM = GIB / 5;
+/** How long before its end a certificate or a token is reported. */
+const SOON_MS = 14 * 24 * HOUR_MS;
+
+/**
+ * The findings in order, and their worst state.
+ * @param isOwn for somebody who may see some jobs only: which they are. They get the findings about these.
+ */
+export function healthOf(found: readonly Finding[], isOwn?: (jobId: string) => boolean): Health {
+  const shown = isOwn === undefined ? found : found.filter(({ job }) => job !== undefined && isOwn(job));
+  const findings = HEALTH_STATES.flatMap((state) => shown.filter((one) => one.state === state));
+  return { state: findings[0]?.state ?? 'ok', findings };
+}
+
+/** These checks could not be made. Default: all but the first, whether Temporal can be used. */
+export function unknownFindings(
+  problem: string,
+  checks: readonly HealthCheck[] = (Object.keys(REMEDIES) as HealthCheck[]).slice(1), // Keys of a constant.
+): Finding[] {
+  return checks.map((check) => ({ check, state: 'unknown', facts: {}, problem }));
+}
+
+type Trouble = Omit<Finding, 'check' | 'facts' | 'remedy'> & Partial<Pick<Finding, 'facts'>>;
+
+/** Each trouble with its remedy; if there is none, that all is well. */
+function findings(check: HealthCheck, troubles: readonly Trouble[], facts: Finding['facts'] = {}): Finding[] {
+  if (troubles.length === 0) return [{ check, state: 'ok', facts }];
+  return troubles.map((one) => {
+    const remedy = REMEDIES_BY_CODE[String(one.facts?.['code'])] ?? REMEDIES[check];
+    return { check, facts: {}, ...one, ...(one.state === 'unknown' ? {} : { remedy }) };
+  });
+}
+
+/** Why something cannot be done: the name of an error in docs/errors.md, and its message. */
+interface Problem {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** @param problem why Temporal cannot be used. */
+export function temporalFindings(problem: Problem | undefined, facts: Finding['facts']): Finding[] {
+  if (problem === undefined) return findings('temporal', [], facts);
+  const { code, message } = problem;
+  return findings('temporal', [{ state: 'failed', problem: message, facts: { ...facts, code } }]);
+}
+
+export function retentionFindings(ms: number | undefined): Finding[] {
+  if (ms === undefined) return unknownFindings('Temporal does not say.', ['retention']);
+  const facts = { hours: Math.round(ms / HOUR_MS) };
+  const problem = `A terminated job can be recovered for ${duration(ms)} only.`;
+  return findings('retention', ms < LEAST_RETENTION_MS ? [{ state: 'warning', facts, problem }] : [], facts);
+}
+
+export function attributeFindings(missing: readonly string[]): Finding[] {
+  const problem = 'The namespace lacks search attributes: Temporal cannot list jobs and dead letters by them.';
+  return findings('search-attributes', missing.length > 0 ? [{ state: 'warning', facts: { missing }, problem }] : []);
+}
+
+/** A task queue, and the workers that have asked it for work lately. */
+export interface SeenQueue {
+  readonly taskQueue: string;
+  /** Running jobs on it. */
+  readonly jobs: number;
+  readonly pollers: readonly { readonly worker: string; readonly build?: string }[];
+}
+
+/** The answers of the workers of one task queue. */
+export interface AskedWorkers {
+  readonly taskQueue: string;
+  readonly answers: readonly AnsweringWorker[];
+  /** Why none has. */
+  readonly problem?: Problem & { readonly hasOtherKeys: boolean };
+}
+
+/** `aheadMs`: how far its clock is ahead of Temporal's, in ms; 0 also when that is too little to tell. `askerAheadMs`: the same for the asking program. */
+export type AnsweringWorker = WorkerHealth & { readonly aheadMs: number; readonly askerAheadMs: number };
+
+export function queueFindings(queues: readonly SeenQueue[], asked: AskedWorkers): Finding[] {
+  return queues.flatMap(({ taskQueue, jobs, pollers }) => {
+    const { answers, problem } = asked.taskQueue === taskQueue ? asked : { answers: [] };
+    const workers = pollers.map(({ worker, build }) => (build === undefined ? worker : `${worker} (build ${build})`));
+    const releases = [...new Set(answers.map(({ release }) => release))];
+    const facts = { jobs, workers, ...(releases.length === 0 ? {} : { releases }) };
+    if (pollers.length === 0)
+      return findings('workers', [
+        { state: 'failed', taskQueue, facts, problem: 'No worker asks for work, so nothing is sent.' },
+      ]);
+    if (problem !== undefined && !problem.hasOtherKeys)
+      return findings('workers', [
+        { state: 'failed', taskQueue, facts: { ...facts, code: problem.code }, problem: problem.message },
+      ]);
+    return findings('workers', [], facts).map((one) => ({ ...one, taskQueue }));
+  });
+}
+
+/** The checks that workers answer. */
+export const WORKER_CHECKS: readonly HealthCheck[] = [
+  'payload-keys',
+  'clocks',
+  'source',
+  'configuration',
+  'delivery-log',
+  'disk',
+  'certificates',
+];
+
+/** @param own what the asking program itself has that expires. */
+export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], nowMs: number): Finding[] {
+  const { answers, problem } = asked;
+  if (answers.length === 0) {
+    const keys = problem?.hasOtherKeys === true ? [{ state: 'failed', problem: problem.message } as const] : [];
+    const refused = keys.length === 0 ? [] : findings('payload-keys', keys);
+    return [...refused, ...ownFindings(own, nowMs), ...unknownFindings('No worker has answered.', WORKER_CHECKS)];
+  }
+  const of = (part: 'source' | 'configuration' | 'deliveryLog', state: HealthState): Trouble[] =>
+    answers.flatMap(({ worker, problems: { [part]: problem } }) =>
+      problem === undefined ? [] : [{ state, worker, problem }],
+    );
+  const log = answers.some(({ hasDeliveryLog }) => hasDeliveryLog) ? {} : { place: 'none' };
+  return [
+    ...keyFindings(answers),
+    ...clockFindings(answers),
+    ...findings('source', of('source', 'failed')),
+    ...findings('configuration', of('configuration', 'warning')),
+    ...findings('delivery-log', of('deliveryLog', 'failed'), log),
+    ...diskFindings(answers),
+    ...expiryFindings(answers, own, nowMs),
+  ];
+}
+
+/** The findings about everything of the asking program that has expired, or soon will. */
+export function ownFindings(own: readonly Expiring[], nowMs: number): Finding[] {
+  return expiryFindings([], own, nowMs).filter(({ state }) => state !== 'ok');
+}
+
+function keyFindings(answers: readonly AnsweringWorker[]): Finding[] {
+  const all = [...new Set(answers.flatMap(({ payloadKeys }) => payloadKeys))];
+  const troubles = answers.flatMap(({ worker, payloadKeys, problems }): Trouble[] => {
+    const missing = all.filter((key) => !payloadKeys.includes(key));
+    const problem = problems.payloadKeys ?? (missing.length > 0 ? 'It lacks keys that others have.' : undefined);
+    return problem === undefined ? [] : [{ state: 'failed', worker, facts: { missing }, problem }];
+  });
+  return findings('payload-keys', troubles, { keys: all });
+}
+
+function clockFindings(answers: readonly AnsweringWorker[]): Finding[] {
+  const clocks: readonly Pick<Trouble & AnsweringWorker, 'worker' | 'aheadMs'>[] = answers;
+  const asker = answers.slice(0, 1).map(({ askerAheadMs }) => ({ worker: 'this program', aheadMs: askerAheadMs }));
+  const wrong = [...clocks, ...asker].filter(({ aheadMs }) => Math.abs(aheadMs) > MOST_APART_MS);
+  const troubles = wrong.map(({ worker, aheadMs }): Trouble => {
+    const where = aheadMs > 0 ? 'ahead of' : 'behind';
+    const problem = `Its clock is ${duration(Math.abs(aheadMs))} ${where} that of Temporal.`;
+    return { state: 'warning', worker, facts: { aheadMs }, problem };
+  });
+  return findings('clocks', troubles);
+}
+
+function diskFindings(answers: readonly AnsweringWorker[]): Finding[] {
+  const all = answers.flatMap(({ worker, disks }) => disks.map((one) => ({ worker, ...one })));
+  const gib = (bytes: number): number => Math.round((bytes / GIB) * 10) / 10;
+  const little = all.filter(({ freeBytes }) => freeBytes < LITTLE_ROOM);
+  const troubles = little.map(({ worker, folder, freeBytes }): Trouble => {
+    const facts = { folder, freeGiB: gib(freeBytes) };
+    return { state: freeBytes < NO_ROOM ? 'failed' : 'warning', worker, facts, problem: 'There is little room left.' };
+  });
+  const least = Math.min(...all.map(({ freeBytes }) => freeBytes));
+  return findings('disk', troubles, all.length === 0 ? {} : { freeGiB: gib(least) });
+}
+
+function expiryFindings(answers: readonly AnsweringWorker[], own: readonly Expiring[], nowMs: number): Finding[] {
+  const ofWorkers = answers.flatMap(({ worker, expiring }) => expiring.map((one) => ({ ...one, worker })));
+  const all = [...own.map((one) => ({ ...one, worker: 'this program' })), ...ofWorkers];
+  const soon = all.filter(({ at }) => Date.parse(at) - nowMs < SOON_MS);
+  const troubles = soon.map(({ of, at, worker }): Trouble => {
+    const leftMs = Date.parse(at) - nowMs;
+    const problem = leftMs <= 0 ? `${of} has ended.` : `${of} ends in ${duration(leftMs)}.`;
+    return { state: leftMs <= 0 ? 'failed' : 'warning', worker, facts: { of, at }, problem };
+  });
+  return findings('certificates', troubles, { end: all.map(({ of, at }) => `${of} ${at}`) });
+}
+
+/** A running job, as far as its health goes. */
+export interface SeenJob {
+  readonly jobId: string;
+  /** Absent: it was not asked for lack of time, or gave no status. */
+  readonly numbers?: {
+    readonly waiting: number;
+    readonly oldestWaitingAt?: string;
+    readonly lastFailure?: LastFailure;
+    readonly endpoint?: string;
+  };
+  /** It gave no status: how often its workflow task was tried, and why it failed. */
+  readonly silent?: { readonly attempts: number; readonly code: string; readonly reason?: string };
+}
+
+export function jobFindings(all: readonly SeenJob[]): Finding[] {
+  const silent = all.flatMap(({ jobId: job, silent }): Trouble[] => {
+    if (silent === undefined) return [];
+    const { attempts, code, reason } = silent;
+    if (attempts <= 1) return [{ state: 'unknown', job, problem: reason ?? 'It gave no status in time.' }];
+    const problem = `Its workflow task fails, so nothing is sent. ${reason ?? ''}`;
+    return [{ state: 'failed', job, facts: { attempts, code }, problem }];
+  });
+  const left = all.filter(({ numbers, silent }) => numbers === undefined && silent === undefined).length;
+  const problem = `${counted(left, 'job')} could not be asked in time.`;
+  const troubles: Trouble[] = left === 0 ? silent : [...silent, { state: 'unknown', problem }];
+  return [...findings('jobs', troubles, { running: all.length }), ...findings('endpoints', all.flatMap(unhealthy))];
+}
+
+function unhealthy({ jobId: job, numbers }: SeenJob): Trouble[] {
+  if (numbers?.endpoint !== 'unhealthy') return [];
+  const { waiting, oldestWaitingAt, lastFailure } = numbers;
+  const facts = { waiting, ...(oldestWaitingAt === undefined ? {} : { oldestWaitingAt }) };
+  const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
+  return [{ state: 'warning', job, facts, problem: `Its endpoint is unhealthy${failure}.` }];
+}
+
+/** An alert that was tried, and not accepted so far. */
+export interface UnsentAlert {
+  readonly workflowId: string;
+  /** Absent: it is about a watch. */
+  readonly job?: string;
+  readonly attempts: number;
+  readonly problem: string;
+}
+
+export function alertFindings(unsent: readonly UnsentAlert[]): Finding[] {
+  const troubles = unsent.map(({ workflowId, attempts, ...rest }): Trouble => ({
+    state: 'failed',
+    facts: { workflowId, attempts },
+    ...rest,
+  }));
+  return findings('alerts', troubles);
+}
+
+/** Facts as people read them: `waiting 3, free GiB 1.5`. */
+export function factsInWords(facts: Finding['facts']): string {
+  const words = (name: string): string =>
+    name.replaceAll(/(?<=[a-z])[A-Z](?=[a-z]+(?![A-Z]))/g, (letter) => ` ${letter.toLowerCase()}`);
+  return Object.entries(facts)
+    .map(([name, value]) => `${words(name)} ${[value].flat().join(', ') || 'none'}`)
+    .join('; ');
+}

@@ -1,0 +1,58 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { ConnectConfig } from '../client/connect.ts';
+import { certificateEnds, expiringOf, tokenEnds } from '../client/expiring.ts';
+import type { Config } from '../config/config.ts';
+import type { WorkerHealth } from '../domain/health.ts';
+import { codeOf } from '../domain/errors.ts';
+import { readPayloadKeys } from '../temporal/encrypting-codec.ts';
+import type { Readiness } from './readiness.ts';
+import { release } from './release.ts';
+
+export interface DescribedWorker {
+  /** As Temporal names it. */
+  readonly worker: string;
+  readonly config: Config;
+  /** The authorizations in use now. */
+  readonly authorizations: Config['authorizations'];
+  readonly connection: ConnectConfig;
+  readonly readiness: Readiness;
+}
+
+/** Returns the answer of a worker to `triggers doctor`. Nothing in it is secret. */
+export async function describeWorker(described: DescribedWorker): Promise<WorkerHealth> {
+  const { worker, config, authorizations, connection, readiness } = described;
+  const { deliveryLog, watch, payloadKeys, network } = config;
+  const folders = [deliveryLog?.folder, watch.folder].filter((folder) => folder !== undefined);
+  const keys = [...readPayloadKeys(payloadKeys).byId.values()];
+  return {
+    worker,
+    release: release(),
+    payloadKeys: keys.flatMap((key) => (key === undefined ? [] : [`${key.id}/${key.check}`])),
+    hasDeliveryLog: deliveryLog !== undefined,
+    problems: await readiness.problems(['source', 'configuration', 'payloadKeys', 'deliveryLog']),
+    disks: await Promise.all(folders.map(async (folder) => ({ folder, freeBytes: await freeBytes(folder) }))),
+    expiring: [
+      ...expiringOf(connection),
+      ...network.certificateAuthorities.flatMap((pem, i) =>
+        certificateEnds(`network.certificateAuthorities[${i}]`, pem),
+      ),
+      ...Object.entries(authorizations).flatMap(([name, { clientCertificate, bearer }]) => [
+        ...certificateEnds(`authorizations.${name}.clientCertificate`, clientCertificate?.certificate ?? ''),
+        ...tokenEnds(`authorizations.${name}.bearer`, bearer ?? ''),
+      ]),
+    ],
+    nowMs: Date.now(),
+  };
+}
+
+/** Room for this folder, which need not exist yet. */
+async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
+    return await freeBytes(dirname(folder));
+  }
+}

@@ -1,0 +1,207 @@
+import { expect, test } from '@jest/globals';
+import {
+  alertFindings,
+  type AnsweringWorker,
+  attributeFindings,
+  factsInWords,
+  type Finding,
+  healthOf,
+  jobFindings,
+  ownFindings,
+  queueFindings,
+  retentionFindings,
+  temporalFindings,
+  unknownFindings,
+  WORKER_CHECKS,
+  workerFindings,
+} from '../../src/domain/health.ts';
+
+const NOW = Date.parse('2026-11-25T08:00:00Z');
+const DAY_MS = 86_400_000;
+const GIB = 2 ** 30;
+
+const worker = (changes: Partial<AnsweringWorker> = {}): AnsweringWorker => ({
+  worker: '1@a',
+  release: '0.1.0',
+  nowMs: NOW,
+  payloadKeys: [],
+  hasDeliveryLog: true,
+  problems: {},
+  disks: [{ folder: '/log', freeBytes: 50 * GIB }],
+  expiring: [],
+  aheadMs: 0,
+  askerAheadMs: 0,
+  ...changes,
+});
+
+const asked = (...answers: AnsweringWorker[]) => ({ taskQueue: 'q', answers });
+const of = (...answers: AnsweringWorker[]): Finding[] => workerFindings(asked(...answers), [], NOW);
+/** What is not well. */
+const codes = (findings: readonly Finding[]) =>
+  findings.filter(({ state }) => state !== 'ok').map(({ check, state }) => `${check} ${state}`);
+
+test('the worst comes first, and its state is that of the whole', () => {
+  const [retention, temporal] = [retentionFindings(DAY_MS / 2), temporalFindings(undefined, {})];
+  const failed = alertFindings([{ workflowId: 'alerts-a', job: 'a', attempts: 3, problem: 'HTTP 500' }]);
+  const { state, findings } = healthOf([...temporal, ...retention, ...unknownFindings('why', ['disk']), ...failed]);
+  expect(state).toBe('failed');
+  expect(findings.map((one) => one.state)).toEqual(['failed', 'warning', 'unknown', 'ok']);
+});
+
+test('somebody who may see some jobs gets only what is about these', () => {
+  const unhealthy = { waiting: 1, endpoint: 'unhealthy' };
+  const found = jobFindings([
+    { jobId: 'own', numbers: unhealthy },
+    { jobId: 'other', numbers: unhealthy },
+  ]);
+  const all = [...found, ...temporalFindings(undefined, {}), ...unknownFindings('why', ['disk'])];
+  expect(healthOf(all, (job) => job === 'own')).toMatchObject({
+    state: 'warning',
+    findings: [{ check: 'endpoints', job: 'own' }],
+  });
+  expect(healthOf(all, () => false)).toEqual({ state: 'ok', findings: [] });
+});
+
+test('each trouble says what to do, and what is not known does not', () => {
+  for (const one of [
+    ...of(worker({ problems: { source: 'away' } })),
+    ...retentionFindings(1),
+    ...unknownFindings('why'),
+  ])
+    expect([one.check, one.remedy !== undefined]).toEqual([
+      one.check,
+      one.state === 'failed' || one.state === 'warning',
+    ]);
+});
+
+test('without Temporal nothing else is known; the remedy is for why it cannot be used', () => {
+  expect(unknownFindings('why').map(({ check }) => check)).toEqual(expect.arrayContaining([...WORKER_CHECKS, 'jobs']));
+  const remedies = ['ServerUnreachable', 'NamespaceNotFoundError', 'NotLetIn'].map(
+    (code) => temporalFindings({ code, message: '' }, {})[0]?.remedy,
+  );
+  expect(new Set(remedies).size).toBe(3);
+});
+
+test('a retention of less than a day, and missing search attributes, are warnings', () => {
+  expect(codes(retentionFindings(DAY_MS))).toEqual([]);
+  expect(codes(retentionFindings(DAY_MS - 1))).toEqual(['retention warning']);
+  expect(codes(retentionFindings(undefined))).toEqual(['retention unknown']);
+  expect(codes(attributeFindings([]))).toEqual([]);
+  expect(attributeFindings(['ExportPerson'])).toMatchObject([
+    { check: 'search-attributes', state: 'warning', facts: { missing: ['ExportPerson'] } },
+  ]);
+});
+
+test('a task queue without workers has failed, as has one whose workers do not answer', () => {
+  const pollers = [{ worker: '1@a', build: '7' }, { worker: '2@b' }];
+  const queues = [
+    { taskQueue: 'q', jobs: 2, pollers },
+    { taskQueue: 'empty', jobs: 1, pollers: [] },
+  ];
+  const found = queueFindings(queues, asked(worker()));
+  expect(found).toMatchObject([
+    { state: 'ok', taskQueue: 'q', facts: { jobs: 2, workers: ['1@a (build 7)', '2@b'], releases: ['0.1.0'] } },
+    { state: 'failed', taskQueue: 'empty', facts: { jobs: 1 } },
+  ]);
+  const silent = { taskQueue: 'q', answers: [], problem: { code: 'NoWorker', message: 'm', hasOtherKeys: false } };
+  expect(queueFindings(queues, silent)[0]).toMatchObject({ state: 'failed', facts: { code: 'NoWorker' } });
+  const otherKeys = { ...silent, problem: { code: 'WorkerFailed', message: 'm', hasOtherKeys: true } };
+  expect(queueFindings(queues, otherKeys)[0]).toMatchObject({ state: 'ok' });
+  expect(codes(workerFindings(otherKeys, [], NOW))).toContain('payload-keys failed');
+});
+
+test('where no worker answers, what only a worker knows is unknown', () => {
+  expect(codes(of())).toEqual(WORKER_CHECKS.map((check) => `${check} unknown`));
+});
+
+test('a worker that is well has an ok for each check', () => {
+  const found = of(worker());
+  expect(codes(found)).toEqual([]);
+  expect(new Set(found.map(({ check }) => check))).toEqual(new Set(WORKER_CHECKS));
+});
+
+test('what a worker says of its source, its configuration and its delivery log is told, with its name', () => {
+  expect(codes(of(worker({ problems: { source: 'away' } })))).toEqual(['source failed']);
+  expect(codes(of(worker({ problems: { configuration: 'wrong' } })))).toEqual(['configuration warning']);
+  const found = of(worker(), worker({ worker: '2@b', problems: { deliveryLog: 'away' } }));
+  expect(codes(found)).toEqual(['delivery-log failed']);
+  expect(found.find(({ state }) => state === 'failed')).toMatchObject({ worker: '2@b', problem: 'away' });
+});
+
+test('a worker that lacks a key that another has, or that a job waits for, has failed', () => {
+  const both = of(worker({ payloadKeys: ['new/1', 'old/2'] }), worker({ worker: '2@b', payloadKeys: ['old/2'] }));
+  expect(codes(both)).toEqual(['payload-keys failed']);
+  expect(both.find(({ state }) => state === 'failed')).toMatchObject({ worker: '2@b', facts: { missing: ['new/1'] } });
+  expect(codes(of(worker({ problems: { payloadKeys: 'crm waits' } })))).toEqual(['payload-keys failed']);
+});
+
+test('a clock that is more than half a second apart is a warning: of a worker, and of the program that asks', () => {
+  expect(codes(of(worker({ aheadMs: 500, askerAheadMs: -500 })))).toEqual([]);
+  expect(of(worker({ aheadMs: 501 }), worker({ worker: '2@b', askerAheadMs: 0 }))).toContainEqual(
+    expect.objectContaining({ check: 'clocks', state: 'warning', worker: '1@a', facts: { aheadMs: 501 } }),
+  );
+  expect(codes(of(worker({ askerAheadMs: -3_000 })))).toEqual(['clocks warning']);
+});
+
+test('little room is a warning, and hardly any has failed', () => {
+  const disk = (freeBytes: number) => of(worker({ disks: [{ folder: '/log', freeBytes }] }));
+  expect(codes(disk(2 * GIB))).toEqual([]);
+  expect(codes(disk(2 * GIB - 1))).toEqual(['disk warning']);
+  expect(codes(disk(GIB / 10))).toEqual(['disk failed']);
+  expect(codes(of(worker({ disks: [] })))).toEqual([]);
+});
+
+test('what ends within two weeks is a warning, and what has ended has failed: here and in workers', () => {
+  const ends = (days: number) => [{ of: 'TEMPORAL_API_KEY', at: new Date(NOW + days * DAY_MS).toISOString() }];
+  expect(codes(of(worker({ expiring: ends(14) })))).toEqual([]);
+  expect(codes(of(worker({ expiring: ends(13) })))).toEqual(['certificates warning']);
+  expect(codes(of(worker({ expiring: ends(-1) })))).toEqual(['certificates failed']);
+  expect(codes(workerFindings(asked(worker()), ends(-1), NOW))).toEqual(['certificates failed']);
+  expect(codes(workerFindings(asked(), ends(-1), NOW))).toContain('certificates failed');
+  expect(codes(ownFindings(ends(-1), NOW))).toEqual(['certificates failed']);
+  expect(ownFindings(ends(15), NOW)).toEqual([]);
+});
+
+test('a job whose workflow task fails has failed, by the code of the failure; one that is only silent is unknown', () => {
+  const found = jobFindings([
+    { jobId: 'fine', numbers: { waiting: 0 } },
+    { jobId: 'stuck', silent: { attempts: 4, code: 'NON_DETERMINISTIC_ERROR', reason: 'other code' } },
+    { jobId: 'busy', silent: { attempts: 1, code: '' } },
+    { jobId: 'left-out' },
+  ]);
+  expect(found).toMatchObject([
+    { state: 'failed', job: 'stuck', facts: { attempts: 4, code: 'NON_DETERMINISTIC_ERROR' } },
+    { state: 'unknown', job: 'busy' },
+    { state: 'unknown', problem: '1 job could not be asked in time.' },
+    { check: 'endpoints', state: 'ok' },
+  ]);
+  const other = jobFindings([{ jobId: 'other', silent: { attempts: 2, code: 'Error' } }]);
+  expect(found[0]?.remedy).not.toBe(other[0]?.remedy);
+});
+
+test('an unhealthy endpoint is a warning with its numbers; one that recovers is not', () => {
+  const numbers = { waiting: 7, oldestWaitingAt: '2026-11-25T07:00:00Z', endpoint: 'unhealthy' };
+  const lastFailure = { at: '2026-11-25T07:59:00Z', status: 503 };
+  expect(jobFindings([{ jobId: 'a', numbers: { ...numbers, lastFailure } }])).toContainEqual(
+    expect.objectContaining({
+      check: 'endpoints',
+      state: 'warning',
+      job: 'a',
+      facts: { waiting: 7, oldestWaitingAt: '2026-11-25T07:00:00Z' },
+      problem: 'Its endpoint is unhealthy (HTTP 503).',
+    }),
+  );
+  expect(codes(jobFindings([{ jobId: 'a', numbers: { ...numbers, endpoint: 'recovering' } }]))).toEqual([]);
+});
+
+test('an alert that was not accepted has failed', () => {
+  const unsent = { workflowId: 'alerts-a', job: 'a', attempts: 2, problem: 'HTTP 500' };
+  expect(alertFindings([])).toMatchObject([{ state: 'ok' }]);
+  expect(alertFindings([unsent])).toMatchObject([{ check: 'alerts', state: 'failed', job: 'a', problem: 'HTTP 500' }]);
+});
+
+test('facts are words for people', () => {
+  expect(factsInWords({ historyShards: 4, freeGiB: 1.5, missing: [], workers: ['a', 'b'] })).toBe(
+    'history shards 4; freeGiB 1.5; missing none; workers a, b',
+  );
+});

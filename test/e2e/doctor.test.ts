@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from '@jest/globals';
+import { Client } from '@temporalio/client';
+import { findHealth } from '../../src/client/health.ts';
+import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
+import { newApiKey } from '../../src/config/references.ts';
+import type { Finding, Health } from '../../src/domain/health.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { startRecorder } from '../../demo/recorder.ts';
+import { apiOf, askOf } from '../api/an-api.ts';
+import { labOfFile, labOfTest } from '../support/lab.ts';
+import { answerWhen } from '../support/patience.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { temporal } from '../support/temporal.ts';
+import { Operator } from '../support/triggers-cli.ts';
+import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
+import { afterFile } from '../webhook/a-server.ts';
+
+const log = tempFolder();
+writeFileSync(
+  join(log, 'deliveries.db'),
+  'This is no database, and long enough for nobody to take it for an empty one.',
+);
+const down = await startRecorder({ answer: () => ({ status: 503 }) });
+afterFile(() => down.close());
+const expired = makeCertificateAuthority().issue({ names: ['us'], isClient: true, notAfter: new Date('2026-01-01') });
+const lab = await labOfFile({
+  config: {
+    deliveryLog: deliveryLogIn(log),
+    alerts: { url: down.url, authorization: null, backlogMinutes: 15 },
+    authorizations: {
+      crm: {
+        origins: ['https://crm.example.com'],
+        headers: {},
+        queryParameters: {},
+        clientCertificate: expired,
+        signingSecrets: [],
+      },
+    },
+  },
+});
+const NOBODYS = `nobody-${randomUUID()}`;
+const operator = new Operator(lab.taskQueue);
+/** Its endpoint is down, and so is the webhook for the alert about that. */
+let unhealthy: string;
+/** Its state is of a newer release. */
+const newer = `newer-${randomUUID()}`;
+
+beforeAll(async () => {
+  const start = async (jobId: string, taskQueue: string, v: number) =>
+    await lab.client.workflow.start(EXPORT_JOB, { workflowId: jobWorkflowId(jobId), taskQueue, args: [{ v }] });
+  await start(newer, lab.taskQueue, 99);
+  const waiting = await start(randomUUID(), NOBODYS, 1);
+  afterFile(async () => {
+    await waiting.terminate();
+    await lab.handle(newer).terminate();
+  });
+  unhealthy = await lab.start({ webhookUrl: down.url });
+  for (const user of ['1', '2', '3']) await lab.jobs.enter(unhealthy, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(unhealthy, ({ endpoint }) => endpoint?.state === 'unhealthy');
+});
+
+/** What is not well here; the server has jobs of other tests, too. */
+const ours = (found: readonly Finding[]) =>
+  found
+    .filter(
+      ({ state, job = newer, taskQueue = NOBODYS }) =>
+        state !== 'ok' && [newer, unhealthy].includes(job) && taskQueue === NOBODYS,
+    )
+    .map(
+      ({ check, state, facts }) => `${check} ${state}${typeof facts['code'] === 'string' ? ` ${facts['code']}` : ''}`,
+    );
+
+const ALL = [
+  'alerts failed',
+  'certificates failed',
+  'delivery-log failed',
+  'endpoints warning',
+  'jobs failed WORKFLOW_WORKER_UNHANDLED_FAILURE',
+  'workers failed',
+];
+
+async function printed(): Promise<{ readonly code: number | null; readonly health: Health; readonly stderr: string }> {
+  const { code, stdout, stderr } = await operator.run(['doctor', '--json']);
+  return { code, health: JSON.parse(stdout) as Health, stderr }; // As it says in its help.
+}
+
+test('it finds what is wrong, by code, and ends with 1', async () => {
+  const { code, health, stderr } = await answerWhen(
+    printed,
+    // Jobs are listed, and alerts refused, a moment later.
+    ({ health: { findings } }) => ALL.every((one) => ours(findings).includes(one)),
+  );
+  expect([...new Set(ours(health.findings))].sort()).toEqual(ALL);
+  expect([code, health.state, JSON.parse(stderr)]).toMatchObject([1, 'failed', { error: { name: 'NotHealthy' } }]);
+  const of = (check: string) => health.findings.find((one) => one.check === check);
+  expect(of('certificates')?.facts).toMatchObject({ of: 'authorizations.crm.clientCertificate' });
+  expect(of('temporal')).toMatchObject({ state: 'ok', facts: { historyShards: expect.any(Number) } });
+  for (const one of health.findings) if (one.state === 'failed') expect(one.remedy).toBeDefined();
+});
+
+test('without Temporal that is the finding, and everything else is unknown', async () => {
+  const { code, stdout } = await operator.run(['doctor', '--json'], { env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } });
+  const { findings } = JSON.parse(stdout) as Health;
+  expect(code).toBe(1);
+  expect(findings[0]).toMatchObject({ check: 'temporal', state: 'failed', facts: { code: 'ServerUnreachable' } });
+  expect(new Set(findings.slice(1).map(({ state }) => state))).toEqual(new Set(['unknown']));
+});
+
+test('in a namespace of its own without search attributes and workers, these are missing', async () => {
+  const namespace = `doctor-${randomUUID()}`;
+  const body = JSON.stringify({ namespace, workflowExecutionRetentionPeriod: '3600s' });
+  await fetch(`${temporal.httpUrl}/api/v1/namespaces`, { method: 'POST', body });
+  const client = new Client({ connection: lab.client.connection, namespace });
+  const connection = { connectionOptions: {}, namespace };
+  // A server takes a moment to know a namespace everywhere.
+  const found = await answerWhen(
+    () => findHealth(client, { taskQueue: 'q', connection }),
+    (all) => all.some(({ check, state }) => check === 'workers' && state === 'failed'),
+  );
+  const wrong = found.filter(({ state }) => state === 'failed' || state === 'warning');
+  expect(wrong.map(({ check }) => check).sort()).toEqual(['retention', 'search-attributes', 'workers']);
+});
+
+test('workers with other payload keys are found out, and a source that is away', async () => {
+  const sealed = await labOfTest({ config: { payloadKeys: [`theirs:${Buffer.alloc(32, 1).toString('base64')}`] } });
+  const { taskQueue } = sealed;
+  const env = {
+    TRIGGERS_TASK_QUEUE: taskQueue,
+    TRIGGERS_PAYLOAD_KEYS: `ours:${Buffer.alloc(32, 2).toString('base64')}`,
+  };
+  const of = async (check: string, options: object = {}): Promise<Finding[]> => {
+    const { stdout } = await operator.run(['doctor', '--json'], options);
+    return (JSON.parse(stdout) as Health).findings.filter((one) => one.check === check);
+  };
+  expect(await of('payload-keys', { env })).toContainEqual(expect.objectContaining({ state: 'failed' }));
+  const connection = { connectionOptions: {}, namespace: temporal.namespace };
+  sealed.source.failure = new Error('It is down.');
+  const found = await findHealth(sealed.client, { taskQueue, connection });
+  const worker = expect.stringMatching(/^\d+@/);
+  expect(found).toContainEqual(expect.objectContaining({ check: 'source', state: 'failed', worker }));
+  const keys = [expect.stringMatching(/^theirs\/[0-9a-f]{16}$/)];
+  expect(found).toContainEqual({ check: 'payload-keys', state: 'ok', facts: { keys } });
+});
+
+test('the API answers the same; to a key for one job, only what is about it', async () => {
+  const one = newApiKey();
+  const all = newApiKey();
+  const keys = {
+    one: { hash: one.hash, may: ['read' as const], jobs: [unhealthy] },
+    all: { hash: all.hash, may: ['read' as const] },
+  };
+  const api = await apiOf(lab, { keys });
+  const asked = async ({ secret }: { readonly secret: string }) => {
+    const { status, body } = await askOf(api, '/v1/health', { headers: { authorization: `Bearer ${secret}` } });
+    expect(status).toBe(200);
+    return body as unknown as Health;
+  };
+  try {
+    expect(ours((await asked(all)).findings)).toEqual(expect.arrayContaining(ALL));
+    const own = await asked(one);
+    expect(new Set(own.findings.map(({ job }) => job))).toEqual(new Set([unhealthy]));
+    expect(own).toMatchObject({ state: 'failed', findings: [{ check: 'alerts' }, { check: 'endpoints' }] });
+  } finally {
+    await api.close();
+  }
+});
