@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dice } from '../demo/dice.ts';
 import { WORKER_HEADER } from './endpoint.ts';
+import type { Release } from './release-build.ts';
 import { WorkerLog } from './worker-log.ts';
 import type { FromWorker } from './worker.ts';
 
@@ -14,10 +15,12 @@ export interface FleetOptions {
   readonly folder: string;
   /** Of Temporal. */
   readonly address: string;
-  /** Bundled workflow code. */
+  /** Bundled workflow code of this checkout. */
   readonly bundle: string;
   /** The configuration of every worker. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Which release a place starts with; default: this checkout, from its source. */
+  readonly releaseOf?: (place: number) => Release | undefined;
   /** Where the authorization `chaos` may be sent. */
   readonly origins: readonly string[];
 }
@@ -26,10 +29,13 @@ interface Member {
   readonly name: string;
   readonly child: ChildProcess;
   isReady: boolean;
+  /** It was told to end in peace. */
+  isEnding: boolean;
   rssBytes: number;
 }
 
 const START_AGAIN_MS = 500;
+const LOOK_MS = 50;
 const LAST_WORDS = 600;
 
 /** Worker processes, each started anew when it has ended, whyever. */
@@ -41,6 +47,7 @@ export class Fleet {
   mostRssBytes = 0;
   readonly #options: FleetOptions;
   readonly #members: (Member | undefined)[] = [];
+  readonly #releases = new Map<number, Release | undefined>();
   #started = 0;
   #isClosing = false;
 
@@ -60,8 +67,25 @@ export class Fleet {
 
   /** Starts all, and waits until they poll. */
   async open(): Promise<void> {
-    for (let place = 0; place < this.#options.size; place++) this.#start(place);
-    while (this.ready < this.#options.size) await sleep(50);
+    const { size, releaseOf } = this.#options;
+    for (let place = 0; place < size; place++) {
+      this.#releases.set(place, releaseOf?.(place));
+      this.#start(place);
+    }
+    while (this.ready < size) await sleep(LOOK_MS);
+  }
+
+  /** Starts workers of this release at the given places, each after the one before it there has ended in peace. Waits until they poll. */
+  async roll(places: readonly number[], release: Release | undefined): Promise<void> {
+    for (const place of places) {
+      this.#releases.set(place, release);
+      const before = this.#members[place];
+      if (before !== undefined) {
+        before.isEnding = true;
+        if (before.child.connected) before.child.disconnect();
+      }
+      while (this.#members[place] === before || this.#members[place]?.isReady !== true) await sleep(LOOK_MS);
+    }
   }
 
   /** Ends one of those that poll, if any does, by SIGKILL; the dice choose. */
@@ -87,7 +111,7 @@ export class Fleet {
     this.#isClosing = true;
     const children = this.#members.flatMap((member) => (member === undefined ? [] : [member.child]));
     const ends = children.map((child) => once(child, 'exit'));
-    for (const child of children) child.disconnect();
+    for (const child of children) if (child.connected) child.disconnect();
     await Promise.all(ends);
   }
 
@@ -103,25 +127,31 @@ export class Fleet {
   #start(place: number): void {
     const name = `worker-${++this.#started}`;
     const { folder, address, bundle, config, origins } = this.#options;
+    const release = this.#releases.get(place);
     const configFile = join(folder, `${name}.json`);
     const authorizations = { chaos: { origins, headers: { [WORKER_HEADER]: name } } };
-    writeFileSync(configFile, JSON.stringify({ ...config, authorizations }));
+    writeFileSync(configFile, JSON.stringify({ ...config, ...release?.config, authorizations }));
     const logFile = this.#logFile(name);
     const log = openSync(logFile, 'w');
     const child = fork(new URL('./worker.ts', import.meta.url), {
       execArgv: ['--import', 'tsx'],
-      env: { ...process.env, TRIGGERS_CONFIG: configFile, CHAOS_TEMPORAL: address, CHAOS_BUNDLE: bundle },
+      env: {
+        ...process.env,
+        TRIGGERS_CONFIG: configFile,
+        CHAOS_TEMPORAL: address,
+        ...(release === undefined ? { CHAOS_BUNDLE: bundle } : { CHAOS_LIB: release.lib }),
+      },
       stdio: ['ignore', log, log, 'ipc'],
     });
     closeSync(log);
-    const member: Member = { name, child, isReady: false, rssBytes: 0 };
+    const member: Member = { name, child, isReady: false, isEnding: false, rssBytes: 0 };
     this.#members[place] = member;
     child.on('message', (message: FromWorker) => this.#hear(member, message));
     child.once('exit', (code, signal) => {
       this.#members[place] = undefined;
       if (this.#isClosing) return;
       // One that finds no server ends before it is ready; that is no crash.
-      if (member.isReady && !this.kills.has(name))
+      if (member.isReady && !member.isEnding && !this.kills.has(name))
         this.crashes.push(`${name} (${signal ?? code}): ${lastWords(logFile)}`);
       void sleep(START_AGAIN_MS).then(() => this.#isClosing || this.#start(place));
     });

@@ -1,5 +1,6 @@
 // npm run chaos [-- --triggers 3000 --seed 7 --shrunk --cluster --api --log postgres] : everything is killed and everything fails, and the endpoints' ledgers
-// say whether the promises held. One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
+// say whether the promises held. npm run upgrade [-- --from 0.1.0 --versioned] : the same, while workers of an older release and of this one take turns.
+// One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { PostgresNotFound } from '../demo/postgres-server.ts';
 import type { LogPlace } from '../src/delivery-log/open-log.ts';
 import { startRealServer } from './cluster.ts';
@@ -9,6 +10,8 @@ import { openLog } from './log-place.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { optionsOf } from './options.ts';
 import { type ChaosReport, runChaos } from './run.ts';
+import { ReleaseNotFound } from './release-build.ts';
+import { planUpgrade } from './upgrade.ts';
 import { TemporalServerNotFound } from './temporal-build.ts';
 import { INLINE_EVERY } from './workload.ts';
 
@@ -39,6 +42,10 @@ const values = optionsOf('npm run chaos --', {
   api: false,
   /** `postgres` or `file`: workers keep each attempt in a delivery log there, which is compared with the ledgers. */
   log: '',
+  /** An older release, which works first, and again after the first moves to this one. Empty: only this one. */
+  from: '',
+  /** Moves by Worker Versioning; otherwise workers are stopped and started. */
+  versioned: false,
   /** Leaves the workers' logs where they are. */
   keep: false,
 });
@@ -92,6 +99,7 @@ function figuresOf(report: ChaosReport) {
     apiCrashes: report.apiCrashes.length,
     workflowTaskFailures: report.log.workflowTaskFailures,
     temporalRestarts: report.outages.filter(({ what }) => what === 'temporal').length,
+    ...(values.from === '' ? {} : { from: values.from, missingKeepsakes: report.missingKeepsakes }),
     databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
     mostWorkerMiB: Math.round(report.mostWorkerBytes / 1024 ** 2),
     seconds: Math.round(seconds * 10) / 10,
@@ -110,6 +118,7 @@ const MUST_BE_NONE = [
   'unexpected',
   'unexplainedUnlogged',
   'inventedRows',
+  'missingKeepsakes',
   'workerCrashes',
   'apiCrashes',
   'workflowTaskFailures',
@@ -125,12 +134,13 @@ async function main(): Promise<void> {
 }
 
 async function play(deliveryLog: LogPlace | undefined): Promise<void> {
+  const upgrade = values.from === '' ? undefined : await planUpgrade(values.from, values.versioned, say);
   const report = await runChaos(
     {
       triggers: values.triggers,
       people: values.people,
       jobs: values.jobs,
-      workers: values.workers,
+      workers: upgrade?.workers ?? values.workers,
       seed: values.seed,
       longestMs: values.minutes * 60_000,
       killEveryMs: values['kill-every-s'] * 1000,
@@ -143,6 +153,7 @@ async function play(deliveryLog: LogPlace | undefined): Promise<void> {
       inlineEvery: values['inline-every'],
       limits: LIMITS,
       ...(deliveryLog === undefined ? {} : { deliveryLog }),
+      ...(upgrade === undefined ? {} : { upgrade }),
       ...(values.cluster
         ? { startServer: (folder: string) => startRealServer(folder, LIMITS.dynamicConfig, say) }
         : {}),
@@ -165,7 +176,12 @@ async function play(deliveryLog: LogPlace | undefined): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof PostgresNotFound || error instanceof TemporalServerNotFound)) throw error;
+  if (!(
+    error instanceof PostgresNotFound ||
+    error instanceof TemporalServerNotFound ||
+    error instanceof ReleaseNotFound
+  ))
+    throw error;
   console.error(error.message);
   process.exitCode = 2;
 }

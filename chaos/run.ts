@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeliveryRow } from '../src/contract/delivery.ts';
 import { type LogPlace, openDeliveryReader } from '../src/delivery-log/open-log.ts';
@@ -14,6 +15,7 @@ import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
 import { Trouble } from './trouble.ts';
+import { runUpgrade, type Upgrade } from './upgrade.ts';
 import type { WorkerLog } from './worker-log.ts';
 import { changeOf, EVERYONE, liveTriggers, memberChange } from './workload.ts';
 
@@ -46,6 +48,8 @@ export interface ChaosOptions {
   readonly startServer?: (folder: string) => Promise<ChaosServer>;
   /** Where workers keep each attempt; absent: nowhere. */
   readonly deliveryLog?: LogPlace;
+  /** Moves between two releases meanwhile; absent: all workers are of this checkout. */
+  readonly upgrade?: Upgrade;
   /** Hears a line every few seconds. */
   readonly onProgress: (line: string) => void;
 }
@@ -69,6 +73,8 @@ export interface ChaosReport {
   readonly apiCrashes: readonly string[];
   readonly log: WorkerLog;
   readonly outages: readonly Outage[];
+  /** With an upgrade: how much of what the older release left has not arrived. */
+  readonly missingKeepsakes: number;
   readonly mostWorkerBytes: number;
   readonly ms: number;
   /** Where the workers' logs are. */
@@ -104,10 +110,14 @@ export async function runChaos(options: ChaosOptions, keepFolder: boolean): Prom
   const endpoints = await Promise.all(troubles.map((trouble, i) => JobEndpoint.open(`job-${i + 1}`, trouble)));
   try {
     const origins = endpoints.map(({ url }) => new URL(url).origin);
-    const { deliveryLog } = options;
-    const logged = deliveryLog === undefined ? {} : { config: () => ({ deliveryLog }) };
-    const stage = await openStage({ ...options, ...logged, origins });
+    const { deliveryLog, upgrade } = options;
+    const config = (folder: string) => ({
+      ...(deliveryLog === undefined ? {} : { deliveryLog }),
+      ...(upgrade === undefined ? {} : { watch: { folder: join(folder, 'watch') } }),
+    });
+    const stage = await openStage({ ...options, config, origins, releaseOf: upgrade?.releaseOf });
     try {
+      await upgrade?.begin?.(stage);
       const { folder, server } = stage;
       const apis =
         options.apiCount === 0 ? undefined : await ApiFleet.open(options.apiCount, { folder, address: server.address });
@@ -155,6 +165,10 @@ async function play(
   };
   const ticker = setInterval(() => options.onProgress(line()), PROGRESS_MS);
   const upstreams = Promise.all(jobs.map(({ upstream }) => upstream.run()));
+  const upgrading =
+    options.upgrade && runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress });
+  upgrading?.catch(() => undefined); // Thrown below.
+  let missingKeepsakes = 0;
   faults.start();
   try {
     const weak = jobs[1] ?? jobs[0];
@@ -167,6 +181,7 @@ async function play(
       await sleep(LOOK_MS);
     }
     await upstreams;
+    missingKeepsakes = (await upgrading) ?? 0;
     await faults.end();
     // What a job believes to be undelivered it will send again: wait for that, too.
     for (const { jobId } of jobs) await untilNothingWaits(stage, jobId, timeIsUp);
@@ -177,7 +192,7 @@ async function play(
   options.onProgress(line());
   const logVerdicts =
     options.deliveryLog === undefined ? new Map() : await judgedLogs(options.deliveryLog, jobs, stage.fleet.kills);
-  return report(stage, jobs, faults, startedAt, logVerdicts);
+  return { ...report(stage, jobs, faults, startedAt, logVerdicts), missingKeepsakes };
 }
 
 async function startJob(
@@ -247,7 +262,7 @@ function report(
   faults: Faults,
   startedAt: number,
   logVerdicts: ChaosReport['logVerdicts'],
-): ChaosReport {
+): Omit<ChaosReport, 'missingKeepsakes'> {
   const { outages } = faults;
   const repeated = new Set(
     jobs.flatMap(({ jobId, upstream }) => [...upstream.repeated].map((key) => `${jobId} ${key}`)),

@@ -8,6 +8,7 @@ import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { workflowCode } from '../src/worker/deployment.ts';
 import { Fleet } from './fleet.ts';
+import type { Release } from './release-build.ts';
 import { DEFAULT_LIMITS, type StageLimits } from './limits.ts';
 import { type ChaosServer, startFileServer } from './server.ts';
 import { EVERYONE } from './workload.ts';
@@ -22,6 +23,8 @@ export interface StageOptions {
   readonly origins: readonly string[];
   /** Default: the server's own. */
   readonly limits?: StageLimits;
+  /** See `FleetOptions`. */
+  readonly releaseOf?: ((place: number) => Release | undefined) | undefined;
   /** More of the workers' configuration; the stage's folder is given. */
   readonly config?: (folder: string) => Readonly<Record<string, unknown>>;
   /** Default: the development server on a database file in the stage's folder. */
@@ -55,6 +58,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     address: server.address,
     bundle,
     origins: options.origins,
+    ...(options.releaseOf === undefined ? {} : { releaseOf: options.releaseOf }),
     config: {
       source: { kind: 'file', folder: join(folder, 'source') },
       requestTimeoutMs: REQUEST_TIMEOUT_MS,

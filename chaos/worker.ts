@@ -1,18 +1,21 @@
-// A worker process, as it runs in earnest; which one it is stands in its configuration.
-import { loadConfig, withThisMachine } from '../src/config/config.ts';
-import { installRuntime } from '../src/worker/runtime.ts';
-import { startWorker } from '../src/worker/worker.ts';
+// A worker process, as it runs in earnest; which one it is stands in its configuration. CHAOS_LIB names the built code of another release.
+import type * as Configs from '../src/config/config.ts';
+import type * as Runtimes from '../src/worker/runtime.ts';
+import type * as Workers from '../src/worker/worker.ts';
 
 export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory'; readonly rssBytes: number };
 
 const MEMORY_EVERY_MS = 1000;
+const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath, CHAOS_LIB: lib } = process.env;
+const { loadConfig, withThisMachine } = await ours<typeof Configs>('config/config');
+const { installRuntime } = await ours<typeof Runtimes>('worker/runtime');
+const { startWorker } = await ours<typeof Workers>('worker/worker');
 const config = withThisMachine(loadConfig());
 installRuntime(config);
-const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath = '' } = process.env;
 const worker = await startWorker({
   config,
   connection: { connectionOptions: { address }, namespace: 'default' },
-  workflowBundle: { codePath },
+  ...(codePath === undefined ? {} : { workflowBundle: { codePath } }),
 });
 tell({ kind: 'ready' });
 const memory = setInterval(() => tell({ kind: 'memory', rssBytes: process.memoryUsage.rss() }), MEMORY_EVERY_MS);
@@ -28,4 +31,11 @@ await worker.failed;
 
 function tell(message: FromWorker): void {
   if (process.connected) process.send?.(message);
+}
+
+/** A module of ours, or of the other release: it has what we use by the same names. */
+async function ours<Module>(path: string): Promise<Module> {
+  const url =
+    lib === undefined ? new URL(`../src/${path}.ts`, import.meta.url) : new URL(`${path}.js`, `file://${lib}/`);
+  return (await import(url.href)) as Module; // See above.
 }

@@ -1,4 +1,4 @@
-// node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
+// node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|upgrade|soak [arguments]: makes the checkout ready (dependencies, build), then runs what was asked.
 // Plain Node, no dependency: this is the first thing that runs on a fresh clone.
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,14 +15,15 @@ const PROGRAMS = {
   bench: ['--import', 'tsx', 'bench/main.ts'],
   'many-jobs': ['--import', 'tsx', 'bench/many-jobs.ts'],
   chaos: ['--import', 'tsx', 'chaos/main.ts'],
+  upgrade: ['--import', 'tsx', 'chaos/main.ts', '--from', '0.1.0', '--kill-every-s', '10'],
   soak: ['--import', 'tsx', 'chaos/soak.ts'],
 };
 /** The packed package, which a test installs, the demo, the bench's workers, and the APIs of chaos are made from lib. */
-const NEEDS_BUILD = new Set(['demo', 'test', 'all', 'bench', 'many-jobs', 'chaos']);
+const NEEDS_BUILD = new Set(['demo', 'test', 'all', 'bench', 'many-jobs', 'chaos', 'upgrade']);
 
 const [what, ...args] = process.argv.slice(2);
 if (!Object.hasOwn(PROGRAMS, what ?? '')) {
-  console.error('Usage: node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|soak [arguments]');
+  console.error('Usage: node scripts/fresh.mjs demo|test|all|quick|bench|many-jobs|chaos|upgrade|soak [arguments]');
   process.exit(2);
 }
 if (!isNewEnough(process.versions.node)) {

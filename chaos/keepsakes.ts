@@ -1,0 +1,116 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Recorder, startRecorder } from '../demo/recorder.ts';
+import { JobAlreadyRunning, JobKept } from '../src/client/errors.ts';
+import type { JobStatus } from '../src/contract/job-status.ts';
+import type { Answer } from '../src/local/receiver.ts';
+import type { Stage } from './stage.ts';
+import type { TimedTrigger } from './workload.ts';
+
+const REFUSED = 20;
+const KEPT = 2_000;
+const JOINED = 5;
+const WATCHED = 'watched';
+const WATCHED_ID = 'd'.repeat(32);
+const LOOK_MS = 200;
+
+/** Dead letters, a stopped job that kept its triggers, and a watch: workers of an older release make them, those of a newer one take them up. */
+export class Keepsakes {
+  readonly #stage: Stage;
+  readonly #receiver: Recorder;
+  readonly #timeIsUp: AbortSignal;
+  readonly #answer: { now: Answer };
+
+  static async open(stage: Stage, timeIsUp: AbortSignal): Promise<Keepsakes> {
+    const answer: { now: Answer } = { now: { status: 422 } };
+    return new Keepsakes(stage, await startRecorder({ answer: () => answer.now }), answer, timeIsUp);
+  }
+
+  private constructor(stage: Stage, receiver: Recorder, answer: { now: Answer }, timeIsUp: AbortSignal) {
+    this.#stage = stage;
+    this.#receiver = receiver;
+    this.#answer = answer;
+    this.#timeIsUp = timeIsUp;
+  }
+
+  /** How many of what was left have not arrived. */
+  get missing(): number {
+    return REFUSED + KEPT + JOINED - this.#receiver.ledger.delivered;
+  }
+
+  async leave(): Promise<void> {
+    const { jobs, people, folder } = this.#stage;
+    await this.#start('refused', 'vip');
+    await this.#insist(() => jobs.push('refused', triggersOf(people, REFUSED)));
+    await this.#until('refused', ({ deadLetters }) => deadLetters === REFUSED);
+    this.#answer.now = { status: 503 };
+    await this.#start('kept', 'vip');
+    await this.#insist(() => jobs.push('kept', triggersOf(people, KEPT)));
+    await this.#insist(() => jobs.stop('kept', { waiting: 'keep' }));
+    await this.#until('kept', ({ state }) => state === 'stopped');
+    writeFileSync(watchedFile(folder), `${JSON.stringify({ audience: { id: WATCHED_ID, name: 'Watched' } })}\n`);
+    await this.#start('watching', WATCHED);
+    await this.#insist(() => jobs.watches.start([WATCHED]));
+    await this.#insist(async () => {
+      if ((await jobs.watches.status(WATCHED)).rounds === 0) throw new Error('The first round has not ended.');
+    });
+  }
+
+  /** Waits until all has arrived, or time is up. */
+  async takeUp(): Promise<void> {
+    const { jobs, people, folder } = this.#stage;
+    this.#answer.now = { status: 200 };
+    await this.#insist(async () => {
+      const { failures } = await jobs.deadLetters.redeliver({ jobId: 'refused' }, { force: true });
+      if (failures.length > 0) throw new Error('Some could not be sent again.');
+    });
+    await this.#insist(() => jobs.resume('kept'));
+    for (const { user } of people.slice(0, JOINED)) appendFileSync(watchedFile(folder), `${JSON.stringify(user)}\n`);
+    await this.#insist(() => jobs.watches.startRound(WATCHED));
+    while (this.missing > 0 && !this.#timeIsUp.aborted) await sleep(LOOK_MS);
+  }
+
+  async close(): Promise<void> {
+    await this.#receiver.close();
+  }
+
+  async #start(jobId: string, audience: string): Promise<void> {
+    const webhookUrl = `${this.#receiver.url}${jobId}`;
+    const form = { label: jobId, audiences: [audience], webhookUrl, authorization: null, parallelRequestCount: 10 };
+    const answers = { '422': 'dead-letter' } as const;
+    await this.#insist(() => this.#stage.jobs.start({ ...form, answers }, { jobId }));
+  }
+
+  async #until(jobId: string, isSo: (status: JobStatus) => boolean): Promise<void> {
+    await this.#insist(async () => {
+      if (!isSo(await this.#stage.jobs.status(jobId))) throw new Error('It is not so yet.');
+    });
+  }
+
+  /** Asks again until it is done or time is up: workers and servers are killed meanwhile. */
+  async #insist(ask: () => Promise<unknown>): Promise<void> {
+    while (!this.#timeIsUp.aborted) {
+      try {
+        await ask();
+        return;
+      } catch (error) {
+        if (error instanceof JobAlreadyRunning || error instanceof JobKept) return; // It was done, and its answer was lost.
+        await sleep(LOOK_MS);
+      }
+    }
+  }
+}
+
+function watchedFile(folder: string): string {
+  return join(folder, 'source', 'audiences', `${WATCHED}.ndjson`);
+}
+
+function triggersOf(people: Stage['people'], count: number): TimedTrigger[] {
+  return Array.from({ length: count }, (_, i) => ({
+    user: people[i % people.length]?.user ?? '',
+    audience: 'vip',
+    event: i < people.length ? 'enter' : 'exit',
+    at: `2026-01-01T00:00:01.${String(i).padStart(9, '0')}Z`,
+  }));
+}

@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { GRPC, grpcCode } from '../src/client/server-errors.ts';
+import { Keepsakes } from './keepsakes.ts';
+import { findRelease, type Release, ROOT } from './release-build.ts';
+import type { Stage } from './stage.ts';
+
+/** How an installation moves between two releases while it works. */
+export interface Upgrade {
+  readonly workers: number;
+  /** Which release a worker starts with. */
+  readonly releaseOf: (place: number) => Release;
+  /** Before any job is started. */
+  readonly begin?: (stage: Stage) => Promise<void>;
+  /** One after another, each when so much of the work is done. */
+  readonly moves: readonly Move[];
+}
+
+interface Move {
+  readonly at: number;
+  readonly words: string;
+  readonly run: (stage: Stage) => Promise<void>;
+}
+
+const LOOK_MS = 50;
+const AGAIN_MS = 500;
+const DEPLOYMENT = 'chaos';
+
+/** @throws ReleaseNotFound */
+export async function planUpgrade(from: string, isVersioned: boolean, say: (text: string) => void): Promise<Upgrade> {
+  const versionOf = (buildId: string) => (isVersioned ? { deployment: { name: DEPLOYMENT, buildId } } : {});
+  const older = { ...(await findRelease(from, say)), config: versionOf('older') };
+  const newer = { lib: join(ROOT, 'lib'), config: versionOf('newer') };
+  return isVersioned ? versioned(older, newer) : unversioned(older, newer);
+}
+
+/** Without versions: half forward, forward, half back, back, forward. */
+function unversioned(older: Release, newer: Release): Upgrade {
+  const rolled = (places: readonly number[], release: Release) => (stage: Stage) => stage.fleet.roll(places, release);
+  return {
+    workers: 3,
+    releaseOf: () => older,
+    moves: [
+      { at: 0.15, words: 'one of three workers is new', run: rolled([0], newer) },
+      { at: 0.3, words: 'all workers are new', run: rolled([1, 2], newer) },
+      { at: 0.5, words: 'two of three workers are old again', run: rolled([0, 1], older) },
+      { at: 0.65, words: 'all workers are old again', run: rolled([2], older) },
+      { at: 0.8, words: 'all workers are new again', run: rolled([0, 1, 2], newer) },
+    ],
+  };
+}
+
+/** With versions, two workers of each run all the time: half forward, forward, back, forward. */
+function versioned(older: Release, newer: Release): Upgrade {
+  return {
+    workers: 4,
+    releaseOf: (place) => (place < 2 ? older : newer),
+    begin: current('older'),
+    moves: [
+      { at: 0.2, words: 'half of the jobs go to the new build', run: ramping('newer', 50) },
+      { at: 0.4, words: 'the new build is current', run: current('newer') },
+      { at: 0.6, words: 'the old build is current again', run: current('older') },
+      { at: 0.8, words: 'the new build is current again', run: current('newer') },
+    ],
+  };
+}
+
+/** Moves as planned: the older release leaves what the newer one takes up. Returns how much of that is missing. */
+export async function runUpgrade(
+  { moves }: Upgrade,
+  stage: Stage,
+  progress: () => number,
+  { timeIsUp, say }: { readonly timeIsUp: AbortSignal; readonly say: (text: string) => void },
+): Promise<number> {
+  const keepsakes = await Keepsakes.open(stage, timeIsUp);
+  try {
+    await keepsakes.leave();
+    for (const { at, words, run } of moves) {
+      while (progress() < at && !timeIsUp.aborted) await sleep(LOOK_MS);
+      await run(stage);
+      say(words);
+    }
+    await keepsakes.takeUp();
+    return keepsakes.missing;
+  } finally {
+    await keepsakes.close();
+  }
+}
+
+function current(buildId: string): Move['run'] {
+  return async ({ connected: { client } }) => {
+    const { namespace } = client.options;
+    const wish = { namespace, deploymentName: DEPLOYMENT, buildId, identity: 'chaos', ignoreMissingTaskQueues: true };
+    await onceKnown(() => client.workflowService.setWorkerDeploymentCurrentVersion(wish));
+    await wakeJobs(client);
+  };
+}
+
+function ramping(buildId: string, percentage: number): Move['run'] {
+  return async ({ connected: { client } }) => {
+    const { namespace } = client.options;
+    const wish = { namespace, deploymentName: DEPLOYMENT, buildId, percentage, identity: 'chaos' };
+    await onceKnown(() =>
+      client.workflowService.setWorkerDeploymentRampingVersion({ ...wish, ignoreMissingTaskQueues: true }),
+    );
+    await wakeJobs(client);
+  };
+}
+
+/** The server learns of a build a moment after its worker is up, and of nothing while it is killed. */
+async function onceKnown(change: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await change();
+      return;
+    } catch (error) {
+      const code = grpcCode(error);
+      const isEarly = code === GRPC.NOT_FOUND || code === GRPC.FAILED_PRECONDITION || code === GRPC.UNAVAILABLE;
+      if (!isEarly && code !== GRPC.DEADLINE_EXCEEDED) throw error;
+    }
+    await sleep(AGAIN_MS);
+  }
+}
+
+/** An idle job moves to another build when it is woken. */
+async function wakeJobs(client: Client): Promise<void> {
+  for await (const { workflowId } of client.workflow.list({
+    query: "WorkflowType = 'exportJob' AND ExecutionStatus = 'Running'",
+  }))
+    await client.workflow
+      .getHandle(workflowId)
+      .signal('triggers', [])
+      .catch(() => undefined);
+}
