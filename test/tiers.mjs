@@ -130,6 +130,7 @@ export const TIERS = {
     'examples/upstream-proxy',
     'examples/upstreams',
     'local/temporal-server',
+    'ops/containers/installation',
     'ops/docker-compose',
     'ops/helm',
     'pack',

@@ -5,7 +5,7 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
   {
     page: 'README.md',
     line: 'docker compose exec worker node lib/cli/main.js list',
-    reason: 'needs Docker and a running installation',
+    reason: 'needs Docker: ops/containers/installation.test.ts runs it',
   },
   {
     page: 'docs/setup.md',
