@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import type { DeliveryFilter } from '../contract/delivery.ts';
+import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
@@ -55,8 +55,17 @@ const counts = z.looseObject({
   failedBy: z.record(z.string(), z.number()).describe('The failed ones by status, or by code.'),
 });
 const gaps = z
-  .array(z.object({ worker: z.string(), from: z.string(), until: z.string().optional(), dropped: z.number() }))
-  .describe('Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since.');
+  .array(
+    z.object({
+      worker: z.string().optional(),
+      from: z.string(),
+      until: z.string().optional(),
+      dropped: z.number().optional(),
+    }),
+  )
+  .describe(
+    'Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since. A key for some jobs gets the times alone.',
+  );
 
 /** Deliveries: what was sent, and what came back. */
 export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOptions): void {
@@ -117,7 +126,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
         reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs })),
         jobId === undefined ? undefined : jobs.load(jobId),
       ]);
-      return { ...stats, ...definedOf({ now }) };
+      return { ...stats, gaps: gapsFor(caller, stats.gaps), ...definedOf({ now }) };
     },
   });
   serve(app, {
@@ -236,8 +245,8 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
       if (request.headers.accept?.includes('text/csv') !== true) {
         const searched = next === undefined ? times : { ...times, since: readCursor(next)?.[0] };
-        const gaps = await reading((reader) => reader.gaps(searched));
-        return await reply.send({ deliveries: rows, gaps, ...definedOf({ next }) });
+        const found = await reading((reader) => reader.gaps(searched));
+        return await reply.send({ deliveries: rows, gaps: gapsFor(request.caller, found), ...definedOf({ next }) });
       }
       if (next !== undefined) void reply.header('link', `<${pageAfter(request.url, next)}>; rel="next"`);
       const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
@@ -251,6 +260,11 @@ function pageAfter(url: string, next: string): string {
   const parameters = new URLSearchParams(query);
   parameters.set('after', next);
   return `${path}?${parameters.toString()}`;
+}
+
+/** Workers, and how much they dropped, are for who may see all jobs. */
+function gapsFor({ jobs }: Caller, gaps: readonly LogGap[]): readonly LogGap[] {
+  return jobs === undefined ? gaps : gaps.map(({ from, until }) => ({ from, ...definedOf({ until }) }));
 }
 
 /** @throws Refused */

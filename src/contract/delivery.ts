@@ -81,13 +81,14 @@ export interface DeliveryFilter {
 
 /** A time of which rows of a worker may be missing. */
 export interface LogGap {
-  readonly worker: string;
+  /** Whose rows. Absent, as `dropped`, for who may see some jobs only. */
+  readonly worker?: string;
   /** RFC 3339: when it wrote last before that. */
   readonly from: string;
   /** RFC 3339: when it wrote again. Absent: it has not been seen since, so that it was killed or cannot reach the log. */
   readonly until?: string;
   /** Rows that it dropped meanwhile; 0: how many are missing is not known. */
-  readonly dropped: number;
+  readonly dropped?: number;
 }
 
 /** Some deliveries, newest first. With `next`, there may be fewer than were asked for, or none: a search without a match takes long. */

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS deeds (
   action TEXT NOT NULL, who TEXT, door TEXT NOT NULL, reason TEXT, details TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deeds_at ON deeds (at, id);
+CREATE INDEX IF NOT EXISTS deeds_who ON deeds (who, at, id);
 CREATE INDEX IF NOT EXISTS deeds_job ON deeds (job_id, at, id);`;
 }
 

@@ -12,10 +12,10 @@ export type StoredDeed = readonly (string | null)[];
 /** Where rows are kept. */
 export interface DeliveryStore {
   /**
-   * Keeps a batch, whole or not at all. With the number of a batch that it has, it does nothing.
+   * Keeps a batch, whole or not at all. With the number of a batch that it has, it does nothing. Returns how much it refused for good, and does not have.
    * @throws when the store is away, slow, or refuses it
    */
-  write(batch: DeliveryBatch): Promise<void>;
+  write(batch: DeliveryBatch): Promise<number>;
   /** Notes that the writer has ended, unless rows of it are lost. */
   close(lostRows?: number): Promise<void>;
 }

@@ -94,8 +94,7 @@ export class LogWriter {
     const isLate = new Promise<void>((resolve) => (late = setTimeout(resolve, CLOSE_MS)));
     await Promise.race([this.#drain(endsAtMs), isLate]);
     clearTimeout(late);
-    const { rows = [], deeds = [] } = this.#batch ?? {};
-    const lost = this.#waiting.length + this.#deeds.length + rows.length + deeds.length;
+    const lost = this.#waiting.length + this.#deeds.length + (this.#batch === undefined ? 0 : sizeOf(this.#batch));
     if (lost > 0) log.warn('the delivery log could not be written to its end', { rows: lost });
     await store.close(lost);
   }
@@ -130,9 +129,10 @@ export class LogWriter {
 
   /** Takes the next batch out of the buffer. */
   #next(): DeliveryBatch {
-    const rows = this.#waiting.splice(0, BATCH_ROWS);
-    for (const row of rows) this.#exchanges -= lengthOf(row);
+    // Deeds go by themselves: neither are lost with rows that the database refuses, nor the other way round.
     const deeds = this.#deeds.splice(0, BATCH_ROWS);
+    const rows = this.#waiting.splice(0, deeds.length > 0 ? 0 : BATCH_ROWS);
+    for (const row of rows) this.#exchanges -= lengthOf(row);
     const batch = { number: ++this.#number, rows, deeds, dropped: this.#dropped };
     this.#dropped = 0;
     return batch;
@@ -141,15 +141,15 @@ export class LogWriter {
   async #write(): Promise<void> {
     const { store, log, counted, noticed } = this.#options;
     const batch = (this.#batch ??= this.#next());
+    let refused = 0;
     try {
-      await store.write(batch);
+      refused = await store.write(batch);
     } catch (error) {
       if (error instanceof DeliveryLogError && error.isOfRows) {
         // They would be refused forever, and nothing after them would be written.
-        log.warn('the delivery log refuses rows; they are dropped', { error, rows: batch.rows.length });
         this.#batch = undefined;
-        this.#dropped += batch.rows.length + batch.dropped;
-        counted?.('dropped', batch.rows.length);
+        this.#dropped += batch.dropped;
+        this.#drop(sizeOf(batch), error);
         return;
       }
       if (this.#failures++ === 0) log.warn('the delivery log cannot be written; rows wait', { error });
@@ -162,8 +162,21 @@ export class LogWriter {
     }
     this.#batch = undefined;
     this.#failures = 0;
-    counted?.('written', batch.rows.length);
+    if (refused > 0) this.#drop(refused);
+    counted?.('written', Math.max(0, batch.rows.length - refused));
   }
+
+  /** Counts what the store refuses for good. */
+  #drop(refused: number, error?: DeliveryLogError): void {
+    const { log, counted } = this.#options;
+    log.warn('the delivery log refuses rows; they are dropped', { error, rows: refused });
+    this.#dropped += refused;
+    counted?.('dropped', refused);
+  }
+}
+
+function sizeOf({ rows, deeds = [] }: DeliveryBatch): number {
+  return rows.length + deeds.length;
 }
 
 function lengthOf({ exchange = '' }: StoredRow): number {

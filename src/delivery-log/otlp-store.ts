@@ -19,6 +19,9 @@ export interface LogCollector {
 
 /** Most characters of one request, but for a row that is longer: collectors take 20 MiB by default. */
 const MOST_CHARACTERS = 4 * 1024 * 1024;
+const [BAD_REQUEST, TOO_LARGE] = [400, 413];
+/** Bytes of an answer that are read; beyond that, the connection is closed. */
+const MOST_ANSWER = 128 * 1024;
 /** In OTLP's `severityNumber`. */
 const [INFO, WARN] = [9, 13];
 
@@ -43,39 +46,60 @@ export class OtlpDeliveryStore implements DeliveryStore {
   }
 
   /** @throws DeliveryLogError */
-  async write({ rows, deeds = [] }: DeliveryBatch): Promise<void> {
+  async write({ rows, deeds = [] }: DeliveryBatch): Promise<number> {
+    let refused = 0;
     let part: string[] = [];
     let characters = 0;
     for (const one of [...rows.map(recordOf), ...deeds.map(deedRecord)]) {
       const record = JSON.stringify(one);
       if (part.length > 0 && characters + record.length > MOST_CHARACTERS) {
-        await this.#send(part);
+        refused += await this.#send(part);
         [part, characters] = [[], 0];
       }
       part.push(record);
       characters += record.length;
     }
-    if (part.length > 0) await this.#send(part);
+    if (part.length > 0) refused += await this.#send(part);
+    return refused;
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
 
-  async #send(records: readonly string[]): Promise<void> {
+  /** Returns how many records the collector refuses for good. */
+  async #send(records: readonly string[]): Promise<number> {
+    const status = await this.#post(records);
+    if (status < 300) return 0;
+    if (status === TOO_LARGE && records.length > 1) {
+      const half = Math.ceil(records.length / 2);
+      return (await this.#send(records.slice(0, half))) + (await this.#send(records.slice(half)));
+    }
+    if (status === TOO_LARGE || status === BAD_REQUEST) return records.length;
+    const code = `HTTP ${status}`;
+    throw new DeliveryLogError('written', this.#where, `it answered ${code}`, { code });
+  }
+
+  /** Returns the status. No answer takes longer than `statementTimeoutMs`. */
+  async #post(records: readonly string[]): Promise<number> {
     const { endpoint, headers } = this.#collector.otlp;
-    const where = `a collector, ${new URL(endpoint).host}`;
+    const signal = AbortSignal.timeout(this.#collector.statementTimeoutMs);
     const answer = await request(endpoint, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },
       body: `${HEAD}${records.join(',')}${TAIL}`,
       dispatcher: this.#agent,
+      signal,
     }).catch((error: unknown) => {
-      throw new DeliveryLogError('written', where, codeOf(error) ?? 'there was no answer', error);
+      throw new DeliveryLogError('written', this.#where, codeOf(error) ?? 'there was no answer', error);
     });
-    await answer.body.dump().catch(() => undefined);
-    const code = `HTTP ${answer.statusCode}`;
-    if (answer.statusCode >= 300) throw new DeliveryLogError('written', where, `it answered ${code}`, { code });
+    // The status decides, even if the rest never comes.
+    await answer.body.dump({ limit: MOST_ANSWER, signal }).catch(() => answer.body.destroy());
+    return answer.statusCode;
+  }
+
+  get #where(): string {
+    return `a collector, ${new URL(this.#collector.otlp.endpoint).host}`;
   }
 }
 

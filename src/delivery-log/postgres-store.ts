@@ -58,7 +58,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
   }
 
   /** @throws DeliveryLogError */
-  async write(batch: DeliveryBatch): Promise<void> {
+  async write(batch: DeliveryBatch): Promise<number> {
     const { writer, retentionDays, connectTimeoutMs, statementTimeoutMs } = this.#options;
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
@@ -81,6 +81,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
       }
       await client.query('COMMIT');
       this.#wholeAt = now;
+      return 0;
     } catch (error) {
       this.#drop();
       throw new DeliveryLogError('written', `PostgreSQL, ${this.#connection.shown}`, postgresWords(error), error);

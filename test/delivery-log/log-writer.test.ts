@@ -19,11 +19,12 @@ function memoryStore() {
     kept,
     tried,
     state,
-    write: async (batch: DeliveryBatch): Promise<void> => {
+    write: async (batch: DeliveryBatch): Promise<number> => {
       tried.push(batch);
       await sleep(1);
       if (state.isAway) throw new Error('away');
       kept.push(batch);
+      return 0;
     },
     close: async (_lostRows?: number) => await Promise.resolve(),
   };
@@ -103,23 +104,24 @@ test('what was sent is kept as long as little of it waits, however much went bef
   expect(store.kept.flatMap(({ rows }) => rows).every((one) => one.exchange === exchange)).toBe(true);
 });
 
-test('rows that the database refuses for their values are dropped and counted, and later ones are written', async () => {
+test('rows that the database refuses for their values are dropped and counted; deeds and later rows are written', async () => {
   const store = memoryStore();
   const refusal = new DeliveryLogError('written', 'PostgreSQL', 'invalid', { code: '22021' });
   let isRefused = true;
   const { writer, counts } = writerTo({
     ...store,
     write: async (batch) => {
-      if (isRefused) throw refusal;
-      await store.write(batch);
+      if (isRefused && batch.rows.length > 0) throw refusal;
+      return await store.write(batch);
     },
   });
   writer.add(row(1));
+  writer.addDeed(['deed 1']);
   await until(() => counts.dropped === 1);
   isRefused = false;
   writer.add(row(2));
   await until(() => counts.written === 1);
-  expect(store.kept).toMatchObject([{ dropped: 1, rows: [{ deliveryId: 'id-2' }] }]);
+  expect(store.kept).toMatchObject([{ deeds: [['deed 1']] }, { dropped: 1, rows: [{ deliveryId: 'id-2' }] }]);
 });
 
 test('a writer without rows says that it lives; while the store is away it goes on trying, and then its rows come', async () => {

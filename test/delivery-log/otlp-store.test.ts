@@ -1,16 +1,30 @@
+import type { ServerResponse } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { storedDeed } from '../../src/delivery-log/deeds.ts';
 import { LogWriter } from '../../src/delivery-log/log-writer.ts';
 import { openDeliveryStore, readableLog } from '../../src/delivery-log/open-log.ts';
 import { until } from '../support/patience.ts';
+import { serveHttp } from '../webhook/a-server.ts';
 import { nowhere, startCollector } from '../tracing/a-collector.ts';
 import { aDelivery } from './a-delivery.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000, retentionDays: 30 };
 const ID = '061907e97f654d8c9a1f7a0d2f3b4c5d';
 
-function storeAt(endpoint: string) {
-  return openDeliveryStore({ ...SETTINGS, otlp: { endpoint, headers: { 'x-api-key': 'secret' } } }, 'one');
+function storeAt(endpoint: string, statementTimeoutMs = SETTINGS.statementTimeoutMs) {
+  return openDeliveryStore(
+    { ...SETTINGS, statementTimeoutMs, otlp: { endpoint, headers: { 'x-api-key': 'secret' } } },
+    'one',
+  );
+}
+
+/** A collector of the test's own, until the test is over. */
+async function serverFor(answer: (body: string, response: ServerResponse) => void): Promise<string> {
+  return await serveHttp((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => answer(Buffer.concat(chunks).toString(), response));
+  });
 }
 
 interface LogRecord {
@@ -109,6 +123,33 @@ test('rows wait while the collector is away, and are dropped only if it will nev
   await writer.close();
   expect(counted.slice(0, 2)).toEqual(['written 1', 'dropped 1']);
   expect(problems).toEqual([expect.stringContaining('HTTP 503'), undefined]);
+});
+
+test('a collector that takes less at once gets smaller requests, and loses only what is too large by itself', async () => {
+  const taken: string[] = [];
+  const collector = await serverFor((body, response) => {
+    const isTooLarge = body.length > 3_000;
+    if (!isTooLarge) taken.push(...recordsIn(body).map(({ traceId }) => traceId));
+    response.writeHead(isTooLarge ? 413 : 200).end('{}');
+  });
+  const store = storeAt(collector);
+  const rows = Array.from({ length: 9 }, (_, n) =>
+    aDelivery({ deliveryId: `${n}`.repeat(32), user: n === 4 ? 'x'.repeat(4_000) : 'ann' }),
+  );
+  expect(await store.write({ number: 1, rows, dropped: 0 })).toBe(1);
+  expect(taken).toEqual([0, 1, 2, 3, 5, 6, 7, 8].map((n) => `${n}`.repeat(32)));
+  await store.close();
+});
+
+test('a collector whose answer never ends holds nobody up', async () => {
+  const collector = await serverFor((_, response) => {
+    response.writeHead(200);
+    const drip = setInterval(() => response.write(' '), 50);
+    response.once('close', () => clearInterval(drip));
+  });
+  const store = storeAt(collector, 400);
+  expect(await store.write({ number: 1, rows: [aDelivery({ deliveryId: ID })], dropped: 0 })).toBe(0);
+  await store.close();
 });
 
 test('a collector that is not there is told as an error with its code, and its log cannot be read', async () => {

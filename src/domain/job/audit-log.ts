@@ -31,7 +31,8 @@ export class AuditLog {
   #next: number;
   #entries: readonly AuditEntry[];
   #replaced: readonly Replaced[];
-  #told: number;
+  /** The delivery log has yet to be told these; some may have gone from the entries. */
+  #untold: readonly AuditEntry[];
   #bytes: number;
 
   constructor(
@@ -42,14 +43,15 @@ export class AuditLog {
     this.#next = carried.next;
     this.#entries = carried.entries;
     this.#replaced = carried.replaced;
-    this.#told = carried.told ?? 0;
+    this.#untold = carried.entries.filter(({ n }) => n > (carried.told ?? 0));
     this.#bytes = jsonBytes(carried);
   }
 
   /** Adds an entry; the oldest go. */
   add(entry: Omit<AuditEntry, 'n'>): void {
-    const entries = [...this.#entries, { n: this.#next++, ...entry }];
-    this.#entries = newest(entries, MOST_ENTRIES, this.#budgets.auditBytes);
+    const added = { n: this.#next++, ...entry };
+    this.#untold = [...this.#untold, added];
+    this.#entries = newest([...this.#entries, added], MOST_ENTRIES, this.#budgets.auditBytes);
     this.#bytes = jsonBytes(this.carry());
   }
 
@@ -61,10 +63,8 @@ export class AuditLog {
 
   /** The entries that the delivery log has yet to be told, oldest first; from then on it has been. */
   takeUntold(): readonly AuditEntry[] {
-    if (this.#told === this.#next - 1) return [];
-    const untold = this.#entries.filter(({ n }) => n > this.#told);
-    this.#told = this.#next - 1;
-    this.#bytes = jsonBytes(this.carry());
+    const untold = this.#untold;
+    this.#untold = [];
     return untold;
   }
 
@@ -86,7 +86,12 @@ export class AuditLog {
   }
 
   carry(): CarriedAudit {
-    return { next: this.#next, entries: this.#entries, replaced: this.#replaced, told: this.#told };
+    return {
+      next: this.#next,
+      entries: this.#entries,
+      replaced: this.#replaced,
+      told: this.#next - 1 - this.#untold.length,
+    };
   }
 
   get bytes(): number {

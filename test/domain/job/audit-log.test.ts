@@ -118,6 +118,13 @@ test('who recovered a job is told, after all that was told before', () => {
   expect(looked).toMatchObject([{ action: 'pause' }]);
 });
 
+test('the delivery log is told of entries, too, for which the job itself has no room', () => {
+  const job = new AJob(1);
+  for (let n = 0; n < 60; n++) note(job.state, { action: 'pause' }, { ...ADA, reason: '漢'.repeat(490) }, job.now);
+  expect(job.state.audit.describe().length).toBeLessThan(60);
+  expect(job.state.audit.takeUntold().map(({ n }) => n)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
+});
+
 test('each entry is there for the delivery log once, in whatever run and after a recovery', () => {
   const job = new AJob(1);
   const untold = (state = job.state) => state.audit.takeUntold().map(({ n, action }) => [n, action]);
