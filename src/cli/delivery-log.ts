@@ -40,6 +40,11 @@ export function configuredRemoval(): PersonRemoval | undefined {
   return place && openPersonRemoval(place);
 }
 
+/** It is then read, and removed from, only there. */
+export function isLogInCollector(): boolean {
+  return configuredLog()?.otlp !== undefined;
+}
+
 function configuredPlace(): LogPlace | undefined {
   return readableLog(configuredLog());
 }

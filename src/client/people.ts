@@ -5,6 +5,7 @@ import type { By } from '../contract/audit.ts';
 import type { PersonStands } from '../contract/trace.ts';
 import { forEachLimit } from '../domain/for-each-limit.ts';
 import { instantOf } from '../domain/instant.ts';
+import { definedOf } from '../domain/json.ts';
 import { deadLetterWorkflowId } from '../domain/names.ts';
 import { forgetUpdate } from '../workflows/messages.ts';
 import { queryOf } from './dead-letter-filter.ts';
@@ -22,8 +23,8 @@ export interface PersonInJob {
   readonly jobId: string;
   /** Triggers of the person that wait to be sent, in the job or in its holders. */
   readonly waiting: number;
-  /** Triggers that waited, and were dropped. */
-  readonly dropped?: number;
+  /** Triggers that waited, and no longer do: dropped, or sent meanwhile. */
+  readonly noLongerWaiting?: number;
   /** RFC 3339: until when its histories have the person. Absent: its present run does, and they have it for the retention after the end of that run. */
   readonly until?: string;
 }
@@ -42,6 +43,10 @@ export interface PersonPlaces {
 /** The outcome of removing a person's dead letters. */
 export interface RemovedLetters extends Pick<Decided, 'failures'> {
   readonly removed: number;
+}
+
+interface StillWaiting extends Pick<PersonStands, 'notice'> {
+  readonly waiting: number;
 }
 
 type Letter = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>;
@@ -108,23 +113,25 @@ export class People {
   }
 
   /**
-   * Drops what waits for the person in a job and in its holders, and returns how many triggers still wait: those in requests that take longer than 10 s. A
-   * trigger that comes later is sent.
+   * Drops what waits for the person in a job and in its holders. A trigger that comes later is sent.
+   * @returns how many triggers still wait: those in requests that take longer than 10 s. With a notice it is not known, for this reason.
    * @throws JobNotFound, JobNotRunning, RequestRefused, NoWorker
    */
-  async stopWaiting(user: string, jobId: string, options: DeedOptions = {}): Promise<number> {
+  async stopWaiting(user: string, jobId: string, options: DeedOptions = {}): Promise<StillWaiting> {
     const client = this.#open();
     const by = this.#by(options);
     const deadline = Date.now() + UNDER_WAY_MS;
-    let isUnderWay = false;
-    for (; ; await setTimeout(LOOK_AGAIN_MS)) {
+    const look = async (): Promise<PersonStands> => await standingOf(client, jobId, user, new Map());
+    let stands = await look();
+    for (let isUnderWay = false; isLeft(stands); await setTimeout(LOOK_AGAIN_MS)) {
       // A trigger that a request gives back waits again.
       if (!isUnderWay) await updateJob(client, jobId, forgetUpdate, [{ user }, by], { mayBeStopped: true });
-      const stands = await standingOf(client, jobId, user, new Map());
-      const waiting = waitingIn(stands);
-      if (waiting === 0 || Date.now() > deadline) return waiting;
-      isUnderWay = stands.standing?.chain?.place === 'running' || stands.standing?.pendingDeadLetters !== 0;
+      stands = await look();
+      if (Date.now() > deadline) break;
+      const { standing } = stands;
+      isUnderWay = standing !== undefined && (standing.chain?.place === 'running' || standing.pendingDeadLetters > 0);
     }
+    return { waiting: waitingIn(stands), ...definedOf({ notice: stands.notice }) };
   }
 
   /**
@@ -140,6 +147,10 @@ export class People {
     await forEachLimit(gone, AT_ONCE, async (letter) => await deleteWorkflow(client, letter));
     return { removed: gone.length, failures };
   }
+}
+
+function isLeft(stands: PersonStands): boolean {
+  return waitingIn(stands) > 0 || stands.notice !== undefined;
 }
 
 function waitingIn({ standing }: PersonStands): number {

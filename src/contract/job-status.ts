@@ -177,8 +177,8 @@ export interface JobStatus extends ShownForm {
   /** Triggers that came after a newer one, and that the job dropped (`stale`). They count as received. Absent: none. */
   readonly staleDropped?: number;
   /**
-   * How much was dropped because the job was stopped with `discard`: waiting triggers, and members that a backfill had read.
-   * Absent: none.
+   * How much was dropped because the job was stopped with `discard`, or for a person who was forgotten: waiting triggers, and members that a
+   * backfill had read. Absent: none.
    */
   readonly discarded?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */

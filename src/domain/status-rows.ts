@@ -309,9 +309,9 @@ function waiting({ waiting: all, delayed, overflow, oldestWaitingAt }: JobStatus
   return parts.join(', ');
 }
 
-/** Says how many triggers a stop dropped. */
+/** Says how many triggers an operator dropped. */
 function discarded({ discarded: count = 0 }: JobStatus): string | undefined {
-  return count === 0 ? undefined : `${shownCount(count)} that waited when the job was stopped with "discard"`;
+  return count === 0 ? undefined : `${shownCount(count)} that waited, by a stop or for a person who was forgotten`;
 }
 
 function keptText({ waiting: left, keptAt, backfill: rest }: KeptTriggers, time: Telling['time']) {

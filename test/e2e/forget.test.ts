@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
-import { labOfFile, VIP } from '../support/lab.ts';
+import { labOfFile, labOfTest, VIP } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
@@ -15,7 +15,12 @@ const reader = openDeliveryReader({ folder }, sealingWith([]));
 afterFile(async () => await reader.close());
 const lab = await labOfFile({
   config: { deliveryLog: { ...SETTINGS, folder, retentionDays: 30, bodies: 'all' } },
-  receiver: { answer: ({ message }) => (message?.user?.startsWith('refused') === true ? { status: 422 } : undefined) },
+  receiver: {
+    answer: ({ message }) => {
+      if (message?.user === 'slow') return { status: 200, delayMs: 3_000 };
+      return message?.user?.startsWith('refused') === true ? { status: 422 } : undefined;
+    },
+  },
 });
 const config = join(tempFolder(), 'triggers.config.json');
 writeFileSync(config, JSON.stringify({ deliveryLog: { folder } }));
@@ -103,15 +108,78 @@ test('triggers that wait for a forgotten person are shown, and stay', async () =
   expect(await lab.jobs.status(job)).toMatchObject({ waiting: 1 });
 
   await lab.jobs.enter(job, { audience: VIP.slug, user: 'bob', profile: {} });
+  const dry = await forget('eve', '--stop-waiting', '--dry-run');
+  expect(unwrapped(dry.stdout)).toContain(`waiting in ${job} 1 trigger, would be dropped`);
   const asked = await forget('eve', '--stop-waiting');
   expect(unwrapped(asked.stderr)).toContain('1 waiting trigger, 0 rows');
   const stopped = await forget('eve', '--stop-waiting', '--yes', '--json');
   expect(stopped.code).toBe(0);
-  expect(JSON.parse(stopped.stdout)).toMatchObject({ jobs: [{ jobId: job, waiting: 0, dropped: 1 }] });
+  expect(JSON.parse(stopped.stdout)).toMatchObject({ jobs: [{ jobId: job, waiting: 0, noLongerWaiting: 1 }] });
   expect(await lab.jobs.status(job)).toMatchObject({ waiting: 1, discarded: 1 });
   const [deed] = await lab.jobs.history(job);
   expect(deed).toMatchObject({ action: 'forget', door: 'cli' });
   expect(JSON.stringify(deed)).not.toContain('eve');
+});
+
+test('the row of a request that was under way is removed, too', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'slow', profile: {} });
+  await lab.statusWhen(job, ({ inFlight }) => inFlight === 1);
+  const { code, stdout } = await forget('slow', '--stop-waiting', '--yes', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ deliveryLog: { rows: 1 }, jobs: [{ waiting: 0, noLongerWaiting: 1 }] });
+  // It was sent: nothing was dropped.
+  const status = await lab.jobs.status(job);
+  expect(status).toMatchObject({ delivered: 1 });
+  expect(status).not.toHaveProperty('discarded');
+  // Rows are written in order.
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'later', profile: {} });
+  await until(async () => (await rowsOf('later')) === 1);
+  expect(await rowsOf('slow')).toBe(0);
+});
+
+test('a job that does not answer is asked, too, and the command fails until it has dropped what waits', async () => {
+  const own = await labOfTest();
+  const job = await own.start();
+  await own.jobs.pause(job);
+  await own.jobs.enter(job, { audience: VIP.slug, user: 'dan', profile: {} });
+  await own.statusWhen(job, ({ waiting }) => waiting === 1);
+  await own.stopWorkers();
+  const there = new Operator(own.taskQueue);
+  const stop = async () => await there.run(['forget', 'dan', '--stop-waiting', '--without-log', '--yes', '--json']);
+  const silent = await stop();
+  expect(silent.code).toBe(1);
+  expect(JSON.parse(silent.stdout)).toMatchObject({ leftOut: [{ jobId: job }] });
+  expect(JSON.parse(silent.stderr)).toMatchObject({ error: { name: 'PartlyDone', failed: 0, unknown: 1 } });
+  await own.addWorker();
+  const { code, stdout } = await stop();
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: job, waiting: 0 }], leftOut: [] });
+  expect(await own.jobs.status(job)).toMatchObject({ waiting: 0, discarded: 1 });
+});
+
+test('a job that was terminated drops nothing, and the command fails', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'tom', profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+  await lab.handle(job).terminate();
+  const { code, stdout, stderr } = await forget('tom', '--stop-waiting', '--yes', '--json');
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({ jobs: [{ jobId: job, waiting: 1 }], leftOut: [{ jobId: job }] });
+  expect(JSON.parse(stderr)).toMatchObject({ error: { name: 'PartlyDone', unknown: 1 } });
+});
+
+test('rows in a collector remain, and it says so', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'far', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  const file = join(tempFolder(), 'triggers.config.json');
+  writeFileSync(file, JSON.stringify({ deliveryLog: { otlp: { endpoint: 'http://127.0.0.1:9/v1/logs' } } }));
+  const there = { env: { TRIGGERS_CONFIG: file } };
+  const { code, stdout } = await operator.run(['forget', 'far', '--without-log', '--yes'], there);
+  expect(code).toBe(0);
+  expect(unwrapped(stdout)).toContain('delivery log all: it is in a collector');
 });
 
 test('an id that nobody has is an error, also one that is almost right', async () => {

@@ -172,7 +172,7 @@ test('a trace shows a stop with discard only for people it concerns; the status 
   expect(await traced('stranger', { onlyJobs: [job] })).toEqual([]);
   expect(await lab.jobs.status(job)).toMatchObject({ received: 1, delivered: 0, discarded: 1, waiting: 0 });
   const { stdout } = await new Operator(lab.taskQueue).run(['status', job]);
-  expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited when the job was stopped with "discard"/);
+  expect(unwrapped(stdout)).toMatch(/Discarded +1 that waited, by a stop/);
 });
 
 test('a trace without a job searches all jobs, newest first, and shows only those that know the person', async () => {

@@ -1,11 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import { PersonNotFound } from '../../client/errors.ts';
 import type { ExportJobs, PersonInJob, PersonPlaces, RemovedLetters } from '../../client/export-jobs.ts';
 import type { LoggedPerson } from '../../delivery-log/person-removal.ts';
 import { counted, printable, printableReason, shownCount } from '../../domain/shown.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
-import { configuredRemoval } from '../delivery-log.ts';
-import { UsageError } from '../exit-code.ts';
+import { configuredRemoval, isLogInCollector } from '../delivery-log.ts';
+import { PartlyDone, UsageError } from '../exit-code.ts';
 import { spinnerOn, type Terminal } from '../terminal.ts';
 import { headed, tableColumns } from '../text.ts';
 import { notAllDone } from './dead-letters.ts';
@@ -30,8 +31,9 @@ export const forgetCommand = command({
       .option('--yes', 'do not ask; required without a terminal'),
   json: ': what was found or removed, and what remains',
   notes: `It reads all histories of the task queue, as "trace --histories" does. What
-waits for the person is still sent, unless --stop-waiting drops it. A later
-trigger is sent and logged again.
+waits for the person is still sent, unless --stop-waiting drops it; exit code 1
+if something still waits then, or a job does not say. A later trigger is sent
+and logged again.
 Where a person's data lies, and how long: docs/personal-data.md`,
   examples: ['triggers forget 7076027172059065053 --dry-run'],
   async run([user], { dryRun, yes, withoutLog, stopWaiting = false }, { terminal, json, print }) {
@@ -51,14 +53,21 @@ Where a person's data lies, and how long: docs/personal-data.md`,
         const { deadLetters, leftOut } = found;
         if ((deliveryLog?.rows ?? 0) + deadLetters + places.jobs.length + leftOut.length === 0)
           throw new PersonNotFound(user);
-        if (dryRun === true) return print(found, () => tableOf(found, terminal));
+        const sent = dryRun === true && stopWaiting ? 'would be dropped' : 'until sent';
+        if (dryRun === true) return print(found, () => tableOf(found, sent, terminal));
         await confirmLoss(lossOf(found, stopWaiting), 'Remove it?', { terminal, yes: yes === true, json });
-        const inJobs = stopWaiting ? await stopAll(jobs, found) : {};
+        const inJobs = stopWaiting ? await stopAll(jobs, found) : { jobs: found.jobs, leftOut };
+        if (stopWaiting && toAsk(found).length > 0) await setTimeout(LOGGED_MS);
         const { removed, failures } = await jobs.people.removeDeadLetters(user);
         const inLog = (await log?.remove(user)) ?? null;
         const left = { ...found, ...inJobs, isRemoved: true, deliveryLog: inLog, deadLetters: removed, failures };
-        print(left, () => tableOf(left, terminal));
-        if (failures.length > 0) throw notAllDone(removed, failures, 'removed');
+        print(left, () => tableOf(left, sent, terminal));
+        const missed = stopWaiting ? missedIn(left) : { jobs: 0, unknown: 0, texts: [] };
+        const letters = failures.length > 0 ? notAllDone(removed, failures, 'removed') : undefined;
+        if (letters === undefined && missed.texts.length === 0) return;
+        const texts = [...(letters === undefined ? [] : [letters.message]), ...missed.texts];
+        const { failed = 0, unknown = 0 } = letters ?? {};
+        throw new PartlyDone(texts.join(' '), removed, failed + missed.jobs, unknown + missed.unknown);
       });
     } finally {
       spinner?.stop();
@@ -67,36 +76,63 @@ Where a person's data lies, and how long: docs/personal-data.md`,
   },
 });
 
-/** Drops what waits in each job. One that does not do so is among `leftOut`, with the reason. */
+/** How long, in ms, the log is waited for: a worker writes the row of a request within it, unless the log is away. */
+const LOGGED_MS = 1_000;
+
+/** The jobs in which something waits for the person, or may do. */
+function toAsk({ jobs, leftOut }: Whereabouts): string[] {
+  const waiting = jobs.filter((job) => job.waiting > 0);
+  return [...new Set([...waiting, ...leftOut].map(({ jobId }) => jobId))];
+}
+
+/** Drops what waits in each job. One that does not do so, or does not say it, is among `leftOut`, with the reason. */
 async function stopAll(jobs: ExportJobs, found: Whereabouts): Promise<Pick<Whereabouts, 'jobs' | 'leftOut'>> {
-  const refused: { jobId: string; reason: string }[] = [];
-  const left: PersonInJob[] = [];
-  for (const job of found.jobs) {
-    const { jobId } = job;
-    const asked = job.waiting === 0 ? 0 : jobs.people.stopWaiting(found.user, jobId);
-    const waiting = await Promise.resolve(asked).catch((error: unknown) => {
-      refused.push({ jobId, reason: error instanceof Error ? error.message : String(error) });
-      return job.waiting;
-    });
-    left.push({ ...job, waiting, dropped: Math.max(0, job.waiting - waiting) });
+  const asked = new Map(found.jobs.map((job) => [job.jobId, job]));
+  const leftOut: { jobId: string; reason: string }[] = [];
+  for (const jobId of toAsk(found)) {
+    const job = asked.get(jobId) ?? { jobId, waiting: 0 };
+    try {
+      const { waiting, notice } = await jobs.people.stopWaiting(found.user, jobId);
+      if (notice !== undefined) leftOut.push({ jobId, reason: notice });
+      asked.set(jobId, { ...job, waiting, noLongerWaiting: Math.max(0, job.waiting - waiting) });
+    } catch (error) {
+      leftOut.push({ jobId, reason: error instanceof Error ? error.message : String(error) });
+    }
   }
-  return { jobs: left, leftOut: [...found.leftOut, ...refused] };
+  return { jobs: [...asked.values()], leftOut };
+}
+
+/** The jobs in which something still waits, or may do. */
+function missedIn({ jobs, leftOut }: Whereabouts): { jobs: number; unknown: number; texts: string[] } {
+  const namesOf = (some: readonly { jobId: string }[]): string => some.map(({ jobId }) => printable(jobId)).join(', ');
+  const silent = new Set(leftOut.map(({ jobId }) => jobId));
+  const still = jobs.filter(({ jobId, waiting }) => waiting > 0 && !silent.has(jobId));
+  const again = 'Run the command again.';
+  const texts = [
+    ...(still.length === 0 ? [] : [`Triggers still wait in ${namesOf(still)}.`]),
+    ...(leftOut.length === 0 ? [] : [`Unknown: whether triggers still wait in ${namesOf(leftOut)}.`]),
+  ];
+  return { jobs: still.length, unknown: leftOut.length, texts: texts.length === 0 ? [] : [...texts, again] };
 }
 
 /** The loss, as a sentence; '' when nothing can be removed. */
-function lossOf({ user, deliveryLog, deadLetters, jobs }: Whereabouts, stopWaiting: boolean): string {
+function lossOf({ user, deliveryLog, deadLetters, jobs, leftOut }: Whereabouts, stopWaiting: boolean): string {
   const rows = deliveryLog?.rows ?? 0;
   const waiting = stopWaiting ? jobs.reduce((sum, job) => sum + job.waiting, 0) : 0;
-  if (rows + deadLetters + waiting === 0) return '';
+  const unread = stopWaiting ? new Set(leftOut.map(({ jobId }) => jobId)).size : 0;
+  if (rows + deadLetters + waiting + unread === 0) return '';
   const triggers = waiting === 0 ? '' : `${counted(waiting, 'waiting trigger')}, `;
-  return `${triggers}${counted(rows, 'row')} of the delivery log and ${counted(deadLetters, 'dead letter')} of ${user} will be removed, and cannot be had back.`;
+  const more = unread === 0 ? '' : `what may wait in ${counted(unread, 'job')} left out, `;
+  return `${triggers}${more}${counted(rows, 'row')} of the delivery log and ${counted(deadLetters, 'dead letter')} of ${user} will be removed, and cannot be had back.`;
 }
 
-function tableOf(left: Whereabouts, terminal: Terminal): string[] {
+/** @param sent what becomes of triggers that wait. */
+function tableOf(left: Whereabouts, sent: string, terminal: Terminal): string[] {
   const { isRemoved, deliveryLog, deadLetters, failures, jobs, leftOut, retentionDays } = left;
   const retention = retentionDays === undefined ? "the namespace's retention" : counted(retentionDays, 'day');
   const nothing = isRemoved ? 'nothing' : '';
-  const logged = deliveryLog === null ? ['', 'unknown: none is configured here'] : [inLog(deliveryLog), nothing];
+  const elsewhere = isLogInCollector() ? 'all: it is in a collector' : 'unknown: none is configured here';
+  const logged = deliveryLog === null ? ['', elsewhere] : [inLog(deliveryLog), nothing];
   const rows = [
     ['WHERE', isRemoved ? 'REMOVED' : 'FOUND', 'REMAINS'],
     ['delivery log', ...logged],
@@ -105,7 +141,7 @@ function tableOf(left: Whereabouts, terminal: Terminal): string[] {
       shownCount(deadLetters),
       failures.map(({ reason }) => printableReason(reason)).join(' ') || nothing,
     ],
-    ...jobs.flatMap((job) => jobRows(job, retention)),
+    ...jobs.flatMap((job) => jobRows(job, sent, retention)),
     ...leftOut.map(({ jobId, reason }) => [printable(jobId), '', `unknown: ${printableReason(reason)}`]),
     ['snapshots of watches', '', 'until a round finds that the source no longer has the person'],
     ['other histories', '', `for ${retention} after their end`],
@@ -118,16 +154,20 @@ function inLog({ rows, shared }: LoggedPerson): string {
   return `${counted(rows, 'row')}${shared === 0 ? '' : `, contents of ${shownCount(shared)} more`}`;
 }
 
-function jobRows({ jobId, waiting, dropped = 0, until }: PersonInJob, retention: string): string[][] {
+function jobRows(
+  { jobId, waiting, noLongerWaiting = 0, until }: PersonInJob,
+  sent: string,
+  retention: string,
+): string[][] {
   const remains = until === undefined ? `for ${retention} after its present run ends` : `until ${until.slice(0, 10)}`;
   return [
-    ...(waiting + dropped === 0
+    ...(waiting + noLongerWaiting === 0
       ? []
       : [
           [
             `waiting in ${jobId}`,
-            dropped === 0 ? '' : shownCount(dropped),
-            waiting === 0 ? 'nothing' : `${counted(waiting, 'trigger')}, until sent`,
+            noLongerWaiting === 0 ? '' : `${shownCount(noLongerWaiting)} no longer wait`,
+            waiting === 0 ? 'nothing' : `${counted(waiting, 'trigger')}, ${sent}`,
           ],
         ]),
     [`histories of ${jobId}`, '', remains],
