@@ -244,7 +244,7 @@ const METHODS: Readonly<Record<string, readonly [options: Json, call: (jobs: Exp
     compare: [{ audience: 'vip', signal, onProgress: anything }, (jobs, options) => jobs.compare('a', ['1'], options)],
     reconcile: [{ force: true, ...DEED }, (jobs, options) => jobs.reconcile('a', A_DIFFERENCE, options)],
     findTold: [
-      { ...WHEN, user: '1', audiences: ['vip'], deliveryId: 'ab', onlyLast: true },
+      { ...WHEN, user: '1', audiences: ['vip'], deliveryId: 'ab'.repeat(4), onlyLast: true },
       (jobs, wish) => jobs.findTold('a', wish),
     ],
     replay: [{ newIds: true, requestId: 'r', ...DEED }, (jobs, options) => jobs.replay('a', FOUND, options)],

@@ -34,9 +34,12 @@ export function createTold({ toldLog }: ToldDependencies): Pick<Activities, 'cou
       const people = new Set<string>();
       const first: ToldCounts['first'][number][] = [];
       let lastAt: string | undefined;
+      let only: string | undefined;
+      let isOfSeveral = false;
       for (let after: string | undefined, rows: readonly ToldRow[]; ; after = rows.at(-1)?.next) {
         rows = await toldLog.told(query, ROWS, after);
         for (const { isOutdated, next: _, ...row } of rows) {
+          isOfSeveral ||= query.deliveryId !== undefined && row.deliveryId !== (only ??= row.deliveryId);
           if (audienceOf(query, row) === undefined) counts.foreign++;
           else if (isOutdated) counts.outdated++;
           else {
@@ -49,7 +52,8 @@ export function createTold({ toldLog }: ToldDependencies): Pick<Activities, 'cou
         alive();
         if (rows.length < ROWS) break;
       }
-      return { ...counts, people: people.size, first, ...(lastAt === undefined ? {} : { lastAt }) };
+      const found = { ...counts, people: people.size, first };
+      return { ...found, ...(lastAt === undefined ? {} : { lastAt }), ...(isOfSeveral ? { isOfSeveral } : {}) };
     },
 
     async listTold(query, after, maxBytes, laterNs) {

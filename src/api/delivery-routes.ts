@@ -54,7 +54,7 @@ const counts = z.looseObject({
   failed: z.number(),
   failedBy: z.record(z.string(), z.number()).describe('The failed ones by status, or by code.'),
 });
-const gaps = z
+export const gaps = z
   .array(
     z.object({
       worker: z.string().optional(),
@@ -263,7 +263,7 @@ function pageAfter(url: string, next: string): string {
 }
 
 /** Workers, and how much they dropped, are for who may see all jobs. */
-function gapsFor({ jobs }: Caller, gaps: readonly LogGap[]): readonly LogGap[] {
+export function gapsFor({ jobs }: Caller, gaps: readonly LogGap[]): readonly LogGap[] {
   return jobs === undefined ? gaps : gaps.map(({ from, until }) => ({ from, ...definedOf({ until }) }));
 }
 

@@ -9,7 +9,7 @@ import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';
 import type { Caller } from './callers.ts';
-import { askLog, type LogAsking } from './delivery-routes.ts';
+import { askLog, gaps, gapsFor, type LogAsking } from './delivery-routes.ts';
 import { flagParameter, formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
@@ -87,6 +87,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
         isPartial: z
           .boolean()
           .describe('Whether something could not be read, or not in time: the events `left-out` say what, and why.'),
+        gaps: gaps.optional(),
       }),
     },
     run: async ({ caller, query: { user, jobId, since, histories }, signal }) => {
@@ -100,7 +101,9 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
       const isLogged = asking.deliveries !== undefined && !histories;
       const events = isLogged ? await askLog(asking, trace) : await trace();
       const isPartial = events.some(({ kind }) => kind === 'left-out');
-      return { from: isLogged ? 'log' : 'histories', events, isPartial };
+      if (!isLogged) return { from: 'histories', events, isPartial };
+      const missing = await askLog(asking, (reader) => reader.gaps({ since: since?.toISOString() }));
+      return { from: 'log', events, isPartial, gaps: gapsFor(caller, missing) };
     },
   });
   serve(app, {

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs } from '../client/export-jobs.ts';
+import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { reason } from './job-routes.ts';
 import { checkedBody, serve } from './operation.ts';
 
@@ -12,7 +13,7 @@ const wish = z.object({
   until: z.string().optional().describe('RFC 3339: and before. Default: now.'),
   user: z.string().optional(),
   audiences: z.array(z.string()).optional().describe("Slugs or ids of some of the job's audiences. Default: all."),
-  deliveryId: z.string().optional().describe('A webhook-id, or its first digits.'),
+  deliveryId: z.string().optional().describe(`A webhook-id, or its first digits, at least ${LEAST_ID_DIGITS}.`),
   onlyLast: z.boolean().optional().describe('Only what each person was told last about each audience.'),
   newIds: z.boolean().optional().describe('With other webhook-ids, for a receiver that drops those it knows.'),
   requestId: z.string().optional().describe('With it, asking again starts nothing further.'),

@@ -41,7 +41,7 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     right: 'operate',
     tag,
     summary: 'Start watches, or change their settings',
-    body: watchOptionsSchema.partial().extend({ audiences: z.array(z.string()).describe('Slugs or ids.') }),
+    body: watchOptionsSchema.partial().extend({ audiences: z.array(z.string()).describe('Slugs or ids.'), reason }),
     answers: {
       200: z.object({
         watches: z.array(
@@ -61,8 +61,9 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
           'InvalidRequest',
           'The body must be a JSON object: {"audiences":["vip"],"everyMs":300000}.',
         );
-      const { audiences, ...options } = body;
-      return { watches: await watches.start(audiences as string[], options, { by }) }; // The client checks both.
+      const { audiences, reason: why, ...options } = body;
+      // The client checks all three.
+      return { watches: await watches.start(audiences as string[], options, { by, reason: why as string }) };
     },
   });
   serve(app, {

@@ -3,7 +3,7 @@ import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-
 import type { Terminal } from './terminal.ts';
 import { sentences } from './text.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { ServerUnreachable } from '../client/errors.ts';
+import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
 import { withNearName } from '../client/near-names.ts';
 import { MOST_WHO } from '../domain/requests.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
@@ -152,6 +152,12 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   } finally {
     await jobs.close();
   }
+}
+
+/** Says, for a job of which nothing was found, that there is no such job; undefined: there is one, or nobody knows. */
+export async function unknownJob(jobId: string): Promise<string | undefined> {
+  const error: unknown = await withJobs((jobs) => jobs.isRunning(jobId)).catch((problem: unknown) => problem);
+  return error instanceof JobNotFound ? error.message : undefined;
 }
 
 /** `ada@laptop`, as jobs tell who did something; the host alone for a user without a name, as in some containers. */

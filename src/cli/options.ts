@@ -96,14 +96,26 @@ export function timeSpan(leastMs: number, mostMs: number): (value: string) => nu
 
 /** For an option that is a time in the past: a time ago, or RFC 3339. */
 export function pastTime(value: string): Date {
+  const time = anyTime(value);
+  if (time.getTime() > Date.now()) throw new InvalidArgumentError('It must be in the past.');
+  return time;
+}
+
+/** The same, or a time to come. */
+export function anyTime(value: string): Date {
   const ms = readDuration(value);
   if (ms !== undefined) return new Date(Date.now() - ms);
   const instant = parseInstant(value);
   if (instant === undefined)
-    throw new InvalidArgumentError('It must be how long ago (30m, 2h, 7d; at most 365d) or an RFC 3339 time.');
-  const time = new Date(instant);
-  if (time.getTime() > Date.now()) throw new InvalidArgumentError('It must be in the past.');
-  return time;
+    throw new InvalidArgumentError(
+      'It must be how long ago (30m, 2h, 7d; at most 365d) or an RFC 3339 time, such as 2026-12-01T14:00:00Z.',
+    );
+  return new Date(instant);
+}
+
+/** A webhook-id as it was shown somewhere: perhaps cut, or in capitals. */
+export function asId(text: string): string {
+  return text.toLowerCase().replace(/…$/, '');
 }
 
 /** For an option that is a rate, or another amount. */

@@ -189,12 +189,13 @@ export class TraceStory {
   }
 
   #attemptText(attempt: EventOf<'attempted'>): string {
-    const { event, audience, outcome, deliveryId, attempt: which } = attempt;
+    const { event, audience, outcome, deliveryId, attempt: which, lane } = attempt;
     if (outcome === 'failed') this.#lastFailure = failureInWords(attempt);
     if (outcome === 'delivered') this.#lastFailure = undefined;
     const number = which === undefined ? '' : `, attempt ${count(which)}`;
     const id = outcome === 'delivered' || outcome === 'unknown' ? `; ${shownId(deliveryId)}` : '';
-    return `${event} ${printable(audience)}${number}: ${outcomeText(attempt, this.#paint)}${id}`;
+    const why = lane === undefined ? '' : ` (${lane})`;
+    return `${event} ${printable(audience)}${why}${number}: ${outcomeText(attempt, this.#paint)}${id}`;
   }
 
   #diedText({ event, audience, failure, attempts, deadLetterId, state, notice }: EventOf<'died'>): string {

@@ -376,8 +376,10 @@ export class DeadLetterNotFound extends TriggersError {
 export class DeliveryNotFound extends TriggersError {
   static override readonly status = 404;
   declare readonly deliveryId: string;
-  constructor(deliveryId: string) {
-    super(`The delivery log has no webhook-id that begins with "${deliveryId}".`, { deliveryId });
+  /** @param jobId of which it was to be, if one was named, and delivered in the time that was asked for. */
+  constructor(deliveryId: string, jobId?: string) {
+    const which = jobId === undefined ? 'webhook-id' : `fitting delivery of the job "${jobId}" with a webhook-id`;
+    super(`The delivery log has no ${which} that begins with "${deliveryId}".`, { deliveryId, jobId });
   }
 }
 

@@ -569,7 +569,7 @@ export class ExportJobs {
   /**
    * Finds what a job told its endpoint, by its workers' delivery log, and counts what could be sent again. Sends nothing: `replay` does. It
    * leaves out triggers after which the person was told something newer, and those that the job would not send today.
-   * @throws NoDeliveryLog, AudienceMoved, JobNotRunning; WorkerFailed when the log cannot be read
+   * @throws NoDeliveryLog, AudienceMoved, JobNotRunning; DeliveryNotFound when there is none with the `deliveryId`; WorkerFailed when the log cannot be read
    */
   async findTold(jobId: string, wish: ReplayWish): Promise<FoundTold> {
     checkOptions('replayWish', wish);

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Audience } from '../contract/audience.ts';
 import type { FoundTold, ReplayFilter } from '../contract/replay.ts';
+import { WHOLE_ID_DIGITS } from '../domain/delivery-id.ts';
 import { findAudience } from '../domain/names.ts';
-import { InvalidRequest, NoDeliveryLog } from './errors.ts';
+import { DeliveryNotFound, InvalidRequest, NoDeliveryLog } from './errors.ts';
 import type { DeedOptions } from './options.ts';
 import { runningJob, START_WAIT_MS, statusWhen } from './jobs/job-service.ts';
 import { meantBy } from './jobs/slugs.ts';
@@ -59,7 +60,14 @@ export async function findTold(
     COUNT_MS,
   );
   if (counts === null) throw new NoDeliveryLog();
-  const { enters, exits } = counts;
+  const { enters, exits, outdated, foreign, isOfSeveral } = counts;
+  if (deliveryId !== undefined && enters + exits + outdated + foreign === 0)
+    throw new DeliveryNotFound(deliveryId, jobId);
+  // One person's delivery is meant. The id of a whole batch means all of its deliveries.
+  if (deliveryId !== undefined && isOfSeveral === true && deliveryId.length < WHOLE_ID_DIGITS)
+    throw new InvalidRequest([
+      { field: 'deliveryId', message: 'More than one delivery has these digits: give the whole webhook-id.' },
+    ]);
   return {
     id: randomUUID(),
     audiences: audiences.map(({ id }) => id),

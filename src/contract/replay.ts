@@ -10,7 +10,7 @@ export interface ReplayFilter {
   /** RFC 3339, exclusive. Absent: now. */
   readonly until?: string | undefined;
   readonly user?: string | undefined;
-  /** The header `webhook-id`, or its beginning. Nothing is meant if the person was told something newer about that audience. */
+  /** The header `webhook-id`, or at least 8 of its first digits, which must be those of one delivery alone. A batch's must be whole. Nothing is meant if the person was told something newer about that audience. */
   readonly deliveryId?: string | undefined;
   /** Only what each person was told last about each audience. Default false. */
   readonly onlyLast?: boolean | undefined;
@@ -76,6 +76,8 @@ export interface ToldCounts {
   readonly first: readonly Omit<ToldRow, 'isOutdated' | 'next'>[];
   /** RFC 3339: when the last of them was told; absent: there is none. */
   readonly lastAt?: string;
+  /** With `deliveryId`: deliveries with different ids begin so, or are in a batch that does. */
+  readonly isOfSeveral?: true;
 }
 
 /** A job told this, and tells it again if it is asked for this `replay`. */

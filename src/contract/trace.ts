@@ -2,6 +2,7 @@ import type { Arrival } from '../domain/job/steps.ts';
 import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
 import type { AddressedAnswer, DeadLetter, DeadLetterState } from './dead-letter.ts';
+import type { DeliveryLane } from './delivery.ts';
 import type { EndpointStatus, JobState, LastFailure, Waits } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -75,6 +76,8 @@ export interface TriggerAttempted extends TraceLine, Attempt {
   readonly kind: 'attempted';
   /** How many requests were made for this trigger, including this one, as far as histories reach; absent when none was made. */
   readonly attempt?: number;
+  /** By the delivery log: why it was sent; absent: as a live trigger, or by a history. */
+  readonly lane?: Exclude<DeliveryLane, 'live'>;
 }
 
 /** The trigger became a dead letter. */

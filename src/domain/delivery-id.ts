@@ -20,7 +20,7 @@ export function deliveryId(
   trigger: { user: string; audience: string; event: TriggerEvent; at: string },
   hash: Sha256 = plainSha256,
 ): string {
-  return hash(deliveryText(subscriptionId, trigger)).slice(0, 32);
+  return hash(deliveryText(subscriptionId, trigger)).slice(0, WHOLE_ID_DIGITS);
 }
 
 /** The text whose hash is a delivery's id. */
@@ -52,6 +52,8 @@ export function traceparentOf(traceId: string, spanId: string, isSampled: boolea
 
 /** Least digits of a delivery id to look it up by: fewer would find the deliveries of many. */
 export const LEAST_ID_DIGITS = 8;
+/** Digits of a whole one. */
+export const WHOLE_ID_DIGITS = 32;
 
 /** The text that identifies a person in an audience. */
 export function membershipText(user: string, audience: string): string {

@@ -7,6 +7,7 @@ import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, ForgetRequest, StopRequest } from '../contract/requests.ts';
 import type { WatchChange } from '../contract/watch.ts';
+import { LEAST_ID_DIGITS, WHOLE_ID_DIGITS } from './delivery-id.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
@@ -40,8 +41,12 @@ export const REPLAY_FILTER: Readonly<Record<keyof ReplayFilter, Kind>> = {
   until: instant,
   user: name,
   deliveryId: {
-    what: 'a webhook-id, or its first digits',
-    isRight: (value) => typeof value === 'string' && /^[0-9a-f]{1,32}$/.test(value),
+    what: `a webhook-id, or at least ${LEAST_ID_DIGITS} of its first digits`,
+    isRight: (value) =>
+      typeof value === 'string' &&
+      /^[0-9a-f]+$/.test(value) &&
+      value.length >= LEAST_ID_DIGITS &&
+      value.length <= WHOLE_ID_DIGITS,
   },
   onlyLast: flag,
 };

@@ -55,6 +55,7 @@ test('what is counted is what is sent: today’s audiences and events, under the
   const environment = new MockActivityEnvironment();
   const counts = await environment.run<[ToldQuery], ToldCounts | null, typeof countTold>(countTold, query);
   expect(counts).toMatchObject({ enters: 2, exits: 0, people: 2, outdated: 1, foreign: 4 });
+  expect(counts).not.toHaveProperty('isOfSeveral');
   expect(counts?.first.map(({ user }) => user)).toEqual(['person-0', 'person-5']);
   const { told, next } = await listTold(query, null, 10_000, 0);
   expect(unpackTriggers(told)).toEqual(
@@ -64,6 +65,18 @@ test('what is counted is what is sent: today’s audiences and events, under the
     })),
   );
   expect(next).toBeUndefined();
+});
+
+test('digits of more than one delivery are told from those of one', async () => {
+  const ofSeveral = async (rows: readonly ToldRow[]) =>
+    (
+      await new MockActivityEnvironment().run<[ToldQuery], ToldCounts | null, ReturnType<typeof over>['countTold']>(
+        over(rows).countTold,
+        { ...QUERY, deliveryId: '0'.repeat(8) },
+      )
+    )?.isOfSeveral;
+  expect(await ofSeveral([row(0), row(0, { isOutdated: true })])).toBeUndefined();
+  expect(await ofSeveral([row(0), row(1, { isOutdated: true })])).toBe(true);
 });
 
 test('pages of few bytes show everything once', async () => {

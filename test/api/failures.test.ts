@@ -245,7 +245,7 @@ test.each([
     '/v1/watches',
     { slugs: ['vip'] },
     ['audiences', 'slugs'],
-    'The fields are everyMs, existingUsers, largestExitPercent, audiences.',
+    'The fields are everyMs, existingUsers, largestExitPercent, audiences, reason.',
   ],
   [
     '/v1/test',

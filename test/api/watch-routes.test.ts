@@ -62,6 +62,31 @@ test('[S34] the list of watches and a single watch show a key for some jobs noth
   }
 });
 
+test('a reason for a watch is told as the reason, and is no option of it', async () => {
+  const { secret, hash } = newApiKey();
+  const jobs = new ExportJobs(
+    new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) }),
+  );
+  const asked: unknown[] = [];
+  Object.assign(jobs.watches, {
+    start: (...all: unknown[]) => {
+      asked.push(...all);
+      return Promise.resolve([]);
+    },
+  });
+  const api = await apiWithoutTemporal({ ops: { hash, may: ['operate'] } }, { jobs });
+  try {
+    const body = { audiences: ['vip'], everyMs: 60_000, reason: 'the source is slow' };
+    const headers = { authorization: `Bearer ${secret}` };
+    expect(await askOf(api, '/v1/watches', { body, headers })).toMatchObject({ status: 200 });
+    expect(asked).toMatchObject([['vip'], {}, { reason: 'the source is slow' }]);
+    expect(asked[1]).toEqual({ everyMs: 60_000 });
+  } finally {
+    await api.close();
+    await jobs.close();
+  }
+});
+
 const ACTIONS = [
   ['/v1/watches', { audiences: ['vip'] }],
   ...['now', 'accept', 'stop'].map((name) => [`/v1/watches/vip/${name}`, undefined] as const),

@@ -102,6 +102,7 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
     [['watch', 'vip', '--largest-exit', '101'], /from\s+1\s+to\s+100/],
     [['attempts', 'vip', '--last', '0'], /1 or\s+more/],
     [['trace', '1', '--since', '2099-01-01T00:00:00Z'], /in\s+the\s+past/],
+    [['deliveries', '--until', '2099-01-01', '--since', '1d'], /such\s+as\s+2026-12-01T14:00:00Z/],
     [['start', '--existing-users', '--no-existing-users'], /contradicts/],
     [['api', '--temporal-ui', 'http://me:secret@localhost'], /must\s+be\s+a\s+URL/],
     [['api', '--temporal-ui', 'ftp://localhost'], /must\s+be\s+a\s+URL/],

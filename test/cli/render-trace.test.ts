@@ -227,6 +227,7 @@ test('a trace says in words what happened', () => {
   expect({
     'came late and was dropped': last(late),
     'dropped by a stop': last(discarded),
+    'was a replay': last({ ...line, ...attempt, kind: 'attempted', at, outcome: 'delivered', lane: 'replay' }),
     ...Object.fromEntries(
       Object.entries(attempts).map(([name, changed]) => [name, attemptLines({ ...attempt, ...changed })]),
     ),

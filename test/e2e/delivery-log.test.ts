@@ -137,6 +137,11 @@ test('a trace by the log has statuses and durations, and what waits, without any
   expect(told.stdout).toMatch(/attempt 2: delivered, HTTP 200 in \d+ ms/);
   expect(told.stdout).not.toContain('received');
   expect(told.stderr).toContain('--histories');
+  for (const args of [['deliveries'], ['stats'], ['history', '--limit', '5']]) {
+    const [name = '', ...options] = args;
+    const misspelt = await operator.run([name, `${job}x`, '--until', '2099-01-01T00:00:00Z', ...options], { env });
+    expect(misspelt).toMatchObject({ code: 0, stderr: expect.stringContaining(`There is no job "${job}x".`) });
+  }
   const json = await operator.run(['trace', 'flaky', '--job', job, '--json'], { env });
   expect(jsonLines(json.stdout)).toMatchObject(ofFlaky.slice(0, 2).concat([{ kind: 'stands' } as TraceEvent]));
   const whole = await operator.run(['trace', 'flaky', '--job', job, '--histories'], { env });
@@ -153,6 +158,7 @@ test('the API traces by the log, unless it is asked for histories, and says what
   const kinds = async (query: string) => {
     const { body } = await askOf(api, `/v1/trace?user=eve&jobId=${job}${query}`);
     const { from, isPartial } = body as unknown as { from: string; isPartial: boolean };
+    expect('gaps' in body).toBe(from === 'log');
     return [from, isPartial, ...body.events.map((event) => (event as TraceEvent).kind)];
   };
   expect(await kinds('')).toEqual(['log', false, 'attempted', 'stands']);
@@ -194,7 +200,7 @@ test('triggers deliveries finds what failed, by job and by the beginning of a we
   });
 });
 
-test('triggers deliveries and stats say on stderr when rows may be missing in the time searched', async () => {
+test('triggers deliveries, stats, trace and replay say on stderr when rows may be missing in the time searched', async () => {
   const job = await lab.start();
   await lab.jobs.enter(job, { audience: 'vip', user: 'gap', profile: {} });
   const [row] = await rows({ jobId: job }, 1);
@@ -207,8 +213,14 @@ test('triggers deliveries and stats say on stderr when rows may be missing in th
   const run = async (...args: string[]) => await operator.run(args, { env: { TRIGGERS_CONFIG: file } });
   const found = await run('deliveries', job, '--json');
   expect(jsonLines(found.stdout)).toEqual([row]);
-  for (const { stderr } of [found, await run('deliveries', job), await run('stats', job)])
-    expect(stderr).toContain('9@gone');
+  const others = [
+    ['deliveries', job],
+    ['stats', job],
+    ['trace', 'gap'],
+    ['replay', job, '--since', '1h', '--dry-run'],
+  ];
+  expect(found.stderr).toContain('9@gone');
+  for (const args of others) expect((await run(...args)).stderr).toContain('9@gone');
   const before = new Date(Date.now() - 5 * 60_000).toISOString();
   expect((await run('deliveries', job, '--until', before)).stderr).not.toContain('9@gone');
 });

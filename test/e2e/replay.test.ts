@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { NoDeliveryLog, RequestRefused } from '../../src/client/errors.ts';
+import { DeliveryNotFound, NoDeliveryLog, RequestRefused } from '../../src/client/errors.ts';
 import type { FoundTold, JobStatus } from '../../src/client/export-jobs.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
@@ -16,7 +16,7 @@ const reader = openDeliveryReader({ folder }, sealingWith([]));
 afterFile(async () => await reader.close());
 const lab = await labOfFile({
   config: { deliveryLog: deliveryLogIn(folder) },
-  content: membersOfVip(['a1', 'a2', 'b1', 'c1', 'c2', 'd1', 'd2', 'e1', 'f1']),
+  content: membersOfVip(['a1', 'a2', 'b1', 'c1', 'c2', 'd1', 'd2', 'e1', 'f1', 'g1', 'g2']),
 });
 const since = new Date().toISOString();
 
@@ -82,6 +82,10 @@ test('a replay tells everything again, in the order of each person and with the 
     exits: 2,
     outdated: 0,
   });
+  const lanes = [];
+  for await (const event of lab.jobs.trace('a2', { jobId: job, log: reader }))
+    if (event.kind === 'attempted') lanes.push(event.lane);
+  expect(lanes).toEqual([undefined, undefined, 'replay', 'replay']);
   const lines = [];
   for await (const line of lab.jobs.trace('a2', { jobId: job })) lines.push(line);
   expect(lines).toContainEqual(expect.objectContaining({ kind: 'found', event: 'exit', audience: 'vip', backfill: 1 }));
@@ -128,6 +132,19 @@ test('something newer that was told since wins, and a person, an audience, the l
   // What the job no longer sends is left out, and counted.
   await lab.jobs.edit(job, { audiences: ['vip'], events: ['enter'] });
   expect(await find({})).toEqual({ enters: 2, exits: 0, outdated: 1, foreign: 2 });
+});
+
+test('first digits must be those of one delivery; the whole id of a batch means all that is in it', async () => {
+  const job = await lab.start({ batch: { size: 2, afterMs: 300 } });
+  await lab.jobs.pause(job);
+  for (const user of ['g1', 'g2']) await tell(job, `enter vip ${user}`);
+  await lab.statusWhen(job, ({ waiting }) => waiting === 2);
+  await lab.jobs.resume(job);
+  await logged(job, 2);
+  const { batchId = '' } = (await reader.find({ jobId: job }, 1)).rows[0] ?? {};
+  const find = async (deliveryId: string) => await lab.jobs.findTold(job, { deliveryId });
+  expect(await find(batchId)).toMatchObject({ enters: 2 });
+  await expect(find(batchId.slice(0, 12))).rejects.toMatchObject({ problems: [{ field: 'deliveryId' }] });
 });
 
 test('a live trigger that comes during a replay takes the place of what waits', async () => {
@@ -193,7 +210,15 @@ test('the API tells first what would be sent, and then sends it', async () => {
     expect(await ask(body)).toMatchObject({ status: 200, body: { status: { jobId: job } } });
   await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
   expect(told(from)).toEqual([`enter vip f1 ${rows[0]?.deliveryId}`]);
-  for (const wrong of [{ sinse: since }, {}, { since: '2999-01-01T00:00:00Z' }])
+  for (const wrong of [
+    { sinse: since },
+    {},
+    { deliveryId: body.deliveryId?.slice(0, 7) },
+    { since: '2999-01-01T00:00:00Z' },
+  ])
     expect(await ask(wrong)).toMatchObject({ status: 422, body: { code: 'InvalidRequest' } });
+  const unknown = { deliveryId: '0'.repeat(8) };
+  expect(await ask(unknown)).toMatchObject({ status: 404, body: { code: 'DeliveryNotFound' } });
+  await expect(lab.jobs.findTold(job, unknown)).rejects.toBeInstanceOf(DeliveryNotFound);
   await api.close();
 });

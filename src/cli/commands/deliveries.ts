@@ -7,10 +7,10 @@ import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { printable } from '../../domain/shown.ts';
 import { VERDICTS } from '../../domain/verdict.ts';
-import { command, commandGroup } from '../command.ts';
+import { command, commandGroup, unknownJob } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
 import { UsageError } from '../exit-code.ts';
-import { answerStatus, countingNumber, pastTime, positiveNumber } from '../options.ts';
+import { anyTime, answerStatus, asId, countingNumber, pastTime, positiveNumber } from '../options.ts';
 import { interruption, type Terminal } from '../terminal.ts';
 import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
@@ -36,14 +36,9 @@ const filterWords = (it: Command) =>
     .option('--code <code>', 'only with this code, such as ECONNREFUSED')
     .option('--slower-than <ms>', 'only those that took longer', positiveNumber)
     .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
-    .option('--until <time>', 'before then', pastTime);
+    .option('--until <time>', 'before then', anyTime);
 
 type FilterOptions = ReturnType<ReturnType<typeof filterWords>['opts']>;
-
-/** An id as it was shown somewhere: perhaps cut, or in capitals. */
-function asId(text: string): string {
-  return text.toLowerCase().replace(/…$/, '');
-}
 
 function filterFrom(job: string | undefined, options: FilterOptions): DeliveryFilter {
   const { id, since, until, slowerThan, verdict, ...same } = options;
@@ -98,6 +93,8 @@ const listCommand = command({
       }
       const gaps = gapsInWords(await reader.gaps({ since: oldest, until: filter.until }));
       if (gaps !== undefined) note(gaps);
+      const unknown = job !== undefined && left === most ? await unknownJob(job) : undefined;
+      if (unknown !== undefined) note(unknown);
       if (isStreamed) return;
       tell(found, terminal);
       if (found.length === most)

@@ -1,6 +1,6 @@
-import { command, withJobs } from '../command.ts';
+import { command, unknownJob, withJobs } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
-import { countingNumber, pastTime } from '../options.ts';
+import { anyTime, countingNumber, pastTime } from '../options.ts';
 import { historyLines } from '../render-jobs.ts';
 import { count, sentences, tableColumns } from '../text.ts';
 
@@ -14,14 +14,14 @@ export const historyCommand = command({
       .argument('[job]', 'only to this job')
       .option('--who <name>', 'only by this person or API key, as it shows them')
       .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
-      .option('--until <time>', 'before then', pastTime)
+      .option('--until <time>', 'before then', anyTime)
       .option('--limit <count>', `how many (default: ${DEFAULT_LIMIT})`, countingNumber),
   json: ': one entry a line',
   notes: `A job knows the last 50 or fewer. With an option, or without a job, it reads the
 delivery log, which has all. Times are UTC. Only the API proves who asked; the
 other doors say it. Take an edit back with: triggers edit JOB --to-revision N`,
   examples: ['triggers history vip-to-crm', 'triggers history --since 7d --who ops'],
-  async run([job], { who, since, until, limit }, { terminal, json, printEach }) {
+  async run([job], { who, since, until, limit }, { terminal, json, note, printEach }) {
     const most = limit ?? DEFAULT_LIMIT;
     const filter = { jobId: job, who, since: since?.toISOString(), until: until?.toISOString() };
     const isAsJobKnows = job !== undefined && [who, since, until, limit].every((option) => option === undefined);
@@ -33,6 +33,8 @@ other doors say it. Take an edit back with: triggers edit JOB --to-revision N`,
         ? 'Nothing is known.'
         : historyLines(entries, { ...terminal, columns: tableColumns(terminal) }),
     );
+    const unknown = job !== undefined && entries.length === 0 ? await unknownJob(job) : undefined;
+    if (unknown !== undefined) note(unknown);
     if (entries.length === most && !json)
       terminal.err(sentences(`These are the newest ${count(most)}; see more with --limit.`, terminal));
   },

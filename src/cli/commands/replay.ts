@@ -1,9 +1,11 @@
 import { Option } from '@commander-js/extra-typings';
 import type { ExportJobs, FoundTold, JobStatus, ReplayOptions, ReplayWish } from '../../client/export-jobs.ts';
 import { counted, printable, shownTime } from '../../domain/shown.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
-import { collect, pastTime, REASON } from '../options.ts';
+import { hasDeliveryLog, withDeliveryLog } from '../delivery-log.ts';
+import { anyTime, asId, collect, pastTime, REASON } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
 
@@ -14,10 +16,10 @@ export const replayCommand = command({
     it
       .argument('<job>', 'id of the job')
       .option('--since <time>', 'what was told since: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
-      .option('--until <time>', 'and before; default: now', pastTime)
+      .option('--until <time>', 'and before; default: now', anyTime)
       .option('--user <id>', 'only to this person')
       .option('--audience <slug>', "only about this one of the job's audiences; may be repeated", collect)
-      .option('--id <webhook-id>', 'only this delivery; its first digits are enough')
+      .option('--id <webhook-id>', 'only this delivery; 8 of its first digits are enough')
       .addOption(
         new Option('--only <what>', 'only what each person was told last about each audience').choices([
           'last',
@@ -37,16 +39,16 @@ backfill JOB --pause, --resume, --cancel; triggers edit JOB --backfill-rate 100.
     'triggers replay vip-to-crm --since 1d --only last --yes',
     'triggers replay vip-to-crm --id 061907e97f65',
   ],
-  async run([job], { since, until, user, audience, id, only, ...options }, { terminal, json, print }) {
+  async run([job], { since, until, user, audience, id, only, ...options }, { terminal, json, print, note }) {
     const wish: ReplayWish = {
       since: since?.toISOString(),
       until: until?.toISOString(),
       user,
       audiences: audience,
-      deliveryId: id,
+      deliveryId: id && asId(id),
       onlyLast: only && true,
     };
-    const result = await withJobs((jobs) => replay(jobs, job, wish, { terminal, json, ...options }));
+    const result = await withJobs((jobs) => replay(jobs, job, wish, { terminal, json, note, ...options }));
     print(result, () => doneText(job, result));
   },
 });
@@ -54,6 +56,7 @@ backfill JOB --pause, --resume, --cancel; triggers edit JOB --backfill-rate 100.
 interface Stage extends ReplayOptions {
   readonly terminal: Terminal;
   readonly json: boolean;
+  readonly note: (text: string) => void;
   readonly dryRun?: boolean | undefined;
   readonly yes?: boolean | undefined;
 }
@@ -69,15 +72,24 @@ async function replay(
   jobs: ExportJobs,
   job: string,
   wish: ReplayWish,
-  { terminal, json, dryRun, yes, ...options }: Stage,
+  { terminal, json, note, dryRun, yes, ...options }: Stage,
 ): Promise<Replayed> {
   const found = await jobs.findTold(job, wish);
   if (!json) for (const line of foundLines(found)) terminal.err(sentences(line, terminal));
+  const gaps = await gapsOf(found);
+  if (gaps !== undefined) note(gaps);
   if (dryRun === true || found.enters + found.exits === 0) return { found };
   if (yes !== true && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(found)} would be sent again.`);
   if (yes !== true && !(await confirmed(terminal, `Send ${extent(found)} to ${job} again?`)))
     throw new UserAborted('Nothing was sent.');
   return { found, status: await jobs.replay(job, found, options) };
+}
+
+/** A log that cannot be read here says nothing: the workers have read theirs. */
+async function gapsOf({ replay: { since, until } }: FoundTold): Promise<string | undefined> {
+  if (since === undefined || !hasDeliveryLog()) return undefined;
+  const gaps = withDeliveryLog((reader) => reader.gaps({ since, until }));
+  return gapsInWords(await gaps.catch(() => []));
 }
 
 function extent({ enters, exits, people }: FoundTold): string {

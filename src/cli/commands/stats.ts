@@ -3,9 +3,9 @@ import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { counted, printable } from '../../domain/shown.ts';
-import { command, withJobs } from '../command.ts';
+import { command, unknownJob, withJobs } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
-import { pastTime } from '../options.ts';
+import { anyTime, pastTime } from '../options.ts';
 import { count, headed, sentences, tableColumns } from '../text.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -17,7 +17,7 @@ export const statsCommand = command({
     it
       .argument('[job]', 'of this job, by time')
       .option('--since <time>', 'since then: how long ago (2h, 7d), or an RFC 3339 time; default: 1d', pastTime)
-      .option('--until <time>', 'before then; default: now', pastTime),
+      .option('--until <time>', 'before then; default: now', anyTime),
   json: ': the counts',
   notes: 'Times are UTC. P95: 95 of 100 requests took at most so many ms, to within 10 %.',
   examples: ['triggers stats --since 7d', 'triggers stats vip-to-crm --since 7d'],
@@ -50,6 +50,8 @@ export const statsCommand = command({
     });
     const gaps = gapsInWords(stats.gaps);
     if (gaps !== undefined) note(gaps);
+    const unknown = job !== undefined && stats.jobs.length === 0 ? await unknownJob(job) : undefined;
+    if (unknown !== undefined) note(unknown);
   },
 });
 

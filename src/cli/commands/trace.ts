@@ -1,6 +1,7 @@
 import { definedOf } from '../../domain/json.ts';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { configuredTaskQueue } from '../../config/config.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { printable, shownTime } from '../../domain/shown.ts';
 import { command, withJobs } from '../command.ts';
@@ -34,6 +35,7 @@ status of a delivery and how long it took, nor when in its slice it was sent.`,
     const story = new TraceStory({ nowMs: Date.now(), ...terminal });
     let isKnown = false;
     let isPartial = false;
+    let gaps: string | undefined;
     const tell = (event: TraceEvent): void => {
       spinner?.stop();
       isKnown ||= knowsPerson(event);
@@ -49,12 +51,14 @@ status of a delivery and how long it took, nor when in its slice it was sent.`,
         };
         for await (const event of jobs.trace(person, options)) tell(event);
       });
+      gaps = log && gapsInWords(await log.gaps({ since: since?.toISOString() }));
     } finally {
       spinner?.stop();
       await log?.close();
     }
     if (!isKnown && !json)
       terminal.err(sentences(unknownText(person, job, { since, isPartial, isLogged: log !== undefined }), terminal));
+    if (gaps !== undefined) note(gaps);
     if (log !== undefined) note(OF_LOG);
   },
 });

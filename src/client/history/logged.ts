@@ -67,13 +67,14 @@ function knowsNothing(now: Standing): boolean {
 }
 
 function attemptedIn(row: DeliveryRow): TriggerAttempted {
-  const { at, jobId, user, event, audience, triggerAt, deliveryId, verdict, status, code, answer } = row;
+  const { at, jobId, user, event, audience, triggerAt, deliveryId, verdict, status, code, answer, lane } = row;
   const outcome = verdict === 'delivered' || verdict === 'skipped' ? verdict : 'failed';
   const trigger = { jobId, user, event, audience, triggerAt, deliveryId };
   return {
     ...trigger,
     ...definedOf({ status, code, answer }),
     ...(verdict === 'delivered' ? {} : { verdict }),
+    ...(lane === 'live' ? {} : { lane }),
     ...(row.durationMs > 0 ? { durationMs: row.durationMs, attempt: row.attempt } : {}),
     kind: 'attempted',
     at,

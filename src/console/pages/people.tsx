@@ -1,8 +1,10 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
+import type { LogGap } from '../../contract/delivery.ts';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
 import { capital, counted, printable, shownCount } from '../../domain/shown.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { waitText } from '../../domain/standing-text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { FoundWebhookId, JobLink, Tag, WebhookId } from '../about.tsx';
@@ -70,7 +72,9 @@ export function PeoplePage(): JSX.Element {
 function Trace({ user, job }: { readonly user: string; readonly job: string }): JSX.Element {
   const [histories, setHistories] = useState(false);
   const path = pathOf(['trace'], { user, jobId: job, histories });
-  const { value, failure, again } = useFetched<{ from: 'log' | 'histories'; events: TraceEvent[] }>(path);
+  const { value, failure, again } = useFetched<{ from: 'log' | 'histories'; events: TraceEvent[]; gaps?: LogGap[] }>(
+    path,
+  );
   const pathOfDeliveries = `/deliveries?${new URLSearchParams({ user, ...(job === '' ? {} : { job }) }).toString()}`;
   const byJob = new Map<string, TraceEvent[]>();
   for (const event of value?.events ?? []) byJob.set(event.jobId, [...(byJob.get(event.jobId) ?? []), event]);
@@ -88,6 +92,7 @@ function Trace({ user, job }: { readonly user: string; readonly job: string }): 
             From the delivery log. What was signalled, and why something was never tried, is in the job histories; long
             ones take some seconds.
           </p>
+          <p>{gapsInWords(value.gaps ?? [])}</p>
           <button type="button" onClick={() => setHistories(true)}>
             Read the histories
           </button>
@@ -234,7 +239,7 @@ const LETTER_STATES: Readonly<Record<string, string>> = {
 };
 
 function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'attempted' }> }): JSX.Element {
-  const { outcome, answer = '', durationMs, attempt } = event;
+  const { outcome, answer = '', durationMs, attempt, lane } = event;
   const tone = outcome === 'delivered' ? 'good' : outcome === 'failed' ? 'bad' : 'quiet';
   const hint = (
     <>
@@ -252,6 +257,7 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
       {event.event} <Tag text={event.audience} /> <State state={outcome} />
       {outcome === 'failed' && failureInWords(event)}
       <span class="quiet">
+        {lane === undefined ? '' : ` (${lane})`}
         {attempt === undefined ? '' : ` attempt ${attempt}`}
         {durationMs === undefined ? '' : `, ${shownCount(Math.round(durationMs))} ms`}
       </span>
