@@ -260,10 +260,10 @@ test.each([
   expect(JSON.stringify(answer.body.problems)).toContain(JSON.stringify(advice).slice(1, -1));
 });
 
-test('discarding a dead letter takes no body, whatever it says', async () => {
+test('discarding a dead letter takes nothing but a reason', async () => {
   expect(await askOf(api, '/v1/dead-letters/dead-letter-1/discard', { body: { confirm: false } })).toMatchObject({
-    status: 400,
-    body: { code: 'BodyNotTaken' },
+    status: 422,
+    body: { code: 'InvalidRequest' },
   });
 });
 
