@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../../src/local/run-program.ts';
@@ -29,7 +29,7 @@ export class Program {
   readonly #closed: Promise<number | null>;
   readonly #listeners = new Set<() => void>();
 
-  constructor(command: string, args: readonly string[], { env = {}, stdin, cwd = emptyFolder() }: ProgramOptions = {}) {
+  constructor(command: string, args: readonly string[], { env = {}, stdin, cwd = ownFolder() }: ProgramOptions = {}) {
     this.#child = spawn(command, args, { cwd, env: environmentOf({ env }), stdio: 'pipe' });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdout?.on('data', (chunk: Buffer) => this.#hear(() => (this.stdout += chunk.toString())));
@@ -164,6 +164,11 @@ function environmentOf({ env = {} }: ProgramOptions): Record<string, string> {
   return Object.fromEntries(
     Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
+}
+
+/** For a program that may leave something there: `up` keeps a log that commands beside it read. */
+function ownFolder(): string {
+  return mkdtempSync(join(temporal.folder, 'own-'));
 }
 
 /** Removed together with the run's own folder. */
