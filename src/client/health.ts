@@ -76,6 +76,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
   const { taskQueue, connection } = options;
   const running = listJobs(client, { areRunning: true });
   const asked = askWorkers(client, taskQueue);
+  const queues = running.then((jobs) => queuesOf(client, jobs, taskQueue));
   const found = await Promise.all([
     checked(['temporal'], async () =>
       temporalFindings(undefined, { ...placeOf(options), ...(await serverOf(client)) }),
@@ -84,9 +85,13 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
     checked(['search-attributes'], async () =>
       attributeFindings(await missingSearchAttributes(client.connection, connection.namespace)),
     ),
-    checked(['workers'], async () => queueFindings(await queuesOf(client, await running, taskQueue), await asked)),
+    checked(['workers'], async () => queueFindings(await queues, await asked)),
     checked(WORKER_CHECKS, async () => workerFindings(await asked, expiringOf(connection), Date.now())),
-    checked(['jobs', 'endpoints'], async () => jobFindings(await lookAtJobs(client, await running)), JOBS_MS),
+    checked(
+      ['jobs', 'endpoints'],
+      async () => jobFindings(await lookAtJobs(client, await running, await queues)),
+      JOBS_MS,
+    ),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
   ]);
   return found.flat();
@@ -172,8 +177,15 @@ function outside(ms: number, fromMs: number, untilMs: number): number {
   return Math.round(Math.min(0, ms - fromMs) + Math.max(0, ms - untilMs));
 }
 
-async function lookAtJobs(client: Client, running: readonly JobSummary[]): Promise<SeenJob[]> {
-  const asked = await withNumbers(client, running, { lookMs: NUMBERS_MS });
+/** Jobs without a worker are left out: none could answer, and their task queue is a finding. */
+async function lookAtJobs(
+  client: Client,
+  running: readonly JobSummary[],
+  queues: readonly SeenQueue[],
+): Promise<SeenJob[]> {
+  const served = new Set(queues.flatMap(({ taskQueue, pollers }) => (pollers.length > 0 ? [taskQueue] : [])));
+  const jobs = running.filter(({ taskQueue }) => served.has(taskQueue));
+  const asked = await withNumbers(client, jobs, { lookMs: NUMBERS_MS });
   const silent = asked.filter(({ numbers, isNotAsked }) => numbers === undefined && isNotAsked !== true);
   const found = new Map<string, SeenJob['silent']>();
   await forEachLimit(silent.slice(0, MOST_LOOKS), AT_ONCE, async (job) => {

@@ -45,6 +45,8 @@ const NOBODYS = `nobody-${randomUUID()}`;
 const operator = new Operator(lab.taskQueue);
 /** Its endpoint is down, and so is the webhook for the alert about that. */
 let unhealthy: string;
+/** No worker serves its task queue. */
+const unserved = randomUUID();
 /** Its state is of a newer release. */
 const newer = `newer-${randomUUID()}`;
 
@@ -52,7 +54,7 @@ beforeAll(async () => {
   const start = async (jobId: string, taskQueue: string, v: number) =>
     await lab.client.workflow.start(EXPORT_JOB, { workflowId: jobWorkflowId(jobId), taskQueue, args: [{ v }] });
   await start(newer, lab.taskQueue, 99);
-  const waiting = await start(randomUUID(), NOBODYS, 1);
+  const waiting = await start(unserved, NOBODYS, 1);
   afterFile(async () => {
     await waiting.terminate();
     await lab.handle(newer).terminate();
@@ -98,6 +100,8 @@ test('it finds what is wrong, by code, and ends with 1', async () => {
   const of = (check: string) => health.findings.find((one) => one.check === check);
   expect(of('certificates')?.facts).toMatchObject({ of: 'authorizations.crm.clientCertificate' });
   expect(of('temporal')).toMatchObject({ state: 'ok', facts: { historyShards: expect.any(Number) } });
+  // Jobs that no worker can answer for cost no time.
+  expect(health.findings.filter(({ job }) => job === unserved)).toEqual([]);
   for (const one of health.findings) if (one.state === 'failed') expect(one.remedy).toBeDefined();
 });
 
