@@ -209,6 +209,113 @@ testWithHelm.each(EXAMPLES)('every pod of %s is given nothing that it does not n
   expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
 });
 
+/** As PodSecurity's level "restricted" has it; the rest of it is in the test above. */
+const RESTRICTED_VOLUMES = [
+  'configMap',
+  'csi',
+  'emptyDir',
+  'ephemeral',
+  'persistentVolumeClaim',
+  'projected',
+  'secret',
+];
+
+testWithHelm.each(EXAMPLES)('a namespace that is restricted takes the volumes of %s', (_, file) => {
+  for (const { spec } of chartOf(rendered([file])).pods) {
+    const { volumes = [] } = spec as { volumes?: readonly object[] };
+    const kinds = volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== 'name'));
+    expect(kinds.filter((kind) => !RESTRICTED_VOLUMES.includes(kind))).toEqual([]);
+  }
+});
+
+testWithHelm('names that look like numbers or truths stay texts', () => {
+  const secret = { secret: '1', key: 'true' };
+  const ingress = { enabled: true, className: 'true', host: 'a.example.com', tlsSecret: '1' };
+  const manifests = rendered([`${folder}/small.yaml`], {
+    nameOverride: '1',
+    priorityClassName: '1',
+    serviceAccount: { name: '1' },
+    image: { pullSecrets: ['1'] },
+    payloadKeys: secret,
+    secrets: { env: { A: secret }, files: ['1'] },
+    temporal: {
+      apiKey: secret,
+      tls: { enabled: true, certificateAuthority: secret, clientCertificate: { ...secret, certificate: 'no' } },
+    },
+    config: {
+      ...KEYS,
+      authorizations: { crm: { ...CRM, bearer: '${env:A}', signingSecrets: ['${file:/secrets/1/a}'] } },
+    },
+    api: { enabled: true, ingress },
+    codecServer: { enabled: true, token: secret, uiOrigins: ['https://ui.example.com'], ingress },
+  });
+  expect(manifests.length).toBeGreaterThan(12);
+  for (const manifest of manifests) expect([manifest.kind, problemsOf(manifest)]).toEqual([manifest.kind, []]);
+});
+
+testWithHelm('a Service is called as Kubernetes allows, whatever the release is called', () => {
+  const [service] = rendered([`${folder}/small.yaml`], { fullnameOverride: 'shop.eu' }).filter(
+    ({ kind }) => kind === 'Service',
+  );
+  expect(service?.metadata.name).toBe('shop-eu-worker-metrics');
+});
+
+const LOG = { deliveryLog: { url: 'postgres://log@db.example.com/log', password: '${env:LOG}' } };
+const TO_DATABASE = [{ ports: [{ protocol: 'TCP', port: 5432 }] }];
+
+testWithHelm('workers and the API know the delivery log and reach it, and consumers do not', () => {
+  const manifests = rendered([`${folder}/small.yaml`], {
+    config: { ...KEYS, ...LOG, outbox: { url: 'postgres://a@db/a' } },
+    secrets: { env: { LOG: { secret: 'log', key: 'password' } } },
+    api: { enabled: true },
+    consumers: { outbox: { enabled: true } },
+    networkPolicy: {
+      egress: { worker: TO_DATABASE, api: TO_DATABASE, outbox: [{ ports: [{ protocol: 'TCP', port: 6432 }] }] },
+    },
+  });
+  const knows = Object.fromEntries(
+    podsOf(manifests).map(({ component, container }) => [component, container.env.some(({ name }) => name === 'LOG')]),
+  );
+  expect(knows).toEqual({ worker: true, api: true, outbox: false, setup: false });
+  const reaches = manifests
+    .filter(({ kind, spec }) => kind === 'NetworkPolicy' && JSON.stringify(spec).includes('"port":5432'))
+    .map(({ metadata }) => metadata.labels['app.kubernetes.io/component']);
+  expect(reaches).toEqual(expect.arrayContaining(['worker', 'api']));
+  expect(reaches).toHaveLength(2);
+});
+
+testWithHelm('every part that uses names may ask name servers, also those of OpenShift', () => {
+  const policies = rendered([`${folder}/production.yaml`]).filter(({ kind }) => kind === 'NetworkPolicy');
+  for (const { metadata, spec } of policies) {
+    const { egress = [] } = spec as { egress?: readonly Rule[] };
+    const ports = [53, 5353].flatMap((port) => [
+      { protocol: 'UDP', port },
+      { protocol: 'TCP', port },
+    ]);
+    if (metadata.labels['app.kubernetes.io/component'] === 'codec-server') expect(egress).toEqual([]);
+    else expect(egress[0]?.ports).toEqual(expect.arrayContaining(ports));
+  }
+});
+
+testWithHelm('nothing of the setup stays once it is done, and a quota of the namespace can be met', () => {
+  const resources = { limits: { cpu: '1', memory: '300Mi' } };
+  const hooks = rendered([`${folder}/small.yaml`], { setup: { resources } }).filter(
+    ({ metadata }) => metadata.annotations?.['helm.sh/hook'] !== undefined,
+  );
+  expect(hooks.map(({ kind }) => kind).sort()).toEqual(['Job', 'NetworkPolicy']);
+  for (const { metadata } of hooks)
+    expect(metadata.annotations?.['helm.sh/hook-delete-policy']).toBe('before-hook-creation,hook-succeeded');
+  expect(podsOf(hooks)[0]?.container).toMatchObject({ resources });
+});
+
+testWithHelm('the codec server answers to the names that it is given, besides its Ingress’s host', () => {
+  const { pods } = chartOf(
+    rendered([`${folder}/production.yaml`], { codecServer: { allowHosts: ['codec.shop.svc'] } }),
+  );
+  const { args = [] } = pods.find(({ component }) => component === 'codec-server')?.container ?? {};
+  expect(args.join(' ')).toContain('--allow-host codec.example.com --allow-host codec.shop.svc');
+});
+
 testWithHelm('a pod is given as long to end as the page about operating says, and the user of the image', () => {
   expect(read('docs/operating.md')).toContain('give it 40 s before SIGKILL');
   for (const { spec, component } of chartOf(rendered([`${folder}/production.yaml`])).pods)
@@ -341,6 +448,7 @@ const withWorker = (worker: object) => ({ ...LEAST, worker: { ...(LEAST['worker'
 const KEYS = { apiKeys: { a: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } } };
 const INGRESS = { enabled: true, host: 'a.example.com', tlsSecret: 'tls' };
 const CRM = { origins: ['https://crm.example.com'] };
+const SERVICE = { kind: 'http', audiences: [{ id: 'a', slug: 'a' }], members: { url: '/a?after={cursor}' } };
 
 testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ['nothing at all', {}, /temporal\/address/],
@@ -488,6 +596,33 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     /networkPolicy\.egress\.worker/,
   ],
   [
+    'a delivery log that no policy lets workers through to',
+    withConfig({ deliveryLog: { url: 'postgres://a@db/a' } }),
+    /networkPolicy\.egress\.worker: .* config\.deliveryLog/,
+  ],
+  [
+    'a delivery log that no policy lets the API through to',
+    withConfig(
+      { ...KEYS, deliveryLog: { url: 'postgres://a@db/a' } },
+      { api: { enabled: true }, networkPolicy: { egress: { worker: TO_DATABASE } } },
+    ),
+    /networkPolicy\.egress\.api/,
+  ],
+  ...[{ folder: '/data/log' }, { retentionDays: 3 }].map((deliveryLog): [string, object, RegExp] => [
+    `a delivery log with ${Object.keys(deliveryLog)[0] as string} and no place`,
+    withConfig({ deliveryLog }),
+    /config\.deliveryLog: it needs a url/,
+  ]),
+  ...['http://people', 'http://people.shop.svc:8080', 'http://people.shop.svc.cluster.local', 'http://10.1.2.3/a'].map(
+    (url): [string, object, RegExp] => [
+      `a private source at ${url} that no policy lets through`,
+      withConfig({ source: { ...SERVICE, url } }),
+      /networkPolicy\.egress\.worker: .* config\.source/,
+    ],
+  ),
+  ['a name that no Service may have', { ...LEAST, fullnameOverride: '1st' }, /begins with a letter/],
+  ['a name that is too long for a label', { ...LEAST, nameOverride: 'a'.repeat(64) }, /nameOverride/],
+  [
     'a proxy that no policy lets through',
     withConfig({ network: { proxy: 'http://proxy:3128' } }),
     /config\.network\.proxy/,
@@ -605,6 +740,9 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
         },
       },
       { secrets: { env: { KEY: { secret: 'a', key: 'b' } } } },
+    ),
+    ...['https://people.example.com', 'https://11.1.2.3', 'https://svc.example.com'].map((url) =>
+      withConfig({ source: { ...SERVICE, url } }),
     ),
     withWorker({ resources: { limits: { memory: '1Gi', 'ephemeral-storage': '1Gi', 'example.com/cards': 1 } } }),
     { ...LEAST, runAsUser: null },

@@ -1,16 +1,16 @@
 {{- define "audience-triggers.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) | trunc 40 | trimSuffix "-" -}}
+{{- (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{/* What never changes of an installed part: selectors are made of it. */}}
 {{- define "audience-triggers.selector" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -49,7 +49,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "audience-triggers.parts" -}}
 {{- $config := .root.Values.config -}}
 {{- if eq .component "worker" -}}{{- $config | toRawJson -}}
-{{- else if eq .component "api" -}}{{- pick $config "apiKeys" "ingests" "payloadKeys" | toRawJson -}}
+{{- else if eq .component "api" -}}{{- pick $config "apiKeys" "deliveryLog" "ingests" "payloadKeys" | toRawJson -}}
 {{- else if eq .component "outbox" -}}{{- pick $config "outbox" "payloadKeys" | toRawJson -}}
 {{- else if eq .component "kafka" -}}{{- pick $config "kafka" "payloadKeys" | toRawJson -}}
 {{- else if eq .component "codec-server" -}}{{- pick $config "payloadKeys" | toRawJson -}}
@@ -85,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if .secret }}
 - name: TEMPORAL_API_KEY
   valueFrom:
-    secretKeyRef: { name: {{ .secret }}, key: {{ .key }} }
+    secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | quote }} }
 {{- end }}
 {{- end }}
 {{- if $temporal.tls.enabled }}
@@ -122,18 +122,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
       {{- with $tls.certificateAuthority }}
       {{- if .secret }}
       - secret:
-          name: {{ .secret }}
+          name: {{ .secret | quote }}
           items:
-            - { key: {{ .key }}, path: ca.crt }
+            - { key: {{ .key | quote }}, path: ca.crt }
       {{- end }}
       {{- end }}
       {{- with $tls.clientCertificate }}
       {{- if .secret }}
       - secret:
-          name: {{ .secret }}
+          name: {{ .secret | quote }}
           items:
-            - { key: {{ .certificate }}, path: tls.crt }
-            - { key: {{ .key }}, path: tls.key }
+            - { key: {{ .certificate | quote }}, path: tls.crt }
+            - { key: {{ .key | quote }}, path: tls.key }
       {{- end }}
       {{- end }}
 {{- end -}}
@@ -164,11 +164,11 @@ seccompProfile:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -213,7 +213,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "audience-triggers.serviceAccount" $root }}
+  serviceAccountName: {{ include "audience-triggers.serviceAccount" $root | quote }}
   automountServiceAccountToken: false
   # Variables of services whose names begin with "triggers" would be taken for misspelt ones of ours.
   enableServiceLinks: false
@@ -249,7 +249,7 @@ spec:
         {{- if .secret }}
         - name: TRIGGERS_PAYLOAD_KEYS
           valueFrom:
-            secretKeyRef: { name: {{ .secret }}, key: {{ .key }} }
+            secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | quote }} }
         {{- end }}
         {{- end }}
         {{- with .env }}
@@ -259,7 +259,7 @@ spec:
         {{- with index $root.Values.secrets.env $name }}
         - name: {{ $name }}
           valueFrom:
-            secretKeyRef: { name: {{ .secret }}, key: {{ .key }} }
+            secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | quote }} }
         {{- end }}
         {{- end }}
       ports:
@@ -312,7 +312,7 @@ spec:
     {{- range $files }}
     - name: secret-{{ . }}
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
     {{- end }}
     {{- range .volumes }}

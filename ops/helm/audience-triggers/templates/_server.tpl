@@ -71,11 +71,11 @@ metadata:
   {{- end }}
 spec:
   {{- with .className }}
-  ingressClassName: {{ . }}
+  ingressClassName: {{ . | quote }}
   {{- end }}
   tls:
     - hosts: [{{ .host | quote }}]
-      secretName: {{ .tlsSecret }}
+      secretName: {{ .tlsSecret | quote }}
   rules:
     - host: {{ .host | quote }}
       http:
