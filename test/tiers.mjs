@@ -133,6 +133,7 @@ export const TIERS = {
     'ops/containers/installation',
     'ops/docker-compose',
     'ops/helm',
+    'ops/kubernetes/chart',
     'pack',
     'sources/file/lines',
     'sources/lytics/lytics',

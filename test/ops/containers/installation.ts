@@ -22,6 +22,9 @@ export interface Arrival {
   readonly id: string;
   readonly user: string;
   readonly what: 'came' | 'answered';
+  /** When it came, in ms since 1970. */
+  readonly at: number;
+  readonly authorization?: string;
 }
 
 /** What a command printed. */

@@ -9,7 +9,8 @@ createServer((request, response) => {
   request.on('end', () => {
     const id = request.headers['webhook-id'];
     const { id: user } = JSON.parse(Buffer.concat(chunks).toString());
-    print({ id, user, what: 'came' });
+    const { authorization } = request.headers;
+    print({ id, user, what: 'came', at: Date.now(), authorization });
     setTimeout(() => response.end(() => print({ id, user, what: 'answered' })), user.startsWith('slow-') ? 12_000 : 0);
   });
 }).listen(9000, () => print({ what: 'ready' }));
