@@ -2,7 +2,7 @@
 # Says where the programs of a Kubernetes cluster are on this machine: prints the folder that has them all.
 #
 #   ops/kubernetes/programs.sh            fails where one is missing, and says which
-#   ops/kubernetes/programs.sh --build    builds the missing ones with Go from their published modules (some 30 minutes of two cores, once)
+#   ops/kubernetes/programs.sh --build    builds the missing ones with Go from their published modules (half an hour beside other work, once)
 #
 # They are in ~/.cache/audience-triggers/kubernetes-VERSION. Where they differ from the released ones:
 #

@@ -195,9 +195,8 @@ export async function prepareWorld(newer: string): Promise<void> {
     ...server({
       ...TEMPORAL,
       port: 7233,
-      command: '/cli/temporal server start-dev --ip 0.0.0.0 --headless --log-level error --namespace marketing'.split(
-        ' ',
-      ),
+      command: `/cli/temporal server start-dev --ip 0.0.0.0 --headless --log-level error --namespace marketing
+        --dynamic-config-value frontend.enableCancelWorkerPollsOnShutdown=true`.split(/\s+/),
       folders: { '/cli': join(cli, '..') },
     }),
     ...server({
