@@ -370,11 +370,13 @@ async function prepareProduction(): Promise<Client> {
     await client.connect();
     return client;
   };
-  const first = await connectTo('postgres');
-  await first.query('CREATE DATABASE people');
-  await first.query("CREATE ROLE log LOGIN PASSWORD 'l'");
-  await first.query('CREATE DATABASE log OWNER log');
-  await first.end();
+  // A node may hear of the Service a moment later than of its pod.
+  const tried = () => connectTo('postgres').catch(() => undefined);
+  const first = await answerWhen(tried, (client) => client !== undefined, 500);
+  await first?.query('CREATE DATABASE people');
+  await first?.query("CREATE ROLE log LOGIN PASSWORD 'l'");
+  await first?.query('CREATE DATABASE log OWNER log');
+  await first?.end();
   const owner = await connectTo('people');
   for (const name of ['schema', 'outbox'])
     await owner.query(readFileSync(join(root, `examples/postgres/${name}.sql`), 'utf8'));
