@@ -1,49 +1,80 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { temporal } from '@temporalio/proto';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
 import { JobAlreadyRunning, JobKept } from '../src/client/errors.ts';
 import type { JobStatus } from '../src/contract/job-status.ts';
 import type { Answer } from '../src/local/receiver.ts';
+import { jobWorkflowId } from '../src/domain/names.ts';
 import type { Stage } from './stage.ts';
 import type { TimedTrigger } from './workload.ts';
 
 const REFUSED = 20;
 const KEPT = 2_000;
 const JOINED = 5;
+/** Whose message ends all workers. */
+const POISON = 'poison';
+/** Told to that job while older workers, which cannot continue it, are the only ones. */
+const AFTER_POISON = 5;
+/** What such a worker writes to the history (`step-runner.ts`). */
+const CHANGED_DECISION = 'delays-lost';
 const WATCHED = 'watched';
 const WATCHED_ID = 'd'.repeat(32);
 const LOOK_MS = 200;
 
-/** Dead letters, a stopped job that kept its triggers, and a watch: workers of an older release make them, those of a newer one take them up. */
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+
+/**
+ * Dead letters, a stopped job that kept its triggers, and a watch: workers of an older release make them, those of a newer one take them up. A job with a
+ * message that ends its workers, for a decision that the newer release has changed.
+ */
 export class Keepsakes {
   readonly #stage: Stage;
   readonly #receiver: Recorder;
   readonly #timeIsUp: AbortSignal;
   readonly #answer: { now: Answer };
+  /** The runs in which a worker has decided as an older one would not. */
+  readonly changedRuns = new Set<string>();
+  readonly #poison: { kill?: () => void };
+  #expected = REFUSED + KEPT + JOINED;
 
   static async open(stage: Stage, timeIsUp: AbortSignal): Promise<Keepsakes> {
     const answer: { now: Answer } = { now: { status: 422 } };
-    return new Keepsakes(stage, await startRecorder({ answer: () => answer.now }), answer, timeIsUp);
+    const poison: { kill?: () => void } = {};
+    const receiver = await startRecorder({
+      answer: ({ message }) => {
+        if (message?.user !== POISON) return answer.now;
+        poison.kill?.();
+        return poison.kill === undefined ? { status: 200 } : 'hang';
+      },
+    });
+    return new Keepsakes(stage, receiver, { answer, poison }, timeIsUp);
   }
 
-  private constructor(stage: Stage, receiver: Recorder, answer: { now: Answer }, timeIsUp: AbortSignal) {
+  private constructor(
+    stage: Stage,
+    receiver: Recorder,
+    { answer, poison }: { answer: { now: Answer }; poison: { kill?: () => void } },
+    timeIsUp: AbortSignal,
+  ) {
     this.#stage = stage;
     this.#receiver = receiver;
     this.#answer = answer;
+    this.#poison = poison;
     this.#timeIsUp = timeIsUp;
   }
 
   /** How many of what was left have not arrived. */
   get missing(): number {
-    return REFUSED + KEPT + JOINED - this.#receiver.ledger.delivered;
+    return this.#expected - this.#receiver.ledger.delivered;
   }
 
   async leave(): Promise<void> {
     const { jobs, people, folder } = this.#stage;
     await this.#start('refused', 'vip');
     await this.#insist(() => jobs.push('refused', triggersOf(people, REFUSED)));
-    await this.#until('refused', ({ deadLetters }) => deadLetters === REFUSED);
+    await this.#until('refused', ({ deadLetters }) => deadLetters >= REFUSED);
     this.#answer.now = { status: 503 };
     await this.#start('kept', 'vip');
     await this.#insist(() => jobs.push('kept', triggersOf(people, KEPT)));
@@ -54,6 +85,36 @@ export class Keepsakes {
     await this.#insist(() => jobs.watches.start([WATCHED]));
     await this.#insist(async () => {
       if ((await jobs.watches.status(WATCHED)).rounds === 0) throw new Error('The first round has not ended.');
+    });
+  }
+
+  /** Sends a message that ends all workers, until a worker of the newer release has decided as an older one would not. */
+  async poison(): Promise<void> {
+    const { jobs, fleet, connected } = this.#stage;
+    this.#expected += 1;
+    this.#poison.kill = () => fleet.killAll();
+    await this.#start('poisoned', 'vip');
+    await this.#insist(() => jobs.enter('poisoned', { user: POISON, audience: 'vip', profile: {} }));
+    const handle = connected.client.workflow.getHandle(jobWorkflowId('poisoned'));
+    await this.#insist(async () => {
+      const { events } = await handle.fetchHistory();
+      const isChanged = events?.some((event) => markerOf(event).includes(CHANGED_DECISION)) ?? false;
+      if (!isChanged) throw new Error('No worker has decided so yet.');
+      this.changedRuns.add((await handle.describe()).runId);
+    });
+    delete this.#poison.kill;
+  }
+
+  /** Sends that job more. Waits until workers have met it: they deliver, or, being older, cannot replay its run. */
+  async tellPoisoned(): Promise<void> {
+    this.#expected += AFTER_POISON;
+    const before = this.#receiver.ledger.delivered;
+    const handle = this.#stage.connected.client.workflow.getHandle(jobWorkflowId('poisoned'));
+    await this.#insist(() => handle.signal('triggers', triggersOf(this.#stage.people, AFTER_POISON)));
+    await this.#insist(async () => {
+      const { raw } = await handle.describe();
+      const isMet = (raw.pendingWorkflowTask?.attempt ?? 0) > 1 || this.#receiver.ledger.delivered > before;
+      if (!isMet) throw new Error('No worker has met it yet.');
     });
   }
 
@@ -100,6 +161,15 @@ export class Keepsakes {
       }
     }
   }
+}
+
+/** The text of a marker; '' when it is another event. */
+function markerOf({ markerRecordedEventAttributes: marker }: HistoryEvent): string {
+  return Buffer.concat(
+    Object.values(marker?.details ?? {}).flatMap(
+      ({ payloads }) => payloads?.map(({ data }) => data ?? Buffer.of()) ?? [],
+    ),
+  ).toString();
 }
 
 function watchedFile(folder: string): string {

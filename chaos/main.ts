@@ -68,6 +68,8 @@ function figuresOf(report: ChaosReport) {
   const logSum = (figure: (verdict: LogVerdict) => number) =>
     [...report.logVerdicts.values()].reduce((total, verdict) => total + figure(verdict), 0);
   const seconds = report.ms / 1000;
+  // An older release cannot replay a run with a decision that a newer one has changed.
+  const taskFailures = report.log.failedTasks.filter((runId) => !report.upgraded.changedRuns.has(runId)).length;
   return {
     seed: values.seed,
     triggers: report.expected,
@@ -97,9 +99,16 @@ function figuresOf(report: ChaosReport) {
         }),
     workerCrashes: report.crashes.length,
     apiCrashes: report.apiCrashes.length,
-    workflowTaskFailures: report.log.workflowTaskFailures,
+    workflowTaskFailures: taskFailures,
     temporalRestarts: report.outages.filter(({ what }) => what === 'temporal').length,
-    ...(values.from === '' ? {} : { from: values.from, missingKeepsakes: report.missingKeepsakes }),
+    ...(values.from === ''
+      ? {}
+      : {
+          from: values.from,
+          missingKeepsakes: report.upgraded.missingKeepsakes,
+          changedDecisions: report.upgraded.changedRuns.size,
+          changedDecisionsMet: report.log.workflowTaskFailures - taskFailures,
+        }),
     databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
     mostWorkerMiB: Math.round(report.mostWorkerBytes / 1024 ** 2),
     seconds: Math.round(seconds * 10) / 10,

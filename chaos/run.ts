@@ -15,7 +15,7 @@ import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
 import { Trouble } from './trouble.ts';
-import { runUpgrade, type Upgrade } from './upgrade.ts';
+import { runUpgrade, type Upgrade, type Upgraded } from './upgrade.ts';
 import type { WorkerLog } from './worker-log.ts';
 import { changeOf, EVERYONE, liveTriggers, memberChange } from './workload.ts';
 
@@ -73,8 +73,7 @@ export interface ChaosReport {
   readonly apiCrashes: readonly string[];
   readonly log: WorkerLog;
   readonly outages: readonly Outage[];
-  /** With an upgrade: how much of what the older release left has not arrived. */
-  readonly missingKeepsakes: number;
+  readonly upgraded: Upgraded;
   readonly mostWorkerBytes: number;
   readonly ms: number;
   /** Where the workers' logs are. */
@@ -168,7 +167,7 @@ async function play(
   const upgrading =
     options.upgrade && runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress });
   upgrading?.catch(() => undefined); // Thrown below.
-  let missingKeepsakes = 0;
+  let upgraded: Upgraded = { missingKeepsakes: 0, changedRuns: new Set() };
   faults.start();
   try {
     const weak = jobs[1] ?? jobs[0];
@@ -181,7 +180,7 @@ async function play(
       await sleep(LOOK_MS);
     }
     await upstreams;
-    missingKeepsakes = (await upgrading) ?? 0;
+    upgraded = (await upgrading) ?? upgraded;
     await faults.end();
     // What a job believes to be undelivered it will send again: wait for that, too.
     for (const { jobId } of jobs) await untilNothingWaits(stage, jobId, timeIsUp);
@@ -192,7 +191,7 @@ async function play(
   options.onProgress(line());
   const logVerdicts =
     options.deliveryLog === undefined ? new Map() : await judgedLogs(options.deliveryLog, jobs, stage.fleet.kills);
-  return { ...report(stage, jobs, faults, startedAt, logVerdicts), missingKeepsakes };
+  return { ...report(stage, jobs, faults, startedAt, logVerdicts), upgraded };
 }
 
 async function startJob(
@@ -262,7 +261,7 @@ function report(
   faults: Faults,
   startedAt: number,
   logVerdicts: ChaosReport['logVerdicts'],
-): Omit<ChaosReport, 'missingKeepsakes'> {
+): Omit<ChaosReport, 'upgraded'> {
   const { outages } = faults;
   const repeated = new Set(
     jobs.flatMap(({ jobId, upstream }) => [...upstream.repeated].map((key) => `${jobId} ${key}`)),

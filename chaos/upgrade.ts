@@ -20,7 +20,7 @@ export interface Upgrade {
 interface Move {
   readonly at: number;
   readonly words: string;
-  readonly run: (stage: Stage) => Promise<void>;
+  readonly run: (stage: Stage, keepsakes: Keepsakes) => Promise<void>;
 }
 
 const LOOK_MS = 50;
@@ -35,6 +35,17 @@ export async function planUpgrade(from: string, isVersioned: boolean, say: (text
   return isVersioned ? versioned(older, newer) : unversioned(older, newer);
 }
 
+const CHANGED: Move = {
+  at: 0,
+  words: 'a message has ended its workers twice, and waits, as it did not before 0.2.0',
+  run: (_, keepsakes) => keepsakes.poison(),
+};
+const TOLD: Move = {
+  at: 0,
+  words: 'the same job has more to send',
+  run: (_, keepsakes) => keepsakes.tellPoisoned(),
+};
+
 /** Without versions: half forward, forward, half back, back, forward. */
 function unversioned(older: Release, newer: Release): Upgrade {
   const rolled = (places: readonly number[], release: Release) => (stage: Stage) => stage.fleet.roll(places, release);
@@ -44,8 +55,10 @@ function unversioned(older: Release, newer: Release): Upgrade {
     moves: [
       { at: 0.15, words: 'one of three workers is new', run: rolled([0], newer) },
       { at: 0.3, words: 'all workers are new', run: rolled([1, 2], newer) },
+      CHANGED,
       { at: 0.5, words: 'two of three workers are old again', run: rolled([0, 1], older) },
       { at: 0.65, words: 'all workers are old again', run: rolled([2], older) },
+      TOLD,
       { at: 0.8, words: 'all workers are new again', run: rolled([0, 1, 2], newer) },
     ],
   };
@@ -60,35 +73,45 @@ function versioned(older: Release, newer: Release): Upgrade {
     moves: [
       { at: 0.2, words: 'half of the jobs go to the new build', run: ramping('newer', 50) },
       { at: 0.4, words: 'the new build is current', run: current('newer') },
+      CHANGED,
       { at: 0.6, words: 'the old build is current again', run: current('older') },
+      TOLD,
       { at: 0.8, words: 'the new build is current again', run: current('newer') },
     ],
   };
 }
 
-/** Moves as planned: the older release leaves what the newer one takes up. Returns how much of that is missing. */
+export interface Upgraded {
+  /** How much of what the older release left has not arrived. */
+  readonly missingKeepsakes: number;
+  /** The runs in which the newer release decided as the older one would not. */
+  readonly changedRuns: ReadonlySet<string>;
+}
+
+/** Moves as planned: the older release leaves what the newer one takes up. */
 export async function runUpgrade(
   { moves }: Upgrade,
   stage: Stage,
   progress: () => number,
   { timeIsUp, say }: { readonly timeIsUp: AbortSignal; readonly say: (text: string) => void },
-): Promise<number> {
+): Promise<Upgraded> {
   const keepsakes = await Keepsakes.open(stage, timeIsUp);
   try {
     await keepsakes.leave();
+    say('the older release has left what the newer one takes up');
     for (const { at, words, run } of moves) {
       while (progress() < at && !timeIsUp.aborted) await sleep(LOOK_MS);
-      await run(stage);
+      await run(stage, keepsakes);
       say(words);
     }
     await keepsakes.takeUp();
-    return keepsakes.missing;
+    return { missingKeepsakes: keepsakes.missing, changedRuns: keepsakes.changedRuns };
   } finally {
     await keepsakes.close();
   }
 }
 
-function current(buildId: string): Move['run'] {
+function current(buildId: string): (stage: Stage) => Promise<void> {
   return async ({ connected: { client } }) => {
     const { namespace } = client.options;
     const wish = { namespace, deploymentName: DEPLOYMENT, buildId, identity: 'chaos', ignoreMissingTaskQueues: true };
@@ -97,7 +120,7 @@ function current(buildId: string): Move['run'] {
   };
 }
 
-function ramping(buildId: string, percentage: number): Move['run'] {
+function ramping(buildId: string, percentage: number): (stage: Stage) => Promise<void> {
   return async ({ connected: { client } }) => {
     const { namespace } = client.options;
     const wish = { namespace, deploymentName: DEPLOYMENT, buildId, percentage, identity: 'chaos' };

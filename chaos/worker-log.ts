@@ -10,18 +10,22 @@ export class WorkerLog {
   /** Warnings, errors and lines that are no JSON: how often, and the first of each kind. */
   readonly complaints = new Map<string, { count: number; first: string }>();
 
+  /** The ids of the runs whose workflow tasks failed. */
+  readonly failedTasks: string[] = [];
+
   /** @param text JSON lines, as our worker logs them; the last one may be cut off. */
   read(text: string): void {
     for (const line of text.split('\n')) if (line !== '') this.#take(line);
   }
 
   get workflowTaskFailures(): number {
-    return this.complaints.get(TASK_FAILED)?.count ?? 0;
+    return this.failedTasks.length;
   }
 
   #take(line: string): void {
-    const { level, msg } = parsed(line);
+    const { level, msg, runId } = parsed(line);
     if (level < WARN) return;
+    if (msg === TASK_FAILED) this.failedTasks.push(runId);
     const kind = msg.replace(IDS, '…').slice(0, LONGEST_KIND);
     const complaint = this.complaints.get(kind) ?? { count: 0, first: line };
     complaint.count++;
@@ -29,11 +33,11 @@ export class WorkerLog {
   }
 }
 
-function parsed(line: string): { level: number; msg: string } {
+function parsed(line: string): { level: number; msg: string; runId: string } {
   try {
-    const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown }; // Whatever it is.
-    return { level: Number(level ?? WARN), msg: String(msg) };
+    const { level, msg, runId } = JSON.parse(line) as { level?: unknown; msg?: unknown; runId?: unknown }; // Whatever it is.
+    return { level: Number(level ?? WARN), msg: String(msg), runId: String(runId) };
   } catch {
-    return { level: WARN, msg: line };
+    return { level: WARN, msg: line, runId: '' };
   }
 }
