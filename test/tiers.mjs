@@ -140,6 +140,7 @@ export const TIERS = {
     'sources/postgres-schemas',
     'sources/postgres-trouble',
     'workflows/record-carried-states',
+    'workflows/record-lost-slices',
     'workflows/replay-beside-jobs',
   ],
 };

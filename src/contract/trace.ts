@@ -145,6 +145,8 @@ export interface ChainStanding {
   readonly failures: number;
   /** How often the source did not know the person when the trigger was to be sent. */
   readonly profileTries: number;
+  /** How many workers were lost in a row while they sent the oldest trigger, or were about to; absent: none. */
+  readonly losses?: number;
   /** RFC 3339: with `delayed`, when it is sent again at the earliest. */
   readonly nextAttemptAt?: string;
 }

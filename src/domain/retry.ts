@@ -72,6 +72,19 @@ export const SOURCE_DELAY_MS = 5 * SECOND;
 /** How long to wait when this worker's own configuration prevents sending. */
 export const WORKER_FAULT_DELAY_MS = 30 * SECOND;
 
+/** The waits of somebody whose slices are lost in a row, after the second, third … loss, in ms; the last of these then repeats. */
+const LOSS_DELAYS_MS = RETRY_DELAYS_MS.slice(0, 5);
+
+/**
+ * How long somebody waits after slices with them were lost in a row, in ms.
+ *
+ * @param losses from 2: the first costs nothing.
+ * @param chance 0 <= chance < 1.
+ */
+export function lossDelayMs(losses: number, chance: number): number {
+  return spread(LOSS_DELAYS_MS[losses - 2] ?? LOSS_DELAYS_MS.at(-1) ?? 0, chance);
+}
+
 /** The bounds of what an endpoint may ask for with Retry-After. */
 const THROTTLE_MIN_MS = 1 * SECOND;
 const THROTTLE_MAX_MS = 1 * HOUR;

@@ -1,4 +1,4 @@
-import type { PersonStanding } from '../contract/trace.ts';
+import type { ChainStanding, PersonStanding } from '../contract/trace.ts';
 import { hasStopped, counted } from './shown.ts';
 import { failureInWords } from './verdict.ts';
 
@@ -53,20 +53,19 @@ function chainText(standing: PersonStanding, time: Time, lastFailure: string | u
     const holder = waiting[0]?.holder;
     return `They wait in the overflow${holder === undefined ? '' : `, in holder ${holder}`}, behind what came before.`;
   }
-  const { place, ahead = 0, nextAttemptAt, failures, profileTries } = chain;
+  const { place, ahead = 0, nextAttemptAt } = chain;
   if (place === 'running') return 'The first is being sent now.';
   if (place === 'ready') {
     const turn = ahead === 0 ? 'They are next.' : `${counted(ahead, 'person is', 'people are')} ahead of them.`;
     return `${turn} ${spacedText(standing, time)}`.trimEnd();
   }
   const next = nextAttemptAt === undefined ? 'soon' : time(nextAttemptAt);
-  const since =
-    lastFailure !== undefined
-      ? `, since the last one failed: ${lastFailure}`
-      : failures > 0
-        ? `, after ${counted(failures, 'failed attempt')}`
-        : profileTries > 0
-          ? ', since the audience source does not know the person (yet)'
-          : '';
-  return `The next attempt is due ${next}${since}.`;
+  return `The next attempt is due ${next}${sinceText(chain, lastFailure)}.`;
+}
+
+function sinceText({ failures, profileTries, losses = 0 }: ChainStanding, lastFailure: string | undefined): string {
+  if (losses > 1) return `, since ${losses} workers in a row were lost with it. Its message may be what ends them`;
+  if (lastFailure !== undefined) return `, since the last one failed: ${lastFailure}`;
+  if (failures > 0) return `, after ${counted(failures, 'failed attempt')}`;
+  return profileTries > 0 ? ', since the audience source does not know the person (yet)' : '';
 }

@@ -6,6 +6,7 @@ import {
   isCancellation,
   log,
   ParentClosePolicy,
+  patched,
   proxyActivities,
   startChild,
   TimeoutFailure,
@@ -24,7 +25,7 @@ import { silentAfterMs, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
 import { deadLetterOf } from '../domain/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
-import { reclaimSlice } from '../domain/job/quarantine.ts';
+import { hasLostBefore, reclaimSlice } from '../domain/job/quarantine.ts';
 import { holderRead, holdersDropped, loadFailed } from '../domain/job/holders.ts';
 import {
   applyEdit,
@@ -78,6 +79,9 @@ const { lookUpWorkflow } = proxyActivities<Activities>({
  * that keeps processors busy is spread over all workers.
  */
 const EAGER_SLICES = 4;
+
+/** Since 0.2.0: people whose slices are lost again and again wait (`quarantine.ts`). */
+const DELAYS_LOST = 'delays-lost';
 
 /** Steps that go out into the world and come back later. */
 type Effect = Exclude<Step, { kind: 'wait' | 'continue-as-new' | 'finish' }>;
@@ -186,7 +190,9 @@ export class StepRunner {
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
     if (cause instanceof TimeoutFailure) {
       const { lastHeartbeatDetails: details, timeoutType } = cause;
-      const lost = { details, isSilent: timeoutType === 'HEARTBEAT', requestTimeoutMs };
+      // Asked only where it matters: a run with this marker cannot go back to a release before 0.2.0.
+      const delaysLost = hasLostBefore(this.#state, sliceId) && patched(DELAYS_LOST);
+      const lost = { details, isSilent: timeoutType === 'HEARTBEAT', requestTimeoutMs, delaysLost };
       return reclaimSlice(this.#state, sliceId, lost, Date.now());
     }
     // Its worker has no request open and cannot send it, so its triggers wait for a while.

@@ -171,6 +171,7 @@ test('a trace says in words how things stand now', () => {
   const throttledUntil = '2026-11-25T14:04:21.000000000Z';
   const standings: Record<string, Partial<PersonStanding>> = {
     held: { chain: held },
+    'lost with its worker again and again': { chain: { ...held, failures: 0, losses: 3 } },
     'being sent': { chain: { place: 'running', failures: 0, profileTries: 0 } },
     next: { chain: ready },
     'behind others': { chain: { ...ready, ahead: 1200 } },

@@ -350,12 +350,13 @@ export function waitingTrigger(
 }
 
 function chainStanding({ chains, job }: DispatcherState, chain: Chain): ChainStanding {
-  const { place, failures, profileTries, notBefore } = chain;
+  const { place, failures, profileTries, notBefore, losses } = chain;
   return {
     place,
     ...(place === 'ready' ? { ahead: chains.aheadOf(chain) } : {}),
     failures,
     profileTries,
+    ...(losses === 0 ? {} : { losses }),
     ...(place === 'delayed' && notBefore > 0 ? { nextAttemptAt: instantOf(afterQuiet(job, notBefore)) } : {}),
   };
 }

@@ -99,6 +99,8 @@ export interface Slice {
   permits: number;
   /** Set once it was reclaimed (`quarantine.ts`): until then, epoch ms, a request of it may be open. Its triggers are no longer known. */
   readonly overAt?: number;
+  /** With `overAt`: whether people wait whose slices were lost again and again. */
+  readonly delaysLost?: boolean;
 }
 
 /** The settings that the requests of a job are made with. */

@@ -179,6 +179,7 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain, settling.now);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
+  if (attempt !== undefined) chain.losses = 0;
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.

@@ -23,7 +23,7 @@ import {
   runAgain,
   stopJob,
 } from '../../../src/domain/job/operating.ts';
-import { reclaimSlice } from '../../../src/domain/job/quarantine.ts';
+import { hasLostBefore, reclaimSlice } from '../../../src/domain/job/quarantine.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
@@ -386,7 +386,9 @@ export class DispatcherWorld {
     this.now += ms;
     for (const { slice, progress } of this.#dead.timedOut(this.now)) {
       const { requestTimeoutMs } = slice.settings;
-      reclaimSlice(this.state, slice.sliceId, { details: progress, isSilent: true, requestTimeoutMs }, this.now);
+      const delaysLost = hasLostBefore(this.state, slice.sliceId);
+      const lost = { details: progress, isSilent: true, requestTimeoutMs, delaysLost };
+      reclaimSlice(this.state, slice.sliceId, lost, this.now);
     }
     tidyMemory(this.state, this.now);
   }

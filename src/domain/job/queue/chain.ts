@@ -115,6 +115,8 @@ export interface CarriedHead {
   readonly notBefore?: number;
   /** It goes in a batch of at most this many triggers, since a larger one was refused. */
   readonly batchMost?: number;
+  /** How many slices with it were lost in a row. */
+  readonly losses?: number;
 }
 
 /** A person's waiting triggers, oldest first. */
@@ -136,6 +138,8 @@ export interface Chain {
   profileTries: number;
   notBefore: number;
   batchMost: number | undefined;
+  /** How many slices with its oldest trigger were lost in a row. */
+  losses: number;
 }
 
 export function newChain(user: string): Chain {
@@ -152,6 +156,7 @@ export function newChain(user: string): Chain {
     profileTries: 0,
     notBefore: 0,
     batchMost: undefined,
+    losses: 0,
   };
 }
 
@@ -161,6 +166,7 @@ export function forgetFailures(chain: Chain): void {
   chain.profileTries = 0;
   chain.notBefore = 0;
   chain.batchMost = undefined;
+  chain.losses = 0;
 }
 
 /** Whether the next attempt at a trigger, by its place in a chain, is its first, as far as is known. */
@@ -174,13 +180,14 @@ export function hasNothingLive({ fromBackfill, redelivered, triggers }: Chain): 
 }
 
 export function carryChain(chain: Chain, table: AudienceTable): CarriedChain {
-  const { user, triggers, failures, profileTries, place, notBefore, batchMost } = chain;
+  const { user, triggers, failures, profileTries, place, notBefore, batchMost, losses } = chain;
   const packed = triggers.map((trigger) => packTrigger(trigger, table));
   const more = {
     ...(failures === 0 ? {} : { failures }),
     ...(profileTries === 0 ? {} : { profileTries }),
     ...(place === 'delayed' ? { notBefore } : {}),
     ...(batchMost === undefined ? {} : { batchMost }),
+    ...(losses === 0 ? {} : { losses }),
   };
   return Object.keys(more).length === 0 ? [user, packed] : [user, packed, more];
 }
@@ -200,7 +207,10 @@ const PROFILE_FRAME_BYTES = 40;
 // "profileRef":["h0123456789abcde",12345],{},
 export const PROFILE_REF_BYTES = 44;
 // [],{"failures":12,"profileTries":12,"notBefore":1795625131000}
-/** Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. */
+/**
+ * Bytes that a chain takes besides its triggers. They are counted from the start, since all chains of a state may fail at once. Hardly any has both
+ * `losses` and `profileTries`.
+ */
 export const CHAIN_BYTES = 66;
 // ,"batchMost":1000
 /** Bytes that it takes more for the most that a batch may have. */

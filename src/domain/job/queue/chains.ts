@@ -233,7 +233,7 @@ export class Chains {
 
   restore(carried: readonly CarriedChain[], audiences: readonly string[]): void {
     for (const one of carried) {
-      const [user, , { failures = 0, profileTries = 0, notBefore, batchMost } = {}] = one;
+      const [user, , { failures = 0, profileTries = 0, notBefore, batchMost, losses = 0 } = {}] = one;
       const chain = this.#create(user);
       for (const trigger of restoreTriggers(one, audiences)) {
         chain.triggers.push(trigger);
@@ -241,6 +241,7 @@ export class Chains {
       }
       chain.failures = failures;
       chain.profileTries = profileTries;
+      chain.losses = losses;
       if (batchMost !== undefined) this.limitBatch(chain, batchMost);
       if (notBefore === undefined) this.#makeReady(chain, 'last');
       else this.delay(chain, notBefore);
