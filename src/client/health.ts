@@ -23,6 +23,7 @@ import {
 } from '../domain/health.ts';
 import { definedOf } from '../domain/json.ts';
 import { ALERTS, alertsWorkflowId } from '../domain/names.ts';
+import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { pollersOf, taskFailureOf } from './asking.ts';
 import { addressOf, type ConnectConfig, connectClient } from './connect.ts';
 import { NoWorker, NotLetIn, ServerUnreachable, WorkerFailed } from './errors.ts';
@@ -87,11 +88,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
     ),
     checked(['workers'], async () => queueFindings(await queues, await asked)),
     checked(WORKER_CHECKS, async () => workerFindings(await asked, expiringOf(connection), Date.now())),
-    checked(
-      ['jobs', 'endpoints'],
-      async () => jobFindings(await lookAtJobs(client, await running, await queues)),
-      JOBS_MS,
-    ),
+    checked(['jobs', 'endpoints'], async () => await lookAtJobs(client, await running, await queues), JOBS_MS),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
   ]);
   return found.flat();
@@ -140,7 +137,7 @@ async function queuesOf(client: Client, running: readonly JobSummary[], own: str
   const found = new Map<string, SeenQueue>();
   await forEachLimit(queues, AT_ONCE, async (taskQueue) => {
     const pollers = (await pollersOf(client, taskQueue)).filter(({ lastPollMsAgo }) => lastPollMsAgo < GONE_MS);
-    const jobs = running.filter((job) => job.taskQueue === taskQueue).length;
+    const jobs = running.flatMap((job) => (job.taskQueue === taskQueue ? [job.jobId] : []));
     found.set(taskQueue, { taskQueue, jobs, pollers });
   });
   return queues.flatMap((taskQueue) => found.get(taskQueue) ?? []);
@@ -151,11 +148,17 @@ async function askWorkers(client: Client, taskQueue: string): Promise<AskedWorke
   const questions = Math.min(pollers.length * QUESTIONS_EACH, MOST_QUESTIONS);
   const asked = await Promise.allSettled(Array.from({ length: questions }, () => askWorker(client, taskQueue)));
   const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const failure = asked.find((one) => one.status === 'rejected');
+  const failures = asked.flatMap((one): unknown[] => (one.status === 'rejected' ? [one.reason] : []));
   const byWorker = new Map(answers.map((one) => [one.worker, one]));
-  if (answers.length > 0 || failure === undefined) return { taskQueue, answers: [...byWorker.values()] };
-  const hasOtherKeys = failure.reason instanceof WorkerFailed && failure.reason.hasOtherKeys;
-  return { taskQueue, answers, problem: { ...problemOf(failure.reason), hasOtherKeys } };
+  const all = { taskQueue, answers: [...byWorker.values()] };
+  if (failures.length === 0) return all;
+  const otherKeys = failures.find(isOfOtherKeys);
+  return { ...all, problem: { ...problemOf(otherKeys ?? failures[0]), hasOtherKeys: otherKeys !== undefined } };
+}
+
+/** Whether a worker could not read the question, or this program not the answer. */
+function isOfOtherKeys(failure: unknown): boolean {
+  return failure instanceof UnknownPayloadKey || (failure instanceof WorkerFailed && failure.hasOtherKeys);
 }
 
 async function askWorker(client: Client, taskQueue: string): Promise<AnsweringWorker> {
@@ -182,16 +185,19 @@ async function lookAtJobs(
   client: Client,
   running: readonly JobSummary[],
   queues: readonly SeenQueue[],
-): Promise<SeenJob[]> {
-  const served = new Set(queues.flatMap(({ taskQueue, pollers }) => (pollers.length > 0 ? [taskQueue] : [])));
-  const jobs = running.filter(({ taskQueue }) => served.has(taskQueue));
+): Promise<Finding[]> {
+  const unserved = queues.filter(({ pollers }) => pollers.length === 0);
+  const jobs = running.filter((job) => !unserved.some(({ taskQueue }) => taskQueue === job.taskQueue));
   const asked = await withNumbers(client, jobs, { lookMs: NUMBERS_MS });
   const silent = asked.filter(({ numbers, isNotAsked }) => numbers === undefined && isNotAsked !== true);
   const found = new Map<string, SeenJob['silent']>();
   await forEachLimit(silent.slice(0, MOST_LOOKS), AT_ONCE, async (job) => {
     found.set(job.jobId, await silenceOf(client, job));
   });
-  return asked.map(({ jobId, numbers }) => ({ jobId, ...definedOf({ numbers, silent: found.get(jobId) }) }));
+  return jobFindings(
+    asked.map(({ jobId, numbers }): SeenJob => ({ jobId, ...definedOf({ numbers, silent: found.get(jobId) }) })),
+    unserved.flatMap(({ jobs: unasked }) => unasked),
+  );
 }
 
 async function silenceOf(client: Client, { workflowId, unreadable }: JobSummary): Promise<SeenJob['silent']> {

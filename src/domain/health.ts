@@ -7,13 +7,14 @@ const REMEDIES = {
   temporal: 'Start Temporal and its database, and make room if its disk is full; or correct TEMPORAL_ADDRESS.',
   retention: 'Lengthen it: temporal operator namespace update --retention 72h --namespace …',
   'search-attributes': 'Register them: triggers setup',
-  workers: 'Start one: triggers worker. If one is there, see its log; if Temporal takes nothing, see its database.',
+  workers:
+    'Start one for this task queue: TRIGGERS_TASK_QUEUE=… triggers worker. If one is there, see its log; if Temporal takes nothing, see its database. If the name is misspelt, correct it.',
   'payload-keys': 'Give all workers and this program the same "payloadKeys" (TRIGGERS_PAYLOAD_KEYS), and restart them.',
   clocks: 'Let NTP set the clock of that machine, and of the one that Temporal runs on.',
   source: 'Bring it back, or correct "source". Triggers that come with a profile are sent, others wait.',
   configuration: 'Correct it: the log of the worker says where.',
   'delivery-log': 'Bring its database or folder back. Workers send without it, and keep its last rows for it.',
-  disk: 'Make room there, or shorten "deliveryLog.retentionDays".',
+  disk: 'Bring the folder back, and make room there or shorten "deliveryLog.retentionDays".',
   certificates: 'Replace it. Workers take changed authorizations over; for anything else, restart them.',
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
   endpoints: 'It is probed until it answers, and nothing is lost. See why: triggers status JOB',
@@ -41,6 +42,8 @@ export interface Finding {
   readonly problem?: string;
   /** A way to repair it. */
   readonly remedy?: string;
+  /** The jobs that it affects, without being about one; nobody is shown them. Absent: all, if it affects any. */
+  readonly affects?: readonly string[];
 }
 
 /** The answer of `triggers doctor`. */
@@ -74,8 +77,10 @@ export interface WorkerHealth {
   readonly hasDeliveryLog: boolean;
   /** In words. */
   readonly problems: Partial<Readonly<Record<WorkerPart, string>>>;
-  /** Where it writes, and how much room is left there. */
-  readonly disks: readonly { readonly folder: string; readonly freeBytes: number }[];
+  /** Where it writes, and how much room is left there, or why that cannot be found out (`ENOTDIR`). */
+  readonly disks: readonly ({ readonly folder: string } & (
+    { readonly freeBytes: number } | { readonly code: string }
+  ))[];
   readonly expiring: readonly Expiring[];
 }
 
@@ -99,12 +104,21 @@ const NO_ROOM = GIB / 5;
 /** How long before its end a certificate or a token is reported. */
 const SOON_MS = 14 * 24 * HOUR_MS;
 
+/** Without these, a job sends nothing, or its state is not known. */
+const OF_EACH_JOB: readonly HealthCheck[] = ['temporal', 'workers', 'jobs', 'endpoints', 'alerts'];
+
 /**
  * The findings in order, and their worst state.
- * @param isOwn for somebody who may see some jobs only: which they are. They get the findings about these.
+ * @param isOwn for somebody who may see some jobs only: which they are. They get the findings about these; of others that affect them, no more than that.
  */
 export function healthOf(found: readonly Finding[], isOwn?: (jobId: string) => boolean): Health {
-  const shown = isOwn === undefined ? found : found.filter(({ job }) => job !== undefined && isOwn(job));
+  const shown = found.flatMap(({ affects, ...one }): Finding[] => {
+    if (isOwn === undefined) return [one];
+    const { check, state, job } = one;
+    if (job !== undefined) return isOwn(job) ? [one] : [];
+    if (state === 'ok' || !OF_EACH_JOB.includes(check) || affects?.some(isOwn) === false) return [];
+    return [{ check, state, facts: {}, problem: 'It affects your jobs. A key for all jobs shows more.' }];
+  });
   const findings = HEALTH_STATES.flatMap((state) => shown.filter((one) => one.state === state));
   return { state: findings[0]?.state ?? 'ok', findings };
 }
@@ -156,8 +170,8 @@ export function attributeFindings(missing: readonly string[]): Finding[] {
 /** A task queue, and the workers that have asked it for work lately. */
 export interface SeenQueue {
   readonly taskQueue: string;
-  /** Running jobs on it. */
-  readonly jobs: number;
+  /** The ids of the running jobs on it. */
+  readonly jobs: readonly string[];
   readonly pollers: readonly { readonly worker: string; readonly build?: string }[];
 }
 
@@ -165,7 +179,7 @@ export interface SeenQueue {
 export interface AskedWorkers {
   readonly taskQueue: string;
   readonly answers: readonly AnsweringWorker[];
-  /** Why none has. */
+  /** Why a question has none. */
   readonly problem?: Problem & { readonly hasOtherKeys: boolean };
 }
 
@@ -177,21 +191,21 @@ export function queueFindings(queues: readonly SeenQueue[], asked: AskedWorkers)
     const { answers, problem } = asked.taskQueue === taskQueue ? asked : { answers: [] };
     const workers = pollers.map(({ worker, build }) => (build === undefined ? worker : `${worker} (build ${build})`));
     const releases = [...new Set(answers.map(({ release }) => release))];
-    const facts = { jobs, workers, ...(releases.length === 0 ? {} : { releases }) };
-    if (pollers.length === 0)
-      return findings('workers', [
-        { state: 'failed', taskQueue, facts, problem: 'No worker asks for work, so nothing is sent.' },
-      ]);
-    if (problem !== undefined && !problem.hasOtherKeys)
-      return findings('workers', [
-        { state: 'failed', taskQueue, facts: { ...facts, code: problem.code }, problem: problem.message },
-      ]);
-    return findings('workers', [], facts).map((one) => ({ ...one, taskQueue }));
+    const facts = { jobs: jobs.length, workers, ...(releases.length === 0 ? {} : { releases }) };
+    const troubles = (): Trouble[] => {
+      if (pollers.length === 0)
+        return [{ state: 'failed', facts, problem: 'No worker asks for work, so nothing is sent.' }];
+      if (problem === undefined || problem.hasOtherKeys) return [];
+      const { code, message } = problem;
+      if (answers.length === 0) return [{ state: 'failed', facts: { ...facts, code }, problem: message }];
+      return [{ state: 'warning', facts: { ...facts, code }, problem: `A question had no answer. ${message}` }];
+    };
+    return findings('workers', troubles(), facts).map((one) => ({ ...one, taskQueue, affects: jobs }));
   });
 }
 
 /** The checks that workers answer. */
-export const WORKER_CHECKS: readonly HealthCheck[] = [
+export const WORKER_CHECKS: readonly [HealthCheck, ...HealthCheck[]] = [
   'payload-keys',
   'clocks',
   'source',
@@ -204,10 +218,11 @@ export const WORKER_CHECKS: readonly HealthCheck[] = [
 /** @param own what the asking program itself has that expires. */
 export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], nowMs: number): Finding[] {
   const { answers, problem } = asked;
+  const refused: Trouble[] = problem?.hasOtherKeys === true ? [{ state: 'failed', problem: problem.message }] : [];
   if (answers.length === 0) {
-    const keys = problem?.hasOtherKeys === true ? [{ state: 'failed', problem: problem.message } as const] : [];
-    const refused = keys.length === 0 ? [] : findings('payload-keys', keys);
-    return [...refused, ...ownFindings(own, nowMs), ...unknownFindings('No worker has answered.', WORKER_CHECKS)];
+    const [keys, ...others] = WORKER_CHECKS;
+    const unknown = unknownFindings('No worker has answered.', refused.length > 0 ? others : WORKER_CHECKS);
+    return [...(refused.length > 0 ? findings(keys, refused) : []), ...ownFindings(own, nowMs), ...unknown];
   }
   const of = (part: 'source' | 'configuration' | 'deliveryLog', state: HealthState): Trouble[] =>
     answers.flatMap(({ worker, problems: { [part]: problem } }) =>
@@ -215,7 +230,7 @@ export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], no
     );
   const log = answers.some(({ hasDeliveryLog }) => hasDeliveryLog) ? {} : { place: 'none' };
   return [
-    ...keyFindings(answers),
+    ...keyFindings(answers, refused),
     ...clockFindings(answers),
     ...findings('source', of('source', 'failed')),
     ...findings('configuration', of('configuration', 'warning')),
@@ -230,14 +245,14 @@ export function ownFindings(own: readonly Expiring[], nowMs: number): Finding[] 
   return expiryFindings([], own, nowMs).filter(({ state }) => state !== 'ok');
 }
 
-function keyFindings(answers: readonly AnsweringWorker[]): Finding[] {
+function keyFindings(answers: readonly AnsweringWorker[], refused: readonly Trouble[]): Finding[] {
   const all = [...new Set(answers.flatMap(({ payloadKeys }) => payloadKeys))];
   const troubles = answers.flatMap(({ worker, payloadKeys, problems }): Trouble[] => {
     const missing = all.filter((key) => !payloadKeys.includes(key));
     const problem = problems.payloadKeys ?? (missing.length > 0 ? 'It lacks keys that others have.' : undefined);
     return problem === undefined ? [] : [{ state: 'failed', worker, facts: { missing }, problem }];
   });
-  return findings('payload-keys', troubles, { keys: all });
+  return findings('payload-keys', [...refused, ...troubles], { keys: all });
 }
 
 function clockFindings(answers: readonly AnsweringWorker[]): Finding[] {
@@ -255,12 +270,16 @@ function clockFindings(answers: readonly AnsweringWorker[]): Finding[] {
 function diskFindings(answers: readonly AnsweringWorker[]): Finding[] {
   const all = answers.flatMap(({ worker, disks }) => disks.map((one) => ({ worker, ...one })));
   const gib = (bytes: number): number => Math.round((bytes / GIB) * 10) / 10;
-  const little = all.filter(({ freeBytes }) => freeBytes < LITTLE_ROOM);
-  const troubles = little.map(({ worker, folder, freeBytes }): Trouble => {
-    const facts = { folder, freeGiB: gib(freeBytes) };
-    return { state: freeBytes < NO_ROOM ? 'failed' : 'warning', worker, facts, problem: 'There is little room left.' };
+  const troubles = all.flatMap((one): Trouble[] => {
+    const { folder, worker } = one;
+    if ('code' in one)
+      return [{ state: 'failed', worker, facts: { folder, code: one.code }, problem: 'It cannot be used.' }];
+    if (one.freeBytes >= LITTLE_ROOM) return [];
+    const facts = { folder, freeGiB: gib(one.freeBytes) };
+    const state = one.freeBytes < NO_ROOM ? 'failed' : 'warning';
+    return [{ state, worker, facts, problem: 'There is little room left.' }];
   });
-  const least = Math.min(...all.map(({ freeBytes }) => freeBytes));
+  const least = Math.min(...all.map((one) => ('code' in one ? Infinity : one.freeBytes)));
   return findings('disk', troubles, all.length === 0 ? {} : { freeGiB: gib(least) });
 }
 
@@ -290,18 +309,28 @@ export interface SeenJob {
   readonly silent?: { readonly attempts: number; readonly code: string; readonly reason?: string };
 }
 
-export function jobFindings(all: readonly SeenJob[]): Finding[] {
+/** @param unserved the running jobs that no worker serves: they were not asked. */
+export function jobFindings(all: readonly SeenJob[], unserved: readonly string[] = []): Finding[] {
   const silent = all.flatMap(({ jobId: job, silent }): Trouble[] => {
     if (silent === undefined) return [];
     const { attempts, code, reason } = silent;
-    if (attempts <= 1) return [{ state: 'unknown', job, problem: reason ?? 'It gave no status in time.' }];
+    // Without a failure it was tried again because a worker went away, or hangs.
+    if (code === '') return [{ state: 'unknown', job, problem: reason ?? 'It gave no status in time.' }];
     const problem = `Its workflow task fails, so nothing is sent. ${reason ?? ''}`;
     return [{ state: 'failed', job, facts: { attempts, code }, problem }];
   });
-  const left = all.filter(({ numbers, silent }) => numbers === undefined && silent === undefined).length;
-  const problem = `${counted(left, 'job')} could not be asked in time.`;
-  const troubles: Trouble[] = left === 0 ? silent : [...silent, { state: 'unknown', problem }];
-  return [...findings('jobs', troubles, { running: all.length }), ...findings('endpoints', all.flatMap(unhealthy))];
+  const left = all.flatMap(({ jobId, numbers, silent }) => ((numbers ?? silent) === undefined ? [jobId] : []));
+  const notAsked = (affects: readonly string[], why: string): Trouble[] =>
+    affects.length === 0 ? [] : [{ state: 'unknown', affects, problem: `${counted(affects.length, 'job')} ${why}` }];
+  const unknown = [
+    ...notAsked(left, 'could not be asked in time.'),
+    ...notAsked(unserved, 'without a worker could not be asked.'),
+  ];
+  const running = all.length + unserved.length;
+  return [
+    ...findings('jobs', [...silent, ...unknown], { running }),
+    ...findings('endpoints', [...all.flatMap(unhealthy), ...unknown]),
+  ];
 }
 
 function unhealthy({ jobId: job, numbers }: SeenJob): Trouble[] {
@@ -325,6 +354,7 @@ export function alertFindings(unsent: readonly UnsentAlert[]): Finding[] {
   const troubles = unsent.map(({ workflowId, attempts, ...rest }): Trouble => ({
     state: 'failed',
     facts: { workflowId, attempts },
+    affects: [],
     ...rest,
   }));
   return findings('alerts', troubles);

@@ -31,7 +31,7 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
     payloadKeys: keys.flatMap((key) => (key === undefined ? [] : [`${key.id}/${key.check}`])),
     hasDeliveryLog: deliveryLog !== undefined,
     problems: await readiness.problems(['source', 'configuration', 'payloadKeys', 'deliveryLog']),
-    disks: await Promise.all(folders.map(async (folder) => ({ folder, freeBytes: await freeBytes(folder) }))),
+    disks: await Promise.all(folders.map(diskOf)),
     expiring: [
       ...expiringOf(connection),
       ...network.certificateAuthorities.flatMap((pem, i) =>
@@ -46,13 +46,14 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
   };
 }
 
-/** Room for this folder, which need not exist yet. */
-async function freeBytes(folder: string): Promise<number> {
+/** Room for this folder, which need not exist yet. Exported for its test. */
+export async function diskOf(folder: string): Promise<WorkerHealth['disks'][number]> {
   try {
     const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
+    return { folder, freeBytes: bavail * bsize };
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
-    return await freeBytes(dirname(folder));
+    const code = codeOf(error) ?? 'unknown';
+    if (code !== 'ENOENT' || dirname(folder) === folder) return { folder, code };
+    return { ...(await diskOf(dirname(folder))), folder };
   }
 }

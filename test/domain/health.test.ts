@@ -62,6 +62,31 @@ test('somebody who may see some jobs gets only what is about these', () => {
   expect(healthOf(all, () => false)).toEqual({ state: 'ok', findings: [] });
 });
 
+test('somebody who may see some jobs learns that something else affects these, and nothing more of it', () => {
+  const isOwn = (job: string) => job === 'own';
+  const of = (found: readonly Finding[]) => healthOf(found, isOwn);
+  const bare = (check: string, state: string) => ({
+    check,
+    state,
+    facts: {},
+    problem: 'It affects your jobs. A key for all jobs shows more.',
+  });
+  const down = { code: 'ServerUnreachable', message: 'temporal.internal does not answer.' };
+  expect(of(temporalFindings(down, { address: 'temporal.internal' })).findings).toEqual([bare('temporal', 'failed')]);
+  expect(of(unknownFindings('why'))).toMatchObject({ state: 'unknown' });
+  const queue = (jobs: string[]) => queueFindings([{ taskQueue: 'q', jobs, pollers: [] }], asked());
+  expect(of(queue(['other', 'own'])).findings).toEqual([bare('workers', 'failed')]);
+  expect(of(queue(['other'])).findings).toEqual([]);
+  expect(of(jobFindings([], ['own'])).findings).toEqual([bare('jobs', 'unknown'), bare('endpoints', 'unknown')]);
+  expect(of(jobFindings([{ jobId: 'other' }], ['another'])).findings).toEqual([]);
+  const ofAWatch = { workflowId: 'watch-alerts-a', attempts: 1, problem: 'HTTP 500' };
+  expect(
+    of([...alertFindings([ofAWatch]), ...workerFindings(asked(worker({ problems: { source: 'away' } })), [], NOW)])
+      .findings,
+  ).toEqual([]);
+  expect(healthOf(queue(['other'])).findings[0]).not.toHaveProperty('affects');
+});
+
 test('each trouble says what to do, and what is not known does not', () => {
   for (const one of [
     ...of(worker({ problems: { source: 'away' } })),
@@ -95,8 +120,8 @@ test('a retention of less than a day, and missing search attributes, are warning
 test('a task queue without workers has failed, as has one whose workers do not answer', () => {
   const pollers = [{ worker: '1@a', build: '7' }, { worker: '2@b' }];
   const queues = [
-    { taskQueue: 'q', jobs: 2, pollers },
-    { taskQueue: 'empty', jobs: 1, pollers: [] },
+    { taskQueue: 'q', jobs: ['a', 'b'], pollers },
+    { taskQueue: 'empty', jobs: ['c'], pollers: [] },
   ];
   const found = queueFindings(queues, asked(worker()));
   expect(found).toMatchObject([
@@ -107,7 +132,24 @@ test('a task queue without workers has failed, as has one whose workers do not a
   expect(queueFindings(queues, silent)[0]).toMatchObject({ state: 'failed', facts: { code: 'NoWorker' } });
   const otherKeys = { ...silent, problem: { code: 'WorkerFailed', message: 'm', hasOtherKeys: true } };
   expect(queueFindings(queues, otherKeys)[0]).toMatchObject({ state: 'ok' });
-  expect(codes(workerFindings(otherKeys, [], NOW))).toContain('payload-keys failed');
+  const others = WORKER_CHECKS.slice(1).map((check) => `${check} unknown`);
+  expect(codes(workerFindings(otherKeys, [], NOW))).toEqual(['payload-keys failed', ...others]);
+});
+
+test('a worker that does not answer while another does is not passed over', () => {
+  const queues = [{ taskQueue: 'q', jobs: [], pollers: [{ worker: '1@a' }, { worker: '2@b' }] }];
+  const problem = { code: 'NoWorker', message: 'None answered.', hasOtherKeys: false };
+  expect(queueFindings(queues, { ...asked(worker()), problem })).toMatchObject([
+    { check: 'workers', state: 'warning', problem: 'A question had no answer. None answered.' },
+  ]);
+  const otherKeys = { ...asked(worker()), problem: { ...problem, hasOtherKeys: true } };
+  expect(queueFindings(queues, otherKeys)).toMatchObject([{ state: 'ok' }]);
+  expect(codes(workerFindings(otherKeys, [], NOW))).toEqual(['payload-keys failed']);
+});
+
+test('the remedy for a task queue without workers names the variable that sets it', () => {
+  const [found] = queueFindings([{ taskQueue: 'empty', jobs: [], pollers: [] }], asked());
+  expect(found?.remedy).toContain('TRIGGERS_TASK_QUEUE');
 });
 
 test('where no worker answers, what only a worker knows is unknown', () => {
@@ -149,6 +191,10 @@ test('little room is a warning, and hardly any has failed', () => {
   expect(codes(disk(2 * GIB - 1))).toEqual(['disk warning']);
   expect(codes(disk(GIB / 10))).toEqual(['disk failed']);
   expect(codes(of(worker({ disks: [] })))).toEqual([]);
+  const away = of(worker({ disks: [{ folder: '/log', code: 'EACCES' }] }));
+  expect(away).toContainEqual(
+    expect.objectContaining({ check: 'disk', state: 'failed', facts: { folder: '/log', code: 'EACCES' } }),
+  );
 });
 
 test('what ends within two weeks is a warning, and what has ended has failed: here and in workers', () => {
@@ -172,11 +218,26 @@ test('a job whose workflow task fails has failed, by the code of the failure; on
   expect(found).toMatchObject([
     { state: 'failed', job: 'stuck', facts: { attempts: 4, code: 'NON_DETERMINISTIC_ERROR' } },
     { state: 'unknown', job: 'busy' },
-    { state: 'unknown', problem: '1 job could not be asked in time.' },
-    { check: 'endpoints', state: 'ok' },
+    { check: 'jobs', state: 'unknown', problem: '1 job could not be asked in time.' },
+    { check: 'endpoints', state: 'unknown', problem: '1 job could not be asked in time.' },
   ]);
   const other = jobFindings([{ jobId: 'other', silent: { attempts: 2, code: 'Error' } }]);
   expect(found[0]?.remedy).not.toBe(other[0]?.remedy);
+});
+
+test('a job whose workflow task was tried again without a failure, since its worker went away, is unknown', () => {
+  expect(jobFindings([{ jobId: 'a', silent: { attempts: 2, code: '' } }])[0]).toMatchObject({ state: 'unknown' });
+});
+
+test('jobs that no worker serves are counted, and neither they nor their endpoints are said to be well', () => {
+  expect(codes(jobFindings([{ jobId: 'a', numbers: { waiting: 0 } }], ['b', 'c']))).toEqual([
+    'jobs unknown',
+    'endpoints unknown',
+  ]);
+  expect(jobFindings([{ jobId: 'a', numbers: { waiting: 0 } }])[0]).toMatchObject({
+    state: 'ok',
+    facts: { running: 1 },
+  });
 });
 
 test('an unhealthy endpoint is a warning with its numbers; one that recovers is not', () => {

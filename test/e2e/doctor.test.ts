@@ -79,8 +79,10 @@ const ALL = [
   'alerts failed',
   'certificates failed',
   'delivery-log failed',
+  'endpoints unknown',
   'endpoints warning',
   'jobs failed WORKFLOW_WORKER_UNHANDLED_FAILURE',
+  'jobs unknown',
   'workers failed',
 ];
 
@@ -147,14 +149,36 @@ test('workers with other payload keys are found out, and a source that is away',
   expect(found).toContainEqual(expect.objectContaining({ check: 'source', state: 'failed', worker }));
   const keys = [expect.stringMatching(/^theirs\/[0-9a-f]{16}$/)];
   expect(found).toContainEqual({ check: 'payload-keys', state: 'ok', facts: { keys } });
+  const withoutKeys = await findHealth(lab.client, { taskQueue, connection });
+  expect(withoutKeys).toContainEqual(expect.objectContaining({ check: 'payload-keys', state: 'failed' }));
+  expect(withoutKeys).toContainEqual(expect.objectContaining({ check: 'workers', state: 'ok', taskQueue }));
+});
+
+test('a worker that hangs beside one that answers is a warning', async () => {
+  const { client, taskQueue } = await labOfTest();
+  const { namespace } = temporal;
+  const hung = { namespace, taskQueue: { name: taskQueue }, identity: '1@hung' };
+  const found = await answerWhen(
+    async () => {
+      const taken = client.withDeadline(Date.now() + 6_000, () => client.workflowService.pollWorkflowTaskQueue(hung));
+      const connection = { connectionOptions: {}, namespace };
+      const [health] = await Promise.all([findHealth(client, { taskQueue, connection }), taken.catch(() => undefined)]);
+      return health;
+    },
+    (all) =>
+      all.some(({ check, state, taskQueue: of }) => check === 'workers' && state === 'warning' && of === taskQueue),
+  );
+  expect(found).toContainEqual(expect.objectContaining({ check: 'source', state: 'ok' }));
 });
 
 test('the API answers the same; to a key for one job, only what is about it', async () => {
   const one = newApiKey();
   const all = newApiKey();
+  const nobodys = newApiKey();
   const keys = {
     one: { hash: one.hash, may: ['read' as const], jobs: [unhealthy] },
     all: { hash: all.hash, may: ['read' as const] },
+    nobodys: { hash: nobodys.hash, may: ['read' as const], jobs: [unserved] },
   };
   const api = await apiOf(lab, { keys });
   const asked = async ({ secret }: { readonly secret: string }) => {
@@ -167,6 +191,10 @@ test('the API answers the same; to a key for one job, only what is about it', as
     const own = await asked(one);
     expect(new Set(own.findings.map(({ job }) => job))).toEqual(new Set([unhealthy]));
     expect(own).toMatchObject({ state: 'failed', findings: [{ check: 'alerts' }, { check: 'endpoints' }] });
+    // It says no more than that nothing is sent.
+    const ofNobodys = await asked(nobodys);
+    expect(ofNobodys.findings[0]).toMatchObject({ check: 'workers', state: 'failed', facts: {} });
+    expect(JSON.stringify(ofNobodys)).not.toContain(NOBODYS);
   } finally {
     await api.close();
   }
