@@ -199,6 +199,23 @@ describeWithBrowser('the console', () => {
     const answered = page.waitForResponse(`${api.url}/v1/health`);
     await page.getByRole('button', { name: 'Check again' }).click();
     expect((await answered).status()).toBe(200);
+    // What is wrong needs no scrolling within the page, and no name disguises it.
+    const one = {
+      check: 'jobs',
+      state: 'failed',
+      job: 'crm\u202Ekcuts',
+      facts: {},
+      problem: 'Its workflow task fails.',
+    };
+    const many = { state: 'failed', findings: Array.from({ length: 30 }, () => one) };
+    await page.route('**/v1/health', (route) => route.fulfill({ json: many }));
+    await page.getByRole('button', { name: 'Check again' }).click();
+    await page
+      .getByText(String.raw`crm\u202ekcuts`)
+      .last()
+      .waitFor();
+    const table = page.getByRole('group', { name: 'Findings' });
+    expect(await table.evaluate((shown) => shown.scrollHeight - shown.clientHeight)).toBe(0);
     await context.close();
   });
 

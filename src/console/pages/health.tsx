@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { factsInWords, type Finding, type Health, type HealthState } from '../../domain/health.ts';
+import { printable } from '../../domain/shown.ts';
 import type { Tone } from '../../domain/status-rows.ts';
 import { pathOf, useFetched } from '../api.ts';
 import { Clipped, Command, Head, Loading, State, Unanswered, usePageTitle } from '../parts.tsx';
@@ -36,7 +37,7 @@ export function HealthPage(): JSX.Element {
             <h2 id="findings">{value.state === 'ok' ? 'All is well' : 'Findings, the worst first'}</h2>
             {jobs !== undefined && <span class="quiet small">about your jobs</span>}
           </header>
-          <div class="scroll" tabIndex={0} role="group" aria-labelledby="findings">
+          <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="findings">
             <table class="cards">
               <Head columns={['State', 'Check', 'About', 'Found', 'What to do']} />
               <tbody>
@@ -55,15 +56,14 @@ export function HealthPage(): JSX.Element {
 
 function Row({ finding }: { readonly finding: Finding }): JSX.Element {
   const { state, check, job, worker, taskQueue, problem, facts, remedy } = finding;
+  const about = <bdi>{printable(job ?? worker ?? taskQueue ?? '')}</bdi>;
   return (
     <tr>
       <td data-name="State">
         <State state={state} tone={TONES[state]} />
       </td>
       <td data-name="Check">{check}</td>
-      <td data-name="About">
-        {job === undefined ? <bdi>{worker ?? taskQueue}</bdi> : <a href={`/jobs/${encodeURIComponent(job)}`}>{job}</a>}
-      </td>
+      <td data-name="About">{job === undefined ? about : <a href={`/jobs/${encodeURIComponent(job)}`}>{about}</a>}</td>
       <td data-name="Found">
         <Clipped text={problem ?? ''} />{' '}
         <span class="quiet">
