@@ -5,6 +5,9 @@ import { serve } from './operation.ts';
 
 const state = z.enum(HEALTH_STATES);
 
+/** How long, in ms, all who ask get one answer, from its end on: it takes questions to each worker, and one to each job. */
+const KEPT_MS = 2_000;
+
 /** The answer of `triggers doctor`. @param find checks everything. */
 export function healthRoutes(app: FastifyInstance, find: () => Promise<Finding[]>): void {
   let finding: Promise<Finding[]> | undefined;
@@ -30,8 +33,9 @@ export function healthRoutes(app: FastifyInstance, find: () => Promise<Finding[]
       }),
     },
     run: async ({ caller }) => {
-      // All who ask at the same time get one answer: it takes a question to each worker, and to each job.
-      finding ??= find().finally(() => (finding = undefined));
+      finding ??= find().finally(() => {
+        setTimeout(() => (finding = undefined), KEPT_MS).unref();
+      });
       return healthOf(await finding, caller.jobs && ((jobId) => caller.mayJob(jobId)));
     },
   });

@@ -46,6 +46,17 @@ describe('routes that need no key', () => {
     await api.close();
   });
 
+  test('the API checks everything once in a while, however often somebody asks for its health', async () => {
+    let questions = 0;
+    const api = await apiAt({}, () => {
+      questions += 1;
+      return NOT_FOUND;
+    });
+    for (let i = 0; i < 20; i++) expect(await askOf(api, '/v1/health')).toMatchObject({ body: { state: 'failed' } });
+    expect(questions).toBe(1);
+    await api.close();
+  });
+
   /** An API in front of a Temporal that answers so, by method. */
   async function apiAt(
     statuses: Readonly<Record<string, number>>,
