@@ -11,46 +11,10 @@ set -euo pipefail
 
 VERSION=4.1.0
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-FROM=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/audience-triggers
-JARS=$CACHE/kafka-$VERSION
-LEAST_JAVA=17
+# shellcheck source=../jars.sh
+. "$HERE/../jars.sh"
 
-fail() {
-  echo "$1" >&2
-  exit 1
-}
-
-java_version() { java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'; }
-
-check_sums() {
-  if command -v sha256sum >/dev/null; then sha256sum --check --quiet; else shasum --algorithm 256 --check --quiet; fi
-}
-
-# In a folder of its own, which is moved to its place when all is there and right.
-fetch() {
-  [ -d "$JARS" ] && return
-  command -v curl >/dev/null || fail 'curl is not installed'
-  mkdir -p "$CACHE"
-  WORKSHOP=$(mktemp -d "$CACHE/fetching-XXXXXX")
-  trap 'rm -rf "$WORKSHOP"' EXIT
-  echo "Fetching Apache Kafka $VERSION (43 MB, once)" >&2
-  mkdir "$WORKSHOP/jars"
-  while read -r sum path; do
-    printf 'url = "%s/%s"\noutput = "%s/jars/%s"\n' "$FROM" "$path" "$WORKSHOP" "${path##*/}" >>"$WORKSHOP/urls"
-    echo "$sum  ${path##*/}" >>"$WORKSHOP/sums"
-  done <"$HERE/jars.sha256"
-  curl --fail-early --fail --silent --show-error --location --retry 2 --connect-timeout 10 --max-time 300 --config "$WORKSHOP/urls" ||
-    fail "the jars of Apache Kafka cannot be had from $FROM"
-  (cd "$WORKSHOP/jars" && check_sums <"$WORKSHOP/sums") >&2 || fail 'a jar that came is not the one that is expected'
-  # Of two that fetch at once, the later one finds them there.
-  [ -d "$JARS" ] || mv "$WORKSHOP/jars" "$JARS"
-  rm -rf "$WORKSHOP"
-}
-
-command -v java >/dev/null || fail "Java $LEAST_JAVA is not installed"
-[ "$(java_version)" -ge "$LEAST_JAVA" ] 2>/dev/null || fail "Java $LEAST_JAVA or newer is needed"
-fetch
+fetch_jars "kafka-$VERSION" "$HERE/jars.sha256" "Apache Kafka $VERSION (43 MB)"
 [ "${1:-}" = --fetch ] && exit
 FOLDER=${1:?Say which folder it may keep its data in.}
 PORT=${2:-9092}
