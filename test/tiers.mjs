@@ -107,6 +107,7 @@ export const TIERS = {
     'e2e/keep-and-resume',
     'e2e/killed-worker',
     'e2e/metrics',
+    'e2e/month',
     'e2e/misbehaving-source',
     'e2e/moved-slugs',
     'e2e/operating-dead-letters',
