@@ -16,7 +16,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Dead letters expire after 30 days. */
 const LETTER_DAYS = 30;
-const DAYS = LETTER_DAYS + 3;
+/** By MONTH=1 a month, in four minutes; else as much as shows growth from one cycle to the next. */
+const IS_MONTH = process.env['MONTH'] === '1';
+const DAYS = IS_MONTH ? LETTER_DAYS + 3 : 9;
 /** After so many days the same happens again. */
 const CYCLE = 3;
 /** So small that all that a job remembers of people, edits and letters is at its most after one cycle. */
@@ -322,7 +324,7 @@ const MARGIN: Readonly<Record<keyof Figures, number>> = {
 };
 
 testWithSkippedTime(
-  'in a month of a job nothing grows, nothing is sent in quiet hours, and no more than the quota',
+  `in ${DAYS} days of a job nothing grows, nothing is sent in quiet hours, and no more than the quota`,
   async () => {
     const time = await SkippedTime.start();
     const folder = tempFolder();
@@ -354,8 +356,9 @@ testWithSkippedTime(
       // One a day is left alone, and waits for 30 days.
       expect(days.map(({ deadLetters }) => deadLetters)).toEqual(days.map((_, i) => Math.min(i + 1, LETTER_DAYS)));
       const given = [...new Set(days.map(({ watchGivenBytes }) => watchGivenBytes))];
-      expect(given.length).toBeGreaterThan(2);
-      expect(given[2]).toBeLessThan((given[1] ?? 0) * 1.05);
+      // A watch hands on every twelve days or so.
+      if (IS_MONTH) expect(given.length).toBeGreaterThan(2);
+      if (IS_MONTH) expect(given[2]).toBeLessThan((given[1] ?? 0) * 1.05);
 
       const hours = new Set(endpoint.requestsAt.map((at) => new Date(at).getUTCHours()));
       expect([...hours].filter((hour) => hour < 6 || hour >= 22)).toEqual([]);
