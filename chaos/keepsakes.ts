@@ -97,10 +97,7 @@ export class Keepsakes {
     await this.#insist(() => jobs.enter('poisoned', { user: POISON, audience: 'vip', profile: {} }));
     const handle = connected.client.workflow.getHandle(jobWorkflowId('poisoned'));
     await this.#insist(async () => {
-      const { events } = await handle.fetchHistory();
-      const isChanged = events?.some((event) => markerOf(event).includes(CHANGED_DECISION)) ?? false;
-      if (!isChanged) throw new Error('No worker has decided so yet.');
-      this.changedRuns.add((await handle.describe()).runId);
+      if (!isChanged(await handle.fetchHistory())) throw new Error('No worker has decided so yet.');
     });
     delete this.#poison.kill;
   }
@@ -116,6 +113,13 @@ export class Keepsakes {
       const isMet = (raw.pendingWorkflowTask?.attempt ?? 0) > 1 || this.#receiver.ledger.delivered > before;
       if (!isMet) throw new Error('No worker has met it yet.');
     });
+  }
+
+  /** Finds the runs in which a worker has decided as an older one would not: killed workers lose slices of other jobs, too. */
+  async findChangedRuns(): Promise<void> {
+    const { client } = this.#stage.connected;
+    for await (const { workflowId, runId } of client.workflow.list({ query: "WorkflowType = 'exportJob'" }))
+      if (isChanged(await client.workflow.getHandle(workflowId, runId).fetchHistory())) this.changedRuns.add(runId);
   }
 
   /** Waits until all has arrived, or time is up. */
@@ -161,6 +165,10 @@ export class Keepsakes {
       }
     }
   }
+}
+
+function isChanged({ events }: temporal.api.history.v1.IHistory): boolean {
+  return events?.some((event) => markerOf(event).includes(CHANGED_DECISION)) ?? false;
 }
 
 /** The text of a marker; '' when it is another event. */

@@ -105,6 +105,7 @@ export async function runUpgrade(
       say(words);
     }
     await keepsakes.takeUp();
+    await keepsakes.findChangedRuns();
     return { missingKeepsakes: keepsakes.missing, changedRuns: keepsakes.changedRuns };
   } finally {
     await keepsakes.close();
