@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
+import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { answerWhen } from '../support/patience.ts';
 import { type Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
@@ -208,6 +211,28 @@ test('a trace leaves out what was before the time asked for, except for what sti
 test('a job that does not exist is reported as such', async () => {
   await expect(traced('other', { jobId: 'no-such-job' })).rejects.toMatchObject({ name: 'JobNotFound' });
   await expect(traced('other', { jobId: "no' OR WorkflowId != '" })).rejects.toMatchObject({ name: 'JobNotFound' });
+});
+
+test('a job that a newer release wrote is left out, with the reason, and hides no other', async () => {
+  const own = await labOfTest();
+  const { client, jobs, taskQueue } = own;
+  const known = await own.start();
+  const newer = randomUUID();
+  const written = await client.workflow.start(EXPORT_JOB, {
+    workflowId: jobWorkflowId(newer),
+    taskQueue,
+    args: [{ v: 99 }],
+  });
+  await jobs.enter(known, { audience: 'vip', user: 'seen', profile: {} });
+  const told = await answerWhen(
+    () => traced('seen', {}, jobs),
+    (events) => [known, newer].every((id) => events.some(({ jobId }) => jobId === id)),
+  );
+  expect(told).toContainEqual(
+    expect.objectContaining({ kind: 'left-out', jobId: newer, reason: expect.stringContaining('newer release') }),
+  );
+  expect(told).toContainEqual(expect.objectContaining({ kind: 'received', jobId: known }));
+  await written.terminate();
 });
 
 test('a trace of encrypted jobs uses the keys of the client, and says when they are missing', async () => {

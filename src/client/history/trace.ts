@@ -12,6 +12,7 @@ import type {
   TriggerDied,
   WaitingTrigger,
 } from '../../contract/trace.ts';
+import { NewerState } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
 import { deadLetterWorkflowId, jobWorkflowId, holderWorkflowId } from '../../domain/names.ts';
@@ -208,8 +209,9 @@ export async function* trace(
     try {
       yield* onlyIfKnown(traceJob(client, taskQueue, user, id, options, silent));
     } catch (error) {
-      if (!(error instanceof UnknownPayloadKey) && !(error instanceof JobNotFound)) throw error;
-      yield leftOut(id, error instanceof JobNotFound ? 'It no longer exists.' : error.message);
+      if (error instanceof JobNotFound) yield leftOut(id, 'It no longer exists.');
+      else if (error instanceof UnknownPayloadKey || error instanceof NewerState) yield leftOut(id, error.message);
+      else throw error;
     }
   }
   for (const id of jobIds.slice(MOST_JOBS)) yield leftOut(id, BEYOND_MOST);
