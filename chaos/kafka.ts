@@ -1,6 +1,6 @@
-// npx tsx chaos/kafka.ts [--messages 100000] : an application writes changes to a topic while the consumers of a group are killed, or ended, and the
-// broker is killed and started again. All must arrive, each person's in the order of their offsets. Then the time from a message to its POST. One JSON
-// line on standard output. Needs Java 17 (ops/kafka/broker.sh).
+// npx tsx chaos/kafka.ts [--messages 100000] [--from 0.1.0: every other consumer] : an application writes changes to a topic while the consumers of a
+// group are killed, or ended, and the broker is killed and started again. All must arrive, each person's in the order of their offsets. Then the time
+// from a message to its POST. One JSON line on standard output. Needs Java 17 (ops/kafka/broker.sh).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { idleLatencies, openConsumerStage, verdictOf } from './consumer-stage.ts
 import { KafkaBroker, whyNoKafka } from './kafka-broker.ts';
 import { messagesIn, messagesLeft, writeToTopic } from './kafka-ledger.ts';
 import { killAtRandom, type Victim } from './outbox-ledger.ts';
-import { Program } from './program.ts';
+import { mainsByTurns, Program } from './program.ts';
 import { optionsOf } from './options.ts';
 
 const values = optionsOf('npx tsx chaos/kafka.ts', {
@@ -19,7 +19,9 @@ const values = optionsOf('npx tsx chaos/kafka.ts', {
   consumers: 3,
   partitions: 8,
   perSecond: 500,
+  from: '',
 });
+const nextMain = await mainsByTurns(values.from);
 const missing = whyNoKafka();
 if (missing !== undefined) throw new Error(`There is no Kafka here: ${missing}.`);
 const messages = values.messages;
@@ -52,7 +54,7 @@ try {
   }).finally(() => (isWritten = true));
   const breaking = killTheBroker();
   const { kills, alive } = await killAtRandom(
-    async () => await Program.start(['consume', 'kafka', '--json'], env),
+    async () => await Program.start(['consume', 'kafka', '--json'], env, nextMain()),
     values.consumers,
     async () => isWritten && (await messagesLeft(broker.address, GROUP, TOPIC)) === 0,
     { fromMs: 2_000, toMs: 10_000 },

@@ -1,5 +1,6 @@
-// npx tsx chaos/outbox.ts [--rows 100000] : an application commits changes to an outbox by several connections while its consumers are killed.
-// All must arrive, each person's in the order of their commits. Then the time from a commit to its POST. One JSON line on standard output.
+// npx tsx chaos/outbox.ts [--rows 100000] [--from 0.1.0: every other consumer] : an application commits changes to an outbox by several connections
+// while its consumers are killed. All must arrive, each person's in the order of their commits. Then the time from a commit to its POST. One JSON line
+// on standard output.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,11 +8,12 @@ import { Client } from 'pg';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import { idleLatencies, openConsumerStage, verdictOf } from './consumer-stage.ts';
 import { killAtRandom, rowsLeft, type Victim, writeChanges } from './outbox-ledger.ts';
-import { Program } from './program.ts';
+import { mainsByTurns, Program } from './program.ts';
 import { optionsOf } from './options.ts';
 
-const values = optionsOf('npx tsx chaos/outbox.ts', { rows: 100_000, people: 2_000, consumers: 3 });
+const values = optionsOf('npx tsx chaos/outbox.ts', { rows: 100_000, people: 2_000, consumers: 3, from: '' });
 const rows = values.rows;
+const nextMain = await mainsByTurns(values.from);
 let consumers: readonly Victim[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'outbox-chaos-'));
 const server = await Postgres.start(await findPostgres(folder), folder);
@@ -28,7 +30,7 @@ try {
   let committed: ReadonlyMap<string, number> | undefined;
   const writing = writeChanges(url, { people, rows, connections: 4 }).then((counts) => (committed = counts));
   const { kills, alive } = await killAtRandom(
-    async () => await Program.start(['consume', 'outbox', '--json'], env),
+    async () => await Program.start(['consume', 'outbox', '--json'], env, nextMain()),
     values.consumers,
     async () => committed !== undefined && (await rowsLeft(url)) === 0,
   );

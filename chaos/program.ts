@@ -1,18 +1,27 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { findRelease } from './release-build.ts';
 
 /** The command line, as it is built. */
 export const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+
+/** By turns the command line of an older release and that of this one; of this one alone, if `from` is empty. @throws ReleaseNotFound */
+export async function mainsByTurns(from: string): Promise<() => string> {
+  const mains = from === '' ? [MAIN] : [join((await findRelease(from, console.error)).lib, 'cli', 'main.js'), MAIN];
+  let turn = 0;
+  return () => mains[turn++ % mains.length] ?? MAIN;
+}
 
 /** A command that runs until it is killed, as it is built. */
 export class Program {
   readonly #child: ChildProcess;
 
-  /** Resolves once it has said that it is ready. */
-  static async start(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Program> {
-    const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  /** Resolves once it has said that it is ready. @param main the command line; default: this release's. */
+  static async start(args: readonly string[], env: NodeJS.ProcessEnv, main = MAIN): Promise<Program> {
+    const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`triggers ${args.join(' ')} ended with ${String(code)} before it was ready.`);
     });
