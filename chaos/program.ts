@@ -2,17 +2,20 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { findRelease } from './release-build.ts';
+import { findRelease, ROOT } from './release-build.ts';
 
 /** The command line, as it is built. */
-export const MAIN = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+export const MAIN = mainOf(join(ROOT, 'lib'));
 
 /** By turns the command line of an older release and that of this one; of this one alone, if `from` is empty. @throws ReleaseNotFound */
 export async function mainsByTurns(from: string): Promise<() => string> {
-  const mains = from === '' ? [MAIN] : [join((await findRelease(from, console.error)).lib, 'cli', 'main.js'), MAIN];
+  const mains = from === '' ? [MAIN] : [mainOf((await findRelease(from, console.error)).lib), MAIN];
   let turn = 0;
   return () => mains[turn++ % mains.length] ?? MAIN;
+}
+
+function mainOf(lib: string): string {
+  return join(lib, 'cli', 'main.js');
 }
 
 /** A command that runs until it is killed, as it is built. */

@@ -19,6 +19,7 @@ export class ReleaseNotFound extends Error {
 
 /** Of releases. A tag would do, but not every clone has them. */
 export const COMMITS: Readonly<Record<string, string>> = { '0.1.0': '5e59915f' };
+/** This checkout. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const STEP_MS = 10 * 60_000;
 

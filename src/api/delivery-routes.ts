@@ -262,7 +262,7 @@ function pageAfter(url: string, next: string): string {
   return `${path}?${parameters.toString()}`;
 }
 
-/** Workers, and how much they dropped, are for who may see all jobs. */
+/** Only callers who may see all jobs get the workers, and how much these dropped. */
 export function gapsFor({ jobs }: Caller, gaps: readonly LogGap[]): readonly LogGap[] {
   return jobs === undefined ? gaps : gaps.map(({ from, until }) => ({ from, ...definedOf({ until }) }));
 }

@@ -81,7 +81,7 @@ export interface DeliveryFilter {
 
 /** A time of which rows of a worker may be missing. */
 export interface LogGap {
-  /** Whose rows. Absent, as `dropped`, for who may see some jobs only. */
+  /** It wrote the rows. Absent, as is `dropped`, for a caller who may see some jobs only. */
   readonly worker?: string;
   /** RFC 3339: when it wrote last before that. */
   readonly from: string;
