@@ -86,6 +86,8 @@ const ALL = [
   'workers failed',
 ];
 
+const hasAll = (findings: readonly Finding[]) => ALL.every((one) => ours(findings).includes(one));
+
 async function printed(): Promise<{ readonly code: number | null; readonly health: Health; readonly stderr: string }> {
   const { code, stdout, stderr } = await operator.run(['doctor', '--json']);
   return { code, health: JSON.parse(stdout) as Health, stderr }; // As it says in its help.
@@ -95,7 +97,7 @@ test('it finds what is wrong, by code, and ends with 1', async () => {
   const { code, health, stderr } = await answerWhen(
     printed,
     // Jobs are listed, and alerts refused, a moment later.
-    ({ health: { findings } }) => ALL.every((one) => ours(findings).includes(one)),
+    ({ health: { findings } }) => hasAll(findings),
   );
   expect([...new Set(ours(health.findings))].sort()).toEqual(ALL);
   expect([code, health.state, JSON.parse(stderr)]).toMatchObject([1, 'failed', { error: { name: 'NotHealthy' } }]);
@@ -141,15 +143,22 @@ test('workers with other payload keys are found out, and a source that is away',
     const { stdout } = await operator.run(['doctor', '--json'], options);
     return (JSON.parse(stdout) as Health).findings.filter((one) => one.check === check);
   };
-  expect(await of('payload-keys', { env })).toContainEqual(expect.objectContaining({ state: 'failed' }));
+  // A worker on a busy machine may answer too late.
+  const isKnown = (all: readonly Finding[]) =>
+    all.every(({ check, state }) => check !== 'payload-keys' || state !== 'unknown');
+  expect(await answerWhen(() => of('payload-keys', { env }), isKnown)).toContainEqual(
+    expect.objectContaining({ state: 'failed' }),
+  );
   const connection = { connectionOptions: {}, namespace: temporal.namespace };
   sealed.source.failure = new Error('It is down.');
-  const found = await findHealth(sealed.client, { taskQueue, connection });
+  const findAs = async ({ client }: { readonly client: Client }) =>
+    await answerWhen(() => findHealth(client, { taskQueue, connection }), isKnown);
+  const found = await findAs(sealed);
   const worker = expect.stringMatching(/^\d+@/);
   expect(found).toContainEqual(expect.objectContaining({ check: 'source', state: 'failed', worker }));
   const keys = [expect.stringMatching(/^theirs\/[0-9a-f]{16}$/)];
   expect(found).toContainEqual({ check: 'payload-keys', state: 'ok', facts: { keys } });
-  const withoutKeys = await findHealth(lab.client, { taskQueue, connection });
+  const withoutKeys = await findAs(lab);
   expect(withoutKeys).toContainEqual(expect.objectContaining({ check: 'payload-keys', state: 'failed' }));
   expect(withoutKeys).toContainEqual(expect.objectContaining({ check: 'workers', state: 'ok', taskQueue }));
 });
@@ -187,8 +196,14 @@ test('the API answers the same; to a key for one job, only what is about it', as
     return body as unknown as Health;
   };
   try {
-    expect(ours((await asked(all)).findings)).toEqual(expect.arrayContaining(ALL));
-    const own = await asked(one);
+    await answerWhen(
+      () => asked(all),
+      ({ findings }) => hasAll(findings),
+    );
+    const own = await answerWhen(
+      () => asked(one),
+      ({ findings }) => findings.length === 2,
+    );
     expect(new Set(own.findings.map(({ job }) => job))).toEqual(new Set([unhealthy]));
     expect(own).toMatchObject({ state: 'failed', findings: [{ check: 'alerts' }, { check: 'endpoints' }] });
     // It says no more than that nothing is sent.
