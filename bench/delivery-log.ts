@@ -65,10 +65,11 @@ async function fill(): Promise<void> {
   for (const began of days) await database.query(ROWS_OF_A_DAY, [perDay, new Date(began).toISOString()]);
   for (const [table, seconds, since] of [
     ['delivery_hours', 3_600, days[0]],
+    ['delivery_days', 86_400, days[0]],
     ['delivery_minutes', 60, now - 8 * DAY_MS],
   ] as const)
     await database.query(rollupsInto(table, seconds), [new Date(since ?? now).toISOString()]);
-  await database.query('VACUUM ANALYZE deliveries, delivery_hours, delivery_minutes');
+  await database.query('VACUUM ANALYZE deliveries, delivery_days, delivery_hours, delivery_minutes');
   const { rows: sizes } = await database.query<{ size: string }>(
     "SELECT pg_size_pretty(sum(pg_total_relation_size(inhrelid))) AS size FROM pg_inherits WHERE inhparent = 'deliveries'::regclass",
   );

@@ -6,7 +6,7 @@ import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { ADD_TO_KNOWN, COLUMNS, type LogSql, MAKE_INDEXES, type SqlRow, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
-import { removeExpired, rollupsOf } from './rollup.ts';
+import { hasLate, rollupsOf, tidyCounts } from './rollup.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long, in ms, a reader waits while the file is busy. */
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS delivery_writers (
 );
 CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS delivery_days (${ROLLUP}) WITHOUT ROWID;
 ${makeDeeds('TEXT')}`;
 
 const REMOVE_EXPIRED = `DELETE FROM deliveries WHERE rowid IN (
@@ -87,7 +88,6 @@ export class FileDeliveryStore implements DeliveryStore {
       const database = await this.#file.database();
       database.exec('BEGIN IMMEDIATE');
       try {
-        this.#removeExpired(database, now);
         const { number, rows, deeds = [], dropped } = batch;
         const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, number, rows.length);
         if (counted.length > 0) {
@@ -96,6 +96,7 @@ export class FileDeliveryStore implements DeliveryStore {
         }
         if (counted.length > 0 && dropped > 0)
           database.prepare(numbered(WRITER.noteDropped)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
+        this.#tidy(database, now, hasLate(rows, Date.parse(now)));
         database.exec('COMMIT');
         this.#wholeAt = now;
         this.#day = now.slice(0, DAY_LENGTH);
@@ -121,12 +122,12 @@ export class FileDeliveryStore implements DeliveryStore {
     await Promise.resolve();
   }
 
-  #removeExpired(database: LibsqlDatabase.Database, now: string): void {
+  #tidy(database: LibsqlDatabase.Database, now: string, isLate: boolean): void {
     const first = new Date(Date.parse(now.slice(0, DAY_LENGTH)) - this.#options.retentionDays * DAY_MS).toISOString();
     database.prepare(REMOVE_EXPIRED).run(first);
     // These have no index by time.
-    if (this.#day === now.slice(0, DAY_LENGTH)) return;
-    for (const { text, values } of removeExpired(Date.parse(now))) database.prepare(numbered(text)).run(...values);
+    if (this.#day === now.slice(0, DAY_LENGTH) && !isLate) return;
+    for (const { text, values } of tidyCounts(Date.parse(now))) database.prepare(numbered(text)).run(...values);
   }
 }
 

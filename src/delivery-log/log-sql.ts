@@ -59,7 +59,7 @@ CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries (delivery_id);
 CREATE INDEX IF NOT EXISTS deliveries_batch ON deliveries (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_failed ON deliveries (job_id, at) WHERE verdict <> 'delivered';`;
 
-export type RollupTable = 'delivery_minutes' | 'delivery_hours';
+export type RollupTable = 'delivery_minutes' | 'delivery_hours' | 'delivery_days';
 
 /** The end of a statement that adds rollups to a table. */
 export const ADD_TO_KNOWN = `ON CONFLICT (job_id, began, verdict, outcome, bucket)

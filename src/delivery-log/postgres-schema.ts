@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS delivery_minutes (
 );
 CREATE INDEX IF NOT EXISTS delivery_minutes_began ON delivery_minutes (began);
 CREATE TABLE IF NOT EXISTS delivery_hours (LIKE delivery_minutes INCLUDING ALL);
+CREATE TABLE IF NOT EXISTS delivery_days (LIKE delivery_minutes INCLUDING ALL);
 ${makeDeeds('timestamptz')}`;
 
 /** Rollups as JSON ($1), added to those of a table. */

@@ -9,7 +9,7 @@ import { type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { COLUMNS, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
-import { removeExpired, rollupsOf } from './rollup.ts';
+import { hasLate, rollupsOf, tidyCounts } from './rollup.ts';
 import {
   addRollups,
   dayOf,
@@ -68,7 +68,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
       // After a long outage some are too old: their partitions would be dropped at once.
       const first = firstDay(Date.now(), retentionDays);
       const rows = batch.rows.filter(({ at }) => at >= first);
-      await this.#makeDays(client, daysOf([now, ...rows.map(({ at }) => at)]));
+      const isNewDay = await this.#makeDays(client, daysOf([now, ...rows.map(({ at }) => at)]));
       await client.query('BEGIN');
       const counted = await client.query(WRITER.countBatch, [writer, now, number, rows.length]);
       // Otherwise the database has the batch: only its answer was lost.
@@ -80,6 +80,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
         if (deeds.length > 0) await client.query(ADD_DEEDS, [deedsJson(deeds)]);
       }
       await client.query('COMMIT');
+      if (isNewDay || hasLate(rows, Date.parse(now))) await this.#tidy(client);
       this.#wholeAt = now;
       return 0;
     } catch (error) {
@@ -126,36 +127,40 @@ export class PostgresDeliveryStore implements DeliveryStore {
     this.#days.clear();
   }
 
-  /** Makes the partitions of these days, and drops those whose retention is over. */
-  async #makeDays(client: Client, days: readonly string[]): Promise<void> {
+  /** Makes the partitions of these days. @returns whether one was unknown. */
+  async #makeDays(client: Client, days: readonly string[]): Promise<boolean> {
     const missing = days.filter((day) => !this.#days.has(day));
-    if (missing.length === 0) return;
+    if (missing.length === 0) return false;
     await client.query('BEGIN');
     await client.query(LOCK_SCHEMA);
     if (this.#days.size === 0) await client.query(MAKE_TABLES);
-    const { rows } = await client.query<{ name: string }>(PARTITIONS);
-    const names = rows.map(({ name }) => name);
+    const names = await partitionsOf(client);
     for (const day of missing)
       if (!names.includes(partitionOf(day))) for (const statement of makePartition(day)) await client.query(statement);
     await client.query('COMMIT');
     for (const day of missing) this.#days.add(day);
-    await this.#dropExpired(client, names);
+    return true;
   }
 
-  /** Drops what is too old by the database's clock. If somebody reads for long just now, that is done at another time. */
-  async #dropExpired(client: Client, names: readonly string[]): Promise<void> {
+  /** Drops what is too old by the database's clock, and sums up days. If somebody else is at it just now, that is done at another time. */
+  async #tidy(client: Client): Promise<void> {
     const { rows } = await client.query<{ ms: string }>('SELECT extract(epoch FROM now()) * 1000 AS ms');
     const now = Number(rows[0]?.ms);
     try {
       await client.query(`SET lock_timeout = ${DROP_LOCK_MS}`);
-      for (const name of expiredPartitions(names, now, this.#options.retentionDays))
+      for (const name of expiredPartitions(await partitionsOf(client), now, this.#options.retentionDays))
         await client.query(`DROP TABLE ${name}`);
-      for (const { text, values } of removeExpired(now)) await client.query(text, [...values]);
+      for (const { text, values } of tidyCounts(now)) await client.query(text, [...values]);
     } catch (error) {
       if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     }
     await client.query('SET lock_timeout = 0');
   }
+}
+
+async function partitionsOf(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(PARTITIONS);
+  return rows.map(({ name }) => name);
 }
 
 /** The days of times, each once. */

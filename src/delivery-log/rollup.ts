@@ -25,6 +25,10 @@ interface RollupPeriod {
 
 export const MINUTES: RollupPeriod = { table: 'delivery_minutes', seconds: 60, keptDays: 8 };
 export const HOURS: RollupPeriod = { table: 'delivery_hours', seconds: 3_600, keptDays: 400 };
+/** Summed up from hours when a day begins, so that a batch need not count them, too. */
+export const DAYS: RollupPeriod = { table: 'delivery_days', seconds: DAY_SECONDS, keptDays: 400 };
+/** Rows may come late by so much, and are still counted in their day. */
+const LATE_DAYS = 8;
 
 /** Counts rows for each table. They are in order, so that two writers never wait for each other's. */
 export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable, Rollup[]])[] {
@@ -35,15 +39,37 @@ export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable,
   ];
 }
 
-/** The statements that remove expired counts, deeds and names of writers. @param now epoch ms. */
-export function removeExpired(now: number): SqlQuery[] {
-  const counts = [MINUTES, HOURS].map(({ table, keptDays }) => ({
+/** The statements that remove expired counts, deeds and names of writers, and sum up days. @param now epoch ms. */
+export function tidyCounts(now: number): SqlQuery[] {
+  const counts = [MINUTES, HOURS, DAYS].map(({ table, keptDays }) => ({
     text: `DELETE FROM ${table} WHERE began < $1`,
     values: [Math.floor(now / 1000) - keptDays * DAY_SECONDS],
   }));
   const first = new Date(now - HOURS.keptDays * DAY_SECONDS * 1000).toISOString();
   const others = ['deeds WHERE at', 'delivery_writers WHERE written_at'];
-  return [...counts, ...others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] }))];
+  return [...counts, ...others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] })), sumDays(now)];
+}
+
+/** Days before this one are read from their sums. Epoch seconds. @param now epoch ms. */
+export function firstUnsummed(now: number): number {
+  return beginOf(now / 1000, DAYS) - DAY_SECONDS;
+}
+
+/** Whether days that are read from their sums have further rows now. @param now epoch ms. */
+export function hasLate(rows: readonly DeliveryRow[], now: number): boolean {
+  const first = new Date(firstUnsummed(now) * 1000).toISOString();
+  return rows.some(({ at }) => at < first);
+}
+
+/** Sums up the days before this one. In order: two workers may do so at once. */
+function sumDays(now: number): SqlQuery {
+  const text = `
+INSERT INTO ${DAYS.table} AS known (job_id, began, verdict, outcome, bucket, count)
+SELECT job_id, began / ${DAY_SECONDS} * ${DAY_SECONDS}, verdict, outcome, bucket, sum(count) FROM ${HOURS.table}
+WHERE began >= (SELECT coalesce(max(began), 0) FROM ${DAYS.table}) - ${LATE_DAYS * DAY_SECONDS} AND began < $1
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (job_id, began, verdict, outcome, bucket) DO UPDATE SET count = excluded.count`;
+  return { text, values: [beginOf(now / 1000, DAYS)] };
 }
 
 /** No request was made. */

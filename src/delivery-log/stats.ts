@@ -1,11 +1,12 @@
 import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../contract/delivery.ts';
 import { NO_FAILURES } from '../domain/verdict.ts';
 import { conditionsOf, newValues } from './delivery-query.ts';
-import type { SqlQuery, SqlRow } from './log-sql.ts';
-import { HOURS, MINUTES, percentileMs } from './rollup.ts';
+import type { RollupTable, SqlQuery, SqlRow } from './log-sql.ts';
+import { DAYS, firstUnsummed, HOURS, MINUTES, percentileMs } from './rollup.ts';
 
 const DAY_SECONDS = 86_400;
-const MOST_POINTS = 120;
+/** So many that a month is read by days. */
+const MOST_POINTS = 100;
 /** The steps to choose from, in seconds. */
 const STEPS = [60, 300, 900, 3_600, 6 * 3_600, DAY_SECONDS, 7 * DAY_SECONDS];
 
@@ -33,13 +34,21 @@ export function statsQuery(
   const { from, to, step } = window;
   // Minutes are not kept for as long as hours.
   const isInHours = step % HOURS.seconds === 0 || from < now / 1000 - MINUTES.keptDays * DAY_SECONDS;
-  const { table } = isInHours ? HOURS : MINUTES;
   const group = by === 'job' ? 'job_id' : `began / ${step} * ${step}`;
   const { values, value } = newValues();
-  const where = [...conditionsOf({ jobId, onlyJobs }, value), `began >= ${value(from)}`, `began < ${value(to)}`];
+  const conditions = conditionsOf({ jobId, onlyJobs }, value);
+  const rowsOf = (table: RollupTable, since: number, until: number): string =>
+    `SELECT job_id, began, verdict, outcome, bucket, count FROM ${table}
+WHERE ${[...conditions, `began >= ${value(since)}`, `began < ${value(until)}`].join(' AND ')}`;
+  // Of the last days, and of one that is not wanted whole, only the hours say enough.
+  const lastDay = Math.min(firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
+  const rows =
+    step % DAYS.seconds === 0 && from < lastDay
+      ? `${rowsOf(DAYS.table, from, lastDay)} UNION ALL ${rowsOf(HOURS.table, lastDay, to)}`
+      : rowsOf((isInHours ? HOURS : MINUTES).table, from, to);
   return {
-    text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM ${table}
-WHERE ${where.join(' AND ')} GROUP BY 1, verdict, outcome, bucket`,
+    text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM (${rows}) AS counts
+GROUP BY 1, verdict, outcome, bucket`,
     values,
   };
 }

@@ -192,7 +192,8 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   test('attempts are counted by step and by job, a batch that was written twice once', async () => {
     const asked = { since: '2026-11-01T00:00:00Z', until: '2026-12-01T00:00:00Z' };
     const { points, jobs, total, stepSeconds } = await readerOf(kind).stats(asked);
-    expect(stepSeconds).toBe(6 * 3_600);
+    expect(stepSeconds).toBe(86_400);
+    expect((await readerOf(kind).stats({ ...asked, stepSeconds: 3_600 })).total).toEqual(total);
     expect(points).toHaveLength(30);
     expect(points[0]).toEqual({
       at: '2026-11-01T00:00:00.000Z',
@@ -212,6 +213,43 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     const ofMail = await readerOf(kind).stats({ ...asked, jobId: 'mail', stepSeconds: 86_400 });
     expect(ofMail.total).toMatchObject({ delivered: 39, failed: 1 });
   });
+
+  test('a month is counted by its days, with rows that come late, and no more of a day than was asked for', async () => {
+    const { store, reader } = await emptyLog(kind);
+    const row = (hour: number) => aDelivery({ at: new Date(FIRST_DAY + hour * 3_600_000).toISOString() });
+    const rowsOf = async (since: number, until: number) => {
+      const [from, to] = [since, until].map((hour) => new Date(FIRST_DAY + hour * 3_600_000).toISOString());
+      return (await reader.stats({ since: from ?? '', until: to ?? '', stepSeconds: 86_400 })).total.delivered;
+    };
+    await store.write({ number: 1, rows: [row(1), row(30), row(40)], dropped: 0 });
+    await store.write({ number: 2, rows: [row(2)], dropped: 0 });
+    await store.write({ number: 3, rows: [aDelivery({ at: new Date().toISOString() })], dropped: 0 });
+    await store.close();
+    expect([await rowsOf(0, 24), await rowsOf(0, 48), await rowsOf(0, 36), await rowsOf(0, 24 * 400)]).toEqual([
+      2, 4, 3, 5,
+    ]);
+    await reader.close();
+  });
+});
+
+test('days are summed up in a log that was kept without them, and a month reads no hours', async () => {
+  const log = await postgres.database();
+  const { url } = log;
+  const reader = openDeliveryReader({ ...SETTINGS, url }, sealingWith([]));
+  const month = { since: '2026-11-01T00:00:00Z', until: '2026-12-01T00:00:00Z' };
+  const deliveredAfter = async (statement: string, writer: string) => {
+    await log.query(statement);
+    const store = openDeliveryStore({ ...SETTINGS, url, retentionDays: 3650 }, writer);
+    await store.write({ number: 1, rows: [], dropped: 0 });
+    await store.close();
+    return (await reader.stats(month)).total.delivered;
+  };
+  const store = openDeliveryStore({ ...SETTINGS, url, retentionDays: 3650 }, 'one');
+  await store.write({ number: 1, rows: [aDelivery({ at: '2026-11-01T12:00:00.000Z' })], dropped: 0 });
+  await store.close();
+  expect(await deliveredAfter('DROP TABLE delivery_days', 'two')).toBe(1);
+  expect(await deliveredAfter('DELETE FROM delivery_hours', 'three')).toBe(1);
+  await reader.close();
 });
 
 test('a page of some days reads no other partition', async () => {
