@@ -25,7 +25,7 @@ SELECT at, 'job-' || job, md5(person || at::text), NULL, person, 'a' || (n % 30)
   CASE WHEN f = 0 THEN 'refused' WHEN f = 1 THEN 'transient' ELSE 'delivered' END,
   CASE WHEN f = 0 THEN 422 WHEN f = 1 AND n % 7 > 0 THEN 503 WHEN f = 1 THEN NULL ELSE 200 END,
   CASE WHEN f = 1 AND n % 7 = 0 THEN 'ECONNRESET' END,
-  exp(random() * 8), 900, CASE WHEN f < 2 THEN '{"error":"no such list"}' END, '1@bench', 'live', NULL
+  round(exp(random() * 8)), 900, CASE WHEN f < 2 THEN '{"error":"no such list"}' END, '1@bench', 'live', NULL
 FROM (
   SELECT n, $2::timestamptz + n * interval '1 day' / $1 AS at, floor(power(random(), 3) * 20)::int AS job,
     'p' || floor(random() * ${PEOPLE})::int AS person, floor(random() * 100)::int AS f
