@@ -73,6 +73,8 @@ export interface RunningWorker {
 
 /** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
+/** For the results of requests that ended last. Compose and the chart leave it 10 s more, to close what is open. */
+const FORCE_MARGIN_MS = 5_000;
 /** How often, in ms, it looks up the addresses of Temporal, so that nothing is sent there. */
 const OWN_PLACES_MS = 30_000;
 /** The default port of a Temporal server's HTTP API. */
@@ -367,6 +369,8 @@ export function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config)
     // How long a job's next task waits for a dead worker; the default is twice as long.
     stickyQueueScheduleToStartTimeout: '5 seconds',
     shutdownGraceTime: requestTimeoutMs + SHUTDOWN_MARGIN_MS,
+    // Otherwise a worker waits for its polls for as long as Temporal does not answer.
+    shutdownForceTime: requestTimeoutMs + SHUTDOWN_MARGIN_MS + FORCE_MARGIN_MS,
     // Not in the SDK's types. An activation that takes longer by the clock ends the whole process (Node: "async hook stack has become
     // corrupted"). The default is 5 s: a machine that stands still for that long in an activation would kill its worker.
     isolateExecutionTimeout: '1 minute',

@@ -10,6 +10,7 @@ import { freePort } from '../../src/local/free-ports.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
+import { startTightServer } from '../support/tight-server.ts';
 import { Operator, type Program, startTriggers } from '../support/triggers-cli.ts';
 import { Way } from '../support/way.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -193,3 +194,18 @@ describe('questions to workers', () => {
     },
   );
 });
+
+test('a worker that is told to end while Temporal is silent ends by itself', async () => {
+  // Here the server is to answer each poll of a worker that ends, and the worker waits for that.
+  const temporal = await startTightServer({}, { 'frontend.enableCancelWorkerPollsOnShutdown': true });
+  const silent = new Way(temporal.address);
+  await silent.open();
+  try {
+    const lab = await Lab.open({ address: silent.address, config: { requestTimeoutMs: 1 } });
+    silent.silence();
+    await lab.close();
+  } finally {
+    await silent.close();
+    await temporal.stop();
+  }
+}, 120_000);
