@@ -53,6 +53,11 @@ export const REPLAY_FILTER: Readonly<Record<keyof ReplayFilter, Kind>> = {
 
 const REPLAY: Readonly<Record<keyof Replay, Kind>> = {
   ...REPLAY_FILTER,
+  // Clients of 0.1.0 ask with fewer digits. A run in which a job has taken them must replay.
+  deliveryId: {
+    ...REPLAY_FILTER.deliveryId,
+    isRight: (value) => typeof value === 'string' && /^[0-9a-f]{1,32}$/.test(value),
+  },
   newIds: flag,
   enters: whole(0),
   exits: whole(0),

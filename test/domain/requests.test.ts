@@ -101,6 +101,11 @@ test('a difference of one audience is taken as it is', () => {
   ).toBeUndefined();
 });
 
+test('a replay by few digits, which a job of 0.1.0 has taken, is read by the next release too', () => {
+  const replay = { deliveryId: 'a1b', until: '2026-11-25T08:30:00Z', enters: 1, exits: 0 };
+  expect(wrongWith('backfill', { replay })).toBeUndefined();
+});
+
 test('nothing, null and an empty object ask for what is done by default', () => {
   for (const reader of ['backfill', 'stop', 'redeliver', 'pause'] as const)
     for (const args of [[], [undefined], [null], [{}], [null, null]])

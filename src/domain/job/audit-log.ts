@@ -52,13 +52,13 @@ export class AuditLog {
     const added = { n: this.#next++, ...entry };
     this.#untold = [...this.#untold, added];
     this.#entries = newest([...this.#entries, added], MOST_ENTRIES, this.#budgets.auditBytes);
-    this.#bytes = jsonBytes(this.carry());
+    this.#count();
   }
 
   /** Keeps what the edit to this revision replaced. */
   keep(revision: number, fields: JobEdit): void {
     this.#replaced = newest([...this.#replaced, { revision, fields }], MOST_ENTRIES, this.#budgets.replacedBytes);
-    this.#bytes = jsonBytes(this.carry());
+    this.#count();
   }
 
   /** The entries that the delivery log has yet to be told, oldest first; from then on it has been. */
@@ -96,6 +96,11 @@ export class AuditLog {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Without `told`: 0.1.0 does not count it, and decisions depend on these bytes. */
+  #count(): void {
+    this.#bytes = jsonBytes({ ...this.carry(), told: undefined });
   }
 }
 

@@ -44,6 +44,16 @@ test('what a job remembers of edits is bounded in bytes, and counts as its state
   expect(JSON.stringify(latest(job)).length).toBeLessThan(2_000);
 });
 
+test('what the delivery log was told counts for nothing, as in 0.1.0: each release replays runs of the other', () => {
+  const job = new AJob(1);
+  const bytesBefore = job.state.audit.bytes;
+  note(job.state, { action: 'retry' }, ADA, job.now);
+  const { told, ...counted } = job.state.audit.carry();
+  expect(told).toBeDefined();
+  expect(job.state.audit.bytes).toBe(JSON.stringify(counted).length);
+  expect(job.state.audit.bytes).toBeGreaterThan(bytesBefore);
+});
+
 test('an edit is told field by field, before and after, with what is secret masked and what is long cut', () => {
   const job = new AJob(1);
   edited(job, { webhookUrl: 'https://a.example/s3cret?token=s3cret', parallelRequestCount: 9 });
