@@ -24,7 +24,7 @@ import {
 } from './delivery-query.ts';
 import { gapOf, gapsQuery } from './log-gaps.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
-import { statsOf, statsQuery, windowOf } from './stats.ts';
+import { statsOf, statsQuery, SUMMED_UNTIL, windowOf } from './stats.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
 
 /** The first part of time that is searched. */
@@ -164,7 +164,9 @@ export class DeliveryReader implements ToldLog {
   async stats(asked: StatsQuery): Promise<DeliveryStats> {
     const window = windowOf(asked);
     const now = Date.now();
-    const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now));
+    const [last] = await this.#sql.query(SUMMED_UNTIL);
+    const summed = Number(last?.['summed'] ?? 0);
+    const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now, summed));
     // For one job, the steps say all.
     const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
     const jobs = byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' }));

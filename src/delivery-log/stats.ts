@@ -24,12 +24,19 @@ export function windowOf({ since, until, stepSeconds }: StatsQuery): StatsWindow
   return { from: Math.floor(Date.parse(since) / 1000 / step) * step, to, step };
 }
 
-/** The statement that counts attempts by step or by job, outcome and duration. */
+/** The statement that says until when days are summed up, in epoch seconds. A log that only 0.1.0 has written has no such sums. */
+export const SUMMED_UNTIL: SqlQuery = {
+  text: `SELECT max(began) + ${DAYS.seconds} AS summed FROM ${DAYS.table}`,
+  values: [],
+};
+
+/** The statement that counts attempts by step or by job, outcome and duration. @param summed the answer of `SUMMED_UNTIL`. */
 export function statsQuery(
   { jobId, onlyJobs }: StatsQuery,
   window: StatsWindow,
   by: 'step' | 'job',
   now: number,
+  summed: number,
 ): SqlQuery {
   const { from, to, step } = window;
   // Minutes are not kept for as long as hours.
@@ -41,7 +48,7 @@ export function statsQuery(
     `SELECT job_id, began, verdict, outcome, bucket, count FROM ${table}
 WHERE ${[...conditions, `began >= ${value(since)}`, `began < ${value(until)}`].join(' AND ')}`;
   // Of the last days, and of one that is not wanted whole, only the hours say enough.
-  const lastDay = Math.min(firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
+  const lastDay = Math.min(summed, firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
   const rows =
     step % DAYS.seconds === 0 && from < lastDay
       ? `${rowsOf(DAYS.table, from, lastDay)} UNION ALL ${rowsOf(HOURS.table, lastDay, to)}`

@@ -232,13 +232,14 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   });
 });
 
-test('days are summed up in a log that was kept without them, and a month reads no hours', async () => {
+test('a log that was kept without sums of days is counted at once, and summed up; a month then reads no hours', async () => {
   const log = await postgres.database();
   const { url } = log;
   const reader = openDeliveryReader({ ...SETTINGS, url }, sealingWith([]));
   const month = { since: '2026-11-01T00:00:00Z', until: '2026-12-01T00:00:00Z' };
   const deliveredAfter = async (statement: string, writer: string) => {
     await log.query(statement);
+    expect((await reader.stats(month)).total.delivered).toBe(1);
     const store = openDeliveryStore({ ...SETTINGS, url, retentionDays: 3650 }, writer);
     await store.write({ number: 1, rows: [], dropped: 0 });
     await store.close();
