@@ -7,7 +7,7 @@ import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contra
 import { undecodableReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
-import { deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
+import { askerSignal, deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
 import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
 import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
@@ -279,7 +279,7 @@ export class DeadLetters {
     const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
     const redeliver = async (id: string): Promise<void> => {
       await turn?.();
-      await this.#command(id, 'redelivered', redeliverSignal, [{ force }, by]);
+      await this.#command(id, 'redelivered', redeliverSignal, { force }, by);
     };
     return await this.#decide(which, rest, redeliver, limit);
   }
@@ -291,7 +291,7 @@ export class DeadLetters {
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
     checkOptions('discard', options);
     const by = this.#byOf(options);
-    return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, [{}, by]));
+    return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, {}, by));
   }
 
   async #decide(
@@ -389,7 +389,8 @@ export class DeadLetters {
     id: string,
     wished: Decision,
     signal: { readonly name: string },
-    args: readonly unknown[],
+    request: object,
+    by: By,
   ): Promise<void> {
     const { state } = await this.#status(id);
     if (isEnd(state)) throw new DeadLetterNotFound(id);
@@ -398,7 +399,11 @@ export class DeadLetters {
       findOut: { action: 'deadLetter', id },
     };
     const { workflow } = this.#client;
-    const send = () => workflow.getHandle(deadLetterWorkflowId(id)).signal(signal.name, ...args);
+    const handle = workflow.getHandle(deadLetterWorkflowId(id));
+    const send = async (): Promise<void> => {
+      await handle.signal(askerSignal, by);
+      await handle.signal(signal.name, request);
+    };
     await settled(this.#untilDecided(id, wished, send, commanded), commanded);
   }
 

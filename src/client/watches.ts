@@ -8,6 +8,7 @@ import { newWatch, watchPresentation } from '../domain/watch.ts';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import {
   acceptHeldUpdate,
+  askerSignal,
   changeWatchUpdate,
   startRoundUpdate,
   stopWatchUpdate,
@@ -108,18 +109,18 @@ export class Watches {
 
   /** Starts a round now, or right after the current one. */
   async startRound(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
-    return await this.#update(audience, await this.#idOf(audience), startRoundUpdate, [{}, this.#byOf(deed)]);
+    return await this.#update(audience, await this.#idOf(audience), startRoundUpdate, {}, this.#byOf(deed));
   }
 
   /** Accepts the held exits, and starts a round at once, which publishes them. When none are held, nothing changes. */
   async accept(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
-    return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, [{}, this.#byOf(deed)]);
+    return await this.#update(audience, await this.#idOf(audience), acceptHeldUpdate, {}, this.#byOf(deed));
   }
 
   /** Stops the watch; a round that is being published is finished first. The snapshot is removed. */
   async stop(audience: string, deed: DeedOptions = {}): Promise<WatchStatus> {
     const id = await this.#idOf(audience);
-    const status = await this.#update(audience, id, stopWatchUpdate, [{}, this.#byOf(deed)]);
+    const status = await this.#update(audience, id, stopWatchUpdate, {}, this.#byOf(deed));
     // It can then be started again at once. If ending takes longer, it ends by itself.
     await this.#untilEnded(id);
     return status;
@@ -133,7 +134,7 @@ export class Watches {
         return { isNew: true, status: await settled(first, ofWatch('start', slug)) };
       }
       try {
-        const status = await this.#update(slug, id, changeWatchUpdate, [change, by]);
+        const status = await this.#update(slug, id, changeWatchUpdate, change, by);
         if (status.state !== 'stopped' || tries === START_TRIES) return { isNew: false, status };
       } catch (error) {
         if (!(error instanceof WatchNotFound) || tries === START_TRIES) throw error;
@@ -224,20 +225,17 @@ export class Watches {
     name: string,
     id: string,
     update: { readonly name: string },
-    args: readonly [request: object, by: By],
+    request: object,
+    by: By,
   ): Promise<WatchStatus> {
     const workflowId = watchWorkflowId(id);
     try {
       const found = await this.#client.workflow.getHandle(workflowId).describe();
       if (!isOpen(found)) throw new WatchNotFound(name);
       await ask(this.#client, workflowId, watchStatusQuery);
-      const send = async (sent: readonly unknown[]): Promise<WatchStatus> =>
-        await settled(executeUpdate<WatchStatus>(this.#client, found, update, sent), ofWatch(update.name, name));
-      // A watch whose run is of 0.1.0 refuses to be told who asks, and has then done nothing.
-      return await send(args).catch((error: unknown) => {
-        if (error instanceof WorkflowUpdateFailedError) return send(args.slice(0, 1));
-        throw error;
-      });
+      await this.#client.workflow.getHandle(workflowId).signal(askerSignal, by);
+      const answer = executeUpdate<WatchStatus>(this.#client, found, update, [request]);
+      return await settled(answer, ofWatch(update.name, name));
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError)
         throw new InvalidWatch([{ field: 'watch', message: error.cause?.message ?? error.message }]);

@@ -196,8 +196,14 @@ function missingKeysOf({ alerts, sideWorkflows }: ActivityDependencies): Missing
 
 function sinksTo(missingKeys: MissingKeys, log: DeliveryLog | undefined): InjectedSinks<WorkerSinks> {
   return {
-    // A task that is done again tells it again. Ids of one run are in the order of its deeds.
-    deeds: { done: { fn: ({ runId }, n, deed) => log?.deedDone(`${runId} ${String(n).padStart(9, '0')}`, deed) } },
+    deeds: {
+      done: {
+        // A task that is done again tells it again. So does a job's run after one of 0.1.0, which forgets what was told; a job numbers its deeds over all
+        // of its runs. Ids are in the order of deeds.
+        fn: ({ runId, firstExecutionRunId }, n, deed) =>
+          log?.deedDone(`${deed.kind === 'job' ? firstExecutionRunId : runId} ${String(n).padStart(9, '0')}`, deed),
+      },
+    },
     payloadKeys: {
       missing: {
         fn: ({ workflowId, workflowType }, reason) => {

@@ -36,7 +36,7 @@ import {
 } from '../domain/requests.ts';
 import { deadLetterDetails } from '../domain/shown.ts';
 import { answerQuery, INTERNAL, isFull } from './answering.ts';
-import { tellDeed } from './deeds.ts';
+import { Asker, tellDeed } from './deeds.ts';
 import { answerSignal, deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';
 
 // A person is waiting for the answer, so this gives up soon if the source is down, and the person may ask again.
@@ -79,6 +79,7 @@ class DeadLetterWorkflow {
   /** Its job has refused it as one of an earlier job. */
   #isOfEarlierJob = false;
   #wish: Decision | undefined;
+  readonly #asker = new Asker();
   /** Who wished each last. */
   readonly #by: Partial<Record<Decision['kind'], By>> = {};
   #isExpired = false;
@@ -121,7 +122,7 @@ class DeadLetterWorkflow {
     const { by, rest } = takeBy(args);
     const reading = read(rest);
     if (reading.ok) {
-      this.#by[kind] = by;
+      this.#by[kind] = this.#asker.take(by);
       return reading.request;
     }
     this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;

@@ -51,6 +51,12 @@ export const recoveryQuery = defineQuery<RecoveryPart | null, [number]>('recover
 /** The settings that a job sends by, for a sample and an export; null before it has begun. It contains the whole webhook URL. */
 export const settingsQuery = defineQuery<JobSettings | null>('settings');
 
+/**
+ * To a dead letter or a watch, right before a request: who asks. Told in the request itself, as its second argument, a worker of 0.1.0 would refuse it,
+ * and could not replay its run. It leaves this signal unread.
+ */
+export const askerSignal = defineSignal<[By]>('asker');
+
 // The public messages of a dead letter, for the Temporal UI too: each may be signalled without an argument, or told who asks as its second one.
 
 /** To a dead letter: send it after all. */

@@ -35,7 +35,7 @@ import {
 } from '../domain/watch.ts';
 import { watchDetails } from '../domain/watch-rows.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from './answering.ts';
-import { tellDeed } from './deeds.ts';
+import { Asker, tellDeed } from './deeds.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import {
   acceptHeldUpdate,
@@ -85,6 +85,7 @@ class WatchRun {
   #phase: WatchPhase = 'waiting';
   #isWanted = false;
   #deeds = 0;
+  readonly #asker = new Asker();
   isStopped = false;
 
   constructor(state: WatchState) {
@@ -93,13 +94,13 @@ class WatchRun {
     answerUpdate(changeWatchUpdate, {
       description: 'Changes settings: {"everyMs": 300000}. Other settings stay as they are.',
       check: changeIn,
-      answer: (args) => this.#change(changeIn(args), takeBy(args).by),
+      answer: (args) => this.#change(changeIn(args), this.#asker.take(takeBy(args).by)),
     });
     const answer = (update: typeof stopWatchUpdate, description: string, act: (by: By) => WatchStatus): void => {
       const check = (args: readonly unknown[]): unknown => readOrRefuse(readNothing(takeBy(args).rest), 'InvalidWatch');
       const checked = (args: readonly unknown[]): WatchStatus => {
         check(args);
-        return act(takeBy(args).by);
+        return act(this.#asker.take(takeBy(args).by));
       };
       answerUpdate(update, { description, check, answer: checked });
     };

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import Database from 'libsql';
 import type { DeedFilter, LoggedDeed } from '../../src/contract/audit.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
+import { deadLetterWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
@@ -63,6 +65,17 @@ async function deeds(filter: DeedFilter, count: number): Promise<readonly Logged
   return entries;
 }
 
+/** The arguments of each request to a workflow. */
+async function requestsIn(workflowId: string): Promise<readonly unknown[][]> {
+  const { events } = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+  return (events ?? []).flatMap((event) => {
+    const { signalName, input: signal } = event.workflowExecutionSignaledEventAttributes ?? {};
+    const update = event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.input?.args;
+    const input = signalName === 'asker' ? undefined : (signal ?? update);
+    return input == null ? [] : [input.payloads ?? []];
+  });
+}
+
 test('what is done to a job is in the log once, also when a worker without its state takes it over', async () => {
   const job = await lab.start(AUDIENCES);
   expect((await ask(`/v1/jobs/${job}/pause`, { reason: 'their database moves' })).status).toBe(200);
@@ -88,6 +101,23 @@ test('what is done to a job is in the log once, also when a worker without its s
   expect(found).toEqual(
     known.map((entry) => ({ kind: 'job', target: job, jobId: job, ...entry, at: inMs(entry.at), n: undefined })),
   );
+});
+
+test('a deed of a job has one id in all runs of the job: after one of 0.1.0, the next may tell all again', async () => {
+  const job = await lab.start(AUDIENCES);
+  const { runId } = await lab.handle(job).describe();
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  await answerWhen(
+    async () => await lab.handle(job).describe(),
+    (now) => now.runId !== runId,
+  );
+  await lab.jobs.resume(job);
+  await deeds({ jobId: job }, 3);
+  const log = new Database(join(folder, 'deliveries.db'));
+  const ids = log.prepare('SELECT id FROM deeds WHERE job_id = ? ORDER BY id').all(job);
+  log.close();
+  expect(ids).toEqual(['1', '2', '3'].map((n) => ({ id: `${runId} ${n.padStart(9, '0')}` })));
 });
 
 test('decisions about dead letters and watches are in the log with who and why, and name no person', async () => {
@@ -132,6 +162,9 @@ test('decisions about dead letters and watches are in the log with who and why, 
     { ...letter, target: first, action: 'discard', who: 'few', door: 'api', reason: 'unknown there' },
   ]);
   expect(JSON.stringify(told)).not.toContain('per-son');
+  // With a second argument, 0.1.0 would not replay them.
+  for (const workflowId of [...[first, second].map((of = '') => deadLetterWorkflowId(of)), watchWorkflowId(WATCHED.id)])
+    expect(Math.max(...(await requestsIn(workflowId)).map(({ length }) => length))).toBe(1);
 });
 
 test('the log is read by the command and the API, page by page, and a key for some jobs sees those alone', async () => {
