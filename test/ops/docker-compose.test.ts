@@ -8,6 +8,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
 import { SERVER_VERSION } from '../../chaos/temporal-build.ts';
 import { MADE_FROM } from '../../scripts/source-stamp.mjs';
+import { checkVariables } from '../../src/config/problems.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import { temporal } from '../support/temporal.ts';
 import { triggers } from '../support/triggers-cli.ts';
@@ -64,6 +65,13 @@ test('every variable has a default in the file, and .env.example says the same',
   for (const { name, fallback } of used) expect([name, fallback]).toEqual([name, settings.get(name)]);
   const names = new Set(used.map(({ name }) => name));
   expect([...settings.keys()].filter((name) => !names.has(name))).toEqual([]);
+});
+
+test('a configuration that the .env of 0.1.0 names is refused, not replaced by the sample', () => {
+  // Without a value, Compose hands on what is set, and nothing else.
+  for (const service of ['worker', 'api'])
+    expect(compose.services[service]?.['environment']).toHaveProperty('TRIGGERS_CONFIG_FILE', null);
+  expect(() => checkVariables({ TRIGGERS_CONFIG_FILE: './mine.json' })).toThrow('Did you mean TRIGGERS_CONFIG_FOLDER?');
 });
 
 test('the start order is: database, schema, server, namespace, then the UI and workers', () => {
