@@ -3,8 +3,10 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import { NoWorker, WorkerFailed } from '../../src/client/errors.ts';
+import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { WORKER_RPC } from '../../src/domain/names.ts';
 import { freePort } from '../../src/local/free-ports.ts';
 import { SourceError } from '../../src/sources/source.ts';
@@ -144,6 +146,20 @@ describe('questions to workers', () => {
       }
     },
   );
+
+  test.concurrent("a client learns that the workers' release does not know its question", async () => {
+    const lab = await Lab.open();
+    try {
+      const { connection, options } = lab.client;
+      const start: WorkflowClientInterceptor['start'] = async (input, next) =>
+        await next({ ...input, options: { ...input.options, args: ['ofTomorrow', null] } });
+      const newer = new Client({ connection, namespace: options.namespace, interceptors: { workflow: [{ start }] } });
+      const failure = workerRpc(newer, lab.taskQueue, 'describeWorker', null);
+      await expect(failure).rejects.toMatchObject({ name: 'WorkerFailed', reason: expect.stringMatching(/ release /) });
+    } finally {
+      await lab.close();
+    }
+  });
 
   test.concurrent('a question that a worker answers at once costs one workflow task and no other', async () => {
     const lab = await Lab.open();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
-import { rootCause, TimeoutType } from '@temporalio/common';
+import { ApplicationFailure, rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { QUICK_MS, type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS } from '../../domain/worker-rpc.ts';
 import { WORKER_RPC } from '../../domain/names.ts';
@@ -54,7 +54,7 @@ export async function workerRpc<M extends RpcMethod>(
     if (failure === undefined && isBegun) throw new WorkerFailed(taskQueue, silence(answerMs), { cause: error });
     if (failure === undefined || isUntaken(failure))
       throw await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs });
-    throw new WorkerFailed(taskQueue, rootCause(failure) ?? failure.message, { cause: failure });
+    throw new WorkerFailed(taskQueue, reasonOf(failure), { cause: failure });
   }
 }
 
@@ -83,6 +83,8 @@ function silence(answerMs: number): string {
 
 /** After how many ms an unanswered question is first looked at. */
 const LOOK_MS = 2_000;
+const OTHER_RELEASE =
+  "Its release does not know this question: use a program of the workers' release, or upgrade the workers.";
 const OTHER_KEYS =
   'It cannot take up what it is asked, most often since its payload keys are not those of this program: give both the same (TRIGGERS_PAYLOAD_KEYS).';
 
@@ -103,6 +105,11 @@ async function refuseUntakeable(
     // Its message about a missing key is not encrypted (`failure-converter.ts`).
     throw new WorkerFailed(taskQueue, `${OTHER_KEYS} It says: ${failure.message ?? ''}`, { hasOtherKeys: true });
   }
+}
+
+function reasonOf(failure: Error): string {
+  const isUnknown = failure instanceof ApplicationFailure && failure.type === 'UnknownMethod';
+  return isUnknown ? OTHER_RELEASE : (rootCause(failure) ?? failure.message);
 }
 
 /** Whether it failed because no worker was free. */
