@@ -5,7 +5,7 @@ import type { RollupTable, SqlQuery, SqlRow } from './log-sql.ts';
 import { DAYS, firstUnsummed, HOURS, MINUTES, percentileMs } from './rollup.ts';
 
 const DAY_SECONDS = 86_400;
-/** So many that a month is read by days. */
+/** A month is then read by days. */
 const MOST_POINTS = 100;
 /** The steps to choose from, in seconds. */
 const STEPS = [60, 300, 900, 3_600, 6 * 3_600, DAY_SECONDS, 7 * DAY_SECONDS];
@@ -47,7 +47,7 @@ export function statsQuery(
   const rowsOf = (table: RollupTable, since: number, until: number): string =>
     `SELECT job_id, began, verdict, outcome, bucket, count FROM ${table}
 WHERE ${[...conditions, `began >= ${value(since)}`, `began < ${value(until)}`].join(' AND ')}`;
-  // Of the last days, and of one that is not wanted whole, only the hours say enough.
+  // Only the hours say enough of the last days, and of one that is not wanted whole.
   const lastDay = Math.min(summed, firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
   const rows =
     step % DAYS.seconds === 0 && from < lastDay

@@ -198,8 +198,8 @@ function sinksTo(missingKeys: MissingKeys, log: DeliveryLog | undefined): Inject
   return {
     deeds: {
       done: {
-        // A task that is done again tells it again. So does a job's run after one of 0.1.0, which forgets what was told; a job numbers its deeds over all
-        // of its runs. Ids are in the order of deeds.
+        // A task that is done again tells it again, and so does a job's run after one of 0.1.0, which forgets what was told. A job numbers its deeds in
+        // all of its runs together. Ids are in the order of deeds.
         fn: ({ runId, firstExecutionRunId }, n, deed) =>
           log?.deedDone(`${deed.kind === 'job' ? firstExecutionRunId : runId} ${String(n).padStart(9, '0')}`, deed),
       },
