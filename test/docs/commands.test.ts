@@ -21,14 +21,14 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const shell = new ParsingShell();
 
-/** Those that the program reads, and those that docker-compose.yml does. */
+/** Those that the program reads, and those that docker-compose.yml reads or hands on. */
 const variables = new Set(
   [
     'docker-compose.yml',
     ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map((path) => join('src', path)),
   ]
     .filter((path) => /\.(ts|yml)$/.test(path))
-    .flatMap((path) => [...readFileSync(join(root, path), 'utf8').matchAll(/(?:'|\$\{)(TRIGGERS_\w+)(?=[':}])/g)])
+    .flatMap((path) => [...readFileSync(join(root, path), 'utf8').matchAll(/(?:'|\$\{|^ +)(TRIGGERS_\w+)(?=[':}])/gm)])
     .map(([, name]) => name),
 );
 
