@@ -637,6 +637,14 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withWorker({ autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 2 } }),
     /minReplicas is more/,
   ],
+  [
+    'a scale by a Temporal with TLS, and nothing that makes KEDA use TLS',
+    {
+      ...withWorker({ autoscaling: { enabled: true } }),
+      temporal: { address: 'temporal:7233', tls: { enabled: true, certificateAuthority: { secret: 'a' } } },
+    },
+    /worker\.autoscaling\.authenticationRef: KEDA speaks TLS/,
+  ],
   ['builds without a name', withWorker({ versioning: { builds: [{ id: '1', tag: 'a' }] } }), /deploymentName/],
   [
     'replicas of a build and a scale',
@@ -701,6 +709,17 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
   for (const values of [
     LEAST,
     withWorker({ autoscaling: { enabled: true } }),
+    ...[
+      { tls: { enabled: true, clientCertificate: { secret: 'a' } } },
+      { apiKey: { secret: 'a', key: 'b' }, tls: { enabled: true } },
+    ].map((temporal) => ({
+      ...withWorker({ autoscaling: { enabled: true } }),
+      temporal: { address: 'temporal:7233', ...temporal },
+    })),
+    {
+      ...withWorker({ autoscaling: { enabled: true, authenticationRef: 'a' } }),
+      temporal: { address: 'temporal:7233', tls: { enabled: true } },
+    },
     withWorker({ replicas: 1 }),
     ...[0, 100].map((lagMs) => withConfig({ source: { kind: 'file', folder: '/data', lagMs } })),
     withConfig({ requestTimeoutMs: 100, taskQueue: 'a b', metrics: { jobs: 0 }, alerts: { backlogMinutes: 1.5 } }),
