@@ -76,7 +76,7 @@ export function withReferences(value: unknown, context: ReferenceContext, path: 
 const SECRETS = /^(?:bearer|clientSecret|key|passphrase|password|payloadKeys|secret|signingSecrets|token)$/;
 /** A header or a parameter is secret by its name. */
 const NAMES_OF_SECRETS = /auth|key|token|secret|passw|cookie/i;
-const PASSWORD_IN_URL = /^[a-z][a-z\d+.-]*:\/\/[^/@:]*:[^/@$][^/@]*@/i;
+const PASSWORD_IN_URL = /^[a-z][a-z\d+.-]*:\/\/[^/@:]*:(?!\$\{)[^/@]+@/i;
 
 /**
  * Returns the settings of a configuration, its references not yet replaced, that hold a secret as plain text.

@@ -139,4 +139,5 @@ test('secrets that stand in a configuration are named by their settings, and ref
     'ingests.shop.header.value',
     'payloadKeys.0',
   ]);
+  expect(plainSecrets({ url: 'postgres://app:$3cret@db/crm' })).toEqual(['url']);
 });

@@ -30,9 +30,9 @@ const SECRETS: ReadonlyMap<string, object> = new Map([
 const URLS: ReadonlySet<string> = new Set(['url', 'proxy']);
 /** What in a URL is a secret and no reference: a password; over HTTP, a user name too, which may be a token; and a parameter of its query by its name. */
 const SECRET_IN_URL = [
-  '://[^/@:]*:[^$/@][^/@]*@',
+  '://[^/@:]*:([^$/@]|\\$[^{])[^/@]*@',
   '[hH][tT][tT][pP][sS]?://[^/@$]+@',
-  `[?&][^=&#]*(${NAMES_OF_SECRETS})[^=&#]*=[^$&#{]`,
+  `[?&][^=&#]*(${NAMES_OF_SECRETS})[^=&#]*=([^$&#{]|\\$[^{])`,
 ].join('|');
 const WITHOUT_SECRET = { not: { pattern: SECRET_IN_URL } };
 /** In a chat webhook, everything after the host is the secret: one reference, at most behind the public `/services/` that some have. */

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { expect, test } from '@jest/globals';
@@ -11,6 +12,7 @@ import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';
 import { release } from '../../src/worker/release.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { CHART, helm, refusal, rendered, testWithHelm } from '../support/helm.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 import { chartConfigSchema } from './helm-config-schema.ts';
 import { problemsOf } from './kubernetes-schemas.ts';
 import { chartOf, type Container, podsOf, withFakeSecrets } from './rendered-chart.ts';
@@ -228,14 +230,16 @@ testWithHelm.each(EXAMPLES)('a namespace that is restricted takes the volumes of
   }
 });
 
-testWithHelm('names that look like numbers or truths stay texts', () => {
+testWithHelm('names that look like numbers or truths stay texts, and a large number stays a number', () => {
   const secret = { secret: '1', key: 'true' };
   const ingress = { enabled: true, className: 'true', host: 'a.example.com', tlsSecret: '1' };
   const manifests = rendered([`${folder}/small.yaml`], {
     nameOverride: '1',
+    fullnameOverride: 'no',
     priorityClassName: '1',
     serviceAccount: { name: '1' },
-    image: { pullSecrets: ['1'] },
+    image: { repository: '1', tag: '20', pullSecrets: ['1'] },
+    worker: { autoscaling: { enabled: true, targetQueueSize: 1_000_000 } },
     payloadKeys: secret,
     secrets: { env: { A: secret }, files: ['1'] },
     temporal: {
@@ -258,6 +262,26 @@ testWithHelm('a Service is called as Kubernetes allows, whatever the release is 
     ({ kind }) => kind === 'Service',
   );
   expect(service?.metadata.name).toBe('shop-eu-worker-metrics');
+});
+
+testWithHelm('a name or a label ends with a letter or a digit, wherever it is cut', () => {
+  const manifests = rendered([`${folder}/small.yaml`], {
+    fullnameOverride: `${'a'.repeat(38)}--b`,
+    worker: { versioning: { deploymentName: 'a', builds: [{ id: '1.0++', tag: 'a' }] } },
+  });
+  const names = manifests.flatMap(({ metadata }) => [metadata.name, ...Object.values(metadata.labels)]);
+  expect(names).toEqual(expect.arrayContaining(['a'.repeat(38), '1-0']));
+  expect(names.filter((name) => !/[A-Za-z0-9]$/.test(name))).toEqual([]);
+});
+
+testWithHelm('the configuration is mounted as it was given, whatever is in its texts', () => {
+  const authorization = 'a\u0085kind: | # "\n---\n\u{1F600}';
+  // Helm would read that sign in the file of values as a blank, too.
+  const values = JSON.stringify({ config: { authorizations: { [authorization]: CRM } } }).replace('\u0085', '\\u0085');
+  const file = join(tempFolder(), 'values.json');
+  writeFileSync(file, values);
+  const { config } = chartOf(rendered([`${folder}/small.yaml`, file]));
+  expect(config).toHaveProperty(['authorizations', authorization], CRM);
 });
 
 const LOG = { deliveryLog: { url: 'postgres://log@db.example.com/log', password: '${env:LOG}' } };
@@ -306,6 +330,35 @@ testWithHelm('nothing of the setup stays once it is done, and a quota of the nam
   for (const { metadata } of hooks)
     expect(metadata.annotations?.['helm.sh/hook-delete-policy']).toBe('before-hook-creation,hook-succeeded');
   expect(podsOf(hooks)[0]?.container).toMatchObject({ resources });
+});
+
+testWithHelm('a setup that fails says why, and is gone the next day', () => {
+  const job = rendered([`${folder}/small.yaml`]).find(({ kind }) => kind === 'Job');
+  expect(job).toMatchObject({
+    metadata: { annotations: { 'helm.sh/hook-output-log-policy': 'hook-failed' } },
+    spec: { ttlSecondsAfterFinished: 86_400 },
+  });
+});
+
+testWithHelm('the setup has the service account of the other pods, unless that is only created after it', () => {
+  const accounts = (values: object) =>
+    podsOf(rendered([`${folder}/small.yaml`], values)).map(({ component, spec }) => [
+      component,
+      (spec as { serviceAccountName?: string }).serviceAccountName,
+    ]);
+  expect(Object.fromEntries(accounts({ serviceAccount: { create: false, name: 'a' } }))).toEqual({
+    worker: 'a',
+    setup: 'a',
+  });
+  expect(Object.fromEntries(accounts({ serviceAccount: { name: 'a' } }))).toEqual({ worker: 'a', setup: undefined });
+});
+
+testWithHelm('the Ingresses of production.yaml let through what the servers behind them take', () => {
+  const ingresses = rendered([`${folder}/production.yaml`]).filter(({ kind }) => kind === 'Ingress');
+  expect(ingresses).toHaveLength(2);
+  // By default nginx takes bodies of 1 MiB.
+  for (const { metadata } of ingresses)
+    expect(metadata.annotations).toEqual({ 'nginx.ingress.kubernetes.io/proxy-body-size': '0' });
 });
 
 testWithHelm('the codec server answers to the names that it is given, besides its Ingress’s host', () => {
@@ -502,6 +555,8 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ],
   ...[
     ['of a database, as a parameter', { outbox: { url: 'postgres://a@db/a?password=canary' } }, 'outbox/url'],
+    ['that begins with a $', { outbox: { url: 'postgres://a:$canary@db/a' } }, 'outbox/url'],
+    ['as a parameter that begins with a $', { outbox: { url: 'postgres://a@db/a?password=$canary' } }, 'outbox/url'],
     [
       'of a chat, as what follows its host',
       { alerts: { url: 'https://chat.example/services/T0/canary' } },
@@ -667,6 +722,11 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     }),
     /two builds/,
   ],
+  [
+    'a build that is called as workers of none are',
+    withWorker({ versioning: { deploymentName: 'a', builds: [{ id: 'unversioned', tag: 'a' }], unversioned: true } }),
+    /two builds/,
+  ],
   ['a deployment in the file', withConfig({ deployment: { name: 'a' } }), /'deployment' not allowed/],
   [
     'a certificate without TLS',
@@ -682,7 +742,13 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ],
   ['a network that is none', withConfig({ network: { allowAddresses: ['10.0.0.0/99'] } }), /allowAddresses\/0/],
   ['a part that is taken away', { ...LEAST, api: null }, /missing property 'api'/],
-  ['memory without its unit', withWorker({ resources: { limits: { memory: 512 } } }), /limits\/memory/],
+  ...[512, '512', '512K', '1.5.2Gi', '.Gi'].map((memory): [string, object, RegExp] => [
+    `${JSON.stringify(memory)} as memory`,
+    withWorker({ resources: { limits: { memory } } }),
+    /limits\/memory/,
+  ]),
+  ['less than no processor', withWorker({ resources: { limits: { cpu: -1 } } }), /limits\/cpu/],
+  ['a folder of watches that workers cannot share', withWorker({ watch: { volume: { emptyDir: {} } } }), /emptyDir/],
   [
     'an image with a scheme',
     { ...LEAST, image: { repository: 'https://registry.example.com/a' } },
@@ -763,6 +829,7 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
     ...['https://people.example.com', 'https://11.1.2.3', 'https://svc.example.com'].map((url) =>
       withConfig({ source: { ...SERVICE, url } }),
     ),
+    ...['512000k', '0.5Gi', '1G'].map((memory) => withWorker({ resources: { limits: { cpu: 0.5, memory } } })),
     withWorker({ resources: { limits: { memory: '1Gi', 'ephemeral-storage': '1Gi', 'example.com/cards': 1 } } }),
     { ...LEAST, runAsUser: null },
     // It unpacks, too.

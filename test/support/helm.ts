@@ -46,7 +46,8 @@ export function rendered(files: readonly string[], values: object = {}): readonl
 
 function render(files: readonly string[], values: object): Manifest[] {
   const text = helm(['template', 'a-release', CHART, ...files.flatMap((file) => ['--values', file])], values);
-  return parseAllDocuments(text).flatMap((document) =>
+  // As Helm and Kubernetes read it: `no` is no text.
+  return parseAllDocuments(text, { version: '1.1' }).flatMap((document) =>
     document.contents === null ? [] : [document.toJS() as Manifest],
   );
 }

@@ -1,9 +1,9 @@
 {{- define "audience-triggers.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | replace "." "-" | trunc 40 | trimAll "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) | replace "." "-" | trunc 40 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -67,8 +67,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $all = append $all (dict "name" (printf "%s-worker" $fullname) "build" "unversioned" "buildId" "" "tag" "" "digest" "" "replicas" $replicas) -}}
 {{- end -}}
 {{- range $worker.versioning.builds -}}
-{{- $slug := .id | lower | replace "." "-" | replace "_" "-" | replace "+" "-" | trunc 30 | trimSuffix "-" -}}
-{{- $all = append $all (dict "name" (printf "%s-worker-%s" $fullname $slug | trunc 63 | trimSuffix "-") "build" $slug "buildId" .id "tag" (.tag | default "") "digest" (.digest | default "") "replicas" (.replicas | default $replicas)) -}}
+{{- $slug := .id | lower | replace "." "-" | replace "_" "-" | replace "+" "-" | trunc 30 | trimAll "-" -}}
+{{- $all = append $all (dict "name" (printf "%s-worker-%s" $fullname $slug | trunc 63 | trimAll "-") "build" $slug "buildId" .id "tag" (.tag | default "") "digest" (.digest | default "") "replicas" (.replicas | default $replicas)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $all -}}
@@ -236,7 +236,7 @@ spec:
           {{- end }}
   containers:
     - name: {{ .component }}
-      image: {{ .image }}
+      image: {{ .image | quote }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       args: {{ toJson .args }}
       env:
@@ -305,7 +305,7 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "audience-triggers.fullname" $root }}
+        name: {{ include "audience-triggers.fullname" $root | quote }}
     {{- if and $usesTemporal (include "audience-triggers.hasTemporalFiles" $root) }}
     {{- include "audience-triggers.temporalVolume" $root | nindent 4 }}
     {{- end }}
