@@ -62,7 +62,7 @@ export class Calling implements Upstream {
     const { lead, delivered, signal } = this.#options;
     let next = 0;
     while (next < triggers.length && !signal.aborted) {
-      if (this.accepted - delivered() >= lead) {
+      if (this.accepted - delivered() >= lead()) {
         await sleep(LOOK_MS);
         continue;
       }

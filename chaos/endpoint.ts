@@ -15,16 +15,22 @@ export class JobEndpoint {
   readonly #workers: Map<number, string>;
   readonly #half: Set<string>;
 
-  static async open(job: string, trouble: Pick<Trouble, 'answer' | 'isShy'>): Promise<JobEndpoint> {
+  static async open(
+    job: string,
+    trouble: Pick<Trouble, 'answer' | 'isShy'> & { readonly isBackAgain?: boolean },
+  ): Promise<JobEndpoint> {
     const workers = new Map<number, string>();
     const half = new Set<string>();
+    const accepted = new Set<string>();
     const receiver = await startRecorder({
       answer: (arrival, { headers }) => {
         workers.set(arrival.number, workerOf(headers));
         const elements = elementsOf(arrival);
         const deliveries = elements.map((element) => `${job} ${changeKey(changeIn(element))}`);
         if (deliveries.length > 1 && deliveries.some((delivery) => trouble.isShy(delivery))) return REFUSAL;
-        const answer = worst(deliveries.map((delivery) => trouble.answer(delivery)));
+        const isAgain = (delivery: string) => trouble.isBackAgain === true && accepted.has(delivery);
+        const answer = worst(deliveries.map((one) => trouble.answer(isAgain(one) ? `${one} again` : one)));
+        if (answer === 'half' || !isTrouble(answer)) for (const delivery of deliveries) accepted.add(delivery);
         if (answer === 'half') for (const { deliveryId } of elements) half.add(deliveryId ?? '');
         return answer;
       },
@@ -71,8 +77,11 @@ const REFUSAL: Answer = { status: 422 };
 
 /** The answer to a batch, where there would be one to each of its elements: the first that is no success, if there is one. */
 function worst(answers: readonly Answer[]): Answer {
-  const isTrouble = (answer: Answer) => typeof answer === 'string' || answer.status >= 300;
   return answers.find(isTrouble) ?? answers[0] ?? { status: 200 };
+}
+
+function isTrouble(answer: Answer): boolean {
+  return typeof answer === 'string' || answer.status >= 300;
 }
 
 function workerOf(headers: IncomingHttpHeaders): string {

@@ -61,7 +61,7 @@ function successesById(requests: readonly SeenRequest[]): Map<string, SeenReques
 }
 
 /** Whether its sender was killed before it can have written the row, or had given the request up. */
-function isExplained(
+export function isExplained(
   { worker, arrivedAtMs, endedAtMs = Infinity }: SeenRequest,
   kills: Incidents['kills'],
   requestTimeoutMs: number,

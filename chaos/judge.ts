@@ -27,6 +27,8 @@ export interface JobEvidence {
   readonly members: readonly Change[];
   /** In the order in which requests were complete. */
   readonly requests: readonly SeenRequest[];
+  /** Those of them that a replay sent, which are no repeats; absent: none. */
+  readonly resent?: ReadonlySet<SeenRequest> | undefined;
 }
 
 /** What was done to the system meanwhile. Times are epoch ms, of the clock that the requests have. */
@@ -95,17 +97,17 @@ export function judge(evidence: JobEvidence, incidents: Incidents): Verdict {
     outOfOrder: countOvertaken(evidence.live, successes, say),
     ...judgeCap(evidence, incidents, say),
     longestAbandonedMs: longestAbandoned(evidence.requests, incidents),
-    ...judgeRepeats(successes, incidents, say),
+    ...judgeRepeats(successes, evidence.resent, incidents, say),
     changedIds: countChangedIds(evidence.requests, say),
     unexpected: evidence.requests.filter((request) => !expected.has(changeKey(request))).length,
     violations,
   };
 }
 
-type Say = (text: string) => void;
+export type Say = (text: string) => void;
 
 /** For the sender the status line decides, so that a half answer of 200 is a success. */
-function isSuccess(answered: RecordedRequest['answered']): boolean {
+export function isSuccess(answered: RecordedRequest['answered']): boolean {
   return answered === 'half' || (typeof answered === 'number' && answered >= 200 && answered < 300);
 }
 
@@ -169,14 +171,19 @@ function longestAbandoned(requests: readonly SeenRequest[], { kills }: Incidents
   return longest;
 }
 
-function judgeRepeats(successes: readonly SeenRequest[], incidents: Incidents, say: Say) {
+function judgeRepeats(
+  successes: readonly SeenRequest[],
+  resent: JobEvidence['resent'],
+  incidents: Incidents,
+  say: Say,
+) {
   const last = new Map<string, SeenRequest>();
   let duplicates = 0;
   let unexplainedDuplicates = 0;
   for (const request of successes) {
     const before = last.get(request.deliveryId);
     last.set(request.deliveryId, request);
-    if (before === undefined) continue;
+    if (before === undefined || resent?.has(request) === true) continue;
     duplicates++;
     if (isExplained(before, incidents)) continue;
     unexplainedDuplicates++;
@@ -187,7 +194,7 @@ function judgeRepeats(successes: readonly SeenRequest[], incidents: Incidents, s
 }
 
 /** Whether the job may rightly not know of this success, so that it sends the same once more. */
-function isExplained(success: SeenRequest, { kills, outages, repeated, requestTimeoutMs }: Incidents): boolean {
+export function isExplained(success: SeenRequest, { kills, outages, repeated, requestTimeoutMs }: Incidents): boolean {
   const { arrivedAtMs, endedAtMs = Infinity } = success;
   const killedAtMs = kills.get(success.worker);
   return (

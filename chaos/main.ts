@@ -9,6 +9,7 @@ import type { LogVerdict } from './judge-log.ts';
 import { openLog } from './log-place.ts';
 import { DEFAULT_LIMITS, SHRUNK_LIMITS } from './limits.ts';
 import { optionsOf } from './options.ts';
+import type { ReplayVerdict } from './replay.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 import { ReleaseNotFound } from './release-build.ts';
 import { planUpgrade } from './upgrade.ts';
@@ -65,7 +66,7 @@ function sumOf(report: ChaosReport, figure: (verdict: Verdict) => number): numbe
 
 function figuresOf(report: ChaosReport) {
   const sum = (figure: (verdict: Verdict) => number) => sumOf(report, figure);
-  const logSum = (figure: (verdict: LogVerdict) => number) =>
+  const logSum = (figure: (verdict: LogVerdict & ReplayVerdict) => number) =>
     [...report.logVerdicts.values()].reduce((total, verdict) => total + figure(verdict), 0);
   const seconds = report.ms / 1000;
   // An older release cannot replay a run with a decision that a newer one has changed.
@@ -96,6 +97,11 @@ function figuresOf(report: ChaosReport) {
           unlogged: logSum(({ unlogged }) => unlogged),
           unexplainedUnlogged: logSum(({ unexplainedUnlogged }) => unexplainedUnlogged),
           inventedRows: logSum(({ invented }) => invented),
+          replayed: logSum(({ replayed }) => replayed),
+          replayLost: logSum(({ replayLost }) => replayLost),
+          replayOutOfOrder: logSum(({ replayOutOfOrder }) => replayOutOfOrder),
+          replayOutdated: logSum(({ replayOutdated }) => replayOutdated),
+          replayWrongLane: logSum(({ replayWrongLane }) => replayWrongLane),
         }),
     workerCrashes: report.crashes.length,
     apiCrashes: report.apiCrashes.length,
@@ -127,6 +133,10 @@ const MUST_BE_NONE = [
   'unexpected',
   'unexplainedUnlogged',
   'inventedRows',
+  'replayLost',
+  'replayOutOfOrder',
+  'replayOutdated',
+  'replayWrongLane',
   'missingKeepsakes',
   'workerCrashes',
   'apiCrashes',

@@ -24,7 +24,7 @@ export interface PushingOptions {
   /** Most triggers in one push. */
   readonly pushSize: number;
   /** Most triggers that may be accepted and not delivered yet. */
-  readonly lead: number;
+  readonly lead: () => number;
   readonly delivered: () => number;
   /** Ends it early: what is not accepted by then never is. */
   readonly signal: AbortSignal;
@@ -53,14 +53,15 @@ export class Pushing implements Upstream {
   async run(): Promise<void> {
     const { triggers, signal, lead, delivered } = this.#options;
     while (this.accepted < triggers.length && !signal.aborted) {
-      if (this.accepted - delivered() < lead) await this.#pushSome();
+      const most = lead();
+      if (this.accepted - delivered() < most) await this.#pushSome(most);
       else await sleep(LOOK_MS);
     }
   }
 
-  async #pushSome(): Promise<void> {
+  async #pushSome(most: number): Promise<void> {
     const { jobs, jobId, triggers, pushSize } = this.#options;
-    const some = triggers.slice(this.accepted, this.accepted + pushSize);
+    const some = triggers.slice(this.accepted, this.accepted + Math.min(pushSize, most));
     try {
       this.accepted += (await jobs.push(jobId, some, { patienceMs: PATIENCE_MS })).accepted;
     } catch (error) {

@@ -8,9 +8,10 @@ import { ApiFleet } from './api-fleet.ts';
 import { Calling } from './calling.ts';
 import { JobEndpoint } from './endpoint.ts';
 import { Faults } from './faults.ts';
-import { type Incidents, judge, type Verdict } from './judge.ts';
+import { type Incidents, type JobEvidence, judge, type Verdict } from './judge.ts';
 import { judgeLog, type LogVerdict } from './judge-log.ts';
 import type { StageLimits } from './limits.ts';
+import { judgeReplay, Replaying, type ReplayVerdict } from './replay.ts';
 import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
@@ -57,7 +58,7 @@ export interface ChaosOptions {
 export interface ChaosReport {
   readonly verdicts: ReadonlyMap<string, Verdict>;
   /** By job; empty without a delivery log. */
-  readonly logVerdicts: ReadonlyMap<string, LogVerdict>;
+  readonly logVerdicts: ReadonlyMap<string, LogVerdict & ReplayVerdict>;
   /** Live triggers and members, over all jobs. */
   readonly expected: number;
   /** Live triggers that were not accepted before the end. */
@@ -85,6 +86,8 @@ const CAPS = [4, 12, 40];
 /** The fourth job sends in batches. */
 const BATCHING = 3;
 const BATCH = { size: 10, afterMs: 200 };
+/** Most triggers that may wait while others are sent again. */
+const TRICKLE = 2;
 const PROGRESS_MS = 5_000;
 const LOOK_MS = 100;
 /** When so much is done, the second job's endpoint goes down: long enough for its breaker. */
@@ -99,6 +102,7 @@ interface Job {
   readonly endpoint: JobEndpoint;
   readonly trouble: Trouble;
   readonly upstream: Upstream;
+  readonly replaying: Replaying;
   readonly live: ReturnType<typeof changeOf>[];
   readonly members: ReturnType<typeof memberChange>[];
 }
@@ -166,6 +170,9 @@ async function play(
   const upstreams = Promise.all(jobs.map(({ upstream }) => upstream.run()));
   const upgrading =
     options.upgrade && runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress });
+  const { deliveryLog } = options;
+  const replays = Promise.all(deliveryLog ? jobs.map(({ replaying }) => replaying.run(stage.jobs, timeIsUp)) : []);
+  replays.catch(() => undefined); // Thrown below.
   upgrading?.catch(() => undefined); // Thrown below.
   let upgraded: Upgraded = { missingKeepsakes: 0, changedRuns: new Set() };
   faults.start();
@@ -180,6 +187,7 @@ async function play(
       await sleep(LOOK_MS);
     }
     await upstreams;
+    await replays;
     upgraded = (await upgrading) ?? upgraded;
     await faults.end();
     // What a job believes to be undelivered it will send again: wait for that, too.
@@ -189,9 +197,9 @@ async function play(
     await faults.end().catch(() => undefined);
   }
   options.onProgress(line());
-  const logVerdicts =
-    options.deliveryLog === undefined ? new Map() : await judgedLogs(options.deliveryLog, jobs, stage.fleet.kills);
-  return { ...report(stage, jobs, faults, startedAt, logVerdicts), upgraded };
+  const seen = jobs.map((job) => seenOf(job, stage, faults));
+  const logVerdicts = deliveryLog === undefined ? new Map<string, never>() : await judgedLogs(deliveryLog, seen);
+  return { ...report(stage, jobs, seen, faults, startedAt, logVerdicts), upgraded };
 }
 
 async function startJob(
@@ -199,7 +207,7 @@ async function startJob(
   endpoint: JobEndpoint,
   trouble: Trouble,
   i: number,
-  { triggers, jobs, seed, lead, inlineEvery, limits }: ChaosOptions,
+  { triggers, jobs, seed, lead, inlineEvery, limits, deliveryLog }: ChaosOptions,
   signal: AbortSignal,
 ): Promise<Job> {
   const jobId = `job-${i + 1}`;
@@ -219,29 +227,49 @@ async function startJob(
     { jobId },
   );
   if (backfilled) await stage.jobs.backfill(jobId, { audiences: [EVERYONE] });
-  const bringing = { jobId, triggers: own, lead, delivered: () => endpoint.delivered, signal };
+  const members = backfilled ? stage.people.map(({ user }) => memberChange(user)) : [];
+  const delivered = () => endpoint.delivered;
+  const replaying = new Replaying(jobId, i % 2 === 1, trouble, () => delivered() / (own.length + members.length));
+  // Some triggers are to come while others are sent again.
+  const most = deliveryLog === undefined ? lead : Math.ceil(Math.min(lead, share / 10));
+  const bringing = { jobId, triggers: own, lead: () => (replaying.isUnderWay ? TRICKLE : most), delivered, signal };
   const { apis } = stage;
   const upstream =
     apis === undefined
       ? new Pushing({ ...bringing, jobs: stage.jobs, pushSize: limits.pushSize })
       : new Calling({ ...bringing, apis, seed: seed * 1000 + i });
-  const members = backfilled ? stage.people.map(({ user }) => memberChange(user)) : [];
-  return { jobId, cap, endpoint, trouble, upstream, live: own.map(changeOf), members };
+  return { jobId, cap, endpoint, trouble, upstream, replaying, live: own.map(changeOf), members };
+}
+
+/** A job's evidence, and what was done to it. */
+interface Seen {
+  readonly job: Job;
+  readonly evidence: JobEvidence;
+  readonly incidents: Incidents;
+}
+
+function seenOf(job: Job, { fleet: { kills } }: Stage, { outages }: Faults): Seen {
+  const { cap, endpoint, upstream, members } = job;
+  const { repeated, told } = upstream;
+  return {
+    job,
+    evidence: { cap, live: told.map(changeOf), members, requests: endpoint.requests() },
+    incidents: { kills, outages, repeated, requestTimeoutMs: REQUEST_TIMEOUT_MS },
+  };
 }
 
 /** After all workers have had the time to write their last rows. */
-async function judgedLogs(
-  place: LogPlace,
-  jobs: readonly Job[],
-  kills: Incidents['kills'],
-): Promise<Map<string, LogVerdict>> {
+async function judgedLogs(place: LogPlace, seen: readonly Seen[]): Promise<Map<string, LogVerdict & ReplayVerdict>> {
   await sleep(LOG_WRITTEN_MS);
   const reader = openDeliveryReader(place, sealingWith([]));
-  const verdicts = new Map<string, LogVerdict>();
-  for (const { jobId, endpoint } of jobs) {
+  const verdicts = new Map<string, LogVerdict & ReplayVerdict>();
+  for (const { job, evidence, incidents } of seen) {
+    const { jobId, replaying } = job;
     const rows: DeliveryRow[] = [];
     for await (const page of reader.pages({ jobId })) rows.push(...page);
-    verdicts.set(jobId, judgeLog(endpoint.requests(), rows, { kills, requestTimeoutMs: REQUEST_TIMEOUT_MS }));
+    const log = judgeLog(evidence.requests, rows, incidents);
+    const replay = judgeReplay(evidence, rows, replaying.asked, incidents);
+    verdicts.set(jobId, { ...log, ...replay, violations: [...log.violations, ...replay.violations] });
   }
   await reader.close();
   return verdicts;
@@ -258,6 +286,7 @@ async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: Abort
 function report(
   { fleet, apis, folder }: StageWithApis,
   jobs: readonly Job[],
+  seen: readonly Seen[],
   faults: Faults,
   startedAt: number,
   logVerdicts: ChaosReport['logVerdicts'],
@@ -267,17 +296,9 @@ function report(
     jobs.flatMap(({ jobId, upstream }) => [...upstream.repeated].map((key) => `${jobId} ${key}`)),
   );
   const verdicts = new Map<string, Verdict>();
-  for (const { jobId, cap, endpoint, upstream, members } of jobs) {
-    const incidents: Incidents = {
-      kills: fleet.kills,
-      outages,
-      repeated: upstream.repeated,
-      requestTimeoutMs: REQUEST_TIMEOUT_MS,
-    };
-    verdicts.set(
-      jobId,
-      judge({ cap, live: upstream.told.map(changeOf), members, requests: endpoint.requests() }, incidents),
-    );
+  for (const { job, evidence, incidents } of seen) {
+    const { resent } = logVerdicts.get(job.jobId) ?? {};
+    verdicts.set(job.jobId, judge({ ...evidence, resent }, incidents));
   }
   const interruptions = new Map<string, number>();
   for (const { upstream } of jobs)

@@ -29,6 +29,8 @@ const THROTTLE: Answer = { status: 429, headers: { 'retry-after': '1' } };
 
 /** A seeded plan of what an endpoint answers: mostly 200, after a moment. */
 export class Trouble {
+  /** The endpoint is set to an earlier state: what it had accepted meets new trouble when it comes again. */
+  isBackAgain = false;
   readonly #seed: number;
   readonly #mostFailures: number;
   readonly #longestAnswerMs: number;
