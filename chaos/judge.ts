@@ -104,7 +104,7 @@ export function judge(evidence: JobEvidence, incidents: Incidents): Verdict {
   };
 }
 
-export type Say = (text: string) => void;
+type Say = (text: string) => void;
 
 /** For the sender the status line decides, so that a half answer of 200 is a success. */
 export function isSuccess(answered: RecordedRequest['answered']): boolean {

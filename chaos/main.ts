@@ -98,6 +98,7 @@ function figuresOf(report: ChaosReport) {
           unexplainedUnlogged: logSum(({ unexplainedUnlogged }) => unexplainedUnlogged),
           inventedRows: logSum(({ invented }) => invented),
           replayed: logSum(({ replayed }) => replayed),
+          leftOut: logSum(({ leftOut }) => leftOut),
           replayLost: logSum(({ replayLost }) => replayLost),
           replayOutOfOrder: logSum(({ replayOutOfOrder }) => replayOutOfOrder),
           replayOutdated: logSum(({ replayOutdated }) => replayOutdated),

@@ -59,17 +59,19 @@ export class Replaying {
 }
 
 export interface ReplayVerdict {
-  /** Successes that a replay sent, each delivery once. */
+  /** Deliveries that came again. */
   readonly replayed: number;
+  /** Those that were rightly left out, since their person was told something newer about the audience. */
+  readonly leftOut: number;
   /** Deliveries that were to be sent again, and were not. */
   readonly replayLost: number;
-  /** Those that came again after a younger one of their person. */
+  /** Live triggers that came again after a younger one of their person. */
   readonly replayOutOfOrder: number;
   /** Those that came again although their person had been told something newer about the audience, which was not sent again. */
   readonly replayOutdated: number;
   /** Rows of the lane `replay` for what was not to be sent again, and deliveries that came again without such a row and without a kill. */
   readonly replayWrongLane: number;
-  /** The requests of `replayed`. */
+  /** The requests by which they came again, but for those that a kill may explain. */
   readonly resent: ReadonlySet<SeenRequest>;
   readonly violations: readonly string[];
 }
@@ -117,13 +119,15 @@ export function judgeReplay(
   }
   const newerThan = (one: SeenRequest) =>
     (about.get(aboutOf(one)) ?? []).filter((other) => rankOf(other) > rankOf(one));
-  let [replayLost, replayOutOfOrder, replayOutdated, replayWrongLane] = [0, 0, 0, 0];
+  let [leftOut, replayLost, replayOutOfOrder, replayOutdated, replayWrongLane] = [0, 0, 0, 0, 0];
   const isDue = (id: string) => isMeant(id) && !wasTold(id, untilMs, Infinity);
   for (const [id, one] of last) {
-    if (cameAgain.has(id) || !isDue(id)) continue;
-    if (!newerThan(one).every((newer) => !onlyLast && isDue(newer.deliveryId))) continue;
-    replayLost++;
-    say(`not sent again: ${changeKey(one)}`);
+    if (cameAgain.has(id) || !isMeant(id)) continue;
+    if (!isDue(id) || !newerThan(one).every((newer) => !onlyLast && isDue(newer.deliveryId))) leftOut++;
+    else {
+      replayLost++;
+      say(`not sent again: ${changeKey(one)}`);
+    }
   }
   const youngest = new Map<string, number>();
   for (const [id, one] of sure) {
@@ -132,10 +136,12 @@ export function judgeReplay(
       replayOutdated++;
       say(`sent again after ${newer.what}: ${changeKey(one)}`);
     }
-    if (rankOf(one) < (youngest.get(one.person) ?? -1)) {
+    const place = rankOf(one);
+    if (place > (youngest.get(one.person) ?? -1)) youngest.set(one.person, place);
+    else if (place >= 0) {
       replayOutOfOrder++;
       say(`sent again too late: ${changeKey(one)}`);
-    } else youngest.set(one.person, rankOf(one));
+    }
     if (again.has(id) || mayLackItsRow(one, incidents.kills, incidents.requestTimeoutMs)) continue;
     replayWrongLane++;
     say(`sent again, and not by a replay: ${changeKey(one)}`);
@@ -146,7 +152,7 @@ export function judgeReplay(
     say(`sent by a replay: ${id}`);
   }
   const resent = new Set(sure.values());
-  const figures = { replayLost, replayOutOfOrder, replayOutdated, replayWrongLane };
+  const figures = { leftOut, replayLost, replayOutOfOrder, replayOutdated, replayWrongLane };
   return { replayed: cameAgain.size, ...figures, resent, violations };
 }
 
