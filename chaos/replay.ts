@@ -114,7 +114,7 @@ export function judgeReplay(
     else if (arrivedAtMs >= askedAtMs && isMeant(id)) {
       cameAgain.add(id);
       // What a kill explains may have been sent again for its sake.
-      if (!sure.has(id) && !isExplained(before, incidents)) sure.set(id, success);
+      if (!isExplained(before, incidents)) sure.set(id, success);
     }
   }
   const newerThan = (one: SeenRequest) =>

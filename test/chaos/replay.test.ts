@@ -73,6 +73,10 @@ describe('the judge of a replay', () => {
       violations: ['not sent again: ada vip enter 1'],
     });
     expect(judged([...TOLD, ...AGAIN.slice(0, 2)])).toMatchObject({ replayed: 2, replayLost: 2 });
+    // A repeat before it was asked for, or after the window.
+    const withoutBob = AGAIN.toSpliced(2, 1);
+    expect(judged([...TOLD, '1350 bob vip 3', ...withoutBob])).toMatchObject({ replayLost: 1 });
+    expect(judged([...TOLD, '2100 bob vip 3', ...withoutBob])).toMatchObject({ replayLost: 0, leftOut: 1 });
     expect(judged(TOLD, { sinceMs: 1350 })).toMatchObject({ replayLost: 1 });
     expect(judged(TOLD, { untilMs: 1150 })).toMatchObject({ replayLost: 0 });
   });
@@ -106,6 +110,9 @@ describe('the judge of a replay', () => {
   test('finds what was overtaken by a younger one of the person', () => {
     const swapped = ['3100 ada news 2', '3200 ada vip 1', ...AGAIN.slice(2)];
     expect(judged([...TOLD, ...swapped])).toMatchObject({ replayLost: 0, replayOutOfOrder: 1 });
+    // A kill may have brought them, too.
+    const incidents = { kills: new Map([['w1', 3500]]) };
+    expect(judged([...TOLD, ...swapped], { incidents })).toMatchObject({ replayLost: 0, replayOutOfOrder: 0 });
     // Members of a backfill have no order.
     const member = ['1500 ada everyone 0', '3150 ada everyone 0'];
     expect(judged([...TOLD, ...AGAIN, ...member].toSorted())).toMatchObject({ ...CLEAN, replayed: 5 });
@@ -115,7 +122,7 @@ describe('the judge of a replay', () => {
     const rows = (all: DeliveryRow[]): DeliveryRow[] =>
       all.filter(({ deliveryId, lane }) => deliveryId !== 'bob vip 3' || lane === 'live');
     expect(judged([...TOLD, ...AGAIN], { rows })).toMatchObject({ replayWrongLane: 1 });
-    const incidents = { kills: new Map([['w1', 3500]]) };
+    const incidents = { kills: new Map([['w1', 5000]]) };
     expect(judged([...TOLD, ...AGAIN], { rows, incidents })).toMatchObject({ replayWrongLane: 0 });
     expect(judged([...TOLD, ...AGAIN, '3500 cay vip 5'])).toMatchObject({ replayWrongLane: 1 });
   });
