@@ -1,6 +1,6 @@
-import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, log, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import type { JobStatus, RecoveryPart } from '../contract/job-status.ts';
-import { admitArrival, tidyMemory } from '../domain/job/arriving.ts';
+import { admitArrival, remembersBeforeReplay, tidyMemory } from '../domain/job/arriving.ts';
 import { sendsNothing } from '../domain/job/dispatching.ts';
 import { nextStep } from '../domain/job/deciding.ts';
 import type { Step } from '../domain/job/steps.ts';
@@ -24,6 +24,8 @@ import { beginNewJob } from './job-preparation.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { historyQuery, personQuery, recoveryQuery, revisionQuery, settingsQuery, trendQuery } from './messages.ts';
 
+/** Since 0.2.0: a page of a replay is news up to when it was read, whatever the source's lag (`arriving.ts`). */
+const REPLAY_TRUSTS_LOG = 'replay-trusts-log';
 /** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;
 /** More turns than any activation needs: with more, something is wrong, and yielding keeps the worker alive. */
@@ -147,7 +149,9 @@ class JobRun {
       if (arrival === undefined) break;
       this.#arrivals++;
       this.#admitted++;
-      const refusal = admitArrival(this.#state, arrival, now);
+      // Asked only where it matters: a run with this marker cannot go back to a release before 0.2.0.
+      const trustsLog = arrival.kind === 'page' && remembersBeforeReplay(this.#state) && patched(REPLAY_TRUSTS_LOG);
+      const refusal = admitArrival(this.#state, arrival, now, trustsLog);
       if (refusal !== undefined && this.#state.counters.rejected <= LOGGED_REJECTS)
         log.warn('rejected what was signalled', { reason: refusal });
     }

@@ -27,8 +27,17 @@ const REASON_LENGTH = 200;
  */
 const CLOCK_MARGIN_MS = 10_000;
 
-/** Takes in a signal. Returns why it was rejected, if it was. */
-export function admitArrival(state: DispatcherState, arrival: Arrival, now: number): string | undefined {
+/**
+ * Takes in a signal. Returns why it was rejected, if it was.
+ *
+ * @param trustsLog for a page of a replay: what came before the replay began leaves nothing out.
+ */
+export function admitArrival(
+  state: DispatcherState,
+  arrival: Arrival,
+  now: number,
+  trustsLog: boolean,
+): string | undefined {
   const unreadable = 'raw' in arrival ? undecodableReason(arrival.raw) : undefined;
   if (unreadable !== undefined) return reject(state, `a payload that cannot be read: ${unreadable}`, now);
   switch (arrival.kind) {
@@ -37,7 +46,7 @@ export function admitArrival(state: DispatcherState, arrival: Arrival, now: numb
     case 'redelivery':
       return admitRedelivery(state, arrival.raw, now);
     case 'page':
-      return admitPage(state, arrival.raw, now);
+      return admitPage(state, arrival.raw, now, trustsLog);
     case 'permits':
       return returnPermits(state, arrival.raw, now);
     case 'unknown':
@@ -222,15 +231,27 @@ function reject(state: DispatcherState, reason: string, now: number): string {
   return kept;
 }
 
+/**
+ * Whether a job remembers arrivals from before its replay began, or for its source's lag. They say nothing about a page of the replay: what
+ * was told by then is in the delivery log, and what was not is waiting.
+ */
+export function remembersBeforeReplay({ backfill, arrived, job }: DispatcherState): boolean {
+  return backfill?.beganAt !== undefined && (job.sourceLagMs > 0 || arrived.oldestAt < backfill.beganAt);
+}
+
 /** Takes in a page of a backfill. */
-export function admitPage(state: DispatcherState, raw: unknown, now: number): string | undefined {
+export function admitPage(state: DispatcherState, raw: unknown, now: number, trustsLog: boolean): string | undefined {
   if (!isMemberPage(raw)) return reject(state, 'a "page" signal that does not hold a page of members', now);
   const { backfill, arrived, job } = state;
   if (raw.subscriptionId !== job.subscriptionId || backfill?.isOf(raw.n) !== true) {
     state.unwantedPage = { n: raw.n, number: raw.number };
     return undefined;
   }
-  const since = raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
+  const { beganAt } = backfill;
+  const since =
+    trustsLog && beganAt !== undefined
+      ? Math.max(beganAt, raw.readAt - CLOCK_MARGIN_MS)
+      : raw.readAt - job.sourceLagMs - CLOCK_MARGIN_MS;
   // An edit removed the audience: its members are no longer sent.
   const isFormer = (audience: string) => !job.audiences.some(({ id }) => id === audience);
   // A source may list somebody on two pages: people who are already being sent are not sent again. A replay is older news than

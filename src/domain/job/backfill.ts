@@ -19,6 +19,8 @@ export interface CarriedBackfill extends SentInstead {
   readonly n: number;
   readonly audiences: readonly string[];
   readonly at: string;
+  /** With a replay: epoch ms at which it began; absent: it began before 0.2.0. */
+  readonly beganAt?: number;
   readonly state: BackfillStatus['state'];
   /** True once the child workflow was started. */
   readonly started: boolean;
@@ -66,6 +68,8 @@ export class BackfillIntake {
   readonly instead: SentInstead;
   /** The `at` of all its triggers, but for those of a replay. */
   readonly at: string;
+  /** See `CarriedBackfill`. */
+  readonly beganAt: number | undefined;
   readonly pace: BackfillPace;
   started: boolean;
   heardAt: number;
@@ -89,6 +93,7 @@ export class BackfillIntake {
     this.audiences = carried.audiences;
     this.instead = definedOf({ difference: carried.difference, replay: carried.replay });
     this.at = carried.at;
+    this.beganAt = carried.beganAt;
     this.started = carried.started;
     this.heardAt = carried.heardAt;
     this.#state = carried.state;
@@ -122,6 +127,7 @@ export class BackfillIntake {
       audiences: request.audiences,
       ...instead,
       at: request.at,
+      ...(instead?.replay === undefined ? {} : { beganAt: now }),
       state: 'running',
       started: false,
       nextPage: 1,
@@ -353,6 +359,7 @@ export class BackfillIntake {
       audiences: this.audiences,
       ...this.instead,
       at: this.at,
+      ...(this.beganAt === undefined ? {} : { beganAt: this.beganAt }),
       state: this.#state,
       started: this.started,
       nextPage: this.#nextPage,

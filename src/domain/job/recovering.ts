@@ -65,7 +65,7 @@ export function recoverJob(
   for (const { arrival, at } of arrivals) {
     // A page is read again, or sent again by the child; permits belonged to slices that are over. A dead letter that was not taken still
     // has its trigger, and may have been discarded since.
-    if (RECOVERED.has(arrival.kind)) admitArrival(state, arrival, at);
+    if (RECOVERED.has(arrival.kind)) admitArrival(state, arrival, at, false);
   }
   if (backfillGone) state.backfill?.restart();
   if (by !== undefined) note(state, { action: 'recover' }, by, now);

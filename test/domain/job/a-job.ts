@@ -6,7 +6,13 @@ import type { JobStatus } from '../../../src/contract/job-status.ts';
 import type { JobDefinition } from '../../../src/contract/export-job.ts';
 import type { FailedAttempt, SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
-import { admit, admitPage, admitRedelivery, answersGone } from '../../../src/domain/job/arriving.ts';
+import {
+  admit,
+  admitPage,
+  admitRedelivery,
+  answersGone,
+  remembersBeforeReplay,
+} from '../../../src/domain/job/arriving.ts';
 import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
 import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
@@ -219,7 +225,7 @@ export class AJob {
     const { subscriptionId } = this.state.job;
     const n = this.state.backfill?.n ?? 0;
     const page = { subscriptionId, n, number, audience: A, readAt: this.now, ids, last: true, ...more };
-    admitPage(this.state, page, this.now);
+    admitPage(this.state, page, this.now, remembersBeforeReplay(this.state));
   }
 
   get status(): JobStatus {

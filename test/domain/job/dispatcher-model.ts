@@ -3,7 +3,14 @@ import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contra
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
-import { admit, admitPage, admitRedelivery, answersGone, tidyMemory } from '../../../src/domain/job/arriving.ts';
+import {
+  admit,
+  admitPage,
+  remembersBeforeReplay,
+  admitRedelivery,
+  answersGone,
+  tidyMemory,
+} from '../../../src/domain/job/arriving.ts';
 import { sendsNothing } from '../../../src/domain/job/dispatching.ts';
 import { nextStep } from '../../../src/domain/job/deciding.ts';
 import type { Step } from '../../../src/domain/job/steps.ts';
@@ -468,7 +475,7 @@ export class DispatcherWorld {
     this.#child?.latePageComes();
     beginBackfill(this.state, [A], this.now, how);
     const isIn = (user: string) => this.membership.get(`${user} ${A}`) === true;
-    const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now);
+    const deliver = (page: MemberPage) => void admitPage(this.state, page, this.now, remembersBeforeReplay(this.state));
     const ofBackfill = { subscriptionId: this.state.job.subscriptionId, n: this.state.backfill?.n ?? 0, audience: A };
     this.#child = new ModelChild(ofBackfill, people, { isIn, deliver }, how.instead?.difference !== undefined);
   }

@@ -57,6 +57,22 @@ test('what was just delivered is told again: it is no repeat', () => {
   expect(replaying(job, '1 enter a').sendAll()).toEqual(['1 enter a']);
 });
 
+test('a source that lags, or a backfill just before, leaves nothing out that was told before the replay', () => {
+  for (const sourceLagMs of [0, 300_000]) {
+    const job = new AJob(1, { sourceLagMs });
+    // It remembers who arrives meanwhile.
+    if (sourceLagMs === 0) job.backfill(['2'], { last: false });
+    job.signal('1');
+    if (sourceLagMs === 0) job.page(2, []);
+    job.sendAll();
+    job.now += 1_000;
+    beginReplay(job).signal('2', 'exit');
+    job.page(1, [], told('1 enter a', '2 enter a'));
+    job.nextRun();
+    expect(job.sendAll()).toEqual(['2 exit a', '1 enter a']);
+  }
+});
+
 test('a repeat of an old trigger that comes during a replay is no news', () => {
   const job = new AJob(1);
   const at = '2025-12-31T00:00:00.000000000+00:00';

@@ -22,6 +22,12 @@ export class RecentMemory {
     return this.#carried.size + this.#recent.size;
   }
 
+  /** When the oldest of them came last, epoch ms. */
+  get oldestAt(): number {
+    const [oldest = Infinity] = this.#carried.size > 0 ? this.#carried.values() : this.#recent.values();
+    return oldest;
+  }
+
   /** Texts that came up to this epoch ms may have been forgotten. */
   get forgottenUntil(): number {
     return this.#forgottenUntil;
