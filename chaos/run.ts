@@ -223,6 +223,8 @@ async function startJob(
       authorization: 'chaos',
       parallelRequestCount: cap,
       batch: i === BATCHING ? BATCH : null,
+      // What is sent again takes some 15 s, in which newer things happen.
+      backfillPerSecond: deliveryLog === undefined ? null : Math.ceil(share / 50),
     },
     { jobId },
   );

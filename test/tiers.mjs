@@ -142,6 +142,7 @@ export const TIERS = {
     'sources/postgres-trouble',
     'workflows/record-carried-states',
     'workflows/record-lost-slices',
+    'workflows/record-replay',
     'workflows/replay-beside-jobs',
   ],
 };
