@@ -24,7 +24,7 @@ import { beginNewJob } from './job-preparation.ts';
 import { continueAsNewOnCurrentBuild, isNextRunWanted } from './next-run.ts';
 import { historyQuery, personQuery, recoveryQuery, revisionQuery, settingsQuery, trendQuery } from './messages.ts';
 
-/** Since 0.2.0: a page of a replay is news up to when it was read, whatever the source's lag (`arriving.ts`). */
+/** Since 0.2.0: what came before a replay began leaves nothing out of it (`arriving.ts`). */
 const REPLAY_TRUSTS_LOG = 'replay-trusts-log';
 /** An activation has five seconds; this many triggers take a fraction of a second. */
 const ARRIVALS_PER_ACTIVATION = 20_000;

@@ -232,11 +232,11 @@ function reject(state: DispatcherState, reason: string, now: number): string {
 }
 
 /**
- * Whether a job remembers arrivals from before its replay began, or for its source's lag. They say nothing about a page of the replay: what
- * was told by then is in the delivery log, and what was not is waiting.
+ * Whether a job remembers arrivals from before its replay began. They say nothing about a page of the replay: what was told by then is in
+ * the delivery log, and the rest is waiting.
  */
-export function remembersBeforeReplay({ backfill, arrived, job }: DispatcherState): boolean {
-  return backfill?.beganAt !== undefined && (job.sourceLagMs > 0 || arrived.oldestAt < backfill.beganAt);
+export function remembersBeforeReplay({ backfill, arrived }: DispatcherState): boolean {
+  return backfill?.beganAt !== undefined && arrived.oldestAt < backfill.beganAt;
 }
 
 /** Takes in a page of a backfill. */
