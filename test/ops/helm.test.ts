@@ -332,11 +332,11 @@ testWithHelm('nothing of the setup stays once it is done, and a quota of the nam
   expect(podsOf(hooks)[0]?.container).toMatchObject({ resources });
 });
 
-testWithHelm('a setup that fails says why, and is gone the next day', () => {
+testWithHelm('a setup that fails three times says why, and is gone the next day', () => {
   const job = rendered([`${folder}/small.yaml`]).find(({ kind }) => kind === 'Job');
   expect(job).toMatchObject({
     metadata: { annotations: { 'helm.sh/hook-output-log-policy': 'hook-failed' } },
-    spec: { ttlSecondsAfterFinished: 86_400 },
+    spec: { ttlSecondsAfterFinished: 86_400, backoffLimit: 2 },
   });
 });
 

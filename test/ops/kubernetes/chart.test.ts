@@ -133,6 +133,19 @@ testInCluster.each(readdirSync(join(root, EXAMPLES)))(
 );
 
 testInCluster(
+  'where Temporal cannot be set up, Helm says why, and installs nothing else',
+  async () => {
+    await apply(namespace('examples', { restricted: true }));
+    const install = helmWith(`install refused ${CHART} --namespace examples --values ${EXAMPLES}/small.yaml`, {
+      temporal: { namespace: 'nowhere' },
+    });
+    await expect(install).rejects.toThrow(/Namespace not found: 'nowhere'/);
+    expect(await kubectl('get deployments,networkpolicies --namespace examples --output name')).toBe('');
+  },
+  ROLLOUT_MS,
+);
+
+testInCluster(
   'an installation of small.yaml sets Temporal up, leaves nothing of that, and delivers what is triggered outside',
   async () => {
     const folder = tempFolder();
@@ -212,6 +225,23 @@ testInCluster(
     expect((await workers()).map(({ metadata }) => metadata.name)).toEqual(expect.arrayContaining(before));
     await arrivalsOf([await push()]);
     await helmOf(`rollback triggers ${SMALL} --wait --timeout 4m`);
+  },
+  ROLLOUT_MS,
+);
+
+testInCluster(
+  'a rollback takes back what a failed upgrade has added, also where its pods wait for a Secret',
+  async () => {
+    const variables = async () => await kubectl(`${SMALL} get ${WORKER} --output jsonpath={..env[*].name}`);
+    const upgrade = helmWith(
+      `upgrade triggers ${CHART} ${SMALL} --values ${EXAMPLES}/small.yaml --wait --timeout 10s`,
+      { ...MORE, payloadKeys: { secret: 'nowhere', key: 'keys' } },
+    );
+    await expect(upgrade).rejects.toThrow(/deadline|timed out/);
+    expect(await variables()).toContain('TRIGGERS_PAYLOAD_KEYS');
+    await helmOf(`rollback triggers ${SMALL} --wait --timeout 4m`);
+    expect(await variables()).not.toContain('TRIGGERS_PAYLOAD_KEYS');
+    await arrivalsOf([await push()]);
   },
   ROLLOUT_MS,
 );
