@@ -89,7 +89,7 @@ export function plainSecrets(value: unknown, path: readonly string[] = [], isSec
   }
   if (Array.isArray(value)) return value.flatMap((one, at) => plainSecrets(one, [...path, String(at)], isSecret));
   if (!isRecord(value)) return [];
-  const isByName = path.at(-1) === 'headers' || path.at(-1) === 'queryParameters';
+  const isByName = /^(?:headers|parameters|queryParameters)$/.test(path.at(-1) ?? '');
   return Object.entries(value).flatMap(([name, one]) => {
     // Beside a `name`, it is a secret that an ingest must be shown; elsewhere it is a path.
     const isShown = name === 'value' && 'name' in value;

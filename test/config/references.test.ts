@@ -140,4 +140,7 @@ test('secrets that stand in a configuration are named by their settings, and ref
     'payloadKeys.0',
   ]);
   expect(plainSecrets({ url: 'postgres://app:$3cret@db/crm' })).toEqual(['url']);
+  expect(plainSecrets({ oauth2: { parameters: { audience: 'a', client_assertion_key: 's3cret' } } })).toEqual([
+    'oauth2.parameters.client_assertion_key',
+  ]);
 });

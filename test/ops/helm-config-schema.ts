@@ -135,7 +135,7 @@ function eachOf(properties: Readonly<Record<string, unknown>>): object {
       // Of an API key: somebody may give the key in its place.
       if (name === 'hash' && isRecord(schema)) return [name, { type: 'string', ...unprinted(schema['pattern']) }];
       if (URLS.has(name)) return [name, { ...(isRecord(loose) ? loose : {}), ...WITHOUT_SECRET }];
-      const isPerhapsSecret = name === 'headers' && secret === undefined;
+      const isPerhapsSecret = /^(?:headers|parameters)$/.test(name) && secret === undefined;
       return [name, isPerhapsSecret && isRecord(loose) ? { ...loose, patternProperties: named } : loose];
     }),
   );

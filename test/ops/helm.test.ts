@@ -501,6 +501,8 @@ const withWorker = (worker: object) => ({ ...LEAST, worker: { ...(LEAST['worker'
 const KEYS = { apiKeys: { a: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } } };
 const INGRESS = { enabled: true, host: 'a.example.com', tlsSecret: 'tls' };
 const CRM = { origins: ['https://crm.example.com'] };
+const OAUTH = { tokenUrl: 'https://crm.example.com/token', clientId: 'a', clientSecret: '${env:A}' };
+const OF_A = { secrets: { env: { A: { secret: 'a', key: 'b' } } } };
 const SERVICE = { kind: 'http', audiences: [{ id: 'a', slug: 'a' }], members: { url: '/a?after={cursor}' } };
 
 testWithHelm.each<[what: string, values: object, says: RegExp]>([
@@ -543,6 +545,11 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     withConfig({ authorizations: { crm: { ...CRM, [part]: { 'x-pin': 'canary' } } } }),
     new RegExp(`${part}/x-pin`),
   ]),
+  [
+    'a secret among the parameters of a token request, by its name',
+    withConfig({ authorizations: { crm: { ...CRM, oauth2: { ...OAUTH, parameters: { password: 'canary' } } } } }, OF_A),
+    /parameters\/password/,
+  ],
   [
     'a secret before a reference',
     withConfig({ authorizations: { crm: { ...CRM, bearer: 'canary ${env:A}' } } }),
@@ -807,6 +814,12 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
       { secrets: { env: { A: { secret: 'a', key: 'b' } } } },
     ),
     withConfig({ payloadKeys: ['2026-11:${env:A}'] }, { secrets: { env: { A: { secret: 'a', key: 'b' } } } }),
+    withConfig(
+      {
+        authorizations: { crm: { ...CRM, oauth2: { ...OAUTH, parameters: { audience: 'a', password: '${env:A}' } } } },
+      },
+      OF_A,
+    ),
     withConfig({ alerts: { url: 'https://alerts.example' } }),
     ...['', 'https://chat.example/', 'https://chat.example:8443/services/'].map((before) =>
       withConfig(
