@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { type Client, type QueryDefinition, QueryNotRegisteredError, type WorkflowHandle } from '@temporalio/client';
+import type { Client, QueryDefinition, WorkflowHandle } from '@temporalio/client';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
-import { EVENTS_AHEAD } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
@@ -79,14 +78,10 @@ export async function ask<T, Args extends unknown[] = []>(
         const { taskQueue } = await handle.describe();
         const trouble = await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
         if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
-      } else if (!(isTransient(error) || isAhead(error)) || Date.now() > deadline) throw error;
+      } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
     }
   }
-}
-
-function isAhead(error: unknown): boolean {
-  return error instanceof QueryNotRegisteredError && error.message === EVENTS_AHEAD;
 }
 
 /** How often, in ms, to check whether the workflow has a new run. */

@@ -28,9 +28,6 @@ export function undecodableReason(value: unknown): string | undefined {
   return typeof value.undecodablePayload === 'string' ? value.undecodablePayload : undefined;
 }
 
-/** The whole text of an error about a query (`workflows/query-guard.ts`): the SDK hands on no code. It is asked again. */
-export const EVENTS_AHEAD = 'The workflow has events with which no workflow task has begun yet.';
-
 /** Why the first of these that needs a key that is not here could not be read; undefined when none does. */
 export function missingKeyReason(values: readonly unknown[]): string | undefined {
   const missing = values.find((value) => isMissing(value));

@@ -53,11 +53,11 @@ export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>
 > {
   const workflowsPath = beside('../workflows/index');
-  const guards = ['payload-guard', 'query-guard'].map((name) => beside(`../workflows/${name}`));
+  const guard = beside('../workflows/payload-guard');
   return {
     workflowsPath,
-    preloadModules: [workflowsPath, ...guards],
-    workflowInterceptorModules: guards,
+    preloadModules: [workflowsPath, guard],
+    workflowInterceptorModules: [guard],
     payloadConverterPath,
   };
 }
