@@ -1,5 +1,5 @@
 import type { DeliveryRow } from '../src/contract/delivery.ts';
-import type { Incidents, SeenRequest } from './judge.ts';
+import { type Incidents, isSuccess, type SeenRequest } from './judge.ts';
 
 /** How the delivery log and the endpoints' ledgers agree. */
 export interface LogVerdict {
@@ -34,7 +34,7 @@ export function judgeLog(
     const missing = successes.length - (logged.get(deliveryId) ?? 0);
     if (missing <= 0) continue;
     unlogged += missing;
-    const explained = successes.filter((success) => isExplained(success, kills, requestTimeoutMs)).length;
+    const explained = successes.filter((success) => mayLackItsRow(success, kills, requestTimeoutMs)).length;
     if (missing <= explained) continue;
     unexplainedUnlogged += missing - explained;
     say(`no row: ${deliveryId}, by ${successes.map(({ worker }) => worker).join(' and ')}`);
@@ -53,15 +53,14 @@ function successesById(requests: readonly SeenRequest[]): Map<string, SeenReques
   const byId = new Map<string, SeenRequest[]>();
   for (const request of requests) {
     const { answered, deliveryId } = request;
-    // Of a half answer, the status line decides.
-    if (answered !== 'half' && !(typeof answered === 'number' && answered >= 200 && answered < 300)) continue;
+    if (!isSuccess(answered)) continue;
     byId.set(deliveryId, [...(byId.get(deliveryId) ?? []), request]);
   }
   return byId;
 }
 
 /** Whether its sender was killed before it can have written the row, or had given the request up. */
-export function isExplained(
+export function mayLackItsRow(
   { worker, arrivedAtMs, endedAtMs = Infinity }: SeenRequest,
   kills: Incidents['kills'],
   requestTimeoutMs: number,

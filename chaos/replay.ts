@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExportJobs, FoundTold } from '../src/client/export-jobs.ts';
 import type { DeliveryRow } from '../src/contract/delivery.ts';
 import { changeKey, type Incidents, isExplained, isSuccess, type JobEvidence, type SeenRequest } from './judge.ts';
-import { isExplained as mayLackItsRow } from './judge-log.ts';
+import { mayLackItsRow } from './judge-log.ts';
 import type { Trouble } from './trouble.ts';
 
 /** What a job was asked to tell again. Times are epoch ms. */

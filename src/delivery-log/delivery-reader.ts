@@ -24,7 +24,7 @@ import {
 } from './delivery-query.ts';
 import { gapOf, gapsQuery } from './log-gaps.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
-import { statsOf, statsQuery, SUMMED_UNTIL, windowOf } from './stats.ts';
+import { isByDays, statsOf, statsQuery, SUMMED_UNTIL, windowOf } from './stats.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
 
 /** The first part of time that is searched. */
@@ -164,7 +164,7 @@ export class DeliveryReader implements ToldLog {
   async stats(asked: StatsQuery): Promise<DeliveryStats> {
     const window = windowOf(asked);
     const now = Date.now();
-    const [last] = await this.#sql.query(SUMMED_UNTIL);
+    const [last] = isByDays(window) ? await this.#sql.query(SUMMED_UNTIL) : [];
     const summed = Number(last?.['summed'] ?? 0);
     const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now, summed));
     // For one job, the steps say all.

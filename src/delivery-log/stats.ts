@@ -24,13 +24,18 @@ export function windowOf({ since, until, stepSeconds }: StatsQuery): StatsWindow
   return { from: Math.floor(Date.parse(since) / 1000 / step) * step, to, step };
 }
 
+/** Whether its counts are those of whole days, which may be read from their sums. */
+export function isByDays({ step }: StatsWindow): boolean {
+  return step % DAYS.seconds === 0;
+}
+
 /** The statement that says until when days are summed up, in epoch seconds. A log that only 0.1.0 has written has no such sums. */
 export const SUMMED_UNTIL: SqlQuery = {
   text: `SELECT max(began) + ${DAYS.seconds} AS summed FROM ${DAYS.table}`,
   values: [],
 };
 
-/** The statement that counts attempts by step or by job, outcome and duration. @param summed the answer of `SUMMED_UNTIL`. */
+/** The statement that counts attempts by step or by job, outcome and duration. @param summed the answer of `SUMMED_UNTIL`, for a window by days. */
 export function statsQuery(
   { jobId, onlyJobs }: StatsQuery,
   window: StatsWindow,
@@ -50,7 +55,7 @@ WHERE ${[...conditions, `began >= ${value(since)}`, `began < ${value(until)}`].j
   // Only the hours say enough of the last days, and of one that is not wanted whole.
   const lastDay = Math.min(summed, firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
   const rows =
-    step % DAYS.seconds === 0 && from < lastDay
+    isByDays(window) && from < lastDay
       ? `${rowsOf(DAYS.table, from, lastDay)} UNION ALL ${rowsOf(HOURS.table, lastDay, to)}`
       : rowsOf((isInHours ? HOURS : MINUTES).table, from, to);
   return {

@@ -14,7 +14,7 @@ export function tellDeed(n: number, deed: Omit<LoggedDeed, 'at'> & Partial<Logge
 /** For so long, in ms, it counts who said to be asking: the request may never come. */
 const ASKER_MS = 10_000;
 
-/** Who asks a dead letter or a watch. */
+/** Remembers the last asker of a dead letter or a watch, until its request comes. */
 export class Asker {
   #by = UNKNOWN;
   #until = 0;
