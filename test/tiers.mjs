@@ -92,6 +92,7 @@ export const TIERS = {
     'e2e/canary',
     'e2e/chaos',
     'e2e/cli-worker',
+    'e2e/cold-query',
     'e2e/console',
     'e2e/console-deliveries',
     'e2e/console-mishaps',

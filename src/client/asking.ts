@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import type { Client, QueryDefinition, WorkflowHandle } from '@temporalio/client';
+import { type Client, type QueryDefinition, QueryNotRegisteredError, type WorkflowHandle } from '@temporalio/client';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
+import { ENDED_RUN, EVENTS_AHEAD } from '../workflows/messages.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
+import { isOpen } from './executions.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
 
 // The client says of each command whether it was done or not. A command is therefore sent in two steps. First a query to the same workflow (`ask`):
@@ -52,7 +54,7 @@ const WORKFLOW_TASK_QUEUE = 1;
 
 /**
  * Queries a workflow, also one that has ended.
- * @param options.runId default: its last run
+ * @param options.endedRunId a run that has ended; default: the workflow's last run
  * @throws NoWorker; the SDK's WorkflowNotFoundError
  */
 export async function ask<T, Args extends unknown[] = []>(
@@ -62,15 +64,16 @@ export async function ask<T, Args extends unknown[] = []>(
   {
     args,
     answerMs = ANSWER_MS,
-    runId,
-  }: { readonly args?: Args; readonly answerMs?: number; readonly runId?: string } = {},
+    endedRunId,
+  }: { readonly args?: Args; readonly answerMs?: number; readonly endedRunId?: string } = {},
 ): Promise<T> {
-  const handle = client.workflow.getHandle(workflowId, runId);
   const deadline = Date.now() + answerMs;
-  for (;;) {
+  for (let ended = endedRunId; ;) {
+    const handle = client.workflow.getHandle(workflowId, ended);
+    const name = ended === undefined ? query.name : query.name + ENDED_RUN;
     try {
       return await client.withDeadline(deadline, () =>
-        askRunNow(client, handle, () => handle.query<T, Args>(query, ...((args ?? []) as Args))),
+        askRunNow(client, handle, () => handle.query<T, Args>(name, ...((args ?? []) as Args))),
       );
     } catch (error) {
       // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
@@ -78,10 +81,18 @@ export async function ask<T, Args extends unknown[] = []>(
         const { taskQueue } = await handle.describe();
         const trouble = await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
         if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
+      } else if (isRefused(error, ended)) {
+        const last = await handle.describe();
+        ended = ended !== undefined || isOpen(last) ? undefined : last.runId;
       } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
     }
   }
+}
+
+/** Whether a worker does not take the query under this name. Workers of 0.1.0 have no names for runs that have ended. */
+function isRefused(error: unknown, ended: string | undefined): boolean {
+  return error instanceof QueryNotRegisteredError && (ended !== undefined || error.message === EVENTS_AHEAD);
 }
 
 /** How often, in ms, to check whether the workflow has a new run. */

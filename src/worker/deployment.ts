@@ -53,11 +53,11 @@ export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>
 > {
   const workflowsPath = beside('../workflows/index');
-  const guard = beside('../workflows/payload-guard');
+  const guards = ['payload-guard', 'query-guard'].map((name) => beside(`../workflows/${name}`));
   return {
     workflowsPath,
-    preloadModules: [workflowsPath, guard],
-    workflowInterceptorModules: [guard],
+    preloadModules: [workflowsPath, ...guards],
+    workflowInterceptorModules: guards,
     payloadConverterPath,
   };
 }

@@ -209,7 +209,7 @@ async function carriedAtTheEnd(
 ): Promise<RecoveryState> {
   const { firstRunId } = raw.workflowExecutionInfo ?? {};
   if (wasTakenUp) {
-    const answer = await askForState(client, workflowId);
+    const answer = await askForState(client, workflowId, runId);
     if (answer !== undefined) return answer;
   }
   if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
@@ -222,10 +222,10 @@ async function carriedAtTheEnd(
 }
 
 /** Has a worker replay the run, and returns the state that it reached; undefined when the job had not begun. */
-async function askForState(client: Client, workflowId: string): Promise<RecoveryState | undefined> {
+async function askForState(client: Client, workflowId: string, endedRunId: string): Promise<RecoveryState | undefined> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
-    const answer = await ask(client, workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS });
+    const answer = await ask(client, workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS, endedRunId });
     if (answer === null) return undefined;
     text += answer.text;
     ({ parts } = answer);
