@@ -268,7 +268,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByPlaceholder('Search 1,001 audiences').fill('last MANY');
     await page.getByLabel(OTHER.name).check();
     await page.getByText('First send everybody who is already part of the audience').waitFor();
-    await page.getByLabel('Search audiences').fill('number 77');
+    // One run of some 500 missed what was typed here, and nobody saw why.
+    await until(async () => {
+      await page.getByLabel('Search audiences').fill('number 77');
+      return await page.getByLabel('Audience number 777').isVisible();
+    });
     await page.getByLabel('Audience number 777').check();
     const chosen = page.locator('.chosen');
     await chosen.getByText(OTHER.name).waitFor();
