@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExportJobs, FoundTold } from '../src/client/export-jobs.ts';
+import type { ExportJobs } from '../src/client/export-jobs.ts';
 import type { DeliveryRow } from '../src/contract/delivery.ts';
 import { changeKey, type Incidents, isExplained, isSuccess, type JobEvidence, type SeenRequest } from './judge.ts';
 import { mayLackItsRow } from './judge-log.ts';
@@ -18,7 +18,6 @@ const SINCE = 0.1;
 const UNTIL = 0.4;
 const ASKED = 0.5;
 const LOOK_MS = 100;
-const ASK_AGAIN_MS = 1_000;
 
 /** Has a job tell again what it was told in the midst of its work, while it goes on. */
 export class Replaying {
@@ -47,15 +46,15 @@ export class Replaying {
     this.#trouble.isBackAgain = true;
     const since = new Date(this.asked.sinceMs).toISOString();
     const until = new Date(this.asked.untilMs).toISOString();
-    let found: FoundTold | undefined;
     const ask = async () => {
-      found ??= await jobs.findTold(this.#jobId, { since, until, onlyLast });
-      if (found.enters + found.exits === 0) return 'finished';
-      return (await jobs.replay(this.#jobId, found, { requestId: 'again' })).askedBefore?.state;
+      const found = await jobs.findTold(this.#jobId, { since, until, onlyLast });
+      return await jobs.replay(this.#jobId, found, { requestId: 'again' });
     };
-    // A backfill may be under way, a server away, an answer lost. Asking again tells when it has ended. With a query for the status every
-    // 100 ms in its place, jobs were seen stuck: after a kill, a workflow had decided by an old time.
-    while (!signal.aborted && (await ask().catch(() => undefined)) !== 'finished') await sleep(ASK_AGAIN_MS);
+    // A backfill may be under way, a server away, an answer lost.
+    while (!signal.aborted && (await ask().catch(() => undefined)) === undefined) await sleep(LOOK_MS);
+    // As many queries as this broke jobs after kills before workers had their guard of queries.
+    const status = async () => await jobs.status(this.#jobId).catch(() => ({ backfill: { state: 'running' } }));
+    while (!signal.aborted && (await status()).backfill?.state === 'running') await sleep(LOOK_MS);
     this.isUnderWay = false;
   }
 }
