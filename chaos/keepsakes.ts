@@ -17,8 +17,8 @@ const JOINED = 5;
 const POISON = 'poison';
 /** Told to that job while older workers, which cannot continue it, are the only ones. */
 const AFTER_POISON = 5;
-/** What such a worker writes to the history (`step-runner.ts`). */
-const CHANGED_DECISION = 'delays-lost';
+/** What such a worker writes to the history (`step-runner.ts`, `export-job.ts`). */
+const CHANGED_DECISIONS = ['delays-lost', 'replay-trusts-log'];
 const WATCHED = 'watched';
 const WATCHED_ID = 'd'.repeat(32);
 const LOOK_MS = 200;
@@ -168,7 +168,7 @@ export class Keepsakes {
 }
 
 function isChanged({ events }: temporal.api.history.v1.IHistory): boolean {
-  return events?.some((event) => markerOf(event).includes(CHANGED_DECISION)) ?? false;
+  return events?.some((event) => CHANGED_DECISIONS.some((one) => markerOf(event).includes(one))) ?? false;
 }
 
 /** The text of a marker; '' when it is another event. */
