@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
-import type { Client } from '@temporalio/client';
+import { type Client, QueryNotRegisteredError } from '@temporalio/client';
 import { defineQuery } from '@temporalio/workflow';
 import { ask, executeUpdate } from '../../src/client/asking.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
+import { EVENTS_AHEAD } from '../../src/workflows/messages.ts';
 import { clientWith } from './an-easy-worker.ts';
 import { serverError } from './recorded-job.ts';
 
@@ -61,4 +62,37 @@ test('a question at the end of a run goes to the next run, and the old one is gi
   const { client, counts } = ending(2);
   expect(await ask(client, JOB.workflowId, defineQuery<string>('status'))).toBe('as it is now');
   expect(counts()).toEqual({ asked: 2, givenUp: 1 });
+});
+
+/** A workflow in this state, of which one worker after the other answers a query: with that, or, if it is an error, not. */
+function answering(status: 'RUNNING' | 'TERMINATED', answers: readonly (string | Error)[]) {
+  const asked: string[] = [];
+  const handleOf = (run = 'last') => ({
+    describe: async () => await Promise.resolve({ runId: 'closed', status: { name: status } }),
+    query: async (name: string) => {
+      const answer = answers[asked.push(`${run} ${name}`) - 1];
+      if (answer instanceof Error) throw answer;
+      return await Promise.resolve(answer);
+    },
+  });
+  const workflow = { getHandle: (_: string, run?: string) => handleOf(run) };
+  return { client: clientWith({}, { workflow }), asked };
+}
+
+const AHEAD = new QueryNotRegisteredError(EVENTS_AHEAD, GRPC.INVALID_ARGUMENT);
+const UNKNOWN = new QueryNotRegisteredError('Workflow did not register a handler for it.', GRPC.INVALID_ARGUMENT);
+
+test('a query that came too early is sent again; that of a run that has ended says so, unless the worker is of 0.1.0', async () => {
+  const query = defineQuery<string>('status');
+  const early = answering('RUNNING', [AHEAD, 'now']);
+  expect(await ask(early.client, JOB.workflowId, query)).toBe('now');
+  expect(early.asked).toEqual(['last status', 'last status']);
+  const late = answering('TERMINATED', [AHEAD, 'as it was']);
+  expect(await ask(late.client, JOB.workflowId, query)).toBe('as it was');
+  expect(late.asked).toEqual(['last status', 'closed status:ended']);
+  const old = answering('TERMINATED', [UNKNOWN, 'as it was']);
+  expect(await ask(old.client, JOB.workflowId, query, { endedRunId: 'closed' })).toBe('as it was');
+  expect(old.asked).toEqual(['closed status:ended', 'last status']);
+  const unknown = answering('RUNNING', [UNKNOWN]);
+  await expect(ask(unknown.client, JOB.workflowId, query)).rejects.toBe(UNKNOWN);
 });
