@@ -1,5 +1,6 @@
+import { spawnSync, type StdioOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
@@ -115,6 +116,12 @@ test.each<[what: string, args: readonly string[], options?: ProgramOptions]>([
 ])('a command %s does so in a process of its own as in the warm one of these tests', async (_, args, options = {}) => {
   const env = { TRIGGERS_TASK_QUEUE: lab.taskQueue, ...options.env };
   expect(await startTriggers(args, { ...options, env }).end()).toEqual(await operator.run(args, options));
+});
+
+test('a command whose output cannot be written says so', () => {
+  const stdio: StdioOptions = ['ignore', openSync('/dev/full', 'w'), 'pipe'];
+  const { status, stderr } = spawnSync('node', ['lib/cli/main.js', '--help'], { stdio, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 1, stderr: 'error: the output cannot be written: ENOSPC\n' });
 });
 
 test('receive gives the chosen answer, and prints what arrives until Ctrl-C', async () => {
