@@ -68,9 +68,9 @@ export async function ask<T, Args extends unknown[] = []>(
   }: { readonly args?: Args; readonly answerMs?: number; readonly endedRunId?: string } = {},
 ): Promise<T> {
   const deadline = Date.now() + answerMs;
-  for (let ended = endedRunId; ;) {
-    const handle = client.workflow.getHandle(workflowId, ended);
-    const name = ended === undefined ? query.name : query.name + ENDED_RUN;
+  for (let runId = endedRunId, hasEnded = runId !== undefined; ;) {
+    const handle = client.workflow.getHandle(workflowId, runId);
+    const name = hasEnded ? query.name + ENDED_RUN : query.name;
     try {
       return await client.withDeadline(deadline, () =>
         askRunNow(client, handle, () => handle.query<T, Args>(name, ...((args ?? []) as Args))),
@@ -81,18 +81,22 @@ export async function ask<T, Args extends unknown[] = []>(
         const { taskQueue } = await handle.describe();
         const trouble = await noWorker(client, taskQueue, { cause: error, waitedMs: answerMs, workflowId });
         if (isTimeUp(error) || trouble.lastPollMsAgo === undefined || Date.now() > deadline) throw trouble;
-      } else if (isRefused(error, ended)) {
-        const last = await handle.describe();
-        ended = ended !== undefined || isOpen(last) ? undefined : last.runId;
+      } else if (isAhead(error)) {
+        const asked = await handle.describe();
+        hasEnded = !isOpen(asked);
+        if (hasEnded) ({ runId } = asked);
+      } else if (hasEnded && error instanceof QueryNotRegisteredError) {
+        // Workers of 0.1.0 have no names for runs that have ended.
+        hasEnded = false;
       } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
     }
   }
 }
 
-/** Whether a worker does not take the query under this name. Workers of 0.1.0 have no names for runs that have ended. */
-function isRefused(error: unknown, ended: string | undefined): boolean {
-  return error instanceof QueryNotRegisteredError && (ended !== undefined || error.message === EVENTS_AHEAD);
+/** Whether a worker refused a query that came too early. It answers in a moment, or, if the run has ended, under the other name. */
+export function isAhead(error: unknown): boolean {
+  return error instanceof QueryNotRegisteredError && error.message === EVENTS_AHEAD;
 }
 
 /** How often, in ms, to check whether the workflow has a new run. */

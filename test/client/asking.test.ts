@@ -92,7 +92,7 @@ test('a query that came too early is sent again; that of a run that has ended sa
   expect(late.asked).toEqual(['last status', 'closed status:ended']);
   const old = answering('TERMINATED', [UNKNOWN, 'as it was']);
   expect(await ask(old.client, JOB.workflowId, query, { endedRunId: 'closed' })).toBe('as it was');
-  expect(old.asked).toEqual(['closed status:ended', 'last status']);
+  expect(old.asked).toEqual(['closed status:ended', 'closed status']);
   const unknown = answering('RUNNING', [UNKNOWN]);
   await expect(ask(unknown.client, JOB.workflowId, query)).rejects.toBe(UNKNOWN);
 });

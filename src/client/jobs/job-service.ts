@@ -13,7 +13,7 @@ import { EXPORT_JOB, jobWorkflowId } from '../../domain/names.ts';
 import { Meter, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/shown.ts';
 import { statusQuery, trendQuery } from '../../workflows/messages.ts';
-import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../asking.ts';
+import { ANSWER_MS, ask, type Commanded, executeUpdate, isAhead, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../executions.ts';
 import { neverBegun, wrongDefinition } from '../history/events.ts';
@@ -94,8 +94,13 @@ export async function queryQuickly<T>(
   workflowId: string,
   query: QueryDefinition<T>,
 ): Promise<T | undefined> {
+  const deadline = Date.now() + QUICK_MS;
+  const question = () => client.withDeadline(deadline, () => client.workflow.getHandle(workflowId).query(query));
   try {
-    return await client.withDeadline(Date.now() + QUICK_MS, () => client.workflow.getHandle(workflowId).query(query));
+    return await question().catch((error: unknown) => {
+      if (isAhead(error)) return question();
+      throw error;
+    });
   } catch {
     return undefined;
   }
