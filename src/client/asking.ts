@@ -5,9 +5,10 @@ import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/int
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+import { EVENTS_AHEAD } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
-import { ENDED_RUN, EVENTS_AHEAD } from '../workflows/messages.ts';
+import { ENDED_RUN } from '../workflows/messages.ts';
 import { NoWorker, OutcomeUnknown } from './errors.ts';
 import { isOpen } from './executions.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';

@@ -17,6 +17,10 @@ export function undecodable(reason: string): Undecodable {
   return { undecodablePayload: reason };
 }
 
+/** The whole text of the error of a query that could not be answered yet (`workflows/query-guard.ts`): the SDK hands on no code, and no name. */
+export const EVENTS_AHEAD =
+  'The workflow has events whose workflow task may not have finished yet. Ask again in a moment; if it has ended, ask by `triggers`.';
+
 /** A payload whose key is not here. */
 export function keyMissing(reason: string): Undecodable {
   return { undecodablePayload: reason, isKeyMissing: true };

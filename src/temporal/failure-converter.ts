@@ -6,6 +6,7 @@ import {
   type ProtoFailure,
   type SerializationContext,
 } from '@temporalio/common';
+import { EVENTS_AHEAD } from '../domain/errors.ts';
 
 /** Puts the message and stack of a failure into a payload, which is then encrypted like any other. */
 class EncodingFailureConverter extends DefaultFailureConverter {
@@ -18,8 +19,10 @@ class EncodingFailureConverter extends DefaultFailureConverter {
     payloadConverter: PayloadConverter,
     context?: SerializationContext,
   ): ProtoFailure {
-    // Not encrypted: a person who has to read that a key is missing may not have the key either. The message contains nothing of a payload.
-    if (saysThatKeyIsMissing(error)) return this.errorToFailureInner(error, payloadConverter, context);
+    // Not encrypted: a person who has to read that a key is missing may not have the key either, and of a query's error a client gets only the
+    // message, as it is here. Neither message contains anything of a payload.
+    if (saysThatKeyIsMissing(error) || (error instanceof Error && error.message === EVENTS_AHEAD))
+      return this.errorToFailureInner(error, payloadConverter, context);
     return super.errorToFailure(error, payloadConverter, context);
   }
 }

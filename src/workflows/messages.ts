@@ -36,9 +36,6 @@ export const backfillUpdate = defineUpdate<JobStatus, [BackfillRequest?, By?]>('
 export const forgetUpdate = defineUpdate<JobStatus, [ForgetRequest, By?]>('forget');
 export const stopUpdate = defineUpdate<JobStatus, [StopRequest?, By?]>('stop');
 
-/** The whole text of the error of a query that could not be answered yet (`query-guard.ts`): the SDK hands on no code. */
-export const EVENTS_AHEAD =
-  'The workflow has events with which no workflow task has begun yet. Ask again in a moment; if it has ended, ask by `triggers`.';
 /** The end of a query's name, for a run that has ended. */
 export const ENDED_RUN = ':ended';
 

@@ -3,7 +3,7 @@ import { type Client, QueryNotRegisteredError } from '@temporalio/client';
 import { defineQuery } from '@temporalio/workflow';
 import { ask, executeUpdate } from '../../src/client/asking.ts';
 import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
-import { EVENTS_AHEAD } from '../../src/workflows/messages.ts';
+import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
 import { clientWith } from './an-easy-worker.ts';
 import { serverError } from './recorded-job.ts';
 

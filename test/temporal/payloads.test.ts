@@ -6,6 +6,7 @@ import { ApplicationFailure, type Payload } from '@temporalio/common';
 import { decode, encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import fc from 'fast-check';
 import { undecodableReason } from '../../src/domain/errors.ts';
+import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { always } from '../support/properties.ts';
 import {
@@ -124,6 +125,10 @@ test.each([
   expect(failureOf(wrapped(new UnknownPayloadKey({ id: 'k2', check: '0'.repeat(16) }, ['k1'])))).toMatchObject({
     message: expect.stringContaining('"k2"'),
   });
+});
+
+test('the error of a query that came too early stays readable: a client that could not tell would not ask again', () => {
+  expect(failureOf(new Error(EVENTS_AHEAD)).message).toBe(EVENTS_AHEAD);
 });
 
 test('without keys, payloads are written in the clear, and encrypted ones are an error', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { ActivateInput } from '@temporalio/workflow';
-import { ENDED_RUN, EVENTS_AHEAD } from '../../src/workflows/messages.ts';
+import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
+import { ENDED_RUN } from '../../src/workflows/messages.ts';
 import { interceptors } from '../../src/workflows/query-guard.ts';
 
 type Activation = ActivateInput['activation'];

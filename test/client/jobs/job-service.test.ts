@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import { QueryNotRegisteredError } from '@temporalio/client';
 import { queryQuickly } from '../../../src/client/jobs/job-service.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
-import { EVENTS_AHEAD, statusQuery } from '../../../src/workflows/messages.ts';
+import { EVENTS_AHEAD } from '../../../src/domain/errors.ts';
+import { statusQuery } from '../../../src/workflows/messages.ts';
 import { clientWith } from '../an-easy-worker.ts';
 
 test('a quick question that came too early is asked once more: one job without an answer would silence its whole task queue', async () => {
