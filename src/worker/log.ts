@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from '../config/config.ts';
+import { EVENTS_AHEAD } from '../domain/errors.ts';
 
 /**
  * The fields that a line may have besides its message: ids, kinds and counts of the SDK and ours. Any other field could contain anything, such as a
@@ -27,6 +28,13 @@ const ERRORS = 5;
 export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
   const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
   return pino({ level, base: null, serializers, formatters: { log: shownFields } }, destination);
+}
+
+/** Whether a line of the SDK is about a query that came too early: it is asked again, so nobody has to do anything. */
+export function isOfEarlyQuery(fields: Readonly<Record<string, unknown>>): boolean {
+  return Object.values(fields).some(
+    (value) => (typeof value === 'string' || value instanceof Error) && String(value).includes(EVENTS_AHEAD),
+  );
 }
 
 function shownFields(fields: Record<string, unknown>): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { type LogLevel, type LogMetadata, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { destination, type Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import { createLog } from './log.ts';
+import { createLog, isOfEarlyQuery } from './log.ts';
 
 /**
  * Sets up the Temporal runtime of this process, once, before any worker is started. The worker, its workflows and its activities share one
@@ -52,6 +52,6 @@ const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERR
 function write(log: Logger, level: LogLevel, message: string, meta: LogMetadata | undefined): void {
   const { error, ...rest } = meta ?? {};
   // State changes of the SDK's worker are only of interest when debugging it.
-  const chatter = level === 'INFO' && rest['sdkComponent'] === 'worker';
+  const chatter = (level === 'INFO' && rest['sdkComponent'] === 'worker') || isOfEarlyQuery(meta ?? {});
   log[chatter ? 'debug' : LEVELS[level]](error === undefined ? rest : { ...rest, err: error }, message);
 }

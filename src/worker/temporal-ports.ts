@@ -1,6 +1,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies } from '../activities/index.ts';
 import type { FoundSubscribers, Subscribers } from '../activities/watch/publish-changes.ts';
+import { ask } from '../client/asking.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
 import { type JobSummary, keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
 import { listedJob, type ListedJob, subscribersOf } from '../client/push/job-directory.ts';
@@ -45,9 +46,7 @@ const QUERY_MS = 15_000;
 
 async function jobSettings(client: Client, workflowId: string): Promise<JobSettings | null | undefined> {
   try {
-    return await client.withDeadline(Date.now() + QUERY_MS, () =>
-      client.workflow.getHandle(workflowId).query(settingsQuery),
-    );
+    return await ask(client, workflowId, settingsQuery, { answerMs: QUERY_MS });
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
-import { createLog } from '../../src/worker/log.ts';
+import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
+import { createLog, isOfEarlyQuery } from '../../src/worker/log.ts';
 
 const SECRET = 's3cret';
 
@@ -87,4 +88,10 @@ test('a chain of causes that bites its tail ends, and a text without end is cut'
   error.cause = error;
   const { text } = lineOf((log) => log.error({ err: error, reason: 'y'.repeat(100_000) }, 'a message'));
   expect(text.length).toBeLessThan(60_000);
+});
+
+test('lines about a query that came too early are told from others: the one of the SDK, and the one of its core', () => {
+  expect(isOfEarlyQuery({ runId: 'r', error: new Error(EVENTS_AHEAD), workflowExists: true })).toBe(true);
+  expect(isOfEarlyQuery({ failure: `Failure { failure: Some(Failure { message: "${EVENTS_AHEAD}" }) }` })).toBe(true);
+  expect(isOfEarlyQuery({ runId: 'r', error: new Error('x is undefined'), workflowExists: true })).toBe(false);
 });
