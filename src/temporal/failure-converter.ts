@@ -19,8 +19,8 @@ class EncodingFailureConverter extends DefaultFailureConverter {
     payloadConverter: PayloadConverter,
     context?: SerializationContext,
   ): ProtoFailure {
-    // Not encrypted: a person who has to read that a key is missing may not have the key either, and of a query's error a client gets only the
-    // message, as it is here. Neither message contains anything of a payload.
+    // Not encrypted: a person who has to read that a key is missing may not have the key either. A client gets only the message of a query's
+    // error, and cannot decrypt it. Neither message contains anything of a payload.
     if (saysThatKeyIsMissing(error) || (error instanceof Error && error.message === EVENTS_AHEAD))
       return this.errorToFailureInner(error, payloadConverter, context);
     return super.errorToFailure(error, payloadConverter, context);

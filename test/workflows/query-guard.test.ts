@@ -11,7 +11,7 @@ function aRun() {
   const [guard] = interceptors().internals ?? [];
   const reached: Activation[] = [];
   const activate = (activation: object) =>
-    guard?.activate?.({ activation: activation as Activation, batchIndex: 0 }, (input) => {
+    guard?.activate?.({ activation, batchIndex: 0 }, (input) => {
       reached.push(input.activation);
     });
   const decide = (isReplaying: boolean, began: number, historyLength: number) =>
