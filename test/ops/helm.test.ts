@@ -707,6 +707,11 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     },
     /worker\.autoscaling\.authenticationRef: KEDA speaks TLS/,
   ],
+  [
+    'a scale by a Temporal that KEDA looks up in its own namespace',
+    { ...withWorker({ autoscaling: { enabled: true } }), temporal: { address: 'temporal:7233' } },
+    /temporal\.address: KEDA looks temporal:7233 up/,
+  ],
   ['builds without a name', withWorker({ versioning: { builds: [{ id: '1', tag: 'a' }] } }), /deploymentName/],
   [
     'replicas of a build and a scale',
@@ -787,11 +792,11 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
       { apiKey: { secret: 'a', key: 'b' }, tls: { enabled: true } },
     ].map((temporal) => ({
       ...withWorker({ autoscaling: { enabled: true } }),
-      temporal: { address: 'temporal:7233', ...temporal },
+      temporal: { address: 'temporal.example.com:7233', ...temporal },
     })),
     {
       ...withWorker({ autoscaling: { enabled: true, authenticationRef: 'a' } }),
-      temporal: { address: 'temporal:7233', tls: { enabled: true } },
+      temporal: { address: 'temporal.example.com:7233', tls: { enabled: true } },
     },
     withWorker({ replicas: 1 }),
     ...[0, 100].map((lagMs) => withConfig({ source: { kind: 'file', folder: '/data', lagMs } })),
