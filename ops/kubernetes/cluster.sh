@@ -10,6 +10,7 @@
 # The control plane and the name server (CoreDNS) run on this machine, at 10.213.0.1. Each node has namespaces of its own for network, mounts,
 # processes and host name, so that all of it ends with its first process, and no rule of its firewall is this machine's. This machine reaches
 # pods (10.214.0.0/16) and services (10.215.0.0/16). kube-network-policies enforces policies. Nothing leads out of the cluster.
+# Its API server passes requests on to others, such as those of KEDA and metrics-server.
 # A pod's processes count like any others when memory ends: root may not be allowed to protect some.
 # Kubelets change three settings of the kernel: vm.overcommit_memory, kernel.panic and kernel.panic_on_oops.
 set -euo pipefail
@@ -71,6 +72,7 @@ start_control_plane() {
     2>/dev/null
   openssl genrsa -out "$FOLDER/accounts.key" 2048 2>/dev/null
   certify server /CN=kube-apiserver 'subjectAltName=IP:10.213.0.1,IP:10.215.0.1,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local'
+  certify aggregator /CN=aggregator
   member admin /O=system:masters/CN=admin
   for name in kube-controller-manager kube-scheduler kube-proxy; do member "$name" "/CN=system:$name"; done
   begin etcd "$PROGRAMS/etcd" --data-dir "$FOLDER/etcd" --listen-client-urls $ETCD --advertise-client-urls $ETCD \
@@ -80,7 +82,10 @@ start_control_plane() {
     --kubelet-client-certificate "$FOLDER/admin.crt" --kubelet-client-key "$FOLDER/admin.key" --kubelet-preferred-address-types InternalIP \
     --service-account-issuer https://kubernetes.default.svc.cluster.local --service-account-key-file "$FOLDER/accounts.key" \
     --service-account-signing-key-file "$FOLDER/accounts.key" --service-cluster-ip-range 10.215.0.0/16 \
-    --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction
+    --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+    --requestheader-client-ca-file "$FOLDER/ca.crt" --requestheader-allowed-names aggregator --requestheader-username-headers X-Remote-User \
+    --requestheader-group-headers X-Remote-Group --requestheader-extra-headers-prefix X-Remote-Extra- \
+    --proxy-client-cert-file "$FOLDER/aggregator.crt" --proxy-client-key-file "$FOLDER/aggregator.key"
   until_done 120 kubectl get --raw /readyz
   begin kube-controller-manager "$PROGRAMS/kube-controller-manager" --kubeconfig "$FOLDER/kube-controller-manager.conf" --leader-elect=false \
     --use-service-account-credentials --bind-address 127.0.0.1 --service-account-private-key-file "$FOLDER/accounts.key" --root-ca-file "$FOLDER/ca.crt"

@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, cpSync, readdirSync, readFileSync } from 'node:fs';
+import { createHash, createPrivateKey, randomBytes } from 'node:crypto';
+import { chmodSync, cpSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
 import { Client } from 'pg';
@@ -52,6 +53,7 @@ const NAMESPACES = [
   'production',
   'builds',
   'kafka',
+  'loyalty',
   'databases',
   'outside',
   'temporal',
@@ -535,30 +537,88 @@ testInCluster(
   ROLLOUT_MS,
 );
 
+/** The broker and the topics of kafka.yaml, in a pod that has Java and the jars from this machine. @returns its authority's certificate */
+async function prepareKafka(password: string): Promise<string> {
+  const authority = makeCertificateAuthority();
+  const { certificate, key } = authority.issue({ names: ['kafka-0.kafka.svc.cluster.local'] });
+  const { stdout } = await run('readlink --canonicalize "$(command -v java)"');
+  const java = dirname(dirname(stdout.trim()));
+  const settings = `listeners=SASL_SSL://0.0.0.0:9093,PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9094
+    advertised.listeners=SASL_SSL://kafka-0.kafka.svc.cluster.local:9093,PLAINTEXT://127.0.0.1:9092
+    listener.security.protocol.map=SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+    sasl.enabled.mechanisms=SCRAM-SHA-512
+    listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+    ssl.keystore.type=PEM
+    ssl.keystore.location=/tls/broker`;
+  const settingsPerFolder = dirname(realpathSync(`${java}/lib/jvm.cfg`));
+  await apply(
+    namespace('kafka'),
+    ...server({
+      namespace: 'kafka',
+      name: 'kafka-0',
+      port: 9093,
+      folders: {
+        '/ops': join(root, 'ops'),
+        '/node_modules': join(root, 'node_modules'),
+        '/cache/audience-triggers': join(
+          process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+          'audience-triggers',
+        ),
+        [java]: java,
+        [settingsPerFolder]: settingsPerFolder,
+      },
+      files: {
+        '/tls/broker': `${createPrivateKey(key).export({ type: 'pkcs8', format: 'pem' }).toString()}${certificate}`,
+        '/settings': settings.replace(/^\s+/gm, ''),
+      },
+      command: [
+        'sh',
+        '-ec',
+        `export PATH=${java}/bin:$PATH XDG_CACHE_HOME=/cache KAFKA_FORMAT=--add-scram=SCRAM-SHA-512=[name=triggers,password=${password}]
+         exec /ops/kafka/broker.sh /tmp/kafka 9092 9094 /settings`,
+      ],
+    }),
+  );
+  await ready('kafka', 'kafka-0');
+  const topics = '["audience-changes", "audience-changes-dead"]';
+  await inBroker(`new Admin(broker).createTopics({ topics: ${topics}, partitions: 3, replicas: 1 })`);
+  return authority.certificate;
+}
+
+/** Awaits an expression in the broker's pod, which no policy shuts in. */
+async function inBroker(expression: string): Promise<void> {
+  const script = `const { Admin, Producer } = require("@platformatic/kafka");
+    const broker = { clientId: "test", bootstrapBrokers: ["127.0.0.1:9092"] };
+    (${expression}).then(() => process.exit())`;
+  await kubectl(`--namespace kafka exec deployment/kafka-0 -- node -e '${script}'`);
+}
+
 testInCluster(
-  'the parts of kafka.yaml start, with no broker to reach; workers share the folder of watches',
+  'what is written to the topic of kafka.yaml arrives, by TLS and a password; workers share the folder of watches',
   async () => {
     const folders = [tempFolder(), tempFolder()] as const;
     cpSync(join(root, 'examples/data'), join(folders[0], 'audiences'), { recursive: true });
     for (const folder of folders) chmodSync(folder, 0o777);
     await apply(
-      namespace('kafka', { restricted: true }),
-      secret('kafka', 'kafka', { password: 'p', 'ca.crt': makeCertificateAuthority().certificate }),
-      ...claim('kafka', 'audiences', folders[0]),
-      ...claim('kafka', 'triggers-watch', folders[1]),
+      namespace('loyalty', { restricted: true }),
+      secret('loyalty', 'kafka', { password: 'p', 'ca.crt': await prepareKafka('p') }),
+      ...claim('loyalty', 'audiences', folders[0]),
+      ...claim('loyalty', 'triggers-watch', folders[1]),
     );
-    await helmWith(`install triggers ${CHART} --namespace kafka --values ${EXAMPLES}/kafka.yaml --timeout 4m`, {});
-    const worker = 'deployment/triggers-audience-triggers-worker';
-    await kubectl(`--namespace kafka rollout status ${worker} --timeout 120s`);
-    await kubectl(`--namespace kafka exec ${worker} -- touch /watch/x`);
-    const consumers = async () =>
-      await get<Pods>('pods --namespace kafka --selector app.kubernetes.io/component=kafka');
-    const { items } = await answerWhen(
-      consumers,
-      (pods) => pods.items.length === 3 && pods.items.every(({ status }) => status.containerStatuses !== undefined),
-      1_000,
+    const network = { ...NETWORK, allowPorts: ['9000'] };
+    const install = `install triggers ${CHART} --namespace loyalty --values ${EXAMPLES}/kafka.yaml --timeout 4m`;
+    await helmWith(install, { config: { network, kafka: { from: 'earliest' } } });
+    for (const part of ['worker', 'kafka'])
+      await kubectl(`--namespace loyalty rollout status deployment/triggers-audience-triggers-${part} --timeout 120s`);
+    const inWorker = '--namespace loyalty exec deployment/triggers-audience-triggers-worker --';
+    await kubectl(`${inWorker} touch /watch/x`);
+    const job = `--id vips-to-the-crm --label Loyal --audience vip --url ${RECEIVER} --no-authorization`;
+    await kubectl(`${inWorker} node lib/cli/main.js start ${job} --no-existing-users`);
+    const value = JSON.stringify({ audience: 'vip', user: 'loyal', event: 'enter', profile: {} });
+    await inBroker(
+      `new Producer(broker).send({ messages: [{ topic: "audience-changes", value: Buffer.from(JSON.stringify(${value})) }], acks: -1 })`,
     );
-    expect(items.map(({ status }) => status.containerStatuses?.[0]?.ready)).toEqual([false, false, false]);
+    expect((await arrivalsOf(['loyal'])).flat()).toHaveLength(1);
   },
   ROLLOUT_MS,
 );

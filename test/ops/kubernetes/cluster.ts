@@ -13,6 +13,7 @@ const NEEDED = `set -e
   cluster=$(ops/kubernetes/cluster.sh); eval "$cluster"; engine=$(ops/containers/engine.sh); eval "$engine"
   docker image inspect debian:bookworm-slim node:24-bookworm-slim >/dev/null
   helm=$(ops/helm/get-helm.sh)
+  ops/kafka/broker.sh --fetch >&2
   printf '%s\\n' "$KUBECONFIG" "\${DOCKER_HOST:-}" "$PATH" "$helm"`;
 const found = spawnSync('bash', ['-c', NEEDED], { cwd: root, encoding: 'utf8' });
 const missing = found.status === 0 ? undefined : (found.error?.message ?? found.stderr.trim());
