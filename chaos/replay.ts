@@ -35,7 +35,7 @@ export class Replaying {
   }
 
   /** Until it has ended. */
-  async run(jobs: ExportJobs, signal: AbortSignal): Promise<void> {
+  async run(jobs: ExportJobs, mayQuery: boolean, signal: AbortSignal): Promise<void> {
     const at = async (share: number) => {
       while (this.#progress() < share && !signal.aborted) await sleep(LOOK_MS);
       return Date.now();
@@ -52,9 +52,10 @@ export class Replaying {
     };
     // A backfill may be under way, a server away, an answer lost.
     while (!signal.aborted && (await ask().catch(() => undefined)) === undefined) await sleep(LOOK_MS);
-    // As many queries as this broke jobs after kills before workers had their guard of queries.
-    const status = async () => await jobs.status(this.#jobId).catch(() => ({ backfill: { state: 'running' } }));
-    while (!signal.aborted && (await status()).backfill?.state === 'running') await sleep(LOOK_MS);
+    // As many queries as this break jobs of 0.1.0 after kills: its workers have no guard of queries.
+    const state = async () =>
+      mayQuery ? (await jobs.status(this.#jobId)).backfill?.state : (await ask()).askedBefore?.state;
+    while (!signal.aborted && (await state().catch(() => 'running')) === 'running') await sleep(LOOK_MS);
     this.isUnderWay = false;
   }
 }

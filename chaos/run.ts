@@ -171,7 +171,9 @@ async function play(
   const upgrading =
     options.upgrade && runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress });
   const { deliveryLog } = options;
-  const replays = Promise.all(deliveryLog ? jobs.map(({ replaying }) => replaying.run(stage.jobs, timeIsUp)) : []);
+  const replay = ({ replaying }: Job): Promise<void> =>
+    replaying.run(stage.jobs, options.upgrade === undefined, timeIsUp);
+  const replays = Promise.all(deliveryLog ? jobs.map(replay) : []);
   replays.catch(() => undefined); // Thrown below.
   upgrading?.catch(() => undefined); // Thrown below.
   let upgraded: Upgraded = { missingKeepsakes: 0, changedRuns: new Set() };
