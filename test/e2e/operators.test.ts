@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import { ask } from '../../src/client/asking.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { CarriedJob } from '../../src/domain/job/carrying.ts';
@@ -155,7 +156,8 @@ test('retry sends at once what would have waited an hour after an endpoint was f
 /** Runs a job again from where it is, with its state changed: as it would be later. */
 async function again(job: string, change: (carried: CarriedJob) => CarriedJob): Promise<void> {
   await lab.handle(job).terminate('to run it again');
-  const { carried } = JSON.parse((await lab.handle(job).query(recoveryQuery, 0))?.text ?? '') as RecoveryState; // What our own workflow wrote.
+  const answer = await ask(lab.client, jobWorkflowId(job), recoveryQuery, { args: [0] });
+  const { carried } = JSON.parse(answer?.text ?? '') as RecoveryState; // What our own workflow wrote.
   const start = { workflowId: jobWorkflowId(job), taskQueue: lab.taskQueue, args: [change(carried)] };
   await lab.client.workflow.start(EXPORT_JOB, start);
 }

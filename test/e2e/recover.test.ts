@@ -9,6 +9,7 @@ import {
   type JobStatus,
   NothingToRecover,
 } from '../../src/client/export-jobs.ts';
+import { ask } from '../../src/client/asking.ts';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
@@ -93,7 +94,7 @@ test('a recovered job continues with triggers from its state, its holders, and s
 
 test('recover says for how long it waits, and starts nothing before all that was in flight is over', async () => {
   const job = await lab.start();
-  const text = (await lab.handle(job).query(recoveryQuery, 0))?.text ?? '';
+  const text = (await ask(lab.client, jobWorkflowId(job), recoveryQuery, { args: [0] }))?.text ?? '';
   await terminate(job);
   const { carried } = JSON.parse(text);
   // So long that no machine is too slow to see it wait.

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
+import { ask } from '../../src/client/asking.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { RecoveryPart } from '../../src/contract/job-status.ts';
 import type { WatchStatus } from '../../src/contract/watch.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
-import { holderWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
+import { holderWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import type { Answer } from '../../src/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Deployment } from '../support/deployment.ts';
@@ -32,7 +33,7 @@ async function carriedOf(lab: Lab, job: string) {
 async function recoveryText(lab: Lab, job: string): Promise<string> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
-    const answer: RecoveryPart | null = await lab.handle(job).query(recoveryQuery, part);
+    const answer: RecoveryPart | null = await ask(lab.client, jobWorkflowId(job), recoveryQuery, { args: [part] });
     if (answer === null) throw new Error('The job has not begun.');
     text += answer.text;
     ({ parts } = answer);
