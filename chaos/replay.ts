@@ -18,6 +18,7 @@ const SINCE = 0.1;
 const UNTIL = 0.4;
 const ASKED = 0.5;
 const LOOK_MS = 100;
+const RARELY_MS = 5_000;
 
 /** Has a job tell again what it was told in the midst of its work, while it goes on. */
 export class Replaying {
@@ -52,10 +53,11 @@ export class Replaying {
     };
     // A backfill may be under way, a server away, an answer lost.
     while (!signal.aborted && (await ask().catch(() => undefined)) === undefined) await sleep(LOOK_MS);
-    // As many queries as this break jobs of 0.1.0 after kills: its workers have no guard of queries.
+    // As many queries as this break jobs of 0.1.0 after kills: its workers have no guard of queries. A command asks one, too.
     const state = async () =>
       mayQuery ? (await jobs.status(this.#jobId)).backfill?.state : (await ask()).askedBefore?.state;
-    while (!signal.aborted && (await state().catch(() => 'running')) === 'running') await sleep(LOOK_MS);
+    while (!signal.aborted && (await state().catch(() => 'running')) === 'running')
+      await sleep(mayQuery ? LOOK_MS : RARELY_MS);
     this.isUnderWay = false;
   }
 }
