@@ -5,8 +5,7 @@ import { expect, test } from '@jest/globals';
 import { ApplicationFailure, type Payload } from '@temporalio/common';
 import { decode, encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import fc from 'fast-check';
-import { undecodableReason } from '../../src/domain/errors.ts';
-import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
+import { EVENTS_AHEAD, undecodableReason } from '../../src/domain/errors.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { always } from '../support/properties.ts';
 import {
