@@ -45,8 +45,10 @@ const QUESTIONS_EACH = 2;
 const MOST_QUESTIONS = 8;
 /** A worker asks at least once a minute: one not seen for longer, in ms, is gone. */
 const GONE_MS = 90_000;
-/** Most jobs without an answer, and most workflows with alerts, that are looked at one by one. */
-const MOST_LOOKS = 20;
+/** How long, in ms, jobs without an answer are looked at, one by one. */
+const LOOKS_MS = 2_000;
+/** Most workflows with alerts that are looked at, one by one. */
+const MOST_ALERTS = 20;
 const AT_ONCE = 10;
 
 export interface HealthOptions {
@@ -191,8 +193,9 @@ async function lookAtJobs(
   const asked = await withNumbers(client, jobs, { lookMs: NUMBERS_MS });
   const silent = asked.filter(({ numbers, isNotAsked }) => numbers === undefined && isNotAsked !== true);
   const found = new Map<string, SeenJob['silent']>();
-  await forEachLimit(silent.slice(0, MOST_LOOKS), AT_ONCE, async (job) => {
-    found.set(job.jobId, await silenceOf(client, job));
+  const endsAtMs = performance.now() + LOOKS_MS;
+  await forEachLimit(silent, AT_ONCE, async (job) => {
+    if (performance.now() < endsAtMs) found.set(job.jobId, await silenceOf(client, job));
   });
   return jobFindings(
     asked.map(({ jobId, numbers }): SeenJob => ({ jobId, ...definedOf({ numbers, silent: found.get(jobId) }) })),
@@ -213,7 +216,7 @@ async function unsentAlerts(client: Client): Promise<UnsentAlert[]> {
   const workflowIds: string[] = [];
   const query = `WorkflowType = '${ALERTS}' AND ExecutionStatus = 'Running'`;
   for await (const { workflowId } of lenient.workflow.list({ query }))
-    if (workflowIds.push(workflowId) === MOST_LOOKS) break;
+    if (workflowIds.push(workflowId) === MOST_ALERTS) break;
   const ofJobs = alertsWorkflowId({ job: { id: '' } });
   const found: UnsentAlert[] = [];
   await forEachLimit(workflowIds, AT_ONCE, async (workflowId) => {

@@ -309,26 +309,34 @@ export interface SeenJob {
   readonly silent?: { readonly attempts: number; readonly code: string; readonly reason?: string };
 }
 
+/** Most jobs that are named because they gave no status, and nobody knows why. */
+const MOST_NAMED = 20;
+
 /** @param unserved the running jobs that no worker serves: they were not asked. */
 export function jobFindings(all: readonly SeenJob[], unserved: readonly string[] = []): Finding[] {
-  const silent = all.flatMap(({ jobId: job, silent }): Trouble[] => {
-    if (silent === undefined) return [];
+  const failing = all.flatMap(({ jobId: job, silent }): Trouble[] => {
+    if (silent === undefined || silent.code === '') return [];
     const { attempts, code, reason } = silent;
-    // Without a failure it was tried again because a worker went away, or hangs.
-    if (code === '') return [{ state: 'unknown', job, problem: reason ?? 'It gave no status in time.' }];
     const problem = `Its workflow task fails, so nothing is sent. ${reason ?? ''}`;
     return [{ state: 'failed', job, facts: { attempts, code }, problem }];
   });
-  const left = all.flatMap(({ jobId, numbers, silent }) => ((numbers ?? silent) === undefined ? [jobId] : []));
+  // Without a failure, a task was tried again because a worker went away, or hangs.
+  const silent = all.filter((job) => job.silent?.code === '');
+  const named = silent.slice(0, MOST_NAMED).map(({ jobId: job, silent }): Trouble => {
+    return { state: 'unknown', job, problem: silent?.reason ?? 'It gave no status in time.' };
+  });
+  const left = all.filter((job) => (job.numbers ?? job.silent) === undefined);
   const notAsked = (affects: readonly string[], why: string): Trouble[] =>
     affects.length === 0 ? [] : [{ state: 'unknown', affects, problem: `${counted(affects.length, 'job')} ${why}` }];
+  const idsOf = (jobs: readonly SeenJob[]) => jobs.map(({ jobId }) => jobId);
   const unknown = [
-    ...notAsked(left, 'could not be asked in time.'),
+    ...notAsked(idsOf(silent.slice(MOST_NAMED)), 'more gave no status in time.'),
+    ...notAsked(idsOf(left), 'could not be asked in time.'),
     ...notAsked(unserved, 'without a worker could not be asked.'),
   ];
   const running = all.length + unserved.length;
   return [
-    ...findings('jobs', [...silent, ...unknown], { running }),
+    ...findings('jobs', [...failing, ...named, ...unknown], { running }),
     ...findings('endpoints', [...all.flatMap(unhealthy), ...unknown]),
   ];
 }

@@ -87,6 +87,18 @@ test('somebody who may see some jobs learns that something else affects these, a
   expect(healthOf(queue(['other'])).findings[0]).not.toHaveProperty('affects');
 });
 
+test('each job whose workflow task fails is named, and of the others without an answer the first twenty', () => {
+  const silent = { attempts: 1, code: '' };
+  const jobs = Array.from({ length: 25 }, (_, i) => ({ jobId: `silent-${i}`, silent }));
+  const failing = { attempts: 9, code: 'NON_DETERMINISTIC_ERROR' };
+  const found = jobFindings([...jobs, { jobId: 'z', silent: failing }]).filter(({ check }) => check === 'jobs');
+  expect(found.map(({ job, affects }) => job ?? affects?.length)).toEqual([
+    'z',
+    ...jobs.slice(0, 20).map(({ jobId }) => jobId),
+    5,
+  ]);
+});
+
 test('each trouble says what to do, and what is not known does not', () => {
   for (const one of [
     ...of(worker({ problems: { source: 'away' } })),

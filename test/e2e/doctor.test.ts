@@ -47,17 +47,18 @@ const operator = new Operator(lab.taskQueue);
 let unhealthy: string;
 /** No worker serves its task queue. */
 const unserved = randomUUID();
-/** Its state is of a newer release. */
-const newer = `newer-${randomUUID()}`;
+/** Their states are of a newer release. More jobs are silent than the doctor names without a reason; it lists them by their ids. */
+const newerJobs = Array.from({ length: 21 }, (_, i) => `newer-${randomUUID()}-${i}`).sort();
+const newer = String(newerJobs.at(-1));
 
 beforeAll(async () => {
   const start = async (jobId: string, taskQueue: string, v: number) =>
     await lab.client.workflow.start(EXPORT_JOB, { workflowId: jobWorkflowId(jobId), taskQueue, args: [{ v }] });
-  await start(newer, lab.taskQueue, 99);
+  for (const one of newerJobs) await start(one, lab.taskQueue, 99);
   const waiting = await start(unserved, NOBODYS, 1);
   afterFile(async () => {
     await waiting.terminate();
-    await lab.handle(newer).terminate();
+    for (const one of newerJobs) await lab.handle(one).terminate();
   });
   unhealthy = await lab.start({ webhookUrl: down.url });
   for (const user of ['1', '2', '3']) await lab.jobs.enter(unhealthy, { audience: 'vip', user, profile: {} });
