@@ -182,6 +182,11 @@ describeWithBrowser('the deliveries in the console', () => {
     const { page, context } = await browser.open(api.url);
     await page.getByRole('link', { name: 'History' }).click();
     await page.getByRole('row', { name: new RegExp(`ada client ${job} paused <img`) }).waitFor();
+    await page.getByLabel('Who').fill('ada');
+    await page.getByRole('button', { name: 'Find' }).click();
+    await page.getByRole('row').nth(2).waitFor({ state: 'detached' });
+    expect(new URL(page.url()).search).toBe('?who=ada');
+    await looked(page, 'history-found');
     await page.goto(`${api.url}/jobs/${job}`);
     await page.getByRole('link', { name: 'Everything in the delivery log' }).click();
     await page.getByRole('heading', { name: `History of ${job}` }).waitFor();

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { DeliveryDetails, DeliveryRow, LogGap } from '../../contract/delivery.ts';
 import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
@@ -8,6 +8,7 @@ import { shownCount } from '../../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
 import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
+import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
 import { Copy, Dialog, Empty, Failure, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { curlOf, shellWord } from '../words.ts';
@@ -18,10 +19,8 @@ const PAGE_ROWS = 50;
 const MOST_LIVE = 500;
 const MOST_CSV = 1000;
 
-const TIME = 'datetime-local';
-
-/** The names are those of the page's URL and, but for the job, of the API. */
-const FILTERS: readonly [name: string, label: string, input?: 'number' | typeof TIME | readonly string[]][] = [
+/** The names are those of the API, but for the job. */
+const FILTERS: readonly FilterField[] = [
   ['job', 'Job'],
   ['user', 'Person'],
   ['audience', 'Audience'],
@@ -35,23 +34,16 @@ const FILTERS: readonly [name: string, label: string, input?: 'number' | typeof 
   ['until', 'Until', TIME],
 ];
 
-type Filter = Readonly<Record<string, string>>;
-
 /** Every attempt that the delivery log has. */
 export function DeliveriesPage(): JSX.Element {
   usePageTitle('Deliveries');
-  const { query, route } = useLocation();
-  const { open, ...rest } = query;
-  const filter: Filter = Object.fromEntries(FILTERS.flatMap(([name]) => (rest[name] ? [[name, rest[name]]] : [])));
+  const { open } = useLocation().query;
+  const { filter, go } = useFilter(FILTERS);
   const [isLive, setLive] = useState(false);
   const csv = useAction();
   const { job: jobId, ...same } = filter;
   const path = (more: object, ...parts: string[]): string =>
     pathOf(['deliveries', ...parts], { jobId, ...same, ...more });
-  const go = (search: Filter): void => {
-    const text = new URLSearchParams(search).toString();
-    route(text === '' ? '/deliveries' : `/deliveries?${text}`);
-  };
   const download = async (): Promise<void> => {
     const text = await ask<string>(path({ limit: MOST_CSV }), { accept: 'text/csv' });
     const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
@@ -82,7 +74,7 @@ export function DeliveriesPage(): JSX.Element {
           </button>
         </div>
       </div>
-      <Filters filter={filter} find={go} />
+      <Filters fields={FILTERS} filter={filter} find={go} />
       <Failure failure={csv.failure} />
       <Unanswered fetched={list} />
       {list.value === undefined && list.failure === undefined && <Loading what="deliveries" />}
@@ -90,63 +82,6 @@ export function DeliveriesPage(): JSX.Element {
       {open !== undefined && <Attempts id={open} onClose={() => go(filter)} />}
     </>
   );
-}
-
-function Filters({ filter, find }: { readonly filter: Filter; readonly find: (filter: Filter) => void }): JSX.Element {
-  const form = useRef<HTMLFormElement>(null);
-  // Each filter has one of its name.
-  const inputOf = (name: string) => form.current?.elements.namedItem(name) as HTMLInputElement | HTMLSelectElement;
-  const shown = JSON.stringify(filter);
-  // The browser keeps the typed text until the page's URL changes.
-  useLayoutEffect(() => {
-    for (const [name, , input] of FILTERS) {
-      const value = filter[name] ?? '';
-      inputOf(name).value = input === TIME ? localTime(value) : value;
-    }
-  }, [shown]);
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    const typed = FILTERS.flatMap(([name, , input]) => {
-      const value = inputOf(name).value.trim();
-      return value === '' ? [] : [[name, input === TIME ? new Date(value).toISOString() : value]];
-    });
-    find(Object.fromEntries(typed));
-  };
-  return (
-    <form ref={form} class="filters labelled" role="search" onSubmit={submit}>
-      {FILTERS.map(([name, label, input]) => (
-        <label key={name}>
-          {label}
-          {typeof input !== 'object' ? (
-            // Its type in JSX has a variant for each type of input.
-            <input name={name} type={(input ?? 'search') as 'search'} />
-          ) : (
-            <select name={name}>
-              <option value="">any</option>
-              {input.map((one) => (
-                <option key={one}>{one}</option>
-              ))}
-            </select>
-          )}
-        </label>
-      ))}
-      <div class="buttons">
-        <button type="submit" class="primary">
-          Find
-        </button>
-        <a class="button" href="/deliveries">
-          Clear
-        </a>
-      </div>
-    </form>
-  );
-}
-
-/** A time as its input shows it. */
-function localTime(instant: string): string {
-  const time = new Date(instant);
-  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
-  return Number.isNaN(local.getTime()) ? '' : local.toISOString().slice(0, 16);
 }
 
 interface Page {

@@ -1,14 +1,23 @@
 import type { JSX } from 'preact';
-import { useLocation } from 'preact-iso';
+import { useState } from 'preact/hooks';
 import type { AuditEntry, DeedPage, LoggedDeed } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { ALIKE, deedInWords, targetInWords } from '../../domain/audit-words.ts';
 import { JobLink, NoLog } from '../about.tsx';
-import { pathOf, useFetched } from '../api.ts';
-import { Clipped, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { ask, pathOf, useAction, useFetched } from '../api.ts';
+import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
+import { Clipped, Empty, Failure, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
 
 const HISTORY_MS = 5_000;
-const MOST_ENTRIES = 500;
+const PAGE_ENTRIES = 100;
+
+/** The names are those of the API, but for the job. */
+const FILTERS: readonly FilterField[] = [
+  ['job', 'Job'],
+  ['who', 'Who'],
+  ['since', 'From', TIME],
+  ['until', 'Until', TIME],
+];
 
 /** Who did what to a job, and why. */
 export function History({ status: { jobId } }: { readonly status: JobStatus }): JSX.Element {
@@ -27,14 +36,15 @@ export function History({ status: { jobId } }: { readonly status: JobStatus }): 
   );
 }
 
-/** Who did what to everything, by the delivery log; or to the job that the page's address names. */
+/** Who did what to everything, by the delivery log. */
 export function HistoryPage(): JSX.Element {
-  const { job: jobId, who } = useLocation().query;
+  const { filter, go } = useFilter(FILTERS);
+  const { job: jobId, ...same } = filter;
   const title = jobId === undefined ? 'History' : `History of ${jobId}`;
   usePageTitle(title);
-  const fetched = useFetched<DeedPage>(pathOf(['history'], { jobId, who, limit: MOST_ENTRIES }));
-  const { value, failure } = fetched;
-  if (failure?.code === 'NoDeliveryLog') return <NoLog />;
+  const path = pathOf(['history'], { jobId, ...same, limit: PAGE_ENTRIES });
+  const fetched = useFetched<DeedPage>(path);
+  if (fetched.failure?.code === 'NoDeliveryLog') return <NoLog />;
   return (
     <>
       <div class="page-head">
@@ -42,10 +52,42 @@ export function HistoryPage(): JSX.Element {
           <Clipped text={title} most={80} />
         </h1>
       </div>
+      <Filters fields={FILTERS} filter={filter} find={go} />
       <Unanswered fetched={fetched} />
-      {value === undefined && failure === undefined && <Loading what="the history" />}
-      {value !== undefined && <Entries entries={value.entries} />}
-      {value?.next !== undefined && <p>These are the newest {MOST_ENTRIES}.</p>}
+      {fetched.value === undefined && fetched.failure === undefined && <Loading what="the history" />}
+      {fetched.value !== undefined && <Pages key={path} first={fetched.value} path={path} />}
+    </>
+  );
+}
+
+/** The newest entries, and older ones as they are asked for. */
+function Pages({ first, path }: { readonly first: DeedPage; readonly path: string }): JSX.Element {
+  const [older, setOlder] = useState<readonly DeedPage[]>([]);
+  const { isBusy, failure, run } = useAction();
+  const pages = [first, ...older];
+  const entries = pages.flatMap((page) => page.entries);
+  const next = pages.at(-1)?.next;
+  const more = async (): Promise<void> => {
+    const page = await ask<DeedPage>(`${path}&after=${encodeURIComponent(next ?? '')}`);
+    setOlder((last) => [...last, page]);
+  };
+  return (
+    <>
+      {entries.length === 0 ? (
+        <Empty title="No such entries">
+          <p>Each change that somebody makes is listed here.</p>
+        </Empty>
+      ) : (
+        <Entries entries={entries} />
+      )}
+      <Failure failure={failure} />
+      {next !== undefined && (
+        <p class="buttons">
+          <button type="button" disabled={isBusy} onClick={() => void run(more)}>
+            Show older ones
+          </button>
+        </p>
+      )}
     </>
   );
 }
