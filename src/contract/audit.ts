@@ -1,5 +1,6 @@
 import type { DeliveryFilter } from './delivery.ts';
 import type { JobEdit } from './export-job.ts';
+import type { Replay } from './replay.ts';
 import type { Json } from './trigger.ts';
 import type { WatchOptions } from './watch.ts';
 
@@ -53,6 +54,12 @@ export interface AuditChange {
   readonly to: Json;
 }
 
+/** The triggers that a replay sends again. A history outlives the person's data, so it names nobody. */
+export interface ReplayDeed extends Pick<Replay, 'since' | 'until' | 'onlyLast' | 'newIds' | 'enters' | 'exits'> {
+  /** Whether it is limited to one person or delivery. Absent: no. */
+  readonly isOfOnePerson?: boolean;
+}
+
 /** A change that somebody made to a job or its backfill, or to something else. */
 export interface Deed {
   readonly action: AuditAction;
@@ -62,6 +69,8 @@ export interface Deed {
   readonly changes?: readonly AuditChange[];
   /** With `stop`: what becomes of the waiting triggers. */
   readonly waiting?: 'deliver' | 'keep' | 'discard';
+  /** With `replay`; 0.1.0 did not keep it. */
+  readonly replay?: ReplayDeed;
 }
 
 /** A deed, and who did it. `who` is `endpoint` or `job`, and `door` is `job`, when the job did it by itself. */

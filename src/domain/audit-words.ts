@@ -1,4 +1,5 @@
-import type { AuditAction, Deed, LoggedDeed } from '../contract/audit.ts';
+import type { AuditAction, Deed, LoggedDeed, ReplayDeed } from '../contract/audit.ts';
+import { counted } from './shown.ts';
 
 const DONE: Readonly<Record<AuditAction, string>> = {
   start: 'started',
@@ -32,9 +33,19 @@ const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
 };
 
 /** A deed in words: `edited (revision 4)`. */
-export function deedInWords({ action, revision, waiting }: Deed): string {
+export function deedInWords({ action, revision, waiting, replay }: Deed): string {
   const more = waiting === undefined ? '' : WAITING[waiting];
-  return `${DONE[action]}${more}${revision === undefined ? '' : ` (revision ${revision})`}`;
+  const again = replay === undefined ? '' : `: ${replayInWords(replay)}`;
+  return `${DONE[action]}${more}${again}${revision === undefined ? '' : ` (revision ${revision})`}`;
+}
+
+function replayInWords({ enters, exits, since, until, onlyLast, newIds, isOfOnePerson }: ReplayDeed): string {
+  const told = since === undefined ? `told before ${until}` : `told from ${since} until ${until}`;
+  return [
+    `${counted(enters, 'enter')} and ${counted(exits, 'exit')}${isOfOnePerson ? ' of one person' : ''}, ${told}`,
+    ...(onlyLast ? ['only what each was told last'] : []),
+    ...(newIds ? ['with new ids'] : []),
+  ].join(', ');
 }
 
 /** The target of a deed, in words: `watch of vip`. */

@@ -1,8 +1,9 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { By, Deed } from '../contract/audit.ts';
+import type { By, Deed, ReplayDeed } from '../contract/audit.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
+import type { Replay } from '../contract/replay.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 import { askedFor } from '../domain/job/backfill-requests.ts';
 import {
@@ -277,8 +278,13 @@ function changeBackfill(state: DispatcherState, action: 'pause' | 'resume' | 'ca
 
 function backfillDeed({ action = 'start', difference, replay }: BackfillRequest): Deed {
   if (action !== 'start') return { action: `${action}-backfill` };
-  if (replay !== undefined) return { action: 'replay' };
+  if (replay !== undefined) return { action: 'replay', replay: replayDeed(replay) };
   return { action: difference === undefined ? 'backfill' : 'reconcile' };
+}
+
+function replayDeed({ user, deliveryId, since, until, onlyLast, newIds, enters, exits }: Replay): ReplayDeed {
+  const isOfOnePerson = (user ?? deliveryId) === undefined ? undefined : true;
+  return { until, enters, exits, ...definedOf({ since, onlyLast, newIds, isOfOnePerson }) };
 }
 
 function audienceIds(state: DispatcherState, names: readonly string[] | undefined): string[] {

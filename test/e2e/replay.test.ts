@@ -66,6 +66,7 @@ test('a replay tells everything again, in the order of each person and with the 
   const job = await jobThatTold(...changes);
   const end = heard();
   const what = await lab.jobs.findTold(job, { since });
+  const { until } = what.replay;
   expect(what).toMatchObject({ enters: 4, exits: 2, people: 2, outdated: 0, foreign: 0 });
   expect(what.first[0]).toMatchObject({ user: 'a1', audience: 'vip', event: 'enter' });
   expect(heard()).toBe(end);
@@ -74,6 +75,8 @@ test('a replay tells everything again, in the order of each person and with the 
   for (const user of ['a1', 'a2']) expect(told(end, user)).toEqual(told(from, user).slice(0, told(end, user).length));
   expect(told(end)).toHaveLength(6);
   expect(await lab.jobs.replay(job, what)).toMatchObject({ askedBefore: { n: 1, state: 'finished' } });
+  const [deed] = await lab.jobs.history(job);
+  expect(deed).toMatchObject({ action: 'replay', replay: { since, until, enters: 4, exits: 2 } });
   // What a replay told is neither told again nor news.
   await logged(job, 12);
   expect((await reader.find({ jobId: job }, 6)).rows.map(({ lane }) => lane)).toEqual(Array(6).fill('replay'));
@@ -129,6 +132,11 @@ test('something newer that was told since wins, and a person, an audience, the l
   const from = heard();
   await sent(job, await lab.jobs.findTold(job, { since, until }));
   expect(withoutIds(told(from))).toEqual(['enter news c1', 'enter vip c2']);
+  // The history, which nobody can make forget, names no person.
+  await sent(job, await lab.jobs.findTold(job, { since, user: 'c2', onlyLast: true }));
+  const [deed] = await lab.jobs.history(job);
+  expect(deed?.replay).toMatchObject({ enters: 1, onlyLast: true, isOfOnePerson: true });
+  expect(JSON.stringify(deed)).not.toContain('c2');
   // What the job no longer sends is left out, and counted.
   await lab.jobs.edit(job, { audiences: ['vip'], events: ['enter'] });
   expect(await find({})).toEqual({ enters: 2, exits: 0, outdated: 1, foreign: 2 });
