@@ -75,13 +75,18 @@ export type ExitCode = 0 | 1 | 2;
 
 /** Prints a failed command's error, and returns its exit code. With `json` the failure is one JSON object on stderr. */
 export function reportFailure(thrown: unknown, terminal: Terminal, json: boolean): ExitCode {
-  // Commander has already printed everything.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error =
-    thrown instanceof TriggersError ? thrown : (NotLetIn.of(thrown) ?? ServerUnreachable.of(thrown) ?? thrown);
+  // Commander has already printed everything, unless it was told to leave errors to this.
+  if (thrown instanceof CommanderError && (thrown.exitCode === 0 || !json)) return thrown.exitCode === 0 ? 0 : 2;
+  const error = knownError(thrown);
   if (json) terminal.err(JSON.stringify({ error: asJson(error) }));
   else for (const line of failureLines(error, terminal)) terminal.err(line);
   return exitCodeOf(error);
+}
+
+function knownError(thrown: unknown): unknown {
+  if (thrown instanceof CommanderError) return new UsageError(thrown.message.replace(/^error: /, ''));
+  if (thrown instanceof TriggersError) return thrown;
+  return NotLetIn.of(thrown) ?? ServerUnreachable.of(thrown) ?? thrown;
 }
 
 function exitCodeOf(error: unknown): ExitCode {

@@ -81,16 +81,20 @@ const COMMANDS: readonly CommandMaker[] = [
 
 /** Runs one command line; errors are shown on the terminal. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const json = args.includes('--json');
   try {
-    await createProgram(terminal).parseAsync(args, { from: 'user' });
+    await createProgram(terminal, json).parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return reportFailure(error, terminal, args.includes('--json'));
+    return reportFailure(error, terminal, json);
   }
 }
 
-/** All commands, as `run` parses them; exported so that a test can compare the documentation with them. */
-export function createProgram(terminal: Terminal): Command {
+/**
+ * All commands, as `run` parses them; exported so that a test can compare the documentation with them.
+ * @param json leaves mistakes in the command line to `reportFailure`.
+ */
+export function createProgram(terminal: Terminal, json = false): Command {
   const program = new Command('triggers')
     .description('Tell another system, by webhook, when a person enters or leaves an audience.')
     .version(release())
@@ -98,7 +102,9 @@ export function createProgram(terminal: Terminal): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
-      writeErr: (text) => terminal.err(sentences(text.trimEnd(), terminal)),
+      writeErr: (text) => {
+        if (!json) terminal.err(sentences(text.trimEnd(), terminal));
+      },
     })
     .addHelpText(
       'after',

@@ -113,6 +113,20 @@ describe('wrong usage ends with exit code 2 and says what is meant', () => {
   });
 });
 
+test.each([
+  [['status', 'a', '--wath'], /^unknown option '--wath'/],
+  [['stop', 'vip', '--waiting', 'hold'], /deliver, keep, discard/],
+])('with --json a mistake in the command line is JSON, too: %j', async (args, says) => {
+  const { terminal, out, err } = aTerminal();
+  await expect(run([...args, '--json'], terminal)).resolves.toBe(2);
+  expect(out).toEqual([]);
+  const [line = '', ...more] = err;
+  expect([JSON.parse(line), more]).toEqual([
+    { error: { name: 'UsageError', message: expect.stringMatching(says) } },
+    [],
+  ]);
+});
+
 test('up refuses options for a server of its own when another server is named', async () => {
   const before = process.env['TEMPORAL_ADDRESS'];
   process.env['TEMPORAL_ADDRESS'] = '127.0.0.1:1';
