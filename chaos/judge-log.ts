@@ -37,7 +37,9 @@ export function judgeLog(
     const explained = successes.filter((success) => mayLackItsRow(success, kills, requestTimeoutMs)).length;
     if (missing <= explained) continue;
     unexplainedUnlogged += missing - explained;
-    say(`no row: ${deliveryId}, by ${successes.map(({ worker }) => worker).join(' and ')}`);
+    const seen = successes.map(({ worker, arrivedAtMs }) => `${worker} at ${arrivedAtMs}`);
+    const kept = rows.flatMap((row) => (row.deliveryId === deliveryId ? [`${row.verdict} at ${row.at}`] : []));
+    say(`no row: ${deliveryId}, by ${seen.join(' and ')}; the log has ${kept.join(' and ') || 'none'}`);
   }
   const asked = new Map<string, number>();
   for (const { deliveryId } of requests) asked.set(deliveryId, (asked.get(deliveryId) ?? 0) + 1);
