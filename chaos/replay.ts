@@ -18,7 +18,6 @@ const SINCE = 0.1;
 const UNTIL = 0.4;
 const ASKED = 0.5;
 const LOOK_MS = 100;
-const RARELY_MS = 5_000;
 
 /** Has a job tell again what it was told in the midst of its work, while it goes on. */
 export class Replaying {
@@ -35,14 +34,17 @@ export class Replaying {
     this.#progress = progress;
   }
 
-  /** Until it has ended. */
-  async run(jobs: ExportJobs, mayQuery: boolean, signal: AbortSignal): Promise<void> {
-    const at = async (share: number) => {
-      while (this.#progress() < share && !signal.aborted) await sleep(LOOK_MS);
+  /**
+   * Until it has ended.
+   * @param mayBegin a command begins with a query, and that may break a job of 0.1.0 after a kill: its workers have no guard of queries.
+   */
+  async run(jobs: ExportJobs, mayBegin: () => boolean, signal: AbortSignal): Promise<void> {
+    const at = async (share: number, isSo = () => true) => {
+      while ((this.#progress() < share || !isSo()) && !signal.aborted) await sleep(LOOK_MS);
       return Date.now();
     };
     const { onlyLast } = this.asked;
-    this.asked = { sinceMs: await at(SINCE), untilMs: await at(UNTIL), askedAtMs: await at(ASKED), onlyLast };
+    this.asked = { sinceMs: await at(SINCE), untilMs: await at(UNTIL), askedAtMs: await at(ASKED, mayBegin), onlyLast };
     this.isUnderWay = true;
     this.#trouble.isBackAgain = true;
     const since = new Date(this.asked.sinceMs).toISOString();
@@ -53,11 +55,8 @@ export class Replaying {
     };
     // A backfill may be under way, a server away, an answer lost.
     while (!signal.aborted && (await ask().catch(() => undefined)) === undefined) await sleep(LOOK_MS);
-    // As many queries as this break jobs of 0.1.0 after kills: its workers have no guard of queries. A command asks one, too.
-    const state = async () =>
-      mayQuery ? (await jobs.status(this.#jobId)).backfill?.state : (await ask()).askedBefore?.state;
-    while (!signal.aborted && (await state().catch(() => 'running')) === 'running')
-      await sleep(mayQuery ? LOOK_MS : RARELY_MS);
+    const state = async () => (await jobs.status(this.#jobId)).backfill?.state;
+    while (!signal.aborted && (await state().catch(() => 'running')) === 'running') await sleep(LOOK_MS);
     this.isUnderWay = false;
   }
 }

@@ -168,11 +168,12 @@ async function play(
   };
   const ticker = setInterval(() => options.onProgress(line()), PROGRESS_MS);
   const upstreams = Promise.all(jobs.map(({ upstream }) => upstream.run()));
+  let hasMoved = options.upgrade === undefined;
   const upgrading =
-    options.upgrade && runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress });
+    options.upgrade &&
+    runUpgrade(options.upgrade, stage, progress, { timeIsUp, say: options.onProgress, moved: () => (hasMoved = true) });
   const { deliveryLog } = options;
-  const replay = ({ replaying }: Job): Promise<void> =>
-    replaying.run(stage.jobs, options.upgrade === undefined, timeIsUp);
+  const replay = ({ replaying }: Job): Promise<void> => replaying.run(stage.jobs, () => hasMoved, timeIsUp);
   const replays = Promise.all(deliveryLog ? jobs.map(replay) : []);
   replays.catch(() => undefined); // Thrown below.
   upgrading?.catch(() => undefined); // Thrown below.

@@ -88,12 +88,19 @@ export interface Upgraded {
   readonly changedRuns: ReadonlySet<string>;
 }
 
+interface UpgradeOptions {
+  readonly timeIsUp: AbortSignal;
+  readonly say: (text: string) => void;
+  /** Called after the last move. */
+  readonly moved: () => void;
+}
+
 /** Moves as planned: the older release leaves what the newer one takes up. */
 export async function runUpgrade(
   { moves }: Upgrade,
   stage: Stage,
   progress: () => number,
-  { timeIsUp, say }: { readonly timeIsUp: AbortSignal; readonly say: (text: string) => void },
+  { timeIsUp, say, moved }: UpgradeOptions,
 ): Promise<Upgraded> {
   const keepsakes = await Keepsakes.open(stage, timeIsUp);
   try {
@@ -104,6 +111,7 @@ export async function runUpgrade(
       await run(stage, keepsakes);
       say(words);
     }
+    moved();
     await keepsakes.takeUp();
     await keepsakes.findChangedRuns();
     return { missingKeepsakes: keepsakes.missing, changedRuns: keepsakes.changedRuns };
