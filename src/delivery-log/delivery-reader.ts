@@ -30,7 +30,7 @@ import { toldQuery, toldRowOf } from './told-query.ts';
 /** The first part of time that is searched. */
 const FIRST_SPAN_MS = 60 * 60 * 1000;
 /** After this long, a search returns what it has. */
-const LOOK_BACK_MS = 100;
+const LOOK_BACK_MS = 80;
 const FOLLOW_MS = 1_000;
 const PAGE_ROWS = 1_000;
 /** How much later, in ms, a row may be written than its time says: it waits in its worker, and clocks differ. */

@@ -34,6 +34,8 @@ export class AuditLog {
   /** The delivery log has yet to be told these; some may have gone from the entries. */
   #untold: readonly AuditEntry[];
   #bytes: number;
+  /** The number of the first entry that this run adds. */
+  readonly #firstOfRun: number;
 
   constructor(
     budgets: Pick<Budgets, 'auditBytes' | 'replacedBytes'>,
@@ -41,6 +43,7 @@ export class AuditLog {
   ) {
     this.#budgets = budgets;
     this.#next = carried.next;
+    this.#firstOfRun = carried.next;
     this.#entries = carried.entries;
     this.#replaced = carried.replaced;
     this.#untold = carried.entries.filter(({ n }) => n > (carried.told ?? 0));
@@ -51,7 +54,8 @@ export class AuditLog {
   add(entry: Omit<AuditEntry, 'n'>): void {
     const added = { n: this.#next++, ...entry };
     this.#untold = [...this.#untold, added];
-    this.#entries = newest([...this.#entries, added], MOST_ENTRIES, this.#budgets.auditBytes);
+    const counted = (one: AuditEntry) => this.#counted(one);
+    this.#entries = newest([...this.#entries, added], MOST_ENTRIES, this.#budgets.auditBytes, counted);
     this.#count();
   }
 
@@ -98,9 +102,17 @@ export class AuditLog {
     return this.#bytes;
   }
 
-  /** Without `told`: 0.1.0 does not count it, and decisions depend on these bytes. */
+  /** Counts as 0.1.0 does, since decisions depend on these bytes. */
   #count(): void {
-    this.#bytes = jsonBytes({ ...this.carry(), told: undefined });
+    const entries = this.#entries.map((one) => this.#counted(one));
+    this.#bytes = jsonBytes({ ...this.carry(), entries, told: undefined });
+  }
+
+  /** The entry as 0.1.0 would have added it. It counts all of an entry that an earlier run has handed on. */
+  #counted(entry: AuditEntry): AuditEntry {
+    if (entry.replay === undefined || entry.n < this.#firstOfRun) return entry;
+    const { replay: _, ...counted } = entry;
+    return counted;
   }
 }
 
@@ -124,11 +136,16 @@ export function shownChanges(fields: readonly (keyof JobEdit)[], before: JobEdit
   return fields.map((field) => ({ field, from: shown(before[field]), to: shown(after[field]) }));
 }
 
-/** The last ones, as many as fit. */
-function newest<T extends object>(all: readonly T[], most: number, mostBytes: number): readonly T[] {
+/** The last ones, as many as fit. @param counted what of one counts */
+function newest<T extends object>(
+  all: readonly T[],
+  most: number,
+  mostBytes: number,
+  counted = (one: T): T => one,
+): readonly T[] {
   let bytes = 0;
   const over = all.toReversed().findIndex((one, index) => {
-    bytes += jsonBytes(one) + 1;
+    bytes += jsonBytes(counted(one)) + 1;
     return index === most || bytes > mostBytes;
   });
   return over === -1 ? all : all.slice(all.length - over);

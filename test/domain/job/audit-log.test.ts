@@ -54,6 +54,24 @@ test('what the delivery log was told counts for nothing, as in 0.1.0: each relea
   expect(job.state.audit.bytes).toBeGreaterThan(bytesBefore);
 });
 
+test('what a replay sends again counts only once it is handed on, as in 0.1.0, which does not keep it', () => {
+  const until = '2026-12-01T08:00:00Z';
+  const [job, older] = [new AJob(1), new AJob(1)];
+  // More than fits, so that old ones go.
+  const by = { ...ADA, reason: 'why'.repeat(150) };
+  for (let i = 0; i < 60; i++) {
+    const deed = { action: 'replay' } as const;
+    note(job.state, { ...deed, replay: { until, enters: i, exits: 0 } }, by, job.now);
+    note(older.state, deed, by, older.now);
+  }
+  expect(job.state.audit.describe().length).toBeLessThan(50);
+  expect(job.state.audit.bytes).toBe(older.state.audit.bytes);
+  job.nextRun();
+  note(job.state, { action: 'retry' }, ADA, job.now);
+  const { told: _, ...counted } = job.state.audit.carry();
+  expect(job.state.audit.bytes).toBe(JSON.stringify(counted).length);
+});
+
 test('an edit is told field by field, before and after, with what is secret masked and what is long cut', () => {
   const job = new AJob(1);
   edited(job, { webhookUrl: 'https://a.example/s3cret?token=s3cret', parallelRequestCount: 9 });
