@@ -98,6 +98,29 @@ export function Age({ at }: { readonly at: string }): JSX.Element {
   );
 }
 
+interface ShowOlderProps {
+  /** Where older entries begin; undefined: there are none. */
+  readonly next: string | undefined;
+  readonly show: (next: string) => Promise<void>;
+}
+
+/** The button that shows older entries of a list. */
+export function ShowOlder({ next, show }: ShowOlderProps): JSX.Element {
+  const { isBusy, failure, run } = useAction();
+  return (
+    <>
+      <Failure failure={failure} />
+      {next !== undefined && (
+        <p class="buttons">
+          <button type="button" disabled={isBusy} onClick={() => void run(() => show(next))}>
+            Show older ones
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
 export function Failure({ failure, retry }: { readonly failure: ApiFailure | undefined; readonly retry?: () => void }) {
   if (failure === undefined) return null;
   return (

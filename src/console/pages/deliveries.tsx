@@ -9,7 +9,19 @@ import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
 import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
-import { Copy, Dialog, Empty, Failure, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import {
+  Copy,
+  Dialog,
+  Empty,
+  Failure,
+  Head,
+  Loading,
+  ShowOlder,
+  State,
+  Time,
+  Unanswered,
+  usePageTitle,
+} from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { curlOf, shellWord } from '../words.ts';
 import { Answer, Request } from './message.tsx';
@@ -102,7 +114,6 @@ interface DeliveriesProps {
 function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Element {
   const [fresh, setFresh] = useState<readonly DeliveryRow[]>([]);
   const [older, setOlder] = useState<readonly Page[]>([]);
-  const { isBusy, failure, run } = useAction();
   useStream<DeliveryRow>(live, 'delivery', {
     onSome: (some) => setFresh((last) => [...some.toReversed(), ...last].slice(0, MOST_LIVE)),
     onBegin: () => {
@@ -116,8 +127,8 @@ function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Elemen
   const all = new Map([...fresh, ...pages.flatMap(({ deliveries }) => deliveries)].map((row) => [keyOf(row), row]));
   const rows = [...all].sort(([one], [other]) => (one < other ? 1 : -1));
   const { next, gaps = [] } = pages.at(-1) ?? {};
-  const more = async (): Promise<void> => {
-    const page = await ask<Page>(`${listPath}&after=${encodeURIComponent(next ?? '')}`);
+  const more = async (from: string): Promise<void> => {
+    const page = await ask<Page>(`${listPath}&after=${encodeURIComponent(from)}`);
     setOlder((last) => [...last, page]);
   };
   return (
@@ -166,14 +177,7 @@ function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Elemen
           </table>
         </div>
       )}
-      <Failure failure={failure} />
-      {next !== undefined && (
-        <p class="buttons">
-          <button type="button" disabled={isBusy} onClick={() => void run(more)}>
-            Show older ones
-          </button>
-        </p>
-      )}
+      <ShowOlder next={next} show={more} />
     </>
   );
 }

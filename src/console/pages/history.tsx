@@ -4,9 +4,9 @@ import type { AuditEntry, DeedPage, LoggedDeed } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { ALIKE, deedInWords, targetInWords } from '../../domain/audit-words.ts';
 import { JobLink, NoLog } from '../about.tsx';
-import { ask, pathOf, useAction, useFetched } from '../api.ts';
+import { ask, pathOf, useFetched } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
-import { Clipped, Empty, Failure, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Empty, Head, Loading, ShowOlder, Time, Unanswered, usePageTitle } from '../parts.tsx';
 
 const HISTORY_MS = 5_000;
 const PAGE_ENTRIES = 100;
@@ -63,12 +63,10 @@ export function HistoryPage(): JSX.Element {
 /** The newest entries, and older ones as they are asked for. */
 function Pages({ first, path }: { readonly first: DeedPage; readonly path: string }): JSX.Element {
   const [older, setOlder] = useState<readonly DeedPage[]>([]);
-  const { isBusy, failure, run } = useAction();
   const pages = [first, ...older];
   const entries = pages.flatMap((page) => page.entries);
-  const next = pages.at(-1)?.next;
-  const more = async (): Promise<void> => {
-    const page = await ask<DeedPage>(`${path}&after=${encodeURIComponent(next ?? '')}`);
+  const more = async (next: string): Promise<void> => {
+    const page = await ask<DeedPage>(`${path}&after=${encodeURIComponent(next)}`);
     setOlder((last) => [...last, page]);
   };
   return (
@@ -80,14 +78,7 @@ function Pages({ first, path }: { readonly first: DeedPage; readonly path: strin
       ) : (
         <Entries entries={entries} />
       )}
-      <Failure failure={failure} />
-      {next !== undefined && (
-        <p class="buttons">
-          <button type="button" disabled={isBusy} onClick={() => void run(more)}>
-            Show older ones
-          </button>
-        </p>
-      )}
+      <ShowOlder next={pages.at(-1)?.next} show={more} />
     </>
   );
 }
