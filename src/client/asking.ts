@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { type Client, type QueryDefinition, QueryNotRegisteredError, type WorkflowHandle } from '@temporalio/client';
+import {
+  type Client,
+  type QueryDefinition,
+  QueryNotRegisteredError,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
@@ -53,9 +59,11 @@ export const ANSWER_MS = 10_000;
 const ASK_AGAIN_MS = 250;
 const WORKFLOW_TASK_QUEUE = 1;
 
+type DescribedRun = Pick<WorkflowExecutionDescription, 'runId' | 'status'>;
+
 /**
  * Queries a workflow, also one that has ended.
- * @param options.endedRunId a run that has ended; default: the workflow's last run
+ * @param options.run the run as described, which spares a request; one that has ended is asked itself. Default: the workflow's last run
  * @throws NoWorker; the SDK's WorkflowNotFoundError
  */
 export async function ask<T, Args extends unknown[] = []>(
@@ -65,16 +73,17 @@ export async function ask<T, Args extends unknown[] = []>(
   {
     args,
     answerMs = ANSWER_MS,
-    endedRunId,
-  }: { readonly args?: Args; readonly answerMs?: number; readonly endedRunId?: string } = {},
+    run,
+  }: { readonly args?: Args; readonly answerMs?: number; readonly run?: DescribedRun } = {},
 ): Promise<T> {
   const deadline = Date.now() + answerMs;
-  for (let runId = endedRunId, hasEnded = runId !== undefined; ;) {
-    const handle = client.workflow.getHandle(workflowId, runId);
+  let hasEnded = run !== undefined && !isOpen(run);
+  for (let endedRunId = hasEnded ? run?.runId : undefined; ;) {
+    const handle = client.workflow.getHandle(workflowId, endedRunId);
     const name = hasEnded ? query.name + ENDED_RUN : query.name;
     try {
       return await client.withDeadline(deadline, () =>
-        askRunNow(client, handle, () => handle.query<T, Args>(name, ...((args ?? []) as Args))),
+        askRunNow(client, handle, run?.runId, () => handle.query<T, Args>(name, ...((args ?? []) as Args))),
       );
     } catch (error) {
       // FAILED_PRECONDITION means that nobody polls; it also comes for a moment after the start, before the first workflow task.
@@ -85,7 +94,7 @@ export async function ask<T, Args extends unknown[] = []>(
       } else if (isAhead(error)) {
         const asked = await handle.describe();
         hasEnded = !isOpen(asked);
-        if (hasEnded) ({ runId } = asked);
+        if (hasEnded) endedRunId = asked.runId;
       } else if (hasEnded && error instanceof QueryNotRegisteredError) {
         // Workers of 0.1.0 have no names for runs that have ended.
         hasEnded = false;
@@ -107,13 +116,18 @@ const LOOK_MS = 500;
  * Asks the run that a workflow has now. A query that comes while a run ends goes to that run even after its end. A worker has to replay all of it
  * first, which takes a busy one many seconds, and the answer is out of date. The next run answers at once, so it is asked instead.
  */
-async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: () => Promise<T>): Promise<T> {
-  for (;;) {
+async function askRunNow<T>(
+  client: Client,
+  handle: WorkflowHandle,
+  knownRunId: string | undefined,
+  question: () => Promise<T>,
+): Promise<T> {
+  for (let runId = knownRunId; ; runId = undefined) {
     const over = new AbortController();
     const answer = client.withAbortSignal(over.signal, question).then((answered) => ({ answered }));
     try {
       // Does not wait for an abandoned query to end: once the SDK has retried a call, cancelling it ends nothing.
-      const first = await Promise.race([answer, untilNextRun(handle, over.signal).catch(() => answer)]);
+      const first = await Promise.race([answer, untilNextRun(handle, runId, over.signal).catch(() => answer)]);
       if (first !== undefined) return first.answered;
     } finally {
       over.abort();
@@ -121,9 +135,9 @@ async function askRunNow<T>(client: Client, handle: WorkflowHandle, question: ()
   }
 }
 
-/** Resolves once a workflow has another run than now; rejects when it is aborted, or when the server does not answer. */
-async function untilNextRun(handle: WorkflowHandle, signal: AbortSignal): Promise<void> {
-  const { runId } = await handle.describe();
+/** Resolves once a workflow has another run than this, or than now; rejects when it is aborted, or when the server does not answer. */
+async function untilNextRun(handle: WorkflowHandle, known: string | undefined, signal: AbortSignal): Promise<void> {
+  const runId = known ?? (await handle.describe()).runId;
   do await setTimeout(LOOK_MS, undefined, { signal });
   while ((await handle.describe()).runId === runId);
 }

@@ -104,7 +104,7 @@ export class Watches {
     // A watch that was ended from outside does not know it: in its own state, its next round is due.
     const isEnded = found === undefined || (!isOpen(found) && found.status.name !== 'COMPLETED');
     if (isEnded) throw new WatchNotFound(audience);
-    return await ask(this.#client, workflowId, watchStatusQuery);
+    return await ask(this.#client, workflowId, watchStatusQuery, { run: found });
   }
 
   /** Starts a round now, or right after the current one. */
@@ -232,7 +232,7 @@ export class Watches {
     try {
       const found = await this.#client.workflow.getHandle(workflowId).describe();
       if (!isOpen(found)) throw new WatchNotFound(name);
-      await ask(this.#client, workflowId, watchStatusQuery);
+      await ask(this.#client, workflowId, watchStatusQuery, { run: found });
       await this.#client.workflow.getHandle(workflowId).signal(askerSignal, by);
       const answer = executeUpdate<WatchStatus>(this.#client, found, update, [request]);
       return await settled(answer, ofWatch(update.name, name));

@@ -64,11 +64,31 @@ test('a question at the end of a run goes to the next run, and the old one is gi
   expect(counts()).toEqual({ asked: 2, givenUp: 1 });
 });
 
+test('a run that the caller has described is asked without another look, unless it has ended meanwhile', async () => {
+  const query = defineQuery<string>('status');
+  const run = runOf('first', 'RUNNING');
+  const quick = answering('RUNNING', ['now']);
+  expect(await ask(quick.client, JOB.workflowId, query, { run })).toBe('now');
+  expect(quick.looks()).toBe(0);
+  const { client, counts } = ending(0);
+  expect(await ask(client, JOB.workflowId, query, { run })).toBe('as it is now');
+  expect(counts()).toEqual({ asked: 2, givenUp: 1 });
+});
+
+function runOf(runId: string, name: 'RUNNING' | 'TERMINATED') {
+  return { runId, status: { code: 1, name } } as const;
+}
+
 /** A workflow in this state, of which one worker after the other answers a query: with that, or, if it is an error, not. */
 function answering(status: 'RUNNING' | 'TERMINATED', answers: readonly (string | Error)[]) {
   const asked: string[] = [];
+  let looks = 0;
+  const describe = async () => {
+    looks++;
+    return await Promise.resolve({ runId: 'closed', status: { name: status } });
+  };
   const handleOf = (run = 'last') => ({
-    describe: async () => await Promise.resolve({ runId: 'closed', status: { name: status } }),
+    describe,
     query: async (name: string) => {
       const answer = answers[asked.push(`${run} ${name}`) - 1];
       if (answer instanceof Error) throw answer;
@@ -76,7 +96,7 @@ function answering(status: 'RUNNING' | 'TERMINATED', answers: readonly (string |
     },
   });
   const workflow = { getHandle: (_: string, run?: string) => handleOf(run) };
-  return { client: clientWith({}, { workflow }), asked };
+  return { client: clientWith({}, { workflow }), asked, looks: () => looks };
 }
 
 const AHEAD = new QueryNotRegisteredError(EVENTS_AHEAD, GRPC.INVALID_ARGUMENT);
@@ -91,7 +111,7 @@ test('a query that came too early is sent again; that of a run that has ended sa
   expect(await ask(late.client, JOB.workflowId, query)).toBe('as it was');
   expect(late.asked).toEqual(['last status', 'closed status:ended']);
   const old = answering('TERMINATED', [UNKNOWN, 'as it was']);
-  expect(await ask(old.client, JOB.workflowId, query, { endedRunId: 'closed' })).toBe('as it was');
+  expect(await ask(old.client, JOB.workflowId, query, { run: runOf('closed', 'TERMINATED') })).toBe('as it was');
   expect(old.asked).toEqual(['closed status:ended', 'closed status']);
   const unknown = answering('RUNNING', [UNKNOWN]);
   await expect(ask(unknown.client, JOB.workflowId, query)).rejects.toBe(UNKNOWN);

@@ -204,12 +204,13 @@ async function remainsOf(client: Client, ended: WorkflowExecutionDescription, ru
 
 async function carriedAtTheEnd(
   client: Client,
-  { workflowId, runId, taskQueue, startTime, raw }: WorkflowExecutionDescription,
+  ended: WorkflowExecutionDescription,
   { input, hasSurplusInput, wasTakenUp }: EndedRun,
 ): Promise<RecoveryState> {
-  const { firstRunId } = raw.workflowExecutionInfo ?? {};
+  const { runId, taskQueue, startTime } = ended;
+  const { firstRunId } = ended.raw.workflowExecutionInfo ?? {};
   if (wasTakenUp) {
-    const answer = await askForState(client, workflowId, runId);
+    const answer = await askForState(client, ended);
     if (answer !== undefined) return answer;
   }
   if (isCarriedJob(input)) return { carried: input, admitted: 0, running: [] };
@@ -222,10 +223,10 @@ async function carriedAtTheEnd(
 }
 
 /** Has a worker replay the run, and returns the state that it reached; undefined when the job had not begun. */
-async function askForState(client: Client, workflowId: string, endedRunId: string): Promise<RecoveryState | undefined> {
+async function askForState(client: Client, run: WorkflowExecutionDescription): Promise<RecoveryState | undefined> {
   let text = '';
   for (let part = 0, parts = 1; part < parts; part++) {
-    const answer = await ask(client, workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS, endedRunId });
+    const answer = await ask(client, run.workflowId, recoveryQuery, { args: [part], answerMs: REPLAY_MS, run });
     if (answer === null) return undefined;
     text += answer.text;
     ({ parts } = answer);

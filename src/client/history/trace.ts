@@ -83,7 +83,7 @@ async function ownAnswer(
 ): Promise<PersonAnswer | null> {
   // It ended normally and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
-  const answer = await ask(client, workflowId, personQuery, { args: [user] });
+  const answer = await ask(client, workflowId, personQuery, { args: [user], run: found });
   if (isStopped(found))
     return (
       answer && { ...answer, reason: 'It was stopped, and keeps its waiting triggers. Resume the job to send them.' }
