@@ -46,11 +46,13 @@ function people(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 }
 
-/** For each person, when what they were told of had happened, in the order in which it arrived. */
+/** Returns the events of each person in the order in which they first arrived: a slow machine's request may time out and come again. */
 function arrivedOf(users: readonly string[]): string[][] {
   const of = new Map<string, string[]>(users.map((user) => [user, []]));
-  for (const { message } of lab.receiver.ledger.entries) {
-    if (message !== undefined) of.get(message.user)?.push(message.event);
+  const seen = new Set<string | undefined>();
+  for (const { message, deliveryId } of lab.receiver.ledger.entries) {
+    if (message !== undefined && !seen.has(deliveryId)) of.get(message.user)?.push(message.event);
+    seen.add(deliveryId);
   }
   return [...of.values()];
 }

@@ -18,7 +18,7 @@ let delayMs = 0;
 let slowFrom = Infinity;
 const lab = await labOfFile({
   // So small that a few hundred waiting triggers need holders.
-  config: { requestTimeoutMs: 1000, serverLimits: SERVER_LIMITS },
+  config: { requestTimeoutMs: 10_000, serverLimits: SERVER_LIMITS },
   content: membersOfVip(MEMBERS),
   receiver: { answer: ({ number }) => ({ status: 200, delayMs: number >= slowFrom ? 200 : delayMs }) },
 });
