@@ -225,7 +225,13 @@ async function linesAt(path: string, from: number, maxBytes: number): Promise<{ 
   return { lines: found, isEnd: true };
 }
 
+/** @throws ApplicationFailure: anybody who reaches the server may ask, and a text could name a file elsewhere */
 function partName(part: number): string {
+  if (!Number.isSafeInteger(part) || part < 0)
+    throw ApplicationFailure.nonRetryable(
+      'A part is named by a number. Only a reconcile of ours has parts.',
+      'NoDifferenceId',
+    );
   return `part-${part}`;
 }
 

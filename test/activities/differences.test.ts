@@ -176,12 +176,17 @@ test('the folder is for the worker alone; what nobody needs any more is removed'
   expect(readdirSync(join(root, 'differences'))).toEqual([]);
 });
 
-test('an id cannot name anything outside of its folder, and nothing is done without a folder', async () => {
+test('an id or a part cannot name anything outside of its folder, and nothing is done without a folder', async () => {
   for (const differenceId of ['..', '../../etc', 'x'])
     await expect(activities().keepTheirMembers({ differenceId, part: 0, ids: [] })).rejects.toMatchObject({
       type: 'NoDifferenceId',
       nonRetryable: true,
     });
+  for (const part of ['/../../../escaped', '1', -1, 0.5, null])
+    await expect(
+      activities().keepTheirMembers({ differenceId: id, part: part as number, ids: [] }),
+    ).rejects.toMatchObject({ type: 'NoDifferenceId', nonRetryable: true });
+  expect(existsSync(join(root, 'escaped'))).toBe(false);
   const { keepTheirMembers } = createDifferences({ source, watchFolder: undefined });
   await expect(keepTheirMembers({ differenceId: id, part: 0, ids: [] })).rejects.toMatchObject({
     type: 'NoWatchFolder',
