@@ -103,7 +103,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
           (seconds) => seconds === undefined || (seconds > 0 && seconds % 60 === 0),
           'This must be whole minutes, in seconds.',
         )
-        .describe('Seconds. Default: such that there are at most 120 steps.'),
+        .describe(`Seconds. At most ${MOST_STEPS} steps. Default: such that there are at most 120.`),
     }),
     answers: {
       200: z.looseObject({
@@ -121,6 +121,7 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       const to = until ?? new Date();
       const from = since ?? new Date(to.getTime() - DAY_MS);
       if (from >= to) throw endsBefore();
+      if (step !== undefined && to.getTime() - from.getTime() > step * 1000 * MOST_STEPS) throw tooManySteps();
       const asked = { jobId, since: from.toISOString(), until: to.toISOString(), stepSeconds: step };
       const [stats, now] = await Promise.all([
         reading((reader) => reader.stats({ ...asked, onlyJobs: caller.jobs })),
@@ -187,6 +188,8 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** A day by minutes, or two months by hours. The API reads some rows for each, and stands still while it adds them up. */
+const MOST_STEPS = 1_500;
 
 /** The delivery log, and where its failures are told. */
 export interface LogAsking {
@@ -275,6 +278,11 @@ function timesOf({ since, until }: { readonly since: Date | undefined; readonly 
 
 function endsBefore(): Refused {
   return new Refused(422, 'InvalidRequest', 'The time asked for ends before it begins.');
+}
+
+function tooManySteps(): Refused {
+  const text = `There would be more than ${MOST_STEPS} steps: ask for longer ones, or for less time.`;
+  return new Refused(422, 'InvalidRequest', text);
 }
 
 type FilterParameters = z.infer<typeof followQuery>;

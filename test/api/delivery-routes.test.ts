@@ -71,6 +71,14 @@ test('[S47] a key for some jobs sees nothing of others, not even by webhook-id o
   expect((await ask('/v1/stats')).body).toMatchObject({ total: { delivered: 2, failed: 1, failedBy: { 422: 1 } } });
 });
 
+test('a count by more steps than the API can add up in a moment is refused', async () => {
+  const counted = async (minutes: number, step: number) =>
+    await ask(`/v1/stats?since=${new Date(Date.now() - minutes * 60_000).toISOString()}&step=${step}`);
+  expect(await counted(24 * 60, 60)).toMatchObject({ status: 200 });
+  expect(await counted(8 * 24 * 60, 60)).toMatchObject({ status: 422, body: { code: 'InvalidRequest' } });
+  expect(await counted(8 * 24 * 60, 3_600)).toMatchObject({ status: 200 });
+});
+
 test('lists and counts say when rows may be missing, a list down to its last row', async () => {
   const folder = tempFolder();
   const [store, reader] = [
