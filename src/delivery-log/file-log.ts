@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
 import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
+import { textOf } from './delivery-query.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { ADD_TO_KNOWN, COLUMNS, type LogSql, MAKE_INDEXES, type SqlRow, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
@@ -132,8 +133,9 @@ export class FileDeliveryStore implements DeliveryStore {
 }
 
 function add(database: LibsqlDatabase.Database, rows: readonly StoredRow[]): void {
-  // JSON makes null of what is undefined.
-  database.prepare(ADD_ROWS).run(JSON.stringify(rows.map(valuesOf)));
+  // SQLite cuts a text at its NUL, and no search would find it.
+  const values = rows.map((row) => valuesOf(row).map((value) => textOf(value ?? null)));
+  database.prepare(ADD_ROWS).run(JSON.stringify(values));
   for (const [table, rollups] of rollupsOf(rows)) {
     const values = rollups.map((one) => [one.jobId, one.began, one.verdict, one.outcome, one.bucket, one.count]);
     database.prepare(addRollups(table)).run(JSON.stringify(values));

@@ -77,6 +77,18 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     await reader.close();
   });
 
+  test('a person is found and removed by any id', async () => {
+    const place = await newPlace();
+    const ids = ['a\0b', '\0', '\\N', 'a\tb\n', "' OR 1=1--", '%', '🙂'];
+    await logWith([...ids.map((user, n) => row(n, user)), row(20, 'a')], place);
+    const removal = openPersonRemoval(place);
+    for (const user of ids) expect(await removal.remove(user)).toEqual({ rows: 1, shared: 0 });
+    await removal.close();
+    const reader = openDeliveryReader(place, sealingWith([]));
+    expect((await reader.find({ until: '2026-11-21T00:30:00Z' }, 1)).rows).toMatchObject([{ user: 'a' }]);
+    await reader.close();
+  });
+
   test('a log that no worker has written has nobody to remove', async () => {
     const removal = openPersonRemoval(await newPlace());
     expect(await removal.count('ada')).toEqual({ rows: 0, shared: 0 });
