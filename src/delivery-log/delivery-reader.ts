@@ -32,6 +32,8 @@ const FIRST_SPAN_MS = 60 * 60 * 1000;
 /** After this long, a search returns what it has. */
 const LOOK_BACK_MS = 80;
 const FOLLOW_MS = 1_000;
+/** The longest time whose new deliveries are read at once. */
+const MOST_FOLLOWED_MS = 10_000;
 const PAGE_ROWS = 1_000;
 /** How much later, in ms, a row may be written than its time says: it waits in its worker, and clocks differ. */
 const LATE_MS = 5_000;
@@ -130,11 +132,15 @@ export class DeliveryReader implements ToldLog {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       const askedAt = Date.now();
       const rows: DeliveryRow[] = [];
-      for await (const page of this.pages({ ...filter, since: new Date(since).toISOString() })) rows.push(...page);
+      // The program that reads them may have stood still for hours, and memory has no room for so many.
+      const most = since + LATE_MS + MOST_FOLLOWED_MS;
+      const until = most < askedAt ? new Date(most).toISOString() : undefined;
+      const part = { ...filter, since: new Date(since).toISOString(), until };
+      for await (const page of this.pages(part)) rows.push(...page);
       rows.reverse();
       const fresh = isFirst ? [] : rows.filter((row) => !told.has(cursorAfter(row)));
       told = new Set(rows.map(cursorAfter));
-      since = askedAt - LATE_MS;
+      since = Math.min(most, askedAt) - LATE_MS;
       yield* fresh;
       await setTimeout(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
     }

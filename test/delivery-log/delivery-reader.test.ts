@@ -5,6 +5,7 @@ import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
+import { until } from '../support/patience.ts';
 import { aDelivery } from './a-delivery.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -272,4 +273,29 @@ test('a log that no worker has written is empty; one that is away says so, witho
   expect(String(failure)).not.toContain('hidden');
   await one?.close();
   await away?.close();
+});
+
+test('what was written while nobody took it is followed in parts, so that it needs little memory', async () => {
+  const { store, reader } = await emptyLog('a file');
+  const end = new AbortController();
+  const from = Date.now();
+  const rowAt = (s: number) => aDelivery({ at: new Date(from + s * 1_000).toISOString(), deliveryId: `id-${s}` });
+  const find = jest.spyOn(reader, 'find');
+  const followed = reader.follow({}, end.signal)[Symbol.asyncIterator]();
+  const first = followed.next();
+  // The first look only learns of what is there.
+  await until(() => find.mock.calls.length > 1);
+  await store.write({ number: 1, rows: [rowAt(0)], dropped: 0 });
+  expect(await first).toMatchObject({ value: { deliveryId: 'id-0' } });
+  await store.write({ number: 2, rows: Array.from({ length: 25 }, (_, i) => rowAt(i + 1)), dropped: 0 });
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(from + 60_000);
+  find.mockClear();
+  for (let s = 1; s <= 25; s++) expect(await followed.next()).toMatchObject({ value: { deliveryId: `id-${s}` } });
+  const spans = find.mock.calls.map(([part]) => Date.parse(part.until ?? '') - Date.parse(part.since ?? ''));
+  expect(Math.max(...spans)).toBe(15_000);
+  clock.mockRestore();
+  end.abort();
+  await followed.return(undefined);
+  await reader.close();
+  await store.close();
 });
