@@ -201,10 +201,14 @@ export const countParameter = (most: number, otherwise: number) =>
     .transform((text) => (text === undefined ? otherwise : Number(text)))
     .refine((count) => count >= 1 && count <= most, `This must be between 1 and ${most}.`);
 
+const LAST_MS = Date.UTC(10_000, 0);
+
 /** A query parameter that is an RFC 3339 time. */
 export const timeParameter = z.iso
   .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2026-11-25T08:30:00Z.' })
-  .transform((text) => new Date(text));
+  .transform((text) => new Date(text))
+  // A database refuses others, and that would count as a failure of the log.
+  .refine((time) => time.getTime() >= 0 && time.getTime() < LAST_MS, 'This must be a time from 1970 to 9999.');
 
 /** The same, in the past. */
 export const pastTimeParameter = timeParameter

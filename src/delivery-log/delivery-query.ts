@@ -138,7 +138,8 @@ export function cursorOf(cursor: DeliveryCursor): string {
   return Buffer.from(JSON.stringify(cursor)).toString('base64url');
 }
 
-const CURSOR_TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+/** From 1970 on: PostgreSQL has no year 0. */
+const CURSOR_TIME = /^(?:19[7-9]|[2-9]\d\d)\d-\d\d-\d\dT[\d:.]+Z$/;
 
 /** @returns undefined if it is not a cursor. */
 export function readCursor(text: string): DeliveryCursor | undefined {

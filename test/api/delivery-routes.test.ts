@@ -71,6 +71,17 @@ test('[S47] a key for some jobs sees nothing of others, not even by webhook-id o
   expect((await ask('/v1/stats')).body).toMatchObject({ total: { delivered: 2, failed: 1, failedBy: { 422: 1 } } });
 });
 
+test('a time that no database has is a mistake of the caller, and no failure of the log', async () => {
+  const cursor = Buffer.from('["0000-01-01T00:00:00Z","",0]').toString('base64url');
+  const times = ['until=0000-01-01T00:00:00Z', 'until=9999-12-31T23:59:59-01:00', 'since=1969-12-31T23:59:59Z'];
+  for (const path of ['/v1/deliveries', '/v1/history', '/v1/stats'])
+    for (const wrong of path === '/v1/stats' ? times : [...times, `after=${cursor}`])
+      expect(await ask(`${path}?${wrong}`)).toMatchObject({ status: 422, body: { code: 'InvalidRequest' } });
+  expect(await ask('/v1/deliveries?since=1970-01-01T00:00:00Z&until=9999-12-31T23:59:59Z')).toMatchObject({
+    status: 200,
+  });
+});
+
 test('a count by more steps than the API can add up in a moment is refused', async () => {
   const counted = async (minutes: number, step: number) =>
     await ask(`/v1/stats?since=${new Date(Date.now() - minutes * 60_000).toISOString()}&step=${step}`);
