@@ -89,18 +89,19 @@ async function reconcile(
   if ('text' in body) throw new Refused(415, 'WrongContentType', HOW_TO_SEND);
   const format = isRows(request) ? 'csv' : 'ndjson';
   const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), { audience, signal });
+  const shown = shownTo(request, difference);
   const isNothing = difference.enters + difference.exits === 0;
   const isSent = { isAsked: false };
   try {
-    if (dryRun || isNothing) return done({ difference });
+    if (dryRun || isNothing) return done({ difference: shown });
     isSent.isAsked = true;
     return done({
-      difference,
+      difference: shown,
       status: await jobs.reconcile(job, difference, { force, by: askerOf(request), reason: why }),
     });
   } catch (error) {
     isSent.isAsked = error instanceof OutcomeUnknown;
-    if (error instanceof DifferenceDoubtful) return problem(refusalOf(error), { difference });
+    if (error instanceof DifferenceDoubtful) return problem(refusalOf(error), { difference: shown });
     throw error;
   } finally {
     if (!isSent.isAsked) await jobs.forget(job, difference).catch(() => undefined);
@@ -109,6 +110,11 @@ async function reconcile(
 
 function isRows({ headers }: FastifyRequest): boolean {
   return /^text\/csv\b/i.test(headers['content-type'] ?? '');
+}
+
+/** A difference, without people if its caller may not read. */
+function shownTo({ caller }: FastifyRequest, difference: Difference): Difference {
+  return caller.may('read') ? difference : { ...difference, first: { enters: [], exits: [] } };
 }
 
 function done(body: { readonly difference: Difference; readonly status?: JobStatus }): Answer {

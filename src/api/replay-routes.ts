@@ -31,7 +31,7 @@ const replayed = z.looseObject({
       .number()
       .int()
       .describe('Left out, since the job no longer has that audience or event, or its id was another job’s.'),
-    first: z.array(z.looseObject({ user: z.string() })).describe('The first of them.'),
+    first: z.array(z.looseObject({ user: z.string() })).describe('The first of them; none to a key that may not read.'),
   }),
   status: z.looseObject({}).optional().describe('The status of the job, once it is being sent.'),
 });
@@ -47,11 +47,12 @@ export function replayRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     body: wish,
     answers: { 200: replayed },
     longestMs: LONGEST_MS,
-    run: async ({ by, params: { job = '' }, body }) => {
+    run: async ({ caller, by, params: { job = '' }, body }) => {
       const { dryRun = false, newIds, requestId, reason, ...asked } = checkedBody(wish, body);
-      const found = await jobs.findTold(job, asked);
-      if (dryRun || found.enters + found.exits === 0) return { found };
-      return { found, status: await jobs.replay(job, found, { by, reason, newIds, requestId }) };
+      const told = await jobs.findTold(job, asked);
+      const found = caller.may('read') ? told : { ...told, first: [] };
+      if (dryRun || told.enters + told.exits === 0) return { found };
+      return { found, status: await jobs.replay(job, told, { by, reason, newIds, requestId }) };
     },
   });
 }

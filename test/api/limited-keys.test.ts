@@ -90,6 +90,31 @@ test('a key that may not read is shown no person by a test', async () => {
   });
 });
 
+test('[S34] a key that may not read is shown nobody by a replay or a reconcile that only counts', async () => {
+  const jobs = new ExportJobs(new Client({ connection: Connection.lazy({ address: '127.0.0.1:1' }) }));
+  const answers = async (what: object) => await Promise.resolve(what);
+  const counts = { enters: 1, exits: 0 };
+  Object.assign(jobs, {
+    findTold: async () => await answers({ ...counts, first: [{ user: 'ada' }] }),
+    compare: async () => await answers({ ...counts, first: { enters: ['ada'], exits: [] } }),
+    forget: async () => await answers({}),
+  });
+  const asked = async (may: Right[]) => {
+    const replay = await answerTo(may, undefined, '/v1/jobs/crm/replay', { dryRun: true }, { jobs });
+    const { secret, hash } = newApiKey();
+    const api = await apiWithoutTemporal({ crm: { hash, may } }, { jobs });
+    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'text/csv' };
+    const reconcile = await askOf(api, '/v1/jobs/crm/reconcile?dryRun=1', { body: 'id\n', headers });
+    await api.close();
+    return [replay, reconcile].map(({ status, body }) => [status, JSON.stringify(body)]);
+  };
+  const shown = [200, expect.stringContaining('ada')];
+  const hidden = [200, expect.stringMatching(/^(?=.*"enters":1)(?!.*ada)/)];
+  expect(await asked(['operate'])).toEqual([hidden, hidden]);
+  expect(await asked(['read', 'operate'])).toEqual([shown, shown]);
+  await jobs.close();
+});
+
 test.each(['/v1/dead-letters', '/v1/dead-letters/failures', '/v1/trace'])(
   '[S47] a key for some jobs that names another at %s is not told whether there is one',
   async (path) => {
