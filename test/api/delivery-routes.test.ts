@@ -2,6 +2,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { setTimeout } from 'node:timers/promises';
 import { request } from 'undici';
 import { newApiKey } from '../../src/config/references.ts';
+import { csvLine } from '../../src/delivery-log/delivery-csv.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { aDelivery } from '../delivery-log/a-delivery.ts';
@@ -130,6 +131,17 @@ test('CSV quotes what it must, and gives a spreadsheet no formula', async () => 
     headers: { authorization: `Bearer ${all.secret}`, accept: 'text/csv' },
   });
   expect(await rest.body.text()).toContain(",'=1+1,");
+});
+
+test.each([
+  ['=1', "'=1"],
+  [' ＋1', "' ＋1"],
+  ['x;=1;y', "x;'=1;y"],
+  ['x;\t@y', "x;'\t'@y"],
+  ['x\n-1', `"x\n'-1"`],
+  ['a;b-c', 'a;b-c'],
+])('no text of CSV begins a formula, whatever separates its cells: %j', (user, cell) => {
+  expect(csvLine(aDelivery({ user }))).toContain(`,${cell},`);
 });
 
 test('a stream tells of deliveries that are written from then on, and of no others', async () => {
