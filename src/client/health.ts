@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import { z } from 'zod';
 import { forEachLimit } from '../domain/for-each-limit.ts';
 import {
   alertFindings,
@@ -20,6 +21,7 @@ import {
   unknownFindings,
   WORKER_CHECKS,
   workerFindings,
+  type WorkerHealth,
 } from '../domain/health.ts';
 import { definedOf } from '../domain/json.ts';
 import { ALERTS, alertsWorkflowId } from '../domain/names.ts';
@@ -163,11 +165,36 @@ function isOfOtherKeys(failure: unknown): boolean {
   return failure instanceof UnknownPayloadKey || (failure instanceof WorkerFailed && failure.hasOtherKeys);
 }
 
+/** Most characters of a text in an answer. */
+const MOST_TEXT = 4_000;
+const text = z.string().transform((all) => all.slice(0, MOST_TEXT).toWellFormed());
+const workerHealth: z.ZodType<WorkerHealth> = z.object({
+  worker: text,
+  release: text,
+  nowMs: z.number(),
+  payloadKeys: z.array(text),
+  hasDeliveryLog: z.boolean(),
+  problems: z.record(z.string(), text),
+  disks: z.array(z.union([z.object({ folder: text, freeBytes: z.number() }), z.object({ folder: text, code: text })])),
+  expiring: z.array(z.object({ of: text, at: text })),
+});
+
+/**
+ * The answer of a worker: of another release, or of anybody who reaches the server. Exported for its test.
+ * @throws WorkerFailed
+ */
+export function readWorkerHealth(taskQueue: string, answer: unknown): WorkerHealth {
+  const { data } = workerHealth.safeParse(answer);
+  if (data === undefined) throw new WorkerFailed(taskQueue, 'This program cannot read its answer.');
+  return data;
+}
+
 async function askWorker(client: Client, taskQueue: string): Promise<AnsweringWorker> {
   const workflowId = rpcWorkflowId('describeWorker');
   const beganMs = Date.now();
-  const health = await workerRpc(client, taskQueue, 'describeWorker', null, WORKER_MS, workflowId);
+  const answer = await workerRpc(client, taskQueue, 'describeWorker', null, WORKER_MS, workflowId);
   const endedMs = Date.now();
+  const health = readWorkerHealth(taskQueue, answer);
   // Its times are those of the server's clock.
   const { startTime, closeTime } = await client.workflow.getHandle(workflowId).describe();
   return {
