@@ -80,17 +80,18 @@ function isGiven(option: Option, givenOptions: OptionValues): boolean {
 }
 
 /**
- * A job definition from a file, from options, or from a file with options that override it. Without a file, the default authorization is none.
+ * A job definition from a file that was read, from options, or from a file with options that override it. Without a file, the default
+ * authorization is none.
  * @throws UsageError
  */
-export function definitionFrom(file: string | undefined, givenOptions: OptionValues): JobDefinitionInput {
+export function definitionFrom(file: JobFile | undefined, givenOptions: OptionValues): JobDefinitionInput {
   // It is not checked here: the start checks it for all problems at once.
   return fieldsFrom(file, givenOptions) as JobDefinitionInput;
 }
 
-function fieldsFrom(file: string | undefined, givenOptions: OptionValues): object {
+function fieldsFrom(file: JobFile | undefined, givenOptions: OptionValues): object {
   const fields = fieldsFromOptions(givenOptions);
-  if (file !== undefined) return { ...readJobFile(file).fields, ...fields };
+  if (file !== undefined) return { ...file.fields, ...fields };
   if (Object.keys(fields).length === 0) {
     throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
   }
@@ -103,17 +104,19 @@ function fieldsFrom(file: string | undefined, givenOptions: OptionValues): objec
  */
 export function sampleOf(argument: string): SampleOf {
   const isFile = /\.json$|[/\\]/i.test(argument);
-  return isFile ? { definition: definitionFrom(argument, {}) } : { jobId: argument };
+  return isFile ? { definition: definitionFrom(readJobFile(argument), {}) } : { jobId: argument };
+}
+
+interface JobFile {
+  readonly id: string | undefined;
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Reads a job file: the fields of the form, and the id of the job, if the file has one.
+ * Reads a job file: the fields of the form, and the id of the job, if the file has one. A pipe can be read only once.
  * @throws UsageError
  */
-export function readJobFile(file: string): {
-  readonly id: string | undefined;
-  readonly fields: Readonly<Record<string, unknown>>;
-} {
+export function readJobFile(file: string): JobFile {
   const { id, ...fields } = readJsonObject(file);
   if (id !== undefined && typeof id !== 'string')
     throw new UsageError(

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, expect, jest, test } from '@jest/globals';
@@ -238,6 +238,22 @@ test.each([
   const stdin = Object.assign(Readable.from(['n\n']), { isTTY: true });
   await expect(run(args, { ...terminal, stdin })).resolves.toBe(1);
   expect({ did, out, last: err.at(-1) }).toEqual({ did: [], out: [], last: said });
+});
+
+test('start reads its job file once, as a pipe can be', async () => {
+  const path = join(folder, 'once.json');
+  writeFileSync(
+    path,
+    JSON.stringify({ id: 'vip', label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/' }),
+  );
+  const did = someJobs();
+  const jobs = await ExportJobs.connect();
+  jest.spyOn(ExportJobs, 'connect').mockImplementation(async () => {
+    rmSync(path);
+    return jobs;
+  });
+  await run(['start', path], aTerminal().terminal);
+  expect(did).toEqual(['start']);
 });
 
 test.each([[[]], [['--json']]])('apply %j asks at a terminal before it stops a job', async (options) => {

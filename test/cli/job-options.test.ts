@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { beforeEach, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
-import { definitionFrom, fieldsFromOptions, readJsonObject, withFields } from '../../src/cli/job-options.ts';
+import {
+  definitionFrom,
+  fieldsFromOptions,
+  readJobFile,
+  readJsonObject,
+  withFields,
+} from '../../src/cli/job-options.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { FORM, FORM_FIELDS } from '../../src/domain/form-fields.ts';
 import { aTerminal } from './a-terminal.ts';
@@ -33,7 +39,7 @@ test('a job can be said by options alone, then without authorization unless one 
 
 test('options win over the job file, and leave the rest of it alone', () => {
   const path = file('{"label":"VIP","audiences":["vip"],"parallelRequestCount":5,"odd":1}');
-  expect(definitionFrom(path, { parallel: 50, existingUsers: true })).toEqual({
+  expect(definitionFrom(readJobFile(path), { parallel: 50, existingUsers: true })).toEqual({
     label: 'VIP',
     audiences: ['vip'],
     parallelRequestCount: 50,
@@ -43,7 +49,7 @@ test('options win over the job file, and leave the rest of it alone', () => {
 });
 
 test('a job file that names no authorization stays so, for the check to say', () => {
-  expect(definitionFrom(file('{"label":"VIP"}'), {})).not.toHaveProperty('authorization');
+  expect(definitionFrom(readJobFile(file('{"label":"VIP"}')), {})).not.toHaveProperty('authorization');
 });
 
 /** The fields that a command line says. */

@@ -34,14 +34,15 @@ export const startCommand = command({
     'triggers start job.json',
     'triggers start --label "VIP to CRM" --audience vip --url https://example.com/',
   ],
-  async run([file], { id, yes, sample, discardRecoverable }, { terminal, json, print, givenOptions }) {
+  async run([path], { id, yes, sample, discardRecoverable }, { terminal, json, print, givenOptions }) {
+    const file = path === undefined ? undefined : readJobFile(path);
     const definition = definitionFrom(file, givenOptions);
     if (sample !== undefined && definition.existingUsers === false)
       throw noExistingUsers(givenOptions['existingUsers'] === false);
     const started = await withJobs((jobs) =>
       startAsAsked(jobs, definition, {
         terminal,
-        start: { jobId: id ?? (file === undefined ? undefined : readJobFile(file).id), discardRecoverable },
+        start: { jobId: id ?? file?.id, discardRecoverable },
         sample,
         yes: yes === true || json,
       }),
