@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
@@ -209,6 +209,29 @@ testWithHelm.each(EXAMPLES)('every pod of %s is given nothing that it does not n
         expect([name, value]).toEqual([name, undefined]);
   }
   expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+});
+
+/** What Helm says after an installation of `triggers`: shown as a manifest, since it prints no notes without a cluster. */
+function notes(file: string, values: object = {}): string {
+  const chart = tempFolder();
+  cpSync(CHART, chart, { recursive: true });
+  writeFileSync(
+    join(chart, 'templates/notes.yaml'),
+    'notes: {{ include "audience-triggers/templates/NOTES.txt" . | quote }}',
+  );
+  const command = ['template', 'triggers', chart, '--namespace', 'shop', '--values', file];
+  const text = helm([...command, '--show-only', 'templates/notes.yaml'], values);
+  return (parse(text) as { notes: string }).notes;
+}
+
+testWithHelm('the commands that Helm names after an installation are about its own namespaces', () => {
+  const said = notes(`${folder}/builds.yaml`, { temporal: { namespace: 'marketing' }, image: { tag: '9.9.9' } });
+  const commands = said.match(/^ {2}(?:kubectl|temporal) .*$/gm) ?? [];
+  expect(commands).toHaveLength(4);
+  for (const command of commands)
+    expect(command).toContain(command.includes('kubectl') ? '--namespace shop ' : '--namespace marketing ');
+  // Images say which release runs.
+  expect(said).toContain('The chart audience-triggers');
 });
 
 /** As PodSecurity's level "restricted" has it; the rest of it is in the test above. */
