@@ -234,6 +234,13 @@ testWithHelm('the commands that Helm names after an installation are about its o
   expect(said).toContain('The chart audience-triggers');
 });
 
+testWithHelm('Helm says which task queue the workers share with any other release', () => {
+  expect(notes(`${folder}/small.yaml`)).toContain('task queue audience-triggers in the namespace default of Temporal');
+  const values = { temporal: { namespace: 'eu' }, config: { taskQueue: 'loyalty' } };
+  expect(notes(`${folder}/small.yaml`, values)).toContain('task queue loyalty in the namespace eu of Temporal');
+  expect(notes(`${folder}/small.yaml`, { worker: { enabled: false } })).not.toContain('task queue');
+});
+
 /** As PodSecurity's level "restricted" has it; the rest of it is in the test above. */
 const RESTRICTED_VOLUMES = [
   'configMap',
