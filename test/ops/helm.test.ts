@@ -533,6 +533,7 @@ const INGRESS = { enabled: true, host: 'a.example.com', tlsSecret: 'tls' };
 const CRM = { origins: ['https://crm.example.com'] };
 const OAUTH = { tokenUrl: 'https://crm.example.com/token', clientId: 'a', clientSecret: '${env:A}' };
 const OF_A = { secrets: { env: { A: { secret: 'a', key: 'b' } } } };
+const DIGEST = `sha256:${'0'.repeat(64)}`;
 const SERVICE = { kind: 'http', audiences: [{ id: 'a', slug: 'a' }], members: { url: '/a?after={cursor}' } };
 
 testWithHelm.each<[what: string, values: object, says: RegExp]>([
@@ -742,6 +743,19 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
     { ...withWorker({ autoscaling: { enabled: true } }), temporal: { address: 'temporal:7233' } },
     /temporal\.address: KEDA looks temporal:7233 up/,
   ],
+  [
+    'a tag beside a digest, which alone would count,',
+    { ...LEAST, image: { tag: '1.2.3', digest: DIGEST } },
+    /image: with a digest, the tag 1\.2\.3 would not be used/,
+  ],
+  ...[
+    ['with a tag and a digest', { tag: 'a', digest: DIGEST }],
+    ['with an empty tag', { tag: '' }],
+  ].map(([how, image]): [string, object, RegExp] => [
+    `a build ${how as string}`,
+    withWorker({ versioning: { deploymentName: 'a', builds: [{ id: '1', ...(image as object) }] } }),
+    /build 1 needs the tag of its image or the digest/,
+  ]),
   ['builds without a name', withWorker({ versioning: { builds: [{ id: '1', tag: 'a' }] } }), /deploymentName/],
   [
     'replicas of a build and a scale',
@@ -829,6 +843,8 @@ testWithHelm('the chart accepts values that are close to refused ones', () => {
       temporal: { address: 'temporal.example.com:7233', tls: { enabled: true } },
     },
     withWorker({ replicas: 1 }),
+    { ...LEAST, image: { digest: DIGEST } },
+    withWorker({ versioning: { deploymentName: 'a', builds: [{ id: '1', tag: '', digest: DIGEST }] } }),
     ...[0, 100].map((lagMs) => withConfig({ source: { kind: 'file', folder: '/data', lagMs } })),
     withConfig({ requestTimeoutMs: 100, taskQueue: 'a b', metrics: { jobs: 0 }, alerts: { backlogMinutes: 1.5 } }),
     { ...withConfig({}), worker: { enabled: false } },
