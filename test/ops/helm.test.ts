@@ -533,6 +533,7 @@ const INGRESS = { enabled: true, host: 'a.example.com', tlsSecret: 'tls' };
 const CRM = { origins: ['https://crm.example.com'] };
 const OAUTH = { tokenUrl: 'https://crm.example.com/token', clientId: 'a', clientSecret: '${env:A}' };
 const OF_A = { secrets: { env: { A: { secret: 'a', key: 'b' } } } };
+const PEM = '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n';
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 const SERVICE = { kind: 'http', audiences: [{ id: 'a', slug: 'a' }], members: { url: '/a?after={cursor}' } };
 
@@ -566,6 +567,17 @@ testWithHelm.each<[what: string, values: object, says: RegExp]>([
   ['a folder without its volume', { ...LEAST, worker: {} }, /worker\.data\.volume/],
   ['a folder that is nowhere', withConfig({ source: { kind: 'file', folder: 'data' } }), /nowhere in the pod/],
   ['a secret written out', withConfig({ authorizations: { crm: { ...CRM, bearer: 'tok-canary' } } }), /bearer/],
+  ...[
+    [
+      'its certificate',
+      { authorizations: { crm: { ...CRM, clientCertificate: { certificate: PEM, key: '${env:A}' } } } },
+    ],
+    ['an authority', { network: { certificateAuthorities: [PEM] } }],
+  ].map(([beside, config]): [string, object, RegExp] => [
+    `a private key that is written out beside ${beside as string}`,
+    withConfig(config as object, beside === 'an authority' ? {} : OF_A),
+    /config: a private key is written out/,
+  ]),
   [
     'an API key in place of its hash',
     withConfig({ apiKeys: { ops: { hash: 'trg_canary', may: ['read'] } } }, { api: { enabled: true } }),
