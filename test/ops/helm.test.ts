@@ -269,7 +269,7 @@ testWithHelm('names that look like numbers or truths stay texts, and a large num
     priorityClassName: '1',
     serviceAccount: { name: '1' },
     image: { repository: '1', tag: '20', pullSecrets: ['1'] },
-    worker: { autoscaling: { enabled: true, targetQueueSize: 1_000_000 } },
+    worker: { autoscaling: { enabled: true, targetQueueSize: 1_000_000, authenticationRef: '1' } },
     payloadKeys: secret,
     secrets: { env: { A: secret }, files: ['1'] },
     temporal: {
