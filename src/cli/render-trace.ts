@@ -1,4 +1,5 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
+import { askerInWords } from '../domain/audit-words.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/shown.ts';
 import { waitText } from '../domain/standing-text.ts';
@@ -198,11 +199,12 @@ export class TraceStory {
     return `${event} ${printable(audience)}${why}${number}: ${outcomeText(attempt, this.#paint)}${id}`;
   }
 
-  #diedText({ event, audience, failure, attempts, deadLetterId, state, notice }: EventOf<'died'>): string {
+  #diedText({ event, audience, failure, attempts, deadLetterId, state, notice, decision }: EventOf<'died'>): string {
     const id = printable(deadLetterId);
     const what = `${event} ${printable(audience)} became a ${this.#paint('red', 'dead letter')} after ${counted(attempts, 'attempt')} (${printable(failure)})`;
     const why = notice === undefined ? '' : ` It was not redelivered: ${printableReason(notice)}`;
-    if (state !== 'waiting' && state !== 'redelivering') return `${what}; ${ENDS[state]}`;
+    if (state !== 'waiting' && state !== 'redelivering')
+      return `${what}; ${ENDS[state]}${decision === undefined ? '' : ` ${printableReason(askerInWords(decision))}`}`;
     this.#hasDeadLetter = true;
     return `${what}. It waits for a decision: triggers dead-letters show ${id}${why}`;
   }

@@ -95,6 +95,8 @@ export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
 /** Which deeds are wanted. Everything must hold; of no job are only those without a filter by job. */
 export interface DeedFilter extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'> {
   readonly who?: string | undefined;
+  /** Only decisions about dead letters of these deliveries, by their ids. */
+  readonly deadLettersOf?: readonly string[] | undefined;
 }
 
 export interface DeedPage {

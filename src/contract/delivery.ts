@@ -98,12 +98,6 @@ export interface DeliveryPage {
   readonly next?: string;
 }
 
-/** Where a trace reads attempts, in place of histories. */
-export interface AttemptLog {
-  /** Yields attempts page by page, newest first, at most so many. */
-  pages(filter: DeliveryFilter, most: number): AsyncIterable<readonly DeliveryRow[]>;
-}
-
 /** Which attempts are counted, and in which steps. */
 export interface StatsQuery extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs'> {
   /** RFC 3339, inclusive; the beginning of its step counts. */

@@ -1,8 +1,9 @@
 import type { Arrival } from '../domain/job/steps.ts';
 import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
+import type { DeedFilter, DeedPage, LoggedDeed } from './audit.ts';
 import type { AddressedAnswer, DeadLetter, DeadLetterState } from './dead-letter.ts';
-import type { DeliveryLane } from './delivery.ts';
+import type { DeliveryFilter, DeliveryLane, DeliveryRow } from './delivery.ts';
 import type { EndpointStatus, JobState, LastFailure, Waits } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -94,6 +95,8 @@ export interface TriggerDied extends TraceLine {
   readonly state: DeadLetterState | 'terminated' | 'gone';
   /** Why the last request to redeliver it failed. */
   readonly notice?: string;
+  /** Who decided so, when and why; only from a delivery log. */
+  readonly decision?: Pick<LoggedDeed, 'at' | 'who' | 'door' | 'reason'>;
 }
 
 /** Somebody stopped the job with `discard`, which drops triggers that it had not sent by then, this person's like everybody's. */
@@ -194,4 +197,12 @@ export interface PersonOverflow {
   readonly notYet: readonly number[];
   /** The person's triggers that are in none of those, the oldest first, with the holder that they will go to, if that is settled. */
   readonly waiting: readonly WaitingTrigger[];
+}
+
+/** Where a trace reads attempts, in place of histories. */
+export interface AttemptLog {
+  /** Yields attempts page by page, newest first, at most so many. */
+  pages(filter: DeliveryFilter, most: number): AsyncIterable<readonly DeliveryRow[]>;
+  /** Returns deeds, newest first, at most so many. */
+  deeds(filter: DeedFilter, most: number): Promise<DeedPage>;
 }

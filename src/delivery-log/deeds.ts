@@ -1,5 +1,6 @@
 import type { DeedFilter, DeedPage, LoggedDeed } from '../contract/audit.ts';
 import { definedOf } from '../domain/json.ts';
+import { deadLetterId } from '../domain/names.ts';
 import {
   conditionsOf,
   cursorOf,
@@ -57,13 +58,19 @@ export function storedDeed(id: string, deed: LoggedDeed, seal: ((text: string) =
 }
 
 /** The statement for a page of deeds, newest first, and one more. */
-export function deedsQuery(sql: TimeText, { who, ...filter }: DeedFilter, limit: number, after?: string): SqlQuery {
+export function deedsQuery(
+  sql: TimeText,
+  { who, deadLettersOf, ...filter }: DeedFilter,
+  limit: number,
+  after?: string,
+): SqlQuery {
   const { values, value } = newValues();
   const [at, id] = (after === undefined ? undefined : readCursor(after)) ?? [];
   const where = [
     'true',
     ...conditionsOf(filter, value),
     ...(who === undefined ? [] : [`who = ${value(who)}`]),
+    ...(deadLettersOf === undefined ? [] : [ofDeadLetters(deadLettersOf, value)]),
     ...(at === undefined || id === undefined ? [] : [`(at, id) < (${value(at)}, ${value(id)})`]),
   ];
   const selected = DEED_COLUMNS.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
@@ -71,6 +78,12 @@ export function deedsQuery(sql: TimeText, { who, ...filter }: DeedFilter, limit:
     text: `SELECT ${selected.join(', ')} FROM deeds WHERE ${where.join(' AND ')} ORDER BY deeds.at DESC, id DESC LIMIT ${value(limit + 1)}`,
     values,
   };
+}
+
+/** Ids of deliveries have hex digits alone. */
+function ofDeadLetters(deliveryIds: readonly string[], value: (one: string) => string): string {
+  const names = deliveryIds.map((id) => `target LIKE ${value(deadLetterId(id, '%'))}`);
+  return `kind = 'dead letter' AND (${names.join(' OR ') || 'false'})`;
 }
 
 /** The page, from the rows of that statement. @param open undoes `seal`; undefined: it cannot. */

@@ -48,6 +48,11 @@ function replayInWords({ enters, exits, since, until, onlyLast, newIds, isOfOneP
   ].join(', ');
 }
 
+/** Who did it, and why: `by ops@vm: a test person`. */
+export function askerInWords({ who, door, reason }: Pick<LoggedDeed, 'who' | 'door' | 'reason'>): string {
+  return `by ${who ?? `somebody (${door})`}${reason === undefined ? '' : `: ${reason}`}`;
+}
+
 /** The target of a deed, in words: `watch of vip`. */
 export function targetInWords({ kind, target }: Pick<LoggedDeed, 'kind' | 'target'>): string {
   if (kind === 'watch') return `watch of ${target}`;

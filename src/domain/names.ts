@@ -118,8 +118,8 @@ export function deadLetterIdOf(id: string): string {
   return id.startsWith(DEAD_LETTER_PREFIX) ? id.slice(DEAD_LETTER_PREFIX.length) : id;
 }
 
-/** The id by which people refer to a dead letter. */
-export function deadLetterId(deliveryId: string, redeliveries: number): string {
+/** The id by which people refer to a dead letter. @param redeliveries how many it had before; `%` in a pattern for all. */
+export function deadLetterId(deliveryId: string, redeliveries: number | '%'): string {
   return `${deliveryId}-${redeliveries}`;
 }
 

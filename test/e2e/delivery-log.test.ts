@@ -4,6 +4,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
+import type { TriggerDied } from '../../src/contract/trace.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
@@ -112,10 +113,19 @@ test('a trace by the log has statuses and durations, and what waits, without any
     { kind: 'stands', standing: { waitingCount: 0 } },
   ]);
   expect(ofFlaky[0]).not.toHaveProperty('runId');
-  await answerWhen(
-    async () => await traced('refused', { jobId: job }),
-    (events) => events.some((event) => event.kind === 'died' && event.state === 'waiting'),
-  );
+  const diedAs = async (state: string) =>
+    await answerWhen(
+      async () => (await traced('refused', { jobId: job })).find((event) => event.kind === 'died'),
+      (event) => event?.kind === 'died' && event.state === state,
+    );
+  const letter = await diedAs('waiting');
+  await lab.jobs.deadLetters.discard((letter as TriggerDied).deadLetterId, {
+    by: { who: 'ops', door: 'api' },
+    reason: 'a test',
+  });
+  // The log alone says who decided so.
+  const decision = { at: expect.any(String), who: 'ops', door: 'api', reason: 'a test' };
+  expect(await diedAs('discarded')).toEqual({ ...letter, at: expect.any(String), state: 'discarded', decision });
   // A job that never tried the person has no row.
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'waits', profile: {} });

@@ -1,8 +1,16 @@
 import type { Client } from '@temporalio/client';
-import type { AttemptLog, DeliveryRow } from '../../contract/delivery.ts';
-import type { PersonStands, TraceEvent, TraceLeftOut, TriggerAttempted } from '../../contract/trace.ts';
+import type { DeliveryRow } from '../../contract/delivery.ts';
+import type {
+  AttemptLog,
+  PersonStands,
+  TraceEvent,
+  TraceLeftOut,
+  TriggerAttempted,
+  TriggerDied,
+} from '../../contract/trace.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { definedOf } from '../../domain/json.ts';
+import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { describeExecution } from '../jobs/job-service.ts';
@@ -11,6 +19,8 @@ import { BEYOND_MOST, jobIdsOf, leftOut, MOST_JOBS, standingOf, type TraceOption
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
 const AT_ONCE = 8;
+/** Most failed deliveries whose dead letters are looked for, the last ones. */
+const MOST_DECIDED = 100;
 
 /**
  * Yields what a delivery log knows of a person, job by job and in order of time. With it come the dead letters that wait for a decision, and what waits
@@ -33,8 +43,11 @@ export async function* loggedTrace(
   // The server may no longer know a job that the log knows.
   const jobIds = new Set([...rows.map((row) => row.jobId), ...listed.slice(0, MOST_JOBS)]);
   const letters = [...(await waitingLetters(client, taskQueue, jobId, user)).values()];
+  const decided = await decidedLetters(log, rows);
   const standings = await standingsOf(client, jobIds, user, jobId !== undefined);
-  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...letters].sort((a, b) => (a.at < b.at ? -1 : 1));
+  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters].sort((a, b) =>
+    a.at < b.at ? -1 : 1,
+  );
   for (const id of jobIds) {
     const events = told.filter((event) => event.jobId === id);
     const now = standings.get(id);
@@ -44,6 +57,34 @@ export async function* loggedTrace(
     yield now;
   }
   for (const id of listed.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
+}
+
+/** Returns the dead letters of these attempts that somebody has decided, with who did, oldest first. */
+async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Promise<TriggerDied[]> {
+  const failed = rows.filter(({ verdict }) => verdict !== 'delivered');
+  const ids = [...new Set(failed.map(({ deliveryId }) => deliveryId))].slice(0, MOST_DECIDED);
+  if (ids.length === 0) return [];
+  const { entries } = await log.deeds({ deadLettersOf: ids }, MOST_DECIDED);
+  return entries.toReversed().flatMap(({ target, action, at, who, door, reason }) => {
+    // The attempt before the decision was the last one.
+    const last = failed.find((row) => target.startsWith(row.deliveryId) && row.at < at);
+    return last === undefined
+      ? []
+      : [
+          {
+            ...diedAfter(last),
+            deadLetterId: target,
+            state: action === 'discard' ? 'discarded' : 'redelivered',
+            decision: { at, door, ...definedOf({ who, reason }) },
+          } as const,
+        ];
+  });
+}
+
+function diedAfter(row: DeliveryRow) {
+  const { at, jobId, event, audience, triggerAt, attempt, status, code } = row;
+  const failure = failureInWords(definedOf({ status, code }));
+  return { kind: 'died', at, jobId, event, audience, triggerAt, failure, attempts: attempt } as const;
 }
 
 type Standing = PersonStands | TraceLeftOut;

@@ -1,7 +1,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
-import type { AttemptLog } from '../../contract/delivery.ts';
 import type {
+  AttemptLog,
   JobFact,
   PersonAnswer,
   PersonOverflow,

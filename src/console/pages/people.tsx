@@ -3,6 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { LogGap } from '../../contract/delivery.ts';
 import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
+import { askerInWords } from '../../domain/audit-words.ts';
 import { capital, counted, printable, shownCount } from '../../domain/shown.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { waitText } from '../../domain/standing-text.ts';
@@ -200,9 +201,11 @@ function EventLine({ event }: { readonly event: TraceEvent }): JSX.Element {
       return <Attempted event={event} />;
     case 'died': {
       const state = LETTER_STATES[event.state] ?? capital(event.state);
-      const notice = event.notice === undefined ? '' : `: ${printable(event.notice)}`;
+      const { notice, decision } = event;
+      const why = notice === undefined ? '' : `: ${printable(notice)}`;
+      const by = decision === undefined ? '' : ` ${printable(askerInWords(decision))}`;
       return (
-        <Line at={at} tone="bad" hint={state + notice}>
+        <Line at={at} tone="bad" hint={state + by + why}>
           Became a <a href={`/dead-letters?letter=${encodeURIComponent(event.deadLetterId)}`}>dead letter</a> after{' '}
           {counted(event.attempts, 'attempt')}: <Clipped text={event.failure} />
         </Line>
