@@ -86,7 +86,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
     checked(['temporal'], async () =>
       temporalFindings(undefined, { ...placeOf(options), ...(await serverOf(client)) }),
     ),
-    checked(['retention'], async () => retentionFindings(await retentionMs(client))),
+    checked(['retention'], async () => retentionFindings(await retentionMs(client), connection.namespace)),
     checked(['search-attributes'], async () =>
       attributeFindings(await missingSearchAttributes(client.connection, connection.namespace)),
     ),

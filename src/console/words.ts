@@ -1,6 +1,7 @@
 import type { JobStatus } from '../contract/job-status.ts';
 import type { ShownRequest } from '../contract/sample.ts';
 import { hasStopped, capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
+import { shellWord } from '../domain/shell-word.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 
@@ -84,13 +85,6 @@ function stoppedSentence({ state, kept, recoverableUntil, problems }: JobStatus,
   if (kept === undefined) return `${capital(state)}. It accepts no more triggers.`;
   const { waiting } = kept;
   return `Stopped. It keeps ${counted(waiting, 'trigger')} until you resume it, and accepts no more until then.`;
-}
-
-/** A word of a command, quoted if a shell would split it. Characters that control a terminal are escaped. */
-export function shellWord(text: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
-  if (printable(text) === text) return `'${text.replaceAll("'", String.raw`'\''`)}'`;
-  return `$'${printable(text.replaceAll(/[\\']/g, String.raw`\$&`))}'`;
 }
 
 /** The command that sends the same request. Where a secret is hidden, it has `…`. */

@@ -1,14 +1,16 @@
 import type { LastFailure } from '../contract/job-status.ts';
+import { shellWord } from './shell-word.ts';
 import { counted, duration } from './shown.ts';
 import { failureInWords } from './verdict.ts';
 
-/** All checks, and what to do unless a finding knows better. */
+/** All checks, and what to do unless a finding knows better; some name what the finding is about. */
 const REMEDIES = {
   temporal: 'Start Temporal and its database, and make room if its disk is full; or correct TEMPORAL_ADDRESS.',
-  retention: 'Lengthen it: temporal operator namespace update --retention 72h --namespace …',
+  retention: (namespace: string) =>
+    `Lengthen it: temporal operator namespace update --retention 72h --namespace ${namespace}`,
   'search-attributes': 'Register them: triggers setup',
-  workers:
-    'Start one for this task queue: TRIGGERS_TASK_QUEUE=… triggers worker. If one is there, see its log; if Temporal takes nothing, see its database. If the name is misspelt, correct it.',
+  workers: (taskQueue: string) =>
+    `Start one for this task queue: TRIGGERS_TASK_QUEUE=${taskQueue} triggers worker. If one is there, see its log; if Temporal takes nothing, see its database. If the name is misspelt, correct it.`,
   'payload-keys': 'Give all workers and this program the same "payloadKeys" (TRIGGERS_PAYLOAD_KEYS), and restart them.',
   clocks: 'Let NTP set the clock of that machine, and of the one that Temporal runs on.',
   source: 'Bring it back, or correct "source". Triggers that come with a profile are sent, others wait.',
@@ -17,9 +19,9 @@ const REMEDIES = {
   disk: 'Bring the folder back, and make room there or shorten "deliveryLog.retentionDays".',
   certificates: 'Replace it. Workers take changed authorizations over; for anything else, restart them.',
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
-  endpoints: 'It is probed until it answers, and nothing is lost. See why: triggers status JOB',
+  endpoints: (job: string) => `It is probed until it answers, and nothing is lost. See why: triggers status ${job}`,
   alerts: 'Look after the webhook of "alerts". The log of the workers has every alert.',
-} as const satisfies Readonly<Record<string, string>>;
+} as const satisfies Readonly<Record<string, string | ((name: string) => string)>>;
 
 /** A check of `triggers doctor`; docs/operating.md has a row for each. */
 export type HealthCheck = keyof typeof REMEDIES;
@@ -133,11 +135,20 @@ export function unknownFindings(
 
 type Trouble = Omit<Finding, 'check' | 'facts' | 'remedy'> & Partial<Pick<Finding, 'facts'>>;
 
-/** Each trouble with its remedy; if there is none, that all is well. */
-function findings(check: HealthCheck, troubles: readonly Trouble[], facts: Finding['facts'] = {}): Finding[] {
+/**
+ * Each trouble with its remedy; if there is none, that all is well.
+ * @param about what the remedy names, unless a trouble is about a job.
+ */
+function findings(
+  check: HealthCheck,
+  troubles: readonly Trouble[],
+  facts: Finding['facts'] = {},
+  about = '',
+): Finding[] {
   if (troubles.length === 0) return [{ check, state: 'ok', facts }];
   return troubles.map((one) => {
-    const remedy = REMEDIES_BY_CODE[String(one.facts?.['code'])] ?? REMEDIES[check];
+    const known = REMEDIES_BY_CODE[String(one.facts?.['code'])] ?? REMEDIES[check];
+    const remedy = typeof known === 'string' ? known : known(shellWord(one.job ?? about));
     return { check, facts: {}, ...one, ...(one.state === 'unknown' ? {} : { remedy }) };
   });
 }
@@ -155,11 +166,12 @@ export function temporalFindings(problem: Problem | undefined, facts: Finding['f
   return findings('temporal', [{ state: 'failed', problem: message, facts: { ...facts, code } }]);
 }
 
-export function retentionFindings(ms: number | undefined): Finding[] {
+export function retentionFindings(ms: number | undefined, namespace: string): Finding[] {
   if (ms === undefined) return unknownFindings('Temporal does not say.', ['retention']);
   const facts = { hours: Math.round(ms / HOUR_MS) };
   const problem = `A terminated job can be recovered for ${duration(ms)} only.`;
-  return findings('retention', ms < LEAST_RETENTION_MS ? [{ state: 'warning', facts, problem }] : [], facts);
+  const troubles: Trouble[] = ms < LEAST_RETENTION_MS ? [{ state: 'warning', facts, problem }] : [];
+  return findings('retention', troubles, facts, namespace);
 }
 
 export function attributeFindings(missing: readonly string[]): Finding[] {
@@ -200,7 +212,7 @@ export function queueFindings(queues: readonly SeenQueue[], asked: AskedWorkers)
       if (answers.length === 0) return [{ state: 'failed', facts: { ...facts, code }, problem: message }];
       return [{ state: 'warning', facts: { ...facts, code }, problem: `A question had no answer. ${message}` }];
     };
-    return findings('workers', troubles(), facts).map((one) => ({ ...one, taskQueue, affects: jobs }));
+    return findings('workers', troubles(), facts, taskQueue).map((one) => ({ ...one, taskQueue, affects: jobs }));
   });
 }
 

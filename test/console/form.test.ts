@@ -11,7 +11,8 @@ import {
   hasField,
   withField,
 } from '../../src/console/form.ts';
-import { ago, clockTime, jobSentence, shellWord, spanWord, utc } from '../../src/console/words.ts';
+import { ago, clockTime, jobSentence, spanWord, utc } from '../../src/console/words.ts';
+import { shellWord } from '../../src/domain/shell-word.ts';
 import { toneOf } from '../../src/domain/status-rows.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';

@@ -41,7 +41,7 @@ const codes = (findings: readonly Finding[]) =>
   findings.filter(({ state }) => state !== 'ok').map(({ check, state }) => `${check} ${state}`);
 
 test('the worst comes first, and its state is that of the whole', () => {
-  const [retention, temporal] = [retentionFindings(DAY_MS / 2), temporalFindings(undefined, {})];
+  const [retention, temporal] = [retentionFindings(DAY_MS / 2, 'default'), temporalFindings(undefined, {})];
   const failed = alertFindings([{ workflowId: 'alerts-a', job: 'a', attempts: 3, problem: 'HTTP 500' }]);
   const { state, findings } = healthOf([...temporal, ...retention, ...unknownFindings('why', ['disk']), ...failed]);
   expect(state).toBe('failed');
@@ -102,7 +102,7 @@ test('each job whose workflow task fails is named, and of the others without an 
 test('each trouble says what to do, and what is not known does not', () => {
   for (const one of [
     ...of(worker({ problems: { source: 'away' } })),
-    ...retentionFindings(1),
+    ...retentionFindings(1, 'default'),
     ...unknownFindings('why'),
   ])
     expect([one.check, one.remedy !== undefined]).toEqual([
@@ -120,9 +120,9 @@ test('without Temporal nothing else is known; the remedy is for why it cannot be
 });
 
 test('a retention of less than a day, and missing search attributes, are warnings', () => {
-  expect(codes(retentionFindings(DAY_MS))).toEqual([]);
-  expect(codes(retentionFindings(DAY_MS - 1))).toEqual(['retention warning']);
-  expect(codes(retentionFindings(undefined))).toEqual(['retention unknown']);
+  expect(codes(retentionFindings(DAY_MS, 'default'))).toEqual([]);
+  expect(codes(retentionFindings(DAY_MS - 1, 'default'))).toEqual(['retention warning']);
+  expect(codes(retentionFindings(undefined, 'default'))).toEqual(['retention unknown']);
   expect(codes(attributeFindings([]))).toEqual([]);
   expect(attributeFindings(['ExportPerson'])).toMatchObject([
     { check: 'search-attributes', state: 'warning', facts: { missing: ['ExportPerson'] } },
@@ -159,9 +159,17 @@ test('a worker that does not answer while another does is not passed over', () =
   expect(codes(workerFindings(otherKeys, [], NOW))).toEqual(['payload-keys failed']);
 });
 
-test('the remedy for a task queue without workers names the variable that sets it', () => {
-  const [found] = queueFindings([{ taskQueue: 'empty', jobs: [], pollers: [] }], asked());
-  expect(found?.remedy).toContain('TRIGGERS_TASK_QUEUE');
+test('a command in a remedy can be run as it stands: it names what the finding is about', () => {
+  const remedies = [
+    ...queueFindings([{ taskQueue: 'the news', jobs: [], pollers: [] }], asked()),
+    ...jobFindings([{ jobId: 'vip', numbers: { waiting: 1, endpoint: 'unhealthy' } }]),
+    ...retentionFindings(1, 'crm'),
+  ].flatMap(({ remedy }) => remedy ?? []);
+  expect(remedies).toEqual([
+    expect.stringContaining("TRIGGERS_TASK_QUEUE='the news' triggers worker"),
+    expect.stringMatching(/triggers status vip$/),
+    expect.stringMatching(/--namespace crm$/),
+  ]);
 });
 
 test('where no worker answers, what only a worker knows is unknown', () => {

@@ -5,11 +5,11 @@ import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../
 import { indentedJson, counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { JobLink, TriggerRows, WhoCells } from '../about.tsx';
 import { ApiFailure, ask, pathOf, useFetched, useAction, useNow } from '../api.ts';
 import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { shellWord } from '../words.ts';
 
 const LIST_MS = 10_000;
 /** The most that a page shows. */

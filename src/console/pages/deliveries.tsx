@@ -6,6 +6,7 @@ import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { shownCount } from '../../domain/shown.ts';
 import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
@@ -23,7 +24,7 @@ import {
   usePageTitle,
 } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { curlOf, shellWord } from '../words.ts';
+import { curlOf } from '../words.ts';
 import { Answer, Request } from './message.tsx';
 
 const PAGE_ROWS = 50;

@@ -5,10 +5,10 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { FoundTold } from '../../contract/replay.ts';
 import { hasStopped, counted, printable, shownCount } from '../../domain/shown.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
 import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
-import { shellWord } from '../words.ts';
 import { membersOf } from './job-form.tsx';
 
 type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'replay' | 'stop';

@@ -8,10 +8,11 @@ import { capital, counted, printable, shownCount } from '../../domain/shown.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { waitText } from '../../domain/standing-text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { FoundWebhookId, JobLink, Tag, WebhookId } from '../about.tsx';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
-import { ago, shellWord } from '../words.ts';
+import { ago } from '../words.ts';
 
 /** The page with every job's history of a person, their waiting triggers, and the reasons. */
 export function PeoplePage(): JSX.Element {

@@ -5,9 +5,9 @@ import type { Sample, SentSample } from '../../contract/sample.ts';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { meaningOf } from '../../domain/sample-meaning.ts';
 import { failureInWords } from '../../domain/verdict.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../api.ts';
 import { Choice, Dialog, Failure, Clipped, State } from '../parts.tsx';
-import { shellWord } from '../words.ts';
 import { Request } from './message.tsx';
 
 interface PreviewProps {

@@ -4,12 +4,13 @@ import type { WatchSummary } from '../../client/watches.ts';
 import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/shown.ts';
 import { stopLoss, watchRows } from '../../domain/watch-rows.ts';
+import { shellWord } from '../../domain/shell-word.ts';
 import { ask, pathOf, useAction, useFetched } from '../api.ts';
 import { Clipped, Command, ActionDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import type { AudienceList } from '../../contract/audience.ts';
 import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
-import { ago, shellWord, spanWord } from '../words.ts';
+import { ago, spanWord } from '../words.ts';
 
 const LIST_MS = 5000;
 
