@@ -1,7 +1,8 @@
 import type { LastFailure } from '../contract/job-status.ts';
+import { definedOf } from './json.ts';
 import { shellWord } from './shell-word.ts';
 import { counted, duration } from './shown.ts';
-import { failureInWords } from './verdict.ts';
+import { failureInWords, judge, VERDICTS } from './verdict.ts';
 
 /** All checks, and what to do unless a finding knows better; some name what the finding is about. */
 const REMEDIES = {
@@ -133,7 +134,7 @@ export function unknownFindings(
   return checks.map((check) => ({ check, state: 'unknown', facts: {}, problem }));
 }
 
-type Trouble = Omit<Finding, 'check' | 'facts' | 'remedy'> & Partial<Pick<Finding, 'facts'>>;
+type Trouble = Omit<Finding, 'check' | 'facts'> & Partial<Pick<Finding, 'facts'>>;
 
 /**
  * Each trouble with its remedy; if there is none, that all is well.
@@ -149,7 +150,7 @@ function findings(
   return troubles.map((one) => {
     const known = REMEDIES_BY_CODE[String(one.facts?.['code'])] ?? REMEDIES[check];
     const remedy = typeof known === 'string' ? known : known(shellWord(one.job ?? about));
-    return { check, facts: {}, ...one, ...(one.state === 'unknown' ? {} : { remedy }) };
+    return { check, facts: {}, ...(one.state === 'unknown' ? {} : { remedy }), ...one };
   });
 }
 
@@ -314,8 +315,10 @@ export interface SeenJob {
   readonly numbers?: {
     readonly waiting: number;
     readonly oldestWaitingAt?: string;
+    readonly lastDeliveredAt?: string;
     readonly lastFailure?: LastFailure;
     readonly endpoint?: string;
+    readonly pauseReason?: string;
   };
   /** It gave no status: how often its workflow task was tried, and why it failed. */
   readonly silent?: { readonly attempts: number; readonly code: string; readonly reason?: string };
@@ -349,16 +352,28 @@ export function jobFindings(all: readonly SeenJob[], unserved: readonly string[]
   const running = all.length + unserved.length;
   return [
     ...findings('jobs', [...failing, ...named, ...unknown], { running }),
-    ...findings('endpoints', [...all.flatMap(unhealthy), ...unknown]),
+    ...findings('endpoints', [...all.flatMap(notDelivering), ...unknown]),
   ];
 }
 
-function unhealthy({ jobId: job, numbers }: SeenJob): Trouble[] {
-  if (numbers?.endpoint !== 'unhealthy') return [];
-  const { waiting, oldestWaitingAt, lastFailure } = numbers;
-  const facts = { waiting, ...(oldestWaitingAt === undefined ? {} : { oldestWaitingAt }) };
+/** Its endpoint is unhealthy or made it pause, or its workers can make no request. A job that a person has paused is as it should be. */
+function notDelivering({ jobId: job, numbers }: SeenJob): Trouble[] {
+  if (numbers === undefined) return [];
+  const { waiting, oldestWaitingAt, lastDeliveredAt = '', lastFailure, endpoint, pauseReason } = numbers;
+  const facts = { waiting, ...definedOf({ oldestWaitingAt }) };
+  const verdict = lastFailure === undefined ? undefined : VERDICTS[judge(lastFailure)];
   const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
-  return [{ state: 'warning', job, facts, problem: `Its endpoint is unhealthy${failure}.` }];
+  const [warning, id] = [{ state: 'warning', job, facts } as const, shellWord(job)];
+  if (pauseReason !== undefined) {
+    if (verdict?.asksTo !== 'end' && verdict?.asksTo !== 'pause') return [];
+    const remedy = `Nothing is lost. Ask those who run the endpoint whether to go on: triggers resume ${id}`;
+    return [{ ...warning, problem: `It is paused, so nothing is sent. ${pauseReason}`, remedy }];
+  }
+  if (endpoint === 'unhealthy') return [{ ...warning, problem: `Its endpoint is unhealthy${failure}.` }];
+  const isSince = Date.parse(lastFailure?.at ?? '') > (Date.parse(lastDeliveredAt) || 0);
+  if (waiting === 0 || !isSince || verdict?.isOfEverybody !== true) return [];
+  const remedy = `Correct that: it is tried again every half a minute, and nothing is lost. See why: triggers status ${id}`;
+  return [{ ...warning, problem: `Its workers can make no request${failure}.`, remedy }];
 }
 
 /** An alert that was tried, and not accepted so far. */

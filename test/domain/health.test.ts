@@ -275,6 +275,42 @@ test('an unhealthy endpoint is a warning with its numbers; one that recovers is 
   expect(codes(jobFindings([{ jobId: 'a', numbers: { ...numbers, endpoint: 'recovering' } }]))).toEqual([]);
 });
 
+test('a job that its endpoint has made pause is a warning; one that a person has paused is not', () => {
+  const at = '2026-11-25T07:59:00Z';
+  const pausedBy = (lastFailure: object) =>
+    jobFindings([{ jobId: 'a', numbers: { waiting: 3, pauseReason: 'Why.', lastFailure: { at, ...lastFailure } } }]);
+  expect(pausedBy({ status: 410 })).toContainEqual(
+    expect.objectContaining({
+      check: 'endpoints',
+      state: 'warning',
+      job: 'a',
+      facts: { waiting: 3 },
+      problem: 'It is paused, so nothing is sent. Why.',
+      remedy: expect.stringMatching(/triggers resume a$/),
+    }),
+  );
+  expect(codes(pausedBy({ status: 423, as: 'pausing' }))).toEqual(['endpoints warning']);
+  expect(codes(pausedBy({ status: 503 }))).toEqual([]);
+  expect(codes(jobFindings([{ jobId: 'a', numbers: { waiting: 3, pauseReason: 'Paused by ops.' } }]))).toEqual([]);
+});
+
+test('a job whose workers can make no request is a warning, until something is delivered again', () => {
+  const lastFailure = { at: '2026-11-25T07:59:00Z', code: 'AUTHORIZATION_UNKNOWN' };
+  const of = (numbers: object) => jobFindings([{ jobId: 'a', numbers: { waiting: 3, lastFailure, ...numbers } }]);
+  expect(of({})).toContainEqual(
+    expect.objectContaining({
+      check: 'endpoints',
+      state: 'warning',
+      problem: 'Its workers can make no request (the worker has no authorization of that name).',
+      remedy: expect.stringMatching(/triggers status a$/),
+    }),
+  );
+  expect(codes(of({ lastDeliveredAt: '2026-11-25T07:58:00Z' }))).toEqual(['endpoints warning']);
+  expect(codes(of({ lastDeliveredAt: '2026-11-25T07:59:30Z' }))).toEqual([]);
+  expect(codes(of({ waiting: 0 }))).toEqual([]);
+  expect(codes(of({ lastFailure: { ...lastFailure, code: 'ECONNREFUSED' } }))).toEqual([]);
+});
+
 test('an alert that was not accepted has failed', () => {
   const unsent = { workflowId: 'alerts-a', job: 'a', attempts: 2, problem: 'HTTP 500' };
   expect(alertFindings([])).toMatchObject([{ state: 'ok' }]);

@@ -110,6 +110,20 @@ test('it finds what is wrong, by code, and ends with 1', async () => {
   for (const one of health.findings) if (one.state === 'failed') expect(one.remedy).toBeDefined();
 });
 
+test('a job that its endpoint has made pause is not well, with why', async () => {
+  const gone = await startRecorder({ answer: () => ({ status: 410 }) });
+  afterFile(() => gone.close());
+  const job = await lab.start({ webhookUrl: gone.url });
+  await lab.jobs.enter(job, { audience: 'vip', user: '1', profile: {} });
+  await lab.statusWhen(job, ({ state }) => state === 'paused');
+  const { health } = await answerWhen(printed, ({ health: { findings } }) =>
+    findings.some((one) => one.check === 'endpoints' && one.job === job),
+  );
+  expect(health.findings).toContainEqual(
+    expect.objectContaining({ check: 'endpoints', state: 'warning', job, problem: expect.stringContaining('410') }),
+  );
+});
+
 test('without Temporal that is the finding, and everything else is unknown', async () => {
   const { code, stdout } = await operator.run(['doctor', '--json'], { env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } });
   const { findings } = JSON.parse(stdout) as Health;

@@ -203,6 +203,8 @@ export interface JobNumbers {
   readonly lastFailure?: LastFailure;
   /** Absent when nothing is amiss. */
   readonly endpoint?: EndpointStatus['state'];
+  /** Why it is paused, in words; absent when it is not. */
+  readonly pauseReason?: string;
   /** See `JobStatus`. */
   readonly deadLettersWaiting?: number;
   /** See `JobStatus`. */
@@ -272,12 +274,13 @@ async function numbersOf(
   status: JobStatus,
   { taskQueue, mayHaveLetters }: { readonly taskQueue: string; readonly mayHaveLetters: boolean },
 ): Promise<JobNumbers> {
-  const { waiting, delivered, lastDeliveredAt, oldestWaitingAt, lastFailure, endpoint } = status;
+  const { waiting, delivered, lastDeliveredAt, oldestWaitingAt, lastFailure, endpoint, state, reason } = status;
   return {
     waiting,
     delivered,
     ...definedOf({ lastDeliveredAt, oldestWaitingAt, lastFailure }),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.state }),
+    ...(state === 'paused' ? definedOf({ pauseReason: reason }) : {}),
     ...(mayHaveLetters ? await lettersInStatus(client, status, taskQueue) : {}),
   };
 }
