@@ -15,7 +15,7 @@ import { EVENTS_AHEAD } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Remedy } from '../domain/remedy.ts';
 import { ENDED_RUN } from '../workflows/messages.ts';
-import { NoWorker, OutcomeUnknown } from './errors.ts';
+import { NoWorker, OutcomeUnknown, WorkerFailed } from './errors.ts';
 import { isOpen } from './executions.ts';
 import { GRPC, grpcCode, isTimeUp, isTransient } from './server-errors.ts';
 
@@ -64,7 +64,7 @@ type DescribedRun = Pick<WorkflowExecutionDescription, 'runId' | 'status'>;
 /**
  * Queries a workflow, also one that has ended.
  * @param options.run the run as described, which spares a request; one that has ended is asked itself. Default: the workflow's last run
- * @throws NoWorker; the SDK's WorkflowNotFoundError
+ * @throws NoWorker; WorkerFailed; the SDK's WorkflowNotFoundError
  */
 export async function ask<T, Args extends unknown[] = []>(
   client: Client,
@@ -98,6 +98,10 @@ export async function ask<T, Args extends unknown[] = []>(
       } else if (hasEnded && error instanceof QueryNotRegisteredError) {
         // Workers of 0.1.0 have no names for runs that have ended.
         hasEnded = false;
+      } else if (error instanceof QueryNotRegisteredError) {
+        // All that a worker's error about a query is turned into; most often the worker lacks a key.
+        const { taskQueue } = await handle.describe();
+        throw new WorkerFailed(taskQueue, error.message, { cause: error });
       } else if (!isTransient(error) || Date.now() > deadline) throw error;
       await setTimeout(ASK_AGAIN_MS);
     }

@@ -85,7 +85,7 @@ function answering(status: 'RUNNING' | 'TERMINATED', answers: readonly (string |
   let looks = 0;
   const describe = async () => {
     looks++;
-    return await Promise.resolve({ runId: 'closed', status: { name: status } });
+    return await Promise.resolve({ runId: 'closed', status: { name: status }, taskQueue: 'q' });
   };
   const handleOf = (run = 'last') => ({
     describe,
@@ -113,6 +113,12 @@ test('a query that came too early is sent again; that of a run that has ended sa
   const old = answering('TERMINATED', [UNKNOWN, 'as it was']);
   expect(await ask(old.client, JOB.workflowId, query, { run: runOf('closed', 'TERMINATED') })).toBe('as it was');
   expect(old.asked).toEqual(['closed status:ended', 'closed status']);
-  const unknown = answering('RUNNING', [UNKNOWN]);
-  await expect(ask(unknown.client, JOB.workflowId, query)).rejects.toBe(UNKNOWN);
+});
+
+test('that a worker cannot answer a query is said of that worker, not of this program', async () => {
+  const why = 'A payload is encrypted with the key "a", and no payload keys are set here.';
+  const refused = new QueryNotRegisteredError(why, GRPC.INVALID_ARGUMENT);
+  const { client } = answering('RUNNING', [refused]);
+  const failed = ask(client, JOB.workflowId, defineQuery<string>('status'));
+  await expect(failed).rejects.toMatchObject({ name: 'WorkerFailed', taskQueue: 'q', reason: why, cause: refused });
 });
