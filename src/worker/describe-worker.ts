@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ConnectConfig } from '../client/connect.ts';
 import { certificateEnds, expiringOf, tokenEnds } from '../client/expiring.ts';
@@ -50,6 +50,7 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
 export async function diskOf(folder: string): Promise<WorkerHealth['disks'][number]> {
   try {
     const { bavail, bsize } = await statfs(folder);
+    await access(folder, constants.W_OK);
     return { folder, freeBytes: bavail * bsize };
   } catch (error) {
     const code = codeOf(error) ?? 'unknown';

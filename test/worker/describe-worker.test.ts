@@ -16,3 +16,8 @@ test('a folder that cannot be used is said to be so, and fails nothing else', as
   const below = join(folder, 'file', 'log');
   expect(await diskOf(below)).toEqual({ folder: below, code: 'ENOTDIR' });
 });
+
+test('a folder that nothing can be written to is said to be so, whatever its room', async () => {
+  const readOnly = '/proc/sys'; // Also for root, which may write to any folder of a disk.
+  expect(await diskOf(readOnly)).toEqual({ folder: readOnly, code: 'EACCES' });
+});
