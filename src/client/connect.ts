@@ -8,7 +8,8 @@ import {
 } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import proto from '@temporalio/proto';
-import { definedOf } from '../domain/json.ts';
+import { codeOf } from '../domain/errors.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { dataConverterWith } from '../temporal/data-converter.ts';
 import { splitPayloadKeys } from '../temporal/encrypting-codec.ts';
 import { InvalidConnection, NotLetIn, ServerUnreachable } from './errors.ts';
@@ -49,12 +50,23 @@ function readSettings(): ReturnType<typeof loadClientConnectConfig> {
   try {
     return loadClientConnectConfig();
   } catch (error) {
-    if (!(error instanceof Error && 'codeblock' in error && 'line' in error && 'column' in error)) throw error;
+    const path = isRecord(error) ? error['path'] : undefined;
+    if (typeof path === 'string') throw new InvalidConnection(unreadable(path, codeOf(error) ?? 'unknown'));
+    if (!(error instanceof Error)) throw error;
+    if (!('codeblock' in error && 'line' in error && 'column' in error))
+      throw new InvalidConnection(`The settings for Temporal cannot be used: ${error.message}.`);
     // Only the position, and no cause: the parser's own message quotes the file, and with it possibly an API key.
     throw new InvalidConnection(
       `The configuration file for Temporal (TEMPORAL_CONFIG_FILE, else temporal.toml of the temporal command line) is not TOML: something is wrong in line ${String(error.line)}, at character ${String(error.column)}.`,
     );
   }
+}
+
+/** Never shows the path: it is the secret itself where somebody gives a key in place of its path. */
+function unreadable(path: string, code: string): string {
+  const variable = Object.keys(process.env).find((name) => name.startsWith('TEMPORAL_') && process.env[name] === path);
+  const setting = variable ?? 'A setting for TLS in temporal.toml';
+  return `${setting} names a file that cannot be read (${code}).`;
 }
 
 /** Checked here because gRPC's own message would repeat the value. */

@@ -48,6 +48,19 @@ test('the client reports an unreachable server within seconds, with its address 
   expect(performance.now() - begun).toBeLessThan(10_000);
 });
 
+test('a file that is not there and a profile that does not exist are wrong settings, by name', () => {
+  process.env['TEMPORAL_TLS_CLIENT_KEY_PATH'] = join(folder, 'gone.key');
+  const gone = thrownBy(loadConnectConfig);
+  expect(gone).toBeInstanceOf(InvalidConnection);
+  expect(String(gone)).toContain('TEMPORAL_TLS_CLIENT_KEY_PATH names a file that cannot be read (ENOENT).');
+  process.env['TEMPORAL_TLS_CLIENT_KEY_PATH'] = `-----BEGIN PRIVATE KEY-----${'s3cret'.repeat(50)}`;
+  expect(inspect(thrownBy(loadConnectConfig))).not.toContain('s3cret');
+  process.env = { ...process.env, TEMPORAL_TLS_CLIENT_KEY_PATH: '', TEMPORAL_PROFILE: 'nobody' };
+  const unknown = thrownBy(loadConnectConfig);
+  expect(unknown).toBeInstanceOf(InvalidConnection);
+  expect(String(unknown)).toContain("'nobody'");
+});
+
 test('a connection that is closed while calls wait to be tried again ends them: nothing is thrown at nobody', async () => {
   const server = await unavailableServer();
   const { client, close } = await connectClient(
