@@ -80,7 +80,7 @@ export interface WorkerHealth {
   readonly hasDeliveryLog: boolean;
   /** In words. */
   readonly problems: Partial<Readonly<Record<WorkerPart, string>>>;
-  /** Where it writes, and how much room is left there, or why that cannot be found out (`ENOTDIR`). */
+  /** Where it writes, and how much room is left there, or why it cannot write there (`ENOTDIR`, `EROFS`). */
   readonly disks: readonly ({ readonly folder: string } & (
     { readonly freeBytes: number } | { readonly code: string }
   ))[];
@@ -263,7 +263,8 @@ function keyFindings(answers: readonly AnsweringWorker[], refused: readonly Trou
   const troubles = answers.flatMap(({ worker, payloadKeys, problems }): Trouble[] => {
     const missing = all.filter((key) => !payloadKeys.includes(key));
     const problem = problems.payloadKeys ?? (missing.length > 0 ? 'It lacks keys that others have.' : undefined);
-    return problem === undefined ? [] : [{ state: 'failed', worker, facts: { missing }, problem }];
+    const facts = missing.length === 0 ? {} : { missing };
+    return problem === undefined ? [] : [{ state: 'failed', worker, facts, problem }];
   });
   return findings('payload-keys', [...refused, ...troubles], { keys: all });
 }
@@ -332,20 +333,24 @@ export function jobFindings(all: readonly SeenJob[], unserved: readonly string[]
   const failing = all.flatMap(({ jobId: job, silent }): Trouble[] => {
     if (silent === undefined || silent.code === '') return [];
     const { attempts, code, reason } = silent;
-    const problem = `Its workflow task fails, so nothing is sent. ${reason ?? ''}`;
+    const problem = `Its workflow task fails, so nothing is sent.${reason === undefined ? '' : ` A worker says: ${reason}`}`;
     return [{ state: 'failed', job, facts: { attempts, code }, problem }];
   });
   // Without a failure, a task was tried again because a worker went away, or hangs.
   const silent = all.filter((job) => job.silent?.code === '');
   const named = silent.slice(0, MOST_NAMED).map(({ jobId: job, silent }): Trouble => {
-    return { state: 'unknown', job, problem: silent?.reason ?? 'It gave no status in time.' };
+    return {
+      state: 'unknown',
+      job,
+      problem: silent?.reason ?? 'It gave no status in time, or none that can be read here.',
+    };
   });
   const left = all.filter((job) => (job.numbers ?? job.silent) === undefined);
   const notAsked = (affects: readonly string[], why: string): Trouble[] =>
     affects.length === 0 ? [] : [{ state: 'unknown', affects, problem: `${counted(affects.length, 'job')} ${why}` }];
   const idsOf = (jobs: readonly SeenJob[]) => jobs.map(({ jobId }) => jobId);
   const unknown = [
-    ...notAsked(idsOf(silent.slice(MOST_NAMED)), 'more gave no status in time.'),
+    ...notAsked(idsOf(silent.slice(MOST_NAMED)), 'more gave no status in time, or none that can be read here.'),
     ...notAsked(idsOf(left), 'could not be asked in time.'),
     ...notAsked(unserved, 'without a worker could not be asked.'),
   ];
