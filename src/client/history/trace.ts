@@ -21,7 +21,7 @@ import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
 import { DeadLetters } from '../dead-letters.ts';
-import { JobNotFound, NoWorker } from '../errors.ts';
+import { JobNotFound, NoWorker, WorkerFailed } from '../errors.ts';
 import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { listJobs } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
@@ -68,8 +68,8 @@ export async function standingOf(
     if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
     return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
   } catch (error) {
-    if (!(error instanceof NoWorker)) throw error;
-    silent.set(error.taskQueue, error.message);
+    if (error instanceof NoWorker) silent.set(error.taskQueue, error.message);
+    else if (!(error instanceof WorkerFailed)) throw error;
     return { kind: 'stands', jobId, at: now, notice: error.message };
   }
 }
