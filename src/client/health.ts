@@ -19,6 +19,7 @@ import {
   temporalFindings,
   type UnsentAlert,
   unknownFindings,
+  watchFindings,
   WORKER_CHECKS,
   workerFindings,
   type WorkerHealth,
@@ -35,6 +36,7 @@ import { type JobSummary, listJobs, withNumbers } from './jobs/job-list.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { rpcWorkflowId, workerRpc } from './jobs/worker-rpc.ts';
 import { temporalProblem, type TemporalProblem } from './temporal-problem.ts';
+import { Watches } from './watches.ts';
 
 /** Longest time for a check, in ms; for that of the jobs, of which there may be many. */
 const CHECK_MS = 5_000;
@@ -93,6 +95,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
     checked(['workers'], async () => queueFindings(await queues, await asked)),
     checked(WORKER_CHECKS, async () => workerFindings(await asked, expiringOf(connection), Date.now())),
     checked(['jobs', 'endpoints'], async () => await lookAtJobs(client, await running, await queues), JOBS_MS),
+    checked(['watches'], async () => watchFindings(await new Watches(() => client, taskQueue).list())),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
   ]);
   return found.flat();

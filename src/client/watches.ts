@@ -176,7 +176,8 @@ export class Watches {
       const options = { answerMs: LIST_ANSWER_MS };
       return { status: await ask(this.#client, watchWorkflowId(id), watchStatusQuery, options) };
     } catch (error) {
-      if (error instanceof UnknownPayloadKey) return { status: undefined, unreadable: error.message };
+      if (error instanceof UnknownPayloadKey || error instanceof WorkerFailed)
+        return { status: undefined, unreadable: error.message };
       if (error instanceof NoWorker || grpcCode(error) === GRPC.NOT_FOUND) return { status: undefined };
       throw error;
     }

@@ -1,8 +1,10 @@
 import type { LastFailure } from '../contract/job-status.ts';
+import type { WatchStatus } from '../contract/watch.ts';
 import { definedOf } from './json.ts';
 import { shellWord } from './shell-word.ts';
-import { counted, duration } from './shown.ts';
+import { counted, duration, shownCount, shownTime } from './shown.ts';
 import { failureInWords, judge, VERDICTS } from './verdict.ts';
+import { FAILURES_ALERTED } from './watch.ts';
 
 /** All checks, and what to do unless a finding knows better; some name what the finding is about. */
 const REMEDIES = {
@@ -21,6 +23,7 @@ const REMEDIES = {
   certificates: 'Replace it. Workers take changed authorizations over; for anything else, restart them.',
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
   endpoints: (job: string) => `It is probed until it answers, and nothing is lost. See why: triggers status ${job}`,
+  watches: 'Correct that: it is tried again by itself, and catches up. See why: triggers watch --list',
   alerts: 'Look after the webhook of "alerts". The log of the workers has every alert.',
 } as const satisfies Readonly<Record<string, string | ((name: string) => string)>>;
 
@@ -379,6 +382,33 @@ function notDelivering({ jobId: job, numbers }: SeenJob): Trouble[] {
   if (waiting === 0 || !isSince || verdict?.isOfEverybody !== true) return [];
   const remedy = `Correct that: it is tried again every half a minute, and nothing is lost. See why: triggers status ${id}`;
   return [{ ...warning, problem: `Its workers can make no request${failure}.`, remedy }];
+}
+
+/** A running watch; without a status it did not answer. */
+export interface SeenWatch {
+  readonly audience: { readonly slug: string };
+  readonly status: Pick<WatchStatus, 'trouble' | 'held'> | undefined;
+  readonly unreadable?: string;
+}
+
+/** Keys for some jobs get none of these, since a watch publishes to all jobs. */
+export function watchFindings(watches: readonly SeenWatch[]): Finding[] {
+  const troubles = watches.flatMap(({ audience: { slug }, status, unreadable = 'It did not answer.' }): Trouble[] => {
+    const trouble = (state: Trouble['state'], text: string): Trouble => ({
+      state,
+      affects: [],
+      problem: `The watch of ${slug}: ${text}`,
+    });
+    if (status === undefined) return [trouble('unknown', unreadable)];
+    const { trouble: failing, held } = status;
+    if (failing !== undefined && failing.failures >= FAILURES_ALERTED)
+      return [trouble('failed', `its rounds have failed since ${shownTime(failing.since)}. ${failing.reason}`)];
+    if (held === undefined) return [];
+    const text = `${shownCount(held.exits)} of ${shownCount(held.members)} members would leave at once, so the round is held.`;
+    const remedy = `The next round decides, if it finds the same. To accept it now: triggers watch ${shellWord(slug)} --accept`;
+    return [{ ...trouble('warning', text), remedy }];
+  });
+  return findings('watches', troubles, { running: watches.length });
 }
 
 /** An alert that was tried, and not accepted so far. */

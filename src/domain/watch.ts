@@ -51,7 +51,7 @@ export function nextRoundAt(startedAt: number, everyMs: number, now: number): nu
 }
 
 /** Rounds that fail in a row before an alert: the first is mostly over after 5 s. */
-const FAILURES_ALERTED = 3;
+export const FAILURES_ALERTED = 3;
 
 /**
  * Returns the alerts that a watch has to raise now, and all that it has raised then.

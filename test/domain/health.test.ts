@@ -12,6 +12,7 @@ import {
   retentionFindings,
   temporalFindings,
   unknownFindings,
+  watchFindings,
   WORKER_CHECKS,
   workerFindings,
 } from '../../src/domain/health.ts';
@@ -46,6 +47,27 @@ test('the worst comes first, and its state is that of the whole', () => {
   const { state, findings } = healthOf([...temporal, ...retention, ...unknownFindings('why', ['disk']), ...failed]);
   expect(state).toBe('failed');
   expect(findings.map((one) => one.state)).toEqual(['failed', 'warning', 'unknown', 'ok']);
+});
+
+test('a watch is not well when its rounds fail or are held, or it does not answer', () => {
+  const failing = (failures: number) => ({ since: '2026-11-25T08:00:00Z', failures, notHere: 0, reason: 'Away.' });
+  const held = { exits: 30, members: 100, at: '2026-11-25T08:00:00Z' };
+  const seen = [
+    { slug: 'failing', status: { trouble: failing(3) } },
+    { slug: 'retrying', status: { trouble: failing(2) } },
+    { slug: "it's held", status: { held } },
+    { slug: 'silent', status: undefined },
+  ].map(({ slug, status }) => ({ audience: { slug }, status }));
+  expect(watchFindings(seen)).toMatchObject([
+    { check: 'watches', state: 'failed', remedy: expect.any(String), affects: [] },
+    {
+      check: 'watches',
+      state: 'warning',
+      remedy: expect.stringContaining(String.raw`triggers watch 'it'\''s held' --accept`),
+    },
+    { check: 'watches', state: 'unknown' },
+  ]);
+  expect(watchFindings(seen.slice(1, 2))).toMatchObject([{ state: 'ok', facts: { running: 1 } }]);
 });
 
 test('somebody who may see some jobs gets only what is about these', () => {
