@@ -64,7 +64,7 @@ async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Pr
   const failed = rows.filter(({ verdict }) => verdict !== 'delivered');
   const ids = [...new Set(failed.map(({ deliveryId }) => deliveryId))].slice(0, MOST_DECIDED);
   if (ids.length === 0) return [];
-  const { entries } = await log.deeds({ deadLettersOf: ids }, MOST_DECIDED);
+  const { entries } = await log.deeds({ deadLettersOf: ids, since: failed.at(-1)?.at }, MOST_DECIDED);
   return entries.toReversed().flatMap(({ target, action, at, who, door, reason }) => {
     // The attempt before the decision was the last one.
     const last = failed.find((row) => target.startsWith(row.deliveryId) && row.at < at);
