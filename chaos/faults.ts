@@ -28,6 +28,7 @@ export class Faults {
   readonly #options: FaultsOptions;
   readonly #end = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(options: FaultsOptions) {
     this.#options = options;
@@ -35,7 +36,12 @@ export class Faults {
 
   start(): void {
     this.#running = Promise.all([this.#killWorkers(), this.#killApis(), this.#restartServers()]);
-    this.#running.catch(() => undefined); // Thrown by `end`.
+    this.#running.catch((error: unknown) => (this.#failure = { error }));
+  }
+
+  /** @throws when a server did not come up again: without it, nothing would be delivered until the time is up. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /** @throws when a server did not come up again. */

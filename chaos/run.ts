@@ -187,6 +187,7 @@ async function play(
         wasDown = true;
         weak?.trouble.goDown(DOWN_MS);
       }
+      faults.check();
       await sleep(LOOK_MS);
     }
     await upstreams;
