@@ -1,7 +1,6 @@
 import type { JobStatus } from '../contract/job-status.ts';
 import type { ShownRequest } from '../contract/sample.ts';
-import { hasStopped, capital, counted, duration, printable, printableReason } from '../domain/shown.ts';
-import { shellWord } from '../domain/shell-word.ts';
+import { hasStopped, capital, counted, duration, printable, printableReason, shellWord } from '../domain/shown.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
 

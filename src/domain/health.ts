@@ -1,8 +1,7 @@
 import type { LastFailure } from '../contract/job-status.ts';
 import type { WatchStatus } from '../contract/watch.ts';
 import { definedOf } from './json.ts';
-import { shellWord } from './shell-word.ts';
-import { counted, duration, shownCount, shownTime } from './shown.ts';
+import { counted, duration, shownCount, shownTime, shellWord } from './shown.ts';
 import { failureInWords, judge, VERDICTS } from './verdict.ts';
 import { FAILURES_ALERTED } from './watch.ts';
 

@@ -22,6 +22,13 @@ export function printableReason(reason: string): string {
   return printable(lines.filter((line) => line !== '').join(' '));
 }
 
+/** A word of a command, quoted if a shell would split it. Characters that control a terminal are escaped. */
+export function shellWord(text: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (printable(text) === text) return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return `$'${printable(text.replaceAll(/[\\']/g, String.raw`\$&`))}'`;
+}
+
 // A server may refuse a summary of more than 400 bytes. Its quotes and encoding count, and encryption adds up to 190.
 const SUMMARY_BYTES = 200;
 

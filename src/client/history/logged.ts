@@ -65,26 +65,17 @@ async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Pr
   const ids = [...new Set(failed.map(({ deliveryId }) => deliveryId))].slice(0, MOST_DECIDED);
   if (ids.length === 0) return [];
   const { entries } = await log.deeds({ deadLettersOf: ids, since: failed.at(-1)?.at }, MOST_DECIDED);
-  return entries.toReversed().flatMap(({ target, action, at, who, door, reason }) => {
+  return entries.toReversed().flatMap(({ target, action, at: decidedAt, who, door, reason }): TriggerDied[] => {
     // The attempt before the decision was the last one.
-    const last = failed.find((row) => target.startsWith(row.deliveryId) && row.at < at);
-    return last === undefined
-      ? []
-      : [
-          {
-            ...diedAfter(last),
-            deadLetterId: target,
-            state: action === 'discard' ? 'discarded' : 'redelivered',
-            decision: { at, door, ...definedOf({ who, reason }) },
-          } as const,
-        ];
+    const last = failed.find((row) => target.startsWith(row.deliveryId) && row.at < decidedAt);
+    if (last === undefined) return [];
+    const { at, jobId, event, audience, triggerAt, attempt: attempts, status, code } = last;
+    const trigger = { jobId, at, event, audience, triggerAt };
+    const failure = failureInWords(definedOf({ status, code }));
+    const state = action === 'discard' ? 'discarded' : 'redelivered';
+    const decision = { at: decidedAt, door, ...definedOf({ who, reason }) };
+    return [{ kind: 'died', ...trigger, deadLetterId: target, failure, attempts, state, decision }];
   });
-}
-
-function diedAfter(row: DeliveryRow) {
-  const { at, jobId, event, audience, triggerAt, attempt, status, code } = row;
-  const failure = failureInWords(definedOf({ status, code }));
-  return { kind: 'died', at, jobId, event, audience, triggerAt, failure, attempts: attempt } as const;
 }
 
 type Standing = PersonStands | TraceLeftOut;
