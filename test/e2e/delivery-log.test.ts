@@ -157,6 +157,10 @@ test('a trace by the log has statuses and durations, and what waits, without any
   const whole = await operator.run(['trace', 'flaky', '--job', job, '--histories'], { env });
   expect(whole.stdout).toContain('received');
   expect(whole.stderr).not.toContain('--histories');
+  const away = join(tempFolder(), 'triggers.config.json');
+  writeFileSync(away, JSON.stringify({ deliveryLog: { url: 'postgres://127.0.0.1:1/log' } }));
+  const without = await operator.run(['trace', 'flaky', '--job', job], { env: { TRIGGERS_CONFIG: away } });
+  expect(without).toMatchObject({ code: 1, stderr: expect.stringContaining('--histories') });
 });
 
 test('the API traces by the log, unless it is asked for histories, and says what a job does now', async () => {

@@ -3,12 +3,23 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { Client } from '@temporalio/client';
+import { Client, type WorkflowHandle } from '@temporalio/client';
 import { encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
-import { WORKER_RPC, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import type { Audience } from '../../src/contract/audience.ts';
+import { checkWatchOptions } from '../../src/contract/watch.ts';
+import {
+  WORKER_RPC,
+  backfillWorkflowId,
+  EXPORT_JOB,
+  jobWorkflowId,
+  WATCH_AUDIENCE,
+  watchWorkflowId,
+} from '../../src/domain/names.ts';
+import { newWatch, watchPresentation } from '../../src/domain/watch.ts';
+import { watchStatusQuery } from '../../src/workflows/messages.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';
@@ -260,6 +271,20 @@ async function taskFailuresOf(job: string): Promise<string[]> {
   );
 }
 
+/** A watch that its worker has answered for. Its audience is in no source. */
+async function startWatch(client: Client, audience: Audience): Promise<WorkflowHandle> {
+  const options = checkWatchOptions({});
+  if (!options.ok) throw new Error('The defaults are right.');
+  const handle = await client.workflow.start(WATCH_AUDIENCE, {
+    workflowId: watchWorkflowId(audience.id),
+    taskQueue: lab.taskQueue,
+    args: [newWatch(audience, options.value), { door: 'client' }],
+    memo: watchPresentation({ audience }).memo,
+  });
+  await handle.query(watchStatusQuery);
+  return handle;
+}
+
 test('a job that needs a key its workers lack says so in clear text, waits, and continues by itself', async () => {
   const other = await lab.start();
   const ahead = new ExportJobs(clientWith(NEXT_KEY, KEY), { taskQueue: lab.taskQueue });
@@ -360,8 +385,14 @@ test('a job refuses and shows requests in a key its workers lack, goes on, and n
   await ahead.enter(job, { audience: 'vip', user: secretUser('needs the key'), profile: {} });
   await lab.statusWhen(job, ({ delivered }) => delivered === 5);
   // And one that no longer has it waits: what it has accepted needs the key.
+  const watched = { id: randomUUID().replaceAll('-', ''), slug: `slug-${randomUUID()}`, name: 'Of this test' };
+  const watch = await startWatch(clientWith(NEXT_KEY, KEY), watched);
   await lab.stopWorkers();
   await lab.addWorker();
+  // The list of watches goes on, and says why one has no status.
+  const unread = (await ahead.watches.list()).find(({ audience }) => audience.id === watched.id);
+  expect(unread).toMatchObject({ status: undefined, unreadable: expect.stringContaining('the key "b"') });
+  await watch.terminate();
   let failures: string[] = [];
   while (failures.length === 0) {
     await lab.jobs.enter(job, { audience: 'vip', user: users[0], at: '2026-11-25T08:30:00Z', profile: {} });

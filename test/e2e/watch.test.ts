@@ -4,12 +4,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { request } from 'undici';
 import type { ApiServer } from '../../src/api/api-server.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
+import { findHealth } from '../../src/client/health.ts';
+import type { Finding } from '../../src/domain/health.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
 import { Lab, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { temporal } from '../support/temporal.ts';
 
 const HOUR_MS = 3_600_000;
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => String(i));
@@ -71,6 +74,13 @@ async function arrives(count: number): Promise<void> {
   await lab.receiver.ledger.waitFor(({ entries }) => entries.length >= count);
 }
 
+/** The doctor's findings about this watch. */
+async function unhealthy(): Promise<Finding[]> {
+  const connection = { connectionOptions: {}, namespace: temporal.namespace };
+  const found = await findHealth(lab.client, { taskQueue: lab.taskQueue, connection });
+  return found.filter(({ check, problem }) => check === 'watches' && problem?.includes(audience.slug));
+}
+
 /** Starts a job that listens and is in the list, which is late. */
 async function listener(): Promise<string> {
   return (await lab.listedWhen(await lab.start({ audiences: [audience.slug] }))).jobId;
@@ -128,6 +138,7 @@ test('a watch makes nobody leave while its source is down, breaks off or is circ
     await lab.jobs.watches.startRound(audience.id);
     await statusWhen(({ trouble, state }) => trouble?.failures === i + 1 && state === 'failing');
   }
+  expect(await unhealthy()).toMatchObject([{ state: 'failed', problem: expect.stringContaining('circular') }]);
   const { trouble, nextAt, rounds } = await lab.jobs.watches.status(audience.id);
   expect(trouble).toMatchObject({ failures: 3, reason: expect.stringContaining('circular') });
   expect(rounds).toBe(1);
@@ -148,6 +159,7 @@ test('a table that is half empty for a while makes nobody leave, and operators a
   await lab.jobs.watches.startRound(audience.id);
   const { held, state, members } = await statusWhen((status) => status.held !== undefined);
   expect([state, members, held]).toMatchObject(['held', 100, { exits: 50, members: 50 }]);
+  expect(await unhealthy()).toMatchObject([{ state: 'warning', remedy: expect.stringContaining('--accept') }]);
   // It fills again, and is seen again before it is full: still not believed.
   for (const user of numbered(20)) lab.source.enter(audience.id, user);
   await lab.jobs.watches.startRound(audience.id);

@@ -1,6 +1,7 @@
 import { definedOf } from '../../domain/json.ts';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
 import { configuredTaskQueue } from '../../config/config.ts';
+import { DeliveryLogError } from '../../delivery-log/log-error.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { printable, shownTime } from '../../domain/shown.ts';
@@ -52,6 +53,9 @@ status of a delivery and how long it took, nor when in its slice it was sent.`,
         for await (const event of jobs.trace(person, options)) tell(event);
       });
       gaps = log && gapsInWords(await log.gaps({ since: since?.toISOString() }));
+    } catch (error) {
+      if (error instanceof DeliveryLogError) note('Histories can be read without the log: add --histories.');
+      throw error;
     } finally {
       spinner?.stop();
       await log?.close();
