@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { ToldQuery } from '../../src/contract/replay.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
+import { toldQuery } from '../../src/delivery-log/told-query.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { TestPostgres } from '../support/postgres.ts';
@@ -114,4 +115,20 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect(await told({ only: ['news'] })).toBe('a2');
     expect(await told({ only: ['news', 'vip'], user: 'bob' })).toBe('b1 b2 b3');
   });
+});
+
+test('rows of a person who was told often are read once, not once for each of them', async () => {
+  const often = await postgres.database();
+  const place = { ...SETTINGS, url: often.url };
+  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
+  const rows = Array.from({ length: 2_000 }, (_, n) => row(`${n} ada vip ${n % 2 === 0 ? 'enter' : 'exit'} id-${n}`));
+  await store.write({ number: 1, rows, dropped: 0 });
+  await store.close();
+  await often.query('ANALYZE deliveries');
+  const { text, values } = toldQuery({ timeText: (column) => column }, { ...QUERY, until: at(1_500) }, 1_000);
+  const plan = await often.query(`EXPLAIN (ANALYZE, TIMING off) ${text}`, values);
+  const lines = plan.map((line) => String(line['QUERY PLAN']));
+  const removed = lines.flatMap((line) => /Rows Removed by (?:\w+ )*Filter: (\d+)/.exec(line)?.[1] ?? []);
+  expect(lines.join('\n')).toContain('SubPlan');
+  expect(Math.max(0, ...removed.map(Number))).toBeLessThan(100);
 });

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
 import type {
   AttemptLog,
   PersonStands,
@@ -35,17 +35,19 @@ export async function* loggedTrace(
   log: AttemptLog,
   { jobId, onlyJobs, since }: TraceOptions,
 ): AsyncGenerator<TraceEvent> {
-  const rows: DeliveryRow[] = [];
-  const filter = definedOf({ user, jobId, onlyJobs, since: since?.toISOString() });
-  for await (const page of log.pages(filter, MOST_ROWS)) rows.push(...page);
+  const [rows, listed, letters] = await Promise.all([
+    lastRows(log, definedOf({ user, jobId, onlyJobs, since: since?.toISOString() })),
+    jobId === undefined ? jobIdsOf(client, taskQueue, onlyJobs) : [jobId],
+    waitingLetters(client, taskQueue, jobId, user),
+  ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
-  const listed = jobId === undefined ? await jobIdsOf(client, taskQueue, onlyJobs) : [jobId];
   // The server may no longer know a job that the log knows.
   const jobIds = new Set([...rows.map((row) => row.jobId), ...listed.slice(0, MOST_JOBS)]);
-  const letters = [...(await waitingLetters(client, taskQueue, jobId, user)).values()];
-  const decided = await decidedLetters(log, rows);
-  const standings = await standingsOf(client, jobIds, user, jobId !== undefined);
-  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters].sort((a, b) =>
+  const [decided, standings] = await Promise.all([
+    decidedLetters(log, rows),
+    standingsOf(client, jobIds, user, jobId !== undefined),
+  ]);
+  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
     a.at < b.at ? -1 : 1,
   );
   for (const id of jobIds) {
@@ -57,6 +59,12 @@ export async function* loggedTrace(
     yield now;
   }
   for (const id of listed.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
+}
+
+async function lastRows(log: AttemptLog, filter: DeliveryFilter): Promise<DeliveryRow[]> {
+  const rows: DeliveryRow[] = [];
+  for await (const page of log.pages(filter, MOST_ROWS)) rows.push(...page);
+  return rows;
 }
 
 /** Returns the dead letters of these attempts that somebody has decided, with who did, oldest first. */
