@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
+import { retriesWhileOpen } from '../../src/client/connect.ts';
 import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { elementsOf } from '../../demo/recorder.ts';
@@ -190,7 +191,7 @@ describe('in lists', () => {
   let client: Client;
 
   beforeAll(async () => {
-    connection = await Connection.connect({ address: temporal.address });
+    connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
     client = new Client({ connection, namespace: temporal.namespace });
   });
   afterAll(async () => {

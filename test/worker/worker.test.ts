@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, expect, test } from '@jest/globals';
+import { retriesWhileOpen } from '../../src/client/connect.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { temporal } from '../support/temporal.ts';
 import { randomUUID } from 'node:crypto';
@@ -39,7 +40,7 @@ test('a worker that cannot start closes what it had opened, so that its process 
   expect({ code, signal }).toEqual({ code: 0, signal: null });
 });
 
-const connection = await Connection.connect({ address: temporal.address });
+const connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
 afterAll(() => connection.close());
 const client = new Client({ connection, namespace: temporal.namespace });
 

@@ -1,11 +1,12 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { Connection } from '@temporalio/client';
+import { retriesWhileOpen } from '../../../src/client/connect.ts';
 import { missingSearchAttributes, registerSearchAttributes } from '../../../src/client/jobs/search-attributes.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/domain/names.ts';
 import { temporal } from '../../support/temporal.ts';
 
 const NAMES = Object.keys(SEARCH_ATTRIBUTES);
-const connection = await Connection.connect({ address: temporal.address });
+const connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
 afterAll(() => connection.close());
 
 /** A new namespace has no search attributes of anybody's. */
