@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { Client } from '@temporalio/client';
+import { connect } from '../support/connection.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { payloadConverterPath } from '../../src/temporal/data-converter.ts';
 import { temporal } from '../support/temporal.ts';
 
-const connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
+const connection = await connect(temporal.address);
 afterAll(() => connection.close());
 const client = new Client({ connection, namespace: temporal.namespace, dataConverter: { payloadConverterPath } });
 const workflows = new TemporalSideWorkflows(client, `nobody-${randomUUID()}`);
@@ -93,7 +93,7 @@ test('a workflow that the server does not know has no input, and counts as dropp
 });
 
 test('a server that is not there is an error, not a workflow that is not there', async () => {
-  const gone = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
+  const gone = await connect(temporal.address);
   const elsewhere = new TemporalSideWorkflows(new Client({ connection: gone, namespace: temporal.namespace }), 'q');
   await gone.close();
   await expect(elsewhere.inputOf('any')).rejects.toThrow();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { Client, type WorkflowHandle } from '@temporalio/client';
+import { connect } from '../support/connection.ts';
 import { missingFrom, unexpectedIn, violationsIn } from '../../demo/expected-triggers.ts';
 import type { JobStatus } from '../../src/client/export-jobs.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
@@ -42,11 +42,7 @@ type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory'
  */
 async function brokenTasks(address: string, job: string): Promise<HistoryEvent[]> {
   // Signals of 64 KiB make pages of a history larger than a client takes by default.
-  const connection = await Connection.connect({
-    address,
-    interceptors: [retriesWhileOpen()],
-    channelArgs: { 'grpc.max_receive_message_length': 64 * 1024 * 1024 },
-  });
+  const connection = await connect(address, { channelArgs: { 'grpc.max_receive_message_length': 64 * 1024 * 1024 } });
   const { workflow } = new Client({ connection, namespace: temporal.namespace });
   const broken: HistoryEvent[] = [];
   let runId: string | undefined;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { Client, type Connection } from '@temporalio/client';
+import { connect } from '../support/connection.ts';
 import { jobRuns } from '../../src/client/jobs/job-list.ts';
 import { EXPORT_JOB } from '../../src/domain/names.ts';
 import { elementsOf } from '../../demo/recorder.ts';
@@ -191,7 +191,7 @@ describe('in lists', () => {
   let client: Client;
 
   beforeAll(async () => {
-    connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
+    connection = await connect(temporal.address);
     client = new Client({ connection, namespace: temporal.namespace });
   });
   afterAll(async () => {

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import type { Page } from 'playwright-core';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { connect } from '../support/connection.ts';
 import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
 import { type MetricsServer, startMetricsServer } from '../../src/worker/metrics/metrics-server.ts';
 import { describeWithBrowser, TestBrowser } from '../support/browser.ts';
@@ -50,7 +50,7 @@ async function asked(page: Page, url: string, how: object): Promise<string> {
 describeWithBrowser('a page of another origin, in a browser on this machine', () => {
   beforeAll(async () => {
     server = await startLocalTemporal({ cliPath: temporal.cliPath, http: true, ui: true });
-    connection = await Connection.connect({ address: server.address, interceptors: [retriesWhileOpen()] });
+    connection = await connect(server.address);
     client = new Client({ connection });
     const text = async () => 'counts 1\n';
     const problem = async () => undefined;

@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { Client } from '@temporalio/client';
+import { connect } from '../support/connection.ts';
 import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
 import { temporal } from '../support/temporal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -33,7 +33,7 @@ async function start(options: Parameters<typeof startLocalTemporal>[0]): Promise
 }
 
 async function withClient<T>({ address, namespace }: LocalTemporal, use: (client: Client) => Promise<T>): Promise<T> {
-  const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen()] });
+  const connection = await connect(address);
   try {
     return await use(new Client({ connection, namespace }));
   } finally {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import { type ConnectConfig, retriesWhileOpen } from '../../src/client/connect.ts';
+import type { ConnectConfig } from '../../src/client/connect.ts';
+import { connect } from './connection.ts';
 import { NoWorker } from '../../src/client/errors.ts';
 import { ExportJobs, type JobSummary } from '../../src/client/export-jobs.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/config/config.ts';
@@ -61,7 +62,7 @@ export class Lab {
     const address = options.address ?? temporal.address;
     const taskQueue = `test-${randomUUID()}`;
     const config = { ...withThisMachine(loadConfig({ env: { TRIGGERS_TASK_QUEUE: taskQueue } })), ...options.config };
-    const connection = await Connection.connect({ address, interceptors: [retriesWhileOpen()] });
+    const connection = await connect(address);
     const receiver = await startRecorder(options.receiver ?? {});
     const lab = new Lab(options, config, address, connection, receiver);
     for (let i = 0; i < (options.workers ?? 1); i++) await lab.addWorker();

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { Client, type Connection } from '@temporalio/client';
+import { connect } from './connection.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
@@ -22,11 +22,7 @@ export class WorkerProcesses {
 
   static async open(name: string, answering: Pick<RecorderOptions, 'answer'> = {}): Promise<WorkerProcesses> {
     const receiver = await startRecorder(answering);
-    return new WorkerProcesses(
-      name,
-      receiver,
-      await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] }),
-    );
+    return new WorkerProcesses(name, receiver, await connect(temporal.address));
   }
 
   private constructor(name: string, receiver: Recorder, connection: Connection) {

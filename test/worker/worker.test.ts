@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, expect, test } from '@jest/globals';
-import { retriesWhileOpen } from '../../src/client/connect.ts';
+import { connect } from '../support/connection.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { temporal } from '../support/temporal.ts';
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { TemporalSubscribers } from '../../src/worker/temporal-ports.ts';
 
@@ -40,7 +40,7 @@ test('a worker that cannot start closes what it had opened, so that its process 
   expect({ code, signal }).toEqual({ code: 0, signal: null });
 });
 
-const connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
+const connection = await connect(temporal.address);
 afterAll(() => connection.close());
 const client = new Client({ connection, namespace: temporal.namespace });
 

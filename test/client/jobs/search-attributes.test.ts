@@ -1,12 +1,11 @@
 import { afterAll, expect, test } from '@jest/globals';
-import { Connection } from '@temporalio/client';
-import { retriesWhileOpen } from '../../../src/client/connect.ts';
+import { connect } from '../../support/connection.ts';
 import { missingSearchAttributes, registerSearchAttributes } from '../../../src/client/jobs/search-attributes.ts';
 import { SEARCH_ATTRIBUTES } from '../../../src/domain/names.ts';
 import { temporal } from '../../support/temporal.ts';
 
 const NAMES = Object.keys(SEARCH_ATTRIBUTES);
-const connection = await Connection.connect({ address: temporal.address, interceptors: [retriesWhileOpen()] });
+const connection = await connect(temporal.address);
 afterAll(() => connection.close());
 
 /** A new namespace has no search attributes of anybody's. */
