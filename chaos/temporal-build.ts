@@ -16,7 +16,7 @@ export interface TemporalPrograms {
   readonly schemas: string;
 }
 
-export const SERVER_VERSION = '1.32.0';
+export const SERVER_VERSION = '1.32.2';
 const MODULE = 'go.temporal.io/server';
 const BUILD_MS = 20 * 60_000;
 
@@ -44,7 +44,8 @@ async function build(home: string, onProgress: (text: string) => void): Promise<
   mkdirSync(cacheFolder(), { recursive: true });
   const workshop = mkdtempSync(join(cacheFolder(), 'building-'));
   try {
-    const env = { ...process.env, GOBIN: workshop };
+    // Its module asks for a newer Go than a distribution may have.
+    const env = { GOTOOLCHAIN: 'auto', ...process.env, GOBIN: workshop };
     const programs = ['cmd/server', 'cmd/tools/sql'].map((path) => `${MODULE}/${path}@v${SERVER_VERSION}`);
     await runProgram('go', ['install', ...programs], { env, cwd: workshop, timeoutMs: BUILD_MS });
     const download = ['mod', 'download', '-json', `${MODULE}@v${SERVER_VERSION}`];

@@ -18,7 +18,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/audience-triggers
 UI_VERSION=2.54.1
-IMAGES=(debian:bookworm-slim node:24-bookworm-slim postgres:16 temporalio/server:1.32.0 temporalio/admin-tools:1.32.0 "temporalio/ui:$UI_VERSION")
+IMAGES=(debian:bookworm-slim node:24-bookworm-slim postgres:16 temporalio/server:1.32.2 temporalio/admin-tools:1.32.2 "temporalio/ui:$UI_VERSION")
 
 fail() {
   echo "$1" >&2
