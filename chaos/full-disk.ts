@@ -244,7 +244,7 @@ async function play(
   slow: { ms: number },
   endpoint: JobEndpoint,
 ) {
-  const { jobs, fleet, folder, people } = stage;
+  const { jobs, fleet, folder, people, stalls } = stage;
   await jobs.start(
     {
       label: 'CRM',
@@ -298,7 +298,13 @@ async function play(
   await until('nothing waits', async () => (await waiting()) === 0);
   const { lost, outOfOrder, duplicates, unexplainedDuplicates, changedIds, violations, unexplainedOverCap } = judge(
     { cap: CAP, live, members: askers.accepted, requests: endpoint.requests() },
-    { kills: fleet.kills, outages: [{ fromMs, toMs }], repeated: new Set(), requestTimeoutMs: REQUEST_TIMEOUT_MS },
+    {
+      kills: fleet.kills,
+      outages: [{ fromMs, toMs }],
+      repeated: new Set(),
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      stalls,
+    },
   );
   await holds('all that was accepted is delivered', () => {
     must(lost === 0, `${lost} lost: ${violations[0]}`);

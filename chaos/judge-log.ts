@@ -1,5 +1,5 @@
 import type { DeliveryRow } from '../src/contract/delivery.ts';
-import { type Incidents, isSuccess, type SeenRequest } from './judge.ts';
+import { type Incidents, isSuccess, mayBeGivenUp, type SeenRequest } from './judge.ts';
 
 /** How the delivery log and the endpoints' ledgers agree. */
 export interface LogVerdict {
@@ -22,10 +22,9 @@ const MOST_WORDS = 20;
 export function judgeLog(
   requests: readonly SeenRequest[],
   rows: readonly DeliveryRow[],
-  { kills, requestTimeoutMs }: Pick<Incidents, 'kills' | 'requestTimeoutMs'>,
+  incidents: Incidents,
 ): LogVerdict {
   const violations: string[] = [];
-  const say = (text: string) => void (violations.length < MOST_WORDS && violations.push(text));
   const logged = new Map<string, number>();
   for (const { verdict, deliveryId } of rows)
     if (verdict === 'delivered') logged.set(deliveryId, (logged.get(deliveryId) ?? 0) + 1);
@@ -34,19 +33,20 @@ export function judgeLog(
     const missing = successes.length - (logged.get(deliveryId) ?? 0);
     if (missing <= 0) continue;
     unlogged += missing;
-    const explained = successes.filter((success) => mayLackItsRow(success, kills, requestTimeoutMs)).length;
+    const explained = successes.filter((success) => mayLackItsRow(success, incidents)).length;
     if (missing <= explained) continue;
     unexplainedUnlogged += missing - explained;
+    if (violations.length >= MOST_WORDS) continue;
     const seen = successes.map(({ worker, arrivedAtMs }) => `${worker} at ${arrivedAtMs}`);
     const kept = rows.flatMap((row) => (row.deliveryId === deliveryId ? [`${row.verdict} at ${row.at}`] : []));
-    say(`no row: ${deliveryId}, by ${seen.join(' and ')}; the log has ${kept.join(' and ') || 'none'}`);
+    violations.push(`no row: ${deliveryId}, by ${seen.join(' and ')}; the log has ${kept.join(' and ') || 'none'}`);
   }
   const asked = new Map<string, number>();
   for (const { deliveryId } of requests) asked.set(deliveryId, (asked.get(deliveryId) ?? 0) + 1);
   for (const [deliveryId, count] of logged) {
     if (count <= (asked.get(deliveryId) ?? 0)) continue;
     invented++;
-    say(`a row without a request: ${deliveryId}`);
+    if (violations.length < MOST_WORDS) violations.push(`a row without a request: ${deliveryId}`);
   }
   return { logged: rows.length, unlogged, unexplainedUnlogged, invented, violations };
 }
@@ -61,15 +61,13 @@ function successesById(requests: readonly SeenRequest[]): Map<string, SeenReques
   return byId;
 }
 
-/** Whether its sender was killed before it can have written the row, or had given the request up. */
-export function mayLackItsRow(
-  { worker, arrivedAtMs, endedAtMs = Infinity }: SeenRequest,
-  kills: Incidents['kills'],
-  requestTimeoutMs: number,
-): boolean {
+/** Whether its sender was killed before it can have written the row, or may have given the request up. */
+export function mayLackItsRow(success: SeenRequest, incidents: Incidents): boolean {
+  const { worker, arrivedAtMs, endedAtMs = Infinity } = success;
+  const { kills, requestTimeoutMs } = incidents;
   const killedAtMs = kills.get(worker);
   return (
-    endedAtMs - arrivedAtMs >= requestTimeoutMs - 200 ||
+    mayBeGivenUp(success, incidents) ||
     (killedAtMs !== undefined && killedAtMs <= Math.min(endedAtMs, arrivedAtMs + requestTimeoutMs) + UNWRITTEN_MS)
   );
 }

@@ -1,4 +1,5 @@
 import type { RecordedRequest } from '../demo/recorder.ts';
+import { earliestMs, latestMs, SLACK_MS, type Stall } from './stalls.ts';
 
 /** One membership change, as a test knows that it must arrive and as a message says it. */
 export interface Change {
@@ -41,6 +42,8 @@ export interface Incidents {
   readonly repeated: ReadonlySet<string>;
   /** After so long a worker gives a request up. */
   readonly requestTimeoutMs: number;
+  /** When the endpoints' process stood still. */
+  readonly stalls: readonly Stall[];
 }
 
 export interface Verdict {
@@ -74,8 +77,6 @@ export interface Verdict {
  * and a moment for the call. What a worker delivered in the time before its kill may be delivered again.
  */
 export const UNREPORTED_MS = 3_000;
-/** How far the sender's and the endpoint's view of one moment may lie apart on one busy machine, in ms. */
-const SLACK_MS = 250;
 const MOST_WORDS = 20;
 
 export function changeKey({ person, what }: Change): string {
@@ -156,10 +157,11 @@ function judgeCap({ requests, cap }: JobEvidence, incidents: Incidents, say: Say
 }
 
 /** Whether the sender of an open request had given it up by then, or was dead. */
-function isAbandoned(request: SeenRequest, atMs: number, { kills, requestTimeoutMs }: Incidents): boolean {
-  const { worker, arrivedAtMs } = request;
+function isAbandoned({ worker, arrivedAtMs }: SeenRequest, atMs: number, incidents: Incidents): boolean {
+  const { kills, requestTimeoutMs, stalls } = incidents;
   const killedAtMs = kills.get(worker);
-  return atMs - arrivedAtMs >= requestTimeoutMs - SLACK_MS || (killedAtMs !== undefined && killedAtMs <= atMs);
+  const isLate = atMs - earliestMs(arrivedAtMs, stalls) >= requestTimeoutMs - SLACK_MS;
+  return isLate || (killedAtMs !== undefined && killedAtMs <= atMs);
 }
 
 function longestAbandoned(requests: readonly SeenRequest[], { kills }: Incidents): number {
@@ -194,17 +196,25 @@ function judgeRepeats(
 }
 
 /** Whether the job may rightly not know of this success, so that it sends the same once more. */
-export function isExplained(success: SeenRequest, { kills, outages, repeated, requestTimeoutMs }: Incidents): boolean {
-  const { arrivedAtMs, endedAtMs = Infinity } = success;
+export function isExplained(success: SeenRequest, incidents: Incidents): boolean {
+  const { kills, outages, repeated } = incidents;
+  const { arrivedAtMs } = success;
   const killedAtMs = kills.get(success.worker);
   return (
     success.answered === 'half' ||
     (killedAtMs !== undefined && killedAtMs - arrivedAtMs <= UNREPORTED_MS) ||
     outages.some(({ fromMs, toMs }) => arrivedAtMs >= fromMs - UNREPORTED_MS && arrivedAtMs <= toMs + UNREPORTED_MS) ||
-    // Answered so late that the sender had given up.
-    endedAtMs - arrivedAtMs >= requestTimeoutMs - SLACK_MS ||
+    mayBeGivenUp(success, incidents) ||
     repeated.has(changeKey(success))
   );
+}
+
+/** Whether the answer came so late that the sender may have given the request up. */
+export function mayBeGivenUp(
+  { arrivedAtMs, endedAtMs = Infinity }: SeenRequest,
+  { requestTimeoutMs, stalls }: Pick<Incidents, 'requestTimeoutMs' | 'stalls'>,
+): boolean {
+  return latestMs(endedAtMs, stalls) - earliestMs(arrivedAtMs, stalls) >= requestTimeoutMs - SLACK_MS;
 }
 
 function countChangedIds(requests: readonly SeenRequest[], say: Say): number {

@@ -117,6 +117,8 @@ function figuresOf(report: ChaosReport) {
           changedDecisionsMet: report.log.workflowTaskFailures - taskFailures,
         }),
     databaseRestarts: report.outages.filter(({ what }) => what === 'postgresql').length,
+    stalls: report.stalls.length,
+    longestStallMs: Math.max(0, ...report.stalls.map(({ fromMs, toMs }) => toMs - fromMs)),
     mostWorkerMiB: Math.round(report.mostWorkerBytes / 1024 ** 2),
     seconds: Math.round(seconds * 10) / 10,
     perSecond: Math.round(report.expected / seconds),

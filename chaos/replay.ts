@@ -145,7 +145,7 @@ export function judgeReplay(
       replayOutOfOrder++;
       say(`sent again too late: ${changeKey(one)}`);
     }
-    if (again.has(id) || mayLackItsRow(one, incidents.kills, incidents.requestTimeoutMs)) continue;
+    if (again.has(id) || mayLackItsRow(one, incidents)) continue;
     replayWrongLane++;
     say(`sent again, and not by a replay: ${changeKey(one)}`);
   }

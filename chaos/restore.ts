@@ -260,6 +260,7 @@ class Rewinding {
       outages: [{ fromMs: atMs, toMs: this.killedAtMs }],
       repeated: new Set(),
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      stalls: this.#stage.stalls,
     };
     return judge(
       {
@@ -284,7 +285,13 @@ class Rewinding {
           .requests()
           .filter(({ arrivedAtMs }) => arrivedAtMs > this.killedAtMs + REQUEST_TIMEOUT_MS),
       },
-      { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: REQUEST_TIMEOUT_MS },
+      {
+        kills: new Map(),
+        outages: [],
+        repeated: new Set(),
+        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        stalls: this.#stage.stalls,
+      },
     );
   }
 }

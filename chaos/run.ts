@@ -15,6 +15,7 @@ import { judgeReplay, Replaying, type ReplayVerdict } from './replay.ts';
 import { Pushing, type Upstream } from './pushing.ts';
 import type { ChaosServer, Outage } from './server.ts';
 import { openStage, REQUEST_TIMEOUT_MS, type Stage } from './stage.ts';
+import type { Stall } from './stalls.ts';
 import { Trouble } from './trouble.ts';
 import { runUpgrade, type Upgrade, type Upgraded } from './upgrade.ts';
 import type { WorkerLog } from './worker-log.ts';
@@ -74,6 +75,8 @@ export interface ChaosReport {
   readonly apiCrashes: readonly string[];
   readonly log: WorkerLog;
   readonly outages: readonly Outage[];
+  /** When the endpoints' process stood still. */
+  readonly stalls: readonly Stall[];
   readonly upgraded: Upgraded;
   readonly mostWorkerBytes: number;
   readonly ms: number;
@@ -202,7 +205,8 @@ async function play(
   }
   options.onProgress(line());
   const seen = jobs.map((job) => seenOf(job, stage, faults));
-  const logVerdicts = deliveryLog === undefined ? new Map<string, never>() : await judgedLogs(deliveryLog, seen);
+  const logVerdicts =
+    deliveryLog === undefined ? new Map<string, never>() : await judgedLogs(deliveryLog, seen, options.onProgress);
   return { ...report(stage, jobs, seen, faults, startedAt, logVerdicts), upgraded };
 }
 
@@ -254,18 +258,22 @@ interface Seen {
   readonly incidents: Incidents;
 }
 
-function seenOf(job: Job, { fleet: { kills } }: Stage, { outages }: Faults): Seen {
+function seenOf(job: Job, { fleet: { kills }, stalls }: Stage, { outages }: Faults): Seen {
   const { cap, endpoint, upstream, members } = job;
   const { repeated, told } = upstream;
   return {
     job,
     evidence: { cap, live: told.map(changeOf), members, requests: endpoint.requests() },
-    incidents: { kills, outages, repeated, requestTimeoutMs: REQUEST_TIMEOUT_MS },
+    incidents: { kills, outages, repeated, requestTimeoutMs: REQUEST_TIMEOUT_MS, stalls },
   };
 }
 
 /** After all workers have had the time to write their last rows. */
-async function judgedLogs(place: LogPlace, seen: readonly Seen[]): Promise<Map<string, LogVerdict & ReplayVerdict>> {
+async function judgedLogs(
+  place: LogPlace,
+  seen: readonly Seen[],
+  say: (line: string) => void,
+): Promise<Map<string, LogVerdict & ReplayVerdict>> {
   await sleep(LOG_WRITTEN_MS);
   const reader = openDeliveryReader(place, sealingWith([]));
   const verdicts = new Map<string, LogVerdict & ReplayVerdict>();
@@ -273,6 +281,7 @@ async function judgedLogs(place: LogPlace, seen: readonly Seen[]): Promise<Map<s
     const { jobId, replaying } = job;
     const rows: DeliveryRow[] = [];
     for await (const page of reader.pages({ jobId })) rows.push(...page);
+    say(`${jobId}: judging ${rows.length} rows of the log`);
     const log = judgeLog(evidence.requests, rows, incidents);
     const replay = judgeReplay(evidence, rows, replaying.asked, incidents);
     verdicts.set(jobId, { ...log, ...replay, violations: [...log.violations, ...replay.violations] });
@@ -290,7 +299,7 @@ async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: Abort
 }
 
 function report(
-  { fleet, apis, folder }: StageWithApis,
+  { fleet, apis, stalls, folder }: StageWithApis,
   jobs: readonly Job[],
   seen: readonly Seen[],
   faults: Faults,
@@ -325,6 +334,7 @@ function report(
     apiCrashes: apis?.crashes ?? [],
     log: fleet.readLogs(),
     outages,
+    stalls,
     mostWorkerBytes: fleet.mostRssBytes,
     ms: performance.now() - startedAt,
     folder,

@@ -11,6 +11,7 @@ import { Fleet } from './fleet.ts';
 import type { Release } from './release-build.ts';
 import { DEFAULT_LIMITS, type StageLimits } from './limits.ts';
 import { type ChaosServer, startFileServer } from './server.ts';
+import { type Stall, StallWatch } from './stalls.ts';
 import { EVERYONE } from './workload.ts';
 
 /** Short, so that a hanging endpoint and a killed worker cost seconds, not minutes. */
@@ -38,6 +39,8 @@ export interface Stage {
   readonly connected: ConnectedClient;
   readonly jobs: ExportJobs;
   readonly people: readonly SamplePerson[];
+  /** When this process, which has the endpoints, stood still. */
+  readonly stalls: readonly Stall[];
   /** Holds the workers' logs. */
   readonly folder: string;
   close(options?: { readonly keepFolder?: boolean }): Promise<void>;
@@ -70,14 +73,17 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   await fleet.open();
   const { address, namespace } = server;
   const connected = await connectClient({ connectionOptions: { address }, namespace }, []);
+  const watch = new StallWatch();
   return {
     server,
     fleet,
     connected,
     jobs: new ExportJobs(connected.client),
     people,
+    stalls: watch.stalls,
     folder,
     close: async ({ keepFolder = false } = {}) => {
+      watch.close();
       await connected.close();
       await fleet.close();
       await server.stop();

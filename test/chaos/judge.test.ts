@@ -1,11 +1,15 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { changeKey, type Incidents, judge, type SeenRequest, UNREPORTED_MS } from '../../chaos/judge.ts';
+import { judgeLog } from '../../chaos/judge-log.ts';
 import { SoakLedger } from '../../chaos/soak-ledger.ts';
+import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
+import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { Answer } from '../../src/local/receiver.ts';
 
 describe('the judge', () => {
-  const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000 };
+  const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000, stalls: [] };
 
   function change(person: string, n: number) {
     return { person, what: `vip enter ${n}` };
@@ -23,6 +27,25 @@ describe('the judge', () => {
       inFlight: 1,
       answered: 200,
       ...more,
+    };
+  }
+
+  /** The log's row of a delivered request. */
+  function rowOf({ person, deliveryId, worker, arrivedAtMs }: SeenRequest): DeliveryRow {
+    return {
+      at: new Date(arrivedAtMs).toISOString(),
+      jobId: 'job-1',
+      deliveryId,
+      user: person,
+      audience: 'vip',
+      event: 'enter',
+      triggerAt: '',
+      attempt: 1,
+      verdict: 'delivered',
+      durationMs: 1,
+      requestBytes: 1,
+      worker,
+      lane: 'live',
     };
   }
 
@@ -135,6 +158,49 @@ describe('the judge', () => {
     expect(overBy(1, { arrivedAtMs: 3000 })).toBe(0);
     expect(overBy(1, { arrivedAtMs: 4000 })).toBe(1);
     expect(overBy(1, { arrivedAtMs: 3000, endedAtMs: 4999, answered: 'aborted' })).toBe(1);
+  });
+
+  test('what came or ended while the endpoint stood still may have been given up, and nothing else', () => {
+    const stalls = [{ fromMs: 10_000, toMs: 12_000 }];
+    const judged = (first: Partial<SeenRequest>) => {
+      const again = request('a', 3, { worker: 'w2', arrivedAtMs: 20_000 });
+      const requests = [...clean.slice(0, 2), request('a', 3, first), again];
+      const incidents = { ...CALM, stalls };
+      const rows = [again].map(rowOf);
+      const { unexplainedDuplicates } = judge({ ...job, requests }, incidents);
+      expect(judgeLog(requests.slice(2), rows, incidents)).toMatchObject({
+        unlogged: 1,
+        unexplainedUnlogged: unexplainedDuplicates,
+        invented: 0,
+      });
+      return unexplainedDuplicates;
+    };
+    // Its sender may have sent it at the beginning of the stall.
+    expect(judged({ arrivedAtMs: 12_001 })).toBe(0);
+    // Its sender may have stood still, too, before it read the answer.
+    expect(judged({ arrivedAtMs: 9_995 })).toBe(0);
+    expect(judged({ arrivedAtMs: 9_500 })).toBe(1);
+    expect(judged({ arrivedAtMs: 12_500 })).toBe(1);
+
+    const overBy = (excess: number, arrivedAtMs: number) => {
+      const open = request('a', 1, { arrivedAtMs, endedAtMs: undefined, answered: undefined });
+      const requests = [open, request('b', 2, { arrivedAtMs: 12_010, worker: 'w2', inFlight: 2 + excess })];
+      return judge({ ...job, requests }, { ...CALM, stalls }).unexplainedOverCap;
+    };
+    // The open one and the new one itself may have been given up.
+    expect(overBy(2, 12_001)).toBe(0);
+    expect(overBy(3, 12_001)).toBe(1);
+  });
+
+  test('this process knows when it stood still', async () => {
+    const watch = new StallWatch();
+    const fromMs = Date.now();
+    while (Date.now() < fromMs + 2 * SLACK_MS);
+    await setTimeout(100);
+    watch.close();
+    expect(watch.stalls).toHaveLength(1);
+    expect(watch.stalls[0]?.fromMs).toBeLessThanOrEqual(fromMs);
+    expect(watch.stalls[0]?.toMs).toBeGreaterThanOrEqual(fromMs + 2 * SLACK_MS);
   });
 
   test('a batch counts once towards the cap, and the judge checks each of its triggers', () => {

@@ -3,7 +3,7 @@ import { type Incidents, judge, type SeenRequest } from '../../chaos/judge.ts';
 import { type Asked, judgeReplay, type ReplayVerdict } from '../../chaos/replay.ts';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
 
-const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000 };
+const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000, stalls: [] };
 const ASKED: Asked = { sinceMs: 1000, untilMs: 2000, askedAtMs: 3000, onlyLast: false };
 
 /** In their order: a person, an audience, and a number. */
