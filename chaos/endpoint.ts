@@ -13,7 +13,8 @@ export class JobEndpoint {
   readonly url: string;
   readonly #receiver: Recorder;
   readonly #workers: Map<number, string>;
-  readonly #half: Set<string>;
+  /** Deliveries of which only a half answer said 200. */
+  readonly #half: ReadonlySet<string>;
 
   static async open(
     job: string,
@@ -22,7 +23,7 @@ export class JobEndpoint {
     const workers = new Map<number, string>();
     const half = new Set<string>();
     const accepted = new Set<string>();
-    const receiver = await startRecorder({
+    const receiver: Recorder = await startRecorder({
       answer: (arrival, { headers }) => {
         workers.set(arrival.number, workerOf(headers));
         const elements = elementsOf(arrival);
@@ -31,7 +32,9 @@ export class JobEndpoint {
         const isAgain = (delivery: string) => trouble.isBackAgain === true && accepted.has(delivery);
         const answer = worst(deliveries.map((one) => trouble.answer(isAgain(one) ? `${one} again` : one)));
         if (answer === 'half' || !isTrouble(answer)) for (const delivery of deliveries) accepted.add(delivery);
-        if (answer === 'half') for (const { deliveryId } of elements) half.add(deliveryId ?? '');
+        const ids = elements.map(({ deliveryId = '' }) => deliveryId);
+        if (answer === 'half') for (const id of receiver.ledger.missingIds(ids)) half.add(id);
+        else if (!isTrouble(answer)) for (const id of ids) half.delete(id);
         return answer;
       },
     });
@@ -47,8 +50,7 @@ export class JobEndpoint {
 
   /** Deliveries whose sender got a status line of 2xx, each counted once. */
   get delivered(): number {
-    const { ledger } = this.#receiver;
-    return ledger.delivered + ledger.missingIds(this.#half).length;
+    return this.#receiver.ledger.delivered + this.#half.size;
   }
 
   get requestCount(): number {
