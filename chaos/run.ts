@@ -75,7 +75,7 @@ export interface ChaosReport {
   readonly apiCrashes: readonly string[];
   readonly log: WorkerLog;
   readonly outages: readonly Outage[];
-  /** When the endpoints' process stood still. */
+  /** When the endpoints' process stood still, before it judged. */
   readonly stalls: readonly Stall[];
   readonly upgraded: Upgraded;
   readonly mostWorkerBytes: number;
@@ -204,10 +204,11 @@ async function play(
     await faults.end().catch(() => undefined);
   }
   options.onProgress(line());
+  const stalls = [...stage.stalls]; // Judging is one, too.
   const seen = jobs.map((job) => seenOf(job, stage, faults));
   const logVerdicts =
     deliveryLog === undefined ? new Map<string, never>() : await judgedLogs(deliveryLog, seen, options.onProgress);
-  return { ...report(stage, jobs, seen, faults, startedAt, logVerdicts), upgraded };
+  return { ...report(stage, jobs, seen, faults, startedAt, logVerdicts), stalls, upgraded };
 }
 
 async function startJob(
@@ -299,13 +300,13 @@ async function untilNothingWaits({ jobs }: Stage, jobId: string, timeIsUp: Abort
 }
 
 function report(
-  { fleet, apis, stalls, folder }: StageWithApis,
+  { fleet, apis, folder }: StageWithApis,
   jobs: readonly Job[],
   seen: readonly Seen[],
   faults: Faults,
   startedAt: number,
   logVerdicts: ChaosReport['logVerdicts'],
-): Omit<ChaosReport, 'upgraded'> {
+): Omit<ChaosReport, 'stalls' | 'upgraded'> {
   const { outages } = faults;
   const repeated = new Set(
     jobs.flatMap(({ jobId, upstream }) => [...upstream.repeated].map((key) => `${jobId} ${key}`)),
@@ -334,7 +335,6 @@ function report(
     apiCrashes: apis?.crashes ?? [],
     log: fleet.readLogs(),
     outages,
-    stalls,
     mostWorkerBytes: fleet.mostRssBytes,
     ms: performance.now() - startedAt,
     folder,
