@@ -5,8 +5,8 @@ import { judgeLog } from '../../chaos/judge-log.ts';
 import { SoakLedger } from '../../chaos/soak-ledger.ts';
 import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
-import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { Answer } from '../../src/local/receiver.ts';
+import { rowOf } from './a-row.ts';
 
 describe('the judge', () => {
   const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000, stalls: [] };
@@ -27,25 +27,6 @@ describe('the judge', () => {
       inFlight: 1,
       answered: 200,
       ...more,
-    };
-  }
-
-  /** The log's row of a delivered request. */
-  function rowOf({ person, deliveryId, worker, arrivedAtMs }: SeenRequest): DeliveryRow {
-    return {
-      at: new Date(arrivedAtMs).toISOString(),
-      jobId: 'job-1',
-      deliveryId,
-      user: person,
-      audience: 'vip',
-      event: 'enter',
-      triggerAt: '',
-      attempt: 1,
-      verdict: 'delivered',
-      durationMs: 1,
-      requestBytes: 1,
-      worker,
-      lane: 'live',
     };
   }
 
@@ -166,7 +147,7 @@ describe('the judge', () => {
       const again = request('a', 3, { worker: 'w2', arrivedAtMs: 20_000 });
       const requests = [...clean.slice(0, 2), request('a', 3, first), again];
       const incidents = { ...CALM, stalls };
-      const rows = [again].map(rowOf);
+      const rows = [rowOf(again, 'live')];
       const { unexplainedDuplicates } = judge({ ...job, requests }, incidents);
       expect(judgeLog(requests.slice(2), rows, incidents)).toMatchObject({
         unlogged: 1,

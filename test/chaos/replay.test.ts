@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { type Incidents, judge, type SeenRequest } from '../../chaos/judge.ts';
 import { type Asked, judgeReplay, type ReplayVerdict } from '../../chaos/replay.ts';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import { rowOf } from './a-row.ts';
 
 const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000, stalls: [] };
 const ASKED: Asked = { sinceMs: 1000, untilMs: 2000, askedAtMs: 3000, onlyLast: false };
@@ -23,21 +24,7 @@ function seen(text: string): SeenRequest {
 
 /** The log's rows of these requests. */
 function rowsOf(requests: readonly SeenRequest[]): DeliveryRow[] {
-  return requests.map(({ person, what, deliveryId, worker, arrivedAtMs }) => ({
-    at: new Date(arrivedAtMs).toISOString(),
-    jobId: 'job-1',
-    deliveryId,
-    user: person,
-    audience: what.split(' ')[0] ?? '',
-    event: 'enter',
-    triggerAt: '',
-    attempt: 1,
-    verdict: 'delivered',
-    durationMs: 1,
-    requestBytes: 1,
-    worker,
-    lane: arrivedAtMs < ASKED.askedAtMs ? 'live' : 'replay',
-  }));
+  return requests.map((request) => rowOf(request, request.arrivedAtMs < ASKED.askedAtMs ? 'live' : 'replay'));
 }
 
 interface Case extends Partial<Asked> {
