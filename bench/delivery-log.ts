@@ -1,13 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import type { DeliveryFilter } from '../src/contract/delivery.ts';
-import type { DeliveryReader } from '../src/delivery-log/delivery-reader.ts';
 import { openDeliveryReader, openDeliveryStore } from '../src/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
+import { openBenchStage } from './stage.ts';
 import { aDelivery } from '../test/delivery-log/a-delivery.ts';
 
 // How long the questions of people take in a delivery log of many rows, 30 days of 20 jobs: npm run log-bench -- --rows 10000000
@@ -16,6 +17,7 @@ const DAYS = 30;
 const DAY_MS = 24 * 60 * 60 * 1000;
 const PEOPLE = 500_000;
 const ASKED = 40;
+const JOBS = 20;
 
 // Few jobs have most of the rows; one row in fifty failed.
 const ROWS_OF_A_DAY = `
@@ -27,7 +29,7 @@ SELECT at, 'job-' || job, md5(person || at::text), NULL, person, 'a' || (n % 30)
   CASE WHEN f = 1 AND n % 7 = 0 THEN 'ECONNRESET' END,
   round(exp(random() * 8)), 900, CASE WHEN f < 2 THEN '{"error":"no such list"}' END, '1@bench', 'live', NULL
 FROM (
-  SELECT n, $2::timestamptz + n * interval '1 day' / $1 AS at, floor(power(random(), 3) * 20)::int AS job,
+  SELECT n, $2::timestamptz + n * interval '1 day' / $1 AS at, floor(power(random(), 3) * ${JOBS})::int AS job,
     'p' || floor(random() * ${PEOPLE})::int AS person, floor(random() * 100)::int AS f
   FROM generate_series(0, $1::int - 1) AS n
 ) AS one`;
@@ -49,6 +51,7 @@ const reader = openDeliveryReader(place, sealingWith([]));
 try {
   await fill();
   await ask();
+  await trace();
 } finally {
   await reader.close();
   await database.end();
@@ -79,7 +82,7 @@ async function fill(): Promise<void> {
 async function ask(): Promise<void> {
   const hour = () => new Date(now - Math.random() * (DAYS - 1) * DAY_MS);
   const person = () => `p${Math.floor(Math.random() * PEOPLE)}`;
-  const job = () => `job-${Math.floor(Math.random() ** 3 * 20)}`;
+  const job = () => `job-${Math.floor(Math.random() ** 3 * JOBS)}`;
   const id = async () => (await reader.find({ until: hour().toISOString() }, 1)).rows[0]?.deliveryId ?? '';
   const questions: Record<string, () => DeliveryFilter> = {
     'the newest': () => ({}),
@@ -116,10 +119,31 @@ async function ask(): Promise<void> {
   }
 }
 
-async function timed(
-  name: string,
-  read: () => ReturnType<DeliveryReader['find' | 'stats' | 'attempts']>,
-): Promise<void> {
+/** A person's trace, which also asks the running jobs. */
+async function trace(): Promise<void> {
+  const stage = await openBenchStage({
+    people: 1_000,
+    kept: 0,
+    workers: 1,
+    source: 'file',
+    isOnCluster: false,
+    isPlain: true,
+  });
+  try {
+    for (let n = 0; n < JOBS; n++) await stage.start({}, `job-${n}`);
+    // Until the server lists them all.
+    while ((await stage.jobs.list()).length < JOBS) await sleep(100);
+    for (const round of ['first', 'second', 'third'])
+      await timed(`a person's trace, ${round} round`, async () => {
+        const user = `p${Math.floor(Math.random() * PEOPLE)}`;
+        for await (const _ of stage.jobs.trace(user, { log: reader }));
+      });
+  } finally {
+    await stage.close();
+  }
+}
+
+async function timed(name: string, read: () => Promise<unknown>): Promise<void> {
   const tookMs: number[] = [];
   for (let n = 0; n < ASKED; n++) {
     const startedAt = performance.now();

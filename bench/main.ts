@@ -24,10 +24,12 @@ const values = optionsOf('npm run bench --', {
   members: 0,
   plain: false,
   cluster: false,
-  /** `postgres` or `file`: each attempt is kept there. */
+  /** `postgres` or `file`: each case runs in turn without a delivery log and with one there. */
   log: '',
+  /** 0: as many as are usual. */
+  rounds: 0,
 });
-const ROUNDS = values.quick ? 1 : 3;
+const ROUNDS = values.rounds || (values.quick ? 1 : 3);
 const MEMBERS = values.members || (values.quick ? 50_000 : 200_000);
 const LIVE = 20_000;
 /** More than a job keeps in its own state: most go through holders. */
@@ -418,22 +420,28 @@ async function main(): Promise<void> {
   if (source === undefined) throw new Error(`--source is one of ${BENCH_SOURCES.join(', ')}, not "${values.source}".`);
   const unknown = ONLY.filter((name) => !NAMES.includes(name));
   if (unknown.length > 0) throw new Error(`There is no case ${unknown.join(', ')}. There are ${NAMES.join(', ')}.`);
-  const stage = await openBenchStage({
+  const options = {
     people: MEMBERS,
     kept: LIVE,
     workers: values.workers,
     source,
     isPlain: values.plain,
     isOnCluster: values.cluster,
-    log: values.log,
-  });
+  };
+  const stage = await openBenchStage({ ...options, log: values.log });
+  const bare = values.log === '' ? undefined : await openBenchStage({ ...options, log: '' });
   const rows: Row[] = [];
   try {
     for (const [name, inFlight, baseline, run] of CASES.filter(
       ([name, , baseline]) => wanted(name) || name === baseline || isBaseline(name),
     )) {
       const rounds: Measured[] = [];
-      for (let round = 0; round < ROUNDS; round++) rounds.push(await run(stage));
+      const ratiosToBare: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        const [here, there] = await inTurn(round % 2 === 1, () => run(stage), bare && (() => run(bare)));
+        rounds.push(here);
+        if (there !== undefined) ratiosToBare.push(here.ratePerS / there.ratePerS);
+      }
       const ratePerS = median(rounds.map((one) => one.ratePerS));
       const against = rows.find((row) => row.case === baseline)?.ratePerS;
       const rest = rounds.find((one) => one.ratePerS === ratePerS) ?? rounds[0];
@@ -444,6 +452,7 @@ async function main(): Promise<void> {
           ...rest,
           ratePerS,
           ...(against === undefined ? {} : { ratioToRaw: ratePerS / against }),
+          ...(bare === undefined ? {} : { ratioToBare: median(ratiosToBare), ratiosToBare }),
         }),
       );
     }
@@ -455,7 +464,20 @@ async function main(): Promise<void> {
     console.error(table(rows));
   } finally {
     await stage.close();
+    await bare?.close();
   }
+}
+
+/** Measures both, one after the other, so that both meet the same machine. */
+async function inTurn(
+  isReversed: boolean,
+  one: () => Promise<Measured>,
+  other?: () => Promise<Measured>,
+): Promise<[Measured, Measured?]> {
+  const before = isReversed ? await other?.() : undefined;
+  const first = await one();
+  const second = before ?? (await other?.());
+  return second === undefined ? [first] : [first, second];
 }
 
 interface Measured {

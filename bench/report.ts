@@ -4,6 +4,9 @@ export interface Row {
   readonly inFlight: number;
   readonly ratePerS?: number;
   readonly ratioToRaw?: number;
+  /** To the same without a delivery log: the median of the rounds, and each round's. */
+  readonly ratioToBare?: number;
+  readonly ratiosToBare?: readonly number[];
   readonly mostInFlight?: number;
   readonly acceptedPerS?: number;
   readonly p50Ms?: number;

@@ -43,7 +43,7 @@ export interface BenchStage {
   /** Ends the worker that was started last, as an operator does; resolves once it has ended. */
   endWorker(): Promise<void>;
   readonly temporalPid: number;
-  start(definition: Partial<JobDefinitionInput>): Promise<string>;
+  start(definition: Partial<JobDefinitionInput>, jobId?: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -120,8 +120,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
     addWorker: async () => void workers.push(await startWorker({ configFile, address: temporal.address })),
     endWorker: async () => await endProcess(workers.pop()),
     temporalPid: temporal.pid(),
-    start: async (definition) => {
-      const jobId = randomUUID();
+    start: async (definition, jobId = randomUUID()) => {
       const job = {
         label: 'bench',
         audiences: ['everyone'],

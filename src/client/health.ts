@@ -176,6 +176,7 @@ const workerHealth: z.ZodType<WorkerHealth> = z.object({
   release: text,
   nowMs: z.number(),
   payloadKeys: z.array(text),
+  authorizations: z.array(text),
   hasDeliveryLog: z.boolean(),
   problems: z.record(z.string(), text),
   disks: z.array(z.union([z.object({ folder: text, freeBytes: z.number() }), z.object({ folder: text, code: text })])),

@@ -26,6 +26,9 @@ const REMEDIES = {
   alerts: 'Look after the webhook of "alerts". The log of the workers has every alert.',
 } as const satisfies Readonly<Record<string, string | ((name: string) => string)>>;
 
+/** The remedy for workers of a task queue that differ. */
+const SAME = 'Give all workers of this task queue the same configuration, and restart them.';
+
 /** A check of `triggers doctor`; docs/operating.md has a row for each. */
 export type HealthCheck = keyof typeof REMEDIES;
 
@@ -79,6 +82,8 @@ export interface WorkerHealth {
   readonly nowMs: number;
   /** The keys that it can decode with: `<key id>/<check>`. */
   readonly payloadKeys: readonly string[];
+  /** The names of its authorizations. */
+  readonly authorizations: readonly string[];
   readonly hasDeliveryLog: boolean;
   /** In words. */
   readonly problems: Partial<Readonly<Record<WorkerPart, string>>>;
@@ -239,17 +244,23 @@ export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], no
     const unknown = unknownFindings('No worker has answered.', refused.length > 0 ? others : WORKER_CHECKS);
     return [...(refused.length > 0 ? findings(keys, refused) : []), ...ownFindings(own, nowMs), ...unknown];
   }
-  const of = (part: 'source' | 'configuration' | 'deliveryLog', state: HealthState): Trouble[] =>
+  const of = (part: WorkerPart, state: HealthState): Trouble[] =>
     answers.flatMap(({ worker, problems: { [part]: problem } }) =>
       problem === undefined ? [] : [{ state, worker, problem }],
     );
-  const log = answers.some(({ hasDeliveryLog }) => hasDeliveryLog) ? {} : { place: 'none' };
+  const keys = [...new Set(answers.flatMap(({ payloadKeys }) => payloadKeys))];
+  const withoutKeys = lacking(answers, 'payloadKeys', { state: 'failed', problem: 'It lacks keys that others have.' });
+  const withoutAuthorizations = lacking(answers, 'authorizations', {
+    state: 'warning',
+    problem: 'It lacks authorizations that others have.',
+    remedy: SAME,
+  });
   return [
-    ...keyFindings(answers, refused),
+    ...findings('payload-keys', [...refused, ...of('payloadKeys', 'failed'), ...withoutKeys], { keys }),
     ...clockFindings(answers),
     ...findings('source', of('source', 'failed')),
-    ...findings('configuration', of('configuration', 'warning')),
-    ...findings('delivery-log', of('deliveryLog', 'failed'), log),
+    ...findings('configuration', [...of('configuration', 'warning'), ...withoutAuthorizations]),
+    ...logFindings(answers, of('deliveryLog', 'failed')),
     ...diskFindings(answers),
     ...expiryFindings(answers, own, nowMs),
   ];
@@ -260,15 +271,25 @@ export function ownFindings(own: readonly Expiring[], nowMs: number): Finding[] 
   return expiryFindings([], own, nowMs).filter(({ state }) => state !== 'ok');
 }
 
-function keyFindings(answers: readonly AnsweringWorker[], refused: readonly Trouble[]): Finding[] {
-  const all = [...new Set(answers.flatMap(({ payloadKeys }) => payloadKeys))];
-  const troubles = answers.flatMap(({ worker, payloadKeys, problems }): Trouble[] => {
-    const missing = all.filter((key) => !payloadKeys.includes(key));
-    const problem = problems.payloadKeys ?? (missing.length > 0 ? 'It lacks keys that others have.' : undefined);
-    const facts = missing.length === 0 ? {} : { missing };
-    return problem === undefined ? [] : [{ state: 'failed', worker, facts, problem }];
+/** Returns the workers that lack what others have: any of them may get a job's next slice. */
+function lacking(
+  answers: readonly AnsweringWorker[],
+  part: 'payloadKeys' | 'authorizations',
+  trouble: Pick<Trouble, 'state' | 'problem' | 'remedy'>,
+): Trouble[] {
+  const all = new Set(answers.flatMap(({ [part]: names }) => names));
+  return answers.flatMap(({ worker, [part]: names }): Trouble[] => {
+    const missing = [...all].filter((name) => !names.includes(name));
+    return missing.length === 0 ? [] : [{ ...trouble, worker, facts: { missing } }];
   });
-  return findings('payload-keys', [...refused, ...troubles], { keys: all });
+}
+
+function logFindings(answers: readonly AnsweringWorker[], troubles: readonly Trouble[]): Finding[] {
+  const without = answers.filter(({ hasDeliveryLog }) => !hasDeliveryLog);
+  if (without.length === answers.length) return findings('delivery-log', [], { place: 'none' });
+  const problem = 'It keeps no delivery log, and others do.';
+  const lacking = without.map(({ worker }): Trouble => ({ state: 'warning', worker, problem, remedy: SAME }));
+  return findings('delivery-log', [...troubles, ...lacking]);
 }
 
 function clockFindings(answers: readonly AnsweringWorker[]): Finding[] {

@@ -29,6 +29,7 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
     worker,
     release: release(),
     payloadKeys: keys.flatMap((key) => (key === undefined ? [] : [`${key.id}/${key.check}`])),
+    authorizations: Object.keys(authorizations),
     hasDeliveryLog: deliveryLog !== undefined,
     problems: await readiness.problems(['source', 'configuration', 'payloadKeys', 'deliveryLog']),
     disks: await Promise.all(folders.map(diskOf)),

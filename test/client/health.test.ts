@@ -8,6 +8,7 @@ const WELL = {
   release: '0.2.0',
   nowMs: 5,
   payloadKeys: ['k1/ab'],
+  authorizations: [],
   hasDeliveryLog: true,
   problems: { source: 'It is away.' },
   disks: [

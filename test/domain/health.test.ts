@@ -26,6 +26,7 @@ const worker = (changes: Partial<AnsweringWorker> = {}): AnsweringWorker => ({
   release: '0.1.0',
   nowMs: NOW,
   payloadKeys: [],
+  authorizations: [],
   hasDeliveryLog: true,
   problems: {},
   disks: [{ folder: '/log', freeBytes: 50 * GIB }],
@@ -220,6 +221,18 @@ test('a worker that lacks a key that another has, or that a job waits for, has f
   expect(waits).toContainEqual(
     expect.objectContaining({ check: 'payload-keys', state: 'failed', problem: 'crm waits', facts: {} }),
   );
+});
+
+test('workers of a task queue that differ in their authorizations or in having a delivery log are warnings', () => {
+  const alike = worker({ authorizations: ['crm'], hasDeliveryLog: false });
+  expect(codes(of(alike, { ...alike, worker: '2@b' }))).toEqual([]);
+  const found = of(alike, worker({ worker: '2@b', authorizations: ['crm', 'mail'] })).filter(
+    ({ state }) => state !== 'ok',
+  );
+  expect(found).toMatchObject([
+    { check: 'configuration', state: 'warning', worker: '1@a', facts: { missing: ['mail'] } },
+    { check: 'delivery-log', state: 'warning', worker: '1@a' },
+  ]);
 });
 
 test('a clock that is more than half a second apart is a warning: of a worker, and of the program that asks', () => {

@@ -6,6 +6,7 @@ import type { ApiServer } from '../../src/api/api-server.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
+import { storedDeed } from '../../src/delivery-log/deeds.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf } from '../api/an-api.ts';
@@ -18,14 +19,21 @@ import { tempFolder } from '../support/temp-folder.ts';
 const SCRIPT = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>\u202Egnp.exe";
 const DAY_S = 86_400;
 const LIST = { id: randomBytes(16).toString('hex'), slug: `list-${randomBytes(3).toString('hex')}`, name: 'A list' };
+const minutesAgo = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
 const MADE_UP = Array.from({ length: 120 }, (_, n) =>
   aDelivery({
-    at: new Date(Date.now() - (n + 1) * 60_000).toISOString(),
+    at: minutesAgo(n + 1),
     jobId: 'made-up',
     deliveryId: `aa${n}`,
     user: `p${n}`,
   }),
 );
+
+const MADE_UP_DEEDS = Array.from({ length: 120 }, (_, n) => {
+  const at = minutesAgo(n + 1);
+  const of = { kind: 'job', target: 'made-up', jobId: 'made-up' } as const;
+  return storedDeed(`deed-${n}`, { ...of, at, action: 'pause', who: `w${n}`, door: 'cli' }, undefined);
+});
 
 describeWithBrowser('the deliveries in the console', () => {
   let lab: Lab;
@@ -59,7 +67,7 @@ describeWithBrowser('the deliveries in the console', () => {
     });
     deliveries = openDeliveryReader({ folder }, sealingWith([]));
     const store = openDeliveryStore({ folder, retentionDays: 30 }, 'made-up');
-    await store.write({ number: 1, rows: MADE_UP, dropped: 0 });
+    await store.write({ number: 1, rows: MADE_UP, deeds: MADE_UP_DEEDS, dropped: 0 });
     await store.close();
     job = await lab.start({
       audiences: [LIST.slug],
@@ -195,6 +203,26 @@ describeWithBrowser('the deliveries in the console', () => {
     expect(await page.getByRole('row').count()).toBe(4);
     expect(await page.evaluate<string>('document.title')).not.toBe('taken');
     await looked(page, 'history');
+    await context.close();
+  });
+
+  test('shows who did what page by page, and of a job between two times', async () => {
+    const { page, context } = await browser.open(`${api.url}/history?job=made-up`);
+    const who = async () => await page.locator('tbody td[data-name="Who"]').allTextContents();
+    const named = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `w${from + n}`);
+    await page.getByRole('cell', { name: 'w99', exact: true }).waitFor();
+    expect(await who()).toEqual(named(0, 100));
+    await page.getByRole('button', { name: 'Show older ones' }).click();
+    await page.getByRole('cell', { name: 'w119', exact: true }).waitFor();
+    expect(await who()).toEqual(named(0, 120));
+    expect(await page.getByRole('button', { name: 'Show older ones' }).count()).toBe(0);
+    const [since, until] = [MADE_UP_DEEDS[19]?.[1], MADE_UP_DEEDS[9]?.[1]];
+    await page.goto(`${api.url}/history?job=made-up&since=${since}&until=${until}`);
+    await page.getByRole('cell', { name: 'w19', exact: true }).waitFor();
+    expect(await who()).toEqual(named(10, 20));
+    await page.getByLabel('Job', { exact: true }).fill('another');
+    await page.getByRole('button', { name: 'Find' }).click();
+    await page.getByText('No such entries').waitFor();
     await context.close();
   });
 

@@ -18,7 +18,7 @@ import { BEYOND_MOST, jobIdsOf, leftOut, MOST_JOBS, standingOf, type TraceOption
 
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
-const AT_ONCE = 8;
+const AT_ONCE = 16;
 /** Most failed deliveries whose dead letters are looked for, the last ones. */
 const MOST_DECIDED = 100;
 
