@@ -63,13 +63,15 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
   }
 }
 
-let [lastMs, lastTime] = [0, ''];
+let [lastSecond, beginning] = [0, ''];
 
-/** Making the text costs as much as all else of a row, and many rows are of the same millisecond. */
+/** Making the whole text for each row would cost as much as all else of it. */
 function timeNow(): string {
   const nowMs = Date.now();
-  if (nowMs !== lastMs) [lastMs, lastTime] = [nowMs, new Date(nowMs).toISOString()];
-  return lastTime;
+  const second = Math.floor(nowMs / 1_000);
+  if (second !== lastSecond)
+    [lastSecond, beginning] = [second, new Date(nowMs).toISOString().slice(0, '2026-11-30T10:00:00.'.length)];
+  return `${beginning}${String(nowMs % 1_000).padStart(3, '0')}Z`;
 }
 
 function laneOf({ kind = 'live' }: SliceInput, { redelivery, replay }: SliceTrigger): DeliveryLane {

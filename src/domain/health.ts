@@ -288,8 +288,8 @@ function logFindings(answers: readonly AnsweringWorker[], troubles: readonly Tro
   const without = answers.filter(({ hasDeliveryLog }) => !hasDeliveryLog);
   if (without.length === answers.length) return findings('delivery-log', [], { place: 'none' });
   const problem = 'It keeps no delivery log, and others do.';
-  const lacking = without.map(({ worker }): Trouble => ({ state: 'warning', worker, problem, remedy: SAME }));
-  return findings('delivery-log', [...troubles, ...lacking]);
+  const lackLogs = without.map(({ worker }): Trouble => ({ state: 'warning', worker, problem, remedy: SAME }));
+  return findings('delivery-log', [...troubles, ...lackLogs]);
 }
 
 function clockFindings(answers: readonly AnsweringWorker[]): Finding[] {
