@@ -1,4 +1,4 @@
-// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain --cluster] : every case in one run on one machine, as ratios to what undici alone does here.
+// npm run bench [-- --quick --workers 2 --members 1000000 --only live-20 --source postgres --plain --cluster --log postgres --rounds 9] : every case in one run on one machine, as ratios to what undici alone does here.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -429,6 +429,7 @@ async function main(): Promise<void> {
     isOnCluster: values.cluster,
   };
   const stage = await openBenchStage({ ...options, log: values.log });
+  // The same without a log: each case runs on both in turn, so that both meet the same machine.
   const bare = values.log === '' ? undefined : await openBenchStage({ ...options, log: '' });
   const rows: Row[] = [];
   try {
@@ -436,12 +437,11 @@ async function main(): Promise<void> {
       ([name, , baseline]) => wanted(name) || name === baseline || isBaseline(name),
     )) {
       const rounds: Measured[] = [];
-      const ratiosToBare: number[] = [];
-      for (let round = 0; round < ROUNDS; round++) {
-        const [here, there] = await inTurn(round % 2 === 1, () => run(stage), bare && (() => run(bare)));
-        rounds.push(here);
-        if (there !== undefined) ratiosToBare.push(here.ratePerS / there.ratePerS);
-      }
+      const bareRounds: Measured[] = [];
+      for (let round = 0; round < ROUNDS; round++)
+        for (const one of round % 2 === 0 ? [stage, bare] : [bare, stage])
+          if (one !== undefined) (one === stage ? rounds : bareRounds).push(await run(one));
+      const ratiosToBare = bareRounds.map((one, i) => (rounds[i]?.ratePerS ?? Number.NaN) / one.ratePerS);
       const ratePerS = median(rounds.map((one) => one.ratePerS));
       const against = rows.find((row) => row.case === baseline)?.ratePerS;
       const rest = rounds.find((one) => one.ratePerS === ratePerS) ?? rounds[0];
@@ -466,18 +466,6 @@ async function main(): Promise<void> {
     await stage.close();
     await bare?.close();
   }
-}
-
-/** Measures both, one after the other, so that both meet the same machine. */
-async function inTurn(
-  isReversed: boolean,
-  one: () => Promise<Measured>,
-  other?: () => Promise<Measured>,
-): Promise<[Measured, Measured?]> {
-  const before = isReversed ? await other?.() : undefined;
-  const first = await one();
-  const second = before ?? (await other?.());
-  return second === undefined ? [first] : [first, second];
 }
 
 interface Measured {

@@ -248,7 +248,7 @@ export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], no
     answers.flatMap(({ worker, problems: { [part]: problem } }) =>
       problem === undefined ? [] : [{ state, worker, problem }],
     );
-  const keys = [...new Set(answers.flatMap(({ payloadKeys }) => payloadKeys))];
+  const keys = namesIn(answers, 'payloadKeys');
   const withoutKeys = lacking(answers, 'payloadKeys', { state: 'failed', problem: 'It lacks keys that others have.' });
   const withoutAuthorizations = lacking(answers, 'authorizations', {
     state: 'warning',
@@ -271,15 +271,21 @@ export function ownFindings(own: readonly Expiring[], nowMs: number): Finding[] 
   return expiryFindings([], own, nowMs).filter(({ state }) => state !== 'ok');
 }
 
+type NamedPart = 'payloadKeys' | 'authorizations';
+
+function namesIn(answers: readonly AnsweringWorker[], part: NamedPart): string[] {
+  return [...new Set(answers.flatMap(({ [part]: names }) => names))];
+}
+
 /** Returns the workers that lack what others have: any of them may get a job's next slice. */
 function lacking(
   answers: readonly AnsweringWorker[],
-  part: 'payloadKeys' | 'authorizations',
+  part: NamedPart,
   trouble: Pick<Trouble, 'state' | 'problem' | 'remedy'>,
 ): Trouble[] {
-  const all = new Set(answers.flatMap(({ [part]: names }) => names));
+  const all = namesIn(answers, part);
   return answers.flatMap(({ worker, [part]: names }): Trouble[] => {
-    const missing = [...all].filter((name) => !names.includes(name));
+    const missing = all.filter((name) => !names.includes(name));
     return missing.length === 0 ? [] : [{ ...trouble, worker, facts: { missing } }];
   });
 }

@@ -18,6 +18,7 @@ import { BEYOND_MOST, jobIdsOf, leftOut, MOST_JOBS, standingOf, type TraceOption
 
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
+/** Jobs that are asked at once: 8 take a third longer, and 32 gain nothing. */
 const AT_ONCE = 16;
 /** Most failed deliveries whose dead letters are looked for, the last ones. */
 const MOST_DECIDED = 100;
