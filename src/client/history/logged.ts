@@ -14,7 +14,7 @@ import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { BEYOND_MOST, jobIdsOf, leftOut, MOST_JOBS, standingOf, type TraceOptions, waitingLetters } from './trace.ts';
+import { BEYOND_MOST, jobsOf, leftOut, MOST_JOBS, standingOf, type TraceOptions, waitingLetters } from './trace.ts';
 
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
@@ -38,16 +38,19 @@ export async function* loggedTrace(
 ): AsyncGenerator<TraceEvent> {
   const [rows, listed, letters] = await Promise.all([
     lastRows(log, definedOf({ user, jobId, onlyJobs, since: since?.toISOString() })),
-    jobId === undefined ? jobIdsOf(client, taskQueue, onlyJobs) : [jobId],
+    jobId === undefined ? jobsOf(client, taskQueue, onlyJobs) : new Map<string, undefined>([[jobId, undefined]]),
     waitingLetters(client, taskQueue, jobId, user),
   ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
   // The server may no longer know a job that the log knows.
-  const jobIds = new Set([...rows.map((row) => row.jobId), ...listed.slice(0, MOST_JOBS)]);
-  const [decided, standings] = await Promise.all([
-    decidedLetters(log, rows),
-    standingsOf(client, jobIds, user, jobId !== undefined),
-  ]);
+  const listedIds = [...listed.keys()];
+  const jobIds = new Set([...rows.map((row) => row.jobId), ...listedIds.slice(0, MOST_JOBS)]);
+  const standing = async (id: string, silent: Map<string, string>): Promise<Standing> =>
+    await standingOf(client, id, user, silent, listed.get(id)).catch((error: unknown) => {
+      if (jobId !== undefined || !(error instanceof UnknownPayloadKey)) throw error;
+      return leftOut(id, error.message);
+    });
+  const [decided, standings] = await Promise.all([decidedLetters(log, rows), standingsOf(jobIds, standing)]);
   const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
     a.at < b.at ? -1 : 1,
   );
@@ -59,7 +62,7 @@ export async function* loggedTrace(
     yield* events;
     yield now;
   }
-  for (const id of listed.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
+  for (const id of listedIds.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
 }
 
 async function lastRows(log: AttemptLog, filter: DeliveryFilter): Promise<DeliveryRow[]> {
@@ -89,15 +92,14 @@ async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Pr
 
 type Standing = PersonStands | TraceLeftOut;
 
-async function standingsOf(client: Client, jobIds: Iterable<string>, user: string, isNamed: boolean) {
+async function standingsOf(
+  jobIds: Iterable<string>,
+  ask: (jobId: string, silent: Map<string, string>) => Promise<Standing>,
+): Promise<ReadonlyMap<string, Standing>> {
   const standings = new Map<string, Standing>();
   const silent = new Map<string, string>();
   await forEachLimit(jobIds, AT_ONCE, async (id) => {
-    const standing = await standingOf(client, id, user, silent).catch((error: unknown) => {
-      if (isNamed || !(error instanceof UnknownPayloadKey)) throw error;
-      return leftOut(id, error.message);
-    });
-    standings.set(id, standing);
+    standings.set(id, await ask(id, silent));
   });
   return standings;
 }

@@ -1,4 +1,4 @@
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
 import type {
   AttemptLog,
@@ -15,7 +15,7 @@ import type {
 import { NewerState } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { LISTED_WAITING, waitingTrigger } from '../../domain/job/describing.ts';
-import { deadLetterWorkflowId, jobWorkflowId, holderWorkflowId } from '../../domain/names.ts';
+import { deadLetterWorkflowId, holderWorkflowId, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
@@ -23,7 +23,7 @@ import { ask } from '../asking.ts';
 import { DeadLetters } from '../dead-letters.ts';
 import { JobNotFound, NoWorker, WorkerFailed } from '../errors.ts';
 import { endedAs, isOpen, isStopped } from '../executions.ts';
-import { listJobs } from '../jobs/job-list.ts';
+import { type ListedRun, newestRuns } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 import { type JobRunTimes, runsOf } from './attempts.ts';
@@ -51,6 +51,7 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
 /**
  * Returns the present state of a person's triggers in a job, including triggers in its holders.
  *
+ * @param listed its last run as a list has it, which spares a request
  * @param silent task queues without an answer, with the text that says so: none is waited for twice.
  */
 export async function standingOf(
@@ -58,10 +59,11 @@ export async function standingOf(
   jobId: string,
   user: string,
   silent: Map<string, string>,
+  listed?: ListedRun,
 ): Promise<PersonStands> {
   const now = instantOf(Date.now());
   try {
-    const found = await describeExecution(client, jobId).catch(goneJob);
+    const found = listed ?? (await describeExecution(client, jobId).catch(goneJob));
     const unanswered = found === undefined ? undefined : silent.get(found.taskQueue);
     if (unanswered !== undefined) return { kind: 'stands', jobId, at: now, notice: unanswered };
     const answer = await ownAnswer(client, jobWorkflowId(jobId), user, found);
@@ -79,7 +81,7 @@ async function ownAnswer(
   client: Client,
   workflowId: string,
   user: string,
-  found: WorkflowExecutionDescription | undefined,
+  found: ListedRun | undefined,
 ): Promise<PersonAnswer | null> {
   // It ended normally and kept nothing.
   if (found === undefined || found.status.name === 'COMPLETED') return NOTHING_WAITS;
@@ -200,7 +202,7 @@ export async function* trace(
     yield* traceJob(client, taskQueue, user, jobId, options, silent);
     return;
   }
-  const jobIds = await jobIdsOf(client, taskQueue, onlyJobs);
+  const jobIds = [...(await jobsOf(client, taskQueue, onlyJobs)).keys()];
   for (const id of jobIds.slice(0, MOST_JOBS)) {
     if (signal?.aborted === true) {
       yield leftOut(id, OUT_OF_TIME);
@@ -217,13 +219,18 @@ export async function* trace(
   for (const id of jobIds.slice(MOST_JOBS)) yield leftOut(id, BEYOND_MOST);
 }
 
-/** The jobs of a task queue, those begun last first. */
-export async function jobIdsOf(client: Client, taskQueue: string, only?: readonly string[]): Promise<string[]> {
-  const jobs = await listJobs(client, { taskQueue });
-  return jobs
-    .filter(({ workflowId, jobId }) => workflowId === jobWorkflowId(jobId) && (only?.includes(jobId) ?? true))
-    .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
-    .map(({ jobId }) => jobId);
+/** The last run of each job of a task queue by its job's id, those begun last first. */
+export async function jobsOf(
+  client: Client,
+  taskQueue: string,
+  only?: readonly string[],
+): Promise<Map<string, ListedRun>> {
+  const runs = (await newestRuns(client, { taskQueue })).sort((a, b) => b.startTime.getTime() - a.startTime.getTime());
+  const jobs = runs.map((run) => [jobIdOf(run.workflowId), run] as const);
+  // A job under a foreign workflow id cannot be reached by its id.
+  return new Map(
+    jobs.filter(([jobId, run]) => run.workflowId === jobWorkflowId(jobId) && (only?.includes(jobId) ?? true)),
+  );
 }
 
 async function* traceJob(

@@ -51,15 +51,24 @@ export async function listJobs(
   client: Client,
   only: { readonly areRunning?: boolean; readonly taskQueue?: string } = {},
 ): Promise<JobSummary[]> {
-  const newest = new Map<string, JobSummary>();
+  const jobs = (await newestRuns(client, only)).map(summaryOf);
+  return jobs
+    .filter(({ running }) => running || only.areRunning !== true)
+    .sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
+}
+
+/** The newest run of each job that the server still knows, in no order. */
+export async function newestRuns(client: Client, only: Parameters<typeof jobRuns>[1]): Promise<ListedRun[]> {
+  const newest = new Map<string, ListedRun>();
   for await (const run of jobRuns(client, only)) {
-    const summary = summaryOf(run);
-    if (only.areRunning === true && !summary.running) continue;
-    const known = newest.get(summary.workflowId);
-    if (known === undefined || (!known.running && (summary.running || known.startedAt < summary.startedAt)))
-      newest.set(summary.workflowId, summary);
+    const known = newest.get(run.workflowId);
+    if (known === undefined || isNewer(run, known)) newest.set(run.workflowId, run);
   }
-  return [...newest.values()].sort((a, b) => Number(b.running) - Number(a.running) || compare(a.jobId, b.jobId));
+  return [...newest.values()];
+}
+
+function isNewer(run: ListedRun, than: ListedRun): boolean {
+  return isOpen(run) === isOpen(than) ? run.startTime > than.startTime : isOpen(run);
 }
 
 /** Returns the jobs that have stopped and keep their backlog, so that they may be resumed. */
@@ -286,7 +295,7 @@ async function numbersOf(
 }
 
 /** A run as the server lists or describes it. */
-type ListedRun = Omit<WorkflowExecutionInfo, 'raw'>;
+export type ListedRun = Omit<WorkflowExecutionInfo, 'raw'>;
 
 /**
  * How long ago, in ms, a run may have ended whose next run the server does not list yet. Mostly it takes milliseconds, but it depends on the indexing
