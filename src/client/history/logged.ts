@@ -13,6 +13,7 @@ import { definedOf } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
+import type { ListedRun } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import { BEYOND_MOST, jobsOf, leftOut, MOST_JOBS, standingOf, type TraceOptions, waitingLetters } from './trace.ts';
 
@@ -43,18 +44,18 @@ export async function* loggedTrace(
   ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
   // The server may no longer know a job that the log knows.
-  const listedIds = [...listed.keys()];
-  const jobIds = new Set([...rows.map((row) => row.jobId), ...listedIds.slice(0, MOST_JOBS)]);
-  const standing = async (id: string, silent: Map<string, string>): Promise<Standing> =>
-    await standingOf(client, id, user, silent, listed.get(id)).catch((error: unknown) => {
-      if (jobId !== undefined || !(error instanceof UnknownPayloadKey)) throw error;
-      return leftOut(id, error.message);
-    });
-  const [decided, standings] = await Promise.all([decidedLetters(log, rows), standingsOf(jobIds, standing)]);
+  const jobs = new Map([
+    ...rows.map((row) => [row.jobId, listed.get(row.jobId)] as const),
+    ...[...listed].slice(0, MOST_JOBS),
+  ]);
+  const [decided, standings] = await Promise.all([
+    decidedLetters(log, rows),
+    standingsOf(client, jobs, user, jobId !== undefined),
+  ]);
   const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
     a.at < b.at ? -1 : 1,
   );
-  for (const id of jobIds) {
+  for (const id of jobs.keys()) {
     const events = told.filter((event) => event.jobId === id);
     const now = standings.get(id);
     if (now === undefined || (jobId === undefined && events.length === 0 && knowsNothing(now))) continue;
@@ -62,7 +63,7 @@ export async function* loggedTrace(
     yield* events;
     yield now;
   }
-  for (const id of listedIds.slice(MOST_JOBS)) if (!jobIds.has(id)) yield leftOut(id, BEYOND_MOST);
+  for (const id of [...listed.keys()].slice(MOST_JOBS)) if (!jobs.has(id)) yield leftOut(id, BEYOND_MOST);
 }
 
 async function lastRows(log: AttemptLog, filter: DeliveryFilter): Promise<DeliveryRow[]> {
@@ -92,14 +93,21 @@ async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Pr
 
 type Standing = PersonStands | TraceLeftOut;
 
+/** @param jobs each with its last run, if a list has it */
 async function standingsOf(
-  jobIds: Iterable<string>,
-  ask: (jobId: string, silent: Map<string, string>) => Promise<Standing>,
-): Promise<ReadonlyMap<string, Standing>> {
+  client: Client,
+  jobs: ReadonlyMap<string, ListedRun | undefined>,
+  user: string,
+  isNamed: boolean,
+) {
   const standings = new Map<string, Standing>();
   const silent = new Map<string, string>();
-  await forEachLimit(jobIds, AT_ONCE, async (id) => {
-    standings.set(id, await ask(id, silent));
+  await forEachLimit(jobs, AT_ONCE, async ([id, listed]) => {
+    const standing = await standingOf(client, id, user, silent, listed).catch((error: unknown) => {
+      if (isNamed || !(error instanceof UnknownPayloadKey)) throw error;
+      return leftOut(id, error.message);
+    });
+    standings.set(id, standing);
   });
   return standings;
 }

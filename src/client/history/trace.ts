@@ -51,8 +51,8 @@ export async function* inTimeOrder<T>(events: AsyncIterable<T>, timeOf: (event: 
 /**
  * Returns the present state of a person's triggers in a job, including triggers in its holders.
  *
- * @param listed its last run as a list has it, which spares a request
  * @param silent task queues without an answer, with the text that says so: none is waited for twice.
+ * @param listed its last run as a list has it, which spares a request
  */
 export async function standingOf(
   client: Client,
