@@ -27,6 +27,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Most bytes of its JSON body. Default: 4 MiB. */
     mostBodyBytes?: number;
+    /** Most values of its JSON body, as `excessOf` counts them. Default: as many as triggers may have. */
+    mostBodyValues?: number;
   }
 }
 
@@ -52,7 +54,7 @@ const LINES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: Readable) =>
-    jsonBody(textOf(await bytesOf(request, payload))),
+    jsonBody(textOf(await bytesOf(request, payload)), request.routeOptions.config.mostBodyValues),
   );
   app.addContentTypeParser(LINES, async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
     return await Promise.resolve({ chunks: chunksOf(request, payload) });
@@ -273,14 +275,14 @@ export function textOf(bytes: Uint8Array): string {
 const PLACE_CHARACTERS = 64 * 1024;
 
 /** @throws Refused */
-export function jsonBody(text: string): JsonBody {
+export function jsonBody(text: string, mostValues = MOST_IN_BODY.values): JsonBody {
   if (text.trim() === '') throw new Refused(400, 'NoBody', 'A JSON body is missing.');
   // This check is before parsing, which would take a second for each 4 KB of packed data.
-  const excess = excessOf(text, MOST_IN_BODY);
+  const excess = excessOf(text, { ...MOST_IN_BODY, values: mostValues });
   if (excess === 'levels')
     throw new Refused(422, 'InvalidRequest', `The body is nested more than ${MOST_IN_BODY.levels} levels deep.`);
   if (excess === 'values')
-    throw new Refused(422, 'InvalidRequest', `The body has more than ${MOST_IN_BODY.values} values. Send it in parts.`);
+    throw new Refused(422, 'InvalidRequest', `The body has more than ${mostValues} values. Send it in parts.`);
   let value: Json;
   try {
     value = parseJson(text);

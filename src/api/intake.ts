@@ -4,6 +4,7 @@ import { type JobDirectory, unmatchedText } from '../client/push/job-directory.t
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { checked } from '../client/push/push.ts';
+import { triggerKeySearch } from '../domain/trigger.ts';
 import type { Caller } from './callers.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 
@@ -54,6 +55,8 @@ export class Intake {
   readonly unmatchedAudiences = new Set<string>();
   readonly #refused: RefusedItem[] = [];
   readonly #jobs = new Map<string, number>();
+  /** A stream has one for each of its parts. */
+  #search = triggerKeySearch();
   #read = 0;
   #accepted = 0;
   #unmatched = 0;
@@ -87,6 +90,7 @@ export class Intake {
    */
   async take(items: readonly Item[], strict = false): Promise<void> {
     await this.#checkNeeded();
+    this.#search = triggerKeySearch();
     const right: CheckedTrigger[] = [];
     for (const item of items) {
       const index = this.#read++;
@@ -108,7 +112,7 @@ export class Intake {
   async #check(item: Exclude<Item, { isBlank: true }>, index: number): Promise<CheckedTrigger | string> {
     if ('reason' in item) return item.reason;
     try {
-      const one = checked(item.raw, () => this.#atOf(index));
+      const one = checked(item.raw, () => this.#atOf(index), this.#search);
       const { audience } = one.trigger;
       if (!this.#caller.mayAudience(audience)) return `this API key may not send triggers about "${audience}"`;
       const jobId = this.#jobId;

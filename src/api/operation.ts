@@ -52,6 +52,8 @@ export interface ParsedRequest<Query> {
 }
 
 const LONGEST_MS = 90_000;
+/** A job's form has some thousands at most. Each value is looked at several times before it is refused. */
+const MOST_VALUES = 10_000;
 
 /** Adds the route of an operation. */
 export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operation: Operation<Query>): void {
@@ -73,7 +75,7 @@ export function serve<Query extends z.ZodRawShape>(app: FastifyInstance, operati
   app.route({
     method,
     url,
-    config: { right, bodyIsOptional },
+    config: { right, bodyIsOptional, mostBodyValues: MOST_VALUES },
     schema: {
       tags: [tag],
       summary,

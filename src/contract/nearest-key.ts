@@ -66,20 +66,63 @@ function adviceFor(key: string, known: readonly string[]): string {
   return known.length === 0 ? 'There is no such field.' : `There is no such field. The fields are ${known.join(', ')}.`;
 }
 
+/** Most different keys that one request may have compared. Requests that repeat their keys, as all but hostile ones do, need few. */
+const MOST_COMPARED = 1_000;
+
 /**
- * A key that is not known and that most likely was meant to be a known one that is missing, with that one. For objects whose other unknown
- * keys are ignored, so it takes less for a misspelling than `nearestKey`: `lat` may well be a latitude.
+ * Looks for known keys that a request misspells. For objects whose other unknown keys are ignored, so it takes less for a misspelling than
+ * `nearestKey`: `lat` may well be a latitude. Each different key is compared once, and only with known ones of about its length.
  */
-export function misspeltKey(
-  fields: Readonly<Record<string, unknown>>,
-  known: readonly string[],
-): { readonly key: string; readonly near: string } | undefined {
-  const missing = known.filter((key) => fields[key] == null);
-  if (missing.length === 0) return undefined;
-  for (const key of Object.keys(fields)) {
-    if (known.includes(key) || key.length > LONGEST) continue;
-    const near = missing.find((one) => editDistance(bare(key), bare(one)) <= Math.floor(one.length / 3));
-    if (near !== undefined) return { key, near };
+export class KeySearch {
+  readonly #known: readonly string[];
+  readonly #given: readonly string[];
+  /** By key, the known ones that it most likely means. */
+  readonly #meant = new Map<string, readonly string[]>();
+
+  /** @param given known keys that no object lacks, since they are given in another way. */
+  constructor(known: readonly string[], given: readonly string[] = []) {
+    this.#known = known;
+    this.#given = given;
   }
-  return undefined;
+
+  /** How many keys were compared. */
+  get compared(): number {
+    return this.#meant.size;
+  }
+
+  /**
+   * Returns an unknown key of an object, and the known one that it misspells and that the object lacks. Undefined: it misspells none. In words: why
+   * the object was not searched.
+   */
+  misspelt(
+    fields: Readonly<Record<string, unknown>>,
+  ): { readonly key: string; readonly near: string } | 'too many keys' | undefined {
+    const missing = this.#known.filter((key) => fields[key] == null && !this.#given.includes(key));
+    if (missing.length === 0) return undefined;
+    for (const key of Object.keys(fields)) {
+      if (this.#known.includes(key)) continue;
+      const meant = this.#meantBy(key);
+      if (meant === undefined) return 'too many keys';
+      const near = meant.find((one) => missing.includes(one));
+      if (near !== undefined) return { key, near };
+    }
+    return undefined;
+  }
+
+  /** Undefined: too many were compared already. */
+  #meantBy(key: string): readonly string[] | undefined {
+    const before = this.#meant.get(key);
+    if (before !== undefined || key.length > LONGEST) return before ?? [];
+    const plain = bare(key);
+    const alike = this.#known.filter((one) => Math.abs(bare(one).length - plain.length) <= mayDiffer(one));
+    if (alike.length === 0) return alike;
+    if (this.#meant.size >= MOST_COMPARED) return undefined;
+    const meant = alike.filter((one) => editDistance(plain, bare(one)) <= mayDiffer(one));
+    this.#meant.set(key, meant);
+    return meant;
+  }
+}
+
+function mayDiffer(known: string): number {
+  return Math.floor(known.length / 3);
 }

@@ -1,6 +1,6 @@
 import type { JobDefinition } from '../contract/export-job.ts';
 import type { ProfileRef } from '../contract/holder.ts';
-import { misspeltKey } from '../contract/nearest-key.ts';
+import { KeySearch } from '../contract/nearest-key.ts';
 import type { EventTrigger, Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { scanMembers } from './json-scan.ts';
@@ -101,12 +101,19 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
 
 const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
 
+/** Looks for misspelt keys in the triggers of one request. @param given keys that the triggers need not have. */
+export function triggerKeySearch(given: readonly (keyof EventTrigger)[] = []): KeySearch {
+  return new KeySearch(KEYS, given);
+}
+
 /**
  * Returns why a caller who can fix a trigger should not send it, although its unknown keys would be ignored: one of them most likely is a
  * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when none is.
  */
-export function misspeltInTrigger(trigger: object): string | undefined {
-  const found = misspeltKey({ ...trigger }, KEYS);
+export function misspeltInTrigger(trigger: object, search = triggerKeySearch()): string | undefined {
+  const found = search.misspelt(trigger as Readonly<Record<string, unknown>>); // Its keys are all that is read.
+  if (found === 'too many keys')
+    return 'the request has too many different keys that no trigger has: fields of a person belong into "profile"';
   return found === undefined ? undefined : `it has no "${found.near}" but "${found.key}"`;
 }
 

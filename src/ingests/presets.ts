@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { nearestKey } from '../contract/nearest-key.ts';
+import { type KeySearch, nearestKey } from '../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../contract/trigger.ts';
 import { jsonBytes } from '../domain/json.ts';
-import { MAX_TRIGGER_BYTES, misspeltInTrigger, MOST_IN_REQUEST } from '../domain/trigger.ts';
+import { MAX_TRIGGER_BYTES, misspeltInTrigger, MOST_IN_REQUEST, triggerKeySearch } from '../domain/trigger.ts';
 import {
   isObject,
   listOf,
@@ -353,8 +353,9 @@ const readStandard: ReadArrival = (arrival, settings) => {
   if (isTooMany(items)) return TOO_MANY;
   if (items.some((item) => isObject(item) && isMessage(item))) return readLytics(arrival, settings);
   const { headers } = arrival;
+  const search = triggerKeySearch(settings.audience === undefined ? ['user'] : ['user', 'audience']);
   return readingOf(
-    items.map((item) => plainChange(item, settings)),
+    items.map((item) => plainChange(item, settings, search)),
     headers['webhook-id'] ?? headers['idempotency-key'],
   );
 };
@@ -400,20 +401,25 @@ function eventsIn(message: Json): readonly Json[] {
   return Array.isArray(events) ? listOf(events) : [];
 }
 
-function plainChange(item: Json, settings: PresetSettings): Change | Unreadable | undefined {
+function plainChange(item: Json, settings: PresetSettings, search: KeySearch): Change | Unreadable | undefined {
   if (!isObject(item)) return { reason: 'it is no JSON object' };
   const { type } = item;
-  if (typeof type !== 'string' || !isObject(item['data'])) return plainTrigger(item, item['event'], settings);
+  if (typeof type !== 'string' || !isObject(item['data'])) return plainTrigger(item, item['event'], settings, search);
   const event = eventOf(type);
   if (event === undefined) return undefined;
   const innerEvent = own(item['data'], 'event') ?? event;
   if (eventOf(innerEvent) !== event) return { reason: 'its "type" and the "event" in its "data" say different things' };
-  return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'], event }, event, settings);
+  return plainTrigger({ at: item['timestamp'] ?? null, ...item['data'], event }, event, settings, search);
 }
 
-function plainTrigger(item: JsonObject, event: Json | undefined, settings: PresetSettings): Change | Unreadable {
+function plainTrigger(
+  item: JsonObject,
+  event: Json | undefined,
+  settings: PresetSettings,
+  search: KeySearch,
+): Change | Unreadable {
   const field = settings.userField ?? 'user';
-  const misspelt = misspeltInTrigger({ ...item, user: 'its own', audience: item['audience'] ?? settings.audience });
+  const misspelt = misspeltInTrigger(item, search);
   if (misspelt !== undefined) return { reason: misspelt };
   const profile = own(item, 'profile');
   const reported = { user: idOf(valueAt(item, field)), userIn: `"${field}"`, event: eventOf(event), profile };

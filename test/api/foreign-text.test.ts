@@ -5,6 +5,7 @@ import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
 import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
+import { presetNamed } from '../../src/ingests/presets.ts';
 import { printableReason } from '../../src/domain/shown.ts';
 import { shownFault } from '../../src/webhook/attempt.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
@@ -82,3 +83,42 @@ test.each(['user', 'audience', 'jobId'])(
     expect(await askOf(api, `/v1/trace?${field}=${'x'.repeat(256)}`)).toMatchObject({ status: 422 });
   },
 );
+
+/** Triggers with 23 keys of their own each, no two alike, each of the length of `profile`. */
+const foreignTriggers = Array.from({ length: 50 }, (_, item) => ({
+  user: 'u',
+  event: 'enter',
+  audience: 'vip',
+  ...Object.fromEntries(Array.from({ length: 23 }, (_, key) => [`x${item * 100 + key + 10_000}x`, 1])),
+}));
+/** The first of them with more than a thousand such keys before its end. */
+const FIRST_REFUSED = 43;
+
+test('[S44] keys of triggers are compared up to a thousand for the whole request; the others are refused', async () => {
+  const answer = await askOf(api, '/v1/triggers?strict=1', { body: foreignTriggers });
+  expect(answer).toMatchObject({
+    status: 422,
+    body: { refusedCount: 7, refused: [{ index: FIRST_REFUSED }, {}, {}, {}, {}, {}, {}] },
+  });
+});
+
+test('[S44] so are those of an ingest with the preset standard', () => {
+  const { changes } = presetNamed('standard').read(
+    { headers: {}, query: {}, body: foreignTriggers },
+    { audiences: {} },
+  );
+  expect(changes.findIndex((change) => 'reason' in change)).toBe(FIRST_REFUSED);
+});
+
+test.each([
+  ['POST', '/v1/jobs?validateOnly=1'],
+  ['PATCH', '/v1/jobs/crm?validateOnly=1'],
+  ['POST', '/v1/render'],
+])('[S44] a form of more than 10,000 values is refused before it is parsed: %s %s', async (method, path) => {
+  const text = `{${'"":1,'.repeat(10_000)}`;
+  expect(await askOf(api, path, { method, body: text })).toMatchObject({
+    status: 422,
+    body: { code: 'InvalidRequest' },
+  });
+  expect(await askOf(api, path, { method, body: text.slice(10) })).toMatchObject({ body: { code: 'NotJson' } });
+});

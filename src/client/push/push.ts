@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { KeySearch } from '../../contract/nearest-key.ts';
 import type { EventTrigger, Trigger, TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
@@ -122,9 +123,9 @@ export function withEvent(trigger: Trigger, event: TriggerEvent): EventTrigger {
   return { ...trigger, event };
 }
 
-/** @throws InvalidTrigger */
-export function checked(raw: unknown, clock: PushClock): CheckedTrigger {
-  const { at = clock(), ...fields } = readGiven(raw);
+/** @param search the request's, where it has several triggers. @throws InvalidTrigger */
+export function checked(raw: unknown, clock: PushClock, search?: KeySearch): CheckedTrigger {
+  const { at = clock(), ...fields } = readGiven(raw, search);
   if (!hasFiniteNumbers((raw as { profile?: unknown }).profile))
     throw new InvalidTrigger('"profile" has a number that is too large, such as 1e400: it would be sent as null');
   const trigger = { ...fields, at };

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { KeySearch } from '../../contract/nearest-key.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
@@ -25,11 +26,15 @@ export function parseTrigger(text: string): Json {
   return value;
 }
 
-/** Reads a trigger of a caller who can fix it. @throws InvalidTrigger, also when one of its keys most likely is misspelt */
-export function readGiven(raw: unknown): ReadTrigger {
+/**
+ * Reads a trigger of a caller who can fix it.
+ * @param search the request's, where it has several triggers.
+ * @throws InvalidTrigger, also when one of its keys most likely is misspelt
+ */
+export function readGiven(raw: unknown, search?: KeySearch): ReadTrigger {
   const reading = readTrigger(raw);
   if (!reading.ok) throw new InvalidTrigger(reading.reason);
-  const misspelt = misspeltInTrigger(raw as object); // It was read as one.
+  const misspelt = misspeltInTrigger(raw as object, search); // It was read as one.
   if (misspelt !== undefined) throw new InvalidTrigger(misspelt);
   return reading.trigger;
 }

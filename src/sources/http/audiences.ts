@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord, stringifyJson } from '../../domain/json.ts';
 import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, idIn } from '../source.ts';
 import { type JsonService, type ServiceAnswer, valueAt } from '../json-service.ts';
-import { misspeltKey } from '../../contract/nearest-key.ts';
+import { KeySearch } from '../../contract/nearest-key.ts';
 
 /**
  * A path with its placeholders filled in; characters of the values that have a meaning in a URL are encoded. A query parameter that is only
@@ -153,8 +153,9 @@ function nearPath(body: Json | undefined, path: string): string | undefined {
     const found = valueAt(body, within);
     if (!isRecord(found)) return undefined;
     if (Object.hasOwn(found, name)) continue;
-    const near = misspeltKey(found, [name])?.key;
-    return near === undefined ? undefined : [...names.slice(0, place), near, ...names.slice(place + 1)].join('.');
+    const near = new KeySearch([name]).misspelt(found);
+    if (typeof near !== 'object') return undefined;
+    return [...names.slice(0, place), near.key, ...names.slice(place + 1)].join('.');
   }
   return undefined;
 }
