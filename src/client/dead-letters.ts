@@ -4,7 +4,7 @@ import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { By } from '../contract/audit.ts';
 import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
-import { undecodableReason } from '../domain/errors.ts';
+import { missingKeyReason } from '../domain/errors.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
 import { askerSignal, deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
@@ -220,7 +220,8 @@ export class DeadLetters {
     let unreadable: string | undefined;
     for await (const run of workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
       const summary = summaryOf(run);
-      if (undecodableReason(run.memo?.['job']) !== undefined) {
+      // Anybody may start such a workflow with a memo that is no text; only one of ours has a key.
+      if (missingKeyReason([run.memo?.['job']]) !== undefined) {
         // Dead letters of other workers may have keys of their own, and are not asked for here.
         if (run.taskQueue === this.#taskQueue) unreadable ??= summary.id;
       } else if (isMeant(filter, { ...summary, failureCode: run.typedSearchAttributes.get(FAILURE) })) yield summary;

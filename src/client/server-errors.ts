@@ -47,3 +47,11 @@ export function isTransient(error: unknown): boolean {
   const code = grpcCode(error);
   return code !== undefined && TRANSIENT.has(code);
 }
+
+/** Names of what reading throws when something has another shape than ours. */
+const SHAPE_FAULTS: ReadonlySet<string> = new Set(['TypeError', 'RangeError', 'SyntaxError', 'ValueError']);
+
+/** True for a fault of reading something of a stranger: anybody who reaches the server can put anything there. */
+export function isShapeFault(error: unknown): error is Error {
+  return error instanceof Error && SHAPE_FAULTS.has(error.name);
+}

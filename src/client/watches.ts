@@ -5,7 +5,6 @@ import { isRecord } from '../domain/json.ts';
 import { names } from '../domain/kinds.ts';
 import { AUDIENCE_ID, WATCH_AUDIENCE, watchWorkflowId } from '../domain/names.ts';
 import { newWatch, watchPresentation } from '../domain/watch.ts';
-import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import {
   acceptHeldUpdate,
   askerSignal,
@@ -20,7 +19,7 @@ import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import type { DeedOptions } from './options.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /** A watch as the list shows it. */
 export interface WatchSummary {
@@ -176,10 +175,9 @@ export class Watches {
       const options = { answerMs: LIST_ANSWER_MS };
       return { status: await ask(this.#client, watchWorkflowId(id), watchStatusQuery, options) };
     } catch (error) {
-      if (error instanceof UnknownPayloadKey || error instanceof WorkerFailed)
-        return { status: undefined, unreadable: error.message };
       if (error instanceof NoWorker || grpcCode(error) === GRPC.NOT_FOUND) return { status: undefined };
-      throw error;
+      if (isTransient(error) || !(error instanceof Error)) throw error;
+      return { status: undefined, unreadable: error.message };
     }
   }
 

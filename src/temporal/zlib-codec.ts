@@ -60,7 +60,8 @@ async function packed(payload: Payload, fromBytes: number): Promise<Payload> {
 /** Turns a payload that cannot be unpacked into a value that says so: an exception would fail a workflow's task forever. */
 async function unpacked(payload: Payload): Promise<Payload> {
   const { metadata, data } = payload;
-  if (!ENCODING_BYTES.equals(metadata?.[METADATA_ENCODING_KEY] ?? new Uint8Array())) return payload;
+  // Bytes that are empty are left out on the wire, and are then an empty array here, despite the type.
+  if (!ENCODING_BYTES.equals(Buffer.from(metadata?.[METADATA_ENCODING_KEY] ?? []))) return payload;
   try {
     const bytes = data ?? new Uint8Array();
     return PayloadMessage.decode(

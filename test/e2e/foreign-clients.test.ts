@@ -3,8 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
-import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
+import {
+  DEAD_LETTER,
+  deadLetterWorkflowId,
+  EXPORT_JOB,
+  jobWorkflowId,
+  WATCH_AUDIENCE,
+} from '../../src/domain/names.ts';
 import { labOfFile, labOfTest, membersOfVip } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';
 
 const run = promisify(execFile);
@@ -252,6 +260,8 @@ test('garbage in a signal never fails a workflow task: it is counted, kept with 
     ['json/plain', '{"broken'],
     ['json/plain', '\xff\xfe'],
     ['secret/unknown', 'x'],
+    ['', '{}'],
+    ['binary/null', ''],
   ] as const) {
     await lab.client.workflowService.signalWorkflowExecution({
       namespace: temporal.namespace,
@@ -264,10 +274,70 @@ test('garbage in a signal never fails a workflow task: it is counted, kept with 
   await lab.arrives('honest');
   const status = await lab.statusWhen(job, ({ delivered }) => delivered === 1);
   // All but the empty array, which says nothing, and the permits of no slice.
-  expect(status.rejected).toBe(garbage.length - 1 + 4 + 3);
+  expect(status.rejected).toBe(garbage.length - 1 + 4 + 5);
   expect(status.received).toBe(1);
   expect(status.rejects).toHaveLength(10);
   for (const { reason } of status.rejects) expect(reason.length).toBeLessThanOrEqual(200);
   const history = await handle.fetchHistory();
   expect(history.events?.filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
+  expect(await traced('honest', { jobId: job })).toMatchObject([
+    { kind: 'received', event: 'enter' },
+    { kind: 'attempted', outcome: 'delivered' },
+    { kind: 'stands' },
+  ]);
+});
+
+async function traced(user: string, options: TraceOptions = {}): Promise<TraceEvent[]> {
+  const events: TraceEvent[] = [];
+  for await (const event of lab.jobs.trace(user, options)) events.push(event);
+  return events;
+}
+
+test('a job or a dead letter of others that cannot be read costs only itself: all others are shown', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: 'vip', user: 'beside-strangers', profile: {} });
+  await lab.arrives('beside-strangers');
+  // It never has a task, since it begins tomorrow.
+  const options = { taskQueue: lab.taskQueue, startDelay: '1 day' } as const;
+  const theirs = `of-others-${Date.now()}`;
+  const handles = [
+    await lab.client.workflow.start(EXPORT_JOB, {
+      ...options,
+      workflowId: jobWorkflowId(theirs),
+      args: [{ v: 1, chains: 'theirs' }],
+      memo: { audiences: 7, label: ['x'], kept: 'all' },
+    }),
+    await lab.client.workflow.start(DEAD_LETTER, {
+      ...options,
+      workflowId: deadLetterWorkflowId(`of-others-${Date.now()}`),
+      memo: { job: { undecodablePayload: 'nobody can read this' } },
+    }),
+    await lab.client.workflow.start(WATCH_AUDIENCE, {
+      ...options,
+      workflowId: `theirs-${Date.now()}`,
+      memo: { audience: { id: 'x'.repeat(2_000), slug: 'theirs', name: 'Theirs' } },
+    }),
+  ];
+  try {
+    const listed = (): Promise<boolean> => lab.jobs.list().then((all) => all.some(({ jobId }) => jobId === theirs));
+    await until(listed);
+    const events = await traced('beside-strangers');
+    expect(events.filter(({ kind }) => kind === 'left-out')).toEqual([
+      expect.objectContaining({ jobId: theirs, reason: expect.stringContaining('TypeError') }),
+    ]);
+    expect(events.filter(({ jobId }) => jobId === job).map(({ kind }) => kind)).toEqual([
+      'received',
+      'attempted',
+      'stands',
+    ]);
+    const { jobs, leftOut } = await lab.jobs.people.places('beside-strangers');
+    expect(jobs.map(({ jobId }) => jobId)).toEqual([job]);
+    expect(leftOut.map(({ jobId }) => jobId)).toEqual([theirs]);
+    expect((await lab.jobs.watches.list()).map(({ audience }) => audience.slug)).toContain('theirs');
+    const letters: string[] = [];
+    for await (const { id } of lab.jobs.deadLetters.list()) letters.push(id);
+    expect(letters).toHaveLength(1);
+  } finally {
+    for (const handle of handles) await handle.terminate();
+  }
 });

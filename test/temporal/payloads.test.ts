@@ -17,6 +17,7 @@ import {
 } from '../../src/temporal/encrypting-codec.ts';
 import { failureConverter } from '../../src/temporal/failure-converter.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
+import { foreignPayload } from './a-foreign-payload.ts';
 import { aPayloadKey } from './a-payload-key.ts';
 import { PACKED_FROM_BYTES, ZlibCodec } from '../../src/temporal/zlib-codec.ts';
 
@@ -260,4 +261,29 @@ test.each([
   expect((await decode(codecs, payloads)).map((payload) => payloadConverter.fromPayload(payload))).toEqual([
     'x'.repeat(bytes - 2),
   ]);
+});
+
+test('whatever a stranger sends, a worker and a client read it as a value, or say which key is missing', async () => {
+  for (const keys of [[], [aPayloadKey('ours')]]) {
+    const codecs = (dataConverterWith(keys).payloadCodecs ?? []).toReversed();
+    await always(
+      fc.asyncProperty(foreignPayload, async (sent) => {
+        let payloads = [sent];
+        try {
+          for (const codec of codecs) payloads = await codec.decode(payloads);
+        } catch (error) {
+          expect(error).toBeInstanceOf(UnknownPayloadKey);
+          return;
+        }
+        for (const one of payloads) payloadConverter.fromPayload(one);
+      }),
+      200,
+    );
+  }
+});
+
+test('an encoding without a single letter is unknown, like any that nobody reads', async () => {
+  const left = { metadata: { encoding: [] as unknown as Uint8Array }, data: bytes('{}') }; // As protobuf.js gives it.
+  const [opened = {}] = await new ZlibCodec(PACKED_FROM_BYTES).decode([left]);
+  expect(undecodableReason(payloadConverter.fromPayload(opened))).toEqual(expect.any(String));
 });

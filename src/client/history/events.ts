@@ -131,8 +131,9 @@ const PLAIN_ID = /^[\w.@:+-]+$/;
 function mayName(user: string | undefined, payloads: readonly Payload[]): boolean {
   if (user === undefined || !PLAIN_ID.test(user)) return true;
   return payloads.some(({ data }) => {
-    const { buffer, byteOffset, byteLength } = data ?? new Uint8Array();
-    const bytes = Buffer.from(buffer, byteOffset, byteLength);
+    // A payload without data, such as a `null`, has an empty array here, despite the type.
+    if (!ArrayBuffer.isView(data)) return false;
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     return bytes.includes(user) || bytes.includes('\\u');
   });
 }

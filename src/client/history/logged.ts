@@ -12,10 +12,18 @@ import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { definedOf } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
-import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import type { ListedRun } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { BEYOND_MOST, jobsOf, leftOut, MOST_JOBS, standingOf, type TraceOptions, waitingLetters } from './trace.ts';
+import {
+  BEYOND_MOST,
+  jobsOf,
+  leftOut,
+  MOST_JOBS,
+  standingOf,
+  type TraceOptions,
+  waitingLetters,
+  whyUnread,
+} from './trace.ts';
 
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
@@ -37,10 +45,15 @@ export async function* loggedTrace(
   log: AttemptLog,
   { jobId, onlyJobs, since }: TraceOptions,
 ): AsyncGenerator<TraceEvent> {
+  const isNamed = jobId !== undefined;
+  let unread: string | undefined;
+  const onUnread = (error: unknown): void => {
+    unread = `Dead letters could not be read: ${whyUnread(error, isNamed)}`;
+  };
   const [rows, listed, letters] = await Promise.all([
     lastRows(log, definedOf({ user, jobId, onlyJobs, since: since?.toISOString() })),
     jobId === undefined ? jobsOf(client, taskQueue, onlyJobs) : new Map<string, undefined>([[jobId, undefined]]),
-    waitingLetters(client, taskQueue, jobId, user),
+    waitingLetters(client, taskQueue, jobId, user, onUnread),
   ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
   // The server may no longer know a job that the log knows.
@@ -48,18 +61,16 @@ export async function* loggedTrace(
     ...rows.map((row) => [row.jobId, listed.get(row.jobId)] as const),
     ...[...listed].slice(0, MOST_JOBS),
   ]);
-  const [decided, standings] = await Promise.all([
-    decidedLetters(log, rows),
-    standingsOf(client, jobs, user, jobId !== undefined),
-  ]);
+  const [decided, standings] = await Promise.all([decidedLetters(log, rows), standingsOf(client, jobs, user, isNamed)]);
   const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
     a.at < b.at ? -1 : 1,
   );
   for (const id of jobs.keys()) {
     const events = told.filter((event) => event.jobId === id);
     const now = standings.get(id);
-    if (now === undefined || (jobId === undefined && events.length === 0 && knowsNothing(now))) continue;
+    if (now === undefined || (!isNamed && events.length === 0 && unread === undefined && knowsNothing(now))) continue;
     if (rows.length === MOST_ROWS) yield leftOut(id, `Of all attempts, only the last ${MOST_ROWS} are shown.`);
+    if (unread !== undefined) yield leftOut(id, unread);
     yield* events;
     yield now;
   }
@@ -104,8 +115,7 @@ async function standingsOf(
   const silent = new Map<string, string>();
   await forEachLimit(jobs, AT_ONCE, async ([id, listed]) => {
     const standing = await standingOf(client, id, user, silent, listed).catch((error: unknown) => {
-      if (isNamed || !(error instanceof UnknownPayloadKey)) throw error;
-      return leftOut(id, error.message);
+      return leftOut(id, whyUnread(error, isNamed));
     });
     standings.set(id, standing);
   });

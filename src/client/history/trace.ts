@@ -20,12 +20,12 @@ import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
-import { DeadLetters } from '../dead-letters.ts';
+import { DeadLetters, type DeadLetterSummary } from '../dead-letters.ts';
 import { JobNotFound, NoWorker, WorkerFailed } from '../errors.ts';
 import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { type ListedRun, newestRuns } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { GRPC, grpcCode } from '../server-errors.ts';
+import { GRPC, grpcCode, isShapeFault } from '../server-errors.ts';
 import { type JobRunTimes, runsOf } from './attempts.ts';
 import { runFacts } from './events.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
@@ -70,8 +70,9 @@ export async function standingOf(
     if (answer === null) return { kind: 'stands', jobId, at: now, notice: 'The job has not begun yet.' };
     return { kind: 'stands', jobId, at: now, ...(await withHolders(client, user, answer)) };
   } catch (error) {
-    if (error instanceof NoWorker) silent.set(error.taskQueue, error.message);
-    else if (!(error instanceof WorkerFailed)) throw error;
+    if (!(error instanceof NoWorker || error instanceof WorkerFailed)) throw error;
+    // A job whose own tasks fail says nothing of its queue.
+    if (error instanceof NoWorker && error.taskFailure === undefined) silent.set(error.taskQueue, error.message);
     return { kind: 'stands', jobId, at: now, notice: error.message };
   }
 }
@@ -188,7 +189,7 @@ export interface TraceOptions {
  * waiting and why. It comes from the histories that the server still keeps, read a page at a time. Unless a job is named, only jobs that know the person are
  * reported.
  *
- * @throws JobNotFound, UnknownPayloadKey when a job is named; without one, a job that cannot be read is a `left-out`.
+ * @throws JobNotFound, UnknownPayloadKey, NewerState when a job is named; without one, any job that cannot be read is a `left-out`.
  */
 export async function* trace(
   client: Client,
@@ -198,26 +199,34 @@ export async function* trace(
 ): AsyncGenerator<TraceEvent> {
   const { jobId, onlyJobs, signal } = options;
   const silent = new Map<string, string>();
-  if (jobId !== undefined) {
-    yield* traceJob(client, taskQueue, user, jobId, options, silent);
-    return;
-  }
-  const jobIds = [...(await jobsOf(client, taskQueue, onlyJobs)).keys()];
+  const jobIds = jobId === undefined ? [...(await jobsOf(client, taskQueue, onlyJobs)).keys()] : [jobId];
   for (const id of jobIds.slice(0, MOST_JOBS)) {
-    if (signal?.aborted === true) {
+    if (jobId === undefined && signal?.aborted === true) {
       yield leftOut(id, OUT_OF_TIME);
       continue;
     }
+    const events = traceJob(client, taskQueue, user, id, options, silent);
     try {
-      yield* onlyIfKnown(traceJob(client, taskQueue, user, id, options, silent));
+      yield* jobId === undefined ? onlyIfKnown(events) : events;
     } catch (error) {
-      if (error instanceof JobNotFound) yield leftOut(id, 'It no longer exists.');
-      else if (error instanceof UnknownPayloadKey || error instanceof NewerState) yield leftOut(id, error.message);
-      else throw error;
+      yield leftOut(id, whyUnread(error, jobId !== undefined));
     }
   }
   for (const id of jobIds.slice(MOST_JOBS)) yield leftOut(id, BEYOND_MOST);
 }
+
+/**
+ * Returns why one job could not be read, when that says nothing of the others: anybody who reaches the server can put anything into a job's history.
+ * @throws the error itself, when it is about the server, or about a job that somebody named
+ */
+export function whyUnread(error: unknown, isNamed: boolean): string {
+  if (error instanceof JobNotFound && !isNamed) return 'It no longer exists.';
+  if (isShapeFault(error)) return `It has something in its history that no job of ours writes (${error.name}).`;
+  const isOfOne = UNREAD.some((one) => error instanceof one);
+  if (isNamed || !isOfOne || !(error instanceof Error)) throw error;
+  return error.message;
+}
+const UNREAD = [UnknownPayloadKey, NewerState, NoWorker, WorkerFailed];
 
 /** The last run of each job of a task queue by its job's id, those begun last first. */
 export async function jobsOf(
@@ -288,15 +297,21 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
   }
 }
 
-/** Returns the person's dead letters, of this job or of all, that wait for a decision, by id, oldest first. */
+/**
+ * Returns the person's dead letters, of this job or of all, that wait for a decision, by id, oldest first.
+ * @param onUnread takes the error if some of this task queue could not be read
+ */
 export async function waitingLetters(
   client: Client,
   taskQueue: string,
   jobId: string | undefined,
   user: string,
+  onUnread = (error: unknown): void => {
+    throw error;
+  },
 ): Promise<Map<string, TriggerDied>> {
   const found: TriggerDied[] = [];
-  for await (const letter of new DeadLetters(() => client, taskQueue).waiting({ jobId, user })) {
+  const take = (letter: DeadLetterSummary): void => {
     const { id, event, audience, at, failure, attempts, diedAt, notice } = letter;
     found.push({
       kind: 'died',
@@ -311,6 +326,11 @@ export async function waitingLetters(
       state: 'waiting',
       ...(notice === undefined ? {} : { notice }),
     });
+  };
+  try {
+    for await (const letter of new DeadLetters(() => client, taskQueue).waiting({ jobId, user })) take(letter);
+  } catch (error) {
+    onUnread(error);
   }
   return new Map(found.reverse().map((letter) => [letter.deadLetterId, letter]));
 }
@@ -416,12 +436,13 @@ async function* holderContents(
   }
 }
 
-/** Empty for a holder that the server does not know, and for content that no job of ours put there. */
+/** Empty for a holder that the server does not know, and for content that no job of ours put there. @throws UnknownPayloadKey */
 async function contentOf(client: Client, workflowId: string): Promise<PersonTrigger[]> {
-  const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
   try {
+    const content = await new TemporalSideWorkflows(client, '').inputOf(workflowId);
     return isRecord(content) ? unpackTriggers(content as unknown as PackedTriggers) : []; // Anything else throws.
-  } catch {
+  } catch (error) {
+    if (error instanceof UnknownPayloadKey || grpcCode(error) !== undefined) throw error;
     return [];
   }
 }

@@ -17,6 +17,7 @@ import { JobNotRunning } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS, clientForLists } from '../executions.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { trendQuery } from '../../workflows/messages.ts';
+import { isShapeFault } from '../server-errors.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
 /** A job as the list shows it; ask `status` for more. */
@@ -254,8 +255,13 @@ export async function withNumbers(
     ]);
     (status === undefined ? silent : answered).add(taskQueue);
     if (status === undefined) return;
-    const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
-    found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
+    try {
+      const numbers = await numbersOf(client, status, { taskQueue, mayHaveLetters: await mayHaveLetters });
+      found.set(workflowId, { numbers, ...(trend == null ? {} : lastHourOf(trendUntil(trend, Date.now()))) });
+    } catch (error) {
+      // A worker of others answered.
+      if (!isShapeFault(error)) throw error;
+    }
   });
   return jobs.map((job) => ({
     ...job,

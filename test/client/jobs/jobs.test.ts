@@ -50,6 +50,16 @@ test('an overview says that it did not ask jobs for lack of time', async () => {
   expect(await withNumbers(client, jobs(2), { lookMs: 0 })).toMatchObject([{ isNotAsked: true }, { isNotAsked: true }]);
 });
 
+test('the answer of a worker of others fails no overview: that job is shown without numbers', async () => {
+  const answering = clientWith({ query: () => Promise.resolve('pong') });
+  const nothing = clientWith({ query: () => Promise.resolve(null) });
+  for (const one of [answering, nothing]) {
+    const found = await withNumbers(one, jobs(1), { lastHour: true });
+    expect(found).toMatchObject([{ jobId: 'job-0' }]);
+    expect(found[0]).not.toHaveProperty('numbers');
+  }
+});
+
 /** What the server says of a run of the job `vip`. */
 const aRun = (status: 'RUNNING' | 'CONTINUED_AS_NEW' | 'COMPLETED') =>
   WorkflowExecutionInfo.fromObject({
