@@ -21,6 +21,7 @@ import { ApiMetrics, serviceRoutes } from './service-routes.ts';
 import { readBodies } from './bodies.ts';
 import { ConsoleFiles, consoleRoutes } from './console-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
+import { Decisions } from './decisions.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 import { document } from './document.ts';
 import {
@@ -89,8 +90,11 @@ export interface ApiServerOptions {
   readonly now?: () => number;
   /** The delivery log; absent: there is none. */
   readonly deliveries?: DeliveryReader | undefined;
-  /** Called when somebody signs in to the console, is refused, or signs out. */
-  readonly onDeed?: ((deed: LoggedDeed) => void) | undefined;
+  /**
+   * Called when somebody signs in to the console, is refused, or signs out, and with each decision about many dead letters. A deed with a known id takes
+   * the place of the one before. Absent: there is no delivery log.
+   */
+  readonly onDeed?: ((deed: LoggedDeed, id?: string) => void) | undefined;
   /** Why the current configuration cannot be used, for people; undefined when it can. The previous one stays in use. */
   readonly configProblem?: () => string | undefined;
   /** Connections that may be open at a time. Default: 10,000. */
@@ -225,7 +229,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     return caller?.may('read') === true && (jobId === undefined || caller.mayJob(jobId));
   };
   streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
-  deadLetterRoutes(app, options.jobs);
+  const decisions = new Decisions(options.jobs.deadLetters, options.onDeed);
+  deadLetterRoutes(app, options.jobs, decisions);
   const { deliveries, log } = options;
   deliveryRoutes(app, { deliveries, log, jobs: options.jobs, closing: closing.signal, mayStill });
   questionRoutes(app, options.jobs, { deliveries, log });
@@ -245,6 +250,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     closing.abort(shuttingDown());
     closeUnused();
     const late = setTimeout(() => over.abort(notDoneInTime()), GRACE_MS);
+    await unless(over.signal, decisions.stop()).catch(() => undefined);
     await app.close();
     clearTimeout(late);
     await ingests.close();

@@ -4,8 +4,10 @@ import { DeadLetterNotFound } from '../client/errors.ts';
 import type { DecisionExtent, ExportJobs } from '../client/export-jobs.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
-import { checkedBody, countParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
+import { checkedBody, countParameter, flagParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
 import { reason } from './job-routes.ts';
+import type { DecisionStatus } from '../contract/dead-letter.ts';
+import { checkExtent, type Decisions, NONE } from './decisions.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
@@ -19,6 +21,19 @@ const decided = z.object({
     }),
   ),
   extent: z.looseObject({ letters: z.number().int() }).optional().describe('The dead letters that the filter selects.'),
+});
+const decision = z.looseObject({
+  id: z.string(),
+  action: z.string(),
+  jobId: z.string().optional().describe('The only job that it is about; absent: it may be about any.'),
+  at: z.string().describe('When it began.'),
+  state: z.enum(['running', 'done', 'stopped', 'failed']),
+  problem: z.string().optional(),
+  letters: z.number().int().describe('The dead letters that the filter selected.'),
+  done: z.number().int(),
+  failures: z
+    .array(z.object({ reason: z.string(), letters: z.number().int(), ids: z.array(z.string()) }))
+    .describe('Those that were tried and keep waiting, by reason; the first 20 of each.'),
 });
 const text = z.string('This must be text.').optional();
 const flag = z.boolean('This must be true or false.').optional();
@@ -36,6 +51,7 @@ const filter = z.object({
     .optional()
     .describe('Do it only if the filter selects exactly so many.'),
   dryRun: flag.describe('Only say what the filter selects.'),
+  requestId: text.describe('With it, asking again begins nothing further.'),
 });
 const deed = z.object({ reason });
 const force = deed.extend({ force: flag });
@@ -46,8 +62,10 @@ const BODIES = {
 } as const;
 
 /** Dead letters: list them, and decide about them. */
-export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs): void {
+export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs, decisions: Decisions): void {
   const tag = 'Dead letters';
+  const isShownTo = (caller: Caller, { jobId }: DecisionStatus): boolean =>
+    caller.jobs === undefined || (jobId !== undefined && caller.mayJob(jobId));
   serve(app, {
     method: 'GET',
     url: '/v1/dead-letters',
@@ -76,6 +94,32 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
   });
   serve(app, {
     method: 'GET',
+    url: '/v1/decisions',
+    right: 'read',
+    tag,
+    summary: 'Decisions about many: those that this process carries out, and those of the last hour, newest first',
+    answers: { 200: z.object({ decisions: z.array(decision) }) },
+    run: async ({ caller }) => {
+      return await Promise.resolve({ decisions: decisions.list().filter((one) => isShownTo(caller, one)) });
+    },
+  });
+  serve(app, {
+    method: 'DELETE',
+    url: '/v1/decisions/:id',
+    right: 'operate',
+    tag,
+    summary: 'Stop such a decision: no further dead letter is begun. One that has ended is no longer listed',
+    answers: { 200: z.object({}) },
+    run: async ({ caller, params: { id = '' } }) => {
+      const found = decisions.list().find((one) => one.id === id && isShownTo(caller, one));
+      if (found === undefined)
+        throw new Refused(404, 'DecisionNotFound', 'This process of the API has no such decision.');
+      decisions.remove(id);
+      return await Promise.resolve({});
+    },
+  });
+  serve(app, {
+    method: 'GET',
     url: '/v1/dead-letters/:id',
     right: 'read',
     tag,
@@ -98,23 +142,28 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
       summary:
         name === 'redeliver' ? 'Send again all that a filter selects' : 'Drop for good all that a filter selects',
       body: many,
-      answers: { 200: decided },
-      run: async ({ caller, by, body, signal }) => {
-        const wish: z.infer<typeof BODIES.redeliver.many> = checkedBody(many, body);
-        const { expected, dryRun, force: isForced, reason: why, limit, perSecond, ...which } = wish;
+      query: z.object({ background: flagParameter.describe('Answer when it has begun; it then goes on by itself.') }),
+      status: ({ background }) => (background ? 202 : 200),
+      answers: { 200: decided, 202: decision.describe('With `background`: it has begun.') },
+      run: async ({ caller, by, body, query: { background } }) => {
+        const asked: z.infer<typeof BODIES.redeliver.many> = checkedBody(many, body);
+        const { expected, dryRun, requestId, force: isForced, reason: why, limit, perSecond, ...which } = asked;
         checkJob(caller, which.jobId);
-        let extent: DecisionExtent | undefined;
+        const options = definedOf({ force: isForced, limit, perSecond, reason: why });
+        if (dryRun !== true) {
+          const begun = decisions.begin({ action: name, which, by, options, expected, requestId });
+          if (!background) return await begun.ended;
+          await begun.counted;
+          return begun.decision;
+        }
+        let extent = NONE;
         const confirm = async (selected: DecisionExtent): Promise<boolean> => {
           extent = selected;
-          checkExtent(selected, expected);
-          return await Promise.resolve(dryRun !== true);
+          return await Promise.resolve(false);
         };
-        const options = { ...definedOf({ force: isForced, limit, perSecond, reason: why }), by, confirm, signal };
-        const result = await deadLetters[name](which, options);
-        // It asks for no confirmation where the filter selects none.
-        const of = extent ?? NONE;
-        checkExtent(of, expected);
-        return { ...result, extent: of };
+        const result = await deadLetters[name](which, { ...options, by, confirm });
+        checkExtent(extent, expected);
+        return { ...result, extent };
       },
     });
     serve(app, {
@@ -142,11 +191,4 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
 function checkJob(caller: Caller, jobId: string | undefined): void {
   if (jobId === undefined && caller.jobs !== undefined) throw jobIdNeeded('"jobId"');
   if (jobId !== undefined && !caller.mayJob(jobId)) throw keyLacksJob(jobId);
-}
-
-const NONE: DecisionExtent = { letters: 0, jobs: [], audiences: [], people: 0 };
-
-function checkExtent({ letters }: DecisionExtent, expected: number | undefined): void {
-  if (expected !== undefined && letters !== expected)
-    throw new Refused(409, 'NotAsExpected', `The filter selects ${letters}, not ${expected}. Nothing was done.`);
 }

@@ -4,9 +4,11 @@ import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { By } from '../contract/audit.ts';
 import type { DeadLetterEnd, DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
+import type { JobStatus } from '../contract/job-status.ts';
 import { missingKeyReason } from '../domain/errors.ts';
+import { forEachLimit } from '../domain/for-each-limit.ts';
 import { parseInstant } from '../domain/instant.ts';
-import { AUDIENCE_ID, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
+import { AUDIENCE_ID, beganAt, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
 import { askerSignal, deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
 import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
 import { clientForLists, describeLast, isOpen } from './executions.ts';
@@ -37,33 +39,32 @@ export interface DecisionExtent {
   readonly audiences: readonly { readonly id: string; readonly slug: string; readonly letters: number }[];
   /** Persons, each counted once. */
   readonly people: number;
+  /** With a redelivery: those that nobody can send any more, since their job has ended. Absent: none. */
+  readonly neverSent?: number;
 }
 
-type Counted = Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId'>;
+/** A selected dead letter: its place in the order, and what it counts as. */
+interface Selected
+  extends OrderedItem, Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId' | 'diedAt'> {
+  /** Nobody can send it any more. */
+  readonly isNeverSent: boolean;
+}
 
-/** Counts the selected dead letters without keeping them. */
-class ExtentCount {
-  #letters = 0;
-  readonly #jobs = new Map<string, number>();
-  readonly #audiences = new Map<string, { id: string; slug: string; letters: number }>();
-  readonly #people = new Set<string>();
-
-  add({ jobId, user, audience, audienceId }: Counted): void {
-    this.#letters++;
-    this.#jobs.set(jobId, (this.#jobs.get(jobId) ?? 0) + 1);
-    this.#people.add(user);
-    const letters = (this.#audiences.get(audienceId)?.letters ?? 0) + 1;
-    this.#audiences.set(audienceId, { id: audienceId, slug: audience, letters });
+function extentOf(selected: readonly Selected[]): DecisionExtent {
+  const jobs = new Map<string, number>();
+  const audiences = new Map<string, DecisionExtent['audiences'][number]>();
+  for (const { jobId, audience: slug, audienceId: id } of selected) {
+    jobs.set(jobId, (jobs.get(jobId) ?? 0) + 1);
+    audiences.set(id, { id, slug, letters: (audiences.get(id)?.letters ?? 0) + 1 });
   }
-
-  extent(): DecisionExtent {
-    return {
-      letters: this.#letters,
-      jobs: [...this.#jobs].map(([jobId, letters]) => ({ jobId, letters })),
-      audiences: [...this.#audiences.values()],
-      people: this.#people.size,
-    };
-  }
+  const neverSent = selected.filter(({ isNeverSent }) => isNeverSent).length;
+  return {
+    letters: selected.length,
+    jobs: [...jobs].map(([jobId, letters]) => ({ jobId, letters })),
+    audiences: [...audiences.values()],
+    people: new Set(selected.map(({ user }) => user)).size,
+    ...(neverSent === 0 ? {} : { neverSent }),
+  };
 }
 
 /** A dead letter as the list shows it; ask `show` for more. */
@@ -99,6 +100,7 @@ export interface DeadLetterReport extends Omit<DeadLetterStatus, 'state'> {
 /** The progress of a decision about many. */
 export interface DecisionProgress {
   readonly id: string;
+  readonly jobId: string;
   /** Why it was not done; absent when it was. */
   readonly failure?: string;
   /** Decided so far, failures included. */
@@ -113,6 +115,8 @@ export interface DecisionOptions extends DeedOptions {
   readonly onProgress?: (progress: DecisionProgress) => void;
   /** When it is aborted, no further one is begun. */
   readonly signal?: AbortSignal;
+  /** The caller tells the delivery log of the whole decision, so the history does not list each dead letter of it. */
+  readonly isTold?: boolean;
 }
 
 export interface RedeliverOptions extends DecisionOptions {
@@ -142,6 +146,10 @@ const AT_ONCE = 16;
 /** How long a decision may take, in ms: asking the source may take a minute, and the job is waited for. */
 const DECIDED_MS: Readonly<Record<Decision, number>> = { redelivered: 90_000, discarded: 30_000 };
 const LONGEST_PAUSE_MS = 1_000;
+
+/** Jobs that are asked at once whether they can still send. */
+const JOBS_AT_ONCE = 8;
+const NEVER_SENT = 'Its job has ended, so it can never be sent. Push the trigger to another job, then discard this.';
 
 const FAILURE = defineSearchAttributeKey('ExportFailure', SearchAttributeType.KEYWORD);
 
@@ -249,15 +257,38 @@ export class DeadLetters {
   }
 
   async #isOrphaned({ jobId, subscriptionId }: DeadLetterStatus): Promise<boolean> {
+    const job = await this.#jobOf(jobId);
+    if (typeof job === 'string') return job === 'ended';
+    // A job without a subscription is starting.
+    return job.subscriptionId !== subscriptionId && job.subscriptionId !== '';
+  }
+
+  /** The job that dead letters belong to; `ended`: it can never send again. */
+  async #jobOf(jobId: string): Promise<JobStatus | 'ended' | 'unknown'> {
     try {
       const job = await statusOf(this.#client, jobId);
-      // A job without a subscription is starting.
-      if (job.subscriptionId !== subscriptionId) return job.subscriptionId !== '';
-      return hasStopped(job.state) && job.kept === undefined && job.recoverableUntil === undefined;
+      const isOver = hasStopped(job.state) && job.kept === undefined && job.recoverableUntil === undefined;
+      return isOver ? 'ended' : job;
     } catch (error) {
       // One that another client started may have its job id as its workflow id.
-      return error instanceof JobNotFound && (await describeLast(this.#client, jobId)) === undefined;
+      const isGone = error instanceof JobNotFound && (await describeLast(this.#client, jobId)) === undefined;
+      return isGone ? 'ended' : 'unknown';
     }
+  }
+
+  /** Returns whether nobody can send a dead letter any more, for those of these jobs. */
+  async #neverSent(
+    jobIds: Iterable<string>,
+  ): Promise<(letter: Pick<DeadLetterSummary, 'jobId' | 'diedAt'>) => boolean> {
+    /** Epoch ms: those that died before then belong to a job that has ended. */
+    const since = new Map<string, number>();
+    await forEachLimit(jobIds, JOBS_AT_ONCE, async (jobId) => {
+      const job = await this.#jobOf(jobId);
+      if (job === 'ended') since.set(jobId, Infinity);
+      else if (job !== 'unknown' && job.deadLettersOfEarlierJobs !== undefined)
+        since.set(jobId, beganAt(job.subscriptionId) ?? 0);
+    });
+    return ({ jobId, diedAt }) => Date.parse(diedAt) < (since.get(jobId) ?? 0);
   }
 
   /** The workflow itself does not know: in its own state it still waits. */
@@ -276,13 +307,13 @@ export class DeadLetters {
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
     checkOptions('redeliver', options);
     const { force = false, limit, perSecond, ...rest } = options;
-    const by = this.#byOf(options);
+    const by = this.#askerOf(which, options);
     const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
     const redeliver = async (id: string): Promise<void> => {
       await turn?.();
       await this.#command(id, 'redelivered', redeliverSignal, { force }, by);
     };
-    return await this.#decide(which, rest, redeliver, limit);
+    return await this.#decide(which, rest, redeliver, { limit, isSending: true });
   }
 
   /**
@@ -291,15 +322,20 @@ export class DeadLetters {
    */
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
     checkOptions('discard', options);
-    const by = this.#byOf(options);
+    const by = this.#askerOf(which, options);
     return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, {}, by));
+  }
+
+  #askerOf(which: WhichDeadLetters, options: DecisionOptions): By {
+    const by = this.#byOf(options);
+    return options.isTold === true && typeof which !== 'string' ? { ...by, isOfMany: true } : by;
   }
 
   async #decide(
     which: WhichDeadLetters,
     options: DecisionOptions,
     decide: (id: string) => Promise<void>,
-    limit?: number,
+    selection: { readonly limit?: number | undefined; readonly isSending?: boolean } = {},
   ): Promise<Decided> {
     const { confirm, onProgress, signal } = options;
     if (typeof which === 'string') return await this.#decideOne(deadLetterIdOf(which), options, decide);
@@ -307,17 +343,19 @@ export class DeadLetters {
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
       throw new InvalidFilter('A filter that matches all dead letters must say so: { all: true }.');
-    const { items, extent } = await this.#select(filter, limit);
+    const { items, extent } = await this.#select(filter, selection);
     const failures: { id: string; reason: string; isUnknown?: true }[] = [];
     if (items.length === 0 || (await confirm?.(extent)) === false) return { done: 0, failures };
     let done = 0;
-    const settle = ({ id }: OrderedItem, outcome: Outcome): void => {
+    const settle = ({ id, jobId }: Selected, outcome: Outcome): void => {
       if (outcome.kind === 'done') done += 1;
       else failures.push({ id, reason: outcome.reason, ...(outcome.kind === 'unknown' ? { isUnknown: true } : {}) });
       const failure = outcome.kind === 'done' ? {} : { failure: outcome.reason };
-      onProgress?.({ id, ...failure, settled: done + failures.length, of: items.length });
+      onProgress?.({ id, jobId, ...failure, settled: done + failures.length, of: items.length });
     };
-    await inOrder(items, ({ id }) => outcomeOf(decide(id)), settle, { atOnce: AT_ONCE, signal });
+    const act = async ({ id, isNeverSent }: Selected): Promise<Outcome> =>
+      isNeverSent ? { kind: 'refused', reason: NEVER_SENT } : await outcomeOf(decide(id));
+    await inOrder(items, act, settle, { atOnce: AT_ONCE, signal });
     return { done, failures };
   }
 
@@ -326,13 +364,18 @@ export class DeadLetters {
     { confirm, onProgress }: DecisionOptions,
     decide: (id: string) => Promise<void>,
   ): Promise<Decided> {
-    const { state, jobId, user, audience } = await this.show(id);
+    const { state, jobId, audience } = await this.show(id);
     if (state === 'terminated' || isEnd(state)) throw new DeadLetterNotFound(id);
-    const count = new ExtentCount();
-    count.add({ jobId, user, audience: audience.slug, audienceId: audience.id });
-    if ((await confirm?.(count.extent())) === false) return { done: 0, failures: [] };
+    const { id: audienceId, slug } = audience;
+    const extent = {
+      letters: 1,
+      jobs: [{ jobId, letters: 1 }],
+      audiences: [{ id: audienceId, slug, letters: 1 }],
+      people: 1,
+    };
+    if ((await confirm?.(extent)) === false) return { done: 0, failures: [] };
     await decide(id);
-    onProgress?.({ id, settled: 1, of: 1 });
+    onProgress?.({ id, jobId, settled: 1, of: 1 });
     return { done: 1, failures: [] };
   }
 
@@ -342,34 +385,28 @@ export class DeadLetters {
    */
   async #select(
     filter: DeadLetterFilter,
-    limit: number | undefined,
-  ): Promise<{ readonly items: OrderedItem[]; readonly extent: DecisionExtent }> {
-    const items: (OrderedItem & { readonly counted?: Counted })[] = [];
-    const count = new ExtentCount();
-    for await (const letter of this.list(filter)) {
-      const { id, jobId, user, audience, audienceId, at, diedAt } = letter;
-      count.add(letter);
-      items.push({
-        id,
-        group: JSON.stringify([jobId, user]),
-        place: `${parseInstant(at) ?? at} ${diedAt}`,
-        ...(limit === undefined ? {} : { counted: { jobId, user, audience, audienceId } }),
-      });
+    { limit, isSending = false }: { readonly limit?: number | undefined; readonly isSending?: boolean },
+  ): Promise<{ readonly items: readonly Selected[]; readonly extent: DecisionExtent }> {
+    const found: Selected[] = [];
+    for await (const { id, jobId, user, audience, audienceId, at, diedAt } of this.list(filter)) {
+      const group = JSON.stringify([jobId, user]);
+      const place = `${parseInstant(at) ?? at} ${diedAt}`;
+      found.push({ id, group, place, jobId, user, audience, audienceId, diedAt, isNeverSent: false });
     }
-    const extent = count.extent();
-    const ids = extent.audiences.map((one) => one.id);
+    const ids = extentOf(found).audiences.map((one) => one.id);
     if (filter.audience !== undefined && ids.length > 1)
       throw new InvalidFilter(
         `"${filter.audience}" stands for ${ids.length} audiences, since it was one's slug before it was another's. Name one by its id: ${ids.join(', ')}.`,
       );
     if (filter.audience !== undefined) await this.#refuseMoved(filter.audience, ids[0]);
+    const isNeverSent = isSending ? await this.#neverSent(new Set(found.map(({ jobId }) => jobId))) : () => false;
     // The list is newest first, but what died first has waited longest.
-    if (limit === undefined || items.length <= limit) return { items: items.reverse(), extent };
+    const items = found.map((one) => ({ ...one, isNeverSent: isNeverSent(one) })).reverse();
+    if (limit === undefined || items.length <= limit) return { items, extent: extentOf(items) };
     // By their places, so that no trigger is taken before an earlier one of the same person.
-    const first = items.sort((a, b) => (a.place < b.place ? -1 : 1)).slice(0, limit);
-    const few = new ExtentCount();
-    for (const { counted } of first) if (counted !== undefined) few.add(counted);
-    return { items: first, extent: few.extent() };
+    const sendable = items.filter((one) => !one.isNeverSent).sort((a, b) => (a.place < b.place ? -1 : 1));
+    const first = sendable.slice(0, limit);
+    return { items: first, extent: extentOf(first) };
   }
 
   /**

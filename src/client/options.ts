@@ -102,7 +102,7 @@ const deadLetterFilter = {
   olderThan: time,
   newerThan: time,
 };
-const decision = { ...deed, confirm: call, onProgress: call, signal };
+const decision = { ...deed, confirm: call, onProgress: call, signal, isTold: flag };
 const push = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
 
 const OPTIONS = {

@@ -29,6 +29,11 @@ export function JobLink({ jobId }: { readonly jobId: string }): JSX.Element {
   return <a href={`/jobs/${encodeURIComponent(jobId)}`}>{printable(jobId)}</a>;
 }
 
+/** The form of a new job, filled in as this one was. */
+export function startAgain(jobId: string): string {
+  return `/new?from=${encodeURIComponent(jobId)}`;
+}
+
 /** In place of a page that shows the delivery log. */
 export function NoLog(): JSX.Element {
   return (

@@ -18,6 +18,8 @@ export interface Asker {
 export interface By extends Asker {
   /** 1 to 500 characters. */
   readonly reason?: string;
+  /** It is a part of a decision about many dead letters, which has an entry of its own in the history. Older workers ignore it. */
+  readonly isOfMany?: true;
 }
 
 export type AuditAction =
@@ -60,6 +62,21 @@ export interface ReplayDeed extends Pick<Replay, 'since' | 'until' | 'onlyLast' 
   readonly isOfOnePerson?: boolean;
 }
 
+/** The dead letters of one job that a decision was about. A history outlives the person's data, so it names nobody. */
+export interface ManyDecided {
+  /** How many the filter selected. */
+  readonly letters: number;
+  /** For how many of them it was done; absent: the end of the decision is unknown. */
+  readonly done?: number;
+  /** The filter, without the job and the person. */
+  readonly audience?: string;
+  readonly failure?: string;
+  /** RFC 3339 */
+  readonly olderThan?: string;
+  readonly newerThan?: string;
+  readonly isOfOnePerson?: boolean;
+}
+
 /** A change that somebody made to a job or its backfill, or to something else. */
 export interface Deed {
   readonly action: AuditAction;
@@ -71,10 +88,12 @@ export interface Deed {
   readonly waiting?: 'deliver' | 'keep' | 'discard';
   /** With `replay`; 0.1.0 did not keep it. */
   readonly replay?: ReplayDeed;
+  /** With a decision about many dead letters. */
+  readonly many?: ManyDecided;
 }
 
 /** A deed, and who did it. `who` is `endpoint` or `job`, and `door` is `job`, when the job did it by itself. */
-export interface AuditEntry extends Deed, Omit<By, 'door'> {
+export interface AuditEntry extends Deed, Omit<By, 'door' | 'isOfMany'> {
   /** Counts the entries of a job from 1. */
   readonly n: number;
   /** RFC 3339. */
@@ -85,8 +104,11 @@ export interface AuditEntry extends Deed, Omit<By, 'door'> {
 /** A deed, as the delivery log has it. */
 export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
   /** The kind of thing that it was done to. */
-  readonly kind: 'job' | 'watch' | 'dead letter' | 'session';
-  /** The name of that: the job's id, the audience's slug, the id of the dead letter, or `console`. */
+  readonly kind: 'job' | 'watch' | 'dead letter' | 'dead letters' | 'one of many' | 'session';
+  /**
+   * The name of that: the job's id, the audience's slug, the id of the dead letter, that of a decision about many (`dead letters`), or `console`. No list
+   * has the dead letters of such a decision (`one of many`).
+   */
   readonly target: string;
   /** Absent: it concerns no single job. */
   readonly jobId?: string;

@@ -133,3 +133,21 @@ export interface DeadLetterStatus {
   /** With a notice: it would be sent if it were redelivered with `force`. */
   readonly forceable?: true;
 }
+
+/** A decision about many dead letters. What is done stays done, whatever ends it; all others keep waiting. */
+export interface DecisionStatus {
+  readonly id: string;
+  readonly action: 'redeliver' | 'discard';
+  /** The only job that it is about; absent: it may be about any. */
+  readonly jobId?: string;
+  readonly who?: string;
+  /** RFC 3339: when it began. */
+  readonly at: string;
+  /** `stopped`: by a person, or since the API shut down; `failed`: `problem` says why. */
+  readonly state: 'running' | 'done' | 'stopped' | 'failed';
+  readonly problem?: string;
+  readonly letters: number;
+  readonly done: number;
+  /** Those that were tried and keep waiting, by reason. */
+  readonly failures: { readonly reason: string; letters: number; readonly ids: string[] }[];
+}

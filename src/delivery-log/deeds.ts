@@ -70,7 +70,7 @@ export function deedsQuery(
     'true',
     ...conditionsOf(filter, value),
     ...(who === undefined ? [] : [`who = ${value(who)}`]),
-    ...(deadLettersOf === undefined ? [] : [ofDeadLetters(deadLettersOf, value)]),
+    deadLettersOf === undefined ? "kind <> 'one of many'" : ofDeadLetters(deadLettersOf, value),
     ...(at === undefined || id === undefined ? [] : [`(at, id) < (${value(at)}, ${value(id)})`]),
   ];
   const selected = DEED_COLUMNS.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
@@ -83,7 +83,7 @@ export function deedsQuery(
 /** Ids of deliveries have hex digits alone. */
 function ofDeadLetters(deliveryIds: readonly string[], value: (one: string) => string): string {
   const names = deliveryIds.map((id) => `target LIKE ${value(deadLetterId(id, '%'))}`);
-  return `kind = 'dead letter' AND (${names.join(' OR ') || 'false'})`;
+  return `kind IN ('dead letter', 'one of many') AND (${names.join(' OR ') || 'false'})`;
 }
 
 /** The page, from the rows of that statement. @param open undoes `seal`; undefined: it cannot. */

@@ -1,4 +1,4 @@
-import type { AuditAction, Deed, LoggedDeed, ReplayDeed } from '../contract/audit.ts';
+import type { AuditAction, Deed, LoggedDeed, ManyDecided, ReplayDeed } from '../contract/audit.ts';
 import { counted } from './shown.ts';
 
 const DONE: Readonly<Record<AuditAction, string>> = {
@@ -33,7 +33,8 @@ const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
 };
 
 /** A deed in words: `edited (revision 4)`. */
-export function deedInWords({ action, revision, waiting, replay }: Deed): string {
+export function deedInWords({ action, revision, waiting, replay, many }: Deed): string {
+  if (many !== undefined) return manyInWords(action, many);
   const more = waiting === undefined ? '' : WAITING[waiting];
   const again = replay === undefined ? '' : `: ${replayInWords(replay)}`;
   return `${DONE[action]}${more}${again}${revision === undefined ? '' : ` (revision ${revision})`}`;
@@ -48,14 +49,29 @@ function replayInWords({ enters, exits, since, until, onlyLast, newIds, isOfOneP
   ].join(', ');
 }
 
+/** `38 of 40 discarded: failure HTTP 422` */
+function manyInWords(action: AuditAction, { letters, done, isOfOnePerson, ...filter }: ManyDecided): string {
+  const count = done === undefined ? `${action} ${letters}, end unknown` : `${done} of ${letters} ${DONE[action]}`;
+  const { failure, audience, olderThan, newerThan } = filter;
+  const of = [
+    ...(failure === undefined ? [] : [`failure ${failure}`]),
+    ...(audience === undefined ? [] : [`audience ${audience}`]),
+    ...(olderThan === undefined ? [] : [`older than ${olderThan}`]),
+    ...(newerThan === undefined ? [] : [`newer than ${newerThan}`]),
+    ...(isOfOnePerson === true ? ['one person'] : []),
+  ];
+  return of.length === 0 ? count : `${count}: ${of.join(', ')}`;
+}
+
 /** Who did it, and why: `by ops@vm: a test person`. */
 export function askerInWords({ who, door, reason }: Pick<LoggedDeed, 'who' | 'door' | 'reason'>): string {
   return `by ${who ?? `somebody (${door})`}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 /** The target of a deed, in words: `watch of vip`. */
-export function targetInWords({ kind, target }: Pick<LoggedDeed, 'kind' | 'target'>): string {
+export function targetInWords({ kind, target, jobId }: Pick<LoggedDeed, 'kind' | 'target' | 'jobId'>): string {
   if (kind === 'watch') return `watch of ${target}`;
+  if (kind === 'dead letters') return jobId === undefined ? kind : `dead letters of ${jobId}`;
   return kind === 'dead letter' ? `dead letter ${target}` : target;
 }
 

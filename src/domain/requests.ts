@@ -200,7 +200,8 @@ export function readBy(by: unknown): By {
     return line === '' ? {} : { [field]: line.slice(0, most).toWellFormed() };
   };
   const door = DOORS.find((one) => one === by['door']);
-  return { ...text('who', MOST_WHO), door: door ?? UNKNOWN.door, ...text('reason', MOST_REASON) };
+  const isOfMany = by['isOfMany'] === true ? ({ isOfMany: true } as const) : {};
+  return { ...text('who', MOST_WHO), door: door ?? UNKNOWN.door, ...text('reason', MOST_REASON), ...isOfMany };
 }
 
 /** Everything that is wrong with a request, in one line. */

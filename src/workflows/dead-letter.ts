@@ -135,7 +135,8 @@ class DeadLetterWorkflow {
   /** Tells the delivery log who decided so. It names no person. */
   tell(action: Decision['kind']): void {
     const of = { target: deadLetterIdOf(workflowInfo().workflowId), jobId: jobIdOf(this.#letter.jobWorkflowId) };
-    tellDeed(1, { kind: 'dead letter', ...of, ...(this.#by[action] ?? UNKNOWN), action });
+    const { isOfMany, ...by } = this.#by[action] ?? UNKNOWN;
+    tellDeed(1, { kind: isOfMany === true ? 'one of many' : 'dead letter', ...of, ...by, action });
   }
 
   async untilDecided(): Promise<DeadLetterEnd> {

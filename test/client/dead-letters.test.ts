@@ -288,6 +288,27 @@ describe('all dead letters that match a filter', () => {
     expect(asked).toHaveLength(2);
   });
 
+  test('a redelivery says how many nobody can send any more, and asks no job about them', async () => {
+    const user = `late ${randomUUID()}`;
+    const asked: DecisionExtent[] = [];
+    const confirm = (extent: DecisionExtent) => Promise.resolve(asked.push(extent) > 0);
+    const [sendable = ''] = await keep({ user });
+    // Its job is stopped, and keeps nothing.
+    const other = await lab.start();
+    await lab.jobs.stop(other);
+    const ended = lab.handle(other);
+    await ended.result();
+    const [never = ''] = await keepFor(ended.workflowId);
+    while ((await listed({ jobId: other })).length === 0);
+    await deadLetters.redeliver({ jobId: other }, { confirm, force: true });
+    await deadLetters.redeliver({ jobId }, { confirm, force: true });
+    expect(asked).toMatchObject([{ letters: 1, neverSent: 1 }, { letters: 1 }]);
+    expect(asked[1]).not.toHaveProperty('neverSent');
+    await expect(deadLetters.show(never)).resolves.toMatchObject({ state: 'waiting' });
+    expect(await deadLetters.show(never)).not.toHaveProperty('notice');
+    await expect(deadLetters.show(sendable)).resolves.toMatchObject({ state: 'redelivered' });
+  });
+
   test('a filter that names something unknown is refused, and nothing is done', async () => {
     const [id = ''] = await keep({});
     const wrong: readonly [DeadLetterFilter, new (...args: never[]) => Error][] = [

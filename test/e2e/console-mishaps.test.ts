@@ -257,6 +257,26 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await endpoint.close();
   });
 
+  test('a decision about many goes on when its tab is closed, and another tab shows how it ended', async () => {
+    const endpoint = await startRecorder({ answer: () => ({ status: 422 }) });
+    const job = await started('Left alone', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
+    for (let i = 0; i < 40; i++) await trigger(job, `left-${i}`);
+    await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 40);
+    const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    await page.getByRole('button', { name: 'Discard these' }).click();
+    await page.getByRole('button', { name: 'Count them' }).click();
+    await pressable(page, 'Discard 40');
+    const asked = page.waitForRequest('**/v1/dead-letters/discard?background=1');
+    await page.getByRole('button', { name: 'Discard 40' }).click();
+    await asked;
+    await context.close();
+    const later = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    await later.page.getByText(`40 dead letters of ${job} were discarded.`).waitFor();
+    await later.page.getByText('No matching dead letters').waitFor();
+    await later.context.close();
+    await endpoint.close();
+  });
+
   test('finds an audience among a thousand, and what was chosen stays in sight', async () => {
     const { page, context } = await browser.open(api.url, { viewport: NARROW });
     // Some sources do not say how many members there are, and list a part when there are too many.

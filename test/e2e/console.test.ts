@@ -161,24 +161,24 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: /^Redeliver [23]$/ }).click();
     // It says why and who, in one group, and not how that is done over HTTP or in a terminal.
     await page.getByText(/dead letters were not: The person is not in the audience today/).waitFor();
-    await page.getByRole('dialog').getByRole('link', { name: 'three' }).waitFor();
+    const decision = page.getByRole('region', { name: /^0 dead letters/ });
+    await decision.getByRole('link', { name: 'three' }).waitFor();
     expect(await page.getByText('POST /v1').or(page.getByText('--force')).count()).toBe(0);
     await looked(page, 'not-redelivered');
-    await page.getByRole('dialog').getByRole('link', { name: 'three' }).click();
+    await decision.getByRole('link', { name: 'three' }).click();
     await page.getByText('three@example.com').waitFor();
-    await page
-      .getByRole('button', { name: 'Close' })
-      .or(page.getByRole('button', { name: 'Cancel' }))
-      .click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    await decision.getByRole('button', { name: 'Dismiss' }).click();
+    await decision.waitFor({ state: 'detached' });
     await page.goto(`${api.url}/dead-letters?job=${job}`);
 
     await page.getByRole('button', { name: 'Discard these' }).click();
     await page.getByRole('button', { name: 'Count them' }).dblclick();
     await page.getByText('This cannot be undone.').waitFor();
     // The second press of that double click discarded nothing: they were only counted.
-    expect(decisions).toEqual(['redeliver', 'redeliver', 'redeliver', 'redeliver', 'discard']);
+    expect(decisions).toEqual(['redeliver', 'redeliver', 'redeliver', 'redeliver?background=1', 'discard']);
     await page.getByRole('button', { name: /^Discard [23]$/ }).click();
-    await page.getByText(/dead letters? (?:was|were) discarded/).waitFor();
+    await page.getByText(/dead letters? of refused (?:was|were) discarded/).waitFor();
     await looked(page, 'discarded');
     await context.close();
     await endpoint.close();

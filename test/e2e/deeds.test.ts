@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import Database from 'libsql';
 import type { DeedFilter, LoggedDeed } from '../../src/contract/audit.ts';
+import type { DecisionStatus } from '../../src/contract/dead-letter.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { deadLetterWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
@@ -165,6 +166,70 @@ test('decisions about dead letters and watches are in the log with who and why, 
   // With a second argument, 0.1.0 would not replay them.
   for (const workflowId of [...[first, second].map((of = '') => deadLetterWorkflowId(of)), watchWorkflowId(WATCHED.id)])
     expect(Math.max(...(await requestsIn(workflowId)).map(({ length }) => length))).toBe(1);
+});
+
+/** An API that tells of decisions about many, and how far these are. */
+async function tellingApi() {
+  const told = new Map<string | undefined, LoggedDeed>();
+  const telling = await apiOf(lab, { onDeed: (deed, key) => told.set(key, deed) });
+  const decisions = async (): Promise<readonly DecisionStatus[]> => {
+    const { body } = await askOf(telling, '/v1/decisions');
+    return (body as unknown as { decisions: DecisionStatus[] }).decisions;
+  };
+  return { api: telling, told, decisions };
+}
+
+test('a decision about many goes on without its caller, and is one entry of the history; a trace still has each', async () => {
+  const { api: telling, told, decisions } = await tellingApi();
+  const job = await lab.start(AUDIENCES);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'fine', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  const users = Array.from({ length: 40 }, (_, i) => `per-son-many-${i}`);
+  await lab.jobs.push(
+    job,
+    users.map((user) => ({ audience: 'vip', user, event: 'enter' as const, profile: {} })),
+  );
+  await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 40);
+  const body = { jobId: job, failure: 'HTTP 422', requestId: 'once', expected: 40, reason: 'a test list' };
+  const begun = await askOf(telling, '/v1/dead-letters/discard?background=1', { body });
+  expect(begun).toMatchObject({ status: 202, body: { state: 'running', letters: 40 } });
+  const again = await askOf(telling, '/v1/dead-letters/discard?background=1', { body });
+  expect(again.body).toMatchObject({ id: (begun.body as { id?: string }).id });
+  const done = await answerWhen(decisions, ([one]) => one?.state !== 'running');
+  expect(done).toMatchObject([{ state: 'done', done: 40, letters: 40, failures: [] }]);
+  expect([...told.values()]).toMatchObject([
+    { kind: 'dead letters', jobId: job, action: 'discard', reason: 'a test list', many: { letters: 40, done: 40 } },
+  ]);
+  const deliveryIds = lab.receiver.ledger.entries.flatMap(({ deliveryId, message }) =>
+    deliveryId !== undefined && users.includes(message?.user ?? '') ? [deliveryId] : [],
+  );
+  const each = await deeds({ deadLettersOf: deliveryIds }, 40);
+  expect(each.filter(({ action, reason }) => action === 'discard' && reason === 'a test list')).toHaveLength(40);
+  expect((await deeds({ jobId: job }, 1)).map(({ kind }) => kind)).toEqual(['job']);
+  await telling.close();
+});
+
+test('a decision ends with its API: what is done stays done, and all others wait', async () => {
+  const { api: telling, told, decisions } = await tellingApi();
+  const job = await lab.start(AUDIENCES);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'fine', profile: {} });
+  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+  await lab.jobs.push(
+    job,
+    Array.from({ length: 30 }, (_, i) => ({ audience: 'vip', user: `per-son-end-${i}`, event: 'enter', profile: {} })),
+  );
+  await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 30);
+  const body = { jobId: job, force: true, perSecond: 10 };
+  await askOf(telling, '/v1/dead-letters/redeliver?background=1', { body });
+  await answerWhen(decisions, ([one]) => (one?.done ?? 0) > 2);
+  await telling.close();
+  const done = [...told.values()][0]?.many?.done ?? 0;
+  expect(done).toBeGreaterThan(2);
+  expect(done).toBeLessThan(30);
+  // Each is sent again once, and refused again: no trigger is lost, and none is sent twice.
+  await lab.statusWhen(job, ({ deadLettersWaiting }) => deadLettersWaiting === 30);
+  const sent = lab.receiver.ledger.entries.filter(({ message }) => message?.user.startsWith('per-son-end'));
+  expect(sent).toHaveLength(30 + done);
 });
 
 test('the log is read by the command and the API, page by page, and a key for some jobs sees those alone', async () => {

@@ -111,7 +111,7 @@ export async function serveApi(options: {
         keys,
         ingests,
         deliveries,
-        onDeed: (deed) => deeds?.addDeed(storedDeed(randomUUID(), deed, sealing.seal)),
+        onDeed: deeds && ((deed, id = randomUUID()) => deeds.addDeed(storedDeed(id, deed, sealing.seal))),
         host,
         port,
         log,

@@ -266,7 +266,7 @@ export function summaryLines(
 
 /** The exact extent of a decision: how many dead letters, of which jobs and audiences, and how many people. */
 function extentLines(
-  { letters, jobs, audiences, people }: DecisionExtent,
+  { letters, jobs, audiences, people, neverSent }: DecisionExtent,
   { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
 ): string[] {
   const isTwice = (slug: string): boolean => audiences.filter((one) => one.slug === slug).length > 1;
@@ -279,6 +279,9 @@ function extentLines(
     paint('bold', `${counted(letters, 'dead letter')} of ${people === 1 ? '1 person' : `${count(people)} people`}`),
     ...field('Jobs', sums(jobs.map(({ jobId, letters: own }) => ({ name: jobId, letters: own }))), columns),
     ...field('Audiences', sums(named), columns),
+    ...(neverSent === undefined
+      ? []
+      : field('Never sent', `${count(neverSent)}: their job has ended, and nobody can send them any more`, columns)),
   ];
 }
 

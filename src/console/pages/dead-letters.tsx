@@ -1,16 +1,31 @@
 import { Fragment, type JSX } from 'preact';
 import { useLocation } from 'preact-iso';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
+import type { DecisionStatus } from '../../contract/dead-letter.ts';
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
 import { indentedJson, counted, duration, printable, shownCount, shellWord } from '../../domain/shown.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { JobLink, TriggerRows, WhoCells } from '../about.tsx';
-import { ApiFailure, ask, pathOf, useFetched, useAction, useNow } from '../api.ts';
-import { Clipped, Dialog, Empty, Head, Loading, State, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { JobLink, startAgain, TriggerRows, WhoCells } from '../about.tsx';
+import { ApiFailure, ask, type Fetched, pathOf, useFetched, useAction, useNow } from '../api.ts';
+import {
+  Clipped,
+  Dialog,
+  Empty,
+  Failure,
+  Head,
+  Loading,
+  Progress,
+  State,
+  Time,
+  Unanswered,
+  usePageTitle,
+} from '../parts.tsx';
 import { useSession } from '../session.tsx';
 
 const LIST_MS = 10_000;
+/** While a decision about many is under way. */
+const PROGRESS_MS = 1_000;
 /** The most that a page shows. */
 const MOST = 500;
 const MOST_JOBS = 5;
@@ -43,6 +58,7 @@ export function DeadLettersPage(): JSX.Element {
   const { value, failure, again } = list;
   const [decision, setDecision] = useState<'redeliver' | 'discard'>();
   const letters = value?.deadLetters ?? [];
+  const decisions = useDecisions(again);
   const isFiltered = Object.keys(filter).length > 0;
   return (
     <>
@@ -59,6 +75,7 @@ export function DeadLettersPage(): JSX.Element {
           </div>
         )}
       </div>
+      <Decisions decisions={decisions} letters={letters} />
       {needsJob && <JobChoice jobs={onlyJobs} choose={(one) => change({ job: one })} />}
       {isFiltered && (
         <p class="filters">
@@ -99,8 +116,8 @@ export function DeadLettersPage(): JSX.Element {
         <Decide
           key={decision}
           what={decision}
-          {...{ filter, letters }}
-          onDone={again}
+          filter={filter}
+          onDone={decisions.again}
           onClose={() => setDecision(undefined)}
         />
       )}
@@ -309,7 +326,11 @@ function Letter({ id, onDone, onClose }: LetterProps): JSX.Element {
             )}
           </dl>
           {letter.orphaned === true && (
-            <p class="caution">It can never be sent, since its job has ended. To tell the endpoint, push it again.</p>
+            <p class="caution">
+              It can never be sent, since its job has ended. To tell the endpoint,{' '}
+              {mayOperate ? <a href={startAgain(letter.jobId)}>start the job again</a> : 'start the job again'} and push
+              the trigger to it, or send its existing users. Then discard this one.
+            </p>
           )}
           {letter.profile !== undefined && (
             <>
@@ -345,65 +366,136 @@ function Force(props: { readonly isForced: boolean; readonly setForced: (isForce
   );
 }
 
-interface Decided {
-  readonly done: number;
-  readonly failures: readonly { readonly id: string; readonly reason: string }[];
-  readonly extent?: DecisionExtent;
-}
-
 /** @throws Error with the reason why it was not done */
-function oneDone({ failures: [first] }: Decided): void {
+function oneDone({ failures: [first] }: { readonly failures: readonly { readonly reason: string }[] }): void {
   if (first !== undefined) throw new Error(first.reason);
 }
 
-/** At most this many undecided ones are listed with a link, for each reason. */
-const MOST_NAMED = 20;
+const DECISIONS = pathOf(['decisions']);
 
-/** Grouped by reason, largest first. */
-function grouped(failures: Decided['failures']): [reason: string, ids: string[]][] {
-  const groups = new Map<string, string[]>();
-  for (const { id, reason } of failures) groups.set(reason, [...(groups.get(reason) ?? []), id]);
-  return [...groups].sort(([, one], [, other]) => other.length - one.length);
+/** The decisions about many that the API carries out. @param onEnd is called when one has ended. */
+function useDecisions(onEnd: () => void): Fetched<{ readonly decisions: readonly DecisionStatus[] }> {
+  const [everyMs, setEveryMs] = useState(LIST_MS);
+  const fetched = useFetched<{ readonly decisions: readonly DecisionStatus[] }>(DECISIONS, everyMs);
+  const running = fetched.value?.decisions.filter(({ state }) => state === 'running').length ?? 0;
+  useEffect(() => {
+    setEveryMs(running > 0 ? PROGRESS_MS : LIST_MS);
+    return running > 0 ? onEnd : undefined;
+  }, [running]);
+  return fetched;
+}
+
+interface DecisionsProps {
+  readonly decisions: ReturnType<typeof useDecisions>;
+  /** Dead letters whose people are known. */
+  readonly letters: readonly DeadLetterSummary[];
+}
+
+/** How far decisions about many are. They go on when nobody looks. */
+function Decisions({ decisions: { value, again }, letters }: DecisionsProps): JSX.Element {
+  const { mayOperate } = useSession();
+  const { isBusy, failure, run } = useAction();
+  const users = new Map(letters.map(({ id, user }) => [id, user]));
+  const remove = (id: string): void => void run(() => ask(pathOf(['decisions', id]), { method: 'DELETE' })).then(again);
+  return (
+    <>
+      <Failure failure={failure} />
+      {value?.decisions.map((decision) => (
+        <section key={decision.id} class="panel" aria-label={decisionInWords(decision)}>
+          <header>
+            <p role="status">{decisionInWords(decision)}</p>
+            <span class="quiet small">
+              begun <Time at={decision.at} />
+              {decision.who !== undefined && ` by ${printable(decision.who)}`}
+            </span>
+            {mayOperate && (
+              <button type="button" disabled={isBusy} onClick={() => remove(decision.id)}>
+                {decision.state === 'running' ? 'Stop' : 'Dismiss'}
+              </button>
+            )}
+          </header>
+          {decision.state === 'running' && (
+            <Progress done={settledOf(decision)} of={decision.letters} what="Dead letters that are decided" />
+          )}
+          {decision.problem !== undefined && <Clipped text={decision.problem} />}
+          {decision.failures.map(({ reason, letters, ids }) => (
+            <div key={reason} class="notice caution">
+              <p>
+                {counted(letters, 'dead letter')} {letters === 1 ? 'was' : 'were'} not: <Clipped text={reason} />
+              </p>
+              <p>
+                {ids.map((id) => (
+                  <Fragment key={id}>
+                    <a href={`/dead-letters?letter=${encodeURIComponent(id)}`}>
+                      <Clipped text={users.get(id) ?? id} most={40} />
+                    </a>{' '}
+                  </Fragment>
+                ))}
+                {letters > ids.length && <span class="quiet">and {shownCount(letters - ids.length)} more</span>}
+              </p>
+            </div>
+          ))}
+        </section>
+      ))}
+    </>
+  );
+}
+
+function settledOf({ done, failures }: DecisionStatus): number {
+  return failures.reduce((sum, { letters }) => sum + letters, done);
+}
+
+/** `40 dead letters of crm were discarded.` */
+function decisionInWords({ action, jobId, state, letters, done }: DecisionStatus): string {
+  const of = jobId === undefined ? '' : ` of ${printable(jobId)}`;
+  if (state === 'running')
+    return `${action === 'discard' ? 'Discarding' : 'Redelivering'} ${counted(letters, 'dead letter')}${of}. You may leave this page.`;
+  const verb = done === 1 ? 'was' : 'were';
+  const what = action === 'discard' ? 'discarded' : `returned to ${done === 1 ? 'its job' : 'their jobs'}`;
+  const rest = {
+    done: '',
+    stopped: ' Then it was stopped: the others keep waiting.',
+    failed: ' Then it failed: the others keep waiting.',
+  };
+  return `${counted(done, 'dead letter')}${of} ${verb} ${what}.${rest[state]}`;
 }
 
 interface DecideProps {
   readonly what: 'redeliver' | 'discard';
   readonly filter: Filter;
-  /** Dead letters whose people are known. */
-  readonly letters: readonly DeadLetterSummary[];
+  /** Called when the decision has begun. */
   readonly onDone: () => void;
   readonly onClose: () => void;
 }
 
-/** Counts the dead letters that the filter selects, then decides only if the number is still the same. */
-function Decide({ what, filter: { job, failure: meantFailure, user }, letters, onDone, onClose }: DecideProps) {
+/** Counts the dead letters that the filter selects, then has the API decide them if the number is still the same. */
+function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, onClose }: DecideProps): JSX.Element {
   const filter = withoutBlanks({ jobId: job, failure: meantFailure, user });
   const which = Object.keys(filter).length === 0 ? { all: true } : filter;
   const [extent, setExtent] = useState<DecisionExtent>();
-  const [result, setResult] = useState<Decided>();
   const [isForced, setForced] = useState(false);
-  // The list is read again once they are decided, and no longer contains the others.
-  const [users] = useState(() => new Map(letters.map(({ id, user: one }) => [id, one])));
+  // A repeat after a lost answer begins nothing further.
+  const [requestId] = useState(() => crypto.randomUUID());
   const { isBusy, failure, run } = useAction();
   const url = pathOf(['dead-letters', what]);
   const count = async (): Promise<void> => {
-    await run(async () => {
-      const counted = await ask<Decided>(url, { method: 'POST', body: { ...which, dryRun: true } });
-      setExtent(counted.extent ?? { letters: 0, jobs: [], audiences: [], people: 0 });
+    const { extent: selected } = await ask<{ extent: DecisionExtent }>(url, {
+      method: 'POST',
+      body: { ...which, dryRun: true },
     });
+    setExtent(selected);
   };
-  const decide = async (): Promise<void> => {
-    await run(async () => {
-      try {
-        const force = isForced ? { force: true } : {};
-        setResult(await ask<Decided>(url, { method: 'POST', body: { ...which, ...force, expected: extent?.letters } }));
-      } catch (error) {
-        // They have changed: count them again.
-        if (error instanceof ApiFailure && error.code === 'NotAsExpected') setExtent(undefined);
-        throw error;
-      }
-      onDone();
-    });
+  const begin = async (letters: number): Promise<void> => {
+    const body = { ...which, ...(isForced ? { force: true } : {}), expected: letters, requestId };
+    try {
+      await ask(pathOf(['dead-letters', what], { background: true }), { method: 'POST', body });
+    } catch (error) {
+      // They have changed: count them again.
+      if (error instanceof ApiFailure && error.code === 'NotAsExpected') setExtent(undefined);
+      throw error;
+    }
+    onDone();
+    onClose();
   };
   const name = what === 'redeliver' ? 'Redeliver' : 'Discard';
   const options = [
@@ -411,43 +503,18 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
     meantFailure === undefined ? '' : ` --failure ${shellWord(meantFailure)}`,
     user === undefined ? '' : ` --user ${shellWord(user)}`,
   ].join('');
-  const force = isForced ? ' --force' : '';
-  const action = extent === undefined ? 'Count them' : `${name} ${shownCount(extent.letters)}`;
+  const { letters = 0, neverSent = 0, people = 0, jobs = [] } = extent ?? {};
   return (
     <Dialog
       title={`${name} dead letters`}
       isDangerous={what === 'discard' && extent !== undefined}
       {...{ onClose, isBusy, failure }}
-      {...(result === undefined ? { action } : {})}
-      isDisabled={extent?.letters === 0}
-      command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}${force}`}
-      onAction={() => void (extent === undefined ? count() : decide())}
+      action={extent === undefined ? 'Count them' : `${name} ${shownCount(letters - neverSent)}`}
+      isDisabled={extent !== undefined && letters === neverSent}
+      command={`triggers dead-letters ${what}${options === '' ? ' --all' : options}${isForced ? ' --force' : ''}`}
+      onAction={() => void run(() => (extent === undefined ? count() : begin(letters)))}
     >
-      {result !== undefined ? (
-        <>
-          <p>
-            {counted(result.done, 'dead letter')} {result.done === 1 ? 'was' : 'were'}{' '}
-            {what === 'discard' ? 'discarded' : `returned to ${result.done === 1 ? 'its job' : 'their jobs'}`}.
-          </p>
-          {grouped(result.failures).map(([reason, ids]) => (
-            <div key={reason} class="notice caution">
-              <p>
-                {counted(ids.length, 'dead letter')} {ids.length === 1 ? 'was' : 'were'} not: <Clipped text={reason} />
-              </p>
-              <p>
-                {ids.slice(0, MOST_NAMED).map((id) => (
-                  <Fragment key={id}>
-                    <a href={`/dead-letters?letter=${encodeURIComponent(id)}`} onClick={onClose}>
-                      <Clipped text={users.get(id) ?? id} most={40} />
-                    </a>{' '}
-                  </Fragment>
-                ))}
-                {ids.length > MOST_NAMED && <span class="quiet">and {shownCount(ids.length - MOST_NAMED)} more</span>}
-              </p>
-            </div>
-          ))}
-        </>
-      ) : extent === undefined ? (
+      {extent === undefined ? (
         <p>
           {what === 'redeliver'
             ? 'Each is sent again, after the waiting triggers of its person. You see the count first.'
@@ -456,16 +523,31 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, letters, o
       ) : (
         <>
           <p>
-            {counted(extent.letters, 'dead letter')} about {counted(extent.people, 'person', 'people')}:
+            {counted(letters, 'dead letter')} about {counted(people, 'person', 'people')}:
           </p>
           <ul>
-            {extent.jobs.map(({ jobId, letters }) => (
+            {jobs.map(({ jobId, letters: own }) => (
               <li key={jobId}>
-                {shownCount(letters)} of <bdi>{printable(jobId)}</bdi>
+                {shownCount(own)} of <bdi>{printable(jobId)}</bdi>
               </li>
             ))}
           </ul>
-          {what === 'discard' ? <p>This cannot be undone.</p> : <Force isForced={isForced} setForced={setForced} />}
+          {neverSent > 0 && (
+            <p class="caution">
+              {neverSent === letters ? 'None of them can' : `${shownCount(neverSent)} of them can never`} be sent, since{' '}
+              {jobs.length === 1 ? 'the job has' : 'their jobs have'} ended.
+              {jobs.slice(0, 1).map(({ jobId }) =>
+                jobs.length > 1 ? null : (
+                  <Fragment key={jobId}>
+                    {' '}
+                    To send to these people, <a href={startAgain(jobId)}>start the job again</a>.
+                  </Fragment>
+                ),
+              )}
+            </p>
+          )}
+          {what === 'discard' && <p>This cannot be undone.</p>}
+          {what === 'redeliver' && letters > neverSent && <Force isForced={isForced} setForced={setForced} />}
         </>
       )}
     </Dialog>

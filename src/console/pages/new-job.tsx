@@ -5,21 +5,32 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { indentedJson, counted, printable } from '../../domain/shown.ts';
 import { ask, pathOf, useFetched, useAction } from '../api.ts';
-import { type Draft, EMPTY_DRAFT } from '../form.ts';
-import { Clipped, Command, Dialog, usePageTitle } from '../parts.tsx';
+import { type Draft, draftOf, EMPTY_DRAFT } from '../form.ts';
+import { Clipped, Command, Dialog, Failure, Loading, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { JobForm, MayNot, membersOf, NotYet } from './job-form.tsx';
 import { Preview } from './preview.tsx';
 import { type FormRequest, useForm } from './use-form.ts';
 
-/** The form with its message beside it. */
+/** The form, empty or filled in as another job was. */
 export function NewJobPage(): JSX.Element {
   usePageTitle('New job');
   const { mayOperate, jobs } = useSession();
-  const form = useForm({ ...EMPTY_DRAFT, id: jobs?.[0] ?? '' }, aboutStart);
+  const { from } = useLocation().query;
+  const path = from === undefined ? undefined : pathOf(['jobs', from, 'definition']);
+  const { value, failure, again } = useFetched<JobDefinitionInput>(mayOperate ? path : undefined);
+  if (!mayOperate) return <MayNot what="start" />;
+  if (from === undefined) return <NewJob before={{ ...EMPTY_DRAFT, id: jobs?.[0] ?? '' }} />;
+  if (value !== undefined) return <NewJob key={from} before={{ ...draftOf(value), id: from }} />;
+  return failure === undefined ? <Loading what="the job" /> : <Failure failure={failure} retry={again} />;
+}
+
+/** The form with its message beside it. */
+function NewJob({ before }: { readonly before: Draft }): JSX.Element {
+  const { jobs } = useSession();
+  const form = useForm(before, aboutStart);
   const { draft, shownFields, checkAll, definition, problems, others, unchecked } = form;
   const [isStarting, setStarting] = useState(false);
-  if (!mayOperate) return <MayNot what="start" />;
   return (
     <>
       <p class="quiet small">
@@ -98,7 +109,7 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
   const { route } = useLocation();
   const { isBusy, failure, run } = useAction();
   const { value: list } = useFetched<AudienceList>(pathOf(['audiences']));
-  const { audiences, existingUsers = false, parallelRequestCount = 5, label } = definition;
+  const { audiences, existingUsers = false, parallelRequestCount = 5, label, webhookUrl } = definition;
   const members = membersOf(list, audiences);
   const isGivenUp = failure?.code === 'JobRecoverable';
   const [started, setStarted] = useState<Started>();
@@ -141,6 +152,12 @@ function StartDialog({ definition, id, onStarted, onClose }: StartProps): JSX.El
       <p>
         From now on {definition.events?.length === 1 ? `each ${definition.events[0]}` : 'each enter and exit'} of{' '}
         {printable(names.join(', '))} is sent as it happens.
+      </p>
+      <p>
+        It sends to{' '}
+        <b>
+          <Clipped text={webhookUrl.trim()} most={200} />
+        </b>
       </p>
     </Dialog>
   );
