@@ -6,6 +6,7 @@ import { parseRetryAfter } from '../domain/retry.ts';
 import { printable, shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
+import { answerText } from './answer-text.ts';
 import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
 import type { WebhookRequest } from './request.ts';
 
@@ -158,7 +159,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
   #retryAfterMs: number | undefined;
   #bytes = 0;
   #answer: Buffer | undefined;
-  #headers: IncomingHttpHeaders | undefined;
+  #headers: IncomingHttpHeaders = {};
   /** Where a redirect leads, which is never followed. */
   #location: string | undefined;
   #expired = false;
@@ -187,7 +188,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     const [location] = [headers.location].flat();
     if (status >= 300 && status < 400 && location !== undefined) this.#location = location.slice(0, MOST_LOCATION);
     if (retryAfter !== undefined) this.#retryAfterMs = parseRetryAfter(retryAfter, Date.now());
-    if (this.#isKept) this.#headers = headers;
+    this.#headers = headers;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -227,15 +228,16 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
     if (this.#isDone) return;
     this.#isDone = true;
     const attempt = this.#attempt(error);
-    const answer = this.#headers && this.#keptAnswer(this.#headers, error !== undefined);
+    const isAnswered = this.#status !== undefined;
+    const answer = isAnswered && this.#isKept ? this.#keptAnswer(error !== undefined) : undefined;
     // After an error the next request waits until undici has finished with this one. The error comes while undici updates its own state, and a
     // request made from there would upset it.
     if (error === undefined) this.#done(this, attempt, answer);
     else setImmediate(() => this.#done(this, attempt, answer));
   }
 
-  #keptAnswer(headers: IncomingHttpHeaders, isHalf: boolean): HttpAnswer {
-    const pairs = Object.entries(headers).flatMap(([name, value = []]) =>
+  #keptAnswer(isHalf: boolean): HttpAnswer {
+    const pairs = Object.entries(this.#headers).flatMap(([name, value = []]) =>
       [value].flat().map((one) => [name, one] as const),
     );
     // A body often repeats where a redirect leads.
@@ -270,7 +272,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler, Expiring {
 
   #shownAnswer(kept: Buffer, isHalf: boolean, most: number): string {
     // Control characters could control the terminal that shows it.
-    const text = kept.toString('utf8').replaceAll(/\p{Cc}+/gu, ' ');
+    const text = answerText(kept, this.#headers).replaceAll(/\p{Cc}+/gu, ' ');
     if (!isHalf && this.#bytes <= kept.length && text.length <= most) return text.toWellFormed();
     // The cut may have split the last character.
     const cut = text

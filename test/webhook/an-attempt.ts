@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
-import { createPoster, type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
-import type { GuardedAgentsOptions } from '../../src/webhook/guarded-agents.ts';
+import { createPoster, type HttpAttempt, type Poster, type PosterOptions } from '../../src/webhook/attempt.ts';
 import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
 import { afterwards, startRawServer } from './a-server.ts';
 
@@ -32,7 +31,7 @@ export const THIS_MACHINE = new NetworkPolicy({
 export const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 /** Posts to this machine unless it is told otherwise, until the test is over. */
-export function aPoster(options: Partial<GuardedAgentsOptions> = {}): Poster {
+export function aPoster(options: Partial<PosterOptions> = {}): Poster {
   const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE, ...options });
   // A test may have closed it itself.
   afterwards(() => poster.close().catch(() => undefined));

@@ -1,4 +1,5 @@
 import { AssertionError } from 'node:assert';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import type { Dispatcher } from 'undici';
 import { judge } from '../../src/domain/verdict.ts';
@@ -162,12 +163,33 @@ test('an answer that is kept whole does not look cut, and one that is cut does, 
   const whole = 'x'.repeat(200);
   expect(await postTo({ status: 500, body: whole })).toMatchObject({ answer: whole });
   expect(await postTo({ status: 500, body: `${whole}x` })).toMatchObject({ answer: `${whole.slice(1)}…` });
-  expect(await postTo({ status: 500, body: `no${'\u0000'.repeat(2000)}x` })).toMatchObject({ answer: 'no …' });
+  expect(await postTo({ status: 500, body: `no${'\u0001'.repeat(2000)}x` })).toMatchObject({ answer: 'no …' });
   const half = await postToRaw((socket) => {
     socket.write('HTTP/1.1 500 No\r\ncontent-length: 8\r\n\r\n');
     socket.end(Buffer.from('no 😀').subarray(0, 5));
   });
   expect(half).toMatchObject({ answer: 'no …' });
+});
+
+test('[S22] an answer in UTF-16, or a compressed one, is kept as its text, and its status alone decides', async () => {
+  const body = Buffer.from('no such token: "abc"', 'utf16le');
+  const type = { 'content-type': 'text/plain; charset=utf-16le' };
+  const packed = { ...type, 'content-encoding': 'gzip' };
+  const kept = async (status: number, headers: Record<string, string>, bytes: Buffer) => {
+    const url = await serveHttp((_, response) => response.writeHead(status, headers).end(bytes));
+    return await new Promise((resolve) => {
+      const request = { headers: [], body: '' };
+      aPoster({ keeps: 'all' }).post(new URL(url), request, PATIENT_MS, (attempt, answer) =>
+        resolve({ ...attempt, body: answer?.body }),
+      );
+    });
+  };
+  const text = 'no such token: "abc"';
+  expect(await kept(401, type, body)).toMatchObject({ status: 401, answer: text, body: text });
+  expect(await kept(200, packed, gzipSync(body))).toMatchObject({ ok: true, status: 200, body: text });
+  expect(await kept(200, packed, body)).toMatchObject({ ok: true, status: 200 });
+  const unread = expect.stringContaining('cannot read');
+  expect(await kept(503, packed, body)).toMatchObject({ status: 503, answer: unread, body: unread });
 });
 
 test('[S24] the worker keeps only the status, Retry-After and the beginning of the body of an answer', async () => {

@@ -123,7 +123,7 @@ test.each([200, 500])(
   },
 );
 
-test('[S16] a gzip bomb of 50 MB is not inflated: its own first bytes are kept', async () => {
+test('[S16] a gzip bomb of 50 MB is inflated only up to its bound: a word takes its place', async () => {
   const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
   const before = process.memoryUsage();
   const attempt = await postToRaw((socket) => {
@@ -131,8 +131,7 @@ test('[S16] a gzip bomb of 50 MB is not inflated: its own first bytes are kept',
     socket.end(bomb);
   });
   expect(attempt).toMatchObject({ ok: false, status: 400 });
-  // The first two bytes of gzip: a control character, and one that is not valid UTF-8.
-  expect(attempt.ok ? '' : attempt.answer).toMatch(/^ \uFFFD/);
+  expect(attempt.ok ? '' : attempt.answer).toMatch(/cannot read/);
   expect(attempt.ok ? 0 : attempt.answer?.length).toBeLessThanOrEqual(200);
   expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(10 * 1024 * 1024);
 });
