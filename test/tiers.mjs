@@ -50,6 +50,7 @@ export const TIERS = {
     'e2e/delivery-log',
     'e2e/history',
     'e2e/ingests',
+    'e2e/keys-of-tenants',
     'e2e/live',
     'e2e/operators',
     'e2e/other-origins',

@@ -147,7 +147,8 @@ class ApiKeysNeeded extends Error {
  */
 export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const { client, taskQueue, host, port } = options;
-  const keys = new ApiKeys(options.keys);
+  const { now = Date.now } = options;
+  const keys = new ApiKeys(options.keys, now);
   if (keys.isOpen && !isLoopback(host)) throw new ApiKeysNeeded(host);
   const app = fastify({
     forceCloseConnections: 'idle',
@@ -181,7 +182,6 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     metrics.answered(request.routeOptions.url, reply.statusCode, reply.elapsedTime);
     done();
   });
-  const { now = Date.now } = options;
   const sessions = new Sessions();
   const callers = new Callers(keys, sessions, now);
   guard(app, keys, callers, metrics);
@@ -293,15 +293,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     else if (request.headers.authorization === undefined) rejectCrossSite(request);
     if (right === undefined) return done();
     const caller = callers.serving(request);
-    if (caller === undefined)
-      throw new Refused(
-        401,
-        'NotAuthorized',
-        'The API key is missing or wrong: "authorization: Bearer <key>". In the console, the session has ended.',
-        {
-          headers: { 'www-authenticate': 'Bearer' },
-        },
-      );
+    if (caller === undefined) throw callers.refusalOf(request);
     const lacking = [right].flat().find((one) => !caller.may(one));
     if (lacking !== undefined)
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);

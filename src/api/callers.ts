@@ -13,6 +13,9 @@ export interface Caller {
   readonly jobs?: readonly string[] | undefined;
   /** The jobs that an ingest names: unless all of them run, nothing is accepted. */
   readonly needs?: readonly string[] | undefined;
+  /** The audiences, and the authorizations, that a key for some jobs was given; undefined: those that its jobs have. */
+  readonly audiences?: readonly string[] | undefined;
+  readonly authorizations?: readonly string[] | undefined;
   may(right: Right): boolean;
   /** Whether they have access to this job. */
   mayJob(jobId: string): boolean;
@@ -26,14 +29,18 @@ export const EVERYTHING: Caller = { may: () => true, mayJob: () => true, mayAudi
 interface KnownKey {
   readonly hash: Buffer;
   readonly caller: Caller;
+  /** Epoch ms. */
+  readonly expiresAtMs: number;
 }
 
 /** The keys of the HTTP API. Only their hashes are known, and they can be replaced while requests come. */
 export class ApiKeys {
+  readonly #now: () => number;
   #keys: readonly KnownKey[] = [];
   #hadKeys = false;
 
-  constructor(configured: ConfiguredApiKeys) {
+  constructor(configured: ConfiguredApiKeys, now: () => number = Date.now) {
+    this.#now = now;
     this.replace(configured);
   }
 
@@ -44,11 +51,14 @@ export class ApiKeys {
 
   replace(configured: ConfiguredApiKeys): void {
     this.#hadKeys ||= Object.keys(configured).length > 0;
-    this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences }]) => ({
+    this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences, authorizations, expires }]) => ({
       hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
+      expiresAtMs: expires === undefined ? Infinity : Date.parse(expires),
       caller: {
         name,
         jobs,
+        audiences,
+        authorizations,
         may: (right) => may.includes(right),
         mayJob: (jobId) => jobs?.includes(jobId) ?? true,
         mayAudience: (audience) => audiences?.includes(audience) ?? true,
@@ -59,17 +69,39 @@ export class ApiKeys {
   /** The caller whose key is in an `authorization` header; undefined if the key is unknown. Takes equally long for every key. */
   callerOf(authorization: string | undefined): Caller | undefined {
     if (this.isOpen) return EVERYTHING;
-    return this.callerWith(hashOf(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? ''));
+    return this.callerWith(hashIn(authorization));
   }
 
-  /** The caller whose key has this hash; undefined if the key is unknown. Takes equally long for every key. */
+  /** The caller whose key has this hash; undefined if the key is unknown or has expired. Takes equally long for every key. */
   callerWith(keyHash: string): Caller | undefined {
+    const key = this.#keyWith(keyHash);
+    return key === undefined || this.#now() >= key.expiresAtMs ? undefined : key.caller;
+  }
+
+  /** Why a key has no caller. */
+  refusalOf(keyHash: string): Refused {
+    const headers = { 'www-authenticate': 'Bearer' };
+    const { expiresAtMs } = this.#keyWith(keyHash) ?? {};
+    if (expiresAtMs === undefined) return new Refused(401, 'NotAuthorized', UNKNOWN_KEY, { headers });
+    const at = new Date(expiresAtMs).toISOString();
+    return new Refused(401, 'KeyExpired', `This API key expired at ${at}. Ask an operator for another.`, { headers });
+  }
+
+  #keyWith(keyHash: string): KnownKey | undefined {
     const presented = Buffer.from(keyHash, 'hex');
-    let found: Caller | undefined;
-    for (const { hash, caller } of this.#keys) if (timingSafeEqual(hash, presented)) found = caller;
+    let found: KnownKey | undefined;
+    for (const key of this.#keys) if (timingSafeEqual(key.hash, presented)) found = key;
     return found;
   }
 }
+
+/** The hash of the key in an `authorization` header. */
+function hashIn(authorization: string | undefined): string {
+  return hashOf(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '');
+}
+
+const UNKNOWN_KEY =
+  'The API key is missing or wrong: "authorization: Bearer <key>". In the console, the session has ended.';
 
 /** SHA-256 of a key or a token, in hex. */
 export function hashOf(secret: string): string {
@@ -226,6 +258,11 @@ export class Callers {
     }
     const token = tokenIn(request);
     return this.#holderOf(token === undefined ? undefined : this.#sessions.use(token, this.#now()));
+  }
+
+  /** Why a request has no caller. */
+  refusalOf({ headers }: FastifyRequest): Refused {
+    return this.#keys.refusalOf(hashIn(headers.authorization));
   }
 
   /** The session by whose cookie a request is made, if its holder may still ask. */

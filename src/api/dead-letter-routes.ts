@@ -9,6 +9,7 @@ import { reason } from './job-routes.ts';
 import type { DecisionStatus } from '../contract/dead-letter.ts';
 import { checkExtent, type Decisions, NONE } from './decisions.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
+import { Usable } from './usable.ts';
 
 const letter = z.looseObject({ id: z.string(), jobId: z.string(), user: z.string(), failure: z.string() });
 const decided = z.object({
@@ -62,7 +63,8 @@ const BODIES = {
 } as const;
 
 /** Dead letters: list them, and decide about them. */
-export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJobs, decisions: Decisions): void {
+export function deadLetterRoutes(app: FastifyInstance, jobs: ExportJobs, decisions: Decisions): void {
+  const { deadLetters } = jobs;
   const tag = 'Dead letters';
   const isShownTo = (caller: Caller, { jobId }: DecisionStatus): boolean =>
     caller.jobs === undefined || (jobId !== undefined && caller.mayJob(jobId));
@@ -83,6 +85,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
     }),
     answers: { 200: z.object({ deadLetters: z.array(letter), hasMore: z.boolean() }) },
     run: async ({ caller, query: { limit, ...which } }) => {
+      await checkAudience(new Usable(caller, jobs), which.audience);
       const found = [];
       for await (const one of deadLetters.list(which)) {
         if (!caller.mayJob(one.jobId)) continue;
@@ -149,6 +152,7 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
         const asked: z.infer<typeof BODIES.redeliver.many> = checkedBody(many, body);
         const { expected, dryRun, requestId, force: isForced, reason: why, limit, perSecond, ...which } = asked;
         checkJob(caller, which.jobId);
+        await checkAudience(new Usable(caller, jobs), which.audience);
         const options = definedOf({ force: isForced, limit, perSecond, reason: why });
         if (dryRun !== true) {
           const begun = decisions.begin({ action: name, which, by, options, expected, requestId });
@@ -191,4 +195,10 @@ export function deadLetterRoutes(app: FastifyInstance, { deadLetters }: ExportJo
 function checkJob(caller: Caller, jobId: string | undefined): void {
   if (jobId === undefined && caller.jobs !== undefined) throw jobIdNeeded('"jobId"');
   if (jobId !== undefined && !caller.mayJob(jobId)) throw keyLacksJob(jobId);
+}
+
+/** @throws Refused for an audience of others: an empty list would tell that there is one, since an unknown name is an error */
+async function checkAudience(usable: Usable, audience: string | undefined): Promise<void> {
+  if (audience === undefined || !usable.isLimited || (await usable.mayAudience(audience))) return;
+  throw new Refused(403, 'NotAllowed', `This API key may not use the audience "${audience}".`);
 }

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { InvalidTrigger, PushInterrupted } from '../client/errors.ts';
+import { InvalidTrigger, JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
 import { type JobDirectory, unmatchedText } from '../client/push/job-directory.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
@@ -121,14 +121,27 @@ export class Intake {
         await this.#checkNeeded();
         return `none of the jobs of this ingest subscribes to "${audience}"`;
       }
-      if (jobId === undefined || (await this.#world.directory.subscribes(jobId, audience))) return one;
+      if (jobId === undefined || (await this.#subscribes(jobId, audience))) return one;
       // A refusal that is not shown gets no advice: it costs time.
       if (this.#refused.length >= MOST_REFUSED) return '';
-      return unmatchedText(jobId, audience, await this.#world.directory.job(jobId));
+      return unmatchedText(jobId, audience, this.#isOfAudiences ? undefined : await this.#world.directory.job(jobId));
     } catch (error) {
       if (error instanceof InvalidTrigger) return error.reason;
       throw error;
     }
+  }
+
+  /** A key for some audiences, of whatever jobs, learns of a job only that it subscribes to one of them. */
+  get #isOfAudiences(): boolean {
+    return this.#caller.jobs === undefined && this.#caller.audiences !== undefined;
+  }
+
+  async #subscribes(jobId: string, audience: string): Promise<boolean> {
+    return await this.#world.directory.subscribes(jobId, audience).catch((error: unknown) => {
+      const isNone = error instanceof JobNotFound || error instanceof JobNotRunning;
+      if (this.#isOfAudiences && isNone) return false;
+      throw error;
+    });
   }
 
   async #send(jobId: string, triggers: readonly CheckedTrigger[]): Promise<void> {

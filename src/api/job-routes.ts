@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type {
+  BackfillRequest,
   DeedOptions,
   EditOptions,
   ExportJobs,
@@ -13,6 +14,7 @@ import { nameJob } from '../client/options.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form-fields.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../domain/shown.ts';
+import type { JsonObject } from '../contract/trigger.ts';
 import { twinText } from '../domain/twins.ts';
 import type { Caller } from './callers.ts';
 import {
@@ -27,6 +29,7 @@ import {
 } from './operation.ts';
 import { keyLacksJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
+import { Usable } from './usable.ts';
 
 export interface JobRoutesOptions {
   readonly jobs: ExportJobs;
@@ -105,11 +108,11 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     answers: { 201: started, 200: z.looseObject({ ok: z.literal(true) }).describe('With `validateOnly`.') },
     run: async ({ caller, by, body, query: { id, validateOnly, discardRecoverable } }) => {
       checkAllowed(caller, nameJob(body, id).jobId, body);
-      if (validateOnly) return await validated(jobs, body, nameJob(body, id));
+      const usable = new Usable(caller, jobs);
+      if (validateOnly) return await usable.hiding(validated(jobs, body, nameJob(body, id), usable));
       const definition = body as unknown as JobDefinitionInput; // The worker checks its type.
-      const made = await changing(
-        jobs.start(definition, { ...(id === undefined ? {} : { jobId: id }), discardRecoverable, by }),
-      );
+      const options = { ...(id === undefined ? {} : { jobId: id }), discardRecoverable, by, allows: usable.check };
+      const made = await changing(usable.hiding(jobs.start(definition, options)));
       // A key for some jobs must not learn the ids of others.
       const twins = made.twins.filter((jobId) => caller.mayJob(jobId));
       return { ...made, twins, warnings: [...made.warnings, ...twins.map(twinText)] };
@@ -162,9 +165,10 @@ export function jobRoutes(app: FastifyInstance, { jobs, onChange }: JobRoutesOpt
     run: async ({ caller, by, params: { job = '' }, body, query: { validateOnly } }) => {
       checkAllowed(caller, job, body);
       const { reason, toRevision, ...edit } = body as EditBody; // The client and the job check its type.
-      const options = definedOf({ reason, toRevision });
-      if (validateOnly) return await jobs.checkEdit(job, edit, options);
-      return await changing(jobs.edit(job, edit, { ...options, by }));
+      const usable = new Usable(caller, jobs);
+      const options = { ...definedOf({ toRevision }), allows: usable.check };
+      if (validateOnly) return await usable.hiding(jobs.checkEdit(job, edit, options));
+      return await changing(usable.hiding(jobs.edit(job, edit, { ...options, ...definedOf({ reason }), by })));
     },
   });
   serve(app, {
@@ -210,7 +214,7 @@ function commands(jobs: ExportJobs): Operation[] {
   const command = (
     name: string,
     summary: string,
-    run: (job: string, deed: DeedOptions, request: never) => Promise<unknown>,
+    run: (job: string, deed: DeedOptions, request: never, usable: Usable) => Promise<unknown>,
     more?: z.ZodObject,
   ): Operation => ({
     method: 'POST',
@@ -221,10 +225,11 @@ function commands(jobs: ExportJobs): Operation[] {
     body: schemaWith(more),
     bodyIsOptional: true,
     answers: { 200: status },
-    run: async ({ by, params: { job = '' }, body = {} }) => {
+    run: async ({ caller, by, params: { job = '' }, body = {} }) => {
       // The client checks the reason, and the request of a command that has one.
       const { reason, ...request } = more !== undefined && isRecord(body) ? body : checkedBody(schemaWith(more), body);
-      return await run(job, { by, reason: reason as string | undefined }, request as never);
+      const deed = { by, reason: reason as string | undefined };
+      return await run(job, deed, request as never, new Usable(caller, jobs));
     },
   });
   return [
@@ -237,7 +242,10 @@ function commands(jobs: ExportJobs): Operation[] {
     command(
       'backfill',
       'Send an enter for everybody who is a member now, or pause, resume or cancel that',
-      (job, deed, request) => jobs.backfill(job, request, deed),
+      async (job, deed, request: BackfillRequest, usable) => {
+        if ((request.action ?? 'start') === 'start') await usable.checkJob(job, request.audiences);
+        return await jobs.backfill(job, request, deed);
+      },
       z.object({
         requestId: z.string().optional().describe('With it, asking again starts nothing further.'),
         audiences: z.array(z.string()).optional(),
@@ -264,10 +272,17 @@ function commands(jobs: ExportJobs): Operation[] {
 type EditBody = JobEdit & Pick<EditOptions, 'reason' | 'toRevision'>;
 
 /** @throws InvalidJob, JobAlreadyRunning */
-async function validated(jobs: ExportJobs, body: unknown, named: ReturnType<typeof nameJob>): Promise<unknown> {
+async function validated(
+  jobs: ExportJobs,
+  body: JsonObject,
+  named: ReturnType<typeof nameJob>,
+  usable: Usable,
+): Promise<unknown> {
+  await usable.check(body);
   const prepared = await jobs.check(body);
   const problems = [...named.problems, ...(prepared.ok ? [] : prepared.problems)];
-  if (problems.length > 0) throw new InvalidJob(problems);
+  if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
+  await usable.check({ ...prepared.definition, audiences: prepared.audiences });
   if (await isRunning(jobs, named.jobId)) throw new JobAlreadyRunning(named.jobId);
   return prepared;
 }
@@ -280,7 +295,7 @@ async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
 }
 
 /** @throws Refused when it is not an object, or the key is not for that job */
-function checkAllowed(caller: Caller, jobId: string, body: unknown): void {
+function checkAllowed(caller: Caller, jobId: string, body: unknown): asserts body is JsonObject {
   if (!caller.mayJob(jobId)) throw keyLacksJob(jobId);
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object with fields of the form.');

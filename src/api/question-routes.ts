@@ -12,6 +12,7 @@ import type { Caller } from './callers.ts';
 import { askLog, gaps, gapsFor, type LogAsking } from './delivery-routes.ts';
 import { flagParameter, formOf, listOf, serve, textParameter, pastTimeParameter } from './operation.ts';
 import { jobIdNeeded, keyLacksJob, Refused } from './refusal.ts';
+import { Usable } from './usable.ts';
 
 const sampleBody = z.object({
   jobId: z.string().optional().describe('Id of the job to sample; or give `definition`.'),
@@ -37,7 +38,12 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
     tag,
     summary: 'The audiences of the source, with their sizes if it gives them',
     answers: { 200: z.looseObject({ audiences: z.array(z.looseObject({ id: z.string(), slug: z.string() })) }) },
-    run: async () => await jobs.audiences(),
+    run: async ({ caller }) => {
+      const list = await jobs.audiences();
+      const usable = new Usable(caller, jobs);
+      const audiences = await usable.among(list.audiences, (one) => usable.mayAudience(one));
+      return { audiences, total: usable.isLimited ? audiences.length : list.total };
+    },
   });
   serve(app, {
     method: 'GET',
@@ -46,9 +52,11 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
     tag,
     summary: 'Which fields exportFields may name',
     answers: { 200: z.object({ fields: z.array(z.string()) }) },
-    run: async ({ params: { audience = '' } }) => {
+    run: async ({ caller, params: { audience = '' } }) => {
+      const usable = new Usable(caller, jobs);
+      if (!(await usable.mayAudience(audience))) throw noSuchAudience(audience);
       const fields = await jobs.profileFields(audience);
-      if (fields.length === 0) checkAudience(audience, await jobs.audiences());
+      if (fields.length === 0) checkAudience(audience, await jobs.audiences(), !usable.isLimited);
       return { fields };
     },
   });
@@ -59,7 +67,11 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
     tag,
     summary: 'Which authorizations a job may name; no secret of them',
     answers: { 200: z.object({ authorizations: z.array(z.looseObject({ name: z.string() })) }) },
-    run: async () => ({ authorizations: await jobs.authorizations() }),
+    run: async ({ caller }) => {
+      const authorizations = await jobs.authorizations();
+      const usable = new Usable(caller, jobs);
+      return { authorizations: await usable.among(authorizations, ({ name }) => usable.mayAuthorization(name)) };
+    },
   });
   serve(app, {
     method: 'GET',
@@ -115,7 +127,7 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
     body: sampleBody,
     answers: { 200: sample },
     run: async ({ caller, body }) => {
-      const { of, wish } = sampleOf(caller, body);
+      const { of, wish } = await sampleOf(jobs, caller, body);
       return await jobs.sample(of, wish);
     },
   });
@@ -129,29 +141,38 @@ export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: L
     body: sampleBody,
     answers: { 200: sample.extend({ answer: z.looseObject({ ok: z.boolean() }) }) },
     run: async ({ caller, body }) => {
-      const { of, wish } = sampleOf(caller, body);
+      const { of, wish } = await sampleOf(jobs, caller, body);
       return await jobs.test(of, wish);
     },
   });
 }
 
 /** @throws Refused when the source has no such audience. If only a part of the audiences is listed, it may be among the rest. */
-function checkAudience(name: string, { audiences, total }: AudienceList): void {
+function checkAudience(name: string, { audiences, total }: AudienceList, mayHint: boolean): void {
   if (audiences.length < total || findAudience(audiences, name) !== undefined) return;
   const near = nearestKey(
     name,
     audiences.map(({ slug }) => slug),
   );
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
-  throw new Refused(404, 'NoSuchAudience', `The source has no audience "${name}".${hint}`);
+  throw noSuchAudience(name, near === undefined || !mayHint ? '' : ` Did you mean "${near}"?`);
 }
 
-function sampleOf(caller: Caller, body: Json | undefined): { of: SampleOf; wish: SampleWish } {
+function noSuchAudience(name: string, hint = ''): Refused {
+  return new Refused(404, 'NoSuchAudience', `The source has no audience "${name}".${hint}`);
+}
+
+async function sampleOf(
+  jobs: ExportJobs,
+  caller: Caller,
+  body: Json | undefined,
+): Promise<{ of: SampleOf; wish: SampleWish }> {
   if (!isRecord(body))
     throw new Refused(422, 'InvalidRequest', 'The body must be a JSON object: {"jobId":"crm"}, or {"definition":{…}}.');
   const { jobId, definition, ...wish } = body;
   if (typeof jobId === 'string' && !caller.mayJob(jobId)) throw keyLacksJob(jobId);
   if (definition !== undefined && caller.jobs !== undefined) throw jobIdNeeded('"jobId"');
+  if (typeof jobId === 'string')
+    await new Usable(caller, jobs).checkJob(jobId, wish['audience'] === undefined ? undefined : [wish['audience']]);
   const of = definedOf({ jobId, definition });
   // The key has no access to profiles of people in other jobs' audiences.
   const limited = caller.jobs === undefined ? {} : { onlyMembers: true };

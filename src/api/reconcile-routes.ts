@@ -9,6 +9,7 @@ import { bodyOf, readRows } from './bodies.ts';
 import { reason } from './job-routes.ts';
 import { flagParameter, inTime, queryOf, textParameter } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
+import { Usable } from './usable.ts';
 
 /** Longest time, in ms, for a list to arrive and to be compared. */
 const LONGEST_MS = 60 * 60_000;
@@ -88,6 +89,7 @@ async function reconcile(
   if (body === undefined) throw new Refused(400, 'NoBody', `The list is missing. ${HOW_TO_SEND}`);
   if ('text' in body) throw new Refused(415, 'WrongContentType', HOW_TO_SEND);
   const format = isRows(request) ? 'csv' : 'ndjson';
+  await new Usable(request.caller, jobs).checkJob(job, audience && [audience]);
   const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), { audience, signal });
   const shown = shownTo(request, difference);
   const isNothing = difference.enters + difference.exits === 0;

@@ -4,6 +4,7 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { reason } from './job-routes.ts';
 import { checkedBody, serve } from './operation.ts';
+import { Usable } from './usable.ts';
 
 /** Longest time, in ms, for the delivery log to be read. */
 const LONGEST_MS = 10 * 60_000;
@@ -49,6 +50,7 @@ export function replayRoutes(app: FastifyInstance, jobs: ExportJobs): void {
     longestMs: LONGEST_MS,
     run: async ({ caller, by, params: { job = '' }, body }) => {
       const { dryRun = false, newIds, requestId, reason, ...asked } = checkedBody(wish, body);
+      await new Usable(caller, jobs).checkJob(job, asked.audiences);
       const told = await jobs.findTold(job, asked);
       const found = caller.may('read') ? told : { ...told, first: [] };
       if (dryRun || told.enters + told.exits === 0) return { found };

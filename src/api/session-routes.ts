@@ -85,7 +85,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
     },
     handler: async (request) => {
       const caller = callers.serving(request);
-      if (caller === undefined) throw signedOut();
+      if (caller === undefined) throw request.headers.authorization ? callers.refusalOf(request) : signedOut();
       return await Promise.resolve(shown(caller, callers.sessionOf(request), options));
     },
   });
@@ -223,6 +223,7 @@ function shown(
     ...(jobs === undefined ? {} : { jobs: [...jobs] }),
     ...(session === undefined ? {} : { idleEndsAt: at(session.idleEndsAtMs), endsAt: at(session.endsAtMs) }),
     version: release(),
-    ...(temporalWorkflowsUrl === undefined ? {} : { temporalWorkflowsUrl }),
+    // It shows everything of all jobs.
+    ...(caller.may('read') && jobs === undefined ? definedOf({ temporalWorkflowsUrl }) : {}),
   };
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { WatchNotFound } from '../client/errors.ts';
 import type { ExportJobs, WatchStatus } from '../client/export-jobs.ts';
 import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
@@ -7,6 +8,7 @@ import type { Caller } from './callers.ts';
 import { reason } from './job-routes.ts';
 import { checkedBody, serve } from './operation.ts';
 import { ofAllJobs, Refused } from './refusal.ts';
+import { Usable } from './usable.ts';
 
 const status = z
   .looseObject({ state: z.string(), audience: z.looseObject({ id: z.string(), slug: z.string() }) })
@@ -15,7 +17,8 @@ const status = z
 const deed = z.object({ reason });
 
 /** Watches: everything that the client and the command line can do about them. An audience is named by its slug or id. */
-export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void {
+export function watchRoutes(app: FastifyInstance, jobs: ExportJobs): void {
+  const { watches } = jobs;
   const tag = 'Incoming changes';
   serve(app, {
     method: 'GET',
@@ -28,12 +31,16 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
         watches: z.array(z.looseObject({ audience: z.looseObject({ slug: z.string() }), status: status.optional() })),
       }),
     },
-    run: async ({ caller }) => ({
-      watches: (await watches.list()).map(({ status: one, ...rest }) => ({
-        ...rest,
-        ...(one === undefined ? {} : { status: shownTo(caller, one) }),
-      })),
-    }),
+    run: async ({ caller }) => {
+      const usable = new Usable(caller, jobs);
+      const own = await usable.among(await watches.list(), ({ audience }) => usable.mayAudience(audience));
+      return {
+        watches: own.map(({ status: one, ...rest }) => ({
+          ...rest,
+          ...(one === undefined ? {} : { status: shownTo(caller, one) }),
+        })),
+      };
+    },
   });
   serve(app, {
     method: 'POST',
@@ -73,7 +80,10 @@ export function watchRoutes(app: FastifyInstance, { watches }: ExportJobs): void
     tag,
     summary: 'The status of a watch',
     answers: { 200: status },
-    run: async ({ caller, params: { audience = '' } }) => shownTo(caller, await watches.status(audience)),
+    run: async ({ caller, params: { audience = '' } }) => {
+      if (!(await new Usable(caller, jobs).mayAudience(audience))) throw new WatchNotFound(audience);
+      return shownTo(caller, await watches.status(audience));
+    },
   });
   const commands = [
     ['now', 'Start a round now', 'startRound'],

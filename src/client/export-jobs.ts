@@ -492,10 +492,10 @@ export class ExportJobs {
   async checkEdit(
     jobId: string,
     edit: JobEdit,
-    { toRevision }: Pick<EditOptions, 'toRevision'> = {},
+    { toRevision, allows }: Pick<EditOptions, 'toRevision' | 'allows'> = {},
   ): Promise<CheckedEdit> {
-    checkOptions('edit', definedOf({ toRevision }));
-    return await checkEdit(this.#client, jobId, await this.#edit(jobId, edit, toRevision));
+    checkOptions('edit', definedOf({ toRevision, allows }));
+    return await checkEdit(this.#client, jobId, await this.#edit(jobId, edit, toRevision), allows);
   }
 
   async #edit(jobId: string, edit: JobEdit, toRevision: number | undefined): Promise<JobEdit> {

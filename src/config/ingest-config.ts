@@ -194,13 +194,23 @@ export const apiKeysSchema = z
           .min(1, 'A key that may do nothing is none: give it "read", "trigger" or "operate".'),
         /** Only these jobs, by id. Default: all. */
         jobs: names('jobs').optional(),
-        /** Only triggers about these audiences, by slug or id as the caller names them; for keys that may only `trigger`. Default: all. */
+        /** The audiences that it may use in its jobs and send triggers about, by slug or id as the caller names them. Default: those that its jobs have. */
         audiences: names('audiences').optional(),
+        /** The authorizations that it may use in its jobs, by name; an empty list: none. Default: those that its jobs have. */
+        authorizations: z.array(z.string().min(1)).optional(),
+        /** From then on it is refused. Default: never. */
+        expires: z.iso
+          .datetime({ offset: true, error: 'This must be an RFC 3339 time, such as 2027-01-31T00:00:00Z.' })
+          .optional(),
       })
-      .refine(({ may, audiences }) => audiences === undefined || may.every((right) => right === 'trigger'), {
-        path: ['audiences'],
-        error:
-          'Only a key that may nothing but "trigger" can be limited to audiences. To limit another one, use "jobs".',
+      .superRefine(({ may, jobs, audiences, authorizations }, context) => {
+        if (jobs !== undefined) return;
+        const isForTriggers = may.every((right) => right === 'trigger');
+        const refuse = (field: string, only: string): void =>
+          context.addIssue({ code: 'custom', path: [field], message: `Only ${only} can have this. Add "jobs".` });
+        if (audiences !== undefined && !isForTriggers)
+          refuse('audiences', 'a key for some jobs, or one that may nothing but "trigger",');
+        if (authorizations !== undefined) refuse('authorizations', 'a key for some jobs');
       }),
   )
   .default({});

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ApiKeys, FailedSignIns, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/callers.ts';
+import { ApiKeys, FailedSignIns, hashOf, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/callers.ts';
 import { newApiKey } from '../../src/config/references.ts';
 
 const shop = newApiKey();
@@ -29,6 +29,19 @@ test.each([
 ])('[S33] %s is nobody’s', (authorization) => {
   const keys = new ApiKeys({ shop: { hash: shop.hash, may: ['trigger'] } });
   expect(keys.callerOf(authorization)).toBeUndefined();
+});
+
+test('[S33] a key is refused from the time that it expires on, with a code of its own', () => {
+  let now = Date.parse('2027-01-31T00:00:00Z') - 1;
+  const keys = new ApiKeys(
+    { shop: { hash: shop.hash, may: ['read'], expires: '2027-01-31T01:00:00+01:00' } },
+    () => now,
+  );
+  expect(keys.callerOf(`Bearer ${shop.secret}`)?.name).toBe('shop');
+  now += 1;
+  expect(keys.callerOf(`Bearer ${shop.secret}`)).toBeUndefined();
+  const code = ({ secret }: { readonly secret: string }) => keys.refusalOf(hashOf(secret)).refusal;
+  expect([code(shop), code(boss)]).toMatchObject([{ status: 401, code: 'KeyExpired' }, { code: 'NotAuthorized' }]);
 });
 
 test('[S33] without keys everybody may everything; once there were any, taking them away lets nobody in', () => {

@@ -39,17 +39,23 @@ test('[S34] a watch tells a key for some jobs nothing of other jobs', () => {
   expect(shownTo({ mayJob: () => true }, watch)).toBe(watch);
 });
 
-test('[S34] the list of watches and a single watch show a key for some jobs nothing of other jobs', async () => {
+test('[S34] the list of watches and a single watch show a key for some jobs nothing of other jobs and audiences', async () => {
   const { secret, hash } = newApiKey();
   const jobs = new ExportJobs(
     new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) }),
   );
   Object.assign(jobs.watches, {
-    list: async () => await Promise.resolve([{ audience: watch.audience, status: watch }]),
+    list: async () =>
+      await Promise.resolve([
+        { audience: watch.audience, status: watch },
+        { audience: { ...watch.audience, id: 'cd'.repeat(16), slug: 'theirs' }, status: watch },
+      ]),
     status: async () => await Promise.resolve(watch),
   });
-  const api = await apiWithoutTemporal({ some: { hash, may: ['read'], jobs: ['crm'] } }, { jobs });
+  const api = await apiWithoutTemporal({ some: { hash, may: ['read'], jobs: ['crm'], audiences: ['vip'] } }, { jobs });
   try {
+    const their = await askOf(api, '/v1/watches/theirs', { headers: { authorization: `Bearer ${secret}` } });
+    expect(their).toMatchObject({ status: 404, body: { code: 'WatchNotFound' } });
     for (const path of ['/v1/watches', '/v1/watches/vip']) {
       const { status, body } = await askOf(api, path, { headers: { authorization: `Bearer ${secret}` } });
       expect([path, status]).toEqual([path, 200]);

@@ -13,7 +13,7 @@ import { AudienceMoved, InvalidJob, RevisionUnknown } from '../errors.ts';
 import type { DeedOptions } from '../options.ts';
 import { prepare } from './job-definition.ts';
 import { askJob, describeExecution, START_WAIT_MS, statusWhen, updateJob } from './job-service.ts';
-import { fieldWarnings } from './start-job.ts';
+import { type Allows, fieldWarnings } from './start-job.ts';
 
 export interface EditedJob {
   readonly status: JobStatus;
@@ -39,6 +39,8 @@ export interface EditOptions extends DeedOptions {
    * and `warnings` says so.
    */
   readonly isMeant?: (loss: string) => Promise<boolean>;
+  /** See `Allows`. Default: all may be used. */
+  readonly allows?: Allows;
 }
 
 /** How long, in ms, an edit may take: the job checks it again, and its source may take a minute. */
@@ -54,9 +56,9 @@ export async function editJob(
   jobId: string,
   edit: JobEdit,
   by: By,
-  { isMeant }: Pick<EditOptions, 'isMeant'> = {},
+  { isMeant, allows }: Pick<EditOptions, 'isMeant' | 'allows'> = {},
 ): Promise<EditedJob | undefined> {
-  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
+  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit, allows);
   if (loss !== undefined && (await isMeant?.(loss)) === false) return undefined;
   // By their ids: the job looks its audiences up again by itself, and others may have their slugs by then.
   const audiences = edit.audiences && { audiences: prepared.audiences.map(({ id }) => id) };
@@ -87,8 +89,8 @@ export interface CheckedEdit {
 }
 
 /** Returns the effects of an edit without making it. @throws as `editJob` */
-export async function checkEdit(client: Client, jobId: string, edit: JobEdit): Promise<CheckedEdit> {
-  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit);
+export async function checkEdit(client: Client, jobId: string, edit: JobEdit, allows?: Allows): Promise<CheckedEdit> {
+  const { before, taskQueue, prepared, loss } = await checkedEdit(client, jobId, edit, allows);
   const { definition, audiences } = prepared;
   const aboutFields = isAboutFields(edit) ? await fieldWarnings(client, taskQueue, { ...definition, audiences }) : [];
   return { warnings: [...warningsOf(before, prepared, loss), ...aboutFields], audiences };
@@ -112,6 +114,7 @@ async function checkedEdit(
   client: Client,
   jobId: string,
   edit: JobEdit,
+  allows?: Allows,
 ): Promise<{
   readonly before: JobStatus;
   readonly taskQueue: string;
@@ -122,10 +125,13 @@ async function checkedEdit(
   const before = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
   // The job's own queue, whatever the client's is: only its workers have the source and the authorizations that it uses.
   const { taskQueue } = await describeExecution(client, jobId);
-  const prepared = await prepare(client, taskQueue, { ...definitionOf(before), ...edit });
+  const form = { ...definitionOf(before), ...edit };
+  await allows?.(form, edit);
+  const prepared = await prepare(client, taskQueue, form);
   const problems = notEditableIn(edit);
   if (!prepared.ok || problems.length > 0)
     throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)], { isEdit: true });
+  await allows?.({ ...prepared.definition, audiences: prepared.audiences }, edit);
   if (edit.audiences !== undefined) refuseMoved(jobId, before, edit.audiences, prepared.audiences);
   return { before, taskQueue, prepared, loss: lossOf(before, prepared.audiences) };
 }

@@ -112,11 +112,26 @@ export interface StartedJob {
   readonly missingSearchAttributes: readonly string[];
 }
 
+/** The parts of a form that not everybody may use. Audiences are named as in the form, or as their source knows them. */
+export interface Used {
+  readonly authorization?: unknown;
+  readonly audiences?: unknown;
+  readonly memberships?: unknown;
+}
+
+/**
+ * Called with a form as a start or an edit would make it, and with the edit: before a worker is asked, and again with what it answered. It rejects to
+ * refuse the form.
+ */
+export type Allows = (form: Used, edit?: Used) => Promise<void>;
+
 export interface StartOptions extends DeedOptions {
   /** Its name for people: letters, digits, `.`, `-`, `_`, at most 100, beginning with a letter or digit; default: made from the label. */
   readonly jobId?: string | undefined;
   /** True: start although the last job with this id can be recovered; its undelivered triggers are then lost. Default false. */
   readonly discardRecoverable?: boolean | undefined;
+  /** See `Allows`. Default: all may be used. */
+  readonly allows?: Allows | undefined;
 }
 
 /**
@@ -128,15 +143,17 @@ export async function startJob(
   taskQueue: string,
   destinations: Destinations,
   definition: JobDefinitionInput,
-  { jobId: wantedId, discardRecoverable = false }: StartOptions,
+  { jobId: wantedId, discardRecoverable = false, allows }: StartOptions,
   by: By,
 ): Promise<StartedJob> {
   const naming = nameJob(definition, wantedId);
+  await allows?.(definition);
   const prepared = await prepare(client, taskQueue, definition);
   const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   const { jobId } = naming;
   const { audiences, missingSearchAttributes } = prepared;
+  await allows?.({ ...prepared.definition, audiences });
   const last = await describeLast(client, jobWorkflowId(jobId));
   const left = last && (await undeliveredOf(client, jobId, last, discardRecoverable));
   const [ofFields, twins] = await Promise.all([
